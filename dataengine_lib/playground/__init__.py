@@ -1,0 +1,1 @@
+"""The offline world: drawn scenes, their questions, and how its tiny models were trained."""

@@ -1,0 +1,161 @@
+"""Step 3 of the playground: an OpenAI-compatible server on loopback around any function that writes replies.
+
+The demo's scripted teacher is asked through it by the real client; tests make it misbehave on purpose.
+"""
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
+from typing import Any
+
+Writer = Callable[[list[dict[str, Any]]], str]
+Faults = Iterable[str | None] | Callable[[dict[str, Any]], str | None]
+_CODES = {"401": "invalid_api_key", "404": "model_not_found", "429": "rate_limit_exceeded"}
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def count_tokens(text: str) -> int:
+    """Words and punctuation marks: a stand-in for a tokenizer, the same on every machine."""
+    return len(_TOKEN.findall(text))
+
+
+class PlaygroundServer(ThreadingHTTPServer):
+    """`base_url` is what a client is given; `requests` are the bodies received so far, in order.
+
+    A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
+    `"timeout"`, `"drop"`, `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"` or `"content_filter"`.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, writer: Writer, faults: Faults) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.writer = writer
+        self.requests: list[dict[str, Any]] = []
+        self.closing = threading.Event()
+        self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        self._lock = threading.Lock()
+        self._fault_of = faults if callable(faults) else None
+        self._faults = iter(()) if callable(faults) else chain(faults, repeat(None))
+
+    def received(self, body: dict[str, Any]) -> tuple[int, str | None]:
+        """Note a request; its number and the fault that is its turn."""
+        with self._lock:
+            self.requests.append(body)
+            fault = self._fault_of(body) if self._fault_of else next(self._faults)
+            return len(self.requests), fault
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about a client that hangs up in the middle (killed, timed out)."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # keep-alive: one connection serves many requests
+    disable_nagle_algorithm = True
+    server: PlaygroundServer
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: requests are in `server.requests`."""
+
+    def do_GET(self) -> None:
+        if self.path.rstrip("/") == "/v1/models":
+            model = {"id": "playground", "object": "model", "created": 0, "owned_by": "playground"}
+            self._send(200, {"object": "list", "data": [model]})
+        else:
+            self._error(404, "", f"no such path: {self.path}")
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path != "/v1/chat/completions":
+            return self._error(404, "", f"no such path: {self.path}")
+        try:
+            body = json.loads(raw)
+            messages, model = body["messages"], body["model"]
+        except (ValueError, KeyError, TypeError) as error:
+            return self._error(400, "invalid_request", f"no chat request: {error}")
+        number, fault = self.server.received(body)
+        kind, _, wait = (fault or "").partition(" retry-after=")
+        if kind == "quota":
+            return self._error(429, "insufficient_quota", "fault quota")
+        if kind.isdigit():
+            return self._error(
+                int(kind), _CODES.get(kind, ""), f"fault {kind}", {"Retry-After": wait} if wait else {}
+            )
+        if kind == "timeout":
+            self.server.closing.wait(60)
+        if kind in ("timeout", "drop"):
+            self.close_connection = True
+            return None
+        if kind == "malformed":
+            return self._send_bytes(200, b'{"id": "chat', {})
+        if kind == "wrong-shape":
+            return self._send(200, {"error": {"message": "upstream went away"}})
+        try:
+            text = self.server.writer(messages)
+        except Exception as error:  # any failure of the writer is the server's 500, as everywhere
+            return self._error(500, "server_error", f"{type(error).__name__}: {error}")
+        completion = _completion(number, model, messages, text, kind)
+        return self._send(200, completion, {"x-request-id": f"req-{number}"})
+
+    def _error(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        self._send(status, {"error": {"message": message, "type": code, "code": code}}, headers)
+
+    def _send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        self._send_bytes(status, json.dumps(body).encode(), headers or {})
+
+    def _send_bytes(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        # One packet: headers and body sent apart would wait for each other's acknowledgement.
+        self._headers_buffer.append(b"\r\n" + body)  # type: ignore[attr-defined]
+        self.flush_headers()
+
+
+def _completion(
+    number: int, model: str, messages: list[dict[str, Any]], text: str, fault: str
+) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    finish = "stop"
+    if fault == "length":
+        message["content"], finish = text[: len(text) // 2], "length"
+    elif fault == "refusal":
+        message |= {"content": None, "refusal": "I cannot help with that."}
+    elif fault == "content_filter":
+        message["content"], finish = "", "content_filter"
+    elif fault:
+        raise ValueError(f"unknown fault {fault!r}")
+    asked = sum(count_tokens(str(message["content"])) for message in messages)
+    said = count_tokens(message["content"] or "")
+    return {
+        "id": f"chat-{number}", "object": "chat.completion", "created": 0, "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
+        "usage": {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said,
+                  "prompt_tokens_details": {"cached_tokens": 0}},
+    }  # fmt: skip
+
+
+@contextmanager
+def serve(writer: Writer, faults: Faults = ()) -> Iterator[PlaygroundServer]:
+    """A running server on a free loopback port; `writer` turns chat messages into the reply's text.
+
+    `faults` is one fault a request in their order, or a function of the request's body; see PlaygroundServer.
+    """
+    server = PlaygroundServer(writer, faults)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()

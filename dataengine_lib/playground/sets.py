@@ -1,0 +1,166 @@
+"""Writes the playground's sets to a cache folder: scenes as a COCO dataset, questions in A-OKVQA's format.
+
+Four sets that share no image: `base` (what the student was trained on), `pool` (what queries are made of),
+`diagnose` and `holdout` (what the student is measured on). The same seed and sizes give the same bytes.
+"""
+
+import io
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from random import Random
+
+from tqdm.auto import tqdm
+
+from dataengine_lib.data.files import read_json, write_json
+from dataengine_lib.data.records import Question, qa_prompt
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.playground import world
+from dataengine_lib.playground.captions import facts_of, write_captions
+from dataengine_lib.playground.questions import QA, WRITERS, write_question
+from dataengine_lib.playground.world import Scene, make_scene
+
+FIRST_ID = {"base": 100_000, "pool": 200_000, "diagnose": 300_000, "holdout": 400_000}
+# base and pool count scenes; diagnose and holdout count questions a type.
+SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
+PIXELS = 224
+FORMAT = 1  # goes up whenever the same seed would no longer give the same bytes
+# The student's base data has next to nothing of these types: that is the weakness which the loop has to find.
+THIN_TYPES = ("function_reasoning", "nature_relation", "future_prediction", "social_relation", "image_emotion",
+              "knowledge-based_reasoning")  # fmt: skip
+THIN_SHARE = 0.004
+HARD_TO_SAY = frozenset({"function_reasoning", "nature_relation", "future_prediction", "social_relation"})
+CATEGORIES = ("person", *dict.fromkeys((
+    *world.ANIMALS, *world.VEHICLES, *world.FOOD, *world.FURNITURE, *world.PLANTS, *world.OBJECTS, *world.SKY_OUTDOORS,
+    *world.SKY_INDOORS, *world.TOPICS.values(), *world.SUPPORTS, *world.SUPPORTED,
+    *(kind for pair in (*world.NATURE.values(), *world.EVENTS.values()) for kind in pair),
+)))  # fmt: skip
+
+
+def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = None) -> Path:
+    """Write the sets once below `cache` and return their folder; a finished folder is taken as it is.
+
+    `sizes` overrides SIZES. Raises DataEngineError when a size is unknown or the folder cannot be written.
+    """
+    sizes = SIZES | (sizes or {})
+    if unknown := sorted(set(sizes) - set(SIZES)):
+        raise DataEngineError(f"playground: no set is called {unknown[0]!r}; the sets are {', '.join(SIZES)}")
+    name = "-".join([f"playground-v{FORMAT}", f"seed{seed}", *(f"{key}{sizes[key]}" for key in SIZES)])
+    folder = Path(cache) / name
+    if (folder / "complete.json").is_file():
+        return folder
+    work = folder.with_name(f"{name}.{os.getpid()}.tmp")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataEngineError(f"{cache}: cannot be written ({error.strerror}); choose another playground cache") from error
+    try:
+        _write_sets(work, seed, sizes)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(work, folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return folder
+
+
+def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:
+    base = [make_scene(FIRST_ID["base"] + i, seed) for i in range(sizes["base"])]
+    pool = [make_scene(FIRST_ID["pool"] + i, seed) for i in range(sizes["pool"])]
+    scenes = {"base": base, "pool": pool}
+    questions: dict[str, list[Question]] = {"base": [q for scene in base for q in base_questions(scene, seed)]}
+    for split in ("diagnose", "holdout"):
+        scenes[split], questions[split] = balanced_questions(split, sizes[split], seed)
+    todo = [(folder / name / "images" / file_name(scene.image_id), scene) for name in scenes for scene in scenes[name]]
+    for name in scenes:
+        (folder / name / "images").mkdir(parents=True)
+        _write_annotations(folder / name / "annotations", name, scenes[name], seed)
+    with ProcessPoolExecutor() as workers:
+        drawn = workers.map(_draw, todo, chunksize=32)
+        for _ in tqdm(drawn, total=len(todo), desc="drawing the playground", unit="scene", disable=None):
+            pass
+    write_json(folder / "base_questions.json", questions["base"])
+    write_json(folder / "aokvqa_playground.json", questions["diagnose"] + questions["holdout"])
+    write_json(folder / "complete.json", {"seed": seed, "sizes": sizes, "scenes": {k: len(v) for k, v in scenes.items()}})
+
+
+def file_name(image_id: int) -> str:
+    """COCO's name of an image."""
+    return f"{image_id:012d}.jpg"
+
+
+def _draw(task: tuple[Path, Scene]) -> None:
+    from dataengine_lib.playground.draw import draw
+
+    path, scene = task
+    stream = io.BytesIO()
+    draw(scene, PIXELS).save(stream, "JPEG", quality=88)
+    path.write_bytes(stream.getvalue())
+
+
+def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) -> None:
+    ids = {kind: number for number, kind in enumerate(CATEGORIES, 1)}
+    images = [{"id": s.image_id, "file_name": file_name(s.image_id), "width": PIXELS, "height": PIXELS} for s in scenes]
+    boxes, captions = [], []
+    for scene in scenes:
+        named = [("person", person.box) for person in scene.people] + [(thing.kind, thing.box) for thing in scene.things]
+        for kind, (x0, y0, x1, y1) in named:
+            box = [round(value * PIXELS, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
+            boxes.append({"id": len(boxes) + 1, "image_id": scene.image_id, "category_id": ids[kind], "bbox": box,
+                          "area": round(box[2] * box[3], 2), "iscrowd": 0})  # fmt: skip
+        captions += [{"image_id": scene.image_id, "caption": line} for line in write_captions(scene, seed)]
+    captions = [{"id": number, **caption} for number, caption in enumerate(captions, 1)]
+    categories = [{"id": number, "name": kind} for kind, number in ids.items()]
+    write_json(folder / f"instances_{name}.json", {"images": images, "annotations": boxes, "categories": categories})
+    write_json(folder / f"captions_{name}.json", {"images": images, "annotations": captions})
+
+
+def base_questions(scene: Scene, seed: int, *, thin_share: float = THIN_SHARE) -> Iterator[Question]:
+    """The base set's questions about a scene: every type it supports, the thin ones with `thin_share` only."""
+    for question_type in WRITERS:
+        rng = Random(f"base {seed} {scene.image_id} {question_type}")
+        wanted = rng.random() < (thin_share if question_type in THIN_TYPES else 1.0)
+        qa = write_question(question_type, facts_of(scene), rng)
+        if qa and wanted:
+            yield to_record(qa, question_type, scene.image_id, "base", rng)
+
+
+def balanced_questions(split: str, per_type: int, seed: int) -> tuple[list[Scene], list[Question]]:
+    """Scenes and questions of a measuring set: exactly `per_type` of every type, at most four an image."""
+    rng = Random(f"{split} {seed}")
+    left = Counter(dict.fromkeys(WRITERS, per_type))
+    scenes, questions = [], []
+    image_id = FIRST_ID[split]
+    while +left:
+        scene = make_scene(image_id, seed)
+        image_id += 1
+        found = [(left[kind] + rng.random(), kind, qa) for kind in WRITERS
+                 if left[kind] > 0 and (qa := write_question(kind, facts_of(scene), rng))]  # fmt: skip
+        for _, kind, qa in sorted(found, key=lambda row: -row[0])[:4]:
+            left[kind] -= 1
+            questions.append(to_record(qa, kind, scene.image_id, split, rng))
+        if found:
+            scenes.append(scene)
+    return scenes, questions
+
+
+def to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Random) -> Question:
+    """An A-OKVQA record of a QA: three wrong answers drawn, the right one at a random place."""
+    choices = [qa.answer, *rng.sample(qa.wrong, 3)]
+    rng.shuffle(choices)
+    correct = choices.index(qa.answer)
+    short = qa.short or qa.answer
+    return Question(
+        split=split, image_id=image_id, question_id=f"{split}-{image_id}-{question_type}", question=qa.question,
+        choices=choices, correct_choice_idx=correct, direct_answers=[short] * 7 + [qa.answer] * 3,
+        difficult_direct_answer=question_type in HARD_TO_SAY, rationales=[qa.why] * 3, question_type=question_type,
+        image_path=f"{split}/images/{file_name(image_id)}", prompt=qa_prompt(qa.question, choices, correct, question_type),
+    )  # fmt: skip
+
+
+def read_questions(folder: Path) -> list[Question]:
+    """The measuring questions of a written playground."""
+    return read_json(Path(folder) / "aokvqa_playground.json", list[Question])

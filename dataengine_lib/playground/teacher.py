@@ -1,0 +1,78 @@
+"""The playground's scripted teacher: it reads only the prompt, as a GPT-class model would, and answers by rules.
+
+Behind `playground/server.py` it stands in for a hosted model in the demo. It is a script and reports say so.
+"""
+
+import re
+from random import Random
+
+from dataengine_lib.data.records import LETTERS, options_text
+from dataengine_lib.playground.captions import Facts, read_captions
+from dataengine_lib.playground.questions import WRITERS, write_question
+from dataengine_lib.playground.world import Box
+
+_TYPE = re.compile(r"^Question type: (.+)$", re.M)
+_OBJECT = re.compile(r"- ([a-z][a-z -]*): \[([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+)\]")
+_NUMBERED = re.compile(r"^(\S+): (.+?)(?: Choices: .*)?$", re.M)
+SKIP = "Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: The image information does not support this question type."
+
+
+def reply(messages: list[dict]) -> str:
+    """The answer to a chat: a QA, Skip, or a type per question when the chat asks for types."""
+    prompt = "\n".join(_text(message["content"]) for message in messages)
+    if "Image information" in prompt:
+        return write_qa(prompt)
+    return classify(prompt)
+
+
+def _text(content: str | list[dict]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def write_qa(prompt: str) -> str:
+    """A QA of the prompt's question type that its captions and boxes prove, or Skip. The same prompt, the same QA."""
+    asked = _TYPE.findall(prompt)
+    question_type = asked[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if asked else ""
+    if question_type not in WRITERS:
+        return SKIP
+    rng = Random(prompt)
+    qa = write_question(question_type, _facts(prompt.rpartition("Image information")[2]), rng)
+    if qa is None:
+        return SKIP
+    choices = [qa.answer, *rng.sample(qa.wrong, 3)]
+    rng.shuffle(choices)
+    letter = LETTERS[choices.index(qa.answer)]
+    return f"Question: {qa.question}\nChoices: {options_text(choices)}\nAnswer: The answer is ({letter}): {qa.answer}.\nExplanation: {qa.why}"
+
+
+def _facts(section: str) -> Facts:
+    captions, _, objects = section.partition("Objects")
+    lines = [line[2:].strip() for line in captions.splitlines() if line.startswith("- ")]
+    boxes: list[tuple[str, Box]] = []
+    for name, x0, y0, x1, y1 in _OBJECT.findall(objects):
+        boxes.append((name, (float(x0), float(y0), float(x1), float(y1))))
+    return read_captions(lines, boxes)
+
+
+# The words by which a question gives its type away, most telling first.
+_SIGNS = (
+    ("job|who is", "identity_reasoning"), ("made of|material", "physical_property_reasoning"), ("color", "attribute_recognition"),
+    ("good for|could somebody use", "function_reasoning"), ("compared with|seen from", "spatial_relationship"),
+    ("placed|rest at", "physical_relation"), ("largest|smallest", "attribute_comparison"), ("living things", "nature_relation"),
+    ("happen", "future_prediction"), ("quality", "image_quality"), ("doing|does the .* do", "action_recognition"),
+    ("two people", "social_relation"), ("style|was the picture made", "image_style"), ("mood|feeling", "image_emotion"),
+    ("picture about|topic", "image_topic"), ("young of|speak", "knowledge-based_reasoning"),
+    ("take place|which place", "image_scene"), ("where in|which part", "object_localization"),
+)  # fmt: skip
+
+
+def classify(prompt: str) -> str:
+    """One line `id: type` for every numbered question in the prompt."""
+    lines = []
+    for key, question in _NUMBERED.findall(prompt.rpartition("Questions")[2]):
+        found = next((kind for sign, kind in _SIGNS if re.search(sign, question.lower())), None)
+        if found:
+            lines.append(f"{key}: {found}")
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""The shapes of the playground's models: a tiny CLIP and a tiny LLaVA as ordinary Hugging Face folders."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPProcessor,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
+
+PIXELS, PATCH = 112, 14
+PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% else %} ASSISTANT: {% endif %}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}{% if message['role'] == 'assistant' %}{{ '</s>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
+)
+
+
+def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer learnt from `texts`; no text is out of its vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=[PAD, BOS, EOS, IMAGE], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, bos_token=BOS, eos_token=EOS, model_max_length=2048,
+        extra_special_tokens={"image_token": IMAGE}, padding_side="left",
+    )  # fmt: skip
+
+
+def image_processor() -> CLIPImageProcessorPil:
+    """Resizes to the tower's pixels and scales with CLIP's mean and deviation; needs no torchvision."""
+    side = {"height": PIXELS, "width": PIXELS}
+    return CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
+
+
+def build_clip(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
+    """A CLIP of 2.5 million parameters with random weights."""
+    vision = dict(hidden_size=160, intermediate_size=640, num_hidden_layers=5, num_attention_heads=5,
+                  image_size=PIXELS, patch_size=PATCH)  # fmt: skip
+    text = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=96,
+                vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id)  # fmt: skip
+    return CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=128))
+
+
+def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaForConditionalGeneration:
+    """A LLaVA of 4.5 million parameters whose vision tower starts as the CLIP's."""
+    text = LlamaConfig(
+        hidden_size=192, intermediate_size=512, num_hidden_layers=6, num_attention_heads=3, num_key_value_heads=3,
+        vocab_size=len(tokenizer), max_position_embeddings=2048, tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=clip.config.vision_config, text_config=text, image_seq_length=(PIXELS // PATCH) ** 2,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1, vision_feature_select_strategy="default",
+        tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    model = LlavaForConditionalGeneration(config)
+    missing = model.model.vision_tower.load_state_dict(clip.vision_model.state_dict(), strict=True)
+    assert not missing.missing_keys
+    return model
+
+
+def save_clip(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the CLIP with its processor as a Hugging Face folder, weights in half precision."""
+    model.to(torch.float16).save_pretrained(folder)
+    CLIPProcessor(image_processor(), tokenizer).save_pretrained(folder)
+
+
+def save_llava(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the LLaVA with its processor and chat template as a Hugging Face folder, weights in half precision."""
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.to(torch.float16).save_pretrained(folder)
+    processor = LlavaProcessor(
+        image_processor(), tokenizer, patch_size=PATCH, vision_feature_select_strategy="default", chat_template=CHAT_TEMPLATE,
+        num_additional_image_tokens=1,
+    )  # fmt: skip
+    processor.save_pretrained(folder)
