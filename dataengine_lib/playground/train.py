@@ -1,8 +1,8 @@
 """Trains the playground's tiny CLIP and tiny LLaVA from nothing, on captions and base questions alone.
 
-`python -m dataengine_lib.playground.train --output data_demo/models` reproduces what is shipped: a contrastive
-CLIP first, then a LLaVA whose tower starts as the CLIP's. Scenes come from the base set's range of image ids, which
-no measuring set and no query pool ever uses.
+`python -m dataengine_lib.playground.train --output data_demo/models` reproduces what is shipped: a LLaVA trained end
+to end, then a CLIP around the LLaVA's vision tower, whose text tower and projections learn by contrast. Scenes come from
+the base set's range of image ids, which no measuring set and no query pool ever uses.
 """
 
 import argparse
@@ -86,9 +86,10 @@ def texts_of(image_id: int, seed: int) -> Iterator[str]:
 
 def train_clip(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, images: torch.Tensor, seed: int, steps: int,
                batch: int = 192) -> None:  # fmt: skip
-    """Contrastive training in place: a picture against two of its captions."""
+    """Contrastive training in place, the tower frozen: a picture against two of its captions."""
     rng, pixels = Random(f"clip {seed}"), Pixels()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1, betas=(0.9, 0.98))
+    model.vision_model.requires_grad_(False)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, weight_decay=0.1, betas=(0.9, 0.98))
     bar = tqdm(range(steps), desc="CLIP", disable=None)
     for step in bar:
         set_rate(optimizer, 1e-3, step, steps)
@@ -243,8 +244,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="gets tiny-clip and tiny-llava")
     parser.add_argument("--scenes", type=int, default=16000, help="base scenes to train on")
-    parser.add_argument("--clip-steps", type=int, default=700)
-    parser.add_argument("--llava-steps", type=int, default=4000)
+    parser.add_argument("--clip-steps", type=int, default=500)
+    parser.add_argument("--llava-steps", type=int, default=2700)
     parser.add_argument("--thin-share", type=float, default=THIN_SHARE, help="share of the thin types' base questions that is kept")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -253,11 +254,12 @@ def main() -> None:
     images = draw_all(FIRST_ID["base"], args.scenes, args.seed)
     tokenizer = build_tokenizer(text for i in range(4000) for text in texts_of(FIRST_ID["base"] + i, args.seed))
     clip = build_clip(tokenizer)
-    train_clip(clip, tokenizer, images, args.seed, args.clip_steps)
     llava = build_llava(tokenizer, clip)
-    save_clip(clip, tokenizer, args.output / "tiny-clip")
     check = Check(tokenizer, args.seed)
     train_llava(llava, tokenizer, images, args.seed, args.llava_steps, thin_share=args.thin_share, check=check, folder=args.output)
+    clip.vision_model.load_state_dict(llava.model.vision_tower.state_dict())
+    train_clip(clip, tokenizer, images, args.seed, args.clip_steps)
+    save_clip(clip, tokenizer, args.output / "tiny-clip")
     save_llava(llava, tokenizer, args.output / "tiny-llava")
     (args.output / "llava.pt").unlink(missing_ok=True)
 

@@ -1,0 +1,30 @@
+# Each target works alone on a fresh clone: it makes .venv and installs the pinned versions once.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test lab lint bench
+
+demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the report's path
+	$(BIN)/dataengine run params/demo.yaml
+
+test: lint  ## everything on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+lab: $(STAMP)  ## the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## the demo from the first step on, however much of it is done; ends with the time split
+	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
+
+# The stamp is written last: an installation that was cut off is taken up again.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; run: make PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@

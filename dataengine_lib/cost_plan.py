@@ -1,0 +1,137 @@
+"""What a run will do and cost (all steps), from the files that are there; asks nobody, spends nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.data.categories import CategorySet, read_categories
+from dataengine_lib.data.coco import read_coco
+from dataengine_lib.data.prices import Price, estimate_tokens, read_prices
+from dataengine_lib.data.query_prompt import load_template
+from dataengine_lib.data.questions import read_questions
+from dataengine_lib.data.records import Question, qa_prompt
+from dataengine_lib.data.weights import read_weights
+from dataengine_lib.parameters import Experiment
+from dataengine_lib.workflow import Planned, plan
+
+REPLY_TOKENS = (
+    120  # question, choices, answer and explanation; models that think first need several times that
+)
+_IMAGES = 50  # of the pool, rendered to learn how long prompts are
+
+
+@dataclass
+class _Cost:
+    name: str
+    requests: int
+    prompt_tokens: int
+    reply_tokens: int
+
+    def line(self, price: Price | None, width: int) -> str:
+        usd = f"{price.cost(self.prompt_tokens, 0, self.reply_tokens):10.2f}" if price else f"{'unknown':>10}"
+        numbers = f"{self.requests:8,}  {self.prompt_tokens:13,}  {self.reply_tokens:12,}"
+        return f"{self.name:{width}}  {numbers}  {usd}"
+
+
+def plan_lines(experiment: Experiment, out: Path) -> list[str]:
+    """Steps with what each takes, then requests, tokens and US dollars per question type over all rounds."""
+    planned = plan(experiment, out)
+    steps = {item.step.name: item.config for item in planned}
+    lines = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_rows(item)}" for item in planned)]
+    notes: list[str] = []
+    costs = _query_costs(steps["construct_queries"], steps["evaluate"], experiment.head.rounds, out, notes)
+    teacher: Any = steps["generate_qa"]
+    prices = read_prices(teacher.prices)
+    price = prices.of(teacher.teacher)
+    total = _Cost(
+        "all", *(sum(getattr(c, key) for c in costs) for key in ("requests", "prompt_tokens", "reply_tokens"))
+    )
+    width = max(len(cost.name) for cost in [*costs, total])
+    head = f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars"
+    lines += ["", f"teacher {teacher.teacher}, {experiment.head.rounds} round(s):", head]
+    lines += [cost.line(price, width) for cost in [*costs, total]]
+    if price is None:
+        notes.append(f"no price is known for {teacher.teacher}; add it to params/prices.yaml")
+    elif teacher.teacher.startswith("openai:"):
+        notes.append(f"prices as of {prices.date}; cached input, which is cheaper, is not counted on")
+    if teacher.budget_usd is not None:
+        notes.append(f"budget_usd stops each round at {teacher.budget_usd:g}")
+    if sorting := steps.get("classify_questions"):
+        notes.append(_sorting_note(sorting))
+    notes.append(
+        f"prompt tokens are an upper guess from their length; replies are taken as {REPLY_TOKENS} tokens"
+    )
+    return [*lines, "", *(f"note: {note}" for note in notes)]
+
+
+def _rows(item: Planned) -> str:
+    """What a step goes through, as far as files and parameters say."""
+    config: Any = item.config
+    if item.step.name in ("classify_questions", "evaluate"):
+        return f": {len(read_questions(config.questions)):,} questions" if config.questions.is_file() else ""
+    if item.step.name == "construct_queries":
+        return f": up to {config.maxnum:,} queries"
+    return ""
+
+
+def _query_costs(queries: Any, evaluate: Any, rounds: int, out: Path, notes: list[str]) -> list[_Cost]:
+    categories = read_categories(queries.categories)
+    weight = next(
+        (file for n in range(rounds, 0, -1) if (file := out / f"round{n}" / "weight.json").is_file()), None
+    )
+    if weight is None:
+        notes.append("weights are known after round 1's evaluation; until then every type counts the same")
+    weights = read_weights(weight, categories.names)
+    samples = _sample_prompts(queries, evaluate, categories, notes)
+    wanted, costs = queries.maxnum * rounds, []
+    for kind, value in weights.items():
+        number = round(wanted * value / sum(weights.values()))
+        lengths = [estimate_tokens(prompt) for prompt in samples[kind]]
+        prompt_tokens = round(number * sum(lengths) / len(lengths))
+        costs.append(_Cost(kind, number, prompt_tokens, number * REPLY_TOKENS))
+    return costs
+
+
+def _sample_prompts(
+    queries: Any, evaluate: Any, categories: CategorySet, notes: list[str]
+) -> dict[str, list[str]]:
+    """Prompts as step 2 would write them, with questions of each type as examples and images of the pool."""
+    render = load_template(queries.template)
+    questions = read_questions(evaluate.questions) if evaluate.questions.is_file() else []
+    typical = [_example(row) for row in questions[: queries.examples]]
+    if queries.coco_dataset.is_dir():
+        images = read_coco(queries.coco_dataset).eligible
+        images = images[:: max(1, len(images) // _IMAGES)][:_IMAGES]
+    else:
+        images = []
+        notes.append(f"{queries.coco_dataset} is not there yet, so captions and boxes are not counted")
+    prompts: dict[str, list[str]] = {}
+    for kind in categories.names:
+        own = [_example(row) for row in questions if row.question_type == kind][: queries.examples] or typical
+        definition = categories.definition(kind)
+        prompts[kind] = [render(kind, definition, own, image) for image in images] or [
+            queries.template.read_text(encoding="utf-8") + definition + "\n".join(own)
+        ]
+    return prompts
+
+
+def _example(row: Question) -> str:
+    return qa_prompt(row.question, row.choices, row.correct_choice_idx, row.question_type)
+
+
+def _sorting_note(config: Any) -> str:
+    """Step 0 asks about what has no type yet, and about a sample of the rest."""
+    if not config.questions.is_file():
+        return "classify_questions is not counted: its questions are not there yet"
+    rows: list[Question] = read_questions(config.questions)
+    untyped = [row for row in rows if not (row.question_type and config.keep_known)]
+    asked = len(untyped) + min(config.agreement_sample, len(rows) - len(untyped))
+    requests = -(-asked // config.batch_size)
+    rules = estimate_tokens(config.template.read_text(encoding="utf-8")) + estimate_tokens(
+        config.categories.read_text(encoding="utf-8")
+    )
+    text = sum(len(row.question) + sum(map(len, row.choices)) for row in rows) / max(1, len(rows))
+    tokens = requests * rules + round(asked * text / 3)
+    price = read_prices().of(config.teacher)
+    usd = f", {price.cost(tokens, 0, asked * 8):.2f} US dollars" if price else ""
+    return f"classify_questions: {requests:,} requests for {asked:,} questions, {tokens:,} prompt tokens{usd}"

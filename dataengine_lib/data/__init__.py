@@ -1,0 +1,1 @@
+"""What crosses the steps: records, files, splits, image pools, categories."""

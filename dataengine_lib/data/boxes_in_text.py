@@ -1,0 +1,152 @@
+"""Step 4: boxes that the teacher copied from its prompt into a question, a choice or a rationale.
+
+The student never sees boxes, so text that leans on them cannot be learnt from. A box that only stands beside
+its noun is taken out; where taking it out would leave a hole in the sentence, the text is given up.
+"""
+
+import re
+
+_NUMBER = r"-?(?:\d{1,6}(?:\.\d{0,8})?|\.\d{1,8}|[xy](?:\d|_?min|_?max))%?"
+_FRACTION = r"(?:0?\.\d{1,8}|1\.0{1,8})"
+_BOX = (
+    rf"\[{{1,2}} ?{_NUMBER}(?: ?[,;] ?{_NUMBER}){{1,7}} ?\]{{1,2}}"
+    rf"|[({{] ?{_FRACTION}(?: ?[,;] ?(?:{_FRACTION}|[01])){{1,7}} ?[)}}]"
+)
+_BOXES = rf"(?:{_BOX})(?:(?: ?[,;&]| and|, and) ?(?:{_BOX}))*"
+_RUN = re.compile(
+    rf" ?(?:\( ?(?:(?:at|in|box|bbox):? ?)?(?P<inner>{_BOXES}) ?\)|(?P<bare>{_BOXES}))", re.IGNORECASE
+)
+# A box that was cut short or written without brackets; no sentence has three fractions in a row.
+_REMAINS = re.compile(rf"{_FRACTION}\s?[,;]\s?{_FRACTION}\s?[,;]\s?{_FRACTION}|[\[{{(]\s?0?\.\d{{2,8}}\s?,")
+_SPEAKS = re.compile(
+    r"\bbounding[\s_-]{0,2}box|\bbbox|\bcoordinates\b|\b[xy][\s-]?coordinate\b|\bcoordinate\s?[\[(\d]|\blocated\s{1,2}at\s?:?\s?[\[(]\s?[\d.\-xy\]]",
+    re.IGNORECASE,
+)
+# Before a box, these show that the sentence needs it: "at [..]", "people and [..] are", "covers [..]".
+_NEEDS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "and",
+        "or",
+        "but",
+        "nor",
+        "at",
+        "in",
+        "on",
+        "to",
+        "of",
+        "from",
+        "by",
+        "with",
+        "within",
+        "near",
+        "inside",
+        "around",
+        "between",
+        "for",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "as",
+        "than",
+        "like",
+        "its",
+        "their",
+        "his",
+        "her",
+        "has",
+        "have",
+        "had",
+        "covers",
+        "cover",
+        "occupies",
+        "occupy",
+        "spans",
+        "span",
+        "fills",
+        "fill",
+        "shows",
+        "show",
+        "sees",
+        "see",
+        "takes",
+        "take",
+        "reaches",
+        "reach",
+        "extends",
+        "region",
+        "area",
+        "box",
+        "boxes",
+        "position",
+        "location",
+        "point",
+        "points",
+        "place",
+        "range",
+        "values",
+        "value",
+        "corner",
+    ]
+)
+# One word after these is a noun: "the dog [..]", "with skis [..]".
+_BEFORE_NOUN = re.compile(
+    r"(?:^|[\s(])(?:the|an?|this|that|these|those|one|two|three|four|both|some|several|many|his|her|its|their|with|of|on|by|near|behind|beside|"
+    r"holding|wearing) [\w'-]{1,40}$",
+    re.IGNORECASE,
+)
+_VERB_AFTER = re.compile(r" (?:is|are|was|were|can|could|may|will|appears?|seems?)\b", re.IGNORECASE)
+
+
+def speaks_of_boxes(text: str) -> bool:
+    """The text talks about boxes or coordinates as such, or places something "at [..]"."""
+    return bool(_SPEAKS.search(text))
+
+
+def has_box(text: str) -> bool:
+    """There is a box in the text."""
+    return bool(_RUN.search(text))
+
+
+def without_boxes(text: str, *, sentence: bool = True) -> str | None:
+    """The one-line text with its boxes taken out, None when that would leave a hole; no box, the same text.
+
+    A choice (`sentence=False`) may be only a noun and its box, or only a box (then "" is left).
+    """
+    kept, end = [], 0
+    for match in _RUN.finditer(text):
+        before, after = (
+            text[max(end, match.start() - 100) : match.start()],
+            text[match.end() : match.end() + 20],
+        )
+        if not _can_go(before, after, bare=match["bare"] is not None, sentence=sentence):
+            return None
+        kept.append(text[end : match.start()])
+        end = match.end()
+    cleaned = "".join([*kept, text[end:]]).strip() if kept else text
+    return None if _REMAINS.search(cleaned) else cleaned
+
+
+def _can_go(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
+    before = before.rstrip()
+    if not before:
+        return not sentence and not after.strip(" .,;")
+    word = re.search(r"[^\W_]{1,40}$", before)
+    if word is None or word[0].casefold() in _NEEDS:
+        return False
+    if not bare:
+        return True
+    if not sentence:
+        return not after.strip(" .,;")
+    # A noun, not a verb that needs an object: straight after "the", or with a verb of its own behind the box.
+    return bool(_BEFORE_NOUN.search(before)) or bool(_VERB_AFTER.match(after))

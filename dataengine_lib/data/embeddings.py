@@ -1,0 +1,164 @@
+"""The embedding store of step 2: image ids, unit vectors and the encoder that made them, in one folder.
+
+`ids.npy` int64 `(n,)`, `vectors.npy` float32 `(n, d)` read memory-mapped, `images.json` which file each row was made
+from, `meta.json` encoder. A new version is written whole beside the old one and then moved over it.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from dataengine_lib.data.files import read_json, replacing, sha256, write_json
+from dataengine_lib.errors import DataEngineError
+
+_FILES = ("ids.npy", "vectors.npy", "images.json", "meta.json")  # meta.json last: it vouches for the others
+_BLOCK = 256  # query vectors compared at a time: 256 x 118,000 float32 is 120 MB
+
+
+class StoredImage(msgspec.Struct, gc=False):
+    """The file a row was made from; `size` is -1 where it is not known (an imported row)."""
+
+    path: str = ""
+    size: int = -1
+    mtime_ns: int = -1
+    digest: str = ""
+
+
+class StoreMeta(msgspec.Struct, kw_only=True):
+    """What made the vectors; `weights_sha256` is empty for imported vectors, whose weights nobody recorded."""
+
+    encoder: str
+    weights_sha256: str = ""
+    preprocessing: dict[str, Any] = {}
+    dimension: int = 0
+    count: int = 0
+    ids_sha256: str = ""
+
+
+class EncoderIdentity(Protocol):
+    """The part of an encoder that decides whether vectors may be compared."""
+
+    name: str
+    weights_sha256: str
+    preprocessing: dict[str, Any]
+
+
+@dataclass
+class EmbeddingStore:
+    """An open store; `vectors` is memory-mapped and of unit length."""
+
+    path: Path
+    meta: StoreMeta
+    ids: np.ndarray
+    vectors: np.ndarray
+    images: list[StoredImage]
+
+    def check_encoder(self, encoder: EncoderIdentity) -> None:
+        """Raise DataEngineError when `encoder` would give other vectors than this store holds."""
+        if not self.meta.weights_sha256:
+            return  # imported: compared on images, see steps/embed.py
+        for what, ours, theirs in (
+            ("weights", self.meta.weights_sha256, encoder.weights_sha256),
+            ("preprocessing", self.meta.preprocessing, encoder.preprocessing),
+        ):
+            if ours != theirs:
+                raise DataEngineError(
+                    f"{self.path}: made by encoder {self.meta.encoder}, whose {what} differ from those of {encoder.name}; "
+                    "use that encoder, or another folder for the embeddings"
+                )
+
+
+def store_exists(path: Path) -> bool:
+    """Is there a store, or a finished one still to be moved into place?"""
+    return (Path(path) / "meta.json").is_file() or (Path(path) / "new" / "meta.json").is_file()
+
+
+def open_store(path: Path) -> EmbeddingStore:
+    """Open a store. Raises DataEngineError when it is missing or its files do not belong together."""
+    path = Path(path)
+    if not store_exists(path):
+        raise DataEngineError(f"{path}: no embedding store here; make it with `dataengine embed`")
+    _move_into_place(path)
+    meta: StoreMeta = read_json(path / "meta.json", StoreMeta)
+    images: list[StoredImage] = read_json(path / "images.json", list[StoredImage])
+    try:
+        ids = np.load(path / "ids.npy", allow_pickle=False)
+        vectors = np.load(path / "vectors.npy", mmap_mode="r" if meta.count else None, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataEngineError(
+            f"{path}: damaged store ({error}); delete the folder and embed again"
+        ) from error
+    shapes = (ids.shape, vectors.shape, len(images))
+    if shapes != ((meta.count,), (meta.count, meta.dimension), meta.count) or vectors.dtype != np.float32:
+        raise DataEngineError(f"{path}: damaged store (shapes {shapes}); delete the folder and embed again")
+    if meta.ids_sha256 != sha256(path / "ids.npy"):
+        raise DataEngineError(
+            f"{path}: ids.npy is not the one meta.json names; delete the folder and embed again"
+        )
+    return EmbeddingStore(path, meta, ids, vectors, images)
+
+
+def write_store(
+    path: Path, meta: StoreMeta, ids: np.ndarray, vectors: np.ndarray, images: Sequence[StoredImage]
+) -> EmbeddingStore:
+    """Write a whole store; a reader sees the old one or the new one, also after a kill."""
+    path = Path(path)
+    new = path / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    with replacing(new / "ids.npy") as stream:
+        np.save(stream, np.asarray(ids, dtype=np.int64))
+    with replacing(new / "vectors.npy") as stream:
+        np.save(stream, np.ascontiguousarray(vectors, dtype=np.float32))
+    write_json(new / "images.json", list(images))
+    meta.count, meta.dimension = (int(n) for n in vectors.shape)
+    meta.ids_sha256 = sha256(new / "ids.npy")
+    write_json(new / "meta.json", meta)
+    return open_store(path)
+
+
+def _move_into_place(path: Path) -> None:
+    """Finish an interrupted `write_store`: what lies complete in `new/` replaces the old files."""
+    new = path / "new"
+    if (new / "meta.json").is_file():
+        for name in _FILES:
+            if (new / name).exists():
+                os.replace(new / name, path / name)
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k most similar rows of `vectors` for every query by exact cosine, best first.
+
+    Both are unit length. Returns indices and similarities, each `(m, min(k, n))`; equal similarities by row number.
+    """
+    k = min(k, len(vectors))
+    indices = np.empty((len(queries), k), dtype=np.int64)
+    similarities = np.empty((len(queries), k), dtype=np.float32)
+    for start in range(0, len(queries), _BLOCK):
+        block = queries[start : start + _BLOCK] @ vectors.T
+        found = (
+            np.argpartition(-block, k - 1, axis=1)[:, :k]
+            if k < len(vectors)
+            else np.tile(np.arange(k), (len(block), 1))
+        )
+        found.sort(axis=1)
+        values = np.take_along_axis(block, found, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        indices[start : start + len(block)] = np.take_along_axis(found, order, axis=1)
+        similarities[start : start + len(block)] = np.take_along_axis(values, order, axis=1)
+    return indices, similarities
+
+
+def closest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For every row of `vectors` its highest cosine with any row of `others`: `(n,)`, -1 where there are none."""
+    best = np.full(len(vectors), -1.0, dtype=np.float32)
+    if len(others):
+        for start in range(0, len(vectors), 8 * _BLOCK):
+            best[start : start + 8 * _BLOCK] = (vectors[start : start + 8 * _BLOCK] @ others.T).max(axis=1)
+    return best

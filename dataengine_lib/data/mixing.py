@@ -1,0 +1,81 @@
+"""Step 5: how often each training set is drawn from, by the square root of its size."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import sqrt
+from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+
+def draw_counts(
+    new_sizes: Sequence[int],
+    base_size: int = 0,
+    *,
+    epochs: float = 1,
+    base_share: float | None = None,
+    most: int | None = None,
+) -> tuple[list[int], int]:
+    """How many rows to draw from each new set, and from the base set.
+
+    An epoch is as many draws of new rows as there are new rows. Shares follow the square roots of the sizes
+    (InstructBLIP, section 2.3, arXiv 2305.06500); `base_share` sets the base set's share of all draws instead.
+    `most` bounds the draws in all and leaves the shares as they are.
+    """
+    roots = [sqrt(size) for size in new_sizes]
+    if not base_size:
+        base_share = 0.0
+    elif base_share is None:
+        base_share = sqrt(base_size) / (sqrt(base_size) + sum(roots))
+    total = epochs * sum(new_sizes)
+    if most is not None:
+        total = min(total, most * (1 - base_share))
+    new = max(1, round(total)) if any(new_sizes) else 0
+    return _apportion(new, roots), max(0, round(total / (1 - base_share)) - new)
+
+
+def _apportion(total: int, weights: list[float]) -> list[int]:
+    """Whole numbers in proportion to `weights` that add up to `total`, by largest remainders."""
+    exact = [total * weight / (sum(weights) or 1) for weight in weights]
+    counts = [int(share) for share in exact]
+    remainders = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
+    for place in remainders[: total - sum(counts)]:
+        counts[place] += weights[place] > 0
+    return counts
+
+
+def draw(rows: Sequence[T], count: int, make: Callable[[list[T]], list[E | None]], rng: Random) -> list[E]:
+    """What `make` makes of `count` rows in random order, each row as often as any other, give or take one.
+
+    A row of which `make` makes None is replaced by another and not tried again; without usable rows nothing is drawn.
+    Rows are made only when their turn comes.
+    """
+    alive, waiting, drawn = list(rows), deque[T](), list[E]()
+    while len(drawn) < count and (waiting or alive):
+        if not waiting:
+            waiting.extend(rng.sample(alive, len(alive)))
+        turn = [waiting.popleft() for _ in range(min(count - len(drawn), len(waiting)))]
+        made = make(turn)
+        drawn += [example for example in made if example is not None]
+        if bad := {id(row) for row, example in zip(turn, made, strict=True) if example is None}:
+            alive = [row for row in alive if id(row) not in bad]
+    return drawn
+
+
+def length_batches(lengths: Sequence[int], size: int, rng: Random, window: int = 16) -> list[list[int]]:
+    """Every place once, in batches of `size` with little padding.
+
+    Within windows of `window` batches the places are sorted by length and the batches shuffled, so that the order
+    stays close to the given one. Only the last window may hold a smaller batch.
+    """
+    batches: list[list[int]] = []
+    for start in range(0, len(lengths), size * window):
+        places = sorted(
+            range(start, min(start + size * window, len(lengths))), key=lambda place: lengths[place]
+        )
+        cut = [places[first : first + size] for first in range(0, len(places), size)]
+        rng.shuffle(cut)
+        batches += cut
+    return batches

@@ -1,0 +1,297 @@
+"""Step 4: what the teacher wrote, read into questions with four choices, or turned down with one reason.
+
+Replies come from a model and are not trusted: every pattern here is bounded, so that the time grows with the
+length of the reply and no faster, and what cannot be read in one way only is dropped rather than guessed.
+"""
+
+import re
+from enum import StrEnum
+
+import msgspec
+
+from dataengine_lib.data.boxes_in_text import has_box, speaks_of_boxes, without_boxes
+
+MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
+N_CHOICES = 4
+
+
+class Reason(StrEnum):
+    """Why a reply, or a row, was dropped; the words are shown in the report."""
+
+    MALFORMED = "malformed row"
+    TOO_LONG = "reply too long"
+    TRUNCATED = "reply cut off"
+    SKIPPED = "skipped by the teacher"
+    NO_QUESTION = "no question"
+    NO_CHOICES = "no choices"
+    NOT_FOUR = "not four choices"
+    EMPTY_CHOICE = "empty choice"
+    EQUAL_CHOICES = "equal choices"
+    EQUAL_BUT_BOX = "choices differ only by their box"
+    NO_ANSWER = "no answer"
+    REPEATED_PART = "a part of the reply comes twice"
+    OUTSIDE = "answer outside the choices"
+    DISAGREE = "answer letter and text disagree"
+    BOXES = "speaks of boxes or coordinates"
+    DESCRIPTION = "speaks of a description"
+    DUPLICATE = "same QA on the same image"
+
+
+class Qa(msgspec.Struct, kw_only=True):
+    """One question read from a reply; `rationales` is empty when the teacher gave no explanation."""
+
+    question: str
+    choices: list[str]
+    correct_choice_idx: int
+    rationales: list[str] = []
+
+
+class _Dropped(Exception):
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+
+
+def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
+    """Every QA of a reply, or the one reason why none is taken; of two QAs, both are taken or both dropped.
+
+    `truncated`: the teacher was cut off by its token limit, so the last part of the reply is not whole.
+    """
+    if len(raw) > MAX_CHARACTERS:
+        return Reason.TOO_LONG
+    text = _plain(raw)
+    blocks = _blocks(text)
+    if not blocks:
+        return Reason.SKIPPED if re.search(r"\bskip", text[:300], re.IGNORECASE) else Reason.NO_QUESTION
+    if truncated:
+        last = blocks[-1]
+        if last[-1][0] != "explanation":
+            return Reason.TRUNCATED
+        last.pop()  # half a rationale is no rationale; the QA before it is whole
+    try:
+        return [_qa(block) for block in blocks]
+    except _Dropped as dropped:
+        return dropped.reason
+
+
+_TYPOGRAPHY = str.maketrans(
+    {"（": "(", "）": ")", "：": ":", "．": ".", "\u00a0": " ", "\r": "\n"} | dict.fromkeys("\0\u200b\ufeff")
+)
+
+
+def _plain(raw: str) -> str:
+    """The reply without Markdown marks, with short runs of white space (the patterns below count on that)."""
+    text = raw.replace("\r\n", "\n").translate(_TYPOGRAPHY).replace("**", "")
+    text = re.sub(r"[^\S\n]+", " ", text)
+    text = re.sub(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)", "", text)
+    return re.sub(r"\n(?: ?\n)+", "\n\n", text).strip()
+
+
+_HEADING = re.compile(
+    r"(?P<line>^[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?)?(?<!\w)(?:"
+    r"(?P<type>question type)|(?P<question>question)|(?P<choices>(?:answer )?choices|(?:answer )?options)|"
+    r"(?P<answer>(?:the )?(?:correct )?answer)|(?P<explanation>"
+    r"explai?nations?|explanatory notes?|reasons?|reasoning|rationales?|lecture|justification)"
+    r")(?: ?#?\d{1,2})?[*_]{0,2} ?(?::[*_]{0,2}|(?=\n|\Z)|(?P<verb>is\b))",
+    re.IGNORECASE | re.MULTILINE,
+)
+# A heading inside a line counts only where the reply's order makes it one; in a rationale it is text.
+_BEFORE = {
+    "type": {"question", "answer", "explanation"},
+    "question": {"answer", "explanation", "type"},
+    "choices": {"question"},
+    "answer": {"choices"},
+    "explanation": {"choices", "answer"},
+}
+
+_Block = list[tuple[str, str]]
+
+
+def _blocks(text: str) -> list[_Block]:
+    """One list of `(part, text)` per question of the reply."""
+    blocks: list[_Block] = []
+    previous, begin = "", 0
+
+    def close(end: int) -> None:
+        if previous == "question":
+            blocks.append([])
+        if previous and blocks:
+            blocks[-1].append((previous, text[begin:end].strip()))
+
+    for match in _HEADING.finditer(text):
+        kind = match.lastgroup if match.lastgroup != "verb" else "answer"
+        assert kind is not None
+        name = match[kind]
+        if match["verb"]:  # "The answer is (B)" is a heading only where the answer is due
+            if match["line"] is None or previous not in ("choices", "question"):
+                continue
+        elif match["line"] is None and (
+            not name[0].isupper() or ":" not in match[0] or previous not in _BEFORE[kind]
+        ):
+            continue
+        close(match.start())
+        previous, begin = kind, match.end()
+    close(len(text))
+    return blocks
+
+
+def _qa(block: _Block) -> Qa:
+    parts: dict[str, list[str]] = {}
+    for kind, text in block:
+        parts.setdefault(kind, []).append(text)
+    question = parts["question"][0]
+    if _SKIP.match(question):
+        raise _Dropped(Reason.SKIPPED)
+    if "choices" not in parts:
+        question, options = _split_off_choices(question)
+        parts["choices"] = [options]
+    answer = parts.get("answer", [""])[0]
+    if _SKIP.match(_LEAD.sub("", answer, count=1)):
+        raise _Dropped(Reason.SKIPPED)
+    if any(len(parts[kind]) > 1 for kind in ("choices", "answer") if kind in parts):
+        raise _Dropped(Reason.REPEATED_PART)
+    rationales = [text for part in parts.get("explanation", []) if re.search(r"\w", text := _one_line(part))]
+    raw_choices = _choices(parts["choices"][0])
+    if speaks_of_boxes("\n".join([question, *raw_choices, answer, *rationales])):
+        raise _Dropped(Reason.BOXES)
+    if any(re.search(r"\bdescriptions?\b", text, re.IGNORECASE) for text in rationales):
+        raise _Dropped(Reason.DESCRIPTION)
+    question = _clean(question)
+    if not re.search(r"\w", question):
+        raise _Dropped(Reason.NO_QUESTION)
+    choices = _clean_choices(raw_choices)
+    correct = _correct(answer, raw_choices, choices)
+    return Qa(
+        question=question,
+        choices=choices,
+        correct_choice_idx=correct,
+        rationales=[_clean(text) for text in rationales],
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _clean(text: str) -> str:
+    cleaned = without_boxes(_one_line(text))
+    if cleaned is None:
+        raise _Dropped(Reason.BOXES)
+    return cleaned
+
+
+_MARKS = [  # (A) · [A] · A) · A. · A:
+    re.compile(rf"(?P<line>^ ?[-*•]? ?)?{mark}", re.MULTILINE)
+    for mark in (
+        r"\( ?(?P<letter>[A-Ha-h]) ?\)",
+        r"\[(?P<letter>[A-Ha-h])\]",
+        r"(?<![\w(])(?P<letter>[A-Ha-h])\)",
+        r"(?<!\w)(?P<letter>[A-Ha-h])\.(?=\s|\Z)",
+        r"(?<!\w)(?P<letter>[A-Ha-h]):(?=\s|\Z)",
+    )
+]
+
+
+def _split_off_choices(question: str) -> tuple[str, str]:
+    """A question whose choices follow it without a heading, taken apart at the first `(A)`."""
+    for mark in _MARKS:
+        match = next(
+            (m for m in mark.finditer(question) if m["letter"] in "Aa" and (m["line"] or m["line"] == "")),
+            None,
+        )
+        match = match or next(
+            (m for m in mark.finditer(question) if m["letter"] == "A" and m[0].strip().startswith("(")), None
+        )
+        if match and match.start() > 0:
+            return question[: match.start()].strip(), question[match.start() :]
+    raise _Dropped(Reason.NO_CHOICES)
+
+
+def _choices(text: str) -> list[str]:
+    """The four choices as written. Marks are of one style and case, A to D in order, each once."""
+    text = text.strip()
+    first = next(((mark, found) for mark in _MARKS if (found := mark.match(text))), None)
+    if first is None or first[1]["letter"] not in "Aa":
+        raise _Dropped(Reason.SKIPPED if _SKIP.match(text) else Reason.NO_CHOICES)
+    letters = "ABCD" if first[1]["letter"] == "A" else "abcd"
+    marks = [m for m in first[0].finditer(text) if m["letter"].isupper() == letters.isupper()]
+    on_lines = [m for m in marks if m["line"] is not None]
+    if "".join(m["letter"] for m in on_lines) == letters:
+        marks = on_lines  # the others belong to the choices' words
+    elif "".join(m["letter"] for m in marks) != letters:
+        raise _Dropped(Reason.NOT_FOUR)
+    ends = [m.start() for m in marks[1:]] + [len(text)]
+    slices = (text[m.end() : end].strip().partition("\n\n")[0] for m, end in zip(marks, ends, strict=True))
+    return [_one_line(choice).rstrip(" ,;|") for choice in slices]
+
+
+def _clean_choices(raw: list[str]) -> list[str]:
+    cleaned = [without_boxes(choice, sentence=False) for choice in raw]
+    choices = [choice for choice in cleaned if choice is not None]
+    if len(choices) < len(raw):
+        raise _Dropped(Reason.BOXES)
+    for choice, before in zip(choices, raw, strict=True):
+        if not re.search(r"\w", choice):
+            raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
+    if len({same_words(choice) for choice in choices}) < len(choices):
+        only_box = len({same_words(choice) for choice in raw}) == len(raw)
+        raise _Dropped(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
+    return choices
+
+
+def same_words(text: str) -> str:
+    """The text without case, article and end mark: equal for two choices that say the same."""
+    words = _one_line(text).casefold().strip("\"'“”‘’`* ").rstrip(".,;:!\"'“”‘’ ")
+    return re.sub(r"^(?:an?|the) (?=\S)", "", words)
+
+
+_SKIP = re.compile(
+    r"[\W_]*(?:(?:\(?[A-H]\)?[.:)]? ?)?skip[\"'”’)\]]*"
+    r"(?:\s*\Z|[.,;:!(\n]|\s?[-–—]\s|\s(?:this|because|since|as)\b))",
+    re.IGNORECASE,
+)
+_LEAD = re.compile(
+    r"\A\s*(?:(?:the )?(?:correct |right |best )?(?:answer|option|choice)(?: is| would be)?\b ?:? ?)?"
+    r"(?:is )?(?:option |choice )?",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(
+    r"(?:\( ?([A-Z]) ?\)|\[([A-Z])\]|([A-Z])(?=[.):,]|\Z)|([A-Z]) )(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
+_GOES_ON = re.compile(r"\s?(?:[.,;:(–—-]|because\b|since\b|as\b)")
+_OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
+
+
+def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
+    """The index of the right choice: letter, text or both, as long as they say the same."""
+    said = _one_line(_LEAD.sub("", answer, count=1))
+    if not re.search(r"\w", said):
+        raise _Dropped(Reason.NO_ANSWER)
+    as_written = [same_words(choice) for choice in raw_choices]
+    keys = [same_words(choice) for choice in choices]
+    whole = same_words(said)
+    by_text = next((i for i in range(len(keys)) if whole in (as_written[i], keys[i])), None)
+    if by_text is not None and len(whole) > 1:
+        return by_text
+    match = _LETTER.match(said)
+    if match is None:
+        begun = [i for i in range(len(keys)) if _begins(whole, keys[i])]
+        if len(begun) != 1 or _OTHER_LETTER.search(said):
+            raise _Dropped(Reason.NO_ANSWER)
+        return begun[0]
+    letter = next(group for group in match.groups()[:4] if group)
+    index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,-–—")
+    if index >= len(choices):
+        raise _Dropped(Reason.OUTSIDE)
+    text = same_words(rest)
+    agrees = not text or text in (as_written[index], keys[index])
+    if not agrees and text not in as_written and text not in keys:
+        others = {other.upper() for other in _OTHER_LETTER.findall(rest)} - {letter.upper()}
+        agrees = not others and any(_begins(text, key) for key in (as_written[index], keys[index]))
+    if not agrees or (by_text is not None and by_text != index):
+        raise _Dropped(Reason.DISAGREE)
+    return index
+
+
+def _begins(text: str, choice: str) -> bool:
+    """`text` is the choice and then a remark: "cat, because it has whiskers"."""
+    return text.startswith(choice) and bool(_GOES_ON.match(text, len(choice)))

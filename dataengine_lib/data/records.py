@@ -1,0 +1,113 @@
+"""The typed records that cross the steps, with the public field names of MLLM-DataEngine and A-OKVQA.
+
+Readers are lenient (fields that the original leaves out have defaults, more fields are ignored);
+writers write every field.
+"""
+
+import msgspec
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Question(msgspec.Struct, kw_only=True):
+    """One A-OKVQA-style question; `question_type` is empty until step 0 has classified it."""
+
+    split: str = ""
+    image_id: int = -1
+    question_id: str = ""
+    question: str
+    choices: list[str]
+    correct_choice_idx: int
+    direct_answers: list[str] = []
+    difficult_direct_answer: bool = False
+    rationales: list[str] = []
+    question_type: str = ""
+    image_path: str = ""
+    prompt: str = ""
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """One row of `aokvqa_eval.json`, and of a bad-case pool: a question and what the student said.
+
+    `scores` holds one number per choice, higher is better (minus the mean token loss for `rank: text`).
+    """
+
+    image_id: int = -1
+    image_path: str = ""
+    idx: int = -1
+    question: str
+    choices: list[str]
+    correct_choice_idx: int
+    direct_answers: list[str] = []
+    difficult_direct_answer: bool = False
+    model_answer: str = ""
+    question_type: str = ""
+    prompt: str = ""
+    question_id: str = ""
+    split: str = ""
+    rationales: list[str] = []
+    predicted_choice_idx: int = -1
+    correct: bool = False
+    scores: list[float] = []
+    direct_answer: str = ""
+    direct_answer_score: float = 0.0
+
+
+class Query(msgspec.Struct, kw_only=True):
+    """One request to the teacher, a row of `gptvqa_prompt.json`."""
+
+    image_id: int
+    prompt: str
+    question_type: str
+    query_id: str = ""
+    image_path: str = ""
+    anchor_image_id: int = -1
+    anchor_image_path: str = ""
+    example_ids: list[str] = []
+    neighbour: bool = False
+    similarity: float | None = None
+    template: str = ""
+    prompt_sha256: str = ""
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What the teacher wrote for one query, a row of `gptvqa_result.jsonl`."""
+
+    image_id: int
+    raw_instructions: str
+    question_type: str
+    query_id: str = ""
+    image_path: str = ""
+    model: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class TrainRecord(msgspec.Struct, kw_only=True):
+    """One QA that passed post-processing, a row of `gptvqa_train_data.json`."""
+
+    image_id: int
+    raw_instructions: str
+    question_type: str
+    question: str
+    choices: list[str]
+    correct_choice_idx: int
+    rationales: list[str] = []
+    query_id: str = ""
+    image_path: str = ""
+
+
+def options_text(choices: list[str]) -> str:
+    """The choices on one line as every prompt shows them: `(A) dog (B) cat …`."""
+    return " ".join(f"({LETTERS[i]}) {choice}" for i, choice in enumerate(choices))
+
+
+def qa_prompt(question: str, choices: list[str], correct: int, question_type: str) -> str:
+    """The `prompt` field of classified questions and bad cases, as MLLM-DataEngine publishes it."""
+    return (
+        f"Question: {question}\nChoices: {options_text(choices)}\n"
+        f"Answer: The answer is ({LETTERS[correct]}): {choices[correct]}.\n"
+        f"Question type: {question_type.replace('_', ' ')}"
+    )

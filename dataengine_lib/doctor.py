@@ -1,0 +1,168 @@
+"""`dataengine doctor`: what would keep a run from working on this machine, found without running it."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.models.teacher import NO_KEY, endpoint
+from dataengine_lib.parameters import Experiment
+from dataengine_lib.workflow import Planned, plan
+
+_PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
+_FREE_GB = 5
+# OpenAI's deprecations page: shut down, or with a date for it that has passed.
+RETIRED = {
+    "gpt-4": "gpt-4.1",
+    "gpt-4-turbo": "gpt-4.1",
+    "gpt-4-vision-preview": "gpt-4.1",
+    "gpt-4-32k": "gpt-4.1",
+    "text-davinci-003": "gpt-4.1-mini",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor; `bad` will stop a run, `warn` may."""
+
+    mark: Literal["ok", "warn", "bad"]
+    what: str
+    says: str
+
+
+def examine(experiment: Experiment | None = None) -> list[Finding]:
+    """Look at this machine, and with an experiment at its data, its teacher and its device."""
+    findings = [*_versions(), _device(), _kernel(), _disk(Path.cwd())]
+    if experiment is None:
+        return [*findings, _key()]
+    try:
+        planned = plan(experiment, Path("reports") / experiment.head.run)
+    except ParameterError as error:
+        return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
+    return [*findings, *_paths(planned), *_teachers(planned), *_encoder(planned)]
+
+
+def _versions() -> Iterator[Finding]:
+    found = sys.version_info[:3]
+    mark: Literal["ok", "bad"] = "ok" if found >= (3, 11) else "bad"
+    yield Finding(mark, "python", ".".join(map(str, found)))
+    for package in _PACKAGES:
+        try:
+            yield Finding("ok", package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield Finding("bad", package, 'not installed; run: pip install -c constraints.txt -e ".[dev]"')
+
+
+def _device() -> Finding:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("bad", "device", f"torch cannot be loaded: {error}")
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return Finding(
+            "ok", "device", f"{torch.cuda.get_device_name()}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
+        )
+    if torch.backends.mps.is_available():
+        return Finding("ok", "device", "Apple GPU (mps)")
+    return Finding(
+        "ok", "device", f"CPU, {torch.get_num_threads()} threads: enough for the demo, slow for large models"
+    )
+
+
+def _kernel() -> Finding:
+    spec = Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
+    if spec.is_file():
+        return Finding("ok", "notebook kernel", "python3 of this environment")
+    return Finding(
+        "bad", "notebook kernel", f"{spec} is missing; run: python -m ipykernel install --sys-prefix"
+    )
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free / 1e9
+    if not os.access(folder, os.W_OK):
+        return Finding("bad", "disk", f"{folder} cannot be written; run from a folder of yours")
+    return Finding("ok" if free >= _FREE_GB else "warn", "disk", f"{free:.0f} GB free in {folder}")
+
+
+def _key() -> Finding:
+    if os.environ.get("OPENAI_API_KEY"):
+        return Finding("ok", "OPENAI_API_KEY", "is set (not shown)")
+    return Finding("ok", "OPENAI_API_KEY", "not set; only teachers openai:MODEL at OpenAI need it")
+
+
+def _paths(planned: list[Planned]) -> Iterator[Finding]:
+    from dataengine_lib.precheck import check_paths
+
+    try:
+        check_paths(planned, 0, len(planned) - 1)
+        yield Finding("ok", "data paths", "all there, or made by the run")
+    except ParameterError as error:
+        for line in str(error).splitlines():
+            yield Finding("bad", "data paths", line)
+
+
+def _teachers(planned: list[Planned]) -> Iterator[Finding]:
+    seen: set[tuple[str, str | None]] = set()
+    for item in planned:
+        spec, base_url = getattr(item.config, "teacher", ""), getattr(item.config, "base_url", None)
+        if not spec or (spec, base_url) in seen:
+            continue
+        seen.add((spec, base_url))
+        what = f"teacher of {item.step.name}"
+        if not spec.startswith("openai:"):
+            yield Finding("ok", what, f"{spec}: needs no key")
+            continue
+        try:
+            url, key = endpoint(base_url)
+            yield _ask_server(what, spec.partition(":")[2], url, key)
+        except DataEngineError as error:
+            yield Finding("bad", what, str(error))
+
+
+def _ask_server(what: str, model: str, url: str, key: str) -> Finding:
+    """List the server's models: costs nothing, and shows whether address, key and model are right."""
+    import httpx
+
+    if url.startswith("https://api.openai.com") and model in RETIRED:
+        return Finding(
+            "bad", what, f"{model} was shut down; take {RETIRED[model]} or another of today's models"
+        )
+    headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
+    try:
+        answer = httpx.get(f"{url}/models", headers=headers, timeout=10)
+    except httpx.HTTPError as error:
+        return Finding(
+            "bad", what, f"{url} does not answer ({type(error).__name__}); check base_url and the network"
+        )
+    if answer.status_code in (401, 403):
+        return Finding(
+            "bad", what, f"{url} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
+        )
+    if answer.status_code != 200:
+        return Finding("warn", what, f"{url} answers, but lists no models (status {answer.status_code})")
+    try:
+        names = {str(row["id"]) for row in answer.json()["data"]}
+    except (ValueError, KeyError, TypeError):
+        return Finding("warn", what, f"{url} answers, but its list of models cannot be read")
+    if model not in names:
+        return Finding("bad", what, f"{url} has no model {model}; it offers {', '.join(sorted(names)[:8])}")
+    return Finding("ok", what, f"{model} at {url}")
+
+
+def _encoder(planned: list[Planned]) -> Iterator[Finding]:
+    encoders = {getattr(item.config, "encoder", "") for item in planned} - {""}
+    for encoder in sorted(encoders):
+        if encoder.startswith("clip:") and importlib.util.find_spec("clip") is None:
+            yield Finding(
+                "bad", "encoder", f'{encoder} needs the clip package; run: pip install -e ".[clip]"'
+            )
+        else:
+            yield Finding("ok", "encoder", encoder)

@@ -1,0 +1,1 @@
+"""The three models of the loop: student, teacher, encoder."""

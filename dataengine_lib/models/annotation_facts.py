@@ -1,0 +1,152 @@
+"""Step 3, annotations teacher: what an image's boxes and captions prove, and what they leave open."""
+
+import re
+from dataclasses import dataclass
+
+from dataengine_lib.data.coco import CocoImage
+from dataengine_lib.models.annotation_words import (
+    EASILY_MISSED,
+    PLURAL_FORM,
+    WORDS_OF_KIND,
+    mention,
+    names_of,
+    plural,
+)
+
+Box = tuple[float, float, float, float]
+
+MAX_COUNT = 6  # above, annotators miss some and a glance no longer counts them
+_SMALLEST_SIDE = 0.04  # shorter boxes are specks that a question should not ask about
+_NUMBERS = {
+    word: n
+    for n, word in enumerate(
+        [
+            "no",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ]
+    )
+}
+_VAGUE = re.compile(
+    r"\b(?:several|many|group|herd|flock|fleet|lots?|crowd|crowded|bunch|bunches|row|rows|stack|stacks|pile|piles|some|various|multiple|"
+    r"dozens?|numerous|few|full|filled|assortment|collection|array|line|lined|other|others|another|pairs?|couples?|family)\b"
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The boxes by name and the captions of one image, and the categories that its dataset knows."""
+
+    boxes: dict[str, list[Box]]
+    crowds: frozenset[str]
+    captions: tuple[str, ...]
+    kinds: dict[str, str]
+
+    @classmethod
+    def of(cls, image: CocoImage, kinds: dict[str, str]) -> "Facts":
+        boxes: dict[str, list[Box]] = {}
+        for box in image.boxes:
+            boxes.setdefault(box.name, []).append(box.xyxy)
+        captions = tuple(caption.casefold() for caption in image.captions)
+        return cls(dict(sorted(boxes.items())), frozenset(image.crowds), captions, kinds)
+
+    def singles(self) -> dict[str, Box]:
+        """Things of which there is one: one box, no crowd, and no caption that speaks of more."""
+        return {
+            name: boxes[0]
+            for name, boxes in self.boxes.items()
+            if len(boxes) == 1
+            and name not in self.crowds
+            and _shorter(boxes[0]) >= _SMALLEST_SIDE
+            and not self._more_than_one(name)
+        }
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each thing that can be counted, where the captions do not say otherwise."""
+        return {
+            name: len(boxes)
+            for name, boxes in self.boxes.items()
+            if len(boxes) <= MAX_COUNT
+            and name not in self.crowds
+            and min(map(_shorter, boxes)) >= _SMALLEST_SIDE / 2
+            and (len(boxes) > 1 or not self._more_than_one(name))
+            and self._captions_allow(name, len(boxes))
+        }
+
+    def absent(self) -> list[str]:
+        """Categories that are certainly not there: no box, no crowd, no word for it, no relative.
+
+        Of each kind (supercategory) that is in the picture none is called absent: a car may pass for a truck.
+        """
+        near = {self.kinds.get(name, "") for name in (*self.boxes, *self.crowds)} | {""}
+        near |= {kind for kind, words in WORDS_OF_KIND.items() if self.mentioned(tuple(words.split()))}
+        return [
+            name
+            for name, kind in sorted(self.kinds.items())
+            if kind not in near and name not in EASILY_MISSED and not self.mentioned(names_of(name))
+        ]
+
+    def mentioned(self, phrases: tuple[str, ...]) -> bool:
+        """Some caption holds one of the phrases, singular or plural."""
+        return any(mention(phrases).search(caption) for caption in self.captions)
+
+    def area(self, name: str) -> float:
+        """Share of the picture inside the largest box of that name."""
+        return max(area(box) for box in self.boxes[name])
+
+    def _more_than_one(self, name: str) -> bool:
+        if name in PLURAL_FORM:
+            return False
+        several = (
+            {plural(form) for form in names_of(name)}
+            - {"people" if name != "person" else ""}
+            - set(names_of(name))
+        )
+        if name == "person":
+            several |= {
+                "people",
+                "men",
+                "women",
+                "children",
+                "couple",
+                "crowd",
+                "they",
+                "their",
+                "players",
+                "team",
+                "family",
+            }
+        pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(several)))})\b")
+        return any(pattern.search(caption) for caption in self.captions)
+
+    def _captions_allow(self, name: str, count: int) -> bool:
+        words = mention(names_of(name))
+        for caption in self.captions:
+            if not words.search(caption):
+                continue
+            said = {
+                _NUMBERS.get(word, int(word) if word.isdecimal() else None)
+                for word in re.findall(r"\w{1,9}", caption)
+            } - {None, 0}
+            if _VAGUE.search(caption) or (said - {1, count}):
+                return False
+        return True
+
+
+def area(box: Box) -> float:
+    """Share of the picture inside the box."""
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _shorter(box: Box) -> float:
+    return min(box[2] - box[0], box[3] - box[1])

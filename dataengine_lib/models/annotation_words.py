@@ -1,0 +1,216 @@
+"""Step 3, annotations teacher: the words by which captions speak of COCO's categories and of scenes.
+
+They only ever make the teacher more careful: a thing that a caption may be speaking of is not called absent.
+"""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+SYNONYMS = {
+    "person": (
+        "people man men woman women boy girl child children kid lady ladies guy player "
+        "pitcher batter catcher skier surfer rider skateboarder snowboarder baby toddler "
+        "crowd someone somebody he she his her him couple family boys friend pedestrian "
+        "driver passenger team umpire officer chef adult human male female teenager"
+    ),
+    "bicycle": "bike cyclist",
+    "car": "taxi cab suv sedan van vehicle automobile jeep traffic",
+    "motorcycle": "motorbike moped scooter bike",
+    "airplane": "plane jet aircraft jetliner airliner biplane aeroplane",
+    "bus": "coach trolley",
+    "train": "locomotive subway tram railway trolley engine",
+    "truck": "pickup lorry van trailer firetruck",
+    "boat": "ship sailboat canoe kayak ferry yacht raft vessel gondola",
+    "fire hydrant": "hydrant",
+    "stop sign": "sign",
+    "parking meter": "meter",
+    "bench": "seat",
+    "bird": (
+        "parrot pigeon duck goose geese chicken owl eagle seagull gull swan penguin hawk "
+        "rooster canary parakeet ostrich peacock hen turkey flamingo crow hummingbird pelican "
+        "sparrow"
+    ),
+    "cat": "kitten kitty tabby",
+    "dog": "puppy pup poodle lab terrier hound bulldog collie lassie lassy",
+    "horse": "pony ponies stallion mare foal carriage zebra donkey",
+    "sheep": "lamb ram goat ewe",
+    "cow": "cattle bull calf calves ox oxen steer herd bison",
+    "elephant": "tusk",
+    "bear": "panda grizzly cub polar",
+    "umbrella": "parasol",
+    "suitcase": "luggage trunk baggage bag",
+    "skis": "ski skiing skier",
+    "snowboard": "snowboarder snowboarding board",
+    "surfboard": "surfer surfing surf board",
+    "skateboard": "skateboarder skateboarding skater board",
+    "sports ball": "ball soccer football basketball volleyball",
+    "tennis racket": "racket racquet tennis",
+    "baseball bat": "bat baseball batter",
+    "baseball glove": "glove mitt baseball",
+    "wine glass": "glass wine",
+    "cup": "mug coffee tea glass",
+    "sandwich": "burger hamburger sub toast wrap",
+    "orange": "citrus tangerine fruit",
+    "banana": "fruit",
+    "apple": "fruit",
+    "broccoli": "vegetable veggie veggies salad",
+    "carrot": "vegetable veggie veggies salad",
+    "hot dog": "hotdog sausage",
+    "donut": "doughnut pastry pastries",
+    "cake": "cupcake dessert pastry pastries",
+    "couch": "sofa loveseat futon",
+    "potted plant": "plant flower flowerpot",
+    "bed": "mattress bunk bedroom",
+    "dining table": "table desk",
+    "toilet": "urinal bidet bathroom restroom",
+    "tv": "television monitor screen",
+    "laptop": "computer notebook macbook",
+    "mouse": "mice",
+    "remote": "controller wii",
+    "cell phone": "phone smartphone cellphone iphone",
+    "microwave": "oven",
+    "oven": "stove range cooker",
+    "refrigerator": "fridge freezer",
+    "teddy bear": "teddy stuffed bear toy doll",
+    "hair drier": "dryer blowdryer",
+    "vase": "jar pot",
+    "zebra": "horse",
+    "frisbee": "disc disk",
+    "kite": "parasail",
+    "pizza": "pizzas slice",
+    "toothbrush": "brush",
+}
+WORDS_OF_KIND = {
+    "animal": "animal pet wildlife",
+    "vehicle": "vehicle traffic transportation",
+    "food": "food meal dish snack fruit lunch dinner breakfast plate",
+    "furniture": "furniture",
+    "appliance": "appliance",
+    "electronic": "electronics device",
+    "sports": "game sport",
+    "kitchen": "utensil dish silverware",
+}
+# Common in the background and often left without a box: never offered as what is absent.
+EASILY_MISSED = frozenset(
+    {
+        "person",
+        "car",
+        "truck",
+        "bicycle",
+        "traffic light",
+        "stop sign",
+        "bench",
+        "backpack",
+        "umbrella",
+        "handbag",
+        "tie",
+        "bottle",
+        "cup",
+        "wine glass",
+        "fork",
+        "knife",
+        "spoon",
+        "bowl",
+        "chair",
+        "potted plant",
+        "dining table",
+        "tv",
+        "mouse",
+        "remote",
+        "keyboard",
+        "cell phone",
+        "book",
+        "clock",
+        "vase",
+        "sink",
+        "scissors",
+        "toothbrush",
+        "hair drier",
+        "sports ball",
+        "boat",
+        "bird",
+        "baseball glove",
+        "orange",
+        "apple",
+    }
+)
+UNCOUNTABLE = frozenset({"broccoli", "scissors", "skis", "hair drier", "book", "carrot"})
+PLURAL_FORM = {"scissors", "skis"}
+_PLURALS = {
+    "person": "people",
+    "knife": "knives",
+    "mouse": "computer mice",
+    "sheep": "sheep",
+    "scissors": "scissors",
+    "skis": "skis",
+    "broccoli": "broccoli",
+    "wine glass": "wine glasses",
+    "man": "men",
+    "woman": "women",
+    "child": "children",
+}
+
+
+class Scene(NamedTuple):
+    """`shown_by`: caption phrases that name it; `hinted_by` words and `things` forbid calling it absent."""
+
+    shown_by: str
+    hinted_by: str
+    things: str
+
+
+SCENES = {
+    "a kitchen": Scene(
+        "kitchen",
+        "stove|counter|cooking|cook|chef",
+        "oven|refrigerator|microwave|sink|toaster|dining table|bowl",
+    ),
+    "a bathroom": Scene(
+        "bathroom|restroom|washroom", "toilet|shower|bathtub|tub", "toilet|sink|toothbrush|hair drier"
+    ),
+    "a bedroom": Scene("bedroom", "bed|hotel|dorm|mattress", "bed|teddy bear"),
+    "a living room": Scene("living room", "sofa|lounge|den|room|fireplace", "couch|tv|remote"),
+    "an airport": Scene("airport|runway|tarmac", "terminal|airfield|flight|landing", "airplane|suitcase"),
+    "a train station": Scene(
+        "train station|railway station", "platform|subway|railroad|track|station", "train|suitcase"
+    ),
+    "a beach": Scene(
+        "beach", "sand|sandy|ocean|shore|sea|coast|wave|surf|water|lake", "surfboard|kite|boat|umbrella"
+    ),
+    "a ski slope": Scene(
+        "ski slope|ski resort|ski lift|ski run", "snow|snowy|mountain|slope|winter|hill", "skis|snowboard"
+    ),
+    "a tennis court": Scene("tennis court", "court|tennis", "tennis racket|sports ball"),
+    "a baseball field": Scene(
+        "baseball field|baseball stadium",
+        "baseball|field|stadium|mound",
+        "baseball bat|baseball glove|sports ball",
+    ),
+    "a zoo": Scene(
+        "zoo", "enclosure|cage|pen|habitat|animal|exhibit", "elephant|giraffe|zebra|bear|horse|sheep|cow|bird"
+    ),
+}
+
+
+@lru_cache(maxsize=4096)
+def mention(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    """Finds any of the phrases, singular or plural, in lower-case text."""
+    forms = {form for phrase in phrases for form in (phrase, plural(phrase))}
+    return re.compile(rf"\b(?:{'|'.join(re.escape(form) for form in sorted(forms))})(?:'s)?\b")
+
+
+def names_of(category: str) -> tuple[str, ...]:
+    """The category's name and the caption words that may stand for it."""
+    return (category, *SYNONYMS.get(category, "").split())
+
+
+def plural(noun: str) -> str:
+    """The English plural of a category's name; nouns of two words bend the last one."""
+    if noun in _PLURALS:
+        return _PLURALS[noun]
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"

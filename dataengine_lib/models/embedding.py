@@ -1,0 +1,247 @@
+"""Brings an embedding store up to date (step 2): decodes in threads while the encoder runs, saves in shards.
+
+Killed and started again it goes on where it was, and ends with the same vectors.
+"""
+
+import hashlib
+import io
+import itertools
+import os
+import shutil
+import struct
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from dataengine_lib.data.embedding_parts import (
+    Part,
+    Unreadable,
+    plan_digests,
+    read_parts,
+    write_part,
+)
+from dataengine_lib.data.embeddings import (
+    EmbeddingStore,
+    StoredImage,
+    StoreMeta,
+    open_store,
+    store_exists,
+    write_store,
+)
+from dataengine_lib.data.files import read_json, write_json
+from dataengine_lib.errors import DataEngineError
+
+if TYPE_CHECKING:
+    from dataengine_lib.models.encoder import Encoder
+
+_SHARD_BATCHES = 16  # batches between two saves
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, OverflowError, struct.error, zlib.error,
+               Image.DecompressionBombError)  # fmt: skip  # what PIL's decoders raise on broken files
+_SAME = 0.95  # cosine above which two implementations are taken to run the same weights
+
+
+@dataclass
+class EmbedResult:
+    """An up-to-date store; `rows[i]` is the store's row of the i-th image asked for, -1 if it is unreadable."""
+
+    store: EmbeddingStore
+    rows: np.ndarray
+    added: int
+    unreadable: list[Unreadable]
+
+
+def complete_store(
+    images: list[tuple[int, str]], root: Path, encoder: "Encoder", output: Path, batch_size: int = 64
+) -> EmbedResult:
+    """Bring the store at `output` up to date for `images`, pairs of (id, path relative to `root`).
+
+    Rows whose file is unchanged are kept; images that cannot be read are listed in the result.
+    Raises DataEngineError when another encoder made the store.
+    """
+    store = open_store(output) if store_exists(output) else None
+    if store is not None:
+        store.check_encoder(encoder)
+    parts = Path(output) / "parts"
+    rows = _known_rows(store, images, root)
+    if store is not None and not store.meta.weights_sha256:
+        _check_import(store, encoder, images, rows, root)
+    todo = [image for image, row in zip(images, rows, strict=True) if row < 0]
+    plan = plan_digests(todo, encoder, batch_size * _SHARD_BATCHES)
+    if (parts / "plan.json").is_file() and read_json(parts / "plan.json", list[str])[0] != plan[0]:
+        if (
+            read_json(parts / "plan.json", list[str])[1] == plan[1]
+        ):  # same encoder, other images: keep what is done
+            store = _fold(output, store, encoder, read_parts(parts))
+            return complete_store(images, root, encoder, output, batch_size)
+        shutil.rmtree(parts)
+    if not todo:
+        return EmbedResult(store or _empty(output, encoder), rows, 0, [])
+    write_json(parts / "plan.json", plan)
+    _encode_shards(todo, root, encoder, parts, batch_size)
+    part = read_parts(parts)
+    if not len(part.ids):
+        shutil.rmtree(parts)
+    if len(part.ids):
+        store = _fold(output, store, encoder, part)
+    store = store or _empty(output, encoder)
+    return EmbedResult(store, _known_rows(store, images, root), len(part.ids), part.unreadable)
+
+
+def _known_rows(store: EmbeddingStore | None, images: list[tuple[int, str]], root: Path) -> np.ndarray:
+    """The store's row of every image whose file is still the one that was embedded, else -1."""
+    rows = np.full(len(images), -1, dtype=np.int64)
+    if store is None:
+        return rows
+    by_path = {image.path: row for row, image in enumerate(store.images) if image.path}
+    by_id = {int(image_id): row for row, image_id in enumerate(store.ids)}
+    for i, (image_id, path) in enumerate(images):
+        row = by_path.get(path, by_id.get(image_id, -1))
+        if row >= 0 and _unchanged(root / path, store.images[row]):
+            rows[i] = row
+    return rows
+
+
+def _unchanged(file: Path, stored: StoredImage) -> bool:
+    if stored.size < 0:
+        return True
+    try:
+        state = file.stat()
+        if state.st_size != stored.size:
+            return False
+        # a copied folder has new times: then the content decides
+        return state.st_mtime_ns == stored.mtime_ns or _digest(file.read_bytes()) == stored.digest
+    except OSError:
+        return False  # gone or locked: the encoding pass reports it by name
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
+def _check_import(
+    store: EmbeddingStore, encoder: "Encoder", images: list[tuple[int, str]], rows: np.ndarray, root: Path
+) -> None:
+    """Imported vectors do not say which weights made them, so a few images are embedded again and compared."""
+    cosines: list[float] = []
+    for (_, path), row in zip(images, rows, strict=True):
+        if row >= 0 and store.images[row].size < 0:
+            pixels = _load(root, path, encoder)[1]
+            if isinstance(pixels, str):
+                continue
+            vector = encoder.encode_prepared([pixels])[0]
+            cosines.append(
+                float(vector @ store.vectors[row]) if vector.shape == store.vectors[row].shape else -1.0
+            )
+            if len(cosines) == 8:
+                break
+    if cosines and float(np.median(cosines)) < _SAME:
+        raise DataEngineError(
+            f"{store.path}: its imported vectors do not fit encoder {encoder.name} (median cosine "
+            f"{float(np.median(cosines)):.2f} on {len(cosines)} images); set encoder to the one that made them "
+            f"({store.meta.encoder})"
+        )
+
+
+def _encode_shards(
+    todo: list[tuple[int, str]], root: Path, encoder: "Encoder", parts: Path, batch_size: int
+) -> None:
+    size = batch_size * _SHARD_BATCHES
+    shards = [(parts / f"{n:06d}.npz", todo[n * size : (n + 1) * size]) for n in range(-(-len(todo) // size))]
+    missing = [(file, items) for file, items in shards if not file.is_file()]
+    bar = tqdm(
+        total=len(todo),
+        initial=len(todo) - sum(len(items) for _, items in missing),
+        desc="embedding",
+        disable=None,
+    )
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, bar:
+        paths = (path for _, items in missing for _, path in items)
+        loaded = _ahead(pool, paths, root, encoder, 3 * batch_size)
+        for file, items in missing:
+            ids: list[int] = []
+            images: list[StoredImage] = []
+            vectors: list[np.ndarray] = []
+            unreadable: list[Unreadable] = []
+            for start in range(0, len(items), batch_size):
+                batch = items[start : start + batch_size]
+                pixels = []
+                for (image_id, path), (stored, content) in zip(
+                    batch, itertools.islice(loaded, len(batch)), strict=True
+                ):
+                    if isinstance(content, str):
+                        unreadable.append(Unreadable(path, content))
+                    else:
+                        ids.append(image_id)
+                        images.append(stored)
+                        pixels.append(content)
+                if pixels:
+                    vectors.append(encoder.encode_prepared(pixels))
+                bar.update(len(batch))
+            joined = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
+            write_part(file, Part(np.array(ids, dtype=np.int64), joined, images, unreadable))
+
+
+Loaded = tuple[StoredImage, np.ndarray | str]
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, paths: Iterable[str], root: Path, encoder: "Encoder", window: int
+) -> Iterator[Loaded]:
+    """Decode in threads, at most `window` images ahead of the model, in order."""
+    waiting: deque[Future[Loaded]] = deque()
+    for path in paths:
+        waiting.append(pool.submit(_load, root, path, encoder))
+        if len(waiting) >= window:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _load(root: Path, path: str, encoder: "Encoder") -> Loaded:
+    """The file's signature and its pixel values, or the reason why it cannot be read."""
+    file = root / path
+    try:
+        data, state = file.read_bytes(), file.stat()
+        stored = StoredImage(path, len(data), state.st_mtime_ns, _digest(data))
+        with Image.open(io.BytesIO(data)) as image:
+            return stored, encoder.prepare(image)
+    except _UNREADABLE as error:
+        return StoredImage(path), f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _fold(output: Path, store: EmbeddingStore | None, encoder: "Encoder", part: Part) -> EmbeddingStore:
+    """Join the store's rows and the finished shards into a new store; a file's newer row replaces its older one."""
+    ids, vectors, images = part.ids, part.vectors, part.images
+    if store is not None and len(store.ids):
+        fresh = {image.path for image in images}
+        kept = [row for row, image in enumerate(store.images) if image.path not in fresh]
+        ids = np.concatenate([store.ids[kept], ids])
+        vectors = (
+            np.concatenate([store.vectors[kept], vectors])
+            if len(part.ids)
+            else np.asarray(store.vectors[kept])
+        )
+        images = [store.images[row] for row in kept] + images
+    result = write_store(output, _meta(encoder), ids, vectors, images)
+    shutil.rmtree(Path(output) / "parts")
+    return result
+
+
+def _meta(encoder: "Encoder") -> StoreMeta:
+    return StoreMeta(
+        encoder=encoder.name, weights_sha256=encoder.weights_sha256, preprocessing=encoder.preprocessing
+    )
+
+
+def _empty(output: Path, encoder: "Encoder") -> EmbeddingStore:
+    return write_store(
+        output, _meta(encoder), np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32), []
+    )

@@ -1,0 +1,153 @@
+"""Steps 0 and 3: the teacher, whatever answers a query with text (a model, recorded replies, rules)."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dataengine_lib.data.files import read_jsonl
+from dataengine_lib.data.records import Query, Result
+from dataengine_lib.errors import DataEngineError, ParameterError
+
+NO_KEY = "none"
+OPENAI_URL = "https://api.openai.com/v1"
+KINDS = "openai:MODEL, annotations, replay:FILE, playground"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a teacher wrote; `finish_reason` is `stop`, or `length`, `refusal`, `content_filter`: no use."""
+
+    text: str
+    finish_reason: str = "stop"
+    model: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    request_id: str = ""
+    attempts: int = 1
+
+
+class AskFailed(DataEngineError):
+    """This query got no reply. `teacher_at_fault`: many of these in a row mean that the teacher is down."""
+
+    def __init__(self, reason: str, attempts: int = 1, *, teacher_at_fault: bool = True) -> None:
+        super().__init__(reason)
+        self.attempts = attempts
+        self.teacher_at_fault = teacher_at_fault
+
+
+class TeacherStop(DataEngineError):
+    """No query can be answered (key refused, model gone, quota used up, server away): send nothing more."""
+
+
+class Teacher(Protocol):
+    """Answers one query; raises AskFailed for that query only, TeacherStop when asking on makes no sense."""
+
+    async def ask(self, query: Query) -> Reply: ...
+
+
+class ReplayTeacher:
+    """Gives the replies of an earlier `gptvqa_result.jsonl`, found by query id.
+
+    Rows without one (files of the original) are found by image id and question type.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.rows: dict[str | tuple[int, str], Result] = {}
+        rows: list[Result] = read_jsonl(file, Result, torn_tail=True)
+        for row in rows:
+            self.rows[row.query_id or (row.image_id, row.question_type)] = row
+
+    async def ask(self, query: Query) -> Reply:
+        row = self.rows.get(query.query_id) or self.rows.get((query.image_id, query.question_type))
+        if row is None:
+            raise AskFailed(f"{self.file} holds no reply to this query", teacher_at_fault=False)
+        return Reply(
+            row.raw_instructions,
+            row.finish_reason or "stop",
+            row.model,
+            row.prompt_tokens,
+            row.cached_tokens,
+            row.completion_tokens,
+        )
+
+
+def check_spec(spec: str) -> str:
+    """`spec` itself when it names a teacher.
+
+    Raises ValueError (a wrong parameter when a Config calls this).
+    """
+    kind, colon, rest = spec.partition(":")
+    named, unnamed = kind in ("openai", "replay"), kind in ("annotations", "playground")
+    if (named and rest) or (unnamed and not colon):
+        return spec
+    raise ValueError(f"not a teacher; choose one of {KINDS}")
+
+
+def recorded_name(spec: str) -> str:
+    """The name that rows of this teacher carry: the model's own, or the kind and file name of the others."""
+    kind, _, rest = spec.partition(":")
+    return rest if kind == "openai" else f"replay:{Path(rest).name}" if kind == "replay" else kind
+
+
+def endpoint(base_url: str | None) -> tuple[str, str]:
+    """URL and key of an OpenAI-compatible server, from `base_url` and the environment.
+
+    Raises ParameterError when OpenAI itself is meant and OPENAI_API_KEY is not set; others need no real key.
+    """
+    url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if not key and url.startswith("https://api.openai.com"):
+        raise ParameterError(
+            "OPENAI_API_KEY is not set; export it, or give base_url (or OPENAI_BASE_URL) of another server"
+        )
+    return url, key or NO_KEY
+
+
+@asynccontextmanager
+async def load_teacher(
+    spec: str,
+    base_url: str | None = None,
+    *,
+    coco_dataset: Path | None = None,
+    temperature: float | None = None,
+    max_output_tokens: int = 600,
+    timeout_s: float = 60,
+    max_attempts: int = 6,
+    seed: int = 0,
+) -> AsyncIterator[Teacher]:
+    """The teacher that `spec` names, open for the length of the block.
+
+    Raises ParameterError when something that it needs is not given.
+    """
+    check_spec(spec)
+    kind, _, rest = spec.partition(":")
+    if kind == "replay":
+        yield ReplayTeacher(Path(rest))
+    elif kind == "annotations":
+        from dataengine_lib.models.annotations_teacher import AnnotationsTeacher
+
+        if coco_dataset is None:
+            raise ParameterError("teacher 'annotations' reads boxes and captions: give coco_dataset")
+        yield AnnotationsTeacher(coco_dataset)
+    else:
+        from dataengine_lib.models.openai_teacher import OpenAITeacher
+
+        async with AsyncExitStack() as stack:
+            if kind == "openai":
+                url, key = endpoint(base_url)
+            else:
+                from dataengine_lib.playground.server import serve
+                from dataengine_lib.playground.teacher import reply
+
+                # A literal key: the user's own must go nowhere but to the server that they named.
+                rest, key, url = "playground", NO_KEY, stack.enter_context(serve(reply)).base_url
+            teacher = OpenAITeacher(
+                rest, url, key, temperature, max_output_tokens, timeout_s, max_attempts, seed
+            )
+            stack.push_async_callback(teacher.close)
+            yield teacher

@@ -1,0 +1,154 @@
+"""Step 5: training rows as the student's processor encodes them, and batches of them; only the answer is learnt."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from tqdm.auto import tqdm
+
+from dataengine_lib.data.training_texts import SkippedRows, TextFormat, TrainingRow, training_text
+from dataengine_lib.models.student import chat_text, encode
+
+IGNORED = -100  # the label that transformers' losses pass over
+UNREADABLE = "image cannot be read"
+NOT_ENCODED = "text cannot be encoded"
+_CHUNK = 64  # decoded photos held at a time
+# What PIL raises for files that are damaged, cut short or no images; a bomb is a plain Exception of its own.
+_BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row in one text format: token inputs, each `(1, tokens)`, of which the last `answer` are learnt."""
+
+    row: TrainingRow
+    text: str
+    tokens: dict[str, torch.Tensor]
+    answer: int
+
+    def __len__(self) -> int:
+        return self.tokens["input_ids"].shape[1]
+
+
+class Examples:
+    """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; beyond that images are read again."""
+
+    def __init__(self, processor: Any, skipped: SkippedRows, keep_bytes: int = 2 << 30) -> None:
+        self._processor, self._skipped, self._room = processor, skipped, keep_bytes
+        self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
+        self._made: dict[tuple[str, TextFormat], Example | None] = {}
+
+    def make(
+        self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
+    ) -> list[Example | None]:
+        """An example for each row, None for those that cannot be used (counted in `skipped`)."""
+        new = list(
+            {
+                (row.where, name): (row, name) for row, name in wanted if (row.where, name) not in self._made
+            }.values()
+        )
+        with ThreadPoolExecutor() as readers:
+            for start in range(0, len(new), _CHUNK):
+                chunk = new[start : start + _CHUNK]
+                images = readers.map(_read_image, [row.image for row, _ in chunk])
+                for (row, name), image in zip(chunk, images, strict=True):
+                    self._made[row.where, name] = self._encode(row, name, image)
+                    bar.update()
+        return [self._made[row.where, name] for row, name in wanted]
+
+    def _encode(
+        self, row: TrainingRow, text_format: TextFormat, image: Image.Image | Exception
+    ) -> Example | None:
+        if isinstance(image, Exception):
+            self._skipped.add(UNREADABLE, row.where, str(image))
+            return None
+        prompt, text = chat_text(self._processor, *training_text(row.question, text_format))
+        try:
+            tokens, pixels = self._process(image, text)
+            answer = answer_length(self._processor.tokenizer, prompt, text)
+        except ValueError as error:  # such as an image token inside a question
+            self._skipped.add(NOT_ENCODED, row.where, str(error))
+            return None
+        if not answer:
+            self._skipped.add(NOT_ENCODED, row.where, "no token is left to learn")
+            return None
+        size = sum(part.nbytes for part in pixels.values())
+        if row.image not in self._pixels and size <= self._room:
+            self._pixels[row.image] = pixels
+            self._room -= size
+        return Example(row, text, tokens, answer)
+
+    def _process(
+        self, image: Image.Image, text: str
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """The processor's inputs, parted into those with a value per token and those of the image."""
+        inputs = encode(self._processor, [text], [image])
+        shape = inputs["input_ids"].shape
+        tokens = {key: value for key, value in inputs.items() if value.shape == shape}
+        return tokens, {key: value for key, value in inputs.items() if key not in tokens}
+
+    def _pixels_of(self, example: Example) -> dict[str, torch.Tensor]:
+        if example.row.image in self._pixels:
+            return self._pixels[example.row.image]
+        image = _read_image(example.row.image)
+        if isinstance(image, Exception):  # it was read before: the file has changed under the run
+            raise image
+        return self._process(image, example.text)[1]
+
+    def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+        """The model's inputs with labels; padded on the right, as training needs no next token."""
+        pad = self._processor.tokenizer.pad_token_id or 0
+        longest = max(map(len, examples))
+        inputs = {
+            key: torch.cat([
+                F.pad(example.tokens[key], (0, longest - len(example)), value=pad if key == "input_ids" else 0)
+                for example in examples
+            ])
+            for key in examples[0].tokens
+        }  # fmt: skip
+        inputs["labels"] = torch.full_like(inputs["input_ids"], IGNORED)
+        for row, example in enumerate(examples):
+            learnt = slice(len(example) - example.answer, len(example))
+            inputs["labels"][row, learnt] = inputs["input_ids"][row, learnt]
+        pixels = [self._pixels_of(example) for example in examples]
+        return inputs | {key: _join([one[key] for one in pixels]) for key in pixels[0]}
+
+
+def answer_length(tokenizer: Any, prompt: str, text: str) -> int:
+    """How many tokens at the end of `text` go beyond `prompt`.
+
+    Counted from the first token in which they differ: where a tokenizer joins the prompt's end with the answer's
+    beginning, the joined token is learnt.
+    """
+    asked, whole = tokenizer(prompt).input_ids, tokenizer(text).input_ids
+    pairs = enumerate(zip(asked, whole, strict=False))
+    return len(whole) - next((place for place, (a, b) in pairs if a != b), min(len(asked), len(whole)))
+
+
+def _read_image(path: Path) -> Image.Image | Exception:
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except _BAD_IMAGE as error:
+        return error
+
+
+def _join(parts: list[torch.Tensor]) -> torch.Tensor:
+    """One tensor along the first dimension; the others are filled up with zeros, as processors do for tiled images."""
+    if len({part.shape[1:] for part in parts}) == 1:
+        return torch.cat(parts)
+    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    padding = [
+        [
+            p
+            for size, most in zip(reversed(part.shape[1:]), reversed(shape), strict=True)
+            for p in (0, most - size)
+        ]
+        for part in parts
+    ]
+    return torch.cat([F.pad(part, pad) for part, pad in zip(parts, padding, strict=True)])

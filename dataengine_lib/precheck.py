@@ -1,0 +1,97 @@
+"""What is checked before the first step runs (all steps): range, files, folders, keys, notebooks, disk."""
+
+import difflib
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.execution import check_notebook
+from dataengine_lib.models.teacher import endpoint
+from dataengine_lib.workflow import Planned
+
+
+def selected(planned: list[Planned], start: str | None, stop: str | None) -> tuple[int, int]:
+    """Positions of the first and the last step to run.
+
+    A step is given as `evaluate`, `1`, `1_evaluate` (its first place in the run), or `round2/evaluate`.
+    """
+    first = _position(planned, "--from", start, 0) if start else 0
+    last = _position(planned, "--to", stop, first) if stop else len(planned) - 1
+    return first, last
+
+
+def _position(planned: list[Planned], option: str, name: str, earliest: int) -> int:
+    names: dict[str, int] = {}
+    for number, item in enumerate(planned):
+        place = item.label.removesuffix(item.step.notebook)
+        for short in (item.step.notebook, item.step.name, str(item.step.number)):
+            names.setdefault(place + short, number)
+            if number >= earliest:
+                names.setdefault(short, number)
+    found = names.get(name.strip())
+    if found is None:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        raise ParameterError(f"{option} {name}: no such step in this run; nearest: {near[0]}")
+    if found < earliest:
+        raise ParameterError(f"{option} {name}: comes before the step given with --from; give a later one")
+    return found
+
+
+def check_run(planned: list[Planned], first: int, last: int, notebooks: Path, out: Path) -> None:
+    """Raise ParameterError, a line per fault, for what would stop a step from `first` to `last` later."""
+    checks: list[Callable[[], None]] = []
+    for item in planned[first : last + 1]:
+        names = set(type(item.config).model_fields)
+        checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
+        checks.append(partial(_check_endpoint, item))
+    checks += [partial(check_paths, planned, first, last), partial(_check_writable, out)]
+    wrong: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except ParameterError as error:
+            wrong[str(error)] = None
+    if wrong:
+        raise ParameterError("\n".join(wrong))
+
+
+def check_paths(planned: list[Planned], first: int, last: int) -> None:
+    """Raise ParameterError for every input that is neither there nor made by an earlier step of this run.
+
+    Paths in a playground that is still to be written are passed over.
+    """
+    made: set[Path] = set()
+    wrong: dict[str, None] = {}
+    for item in planned[first : last + 1]:
+        for name, paths in item.inputs().items():
+            for path in paths:
+                if not (path.exists() or path in made or str(path).startswith("{playground}")):
+                    where = f"{item.label}: {name}"
+                    wrong[
+                        f"{where}: {path} does not exist; check the path, or run the step that makes it"
+                    ] = None
+        made.update(item.outputs())
+    if wrong:
+        raise ParameterError("\n".join(wrong))
+
+
+def _check_endpoint(item: Planned) -> None:
+    """A teacher behind an API needs its address and key before hours of evaluation, not after."""
+    if str(getattr(item.config, "teacher", "")).startswith("openai:"):
+        try:
+            endpoint(getattr(item.config, "base_url", None))
+        except ParameterError as error:
+            raise ParameterError(f"{item.step.name}: {error}") from error
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ParameterError(
+            f"--out {out}: cannot be written ({error.strerror}); choose a folder you may write to"
+        ) from error

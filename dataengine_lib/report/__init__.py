@@ -1,0 +1,1 @@
+"""What a colleague reads: charts, galleries, HTML reports and their index."""

@@ -1,0 +1,277 @@
+"""Step 0: the teacher gives every question its type."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import msgspec
+from pydantic import Field, field_validator
+
+from dataengine_lib.data.categories import CategorySet, read_categories
+from dataengine_lib.data.files import append_jsonl, read_jsonl, write_json, write_jsonl
+from dataengine_lib.data.questions import Skipped, read_question_rows
+from dataengine_lib.data.records import Query, Question, options_text, qa_prompt
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.models.asking import ask_all, run
+from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_teacher, recorded_name
+from dataengine_lib.steps.config import StepConfig
+
+_LINE = re.compile(r"^\W*(?:question|item)?\s*(\d+)\W+(\w.*)$", re.IGNORECASE)
+_COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}
+
+
+class ClassifyQuestionsConfig(StepConfig):
+    """Parameters of `0_classify_questions`."""
+
+    questions: Path  # A-OKVQA-style questions, with or without question_type
+    output: Path  # classified questions: {type: [question]}
+    teacher: str = "playground"  # openai:MODEL or playground
+    base_url: str | None = None  # OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself
+    categories: Path = Path("params/categories/v1.yaml")
+    template: Path = Path("params/prompts/classify.j2")
+    batch_size: int = Field(20, ge=1)  # questions in one request
+    concurrency: int = Field(8, ge=1)  # requests at the same time
+    max_asks: int = Field(3, ge=1)  # times that a question is asked at most, until it gets a legal type
+    keep_known: bool = True  # keep question_type where there is one; the teacher's is only compared
+    agreement_sample: int = Field(200, ge=0)  # known types to compare the teacher's with, when kept
+    temperature: float | None = Field(None, ge=0)
+    max_output_tokens: int = Field(2000, ge=1)  # of one reply; models that reason need more
+    timeout_s: float = Field(60, gt=0)
+    max_attempts: int = Field(6, ge=1)
+    seed: int = 0  # draws the agreement sample
+
+    @field_validator("teacher")
+    @classmethod
+    def _reads_questions(cls, spec: str) -> str:
+        if check_spec(spec).partition(":")[0] not in ("openai", "playground"):
+            raise ValueError("this teacher cannot sort questions; choose openai:MODEL or playground")
+        return spec
+
+
+@dataclass
+class ClassifyQuestionsResult:
+    """What notebook 0 shows.
+
+    `agreement` is the share of `compared` questions to which the teacher gave their known type; `confusions`
+    are (known type, the teacher's, how often), most often first; `illegal` counts what the teacher named that
+    is no type.
+    """
+
+    output: Path
+    counts: dict[str, int]
+    requests: int
+    compared: int
+    agreement: float | None
+    confusions: list[tuple[str, str, int]]
+    illegal: dict[str, int]
+    failed: list[str]  # why requests got no reply
+    unanswered: list[Question]
+    skipped: list[Skipped]  # rows of the file that are no questions
+
+
+class _Said(msgspec.Struct):
+    """A row of the progress file: the type that the teacher gave one question, by `key`."""
+
+    key: str
+    question_type: str
+
+
+def parse_types(text: str, names: list[str]) -> tuple[dict[int, str], Counter[str]]:
+    """The legal types in a reply's `number: type` lines, by number, and how often it named what is no type.
+
+    Bullets, bold, capitals, spaces for underscores and a remark after the type are passed over; a number that
+    gets two different types gets none.
+    """
+    legal = {_normal(name): name for name in names}
+    said: dict[int, str] = {}
+    illegal: Counter[str] = Counter()
+    for line in text.splitlines():
+        if not (match := _LINE.match(line)):
+            continue
+        number, words = int(match[1]), match[2]
+        found = legal.get(_normal(words)) or legal.get(_normal(re.split(r"[(,;:.]|\s[-–—]", words)[0]))
+        if found is None:
+            illegal[" ".join(words.split())[:60]] += 1
+        elif said.setdefault(number, found) != found:
+            said[number] = ""
+    return {number: name for number, name in said.items() if name}, illegal
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", name.lower()).strip("_")
+
+
+def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResult:
+    """Write the questions by type, with `question_type`, `prompt` and `image_path`.
+
+    What the teacher says is kept as it comes in `<output>.progress.jsonl`; the next run asks for the rest.
+    Raises DataEngineError when the teacher is down or gives no question a type.
+    """
+    questions, skipped = read_question_rows(config.questions)
+    categories = read_categories(config.categories)
+    wanted = _wanted(questions, config)
+    sorter = _Sorter(wanted, categories, config)
+    sorter.run()
+    said = sorter.said
+    pairs = [(question.question_type, said[key]) for key, question in wanted.items() if key in said]
+    compared = [(known, teacher) for known, teacher in pairs if known]
+    classified: dict[str, list[Question]] = {name: [] for name in categories.names}
+    unanswered = []
+    for question in questions:
+        key = _key(question)
+        keep = config.keep_known and question.question_type
+        kind = question.question_type if keep else said.get(key, "")
+        if kind:
+            classified.setdefault(kind, []).append(_finished(question, kind))
+        else:
+            unanswered.append(question)
+    if len(unanswered) == len(questions):
+        said_instead = [
+            *map(repr, list(sorter.illegal)[:3]),
+            *sorter.failed[-1:],
+            *(row.reason for row in skipped[:1]),
+        ]
+        raise DataEngineError(
+            f"{config.questions}: none of {len(questions) + len(skipped)} rows got a type of"
+            f" {config.categories} ({', '.join(said_instead) or 'no answer'}); check file and teacher"
+        )
+    write_json(config.output, classified)
+    confusions = Counter(pair for pair in compared if pair[0] != pair[1])
+    return ClassifyQuestionsResult(
+        output=config.output,
+        counts={name: len(rows) for name, rows in classified.items()},
+        requests=sorter.asked,
+        compared=len(compared),
+        agreement=1 - confusions.total() / len(compared) if compared else None,
+        confusions=sorted(((a, b, n) for (a, b), n in confusions.items()), key=lambda row: (-row[2], row)),
+        illegal=dict(sorter.illegal.most_common()),
+        failed=sorter.failed,
+        unanswered=unanswered,
+        skipped=skipped,
+    )
+
+
+def _wanted(questions: list[Question], config: ClassifyQuestionsConfig) -> dict[str, Question]:
+    """By key, the questions that the teacher is to sort: those without a type, and a sample of the others."""
+    keyed = {_key(question): question for question in questions}
+    if not config.keep_known:
+        return keyed
+    known = sorted(key for key, question in keyed.items() if question.question_type)
+    sample = set(Random(config.seed).sample(known, min(config.agreement_sample, len(known))))
+    return {key: row for key, row in keyed.items() if not row.question_type or key in sample}
+
+
+def _key(question: Question) -> str:
+    content = "\n".join([question.question_id, question.question, *question.choices])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _finished(question: Question, kind: str) -> Question:
+    folder = _COCO_SPLITS.get(question.split)
+    path = question.image_path
+    if not path and folder and question.image_id >= 0:
+        path = f"{folder}/{question.image_id:012d}.jpg"
+    prompt = qa_prompt(question.question, question.choices, question.correct_choice_idx, kind)
+    return msgspec.structs.replace(question, question_type=kind, prompt=prompt, image_path=path)
+
+
+class _Sorter:
+    """Sends the questions in batches and keeps what the teacher says, in memory and in the progress file."""
+
+    def __init__(
+        self, wanted: dict[str, Question], categories: CategorySet, config: ClassifyQuestionsConfig
+    ) -> None:
+        self.wanted, self.names, self.config = wanted, categories.names, config
+        self.render = _load_template(
+            config.template, [(name, categories.definition(name)) for name in self.names]
+        )
+        # Another teacher or another prompt is another opinion: one's progress does not answer for the other.
+        opinion = f"{recorded_name(config.teacher)}\n{self.render([])}".encode()
+        self.opinion = hashlib.sha256(opinion).hexdigest()[:8]
+        self.progress = config.output.with_name(config.output.name + ".progress.jsonl")
+        rows: list[_Said] = read_jsonl(self.progress, _Said, torn_tail=True) if self.progress.exists() else []
+        write_jsonl(self.progress, rows)  # whole rows only: nothing is appended to a torn line
+        before = {row.key: row.question_type for row in rows}
+        self.said = {key: kind for key in wanted if (kind := before.get(f"{self.opinion}-{key}"))}
+        self.illegal: Counter[str] = Counter()
+        self.failed: list[str] = []
+        self.asked = 0
+
+    def run(self) -> None:
+        """Ask for what is missing, `max_asks` times at most."""
+        if len(self.said) < len(self.wanted):
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(
+                total=len(self.wanted), initial=len(self.said), desc="sorting questions", disable=None
+            )
+            with self.progress.open("ab") as self.stream, self.bar:
+                run(self._ask())
+
+    async def _ask(self) -> None:
+        config = self.config
+        loaded = load_teacher(
+            config.teacher,
+            config.base_url,
+            temperature=config.temperature,
+            max_output_tokens=config.max_output_tokens,
+            timeout_s=config.timeout_s,
+            max_attempts=config.max_attempts,
+            seed=config.seed,
+        )
+        async with loaded as teacher:
+            for _ in range(config.max_asks):
+                missing = [key for key in self.wanted if key not in self.said]
+                self.batches: dict[str, list[str]] = {}
+                queries = []
+                for start in range(0, len(missing), config.batch_size):
+                    batch = missing[start : start + config.batch_size]
+                    prompt = self.render([self.wanted[key] for key in batch])
+                    queries.append(Query(image_id=-1, prompt=prompt, question_type="", query_id=batch[0]))
+                    self.batches[batch[0]] = batch
+                self.asked += len(queries)
+                await ask_all(teacher, queries, config.concurrency, self._on_reply, self._on_failure)
+
+    def _on_reply(self, query: Query, reply: Reply) -> None:
+        types, illegal = parse_types(reply.text, self.names)
+        self.illegal.update(illegal)
+        for number, key in enumerate(self.batches[query.query_id], 1):
+            if number in types:
+                self.said[key] = types[number]
+                append_jsonl(self.stream, _Said(f"{self.opinion}-{key}", types[number]))
+                self.bar.update()
+
+    def _on_failure(self, query: Query, failure: AskFailed) -> None:
+        """Note it; the batch's questions are asked again in the next round."""
+        self.failed.append(str(failure))
+
+
+def _load_template(file: Path, types: list[tuple[str, str]]) -> Callable[[list[Question]], str]:
+    """`render(questions) -> prompt`; raises ParameterError naming the file and what is wrong with it."""
+    import jinja2
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    try:
+        template = environment.from_string(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check template") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise ParameterError(f"{file}: line {error.lineno}: {error.message}") from error
+
+    def render(questions: list[Question]) -> str:
+        # One line each: a line break in a question must not look like an item of the list.
+        items = [
+            (number, " ".join(row.question.split()), " ".join(options_text(row.choices).split()))
+            for number, row in enumerate(questions, 1)
+        ]
+        try:
+            return template.render(types=types, items=items)
+        except jinja2.TemplateError as error:
+            raise ParameterError(f"{file}: {error.message}; names to use: types, items") from error
+
+    return render

@@ -1,0 +1,33 @@
+"""What every step's Config shares: unknown names are errors, and the nearest valid one is named."""
+
+import difflib
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dataengine_lib.errors import ParameterError
+
+
+class StepConfig(BaseModel):
+    """A step's parameters; the field names are the notebook's parameters and the YAML section's keys."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    @classmethod
+    def read(cls, values: dict[str, Any], where: str) -> Self:
+        """Build the Config from `values`, found at `where` (a file and section, or a command).
+
+        Raises ParameterError with one line per wrong key, naming it and the nearest valid one.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ParameterError("\n".join(cls._line(problem, where) for problem in error.errors())) from error
+
+    @classmethod
+    def _line(cls, problem: Any, where: str) -> str:
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.0)
+            return f"{where}: unknown key {key!r}; nearest valid key: {near[0]!r}"
+        return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')} (given: {problem.get('input')!r})"

@@ -1,0 +1,358 @@
+"""Step 3 keeps every reply that was paid for, asks none twice, and ends with the same bytes."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataengine_lib.data.files import read_json, read_jsonl, write_json
+from dataengine_lib.data.prices import read_prices
+from dataengine_lib.data.records import Query, Result
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.playground.server import PlaygroundServer, serve
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
+
+KEY = "sk-secret-1234"
+TYPES = ("object_localization", "image_scene", "action_recognition")
+EVERYTHING = ("gptvqa_result.jsonl", "gptvqa_failed.jsonl", "usage.json")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def writer(messages: list[dict[str, Any]]) -> str:
+    return f"Question: {messages[-1]['content']}?"
+
+
+def prompt_of(body: dict[str, Any]) -> str:
+    return body["messages"][-1]["content"]
+
+
+def queries(folder: Path, count: int, first: int = 0) -> Path:
+    rows = [
+        Query(
+            image_id=i,
+            prompt=f"query {i}",
+            question_type=TYPES[i % 3],
+            query_id=f"r-{i}",
+            image_path=f"{i}.jpg",
+        )
+        for i in range(first, first + count)
+    ]
+    return write_json(folder / "gptvqa_prompt.json", rows)
+
+
+def generate(folder: Path, server: PlaygroundServer | None = None, **values: Any) -> GenerateQaResult:
+    given: dict[str, Any] = {"input": folder / "gptvqa_prompt.json", "output": folder / "gptvqa_result.jsonl"}
+    if server:
+        given |= {"teacher": "openai:gpt-4o-mini", "base_url": server.base_url}
+    return generate_qa(GenerateQaConfig(**(given | values)))
+
+
+def asked(server: PlaygroundServer) -> Counter[str]:
+    return Counter(prompt_of(body) for body in server.requests)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in EVERYTHING}
+
+
+def test_results_usage_and_log(tmp_path: Path) -> None:
+    queries(tmp_path, 7)
+    with serve(writer) as server:
+        result = generate(tmp_path, server)
+    rows = read_jsonl(tmp_path / "gptvqa_result.jsonl", Result)
+    assert rows == result.results and [row.query_id for row in rows] == [f"r-{i}" for i in range(7)]
+    assert rows[4] == Result(
+        image_id=4, raw_instructions="Question: query 4?", question_type=TYPES[1], query_id="r-4",
+        image_path="4.jpg", model="gpt-4o-mini", finish_reason="stop", prompt_tokens=2, completion_tokens=5,
+    )  # fmt: skip
+    usage = read_json(tmp_path / "usage.json")
+    assert (usage["requests"], usage["prompt_tokens"], usage["completion_tokens"]) == (7, 14, 35)
+    price = read_prices().models["gpt-4o-mini"]
+    assert usage["cost_usd"] == pytest.approx((14 * price.input + 35 * price.output) / 1e6)
+    assert {name: part["requests"] for name, part in usage["per_question_type"].items()} == dict(
+        zip(TYPES, (3, 2, 2), strict=True)
+    )
+    assert usage["price_date"] == read_prices().date.isoformat()
+    log = read_jsonl(tmp_path / "gptvqa_log.jsonl")
+    assert {row["query_id"] for row in log} == {f"r-{i}" for i in range(7)}
+    assert all(row["request_id"].startswith("req-") and row["attempts"] == 1 and row["time"] for row in log)
+    assert not any(KEY.encode() in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_same_bytes_whatever_the_order_of_arrival(tmp_path: Path) -> None:
+    def slow(messages: list[dict[str, Any]]) -> str:
+        time.sleep((hash(messages[-1]["content"]) % 7) / 200)
+        return writer(messages)
+
+    found = []
+    for name, concurrency in (("a", 16), ("b", 3)):
+        folder = tmp_path / name
+        queries(folder, 30)
+        with serve(slow, ["500", None, "drop", "429 retry-after=0.1"]) as server:
+            generate(folder, server, concurrency=concurrency)
+        found.append(contents(folder))
+    assert found[0] == found[1]
+
+
+def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
+    queries(tmp_path, 5)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+        before = contents(tmp_path)
+        result = generate(tmp_path, server)
+        assert len(server.requests) == 5
+    assert result.earlier == 5 and contents(tmp_path) == before
+
+
+def test_a_torn_line_is_asked_again_and_the_rest_is_not(tmp_path: Path) -> None:
+    queries(tmp_path, 6)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+        before = contents(tmp_path)
+        output = tmp_path / "gptvqa_result.jsonl"
+        lines = output.read_bytes().splitlines(keepends=True)
+        output.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+        server.requests.clear()
+        generate(tmp_path, server)
+        assert asked(server) == {"query 3": 1, "query 4": 1, "query 5": 1}
+    assert contents(tmp_path) == before
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+folder = Path(sys.argv[1])
+generate_qa(GenerateQaConfig(input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl",
+                             teacher="openai:gpt-4o-mini", base_url=sys.argv[2], concurrency=4))
+"""
+
+
+def test_kill_at_any_moment_neither_loses_nor_repeats(tmp_path: Path) -> None:
+    def slow(messages: list[dict[str, Any]]) -> str:
+        time.sleep(0.01)
+        return writer(messages)
+
+    queries(tmp_path, 120)
+    with serve(slow) as server:
+        for enough in (20, 60):  # killed twice, the second time while it resumes
+            run = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), server.base_url])
+            while len(server.requests) < enough and run.poll() is None:
+                time.sleep(0.005)
+            os.kill(run.pid, signal.SIGKILL)
+            assert run.wait() == -signal.SIGKILL
+        kept = {row.query_id for row in read_jsonl(tmp_path / "gptvqa_result.jsonl", Result, torn_tail=True)}
+        before = asked(server)
+        assert len(kept) >= 60 - 2 * 4  # all but those on their way at the two kills
+        result = generate(tmp_path, server)
+        third = asked(server) - before
+    assert third == Counter(f"query {i}" for i in range(120) if f"r-{i}" not in kept)
+    assert (before + third).total() <= 120 + 2 * 4 and result.earlier == len(kept)
+    clean = tmp_path / "clean"
+    queries(clean, 120)
+    with serve(writer) as server:
+        generate(clean, server)
+    assert contents(clean) == contents(tmp_path)
+
+
+def test_rows_of_other_queries_are_kept_aside(tmp_path: Path) -> None:
+    queries(tmp_path, 4)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+        queries(tmp_path, 4, first=2)
+        result = generate(tmp_path, server)
+        assert asked(server).total() == 6
+    assert [row.query_id for row in result.results] == ["r-2", "r-3", "r-4", "r-5"]
+    aside = read_jsonl(tmp_path / "gptvqa_result.kept_aside.jsonl", Result)
+    assert [row.query_id for row in aside] == ["r-0", "r-1"]
+    assert any("2 rows of other queries" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("change", [{"teacher": "openai:gpt-4.1"}, {"temperature": 0.7}])
+def test_another_teacher_or_temperature_does_not_reuse_replies(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    queries(tmp_path, 3)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+        result = generate(tmp_path, server, **change)
+        assert len(server.requests) == 6
+    assert len(result.results) == 3 and len(read_jsonl(tmp_path / "gptvqa_result.kept_aside.jsonl")) == 3
+
+
+def test_a_published_result_file_without_ids_is_not_mixed_in(tmp_path: Path) -> None:
+    queries(tmp_path, 2)
+    published = {"image_id": 0, "raw_instructions": "old", "question_type": TYPES[0]}
+    (tmp_path / "gptvqa_result.jsonl").write_text(json.dumps(published) + "\n")
+    with serve(writer) as server:
+        result = generate(tmp_path, server)
+    assert "old" not in [row.raw_instructions for row in result.results]
+    assert read_jsonl(tmp_path / "gptvqa_result.kept_aside.jsonl")[0]["raw_instructions"] == "old"
+
+
+def test_failures_have_a_reason_and_only_unpaid_ones_are_asked_again(tmp_path: Path) -> None:
+    queries(tmp_path, 8)
+    faults = {"query 1": "400", "query 2": "length", "query 3": "refusal", "query 4": "content_filter"}
+    with serve(writer, lambda body: faults.get(prompt_of(body))) as server:
+        result = generate(tmp_path, server)
+        assert [(row.query_id, row.kind) for row in result.failures] == [
+            ("r-1", "error"), ("r-2", "length"), ("r-3", "refusal"), ("r-4", "content_filter"),
+        ]  # fmt: skip
+        assert all(row["reason"] for row in read_jsonl(tmp_path / "gptvqa_failed.jsonl"))
+        assert "raise it" in result.failures[1].reason and result.usage.requests == 7
+        faults.clear()
+        server.requests.clear()
+        result = generate(tmp_path, server)
+        assert asked(server) == {"query 1": 1}
+        server.requests.clear()
+        result = generate(tmp_path, server, max_output_tokens=900)
+        assert asked(server) == {"query 2": 1, "query 3": 1, "query 4": 1}
+    assert len(result.results) == 8 and not result.failures
+
+
+def test_no_usable_reply_at_all_is_an_error(tmp_path: Path) -> None:
+    queries(tmp_path, 3)
+    with (
+        serve(writer, lambda body: "refusal") as server,
+        pytest.raises(DataEngineError, match="none of 3 queries"),
+    ):
+        generate(tmp_path, server)
+    assert len(read_jsonl(tmp_path / "gptvqa_failed.jsonl")) == 3
+
+
+@pytest.mark.parametrize("fault", ["401", "404", "quota"])
+def test_a_stop_in_the_middle_keeps_what_came(tmp_path: Path, fault: str) -> None:
+    queries(tmp_path, 60)
+    with serve(writer, [None] * 20 + [fault] * 40) as server:
+        with pytest.raises(DataEngineError) as caught:
+            generate(tmp_path, server, concurrency=4)
+        sent = len(server.requests)
+        assert sent <= 24 and server.base_url in str(caught.value) and "\n" not in str(caught.value)
+        assert len(read_jsonl(tmp_path / "gptvqa_result.jsonl", Result)) == 20
+    with serve(writer) as server:
+        result = generate(tmp_path, server)
+        assert len(server.requests) == 40 and len(result.results) == 60
+
+
+def test_teacher_down_names_the_url(tmp_path: Path) -> None:
+    queries(tmp_path, 30)
+    with serve(writer) as server:
+        pass
+    with pytest.raises(DataEngineError, match="cannot be reached") as caught:
+        generate(tmp_path, server)
+    assert server.base_url in str(caught.value) and caught.value.exit_code == 1
+
+
+def test_budget_refuses_to_start(tmp_path: Path) -> None:
+    queries(tmp_path, 3)
+    with serve(writer) as server:
+        with pytest.raises(ParameterError, match="less than one request may cost"):
+            generate(tmp_path, server, budget_usd=1e-6)
+        with pytest.raises(ParameterError, match="no price is known for openai:unheard-of"):
+            generate(tmp_path, server, teacher="openai:unheard-of", budget_usd=1)
+        assert server.requests == []
+
+
+def test_budget_stops_keeps_and_goes_on_when_raised(tmp_path: Path) -> None:
+    queries(tmp_path, 40)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(
+        "date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 1000000}\n"
+    )  # 1 dollar a token
+    options: dict[str, Any] = {"prices": prices, "max_output_tokens": 10, "concurrency": 3}
+    with serve(writer) as server:
+        result = generate(tmp_path, server, budget_usd=60, **options)
+        assert "budget_usd 60" in result.stopped and result.stopped in result.notes
+        # A reply costs 5, one request may cost 10: the eleventh still fits below 60, the twelfth does not.
+        assert len(result.results) == len(server.requests) == 11 and result.unasked == 29
+        assert result.usage.cost_usd == 55
+        assert [row.query_id for row in result.results] == [f"r-{i}" for i in range(11)]
+        assert len(generate(tmp_path, server, budget_usd=60, **options).results) == len(server.requests) == 11
+        result = generate(tmp_path, server, budget_usd=1000, **options)
+        assert len(result.results) == len(server.requests) == 40 and not result.stopped
+
+
+def test_an_unknown_price_is_said_and_null(tmp_path: Path) -> None:
+    queries(tmp_path, 2)
+    with serve(writer) as server:
+        result = generate(tmp_path, server, teacher="openai:mine")
+    assert read_json(tmp_path / "usage.json")["cost_usd"] is None
+    assert any("no price is known for openai:mine" in note for note in result.notes)
+
+
+def test_replay_gives_the_same_results(tmp_path: Path) -> None:
+    queries(tmp_path, 5)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+    (tmp_path / "gptvqa_result.jsonl").rename(tmp_path / "old.jsonl")
+    result = generate(
+        tmp_path, teacher=f"replay:{tmp_path / 'old.jsonl'}", output=tmp_path / "new" / "r.jsonl"
+    )
+    assert [row.raw_instructions for row in result.results] == [f"Question: query {i}?" for i in range(5)]
+    assert result.usage.cost_usd == 0 and {row.model for row in result.results} == {"replay:old.jsonl"}
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="file locks are POSIX only")
+    monkeypatch.setattr("dataengine_lib.data.reply_files.PATIENCE", 0.3)
+    queries(tmp_path, 2)
+    with (tmp_path / "gptvqa_log.jsonl").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with serve(writer) as server, pytest.raises(DataEngineError, match="another run is writing"):
+            generate(tmp_path, server)
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    queries(tmp_path, 2)
+    rows = read_json(tmp_path / "gptvqa_prompt.json", list[Query])
+    write_json(tmp_path / "gptvqa_prompt.json", [*rows, rows[1]])
+    with pytest.raises(DataEngineError, match=r"rows 1 and 2 are one query \(r-1\)"):
+        generate(tmp_path, teacher="playground")
+    (tmp_path / "gptvqa_prompt.json").write_text('[{"prompt": 3}]')
+    with pytest.raises(DataEngineError, match=r"gptvqa_prompt\.json"):
+        generate(tmp_path, teacher="playground")
+    with pytest.raises(ParameterError, match="unknown key 'techer'; nearest valid key: 'teacher'"):
+        GenerateQaConfig.read({"input": "a", "output": "b", "techer": "x"}, "params.yaml: generate_qa")
+    with pytest.raises(ParameterError, match="not a teacher; choose one of"):
+        GenerateQaConfig.read({"input": "a", "output": "b", "teacher": "gpt"}, "params.yaml: generate_qa")
+
+
+def test_queries_without_ids_get_stable_ones(tmp_path: Path) -> None:
+    published = [{"image_id": i, "prompt": f"query {i}", "question_type": TYPES[0]} for i in range(3)]
+    write_json(tmp_path / "gptvqa_prompt.json", published)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+        assert generate(tmp_path, server).earlier == 3 and len(server.requests) == 3
+
+
+def test_works_inside_a_notebooks_loop(tmp_path: Path) -> None:
+    queries(tmp_path, 3)
+
+    async def cell() -> GenerateQaResult:
+        with serve(writer) as server:
+            return generate(tmp_path, server)
+
+    assert len(asyncio.run(cell()).results) == 3
+
+
+def test_overhead_of_many_queries(tmp_path: Path) -> None:
+    queries(tmp_path, 300)
+    with serve(writer) as server:
+        generate(tmp_path, server, output=tmp_path / "warm" / "r.jsonl")
+        start = time.process_time()
+        generate(tmp_path, server)
+        spent = time.process_time() - start
+    assert spent < 300 * 0.015, f"{spent / 300 * 1000:.1f} ms of CPU time a query"

@@ -1,0 +1,118 @@
+"""Step 4 as a whole: files, counts, malformed rows, repeats."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dataengine_lib.data.files import read_json, read_jsonl
+from dataengine_lib.data.raw_reply import Reason
+from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.steps.post_process import EXAMPLES, NO_TYPE, PostProcessConfig, PostProcessResult, post_process
+
+REPLY = (
+    "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"
+    "Answer: The answer is (B): cat.\nExplanation: It is a cat."
+)
+
+
+def row(**fields: object) -> bytes:
+    return json.dumps({"image_id": 7, "raw_instructions": REPLY, "question_type": "image_topic"} | fields).encode()
+
+
+def run(folder: Path, *lines: bytes) -> PostProcessResult:
+    source = folder / "gptvqa_result.jsonl"
+    source.write_bytes(b"\n".join(lines) + b"\n")
+    return post_process(PostProcessConfig(input=source, output=folder / "gptvqa_train_data.json"))
+
+
+def test_files_and_fields(tmp_path: Path) -> None:
+    two = REPLY + "\n\n" + REPLY.replace("Which?", "What?")
+    result = run(
+        tmp_path,
+        row(query_id="r-1", image_path="a.jpg", model="m", completion_tokens=3),
+        row(image_id="000000000042", raw_instructions=two, question_type="ocr"),
+        row(raw_instructions="skip"),
+        row(raw_instructions="skip", question_type="ocr"),
+    )
+    rows = read_json(tmp_path / "gptvqa_train_data.json")
+    assert list(rows[0])[:7] == [
+        "image_id", "raw_instructions", "question_type", "question", "choices", "correct_choice_idx", "rationales"
+    ]  # fmt: skip
+    assert rows[0] | {"raw_instructions": ""} == {
+        "image_id": 7, "raw_instructions": "", "question_type": "image_topic", "question": "Which?",
+        "choices": ["dog", "cat", "cow", "pig"], "correct_choice_idx": 1, "rationales": ["It is a cat."],
+        "query_id": "r-1", "image_path": "a.jpg",
+    }  # fmt: skip
+    assert [r.image_id for r in result.records] == [7, 42, 42]
+    assert read_json(tmp_path / "gptvqa_train_data.json", list[TrainRecord]) == result.records
+    assert read_json(tmp_path / "post_process.json") == {
+        "kept": 3, "dropped": 2, "by_reason": {"skipped by the teacher": 2},
+        "by_type": {"image_topic": {"kept": 1, "dropped": 1}, "ocr": {"kept": 2, "dropped": 1}},
+    }  # fmt: skip
+    rejects = read_jsonl(tmp_path / "rejects.jsonl")
+    assert [(r["line"], r["reason"], r["raw_instructions"]) for r in rejects] == [
+        (3, "skipped by the teacher", "skip"), (4, "skipped by the teacher", "skip")
+    ]  # fmt: skip
+
+
+MALFORMED = [
+    b"{", b"[]", b"null", b"\xff\xfe", b'"x"', b"[" * 200_000, b'{"image_id": 1, "x": ' + b"[" * 200_000,
+    row(image_id="cat"), row(image_id=-3), row(image_id=None), row(image_id=True), row(image_id=1.5), row(image_id="٣"),
+    row(image_id="1" * 40), row(raw_instructions=None), row(raw_instructions=["x"]), row(question_type=""),
+    b'{"image_id": 1, "question_type": "t"}', b'{"image_id": 1, "question_type": "t", "raw_instructions": "\\ud800"}',
+    row()[:-5],
+]  # fmt: skip
+
+
+def test_malformed_rows_are_counted_and_stop_nothing(tmp_path: Path) -> None:
+    result = run(tmp_path, *MALFORMED, b"", row())
+    assert len(result.records) == 1
+    assert result.counts.by_reason == {Reason.MALFORMED: len(MALFORMED)}
+    assert result.counts.by_type[NO_TYPE].dropped == len(MALFORMED)
+    assert all(reject.detail and reject.image_id is None for reject in result.rejects)
+    assert [reject.line for reject in result.rejects] == list(range(1, len(MALFORMED) + 1))
+    assert len(result.examples[Reason.MALFORMED]) == EXAMPLES
+    assert len(read_jsonl(result.rejects_path)) == len(MALFORMED)
+
+
+def test_repeats_on_the_same_image_are_dropped(tmp_path: Path) -> None:
+    other_order = REPLY.replace("(A) dog (B) cat", "(A) cat (B) dog").replace("(B): cat", "(A): cat")
+    other_answer = REPLY.replace("(B): cat", "(A): dog")
+    lines = [row(), row(), row(image_id="7"), row(raw_instructions=other_order), row(image_id=8),
+             row(raw_instructions=other_answer), row(raw_instructions=REPLY + "\n" + REPLY, image_id=9)]  # fmt: skip
+    result = run(tmp_path, *lines)
+    assert [record.image_id for record in result.records] == [7, 8, 7, 9]
+    assert [(r.line, r.reason) for r in result.rejects] == [(n, Reason.DUPLICATE) for n in (2, 3, 4, 7)]
+
+
+def test_cut_off_reply_keeps_its_question(tmp_path: Path) -> None:
+    result = run(tmp_path, row(finish_reason="length"), row(image_id=8, finish_reason=None))
+    assert [record.rationales for record in result.records] == [[], ["It is a cat."]]
+
+
+def test_same_input_same_bytes(tmp_path: Path) -> None:
+    written = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        result = run(tmp_path / name, *MALFORMED, row(), row(), row(raw_instructions="skip"))
+        written.append([path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)])
+    assert written[0] == written[1]
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    with pytest.raises(DataEngineError, match=r"missing\.jsonl: cannot be read"):
+        post_process(PostProcessConfig(input=tmp_path / "missing.jsonl", output=tmp_path / "o.json"))
+    result = run(tmp_path)
+    assert (result.records, result.counts.kept, result.counts.dropped) == ([], 0, 0)
+
+
+def test_outputs_do_not_overwrite_one_another(tmp_path: Path) -> None:
+    source = tmp_path / "r.jsonl"
+    source.write_bytes(row())
+    for options in ({"output": source}, {"output": tmp_path / "o.json", "rejects": source},
+                    {"output": tmp_path / "post_process.json"}):  # fmt: skip
+        with pytest.raises(ParameterError, match="choose other names"):
+            post_process(PostProcessConfig.read({"input": source, **options}, "test"))
+    assert source.read_bytes() == row()

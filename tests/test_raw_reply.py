@@ -1,0 +1,255 @@
+"""Every row of the post-processing table, each with hostile variants, and the time that long replies take."""
+
+import random
+import time
+
+import pytest
+
+from dataengine_lib.data import raw_reply
+from dataengine_lib.data.boxes_in_text import without_boxes
+from dataengine_lib.data.raw_reply import MAX_CHARACTERS, Qa, Reason, parse_reply
+
+BASE = (
+    "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"
+    "Answer: The answer is (B): cat.\nExplanation: It is a cat."
+)
+ANIMALS = ["dog", "cat", "cow", "pig"]
+BOX, OTHER = "[0.1, 0.2, 0.3, 0.4]", "[0.5, 0.606, 0.75, 1.0]"
+
+
+def one(raw: str, **options: bool) -> Qa:
+    parsed = parse_reply(raw, **options)
+    assert isinstance(parsed, list), parsed
+    assert len(parsed) == 1
+    return parsed[0]
+
+
+def swap(**parts: str) -> str:
+    """The base reply with some of its parts replaced."""
+    known = {"question": "Which?", "choices": "(A) dog (B) cat (C) cow (D) pig", "answer": "The answer is (B): cat.",
+             "explanation": "It is a cat."} | parts  # fmt: skip
+    return (
+        f"Question: {known['question']}\nChoices: {known['choices']}\n"
+        f"Answer: {known['answer']}\nExplanation: {known['explanation']}"
+    )
+
+
+def test_base() -> None:
+    assert one(BASE) == Qa(question="Which?", choices=ANIMALS, correct_choice_idx=1, rationales=["It is a cat."])
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["Reason", "Reasoning", "Lecture", "Explanatory note", "Explaination", "Explanations", "EXPLANATION", "explanation"],
+)
+def test_headings_of_the_rationale(word: str) -> None:
+    raw = BASE.replace("Explanation: It is a cat.", f"{word}: It has whiskers.\nIt purrs.\n\nSo it is a cat.")
+    assert one(raw).rationales == ["It has whiskers. It purrs. So it is a cat."]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Question: Which?\nChoices:\n(A) dog\n(B) cat\n(C) cow\n(D) pig\nAnswer: The answer is (b): cat.\nReason: It is a cat.",
+        "Question: Which?\nChoices:\n  (a) dog\n  (b) cat\n  (c) cow\n  (d) pig\nAnswer: (b)\nExplanation: It is a cat.",
+        "Question: Which?\r\nChoices: A. dog B. cat C. cow D. pig\r\nAnswer: B\r\nExplanation: It is a cat.",
+        "Question: Which?\nChoices: A) dog B) cat C) cow D) pig\nAnswer: B) cat\nExplanation: It is a cat.",
+        "Question: Which?\nA. dog\nB. cat\nC. cow\nD. pig\nAnswer: B. cat\nExplanation: It is a cat.",
+        "**Question:** Which?\n**Choices:**\n- **(A)** dog\n- **(B)** cat\n- **(C)** cow\n- **(D)** pig\n\n"
+        "**Answer:** The answer is **(B): cat**.\n\n**Explanation:** It is a cat.",
+        "### Question\nWhich?\n\n### Choices\nA: dog\nB: cat\nC: cow\nD: pig\n\n### Answer\nB\n\n### Explanation\nIt is a cat.",
+        "Sure, here it is.\n\n---\nQuestion 1: Which?\nOptions: [A] dog, [B] cat, [C] cow, [D] pig\nCorrect answer: [B] cat\n"
+        "Explanation: It is a cat.",
+        "Question: Which? Choices: (A) dog; (B) cat; (C) cow; (D) pig Answer: The correct answer is option (B), cat. Explanation: It is a cat.",
+        "Question： Which?\nChoices： （A） dog （B） cat （C） cow （D） pig\nAnswer： （B）\nExplanation： It is a cat.",
+        "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nThe answer is (B): cat.\nExplanation: It is a cat.",
+        "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: The answer is cat.\nExplanation: It is a cat.",
+        "Question: Which?\nQuestion type: identity reasoning\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: B\nExplanation: It is a cat.",
+        "Explanation: It is a cat.\n" + BASE,
+    ],
+)  # fmt: skip
+def test_layouts(raw: str) -> None:
+    assert one(raw) == Qa(question="Which?", choices=ANIMALS, correct_choice_idx=1, rationales=["It is a cat."])
+
+
+@pytest.mark.parametrize(
+    ("written", "choices"),
+    [
+        ("(A) dog (brown) (B) dog (black) (C) cow (D) pig", ["dog (brown)", "dog (black)", "cow", "pig"]),
+        ("(A) dog\n(B) the one (C) stands for\n(C) cow\n(D) pig", ["dog", "the one (C) stands for", "cow", "pig"]),
+        ("(A) 1,000 (B) 2,000 (C) 3.5 (D) [STOP]", ["1,000", "2,000", "3.5", "[STOP]"]),
+        ("(A) on the sand. (B) on an island (C) coordinated (D) skipping rope",
+         ["on the sand.", "on an island", "coordinated", "skipping rope"]),
+        ("(A) a.m. (B) p.m. (C) U.S. flag (D) E", ["a.m.", "p.m.", "U.S. flag", "E"]),
+        ("A. ice cream\nB. vitamin\n   water\nC. cow\nD. pig", ["ice cream", "vitamin water", "cow", "pig"]),
+    ],
+)  # fmt: skip
+def test_choices_as_written(written: str, choices: list[str]) -> None:
+    qa = one(swap(choices=written, answer="(B)"))
+    assert (qa.choices, qa.correct_choice_idx) == (choices, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "parts"),
+    [
+        (Reason.EMPTY_CHOICE, {"choices": "(A) dog (B) cat (C) (D) pig"}),
+        (Reason.EMPTY_CHOICE, {"choices": "(A) dog\n(B) cat\n(C) ...\n(D) pig"}),
+        (Reason.EQUAL_CHOICES, {"choices": "(A) dog (B) cat (C) dog (D) pig"}),
+        (Reason.EQUAL_CHOICES, {"choices": "(A) a dog (B) cat (C) Dog. (D) pig"}),
+        (Reason.NOT_FOUR, {"choices": "(A) dog (B) cat (C) cow"}),
+        (Reason.NOT_FOUR, {"choices": "(A) dog (B) cat (C) cow (D) pig (E) hen"}),
+        (Reason.NOT_FOUR, {"choices": "(A) dog (C) cow (B) cat (D) pig"}),
+        (Reason.NO_CHOICES, {"choices": "dog, cat, cow, pig"}),
+        (Reason.NO_CHOICES, {"choices": ""}),
+        (Reason.OUTSIDE, {"answer": "The answer is (E): cat."}),
+        (Reason.OUTSIDE, {"answer": "Z"}),
+        (Reason.DISAGREE, {"answer": "The answer is (A): cat."}),
+        (Reason.DISAGREE, {"answer": "(B): dog"}),
+        (Reason.DISAGREE, {"answer": "(B): horse"}),
+        (Reason.DISAGREE, {"answer": "(B) or (C)"}),
+        (Reason.DISAGREE, {"answer": "(B): cat. Or is it (C)?"}),
+        (Reason.DISAGREE, {"choices": "(A) X (B) C (C) B (D) D", "answer": "B"}),
+        (Reason.NO_ANSWER, {"answer": ""}),
+        (Reason.NO_ANSWER, {"answer": "none of them"}),
+        (Reason.NO_QUESTION, {"question": " "}),
+        (Reason.REPEATED_PART, {"answer": "(B): cat.\nAnswer: (C): cow."}),
+    ],
+)  # fmt: skip
+def test_what_is_not_one_question_with_one_answer(reason: Reason, parts: dict[str, str]) -> None:
+    assert parse_reply(swap(**parts)) is reason
+
+
+def test_answers_that_agree() -> None:
+    for answer in ("(B): a cat", "(B) Cat!", "B. cat, because it has whiskers", 'The answer is (B): "cat".', "b", "cat"):
+        assert one(swap(answer=answer)).correct_choice_idx == 1
+    assert one(swap(choices="(A) X (B) a cat (C) Y (D) Z", answer="A cat")).correct_choice_idx == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"The dog is located at {BOX}.", "The dog is LOCATED AT [..].", f"located at: {BOX}", "Its Bounding Box is large.",
+     "the bounding-box", "The COORDINATES say so.", "the x coordinate is low", f"It sits at {BOX}.", f"{BOX} is a dog.",
+     f"The dog occupies {BOX}.", f"The cat and {BOX} play.", f"In the region {BOX} a dog sits.", "dog 0.1, 0.2, 0.3, 0.4 runs",
+     "The dog [0.1, 0.2, 0.3"],
+)  # fmt: skip
+@pytest.mark.parametrize("part", ["question", "explanation"])
+def test_text_that_leans_on_boxes_is_dropped(text: str, part: str) -> None:
+    assert parse_reply(swap(**{part: text})) is Reason.BOXES
+
+
+def test_description_counts_in_the_rationale_only() -> None:
+    for text in ("The description says so.", "By the DESCRIPTIONS, it is."):
+        assert parse_reply(swap(explanation=text)) is Reason.DESCRIPTION
+    assert one(swap(question="Which description fits?")).question == "Which description fits?"
+    assert one(swap(explanation="It is described well.")).rationales
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        (f"The cat {BOX} is seen clinging.", "The cat is seen clinging."),
+        (f"What are the people {BOX} and {OTHER} engaging in?", "What are the people engaging in?"),
+        (f"Two people {BOX}, {OTHER} are moving with skis {BOX} and {OTHER}.", "Two people are moving with skis."),
+        (f"The dog ({BOX}) runs to the man (at {OTHER}), who waits.", "The dog runs to the man, who waits."),
+        ("The dog (0.1, 0.2, 0.3, 0.4) is here.", "The dog is here."),
+        (f"people and {BOX} are engaging", None),
+        (f"people {BOX} and are {OTHER} engaging", None),
+        ("a [STOP] sign, 1,000 people, [12:30], (2, 3)", "a [STOP] sign, 1,000 people, [12:30], (2, 3)"),
+        ("on the sand. An island, a band, and, hand", "on the sand. An island, a band, and, hand"),
+    ],
+)
+def test_boxes_leave_no_hole(text: str, without: str | None) -> None:
+    assert without_boxes(text) == without
+    parsed = parse_reply(swap(explanation=text))
+    assert parsed is Reason.BOXES if without is None else one(swap(explanation=text)).rationales == [without]
+
+
+def test_choices_with_boxes() -> None:
+    equal = f"(A) dog {BOX} (B) dog {OTHER} (C) cow (D) pig"
+    assert parse_reply(swap(choices=equal, answer="(C): cow")) is Reason.EQUAL_BUT_BOX
+    only = f"(A) {BOX} (B) {OTHER} (C) [0.1, 0.1, 0.2, 0.2] (D) [0, 0, 1, 1]"
+    assert parse_reply(swap(choices=only, answer="(A)")) is Reason.EQUAL_BUT_BOX
+    beside = one(swap(choices=f"(A) dog {BOX} (B) cat {OTHER} (C) cow (D) pig", answer=f"(B): cat {OTHER}."))
+    assert (beside.choices, beside.correct_choice_idx) == (ANIMALS, 1)
+    assert parse_reply(swap(choices=f"(A) at {BOX} (B) cat (C) cow (D) pig")) is Reason.BOXES
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["Skip", "SKIP.", "**skip**", "Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: Not enough.", swap(answer="skip"),
+     swap(answer="The answer is SKIP."), swap(answer="The answer is (A): Skip."), swap(answer="Skip, since nothing fits"),
+     swap(answer="Skip - no data"), "Answer: Skip", "I would skip this one.", swap(question="Skip."), BASE + "\n\nQuestion: Skip"],
+)  # fmt: skip
+def test_skip(raw: str) -> None:
+    assert parse_reply(raw) is Reason.SKIPPED
+
+
+def test_words_that_only_look_like_skip_are_kept() -> None:
+    choices = "(A) skipping rope (B) a skipper (C) skip rope (D) run"
+    for letter, text in (("A", "skipping rope"), ("B", "a skipper"), ("C", "skip rope")):
+        qa = one(swap(question="Does she skip?", choices=choices, answer=f"({letter}): {text}", explanation="Skip is a game."))
+        assert qa.choices[qa.correct_choice_idx] == text
+        assert qa.rationales == ["Skip is a game."]
+
+
+@pytest.mark.parametrize("end", ["", "\nExplanation:", "\nExplanation: ...", "\nExplanation:\n\n"])
+def test_no_explanation(end: str) -> None:
+    assert one(BASE.partition("\nExplanation")[0] + end).rationales == []
+
+
+def test_two_questions_are_both_taken_or_both_dropped() -> None:
+    second = BASE.replace("Which?", "What?")
+    for raw in (f"{BASE}\n\n{second}", f"1. {BASE}\n2. {second}", BASE.replace("\n", " ") + " " + second.replace("\n", " ")):
+        parsed = parse_reply(raw)
+        assert isinstance(parsed, list)
+        assert [qa.question for qa in parsed] == ["Which?", "What?"]
+        assert {qa.rationales[0] for qa in parsed} == {"It is a cat."}
+    assert parse_reply(BASE + "\n" + second.replace("(B): cat", "(A): cat")) is Reason.DISAGREE
+
+
+def test_cut_off_replies() -> None:
+    assert one(BASE, truncated=True).rationales == []
+    assert parse_reply(BASE.partition("\nExplanation")[0], truncated=True) is Reason.TRUNCATED
+    assert parse_reply(BASE + "\n\nQuestion: Wh", truncated=True) is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("raw", ["", " \n", "\0", "I cannot help with that.", "{}", "🙂" * 50, "Choices: (A) a (B) b"])
+def test_no_question(raw: str) -> None:
+    assert parse_reply(raw) is Reason.NO_QUESTION
+
+
+def test_long_replies_are_dropped() -> None:
+    assert parse_reply(BASE + " It is." * MAX_CHARACTERS) is Reason.TOO_LONG
+
+
+@pytest.mark.parametrize("prefix", ["", BASE, "Question: x\nChoices: (A) ", "Answer: (B) "])
+def test_time_grows_no_faster_than_the_reply(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setattr(raw_reply, "MAX_CHARACTERS", 2**30)
+    pieces = [" ", "\n", "(A) ", "(A", "[0.1, 0.2, ", "[", "Question: ", "a", "[0.1,0.2] and ", "A. ", "the ", "0.1, ", "* ",
+              "1.", "(", " \n", "skip ", "located at ", "-", "_", "#", "\u00a0", "The answer is ", "\n- (A) x", "dog ([0.1,0.2]) "]  # fmt: skip
+    for piece in pieces:
+        begun = time.perf_counter()
+        parse_reply(prefix + piece * (300_000 // len(piece)))
+        assert time.perf_counter() - begun < 2, piece
+
+
+def test_any_mixture_of_pieces_is_parsed_or_dropped() -> None:
+    rng = random.Random(0)
+    pieces = ["Question:", "Which?", "Choices:", "(A) dog", "(B) cat", "(C) cow", "(D) pig", "Answer:", "The answer is", "(B): cat.",
+              "Explanation:", "\n", " ", BOX, "and", "Skip", "**", "A.", "(", ")", "[", "\0", "é", "Question type: x", "\n\n"]  # fmt: skip
+    for _ in range(3000):
+        parsed = parse_reply(" ".join(rng.choices(pieces, k=rng.randint(1, 25))))
+        if isinstance(parsed, list):
+            for qa in parsed:
+                assert qa.question
+                assert len({*qa.choices}) == 4
+                assert 0 <= qa.correct_choice_idx < 4
+                assert "[0." not in " ".join([qa.question, *qa.choices, *qa.rationales])
+        else:
+            assert isinstance(parsed, Reason)
+
+
+def test_replies_cut_at_any_character_are_parsed_or_dropped() -> None:
+    for end in range(len(BASE)):
+        parsed = parse_reply(BASE[:end])
+        assert isinstance(parsed, Reason) or parsed[0].choices[parsed[0].correct_choice_idx] == "cat"

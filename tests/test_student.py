@@ -1,0 +1,214 @@
+"""Tests of the student: its scores against plain passes through the model, its texts, and what it reads only once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tiny_models import save_tiny_llava
+
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.student import PREFIX, Student, chat_text, encode, load_student, prefix_text
+
+QUESTIONS = [
+    ("What is in the picture?", ["a dog", "two cats", "cow", "pig"]),
+    ("Which colour has the car?", ["red", "green and blue", "blue"]),
+    ("Où est le chat — 在哪里?", ["on the left", "on the right", "top", "bottom, near the edge"]),
+    ("Is it raining or snowing in this picture of the town?", ["yes", "no"]),
+    ("How many?", ["1", "2", "3", "22"]),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_llava(tmp_path_factory.mktemp("models") / "tiny-llava")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    """Three pictures, of different sizes, for the five questions."""
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for width, height in ((40, 40), (64, 30), (33, 90)):
+        pixels = torch.randint(0, 255, (height, width, 3), dtype=torch.uint8, generator=generator)
+        found.append(Image.fromarray(pixels.numpy()))
+    return [found[0], found[1], found[0], found[2], found[1]]
+
+
+PROMPTS = [f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS]
+CHOICES = [choices for _, choices in QUESTIONS]
+
+
+def plain_scores(student: Student, images: list[Image.Image]) -> list[list[float]]:
+    """One text, one image, one pass at a time, nothing shared and nothing padded."""
+    scores = []
+    for image, prompt, choices in zip(images, PROMPTS, CHOICES, strict=True):
+        row = []
+        for letter, choice in zip("ABCD", choices, strict=False):
+            prefix = prefix_text(student.processor, prompt)
+            inputs = encode(student.processor, [f"{prefix} ({letter}) {choice}"], [image])
+            start = encode(student.processor, [prefix], [image])["input_ids"].shape[1]
+            with torch.no_grad():
+                logits = student.model(**inputs).logits[0]
+            target = inputs["input_ids"][0, start:]
+            row.append(-torch.nn.functional.cross_entropy(logits[start - 1 : -1], target).item())
+        scores.append(row)
+    return scores
+
+
+def assert_close(found: list[list[float]], expected: list[list[float]]) -> None:
+    assert [len(row) for row in found] == [len(row) for row in expected]
+    for row, wanted in zip(found, expected, strict=True):
+        assert row == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"bos": True}, {"chat_template": None}], ids=["template", "bos", "no template"])
+def test_rank_equals_one_plain_pass_per_option(tmp_path: Path, pictures: list[Image.Image], options: Any) -> None:
+    student = load_student(str(save_tiny_llava(tmp_path / "m", **options)), device="cpu")
+    expected = plain_scores(student, pictures)
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
+    assert student._shared is not None  # the shortcut was taken
+    spread = [max(row) - min(row) for row in expected]
+    assert min(spread) > 1e-2  # far above the tolerance, so that a wrong score shows
+
+
+def test_rank_without_the_shortcut_is_the_same(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu", batch_size=3)
+    student._shared = None
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
+
+
+def test_a_shortcut_that_gives_other_scores_is_not_taken(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    assert student._shared is not None
+    student._shared._run = student._shared._run[:-1] + [5]  # type: ignore[index]
+    student._shared._read_images = lambda images, prefix: wrong_cache(student, prefix)  # type: ignore[method-assign]
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
+    assert student._shared is None
+
+
+def wrong_cache(student: Student, prefix: list[int]) -> Any:
+    """What a model would keep that looks at no image."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    student._shared._head = [7, 8, 9]  # type: ignore[union-attr]
+    with torch.no_grad():
+        student.model(input_ids=torch.tensor([[7, 8, 9]] * 3), past_key_values=cache, use_cache=True)
+    return cache
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_results_do_not_depend_on_the_batch_size(folder: Path, pictures: list[Image.Image], batch_size: int) -> None:
+    student, reference = (load_student(str(folder), device="cpu", batch_size=n) for n in (batch_size, 5))
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), reference.rank(pictures, PROMPTS, CHOICES))
+    assert student.generate(pictures, PROMPTS) == reference.generate(pictures, PROMPTS)
+
+
+def test_generate_equals_the_models_own_greedy_search(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    expected = []
+    for image, prompt in zip(pictures, PROMPTS, strict=True):
+        inputs = encode(student.processor, [prefix_text(student.processor, prompt)], [image])
+        ids = student.model.generate(**inputs, max_new_tokens=6, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+        expected += student.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
+    assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
+    assert student._shared is not None
+    assert len(set(expected)) > 1 and all(expected)
+    student._shared = None
+    assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
+
+
+def test_generate_stops_at_the_end_token(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    first = student._ids([student.generate(pictures[:1], PROMPTS[:1], max_new_tokens=1)[0]])[0][0]
+    student.model.generation_config.eos_token_id = [2, first]
+    assert student.generate(pictures[:1], PROMPTS[:1]) == [""]
+
+
+def test_each_image_is_prepared_once_for_ranking_and_writing(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    student.rank(pictures[1:2], PROMPTS[1:2], CHOICES[1:2])  # the shortcut is tried out with a picture of its own
+    prepared: list[int] = []
+    processor = student.processor.image_processor
+    plain = type(processor).__call__
+
+    class Counting(type(processor)):  # type: ignore[misc]
+        def __call__(self, images: Any, **rest: Any) -> Any:
+            prepared.append(len(images))
+            return plain(self, images, **rest)
+
+    processor.__class__ = Counting
+    student.rank(pictures, PROMPTS, CHOICES)
+    student.generate(pictures, PROMPTS)
+    assert prepared == [3]
+
+
+def test_nothing_to_do(folder: Path) -> None:
+    student = load_student(str(folder), device="cpu")
+    assert student.rank([], [], []) == [] and student.generate([], []) == []
+
+
+def test_chat_text_is_the_templates_text(folder: Path) -> None:
+    processor = load_student(str(folder), device="cpu").processor
+    prompt, full = chat_text(processor, "What?\n(A) dog", "The answer is (A) dog.")
+    assert prompt == "USER: <image>\nWhat?\n(A) dog ASSISTANT:"
+    assert full == "USER: <image>\nWhat?\n(A) dog ASSISTANT: The answer is (A) dog.</s>"
+    assert chat_text(processor, "What?") == ("USER: <image>\nWhat? ASSISTANT:",) * 2
+    assert full.startswith(prefix_text(processor, "What?\n(A) dog")) and PREFIX == "The answer is"
+    processor.chat_template = None
+    assert chat_text(processor, "What?", "Yes.") == (
+        "###Human: <image>\nWhat? ###Assistant:",
+        "###Human: <image>\nWhat? ###Assistant: Yes.</s>",
+    )
+
+
+def test_chat_text_ends_answers_and_gives_way_to_odd_templates(folder: Path) -> None:
+    processor = load_student(str(folder), device="cpu").processor
+    plain = "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}{{ p.get('text', '<image>') }} {% endfor %}{% endfor %}"
+    processor.chat_template = plain + "{% if add_generation_prompt %}assistant: {% endif %}"
+    assert chat_text(processor, "What?", "Yes.")[1] == "user: <image> What? assistant: Yes.</s>"
+    processor.chat_template = "{% if add_generation_prompt %}<image>{{ messages[0]['content'][1]['text'] }}\n{% else %}other{% endif %}"
+    assert chat_text(processor, "What?", "Yes.") == ("<image>What?\n", "<image>What?\nYes.</s>")
+
+
+def test_special_tokens_in_a_question_are_text(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    prompt = "Does the sign say <image> or </s>?"
+    assert chat_text(student.processor, prompt)[0].count("<image>") == 1
+    scores = student.rank(pictures[:1], [prompt], [["<image>", "</s> ASSISTANT:"]])
+    assert len(scores[0]) == 2 and all(score < 0 for score in scores[0])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_students_image_matters(folder: Path, pictures: list[Image.Image], shared: bool) -> None:
+    student = load_student(str(folder), device="cpu")
+    if not shared:
+        student._shared = None
+    one, other = student.rank([pictures[0], pictures[1]], PROMPTS[:1] * 2, CHOICES[:1] * 2)
+    assert one != pytest.approx(other, abs=1e-3)
+
+
+def test_what_cannot_be_loaded_is_one_line(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(DataEngineError, match="no config.json in this folder"):
+        load_student(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(DataEngineError, match="student cannot be loaded") as caught:
+        load_student(str(tmp_path))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataEngineError, match="adapter cannot be loaded"):
+        load_student(str(folder), device="cpu", adapter=tmp_path / "none")
+
+
+def test_an_adapter_is_merged(folder: Path, tmp_path: Path, pictures: list[Image.Image]) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    student = load_student(str(folder), device="cpu")
+    before = student.rank(pictures, PROMPTS, CHOICES)
+    lora = get_peft_model(student.model, LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False, r=2))
+    lora.save_pretrained(tmp_path / "adapter")
+    merged = load_student(str(folder), device="cpu", adapter=tmp_path / "adapter")
+    assert type(merged.model) is type(load_student(str(folder), device="cpu").model)
+    after = merged.rank(pictures, PROMPTS, CHOICES)
+    assert after[0] != pytest.approx(before[0], abs=1e-3)

@@ -1,0 +1,69 @@
+"""A LLaVA of a few thousand random weights, saved as an ordinary Hugging Face folder, for the tests of the student."""
+
+from pathlib import Path
+
+TEMPLATE = (
+    "{% for message in messages %}{{ 'USER: ' if message['role'] == 'user' else ' ASSISTANT: ' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{{ '<image>\n' if part['type'] == 'image' else part['text'] }}{% endfor %}{% endif %}"
+    "{% if message['role'] == 'assistant' %}{{ '</s>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
+)
+TEXTS = [
+    "USER: \nWhat is in the picture?\n(A) a dog (B) two cats (C) cow (D) pig ASSISTANT: The answer is (A) a dog.",
+    "Which colour has the car?\n(A) red (B) green (C) blue (D) white ASSISTANT: The answer is (C) blue.",
+]
+
+
+def save_tiny_llava(folder: Path, *, seed: int = 0, chat_template: str | None = TEMPLATE, bos: bool = False) -> Path:
+    """Write model, tokenizer and processor to `folder`; `bos` makes the tokenizer start every text with `<s>`."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    special = ["<pad>", "<s>", "</s>", "<image>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    core.train_from_iterator(
+        TEXTS,
+        trainers.BpeTrainer(vocab_size=320, special_tokens=special, show_progress=False, initial_alphabet=alphabet),
+    )
+    if bos:
+        core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8
+    )
+    text = LlamaConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        vocab_size=len(tokenizer), max_position_embeddings=512, initializer_range=0.4, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=vision, text_config=text, image_seq_length=16, image_token_id=3, vision_feature_layer=-1,
+        vision_feature_select_strategy="default", pad_token_id=0,
+    )  # fmt: skip
+    model = LlavaForConditionalGeneration(config)
+    model.save_pretrained(folder)
+    side = {"height": 32, "width": 32}
+    images = CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
+    LlavaProcessor(
+        images, tokenizer, patch_size=8, vision_feature_select_strategy="default", chat_template=chat_template,
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
