@@ -2,21 +2,14 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dataengine_lib import __version__
-from dataengine_lib.errors import DataEngineError
-from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig
-from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
-from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
-from dataengine_lib.steps.embed import EmbedConfig
-from dataengine_lib.steps.evaluate import EvaluateConfig
-from dataengine_lib.steps.fine_tune import FineTuneConfig
-from dataengine_lib.steps.generate_qa import GenerateQaConfig
-from dataengine_lib.steps.post_process import PostProcessConfig
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.verbs import spread, verb
 
 MANY = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats"}
@@ -113,13 +106,23 @@ def _experiment(params: Path, sets: list[str] | None, rounds: int | None) -> Any
     return read_experiment(params, [step.name for step in STEPS], sets or [], rounds)
 
 
-def _classify_questions(config: Any) -> None:
+def _classify_questions(config: Any, image_root: str | None = None) -> None:
     """Step 0: give every question its type through the teacher."""
+    from dataengine_lib.data.files import read_json
+    from dataengine_lib.data.records import Question
     from dataengine_lib.steps.classify_questions import classify_questions
 
+    if image_root and not Path(image_root).is_dir():
+        raise ParameterError(f"dataengine classify-questions: --image-root {image_root}: no such folder")
     result = classify_questions(config)
     known = sum(result.counts.values())
     typer.echo(f"{result.output}: {known} questions with a type, {len(result.unanswered)} without")
+    if image_root:
+        written: dict[str, list[Question]] = read_json(result.output, dict[str, list[Question]])
+        paths = {row.image_path for rows in written.values() for row in rows}
+        lost = sorted(path for path in paths if not Path(image_root, path).is_file())
+        if lost:
+            typer.echo(f"  {len(lost)} of {len(paths)} images are not below {image_root}, first: {lost[0]}")
 
 
 def _evaluate(config: Any) -> None:
@@ -187,17 +190,48 @@ def _compare_rounds(config: Any) -> None:
         typer.echo(line)
 
 
-for _config, _name, _run, _renamed in (
-    (ClassifyQuestionsConfig, "classify-questions", _classify_questions, {"questions": "--input"}),
-    (EvaluateConfig, "evaluate", _evaluate, {}),
-    (EmbedConfig, "embed", _embed, {}),
-    (ConstructQueriesConfig, "construct-queries", _construct_queries, {}),
-    (GenerateQaConfig, "generate-qa", _generate_qa, {}),
-    (PostProcessConfig, "post-process", _post_process, {}),
-    (FineTuneConfig, "fine-tune", _fine_tune, {}),
-    (CompareRoundsConfig, "compare-rounds", _compare_rounds, {}),
-):
-    app.command(_name, help=_run.__doc__)(verb(_config, _name, _run, _renamed))
+def _with_encoder(given: dict[str, Any]) -> dict[str, Any]:
+    """A store knows what made it, so that --encoder is needed only where there is none yet."""
+    from dataengine_lib.data.embeddings import open_store, store_exists
+
+    store = Path(given.get("coco_embedding", ""))
+    if "encoder" in given or "coco_embedding" not in given or not store_exists(store):
+        return given
+    return given | {"encoder": open_store(store).meta.encoder}
+
+
+# verb: (Config, in which module of steps, what it does, what differs from the Config's fields)
+VERBS: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
+    "classify-questions": (
+        "ClassifyQuestionsConfig",
+        "classify_questions",
+        _classify_questions,
+        {"renamed": {"questions": "--input"}, "more": {"image_root": "say which images are not below this"}},
+    ),
+    "evaluate": ("EvaluateConfig", "evaluate", _evaluate, {}),
+    "embed": ("EmbedConfig", "embed", _embed, {}),
+    "construct-queries": (
+        "ConstructQueriesConfig",
+        "construct_queries",
+        _construct_queries,
+        {"complete": _with_encoder},
+    ),
+    "generate-qa": ("GenerateQaConfig", "generate_qa", _generate_qa, {}),
+    "post-process": ("PostProcessConfig", "post_process", _post_process, {}),
+    "fine-tune": ("FineTuneConfig", "fine_tune", _fine_tune, {}),
+    "compare-rounds": ("CompareRoundsConfig", "compare_rounds", _compare_rounds, {}),
+}
+
+
+def _add_verbs(asked: str) -> None:
+    """Make the commands of VERBS; only the one asked for loads its step and gets its options."""
+    for name, (config, module, run_verb, differences) in VERBS.items():
+        if name == asked:
+            kind = getattr(import_module(f"dataengine_lib.steps.{module}"), config)
+            command = verb(kind, name, run_verb, **differences)
+        else:
+            command = _version
+        app.command(name, help=run_verb.__doc__)(command)
 
 
 @app.command("import-embeddings")
@@ -221,7 +255,7 @@ def export(
     name: Annotated[
         str, typer.Option("--name", help="the data set's name in a trainer's list")
     ] = "dataengine",
-    text_format: Annotated[str, typer.Option("--text-format", help="Q-A, QM-A, QM-AE or mmbench")] = "QM-A",
+    text_format: Annotated[Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE or mmbench")] = "QM-A",
 ) -> None:
     """Write training data as a trainer reads it: aokvqa, llava, minigpt4, llamafactory, swift, trl, …"""
     from dataengine_lib.data.exports import export as write
@@ -236,6 +270,7 @@ def export(
 def main() -> None:
     """Entry point: an error of ours is one line and its exit status, never a traceback."""
     try:
+        _add_verbs(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
         app(spread(sys.argv[1:], MANY), prog_name="dataengine")
     except DataEngineError as error:
         for line in str(error).splitlines():

@@ -78,7 +78,8 @@ def check_notebook(notebook: Path, names: set[str]) -> None:
     """
     if not notebook.is_file():
         raise ParameterError(f"{notebook}: no such notebook; is this a full checkout?")
-    cells = read_json(notebook).get("cells", [])
+    content: dict[str, Any] = read_json(notebook)
+    cells = content.get("cells", [])
     tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
     found: set[str] = set()
     for cell in tagged:

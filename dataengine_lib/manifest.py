@@ -119,7 +119,8 @@ def read_manifest(file: Path) -> Manifest | None:
 
 def notebook_hash(notebook: Path) -> str:
     """Hash of the cells' sources: outputs left in a notebook by JupyterLab do not count."""
-    cells = read_json(notebook).get("cells", [])
+    content: dict[str, Any] = read_json(notebook)
+    cells = content.get("cells", [])
     sources = ["".join(cell.get("source", "")) for cell in cells]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 

@@ -15,46 +15,54 @@ from pydantic_core import PydanticUndefined
 from dataengine_lib.steps.config import StepConfig
 
 
+Values = dict[str, Any]
+
+
 def verb(
     config: type[StepConfig],
     name: str,
-    run: Callable[[StepConfig], None],
+    run: Callable[..., None],
+    *,
     renamed: dict[str, str] | None = None,
+    more: dict[str, str] | None = None,
+    complete: Callable[[Values], Values] = lambda given: given,
 ) -> Callable[..., None]:
     """A function whose options are the fields of `config`; typer makes the command from its signature.
 
     Values are handed to the Config as text, so that a wrong one is answered as in a YAML. `renamed` gives a
-    field another option name.
+    field another option name; `more` are options beside the fields, with their help, which `run` gets by name;
+    `complete` may add to what was given before the Config sees it.
     """
-    notes, renamed = field_comments(config), renamed or {}
-    parameters, annotations = [], {}
+    notes, renamed, more = field_comments(config), renamed or {}, more or {}
+    annotations: dict[str, Any] = {}
     for field, info in config.model_fields.items():
         default = info.get_default(call_default_factory=True)
         kind, metavar = _option_type(info.annotation)
-        shown = None if default is PydanticUndefined or default in (None, []) else _short(default)
-        help_text = notes.get(field, "")
+        note = [notes.get(field, "")]
         if default is PydanticUndefined:
-            help_text += " [required]"
-        elif shown is not None:
-            help_text += f" [default: {shown}]"
+            note.append("[required]")
+        elif default not in (None, [], False):
+            note.append(f"[default: {_short(default)}]")
         flag = renamed.get(field, "--" + field.replace("_", "-"))
-        if kind is bool | None:
+        if kind == bool | None:
             flag = f"{flag}/--no-{flag.removeprefix('--')}"
+        option = typer.Option(flag, help=" ".join(filter(None, note)), metavar=metavar, show_default=False)
+        annotations[field] = Annotated[kind, option]
+    for field, note_text in more.items():
         option = typer.Option(
-            flag, help=help_text.strip().replace("[", r"\["), metavar=metavar, show_default=False
+            "--" + field.replace("_", "-"), help=note_text, metavar="PATH", show_default=False
         )
-        annotations[field] = Annotated[kind, option]  # type: ignore[valid-type]
-        parameters.append(
-            inspect.Parameter(
-                field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotations[field]
-            )
-        )
+        annotations[field] = Annotated[str | None, option]
 
     def command(**values: Any) -> None:
+        beside = {field: values.pop(field) for field in more}
         given = {field: value for field, value in values.items() if value not in (None, [])}
-        run(config.read(given, f"dataengine {name}"))
+        run(config.read(complete(given), f"dataengine {name}"), **beside)
 
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    kind_ = inspect.Parameter.KEYWORD_ONLY
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(field, kind_, default=None, annotation=a) for field, a in annotations.items()]
+    )
     command.__annotations__ = annotations
     return command
 

@@ -83,6 +83,7 @@ STEPS = (
         reads={"input": "{here}/gptvqa_result.jsonl"},
         writes={"output": "{here}/gptvqa_train_data.json", "rejects": "{here}/rejects.jsonl"},
         leaves=("post_process.json",),
+        defaults={"image_root": "{construct_queries.coco_dataset}"},
     ),
     Step(  # always the first student, with the data of all rounds so far: errors do not pile up on each other
         5, "fine_tune", FineTuneConfig, when="round",
@@ -95,7 +96,7 @@ STEPS = (
         6, "compare_rounds", CompareRoundsConfig, when="at the end",
         reads={"evaluations": "{evaluated}/aokvqa_eval.json"},
         writes={"output": "{run}/compare_rounds.json"},
-        defaults={"seed": "{seed}"},
+        defaults={"image_root": "{evaluate.image_root}", "seed": "{seed}"},
     ),
 )  # fmt: skip
 
@@ -216,14 +217,14 @@ def _places(
 
 def _fill(templates: dict[str, str], places: dict[str, Any]) -> dict[str, Any]:
     """`{place}/file` with the place put in; a list of places gives a list of files."""
-    filled = {}
+    filled: dict[str, Any] = {}
     for name, template in templates.items():
         place, _, rest = template[1:].partition("}")
         value = places.get(place)
         if isinstance(value, list):
             filled[name] = [f"{item}{rest}" for item in value]
         elif value is not None:
-            filled[name] = f"{value}{rest}" if rest else value
+            filled[name] = value if isinstance(value, int) else f"{value}{rest}"
     return filled
 
 

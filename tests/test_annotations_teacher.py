@@ -1,9 +1,10 @@
-"""The annotations teacher's answers, checked by other means: boxes painted on a grid, captions read word by word."""
+"""The annotations teacher's answers, checked by other means: painted boxes, captions read word by word."""
 
 import asyncio
 import json
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,35 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.annotations_teacher import SKIP, WRITERS, AnnotationsTeacher
 
 MINI = Path(__file__).resolve().parents[2] / "shared" / "coco_mini"
-NAMES = {1: ("dog", "animal"), 2: ("cat", "animal"), 3: ("truck", "vehicle"), 4: ("car", "vehicle"), 5: ("pizza", "food"),
-         6: ("laptop", "electronic"), 7: ("toilet", "furniture"), 8: ("surfboard", "sports"), 9: ("person", "person"),
-         10: ("airplane", "vehicle"), 11: ("refrigerator", "appliance")}  # fmt: skip
+NAMES = {
+    1: ("dog", "animal"),
+    2: ("cat", "animal"),
+    3: ("truck", "vehicle"),
+    4: ("car", "vehicle"),
+    5: ("pizza", "food"),
+    6: ("laptop", "electronic"),
+    7: ("toilet", "furniture"),
+    8: ("surfboard", "sports"),
+    9: ("person", "person"),
+    10: ("airplane", "vehicle"),
+    11: ("refrigerator", "appliance"),
+}
 IDS = {name: number for number, (name, _) in NAMES.items()}
+
+
+@cache
+def read_files(folder: Path) -> tuple[dict, dict]:
+    instances, captions = (
+        next((folder / "annotations").glob(f"{kind}_*.json")) for kind in ("instances", "captions")
+    )
+    return json.loads(instances.read_text()), json.loads(captions.read_text())
 
 
 class Raw:
     """One image as its JSON has it: every box painted on a grid of pixels, crowds apart."""
 
     def __init__(self, folder: Path, image_id: int) -> None:
-        instances = json.loads(next((folder / "annotations").glob("instances_*.json")).read_text())
-        captions = json.loads(next((folder / "annotations").glob("captions_*.json")).read_text())
+        instances, captions = read_files(folder)
         names = {row["id"]: row["name"] for row in instances["categories"]}
         self.kinds = {row["name"]: row["supercategory"] for row in instances["categories"]}
         image = next(row for row in instances["images"] if row["id"] == image_id)
@@ -45,12 +63,14 @@ class Raw:
                 continue
             seen.add(key)
             self.masks.setdefault(names[row["category_id"]], []).append(self._paint(row["bbox"]))
-        self.words = " ".join(row["caption"].lower() for row in captions["annotations"] if row["image_id"] == image_id)
+        self.words = " ".join(
+            row["caption"].lower() for row in captions["annotations"] if row["image_id"] == image_id
+        )
 
     def _paint(self, box: list[float]) -> np.ndarray:
-        ys, xs = np.mgrid[: self.shape[0], : self.shape[1]] + 0.5
+        ys, xs = (np.arange(side) + 0.5 for side in self.shape)
         x, y, w, h = box
-        return (xs > x) & (xs < x + w) & (ys > y) & (ys < y + h)
+        return np.outer((ys > y) & (ys < y + h), (xs > x) & (xs < x + w))
 
     def only(self, name: str) -> np.ndarray:
         assert name not in self.crowds
@@ -64,31 +84,48 @@ class Raw:
 
 def check(question_type: str, qa: Qa, raw: Raw) -> None:
     """Fail when an answer is not true, or a wrong choice is."""
-    answer, wrong = qa.choices[qa.correct_choice_idx], [c for i, c in enumerate(qa.choices) if i != qa.correct_choice_idx]
+    answer, wrong = (
+        qa.choices[qa.correct_choice_idx],
+        [c for i, c in enumerate(qa.choices) if i != qa.correct_choice_idx],
+    )
     if question_type == "object_localization":
         name = re.search(r"(?:is|are) the (.+) in\?", qa.question)[1]
-        true_of = {place: share(raw.only(name), place) for place in qa.choices}
-        assert true_of[answer] == 1
-        assert all(true_of[place] == 0 for place in wrong)
+        true_of = {
+            place: share(raw.only(name), place, "the whole width" in qa.choices) for place in qa.choices
+        }
+        assert true_of.pop(answer)
+        assert not any(true_of.values())
     elif question_type == "spatial_relationship":
         a, b = re.search(r"(?:is|are) the (.+), compared with the (.+)\?", qa.question).groups()
         assert not (raw.only(a) & raw.only(b)).any()
         (ax, ay), (bx, by) = raw.centre(a), raw.centre(b)
         rows, columns = (raw.only(a).any(axis) & raw.only(b).any(axis) for axis in (1, 0))
-        truth = {"left": ax < bx and rows.any(), "right": ax > bx and rows.any(),
-                 "above": ay < by and columns.any(), "below": ay > by and columns.any()}  # fmt: skip
+        truth = {
+            "left": ax < bx and rows.any(),
+            "right": ax > bx and rows.any(),
+            "above": ay < by and columns.any(),
+            "below": ay > by and columns.any(),
+        }
         side = next(word for word in truth if word in answer)
         assert truth.pop(side)
         assert not any(truth.values())
     elif question_type == "attribute_comparison":
-        areas = {name: raw.only(name).sum() for name in (c.removeprefix("the ") for c in qa.choices) if name in raw.masks}
+        areas = {
+            name: raw.only(name).sum()
+            for name in (c.removeprefix("the ") for c in qa.choices)
+            if name in raw.masks
+        }
         right = answer.removeprefix("the ")
         assert len(areas) in (2, 4)
         assert all(areas[right] >= 2 * area for name, area in areas.items() if name != right)
     elif question_type == "attribute_recognition":
         word = re.search(r"How many (.+) are there", qa.question)[1]
-        name = next(n for n in raw.masks if word in (n, n + "s", n + "es", n[:-1] + "ies", n[:-2] + "ves")
-                    or (n, word) in {("person", "people"), ("mouse", "computer mice")})  # fmt: skip
+        name = next(
+            n
+            for n in raw.masks
+            if word in (n, n + "s", n + "es", n[:-1] + "ies", n[:-2] + "ves")
+            or (n, word) in {("person", "people"), ("mouse", "computer mice")}
+        )
         assert name not in raw.crowds
         assert len(raw.masks[name]) == int(answer) <= 6
     elif question_type in ("identity_reasoning", "image_topic"):
@@ -96,42 +133,39 @@ def check(question_type: str, qa: Qa, raw: Raw) -> None:
         near = {raw.kinds[name] for name in (*raw.masks, *raw.crowds)}
         for name in wrong:
             assert raw.kinds[name] not in near
-            assert not re.search(rf"\b{name}", raw.words)
+            assert not re.search(rf"\b{name}(s|es)?\b", raw.words)
     else:
         assert question_type == "image_scene"
-        assert len(re.findall(re.escape(answer.split(" ", 1)[1]), raw.words)) >= 1 or answer in ("an airport", "a bathroom")
+        assert len(re.findall(re.escape(answer.split(" ", 1)[1]), raw.words)) >= 1 or answer in (
+            "an airport",
+            "a bathroom",
+        )
         assert not any(re.search(re.escape(scene.split(" ", 1)[1]), raw.words) for scene in wrong)
 
 
-def share(mask: np.ndarray, place: str) -> int:
-    """1 when the place word is true of all painted pixels (or of the extent), 0 when the word is not true."""
+def share(mask: np.ndarray, place: str, of_width: bool) -> bool:
+    """Whether every painted pixel lies in the place; "the middle third" is of the width or of the height."""
     ys, xs = np.nonzero(mask)
-    span = {"x": (xs.min() / mask.shape[1], (xs.max() + 1) / mask.shape[1]), "y": (ys.min() / mask.shape[0], (ys.max() + 1) / mask.shape[0])}
+    columns, rows = {*np.unique(3 * xs // mask.shape[1])}, {*np.unique(3 * ys // mask.shape[0])}
     if place.startswith("the whole"):
-        low, high = span["x" if place.endswith("width") else "y"]
-        return int(high - low > 0.5)
-    thirds = {"left": ("x", 0), "right": ("x", 2), "top": ("y", 0), "bottom": ("y", 2)}
-    wanted: dict[str, int] = {}
-    for word in place.replace("the very middle", "middle middle").split():
-        if word in thirds:
-            wanted[thirds[word][0]] = thirds[word][1]
-    words = place.replace("the very middle", "middle middle").split()
-    if "third" not in words:
-        wanted = {"x": wanted.get("x", 1), "y": wanted.get("y", 1)}
-    elif "middle" in words:  # of a column or a row: the question's other places tell which
-        axis = "x" if span["x"][1] - span["x"][0] < 0.34 else "y"
-        wanted = {axis: 1}
-    return int(all(third / 3 - 0.01 <= span[axis][0] and span[axis][1] <= (third + 1) / 3 + 0.01 for axis, third in wanted.items()))
+        return len(columns if of_width else rows) == 3
+    if place.endswith("third"):
+        third = {"left": 0, "top": 0, "middle": 1, "right": 2, "bottom": 2}[place.split()[1]]
+        return (columns if of_width else rows) == {third}
+    row, column = place.replace("the very middle", "middle middle").split()
+    return rows == {("top", "middle", "bottom").index(row)} and columns == {
+        ("left", "middle", "right").index(column)
+    }
 
 
 def answers(folder: Path, per_type: int = 1) -> list[tuple[int, str, str]]:
     teacher = AnnotationsTeacher(folder)
     return [
-        (image_id, question_type, teacher.write(Query(image_id=image_id, prompt="", question_type=question_type, query_id=f"{n}-{image_id}")))
-        for image_id in teacher.pool.images
-        for question_type in WRITERS
+        (i, kind, teacher.write(Query(image_id=i, prompt="", question_type=kind, query_id=f"{n}-{i}")))
+        for i in teacher.pool.images
+        for kind in WRITERS
         for n in range(per_type)
-    ]  # fmt: skip
+    ]
 
 
 def check_all(folder: Path, per_type: int) -> Counter[str]:
@@ -152,16 +186,22 @@ def check_all(folder: Path, per_type: int) -> Counter[str]:
 
 @pytest.mark.skipif(not MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
 def test_answers_on_photos_are_true() -> None:
-    written = check_all(MINI, per_type=4)
+    written = check_all(MINI, per_type=3)
     assert set(written) == set(WRITERS)
     assert sum(written.values()) > 400
 
 
 def folder(root: Path, boxes: list[dict], captions: dict[int, list[str]], **options: object) -> Path:
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 300, "height": 300} for i in captions]
-    kinds = options.get("kinds", {name: kind for name, kind in NAMES.values()})
-    categories = [{"id": number, "name": name, "supercategory": kinds.get(name, "")} for number, (name, _) in NAMES.items()]
-    write(root / "annotations/instances_x.json", {"images": images, "annotations": boxes, "categories": categories})
+    kinds = options.get("kinds", dict(NAMES.values()))
+    categories = [
+        {"id": number, "name": name, "supercategory": kinds.get(name, "")}
+        for number, (name, _) in NAMES.items()
+    ]
+    write(
+        root / "annotations/instances_x.json",
+        {"images": images, "annotations": boxes, "categories": categories},
+    )
     rows = [{"image_id": i, "caption": text} for i, texts in captions.items() for text in texts]
     write(root / "annotations/captions_x.json", {"images": images, "annotations": rows})
     for i in captions:
@@ -203,18 +243,32 @@ def test_random_boxes_get_true_answers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "where"),
-    [("top left", (5, 5, 60, 60)), ("bottom right", (240, 240, 50, 50)), ("the very middle", (110, 110, 70, 70)),
-     ("the right third", (220, 10, 60, 280)), ("the middle third", (10, 120, 280, 50))],
-)  # fmt: skip
+    [
+        ("top left", (5, 5, 60, 60)),
+        ("bottom right", (240, 240, 50, 50)),
+        ("the very middle", (110, 110, 70, 70)),
+        ("the right third", (220, 10, 60, 280)),
+        ("the middle third", (10, 120, 280, 50)),
+    ],
+)
 def test_places(tmp_path: Path, place: str, where: tuple[int, int, int, int]) -> None:
-    assert right(ask(folder(tmp_path, [box("dog", *where)], {1: ["A picture."]}), "object_localization")) == place
+    assert (
+        right(ask(folder(tmp_path, [box("dog", *where)], {1: ["A picture."]}), "object_localization"))
+        == place
+    )
 
 
 @pytest.mark.parametrize(
     "boxes",
-    [[box("dog", 60, 60, 100, 100)], [box("dog", 5, 5, 60, 60), box("dog", 200, 200, 50, 50)], [box("dog", 5, 5, 3, 3)],
-     [box("dog", 5, 5, 60, 60), box("dog", 200, 200, 50, 50, crowd=1)], [box("dog", 5, 5, 98, 60), box("dog", 9, 9, 9, 0)], []],
-)  # fmt: skip
+    [
+        [box("dog", 60, 60, 100, 100)],
+        [box("dog", 5, 5, 60, 60), box("dog", 200, 200, 50, 50)],
+        [box("dog", 5, 5, 3, 3)],
+        [box("dog", 5, 5, 60, 60), box("dog", 200, 200, 50, 50, crowd=1)],
+        [box("dog", 5, 5, 98, 60), box("dog", 9, 9, 9, 0)],
+        [],
+    ],
+)
 def test_unclear_places_are_skipped(tmp_path: Path, boxes: list[dict]) -> None:
     qa = ask(folder(tmp_path, boxes, {1: ["A picture."]}), "object_localization")
     assert qa is None or right(qa) == "the top third"
@@ -224,8 +278,15 @@ def test_sides_need_clear_space_and_one_true_word(tmp_path: Path) -> None:
     apart = [box("dog", 0, 100, 60, 60), box("truck", 200, 90, 80, 80)]
     qa = ask(folder(tmp_path / "a", apart, {1: ["A picture."]}), "spatial_relationship")
     assert qa is not None
-    assert (qa.question.split("the ")[-1], right(qa)) in {("truck?", "to the left of it"), ("dog?", "to the right of it")}
-    for name, second in {"diagonal": (200, 220, 60, 60), "touching": (62, 100, 60, 60), "over": (30, 100, 60, 60)}.items():
+    assert (qa.question.split("the ")[-1], right(qa)) in {
+        ("truck?", "to the left of it"),
+        ("dog?", "to the right of it"),
+    }
+    for name, second in {
+        "diagonal": (200, 220, 60, 60),
+        "touching": (62, 100, 60, 60),
+        "over": (30, 100, 60, 60),
+    }.items():
         boxes = [box("dog", 0, 100, 60, 60), box("truck", *second)]
         assert ask(folder(tmp_path / name, boxes, {1: ["A picture."]}), "spatial_relationship") is None
 
@@ -233,23 +294,45 @@ def test_sides_need_clear_space_and_one_true_word(tmp_path: Path) -> None:
 def test_sizes_that_are_close_are_skipped(tmp_path: Path) -> None:
     boxes = [box("dog", 0, 0, 100, 100), box("truck", 150, 150, 120, 120)]
     assert ask(folder(tmp_path / "a", boxes, {1: ["A picture."]}), "attribute_comparison") is None
-    assert right(ask(folder(tmp_path / "b", [*boxes[:1], box("truck", 100, 100, 190, 190)], {1: ["x"]}), "attribute_comparison")) == "the truck"
+    assert (
+        right(
+            ask(
+                folder(tmp_path / "b", [*boxes[:1], box("truck", 100, 100, 190, 190)], {1: ["x"]}),
+                "attribute_comparison",
+            )
+        )
+        == "the truck"
+    )
 
 
 def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> None:
     three = [box("dog", 100 * n, 10, 50, 50) for n in range(3)]
-    cases = {"plain": (three, "A picture."), "agrees": (three, "Three dogs sit."), "crowd": ([*three, box("dog", 0, 200, 99, 99, crowd=1)], "x"),
-             "number": (three, "Five dogs sit."), "vague": (three, "A group of dogs."), "many": ([box("dog", 40 * n, 9, 30, 30) for n in range(7)], "x"),
-             "plural": (three[:1], "Dogs sit.")}  # fmt: skip
+    cases = {
+        "plain": (three, "A picture."),
+        "agrees": (three, "Three dogs sit."),
+        "crowd": ([*three, box("dog", 0, 200, 99, 99, crowd=1)], "x"),
+        "number": (three, "Five dogs sit."),
+        "vague": (three, "A group of dogs."),
+        "many": ([box("dog", 40 * n, 9, 30, 30) for n in range(7)], "x"),
+        "plural": (three[:1], "Dogs sit."),
+    }
     found = {
         name: ask(folder(tmp_path / name, boxes, {1: [caption]}), "attribute_recognition") is not None
         for name, (boxes, caption) in cases.items()
     }
-    assert found == {"plain": True, "agrees": True, "crowd": False, "number": False, "vague": False, "many": False, "plural": False}
+    assert found == {
+        "plain": True,
+        "agrees": True,
+        "crowd": False,
+        "number": False,
+        "vague": False,
+        "many": False,
+        "plural": False,
+    }
 
 
 def test_what_may_be_there_is_never_called_absent(tmp_path: Path) -> None:
-    """A car may pass for a truck; a puppy is a dog; a fridge is a refrigerator; without kinds nothing is known."""
+    """A car may pass for a truck; a puppy is a dog;  without kinds, nothing is known."""
     captions = {1: ["A puppy beside a fridge.", "There is a slice of something for lunch."]}
     root = folder(tmp_path / "a", [box("car", 0, 0, 99, 99)], captions)
     offered = set()
@@ -283,12 +366,17 @@ def test_other_types_and_full_images_are_skipped(tmp_path: Path) -> None:
 def test_same_query_same_reply_and_letters_are_even(tmp_path: Path) -> None:
     root = folder(tmp_path, [box("dog", 5, 5, 60, 60)], {1: ["A picture."]})
     teacher = AnnotationsTeacher(root)
-    queries = [Query(image_id=1, prompt="", question_type="object_localization", query_id=f"r-{n}") for n in range(400)]
+    queries = [
+        Query(image_id=1, prompt="", question_type="object_localization", query_id=f"r-{n}")
+        for n in range(400)
+    ]
     texts = [teacher.write(query) for query in queries]
     assert texts == [AnnotationsTeacher(root).write(queries[0]), *map(teacher.write, queries[1:])]
     letters = Counter(re.search(r"The answer is \((.)\)", text)[1] for text in texts)
     assert set(letters) == set("ABCD")
-    assert sum((count - 100) ** 2 / 100 for count in letters.values()) < 16.3  # chi-square, 3 degrees of freedom, p = 0.001
+    assert (
+        sum((count - 100) ** 2 / 100 for count in letters.values()) < 16.3
+    )  # chi-square, 3 degrees of freedom, p = 0.001
 
 
 def test_queries_of_another_folder_are_refused(tmp_path: Path) -> None:

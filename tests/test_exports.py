@@ -15,9 +15,16 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 
 
 def record(image_id: int, **fields: Any) -> TrainRecord:
-    known = {"image_path": f"train2017/{image_id}.jpg", "rationales": ["Short.", "It is a long reason."], "query_id": f"r-{image_id}",
-             "question": "Which?", "choices": ["dog", "cat", "cow", "pig"], "correct_choice_idx": 1,
-             "question_type": "object_localization", "raw_instructions": ""}  # fmt: skip
+    known = {
+        "image_path": f"train2017/{image_id}.jpg",
+        "rationales": ["Short.", "It is a long reason."],
+        "query_id": f"r-{image_id}",
+        "question": "Which?",
+        "choices": ["dog", "cat", "cow", "pig"],
+        "correct_choice_idx": 1,
+        "question_type": "object_localization",
+        "raw_instructions": "",
+    }
     return TrainRecord(image_id=image_id, **(known | fields))
 
 
@@ -36,10 +43,16 @@ RECORDS = [record(1), record(2, rationales=[], question_type="future_prediction"
 
 def test_aokvqa(root: Path, tmp_path: Path) -> None:
     rows = read_json(export("aokvqa", RECORDS, root, tmp_path / "o.json")[0], list[Question])
-    assert [row.image_path for row in rows] == [f"train2017/{name}.jpg" for name in ("1", "2", "000000000003")]
+    assert [row.image_path for row in rows] == [
+        f"train2017/{name}.jpg" for name in ("1", "2", "000000000003")
+    ]
     assert len({row.question_id for row in rows}) == 3
     first = rows[0]
-    assert (first.split, first.choices[first.correct_choice_idx], first.direct_answers) == ("train", "cat", ["cat"] * 10)
+    assert (first.split, first.choices[first.correct_choice_idx], first.direct_answers) == (
+        "train",
+        "cat",
+        ["cat"] * 10,
+    )
 
 
 def test_llava(root: Path, tmp_path: Path) -> None:
@@ -80,13 +93,22 @@ def test_swift_and_trl(root: Path, tmp_path: Path) -> None:
 
 def test_qm_ae_leaves_out_records_without_a_rationale(root: Path, tmp_path: Path) -> None:
     rows = read_json(export("llava", RECORDS, root, tmp_path / "o.json", text_format="QM-AE")[0])
-    assert [row["conversations"][1]["value"] for row in rows] == ["The answer is (B) cat. It is a long reason."] * 2
+    assert [row["conversations"][1]["value"] for row in rows] == [
+        "The answer is (B) cat. It is a long reason."
+    ] * 2
 
 
 def test_dataengine_v2(root: Path, tmp_path: Path) -> None:
     rows = read_json(export("dataengine-v2", RECORDS, root, tmp_path / "o.json")[0])
-    assert rows[0] == {"instruction": "Which?", "answer": "cat", "short_answer": "cat", "options": ["dog", "cat", "cow", "pig"],
-                       "choice_answer": "B", "image": "train2017/1.jpg", "qtype": 4}  # fmt: skip
+    assert rows[0] == {
+        "instruction": "Which?",
+        "answer": "cat",
+        "short_answer": "cat",
+        "options": ["dog", "cat", "cow", "pig"],
+        "choice_answer": "B",
+        "image": "train2017/1.jpg",
+        "qtype": 4,
+    }
     assert rows[1]["qtype"] == 8
 
 
@@ -94,7 +116,9 @@ def test_minigpt4_loads_as_its_code_does(root: Path, tmp_path: Path) -> None:
     export("minigpt4", RECORDS, root, tmp_path / "o", name="gptvqa_round1", text_format="QM-A")
     config = yaml.safe_load((tmp_path / "o/configs/datasets/gptvqa_round1/defaults.yaml").read_text())
     source = config["datasets"]["gptvqa_round1"]["build_info"]["train"]
-    files = {image["id"]: image["file_name"] for image in json.loads(Path(source["coco"]).read_text())["images"]}
+    files = {
+        image["id"]: image["file_name"] for image in json.loads(Path(source["coco"]).read_text())["images"]
+    }
     for row in json.loads(Path(source["annotation"]).read_text()):
         assert (Path(source["images"]) / files[row["image_id"]]).is_file()
         assert isinstance(sorted(row["rationales"], key=len, reverse=True)[0], str)
@@ -134,6 +158,11 @@ def test_bad_records_name_their_row_and_write_nothing(
 def test_wrong_names(root: Path, tmp_path: Path) -> None:
     for options in ({"format": "hf"}, {"name": "a b"}, {"name": "../x"}, {"text_format": "QA"}):
         with pytest.raises(ParameterError):
-            export(**({"format": "llava", "records": RECORDS, "image_root": root, "output": tmp_path / "o"} | options))  # type: ignore[arg-type]
+            export(
+                **(
+                    {"format": "llava", "records": RECORDS, "image_root": root, "output": tmp_path / "o"}
+                    | options
+                )
+            )  # type: ignore[arg-type]
     with pytest.raises(DataEngineError, match="nothing to export"):
         export("llava", [], root, tmp_path / "o")

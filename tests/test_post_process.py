@@ -9,7 +9,13 @@ from dataengine_lib.data.files import read_json, read_jsonl
 from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import TrainRecord
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.steps.post_process import EXAMPLES, NO_TYPE, PostProcessConfig, PostProcessResult, post_process
+from dataengine_lib.steps.post_process import (
+    EXAMPLES,
+    NO_TYPE,
+    PostProcessConfig,
+    PostProcessResult,
+    post_process,
+)
 
 REPLY = (
     "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"
@@ -18,7 +24,9 @@ REPLY = (
 
 
 def row(**fields: object) -> bytes:
-    return json.dumps({"image_id": 7, "raw_instructions": REPLY, "question_type": "image_topic"} | fields).encode()
+    return json.dumps(
+        {"image_id": 7, "raw_instructions": REPLY, "question_type": "image_topic"} | fields
+    ).encode()
 
 
 def run(folder: Path, *lines: bytes) -> PostProcessResult:
@@ -38,32 +46,62 @@ def test_files_and_fields(tmp_path: Path) -> None:
     )
     rows = read_json(tmp_path / "gptvqa_train_data.json")
     assert list(rows[0])[:7] == [
-        "image_id", "raw_instructions", "question_type", "question", "choices", "correct_choice_idx", "rationales"
-    ]  # fmt: skip
+        "image_id",
+        "raw_instructions",
+        "question_type",
+        "question",
+        "choices",
+        "correct_choice_idx",
+        "rationales",
+    ]
     assert rows[0] | {"raw_instructions": ""} == {
-        "image_id": 7, "raw_instructions": "", "question_type": "image_topic", "question": "Which?",
-        "choices": ["dog", "cat", "cow", "pig"], "correct_choice_idx": 1, "rationales": ["It is a cat."],
-        "query_id": "r-1", "image_path": "a.jpg",
-    }  # fmt: skip
+        "image_id": 7,
+        "raw_instructions": "",
+        "question_type": "image_topic",
+        "question": "Which?",
+        "choices": ["dog", "cat", "cow", "pig"],
+        "correct_choice_idx": 1,
+        "rationales": ["It is a cat."],
+        "query_id": "r-1",
+        "image_path": "a.jpg",
+    }
     assert [r.image_id for r in result.records] == [7, 42, 42]
     assert read_json(tmp_path / "gptvqa_train_data.json", list[TrainRecord]) == result.records
     assert read_json(tmp_path / "post_process.json") == {
-        "kept": 3, "dropped": 2, "by_reason": {"skipped by the teacher": 2},
+        "kept": 3,
+        "dropped": 2,
+        "by_reason": {"skipped by the teacher": 2},
         "by_type": {"image_topic": {"kept": 1, "dropped": 1}, "ocr": {"kept": 2, "dropped": 1}},
-    }  # fmt: skip
+    }
     rejects = read_jsonl(tmp_path / "rejects.jsonl")
     assert [(r["line"], r["reason"], r["raw_instructions"]) for r in rejects] == [
-        (3, "skipped by the teacher", "skip"), (4, "skipped by the teacher", "skip")
-    ]  # fmt: skip
+        (3, "skipped by the teacher", "skip"),
+        (4, "skipped by the teacher", "skip"),
+    ]
 
 
 MALFORMED = [
-    b"{", b"[]", b"null", b"\xff\xfe", b'"x"', b"[" * 200_000, b'{"image_id": 1, "x": ' + b"[" * 200_000,
-    row(image_id="cat"), row(image_id=-3), row(image_id=None), row(image_id=True), row(image_id=1.5), row(image_id="٣"),
-    row(image_id="1" * 40), row(raw_instructions=None), row(raw_instructions=["x"]), row(question_type=""),
-    b'{"image_id": 1, "question_type": "t"}', b'{"image_id": 1, "question_type": "t", "raw_instructions": "\\ud800"}',
+    b"{",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b'"x"',
+    b"[" * 200_000,
+    b'{"image_id": 1, "x": ' + b"[" * 200_000,
+    row(image_id="cat"),
+    row(image_id=-3),
+    row(image_id=None),
+    row(image_id=True),
+    row(image_id=1.5),
+    row(image_id="٣"),
+    row(image_id="1" * 40),
+    row(raw_instructions=None),
+    row(raw_instructions=["x"]),
+    row(question_type=""),
+    b'{"image_id": 1, "question_type": "t"}',
+    b'{"image_id": 1, "question_type": "t", "raw_instructions": "\\ud800"}',
     row()[:-5],
-]  # fmt: skip
+]
 
 
 def test_malformed_rows_are_counted_and_stop_nothing(tmp_path: Path) -> None:
@@ -80,8 +118,15 @@ def test_malformed_rows_are_counted_and_stop_nothing(tmp_path: Path) -> None:
 def test_repeats_on_the_same_image_are_dropped(tmp_path: Path) -> None:
     other_order = REPLY.replace("(A) dog (B) cat", "(A) cat (B) dog").replace("(B): cat", "(A): cat")
     other_answer = REPLY.replace("(B): cat", "(A): dog")
-    lines = [row(), row(), row(image_id="7"), row(raw_instructions=other_order), row(image_id=8),
-             row(raw_instructions=other_answer), row(raw_instructions=REPLY + "\n" + REPLY, image_id=9)]  # fmt: skip
+    lines = [
+        row(),
+        row(),
+        row(image_id="7"),
+        row(raw_instructions=other_order),
+        row(image_id=8),
+        row(raw_instructions=other_answer),
+        row(raw_instructions=REPLY + "\n" + REPLY, image_id=9),
+    ]
     result = run(tmp_path, *lines)
     assert [record.image_id for record in result.records] == [7, 8, 7, 9]
     assert [(r.line, r.reason) for r in result.rejects] == [(n, Reason.DUPLICATE) for n in (2, 3, 4, 7)]
@@ -97,7 +142,9 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         result = run(tmp_path / name, *MALFORMED, row(), row(), row(raw_instructions="skip"))
-        written.append([path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)])
+        written.append(
+            [path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)]
+        )
     assert written[0] == written[1]
 
 
@@ -111,8 +158,11 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 def test_outputs_do_not_overwrite_one_another(tmp_path: Path) -> None:
     source = tmp_path / "r.jsonl"
     source.write_bytes(row())
-    for options in ({"output": source}, {"output": tmp_path / "o.json", "rejects": source},
-                    {"output": tmp_path / "post_process.json"}):  # fmt: skip
+    for options in (
+        {"output": source},
+        {"output": tmp_path / "o.json", "rejects": source},
+        {"output": tmp_path / "post_process.json"},
+    ):
         with pytest.raises(ParameterError, match="choose other names"):
             post_process(PostProcessConfig.read({"input": source, **options}, "test"))
     assert source.read_bytes() == row()

@@ -14,6 +14,7 @@ BASE = (
     "Answer: The answer is (B): cat.\nExplanation: It is a cat."
 )
 ANIMALS = ["dog", "cat", "cow", "pig"]
+WHY = "Explanation: It is a cat."
 BOX, OTHER = "[0.1, 0.2, 0.3, 0.4]", "[0.5, 0.606, 0.75, 1.0]"
 
 
@@ -26,8 +27,12 @@ def one(raw: str, **options: bool) -> Qa:
 
 def swap(**parts: str) -> str:
     """The base reply with some of its parts replaced."""
-    known = {"question": "Which?", "choices": "(A) dog (B) cat (C) cow (D) pig", "answer": "The answer is (B): cat.",
-             "explanation": "It is a cat."} | parts  # fmt: skip
+    known = {
+        "question": "Which?",
+        "choices": "(A) dog (B) cat (C) cow (D) pig",
+        "answer": "The answer is (B): cat.",
+        "explanation": "It is a cat.",
+    } | parts
     return (
         f"Question: {known['question']}\nChoices: {known['choices']}\n"
         f"Answer: {known['answer']}\nExplanation: {known['explanation']}"
@@ -35,12 +40,23 @@ def swap(**parts: str) -> str:
 
 
 def test_base() -> None:
-    assert one(BASE) == Qa(question="Which?", choices=ANIMALS, correct_choice_idx=1, rationales=["It is a cat."])
+    assert one(BASE) == Qa(
+        question="Which?", choices=ANIMALS, correct_choice_idx=1, rationales=["It is a cat."]
+    )
 
 
 @pytest.mark.parametrize(
     "word",
-    ["Reason", "Reasoning", "Lecture", "Explanatory note", "Explaination", "Explanations", "EXPLANATION", "explanation"],
+    [
+        "Reason",
+        "Reasoning",
+        "Lecture",
+        "Explanatory note",
+        "Explaination",
+        "Explanations",
+        "EXPLANATION",
+        "explanation",
+    ],
 )
 def test_headings_of_the_rationale(word: str) -> None:
     raw = BASE.replace("Explanation: It is a cat.", f"{word}: It has whiskers.\nIt purrs.\n\nSo it is a cat.")
@@ -50,40 +66,51 @@ def test_headings_of_the_rationale(word: str) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        "Question: Which?\nChoices:\n(A) dog\n(B) cat\n(C) cow\n(D) pig\nAnswer: The answer is (b): cat.\nReason: It is a cat.",
-        "Question: Which?\nChoices:\n  (a) dog\n  (b) cat\n  (c) cow\n  (d) pig\nAnswer: (b)\nExplanation: It is a cat.",
-        "Question: Which?\r\nChoices: A. dog B. cat C. cow D. pig\r\nAnswer: B\r\nExplanation: It is a cat.",
-        "Question: Which?\nChoices: A) dog B) cat C) cow D) pig\nAnswer: B) cat\nExplanation: It is a cat.",
-        "Question: Which?\nA. dog\nB. cat\nC. cow\nD. pig\nAnswer: B. cat\nExplanation: It is a cat.",
+        "Question: Which?\nChoices:\n(A) dog\n(B) cat\n(C) cow\n(D) pig\n"
+        "Answer: The answer is (b): cat.\nReason: It is a cat.",
+        f"Question: Which?\nChoices:\n  (a) dog\n  (b) cat\n  (c) cow\n  (d) pig\nAnswer: (b)\n{WHY}",
+        f"Question: Which?\r\nChoices: A. dog B. cat C. cow D. pig\r\nAnswer: B\r\n{WHY}",
+        f"Question: Which?\nChoices: A) dog B) cat C) cow D) pig\nAnswer: B) cat\n{WHY}",
+        f"Question: Which?\nA. dog\nB. cat\nC. cow\nD. pig\nAnswer: B. cat\n{WHY}",
         "**Question:** Which?\n**Choices:**\n- **(A)** dog\n- **(B)** cat\n- **(C)** cow\n- **(D)** pig\n\n"
         "**Answer:** The answer is **(B): cat**.\n\n**Explanation:** It is a cat.",
-        "### Question\nWhich?\n\n### Choices\nA: dog\nB: cat\nC: cow\nD: pig\n\n### Answer\nB\n\n### Explanation\nIt is a cat.",
-        "Sure, here it is.\n\n---\nQuestion 1: Which?\nOptions: [A] dog, [B] cat, [C] cow, [D] pig\nCorrect answer: [B] cat\n"
-        "Explanation: It is a cat.",
-        "Question: Which? Choices: (A) dog; (B) cat; (C) cow; (D) pig Answer: The correct answer is option (B), cat. Explanation: It is a cat.",
-        "Question： Which?\nChoices： （A） dog （B） cat （C） cow （D） pig\nAnswer： （B）\nExplanation： It is a cat.",
-        "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nThe answer is (B): cat.\nExplanation: It is a cat.",
-        "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: The answer is cat.\nExplanation: It is a cat.",
-        "Question: Which?\nQuestion type: identity reasoning\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: B\nExplanation: It is a cat.",
+        "### Question\nWhich?\n\n### Choices\nA: dog\nB: cat\nC: cow\nD: pig\n\n"
+        "### Answer\nB\n\n### Explanation\nIt is a cat.",
+        "Sure, here it is.\n\n---\nQuestion 1: Which?\nOptions: [A] dog, [B] cat, [C] cow, [D] pig\n"
+        f"Correct answer: [B] cat\n{WHY}",
+        "Question: Which? Choices: (A) dog; (B) cat; (C) cow; (D) pig "
+        f"Answer: The correct answer is option (B), cat. {WHY}",
+        "Question： Which?\nChoices： （A） dog （B） cat （C） cow （D） pig\n"
+        "Answer： （B）\nExplanation： It is a cat.",
+        BASE.replace("Answer: The answer is", "The answer is"),
+        BASE.replace("(B): cat", "cat"),
+        BASE.replace("Which?", "Which?\nQuestion type: identity reasoning"),
         "Explanation: It is a cat.\n" + BASE,
     ],
-)  # fmt: skip
+)
 def test_layouts(raw: str) -> None:
-    assert one(raw) == Qa(question="Which?", choices=ANIMALS, correct_choice_idx=1, rationales=["It is a cat."])
+    assert one(raw) == Qa(
+        question="Which?", choices=ANIMALS, correct_choice_idx=1, rationales=["It is a cat."]
+    )
 
 
 @pytest.mark.parametrize(
     ("written", "choices"),
     [
         ("(A) dog (brown) (B) dog (black) (C) cow (D) pig", ["dog (brown)", "dog (black)", "cow", "pig"]),
-        ("(A) dog\n(B) the one (C) stands for\n(C) cow\n(D) pig", ["dog", "the one (C) stands for", "cow", "pig"]),
+        (
+            "(A) dog\n(B) the one (C) stands for\n(C) cow\n(D) pig",
+            ["dog", "the one (C) stands for", "cow", "pig"],
+        ),
         ("(A) 1,000 (B) 2,000 (C) 3.5 (D) [STOP]", ["1,000", "2,000", "3.5", "[STOP]"]),
-        ("(A) on the sand. (B) on an island (C) coordinated (D) skipping rope",
-         ["on the sand.", "on an island", "coordinated", "skipping rope"]),
+        (
+            "(A) on the sand. (B) on an island (C) coordinated (D) skipping rope",
+            ["on the sand.", "on an island", "coordinated", "skipping rope"],
+        ),
         ("(A) a.m. (B) p.m. (C) U.S. flag (D) E", ["a.m.", "p.m.", "U.S. flag", "E"]),
         ("A. ice cream\nB. vitamin\n   water\nC. cow\nD. pig", ["ice cream", "vitamin water", "cow", "pig"]),
     ],
-)  # fmt: skip
+)
 def test_choices_as_written(written: str, choices: list[str]) -> None:
     qa = one(swap(choices=written, answer="(B)"))
     assert (qa.choices, qa.correct_choice_idx) == (choices, 1)
@@ -114,24 +141,43 @@ def test_choices_as_written(written: str, choices: list[str]) -> None:
         (Reason.NO_QUESTION, {"question": " "}),
         (Reason.REPEATED_PART, {"answer": "(B): cat.\nAnswer: (C): cow."}),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_one_question_with_one_answer(reason: Reason, parts: dict[str, str]) -> None:
     assert parse_reply(swap(**parts)) is reason
 
 
 def test_answers_that_agree() -> None:
-    for answer in ("(B): a cat", "(B) Cat!", "B. cat, because it has whiskers", 'The answer is (B): "cat".', "b", "cat"):
+    for answer in (
+        "(B): a cat",
+        "(B) Cat!",
+        "B. cat, because it has whiskers",
+        'The answer is (B): "cat".',
+        "b",
+        "cat",
+    ):
         assert one(swap(answer=answer)).correct_choice_idx == 1
     assert one(swap(choices="(A) X (B) a cat (C) Y (D) Z", answer="A cat")).correct_choice_idx == 1
 
 
 @pytest.mark.parametrize(
     "text",
-    [f"The dog is located at {BOX}.", "The dog is LOCATED AT [..].", f"located at: {BOX}", "Its Bounding Box is large.",
-     "the bounding-box", "The COORDINATES say so.", "the x coordinate is low", f"It sits at {BOX}.", f"{BOX} is a dog.",
-     f"The dog occupies {BOX}.", f"The cat and {BOX} play.", f"In the region {BOX} a dog sits.", "dog 0.1, 0.2, 0.3, 0.4 runs",
-     "The dog [0.1, 0.2, 0.3"],
-)  # fmt: skip
+    [
+        f"The dog is located at {BOX}.",
+        "The dog is LOCATED AT [..].",
+        f"located at: {BOX}",
+        "Its Bounding Box is large.",
+        "the bounding-box",
+        "The COORDINATES say so.",
+        "the x coordinate is low",
+        f"It sits at {BOX}.",
+        f"{BOX} is a dog.",
+        f"The dog occupies {BOX}.",
+        f"The cat and {BOX} play.",
+        f"In the region {BOX} a dog sits.",
+        "dog 0.1, 0.2, 0.3, 0.4 runs",
+        "The dog [0.1, 0.2, 0.3",
+    ],
+)
 @pytest.mark.parametrize("part", ["question", "explanation"])
 def test_text_that_leans_on_boxes_is_dropped(text: str, part: str) -> None:
     assert parse_reply(swap(**{part: text})) is Reason.BOXES
@@ -149,7 +195,10 @@ def test_description_counts_in_the_rationale_only() -> None:
     [
         (f"The cat {BOX} is seen clinging.", "The cat is seen clinging."),
         (f"What are the people {BOX} and {OTHER} engaging in?", "What are the people engaging in?"),
-        (f"Two people {BOX}, {OTHER} are moving with skis {BOX} and {OTHER}.", "Two people are moving with skis."),
+        (
+            f"Two people {BOX}, {OTHER} are moving with skis {BOX} and {OTHER}.",
+            "Two people are moving with skis.",
+        ),
         (f"The dog ({BOX}) runs to the man (at {OTHER}), who waits.", "The dog runs to the man, who waits."),
         ("The dog (0.1, 0.2, 0.3, 0.4) is here.", "The dog is here."),
         (f"people and {BOX} are engaging", None),
@@ -176,10 +225,22 @@ def test_choices_with_boxes() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["Skip", "SKIP.", "**skip**", "Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: Not enough.", swap(answer="skip"),
-     swap(answer="The answer is SKIP."), swap(answer="The answer is (A): Skip."), swap(answer="Skip, since nothing fits"),
-     swap(answer="Skip - no data"), "Answer: Skip", "I would skip this one.", swap(question="Skip."), BASE + "\n\nQuestion: Skip"],
-)  # fmt: skip
+    [
+        "Skip",
+        "SKIP.",
+        "**skip**",
+        "Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: Not enough.",
+        swap(answer="skip"),
+        swap(answer="The answer is SKIP."),
+        swap(answer="The answer is (A): Skip."),
+        swap(answer="Skip, since nothing fits"),
+        swap(answer="Skip - no data"),
+        "Answer: Skip",
+        "I would skip this one.",
+        swap(question="Skip."),
+        BASE + "\n\nQuestion: Skip",
+    ],
+)
 def test_skip(raw: str) -> None:
     assert parse_reply(raw) is Reason.SKIPPED
 
@@ -187,7 +248,14 @@ def test_skip(raw: str) -> None:
 def test_words_that_only_look_like_skip_are_kept() -> None:
     choices = "(A) skipping rope (B) a skipper (C) skip rope (D) run"
     for letter, text in (("A", "skipping rope"), ("B", "a skipper"), ("C", "skip rope")):
-        qa = one(swap(question="Does she skip?", choices=choices, answer=f"({letter}): {text}", explanation="Skip is a game."))
+        qa = one(
+            swap(
+                question="Does she skip?",
+                choices=choices,
+                answer=f"({letter}): {text}",
+                explanation="Skip is a game.",
+            )
+        )
         assert qa.choices[qa.correct_choice_idx] == text
         assert qa.rationales == ["Skip is a game."]
 
@@ -199,7 +267,11 @@ def test_no_explanation(end: str) -> None:
 
 def test_two_questions_are_both_taken_or_both_dropped() -> None:
     second = BASE.replace("Which?", "What?")
-    for raw in (f"{BASE}\n\n{second}", f"1. {BASE}\n2. {second}", BASE.replace("\n", " ") + " " + second.replace("\n", " ")):
+    for raw in (
+        f"{BASE}\n\n{second}",
+        f"1. {BASE}\n2. {second}",
+        BASE.replace("\n", " ") + " " + second.replace("\n", " "),
+    ):
         parsed = parse_reply(raw)
         assert isinstance(parsed, list)
         assert [qa.question for qa in parsed] == ["Which?", "What?"]
@@ -213,7 +285,9 @@ def test_cut_off_replies() -> None:
     assert parse_reply(BASE + "\n\nQuestion: Wh", truncated=True) is Reason.TRUNCATED
 
 
-@pytest.mark.parametrize("raw", ["", " \n", "\0", "I cannot help with that.", "{}", "🙂" * 50, "Choices: (A) a (B) b"])
+@pytest.mark.parametrize(
+    "raw", ["", " \n", "\0", "I cannot help with that.", "{}", "🙂" * 50, "Choices: (A) a (B) b"]
+)
 def test_no_question(raw: str) -> None:
     assert parse_reply(raw) is Reason.NO_QUESTION
 
@@ -225,8 +299,33 @@ def test_long_replies_are_dropped() -> None:
 @pytest.mark.parametrize("prefix", ["", BASE, "Question: x\nChoices: (A) ", "Answer: (B) "])
 def test_time_grows_no_faster_than_the_reply(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     monkeypatch.setattr(raw_reply, "MAX_CHARACTERS", 2**30)
-    pieces = [" ", "\n", "(A) ", "(A", "[0.1, 0.2, ", "[", "Question: ", "a", "[0.1,0.2] and ", "A. ", "the ", "0.1, ", "* ",
-              "1.", "(", " \n", "skip ", "located at ", "-", "_", "#", "\u00a0", "The answer is ", "\n- (A) x", "dog ([0.1,0.2]) "]  # fmt: skip
+    pieces = [
+        " ",
+        "\n",
+        "(A) ",
+        "(A",
+        "[0.1, 0.2, ",
+        "[",
+        "Question: ",
+        "a",
+        "[0.1,0.2] and ",
+        "A. ",
+        "the ",
+        "0.1, ",
+        "* ",
+        "1.",
+        "(",
+        " \n",
+        "skip ",
+        "located at ",
+        "-",
+        "_",
+        "#",
+        "\u00a0",
+        "The answer is ",
+        "\n- (A) x",
+        "dog ([0.1,0.2]) ",
+    ]
     for piece in pieces:
         begun = time.perf_counter()
         parse_reply(prefix + piece * (300_000 // len(piece)))
@@ -235,8 +334,33 @@ def test_time_grows_no_faster_than_the_reply(monkeypatch: pytest.MonkeyPatch, pr
 
 def test_any_mixture_of_pieces_is_parsed_or_dropped() -> None:
     rng = random.Random(0)
-    pieces = ["Question:", "Which?", "Choices:", "(A) dog", "(B) cat", "(C) cow", "(D) pig", "Answer:", "The answer is", "(B): cat.",
-              "Explanation:", "\n", " ", BOX, "and", "Skip", "**", "A.", "(", ")", "[", "\0", "é", "Question type: x", "\n\n"]  # fmt: skip
+    pieces = [
+        "Question:",
+        "Which?",
+        "Choices:",
+        "(A) dog",
+        "(B) cat",
+        "(C) cow",
+        "(D) pig",
+        "Answer:",
+        "The answer is",
+        "(B): cat.",
+        "Explanation:",
+        "\n",
+        " ",
+        BOX,
+        "and",
+        "Skip",
+        "**",
+        "A.",
+        "(",
+        ")",
+        "[",
+        "\0",
+        "é",
+        "Question type: x",
+        "\n\n",
+    ]
     for _ in range(3000):
         parsed = parse_reply(" ".join(rng.choices(pieces, k=rng.randint(1, 25))))
         if isinstance(parsed, list):

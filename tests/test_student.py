@@ -1,4 +1,4 @@
-"""Tests of the student: its scores against plain passes through the model, its texts, and what it reads only once."""
+"""Tests of the student: its scores against plain passes through the model, its texts, what it reads only once."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ def pictures() -> list[Image.Image]:
     return [found[0], found[1], found[0], found[2], found[1]]
 
 
-PROMPTS = [f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS]
+PROMPTS = [
+    f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS
+]
 CHOICES = [choices for _, choices in QUESTIONS]
 
 
@@ -63,8 +65,12 @@ def assert_close(found: list[list[float]], expected: list[list[float]]) -> None:
         assert row == pytest.approx(wanted, abs=1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, {"bos": True}, {"chat_template": None}], ids=["template", "bos", "no template"])
-def test_rank_equals_one_plain_pass_per_option(tmp_path: Path, pictures: list[Image.Image], options: Any) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"bos": True}, {"chat_template": None}], ids=["template", "bos", "no template"]
+)
+def test_rank_equals_one_plain_pass_per_option(
+    tmp_path: Path, pictures: list[Image.Image], options: Any
+) -> None:
     student = load_student(str(save_tiny_llava(tmp_path / "m", **options)), device="cpu")
     expected = plain_scores(student, pictures)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
@@ -82,7 +88,7 @@ def test_rank_without_the_shortcut_is_the_same(folder: Path, pictures: list[Imag
 def test_a_shortcut_that_gives_other_scores_is_not_taken(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu")
     assert student._shared is not None
-    student._shared._run = student._shared._run[:-1] + [5]  # type: ignore[index]
+    student._shared._run = [*student._shared._run[:-1], 5]  # type: ignore[misc]
     student._shared._read_images = lambda images, prefix: wrong_cache(student, prefix)  # type: ignore[method-assign]
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
     assert student._shared is None
@@ -100,7 +106,9 @@ def wrong_cache(student: Student, prefix: list[int]) -> Any:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_results_do_not_depend_on_the_batch_size(folder: Path, pictures: list[Image.Image], batch_size: int) -> None:
+def test_results_do_not_depend_on_the_batch_size(
+    folder: Path, pictures: list[Image.Image], batch_size: int
+) -> None:
     student, reference = (load_student(str(folder), device="cpu", batch_size=n) for n in (batch_size, 5))
     assert_close(student.rank(pictures, PROMPTS, CHOICES), reference.rank(pictures, PROMPTS, CHOICES))
     assert student.generate(pictures, PROMPTS) == reference.generate(pictures, PROMPTS)
@@ -111,7 +119,9 @@ def test_generate_equals_the_models_own_greedy_search(folder: Path, pictures: li
     expected = []
     for image, prompt in zip(pictures, PROMPTS, strict=True):
         inputs = encode(student.processor, [prefix_text(student.processor, prompt)], [image])
-        ids = student.model.generate(**inputs, max_new_tokens=6, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+        ids = student.model.generate(**inputs, max_new_tokens=6, do_sample=False)[
+            :, inputs["input_ids"].shape[1] :
+        ]
         expected += student.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
     assert student._shared is not None
@@ -127,9 +137,13 @@ def test_generate_stops_at_the_end_token(folder: Path, pictures: list[Image.Imag
     assert student.generate(pictures[:1], PROMPTS[:1]) == [""]
 
 
-def test_each_image_is_prepared_once_for_ranking_and_writing(folder: Path, pictures: list[Image.Image]) -> None:
+def test_each_image_is_prepared_once_for_ranking_and_writing(
+    folder: Path, pictures: list[Image.Image]
+) -> None:
     student = load_student(str(folder), device="cpu")
-    student.rank(pictures[1:2], PROMPTS[1:2], CHOICES[1:2])  # the shortcut is tried out with a picture of its own
+    student.rank(
+        pictures[1:2], PROMPTS[1:2], CHOICES[1:2]
+    )  # the shortcut is tried out with a picture of its own
     prepared: list[int] = []
     processor = student.processor.image_processor
     plain = type(processor).__call__
@@ -166,8 +180,10 @@ def test_chat_text_is_the_templates_text(folder: Path) -> None:
 
 def test_chat_text_ends_answers_and_gives_way_to_odd_templates(folder: Path) -> None:
     processor = load_student(str(folder), device="cpu").processor
-    plain = "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}{{ p.get('text', '<image>') }} {% endfor %}{% endfor %}"
-    processor.chat_template = plain + "{% if add_generation_prompt %}assistant: {% endif %}"
+    processor.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}{{ p.get('text', '<image>') }} {% endfor %}"
+        "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+    )
     assert chat_text(processor, "What?", "Yes.")[1] == "user: <image> What? assistant: Yes.</s>"
     processor.chat_template = "{% if add_generation_prompt %}<image>{{ messages[0]['content'][1]['text'] }}\n{% else %}other{% endif %}"
     assert chat_text(processor, "What?", "Yes.") == ("<image>What?\n", "<image>What?\nYes.</s>")
@@ -191,7 +207,7 @@ def test_the_students_image_matters(folder: Path, pictures: list[Image.Image], s
 
 
 def test_what_cannot_be_loaded_is_one_line(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(DataEngineError, match="no config.json in this folder"):
+    with pytest.raises(DataEngineError, match=r"no config\.json in this folder"):
         load_student(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(DataEngineError, match="student cannot be loaded") as caught:
@@ -206,7 +222,9 @@ def test_an_adapter_is_merged(folder: Path, tmp_path: Path, pictures: list[Image
 
     student = load_student(str(folder), device="cpu")
     before = student.rank(pictures, PROMPTS, CHOICES)
-    lora = get_peft_model(student.model, LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False, r=2))
+    lora = get_peft_model(
+        student.model, LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False, r=2)
+    )
     lora.save_pretrained(tmp_path / "adapter")
     merged = load_student(str(folder), device="cpu", adapter=tmp_path / "adapter")
     assert type(merged.model) is type(load_student(str(folder), device="cpu").model)

@@ -1,4 +1,4 @@
-"""A LLaVA of a few thousand random weights, saved as an ordinary Hugging Face folder, for the tests of the student."""
+"""A LLaVA of a few thousand random weights as an ordinary Hugging Face folder, for the tests of the student."""
 
 from pathlib import Path
 
@@ -15,7 +15,9 @@ TEXTS = [
 ]
 
 
-def save_tiny_llava(folder: Path, *, seed: int = 0, chat_template: str | None = TEMPLATE, bos: bool = False) -> Path:
+def save_tiny_llava(
+    folder: Path, *, seed: int = 0, chat_template: str | None = TEMPLATE, bos: bool = False
+) -> Path:
     """Write model, tokenizer and processor to `folder`; `bos` makes the tokenizer start every text with `<s>`."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -38,7 +40,9 @@ def save_tiny_llava(folder: Path, *, seed: int = 0, chat_template: str | None = 
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     core.train_from_iterator(
         TEXTS,
-        trainers.BpeTrainer(vocab_size=320, special_tokens=special, show_progress=False, initial_alphabet=alphabet),
+        trainers.BpeTrainer(
+            vocab_size=320, special_tokens=special, show_progress=False, initial_alphabet=alphabet
+        ),
     )
     if bos:
         core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
@@ -47,7 +51,12 @@ def save_tiny_llava(folder: Path, *, seed: int = 0, chat_template: str | None = 
         extra_special_tokens={"image_token": "<image>"},
     )  # fmt: skip
     vision = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=8,
     )
     text = LlamaConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,

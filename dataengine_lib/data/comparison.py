@@ -5,7 +5,8 @@ import msgspec
 from dataengine_lib.data.paired import DRAWS, Gain
 
 METHOD = (
-    f"gain: mean of after - before over the same questions; 95 % percentile bootstrap over images ({DRAWS} draws); "
+    f"gain: mean of after - before over the same questions, with its 95 % percentile bootstrap over images "
+    f"({DRAWS} draws); "
     "p: exact McNemar; accuracies with Wilson intervals"
 )
 
@@ -65,7 +66,10 @@ class Comparison(msgspec.Struct):
 
 
 class LeftOut(msgspec.Struct):
-    """Questions that are not compared, by id: repeated in `evaluation`, missing there, or not the same as in the first."""
+    """Questions that are not compared, by id: missing in `evaluation`, or not the same there as in the first.
+
+    Of `repeated` questions the first row counts.
+    """
 
     evaluation: str
     repeated: list[str]

@@ -21,7 +21,8 @@ def draw_counts(
     """How many rows to draw from each new set, and from the base set.
 
     An epoch is as many draws of new rows as there are new rows. Shares follow the square roots of the sizes
-    (InstructBLIP, section 2.3, arXiv 2305.06500); `base_share` sets the base set's share of all draws instead.
+    (InstructBLIP, section 2.3, arXiv 2305.06500); `base_share` sets the base set's share of all draws
+    instead.
     `most` bounds the draws in all and leaves the shares as they are.
     """
     roots = [sqrt(size) for size in new_sizes]
@@ -49,8 +50,8 @@ def _apportion(total: int, weights: list[float]) -> list[int]:
 def draw(rows: Sequence[T], count: int, make: Callable[[list[T]], list[E | None]], rng: Random) -> list[E]:
     """What `make` makes of `count` rows in random order, each row as often as any other, give or take one.
 
-    A row of which `make` makes None is replaced by another and not tried again; without usable rows nothing is drawn.
-    Rows are made only when their turn comes.
+    A row of which `make` makes None is replaced by another and not tried again; without usable rows nothing
+    is drawn. Rows are made only when their turn comes.
     """
     alive, waiting, drawn = list(rows), deque[T](), list[E]()
     while len(drawn) < count and (waiting or alive):
@@ -67,8 +68,8 @@ def draw(rows: Sequence[T], count: int, make: Callable[[list[T]], list[E | None]
 def length_batches(lengths: Sequence[int], size: int, rng: Random, window: int = 16) -> list[list[int]]:
     """Every place once, in batches of `size` with little padding.
 
-    Within windows of `window` batches the places are sorted by length and the batches shuffled, so that the order
-    stays close to the given one. Only the last window may hold a smaller batch.
+    Within windows of `window` batches the places are sorted by length and the batches shuffled, so that the
+    order stays close to the given one. Only the last window may hold a smaller batch.
     """
     batches: list[list[int]] = []
     for start in range(0, len(lengths), size * window):

@@ -22,9 +22,9 @@ class Gain(msgspec.Struct, frozen=True):
 class PairedGains:
     """Gains of groups of questions, with percentile bootstrap intervals over images.
 
-    `difference` is after minus before per question (-1, 0 or 1), `images` names each question's image, `groups` maps a
-    name to a boolean mask over the questions. Questions of one image are not independent, so whole images are drawn with
-    replacement, the same ones for every group.
+    `difference` is after minus before per question (-1, 0 or 1), `images` names each question's image,
+    `groups` maps a name to a boolean mask over the questions. Questions of one image are not independent, so
+    whole images are drawn with replacement, the same ones for every group.
     """
 
     def __init__(

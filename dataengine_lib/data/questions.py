@@ -53,15 +53,20 @@ class _Row(msgspec.Struct, kw_only=True):
 
 
 def read_question_file(file: Path) -> QuestionRows:
-    """The usable questions in the file's order, with the rows left out; types come from a dict's keys where a record has none.
+    """The usable questions in the file's order, with the rows left out.
 
+    Types come from a dict's keys where a record has none.
     Raises DataEngineError when the file cannot be read or is no question file.
     """
     content: Any = read_json(file, list[msgspec.Raw] | dict[str, list[msgspec.Raw]])
     if isinstance(content, list):
         found = [(f"row {number}", "", raw) for number, raw in enumerate(content)]
     else:
-        found = [(f"{kind}[{number}]", kind, raw) for kind, part in content.items() for number, raw in enumerate(part)]
+        found = [
+            (f"{kind}[{number}]", kind, raw)
+            for kind, part in content.items()
+            for number, raw in enumerate(part)
+        ]
     result, seen = QuestionRows(), dict[str, str]()
     for place, (where, kind, raw) in enumerate(found):
         question = _question(raw, kind, where)
@@ -148,5 +153,7 @@ def _question(raw: msgspec.Raw, kind: str, where: str) -> Question | tuple[str, 
 
 def _direct_answers(given: list[str | int | float] | str | None) -> list[str]:
     if isinstance(given, str):  # copies of A-OKVQA on the Hub hold the list as text
-        return [first or second for first, second in re.findall(r"""'([^']*)'|"([^"]*)\"""", given)] or [given]
+        return [first or second for first, second in re.findall(r"""'([^']*)'|"([^"]*)\"""", given)] or [
+            given
+        ]
     return [str(answer) for answer in given or []]

@@ -12,7 +12,7 @@ class LossPoint(msgspec.Struct):
 
 
 class MixPart(msgspec.Struct):
-    """One data set's part in the training: usable rows, how often rows were drawn, and its share of all draws."""
+    """One data set's part in the training: usable rows, draws of them, and its share of all draws."""
 
     name: str
     file: str

@@ -1,4 +1,4 @@
-"""Step 5: what the student is taught to read and to say for each question, and the rows this can be made of."""
+"""Step 5: what the student is taught to say to each question, and the rows this can be made of."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -46,8 +46,8 @@ class SkippedRows:
 def training_text(question: Question, text_format: TextFormat) -> tuple[str, str]:
     """The instruction and the answer of one question.
 
-    Source: the v1 data sets of MLLM-DataEngine (minigpt4/datasets/datasets/vqa_dataset.py). The longest rationale
-    follows the answer in QM-AE, and in mmbench where there is one.
+    The longest rationale follows the answer in QM-AE, and in mmbench where there is one.
+    Source: the v1 data sets of MLLM-DataEngine (minigpt4/datasets/datasets/vqa_dataset.py).
     """
     asked, right = question.question.strip(), question.correct_choice_idx
     said = question.choices[right].strip()

@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 def weights_of(accuracies: Mapping[str, float | None], rule: WeightRule = "1-acc") -> dict[str, float]:
     """Each type's weight, rounded to 3; a type of which nothing was asked (None) gets the mean of the others.
 
-    Raises DataEngineError when nothing was asked of any type. Source: MLLM-DataEngine v1 (`1-acc`), v2 (`sqrt(1-acc)`).
+    Raises DataEngineError when nothing was asked of any type.
+    Source: MLLM-DataEngine v1 (`1-acc`), v2 (`sqrt(1-acc)`).
     """
     known = {kind: _weight(accuracy, rule) for kind, accuracy in accuracies.items() if accuracy is not None}
     if not known:
@@ -41,7 +42,8 @@ def write_weights(folder: Path, weights: Mapping[str, float]) -> list[Path]:
 def read_weights(file: Path | None, types: list[str]) -> dict[str, float]:
     """A weight for each of `types`: uniform without a file; types missing in it get its mean, with a warning.
 
-    Types of the file that are not in `types` are ignored. Raises DataEngineError for negative, infinite or all-zero weights.
+    Types of the file that are not in `types` are ignored.
+    Raises DataEngineError for negative, infinite or all-zero weights.
     """
     if file is None:
         return dict.fromkeys(types, 1.0)

@@ -86,14 +86,15 @@ class Facts:
     def absent(self) -> list[str]:
         """Categories that are certainly not there: no box, no crowd, no word for it, no relative.
 
-        Of each kind (supercategory) that is in the picture none is called absent: a car may pass for a truck.
+        Of a kind (supercategory) that is seen or spoken of none is called absent: a car may pass for a truck.
         """
         near = {self.kinds.get(name, "") for name in (*self.boxes, *self.crowds)} | {""}
+        near |= {kind for name, kind in self.kinds.items() if self.mentioned(names_of(name))}
         near |= {kind for kind, words in WORDS_OF_KIND.items() if self.mentioned(tuple(words.split()))}
         return [
             name
             for name, kind in sorted(self.kinds.items())
-            if kind not in near and name not in EASILY_MISSED and not self.mentioned(names_of(name))
+            if kind not in near and name not in EASILY_MISSED
         ]
 
     def mentioned(self, phrases: tuple[str, ...]) -> bool:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, cos, isfinite, pi
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from tqdm.auto import tqdm
-from transformers import AutoConfig, get_cosine_schedule_with_warmup, set_seed
+from transformers import AutoConfig, set_seed
 
 from dataengine_lib.data.train_log import LossPoint
 from dataengine_lib.errors import DataEngineError
@@ -21,7 +21,10 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 @dataclass
 class Trainable:
-    """A student that can be trained: `stored` is the precision of its weights on disk, `compute` that of its products."""
+    """A student that can be trained.
+
+    `stored` is the precision of its weights on disk, `compute` that of its matrix products.
+    """
 
     model: Any
     processor: Any
@@ -44,14 +47,14 @@ def load_trainable(
     device: str,
     seed: int,
 ) -> Trainable:
-    """The student with LoRA adapters on every linear layer of language model and projector, or trainable as a whole.
+    """The student with LoRA adapters on every linear layer of language model and projector, or as a whole.
 
     The vision tower takes part only with `train_vision`. Raises DataEngineError when it cannot be loaded.
     """
     set_seed(seed)
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     compute = _compute_dtype(dtype, place)
-    # Frozen weights of a large model fit a GPU only in half precision; weights that are trained stay in float32.
+    # A large model's frozen weights fit a GPU only in half precision; trained weights stay in float32.
     held = (
         torch.bfloat16
         if method == "lora" and place.type == "cuda" and compute == torch.bfloat16
@@ -115,7 +118,8 @@ def train(
     `seen` is told every step's loss. Raises DataEngineError when the loss is no longer a number.
     """
     optimizer = torch.optim.AdamW(student.parameters, lr=learning_rate, weight_decay=0.0)
-    schedule = get_cosine_schedule_with_warmup(optimizer, ceil(warmup * len(batches)), len(batches))
+    warm, steps = ceil(warmup * len(batches)), len(batches)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, warm, steps))
     half = student.compute != torch.float32
     student.model.train()
     curve = []
@@ -142,6 +146,13 @@ def train(
         curve.append(point)
         seen(point)
     return curve
+
+
+def _rate(step: int, warm: int, steps: int) -> float:
+    """The share of the learning rate at `step`, counted from 0; never none, so that one step trains too."""
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    return (1 + cos(pi * (step - warm) / max(1, steps - warm))) / 2
 
 
 def save_checkpoint(student: Trainable, folder: Path, *, keep_adapter: bool) -> None:

@@ -1,4 +1,4 @@
-"""Speeds up the student (steps 1 and 5): an image is read once for all its questions, a question once for all its options.
+"""Speeds up the student (steps 1 and 5): an image is read once for all its questions, a question for all options.
 
 The keys and values of `image`, `question` and `option` tokens form a tree; one attention mask keeps the options of a
 question apart, so no branch sees another. The scores are those of one plain pass per option.
@@ -30,16 +30,24 @@ class SharedImage:
 
     @classmethod
     def for_model(cls, model: Any, processor: Any) -> Self | None:
-        """None where keys and values cannot simply be shared: other positions, windows, or image inputs of their own."""
+        """None where keys and values cannot simply be shared: positions, windows or image inputs of another kind."""
         text = model.config.get_text_config(decoder=True)
         plain_layers = set(getattr(text, "layer_types", None) or ["full_attention"]) == {"full_attention"}
         rotary = getattr(text, "rope_parameters", None) or {}
         token = getattr(processor, "image_token_id", None)
-        if token is None or not plain_layers or "mrope_section" in rotary or getattr(text, "sliding_window", None):
+        if (
+            token is None
+            or not plain_layers
+            or "mrope_section" in rotary
+            or getattr(text, "sliding_window", None)
+        ):
             return None
         tiny = Image.new("RGB", (32, 32))
         inputs = processor(text=[processor.image_token], images=[[tiny]], return_tensors="pt")
-        if set(inputs) - {"token_type_ids", "mm_token_type_ids"} != _KEYS or inputs["pixel_values"].dim() != 4:
+        if (
+            set(inputs) - {"token_type_ids", "mm_token_type_ids"} != _KEYS
+            or inputs["pixel_values"].dim() != 4
+        ):
             return None
         found = cls(model, processor)
         ids = inputs["input_ids"][0].tolist()
@@ -99,7 +107,9 @@ class SharedImage:
     def _read_images(self, images: list[Image.Image], prefix: list[int]) -> DynamicCache:
         """Keys and values of everything up to the images' end; kept for the next call about the same images."""
         head = prefix[: prefix.index(self.image_token)] + (self._run or [])
-        same = len(images) == len(self._images) and all(a is b for a, b in zip(images, self._images, strict=True))
+        same = len(images) == len(self._images) and all(
+            a is b for a, b in zip(images, self._images, strict=True)
+        )
         if self._cache is None or not same or head != self._head:
             self._cache = None  # let go of the old one before the new one is made
             pixels = self.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
@@ -153,7 +163,7 @@ class SharedImage:
         return [[next(scores) for _ in piece.options] for piece in pieces]
 
     def _tree_mask(self, part: torch.Tensor) -> torch.Tensor:
-        """(rows, 1, new, head + new), added to the attention: each sees the image, the question and itself, backwards."""
+        """(rows, 1, new, head + new), added to the attention: image, question and itself are seen, backwards."""
         new = part.shape[1]
         backwards = torch.ones(new, new, dtype=torch.bool, device=part.device).tril()
         related = (part[:, None, :] == 0) | (part[:, None, :] == part[:, :, None])

@@ -52,7 +52,9 @@ def prefix_text(processor: Any, instruction: str, said: str = PREFIX) -> str:
     return full[: full.index(said, len(prompt)) + len(said)]
 
 
-def encode(processor: Any, texts: list[str], images: Sequence[Image.Image], padding_side: str = "right") -> Any:
+def encode(
+    processor: Any, texts: list[str], images: Sequence[Image.Image], padding_side: str = "right"
+) -> Any:
     """The model's inputs for texts of `chat_text`, one image each, as tensors.
 
     A beginning-of-text token that the chat template has written is not added a second time.
@@ -105,7 +107,8 @@ class Student:
         """
         prefixes = [prefix_text(self.processor, prompt) for prompt in prompts]
         options = [
-            [f" ({LETTERS[k]}) {_plain(self.processor, text)}" for k, text in enumerate(row)] for row in choices
+            [f" ({LETTERS[k]}) {_plain(self.processor, text)}" for k, text in enumerate(row)]
+            for row in choices
         ]
         if not prefixes:
             return []
@@ -116,7 +119,11 @@ class Student:
 
     @torch.inference_mode()
     def generate(
-        self, images: Sequence[Image.Image], prompts: Sequence[str], prefix: str = PREFIX, max_new_tokens: int = 8
+        self,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        prefix: str = PREFIX,
+        max_new_tokens: int = 8,
     ) -> list[str]:
         """What the student writes after `prefix` in its answer to `prompts[i]` about `images[i]`; greedy."""
         prefixes = [prefix_text(self.processor, prompt, prefix) for prompt in prompts]
@@ -134,7 +141,10 @@ class Student:
         if self._shared is not None and not self._shared.fits(self._ids(prefixes)):
             return False
         if self._shared is not None and not self._checked:
-            few, options = prefixes[:2], [[f" ({LETTERS[k]}) {text}" for k, text in enumerate(_CHECK_CHOICES)]] * 2
+            few, options = (
+                prefixes[:2],
+                [[f" ({LETTERS[k]}) {text}" for k, text in enumerate(_CHECK_CHOICES)]] * 2,
+            )
             pieces = [self._pieces(prefix, row) for prefix, row in zip(few, options, strict=False)]
             short = torch.tensor(self._shared.rank(list(images[:2]), pieces, self.batch_size))
             plain = torch.tensor(self._rank_apart(images[:2], few, options[: len(few)]))
@@ -164,7 +174,9 @@ class Student:
             rows = order[at : at + self.batch_size]
             shown = [images[texts[t][0]] for t in rows]
             before = encode(self.processor, [prefixes[texts[t][0]] for t in rows], shown)
-            inputs = encode(self.processor, [texts[t][1] for t in rows], shown).to(self.model.device, self.model.dtype)
+            inputs = encode(self.processor, [texts[t][1] for t in rows], shown).to(
+                self.model.device, self.model.dtype
+            )
             lengths = inputs["attention_mask"].sum(1).tolist()
             pieces = []
             for n, length in enumerate(lengths):
@@ -198,17 +210,22 @@ class Student:
         return written
 
 
-def load_student(name: str, device: str = "auto", adapter: Path | str | None = None, batch_size: int = 64) -> Student:
+def load_student(
+    name: str, device: str = "auto", adapter: Path | str | None = None, batch_size: int = 64
+) -> Student:
     """Load a model folder or hub name with its processor, and a LoRA adapter's weights into it.
 
-    float32 on CPU; on a GPU the checkpoint's own precision. Raises DataEngineError with the remedy when it is not there.
+    float32 on CPU; on a GPU the checkpoint's own precision.
+    Raises DataEngineError with the remedy when it is not there.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise DataEngineError(f"{name}: no config.json in this folder; student must be a model folder or hub name")
+        raise DataEngineError(
+            f"{name}: no config.json in this folder; student must be a model folder or hub name"
+        )
     with _quiet_in_logs():
         try:
             # the PIL image processor with or without torchvision: their resizing differs, and scores must not
@@ -221,7 +238,9 @@ def load_student(name: str, device: str = "auto", adapter: Path | str | None = N
                 f"{name}: student cannot be loaded ({line}); give a folder or hub name of an image-text-to-text model"
             ) from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise DataEngineError(f"{name}: no processor for images and text in it; save model and processor together")
+        raise DataEngineError(
+            f"{name}: no processor for images and text in it; save model and processor together"
+        )
     if adapter is not None:
         model = _with_adapter(model, adapter)
     return Student(model.to(device), processor, batch_size)
@@ -234,7 +253,9 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
         return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
-        raise DataEngineError(f"{adapter}: adapter cannot be loaded ({line}); give a folder that peft saved") from error
+        raise DataEngineError(
+            f"{adapter}: adapter cannot be loaded ({line}); give a folder that peft saved"
+        ) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Step 5: training rows as the student's processor encodes them, and batches of them; only the answer is learnt."""
+"""Step 5: training rows as the student's processor encodes them, in batches; only the answer is learnt."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ class Example:
 
 
 class Examples:
-    """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; beyond that images are read again."""
+    """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; other images are read again."""
 
     def __init__(self, processor: Any, skipped: SkippedRows, keep_bytes: int = 2 << 30) -> None:
         self._processor, self._skipped, self._room = processor, skipped, keep_bytes
@@ -104,9 +104,10 @@ class Examples:
         """The model's inputs with labels; padded on the right, as training needs no next token."""
         pad = self._processor.tokenizer.pad_token_id or 0
         longest = max(map(len, examples))
+        fill = {"input_ids": pad}
         inputs = {
             key: torch.cat([
-                F.pad(example.tokens[key], (0, longest - len(example)), value=pad if key == "input_ids" else 0)
+                F.pad(example.tokens[key], (0, longest - len(example)), value=fill.get(key, 0))
                 for example in examples
             ])
             for key in examples[0].tokens
@@ -122,8 +123,8 @@ class Examples:
 def answer_length(tokenizer: Any, prompt: str, text: str) -> int:
     """How many tokens at the end of `text` go beyond `prompt`.
 
-    Counted from the first token in which they differ: where a tokenizer joins the prompt's end with the answer's
-    beginning, the joined token is learnt.
+    Counted from the first token in which they differ: where a tokenizer joins the prompt's end with the
+    answer's beginning, the joined token is learnt.
     """
     asked, whole = tokenizer(prompt).input_ids, tokenizer(text).input_ids
     pairs = enumerate(zip(asked, whole, strict=False))
@@ -139,7 +140,7 @@ def _read_image(path: Path) -> Image.Image | Exception:
 
 
 def _join(parts: list[torch.Tensor]) -> torch.Tensor:
-    """One tensor along the first dimension; the others are filled up with zeros, as processors do for tiled images."""
+    """One tensor along the first dimension; the others are filled up with zeros, as for tiled images."""
     if len({part.shape[1:] for part in parts}) == 1:
         return torch.cat(parts)
     shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]

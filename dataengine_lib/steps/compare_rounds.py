@@ -38,6 +38,7 @@ class CompareRoundsConfig(StepConfig):
     output: Path  # compare_rounds.json
     split: Literal["all", "diagnose", "holdout"] = "holdout"  # questions to compare on
     weak_types: int = Field(4, ge=0)  # how many of the first round's weakest diagnose types to average over
+    image_root: Path | None = None  # where image_path starts; only to show the pictures
     seed: int = 0
 
 
@@ -58,6 +59,7 @@ class CompareRoundsResult:
 
     figures: Figures
     output: Path
+    image_root: Path | None = None
 
     @property
     def total(self) -> Comparison:
@@ -85,14 +87,13 @@ class CompareRoundsResult:
         """One paragraph that says no more than the intervals do."""
         paired, sentences = self.total.overall, []
         sentences.append(
-            f"On {self.figures.questions} {self.figures.split} questions accuracy went {_points(paired.gain)}"
-            f" (fixed {paired.fixed}, broke {paired.broken}, McNemar p = {paired.p_value:.2g}): {_verdict(paired.gain)}."
+            f"On {self.figures.questions} questions ({self.figures.split}) accuracy went {_points(paired.gain)}"
+            f", {paired.fixed} fixed and {paired.broken} broken, McNemar p = {paired.p_value:.2g}: "
+            f"{_verdict(paired.gain)}."
         )
         if self.total.weak:
-            names = ", ".join(self.figures.weak_types)
-            sentences.append(
-                f"The weak types ({names}) went {_points(self.total.weak)} on average: {_verdict(self.total.weak)}."
-            )
+            names, gain = ", ".join(self.figures.weak_types), self.total.weak
+            sentences.append(f"The weak types ({names}) went {_points(gain)} on average: {_verdict(gain)}.")
         if self.figures.weak_note:
             sentences.append(f"Weak types: {self.figures.weak_note}.")
         return " ".join(sentences)
@@ -128,7 +129,7 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
         left_out=left_out,
     )
     write_json(config.output, figures)
-    return CompareRoundsResult(figures, config.output)
+    return CompareRoundsResult(figures, config.output, config.image_root)
 
 
 def _pair(
@@ -185,7 +186,7 @@ def _asked(answer: Answer) -> tuple[str, list[str], int]:
 
 
 def _weak_types(first: list[Answer], wanted: int, compared: set[str]) -> tuple[list[str], str]:
-    """The types with the lowest accuracy on the first evaluation's diagnose questions, and what to say about them.
+    """The types of lowest accuracy on the first evaluation's diagnose questions, and what to say about them.
 
     They are chosen on other questions than they are measured on: else chance alone would lift them.
     """
@@ -271,8 +272,8 @@ def _summary_row(name: str, before: float, after: float, gain: Gain) -> SummaryR
 
 
 def _points(gain: Gain) -> str:
-    way = "up" if gain.gain >= 0 else "down"
-    return f"{way} by {100 * abs(gain.gain):.1f} points (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    way, size = "up" if gain.gain >= 0 else "down", 100 * abs(gain.gain)
+    return f"{way} by {size:.1f} points (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
 
 
 def _verdict(gain: Gain) -> str:

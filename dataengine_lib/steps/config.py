@@ -1,10 +1,13 @@
 """What every step's Config shares: unknown names are errors, and the nearest valid one is named."""
 
 import difflib
+import os
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.errors import ParameterError
 
 
@@ -31,3 +34,13 @@ class StepConfig(BaseModel):
             near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.0)
             return f"{where}: unknown key {key!r}; nearest valid key: {near[0]!r}"
         return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')} (given: {problem.get('input')!r})"
+
+    @classmethod
+    def from_notebook(cls, names: dict[str, Any]) -> Self:
+        """Build the Config from a notebook's `globals()`: every parameter is a variable of the same name.
+
+        Opened in `notebooks/`, a notebook first moves to the project's root, where its default paths start.
+        """
+        if Path.cwd() == PROJECT_ROOT / "notebooks":
+            os.chdir(PROJECT_ROOT)
+        return cls.read({name: names[name] for name in cls.model_fields if name in names}, "the parameters cell")

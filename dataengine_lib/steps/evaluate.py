@@ -18,6 +18,7 @@ from dataengine_lib.data.metrics import (
     NO_TYPE,
     Metrics,
     SkippedRows,
+    SplitScore,
     direct_answer_score,
     first_answer,
     score_split,
@@ -116,7 +117,7 @@ class _Skips:
 
 
 def evaluate(config: EvaluateConfig, student: Answerer | None = None) -> EvaluateResult:
-    """Score the questions of `split`, write answers, metrics, predictions and, of diagnose questions, bad cases and weights.
+    """Score the questions of `split`; write answers, metrics, predictions, and diagnose's bad cases and weights.
 
     `student` is a loaded one to use in place of `config.student`. Rows that cannot be used are left out and counted.
     Raises DataEngineError when they are more than `max_bad_share`, or nothing is left to ask.
@@ -132,8 +133,10 @@ def evaluate(config: EvaluateConfig, student: Answerer | None = None) -> Evaluat
         student = load_student(config.student, config.device, batch_size=config.batch_size)
     answers = _ask(config, student, tasks, skips)
     if not answers:
-        raise DataEngineError(f"{config.questions}: no question is left to score; check image_root and max_bad_share")
-    splits = {
+        raise DataEngineError(
+            f"{config.questions}: no question is left to score; check image_root and max_bad_share"
+        )
+    splits: dict[str, SplitScore] = {
         split: score_split(part, types)
         for split in SPLITS
         if (part := [answer for answer in answers if answer.split == split])
@@ -197,7 +200,9 @@ def _ask(config: EvaluateConfig, student: Answerer, tasks: list[_Task], skips: _
     ):
         for part in _by_image(tasks, config.batch_size):
             names = list(dict.fromkeys(task.image for task in part))
-            read = dict(zip(names, pool.map(lambda name: read_image(config.image_root / name), names), strict=True))
+            read = dict(
+                zip(names, pool.map(lambda name: read_image(config.image_root / name), names), strict=True)
+            )
             readable, images, lost = [], [], []
             for task in part:
                 image = read[task.image]
@@ -230,7 +235,9 @@ def _answer(
     prompts = [f"{question.question}\n{options_text(question.choices)}" for question in questions]
     scores = student.rank(images, prompts, [question.choices for question in questions])
     if config.direct_answers:
-        said = student.generate(images, [question.question for question in questions], max_new_tokens=_DIRECT_TOKENS)
+        said = student.generate(
+            images, [question.question for question in questions], max_new_tokens=_DIRECT_TOKENS
+        )
     else:
         said = [""] * len(questions)
     for task, given, text in zip(tasks, scores, said, strict=True):
@@ -259,7 +266,10 @@ def _record(config: EvaluateConfig, task: _Task, scores: list[float], direct_ans
         model_answer=question.choices[best],
         question_type=question.question_type or NO_TYPE,
         prompt=qa_prompt(
-            question.question, question.choices, question.correct_choice_idx, question.question_type or NO_TYPE
+            question.question,
+            question.choices,
+            question.correct_choice_idx,
+            question.question_type or NO_TYPE,
         ),
         question_id=question.question_id,
         split=task.split,

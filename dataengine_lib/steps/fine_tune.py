@@ -82,7 +82,7 @@ class _Set:
 def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     """Train the student and write the checkpoint, whole or not at all; same seed, same weights on a CPU.
 
-    Raises DataEngineError when no new row can be used, the student cannot be loaded or the folder not be written.
+    Raises DataEngineError when no new row can be used, the student not loaded or the folder not written.
     """
     if config.student.partition(":")[0] in ("api", "recorded"):
         raise ParameterError(
@@ -210,7 +210,7 @@ def _by_type(drawn: dict[str, list["Example"]]) -> dict[str, TypeDraws]:
 
 @contextmanager
 def _whole_or_not(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place when the block ends well; what a killed run left there is removed.
+    """A folder beside `folder` that takes its place when the block ends well; a killed run's is removed.
 
     Only an empty folder or an earlier checkpoint of this step is replaced. Raises DataEngineError otherwise.
     """

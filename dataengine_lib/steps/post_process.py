@@ -22,6 +22,7 @@ class PostProcessConfig(StepConfig):
     input: Path  # gptvqa_result.jsonl of step 3
     output: Path  # gptvqa_train_data.json
     rejects: Path | None = None  # dropped rows with their reasons; default: rejects.jsonl beside output
+    image_root: Path | None = None  # where image_path starts; only to show the pictures
 
 
 class Reject(msgspec.Struct, kw_only=True):
@@ -67,6 +68,7 @@ class PostProcessResult:
     output: Path
     rejects_path: Path
     counts_path: Path
+    image_root: Path | None
 
 
 def post_process(config: PostProcessConfig) -> PostProcessResult:
@@ -76,7 +78,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     """
     rejects_path = config.rejects or config.output.parent / "rejects.jsonl"
     counts_path = config.output.parent / "post_process.json"
-    files = [path.resolve() for path in (config.input, config.output, rejects_path, counts_path)]
+    files = [path.resolve() for path in (config.input, config.output, rejects_path, counts_path, config.image_root)]
     if len(set(files)) < len(files):
         raise ParameterError(
             f"{config.output}: input, output, rejects and post_process.json must be four "
@@ -91,7 +93,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         reason: [reject for reject in rejects if reject.reason == reason][:EXAMPLES]
         for reason in counts.by_reason
     }
-    return PostProcessResult(records, rejects, counts, examples, config.output, rejects_path, counts_path)
+    return PostProcessResult(records, rejects, counts, examples, config.output, rejects_path, counts_path, config.image_root)
 
 
 def _lines(path: Path) -> list[tuple[int, bytes]]:

@@ -1,0 +1,61 @@
+"""Tests of the split by image."""
+
+from random import Random
+
+import pytest
+
+from dataengine_lib.data.records import Question
+from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, assign_splits
+from dataengine_lib.errors import DataEngineError
+
+
+def question(image_id: int, split: str = "", number: int = 0, image_path: str = "") -> Question:
+    return Question(
+        split=split,
+        image_id=image_id,
+        image_path=image_path,
+        question_id=f"{image_id}-{number}",
+        question="?",
+        choices=["a", "b"],
+        correct_choice_idx=0,
+    )
+
+
+def test_all_questions_of_an_image_are_in_one_split_about_half_each() -> None:
+    questions = [question(image, "val", n) for image in range(2000) for n in range(3)]
+    splits = assign_splits(questions)
+    by_image: dict[int, set[str]] = {}
+    for asked, split in zip(questions, splits, strict=True):
+        by_image.setdefault(asked.image_id, set()).add(split)
+    assert all(len(found) == 1 for found in by_image.values())
+    assert 0.45 < splits.count(HOLDOUT) / len(splits) < 0.55
+
+
+def test_order_and_company_change_nothing() -> None:
+    questions = [question(image) for image in range(300)]
+    before = dict(zip(range(300), assign_splits(questions), strict=True))
+    Random(0).shuffle(questions)
+    for asked, split in zip(questions[:100], assign_splits(questions[:100]), strict=True):
+        assert split == before[asked.image_id]
+
+
+def test_the_hash_stays_what_it_is() -> None:
+    # sha256("1") begins with 6b, sha256("2") with d4: odd is holdout; another rule would mix old and new reports
+    assert assign_splits([question(1), question(2)]) == [HOLDOUT, DIAGNOSE]
+
+
+def test_own_splits_win_and_carry_the_images_other_questions() -> None:
+    questions = [question(1, "diagnose"), question(1, "val", 1), question(2, "holdout")]
+    assert assign_splits(questions) == [DIAGNOSE, DIAGNOSE, HOLDOUT]
+
+
+def test_an_image_in_both_splits_is_an_error() -> None:
+    with pytest.raises(DataEngineError, match="image 7 has questions in both"):
+        assign_splits([question(7, "diagnose"), question(7, "holdout", 1)])
+
+
+def test_images_without_an_id_go_by_their_path() -> None:
+    paths = [f"images/{n}.jpg" for n in range(200)]
+    splits = assign_splits([question(-1, image_path=path) for path in paths])
+    assert set(splits) == {DIAGNOSE, HOLDOUT}
+    assert splits == assign_splits([question(-1, number=5, image_path=path) for path in paths])
