@@ -45,7 +45,7 @@ def examine(experiment: Experiment | None = None) -> list[Finding]:
         planned = plan(experiment, Path("reports") / experiment.head.run)
     except ParameterError as error:
         return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
-    return [*findings, *_paths(planned), *_teachers(planned), *_encoder(planned)]
+    return [*findings, *_paths(experiment, planned), *_teachers(planned), *_encoder(planned)]
 
 
 def _versions() -> Iterator[Finding]:
@@ -98,11 +98,11 @@ def _key() -> Finding:
     return Finding("ok", "OPENAI_API_KEY", "not set; only teachers openai:MODEL at OpenAI need it")
 
 
-def _paths(planned: list[Planned]) -> Iterator[Finding]:
+def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
     from dataengine_lib.precheck import check_paths
 
     try:
-        check_paths(planned, 0, len(planned) - 1)
+        check_paths(experiment.file, planned, 0, len(planned) - 1)
         yield Finding("ok", "data paths", "all there, or made by the run")
     except ParameterError as error:
         for line in str(error).splitlines():

@@ -37,12 +37,12 @@ class Manifest(msgspec.Struct, kw_only=True):
     step: str
     identity: str
     started: str
-    seconds: float
-    work_seconds: float
+    seconds: float = 0.0
+    work_seconds: float = 0.0
     seed: int | None
     parameters: dict[str, Any]
     inputs: dict[str, list[Digest]]
-    outputs: list[Digest]
+    outputs: list[Digest] = []
     notebook_sha256: str
     code_sha256: str
     versions: dict[str, str]

@@ -39,14 +39,14 @@ def _position(planned: list[Planned], option: str, name: str, earliest: int) -> 
     return found
 
 
-def check_run(planned: list[Planned], first: int, last: int, notebooks: Path, out: Path) -> None:
+def check_run(file: Path, planned: list[Planned], first: int, last: int, notebooks: Path, out: Path) -> None:
     """Raise ParameterError, a line per fault, for what would stop a step from `first` to `last` later."""
     checks: list[Callable[[], None]] = []
     for item in planned[first : last + 1]:
         names = set(type(item.config).model_fields)
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
-        checks.append(partial(_check_endpoint, item))
-    checks += [partial(check_paths, planned, first, last), partial(_check_writable, out)]
+        checks.append(partial(_check_endpoint, file, item))
+    checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
     wrong: dict[str, None] = {}
     for check in checks:
         try:
@@ -57,33 +57,31 @@ def check_run(planned: list[Planned], first: int, last: int, notebooks: Path, ou
         raise ParameterError("\n".join(wrong))
 
 
-def check_paths(planned: list[Planned], first: int, last: int) -> None:
+def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> None:
     """Raise ParameterError for every input that is neither there nor made by an earlier step of this run.
 
-    Paths in a playground that is still to be written are passed over.
+    `file` is the YAML that the message names. Paths in a playground still to be written are passed over.
     """
     made: set[Path] = set()
-    wrong: dict[str, None] = {}
+    wrong: dict[Path, str] = {}
     for item in planned[first : last + 1]:
         for name, paths in item.inputs().items():
             for path in paths:
                 if not (path.exists() or path in made or str(path).startswith("{playground}")):
-                    where = f"{item.label}: {name}"
-                    wrong[
-                        f"{where}: {path} does not exist; check the path, or run the step that makes it"
-                    ] = None
+                    remedy = "run the steps before" if name in item.step.reads else "check the path"
+                    wrong.setdefault(path, f"{item.step.name}.{name}: {path} does not exist; {remedy}")
         made.update(item.outputs())
     if wrong:
-        raise ParameterError("\n".join(wrong))
+        raise ParameterError("\n".join(f"{file}: {line}" for line in wrong.values()))
 
 
-def _check_endpoint(item: Planned) -> None:
+def _check_endpoint(file: Path, item: Planned) -> None:
     """A teacher behind an API needs its address and key before hours of evaluation, not after."""
     if str(getattr(item.config, "teacher", "")).startswith("openai:"):
         try:
             endpoint(getattr(item.config, "base_url", None))
         except ParameterError as error:
-            raise ParameterError(f"{item.step.name}: {error}") from error
+            raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 
 
 def _check_writable(out: Path) -> None:

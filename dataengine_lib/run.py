@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.data.files import write_json
+from dataengine_lib.data.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.execution import NotebookFailed, execute
 from dataengine_lib.manifest import (
@@ -26,6 +26,7 @@ from dataengine_lib.parameters import Experiment
 from dataengine_lib.precheck import check_paths, check_run, selected
 from dataengine_lib.run_lock import run_lock
 from dataengine_lib.run_state import RunState, StepState
+from dataengine_lib.summary import write_pages
 from dataengine_lib.workflow import NOTEBOOKS, Planned, plan
 
 Say = Callable[[str], None]
@@ -41,6 +42,7 @@ class _Run:
     state: RunState
     hashes: FileHashes
     say: Say
+    relink: bool  # the steps are not those of the run before, so its pages' links to others are not right
 
 
 def run(
@@ -61,7 +63,7 @@ def run(
     """
     planned = plan(experiment, out)
     first, last = selected(planned, start, stop)
-    check_run(planned, first, last, notebooks, out)
+    check_run(experiment.file, planned, first, last, notebooks, out)
     with run_lock(out):
         began = time.monotonic()
         if settings := experiment.head.playground:
@@ -69,10 +71,11 @@ def run(
 
             folder = write_playground(settings.cache, settings.seed, settings.sizes)
             planned = plan(experiment, out, str(folder))
-            check_paths(planned, first, last)
+            check_paths(experiment.file, planned, first, last)
         state = _begin(experiment, planned)
         state.playground_seconds = round(time.monotonic() - began, 2) if settings else 0.0
-        job = _Run(out, notebooks, planned, state, FileHashes(out / ".hashes.json"), say)
+        hashes = FileHashes(out / ".hashes.json")
+        job = _Run(out, notebooks, planned, state, hashes, say, _labels(out) != [s.label for s in state.steps])
         for number in range(len(planned)):
             if number < first or number > last:
                 _leave(job, number)
@@ -101,6 +104,14 @@ def _begin(experiment: Experiment, planned: list[Planned]) -> RunState:
     )
 
 
+def _labels(out: Path) -> list[str]:
+    """The steps of the run that was here before."""
+    if not (out / "run.json").is_file():
+        return []
+    before: RunState = read_json(out / "run.json", RunState)
+    return [step.label for step in before.steps]
+
+
 def _leave(job: _Run, number: int) -> None:
     """A step outside --from and --to: what there is of an earlier run stays and is shown."""
     if manifest := read_manifest(job.planned[number].manifest):
@@ -121,8 +132,8 @@ def _step(job: _Run, number: int, again: bool) -> None:
     mark = identity(item.step.name, notebook_hash(source), code, free, inputs)
     before = read_manifest(item.manifest)
     if before and not again and still_good(before, mark, job.out, job.hashes):
-        if not item.html.is_file():
-            _render(job, item)
+        if job.relink or not item.html.is_file():
+            _render(item)
         _show(job, number, "skipped", before)
         job.say(f"{_count(job, number)} {item.label}: nothing changed, skipped")
         return
@@ -130,32 +141,30 @@ def _step(job: _Run, number: int, again: bool) -> None:
     state.status = "running"
     _publish(job)
     job.say(f"{_count(job, number)} {item.label} …")
-    began, started = time.monotonic(), _now()
+    began = time.monotonic()
+    manifest = Manifest(
+        step=item.step.notebook,
+        identity=mark,
+        started=_now(),
+        seed=parameters.get("seed"),
+        parameters=parameters,
+        inputs=inputs,
+        notebook_sha256=notebook_hash(source),
+        code_sha256=code,
+        versions=versions(),
+    )
     try:
-        work = execute(source, item.executed, parameters, item.step.name)
+        manifest.work_seconds = round(execute(source, item.executed, parameters, item.step.name), 2)
         left = [path for path in item.outputs() if path.exists()]
-        outputs = [Digest(os.path.relpath(path, job.out), job.hashes.of(path)) for path in left]
-        _render(job, item)
+        manifest.outputs = [Digest(os.path.relpath(path, job.out), job.hashes.of(path)) for path in left]
+        write_json(item.manifest, manifest)  # before rendering: the page lists what it names
+        _render(item)
     except BaseException as error:
         _failed(job, number, error, time.monotonic() - began)
         if isinstance(error, (DataEngineError, OSError)):
             raise DataEngineError(f"{item.label} failed: {state.error}; see {item.html}") from error
         raise
-    seconds = round(time.monotonic() - began, 2)
-    manifest = Manifest(
-        step=item.step.notebook,
-        identity=mark,
-        started=started,
-        seconds=seconds,
-        work_seconds=round(work, 2),
-        seed=parameters.get("seed"),
-        parameters=parameters,
-        inputs=inputs,
-        outputs=outputs,
-        notebook_sha256=notebook_hash(source),
-        code_sha256=code,
-        versions=versions(),
-    )
+    manifest.seconds = round(time.monotonic() - began, 2)
     write_json(item.manifest, manifest)
     job.hashes.save()
     _show(job, number, "done", manifest)
@@ -173,7 +182,7 @@ def _failed(job: _Run, number: int, error: BaseException, seconds: float) -> Non
     if item.executed.is_file():
         state.notebook = os.path.relpath(item.executed, job.out)
         if isinstance(error, NotebookFailed):  # an error of rendering itself would only come again
-            _render(job, item)
+            _render(item)
     _publish(job)
 
 
@@ -187,19 +196,16 @@ def _show(job: _Run, number: int, status: Any, manifest: Manifest) -> None:
     state.outputs = [output.path for output in manifest.outputs]
 
 
-def _render(job: _Run, item: Planned) -> None:
+def _render(item: Planned) -> None:
     from dataengine_lib.report.html import render_notebook
 
-    render_notebook(item.executed, item.html)
+    render_notebook(item.executed, item.html, [path for path in item.outputs() if path.exists()])
 
 
 def _publish(job: _Run) -> None:
-    """Write `run.json` and the run's and all runs' `index.html`."""
-    from dataengine_lib.report.index import write_index, write_run_index
-
+    """Write `run.json` and the index pages."""
     job.state.write(job.out)
-    write_run_index(job.out)
-    write_index(job.out.parent)
+    write_pages(job.out)
 
 
 def _count(job: _Run, number: int) -> str:

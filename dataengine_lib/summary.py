@@ -43,10 +43,23 @@ def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
     return lines
 
 
+def write_pages(folder: Path) -> None:
+    """Write the run's `index.html`, and beside the run the one of all runs.
+
+    With --out the folder above may hold somebody else's index.html, which stays.
+    """
+    from dataengine_lib.report.index import write_index, write_run_index
+
+    write_run_index(folder)
+    above = folder.resolve().parent
+    page = above / "index.html"
+    if not page.exists() or "<title>All reports" in page.read_text(encoding="utf-8", errors="replace"):
+        write_index(above)
+
+
 def render_run(folder: Path) -> Path:
     """Render every executed notebook of a run again; returns the run's index page."""
     from dataengine_lib.report.html import render_notebook
-    from dataengine_lib.report.index import write_index, write_run_index
 
     file = folder / "run.json"
     if not file.is_file():
@@ -56,6 +69,5 @@ def render_run(folder: Path) -> Path:
         if step.notebook and (folder / step.notebook).is_file():
             executed = folder / step.notebook
             render_notebook(executed, executed.with_suffix(".html"))
-    write_run_index(folder)
-    write_index(folder.parent)
+    write_pages(folder)
     return folder / "index.html"

@@ -14,7 +14,6 @@ from pydantic_core import PydanticUndefined
 
 from dataengine_lib.steps.config import StepConfig
 
-
 Values = dict[str, Any]
 
 
@@ -30,7 +29,7 @@ def verb(
     """A function whose options are the fields of `config`; typer makes the command from its signature.
 
     Values are handed to the Config as text, so that a wrong one is answered as in a YAML. `renamed` gives a
-    field another option name; `more` are options beside the fields, with their help, which `run` gets by name;
+    field another option name; `more` are options beside the fields, with their help, which `run` gets too;
     `complete` may add to what was given before the Config sees it.
     """
     notes, renamed, more = field_comments(config), renamed or {}, more or {}

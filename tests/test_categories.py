@@ -9,9 +9,9 @@ from dataengine_lib.data.categories import read_categories
 from dataengine_lib.errors import ParameterError
 
 V1 = """identity_reasoning, physical_property_reasoning, attribute_recognition, function_reasoning,
-object_localization, attribute_comparison, nature_relation, future_prediction, image_scene, spatial_relationship,
-image_quality, physical_relation, action_recognition, social_relation, image_style, image_emotion, image_topic,
-knowledge-based_reasoning"""
+object_localization, attribute_comparison, nature_relation, future_prediction, image_scene,
+spatial_relationship, image_quality, physical_relation, action_recognition, social_relation, image_style,
+image_emotion, image_topic, knowledge-based_reasoning"""
 
 
 def test_v1_has_the_published_types_each_with_a_definition() -> None:

@@ -1,4 +1,4 @@
-"""Tests of step 5 on a LLaVA of a few thousand weights: it learns, only the answer, and the same every time."""
+"""Tests of step 5 on a LLaVA of a few thousand weights: it learns the answer alone, the same every time."""
 
 import json
 import warnings
@@ -87,9 +87,9 @@ def test_training_lowers_the_loss_and_changes_the_answers(
     config: Make, student: Path, images: Path, method: str, rate: float, dtype: str
 ) -> None:
     assert answers(student, images) != [0, 1, 2, 3]
-    result = fine_tune(config(method=method, learning_rate=rate, epochs=60, dtype=dtype))
+    result = fine_tune(config(method=method, learning_rate=rate, epochs=30, dtype=dtype))
     losses = [point.loss for point in result.log.loss]
-    assert sum(losses[-5:]) / 5 < 0.2 * losses[0]
+    assert sum(losses[-5:]) / 5 < 0.25 * losses[0]
     assert answers(result.checkpoint, images) == [0, 1, 2, 3]
 
 
@@ -106,7 +106,9 @@ def test_the_same_seed_gives_the_same_weights(config: Make, images: Path) -> Non
     assert first.log == second.log != other.log
 
 
-def examples_of(student: Path, rows: list[Any], images: Path, **more: Any) -> tuple[Examples, list[Any], SkippedRows]:
+def examples_of(
+    student: Path, rows: list[Any], images: Path, **more: Any
+) -> tuple[Examples, list[Any], SkippedRows]:
     file = write_json(images / "rows.json", rows)
     skipped = SkippedRows()
     read = read_training_rows(file, images, ["QM-A", "Q-A"], skipped)
@@ -165,7 +167,14 @@ def test_an_answer_joined_to_its_prompt_is_learnt_from_the_joined_token() -> Non
 
 def test_lora_spares_the_vision_tower_and_the_output_layer(student: Path) -> None:
     def trained(**more: Any) -> set[str]:
-        settings = {"method": "lora", "lora_rank": 2, "train_vision": False, "dtype": "float32", "device": "cpu", "seed": 0}
+        settings = {
+            "method": "lora",
+            "lora_rank": 2,
+            "train_vision": False,
+            "dtype": "float32",
+            "device": "cpu",
+            "seed": 0,
+        }
         model = load_trainable(str(student), **(settings | more)).model
         return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
@@ -184,7 +193,10 @@ def test_only_what_is_trained_changes(config: Make, student: Path) -> None:
     from safetensors.torch import load_file
 
     result = fine_tune(config())
-    before, after = load_file(student / "model.safetensors"), load_file(result.checkpoint / "model.safetensors")
+    before, after = (
+        load_file(student / "model.safetensors"),
+        load_file(result.checkpoint / "model.safetensors"),
+    )
     assert before.keys() == after.keys()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any("vision_tower" in name or "norm" in name for name in changed)
@@ -212,7 +224,7 @@ def test_the_log_says_what_was_trained_on(config: Make, images: Path) -> None:
     settings = config(train_data=[images / "train.json", second], base_data=base, epochs=3)
     log = read_json(fine_tune(settings).checkpoint / "train_log.json", TrainLog)
     assert [(part.name, part.rows) for part in log.mix] == [("round 1", 8), ("round 2", 2), ("base", 32)]
-    assert [part.drawn for part in log.mix] == [20, 10, 60]  # as 2 : 1 and base as 4 : 2 + 1, rounded down
+    assert [part.drawn for part in log.mix] == [20, 10, 40]  # as 2 : 1 : 4, the roots of 8, 2 and 32
     assert sum(part.share for part in log.mix) == pytest.approx(1, abs=1e-3)
     assert log.by_type["image_scene"].base == log.mix[2].drawn and log.by_type["image_scene"].new == 0
     assert log.by_type["attribute_recognition"].new == 30
@@ -232,10 +244,14 @@ def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, imag
     whole = (images / f"{2:012d}.png").read_bytes()
     (images / "cut.png").write_bytes(whole[: len(whole) // 2])
     (images / "text.png").write_text("<html>")
-    rows = [row(n) for n in range(4)] + [row(0, image_path="cut.png"), row(0, image_path="text.png"), {"question": "?"}]
+    rows = [row(n) for n in range(4)] + [
+        row(0, image_path="cut.png"),
+        row(0, image_path="text.png"),
+        {"question": "?"},
+    ]
     log = fine_tune(config(rows)).log
     assert log.skipped == {UNREADABLE: 2, "malformed row": 1}
-    assert log.mix[0].drawn == 7 - 1  # the two were replaced by others
+    assert log.mix[0].drawn == 6  # others were drawn in place of the two
     assert any("cut.png" in line or UNREADABLE in line for line in log.skipped_rows)
 
 
@@ -245,7 +261,8 @@ def test_an_image_token_in_a_question_is_plain_text(student: Path, images: Path)
 
 
 @pytest.mark.parametrize(
-    "rows", [[], [{"question": "?"}], [row(0, image_id=99, image_path="gone.png")], [row(0, image_path="text.png")]]
+    "rows",
+    [[], [{"question": "?"}], [row(0, image_id=99, image_path="gone.png")], [row(0, image_path="text.png")]],
 )
 def test_without_a_usable_row_it_says_why(config: Make, images: Path, rows: list[Any]) -> None:
     (images / "text.png").write_text("<html>")
@@ -254,7 +271,9 @@ def test_without_a_usable_row_it_says_why(config: Make, images: Path, rows: list
     assert not list(images.glob("*checkpoint*"))
 
 
-def test_a_failed_run_leaves_the_earlier_checkpoint(config: Make, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_leaves_the_earlier_checkpoint(
+    config: Make, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fine_tune(config())
     before = weights(images / "checkpoint")
 

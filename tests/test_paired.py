@@ -10,7 +10,9 @@ from dataengine_lib.data.paired import PairedGains, mcnemar
 
 
 def overall(difference: np.ndarray, images: list[str], **more: int) -> PairedGains:
-    return PairedGains({"all": np.ones(len(difference), dtype=bool)}, difference, images, **{"seed": 0, **more})
+    return PairedGains(
+        {"all": np.ones(len(difference), dtype=bool)}, difference, images, **{"seed": 0, **more}
+    )
 
 
 def test_the_gain_is_the_mean_difference_and_its_interval_holds_it() -> None:

@@ -40,7 +40,7 @@ def test_order_and_company_change_nothing() -> None:
 
 
 def test_the_hash_stays_what_it_is() -> None:
-    # sha256("1") begins with 6b, sha256("2") with d4: odd is holdout; another rule would mix old and new reports
+    # sha256("1") begins with 6b, sha256("2") with d4; another rule would mix old and new reports
     assert assign_splits([question(1), question(2)]) == [HOLDOUT, DIAGNOSE]
 
 

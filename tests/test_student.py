@@ -1,4 +1,4 @@
-"""Tests of the student: its scores against plain passes through the model, its texts, what it reads only once."""
+"""Tests of the student: its scores against plain passes through the model, its texts, what it reads once."""
 
 from pathlib import Path
 from typing import Any
@@ -181,8 +181,8 @@ def test_chat_text_is_the_templates_text(folder: Path) -> None:
 def test_chat_text_ends_answers_and_gives_way_to_odd_templates(folder: Path) -> None:
     processor = load_student(str(folder), device="cpu").processor
     processor.chat_template = (
-        "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}{{ p.get('text', '<image>') }} {% endfor %}"
-        "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+        "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}"
+        "{{ p.get('text', '<image>') }} {% endfor %}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
     )
     assert chat_text(processor, "What?", "Yes.")[1] == "user: <image> What? assistant: Yes.</s>"
     processor.chat_template = "{% if add_generation_prompt %}<image>{{ messages[0]['content'][1]['text'] }}\n{% else %}other{% endif %}"

@@ -1,11 +1,12 @@
-"""A LLaVA of a few thousand random weights as an ordinary Hugging Face folder, for the tests of the student."""
+"""A LLaVA of a few thousand random weights as an ordinary Hugging Face folder, for tests of the student."""
 
 from pathlib import Path
 
 TEMPLATE = (
     "{% for message in messages %}{{ 'USER: ' if message['role'] == 'user' else ' ASSISTANT: ' }}"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-    "{{ '<image>\n' if part['type'] == 'image' else part['text'] }}{% endfor %}{% endif %}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{{ '<image>\n' if part['type'] == 'image' else part['text'] }}"
+    "{% endfor %}{% endif %}"
     "{% if message['role'] == 'assistant' %}{{ '</s>' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
 )
@@ -18,7 +19,7 @@ TEXTS = [
 def save_tiny_llava(
     folder: Path, *, seed: int = 0, chat_template: str | None = TEMPLATE, bos: bool = False
 ) -> Path:
-    """Write model, tokenizer and processor to `folder`; `bos` makes the tokenizer start every text with `<s>`."""
+    """Write model, tokenizer and processor to `folder`; with `bos`, texts start with `<s>`."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import (
@@ -47,9 +48,12 @@ def save_tiny_llava(
     if bos:
         core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        tokenizer_object=core,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
         extra_special_tokens={"image_token": "<image>"},
-    )  # fmt: skip
+    )
     vision = CLIPVisionConfig(
         hidden_size=32,
         intermediate_size=32,
@@ -59,20 +63,37 @@ def save_tiny_llava(
         patch_size=8,
     )
     text = LlamaConfig(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-        vocab_size=len(tokenizer), max_position_embeddings=512, initializer_range=0.4, pad_token_id=0, bos_token_id=1,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=512,
+        initializer_range=0.4,
+        pad_token_id=0,
+        bos_token_id=1,
         eos_token_id=2,
-    )  # fmt: skip
+    )
     config = LlavaConfig(
-        vision_config=vision, text_config=text, image_seq_length=16, image_token_id=3, vision_feature_layer=-1,
-        vision_feature_select_strategy="default", pad_token_id=0,
-    )  # fmt: skip
+        vision_config=vision,
+        text_config=text,
+        image_seq_length=16,
+        image_token_id=3,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+        pad_token_id=0,
+    )
     model = LlavaForConditionalGeneration(config)
     model.save_pretrained(folder)
     side = {"height": 32, "width": 32}
     images = CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
     LlavaProcessor(
-        images, tokenizer, patch_size=8, vision_feature_select_strategy="default", chat_template=chat_template,
+        images,
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=chat_template,
         num_additional_image_tokens=1,
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
     return folder

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from dataengine_lib.data.bad_cases import type_name
 from dataengine_lib.errors import ParameterError
 
 
@@ -30,13 +31,16 @@ def read_categories(file: Path) -> CategorySet:
     try:
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check the key `categories`") from error
+        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check `categories`") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{file}: is not valid YAML ({' '.join(str(error).split())}); mend the file") from error
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"{file}: is not valid YAML ({reason}); mend the file") from error
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:
-        raise ParameterError(f"{file}: key `types` must map each question type to its definition; see params/categories/v1.yaml")
+        raise ParameterError(
+            f"{file}: key `types` must map each question type to its definition; see params/categories/v1.yaml"
+        )
     wrong = [key for key, text in types.items() if not isinstance(key, str) or not isinstance(text, str)]
     if wrong:
         raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; mend the file")
-    return CategorySet(str(content.get("name", Path(file).stem)), types)
+    return CategorySet(str(content.get("name", Path(file).stem)), {type_name(key): text for key, text in types.items()})

@@ -1,4 +1,4 @@
-"""What step 1 measures: accuracies per split and question type with intervals, and the official direct-answer score."""
+"""Figures of step 1: accuracies per split and type with intervals, and A-OKVQA's direct-answer score."""
 
 import re
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 class Score(msgspec.Struct):
-    """Multiple-choice accuracy with its 95 % Wilson interval, and the direct-answer score of `direct_total` questions.
+    """Multiple-choice accuracy with its 95 % Wilson interval, and the direct-answer score.
 
-    Accuracies are None where nothing was asked.
+    `direct_total` questions count for the latter. Accuracies are None where nothing was asked.
     """
 
     total: int
@@ -53,18 +53,21 @@ class Metrics(msgspec.Struct):
     skipped: SkippedRows
 
 
-def score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
-    """The scores of one split's answers, for `types` and any other type that occurs."""
+def score_split(answers: Sequence[Answer], types: Sequence[str], *, direct: bool = True) -> SplitScore:
+    """The scores of one split's answers, for `types` and any other type that occurs.
+
+    Without `direct`, the student was not asked for direct answers.
+    """
     by_type: dict[str, list[Answer]] = {name: [] for name in types}
     for answer in answers:
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)
-    return SplitScore(score(answers), {name: score(part) for name, part in by_type.items()})
+    return SplitScore(score(answers, direct), {name: score(part, direct) for name, part in by_type.items()})
 
 
-def score(answers: Sequence[Answer]) -> Score:
+def score(answers: Sequence[Answer], direct: bool = True) -> Score:
     """The score of some answers; numbers have four decimals."""
     total, correct = len(answers), sum(answer.correct for answer in answers)
-    direct = [a.direct_answer_score for a in answers if a.direct_answer and counts_directly(a)]
+    said = [answer.direct_answer_score for answer in answers if direct and counts_directly(answer)]
     interval = wilson(correct, total)
     return Score(
         total=total,
@@ -72,8 +75,8 @@ def score(answers: Sequence[Answer]) -> Score:
         accuracy=round(correct / total, 4) if total else None,
         low=round(interval.low, 4),
         high=round(interval.high, 4),
-        direct_total=len(direct),
-        direct_answer=round(sum(direct) / len(direct), 4) if direct else None,
+        direct_total=len(said),
+        direct_answer=round(sum(said) / len(said), 4) if said else None,
     )
 
 
@@ -102,5 +105,5 @@ def first_answer(written: str) -> str:
     An option's letter before it is not part of it.
     """
     line = written.strip().split("\n")[0]
-    sentence = re.split(r"\.(?:\s|$)", line)[0]
+    sentence = re.split(r"(?<=[a-z0-9])\.(?:\s|$)", line)[0]  # not behind the capitals of an abbreviation
     return re.sub(r"^\(?[A-Z]\)[:.]?\s*", "", sentence.strip()).strip(" :")

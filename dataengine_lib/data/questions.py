@@ -1,4 +1,4 @@
-"""Question files for steps 0, 1 and 5: A-OKVQA's list, or `{type: [record]}`; a wrong row is reported, not fatal."""
+"""Question files (steps 0, 1, 5): A-OKVQA's list, or `{type: [record]}`; wrong rows are reported, not fatal."""
 
 import re
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Skipped(msgspec.Struct, frozen=True):
 
 @dataclass
 class QuestionRows:
-    """A file's usable questions and its other rows; `rows` and `places` say where each question stands in the file.
+    """A file's usable questions and its other rows; `rows` and `places` say where each question stands.
 
     A row is what a person looks for (`row 7`, `image_scene[7]`), a place is the number in the whole file.
     """
@@ -100,7 +100,7 @@ def read_questions(file: Path) -> list[Question]:
 
 
 def image_of(question: Question, root: Path) -> str:
-    """The path of a question's image relative to `root`: its own, or COCO's name for its id in COCO's folders.
+    """The path of a question's image relative to `root`: its own, or COCO's name for its id.
 
     Raises DataEngineError when the path leads outside the root or no file is there.
     """

@@ -14,18 +14,18 @@ SPLITS: tuple[Split, ...] = (DIAGNOSE, HOLDOUT)
 
 
 def assign_splits(questions: Iterable[Question]) -> list[Split]:
-    """Each question's split: its own where it says diagnose or holdout, else half and half by the hash of its image.
+    """Each question's split: its own where it says diagnose or holdout, else half and half by its image.
 
-    The hash depends on the image alone, so that adding questions or images moves nothing; a question without a
-    split goes with the others about its image. Raises DataEngineError when an image is in both splits.
+    The hash depends on the image alone, so that adding questions or images moves nothing; a question without
+    a split goes with the others about its image. Raises DataEngineError when an image is in both splits.
     """
     asked, own = list(questions), dict[str, Split]()
     for question in asked:
         for split in SPLITS:
             if question.split == split and own.setdefault(_image(question), split) != split:
                 raise DataEngineError(
-                    f"image {_image(question)} has questions in both diagnose and holdout ({question.question_id}); "
-                    "split by image, or leave `split` out"
+                    f"image {_image(question)} has questions in both diagnose and holdout "
+                    f"({question.question_id}); split by image, or leave `split` out"
                 )
     return [own.get(image) or _by_hash(image) for image in map(_image, asked)]
 

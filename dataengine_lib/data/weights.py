@@ -23,7 +23,7 @@ def weights_of(accuracies: Mapping[str, float | None], rule: WeightRule = "1-acc
     known = {kind: _weight(accuracy, rule) for kind, accuracy in accuracies.items() if accuracy is not None}
     if not known:
         raise DataEngineError(
-            "no question was answered in the diagnose split, so there are no weights; check questions and split"
+            "no question was answered in the diagnose split, so there are no weights; check questions"
         )
     mean = sum(known.values()) / len(known)
     return {kind: round(known.get(kind, mean), 3) for kind in accuracies}

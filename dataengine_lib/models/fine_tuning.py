@@ -1,5 +1,6 @@
 """Step 5: the student made trainable (LoRA or full), the training loop, and the checkpoint."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from transformers import AutoConfig, set_seed
 
 from dataengine_lib.data.train_log import LossPoint
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.student import load_student
+from dataengine_lib.models.student import load_student, quiet_in_logs
 from dataengine_lib.models.training_examples import Example, Examples
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -70,9 +71,11 @@ def load_trainable(
         from peft import LoraConfig, get_peft_model
 
         targets = _linear_layers(model, frozen)
-        model = get_peft_model(
-            model, LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=targets)
-        )
+        settings = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=targets)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5 for it under its old name, which is nothing a user can mend
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            model = get_peft_model(model, settings)
     else:
         for module in frozen:
             module.requires_grad_(False)
@@ -161,5 +164,6 @@ def save_checkpoint(student: Trainable, folder: Path, *, keep_adapter: bool) -> 
     if not (keep_adapter and hasattr(model, "merge_and_unload")):
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         model.to(student.stored)
-    model.save_pretrained(folder)
+    with quiet_in_logs():
+        model.save_pretrained(folder)
     student.processor.save_pretrained(folder)

@@ -1,7 +1,7 @@
-"""Speeds up the student (steps 1 and 5): an image is read once for all its questions, a question for all options.
+"""Makes step 1 fast: the student reads an image once for all its questions, a question once for all options.
 
-The keys and values of `image`, `question` and `option` tokens form a tree; one attention mask keeps the options of a
-question apart, so no branch sees another. The scores are those of one plain pass per option.
+The tokens of image, questions and options form a tree; keys and values of an image are kept, and an attention
+mask keeps the options of a question apart. The scores are those of one plain pass per option.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class SharedImage:
 
     @classmethod
     def for_model(cls, model: Any, processor: Any) -> Self | None:
-        """None where keys and values cannot simply be shared: positions, windows or image inputs of another kind."""
+        """None where keys and values cannot simply be shared: other positions, windows or image inputs."""
         text = model.config.get_text_config(decoder=True)
         plain_layers = set(getattr(text, "layer_types", None) or ["full_attention"]) == {"full_attention"}
         rotary = getattr(text, "rope_parameters", None) or {}
@@ -90,7 +90,7 @@ class SharedImage:
     def _batches(
         self, images: list[Image.Image], prefixes: list[list[int]], size: list[int], batch_size: int
     ) -> Iterator[tuple[list[int], DynamicCache, list[int]]]:
-        """(questions of similar length, the cache of the images at hand, which of them each question asks about)."""
+        """(questions of similar length, the cache of the images at hand, each question's image in it)."""
         number: dict[int, int] = {}
         for image in images:
             number.setdefault(id(image), len(number))
@@ -105,7 +105,7 @@ class SharedImage:
                 yield rows, cache, [number[id(images[i])] - first for i in rows]
 
     def _read_images(self, images: list[Image.Image], prefix: list[int]) -> DynamicCache:
-        """Keys and values of everything up to the images' end; kept for the next call about the same images."""
+        """Keys and values of all up to the images' end; kept for the next call about the same images."""
         head = prefix[: prefix.index(self.image_token)] + (self._run or [])
         same = len(images) == len(self._images) and all(
             a is b for a, b in zip(images, self._images, strict=True)
@@ -148,7 +148,7 @@ class SharedImage:
                 ids[r, at:end] = torch.tensor(tokens)
                 positions[r, at:end] = torch.arange(start, start + len(tokens))
                 part[r, at:end] = k
-                # kept logits begin with the question's last token, which predicts every option's first
+                # the kept logits begin with the question's last token, which predicts any option's first
                 places += [(r, at - asked + j if j else 0, token, option) for j, token in enumerate(tokens)]
                 at, option = end, option + 1
         logits = self.model(
@@ -163,7 +163,7 @@ class SharedImage:
         return [[next(scores) for _ in piece.options] for piece in pieces]
 
     def _tree_mask(self, part: torch.Tensor) -> torch.Tensor:
-        """(rows, 1, new, head + new), added to the attention: image, question and itself are seen, backwards."""
+        """(rows, 1, new, head + new), to add to the attention: image, question and itself, backwards."""
         new = part.shape[1]
         backwards = torch.ones(new, new, dtype=torch.bool, device=part.device).tril()
         related = (part[:, None, :] == 0) | (part[:, None, :] == part[:, :, None])
@@ -188,8 +188,8 @@ class SharedImage:
         written, open_ = [], torch.ones(len(tails), dtype=torch.bool, device=device)
         for _ in range(max_new_tokens):
             out = self.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=past, use_cache=True,
-                logits_to_keep=1,
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=past,
+                use_cache=True, logits_to_keep=1,
             )  # fmt: skip
             token = out.logits[:, -1].argmax(-1)
             open_ = open_ & ~torch.isin(token, ends)

@@ -1,4 +1,4 @@
-"""The student of steps 1 and 5: any Hugging Face image-text-to-text model; ranks options and writes short answers."""
+"""The student of steps 1 and 5: any Hugging Face vision-language model; ranks options, writes answers."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,8 @@ _CHECK_CHOICES = ["a dog", "yes", "a red car", "2"]
 def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tuple[str, str]:
     """(prompt, prompt + answer + end) as the processor's chat template writes one question about one image.
 
-    Scoring and training both take their texts from here, so that what is scored is what was learnt. Special tokens
-    inside `instruction` and `answer` are broken up: they are data. Without `answer` the second text is the prompt.
+    Scoring and training both take their texts from here, so that what is scored is what was learnt. Special
+    tokens inside `instruction` and `answer` are broken up: they are data. Without `answer`, both are the prompt.
     """
     tokenizer = processor.tokenizer
     image = getattr(processor, "image_token", None) or "<image>"
@@ -137,7 +137,7 @@ class Student:
         return self.processor.tokenizer.batch_decode(written, skip_special_tokens=True)
 
     def _may_share(self, images: Sequence[Image.Image], prefixes: list[str]) -> bool:
-        """Whether the shortcut gives this model's own scores; tried out once, on the first questions that come."""
+        """Whether the shortcut gives this model's own scores; tried once, on the first questions that come."""
         if self._shared is not None and not self._shared.fits(self._ids(prefixes)):
             return False
         if self._shared is not None and not self._checked:
@@ -226,7 +226,7 @@ def load_student(
         raise DataEngineError(
             f"{name}: no config.json in this folder; student must be a model folder or hub name"
         )
-    with _quiet_in_logs():
+    with quiet_in_logs():
         try:
             # the PIL image processor with or without torchvision: their resizing differs, and scores must not
             processor = AutoProcessor.from_pretrained(name, backend="pil")
@@ -235,7 +235,7 @@ def load_student(
         except (OSError, ValueError) as error:
             line = " ".join(str(error).split())[:200]
             raise DataEngineError(
-                f"{name}: student cannot be loaded ({line}); give a folder or hub name of an image-text-to-text model"
+                f"{name}: student cannot be loaded ({line}); give a folder or hub name of a vision-language one"
             ) from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise DataEngineError(
@@ -259,7 +259,7 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
 
 
 @contextmanager
-def _quiet_in_logs() -> Iterator[None]:
+def quiet_in_logs() -> Iterator[None]:
     """transformers draws progress bars into logs too; ours stay quiet where nobody watches."""
     from transformers.utils import logging
 

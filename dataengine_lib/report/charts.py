@@ -1,22 +1,35 @@
-"""Charts of the reports (all steps): each has a title, units, intervals and a text for readers who cannot see it."""
+"""Charts of the reports (all steps): each has a title, units, intervals and a text for who cannot see it."""
 
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#6b7280", "#D55E00"
+# Okabe and Ito's colours, which colour-blind readers can tell apart; shapes and hatches differ as well.
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
+GREY, DARK = "#6b7280", "#111827"
 STYLE = {
-    "svg.fonttype": "none", "svg.hashsalt": "dataengine", "font.family": "sans-serif", "font.size": 10.5,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 13, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "axes.edgecolor": "#9ca3af", "axes.grid": True, "axes.grid.axis": "x",
-    "grid.color": "#e5e7eb", "axes.axisbelow": True, "xtick.color": "#374151", "ytick.color": "#374151",
-}  # fmt: skip
+    "svg.fonttype": "none",  # text stays text: it can be searched and copied
+    "svg.hashsalt": "dataengine",  # the same data gives the same bytes
+    "font.family": "sans-serif",
+    "font.size": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9ca3af",
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "grid.color": "#e5e7eb",
+    "axes.axisbelow": True,
+    "hatch.linewidth": 0.6,
+    "legend.frameon": False,
+    "xtick.color": "#374151",
+    "ytick.color": "#374151",
+}
+_WIDTH, _ROW = 9.0, 0.31  # inches
 
 
 @dataclass(frozen=True)
@@ -27,153 +40,238 @@ class Chart:
     alt: str
 
     def _repr_html_(self) -> str:
+        said = html.escape(self.alt, quote=True)
         return (
-            f'<figure class="chart" role="img" aria-label="{html.escape(self.alt, quote=True)}">{self.svg}'
-            f"<figcaption>{html.escape(self.alt)}</figcaption></figure>"
+            f'<figure class="chart" role="img" aria-label="{said}">{self.svg}'
+            f"<figcaption>{said}</figcaption></figure>"
         )
 
 
-def _label(question_type: str) -> str:
-    # matplotlib reads $…$ as mathematics; names come from data files
-    return question_type.replace("_", " ").replace("$", r"\$")
+def plain_name(name: str) -> str:
+    """A type's or reason's name as people read it, on one line and not too long."""
+    words = " ".join(name.replace("_", " ").split())
+    return words if len(words) <= 44 else f"{words[:43]}…"
 
 
-def _chart(height: float, draw: Any, alt: str, width: float = 9.0) -> Chart:
+def _label(name: str) -> str:
+    # matplotlib reads $…$ as mathematics, and names come from data files
+    return plain_name(name).replace("$", r"\$")
+
+
+def _chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) -> Chart:
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure.add_subplot())
+        figure = Figure(figsize=(_WIDTH, 1.35 + _ROW * max(1.0, rows)), layout="constrained")
+        figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=13, fontweight="bold")
+        axes = figure.add_subplot()
+        draw(axes)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
     return Chart(svg[svg.index("<svg") :].replace("<svg ", '<svg aria-hidden="true" ', 1), alt)
 
 
-def _whiskers(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> list[list[float]]:
+def _rows(axes: "Axes", labels: Sequence[str]) -> None:
+    """One line a label, first at the bottom."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(-0.6, max(1, len(labels)) - 0.4)
+
+
+def _whiskers(scores: Sequence[Any]) -> list[list[float]]:
+    """Distances in points from the accuracies to the ends of their intervals."""
     return [
-        [max(0.0, value - low) for value, low in zip(values, lows, strict=True)],
-        [max(0.0, high - value) for value, high in zip(values, highs, strict=True)],
+        [100 * max(0.0, score.accuracy - score.low) for score in scores],
+        [100 * max(0.0, score.high - score.accuracy) for score in scores],
     ]
 
 
 def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.25) -> Chart:
     """Accuracy per question type, weakest at the top, with its interval and the number of questions.
 
-    `scores` maps a type to something with `accuracy`, `low`, `high` (0 to 1) and `total`; types without questions are left out.
+    `scores` maps a type to something with `accuracy`, `low`, `high` (0 to 1) and `total`; types without
+    questions are left out. `chance` is what guessing gives, None for no line.
     """
-    rows = sorted(((kind, s) for kind, s in scores.items() if s.total), key=lambda row: -row[1].accuracy)
-    values = [100 * s.accuracy for _, s in rows]
-    bars = _whiskers(values, [100 * s.low for _, s in rows], [100 * s.high for _, s in rows])
-
-    def draw(axes: "Axes") -> None:
-        axes.barh(range(len(rows)), values, color=BLUE, height=0.66)
-        axes.errorbar(values, range(len(rows)), xerr=bars, fmt="none", ecolor="#111827", elinewidth=1.3, capsize=3)
-        axes.set_yticks(range(len(rows)), [f"{_label(kind)}  (n={s.total})" for kind, s in rows])
-        if chance is not None:
-            axes.axvline(100 * chance, color=RED, linestyle="--", linewidth=1.2, label="chance")
-            axes.legend(loc="lower right", frameon=False)
-        axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson interval", title=title)
-
-    weakest = ", ".join(f"{_label(kind)} {s.accuracy:.0%}" for kind, s in rows[::-1][:4])
-    return _chart(0.9 + 0.31 * max(1, len(rows)), draw, f"{title}. Weakest: {weakest or 'none'}.")
-
-
-def share_chart(shares: Mapping[str, Any]) -> Chart:
-    """Drawn share of every type beside the share of its weight; `shares` maps a type to a TypeShare."""
-    rows = sorted(shares.items(), key=lambda row: row[1].weight_share)
+    rows = sorted(
+        ((kind, score) for kind, score in scores.items() if score.total),
+        key=lambda row: (-row[1].accuracy, row[0]),
+    )
+    values = [100 * score.accuracy for _, score in rows]
 
     def draw(axes: "Axes") -> None:
         places = range(len(rows))
-        axes.barh([p - 0.2 for p in places], [100 * s.drawn_share for _, s in rows], height=0.38, color=BLUE, label="drawn queries")
-        axes.barh([p + 0.2 for p in places], [100 * s.weight_share for _, s in rows], height=0.38, color=ORANGE, label="weight")
-        axes.set_yticks(places, [f"{_label(kind)}  (n={s.filled})" for kind, s in rows])
-        axes.set(xlabel="share in %", title="Drawn question types against their weights")
-        axes.legend(loc="lower right", frameon=False)
+        axes.barh(places, values, color=BLUE, height=0.66)
+        bars = _whiskers([score for _, score in rows])
+        axes.errorbar(values, places, xerr=bars, fmt="none", ecolor=DARK, elinewidth=1.3, capsize=3)
+        if chance is not None:
+            axes.axvline(
+                100 * chance, color=RED, linestyle="--", linewidth=1.3, label=f"chance, {chance:.0%}"
+            )
+        _rows(axes, [f"{_label(kind)}  (n={score.total})" for kind, score in rows])
+        axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson interval; n: number of questions")
 
-    apart = max((abs(s.drawn_share - s.weight_share) for _, s in rows), default=0.0)
-    alt = f"Drawn question types against their weights. The largest difference is {100 * apart:.1f} points."
-    return _chart(0.9 + 0.36 * max(1, len(rows)), draw, alt)
+    weakest = ", ".join(f"{plain_name(kind)} {score.accuracy:.0%}" for kind, score in rows[::-1][:4])
+    return _chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.", draw)
 
 
-def count_chart(counts: Mapping[str, int], title: str, unit: str, highlight: str = "") -> Chart:
-    """How often each thing occurred, most often first; `highlight` names the bar in another colour."""
+def share_chart(shares: Mapping[str, Any]) -> Chart:
+    """Every type's share of the drawn queries beside its share of the weights.
+
+    `shares` maps a type to something with `drawn_share`, `weight_share` (0 to 1) and `filled` queries.
+    """
+    title = "Drawn question types against their weights"
+    rows = sorted(shares.items(), key=lambda row: (row[1].weight_share, row[0]))
+
+    def draw(axes: "Axes") -> None:
+        above, below = (
+            [place + 0.2 for place in range(len(rows))],
+            [place - 0.2 for place in range(len(rows))],
+        )
+        axes.barh(
+            above, [100 * share.drawn_share for _, share in rows], height=0.38, color=BLUE, label="drawn"
+        )
+        axes.barh(
+            below,
+            [100 * share.weight_share for _, share in rows],
+            height=0.38,
+            color=ORANGE,
+            hatch="//",
+            edgecolor="white",
+            label="weight",
+        )
+        _rows(axes, [f"{_label(kind)}  (n={share.filled})" for kind, share in rows])
+        axes.set(xlabel="share in %; n: number of queries")
+
+    apart = max((abs(share.drawn_share - share.weight_share) for _, share in rows), default=0.0)
+    alt = f"{title}. The largest difference is {100 * apart:.1f} points."
+    return _chart(1.25 * len(rows), title, alt, draw)
+
+
+def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
+    """How often each thing occurred, most often first."""
     rows = sorted(counts.items(), key=lambda row: (row[1], row[0]))
 
     def draw(axes: "Axes") -> None:
-        colors = [GREEN if name == highlight else BLUE for name, _ in rows]
-        bars = axes.barh(range(len(rows)), [count for _, count in rows], color=colors, height=0.66)
-        axes.bar_label(bars, padding=3)
-        axes.set_yticks(range(len(rows)), [_label(name) for name, _ in rows])
-        axes.set(xlabel=unit, title=title)
-        axes.margins(x=0.1)
+        bars = axes.barh(range(len(rows)), [count for _, count in rows], color=BLUE, height=0.66)
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+        _rows(axes, [_label(name) for name, _ in rows])
+        axes.margins(x=0.08)
+        axes.set_xlim(left=0)
+        axes.set(xlabel=f"number of {unit}")
 
-    said = ", ".join(f"{_label(name)} {count}" for name, count in rows[::-1][:6])
-    return _chart(0.9 + 0.31 * max(1, len(rows)), draw, f"{title}: {said or 'nothing'}.")
+    said = ", ".join(f"{plain_name(name)} {count:,}" for name, count in rows[::-1][:6])
+    return _chart(len(rows), title, f"{title}: {said or 'none'}.", draw)
 
 
 def kept_chart(by_type: Mapping[str, Any]) -> Chart:
-    """Kept and dropped replies per question type; `by_type` maps a type to something with `kept` and `dropped`."""
-    rows = sorted(by_type.items(), key=lambda row: row[1].kept + row[1].dropped)
+    """Kept and dropped per question type; `by_type` maps a type to something with `kept` and `dropped`."""
+    title = "Kept and dropped per question type"
+    rows = sorted(by_type.items(), key=lambda row: (row[1].kept + row[1].dropped, row[0]))
+    kept, dropped = [count.kept for _, count in rows], [count.dropped for _, count in rows]
 
     def draw(axes: "Axes") -> None:
-        places, kept = range(len(rows)), [c.kept for _, c in rows]
+        places = range(len(rows))
         axes.barh(places, kept, color=GREEN, height=0.66, label="kept")
-        axes.barh(places, [c.dropped for _, c in rows], left=kept, color=ORANGE, hatch="//", edgecolor="white", height=0.66, label="dropped")
-        axes.set_yticks(places, [_label(kind) for kind, _ in rows])
-        axes.set(xlabel="replies", title="Kept and dropped replies per question type")
-        axes.legend(loc="lower right", frameon=False)
+        axes.barh(
+            places,
+            dropped,
+            left=kept,
+            color=ORANGE,
+            hatch="//",
+            edgecolor="white",
+            height=0.66,
+            label="dropped",
+        )
+        _rows(
+            axes, [f"{_label(kind)}  ({count.kept} of {count.kept + count.dropped})" for kind, count in rows]
+        )
+        axes.set(xlabel="number of questions written by the teacher")
 
-    kept, dropped = sum(c.kept for _, c in rows), sum(c.dropped for _, c in rows)
-    return _chart(0.9 + 0.31 * max(1, len(rows)), draw, f"Kept and dropped replies per question type: {kept} kept, {dropped} dropped.")
+    return _chart(len(rows), title, f"{title}: {sum(kept):,} kept, {sum(dropped):,} dropped.", draw)
+
+
+def mix_chart(parts: Sequence[Any]) -> Chart:
+    """What a training is made of, one bar a data set; `parts` have `name`, `rows`, `drawn` and `share`."""
+    title = "Data mix of the training"
+    rows = list(parts)[::-1]
+
+    def draw(axes: "Axes") -> None:
+        colors = [ORANGE if part.name == "base" else BLUE for part in rows]
+        bars = axes.barh(range(len(rows)), [100 * part.share for part in rows], color=colors, height=0.6)
+        axes.bar_label(bars, [f"{part.drawn:,} drawn from {part.rows:,} rows" for part in rows], padding=4)
+        _rows(axes, [_label(part.name) for part in rows])
+        axes.set(xlim=(0, 128), xticks=range(0, 101, 20), xlabel="share of all training examples in %")
+
+    said = ", ".join(f"{part.name} {part.share:.0%}" for part in parts)
+    return _chart(1.2 * len(rows), title, f"{title}: {said or 'nothing'}.", draw)
 
 
 def loss_chart(points: Sequence[Any]) -> Chart:
     """The training loss over the steps, raw and smoothed; `points` have `step` and `loss`."""
-    steps, losses = [p.step for p in points], [p.loss for p in points]
+    title = "Training loss"
+    steps, losses = [point.step for point in points], [point.loss for point in points]
     smooth: list[float] = []
     for loss in losses:
-        smooth.append(loss if not smooth else 0.9 * smooth[-1] + 0.1 * loss)
+        smooth.append(0.9 * smooth[-1] + 0.1 * loss if smooth else loss)
 
     def draw(axes: "Axes") -> None:
-        axes.plot(steps, losses, color="#93c5fd", linewidth=1, label="each step")
-        axes.plot(steps, smooth, color=BLUE, linewidth=2, label="smoothed")
-        axes.set(xlabel="optimizer step", ylabel="cross-entropy per answer token (nats)", title="Training loss")
+        axes.plot(steps, losses, color=SKY, linewidth=1, label="each step")
+        axes.plot(steps, smooth, color=BLUE, linewidth=2.2, label="smoothed (running mean)")
+        axes.set(xlabel="optimizer step", ylabel="cross-entropy per answer token (nats)")
         axes.grid(True, axis="both")
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False)
 
-    alt = f"Training loss from {smooth[0]:.2f} to {smooth[-1]:.2f} over {len(steps)} steps." if smooth else "No step was trained."
-    return _chart(3.6, draw, alt)
+    said = (
+        f"from {smooth[0]:.2f} to {smooth[-1]:.2f} over {len(steps):,} steps"
+        if smooth
+        else "no step was taken"
+    )
+    return _chart(9, title, f"{title}: {said}.", draw)
 
 
 def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
-    """First and last evaluation side by side, one line a type, with intervals; the weak types are marked.
+    """All evaluations side by side, one line a type, weakest first at the top, gains at the right.
 
-    `rounds` have `name` and `by_type` of scores (`accuracy`, `low`, `high`).
+    `rounds` have `name` and `by_type` of scores (`accuracy`, `low`, `high`), the first is before; types in
+    `weak_types` are marked.
     """
-    first, last = rounds[0], rounds[-1]
-    kinds = sorted(first.by_type, key=lambda kind: -first.by_type[kind].accuracy)
+    title = "Accuracy per question type, round by round"
+    first, last = rounds[0].by_type, rounds[-1].by_type
+    kinds = sorted(first, key=lambda kind: (-first[kind].accuracy, kind))
+    looks = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
 
     def draw(axes: "Axes") -> None:
-        for offset, color, marker, scores in ((0.14, GREY, "o", first), (-0.14, BLUE, "D", last)):
-            rows = [scores.by_type[kind] for kind in kinds]
-            values = [100 * s.accuracy for s in rows]
-            bars = _whiskers(values, [100 * s.low for s in rows], [100 * s.high for s in rows])
-            axes.errorbar(values, [p + offset for p in range(len(kinds))], xerr=bars, fmt=marker, color=color, markersize=6,
-                          elinewidth=1.4, capsize=2.5, label=scores.name)  # fmt: skip
+        for number, scored in enumerate(rounds):
+            color, marker = (BLUE, "D") if number == len(rounds) - 1 else looks[number % len(looks)]
+            offset = 0.26 - 0.52 * number / max(1, len(rounds) - 1)
+            rows = [scored.by_type[kind] for kind in kinds]
+            axes.errorbar(
+                [100 * score.accuracy for score in rows],
+                [place + offset for place in range(len(kinds))],
+                xerr=_whiskers(rows),
+                fmt=marker,
+                color=color,
+                markersize=5.5,
+                elinewidth=1.4,
+                capsize=2.5,
+                label=scored.name,
+            )
         for place, kind in enumerate(kinds):
-            a, b = 100 * first.by_type[kind].accuracy, 100 * last.by_type[kind].accuracy
-            axes.annotate("", (b, place), (a, place), arrowprops={"arrowstyle": "->", "color": "#9ca3af", "lw": 1})
-            axes.text(101.5, place, f"{b - a:+.0f}", va="center", color=BLUE if b >= a else RED, weight="bold")
-        axes.set_yticks(range(len(kinds)), [f"{_label(kind)}{' *' if kind in weak_types else ''}" for kind in kinds])
-        axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson intervals; right: gain in points",
-                 title="Accuracy per question type before and after")  # fmt: skip
-        axes.legend(loc="lower right", frameon=False)
+            points = 100 * (last[kind].accuracy - first[kind].accuracy)
+            color = BLUE if points >= 0 else RED
+            axes.text(101.5, place, f"{points:+.0f}", va="center", color=color, weight="bold")
+            axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
+        _rows(axes, [f"{'* ' if kind in weak_types else ''}{_label(kind)}" for kind in kinds])
+        axes.set(
+            xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson intervals; at the right: gain in points"
+        )
 
-    gains = ", ".join(
-        f"{_label(kind)} {100 * (last.by_type[kind].accuracy - first.by_type[kind].accuracy):+.0f}" for kind in (weak_types or kinds[-4:])
+    named = [kind for kind in weak_types if kind in first] or kinds[-4:]
+    said = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
+    note = " * marks the types that were weakest at the start." if weak_types else ""
+    return _chart(
+        (1.0 + 0.15 * len(rounds)) * len(kinds), title, f"{title}. Gains in points: {said}.{note}", draw
     )
-    note = " * weakest types at the start." if weak_types else ""
-    return _chart(1.1 + 0.36 * len(kinds), draw, f"Accuracy per question type before and after; gains in points: {gains}.{note}")

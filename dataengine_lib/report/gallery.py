@@ -4,73 +4,89 @@ All text comes from data sets, models and users: it is escaped, and image names 
 """
 
 import base64
-import html
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from dataengine_lib.data.files import inside
+from dataengine_lib.data.images import UNREADABLE
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.report.tables import Html, escaped
 
-SIDE = 300  # pixels of the longer side in a report
-
-
-@dataclass(frozen=True)
-class Html:
-    """A piece of a report that notebooks display."""
-
-    text: str
-
-    def _repr_html_(self) -> str:
-        return self.text
+SIDE = 320  # pixels of the longer side in a report
+_LONGEST = 6000  # characters of a prompt or reply on a page
 
 
-def image_tag(path: Path | None, alt: str) -> str:
-    """An `img` with the picture in it, reduced; a card with the reason where it cannot be read."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    if path is None:
-        return '<div class="no-image">no image</div>'
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        return f'<div class="no-image">{html.escape(f"{path.name} cannot be read: {type(error).__name__}")}</div>'
-    picture.thumbnail((SIDE, SIDE))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=82)
-    data = base64.b64encode(stream.getvalue()).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" alt="{html.escape(alt, quote=True)}" loading="lazy">'
+def bad_case_gallery(bad_cases: Mapping[str, Sequence[Any]], image_root: Path, most: int = 24) -> Html:
+    """Bad cases with the right choice and the student's, in turn from every type, the worst type first."""
+    by_size = sorted(bad_cases.values(), key=lambda rows: -len(rows))
+    return cards(
+        _question(row, image_root, {row.predicted_choice_idx: "✗ student", row.correct_choice_idx: "✓ right"})
+        for row in _in_turn(by_size)[:most]
+    )
 
 
-def _find(root: Path | None, name: str) -> Path | None:
-    if root is None or not name:
-        return None
-    try:
-        return inside(root, name)
-    except DataEngineError:
-        return None  # a name that leads outside is shown as 'no image', never opened
+def query_gallery(previews: Sequence[Any], most: int = 8) -> Html:
+    """A bad case's image, the image asked about, the pool images most like the bad case's, and the prompt."""
+    parts = []
+    for shown in list(previews)[:most]:
+        query = shown.query
+        near = "".join(
+            _figure(path, "Pool image like the bad case's", f"{similarity:.2f}")
+            for path, similarity in shown.neighbours[:4]
+        )
+        way = "one of its neighbours" if query.neighbour else "at random"
+        parts.append(
+            f'{_kind(query.question_type)}<div class="pair">'
+            f"{_figure(shown.anchor, 'Image of the bad case', 'bad case')}"
+            f"{_figure(shown.image, 'Image of the query', f'asked about: drawn, {way}')}</div>"
+            f'<p class="why">Most alike in the pool, with cosine:</p><div class="strip">{near}</div>'
+            f"<details><summary>the prompt</summary><pre>{_long(query.prompt)}</pre></details>"
+        )
+    return cards(parts)
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)
+def reply_gallery(results: Sequence[Any], image_root: Path | None, most: int = 18) -> Html:
+    """Raw replies as the teacher wrote them, beside their images, in turn from every type."""
+    return cards(
+        f"{_picture(image_root, row.image_path, f'Image {row.image_id}')}{_kind(row.question_type)}"
+        f"<pre>{_long(row.raw_instructions)}</pre>"
+        for row in _in_turn(_by_type(results))[:most]
+    )
 
 
-def _kind(question_type: str) -> str:
-    return f'<span class="kind">{_text(question_type.replace("_", " "))}</span>'
+def qa_gallery(records: Sequence[Any], image_root: Path | None, most: int = 18) -> Html:
+    """Parsed QAs with their right choice and reason, beside their images, in turn from every type."""
+    return cards(
+        _question(row, image_root, {row.correct_choice_idx: "✓ right"})
+        + "".join(f'<p class="why">{escaped(reason)}</p>' for reason in row.rationales[:1])
+        for row in _in_turn(_by_type(records))[:most]
+    )
 
 
-def options(choices: Sequence[str], right: int, said: int = -1) -> str:
-    """The choices as a list, the right one and the student's one marked by sign and word, not by colour alone."""
-    items = []
-    for number, choice in enumerate(choices):
-        mark, name = ("✓ right", "right") if number == right else ("✗ student", "wrong") if number == said else ("", "")
-        sign = f' <b class="mark">{mark}</b>' if mark else ""
-        items.append(f'<li class="{name}">({LETTERS[number]}) {_text(choice)}{sign}</li>')
-    return f'<ul class="options">{"".join(items)}</ul>'
+def reject_gallery(examples: Mapping[str, Sequence[Any]], per_reason: int = 2) -> Html:
+    """Dropped replies by reason."""
+    return cards(
+        f'<p><b class="wrong">✗ {escaped(reason)}</b></p>{_kind(row.question_type)}'
+        f'<p class="why">{escaped(row.detail)}</p><pre>{_long(row.raw_instructions)}</pre>'
+        for reason, rows in examples.items()
+        for row in rows[:per_reason]
+    )
+
+
+def change_gallery(changes: Sequence[Any], image_root: Path | None, most: int = 9) -> Html:
+    """Questions that one evaluation answers right and the other wrong, in turn from every type."""
+    parts = []
+    for row in _in_turn(_by_type(changes))[:most]:
+        marks = {row.correct_choice_idx: "✓ right"}
+        for when, said in (("before", row.before), ("after", row.after)):
+            place = row.choices.index(said) if said in row.choices else -1
+            marks[place] = f"{marks.get(place, '✗')} · {when}"
+        parts.append(_question(row, image_root, marks))
+    return cards(parts)
 
 
 def cards(parts: Iterable[str]) -> Html:
@@ -79,100 +95,71 @@ def cards(parts: Iterable[str]) -> Html:
     return Html(f'<div class="cards">{inner}</div>' if inner else '<p class="empty">Nothing to show.</p>')
 
 
-def bad_case_gallery(bad_cases: Mapping[str, Sequence[Any]], image_root: Path, per_type: int = 2, most: int = 24) -> Html:
-    """The first bad cases of every type, types with the most first."""
-    parts = []
-    for _, rows in sorted(bad_cases.items(), key=lambda row: -len(row[1])):
-        for row in rows[:per_type]:
-            picture = image_tag(_find(image_root, row.image_path), f"Image of the question: {row.question}")
-            parts.append(f"{picture}<div>{_kind(row.question_type)}<p>{_text(row.question)}</p>"
-                         f"{options(row.choices, row.correct_choice_idx, row.predicted_choice_idx)}</div>")  # fmt: skip
-    return cards(parts[:most])
+def image_tag(path: Path | None, alt: str) -> str:
+    """An `img` with the picture in it, reduced; where it cannot be read, a box that says why."""
+    from PIL import Image, ImageOps
+
+    if path is None:
+        return '<div class="no-image">no image</div>'
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except UNREADABLE as error:
+        why = f"{path.name} cannot be read ({type(error).__name__})"
+        return f'<div class="no-image">{escaped(why)}</div>'
+    picture.thumbnail((SIDE, SIDE))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=82)
+    data = base64.b64encode(stream.getvalue()).decode()
+    width, height = picture.size
+    return f'<img src="data:image/jpeg;base64,{data}" alt="{escaped(alt)}" width="{width}" height="{height}">'
 
 
-def query_gallery(previews: Sequence[Any], most: int = 8) -> Html:
-    """A bad case's image, the pool images most like it, the image that was taken, and the prompt."""
-    parts = []
-    for shown in list(previews)[:most]:
-        near = "".join(
-            f'<figure class="small">{image_tag(path, "A similar image of the pool")}<figcaption>{similarity:.2f}</figcaption></figure>'
-            for path, similarity in shown.neighbours[:4]
-        )
-        query = shown.query
-        way = "among the neighbours" if query.neighbour else "at random"
-        parts.append(
-            f'<div class="pair"><figure>{image_tag(shown.anchor, "Image of the bad case")}<figcaption>bad case</figcaption></figure>'
-            f'<figure>{image_tag(shown.image, "Image of the query")}<figcaption>asked about (drawn {way})</figcaption></figure></div>'
-            f'<div>{_kind(query.question_type)}<div class="strip">{near}</div>'
-            f"<details><summary>the prompt</summary><pre>{_text(query.prompt)}</pre></details></div>"
-        )
-    return cards(parts)
+def _picture(root: Path | None, name: str, alt: str) -> str:
+    if root is None or not name:
+        return image_tag(None, alt)
+    try:
+        return image_tag(inside(root, name), alt)
+    except DataEngineError as error:  # a name that leads outside is never opened
+        return f'<div class="no-image">{escaped(error)}</div>'
 
 
-def qa_gallery(records: Sequence[Any], image_root: Path | None, per_type: int = 1, most: int = 18) -> Html:
-    """Parsed QAs beside their images, some of every type."""
-    shown: dict[str, int] = {}
-    parts = []
-    for row in records:
-        if shown.setdefault(row.question_type, 0) >= per_type:
-            continue
-        shown[row.question_type] += 1
-        picture = image_tag(_find(image_root, row.image_path), f"Image of the question: {row.question}")
-        why = f'<p class="why">{_text(row.rationales[0])}</p>' if row.rationales else ""
-        parts.append(f"{picture}<div>{_kind(row.question_type)}<p>{_text(row.question)}</p>"
-                     f"{options(row.choices, row.correct_choice_idx)}{why}</div>")  # fmt: skip
-    return cards(parts[:most])
+def _figure(path: Path, alt: str, caption: str) -> str:
+    return f"<figure>{image_tag(path, alt)}<figcaption>{escaped(caption)}</figcaption></figure>"
 
 
-def reply_gallery(results: Sequence[Any], image_root: Path | None, per_type: int = 1, most: int = 18) -> Html:
-    """Raw replies as the teacher wrote them, beside their images."""
-    shown: dict[str, int] = {}
-    parts = []
-    for row in results:
-        if shown.setdefault(row.question_type, 0) >= per_type:
-            continue
-        shown[row.question_type] += 1
-        picture = image_tag(_find(image_root, row.image_path), f"Image {row.image_id}")
-        parts.append(f"{picture}<div>{_kind(row.question_type)}<pre>{_text(row.raw_instructions)}</pre></div>")
-    return cards(parts[:most])
+def _question(row: Any, image_root: Path | None, marks: Mapping[int, str]) -> str:
+    picture = _picture(image_root, row.image_path, f"Image of the question: {row.question}")
+    asked = f'<p class="question">{escaped(row.question)}</p>'
+    return f"{picture}{_kind(row.question_type)}{asked}{options(row.choices, marks)}"
 
 
-def reject_gallery(examples: Mapping[str, Sequence[Any]], per_reason: int = 2) -> Html:
-    """Dropped replies by reason."""
-    parts = []
-    for reason, rows in examples.items():
-        for row in rows[:per_reason]:
-            parts.append(f"<div><b>{_text(reason)}</b> {_kind(row.question_type)}<p>{_text(row.detail)}</p>"
-                         f"<pre>{_text(row.raw_instructions[:1200])}</pre></div>")  # fmt: skip
-    return cards(parts)
+def options(choices: Sequence[str], marks: Mapping[int, str]) -> str:
+    """The choices as a list; `marks` by place begin with ✓ or ✗, so that nothing hangs on colour alone."""
+    items = []
+    for number, choice in enumerate(choices):
+        mark = marks.get(number, "")
+        look = ' class="right"' if mark.startswith("✓") else ' class="wrong"' if mark else ""
+        said = f' <b class="mark">{escaped(mark)}</b>' if mark else ""
+        items.append(f"<li{look}>({LETTERS[number % len(LETTERS)]}) {escaped(choice)}{said}</li>")
+    return f'<ul class="options">{"".join(items)}</ul>'
 
 
-def change_gallery(changes: Sequence[Any], image_root: Path | None, before: str, after: str, most: int = 8) -> Html:
-    """Questions that one evaluation answers right and the other wrong."""
-    parts = []
-    for row in list(changes)[:most]:
-        picture = image_tag(_find(image_root, row.image_path), f"Image of the question: {row.question}")
-        parts.append(
-            f"{picture}<div>{_kind(row.question_type)}<p>{_text(row.question)}</p>{options(row.choices, row.correct_choice_idx)}"
-            f"<p>{_text(before)}: {_text(row.before)}<br>{_text(after)}: {_text(row.after)}</p></div>"
-        )
-    return cards(parts)
+def _kind(question_type: str) -> str:
+    return f'<span class="kind">{escaped(question_type.replace("_", " "))}</span>' if question_type else ""
 
 
-def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = "") -> Html:
-    """A plain table; numbers to the right."""
-    top = "".join(f"<th scope='col'>{_text(name)}</th>" for name in head)
-    body = "".join(
-        "<tr>" + "".join(f'<td class="{"number" if isinstance(v, int | float) else ""}">{_cell(v)}</td>' for v in row) + "</tr>" for row in rows
-    )
-    title = f"<caption>{_text(caption)}</caption>" if caption else ""
-    return Html(f'<table class="figures">{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>')
+def _long(text: str) -> str:
+    return escaped(text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …")
 
 
-def _cell(value: object) -> str:
-    return "–" if value is None else f"{value:,.3g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else _text(value)
+def _by_type(rows: Iterable[Any]) -> list[list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.question_type, []).append(row)
+    return list(found.values())
 
 
-def conclusion(text: str) -> Html:
-    """The one sentence that a reader should take away."""
-    return Html(f'<p class="conclusion">{_text(text)}</p>')
+def _in_turn(groups: Iterable[Sequence[Any]]) -> list[Any]:
+    """The first of every group, then the second of every group, and so on."""
+    return [row for turn in zip_longest(*groups) for row in turn if row is not None]

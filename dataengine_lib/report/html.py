@@ -1,138 +1,199 @@
-"""Turns an executed notebook into one HTML file that opens offline (all steps): no code, no CDN, images inside."""
+"""Turns an executed notebook into one HTML file (all steps): no code, no CDN, images inside."""
 
 import html
 import os
 import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dataengine_lib.data.files import read_json, replacing
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 TEMPLATES = Path(__file__).parent / "templates"
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# What a report shows of an output. Widgets (progress bars) and scripts need a running kernel.
+_SHOWN = {"text/html", "text/plain", "text/markdown", "image/png", "image/jpeg", "image/svg+xml"}
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def render_notebook(notebook: Path, page: Path) -> Path:
+def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None = None) -> Path:
     """Write `page` from the executed `notebook`: text and displays, or the traceback of the cell that failed.
 
-    Where a `run.json` lies in the folder or the one above, the page links to the steps before and after, to all
-    reports and to the data files that the step made.
+    Where a `run.json` lies in the folder or the one above, the page links to the steps before and after, to
+    the run and to all reports. `outputs` are the data files to link to; by default what `run.json` says.
     """
     import nbformat
 
     book: Any = nbformat.read(str(notebook), as_version=4)
     run = _run_of(notebook)
-    name = notebook.stem
-    title = f"{run['run']} · {_label(notebook, run)}" if run else name
+    failed, body = body_html(book)
+    if outputs is None:
+        outputs = _outputs_of(notebook, run)
+    content = page_html(
+        _title(notebook, run),
+        failed + body,
+        links=_links(notebook, run, failed=bool(failed)),
+        notes=run.get("notes", []) if run else [],
+        files=[file_link(path, page.parent) for path in outputs if path.exists()],
+    )
     with replacing(page, "w") as stream:
-        stream.write(page_html(title, body_html(book), links_of(notebook, run), run.get("notes", []) if run else [],
-                               files_of(notebook, run)))  # fmt: skip
+        stream.write(content)
     return page
 
 
-def page_html(title: str, body: str, links: list[dict[str, str]], notes: list[str], files: list[dict[str, str]]) -> str:
-    """A whole page around `body`, which is trusted HTML; everything else is escaped."""
-    from jinja2 import Environment, FileSystemLoader
+def page_html(
+    title: str,
+    body: str,
+    *,
+    links: Sequence[dict[str, str]] = (),
+    notes: Sequence[str] = (),
+    files: Sequence[dict[str, str]] = (),
+) -> str:
+    """A whole page around `body`, which is HTML and taken as it is; everything else is escaped."""
     from markupsafe import Markup
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
     css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        title=title, body=Markup(body), links=links, notes=notes, files=files, css=Markup(css)
+    return render_template(
+        "report.html.j2",
+        title=title,
+        body=Markup(body),
+        links=links,
+        notes=notes,
+        files=files,
+        css=Markup(css),
     )
 
 
-def body_html(book: Any) -> str:
-    """Markdown and displays of the cells through nbconvert; inputs, logs and progress bars are left out."""
+def render_template(name: str, /, **values: Any) -> str:
+    """One of the templates in `report/templates`, with `values` escaped unless they are Markup."""
+    return _environment().get_template(name).render(**values)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def body_html(book: Any) -> tuple[str, str]:
+    """What went wrong, if anything, and the cells' texts and displays; no code, logs and progress bars."""
     from nbconvert.exporters import HTMLExporter
     from traitlets.config import Config
 
     failed = ""
+    # papermill marks a failed notebook with cells of its own, which speak of cell numbers that no reader sees
+    book.cells = [
+        cell for cell in book.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+    ]
     for cell in book.cells:
-        outputs = []
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                failed = _failure(output)
-            elif output.output_type != "stream" and not _is_failure_note(cell):
-                outputs.append(output)
-        if cell.cell_type == "code":
-            cell.outputs = outputs
-    book.cells = [cell for cell in book.cells if not _is_failure_note(cell)]
+        if cell.cell_type != "code":
+            continue
+        failed += "".join(_failure(output) for output in cell.outputs if output.output_type == "error")
+        cell.outputs = [shown for output in cell.outputs if (shown := _shown(output)) is not None]
+    book.metadata.pop("widgets", None)
     settings = Config()
     settings.HTMLExporter.exclude_input = True
     settings.HTMLExporter.exclude_input_prompt = True
     settings.HTMLExporter.exclude_output_prompt = True
-    settings.HTMLExporter.embed_images = True
-    settings.HTMLExporter.mathjax_url = ""
-    settings.HTMLExporter.require_js_url = ""
-    settings.HTMLExporter.jquery_url = ""
+    settings.HTMLExporter.exclude_anchor_links = True
     # The basic template is the cells alone: no page, no style sheet, no script from elsewhere.
     body, _ = HTMLExporter(config=settings, template_name="basic").from_notebook_node(book)
-    return failed + str(body)
+    return failed, str(body)
 
 
-def _is_failure_note(cell: Any) -> bool:
-    """papermill marks a failed notebook with cells of its own, which speak of cell numbers that no reader sees."""
-    return "papermill-error-cell-tag" in cell.get("metadata", {}).get("tags", [])
+def _shown(output: Any) -> Any | None:
+    """The output with what a page can show of it, or None: stderr holds warnings and progress bars."""
+    if output.output_type == "error" or (output.output_type == "stream" and output.name == "stderr"):
+        return None
+    if output.output_type in ("display_data", "execute_result"):
+        if _WIDGET in output.data:
+            return None
+        output.data = {kind: value for kind, value in output.data.items() if kind in _SHOWN}
+    return output
 
 
 def _failure(output: Any) -> str:
     trace = _ANSI.sub("", "\n".join(output.get("traceback", [])))
-    said = html.escape(f"{output.get('ename', '')}: {output.get('evalue', '')}")
+    said = _ANSI.sub("", f"{output.get('ename', '')}: {output.get('evalue', '')}")
     return (
-        f'<div class="failed"><h2>This step failed</h2><p>{said}</p>'
+        f'<div class="failed"><h2>✗ This step failed</h2><p>{html.escape(said)}</p>'
+        f"<p>What it had shown until then follows below.</p>"
         f"<details><summary>traceback</summary><pre>{html.escape(trace)}</pre></details></div>"
     )
 
 
 def _run_of(notebook: Path) -> dict[str, Any] | None:
-    for folder in (notebook.parent, notebook.parent.parent):
+    """`run.json` of the run that the notebook belongs to, and the run's folder."""
+    for folder in (notebook.absolute().parent, notebook.absolute().parent.parent):
         if (folder / "run.json").is_file():
-            found: dict[str, Any] = read_json(folder / "run.json")
+            found: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
             return found | {"folder": folder}
     return None
 
 
 def _label(notebook: Path, run: dict[str, Any]) -> str:
-    return notebook.resolve().relative_to(run["folder"].resolve()).with_suffix("").as_posix()
+    return notebook.absolute().relative_to(run["folder"]).with_suffix("").as_posix()
 
 
-def links_of(notebook: Path, run: dict[str, Any] | None) -> list[dict[str, str]]:
-    """Links to the step before, the step after, this run and all runs, relative to the page."""
+def _title(notebook: Path, run: dict[str, Any] | None) -> str:
+    return (
+        f"{run.get('run', run['folder'].name)} · {plain_label(_label(notebook, run))}"
+        if run
+        else notebook.stem
+    )
+
+
+def plain_label(label: str) -> str:
+    """`round1/1_evaluate` as people read it: `round 1 · 1 evaluate`."""
+    return re.sub(r"\bround(\d)", r"round \1", label).replace("/", " · ").replace("_", " ")
+
+
+def _links(notebook: Path, run: dict[str, Any] | None, *, failed: bool) -> list[dict[str, str]]:
+    """Links to the step before, the step after, this run and all runs; a failed step may be the last."""
     if run is None:
         return []
     folder: Path = run["folder"]
-    labels = [step["label"] for step in run.get("steps", [])]
-    here = _label(notebook, run)
-    links = []
+    start = notebook.absolute().parent
+    labels = [step.get("label", "") for step in run.get("steps", [])]
+    here, links = _label(notebook, run), []
     if here in labels:
         at = labels.index(here)
-        for name, other in (("← previous", at - 1), ("next →", at + 1)):
-            if 0 <= other < len(labels):
-                links.append({"name": f"{name}: {labels[other]}", "href": _href(folder / f"{labels[other]}.html", notebook.parent)})
-    links.append({"name": "this run", "href": _href(folder / "index.html", notebook.parent)})
-    links.append({"name": "all reports", "href": _href(folder.parent / "index.html", notebook.parent)})
+        if at > 0:
+            page = folder / f"{labels[at - 1]}.html"
+            links.append({"name": f"← {plain_label(labels[at - 1])}", "href": _href(page, start)})
+        if at + 1 < len(labels):
+            page = folder / f"{labels[at + 1]}.html"
+            if page.exists() or not failed:
+                links.append({"name": f"{plain_label(labels[at + 1])} →", "href": _href(page, start)})
+    links.append({"name": "this run", "href": _href(folder / "index.html", start)})
+    links.append({"name": "all reports", "href": _href(folder.parent / "index.html", start)})
     return links
 
 
-def files_of(notebook: Path, run: dict[str, Any] | None) -> list[dict[str, str]]:
-    """The data files that the step made, by its manifest or else by `run.json`, with sizes."""
-    manifest = notebook.with_suffix(".manifest.json")
-    base, names = notebook.parent, []
-    if run is not None:
-        base = run["folder"]
-        if manifest.is_file():
-            names = [output["path"] for output in read_json(manifest).get("outputs", [])]
-        else:
-            here = _label(notebook, run)
-            names = [name for step in run.get("steps", []) if step["label"] == here for name in step.get("outputs", [])]
-    return [file_link(base / name, notebook.parent) for name in names if (base / name).exists()]
+def _outputs_of(notebook: Path, run: dict[str, Any] | None) -> list[Path]:
+    if run is None:
+        return []
+    here = _label(notebook, run)
+    steps = [step for step in run.get("steps", []) if step.get("label") == here]
+    return [run["folder"] / name for step in steps for name in step.get("outputs", [])]
 
 
 def file_link(path: Path, start: Path) -> dict[str, str]:
-    """Name, relative link and size of a file or folder."""
-    size = sum(part.stat().st_size for part in path.rglob("*") if part.is_file()) if path.is_dir() else path.stat().st_size
+    """Name, link relative to `start` and size of a file or folder."""
+    parts = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
+    size = sum(part.stat().st_size for part in parts)
     said = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
     return {"name": path.name + ("/" if path.is_dir() else ""), "href": _href(path, start), "size": said}
 

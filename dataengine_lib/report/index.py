@@ -6,68 +6,135 @@ from urllib.parse import quote
 
 from dataengine_lib.data.comparison import Figures
 from dataengine_lib.data.files import read_json, replacing
-from dataengine_lib.report.charts import round_chart
-from dataengine_lib.report.html import TEMPLATES, file_link, page_html
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
+from dataengine_lib.report.small_chart import small_round_chart
+
+SIGNS = {
+    "done": "✓ done",
+    "skipped": "✓ unchanged",
+    "failed": "✗ failed",
+    "running": "… running",
+    "waiting": "waiting",
+}
 
 
 def write_run_index(folder: Path) -> Path:
-    """Write `<run>/index.html`: status, headline numbers, accuracy per type before and after, and every step."""
-    from markupsafe import Markup
-
-    run: dict[str, Any] = read_json(folder / "run.json")
-    figures = _figures(folder)
-    steps = [
-        step | {"seconds": f"{step.get('seconds') or 0:.1f}", "files": [file_link(folder / name, folder) for name in step.get("outputs", [])
-                                                                       if (folder / name).exists()]}
-        for step in run.get("steps", [])
-    ]  # fmt: skip
-    chart = round_chart(figures.rounds, figures.weak_types)._repr_html_() if figures else ""
-    versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
-    body = _render(
-        run=run["run"], status=run["status"], started=_day(run.get("started")), rounds=run.get("rounds", 0), seed=run.get("seed", 0),
-        error=run.get("error"), headline=_headline(run, figures), chart=Markup(chart), steps=steps, versions=versions,
-    )  # fmt: skip
-    return _write(folder / "index.html", f"Run {run['run']}", body, [{"name": "all reports", "href": "../index.html"}], run.get("notes", []))
+    """Write `<run>/index.html`: status, headline numbers, accuracy per type, rounds × steps."""
+    run: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
+    steps = [_step(step, folder) for step in run.get("steps", [])]
+    columns = sorted({step["step"] for step in steps})
+    places = list(dict.fromkeys(step["place"] for step in steps))
+    cells = {(step["place"], step["step"]): step for step in steps}
+    body = render_template(
+        "run_index.html.j2",
+        **_run(run, folder),
+        columns=[(column, plain_label(column)) for column in columns],
+        rows=[
+            (plain_label(place) or "whole run", [cells.get((place, column)) for column in columns])
+            for place in places
+        ],
+        steps=steps,
+        seed=run.get("seed", 0),
+        error=run.get("error") or "",
+        versions=", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items()),
+    )
+    links = [{"name": "all reports", "href": "../index.html"}]
+    return _write(
+        folder / "index.html", f"Run {run.get('run', folder.name)}", body, links, run.get("notes", [])
+    )
 
 
 def write_index(reports: Path) -> Path:
-    """Write `reports/index.html`: every run below it, latest first."""
-    found = []
-    for file in reports.glob("*/run.json"):
-        run: dict[str, Any] = read_json(file)
-        figures = _figures(file.parent)
-        found.append(run | {
-            "href": quote(f"{file.parent.name}/index.html"), "name": file.parent.name, "started": _day(run.get("started")),
-            "duration": _duration(run.get("seconds") or 0), "headline": _gain(figures) if figures else "–",
-        })  # fmt: skip
-    runs = sorted(found, key=lambda run: str(run["started"]), reverse=True)
-    return _write(reports / "index.html", "All reports", _render(runs=runs), [], [])
+    """Write `reports/index.html`: every run in a folder below it, latest first."""
+    runs, broken = [], []
+    for file in sorted(reports.glob("*/run.json")):
+        try:
+            run: dict[str, Any] = read_json(file, dict[str, Any])
+        except DataEngineError as error:
+            broken.append(str(error))
+        else:
+            runs.append(_run(run, file.parent))
+    runs.sort(key=lambda run: str(run["started"]), reverse=True)
+    body = render_template("all_index.html.j2", runs=runs, broken=broken)
+    return _write(reports / "index.html", "All reports", body, [], [])
 
 
-def _figures(folder: Path) -> Figures | None:
+def _run(run: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What both pages say about a run."""
+    figures = _figures(run, folder)
+    return {
+        "name": run.get("run") or folder.name,
+        "href": quote(f"{folder.name}/index.html"),
+        "status": run.get("status", ""),
+        "sign": SIGNS.get(run.get("status", ""), ""),
+        "started": str(run.get("started") or "").replace("T", " ").split("+")[0],
+        "rounds": run.get("rounds", 0),
+        "notes": run.get("notes", []),
+        "tiles": [*(_gains(figures) if figures else []), *_times(run)],
+        "chart": _chart(figures) if figures else "",
+    }
+
+
+def _step(step: dict[str, Any], folder: Path) -> dict[str, Any]:
+    label = step.get("label", "")
+    outputs = [folder / name for name in step.get("outputs", [])]
+    return {
+        "label": plain_label(label),
+        "place": label.rpartition("/")[0],
+        "step": label.rpartition("/")[2],
+        "status": step.get("status", ""),
+        "sign": SIGNS.get(step.get("status", ""), step.get("status", "")),
+        "seconds": f"{step.get('seconds') or 0:.1f} s" if step.get("seconds") else "",
+        "error": step.get("error") or "",
+        "href": quote(f"{label}.html") if (folder / f"{label}.html").is_file() else "",
+        "files": [file_link(path, folder) for path in outputs if path.exists()],
+    }
+
+
+def _figures(run: dict[str, Any], folder: Path) -> Figures | None:
+    """The comparison that this run made; that of an earlier run in the same folder is not shown for it."""
+    made = [step for step in run.get("steps", []) if step.get("step") == "6_compare_rounds"]
     file = folder / "compare_rounds.json"
-    return read_json(file, Figures) if file.is_file() else None
+    if not file.is_file() or any(step.get("status") not in ("done", "skipped") for step in made):
+        return None
+    try:
+        return read_json(file, Figures)
+    except DataEngineError:  # an older version's file: the run's own pages still show it
+        return None
 
 
-def _gain(figures: Figures) -> str:
-    first, last, total = figures.rounds[0].overall, figures.rounds[-1].overall, figures.comparisons[0].overall.gain
-    return f"{first.accuracy:.1%} → {last.accuracy:.1%} ({100 * total.gain:+.1f} points, 95 % [{100 * total.low:+.1f}, {100 * total.high:+.1f}])"
-
-
-def _headline(run: dict[str, Any], figures: Figures | None) -> list[tuple[str, str]]:
-    tiles = [(_duration(run.get("seconds") or 0), f"in all, {_duration(run.get('overhead_seconds') or 0)} of it notebooks and rendering")]
-    if figures:
-        first, last, compared = figures.rounds[0].overall, figures.rounds[-1].overall, figures.comparisons[0]
-        gain = compared.overall.gain
-        tiles = [
-            (f"{first.accuracy:.1%} → {last.accuracy:.1%}", f"{figures.split} accuracy, {first.total:,} questions"),
-            (f"{100 * gain.gain:+.1f} points", f"gain, 95 % interval [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"),
-            *tiles,
-        ]
-        if compared.weak:
-            tiles.insert(2, (f"{100 * compared.weak.gain:+.1f} points", f"gain of the {len(figures.weak_types)} weakest types, "
-                             f"95 % [{100 * compared.weak.low:+.1f}, {100 * compared.weak.high:+.1f}]"))  # fmt: skip
+def _gains(figures: Figures) -> list[tuple[str, str]]:
+    first, last, compared = figures.rounds[0].overall, figures.rounds[-1].overall, figures.comparisons[0]
+    gain, weak = compared.overall.gain, compared.weak
+    tiles = [
+        (
+            f"{first.accuracy:.1%} → {last.accuracy:.1%}",
+            f"{figures.split} accuracy, {first.total:,} questions",
+        ),
+        (
+            f"{100 * gain.gain:+.1f} points",
+            f"gain, 95 % interval [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]",
+        ),
+    ]
+    if weak:
+        between = f"[{100 * weak.low:+.1f}, {100 * weak.high:+.1f}]"
+        said = f"gain of the {len(figures.weak_types)} weakest types, 95 % interval {between}"
+        tiles.append((f"{100 * weak.gain:+.1f} points", said))
     return tiles
+
+
+def _times(run: dict[str, Any]) -> list[tuple[str, str]]:
+    overhead = run.get("overhead_seconds") or 0
+    return [
+        (_duration(run.get("seconds") or 0), f"in all, {_duration(overhead)} of it notebooks and rendering")
+    ]
+
+
+def _chart(figures: Figures) -> Any:
+    from markupsafe import Markup
+
+    return Markup(small_round_chart(figures.rounds[0].by_type, figures.rounds[-1].by_type).text)
 
 
 def _duration(seconds: float) -> str:
@@ -75,18 +142,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _day(started: str | None) -> str:
-    return (started or "").replace("T", " ").split("+")[0]
-
-
-def _render(**values: Any) -> str:
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
-    return environment.get_template("index.html.j2").render(**values)
-
-
 def _write(page: Path, title: str, body: str, links: list[dict[str, str]], notes: list[str]) -> Path:
     with replacing(page, "w") as stream:
-        stream.write(page_html(title, body, links, notes, []))
+        stream.write(page_html(title, body, links=links, notes=notes))
     return page

@@ -85,12 +85,13 @@ class CompareRoundsResult:
 
     def conclusion(self) -> str:
         """One paragraph that says no more than the intervals do."""
-        paired, sentences = self.total.overall, []
-        sentences.append(
-            f"On {self.figures.questions} questions ({self.figures.split}) accuracy went {_points(paired.gain)}"
-            f", {paired.fixed} fixed and {paired.broken} broken, McNemar p = {paired.p_value:.2g}: "
+        paired, split = self.total.overall, self.figures.split
+        asked = f"{self.figures.questions} {'' if split == 'all' else split + ' '}questions"
+        sentences = [
+            f"On {asked} accuracy went {_points(paired.gain)}, "
+            f"{paired.fixed} fixed and {paired.broken} broken, McNemar p = {paired.p_value:.2g}: "
             f"{_verdict(paired.gain)}."
-        )
+        ]
         if self.total.weak:
             names, gain = ", ".join(self.figures.weak_types), self.total.weak
             sentences.append(f"The weak types ({names}) went {_points(gain)} on average: {_verdict(gain)}.")

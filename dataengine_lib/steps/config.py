@@ -33,6 +33,8 @@ class StepConfig(BaseModel):
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.0)
             return f"{where}: unknown key {key!r}; nearest valid key: {near[0]!r}"
+        if problem["type"] == "missing":
+            return f"{where}: {key} is needed; give it"
         return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')} (given: {problem.get('input')!r})"
 
     @classmethod

@@ -1,12 +1,12 @@
 """Step 1: ask the student every question; where it is weak becomes bad cases and weights."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 from tqdm.auto import tqdm
@@ -33,6 +33,8 @@ from dataengine_lib.steps.config import StepConfig
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from dataengine_lib.models.answerer import Answerer
+
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _DECODERS = 4
 
@@ -53,18 +55,6 @@ class EvaluateConfig(StepConfig):
     direct_answers: bool = True  # also let the student answer without the options
     max_bad_share: float = Field(0.05, ge=0, le=1)  # stop when more rows than this cannot be used
     seed: int = 0  # for the record: nothing in this step is drawn
-
-
-class Answerer(Protocol):
-    """What is evaluated: `models.student.Student`, or anything that is called the same way."""
-
-    def rank(
-        self, images: "Sequence[Image]", prompts: Sequence[str], choices: Sequence[Sequence[str]]
-    ) -> list[list[float]]: ...
-
-    def generate(
-        self, images: "Sequence[Image]", prompts: Sequence[str], *, max_new_tokens: int = 8
-    ) -> list[str]: ...
 
 
 @dataclass
@@ -107,8 +97,9 @@ class _Skips:
         if len(self.rows) > self.config.max_bad_share * self.of:
             first = self.rows[0]
             raise DataEngineError(
-                f"{self.config.questions}: {first.row}: {first.reason}; {len(self.rows)} of {self.of} rows cannot be "
-                f"used: mend them, check image_root, or raise max_bad_share ({self.config.max_bad_share})"
+                f"{self.config.questions}: {first.row}: {first.reason}; {len(self.rows)} of {self.of} rows "
+                f"cannot be used: mend them, check image_root, or raise max_bad_share "
+                f"({self.config.max_bad_share})"
             )
 
     def summary(self) -> SkippedRows:
@@ -116,11 +107,11 @@ class _Skips:
         return SkippedRows(len(self.rows), self.of, dict(sorted(reasons.items())), self.rows)
 
 
-def evaluate(config: EvaluateConfig, student: Answerer | None = None) -> EvaluateResult:
-    """Score the questions of `split`; write answers, metrics, predictions, and diagnose's bad cases and weights.
+def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> EvaluateResult:
+    """Score the questions of `split`; write answers, metrics, predictions, and diagnose's cases and weights.
 
-    `student` is a loaded one to use in place of `config.student`. Rows that cannot be used are left out and counted.
-    Raises DataEngineError when they are more than `max_bad_share`, or nothing is left to ask.
+    `student` is a loaded one to use in place of `config.student`. Rows that cannot be used are left out and
+    counted. Raises DataEngineError when they are more than `max_bad_share`, or nothing is left to ask.
     """
     types = read_categories(config.categories).names
     if not config.image_root.is_dir():
@@ -137,7 +128,7 @@ def evaluate(config: EvaluateConfig, student: Answerer | None = None) -> Evaluat
             f"{config.questions}: no question is left to score; check image_root and max_bad_share"
         )
     splits: dict[str, SplitScore] = {
-        split: score_split(part, types)
+        split: score_split(part, types, direct=config.direct_answers)
         for split in SPLITS
         if (part := [answer for answer in answers if answer.split == split])
     }
@@ -191,7 +182,7 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _ask(config: EvaluateConfig, student: Answerer, tasks: list[_Task], skips: _Skips) -> list[Answer]:
+def _ask(config: EvaluateConfig, student: "Answerer", tasks: list[_Task], skips: _Skips) -> list[Answer]:
     """The answers in the questions' order; images are read once and passed on a batch at a time."""
     answers: dict[int, Answer] = {}
     with (
@@ -229,7 +220,7 @@ def _by_image(tasks: list[_Task], batch_size: int) -> Iterator[list[_Task]]:
 
 
 def _answer(
-    config: EvaluateConfig, student: Answerer, tasks: list[_Task], images: "list[Image]"
+    config: EvaluateConfig, student: "Answerer", tasks: list[_Task], images: "list[Image]"
 ) -> Iterator[Answer]:
     questions = [task.question for task in tasks]
     prompts = [f"{question.question}\n{options_text(question.choices)}" for question in questions]
@@ -254,6 +245,7 @@ def _record(config: EvaluateConfig, task: _Task, scores: list[float], direct_ans
     # four decimals: what is left does not depend on the batch that a question came in
     scores = [round(score, 4) for score in scores]
     best = scores.index(max(scores))
+    kind = question.question_type or NO_TYPE
     return Answer(
         image_id=question.image_id,
         image_path=task.image,
@@ -264,13 +256,8 @@ def _record(config: EvaluateConfig, task: _Task, scores: list[float], direct_ans
         direct_answers=question.direct_answers,
         difficult_direct_answer=question.difficult_direct_answer,
         model_answer=question.choices[best],
-        question_type=question.question_type or NO_TYPE,
-        prompt=qa_prompt(
-            question.question,
-            question.choices,
-            question.correct_choice_idx,
-            question.question_type or NO_TYPE,
-        ),
+        question_type=kind,
+        prompt=qa_prompt(question.question, question.choices, question.correct_choice_idx, kind),
         question_id=question.question_id,
         split=task.split,
         rationales=question.rationales,

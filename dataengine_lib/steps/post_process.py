@@ -78,7 +78,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     """
     rejects_path = config.rejects or config.output.parent / "rejects.jsonl"
     counts_path = config.output.parent / "post_process.json"
-    files = [path.resolve() for path in (config.input, config.output, rejects_path, counts_path, config.image_root)]
+    files = [path.resolve() for path in (config.input, config.output, rejects_path, counts_path)]
     if len(set(files)) < len(files):
         raise ParameterError(
             f"{config.output}: input, output, rejects and post_process.json must be four "
@@ -93,7 +93,9 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         reason: [reject for reject in rejects if reject.reason == reason][:EXAMPLES]
         for reason in counts.by_reason
     }
-    return PostProcessResult(records, rejects, counts, examples, config.output, rejects_path, counts_path, config.image_root)
+    return PostProcessResult(
+        records, rejects, counts, examples, config.output, rejects_path, counts_path, config.image_root
+    )
 
 
 def _lines(path: Path) -> list[tuple[int, bytes]]:

@@ -1,0 +1,47 @@
+"""A small before-and-after chart for the index pages (all steps), quick enough to draw after every step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dataengine_lib.report.tables import Html, escaped
+
+_NAME, _BAR, _GAIN, _ROW, _TOP = 210, 300, 48, 17, 22  # pixels
+
+
+def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Html:
+    """Accuracy per type before (ring) and after (dot), weakest first; both map a type to an `accuracy`."""
+    kinds = sorted((kind for kind in before if kind in after), key=lambda kind: (before[kind].accuracy, kind))
+    lines = [_axis(_TOP + _ROW * len(kinds))]
+    for row, kind in enumerate(kinds):
+        y = _TOP + _ROW * row + _ROW // 2
+        start, end = (_NAME + _BAR * scores[kind].accuracy for scores in (before, after))
+        points = 100 * (after[kind].accuracy - before[kind].accuracy)
+        look = "up" if points >= 0 else "down"
+        name = escaped(kind.replace("_", " ")[:32])
+        lines.append(
+            f'<text x="{_NAME - 8}" y="{y + 4}" text-anchor="end">{name}</text>'
+            f'<line class="{look}" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>'
+            f'<circle class="before" cx="{start:.1f}" cy="{y}" r="4"/>'
+            f'<circle class="{look}" cx="{end:.1f}" cy="{y}" r="4.5"/>'
+            f'<text class="{look}" x="{_NAME + _BAR + 10}" y="{y + 4}">{points:+.0f}</text>'
+        )
+    width, height = _NAME + _BAR + _GAIN, _TOP + _ROW * len(kinds) + 20
+    said = (
+        f"Accuracy in % of {len(kinds)} question types before (ring) and after (dot); right: gain in points."
+    )
+    return Html(
+        f'<figure class="small-chart" role="img" aria-label="{said}">'
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" aria-hidden="true">{"".join(lines)}</svg>'
+        f"<figcaption>{said}</figcaption></figure>"
+    )
+
+
+def _axis(bottom: int) -> str:
+    marks = []
+    for share in (0, 25, 50, 75, 100):
+        x = _NAME + _BAR * share / 100
+        marks.append(
+            f'<line class="grid" x1="{x}" x2="{x}" y1="{_TOP - 4}" y2="{bottom}"/>'
+            f'<text x="{x}" y="{bottom + 14}" text-anchor="middle">{share}</text>'
+        )
+    return "".join(marks)

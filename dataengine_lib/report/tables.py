@@ -1,0 +1,81 @@
+"""Tables, figures and sentences of the reports (all steps); every text in them is escaped."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Html:
+    """A piece of a report that a notebook displays."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number in a table as it is to be read, with its unit."""
+
+    text: str
+
+
+def escaped(value: object) -> str:
+    """`value` as text that is safe between tags and in attributes."""
+    return html.escape(str(value), quote=True)
+
+
+def percent(share: float | None, low: float | None = None, high: float | None = None) -> Figure:
+    """A share of one as `62.0 %`, with its interval where given: `62.0 % [50.1, 72.3]`."""
+    if share is None:
+        return Figure("–")
+    between = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return Figure(f"{100 * share:.1f} %{between}")
+
+
+def points(gain: float, low: float, high: float) -> Figure:
+    """A difference of two shares in points with its interval: `+8.3 [+2.1, +14.0]`."""
+    return Figure(f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+
+
+def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = "") -> Html:
+    """A plain table; numbers and Figures stand to the right. Without rows only the caption is shown."""
+    if not rows:
+        return Html(f'<p class="empty">{escaped(caption)}{"; " if caption else ""}nothing to list.</p>')
+    numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(head))]
+    sides = [' class="number"' if right else "" for right in numeric]
+    top = "".join(
+        f'<th scope="col"{side}>{escaped(name)}</th>' for name, side in zip(head, sides, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{side}>{_cell(value)}</td>" for value, side in zip(row, sides, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    return Html(
+        f'<div class="scroll"><table class="figures">{title}<thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float | Figure)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, Figure):
+        return escaped(value.text)
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else escaped(value)
+
+
+def conclusion(*sentences: str) -> Html:
+    """What a reader should take away; empty sentences are left out."""
+    return Html(f'<p class="conclusion">{escaped(" ".join(filter(None, sentences)))}</p>')

@@ -1,0 +1,116 @@
+"""Charts are whole, the same every time, and say in words what they show."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
+
+import pytest
+
+from dataengine_lib.report import charts
+from dataengine_lib.report.small_chart import small_round_chart
+
+EVIL = '"><script>alert(1)</script> $\\frac'
+
+
+def score(accuracy, total=40):
+    return SimpleNamespace(accuracy=accuracy, low=accuracy - 0.1, high=accuracy + 0.1, total=total)
+
+
+SCORES = {
+    "image_scene": score(0.9),
+    "image_$tyle": score(0.4),
+    "spatial_relationship": score(0.3),
+    "social_relation": score(0.0, 0),
+}
+
+
+def rounds(*accuracies):
+    return [
+        SimpleNamespace(name=f"round {number}", by_type={"a_kind": score(accuracy), "b": score(0.5)})
+        for number, accuracy in enumerate(accuracies)
+    ]
+
+
+def every_chart(kind):
+    share = SimpleNamespace(weight_share=0.4, drawn_share=0.5, filled=5)
+    part = SimpleNamespace(name=kind, rows=5, drawn=9, share=0.9)
+    return {
+        "score": charts.score_chart({kind: score(0.3), **SCORES}, "Accuracy"),
+        "share": charts.share_chart({kind: share}),
+        "count": charts.count_chart({kind: 3, "b": 5}, "Counts", "rows"),
+        "kept": charts.kept_chart({kind: SimpleNamespace(kept=3, dropped=1)}),
+        "mix": charts.mix_chart([part]),
+        "loss": charts.loss_chart([SimpleNamespace(step=i, loss=3 - i / 10) for i in range(20)]),
+        "round": charts.round_chart(rounds(0.3, 0.5, 0.7), [kind]),
+    }
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return every_chart(EVIL), every_chart(EVIL)
+
+
+@pytest.mark.parametrize("name", ["score", "share", "count", "kept", "mix", "loss", "round"])
+def test_a_chart_is_whole_offline_escaped_and_the_same_every_time(drawn, name):
+    chart, again = (charts_[name] for charts_ in drawn)
+    assert chart.svg == again.svg
+    page = chart._repr_html_()
+    # The whole figure is well-formed: no name from a data file breaks out of it.
+    figure = ElementTree.fromstring(page)
+    assert figure.tag == "figure" and figure.get("role") == "img" and figure.get("aria-label") == chart.alt
+    assert "<script" not in page and "<dc:date>" not in page
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]+"', "", page).replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    )
+
+
+def test_scores_have_intervals_numbers_chance_and_the_weakest_on_top():
+    chart = charts.score_chart(SCORES, "Accuracy, holdout")
+    assert chart.alt == "Accuracy, holdout. Weakest: spatial relationship 30%, image $tyle 40%, image scene 90%."
+    for text in ("(n=40)", "95 % Wilson interval", "chance, 25%", "Accuracy, holdout"):
+        assert text in chart.svg
+    assert "social relation" not in chart.svg  # nothing was asked
+    assert height_of(chart.svg, "spatial relationship") < height_of(chart.svg, "image scene")
+
+
+def height_of(svg, label):
+    """How far from the top the label is drawn."""
+    return float(re.search(r'y="([\d.]+)"[^>]*>\s*' + label, svg).group(1))
+
+
+def test_every_round_is_shown_with_gains_and_the_weak_types_marked():
+    chart = charts.round_chart(rounds(0.3, 0.5, 0.7), ["a_kind"])
+    for text in ("round 0", "round 1", "round 2", "+40", "+0", "* a kind"):
+        assert text in chart.svg
+    assert "a kind +40." in chart.alt and "weakest at the start" in chart.alt
+
+
+def test_the_smaller_choices_are_in_the_right_units():
+    assert "cross-entropy per answer token (nats)" in every_chart("a")["loss"].svg
+    assert "The largest difference is 10.0 points." in every_chart("a")["share"].alt
+    assert every_chart("a")["kept"].alt.endswith("3 kept, 1 dropped.")
+    assert "9 drawn from 5 rows" in every_chart("a")["mix"].svg
+
+
+def test_charts_of_nothing_say_so():
+    assert charts.score_chart({}, "Accuracy").alt == "Accuracy. Weakest: no questions."
+    assert charts.loss_chart([]).alt == "Training loss: no step was taken."
+    assert charts.count_chart({}, "Dropped", "replies").alt == "Dropped: none."
+    assert charts.kept_chart({}).alt.endswith("0 kept, 0 dropped.")
+
+
+def test_the_small_chart_needs_no_matplotlib_and_escapes():
+    before, after = {"weak": score(0.2), EVIL: score(0.6)}, {"weak": score(0.5), EVIL: score(0.4)}
+    text = small_round_chart(before, after).text
+    figure = ElementTree.fromstring(text)
+    said = ["".join(node.itertext()) for node in figure.iter() if node.tag.endswith("text")]
+    assert said.index("weak") < said.index(EVIL[:32]) and "+30" in said and "-20" in said
+
+
+def test_importing_the_charts_does_not_import_matplotlib():
+    code = "import sys, dataengine_lib.report.charts, dataengine_lib.report.gallery, dataengine_lib.report.index;"
+    code += "print([name for name in ('matplotlib', 'nbconvert', 'torch') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,162 @@
+"""`dataengine`: verbs, exit statuses and one line for each fault."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataengine_lib import PROJECT_ROOT, __version__, cli
+from dataengine_lib.data.embeddings import StoredImage, StoreMeta, write_store
+from dataengine_lib.steps.fine_tune import FineTuneConfig
+from dataengine_lib.steps.post_process import PostProcessConfig
+from dataengine_lib.verbs import field_comments, spread
+
+REPLY = "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: The answer is (B): cat.\nExplanation: It is."
+# The command lines that the design promises, by verb.
+OPTIONS = {
+    "run": "--rounds --from --to --set --force --out",
+    "plan": "",
+    "doctor": "",
+    "report": "",
+    "classify-questions": "--input --image-root --output",
+    "evaluate": "--questions --image-root --student --output-dir --split",
+    "embed": "--image-root --annotations --encoder --output",
+    "import-embeddings": "--output",
+    "construct-queries": "--input --coco-dataset --coco-embedding --output --weight --maxnum --topk --seed",
+    "generate-qa": "--input --output --teacher --base-url --budget-usd",
+    "post-process": "--input --output --rejects",
+    "fine-tune": "--student --train-data --output-dir",
+    "compare-rounds": "--evaluations --output",
+    "export": "--input --output --image-root",
+}
+
+
+def call(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """`dataengine` in a process of its own."""
+    code = "from dataengine_lib.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """`dataengine` in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["dataengine", *arguments])
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
+def test_every_verb_has_the_promised_options(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(monkeypatch, verb, "--help") == 0
+    shown = capsys.readouterr().out.split()
+    assert [option for option in OPTIONS[verb].split() if option not in shown] == []
+
+
+def test_help_and_version_load_no_heavy_library() -> None:
+    code = (
+        "import sys; from dataengine_lib.cli import main; sys.argv = ['dataengine', '--help']\n"
+        "try: main()\nexcept SystemExit: print([m for m in ('torch', 'numpy', 'papermill') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+    assert all(verb in done.stdout for verb in OPTIONS)
+    assert call("--version").stdout.strip() == __version__
+
+
+def test_post_process_verb_does_its_work(tmp_path: Path) -> None:
+    row = {"image_id": 1, "raw_instructions": REPLY, "question_type": "attribute_recognition"}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
+    done = call("post-process", "--input", "r.jsonl", "--output", "t.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("t.json: 1 kept; rejects.jsonl: 0 dropped")
+    assert json.loads((tmp_path / "t.json").read_text())[0]["correct_choice_idx"] == 1
+
+
+def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path) -> None:
+    for arguments, says in (
+        (("post-process", "--input", "x"), "dataengine: dataengine post-process: output is needed; give it\n"),
+        (("run", "none.yaml"), "dataengine: none.yaml: cannot be read (No such file or directory); check the path\n"),
+        (("report", "nowhere"), "dataengine: nowhere: no run.json here; give the folder of a run, such as reports/demo\n"),
+    ):
+        done = call(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, says)
+    assert call("post-process", "--inputt", "x").returncode == 2
+
+
+def test_failed_work_is_one_line_and_status_1(tmp_path: Path) -> None:
+    done = call("post-process", "--input", "none.jsonl", "--output", "t.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("dataengine: none.jsonl: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_a_wrong_parameter_file_runs_nothing(tmp_path: Path) -> None:
+    params = str(PROJECT_ROOT / "params" / "demo.yaml")
+    done = call("run", params, "--set", "evaluate.studnt=x", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"dataengine: {params} with --set: evaluate: unknown key 'studnt'; nearest valid key: 'student'\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_files_after_one_option() -> None:
+    line = ["fine-tune", "--train-data", "a.json", "b.json", "--student", "s", "--train-data=c.json"]
+    expected = ["fine-tune", "--train-data", "a.json", "--train-data", "b.json", "--student", "s", "--train-data=c.json"]
+    assert spread(line, cli.MANY) == expected
+
+
+def test_lists_of_the_configs_may_be_given_at_once() -> None:
+    from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
+    from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
+
+    for config in (FineTuneConfig, CompareRoundsConfig, ConstructQueriesConfig):
+        lists = [name for name, info in config.model_fields.items() if str(info.annotation).startswith("list")]
+        assert lists
+        assert {"--" + name.replace("_", "-") for name in lists} <= cli.MANY
+
+
+def test_help_is_the_comment_beside_the_field() -> None:
+    notes = field_comments(PostProcessConfig)
+    assert notes["output"] == "gptvqa_train_data.json"
+
+
+def test_the_store_names_the_encoder(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    meta = StoreMeta(encoder="some/clip")
+    write_store(store, meta, np.array([1]), np.ones((1, 1), dtype=np.float32), [StoredImage()])
+    assert cli._with_encoder({"coco_embedding": str(store)})["encoder"] == "some/clip"
+    given = {"coco_embedding": str(store), "encoder": "mine"}
+    assert cli._with_encoder(given) == given
+    assert cli._with_encoder({"coco_embedding": str(tmp_path / "none")}) == {"coco_embedding": str(tmp_path / "none")}
+
+
+def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
+    questions = [
+        {"question": "Which?", "choices": ["a", "b", "c", "d"], "correct_choice_idx": 1, "image_id": n,
+         "question_type": "image_scene"}
+        for n in range(3)
+    ]  # fmt: skip
+    (tmp_path / "q.json").write_text(json.dumps(questions))
+    sets = {
+        "evaluate.questions": "q.json", "construct_queries.maxnum": "360", "generate_qa.teacher": "openai:gpt-4.1",
+        "rounds": "2", "construct_queries.coco_dataset": "none",
+    }  # fmt: skip
+    options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
+    assert rows["image_scene"][1] == "40"
+    requests, prompt, reply, usd = (float(value.replace(",", "")) for value in rows["all"][1:])
+    assert (requests, reply) == (720, 720 * 120)
+    assert usd == pytest.approx(prompt / 1e6 * 2 + reply / 1e6 * 8, abs=0.01)
+    assert "round1/1_evaluate: 3 questions" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["q.json"]

@@ -1,0 +1,82 @@
+"""pyproject.toml, constraints.txt, environment.yml and the Makefile agree."""
+
+import os
+import re
+import subprocess
+import tomllib
+from importlib import metadata
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from dataengine_lib import PROJECT_ROOT, __version__
+
+# What torch brings for one kind of accelerator only; pinned by torch's own version.
+ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton|intel-|pytorch-triton)")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def pins() -> dict[str, Version]:
+    lines = (PROJECT_ROOT / "constraints.txt").read_text().splitlines()
+    rows = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9A-Za-z.]+", row) for row in rows), "exact, no paths, no +cpu"
+    return {canonicalize_name(name): Version(version) for name, _, version in (row.partition("==") for row in rows)}
+
+
+def test_constraints_pin_every_dependency_within_its_bounds(project: dict[str, Any], pins: dict[str, Version]) -> None:
+    for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        requirement = Requirement(line)
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, line
+
+
+def test_constraints_pin_what_the_dependencies_bring(project: dict[str, Any], pins: dict[str, Version]) -> None:
+    waiting = [Requirement(line) for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        requirement = waiting.pop()
+        name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
+        if (name, extras) in seen or ACCELERATOR.match(name):
+            continue
+        seen.add((name, extras))
+        assert name in pins, f"{name} is installed by make but not pinned"
+        for line in metadata.requires(name) or []:
+            inner = Requirement(line)
+            if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in extras or {""}):
+                waiting.append(inner)
+
+
+def test_conda_installs_this_package_with_its_clip_extra(project: dict[str, Any]) -> None:
+    environment = yaml.safe_load((PROJECT_ROOT / "environment.yml").read_text())
+    conda = [line for line in environment["dependencies"] if isinstance(line, str)]
+    (pip,) = [line["pip"] for line in environment["dependencies"] if isinstance(line, dict)]
+    assert pip == ["-c constraints.txt", "-e .[clip]"], "dependencies stand in pyproject.toml only"
+    assert "clip" in project["optional-dependencies"]
+    python = next(line.partition("=")[2] for line in conda if line.startswith("python="))
+    assert Version(python) in SpecifierSet(project["requires-python"])
+    assert {re.split("[=<>]", line)[0] for line in conda} == {"python", "pip", "git"}
+
+
+def test_make_has_its_targets_and_ci_calls_one() -> None:
+    for target in ("demo", "test", "lab", "lint", "bench"):
+        done = subprocess.run(["make", "-n", target], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+        assert ".venv/bin/" in done.stdout
+    script = PROJECT_ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text().rstrip().endswith("exec make test")
+
+
+def test_licence_and_changelog(project: dict[str, Any]) -> None:
+    licence = (PROJECT_ROOT / "LICENSE").read_text()
+    assert "Apache License" in licence and "Version 2.0, January 2004" in licence
+    assert project["license"] == "Apache-2.0"
+    assert f"## {__version__}" in (PROJECT_ROOT / "CHANGELOG.md").read_text()
