@@ -11,6 +11,7 @@ from typing import Any
 from dataengine_lib.data.files import read_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 
+_START_TIMEOUT_S = 300  # a busy machine, or a cold network disk with the packages on it
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -38,6 +39,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
             log_output=False,
+            start_timeout=_START_TIMEOUT_S,
         )
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_one_line(error.ename, error.evalue)) from error

@@ -27,7 +27,7 @@ from dataengine_lib.precheck import check_paths, check_run, selected
 from dataengine_lib.run_lock import run_lock
 from dataengine_lib.run_state import RunState, StepState
 from dataengine_lib.summary import write_pages
-from dataengine_lib.workflow import NOTEBOOKS, Planned, plan
+from dataengine_lib.workflow import NOTEBOOKS, Planned, plan, seen_from_here
 
 Say = Callable[[str], None]
 
@@ -61,6 +61,7 @@ def run(
     there on. Raises ParameterError before anything runs, and DataEngineError naming the step that failed;
     whatever was made before stays, and the next call goes on from there.
     """
+    out = seen_from_here(out)
     planned = plan(experiment, out)
     first, last = selected(planned, start, stop)
     check_run(experiment.file, planned, first, last, notebooks, out)
@@ -75,7 +76,9 @@ def run(
         state = _begin(experiment, planned)
         state.playground_seconds = round(time.monotonic() - began, 2) if settings else 0.0
         hashes = FileHashes(out / ".hashes.json")
-        job = _Run(out, notebooks, planned, state, hashes, say, _labels(out) != [s.label for s in state.steps])
+        job = _Run(
+            out, notebooks, planned, state, hashes, say, _labels(out) != [s.label for s in state.steps]
+        )
         for number in range(len(planned)):
             if number < first or number > last:
                 _leave(job, number)

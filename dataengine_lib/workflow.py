@@ -147,6 +147,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
     A step without a section runs with its defaults, except `classify_questions`: without it
     `evaluate.questions` has to be classified already. Raises ParameterError with one line per wrong key.
     """
+    out = seen_from_here(out)
     planned: list[Planned] = []
     wrong: list[str] = []
     configs: dict[str, StepConfig] = {}
@@ -161,9 +162,12 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
             taken = [key for key in section if key in wired]
             if taken and step.name not in met:  # the student is the YAML's in round 1, a checkpoint later
                 raise ParameterError(f"{where}: {taken[0]} is set by the workflow; remove it")
-            config = _localised(step.config.read(usual | section | wired, where))
+            config = _localised(step.config.read(usual | section | wired, where), out)
         except ParameterError as error:
-            wrong += [line for line in str(error).splitlines() if line not in wrong]
+            # What should have come from a step that is wrong itself is not asked for as well.
+            lines = [line for line in str(error).splitlines() if line not in wrong]
+            follow = [f": {key} is needed" for key in step.defaults]
+            wrong += [line for line in lines if not any(text in line for text in follow)]
             continue
         finally:
             met.add(step.name)
@@ -234,27 +238,31 @@ def _in_playground(value: Any, folder: str) -> Any:
     return value.replace("{playground}", folder) if isinstance(value, str) else value
 
 
-def _localised(config: StepConfig) -> StepConfig:
-    """Paths as seen from the current folder: what is not there is looked for in the checkout.
-
-    Inside the current folder they stay relative, so that notebooks and reports do not speak of this machine.
-    """
-    return config.model_copy(update={name: _local(name, value) for name, value in config})
+def _localised(config: StepConfig, out: Path) -> StepConfig:
+    """Inputs as seen from the current folder: what is not there is looked for in the checkout."""
+    return config.model_copy(update={name: _local(name, value, out) for name, value in config})
 
 
-def _local(name: str, value: Any) -> Any:
+def _local(name: str, value: Any, out: Path) -> Any:
     if isinstance(value, list):
-        return [_local(name, item) for item in value]
+        return [_local(name, item, out) for item in value]
     if not isinstance(value, Path) and name not in ("student", "encoder"):
         return value
     path = Path(value).expanduser()
+    if path.is_relative_to(out):  # made by this run; a run of that name in the checkout is another one
+        return value
     if not path.is_absolute() and not path.exists() and (PROJECT_ROOT / path).exists():
         path = PROJECT_ROOT / path
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
+    path = seen_from_here(path)
     if isinstance(value, Path):
         return path
     return str(path) if path.exists() and os.sep in value else value
+
+
+def seen_from_here(path: Path) -> Path:
+    """Relative when it is inside the current folder, so that reports do not speak of this machine."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
 
 
 def _as_path(name: str, value: Any) -> Path | None:

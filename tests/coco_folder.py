@@ -26,7 +26,7 @@ def coco(
     url: str | None = None,
 ) -> Path:
     """Write a COCO folder of 100x50 pictures; an image without a caption of its own gets one."""
-    captions = {image_id: "A picture." for image_id in names} if captions is None else captions
+    captions = dict.fromkeys(names, "A picture.") if captions is None else captions
     images = [{"id": i, "file_name": name, "width": 100, "height": 50, **({"coco_url": url + name} if url else {})}
               for i, name in names.items()]  # fmt: skip
     categories = [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]

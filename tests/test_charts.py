@@ -68,7 +68,9 @@ def test_a_chart_is_whole_offline_escaped_and_the_same_every_time(drawn, name):
 
 def test_scores_have_intervals_numbers_chance_and_the_weakest_on_top():
     chart = charts.score_chart(SCORES, "Accuracy, holdout")
-    assert chart.alt == "Accuracy, holdout. Weakest: spatial relationship 30%, image $tyle 40%, image scene 90%."
+    assert (
+        chart.alt == "Accuracy, holdout. Weakest: spatial relationship 30%, image $tyle 40%, image scene 90%."
+    )
     for text in ("(n=40)", "95 % Wilson interval", "chance, 25%", "Accuracy, holdout"):
         assert text in chart.svg
     assert "social relation" not in chart.svg  # nothing was asked
@@ -110,7 +112,7 @@ def test_the_small_chart_needs_no_matplotlib_and_escapes():
 
 
 def test_importing_the_charts_does_not_import_matplotlib():
-    code = "import sys, dataengine_lib.report.charts, dataengine_lib.report.gallery, dataengine_lib.report.index;"
+    code = "import sys; from dataengine_lib.report import charts, gallery, index;"
     code += "print([name for name in ('matplotlib', 'nbconvert', 'torch') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

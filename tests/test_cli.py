@@ -14,7 +14,10 @@ from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.post_process import PostProcessConfig
 from dataengine_lib.verbs import field_comments, spread
 
-REPLY = "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: The answer is (B): cat.\nExplanation: It is."
+REPLY = """Question: Which?
+Choices: (A) dog (B) cat (C) cow (D) pig
+Answer: The answer is (B): cat.
+Explanation: It is."""
 # The command lines that the design promises, by verb.
 OPTIONS = {
     "run": "--rounds --from --to --set --force --out",
@@ -64,7 +67,8 @@ def test_every_verb_has_the_promised_options(
 def test_help_and_version_load_no_heavy_library() -> None:
     code = (
         "import sys; from dataengine_lib.cli import main; sys.argv = ['dataengine', '--help']\n"
-        "try: main()\nexcept SystemExit: print([m for m in ('torch', 'numpy', 'papermill') if m in sys.modules])"
+        "try: main()\nexcept SystemExit: print([m for m in ('torch', 'numpy', 'papermill')"
+        " if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("[]")
@@ -83,9 +87,18 @@ def test_post_process_verb_does_its_work(tmp_path: Path) -> None:
 
 def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path) -> None:
     for arguments, says in (
-        (("post-process", "--input", "x"), "dataengine: dataengine post-process: output is needed; give it\n"),
-        (("run", "none.yaml"), "dataengine: none.yaml: cannot be read (No such file or directory); check the path\n"),
-        (("report", "nowhere"), "dataengine: nowhere: no run.json here; give the folder of a run, such as reports/demo\n"),
+        (
+            ("post-process", "--input", "x"),
+            "dataengine: dataengine post-process: output is needed; give it\n",
+        ),
+        (
+            ("run", "none.yaml"),
+            "dataengine: none.yaml: cannot be read (No such file or directory); check the path\n",
+        ),
+        (
+            ("report", "nowhere"),
+            "dataengine: nowhere: no run.json here; give the folder of a run, such as reports/demo\n",
+        ),
     ):
         done = call(*arguments, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (2, says)
@@ -110,7 +123,16 @@ def test_a_wrong_parameter_file_runs_nothing(tmp_path: Path) -> None:
 
 def test_many_files_after_one_option() -> None:
     line = ["fine-tune", "--train-data", "a.json", "b.json", "--student", "s", "--train-data=c.json"]
-    expected = ["fine-tune", "--train-data", "a.json", "--train-data", "b.json", "--student", "s", "--train-data=c.json"]
+    expected = [
+        "fine-tune",
+        "--train-data",
+        "a.json",
+        "--train-data",
+        "b.json",
+        "--student",
+        "s",
+        "--train-data=c.json",
+    ]
     assert spread(line, cli.MANY) == expected
 
 
@@ -119,7 +141,9 @@ def test_lists_of_the_configs_may_be_given_at_once() -> None:
     from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 
     for config in (FineTuneConfig, CompareRoundsConfig, ConstructQueriesConfig):
-        lists = [name for name, info in config.model_fields.items() if str(info.annotation).startswith("list")]
+        lists = [
+            name for name, info in config.model_fields.items() if str(info.annotation).startswith("list")
+        ]
         assert lists
         assert {"--" + name.replace("_", "-") for name in lists} <= cli.MANY
 
@@ -136,7 +160,9 @@ def test_the_store_names_the_encoder(tmp_path: Path) -> None:
     assert cli._with_encoder({"coco_embedding": str(store)})["encoder"] == "some/clip"
     given = {"coco_embedding": str(store), "encoder": "mine"}
     assert cli._with_encoder(given) == given
-    assert cli._with_encoder({"coco_embedding": str(tmp_path / "none")}) == {"coco_embedding": str(tmp_path / "none")}
+    assert cli._with_encoder({"coco_embedding": str(tmp_path / "none")}) == {
+        "coco_embedding": str(tmp_path / "none")
+    }
 
 
 def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
@@ -147,9 +173,12 @@ def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
     ]  # fmt: skip
     (tmp_path / "q.json").write_text(json.dumps(questions))
     sets = {
-        "evaluate.questions": "q.json", "construct_queries.maxnum": "360", "generate_qa.teacher": "openai:gpt-4.1",
-        "rounds": "2", "construct_queries.coco_dataset": "none",
-    }  # fmt: skip
+        "evaluate.questions": "q.json",
+        "construct_queries.maxnum": "360",
+        "construct_queries.coco_dataset": "none",
+        "generate_qa.teacher": "openai:gpt-4.1",
+        "rounds": "2",
+    }
     options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
     done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -147,7 +147,7 @@ def test_the_prompt_has_its_headings_in_order(world: SimpleNamespace) -> None:
             examples,
         )
         assert len(blocks) == (1 if query.question_type == "image_scene" else 2)
-        assert blocks == [example for example in query.example_ids]
+        assert blocks == list(query.example_ids)
         assert sum(line.startswith("Question type:") for line in lines) == 1
 
 

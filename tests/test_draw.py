@@ -13,7 +13,9 @@ from dataengine_lib.playground.pen import Pen, mix
 from dataengine_lib.playground.sets import CATEGORIES
 from dataengine_lib.playground.world import make_scene
 
-PLAIN = dataclasses.replace(make_scene(5, 0), style="plain", fault="none", mood="calm", setting="park", weather="sunny", time="day")
+PLAIN = dataclasses.replace(
+    make_scene(5, 0), style="plain", fault="none", mood="calm", setting="park", weather="sunny", time="day"
+)
 
 
 def pixels(scene, size=64):
@@ -47,12 +49,16 @@ def crop(box):
     return slice(max(0, top - 2), bottom + 2), slice(max(0, left - 2), right + 2)
 
 
-@pytest.mark.parametrize("field, values", [("action", world.ACTIONS), ("role", world.ROLES), ("noun", ("man", "woman", "boy", "girl"))])
+@pytest.mark.parametrize(
+    "field, values", [("action", world.ACTIONS), ("role", world.ROLES), ("noun", ("man", "woman", "boy", "girl"))]
+)
 def test_people_can_be_told_apart(field, values):
     person = world.Person("woman", "", "waving", (0.3, 0.35, 0.52, 0.93))
     pictures = []
     for value in values:
-        scene = dataclasses.replace(PLAIN, people=(dataclasses.replace(person, **{field: value}),), social="", things=(), vignette=None)
+        scene = dataclasses.replace(
+            PLAIN, people=(dataclasses.replace(person, **{field: value}),), social="", things=(), vignette=None
+        )
         pictures.append(pixels(scene)[crop(person.box)])
     for i, one in enumerate(pictures):
         for other in pictures[:i]:
@@ -76,7 +82,9 @@ def test_things_fill_their_box_and_stay_in_it(kind):
 def test_materials_look_different():
     def table(material):
         things = (world.Thing("table", (0.3, 0.6, 0.6, 0.9), None, material),)
-        return pixels(dataclasses.replace(PLAIN, things=things, people=(), social="", vignette=None))[crop((0.3, 0.6, 0.6, 0.9))]
+        return pixels(dataclasses.replace(PLAIN, things=things, people=(), social="", vignette=None))[
+            crop((0.3, 0.6, 0.6, 0.9))
+        ]
 
     pictures = [table(material) for material in world.MATERIALS]
     for i, one in enumerate(pictures):

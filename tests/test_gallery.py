@@ -99,11 +99,17 @@ def test_right_and_wrong_are_marked_by_sign_and_word(root):
 def test_a_fixed_question_shows_both_answers(root):
     change = Change("1", "image_scene", 1, "big.png", "What?", ["cat", "cup", "dog", "cow"], 0, "dog", "cat")
     text = gallery.change_gallery([change], root).text
-    assert "(A) cat <b" in text and "✓ right · after" in text and "(C) dog <b" in text and "✗ · before" in text
+    assert (
+        "(A) cat <b" in text and "✓ right · after" in text and "(C) dog <b" in text and "✗ · before" in text
+    )
 
 
 def test_every_type_gets_its_turn_and_the_gallery_ends(root):
-    cases = {"few": [case(question="few")], "many": [case(question=f"many {n}") for n in range(30)], "none": []}
+    cases = {
+        "few": [case(question="few")],
+        "many": [case(question=f"many {n}") for n in range(30)],
+        "none": [],
+    }
     text = gallery.bad_case_gallery(cases, root, most=4).text
     shown = re.findall(r'class="question">([^<]+)<', text)
     assert shown == ["many 0", "few", "many 1", "many 2"]
@@ -124,7 +130,11 @@ def test_tables_put_numbers_to_the_right_with_their_intervals():
     assert share.text == "50.0 % [25.0, 75.0]" and tables.percent(None).text == "–"
     assert tables.points(0.0831, -0.02, 0.14).text == "+8.3 [-2.0, +14.0]"
     text = tables.table([["a", 12345, share], ["b", None, share]], ["name", "rows", "share"]).text
-    assert '<td class="number">12,345</td>' in text and '<td class="number">–</td>' in text and "<td>a</td>" in text
+    assert (
+        '<td class="number">12,345</td>' in text
+        and '<td class="number">–</td>' in text
+        and "<td>a</td>" in text
+    )
 
 
 def test_a_conclusion_leaves_out_empty_sentences():

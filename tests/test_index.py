@@ -12,7 +12,14 @@ EVIL = "<script>alert(1)</script>"
 
 def step(label, status="done", **more):
     name = label.rpartition("/")[2]
-    return {"step": name, "label": label, "status": status, "seconds": 3.21, "error": "", "outputs": []} | more
+    return {
+        "step": name,
+        "label": label,
+        "status": status,
+        "seconds": 3.21,
+        "error": "",
+        "outputs": [],
+    } | more
 
 
 def run_folder(reports, name="demo", **changes):
@@ -44,10 +51,11 @@ def write_figures(folder):
         return RoundScores(name, "aokvqa_eval.json", score, {"image_scene": score})
 
     compared = Comparison("before", "after", paired, {"image_scene": paired}, gain, [], [])
+    before, after = scores("before", 0.6), scores("after", 0.7)
     write_json(
         folder / "compare_rounds.json",
         Figures(
-            split="holdout", questions=200, images=90, seed=0, rounds=[scores("before", 0.6), scores("after", 0.7)],
+            split="holdout", questions=200, images=90, seed=0, rounds=[before, after],
             comparisons=[compared], weak_types=["image_scene"], weak_note="", left_out=[],
         ),
     )  # fmt: skip
@@ -59,7 +67,9 @@ def test_the_run_page_shows_rounds_and_steps(tmp_path):
         assert shown in text
     assert 'href="round1/1_evaluate.html"' in text and 'href="round1/weight.json"' in text
     assert "gone.json" not in text and "2_construct_queries.html" not in text  # nothing leads nowhere
-    assert "1 min 15 s" in text and "20 s of it notebooks" in text and "seed 7" in text and "torch 2.13" in text
+    assert (
+        "1 min 15 s" in text and "20 s of it notebooks" in text and "seed 7" in text and "torch 2.13" in text
+    )
     assert "the teacher is a script" in text and "weights &lt;script&gt;" in text and "<script" not in text
 
 
@@ -76,7 +86,7 @@ def test_figures_and_the_small_chart_are_shown_once_they_are_made(tmp_path):
 def test_an_earlier_run_s_figures_are_not_shown_for_this_one(tmp_path, status):
     folder = run_folder(tmp_path, steps=[step("6_compare_rounds", status)])
     write_figures(folder)
-    assert "small-chart\"" not in write_run_index(folder).read_text()
+    assert 'small-chart"' not in write_run_index(folder).read_text()
 
 
 def test_a_failed_run_says_why_escaped(tmp_path):

@@ -61,7 +61,9 @@ def test_a_broken_memory_is_made_again(tmp_path: Path) -> None:
 
 
 def test_identity_counts_contents_and_parameters_not_places(tmp_path: Path) -> None:
-    def mark(path: str = "a/x.json", contents: str = "1", text: str = "t", notebook: str = "n", code: str = "c") -> str:
+    def mark(
+        path: str = "a/x.json", contents: str = "1", text: str = "t", notebook: str = "n", code: str = "c"
+    ) -> str:
         return identity("evaluate", notebook, code, {"text": text}, {"input": [Digest(path, contents)]})
 
     assert mark() == mark(path="b/x.json")

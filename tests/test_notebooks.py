@@ -9,7 +9,6 @@ import pytest
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.workflow import STEPS
 
-
 BANNED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.Lambda)
 
 

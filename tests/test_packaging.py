@@ -29,18 +29,29 @@ def project() -> dict[str, Any]:
 def pins() -> dict[str, Version]:
     lines = (PROJECT_ROOT / "constraints.txt").read_text().splitlines()
     rows = [line for line in lines if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9A-Za-z.]+", row) for row in rows), "exact, no paths, no +cpu"
-    return {canonicalize_name(name): Version(version) for name, _, version in (row.partition("==") for row in rows)}
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9A-Za-z.]+", row) for row in rows), (
+        "exact, no paths, no +cpu"
+    )
+    return {
+        canonicalize_name(name): Version(version)
+        for name, _, version in (row.partition("==") for row in rows)
+    }
 
 
-def test_constraints_pin_every_dependency_within_its_bounds(project: dict[str, Any], pins: dict[str, Version]) -> None:
+def test_constraints_pin_every_dependency_within_its_bounds(
+    project: dict[str, Any], pins: dict[str, Version]
+) -> None:
     for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
         requirement = Requirement(line)
         assert pins[canonicalize_name(requirement.name)] in requirement.specifier, line
 
 
-def test_constraints_pin_what_the_dependencies_bring(project: dict[str, Any], pins: dict[str, Version]) -> None:
-    waiting = [Requirement(line) for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]]
+def test_constraints_pin_what_the_dependencies_bring(
+    project: dict[str, Any], pins: dict[str, Version]
+) -> None:
+    waiting = [
+        Requirement(line) for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    ]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         requirement = waiting.pop()
@@ -51,7 +62,9 @@ def test_constraints_pin_what_the_dependencies_bring(project: dict[str, Any], pi
         assert name in pins, f"{name} is installed by make but not pinned"
         for line in metadata.requires(name) or []:
             inner = Requirement(line)
-            if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in extras or {""}):
+            if inner.marker is None or any(
+                inner.marker.evaluate({"extra": extra}) for extra in extras or {""}
+            ):
                 waiting.append(inner)
 
 
@@ -68,7 +81,9 @@ def test_conda_installs_this_package_with_its_clip_extra(project: dict[str, Any]
 
 def test_make_has_its_targets_and_ci_calls_one() -> None:
     for target in ("demo", "test", "lab", "lint", "bench"):
-        done = subprocess.run(["make", "-n", target], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["make", "-n", target], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+        )
         assert ".venv/bin/" in done.stdout
     script = PROJECT_ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)

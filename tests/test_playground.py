@@ -54,7 +54,9 @@ def test_captions_carry_every_fact():
         for facts in (truth, read):
             assert len(facts.things) == len(scene.things)
         assert dataclasses.replace(truth, things=()) == dataclasses.replace(read, things=())
-        assert {(t.kind, t.color, t.material) for t in truth.things} == {(t.kind, t.color, t.material) for t in read.things}
+        assert {(t.kind, t.color, t.material) for t in truth.things} == {
+            (t.kind, t.color, t.material) for t in read.things
+        }
 
 
 def test_unknown_sentences_add_nothing():
@@ -126,7 +128,7 @@ def test_the_same_seed_writes_the_same_bytes_once(sets, tmp_path):
 
 
 def test_an_unknown_set_is_named(tmp_path):
-    with pytest.raises(DataEngineError, match="'pol'.*base, pool"):
+    with pytest.raises(DataEngineError, match=r"'pol'.*base, pool"):
         write_playground(tmp_path, sizes={"pol": 3})
 
 

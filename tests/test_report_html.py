@@ -1,4 +1,4 @@
-"""A report is one file that opens offline, without code, linked with its neighbours and honest about failures."""
+"""A report is one file that opens offline, without code, linked with its neighbours, and shows failures."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,9 @@ from dataengine_lib.data.files import write_json
 from dataengine_lib.report.html import render_notebook
 
 EVIL = '<script>alert("x")</script>'
-OUTSIDE = re.compile(r"<(script|link|iframe)\b|\b(src|href)\s*=\s*[\"']?(https?:)?//|@import|url\(", re.IGNORECASE)
+OUTSIDE = re.compile(
+    r"<(script|link|iframe)\b|\b(src|href)\s*=\s*[\"']?(https?:)?//|@import|url\(", re.IGNORECASE
+)
 
 
 def save(folder: Path, name: str, *cells, widgets=None) -> Path:
@@ -30,10 +32,14 @@ def render(notebook: Path, **more) -> str:
 @pytest.fixture
 def run(tmp_path):
     names = ["1_evaluate", "2_construct_queries", "3_generate_qa"]
-    steps = [{"step": n, "label": f"round1/{n}", "round": 1, "status": "waiting", "outputs": []} for n in names]
+    steps = [
+        {"step": n, "label": f"round1/{n}", "round": 1, "status": "waiting", "outputs": []} for n in names
+    ]
     steps[1]["outputs"] = ["round1/weight.json", "round1/checkpoint", "round1/never made.json"]
     folder = tmp_path / "reports" / "demo"
-    write_json(folder / "run.json", {"run": "demo", "notes": [f"the teacher is a script {EVIL}"], "steps": steps})
+    write_json(
+        folder / "run.json", {"run": "demo", "notes": [f"the teacher is a script {EVIL}"], "steps": steps}
+    )
     write_json(folder / "round1" / "weight.json", {"a": 0.5})
     write_json(folder / "round1" / "checkpoint" / "config.json", {"a": "b" * 150_000})
     return folder
@@ -51,7 +57,17 @@ def test_a_report_shows_displays_and_no_code_or_logs(tmp_path):
     code = new_code_cell("secret_code = 1", outputs=outputs)
     text = render(save(tmp_path, "n", new_markdown_cell("# Title\n\nA sentence."), code, widgets={"x": {}}))
     assert "<h1>Title</h1>" in text and "<b>a figure</b>" in text and "printed &lt;script&gt;" in text
-    for hidden in ("secret_code", "50%|", "0%| bar", "run()", "¶", "<script", "&lt;Chart&gt;", "In [", "Out["):
+    for hidden in (
+        "secret_code",
+        "50%|",
+        "0%| bar",
+        "run()",
+        "¶",
+        "<script",
+        "&lt;Chart&gt;",
+        "In [",
+        "Out[",
+    ):
         assert hidden not in text
     assert not OUTSIDE.search(text)
 
@@ -86,7 +102,9 @@ def test_a_failed_step_shows_its_traceback_and_what_came_before(run):
 
 
 def test_rendering_leaves_the_notebook_alone_and_is_the_same_twice(run):
-    notebook = save(run / "round1", "1_evaluate", new_code_cell("1", outputs=[new_output("stream", text="a")]))
+    notebook = save(
+        run / "round1", "1_evaluate", new_code_cell("1", outputs=[new_output("stream", text="a")])
+    )
     before = notebook.read_bytes()
     assert render(notebook) == render(notebook)
     assert notebook.read_bytes() == before
@@ -97,7 +115,9 @@ def test_papermill_s_failed_notebook_renders(tmp_path):
     import papermill
 
     good = new_code_cell("from dataengine_lib.report.tables import conclusion\nconclusion('done before')")
-    bad = new_code_cell("from dataengine_lib.errors import DataEngineError\nraise DataEngineError('row 3: bad')")
+    bad = new_code_cell(
+        "from dataengine_lib.errors import DataEngineError\nraise DataEngineError('row 3: bad')"
+    )
     source = save(tmp_path, "source", good, bad)
     executed = tmp_path / "executed.ipynb"
     with pytest.raises(papermill.PapermillExecutionError):

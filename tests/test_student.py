@@ -182,10 +182,14 @@ def test_chat_text_ends_answers_and_gives_way_to_odd_templates(folder: Path) -> 
     processor = load_student(str(folder), device="cpu").processor
     processor.chat_template = (
         "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}"
-        "{{ p.get('text', '<image>') }} {% endfor %}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+        "{{ p.get('text', '<image>') }} {% endfor %}{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
     )
     assert chat_text(processor, "What?", "Yes.")[1] == "user: <image> What? assistant: Yes.</s>"
-    processor.chat_template = "{% if add_generation_prompt %}<image>{{ messages[0]['content'][1]['text'] }}\n{% else %}other{% endif %}"
+    question = "{{ messages[0]['content'][1]['text'] }}"
+    processor.chat_template = (
+        "{% if add_generation_prompt %}<image>" + question + "\n{% else %}other{% endif %}"
+    )
     assert chat_text(processor, "What?", "Yes.") == ("<image>What?\n", "<image>What?\nYes.</s>")
 
 
@@ -209,11 +213,13 @@ def test_the_students_image_matters(folder: Path, pictures: list[Image.Image], s
 def test_what_cannot_be_loaded_is_one_line(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataEngineError, match=r"no config\.json in this folder"):
         load_student(str(tmp_path))
+    with pytest.raises(DataEngineError, match="no such folder"):
+        load_student(str(tmp_path / "none"))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(DataEngineError, match="student cannot be loaded") as caught:
         load_student(str(tmp_path))
     assert "\n" not in str(caught.value)
-    with pytest.raises(DataEngineError, match="adapter cannot be loaded"):
+    with pytest.raises(DataEngineError, match=r"no adapter_config\.json"):
         load_student(str(folder), device="cpu", adapter=tmp_path / "none")
 
 

@@ -1,4 +1,4 @@
-"""The workflow: wiring of the real steps, and running, skipping, resuming and failing on two small notebooks."""
+"""The workflow: how the real steps are wired; running, skipping, resuming, failing on two small notebooks."""
 
 import os
 import signal
@@ -36,7 +36,9 @@ def demo(*sets: str, rounds: int | None = None) -> Experiment:
 
 def files_of(folder: Path) -> dict[str, bytes]:
     names = ("written.txt", "shouted.txt")
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.txt")) if p.name in names}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.txt")) if p.name in names
+    }
 
 
 class TestPlan:
@@ -44,13 +46,21 @@ class TestPlan:
         rounds = [
             f"round{n}/{name}"
             for n in (1, 2)
-            for name in ("1_evaluate", "2_construct_queries", "3_generate_qa", "4_post_process", "5_fine_tune")
+            for name in (
+                "1_evaluate",
+                "2_construct_queries",
+                "3_generate_qa",
+                "4_post_process",
+                "5_fine_tune",
+            )
         ]
         labels = [item.label for item in plan(demo(), Path("out"))]
         assert labels == ["0_classify_questions", *rounds, "final/1_evaluate", "6_compare_rounds"]
 
     def test_outputs_of_one_step_are_inputs_of_the_next(self) -> None:
-        steps = {item.label: item.config.model_dump(mode="json") for item in plan(demo("seed=7"), Path("out"))}
+        steps = {
+            item.label: item.config.model_dump(mode="json") for item in plan(demo("seed=7"), Path("out"))
+        }
         assert steps["round1/1_evaluate"]["questions"] == "out/aokvqa_classified.json"
         assert steps["round1/1_evaluate"]["student"].endswith("tiny-llava")
         assert steps["round2/1_evaluate"]["student"] == "out/round1/checkpoint"
@@ -73,7 +83,9 @@ class TestPlan:
         experiment.sections.pop("classify_questions")
         planned = plan(experiment, Path("out"))
         assert planned[0].label == "round1/1_evaluate"
-        assert [str(item.config.questions) for item in planned if item.step.name == "evaluate"] == ["mine.json"] * 3
+        assert [str(item.config.questions) for item in planned if item.step.name == "evaluate"] == [
+            "mine.json"
+        ] * 3
 
     @pytest.mark.parametrize("name", ["demo", "coco", "aokvqa"])
     def test_shipped_parameters_are_valid(self, name: str) -> None:
@@ -107,7 +119,9 @@ class TestPlan:
         first, last = selected(planned, "round2/evaluate", "5")
         assert (labels[first], labels[last]) == ("round2/1_evaluate", "round2/5_fine_tune")
         assert selected(planned, None, None) == (0, len(planned) - 1)
-        with pytest.raises(ParameterError, match=r"--from evalate: no such step in this run; nearest: evaluate"):
+        with pytest.raises(
+            ParameterError, match=r"--from evalate: no such step in this run; nearest: evaluate"
+        ):
             selected(planned, "evalate", None)
         with pytest.raises(ParameterError, match="--to round1/evaluate: comes before"):
             selected(planned, "round2/evaluate", "round1/evaluate")
@@ -122,7 +136,10 @@ class TestRun:
         assert [step.status for step in state.steps] == ["done", "done"]
         written = read_json(out / "run.json")
         assert written["status"] == "done"
-        assert [step["outputs"] for step in written["steps"]] == [["round1/written.txt"], ["round1/shouted.txt"]]
+        assert [step["outputs"] for step in written["steps"]] == [
+            ["round1/written.txt"],
+            ["round1/shouted.txt"],
+        ]
         assert 0 < written["overhead_seconds"] <= written["seconds"]
         for page in ("round1/0_write.html", "round1/1_shout.html", "index.html", "../index.html"):
             assert (out / page).is_file(), page
@@ -143,7 +160,9 @@ class TestRun:
         assert (out / "round1" / "shouted.txt").read_text() == "SOME NEW 6"
 
         again = run_fake(file, "write.text=new", start="write")
-        assert [step.status for step in again.steps] == ["done", "skipped"], "the same words, so nothing to shout"
+        assert [step.status for step in again.steps] == ["done", "skipped"], (
+            "the same words, so nothing to shout"
+        )
 
     def test_a_failing_step_keeps_its_notebook_and_what_was_made(self, tmp_path: Path) -> None:
         file = make_loop(tmp_path, shout={"wrong": "ours"})
@@ -161,7 +180,9 @@ class TestRun:
         assert (written["status"], written["error"]) == ("failed", f"round1/1_shout: {said}")
         assert [step["status"] for step in written["steps"]] == ["done", "failed"]
 
-        with pytest.raises(DataEngineError, match=r"1_shout failed: ValueError: in\.json: row 3: no image; see"):
+        with pytest.raises(
+            DataEngineError, match=r"1_shout failed: ValueError: in\.json: row 3: no image; see"
+        ):
             run_fake(file, "shout.wrong=other")
         mended = run_fake(file, "shout.wrong=")
         assert [step.status for step in mended.steps] == ["skipped", "done"]
@@ -173,7 +194,9 @@ class TestRun:
         out = tmp_path / "runs" / "fake"
         hold.touch()
         environment = os.environ | {"FAKE_YAML": str(file)}
-        process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fake_loop.py"))], env=environment)
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("fake_loop.py"))], env=environment
+        )
         kernels = wait_for_kernel(process)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -191,7 +214,11 @@ def wait_for_kernel(process: "subprocess.Popen[bytes]") -> list[int]:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert process.poll() is None, "the run ended by itself"
-        found = [p.pid for p in psutil.Process(process.pid).children() if "ipykernel_launcher" in " ".join(p.cmdline())]
+        found = [
+            p.pid
+            for p in psutil.Process(process.pid).children()
+            if "ipykernel_launcher" in " ".join(p.cmdline())
+        ]
         if found:
             time.sleep(1)
             return found
@@ -208,12 +235,16 @@ class TestBeforeItRuns:
         file = make_loop(tmp_path, rounds=2, write={"source": str(tmp_path / "gone.txt")})
         with pytest.raises(ParameterError) as caught:
             run_fake(file)
-        assert str(caught.value) == f"{file}: write.source: {tmp_path}/gone.txt does not exist; check the path"
+        assert (
+            str(caught.value) == f"{file}: write.source: {tmp_path}/gone.txt does not exist; check the path"
+        )
         assert not (tmp_path / "runs" / "fake" / "run.json").exists()
 
     def test_from_needs_what_the_steps_before_made(self, tmp_path: Path) -> None:
         file = make_loop(tmp_path)
-        with pytest.raises(ParameterError, match=r"shout\.input: .*written\.txt does not exist; run the steps before"):
+        with pytest.raises(
+            ParameterError, match=r"shout\.input: .*written\.txt does not exist; run the steps before"
+        ):
             run_fake(file, start="shout")
 
     def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:

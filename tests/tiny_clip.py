@@ -17,7 +17,8 @@ def save_tiny_clip(folder: Path, seed: int = 0, size: int = 32) -> Path:
     )
     CLIPModel(config).save_pretrained(folder)
     settings = f"""{{"image_processor_type": "CLIPImageProcessor", "do_resize": true, "size": {{"shortest_edge": {size}}},
-      "do_center_crop": true, "crop_size": {{"height": {size}, "width": {size}}}, "do_rescale": true, "do_normalize": true,
+      "do_center_crop": true, "crop_size": {{"height": {size}, "width": {size}}}, "do_rescale": true,
+      "do_normalize": true,
       "image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28], "resample": 3}}"""
     (folder / "preprocessor_config.json").write_text(settings)
     return folder

@@ -11,7 +11,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
 )
 TEXTS = [
-    "USER: \nWhat is in the picture?\n(A) a dog (B) two cats (C) cow (D) pig ASSISTANT: The answer is (A) a dog.",
+    "USER: \nWhat is in the picture?\n(A) a dog (B) two cats ASSISTANT: The answer is (A) a dog.",
     "Which colour has the car?\n(A) red (B) green (C) blue (D) white ASSISTANT: The answer is (C) blue.",
 ]
 

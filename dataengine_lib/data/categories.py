@@ -38,9 +38,10 @@ def read_categories(file: Path) -> CategorySet:
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:
         raise ParameterError(
-            f"{file}: key `types` must map each question type to its definition; see params/categories/v1.yaml"
+            f"{file}: `types` must map each question type to its definition; see params/categories/v1.yaml"
         )
     wrong = [key for key, text in types.items() if not isinstance(key, str) or not isinstance(text, str)]
     if wrong:
         raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; mend the file")
-    return CategorySet(str(content.get("name", Path(file).stem)), {type_name(key): text for key, text in types.items()})
+    definitions = {type_name(key): text for key, text in types.items()}
+    return CategorySet(str(content.get("name", Path(file).stem)), definitions)

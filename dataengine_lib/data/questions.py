@@ -1,4 +1,4 @@
-"""Question files (steps 0, 1, 5): A-OKVQA's list, or `{type: [record]}`; wrong rows are reported, not fatal."""
+"""Question files (steps 0, 1, 5): A-OKVQA list, or `{type: [record]}`; wrong rows are counted, not fatal."""
 
 import re
 from dataclasses import dataclass, field

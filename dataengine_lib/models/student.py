@@ -22,7 +22,7 @@ def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tu
     """(prompt, prompt + answer + end) as the processor's chat template writes one question about one image.
 
     Scoring and training both take their texts from here, so that what is scored is what was learnt. Special
-    tokens inside `instruction` and `answer` are broken up: they are data. Without `answer`, both are the prompt.
+    tokens inside `instruction` and `answer` are broken up, as data. Without `answer` both are the prompt.
     """
     tokenizer = processor.tokenizer
     image = getattr(processor, "image_token", None) or "<image>"
@@ -137,7 +137,7 @@ class Student:
         return self.processor.tokenizer.batch_decode(written, skip_special_tokens=True)
 
     def _may_share(self, images: Sequence[Image.Image], prefixes: list[str]) -> bool:
-        """Whether the shortcut gives this model's own scores; tried once, on the first questions that come."""
+        """Whether the shortcut gives this model's own scores; tried once, on the first questions asked."""
         if self._shared is not None and not self._shared.fits(self._ids(prefixes)):
             return False
         if self._shared is not None and not self._checked:
@@ -222,6 +222,8 @@ def load_student(
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if _is_path(name) and not Path(name).is_dir():
+        raise DataEngineError(f"{name}: no such folder; student must be a model folder or hub name")
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise DataEngineError(
             f"{name}: no config.json in this folder; student must be a model folder or hub name"
@@ -235,7 +237,7 @@ def load_student(
         except (OSError, ValueError) as error:
             line = " ".join(str(error).split())[:200]
             raise DataEngineError(
-                f"{name}: student cannot be loaded ({line}); give a folder or hub name of a vision-language one"
+                f"{name}: student cannot be loaded ({line}); give a vision-language model's folder or name"
             ) from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise DataEngineError(
@@ -246,9 +248,16 @@ def load_student(
     return Student(model.to(device), processor, batch_size)
 
 
+def _is_path(name: str) -> bool:
+    """Hub names are `name` or `owner/name`; anything else is not worth asking the hub for."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+
+
 def _with_adapter(model: Any, adapter: Path | str) -> Any:
     from peft import PeftModel
 
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise DataEngineError(f"{adapter}: no adapter_config.json in it; give a folder that peft saved")
     try:
         return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError) as error:

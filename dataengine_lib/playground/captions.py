@@ -13,21 +13,34 @@ from dataengine_lib.playground.world import Box, Scene
 
 STYLE_WORDS = {"plain": "flat drawing", "sketch": "pencil sketch", "painting": "oil painting", "poster": "bold poster"}
 FAULT_WORDS = {"none": "sharp", "blur": "blurry", "dark": "much too dark", "noise": "grainy"}
-MOOD_WORDS = {"festive": "bunting and confetti", "calm": "drifting petals", "gloomy": "hanging drops", "spooky": "bats and cobwebs"}
+MOOD_WORDS = {
+    "festive": "bunting and confetti",
+    "calm": "drifting petals",
+    "gloomy": "hanging drops",
+    "spooky": "bats and cobwebs",
+}
 MATERIAL_WORDS = {"wood": "wooden", "metal": "metal", "glass": "glass", "stone": "stone"}
 TOPIC_WORDS = {topic: topic for topic in world.TOPICS} | {"birthday": "a birthday"}
 EVENT_WORDS = {
-    "pop": "{0} floats against a {1}", "fall": "{0} tips over the edge of a {1}", "hatch": "{0} with a crack lies in a {1}",
-    "stop": "{0} drives up to a {1}", "melt": "{0} stands beside a {1}", "rain": "{0} hangs over the {1}",
+    "pop": "{0} floats against a {1}",
+    "fall": "{0} tips over the edge of a {1}",
+    "hatch": "{0} with a crack lies in a {1}",
+    "stop": "{0} drives up to a {1}",
+    "melt": "{0} stands beside a {1}",
+    "rain": "{0} hangs over the {1}",
 }
 SOCIAL_WORDS = {
-    "parent and child": "A {0} holds the hand of a little {1}", "couple": "A {0} and a {1} hold hands below a heart",
-    "teammates": "A {0} and a {1} wear the same football shirt", "doctor and patient": "A {0} in a white coat looks after a {1} with a bandage",
+    "parent and child": "A {0} holds the hand of a little {1}",
+    "couple": "A {0} and a {1} hold hands below a heart",
+    "teammates": "A {0} and a {1} wear the same football shirt",
+    "doctor and patient": "A {0} in a white coat looks after a {1} with a bandage",
     "teacher and pupil": "A {0} with a pointer explains something to a {1}",
 }
 NATURE_WORDS = {
-    "hunting": "{0} sneaks up to a {1}", "grazing": "{0} stands at some {1}",
-    "nesting": "{0} looks out of a {1}", "pollinating": "{0} flies at a {1}",
+    "hunting": "{0} sneaks up to a {1}",
+    "grazing": "{0} stands at some {1}",
+    "nesting": "{0} looks out of a {1}",
+    "pollinating": "{0} flies at a {1}",
 }
 
 
@@ -164,7 +177,9 @@ _FIRST = re.compile(rf"An? ({_one_of(_INVERSE['style'])}) of an? ({_one_of(world
                     rf" (?:by|on an?)(?: ({_one_of(world.WEATHERS)}))? (day|night)\.")  # fmt: skip
 _LAST = re.compile(rf"An? ({_one_of(_INVERSE['fault'])}) picture(?: about ({_one_of(_INVERSE['topic'])}))?,"
                    rf" with ({_one_of(_INVERSE['mood'])})\.")  # fmt: skip
-_PERSON = re.compile(rf"An? (man|woman|boy|girl)(?: dressed as an? ({_one_of(world.ROLES)}))? is ({_one_of(world.ACTIONS)})\.")
+_PERSON = re.compile(
+    rf"An? (man|woman|boy|girl)(?: dressed as an? ({_one_of(world.ROLES)}))? is ({_one_of(world.ACTIONS)})\."
+)
 _NOUN = "(man|woman|boy|girl)"
 _SOCIAL = {key: re.compile(words.format(_NOUN, _NOUN) + r"\.") for key, words in SOCIAL_WORDS.items()}
 _RELATION = re.compile(rf"(An? .+?) is ({_one_of(world.RELATIONS)}) (an? .+)\.")
@@ -186,7 +201,11 @@ def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> Facts:
             found |= {"style": _INVERSE["style"][style], "setting": setting, "weather": weather or "", "time": time}
         elif match := _LAST.fullmatch(line):
             fault, topic, mood = match.groups()
-            found |= {"fault": _INVERSE["fault"][fault], "topic": _INVERSE["topic"].get(topic or "", ""), "mood": _INVERSE["mood"][mood]}
+            found |= {
+                "fault": _INVERSE["fault"][fault],
+                "topic": _INVERSE["topic"].get(topic or "", ""),
+                "mood": _INVERSE["mood"][mood],
+            }
         elif match := _PERSON.fullmatch(line):
             found["people"] = ((match[1], match[2] or "", match[3]),)
         elif line.startswith("There is "):

@@ -31,7 +31,9 @@ def make(folder: Path, models: Path) -> None:
             shutil.copytree(sets / name / "images", folder / "images", dirs_exist_ok=True)
         (folder / "annotations").mkdir(parents=True, exist_ok=True)
         for kind in ("instances", "captions"):  # of the pool alone: the other sets are nothing to ask about
-            shutil.copyfile(sets / "pool" / "annotations" / f"{kind}_pool.json", folder / "annotations" / f"{kind}_demo.json")
+            shutil.copyfile(
+                sets / "pool" / "annotations" / f"{kind}_pool.json", folder / "annotations" / f"{kind}_demo.json"
+            )
         questions = [_moved(question) for question in read_questions(sets)]
         base: list[Question] = read_json(sets / "base_questions.json", list[Question])
     write_json(folder / "base_questions.json", [_moved(question) for question in base])
@@ -61,13 +63,22 @@ def _run_the_loop(folder: Path, models: Path) -> None:
         coco_embedding=scratch / "embedding", output=folder / "gptvqa_prompt.json", bad_case_image_root=folder,
         questions=questions, encoder=str(models / "tiny-clip"), maxnum=24, topk=20, near_duplicate=None,
     ))  # fmt: skip
-    generate_qa(GenerateQaConfig(input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="playground"))
+    generate_qa(
+        GenerateQaConfig(
+            input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="playground"
+        )
+    )
     post_process(PostProcessConfig(input=folder / "gptvqa_result.jsonl", output=folder / "gptvqa_train_data.json"))
     fine_tune(FineTuneConfig(
-        student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder, output_dir=scratch / "checkpoint",
+        student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
+        output_dir=scratch / "checkpoint",
         base_data=folder / "base_questions.json", base_image_root=folder, learning_rate=1e-3, epochs=4, batch_size=8,
     ))  # fmt: skip
-    evaluate(EvaluateConfig(questions=questions, image_root=folder, student=str(scratch / "checkpoint"), output_dir=scratch / "after"))
+    evaluate(
+        EvaluateConfig(
+            questions=questions, image_root=folder, student=str(scratch / "checkpoint"), output_dir=scratch / "after"
+        )
+    )
     shutil.copyfile(scratch / "after" / "aokvqa_eval.json", folder / "aokvqa_eval_after.json")
     (folder / "gptvqa_log.jsonl").unlink(missing_ok=True)  # times of requests, different every time
     shutil.rmtree(scratch)

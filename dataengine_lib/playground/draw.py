@@ -16,7 +16,8 @@ from dataengine_lib.playground.pen import PAINTS, Color, Pen, mix
 from dataengine_lib.playground.world import Box, Scene, Thing
 
 TINTS: dict[str, tuple[Color, float]] = {
-    "festive": ((255, 214, 120), 0.08), "calm": ((170, 226, 222), 0.16), "gloomy": ((96, 106, 126), 0.28), "spooky": ((84, 40, 120), 0.25),
+    "festive": ((255, 214, 120), 0.08), "calm": ((170, 226, 222), 0.16), "gloomy": ((96, 106, 126), 0.28),
+    "spooky": ((84, 40, 120), 0.25),
 }  # fmt: skip
 
 
@@ -77,7 +78,14 @@ def _support(pen: Pen, kind: str, material: str) -> None:
     deep = {"table": 0.3, "bench": 0.24, "crate": 0.44}[kind]
     legs = {"table": (0.08, 0.92), "bench": (0.06, 0.5, 0.94), "crate": (0.04, 0.96)}[kind]
     for x in legs:
-        pen.line(mix(base, (0, 0, 0), 0.25), 0.09, x if 0.05 < x < 0.95 else 0.5 + (x - 0.5) * 0.9, deep, 0.5 + (x - 0.5) * 0.94, 0.96)
+        pen.line(
+            mix(base, (0, 0, 0), 0.25),
+            0.09,
+            x if 0.05 < x < 0.95 else 0.5 + (x - 0.5) * 0.9,
+            deep,
+            0.5 + (x - 0.5) * 0.94,
+            0.96,
+        )
     surface = pen.into(0.0, top, 1.0, deep)
     surface.rect(0.0, 0.0, 1.0, 1.0, base, 0.03)
     if material == "wood":
@@ -152,7 +160,8 @@ def _in_mood(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
             pen.arc(1 - k, -k, 1 + k, k, 90, 180, (230, 230, 240), 0.006)
         for _ in range(4):
             x, y = 0.12 + 0.7 * rng.random(), 0.08 + 0.3 * rng.random()
-            pen.poly((16, 10, 24), x - 0.08, y - 0.03, x - 0.03, y - 0.02, x, y - 0.035, x + 0.03, y - 0.02, x + 0.08, y - 0.03,
+            pen.poly((16, 10, 24), x - 0.08, y - 0.03, x - 0.03, y - 0.02, x, y - 0.035, x + 0.03, y - 0.02,
+            x + 0.08, y - 0.03,
                      x + 0.04, y + 0.02, x, y + 0.015, x - 0.04, y + 0.02)  # fmt: skip
     return image
 
@@ -175,13 +184,17 @@ def _in_style(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
         bend = [Image.fromarray(swing[..., i]).resize(image.size, Image.Resampling.NEAREST) for i in (0, 1)]
         y, x = np.indices((height, width))
         dx, dy = (np.asarray(part) * width / 150 for part in bend)
-        brushed = np.asarray(image, np.float32)[np.clip(y + dy, 0, height - 1).astype(int), np.clip(x + dx, 0, width - 1).astype(int)]
+        brushed = np.asarray(image, np.float32)[
+            np.clip(y + dy, 0, height - 1).astype(int), np.clip(x + dx, 0, width - 1).astype(int)
+        ]
         light = ((x + y + 9 * np.asarray(bend[0])) % 14 < 6) * 22 - 9
         return Image.fromarray(np.clip(brushed * (1.03, 1.0, 0.9) + light[..., None], 0, 255).astype(np.uint8))
     if scene.style == "poster":
         flat = ImageEnhance.Color(ImageOps.posterize(image, 3)).enhance(1.5)
         edges = ImageOps.grayscale(image).filter(ImageFilter.FIND_EDGES).filter(ImageFilter.MaxFilter(5))
-        flat = Image.composite(Image.new("RGB", flat.size, (20, 16, 30)), flat, edges.point(lambda value: 255 if value > 38 else 0))
+        flat = Image.composite(
+            Image.new("RGB", flat.size, (20, 16, 30)), flat, edges.point(lambda value: 255 if value > 38 else 0)
+        )
         pen = Pen(ImageDraw.Draw(flat), flat.width)
         for x0, y0, x1, y1 in ((0, 0, 1, 0.03), (0, 0.97, 1, 1), (0, 0, 0.03, 1), (0.97, 0, 1, 1)):
             pen.rect(x0, y0, x1, y1, mix(PAINTS["red"], (0, 0, 0), 0.1))

@@ -38,7 +38,16 @@ def draw_weather(pen: Pen, scene: Scene, rng: Random) -> None:
     """What falls from the sky or stands in it, over the things of the scene."""
     if scene.weather == "sunny" and scene.time == "day":
         pen.oval(0.8, 0.14, 0.94, 0.28, (255, 214, 60))
-        for dx, dy in ((0.11, 0), (-0.11, 0), (0, 0.11), (0, -0.11), (0.08, 0.08), (-0.08, 0.08), (0.08, -0.08), (-0.08, -0.08)):
+        for dx, dy in (
+            (0.11, 0),
+            (-0.11, 0),
+            (0, 0.11),
+            (0, -0.11),
+            (0.08, 0.08),
+            (-0.08, 0.08),
+            (0.08, -0.08),
+            (-0.08, -0.08),
+        ):
             pen.line((255, 214, 60), 0.014, 0.87 + dx * 0.8, 0.21 + dy * 0.8, 0.87 + dx, 0.21 + dy)
     elif scene.weather == "rainy":
         for _ in range(70):
@@ -51,7 +60,13 @@ def draw_weather(pen: Pen, scene: Scene, rng: Random) -> None:
     elif scene.weather == "cloudy":
         for x, y in ((0.16, 0.26), (0.52, 0.34), (0.86, 0.24)):
             for dx, r in ((-0.09, 0.055), (0.0, 0.08), (0.09, 0.055)):
-                pen.oval(x + dx - r * 1.3, y - r, x + dx + r * 1.3, y + r, (226, 230, 236) if scene.time == "day" else (96, 102, 124))
+                pen.oval(
+                    x + dx - r * 1.3,
+                    y - r,
+                    x + dx + r * 1.3,
+                    y + r,
+                    (226, 230, 236) if scene.time == "day" else (96, 102, 124),
+                )
 
 
 Shade = Callable[[Color], Color]
@@ -63,7 +78,13 @@ def _street(pen: Pen, shade: Shade, rng: Random) -> None:
         pen.rect(i * 0.2, top, i * 0.2 + 0.2, 0.66, shade(paint))
         for x in (0.035, 0.115):
             for y in (0.06, 0.18):
-                pen.rect(i * 0.2 + x, top + y, i * 0.2 + x + 0.05, top + y + 0.07, (250, 226, 130) if shade((9, 9, 9)) != (9, 9, 9) else (170, 206, 226))
+                pen.rect(
+                    i * 0.2 + x,
+                    top + y,
+                    i * 0.2 + x + 0.05,
+                    top + y + 0.07,
+                    (250, 226, 130) if shade((9, 9, 9)) != (9, 9, 9) else (170, 206, 226),
+                )
     pen.rect(0, 0.64, 1, 0.7, shade((206, 204, 198)))
     pen.rect(0, 0.7, 1, 1, shade((150, 152, 158)))
     for i in range(5):
@@ -83,7 +104,16 @@ def _park(pen: Pen, shade: Shade, rng: Random) -> None:
 def _beach(pen: Pen, shade: Shade, rng: Random) -> None:
     pen.rect(0, 0.46, 1, 0.7, shade((96, 176, 216)))
     for i in range(6):
-        pen.arc(i * 0.2 - 0.1, 0.52 + 0.05 * (i % 2), i * 0.2 + 0.08, 0.58 + 0.05 * (i % 2), 200, 340, shade((230, 246, 252)), 0.01)
+        pen.arc(
+            i * 0.2 - 0.1,
+            0.52 + 0.05 * (i % 2),
+            i * 0.2 + 0.08,
+            0.58 + 0.05 * (i % 2),
+            200,
+            340,
+            shade((230, 246, 252)),
+            0.01,
+        )
     pen.rect(0, 0.66, 1, 1, shade((248, 228, 172)))
     pen.line(shade((160, 120, 80)), 0.03, 0.06, 0.68, 0.1, 0.4)
     for x, y in ((-0.04, 0.42), (0.0, 0.33), (0.2, 0.33), (0.24, 0.42)):

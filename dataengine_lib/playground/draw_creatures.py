@@ -212,7 +212,15 @@ def flower(pen: Pen, color: str) -> None:
 def grass(pen: Pen, color: str) -> None:
     for i in range(9):
         x = 0.06 + i * 0.11
-        pen.poly("leaf" if i % 2 else "deep", x - 0.07, 1.0, x + 0.07, 1.0, x + (0.08 if i % 2 else -0.08), 0.0 if i % 3 else 0.25)
+        pen.poly(
+            "leaf" if i % 2 else "deep",
+            x - 0.07,
+            1.0,
+            x + 0.07,
+            1.0,
+            x + (0.08 if i % 2 else -0.08),
+            0.0 if i % 3 else 0.25,
+        )
 
 
 def cactus(pen: Pen, color: str) -> None:
@@ -239,7 +247,9 @@ def mushroom(pen: Pen, color: str) -> None:
 
 
 CREATURES: dict[str, Callable[[Pen, str], None]] = {
-    "dog": dog, "cat": cat, "cow": cow, "sheep": sheep, "horse": horse, "rabbit": rabbit, "bear": bear, "penguin": penguin,
+    "dog": dog, "cat": cat, "cow": cow, "sheep": sheep, "horse": horse, "rabbit": rabbit, "bear": bear,
+    "penguin": penguin,
     "elephant": elephant, "duck": duck, "fox": fox, "mouse": mouse, "goat": goat, "owl": owl, "bee": bee, "bird": bird,
-    "tree": tree, "flower": flower, "grass": grass, "cactus": cactus, "potted plant": potted_plant, "mushroom": mushroom,
+    "tree": tree, "flower": flower, "grass": grass, "cactus": cactus, "potted plant": potted_plant,
+    "mushroom": mushroom,
 }  # fmt: skip

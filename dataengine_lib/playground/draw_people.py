@@ -5,12 +5,13 @@ from dataengine_lib.playground.world import Person
 
 # role -> coat, trousers
 OUTFITS: dict[str, tuple[str | Color, str | Color]] = {
-    "chef": ("white", "grey"), "doctor": ("white", "sky"), "firefighter": ((70, 40, 34), (70, 40, 34)), "police officer": ("navy", "navy"),
+    "chef": ("white", "grey"), "doctor": ("white", "sky"), "firefighter": ((70, 40, 34), (70, 40, 34)),
+    "police officer": ("navy", "navy"),
     "farmer": ("red", (60, 96, 170)), "builder": ("orange", (96, 84, 70)), "painter": ((150, 206, 200), "brown"),
     "football player": ("white", "black"),
 }  # fmt: skip
 PLAIN = {"man": ("leaf", "dark"), "woman": ("purple", "wine"), "boy": ("sky", "navy"), "girl": ("pink", "red")}
-HAIR = {"man": "brown", "woman": (96, 44, 20), "boy": "gold", "girl": (70, 36, 20)}
+HAIR: dict[str, str | Color] = {"man": "brown", "woman": (96, 44, 20), "boy": "gold", "girl": (70, 36, 20)}
 
 
 def draw_person(pen: Pen, person: Person, mood: str, social: str = "", second: bool = False) -> None:

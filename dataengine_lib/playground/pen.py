@@ -8,11 +8,16 @@ from dataengine_lib.playground.world import Box
 
 Color = tuple[int, int, int]
 PAINTS: dict[str, Color] = {
-    "red": (222, 48, 48), "blue": (44, 104, 224), "green": (40, 164, 72), "yellow": (250, 208, 38), "orange": (246, 132, 32),
-    "purple": (140, 70, 196), "pink": (246, 130, 182), "white": (248, 248, 248), "black": (34, 34, 40), "grey": (140, 146, 154),
-    "dark": (70, 74, 84), "brown": (136, 86, 46), "tan": (214, 168, 112), "cream": (252, 238, 206), "skin": (244, 196, 160),
-    "navy": (32, 46, 100), "leaf": (72, 158, 66), "deep": (34, 104, 58), "sky": (150, 208, 240), "silver": (190, 200, 212),
-    "gold": (232, 180, 40), "water": (70, 140, 206), "beige": (232, 214, 178), "fox": (224, 110, 40), "wine": (126, 30, 52),
+    "red": (222, 48, 48), "blue": (44, 104, 224), "green": (40, 164, 72), "yellow": (250, 208, 38),
+    "orange": (246, 132, 32),
+    "purple": (140, 70, 196), "pink": (246, 130, 182), "white": (248, 248, 248), "black": (34, 34, 40),
+    "grey": (140, 146, 154),
+    "dark": (70, 74, 84), "brown": (136, 86, 46), "tan": (214, 168, 112), "cream": (252, 238, 206),
+    "skin": (244, 196, 160),
+    "navy": (32, 46, 100), "leaf": (72, 158, 66), "deep": (34, 104, 58), "sky": (150, 208, 240),
+    "silver": (190, 200, 212),
+    "gold": (232, 180, 40), "water": (70, 140, 206), "beige": (232, 214, 178), "fox": (224, 110, 40),
+    "wine": (126, 30, 52),
 }  # fmt: skip
 
 
@@ -45,11 +50,17 @@ class Pen:
     def _thick(self, width: float) -> int:
         return max(1, round(width * self.width * (self.box[2] - self.box[0])))
 
-    def oval(self, x0: float, y0: float, x1: float, y1: float, color: str | Color, edge: str | Color | None = None) -> None:
-        self.draw.ellipse([self._at(x0, y0), self._at(x1, y1)], self._paint(color), self._paint(edge), self._thick(0.03))
+    def oval(
+        self, x0: float, y0: float, x1: float, y1: float, color: str | Color, edge: str | Color | None = None
+    ) -> None:
+        self.draw.ellipse(
+            [self._at(x0, y0), self._at(x1, y1)], self._paint(color), self._paint(edge), self._thick(0.03)
+        )
 
     def rect(self, x0: float, y0: float, x1: float, y1: float, color: str | Color, round_by: float = 0.0) -> None:
-        self.draw.rounded_rectangle([self._at(x0, y0), self._at(x1, y1)], self._thick(round_by) if round_by else 0, self._paint(color))
+        self.draw.rounded_rectangle(
+            [self._at(x0, y0), self._at(x1, y1)], self._thick(round_by) if round_by else 0, self._paint(color)
+        )
 
     def poly(self, color: str | Color, *points: float) -> None:
         self.draw.polygon([self._at(x, y) for x, y in zip(points[::2], points[1::2], strict=True)], self._paint(color))
@@ -61,7 +72,17 @@ class Pen:
         for x, y in (corners[0], corners[-1]):  # round ends
             self.draw.ellipse([x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2], self._paint(color))
 
-    def arc(self, x0: float, y0: float, x1: float, y1: float, start: float, end: float, color: str | Color, width: float = 0.04) -> None:
+    def arc(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        start: float,
+        end: float,
+        color: str | Color,
+        width: float = 0.04,
+    ) -> None:
         self.draw.arc([self._at(x0, y0), self._at(x1, y1)], start, end, self._paint(color), self._thick(width))
 
     def slice(self, x0: float, y0: float, x1: float, y1: float, start: float, end: float, color: str | Color) -> None:

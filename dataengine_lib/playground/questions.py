@@ -25,25 +25,47 @@ class QA:
 
 EMOTIONS = {"festive": "cheerful", "calm": "peaceful", "gloomy": "sad", "spooky": "scary"}
 OUTCOMES = {
-    "pop": "something will burst", "fall": "something will drop down", "hatch": "a chick will come out",
-    "stop": "somebody has to brake", "melt": "something will turn to water", "rain": "everything will get soaked",
+    "pop": "something will burst",
+    "fall": "something will drop down",
+    "hatch": "a chick will come out",
+    "stop": "somebody has to brake",
+    "melt": "something will turn to water",
+    "rain": "everything will get soaked",
 }
 NATURE_ANSWERS = {
-    "hunting": "predator and prey", "grazing": "plant eater and plant",
-    "nesting": "dweller and home", "pollinating": "nectar seeker and blossom",
+    "hunting": "predator and prey",
+    "grazing": "plant eater and plant",
+    "nesting": "dweller and home",
+    "pollinating": "nectar seeker and blossom",
 }
 SOCIAL_ANSWERS = {
-    "parent and child": "they are family", "couple": "they are in love", "teammates": "they play together",
-    "doctor and patient": "one heals the other", "teacher and pupil": "one learns from the other",
+    "parent and child": "they are family",
+    "couple": "they are in love",
+    "teammates": "they play together",
+    "doctor and patient": "one heals the other",
+    "teacher and pupil": "one learns from the other",
 }
 USES = {
-    "umbrella": "staying dry", "book": "enjoying a story", "cup": "drinking tea", "clock": "telling the hour",
-    "backpack": "storing luggage", "telephone": "calling a friend", "chair": "sitting down", "bed": "falling asleep",
-    "lamp": "lighting up", "bicycle": "pedalling", "boat": "sailing", "bus": "moving a crowd", "stove": "frying eggs",
-    "drum": "beating a rhythm", "tractor": "ploughing",
+    "umbrella": "staying dry",
+    "book": "enjoying a story",
+    "cup": "drinking tea",
+    "clock": "telling the hour",
+    "backpack": "storing luggage",
+    "telephone": "calling a friend",
+    "chair": "sitting down",
+    "bed": "falling asleep",
+    "lamp": "lighting up",
+    "bicycle": "pedalling",
+    "boat": "sailing",
+    "bus": "moving a crowd",
+    "stove": "frying eggs",
+    "drum": "beating a rhythm",
+    "tractor": "ploughing",
 }
 USES_BY_ACTION = {
-    "holding an umbrella": "staying dry", "reading": "enjoying a story", "carrying a box": "storing luggage",
+    "holding an umbrella": "staying dry",
+    "reading": "enjoying a story",
+    "carrying a box": "storing luggage",
 }
 YOUNG = {"dog": "puppy", "cat": "kitten", "cow": "calf", "sheep": "lamb", "horse": "foal", "rabbit": "bunny",
          "bear": "cub", "penguin": "chick", "duck": "duckling"}  # fmt: skip
@@ -88,7 +110,12 @@ def _attribute(facts: Facts, rng: Random) -> QA | None:
         return None
     thing = rng.choice(known)
     question = rng.choice((f"What color is the {thing.kind}?", f"Which color does the {thing.kind} have?"))
-    return QA(question, str(thing.color), tuple(c for c in world.COLORS if c != thing.color), f"The {thing.kind} is {thing.color}.")
+    return QA(
+        question,
+        str(thing.color),
+        tuple(c for c in world.COLORS if c != thing.color),
+        f"The {thing.kind} is {thing.color}.",
+    )
 
 
 def _function(facts: Facts, rng: Random) -> QA | None:
@@ -148,7 +175,9 @@ def _nature(facts: Facts, rng: Random) -> QA | None:
     if not facts.vignette or facts.vignette[0] != "nature":
         return None
     _, value, one, other = facts.vignette
-    question = rng.choice(("How do the two living things belong together?", "What are the two living things to each other?"))
+    question = rng.choice(
+        ("How do the two living things belong together?", "What are the two living things to each other?")
+    )
     return QA(question, NATURE_ANSWERS[value], _others(NATURE_ANSWERS, value), f"There is a {one} with a {other}.")
 
 
@@ -164,7 +193,9 @@ def _scene(facts: Facts, rng: Random) -> QA | None:
     if not facts.setting:
         return None
     question = rng.choice(("Where does the scene take place?", "Which place does the picture show?"))
-    return QA(question, facts.setting, tuple(s for s in world.SETTINGS if s != facts.setting), f"It shows a {facts.setting}.")
+    return QA(
+        question, facts.setting, tuple(s for s in world.SETTINGS if s != facts.setting), f"It shows a {facts.setting}."
+    )
 
 
 def _spatial(facts: Facts, rng: Random) -> QA | None:
@@ -175,7 +206,8 @@ def _spatial(facts: Facts, rng: Random) -> QA | None:
     one, other, side = rng.choice(pairs)
     question = rng.choice((f"Where is the {one.kind} compared with the {other.kind}?",
                            f"Seen from the {other.kind}, where is the {one.kind}?"))  # fmt: skip
-    return QA(question, side, tuple(s for s in SIDES if s != side), f"The {one.kind} is {side.replace('it', 'the ' + other.kind)}.",
+    return QA(question, side, tuple(s for s in SIDES if s != side),
+    f"The {one.kind} is {side.replace('it', 'the ' + other.kind)}.",
               side.split()[2] if side.startswith("to") else side.split()[0])  # fmt: skip
 
 
@@ -196,7 +228,8 @@ def _quality(facts: Facts, rng: Random) -> QA | None:
         return None
     question = rng.choice(("How good is the quality of the picture?", "What can be said about the picture quality?"))
     answers = {key: f"it is {words}" for key, words in FAULT_WORDS.items()}
-    return QA(question, answers[facts.fault], _others(answers, facts.fault), f"The picture is {FAULT_WORDS[facts.fault]}.",
+    return QA(question, answers[facts.fault], _others(answers, facts.fault),
+    f"The picture is {FAULT_WORDS[facts.fault]}.",
               FAULT_WORDS[facts.fault])  # fmt: skip
 
 
@@ -205,7 +238,9 @@ def _physical_relation(facts: Facts, rng: Random) -> QA | None:
         return None
     _, value, one, other = facts.vignette
     question = rng.choice((f"How is the {one} placed at the {other}?", f"Where does the {one} rest at the {other}?"))
-    return QA(question, RELATION_ANSWERS[value], _others(RELATION_ANSWERS, value), f"The {one} is {value} the {other}.", value)
+    return QA(
+        question, RELATION_ANSWERS[value], _others(RELATION_ANSWERS, value), f"The {one} is {value} the {other}.", value
+    )
 
 
 def _action(facts: Facts, rng: Random) -> QA | None:
@@ -220,14 +255,18 @@ def _social(facts: Facts, rng: Random) -> QA | None:
     if not facts.social:
         return None
     question = rng.choice(("How do the two people know each other?", "What connects the two people?"))
-    return QA(question, SOCIAL_ANSWERS[facts.social], _others(SOCIAL_ANSWERS, facts.social), f"It shows a {facts.social}.")
+    return QA(
+        question, SOCIAL_ANSWERS[facts.social], _others(SOCIAL_ANSWERS, facts.social), f"It shows a {facts.social}."
+    )
 
 
 def _style(facts: Facts, rng: Random) -> QA | None:
     if not facts.style:
         return None
     question = rng.choice(("How was the picture made?", "Which style does the picture have?"))
-    return QA(question, STYLE_WORDS[facts.style], _others(STYLE_WORDS, facts.style), f"It is a {STYLE_WORDS[facts.style]}.")
+    return QA(
+        question, STYLE_WORDS[facts.style], _others(STYLE_WORDS, facts.style), f"It is a {STYLE_WORDS[facts.style]}."
+    )
 
 
 def _emotion(facts: Facts, rng: Random) -> QA | None:
@@ -241,7 +280,12 @@ def _topic(facts: Facts, rng: Random) -> QA | None:
     if not facts.topic:
         return None
     question = rng.choice(("What is the picture about?", "Which topic does the picture have?"))
-    return QA(question, facts.topic, tuple(t for t in world.TOPICS if t != facts.topic), f"There is a {world.TOPICS[facts.topic]}.")
+    return QA(
+        question,
+        facts.topic,
+        tuple(t for t in world.TOPICS if t != facts.topic),
+        f"There is a {world.TOPICS[facts.topic]}.",
+    )
 
 
 def _knowledge(facts: Facts, rng: Random) -> QA | None:
@@ -250,14 +294,16 @@ def _knowledge(facts: Facts, rng: Random) -> QA | None:
         return None
     kind = animals[0]
     asked = [(question, table) for question, table in (
-        ("What is the young of the animal in the picture called?", YOUNG), ("How does the animal in the picture speak?", VOICES),
+        ("What is the young of the animal in the picture called?", YOUNG),
+        ("How does the animal in the picture speak?", VOICES),
     ) if kind in table]  # fmt: skip
     question, table = rng.choice(asked)
     return QA(question, table[kind], _others(table, kind), f"The animal is a {kind}.")
 
 
 WRITERS: dict[str, Callable[[Facts, Random], QA | None]] = {
-    "identity_reasoning": _identity, "physical_property_reasoning": _physical_property, "attribute_recognition": _attribute,
+    "identity_reasoning": _identity, "physical_property_reasoning": _physical_property,
+    "attribute_recognition": _attribute,
     "function_reasoning": _function, "object_localization": _localization, "attribute_comparison": _comparison,
     "nature_relation": _nature, "future_prediction": _future, "image_scene": _scene, "spatial_relationship": _spatial,
     "image_quality": _quality, "physical_relation": _physical_relation, "action_recognition": _action,

@@ -56,7 +56,9 @@ def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = 
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataEngineError(f"{cache}: cannot be written ({error.strerror}); choose another playground cache") from error
+        raise DataEngineError(
+            f"{cache}: cannot be written ({error.strerror}); choose another playground cache"
+        ) from error
     try:
         _write_sets(work, seed, sizes)
         shutil.rmtree(folder, ignore_errors=True)
@@ -84,7 +86,9 @@ def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:
             pass
     write_json(folder / "base_questions.json", questions["base"])
     write_json(folder / "aokvqa_playground.json", questions["diagnose"] + questions["holdout"])
-    write_json(folder / "complete.json", {"seed": seed, "sizes": sizes, "scenes": {k: len(v) for k, v in scenes.items()}})
+    write_json(
+        folder / "complete.json", {"seed": seed, "sizes": sizes, "scenes": {k: len(v) for k, v in scenes.items()}}
+    )
 
 
 def file_name(image_id: int) -> str:
@@ -106,7 +110,9 @@ def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) 
     images = [{"id": s.image_id, "file_name": file_name(s.image_id), "width": PIXELS, "height": PIXELS} for s in scenes]
     boxes, captions = [], []
     for scene in scenes:
-        named = [("person", person.box) for person in scene.people] + [(thing.kind, thing.box) for thing in scene.things]
+        named = [("person", person.box) for person in scene.people] + [
+            (thing.kind, thing.box) for thing in scene.things
+        ]
         for kind, (x0, y0, x1, y1) in named:
             box = [round(value * PIXELS, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
             boxes.append({"id": len(boxes) + 1, "image_id": scene.image_id, "category_id": ids[kind], "bbox": box,
@@ -157,7 +163,8 @@ def to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Random
         split=split, image_id=image_id, question_id=f"{split}-{image_id}-{question_type}", question=qa.question,
         choices=choices, correct_choice_idx=correct, direct_answers=[short] * 7 + [qa.answer] * 3,
         difficult_direct_answer=question_type in HARD_TO_SAY, rationales=[qa.why] * 3, question_type=question_type,
-        image_path=f"{split}/images/{file_name(image_id)}", prompt=qa_prompt(qa.question, choices, correct, question_type),
+        image_path=f"{split}/images/{file_name(image_id)}", prompt=qa_prompt(qa.question, choices, correct,
+        question_type),
     )  # fmt: skip
 
 

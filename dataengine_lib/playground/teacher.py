@@ -14,7 +14,10 @@ from dataengine_lib.playground.world import Box
 _TYPE = re.compile(r"^Question type: (.+)$", re.M)
 _OBJECT = re.compile(r"- ([a-z][a-z -]*): \[([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+)\]")
 _NUMBERED = re.compile(r"^(\S+): (.+?)(?: Choices: .*)?$", re.M)
-SKIP = "Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: The image information does not support this question type."
+SKIP = (
+    "Question: Skip\nChoices: Skip\nAnswer: Skip\n"
+    "Explanation: The image information does not support this question type."
+)
 
 
 def reply(messages: list[dict]) -> str:
@@ -44,7 +47,10 @@ def write_qa(prompt: str) -> str:
     choices = [qa.answer, *rng.sample(qa.wrong, 3)]
     rng.shuffle(choices)
     letter = LETTERS[choices.index(qa.answer)]
-    return f"Question: {qa.question}\nChoices: {options_text(choices)}\nAnswer: The answer is ({letter}): {qa.answer}.\nExplanation: {qa.why}"
+    return (
+        f"Question: {qa.question}\nChoices: {options_text(choices)}\n"
+        f"Answer: The answer is ({letter}): {qa.answer}.\nExplanation: {qa.why}"
+    )
 
 
 def _facts(section: str) -> Facts:
@@ -58,9 +64,11 @@ def _facts(section: str) -> Facts:
 
 # The words by which a question gives its type away, most telling first.
 _SIGNS = (
-    ("job|who is", "identity_reasoning"), ("made of|material", "physical_property_reasoning"), ("color", "attribute_recognition"),
+    ("job|who is", "identity_reasoning"), ("made of|material", "physical_property_reasoning"), ("color",
+    "attribute_recognition"),
     ("good for|could somebody use", "function_reasoning"), ("compared with|seen from", "spatial_relationship"),
-    ("placed|rest at", "physical_relation"), ("largest|smallest", "attribute_comparison"), ("living things", "nature_relation"),
+    ("placed|rest at", "physical_relation"), ("largest|smallest", "attribute_comparison"), ("living things",
+    "nature_relation"),
     ("happen", "future_prediction"), ("quality", "image_quality"), ("doing|does the .* do", "action_recognition"),
     ("two people", "social_relation"), ("style|was the picture made", "image_style"), ("mood|feeling", "image_emotion"),
     ("picture about|topic", "image_topic"), ("young of|speak", "knowledge-based_reasoning"),

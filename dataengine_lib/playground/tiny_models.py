@@ -53,11 +53,12 @@ def image_processor() -> CLIPImageProcessorPil:
 
 def build_clip(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
     """A CLIP of 2.5 million parameters with random weights."""
-    vision = dict(hidden_size=160, intermediate_size=640, num_hidden_layers=5, num_attention_heads=5,
-                  image_size=PIXELS, patch_size=PATCH)  # fmt: skip
-    text = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=96,
-                vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id)  # fmt: skip
+    vision = {"hidden_size": 160, "intermediate_size": 640, "num_hidden_layers": 5, "num_attention_heads": 5,
+                  "image_size": PIXELS, "patch_size": PATCH}  # fmt: skip
+    text = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "max_position_embeddings": 96,
+                "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id,
+                "eos_token_id": tokenizer.eos_token_id}  # fmt: skip
     return CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=128))
 
 
@@ -70,7 +71,8 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaFor
     )  # fmt: skip
     config = LlavaConfig(
         vision_config=clip.config.vision_config, text_config=text, image_seq_length=(PIXELS // PATCH) ** 2,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1, vision_feature_select_strategy="default",
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
         tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     model = LlavaForConditionalGeneration(config)
@@ -85,13 +87,16 @@ def save_clip(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, folder: Path
     CLIPProcessor(image_processor(), tokenizer).save_pretrained(folder)
 
 
-def save_llava(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save_llava(
+    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
     """Write the LLaVA with its processor and chat template as a Hugging Face folder, weights in half precision."""
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.to(torch.float16).save_pretrained(folder)
     processor = LlavaProcessor(
-        image_processor(), tokenizer, patch_size=PATCH, vision_feature_select_strategy="default", chat_template=CHAT_TEMPLATE,
+        image_processor(), tokenizer, patch_size=PATCH, vision_feature_select_strategy="default",
+        chat_template=CHAT_TEMPLATE,
         num_additional_image_tokens=1,
     )  # fmt: skip
     processor.save_pretrained(folder)

@@ -19,8 +19,13 @@ STYLES = ("plain", "sketch", "painting", "poster")
 FAULTS = ("none", "blur", "dark", "noise")
 MOODS = ("festive", "calm", "gloomy", "spooky")
 TOPICS = {
-    "cooking": "stove", "football": "goal", "travel": "suitcase", "birthday": "cake",
-    "school": "blackboard", "farming": "tractor", "music": "drum",
+    "cooking": "stove",
+    "football": "goal",
+    "travel": "suitcase",
+    "birthday": "cake",
+    "school": "blackboard",
+    "farming": "tractor",
+    "music": "drum",
 }  # topic -> the prop that shows it
 COLORS = ("red", "blue", "green", "yellow", "orange", "purple", "pink", "white")
 MATERIALS = ("wood", "metal", "glass", "stone")
@@ -40,14 +45,20 @@ SUPPORTS = ("table", "bench", "crate")  # what carries a material and holds some
 SUPPORTED = ("ball", "teddy bear", "vase", "hat")
 RELATIONS = ("on", "under", "in front of", "next to")
 NATURE = {
-    "hunting": ("fox", "mouse"), "grazing": ("goat", "grass"), "nesting": ("owl", "tree"), "pollinating": ("bee", "flower"),
+    "hunting": ("fox", "mouse"),
+    "grazing": ("goat", "grass"),
+    "nesting": ("owl", "tree"),
+    "pollinating": ("bee", "flower"),
 }  # the relation -> who, and with whom or what
 EVENTS = {
-    "pop": ("balloon", "cactus"), "fall": ("bottle", "stool"), "hatch": ("egg", "nest"),
-    "stop": ("scooter", "red traffic light"), "melt": ("snowman", "campfire"), "rain": ("storm cloud", "laundry"),
+    "pop": ("balloon", "cactus"),
+    "fall": ("bottle", "stool"),
+    "hatch": ("egg", "nest"),
+    "stop": ("scooter", "red traffic light"),
+    "melt": ("snowman", "campfire"),
+    "rain": ("storm cloud", "laundry"),
 }  # what will happen -> the two things that show it
-COLORED = frozenset(VEHICLES + ("chair", "sofa", "bed", "umbrella", "book", "cup", "backpack", "telephone", "kite",
-                                "hot-air balloon", "ball", "hat", "vase", "balloon", "suitcase", "tractor", "drum"))  # fmt: skip
+COLORED = frozenset((*VEHICLES, "chair", "sofa", "bed", "umbrella", "book", "cup", "backpack", "telephone", "kite", "hot-air balloon", "ball", "hat", "vase", "balloon", "suitcase", "tractor", "drum"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,9 @@ def make_scene(image_id: int, seed: int) -> Scene:
     if free <= 0:
         topic = ""
     loose = max(0, free - bool(topic))
-    blocks = ["people"] * bool(crowd) + ["vignette"] * bool(vignette) + ["topic"] * bool(topic) + ["loose"] * loose
+    blocks = (
+        ["people"] * bool(crowd) + ["vignette"] * bool(vignette) + ["topic"] * bool(topic) + ["loose"] * loose
+    )
     rng.shuffle(blocks)
     color = _Colors(rng, none=style == "sketch")
     kinds = list(rng.sample(ANIMALS + VEHICLES + FOOD + FURNITURE + PLANTS + OBJECTS, loose))
@@ -201,7 +214,12 @@ def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) ->
     if family == "relation":
         support = Thing(rng.choice(SUPPORTS), _round((x + 0.04, bottom - 0.25, x + 0.32, bottom)),
                         None, rng.choice(MATERIALS))  # fmt: skip
-        places = {"on": (0.10, 0.25 + 0.15), "under": (0.10, 0.15), "in front of": (0.11, 0.11), "next to": (0.335, 0.15)}
+        places = {
+            "on": (0.10, 0.25 + 0.15),
+            "under": (0.10, 0.15),
+            "in front of": (0.11, 0.11),
+            "next to": (0.335, 0.15),
+        }
         dx, dy = places[value]
         kind = rng.choice(SUPPORTED)
         top = bottom - dy + (0.04 if value == "in front of" else 0)
@@ -221,6 +239,6 @@ def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) ->
         "rain": ((0.06, -0.72, 0.44, -0.52), (0.06, -0.34, 0.44, 0)),
     }[value]
     return [
-        Thing(kind, _round((x + l, bottom + t, x + r, bottom + b)), color(kind))
-        for kind, (l, t, r, b) in zip((one, other), wide, strict=True)
+        Thing(kind, _round((x + left, bottom + top, x + right, bottom + low)), color(kind))
+        for kind, (left, top, right, low) in zip((one, other), wide, strict=True)
     ]
