@@ -5,6 +5,7 @@ import importlib
 
 import nbformat
 import pytest
+from papermill import inspect_notebook
 
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.workflow import STEPS
@@ -64,7 +65,43 @@ def test_order_title_parameters_config_conclusion(step, cells):
     assert "parameters" in cells[1].metadata["tags"]
     assert f"{step.config.__name__}.from_notebook(globals())" in cells[2].source
     assert cells[-2].source == "## Conclusion" and "conclusion(" in cells[-1].source
-    assert "result" in cells[-1].source or "log" in cells[-1].source or "figures" in cells[-1].source
+
+
+def test_the_conclusion_is_computed_from_the_result(cells):
+    tree = ast.parse(cells[-1].source)
+    assert "result" in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def test_every_default_is_typed_explained_and_can_be_set_by_papermill(cells):
+    for node in ast.parse(parameters(cells)).body:
+        value = ast.literal_eval(node.value)  # str, numbers, bool, list, None: what papermill can write
+        assert value is None or type(value).__name__ == node.annotation.id, node.target.id
+
+
+def test_papermill_helps_with_every_parameter(step, cells):
+    shown = inspect_notebook(str(PROJECT_ROOT / "notebooks" / f"{step.notebook}.ipynb"))
+    assert set(shown) == set(step.config.model_fields)
+    for parameter in shown.values():
+        assert parameter["help"] and parameter["inferred_type_name"] not in ("", "None"), parameter
+
+
+def test_the_example_that_the_defaults_point_at_is_there(cells):
+    values = [ast.literal_eval(node.value) for node in ast.parse(parameters(cells)).body]
+    paths = [v for value in values for v in (value if isinstance(value, list) else [value])]
+    wanted = [path for path in paths if str(path).startswith(("data_demo", "params/"))]
+    assert wanted and not [path for path in wanted if not (PROJECT_ROOT / path).exists()]
+
+
+def test_what_the_defaults_write_goes_to_a_scratch_folder(step, cells):
+    values = {node.target.id: ast.literal_eval(node.value) for node in ast.parse(parameters(cells)).body}
+    assert all(str(values[name]).startswith("reports/explore/") for name in [*step.writes, *step.keeps])
+
+
+def test_every_section_is_a_heading_with_a_sentence_and_one_display(cells):
+    for heading, code in zip(cells[3::2], cells[4::2], strict=True):
+        assert heading.cell_type == "markdown" and heading.source.startswith("## ")
+        assert heading.source == "## Conclusion" or heading.source.endswith(".")
+        assert isinstance(ast.parse(code.source).body[-1], ast.Expr)
 
 
 def test_every_import_exists(cells):

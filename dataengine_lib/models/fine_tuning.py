@@ -142,7 +142,7 @@ def train(
                 f"fine-tuning: the loss is {total} at step {step}; lower learning_rate ({learning_rate})"
             )
         torch.nn.utils.clip_grad_norm_(student.parameters, clip)
-        point = LossPoint(step, round(total, 6), schedule.get_last_lr()[0])
+        point = LossPoint(step, round(total, 6), float(schedule.get_last_lr()[0]))
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -108,7 +109,8 @@ def _draw(task: tuple[Path, Scene]) -> None:
 def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) -> None:
     ids = {kind: number for number, kind in enumerate(CATEGORIES, 1)}
     images = [{"id": s.image_id, "file_name": file_name(s.image_id), "width": PIXELS, "height": PIXELS} for s in scenes]
-    boxes, captions = [], []
+    boxes: list[dict[str, Any]] = []
+    captions: list[dict[str, Any]] = []
     for scene in scenes:
         named = [("person", person.box) for person in scene.people] + [
             (thing.kind, thing.box) for thing in scene.things

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,
@@ -35,14 +34,21 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=[PAD, BOS, EOS, IMAGE], show_progress=False,
+        vocab_size=vocabulary,
+        special_tokens=[PAD, BOS, EOS, IMAGE],
+        show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )  # fmt: skip
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, bos_token=BOS, eos_token=EOS, model_max_length=2048,
-        extra_special_tokens={"image_token": IMAGE}, padding_side="left",
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
+        model_max_length=2048,
+        extra_special_tokens={"image_token": IMAGE},
+        padding_side="left",
+    )
 
 
 def image_processor() -> CLIPImageProcessorPil:
@@ -53,28 +59,53 @@ def image_processor() -> CLIPImageProcessorPil:
 
 def build_clip(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
     """A CLIP of 2.5 million parameters with random weights."""
-    vision = {"hidden_size": 160, "intermediate_size": 640, "num_hidden_layers": 5, "num_attention_heads": 5,
-                  "image_size": PIXELS, "patch_size": PATCH}  # fmt: skip
-    text = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "max_position_embeddings": 96,
-                "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id,
-                "eos_token_id": tokenizer.eos_token_id}  # fmt: skip
+    vision = {
+        "hidden_size": 160,
+        "intermediate_size": 640,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 5,
+        "image_size": PIXELS,
+        "patch_size": PATCH,
+    }
+    text = {
+        "hidden_size": 128,
+        "intermediate_size": 512,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 96,
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
     return CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=128))
 
 
 def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaForConditionalGeneration:
     """A LLaVA of 4.5 million parameters whose vision tower starts as the CLIP's."""
     text = LlamaConfig(
-        hidden_size=192, intermediate_size=512, num_hidden_layers=6, num_attention_heads=3, num_key_value_heads=3,
-        vocab_size=len(tokenizer), max_position_embeddings=2048, tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
-    config = LlavaConfig(
-        vision_config=clip.config.vision_config, text_config=text, image_seq_length=(PIXELS // PATCH) ** 2,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=6,
+        num_attention_heads=3,
+        num_key_value_heads=3,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    config = LlavaConfig(  # type: ignore[call-arg]
+        vision_config=clip.config.vision_config,
+        text_config=text,
+        image_seq_length=(PIXELS // PATCH) ** 2,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        vision_feature_layer=-1,
         vision_feature_select_strategy="default",
-        tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     model = LlavaForConditionalGeneration(config)
     missing = model.model.vision_tower.load_state_dict(clip.vision_model.state_dict(), strict=True)
     assert not missing.missing_keys
@@ -83,7 +114,7 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaFor
 
 def save_clip(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write the CLIP with its processor as a Hugging Face folder, weights in half precision."""
-    model.to(torch.float16).save_pretrained(folder)
+    model.half().save_pretrained(folder)
     CLIPProcessor(image_processor(), tokenizer).save_pretrained(folder)
 
 
@@ -93,10 +124,13 @@ def save_llava(
     """Write the LLaVA with its processor and chat template as a Hugging Face folder, weights in half precision."""
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.to(torch.float16).save_pretrained(folder)
+    model.half().save_pretrained(folder)
     processor = LlavaProcessor(
-        image_processor(), tokenizer, patch_size=PATCH, vision_feature_select_strategy="default",
+        image_processor(),
+        tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
         chat_template=CHAT_TEMPLATE,
         num_additional_image_tokens=1,
-    )  # fmt: skip
+    )
     processor.save_pretrained(folder)

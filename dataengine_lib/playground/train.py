@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,8 +99,16 @@ class WordHead:
     share: torch.Tensor
 
 
-def train_tower(tower: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, images: torch.Tensor, seed: int, steps: int,
-                batch: int = 128, rate: float = 1e-3, frozen: bool = False) -> WordHead:  # fmt: skip
+def train_tower(
+    tower: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    images: torch.Tensor,
+    seed: int,
+    steps: int,
+    batch: int = 128,
+    rate: float = 1e-3,
+    frozen: bool = False,
+) -> WordHead:
     """Teach the tower which caption tokens belong to a picture, in place; a token may be shown by any one patch.
 
     Much faster than captioning from nothing. `frozen` trains the head alone. Source of the idea: SuperClass
@@ -138,20 +147,29 @@ def train_tower(tower: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, imag
     return WordHead(head, telling, share[telling])
 
 
-def align_projector(model: LlavaForConditionalGeneration, words: WordHead, images: torch.Tensor, seed: int, steps: int = 250,
-                    batch: int = 64) -> None:  # fmt: skip
+def align_projector(
+    model: LlavaForConditionalGeneration,
+    words: WordHead,
+    images: torch.Tensor,
+    seed: int,
+    steps: int = 250,
+    batch: int = 64,
+) -> None:
     """Start the projector where it says each patch's words in the language model's own embeddings, in place.
 
     What the language model can read in a text it can then read in a picture.
     """
     rng, pixels = Random(f"projector {seed}"), Pixels()
-    tower, projector = model.model.vision_tower, model.model.multi_modal_projector
+    tower: Any = model.model.vision_tower
+    projector: Any = model.model.multi_modal_projector
     embeddings = model.get_input_embeddings().weight.detach()[words.telling]
     optimizer = torch.optim.AdamW(projector.parameters(), lr=2e-3, weight_decay=0.0)
     for step in range(steps):
         set_rate(optimizer, 2e-3, step, steps)
         with torch.no_grad():
-            patches = tower(pixel_values=pixels(images[rng.sample(range(len(images)), batch)])).last_hidden_state[:, 1:]
+            patches = tower(
+                pixel_values=pixels(images[rng.sample(range(len(images)), batch)])
+            ).last_hidden_state[:, 1:]
             target = (words.linear(patches).sigmoid() - words.share) @ embeddings
         loss = F.mse_loss(projector(patches), target) / target.var()
         update(projector, optimizer, loss)
@@ -162,8 +180,14 @@ def align_projector(model: LlavaForConditionalGeneration, words: WordHead, image
 # --- the CLIP -----------------------------------------------------------------------------------------
 
 
-def train_clip(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, images: torch.Tensor, seed: int, steps: int,
-               batch: int = 192) -> None:  # fmt: skip
+def train_clip(
+    model: CLIPModel,
+    tokenizer: PreTrainedTokenizerFast,
+    images: torch.Tensor,
+    seed: int,
+    steps: int,
+    batch: int = 192,
+) -> None:
     """Contrastive training in place, the tower frozen: a picture against two of its captions."""
     rng, pixels = Random(f"clip {seed}"), Pixels()
     model.vision_model.requires_grad_(False)
@@ -175,11 +199,19 @@ def train_clip(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, images: tor
         set_rate(optimizer, 1e-3, step, steps)
         rows = rng.sample(range(len(images)), batch)
         texts = [" ".join(rng.sample(captions_of(row, seed), 2)) for row in rows]
-        encoded = tokenizer([text + "</s>" for text in texts], padding=True, padding_side="right", return_tensors="pt",
-                            truncation=True, max_length=96)  # fmt: skip
+        encoded = tokenizer(
+            [text + "</s>" for text in texts],
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            truncation=True,
+            max_length=96,
+        )
         with torch.autocast("cpu", torch.bfloat16):
             out = model(
-                input_ids=encoded.input_ids, attention_mask=encoded.attention_mask, pixel_values=pixels(images[rows])
+                input_ids=encoded.input_ids,
+                attention_mask=encoded.attention_mask,
+                pixel_values=pixels(images[rows]),
             )
         logits = out.logits_per_image.float()
         target = torch.arange(batch)
@@ -187,7 +219,10 @@ def train_clip(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, images: tor
         update(model, optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
             right = (logits.argmax(1) == target).float().mean()
-            print(f"CLIP step {step}: loss {loss.item():.3f}, picture finds its captions {right:.0%}", flush=True)
+            print(
+                f"CLIP step {step}: loss {loss.item():.3f}, picture finds its captions {right:.0%}",
+                flush=True,
+            )
 
 
 def captions_of(row: int, seed: int) -> list[str]:
@@ -256,7 +291,11 @@ def pack(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]) -> dict[
     size = (len(rows), length)
     input_ids = torch.full(size, tokenizer.pad_token_id)
     weights = torch.zeros(size)
-    labels, positions, part = torch.full(size, -100), torch.zeros(size, dtype=torch.long), torch.full(size, -1)
+    labels, positions, part = (
+        torch.full(size, -100),
+        torch.zeros(size, dtype=torch.long),
+        torch.full(size, -1),
+    )
     for r, segments in enumerate(rows):
         input_ids[r, : len(prefix)] = torch.tensor(prefix)
         positions[r, : len(prefix)] = torch.arange(len(prefix))
@@ -282,10 +321,21 @@ def pack(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]) -> dict[
     }
 
 
-def train_llava(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, images: torch.Tensor,
-seed: int,
-                steps: int, *, batch: int = 8, rate: float = 1e-3, thin_share: float,
-                reading: bool = False, check: "Check | None" = None, every: int = 600, folder: Path | None = None) -> None:  # fmt: skip
+def train_llava(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    images: torch.Tensor,
+    seed: int,
+    steps: int,
+    *,
+    batch: int = 8,
+    rate: float = 1e-3,
+    thin_share: float,
+    reading: bool = False,
+    check: "Check | None" = None,
+    every: int = 600,
+    folder: Path | None = None,
+) -> None:
     """Train in place on captions and questions; `folder` gets a copy of the weights every `every` steps."""
     rng, pixels = Random(f"llava {seed}"), Pixels()
     model.model.vision_tower.requires_grad_(False)
@@ -299,7 +349,9 @@ seed: int,
         packed = pack(tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, lesson) for row in rows])
         labels, weights = packed.pop("labels"), packed.pop("weights")
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = model.model(**packed, pixel_values=pixels(images[rows]), use_cache=False).last_hidden_state
+            hidden = model.model(
+                **packed, pixel_values=pixels(images[rows]), use_cache=False
+            ).last_hidden_state
             wanted = labels[:, 1:] != -100
             logits = model.lm_head(hidden[:, :-1][wanted])
         losses = F.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
@@ -323,7 +375,9 @@ class Check:
         self.tokenizer, self.pixels = tokenizer, Pixels()
         first = FIRST_ID["base"] + 90_000
         self.images = draw_all(first, count, seed)
-        self.rows = [list(base_questions(make_scene(first + i, seed), seed, thin_share=1.0)) for i in range(count)]
+        self.rows = [
+            list(base_questions(make_scene(first + i, seed), seed, thin_share=1.0)) for i in range(count)
+        ]
         self.letters = torch.tensor([tokenizer.convert_tokens_to_ids(letter) for letter in "ABCD"])
 
     @torch.no_grad()
@@ -377,17 +431,24 @@ def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, required=True, help="gets tiny-clip and tiny-llava")
     parser.add_argument("--scenes", type=int, default=16000, help="base scenes to train on")
-    parser.add_argument("--resume", type=Path, help="start the LLaVA from these weights, llava.pt of an earlier call")
+    parser.add_argument(
+        "--resume", type=Path, help="start the LLaVA from these weights, llava.pt of an earlier call"
+    )
     parser.add_argument("--tower", type=Path, help="take this tower.pt of an earlier call")
     parser.add_argument("--reading-steps", type=int, default=1200)
     parser.add_argument("--tower-steps", type=int, default=1200)
     parser.add_argument("--clip-steps", type=int, default=500)
     parser.add_argument("--llava-steps", type=int, default=8000)
     parser.add_argument(
-        "--thin-share", type=float, default=THIN_SHARE, help="share of the thin types' base questions that is kept"
+        "--thin-share",
+        type=float,
+        default=THIN_SHARE,
+        help="share of the thin types' base questions that is kept",
     )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -396,18 +457,30 @@ def main() -> None:
     drawn = args.output / f"scenes-{args.scenes}-{args.seed}.pt"
     images = torch.load(drawn) if drawn.is_file() else draw_all(FIRST_ID["base"], args.scenes, args.seed)
     torch.save(images, drawn)
-    tokenizer = build_tokenizer(text for i in range(4000) for text in texts_of(FIRST_ID["base"] + i, args.seed))
+    tokenizer = build_tokenizer(
+        text for i in range(4000) for text in texts_of(FIRST_ID["base"] + i, args.seed)
+    )
     clip = build_clip(tokenizer)
     if args.tower:
         clip.vision_model.load_state_dict(torch.load(args.tower))
-    words = train_tower(clip.vision_model, tokenizer, images, args.seed, 300 if args.tower else args.tower_steps, rate=2e-2 if args.tower else 1e-3, frozen=bool(args.tower))
+    words = train_tower(
+        clip.vision_model,
+        tokenizer,
+        images,
+        args.seed,
+        300 if args.tower else args.tower_steps,
+        rate=2e-2 if args.tower else 1e-3,
+        frozen=bool(args.tower),
+    )
     llava = build_llava(tokenizer, clip)
     torch.save(clip.vision_model.state_dict(), args.output / "tower.pt")
     if args.resume:
         llava.load_state_dict(torch.load(args.resume))
         llava.model.vision_tower.load_state_dict(clip.vision_model.state_dict())
     else:
-        train_llava(llava, tokenizer, images, args.seed, args.reading_steps, thin_share=args.thin_share, reading=True)
+        train_llava(
+            llava, tokenizer, images, args.seed, args.reading_steps, thin_share=args.thin_share, reading=True
+        )
     align_projector(llava, words, images, args.seed)
     check = Check(tokenizer, args.seed)
     train_llava(

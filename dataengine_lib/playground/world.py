@@ -30,8 +30,16 @@ TOPICS = {
 COLORS = ("red", "blue", "green", "yellow", "orange", "purple", "pink", "white")
 MATERIALS = ("wood", "metal", "glass", "stone")
 ROLES = ("chef", "doctor", "firefighter", "police officer", "farmer", "builder", "painter", "football player")
-ACTIONS = ("waving", "running", "jumping", "reading", "holding an umbrella", "playing the guitar",
-           "lifting weights", "carrying a box")  # fmt: skip
+ACTIONS = (
+    "waving",
+    "running",
+    "jumping",
+    "reading",
+    "holding an umbrella",
+    "playing the guitar",
+    "lifting weights",
+    "carrying a box",
+)
 SOCIAL = ("parent and child", "couple", "teammates", "doctor and patient", "teacher and pupil")
 ANIMALS = ("dog", "cat", "cow", "sheep", "horse", "rabbit", "bear", "penguin", "elephant", "duck")
 VEHICLES = ("car", "bus", "bicycle", "boat", "truck")
@@ -58,7 +66,28 @@ EVENTS = {
     "melt": ("snowman", "campfire"),
     "rain": ("storm cloud", "laundry"),
 }  # what will happen -> the two things that show it
-COLORED = frozenset((*VEHICLES, "chair", "sofa", "bed", "umbrella", "book", "cup", "backpack", "telephone", "kite", "hot-air balloon", "ball", "hat", "vase", "balloon", "suitcase", "tractor", "drum"))  # fmt: skip
+COLORED = frozenset(
+    (
+        *VEHICLES,
+        "chair",
+        "sofa",
+        "bed",
+        "umbrella",
+        "book",
+        "cup",
+        "backpack",
+        "telephone",
+        "kite",
+        "hot-air balloon",
+        "ball",
+        "hat",
+        "vase",
+        "balloon",
+        "suitcase",
+        "tractor",
+        "drum",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -109,8 +138,14 @@ def make_scene(image_id: int, seed: int) -> Scene:
     setting = rng.choice(SETTINGS)
     indoors = setting in INDOORS
     style = rng.choices(STYLES, (4, 2, 2, 2))[0]
-    vignette = rng.choice((("relation", rng.choice(RELATIONS)), ("nature", rng.choice(tuple(NATURE))),
-                           ("event", rng.choice(tuple(EVENTS))), None))  # fmt: skip
+    vignette = rng.choice(
+        (
+            ("relation", rng.choice(RELATIONS)),
+            ("nature", rng.choice(tuple(NATURE))),
+            ("event", rng.choice(tuple(EVENTS))),
+            None,
+        )
+    )
     crowd = rng.choices((0, 1, 2), (2, 4, 3))[0]
     topic = rng.choice(tuple(TOPICS)) if rng.random() < 0.5 else ""
     free = 4 - crowd - (2 if vignette else 0)
@@ -144,11 +179,19 @@ def make_scene(image_id: int, seed: int) -> Scene:
         left, top = rng.uniform(0.04, 0.72), rng.uniform(0.04, 0.10)
         things.append(Thing(kind, _round((left, top, left + 0.22, top + 0.20)), color(kind)))
     return Scene(
-        image_id=image_id, setting=setting, time=rng.choices(TIMES, (3, 2))[0],
-        weather="" if indoors else rng.choice(WEATHERS), style=style,
-        fault=rng.choices(FAULTS, (5, 2, 2, 2))[0], mood=rng.choice(MOODS), topic=topic,
-        people=tuple(people), social=social, things=tuple(things + pair), vignette=vignette,
-    )  # fmt: skip
+        image_id=image_id,
+        setting=setting,
+        time=rng.choices(TIMES, (3, 2))[0],
+        weather="" if indoors else rng.choice(WEATHERS),
+        style=style,
+        fault=rng.choices(FAULTS, (5, 2, 2, 2))[0],
+        mood=rng.choice(MOODS),
+        topic=topic,
+        people=tuple(people),
+        social=social,
+        things=tuple(things + pair),
+        vignette=vignette,
+    )
 
 
 class _Colors:
@@ -166,8 +209,21 @@ def _round(box: Box) -> Box:
     return x0, y0, x1, y1
 
 
-HEIGHTS = {"clock": 0.2, "cup": 0.17, "apple": 0.16, "banana": 0.14, "book": 0.16, "mushroom": 0.17, "telephone": 0.17,
-           "bus": 0.26, "truck": 0.24, "elephant": 0.28, "lamp": 0.36, "goal": 0.24, "blackboard": 0.3}  # fmt: skip
+HEIGHTS = {
+    "clock": 0.2,
+    "cup": 0.17,
+    "apple": 0.16,
+    "banana": 0.14,
+    "book": 0.16,
+    "mushroom": 0.17,
+    "telephone": 0.17,
+    "bus": 0.26,
+    "truck": 0.24,
+    "elephant": 0.28,
+    "lamp": 0.36,
+    "goal": 0.24,
+    "blackboard": 0.3,
+}
 
 
 def _ground_box(rng: Random, kind: str, x: float) -> Box:
@@ -212,8 +268,12 @@ def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) ->
     """The two things of a vignette in the two columns from `x`: subject first."""
     bottom = rng.uniform(0.90, 0.95)
     if family == "relation":
-        support = Thing(rng.choice(SUPPORTS), _round((x + 0.04, bottom - 0.25, x + 0.32, bottom)),
-                        None, rng.choice(MATERIALS))  # fmt: skip
+        support = Thing(
+            rng.choice(SUPPORTS),
+            _round((x + 0.04, bottom - 0.25, x + 0.32, bottom)),
+            None,
+            rng.choice(MATERIALS),
+        )
         places = {
             "on": (0.10, 0.25 + 0.15),
             "under": (0.10, 0.15),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which colour-blind readers can tell apart; shapes and hatches differ as well.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 GREY, DARK = "#6b7280", "#111827"
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched and copied
     "svg.hashsalt": "dataengine",  # the same data gives the same bytes
     "font.family": "sans-serif",
