@@ -203,7 +203,7 @@ def test_a_teacher_that_is_down_keeps_what_came(tmp_path: Path) -> None:
 
 def test_malformed_rows_are_counted(tmp_path: Path) -> None:
     (tmp_path / "q.json").write_text(
-        '[{"question": "color?", "choices": ["a", "b"], "correct_choice_idx": 0}, {"question": 3}]'
+        '[{"question": "color?", "choices": ["a", "b"], "correct_choice_idx": 0, "image_id": 1}, {"question": 3}]'
     )
     with serve(by_colour) as server:
         result = classify_questions(

@@ -42,7 +42,7 @@ def test_packed_questions_do_not_see_each_other(tokenizer, llava):
 
 def test_training_lowers_the_loss_on_answers_only(tokenizer, llava, capsys):
     images = torch.randint(0, 255, (8, 3, PIXELS, PIXELS), dtype=torch.uint8)
-    train_llava(llava, tokenizer, images, 0, 53, batch=4, thin_share=0.0)
+    train_llava(llava, tokenizer, images, 0, 41, batch=4, thin_share=0.0)
     losses = [
         float(line.split("loss ")[1].split(" ")[0])
         for line in capsys.readouterr().out.splitlines()

@@ -184,7 +184,7 @@ class TestRun:
             DataEngineError, match=r"1_shout failed: ValueError: in\.json: row 3: no image; see"
         ):
             run_fake(file, "shout.wrong=other")
-        mended = run_fake(file, "shout.wrong=")
+        mended = run_fake(file, 'shout.wrong=""')
         assert [step.status for step in mended.steps] == ["skipped", "done"]
         assert mended.error == ""
 

@@ -357,7 +357,7 @@ def train_llava(
         losses = F.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
         loss = (losses * weights[:, 1:][wanted]).sum() / weights[:, 1:][wanted].sum()
         update(model, optimizer, loss)
-        if step % 200 < 4:
+        if step % 200 < 4 or step == steps - 1:
             print(
                 f"LLaVA step {step}: loss {loss.item():.3f} in lesson {lesson}, {time.monotonic() - began:.0f} s",
                 flush=True,
