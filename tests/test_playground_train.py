@@ -5,9 +5,11 @@ from random import Random
 import pytest
 import torch
 
+from dataengine_lib.playground.lessons import pack, segments_of, texts_of
 from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
-from dataengine_lib.playground.train import pack, segments_of, set_rate, texts_of, train_llava
+from dataengine_lib.playground.train import train_llava
+from dataengine_lib.playground.training import set_rate
 
 
 @pytest.fixture(scope="module")
