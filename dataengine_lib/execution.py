@@ -39,6 +39,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
             log_output=False,
+            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own remarks are no news
             start_timeout=_START_TIMEOUT_S,
         )
     except papermill.PapermillExecutionError as error:

@@ -70,7 +70,7 @@ def _chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) ->
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
         stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(stream, format="svg", metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
     svg = stream.getvalue()
     return Chart(svg[svg.index("<svg") :].replace("<svg ", '<svg aria-hidden="true" ', 1), alt)
 
@@ -161,6 +161,7 @@ def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
         axes.margins(x=0.08)
         axes.set_xlim(left=0)
         axes.set(xlabel=f"number of {unit}")
+        axes.locator_params(axis="x", integer=True)
 
     said = ", ".join(f"{plain_name(name)} {count:,}" for name, count in rows[::-1][:6])
     return _chart(len(rows), title, f"{title}: {said or 'none'}.", draw)
@@ -189,6 +190,7 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
             axes, [f"{_label(kind)}  ({count.kept} of {count.kept + count.dropped})" for kind, count in rows]
         )
         axes.set(xlabel="number of questions written by the teacher")
+        axes.locator_params(axis="x", integer=True)
 
     return _chart(len(rows), title, f"{title}: {sum(kept):,} kept, {sum(dropped):,} dropped.", draw)
 
@@ -223,6 +225,7 @@ def loss_chart(points: Sequence[Any]) -> Chart:
         axes.set(xlabel="optimizer step", ylabel="cross-entropy per answer token (nats)")
         axes.grid(True, axis="both")
         axes.set_ylim(bottom=0)
+        axes.locator_params(axis="x", integer=True)
 
     said = (
         f"from {smooth[0]:.2f} to {smooth[-1]:.2f} over {len(steps):,} steps"

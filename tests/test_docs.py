@@ -1,0 +1,51 @@
+"""What the README promises is there."""
+
+import re
+
+from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.workflow import STEPS
+
+README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_notebook_is_listed_with_what_it_answers():
+    listed = re.findall(r"^\| `(\d_\w+)` \| (.+\?) \|$", README, re.M)
+    assert [name for name, _ in listed] == [step.notebook for step in STEPS]
+
+
+def test_the_file_tree_is_true():
+    tree = README.split("## Where things are")[1].split("```")[1]
+    folder = ""
+    for line in tree.strip().splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
+        path = name if not line.startswith(" ") else folder + name
+        if path != "data_demo/":
+            assert (PROJECT_ROOT / path).exists(), path
+
+
+def test_every_make_target_and_parameter_file_it_names_exists():
+    makefile = (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"make (\w+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+    for file in set(re.findall(r"params/\w+\.yaml", README)):
+        assert (PROJECT_ROOT / file).is_file(), file
+
+
+def test_every_verb_it_names_exists():
+    from typer.main import get_command
+
+    from dataengine_lib.cli import app
+
+    cli = (PROJECT_ROOT / "dataengine_lib" / "cli.py").read_text() + (
+        PROJECT_ROOT / "dataengine_lib" / "verbs.py"
+    ).read_text()
+    named = set(re.findall(r"dataengine ([a-z-]+) ", README))
+    assert {"run", "plan", "doctor", "evaluate"} <= named
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    assert all(verb in known or verb.replace("-", "_") in cli for verb in named)
+
+
+def test_it_names_nothing_that_changes_from_machine_to_machine():
+    assert not re.search(r"/home/|/root/|/work/|/tmp/", README)

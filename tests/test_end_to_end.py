@@ -1,0 +1,233 @@
+"""The whole loop through `dataengine run`: real notebooks, papermill, a real if untrained LLaVA, the loopback teacher."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+import yaml
+
+from dataengine_lib.playground.lessons import texts_of
+from dataengine_lib.playground.questions import WRITERS
+from dataengine_lib.playground.sets import FIRST_ID
+from dataengine_lib.playground.tiny_models import (
+    build_clip,
+    build_llava,
+    build_tokenizer,
+    save_clip,
+    save_llava,
+)
+
+STEPS = [
+    "0_classify_questions",
+    "round1/1_evaluate",
+    "round1/2_construct_queries",
+    "round1/3_generate_qa",
+    "round1/4_post_process",
+    "round1/5_fine_tune",
+    "final/1_evaluate",
+    "6_compare_rounds",
+]
+# What must not depend on when, where or how often the loop ran.
+DATA = [
+    "aokvqa_classified.json",
+    "round1/aokvqa_eval.json",
+    "round1/bad_case_aokvqa_classified.json",
+    "round1/weight.json",
+    "round1/weight.txt",
+    "round1/metrics.json",
+    "round1/predictions.json",
+    "round1/gptvqa_prompt.json",
+    "round1/sampling.json",
+    "round1/gptvqa_result.jsonl",
+    "round1/usage.json",
+    "round1/gptvqa_train_data.json",
+    "round1/rejects.jsonl",
+    "round1/post_process.json",
+    "round1/checkpoint/model.safetensors",
+    "final/aokvqa_eval.json",
+    "compare_rounds.json",
+]
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    """A folder with untrained models of the shipped shape and a YAML of one small round."""
+    folder = tmp_path_factory.mktemp("loop")
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(text for i in range(80) for text in texts_of(FIRST_ID["base"] + i, 0))
+    clip = build_clip(tokenizer)
+    save_llava(build_llava(tokenizer, clip), tokenizer, folder / "llava")
+    save_clip(clip, tokenizer, folder / "clip")
+    settings = {
+        "run": "small",
+        "rounds": 1,
+        "seed": 0,
+        "playground": {
+            "seed": 0,
+            "cache": str(folder / "cache"),
+            "sizes": {"base": 24, "pool": 80, "diagnose": 2, "holdout": 3},
+        },
+        "classify_questions": {"questions": "{playground}/aokvqa_playground.json", "teacher": "playground"},
+        "evaluate": {"image_root": "{playground}", "student": str(folder / "llava")},
+        "construct_queries": {
+            "coco_dataset": "{playground}/pool",
+            "encoder": str(folder / "clip"),
+            "maxnum": 30,
+            "near_duplicate": None,
+        },
+        "generate_qa": {"teacher": "playground"},
+        "fine_tune": {
+            "base_data": "{playground}/base_questions.json",
+            "base_image_root": "{playground}",
+            "max_steps": 4,
+            "batch_size": 4,
+        },
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def command(experiment, out):
+    return [
+        str(Path(sys.executable).with_name("dataengine")),
+        "run",
+        str(experiment / "small.yaml"),
+        "--out",
+        str(out),
+    ]
+
+
+def run_loop(experiment, out, *options):
+    # Runs from elsewhere: nothing may depend on the folder that the command is started in.
+    return subprocess.run(
+        [*command(experiment, out), *options], cwd=experiment, capture_output=True, text=True, timeout=900
+    )
+
+
+@pytest.fixture(scope="module")
+def done(experiment):
+    out = experiment / "reports" / "first"
+    finished = run_loop(experiment, out)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return out, finished.stdout
+
+
+def test_every_file_of_the_loop_is_written_with_its_fields(done):
+    out, _ = done
+    assert [name for name in DATA if not (out / name).is_file()] == []
+    answers = json.loads((out / "round1" / "aokvqa_eval.json").read_text())
+    assert len(answers) == 5 * len(WRITERS)
+    wanted = {"image_id", "image_path", "idx", "question", "choices", "correct_choice_idx", "direct_answers",
+              "difficult_direct_answer", "model_answer", "question_type", "prompt"}  # fmt: skip
+    assert wanted <= set(answers[0])
+    bad = json.loads((out / "round1" / "bad_case_aokvqa_classified.json").read_text())
+    assert set(bad) == set(WRITERS) and all(
+        row["split"] == "diagnose" for rows in bad.values() for row in rows
+    )
+    queries = json.loads((out / "round1" / "gptvqa_prompt.json").read_text())
+    assert len(queries) == 30 and {"image_id", "prompt", "question_type"} <= set(queries[0])
+    assert len({query["image_id"] for query in queries}) == 30
+    train = json.loads((out / "round1" / "gptvqa_train_data.json").read_text())
+    fields = {
+        "image_id",
+        "raw_instructions",
+        "question_type",
+        "question",
+        "choices",
+        "correct_choice_idx",
+        "rationales",
+    }
+    assert train and fields <= set(train[0])
+
+
+def test_the_command_ends_with_the_table_and_the_report(done):
+    out, said = done
+    lines = said.splitlines()
+    assert any(line.startswith("question type") and "before" in line and "after" in line for line in lines)
+    assert all(any(line.startswith(kind) for line in lines) for kind in WRITERS)
+    assert lines[-1] == f"report: {out / 'index.html'}" and "the teacher is the playground's script" in said
+
+
+def test_reports_are_whole_offline_and_linked(done):
+    out, _ = done
+    for label in STEPS:
+        text = (out / f"{label}.html").read_text()
+        assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=[\"']?(https?:)?//", text), label
+        assert "import " not in re.sub(r"<style.*?</style>", "", text, flags=re.S) and "index.html" in text
+        for link in re.findall(r'href="([^"#]+)"', text):
+            if not link.startswith("http"):
+                assert (out / label).parent.joinpath(link).exists(), (label, link)
+    evaluated = (out / "round1" / "1_evaluate.html").read_text()
+    assert "data:image/jpeg;base64," in evaluated and "<svg" in evaluated and "Wilson" in evaluated
+    assert "round1/3_generate_qa.html" in (out / "index.html").read_text()
+
+
+def test_run_json_says_what_ran(done):
+    out, _ = done
+    run = json.loads((out / "run.json").read_text())
+    assert run["status"] == "done" and [step["label"] for step in run["steps"]] == STEPS
+    assert all(step["status"] == "done" and step["seconds"] > 0 for step in run["steps"])
+    assert 0 < run["overhead_seconds"] < run["seconds"]
+    manifest = json.loads((out / "round1" / "1_evaluate.manifest.json").read_text())
+    assert {"inputs", "parameters", "outputs", "versions"} <= set(manifest)
+
+
+def data_of(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in DATA}
+
+
+def test_a_second_run_skips_everything(done, experiment):
+    out, _ = done
+    before = data_of(out)
+    again = run_loop(experiment, out)
+    assert again.returncode == 0 and again.stdout.count("nothing changed, skipped") == len(STEPS)
+    assert data_of(out) == before
+
+
+def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, experiment):
+    """Also shows that the same seed gives the same bytes: the killed run is a run of its own."""
+    out = experiment / "reports" / "killed"
+    rng = Random(0)
+    killed = []
+    for label in STEPS:
+        process = subprocess.Popen(command(experiment, out), cwd=experiment, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        while process.poll() is None and not running(out, label):
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.1, 2.5))
+        if process.poll() is None:
+            killed.append(label)
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert len(killed) >= len(STEPS) - 2  # the shortest steps may be over before the blow
+    finished = run_loop(experiment, out)
+    assert finished.returncode == 0, finished.stderr
+    first = data_of(done[0])
+    second = {name: data.replace(b"reports/killed", b"reports/first") for name, data in data_of(out).items()}
+    assert [name for name in DATA if first[name] != second[name]] == []
+
+
+def running(out: Path, label: str) -> bool:
+    file = out / "run.json"
+    steps = json.loads(file.read_text())["steps"] if file.is_file() else []
+    return any(step["label"] == label and step["status"] == "running" for step in steps)
+
+
+def test_a_truncated_image_a_missing_folder_and_a_wrong_key_are_one_line_each(experiment):
+    out = experiment / "reports" / "wrong"
+    for option, said in (
+        ("evaluate.image_root=nowhere", "nowhere"),
+        ("evaluate.stundent=x", "nearest valid key: 'student'"),
+        ("construct_queries.maxnum=many", "maxnum"),
+    ):
+        wrong = run_loop(experiment, out, "--set", option)
+        assert wrong.returncode == 2 and len(wrong.stderr.strip().splitlines()) == 1 and said in wrong.stderr
+        assert "Traceback" not in wrong.stderr
