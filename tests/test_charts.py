@@ -87,11 +87,12 @@ def test_every_round_is_shown_with_gains_and_the_weak_types_marked():
     assert "a kind +40." in chart.alt and "weakest at the start" in chart.alt
 
 
-def test_the_smaller_choices_are_in_the_right_units():
-    assert "cross-entropy per answer token (nats)" in every_chart("a")["loss"].svg
-    assert "The largest difference is 10.0 points." in every_chart("a")["share"].alt
-    assert every_chart("a")["kept"].alt.endswith("3 kept, 1 dropped.")
-    assert "9 drawn from 5 rows" in every_chart("a")["mix"].svg
+def test_units_and_figures_are_in_the_charts(drawn):
+    charts_ = drawn[0]
+    assert "cross-entropy per answer token (nats)" in charts_["loss"].svg
+    assert "The largest difference is 10.0 points." in charts_["share"].alt
+    assert charts_["kept"].alt.endswith("3 kept, 1 dropped.")
+    assert "9 drawn from 5 rows" in charts_["mix"].svg
 
 
 def test_charts_of_nothing_say_so():

@@ -20,8 +20,8 @@ class WordHead:
     """Which of the `telling` caption tokens a patch shows; `share` is how many pictures have each."""
 
     linear: torch.nn.Linear
-    telling: torch.Tensor
-    share: torch.Tensor
+    telling: torch.Tensor  # (words,) token ids
+    share: torch.Tensor  # (words,)
 
 
 def train_tower(
@@ -87,7 +87,8 @@ def align_projector(
     rng, pixels = Random(f"projector {seed}"), Pixels()
     tower: Any = model.model.vision_tower
     projector: Any = model.model.multi_modal_projector
-    embeddings = model.get_input_embeddings().weight.detach()[words.telling]
+    table: Any = model.get_input_embeddings()
+    embeddings = table.weight.detach()[words.telling]
     optimizer = torch.optim.AdamW(projector.parameters(), lr=2e-3, weight_decay=0.0)
     for step in range(steps):
         set_rate(optimizer, 2e-3, step, steps)
