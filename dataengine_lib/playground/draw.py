@@ -56,7 +56,18 @@ def _shadow(pen: Pen, box: Box) -> None:
 
 def _draw_thing(image: Image.Image, thing: Thing, scene: Scene) -> None:
     pen = Pen(ImageDraw.Draw(image), image.width)
-    if thing.kind not in ("storm cloud", "bee", "balloon", "owl", "ball", "teddy bear", "vase", "hat", "bottle", "egg"):
+    if thing.kind not in (
+        "storm cloud",
+        "bee",
+        "balloon",
+        "owl",
+        "ball",
+        "teddy bear",
+        "vase",
+        "hat",
+        "bottle",
+        "egg",
+    ):
         _shadow(pen, thing.box)
     inner = Pen(pen.draw, image.width, thing.box)
     if thing.material:
@@ -108,6 +119,11 @@ def _support(pen: Pen, kind: str, material: str) -> None:
             surface.line(mark, 0.02, x, 0.0, x, 0.5)
             surface.line(mark, 0.02, x + 0.1, 0.5, x + 0.1, 1.0)
             surface.oval(x - 0.02, 0.62, x + 0.04, 0.84, (190, 186, 178))
+    if kind == "crate":
+        for ends in ((0.02, 0.06, 0.98, 0.94), (0.02, 0.94, 0.98, 0.06)):
+            surface.line(mix(base, (0, 0, 0), 0.35), 0.06, *ends)
+    elif kind == "bench":
+        surface.line(mix(base, (0, 0, 0), 0.45), 0.035, 0.0, 0.5, 1.0, 0.5)
 
 
 def _between(pen: Pen, scene: Scene) -> None:
@@ -124,7 +140,9 @@ def _between(pen: Pen, scene: Scene) -> None:
     elif scene.social == "teacher and pupil":
         x, y = scene.people[0].box[2] - 0.02, scene.people[0].box[1] - 0.05
         Pen(pen.draw, pen.width, (x, y, x + 0.2, y + 0.15)).rect(0, 0, 1, 1, (36, 84, 62))
-        Pen(pen.draw, pen.width, (x, y, x + 0.2, y + 0.15)).line("white", 0.07, 0.2, 0.7, 0.4, 0.3, 0.6, 0.7, 0.8, 0.3)
+        Pen(pen.draw, pen.width, (x, y, x + 0.2, y + 0.15)).line(
+            "white", 0.07, 0.2, 0.7, 0.4, 0.3, 0.6, 0.7, 0.8, 0.3
+        )
 
 
 def _in_mood(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
@@ -188,12 +206,16 @@ def _in_style(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
             np.clip(y + dy, 0, height - 1).astype(int), np.clip(x + dx, 0, width - 1).astype(int)
         ]
         light = ((x + y + 9 * np.asarray(bend[0])) % 14 < 6) * 22 - 9
-        return Image.fromarray(np.clip(brushed * (1.03, 1.0, 0.9) + light[..., None], 0, 255).astype(np.uint8))
+        return Image.fromarray(
+            np.clip(brushed * (1.03, 1.0, 0.9) + light[..., None], 0, 255).astype(np.uint8)
+        )
     if scene.style == "poster":
         flat = ImageEnhance.Color(ImageOps.posterize(image, 3)).enhance(1.5)
         edges = ImageOps.grayscale(image).filter(ImageFilter.FIND_EDGES).filter(ImageFilter.MaxFilter(5))
         flat = Image.composite(
-            Image.new("RGB", flat.size, (20, 16, 30)), flat, edges.point(lambda value: 255 if value > 38 else 0)
+            Image.new("RGB", flat.size, (20, 16, 30)),
+            flat,
+            edges.point(lambda value: 255 if value > 38 else 0),
         )
         pen = Pen(ImageDraw.Draw(flat), flat.width)
         for x0, y0, x1, y1 in ((0, 0, 1, 0.03), (0, 0.97, 1, 1), (0, 0, 0.03, 1), (0.97, 0, 1, 1)):

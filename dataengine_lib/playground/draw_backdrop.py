@@ -27,7 +27,9 @@ def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
             pen.oval(x, y, x + 0.012, y + 0.012, "white")
         pen.oval(0.8, 0.16, 0.93, 0.29, (250, 246, 206))
         pen.oval(0.765, 0.14, 0.89, 0.265, mix(top, low, 0.35))
-    OUTDOORS[scene.setting](pen, (lambda color: mix(color, (16, 20, 56), 0.5)) if night else (lambda color: color), rng)
+    OUTDOORS[scene.setting](
+        pen, (lambda color: mix(color, (16, 20, 56), 0.5)) if night else (lambda color: color), rng
+    )
     if scene.weather == "snowy":
         for i in range(7):
             x = i / 6
@@ -73,7 +75,9 @@ Shade = Callable[[Color], Color]
 
 
 def _street(pen: Pen, shade: Shade, rng: Random) -> None:
-    for i, paint in enumerate(((226, 178, 150), (196, 206, 220), (238, 218, 166), (206, 184, 206), (220, 190, 170))):
+    for i, paint in enumerate(
+        ((226, 178, 150), (196, 206, 220), (238, 218, 166), (206, 184, 206), (220, 190, 170))
+    ):
         top = 0.24 + 0.05 * ((i * 3) % 4)
         pen.rect(i * 0.2, top, i * 0.2 + 0.2, 0.66, shade(paint))
         for x in (0.035, 0.115):
@@ -96,9 +100,8 @@ def _park(pen: Pen, shade: Shade, rng: Random) -> None:
         pen.oval(i * 0.17 - 0.12, 0.42 + 0.03 * (i % 2), i * 0.17 + 0.14, 0.72, shade((132, 190, 130)))
     pen.rect(0, HORIZON, 1, 1, shade((178, 222, 148)))
     pen.poly(shade((236, 222, 184)), 0.42, HORIZON, 0.5, HORIZON, 0.86, 1.0, 0.3, 1.0)
-    pen.rect(0.06, 0.6, 0.24, 0.625, shade((160, 120, 84)))
-    pen.rect(0.08, 0.62, 0.1, 0.67, shade((160, 120, 84)))
-    pen.rect(0.2, 0.62, 0.22, 0.67, shade((160, 120, 84)))
+    pen.oval(0.02, 0.62, 0.34, 0.72, shade((150, 206, 226)))
+    pen.oval(0.08, 0.64, 0.2, 0.67, shade((196, 230, 240)))
 
 
 def _beach(pen: Pen, shade: Shade, rng: Random) -> None:
@@ -123,7 +126,17 @@ def _beach(pen: Pen, shade: Shade, rng: Random) -> None:
 def _farm(pen: Pen, shade: Shade, rng: Random) -> None:
     pen.rect(0, HORIZON - 0.04, 1, 1, shade((206, 216, 138)))
     for i in range(6):
-        pen.poly(shade((186, 196, 112)), i * 0.2 - 0.1, 1.0, i * 0.2, 1.0, 0.35 + i * 0.06, 0.62, 0.34 + i * 0.06, 0.62)
+        pen.poly(
+            shade((186, 196, 112)),
+            i * 0.2 - 0.1,
+            1.0,
+            i * 0.2,
+            1.0,
+            0.35 + i * 0.06,
+            0.62,
+            0.34 + i * 0.06,
+            0.62,
+        )
     pen.poly(shade((200, 96, 84)), 0.64, 0.66, 0.64, 0.42, 0.78, 0.3, 0.92, 0.42, 0.92, 0.66)
     pen.rect(0.73, 0.5, 0.83, 0.66, shade((246, 236, 220)))
     for i in range(8):
@@ -137,7 +150,9 @@ def _forest(pen: Pen, shade: Shade, rng: Random) -> None:
     for i in range(9):
         x = i * 0.125
         pen.rect(x + 0.03, 0.1, x + 0.06 + 0.01 * (i % 3), 0.7, shade((134, 106, 84)))
-        pen.poly(shade((84, 146, 104) if i % 2 else (100, 160, 112)), x - 0.06, 0.4, x + 0.05, 0.0, x + 0.16, 0.4)
+        pen.poly(
+            shade((84, 146, 104) if i % 2 else (100, 160, 112)), x - 0.06, 0.4, x + 0.05, 0.0, x + 0.16, 0.4
+        )
     pen.rect(0, 0.66, 1, 1, shade((156, 176, 116)))
     for i in range(12):
         pen.oval(i * 0.09, 0.65 + 0.02 * (i % 2), i * 0.09 + 0.08, 0.7, shade((116, 152, 92)))
@@ -192,10 +207,15 @@ def _living_room(pen: Pen, night: bool, rng: Random) -> None:
 
 def _classroom(pen: Pen, night: bool, rng: Random) -> None:
     _room(pen, night, (238, 236, 190), (206, 182, 146))
-    pen.rect(0.3, 0.16, 0.78, 0.46, (150, 104, 66))
-    pen.rect(0.32, 0.18, 0.76, 0.44, (70, 120, 96))
-    for i, y in enumerate((0.23, 0.3, 0.37)):
-        pen.rect(0.36, y, 0.6 + 0.05 * i, y + 0.018, (226, 236, 226))
+    dim = 0.45 if night else 0.0
+    pen.rect(0.3, 0.16, 0.78, 0.46, mix((196, 226, 240), (36, 30, 66), dim))  # a map of the world
+    for x, y, w, h in (
+        (0.34, 0.2, 0.1, 0.09),
+        (0.4, 0.3, 0.06, 0.13),
+        (0.52, 0.2, 0.18, 0.08),
+        (0.54, 0.28, 0.08, 0.12),
+    ):
+        pen.oval(x, y, x + w, y + h, mix((176, 208, 150), (36, 30, 66), dim))
     _window(pen, night, 0.02)
     for x in (0.04, 0.4, 0.76):
         pen.rect(x, 0.56, x + 0.2, 0.59, (180, 128, 80))
@@ -209,9 +229,11 @@ def _bedroom(pen: Pen, night: bool, rng: Random) -> None:
     for i in range(10):
         pen.rect(i * 0.1 + 0.04, 0.0, i * 0.1 + 0.055, 0.64, mix((226, 220, 248), (36, 30, 66), dim))
     _window(pen, night, 0.68)
-    pen.rect(0.04, 0.44, 0.5, 0.66, mix((170, 128, 100), (36, 30, 66), dim), 0.04)
-    pen.rect(0.05, 0.56, 0.52, 0.7, mix((150, 170, 226), (36, 30, 66), dim), 0.03)
-    pen.rect(0.08, 0.52, 0.22, 0.6, (250, 250, 250), 0.03)
+    pen.rect(0.06, 0.16, 0.36, 0.66, mix((196, 156, 124), (36, 30, 66), dim), 0.02)  # a wardrobe
+    pen.rect(0.205, 0.18, 0.215, 0.64, mix((150, 112, 84), (36, 30, 66), dim))
+    for x in (0.18, 0.23):
+        pen.oval(x, 0.4, x + 0.014, 0.43, mix((120, 86, 62), (36, 30, 66), dim))
+    pen.oval(0.3, 0.76, 0.96, 0.97, mix((176, 190, 232), (36, 30, 66), dim))
 
 
 OUTDOORS: dict[str, Callable[[Pen, Shade, Random], None]] = {

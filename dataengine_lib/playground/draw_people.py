@@ -10,7 +10,12 @@ OUTFITS: dict[str, tuple[str | Color, str | Color]] = {
     "farmer": ("red", (60, 96, 170)), "builder": ("orange", (96, 84, 70)), "painter": ((150, 206, 200), "brown"),
     "football player": ("white", "black"),
 }  # fmt: skip
-PLAIN = {"man": ("leaf", "dark"), "woman": ("purple", "wine"), "boy": ("sky", "navy"), "girl": ("pink", "red")}
+PLAIN = {
+    "man": ("leaf", "dark"),
+    "woman": ("purple", "wine"),
+    "boy": ("sky", "navy"),
+    "girl": ("pink", "red"),
+}
 HAIR: dict[str, str | Color] = {"man": "brown", "woman": (96, 44, 20), "boy": "gold", "girl": (70, 36, 20)}
 
 
@@ -50,7 +55,9 @@ def _legs(pen: Pen, action: str, trousers: str | Color) -> None:
         pen.line("black", 0.13, leg[4] - 0.04, leg[5] + 0.02, leg[4] + 0.06, leg[5] + 0.02)
 
 
-def _body(pen: Pen, person: Person, coat: str | Color, trousers: str | Color, social: str, second: bool) -> None:
+def _body(
+    pen: Pen, person: Person, coat: str | Color, trousers: str | Color, social: str, second: bool
+) -> None:
     shade = mix(PAINTS[coat] if isinstance(coat, str) else coat, (0, 0, 0), 0.12)
     if person.noun in ("woman", "girl") and not person.role and social != "teammates":
         pen.poly(coat, 0.38, 0.34, 0.62, 0.34, 0.8, 0.76, 0.2, 0.76)
@@ -81,7 +88,12 @@ def _body(pen: Pen, person: Person, coat: str | Color, trousers: str | Color, so
             pen.rect(x, 0.34, x + 0.06, 0.7, (236, 244, 90))
         pen.rect(0.28, 0.54, 0.72, 0.58, (236, 244, 90))
     elif role == "painter":
-        for x, y, paint in ((0.38, 0.44, "red"), (0.6, 0.4, "yellow"), (0.54, 0.56, "blue"), (0.38, 0.6, "purple")):
+        for x, y, paint in (
+            (0.38, 0.44, "red"),
+            (0.6, 0.4, "yellow"),
+            (0.54, 0.56, "blue"),
+            (0.38, 0.6, "purple"),
+        ):
             pen.oval(x - 0.05, y - 0.03, x + 0.05, y + 0.03, paint)
     elif role == "football player":
         for x in (0.3, 0.46, 0.62):
