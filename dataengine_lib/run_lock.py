@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dataengine_lib.errors import DataEngineError, ParameterError
 
-PATIENCE_S = 15  # a kernel looks for its parent every second, and ends itself when that is gone
+PATIENCE_S = 60  # a kernel looks for its parent every second and ends itself without it; a busy machine delays that
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """The packing that trains several questions behind one image must equal asking each alone."""
 
+import argparse
 from random import Random
 
 import pytest
 import torch
 
+from dataengine_lib.playground import train
 from dataengine_lib.playground.lessons import pack, segments_of, texts_of
 from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
@@ -60,3 +62,35 @@ def test_rate_warms_up_and_fades():
         set_rate(optimizer, 1.0, step, 100)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates[0] < rates[2] == max(rates) and rates[-1] < 0.05
+
+
+def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def settings(folder):
+        return argparse.Namespace(output=folder / "models", work=folder, scenes=12, tower_steps=2, reading_steps=2,
+                                  llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
+
+    monkeypatch.setattr(train, "Check", lambda *_: lambda model: "checked")
+    monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3))
+    monkeypatch.setattr(train.align_projector, "__defaults__", (2, 4))
+    monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
+    monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
+    monkeypatch.setitem(train.train_llava.__kwdefaults__, "every", 2)
+    train.train(settings(tmp_path / "whole"))
+    saved = train.save
+
+    def save_and_die(file, state):
+        saved(file, state)
+        raise Killed
+
+    monkeypatch.setattr(train, "save", save_and_die)
+    for _ in range(5):  # scenes, tower, reading, lessons at step 2 and at step 4
+        with pytest.raises(Killed):
+            train.train(settings(tmp_path / "killed"))
+    train.train(settings(tmp_path / "killed"))
+    one, other = (
+        tmp_path / name / "models" / "tiny-llava" / "model.safetensors" for name in ("whole", "killed")
+    )
+    assert one.read_bytes() == other.read_bytes()

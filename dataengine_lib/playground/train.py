@@ -12,11 +12,13 @@ import argparse
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from dataengine_lib.data.files import replacing
 from dataengine_lib.data.records import Question, options_text
 from dataengine_lib.playground.lessons import Segment, pack, segments_of, texts_of
 from dataengine_lib.playground.sets import FIRST_ID, THIN_SHARE, base_questions
@@ -27,7 +29,13 @@ from dataengine_lib.playground.tiny_models import (
     save_clip,
     save_llava,
 )
-from dataengine_lib.playground.train_tower import align_projector, train_clip, train_tower
+from dataengine_lib.playground.train_tower import (
+    WordHead,
+    align_projector,
+    said_in_captions,
+    train_clip,
+    train_tower,
+)
 from dataengine_lib.playground.training import Pixels, draw_all, set_rate, update
 from dataengine_lib.playground.world import make_scene
 
@@ -47,14 +55,26 @@ def train_llava(
     every: int = 600,
     folder: Path | None = None,
 ) -> None:
-    """Train in place on captions and questions; `folder` gets a copy of the weights every `every` steps."""
-    rng, pixels = Random(f"llava {seed}"), Pixels()
+    """Train in place on captions and questions, the tower frozen; `reading` gives reading exercises alone.
+
+    `folder` gets `lessons.pt` every `every` steps, from which a killed training goes on.
+    """
+    pixels, start = Pixels(), 0
     model.model.vision_tower.requires_grad_(False)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    kept = folder / "lessons.pt" if folder else None
+    if kept and kept.is_file():
+        state = torch.load(kept)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
     began = time.monotonic()
-    for step in range(steps):
+    for step in range(start, steps):
         set_rate(optimizer, rate, step, steps)
+        rng = Random(
+            f"llava {seed} {reading} {step}"
+        )  # of the step alone, so that a resumed training is the same
         lesson = 0 if reading else step % 4
         rows = rng.sample(range(len(images)), batch)
         packed = pack(tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, lesson) for row in rows])
@@ -67,7 +87,7 @@ def train_llava(
             logits = model.lm_head(hidden[:, :-1][wanted])
         losses = F.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
         loss = (losses * weights[:, 1:][wanted]).sum() / weights[:, 1:][wanted].sum()
-        update(model, optimizer, loss)
+        update(learnt, optimizer, loss)
         if step % 200 < 4 or step == steps - 1:
             print(
                 f"LLaVA step {step}: loss {loss.item():.3f} in lesson {lesson}, {time.monotonic() - began:.0f} s",
@@ -75,8 +95,14 @@ def train_llava(
             )
         if check and (step + 1) % every == 0:
             print(check(model), flush=True)
-            if folder:
-                torch.save(model.state_dict(), folder / "llava.pt")
+        if kept and (step + 1) % every == 0:
+            save(kept, {"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
+
+
+def save(file: Path, state: Any) -> None:
+    """Write a stage's result, whole or not at all."""
+    with replacing(file) as stream:
+        torch.save(state, stream)
 
 
 class Check:
@@ -127,70 +153,54 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, required=True, help="gets tiny-clip and tiny-llava")
-    parser.add_argument("--scenes", type=int, default=16000, help="base scenes to train on")
     parser.add_argument(
-        "--resume", type=Path, help="start the LLaVA from these weights, llava.pt of an earlier call"
+        "--work", type=Path, required=True, help="keeps each stage's result, so that a killed call goes on"
     )
-    parser.add_argument("--tower", type=Path, help="take this tower.pt of an earlier call")
-    parser.add_argument("--reading-steps", type=int, default=1200)
+    parser.add_argument("--scenes", type=int, default=16000, help="base scenes to train on")
     parser.add_argument("--tower-steps", type=int, default=1200)
-    parser.add_argument("--clip-steps", type=int, default=500)
+    parser.add_argument("--reading-steps", type=int, default=1200)
     parser.add_argument("--llava-steps", type=int, default=8000)
+    parser.add_argument("--clip-steps", type=int, default=500)
     parser.add_argument(
-        "--thin-share",
-        type=float,
-        default=THIN_SHARE,
-        help="share of the thin types' base questions that is kept",
+        "--thin-share", type=float, default=THIN_SHARE, help="of the thin types' base questions"
     )
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    train(parser.parse_args())
+
+
+def train(args: argparse.Namespace) -> None:
+    """The three stages one after the other; a stage whose result lies in `args.work` is not done again."""
     torch.manual_seed(args.seed)
-    args.output.mkdir(parents=True, exist_ok=True)
-    drawn = args.output / f"scenes-{args.scenes}-{args.seed}.pt"
-    images = torch.load(drawn) if drawn.is_file() else draw_all(FIRST_ID["base"], args.scenes, args.seed)
-    torch.save(images, drawn)
-    tokenizer = build_tokenizer(
-        text for i in range(4000) for text in texts_of(FIRST_ID["base"] + i, args.seed)
-    )
+    seed, work = args.seed, args.work
+    tokenizer = build_tokenizer(text for i in range(4000) for text in texts_of(FIRST_ID["base"] + i, seed))
+    if not (work / "scenes.pt").is_file():
+        save(work / "scenes.pt", draw_all(FIRST_ID["base"], args.scenes, seed))
+    images = torch.load(work / "scenes.pt")
     clip = build_clip(tokenizer)
-    if args.tower:
-        clip.vision_model.load_state_dict(torch.load(args.tower))
-    words = train_tower(
-        clip.vision_model,
-        tokenizer,
-        images,
-        args.seed,
-        300 if args.tower else args.tower_steps,
-        rate=2e-2 if args.tower else 1e-3,
-        frozen=bool(args.tower),
-    )
+    said = said_in_captions(tokenizer, len(images), seed)
+    vision: Any = clip.config.vision_config
+    words = WordHead(vision.hidden_size, said)
+    if not (work / "tower.pt").is_file():
+        train_tower(clip.vision_model, words, said, images, seed, args.tower_steps)
+        save(work / "tower.pt", {"tower": clip.vision_model.state_dict(), "words": words.state_dict()})
+    stage = torch.load(work / "tower.pt")
+    clip.vision_model.load_state_dict(stage["tower"])
+    words.load_state_dict(stage["words"])
     llava = build_llava(tokenizer, clip)
-    torch.save(clip.vision_model.state_dict(), args.output / "tower.pt")
-    if args.resume:
-        llava.load_state_dict(torch.load(args.resume))
-        llava.model.vision_tower.load_state_dict(clip.vision_model.state_dict())
-    else:
+    if not (work / "reading.pt").is_file():
         train_llava(
-            llava, tokenizer, images, args.seed, args.reading_steps, thin_share=args.thin_share, reading=True
+            llava, tokenizer, images, seed, args.reading_steps, thin_share=args.thin_share, reading=True
         )
-    align_projector(llava, words, images, args.seed)
-    check = Check(tokenizer, args.seed)
+        align_projector(llava, words, images, seed)
+        save(work / "reading.pt", llava.state_dict())
+    llava.load_state_dict(torch.load(work / "reading.pt"))
+    check = Check(tokenizer, seed)
     train_llava(
-        llava,
-        tokenizer,
-        images,
-        args.seed,
-        args.llava_steps,
-        thin_share=args.thin_share,
-        check=check,
-        folder=args.output,
+        llava, tokenizer, images, seed, args.llava_steps, thin_share=args.thin_share, check=check, folder=work
     )
-    clip.vision_model.load_state_dict(llava.model.vision_tower.state_dict())
-    train_clip(clip, tokenizer, images, args.seed, args.clip_steps)
+    train_clip(clip, tokenizer, images, seed, args.clip_steps)
     save_clip(clip, tokenizer, args.output / "tiny-clip")
     save_llava(llava, tokenizer, args.output / "tiny-llava")
-    for left in ("llava.pt", "tower.pt", drawn.name):
-        (args.output / left).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Trains the vision tower that the playground's LLaVA and CLIP share, the LLaVA's projector, and the CLIP's text side."""
 
 import time
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -15,61 +14,72 @@ from dataengine_lib.playground.lessons import captions_of
 from dataengine_lib.playground.training import Pixels, set_rate, update
 
 
-@dataclass
-class WordHead:
+class WordHead(torch.nn.Module):
     """Which of the `telling` caption tokens a patch shows; `share` is how many pictures have each."""
 
-    linear: torch.nn.Linear
     telling: torch.Tensor  # (words,) token ids
     share: torch.Tensor  # (words,)
+
+    def __init__(self, width: int, said: torch.Tensor):
+        """`said`: (pictures, vocabulary) bool, the tokens of each picture's captions."""
+        super().__init__()
+        share = said.float().mean(0)
+        telling = ((share > 0.002) & (share < 0.9)).nonzero()[:, 0]
+        self.register_buffer("telling", telling)
+        self.register_buffer("share", share[telling])
+        self.linear = torch.nn.Linear(width, len(telling))
+        torch.nn.init.zeros_(self.linear.weight)
+        self.linear.bias.data = self.share.logit()
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """(n, patches, width) -> (n, patches, words) logits."""
+        found: torch.Tensor = self.linear(patches)
+        return found
+
+
+def said_in_captions(tokenizer: PreTrainedTokenizerFast, count: int, seed: int) -> torch.Tensor:
+    """(count, vocabulary) bool: which tokens the captions of the first `count` base scenes have."""
+    said = torch.zeros(count, len(tokenizer), dtype=torch.bool)
+    for row in range(count):
+        said[row, tokenizer(" ".join(captions_of(row, seed))).input_ids] = True
+    return said
 
 
 def train_tower(
     tower: Any,
-    tokenizer: PreTrainedTokenizerFast,
+    head: WordHead,
+    said: torch.Tensor,
     images: torch.Tensor,
     seed: int,
     steps: int,
     batch: int = 128,
     rate: float = 1e-3,
-    frozen: bool = False,
-) -> WordHead:
-    """Teach the tower which caption tokens belong to a picture, in place; a token may be shown by any one patch.
+) -> None:
+    """Teach tower and head which caption tokens belong to a picture, in place; any one patch may show a token.
 
-    Much faster than captioning from nothing. `frozen` trains the head alone. Source of the idea: SuperClass
-    (Huang et al. 2024).
+    Much faster than captioning from nothing. Source of the idea: SuperClass (Huang et al. 2024).
     """
     rng, pixels = Random(f"tower {seed}"), Pixels()
-    said = torch.zeros(len(images), len(tokenizer), dtype=torch.bool)
-    for row in range(len(images)):
-        said[row, tokenizer(" ".join(captions_of(row, seed))).input_ids] = True
-    share = said.float().mean(0)
-    telling = ((share > 0.002) & (share < 0.9)).nonzero()[:, 0]
-    said, prior = said[:, telling], share[telling].logit()
-    head = torch.nn.Linear(tower.config.hidden_size, len(telling))
-    torch.nn.init.zeros_(head.weight)
-    head.bias.data = prior.clone()
-    learnt = [*([] if frozen else tower.parameters()), *head.parameters()]
+    wanted, prior = said[:, head.telling], head.share.logit()
+    learnt = [*tower.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
     began = time.monotonic()
     for step in range(steps):
         set_rate(optimizer, rate, step, steps)
         rows = rng.sample(range(len(images)), batch)
         with torch.autocast("cpu", torch.bfloat16):
-            with torch.set_grad_enabled(not frozen):
-                patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
+            patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
             found = head(patches).float()
         logits = found.logsumexp(1) - np.log(found.shape[1])
-        loss = F.binary_cross_entropy_with_logits(logits, said[rows].float())
-        update(tower, optimizer, loss)
+        loss = F.binary_cross_entropy_with_logits(logits, wanted[rows].float())
+        update(learnt, optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
-            nothing = F.binary_cross_entropy_with_logits(prior.expand(batch, -1), said[rows].float())
+            nothing = F.binary_cross_entropy_with_logits(prior.expand(batch, -1), wanted[rows].float())
             print(
                 f"tower step {step}: loss {loss.item():.4f}, without looking {nothing.item():.4f}, "
                 f"{time.monotonic() - began:.0f} s",
                 flush=True,
             )
-    return WordHead(head, telling, share[telling])
 
 
 def align_projector(
@@ -96,9 +106,9 @@ def align_projector(
             patches = tower(
                 pixel_values=pixels(images[rng.sample(range(len(images)), batch)])
             ).last_hidden_state[:, 1:]
-            target = (words.linear(patches).sigmoid() - words.share) @ embeddings
+            target = (words(patches).sigmoid() - words.share) @ embeddings
         loss = F.mse_loss(projector(patches), target) / target.var()
-        update(projector, optimizer, loss)
+        update(projector.parameters(), optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
             print(f"projector step {step}: unexplained {loss.item():.3f}", flush=True)
 
@@ -139,7 +149,7 @@ def train_clip(
         logits = out.logits_per_image.float()
         target = torch.arange(batch)
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        update(model, optimizer, loss)
+        update(model.parameters(), optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
             right = (logits.argmax(1) == target).float().mean()
             print(

@@ -1,6 +1,7 @@
 """What the trainings of the playground's models share: drawn scenes as pixels, the learning rate, one update."""
 
 import io
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
@@ -52,11 +53,14 @@ def set_rate(optimizer: torch.optim.Optimizer, top: float, step: int, steps: int
         else 0.02 + 0.98 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm))) / 2
     )
     for group in optimizer.param_groups:
-        group["lr"] = top * scale
+        group["lr"] = float(top * scale)
 
 
-def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+def update(
+    learnt: Iterable[torch.nn.Parameter], optimizer: torch.optim.Optimizer, loss: torch.Tensor
+) -> None:
+    """One step of the optimizer, gradients clipped to length 1."""
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(learnt, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
