@@ -12,7 +12,6 @@ import msgspec
 from dataengine_lib.data.boxes_in_text import has_box, speaks_of_boxes, without_boxes
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
-N_CHOICES = 4
 
 
 class Reason(StrEnum):

@@ -38,7 +38,8 @@ def make(folder: Path, models: Path) -> None:
         base: list[Question] = read_json(sets / "base_questions.json", list[Question])
     write_json(folder / "base_questions.json", [_moved(question) for question in base])
     _write_questions(folder, questions)
-    _run_the_loop(folder, models)
+    with tempfile.TemporaryDirectory() as scratch:
+        _run_the_loop(folder, models, Path(scratch))
 
 
 def _moved(question: Question) -> Question:
@@ -54,9 +55,9 @@ def _write_questions(folder: Path, questions: list[Question]) -> None:
     write_json(folder / "aokvqa_v1p0_val.json", questions)
 
 
-def _run_the_loop(folder: Path, models: Path) -> None:
+def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     questions = folder / "aokvqa_v1p0_val_classified.json"
-    student, scratch = str(models / "tiny-llava"), Path(tempfile.mkdtemp())
+    student = str(models / "tiny-llava")
     evaluate(EvaluateConfig(questions=questions, image_root=folder, student=student, output_dir=folder))
     construct_queries(ConstructQueriesConfig(
         input=folder / "bad_case_aokvqa_classified.json", weight=folder / "weight.json", coco_dataset=folder,
@@ -81,7 +82,6 @@ def _run_the_loop(folder: Path, models: Path) -> None:
     )
     shutil.copyfile(scratch / "after" / "aokvqa_eval.json", folder / "aokvqa_eval_after.json")
     (folder / "gptvqa_log.jsonl").unlink(missing_ok=True)  # times of requests, different every time
-    shutil.rmtree(scratch)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """Trains the playground's tiny CLIP and tiny LLaVA from nothing, on captions and base questions alone.
 
-`python -m dataengine_lib.playground.train --output data_demo/models` reproduces what is shipped,
-in three stages: a vision
-tower that learns which caption words belong to a picture, a LLaVA around it that is trained end to end on captions and
-questions, and a CLIP around the LLaVA's tower,
-whose text tower and projections learn by contrast. Scenes come from the base
-set's range of image ids, which no measuring set and no query pool ever uses.
+`python -m dataengine_lib.playground.train --output data_demo/models --work training` runs three stages: a vision tower
+that learns which caption words belong to a picture, a LLaVA around that tower that learns to read, then captions and
+questions, and a CLIP around the same tower, whose text side learns by contrast. Scenes come from the base set's range
+of image ids, which no measuring set and no query pool ever uses.
 """
 
 import argparse
