@@ -151,7 +151,7 @@ def test_images_beyond_the_memory_bound_are_read_again(student: Path, images: Pa
     torch.testing.assert_close(kept.batch(made), again.batch(made), rtol=0, atol=0)
     (images / f"{0:012d}.png").unlink()
     kept.batch(made)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DataEngineError, match="could be read when the step began"):
         again.batch(made)
 
 

@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from PIL import Image
 from tqdm.auto import tqdm
 
+from dataengine_lib.data.images import read_image
 from dataengine_lib.data.training_texts import SkippedRows, TextFormat, TrainingRow, training_text
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.student import chat_text, encode
 
 IGNORED = -100  # the label that transformers' losses pass over
 UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
 _CHUNK = 64  # decoded photos held at a time
-# What PIL raises for files that are damaged, cut short or no images; a bomb is a plain Exception of its own.
-_BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ class Examples:
         with ThreadPoolExecutor() as readers:
             for start in range(0, len(new), _CHUNK):
                 chunk = new[start : start + _CHUNK]
-                images = readers.map(_read_image, [row.image for row, _ in chunk])
+                images = readers.map(read_image, [row.image for row, _ in chunk])
                 for (row, name), image in zip(chunk, images, strict=True):
                     self._made[row.where, name] = self._encode(row, name, image)
                     bar.update()
         return [self._made[row.where, name] for row, name in wanted]
 
     def _encode(
-        self, row: TrainingRow, text_format: TextFormat, image: Image.Image | Exception
+        self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str
     ) -> Example | None:
-        if isinstance(image, Exception):
-            self._skipped.add(UNREADABLE, row.where, str(image))
+        if isinstance(image, str):
+            self._skipped.add(UNREADABLE, row.where, image)
             return None
         prompt, text = chat_text(self._processor, *training_text(row.question, text_format))
         try:
@@ -95,9 +95,9 @@ class Examples:
     def _pixels_of(self, example: Example) -> dict[str, torch.Tensor]:
         if example.row.image in self._pixels:
             return self._pixels[example.row.image]
-        image = _read_image(example.row.image)
-        if isinstance(image, Exception):  # it was read before: the file has changed under the run
-            raise image
+        image = read_image(example.row.image)
+        if isinstance(image, str):  # it was read before: the file has changed under the run
+            raise DataEngineError(f"{image}; it could be read when the step began")
         return self._process(image, example.text)[1]
 
     def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
@@ -129,14 +129,6 @@ def answer_length(tokenizer: Any, prompt: str, text: str) -> int:
     asked, whole = tokenizer(prompt).input_ids, tokenizer(text).input_ids
     pairs = enumerate(zip(asked, whole, strict=False))
     return len(whole) - next((place for place, (a, b) in pairs if a != b), min(len(asked), len(whole)))
-
-
-def _read_image(path: Path) -> Image.Image | Exception:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except _BAD_IMAGE as error:
-        return error
 
 
 def _join(parts: list[torch.Tensor]) -> torch.Tensor:
