@@ -18,8 +18,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## the demo from the first step on, however much of it is done; ends with the time split
+bench: $(STAMP)  ## the whole demo again, with its time split; then, whether thin base data is what makes types weak
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
+	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
 
 # The stamp is written last: an installation that was cut off is taken up again.
 $(STAMP): pyproject.toml constraints.txt

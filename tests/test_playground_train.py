@@ -1,16 +1,19 @@
 """The packing that trains several questions behind one image must equal asking each alone."""
 
 import argparse
+import re
 from random import Random
 
 import pytest
 import torch
 
 from dataengine_lib.playground import train
-from dataengine_lib.playground.lessons import pack, segments_of, texts_of
+from dataengine_lib.playground import train_llava as training_llava
+from dataengine_lib.playground.lessons import IMAGE_TOKENS, exercises_of, pack, segments_of, soup_of, texts_of
 from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
-from dataengine_lib.playground.train import train_llava
+from dataengine_lib.playground.train_llava import train_llava, train_reading
+from dataengine_lib.playground.train_tower import WordHead, align_with_words
 from dataengine_lib.playground.training import set_rate
 
 
@@ -27,7 +30,7 @@ def llava(tokenizer):
 
 @torch.no_grad()
 def test_packed_questions_do_not_see_each_other(tokenizer, llava):
-    segments = segments_of(tokenizer, 3, 0, Random(1), 0.0, 1)
+    segments = segments_of(tokenizer, 3, 0, Random(1), 0.0, told=False)
     assert len(segments) > 2
     pixels = torch.rand(1, 3, PIXELS, PIXELS)
 
@@ -44,15 +47,67 @@ def test_packed_questions_do_not_see_each_other(tokenizer, llava):
     assert not torch.allclose(alone, other, atol=1e-2)
 
 
+def losses_in(printed):
+    return [float(line.split("loss ")[1].split(",")[0]) for line in printed.splitlines() if "loss " in line]
+
+
 def test_training_lowers_the_loss_on_answers_only(tokenizer, llava, capsys):
     images = torch.randint(0, 255, (8, 3, PIXELS, PIXELS), dtype=torch.uint8)
-    train_llava(llava, tokenizer, images, 0, 41, batch=4, thin_share=0.0)
-    losses = [
-        float(line.split("loss ")[1].split(" ")[0])
-        for line in capsys.readouterr().out.splitlines()
-        if "lesson 0" in line
-    ]
-    assert losses[-1] < 0.7 * losses[0]
+    train_llava(llava, tokenizer, images, [300, 301], 0, 1, batch=4, thin_share=0.0)
+    train_llava(llava, tokenizer, images, [300, 301], 0, 40, batch=4, thin_share=0.0)
+    first, last = losses_in(capsys.readouterr().out)
+    assert last < 0.5 * first
+
+
+def test_reading_lowers_the_loss_without_a_picture(tokenizer, capsys):
+    torch.manual_seed(0)
+    llava = build_llava(tokenizer, build_clip(tokenizer))
+    tower = [weight.clone() for weight in llava.model.vision_tower.parameters()]
+    train_reading(llava, tokenizer, 8, 0, 1)
+    train_reading(llava, tokenizer, 8, 0, 24)
+    first, last = losses_in(capsys.readouterr().out)
+    assert last < 0.6 * first
+    assert all(torch.equal(a, b) for a, b in zip(tower, llava.model.vision_tower.parameters(), strict=True))
+
+
+def test_soups_hold_the_words_of_the_answer(tokenizer):
+    words = tokenizer(" red blue cat dog").input_ids
+    for number in range(8):
+        (ids, _, _), shares = soup_of(tokenizer, 40, words, 0, Random(number), noise=0.0)
+        assert shares.shape == (IMAGE_TOKENS // 2, len(tokenizer)) and (shares >= 0).all()
+        assert (shares > 0).any(1).float().mean() > 0.9
+        noisy = soup_of(tokenizer, 40, words, 0, Random(number), noise=1.0)[1]
+        assert (noisy > 0).sum() > (shares > 0).sum()
+        said = {tokenizer.decode([word]).strip() for word in (shares > 0).any(0).nonzero()[:, 0]}
+        assert said & set(re.findall(r"\w+", tokenizer.decode(ids).split("ASSISTANT:")[1]))
+
+
+def test_alignment_makes_patches_say_their_words(tokenizer, capsys):
+    torch.manual_seed(0)
+    llava = build_llava(tokenizer, build_clip(tokenizer))
+    images = torch.randint(0, 255, (16, 3, PIXELS, PIXELS), dtype=torch.uint8)
+    said = torch.rand(16, len(tokenizer)) < 0.1
+    words = WordHead(llava.config.vision_config.hidden_size, said)
+    torch.nn.init.normal_(words.linear.weight)
+    align_with_words(llava, words, images, 0, steps=40, batch=8)
+    lines = capsys.readouterr().out.splitlines()
+    first, last = (float(line.split()[-1]) for line in (lines[0], lines[-1]))
+    assert last < 0.9 * first
+
+
+def test_exercises_ask_for_what_their_options_hold(tokenizer):
+    answers = [["red", "blue", "green", "pink"], ["a stove", "a drum", "a goal", "a cake"]]
+    texts = [tokenizer.decode(ids) for ids, _, _ in exercises_of(tokenizer, answers, Random(0), 60)]
+    mixed = 0
+    for text in texts:
+        named, options, said = re.fullmatch(
+            r"\nChoose (.+)\.\n(.+) ASSISTANT: The answer is (.+)\.</s>", text
+        ).groups()
+        choices = dict(re.findall(r"(\([A-D]\)) ([^(]+?)(?= \(|$)", options))
+        letter, _, answer = said.partition(" ")
+        assert choices[letter] == answer and named in (letter, answer)
+        mixed += set(choices.values()) not in map(set, answers)
+    assert 10 < mixed < 50
 
 
 def test_rate_warms_up_and_fades():
@@ -70,11 +125,11 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
 
     def settings(folder):
         return argparse.Namespace(output=folder / "models", work=folder, scenes=12, tower_steps=2, reading_steps=2,
-                                  llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
+                                  soup_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
 
     monkeypatch.setattr(train, "Check", lambda *_: lambda model: "checked")
     monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3))
-    monkeypatch.setattr(train.align_projector, "__defaults__", (2, 4))
+    monkeypatch.setattr(train.align_with_words, "__defaults__", (2, 4, 3, 2e-3))
     monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "every", 2)
@@ -85,8 +140,9 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
         saved(file, state)
         raise Killed
 
-    monkeypatch.setattr(train, "save", save_and_die)
-    for _ in range(5):  # scenes, tower, reading, lessons at step 2 and at step 4
+    for module in (train, training_llava):
+        monkeypatch.setattr(module, "save", save_and_die)
+    for _ in range(7):  # scenes, tower, reading, soups, aligned, lessons at step 2 and at step 4
         with pytest.raises(Killed):
             train.train(settings(tmp_path / "killed"))
     train.train(settings(tmp_path / "killed"))

@@ -1,5 +1,6 @@
 """Trains the vision tower that the playground's LLaVA and CLIP share, the LLaVA's projector, and the CLIP's text side."""
 
+import copy
 import time
 from random import Random
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tqdm.auto import tqdm
 from transformers import CLIPModel, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from dataengine_lib.playground.lessons import captions_of
@@ -82,35 +82,67 @@ def train_tower(
             )
 
 
-def align_projector(
+def align_with_words(
     model: LlavaForConditionalGeneration,
     words: WordHead,
     images: torch.Tensor,
     seed: int,
-    steps: int = 250,
+    steps: int = 900,
     batch: int = 64,
+    layers: int = 5,
+    rate: float = 2e-3,
 ) -> None:
-    """Start the projector where it says each patch's words in the language model's own embeddings, in place.
+    """Make projector and the tower's last layers say each patch's words in the language model's embeddings, in place.
 
-    What the language model can read in a text it can then read in a picture.
+    What the language model can read in a text it can then read in a picture. Words that stand out from what is usual
+    count more, and those that few patches of a picture show count more than those that all of them show.
     """
-    rng, pixels = Random(f"projector {seed}"), Pixels()
+    rng, pixels = Random(f"alignment {seed}"), Pixels()
     tower: Any = model.model.vision_tower
     projector: Any = model.model.multi_modal_projector
+    knowing = copy.deepcopy(tower)
     table: Any = model.get_input_embeddings()
     embeddings = table.weight.detach()[words.telling]
-    optimizer = torch.optim.AdamW(projector.parameters(), lr=2e-3, weight_decay=0.0)
+    length, usual = embeddings.norm(dim=1).mean(), words.share.logit()
+    with torch.no_grad():
+        spread = patches_showing(knowing, words, pixels(images[:512]))
+    last = [p for layer in tower.encoder.layers[-layers:] for p in layer.parameters()]
+    parts = [{"params": list(projector.parameters())}, {"params": last}]
+    optimizer = torch.optim.AdamW(parts, lr=rate, weight_decay=0.0)
     for step in range(steps):
-        set_rate(optimizer, 2e-3, step, steps)
-        with torch.no_grad():
-            patches = tower(
-                pixel_values=pixels(images[rng.sample(range(len(images)), batch)])
-            ).last_hidden_state[:, 1:]
-            target = (words(patches).sigmoid() - words.share) @ embeddings
-        loss = F.mse_loss(projector(patches), target) / target.var()
-        update(projector.parameters(), optimizer, loss)
+        set_rate(optimizer, rate, step, steps)
+        optimizer.param_groups[1]["lr"] *= (
+            0.3  # the tower knows what it shows, the projector starts from nothing
+        )
+        shown = pixels(images[rng.sample(range(len(images)), min(batch, len(images)))])
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                found = words(knowing(pixel_values=shown).last_hidden_state[:, 1:]).float()
+            said = projector(tower(pixel_values=shown).last_hidden_state[:, 1:]).float()
+        evidence = ((found - usual).clamp(min=0) * found.sigmoid() / spread.sqrt()) ** 1.5
+        target = F.normalize(evidence @ embeddings, dim=-1, eps=1e-4) * length
+        loss = F.mse_loss(said, target) / target.var()
+        update([*projector.parameters(), *last], optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
-            print(f"projector step {step}: unexplained {loss.item():.3f}", flush=True)
+            print(f"alignment step {step}: unexplained {loss.item():.3f}", flush=True)
+
+
+def patches_showing(tower: Any, words: WordHead, shown: torch.Tensor) -> torch.Tensor:
+    """(words,) how many patches show a word in the pictures that show it at all; at least 1."""
+    parts = [words(tower(pixel_values=part).last_hidden_state[:, 1:]) for part in shown.split(64)]
+    count = (torch.cat(parts) > 0).float().sum(1)
+    return (count.sum(0) / (count > 0).sum(0).clamp(min=1)).clamp(min=1)
+
+
+@torch.no_grad()
+def before_last_layer(tower: Any, images: torch.Tensor, batch: int = 128) -> torch.Tensor:
+    """(images, tokens, width) in half precision: what the tower's last layer is given."""
+    pixels, found = Pixels(), []
+    for start in range(0, len(images), batch):
+        with torch.autocast("cpu", torch.bfloat16):
+            states = tower(pixel_values=pixels(images[start : start + batch]), output_hidden_states=True)
+        found.append(states.hidden_states[-2].half())
+    return torch.cat(found)
 
 
 def train_clip(
@@ -121,38 +153,39 @@ def train_clip(
     steps: int,
     batch: int = 192,
 ) -> None:
-    """Contrastive training in place, the tower frozen: a picture against two of its captions."""
-    rng, pixels = Random(f"clip {seed}"), Pixels()
-    model.vision_model.requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], lr=1e-3, weight_decay=0.1, betas=(0.9, 0.98)
-    )
-    bar = tqdm(range(steps), desc="CLIP", disable=None)
-    for step in bar:
+    """Contrastive training in place: a picture against two of its captions.
+
+    Of the tower only the last layer learns, so that its class token, which the caption words never trained, gathers
+    what the patches have found; the layers below are run once.
+    """
+    rng = Random(f"clip {seed}")
+    tower: Any = model.vision_model
+    last, seen = tower.encoder.layers[-1], before_last_layer(tower, images)
+    tower.requires_grad_(False)
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    for part in (last, tower.post_layernorm):
+        learnt += list(part.requires_grad_(True).parameters())
+    optimizer = torch.optim.AdamW(learnt, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.98))
+    began = time.monotonic()
+    for step in range(steps):
         set_rate(optimizer, 1e-3, step, steps)
         rows = rng.sample(range(len(images)), batch)
-        texts = [" ".join(rng.sample(captions_of(row, seed), 2)) for row in rows]
+        texts = [" ".join(rng.sample(captions_of(row, seed), 2)) + "</s>" for row in rows]
         encoded = tokenizer(
-            [text + "</s>" for text in texts],
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-            truncation=True,
-            max_length=96,
+            texts, padding=True, padding_side="right", return_tensors="pt", truncation=True, max_length=96
         )
         with torch.autocast("cpu", torch.bfloat16):
-            out = model(
-                input_ids=encoded.input_ids,
-                attention_mask=encoded.attention_mask,
-                pixel_values=pixels(images[rows]),
-            )
-        logits = out.logits_per_image.float()
+            shown = model.visual_projection(tower.post_layernorm(last(seen[rows].float(), None)[:, 0]))
+            said = model.get_text_features(encoded.input_ids, encoded.attention_mask).pooler_output
+        pictures, captions = F.normalize(shown.float(), dim=1), F.normalize(said.float(), dim=1)
+        logits = model.logit_scale.exp() * pictures @ captions.T
         target = torch.arange(batch)
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        update(model.parameters(), optimizer, loss)
+        update(learnt, optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
             right = (logits.argmax(1) == target).float().mean()
             print(
-                f"CLIP step {step}: loss {loss.item():.3f}, picture finds its captions {right:.0%}",
+                f"CLIP step {step}: loss {loss.item():.3f}, picture finds its captions {right:.0%}, "
+                f"{time.monotonic() - began:.0f} s",
                 flush=True,
             )

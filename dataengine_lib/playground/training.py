@@ -4,12 +4,15 @@ import io
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
+from dataengine_lib.data.files import replacing
 from dataengine_lib.playground.draw import draw
 from dataengine_lib.playground.sets import PIXELS
 from dataengine_lib.playground.tiny_models import PIXELS as TOWER_PIXELS
@@ -64,3 +67,9 @@ def update(
     torch.nn.utils.clip_grad_norm_(learnt, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+
+
+def save(file: Path, state: Any) -> None:
+    """Write a stage's result, whole or not at all."""
+    with replacing(file) as stream:
+        torch.save(state, stream)
