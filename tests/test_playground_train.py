@@ -13,8 +13,8 @@ from dataengine_lib.playground.lessons import IMAGE_TOKENS, exercises_of, pack, 
 from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
 from dataengine_lib.playground.train_llava import train_llava, train_reading
-from dataengine_lib.playground.train_tower import WordHead, align_with_words
-from dataengine_lib.playground.training import set_rate
+from dataengine_lib.playground.train_tower import PatchWords, WordHead, align_projector
+from dataengine_lib.playground.training import Pixels, set_rate
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def test_reading_lowers_the_loss_without_a_picture(tokenizer, capsys):
     torch.manual_seed(0)
     llava = build_llava(tokenizer, build_clip(tokenizer))
     tower = [weight.clone() for weight in llava.model.vision_tower.parameters()]
-    train_reading(llava, tokenizer, 8, 0, 1)
-    train_reading(llava, tokenizer, 8, 0, 24)
+    train_reading(llava, tokenizer, 0, 1)
+    train_reading(llava, tokenizer, 0, 24)
     first, last = losses_in(capsys.readouterr().out)
     assert last < 0.6 * first
     assert all(torch.equal(a, b) for a, b in zip(tower, llava.model.vision_tower.parameters(), strict=True))
@@ -89,7 +89,8 @@ def test_alignment_makes_patches_say_their_words(tokenizer, capsys):
     said = torch.rand(16, len(tokenizer)) < 0.1
     words = WordHead(llava.config.vision_config.hidden_size, said)
     torch.nn.init.normal_(words.linear.weight)
-    align_with_words(llava, words, images, 0, steps=40, batch=8)
+    target = PatchWords(words, llava.get_input_embeddings(), llava.model.vision_tower, Pixels()(images))
+    align_projector(llava, target, images, 0, steps=40, batch=8)
     lines = capsys.readouterr().out.splitlines()
     first, last = (float(line.split()[-1]) for line in (lines[0], lines[-1]))
     assert last < 0.9 * first
@@ -125,11 +126,12 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
 
     def settings(folder):
         return argparse.Namespace(output=folder / "models", work=folder, scenes=12, tower_steps=2, reading_steps=2,
-                                  soup_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
+                                  soup_steps=2, word_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0,
+                                  seed=0)  # fmt: skip
 
     monkeypatch.setattr(train, "Check", lambda *_: lambda model: "checked")
-    monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3))
-    monkeypatch.setattr(train.align_with_words, "__defaults__", (2, 4, 3, 2e-3))
+    monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3, 300, None))
+    monkeypatch.setattr(train.align_projector, "__defaults__", (2, 4, 2e-3))
     monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "every", 2)
@@ -142,7 +144,7 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
 
     for module in (train, training_llava):
         monkeypatch.setattr(module, "save", save_and_die)
-    for _ in range(7):  # scenes, tower, reading, soups, aligned, lessons at step 2 and at step 4
+    for _ in range(8):  # scenes, tower, reading, soups, words, aligned, lessons at step 2 and at step 4
         with pytest.raises(Killed):
             train.train(settings(tmp_path / "killed"))
     train.train(settings(tmp_path / "killed"))

@@ -2,9 +2,9 @@
 
 `python -m dataengine_lib.playground.train --output data_demo/models --work training` runs in stages: a vision tower
 learns which caption words belong to a picture; a LLaVA around that tower learns to read options and captions, then
-words lying over each other, then its patches are made to say their words, then it gets captions and questions behind
-pictures; and a CLIP around the same tower learns by contrast. Scenes come from the base set's range
-of image ids, which no measuring set and no query pool ever uses.
+words lying over each other, then the words that the patches show; projector and tower learn to say these words; then
+all of it gets questions behind pictures; and a CLIP around the same tower learns by contrast. Scenes come from the
+base set's range of image ids, which no measuring set and no query pool ever uses.
 """
 
 import argparse
@@ -22,15 +22,22 @@ from dataengine_lib.playground.tiny_models import (
     save_clip,
     save_llava,
 )
-from dataengine_lib.playground.train_llava import Check, train_llava, train_reading, train_soups
+from dataengine_lib.playground.train_llava import (
+    Check,
+    train_llava,
+    train_reading,
+    train_soups,
+    train_with_words,
+)
 from dataengine_lib.playground.train_tower import (
+    PatchWords,
     WordHead,
-    align_with_words,
+    align_projector,
     said_in_captions,
     train_clip,
     train_tower,
 )
-from dataengine_lib.playground.training import draw_all, save
+from dataengine_lib.playground.training import Pixels, draw_all, save
 
 
 def main() -> None:
@@ -41,10 +48,11 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, required=True, help="keeps each stage's result, so that a killed call goes on"
     )
-    parser.add_argument("--scenes", type=int, default=16000, help="base scenes to train on")
-    parser.add_argument("--tower-steps", type=int, default=1200)
+    parser.add_argument("--scenes", type=int, default=32000, help="base scenes to train on")
+    parser.add_argument("--tower-steps", type=int, default=2600)
     parser.add_argument("--reading-steps", type=int, default=1600)
     parser.add_argument("--soup-steps", type=int, default=400)
+    parser.add_argument("--word-steps", type=int, default=600)
     parser.add_argument("--llava-steps", type=int, default=4000)
     parser.add_argument("--clip-steps", type=int, default=500)
     parser.add_argument(
@@ -67,7 +75,7 @@ def train(args: argparse.Namespace) -> None:
     vision: Any = clip.config.vision_config
     words = WordHead(vision.hidden_size, said)
     if not (work / "tower.pt").is_file():
-        train_tower(clip.vision_model, words, said, images, seed, args.tower_steps)
+        train_tower(clip.vision_model, words, said, images, seed, args.tower_steps, folder=work)
         save(work / "tower.pt", {"tower": clip.vision_model.state_dict(), "words": words.state_dict()})
     stage = torch.load(work / "tower.pt")
     clip.vision_model.load_state_dict(stage["tower"])
@@ -76,18 +84,23 @@ def train(args: argparse.Namespace) -> None:
     llava = build_llava(tokenizer, clip)
     reader: Any = llava.model.language_model
     if not (work / "reading.pt").is_file():
-        train_reading(llava, tokenizer, len(images), seed, args.reading_steps)
+        train_reading(llava, tokenizer, seed, args.reading_steps)
         save(work / "reading.pt", reader.state_dict())
     reader.load_state_dict(torch.load(work / "reading.pt"))
     if not (work / "soups.pt").is_file():
-        train_soups(llava, tokenizer, telling, len(images), seed, args.soup_steps)
+        train_soups(llava, tokenizer, telling, seed, args.soup_steps)
         save(work / "soups.pt", reader.state_dict())
     reader.load_state_dict(torch.load(work / "soups.pt"))
+    check, tower = Check(tokenizer, seed), llava.model.vision_tower
+    said_words = PatchWords(words, llava.get_input_embeddings(), tower, Pixels()(images[:512]))
+    if not (work / "words.pt").is_file():
+        train_with_words(llava, tokenizer, images, said_words, seed, args.word_steps, check)
+        save(work / "words.pt", reader.state_dict())
+    reader.load_state_dict(torch.load(work / "words.pt"))
     if not (work / "aligned.pt").is_file():
-        align_with_words(llava, words, images, seed)
+        align_projector(llava, said_words, images, seed)
         save(work / "aligned.pt", llava.state_dict())
     llava.load_state_dict(torch.load(work / "aligned.pt"))
-    check = Check(tokenizer, seed)
     print(f"before the lessons: {check(llava)}", flush=True)
     train_llava(
         llava,

@@ -21,6 +21,7 @@ from dataengine_lib.playground.lessons import (
     soup_of,
 )
 from dataengine_lib.playground.sets import FIRST_ID, base_questions
+from dataengine_lib.playground.train_tower import PatchWords
 from dataengine_lib.playground.training import Pixels, draw_all, save, set_rate, update
 from dataengine_lib.playground.world import make_scene
 
@@ -48,10 +49,10 @@ def learn(
 def train_reading(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    count: int,
     seed: int,
     steps: int,
     rate: float = 1e-3,
+    count: int = 16000,
 ) -> None:
     """Teach the language model to read, in place and without pictures: options first, captions from halfway on.
 
@@ -87,10 +88,10 @@ def train_soups(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     words: list[int],
-    count: int,
     seed: int,
     steps: int,
     rate: float = 8e-4,
+    count: int = 16000,
 ) -> None:
     """Teach the language model to find an answer among words that lie over each other, in place.
 
@@ -115,6 +116,24 @@ def train_soups(
         if step % 50 == 48 or step == steps - 1:
             print(f"soups step {step + 1}: loss {loss:.3f}, letters right {recent:.0%}, "
                   f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+
+
+def train_with_words(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    images: torch.Tensor,
+    words: PatchWords,
+    seed: int,
+    steps: int,
+    check: "Check | None" = None,
+) -> None:
+    """Teach the language model in place to answer from `words` of the patches, said in place of the projector."""
+    projector = model.model.multi_modal_projector
+    model.model.multi_modal_projector = words
+    telling = words.parts[0].telling.tolist()
+    train_llava(model, tokenizer, images, telling, seed, steps, rate=5e-4, layers=0, alone=0.0, told=True,
+                thin_share=0.0, check=check)  # fmt: skip
+    model.model.multi_modal_projector = projector
 
 
 def pack_soups(
@@ -158,23 +177,23 @@ def train_llava(
     batch: int = 8,
     rate: float = 4e-4,
     layers: int = 3,
-    alone: float = 0.08,
-    told_first: float = 0.35,
+    alone: float = 0.1,
+    told: bool = False,
     thin_share: float,
     check: "Check | None" = None,
     every: int = 300,
     folder: Path | None = None,
 ) -> None:
-    """Train in place on captions and questions behind pictures; of the tower its last `layers` learn.
+    """Train in place on questions behind pictures; of the tower its last `layers` learn.
 
-    The language model joins after `alone` of the steps and learns at a lower rate: from the first step on, it
-    unlearnt to read small things in pictures before these were shown well enough.
-
+    With `told`, only questions that captions answer are asked. The language model joins after `alone` of the steps
+    and learns at a lower rate: otherwise it unlearns to read small things before they are shown well enough.
     `folder` gets `lessons.pt` every `every` steps, from which a killed training goes on.
     """
     pixels, start = Pixels(), 0
     seeing: Any = model.model.vision_tower
-    showing = [p for layer in seeing.encoder.layers[-layers:] for p in layer.parameters()]
+    last = list(seeing.encoder.layers)[len(seeing.encoder.layers) - layers :]
+    showing = [p for layer in last for p in layer.parameters()]
     showing += model.model.multi_modal_projector.parameters()
     reading = list(model.model.language_model.parameters())
     learnt = [*showing, *reading]
@@ -201,8 +220,6 @@ def train_llava(
             made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
             learn(model, learnt, optimizer, **pack_soups(model, tokenizer, words, made, 1.0, step))
             continue
-        # What no caption tells is asked later: it is new, and its large gradients spoilt what was there.
-        told = step < told_first * steps
         packed = pack(tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, told) for row in rows])
         loss, right = learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
         recent += 0.02 * (right - recent)

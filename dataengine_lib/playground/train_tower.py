@@ -2,6 +2,7 @@
 
 import copy
 import time
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from transformers import CLIPModel, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from dataengine_lib.playground.lessons import captions_of
-from dataengine_lib.playground.training import Pixels, set_rate, update
+from dataengine_lib.playground.training import Pixels, save, set_rate, update
 
 
 class WordHead(torch.nn.Module):
@@ -54,60 +55,96 @@ def train_tower(
     steps: int,
     batch: int = 128,
     rate: float = 1e-3,
+    every: int = 300,
+    folder: Path | None = None,
 ) -> None:
     """Teach tower and head which caption tokens belong to a picture, in place; any one patch may show a token.
 
-    Much faster than captioning from nothing. Source of the idea: SuperClass (Huang et al. 2024).
+    Much faster than captioning from nothing. Source of the idea: SuperClass (Huang et al. 2024). Rare words count for
+    more than their share: they tell small things apart. `folder` gets `tower_part.pt` every `every` steps, from which
+    a killed training goes on.
     """
-    rng, pixels = Random(f"tower {seed}"), Pixels()
+    pixels, start = Pixels(), 0
     wanted, prior = said[:, head.telling], head.share.logit()
+    entropy = -(head.share * head.share.log() + (1 - head.share) * (1 - head.share).log())
+    weight = entropy.rsqrt() / (entropy.sqrt().sum() / entropy.sum())
     learnt = [*tower.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    kept = folder / "tower_part.pt" if folder else None
+    if kept and kept.is_file():
+        state = torch.load(kept)
+        tower.load_state_dict(state["tower"])
+        head.load_state_dict(state["words"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
     began = time.monotonic()
-    for step in range(steps):
+    for step in range(start, steps):
         set_rate(optimizer, rate, step, steps)
-        rows = rng.sample(range(len(images)), batch)
+        # of the step alone, so that a resumed training is the same
+        rows = Random(f"tower {seed} {step}").sample(range(len(images)), batch)
         with torch.autocast("cpu", torch.bfloat16):
             patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
             found = head(patches).float()
         logits = found.logsumexp(1) - np.log(found.shape[1])
-        loss = F.binary_cross_entropy_with_logits(logits, wanted[rows].float())
+        target = wanted[rows].float()
+        loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight)
         update(learnt, optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
-            nothing = F.binary_cross_entropy_with_logits(prior.expand(batch, -1), wanted[rows].float())
-            print(
-                f"tower step {step}: loss {loss.item():.4f}, without looking {nothing.item():.4f}, "
-                f"{time.monotonic() - began:.0f} s",
-                flush=True,
+            plain, nothing = (
+                F.binary_cross_entropy_with_logits(guess, target).item()
+                for guess in (logits.detach(), prior.expand(batch, -1))
             )
+            print(f"tower step {step}: loss {plain:.4f}, without looking {nothing:.4f}, "
+                  f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+        if kept and (step + 1) % every == 0:
+            save(kept, {"step": step + 1, "tower": tower.state_dict(), "words": head.state_dict(),
+                        "optimizer": optimizer.state_dict()})  # fmt: skip
 
 
-def align_with_words(
+class PatchWords(torch.nn.Module):
+    """Says what each patch shows in the embeddings of a language model: what a projector should say.
+
+    Words that stand out from what is usual count more, and so do those that few patches of a picture show.
+    """
+
+    def __init__(self, words: WordHead, table: Any, tower: Any, shown: torch.Tensor):
+        """`shown`: pixels of some pictures, to count how many patches show a word."""
+        super().__init__()
+        # kept in a list: neither is a part of the language model that is trained around them
+        self.parts = [words.requires_grad_(False), table]
+        with torch.no_grad():
+            self.spread = patches_showing(tower, words, shown)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """(n, patches, width of the tower) -> (n, patches, width of the language model)."""
+        words, table = self.parts
+        found = words(patches).float()
+        standing_out = (found - words.share.logit()).clamp(min=0) * found.sigmoid() / self.spread.sqrt()
+        embeddings = table.weight[words.telling].float()
+        said = F.normalize(standing_out**1.5 @ embeddings, dim=-1, eps=1e-4)
+        result: torch.Tensor = said * embeddings.norm(dim=1).mean()
+        return result
+
+
+def align_projector(
     model: LlavaForConditionalGeneration,
-    words: WordHead,
+    target: PatchWords,
     images: torch.Tensor,
     seed: int,
     steps: int = 900,
     batch: int = 64,
-    layers: int = 5,
     rate: float = 2e-3,
 ) -> None:
-    """Make projector and the tower's last layers say each patch's words in the language model's embeddings, in place.
+    """Make projector and tower say together what `target` says of the tower's patches, in place.
 
-    What the language model can read in a text it can then read in a picture. Words that stand out from what is usual
-    count more, and those that few patches of a picture show count more than those that all of them show.
+    What the language model can read in a text it can then read in a picture.
     """
     rng, pixels = Random(f"alignment {seed}"), Pixels()
     tower: Any = model.model.vision_tower
     projector: Any = model.model.multi_modal_projector
     knowing = copy.deepcopy(tower)
-    table: Any = model.get_input_embeddings()
-    embeddings = table.weight.detach()[words.telling]
-    length, usual = embeddings.norm(dim=1).mean(), words.share.logit()
-    with torch.no_grad():
-        spread = patches_showing(knowing, words, pixels(images[:512]))
-    last = [p for layer in tower.encoder.layers[-layers:] for p in layer.parameters()]
-    parts = [{"params": list(projector.parameters())}, {"params": last}]
+    seeing = list(tower.encoder.requires_grad_(True).parameters())
+    parts = [{"params": list(projector.parameters())}, {"params": seeing}]
     optimizer = torch.optim.AdamW(parts, lr=rate, weight_decay=0.0)
     for step in range(steps):
         set_rate(optimizer, rate, step, steps)
@@ -117,12 +154,10 @@ def align_with_words(
         shown = pixels(images[rng.sample(range(len(images)), min(batch, len(images)))])
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
-                found = words(knowing(pixel_values=shown).last_hidden_state[:, 1:]).float()
+                wanted = target(knowing(pixel_values=shown).last_hidden_state[:, 1:]).float()
             said = projector(tower(pixel_values=shown).last_hidden_state[:, 1:]).float()
-        evidence = ((found - usual).clamp(min=0) * found.sigmoid() / spread.sqrt()) ** 1.5
-        target = F.normalize(evidence @ embeddings, dim=-1, eps=1e-4) * length
-        loss = F.mse_loss(said, target) / target.var()
-        update([*projector.parameters(), *last], optimizer, loss)
+        loss = F.mse_loss(said, wanted) / wanted.var()
+        update([*projector.parameters(), *seeing], optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
             print(f"alignment step {step}: unexplained {loss.item():.3f}", flush=True)
 
