@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,13 +222,65 @@ def running(out: Path, label: str) -> bool:
     return any(step["label"] == label and step["status"] == "running" for step in steps)
 
 
-def test_a_truncated_image_a_missing_folder_and_a_wrong_key_are_one_line_each(experiment):
+def test_a_missing_folder_and_a_wrong_key_are_one_line_each(experiment):
     out = experiment / "reports" / "wrong"
     for option, said in (
         ("evaluate.image_root=nowhere", "nowhere"),
         ("evaluate.stundent=x", "nearest valid key: 'student'"),
         ("construct_queries.maxnum=many", "maxnum"),
     ):
-        wrong = run_loop(experiment, out, "--set", option)
-        assert wrong.returncode == 2 and len(wrong.stderr.strip().splitlines()) == 1 and said in wrong.stderr
-        assert "Traceback" not in wrong.stderr
+        fails_in_one_line(run_loop(experiment, out, "--set", option), 2, said)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(experiment):
+    (experiment / "a_file").write_text("not a folder")
+    fails_in_one_line(run_loop(experiment, experiment / "a_file" / "run"), 2, "a_file")
+
+
+def fails_in_one_line(finished, status, said):
+    assert finished.returncode == status, finished.stdout + finished.stderr
+    assert len(finished.stderr.strip().splitlines()) == 1 and said in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_truncated_image_and_a_malformed_row_are_counted_and_stop_nothing(done, experiment):
+    cache = experiment / "damaged"
+    shutil.copytree(experiment / "cache", cache)
+    (folder,) = cache.iterdir()
+    questions = json.loads((folder / "aokvqa_playground.json").read_text())
+    image = folder / questions[0]["image_path"]
+    image.write_bytes(image.read_bytes()[:500])
+    shown = sum(question["image_path"] == questions[0]["image_path"] for question in questions)
+    malformed = next(q for q in questions if q["image_path"] != questions[0]["image_path"])
+    malformed["choices"] = "none"
+    (folder / "aokvqa_playground.json").write_text(json.dumps(questions))
+    out = experiment / "reports" / "damaged"
+    settings = [f"playground.cache={cache}", "evaluate.max_bad_share=0.3", "evaluate.direct_answers=false"]
+    finished = run_loop(experiment, out, *(part for one in settings for part in ("--set", one)), "--to", "evaluate")
+    assert finished.returncode == 0, finished.stderr
+    skipped = json.loads((out / "round1" / "metrics.json").read_text())["skipped"]
+    assert skipped["total"] == shown and image.name in json.dumps(skipped["rows"])
+    assert len(json.loads((out / "round1" / "aokvqa_eval.json").read_text())) == len(questions) - shown - 1
+    assert "1 " in (out / "0_classify_questions.html").read_text() and malformed["question_id"] not in (
+        out / "aokvqa_classified.json"
+    ).read_text()
+
+
+def test_zero_weights_and_a_teacher_that_is_down_lose_nothing(done, experiment):
+    out = experiment / "reports" / "faults"
+    shutil.copytree(done[0], out)
+    weights = json.loads((out / "round1" / "weight.json").read_text())
+    (out / "round1" / "weight.json").write_text(json.dumps(dict.fromkeys(weights, 0.0)))
+    before = data_of(out)
+    finished = run_loop(experiment, out, "--from", "construct_queries")
+    assert finished.returncode == 1 and "weight.json" in finished.stderr and "Traceback" not in finished.stderr
+    (out / "round1" / "weight.json").write_text(json.dumps(weights))
+    (out / "round1" / "gptvqa_result.jsonl").unlink()
+    down = ["generate_qa.teacher=openai:nobody", "generate_qa.base_url=http://127.0.0.1:9/v1"]
+    finished = run_loop(
+        experiment, out, "--from", "generate_qa", *(part for one in down for part in ("--set", one))
+    )
+    assert finished.returncode == 1 and "127.0.0.1:9" in finished.stderr and "Traceback" not in finished.stderr
+    remade = ("round1/weight.json", "round1/gptvqa_result.jsonl", "round1/usage.json")
+    assert [name for name in DATA if name not in remade and (out / name).read_bytes() != before[name]] == []
+    assert "Traceback" in (out / "round1" / "3_generate_qa.html").read_text()
