@@ -13,8 +13,8 @@ from dataengine_lib.playground.lessons import IMAGE_TOKENS, exercises_of, pack, 
 from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
 from dataengine_lib.playground.train_llava import train_llava, train_reading
-from dataengine_lib.playground.train_tower import PatchWords, WordHead, align_projector
-from dataengine_lib.playground.training import Pixels, set_rate
+from dataengine_lib.playground.train_tower import WordHead, say_words
+from dataengine_lib.playground.training import set_rate
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def losses_in(printed):
 
 def test_training_lowers_the_loss_on_answers_only(tokenizer, llava, capsys):
     images = torch.randint(0, 255, (8, 3, PIXELS, PIXELS), dtype=torch.uint8)
-    train_llava(llava, tokenizer, images, [300, 301], 0, 2, batch=4, thin_share=0.0, rate=2e-3, alone=0.0)
-    train_llava(llava, tokenizer, images, [300, 301], 0, 40, batch=4, thin_share=0.0, rate=2e-3, alone=0.0)
+    train_llava(llava, tokenizer, images, [300, 301], 0, 2, batch=4, thin_share=0.0, rate=2e-3)
+    train_llava(llava, tokenizer, images, [300, 301], 0, 40, batch=4, thin_share=0.0, rate=2e-3)
     first, last = losses_in(capsys.readouterr().out)
     assert last < 0.5 * first
 
@@ -82,18 +82,22 @@ def test_soups_hold_the_words_of_the_answer(tokenizer):
         assert said & set(re.findall(r"\w+", tokenizer.decode(ids).split("ASSISTANT:")[1]))
 
 
-def test_alignment_makes_patches_say_their_words(tokenizer, capsys):
+@torch.no_grad()
+def test_the_projector_says_the_words_of_a_patch_and_no_other(tokenizer):
     torch.manual_seed(0)
     llava = build_llava(tokenizer, build_clip(tokenizer))
+    torch.nn.init.normal_(llava.get_input_embeddings().weight)
     images = torch.randint(0, 255, (16, 3, PIXELS, PIXELS), dtype=torch.uint8)
     said = torch.rand(16, len(tokenizer)) < 0.1
     words = WordHead(llava.config.vision_config.hidden_size, said)
-    torch.nn.init.normal_(words.linear.weight)
-    target = PatchWords(words, llava.get_input_embeddings(), llava.model.vision_tower, Pixels()(images))
-    align_projector(llava, target, images, 0, steps=40, batch=8)
-    lines = capsys.readouterr().out.splitlines()
-    first, last = (float(line.split()[-1]) for line in (lines[0], lines[-1]))
-    assert last < 0.9 * first
+    torch.nn.init.normal_(words.linear.weight, std=0.2)
+    say_words(llava, words, said, images)
+    patches = torch.randn(1, 200, llava.config.vision_config.hidden_size)
+    shown = words(patches)[0] > 0
+    spoken = llava.model.multi_modal_projector(patches)[0]
+    table = torch.nn.functional.normalize(llava.get_input_embeddings().weight[words.telling], dim=1)
+    like = torch.nn.functional.normalize(spoken, dim=1) @ table.T
+    assert like[shown].mean() > 0.1 > 0.03 > like[~shown].mean().abs()
 
 
 def test_exercises_ask_for_what_their_options_hold(tokenizer):
@@ -126,12 +130,10 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
 
     def settings(folder):
         return argparse.Namespace(output=folder / "models", work=folder, scenes=12, tower_steps=2, reading_steps=2,
-                                  soup_steps=2, word_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0,
-                                  seed=0)  # fmt: skip
+                                  soup_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
 
     monkeypatch.setattr(train, "Check", lambda *_: lambda model: "checked")
     monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3, 300, None))
-    monkeypatch.setattr(train.align_projector, "__defaults__", (2, 4, 2e-3))
     monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "every", 2)
@@ -144,7 +146,7 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
 
     for module in (train, training_llava):
         monkeypatch.setattr(module, "save", save_and_die)
-    for _ in range(8):  # scenes, tower, reading, soups, words, aligned, lessons at step 2 and at step 4
+    for _ in range(6):  # scenes, tower, reading, soups, lessons at step 2 and at step 4
         with pytest.raises(Killed):
             train.train(settings(tmp_path / "killed"))
     train.train(settings(tmp_path / "killed"))

@@ -101,6 +101,7 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaFor
         text_config=text,
         image_seq_length=(PIXELS // PATCH) ** 2,
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        projector_hidden_act="relu",
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         tie_word_embeddings=True,

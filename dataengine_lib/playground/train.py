@@ -2,8 +2,8 @@
 
 `python -m dataengine_lib.playground.train --output data_demo/models --work training` runs in stages: a vision tower
 learns which caption words belong to a picture; a LLaVA around that tower learns to read options and captions, then
-words lying over each other, then the words that the patches show; projector and tower learn to say these words; then
-all of it gets questions behind pictures; and a CLIP around the same tower learns by contrast. Scenes come from the
+words lying over each other; its projector is set to say the words that patches show; all of it gets questions behind
+pictures; and a CLIP around the same tower learns by contrast. Scenes come from the
 base set's range of image ids, which no measuring set and no query pool ever uses.
 """
 
@@ -27,17 +27,15 @@ from dataengine_lib.playground.train_llava import (
     train_llava,
     train_reading,
     train_soups,
-    train_with_words,
 )
 from dataengine_lib.playground.train_tower import (
-    PatchWords,
     WordHead,
-    align_projector,
     said_in_captions,
+    say_words,
     train_clip,
     train_tower,
 )
-from dataengine_lib.playground.training import Pixels, draw_all, save
+from dataengine_lib.playground.training import draw_all, save
 
 
 def main() -> None:
@@ -52,7 +50,6 @@ def main() -> None:
     parser.add_argument("--tower-steps", type=int, default=2600)
     parser.add_argument("--reading-steps", type=int, default=1600)
     parser.add_argument("--soup-steps", type=int, default=400)
-    parser.add_argument("--word-steps", type=int, default=600)
     parser.add_argument("--llava-steps", type=int, default=4000)
     parser.add_argument("--clip-steps", type=int, default=500)
     parser.add_argument(
@@ -91,16 +88,8 @@ def train(args: argparse.Namespace) -> None:
         train_soups(llava, tokenizer, telling, seed, args.soup_steps)
         save(work / "soups.pt", reader.state_dict())
     reader.load_state_dict(torch.load(work / "soups.pt"))
-    check, tower = Check(tokenizer, seed), llava.model.vision_tower
-    said_words = PatchWords(words, llava.get_input_embeddings(), tower, Pixels()(images[:512]))
-    if not (work / "words.pt").is_file():
-        train_with_words(llava, tokenizer, images, said_words, seed, args.word_steps, check)
-        save(work / "words.pt", reader.state_dict())
-    reader.load_state_dict(torch.load(work / "words.pt"))
-    if not (work / "aligned.pt").is_file():
-        align_projector(llava, said_words, images, seed)
-        save(work / "aligned.pt", llava.state_dict())
-    llava.load_state_dict(torch.load(work / "aligned.pt"))
+    check = Check(tokenizer, seed)
+    say_words(llava, words, said[:512], images[:512])
     print(f"before the lessons: {check(llava)}", flush=True)
     train_llava(
         llava,

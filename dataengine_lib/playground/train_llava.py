@@ -21,7 +21,6 @@ from dataengine_lib.playground.lessons import (
     soup_of,
 )
 from dataengine_lib.playground.sets import FIRST_ID, base_questions
-from dataengine_lib.playground.train_tower import PatchWords
 from dataengine_lib.playground.training import Pixels, draw_all, save, set_rate, update
 from dataengine_lib.playground.world import make_scene
 
@@ -118,24 +117,6 @@ def train_soups(
                   f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
 
 
-def train_with_words(
-    model: LlavaForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
-    images: torch.Tensor,
-    words: PatchWords,
-    seed: int,
-    steps: int,
-    check: "Check | None" = None,
-) -> None:
-    """Teach the language model in place to answer from `words` of the patches, said in place of the projector."""
-    projector = model.model.multi_modal_projector
-    model.model.multi_modal_projector = words
-    telling = words.parts[0].telling.tolist()
-    train_llava(model, tokenizer, images, telling, seed, steps, rate=5e-4, layers=0, alone=0.0, told=True,
-                thin_share=0.0, check=check)  # fmt: skip
-    model.model.multi_modal_projector = projector
-
-
 def pack_soups(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
@@ -175,33 +156,26 @@ def train_llava(
     steps: int,
     *,
     batch: int = 8,
-    rate: float = 4e-4,
-    layers: int = 3,
-    alone: float = 0.1,
-    told: bool = False,
+    rate: float = 3e-4,
+    told: float = 0.2,
     thin_share: float,
     check: "Check | None" = None,
     every: int = 300,
     folder: Path | None = None,
 ) -> None:
-    """Train in place on questions behind pictures; of the tower its last `layers` learn.
+    """Train in place on questions behind pictures.
 
-    With `told`, only questions that captions answer are asked. The language model joins after `alone` of the steps
-    and learns at a lower rate: otherwise it unlearns to read small things before they are shown well enough.
-    `folder` gets `lessons.pt` every `every` steps, from which a killed training goes on.
+    In the share `told` of the steps, which come first, only what captions answer is asked and only the language model
+    learns; then everything is asked, and projector and tower learn as well. `folder` gets `lessons.pt` every `every`
+    steps, from which a killed training goes on.
     """
     pixels, start = Pixels(), 0
-    seeing: Any = model.model.vision_tower
-    last = list(seeing.encoder.layers)[len(seeing.encoder.layers) - layers :]
-    showing = [p for layer in last for p in layer.parameters()]
-    showing += model.model.multi_modal_projector.parameters()
+    tower: Any = model.model.vision_tower
     reading = list(model.model.language_model.parameters())
-    learnt = [*showing, *reading]
-    seeing.requires_grad_(False)
-    for parameter in showing:
-        parameter.requires_grad_(True)
+    seeing = [*tower.encoder.parameters(), *model.model.multi_modal_projector.parameters()]
+    learnt = [*reading, *seeing]
     optimizer = torch.optim.AdamW(
-        [{"params": showing}, {"params": reading}], lr=rate, weight_decay=0.01, betas=(0.9, 0.98)
+        [{"params": reading}, {"params": seeing}], lr=rate, weight_decay=0.01, betas=(0.9, 0.98)
     )
     kept = folder / "lessons.pt" if folder else None
     if kept and kept.is_file():
@@ -209,10 +183,14 @@ def train_llava(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         start = state["step"]
+    tower.requires_grad_(False)
     began, recent = time.monotonic(), 0.25
     for step in range(start, steps):
         set_rate(optimizer, rate, step, steps)
-        optimizer.param_groups[1]["lr"] *= 0.0 if step < alone * steps else 0.6
+        optimizer.param_groups[1]["lr"] *= 0.3
+        only_told = step < told * steps
+        for parameter in seeing:
+            parameter.requires_grad_(not only_told)
         # of the step alone, so that a resumed training is the same
         rng = Random(f"llava {seed} {step}")
         rows = rng.sample(range(len(images)), batch)
@@ -220,7 +198,9 @@ def train_llava(
             made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
             learn(model, learnt, optimizer, **pack_soups(model, tokenizer, words, made, 1.0, step))
             continue
-        packed = pack(tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, told) for row in rows])
+        packed = pack(
+            tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, only_told) for row in rows]
+        )
         loss, right = learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
         recent += 0.02 * (right - recent)
         if step % 100 == 99 or step == steps - 1:

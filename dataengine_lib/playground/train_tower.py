@@ -1,6 +1,5 @@
 """Trains the vision tower that the playground's LLaVA and CLIP share, the LLaVA's projector, and the CLIP's text side."""
 
-import copy
 import time
 from pathlib import Path
 from random import Random
@@ -36,6 +35,11 @@ class WordHead(torch.nn.Module):
         """(n, patches, width) -> (n, patches, words) logits."""
         found: torch.Tensor = self.linear(patches)
         return found
+
+    @staticmethod
+    def whole(found: torch.Tensor) -> torch.Tensor:
+        """(n, patches, words) -> (n, words) logits of the whole pictures: the mean of the patches' odds."""
+        return found.logsumexp(1) - np.log(found.shape[1])
 
 
 def said_in_captions(tokenizer: PreTrainedTokenizerFast, count: int, seed: int) -> torch.Tensor:
@@ -85,7 +89,7 @@ def train_tower(
         with torch.autocast("cpu", torch.bfloat16):
             patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
             found = head(patches).float()
-        logits = found.logsumexp(1) - np.log(found.shape[1])
+        logits = head.whole(found)
         target = wanted[rows].float()
         loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight)
         update(learnt, optimizer, loss)
@@ -101,71 +105,40 @@ def train_tower(
                         "optimizer": optimizer.state_dict()})  # fmt: skip
 
 
-class PatchWords(torch.nn.Module):
-    """Says what each patch shows in the embeddings of a language model: what a projector should say.
-
-    Words that stand out from what is usual count more, and so do those that few patches of a picture show.
-    """
-
-    def __init__(self, words: WordHead, table: Any, tower: Any, shown: torch.Tensor):
-        """`shown`: pixels of some pictures, to count how many patches show a word."""
-        super().__init__()
-        # kept in a list: neither is a part of the language model that is trained around them
-        self.parts = [words.requires_grad_(False), table]
-        with torch.no_grad():
-            self.spread = patches_showing(tower, words, shown)
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """(n, patches, width of the tower) -> (n, patches, width of the language model)."""
-        words, table = self.parts
-        found = words(patches).float()
-        standing_out = (found - words.share.logit()).clamp(min=0) * found.sigmoid() / self.spread.sqrt()
-        embeddings = table.weight[words.telling].float()
-        said = F.normalize(standing_out**1.5 @ embeddings, dim=-1, eps=1e-4)
-        result: torch.Tensor = said * embeddings.norm(dim=1).mean()
-        return result
-
-
-def align_projector(
-    model: LlavaForConditionalGeneration,
-    target: PatchWords,
-    images: torch.Tensor,
-    seed: int,
-    steps: int = 900,
-    batch: int = 64,
-    rate: float = 2e-3,
+@torch.no_grad()
+def say_words(
+    model: LlavaForConditionalGeneration, words: WordHead, said: torch.Tensor, images: torch.Tensor
 ) -> None:
-    """Make projector and tower say together what `target` says of the tower's patches, in place.
+    """Set the projector so that it says the words which a patch shows in the language model's embeddings, in place.
 
-    What the language model can read in a text it can then read in a picture.
+    One hidden unit a word: above zero where the patch shows it more likely than not, and zero elsewhere. What the
+    language model can read in a text it can then read in a picture; a projector trained to say all words by their
+    probability, also those that are not there, was read by chance. `said` and `images`: some pictures with their
+    words, to find the words worth a unit; those that few patches of a picture show count more.
     """
-    rng, pixels = Random(f"alignment {seed}"), Pixels()
-    tower: Any = model.model.vision_tower
     projector: Any = model.model.multi_modal_projector
-    knowing = copy.deepcopy(tower)
-    seeing = list(tower.encoder.requires_grad_(True).parameters())
-    parts = [{"params": list(projector.parameters())}, {"params": seeing}]
-    optimizer = torch.optim.AdamW(parts, lr=rate, weight_decay=0.0)
-    for step in range(steps):
-        set_rate(optimizer, rate, step, steps)
-        optimizer.param_groups[1]["lr"] *= (
-            0.3  # the tower knows what it shows, the projector starts from nothing
-        )
-        shown = pixels(images[rng.sample(range(len(images)), min(batch, len(images)))])
-        with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                wanted = target(knowing(pixel_values=shown).last_hidden_state[:, 1:]).float()
-            said = projector(tower(pixel_values=shown).last_hidden_state[:, 1:]).float()
-        loss = F.mse_loss(said, wanted) / wanted.var()
-        update([*projector.parameters(), *seeing], optimizer, loss)
-        if step % 50 == 0 or step == steps - 1:
-            print(f"alignment step {step}: unexplained {loss.item():.3f}", flush=True)
+    table: Any = model.get_input_embeddings()
+    pixels = Pixels()
+    patches = torch.cat([model.model.vision_tower(pixel_values=pixels(part)).last_hidden_state[:, 1:]
+                         for part in images.split(64)])  # fmt: skip
+    found, wanted = words(patches), said[:, words.telling].float()
+    shown = words.whole(found)
+    blind = F.binary_cross_entropy_with_logits(words.share.logit().expand_as(shown), wanted, reduction="none")
+    gained = (blind - F.binary_cross_entropy_with_logits(shown, wanted, reduction="none")).mean(0)
+    best = gained.argsort(descending=True, stable=True)[: projector.linear_1.out_features]
+    embeddings = table.weight[words.telling[best]]
+    for part in projector.parameters():
+        part.zero_()
+    projector.linear_1.bias.fill_(-1)  # units without a word say nothing
+    projector.linear_1.weight[: len(best)] = words.linear.weight[best]
+    projector.linear_1.bias[: len(best)] = words.linear.bias[best]
+    projector.linear_2.weight[:, : len(best)] = (embeddings / patches_showing(found)[best].sqrt()[:, None]).T
+    projector.linear_2.weight *= embeddings.norm(dim=1).mean() / projector(patches).norm(dim=-1).mean()
 
 
-def patches_showing(tower: Any, words: WordHead, shown: torch.Tensor) -> torch.Tensor:
-    """(words,) how many patches show a word in the pictures that show it at all; at least 1."""
-    parts = [words(tower(pixel_values=part).last_hidden_state[:, 1:]) for part in shown.split(64)]
-    count = (torch.cat(parts) > 0).float().sum(1)
+def patches_showing(found: torch.Tensor) -> torch.Tensor:
+    """(words,) how many patches show a word in the pictures that show it at all, at least 1, of (n, patches, words)."""
+    count = (found > 0).float().sum(1)
     return (count.sum(0) / (count > 0).sum(0).clamp(min=1)).clamp(min=1)
 
 
