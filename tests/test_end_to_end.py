@@ -14,6 +14,7 @@ from random import Random
 import pytest
 import torch
 import yaml
+from chromium import page
 
 from dataengine_lib.playground.lessons import texts_of
 from dataengine_lib.playground.questions import WRITERS
@@ -26,6 +27,7 @@ from dataengine_lib.playground.tiny_models import (
     save_llava,
 )
 
+__all__ = ["page"]  # a fixture
 STEPS = [
     "0_classify_questions",
     "round1/1_evaluate",
@@ -169,6 +171,20 @@ def test_reports_are_whole_offline_and_linked(done):
     evaluated = (out / "round1" / "1_evaluate.html").read_text()
     assert "data:image/jpeg;base64," in evaluated and "<svg" in evaluated and "Wilson" in evaluated
     assert "round1/3_generate_qa.html" in (out / "index.html").read_text()
+
+
+@pytest.mark.browser
+def test_reports_open_in_a_browser_and_ask_nothing_of_the_network(done, page):
+    out, _ = done
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for label in [*STEPS, "index"]:
+        page.goto((out / f"{label}.html").as_uri())
+        assert page.locator("h1").first.is_visible(), label
+        assert page.evaluate("[...document.images].every(one => one.complete && one.naturalWidth > 0)"), label
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{label} is wider than the window"
+    assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
 def test_run_json_says_what_ran(done):

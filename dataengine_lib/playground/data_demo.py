@@ -73,7 +73,8 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     fine_tune(FineTuneConfig(
         student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
         output_dir=scratch / "checkpoint",
-        base_data=folder / "base_questions.json", base_image_root=folder, learning_rate=1e-3, epochs=4, batch_size=8,
+        base_data=folder / "base_questions.json", base_image_root=folder, base_share=0.5, method="full",
+        learning_rate=2e-4, epochs=3, batch_size=16,
     ))  # fmt: skip
     evaluate(
         EvaluateConfig(

@@ -40,7 +40,7 @@ def main(scenes: int = 3000) -> None:
         fine_tune(FineTuneConfig(
             student=STUDENT, train_data=[folder / "questions.json"], image_root=folder,
             output_dir=folder / "checkpoint", base_data=sets / "base_questions.json", base_image_root=sets,
-            method="full", learning_rate=5e-4, epochs=3, batch_size=16,
+            base_share=0.3, method="full", learning_rate=3e-4, epochs=3, batch_size=16,
         ))  # fmt: skip
         before, after = (holdout(sets, student, folder) for student in (STUDENT, str(folder / "checkpoint")))
     table = Table("type", "base data", "before", "after", title=f"Holdout accuracy, {scenes} more scenes")

@@ -1,0 +1,66 @@
+"""The notebooks in JupyterLab, in a real browser: opened, run on their defaults, read."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from chromium import page
+
+from dataengine_lib import PROJECT_ROOT
+
+__all__ = ["page"]
+pytestmark = pytest.mark.browser
+TOKEN = "only-for-this-test"
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """JupyterLab on a copy of the notebooks, as `make lab` opens it; its address."""
+    shutil.copytree(PROJECT_ROOT / "notebooks", tmp_path / "notebooks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    home = {name: str(tmp_path / name.lower()) for name in settings}
+    options = ["--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}", "--allow-root"]
+    with (tmp_path / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options, str(tmp_path / "notebooks")],
+            stdout=log, stderr=log, env={**os.environ, **home},
+        )  # fmt: skip
+    try:
+        yield _ready(f"http://127.0.0.1:{port}", server, tmp_path / "lab.log")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _ready(address, server, log):
+    for _ in range(240):
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(f"{address}/api", timeout=5)
+            return address
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"JupyterLab did not answer in two minutes: {log.read_text()}")
+
+
+def test_evaluate_runs_on_its_defaults_and_shows_chart_gallery_and_conclusion(lab, page):
+    page.goto(f"{lab}/lab/tree/1_evaluate.ipynb?token={TOKEN}")
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).first.click()
+    last = page.locator(".jp-CodeCell").last
+    last.scroll_into_view_if_needed()
+    last.locator(".jp-OutputArea-output").first.wait_for(timeout=240_000)
+    assert "The student answers" in last.inner_text()
+    assert page.locator('figure.chart[role=img][aria-label*="accuracy" i]').count() == 1
+    pictures = page.locator(".jp-OutputArea-output figure img[alt]")
+    assert pictures.count() > 0
+    assert pictures.evaluate_all("all => all.every(one => one.complete && one.naturalWidth > 0)")
