@@ -21,8 +21,9 @@ def test_the_file_tree_is_true():
         if not line.startswith(" "):
             folder = name if name.endswith("/") else ""
         path = name if not line.startswith(" ") else folder + name
-        if path != "data_demo/":
-            assert (PROJECT_ROOT / path).exists(), path
+        assert (PROJECT_ROOT / path).exists(), path
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
+        assert (PROJECT_ROOT / picture).is_file(), picture
 
 
 def test_every_make_target_and_parameter_file_it_names_exists():

@@ -74,6 +74,13 @@ def test_model_text_is_escaped_everywhere(root):
         assert "&lt;script&gt;" in part.text
 
 
+def test_replies_with_a_question_come_before_skipped_ones(root):
+    skipped = record(raw_instructions="Question: Skip\nChoices: Skip\nAnswer: Skip", question_type="image_topic")
+    written = record(raw_instructions="Question: What is here?\nChoices: (A) a (B) b\nAnswer: The answer is (A): a")
+    text = gallery.reply_gallery([skipped, written], root).text
+    assert 0 < text.index("What is here?") < text.index("Question: Skip")
+
+
 def test_images_are_embedded_and_reduced(root):
     text = gallery.bad_case_gallery({"a": [case()]}, root).text
     found = re.findall(r"data:image/jpeg;base64,([^\"]+)", text)

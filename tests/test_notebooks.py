@@ -2,10 +2,11 @@
 
 import ast
 import importlib
+import shutil
 
 import nbformat
 import pytest
-from papermill import inspect_notebook
+from papermill import execute_notebook, inspect_notebook
 
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.workflow import STEPS
@@ -27,6 +28,10 @@ def parameters(cells):
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     return tagged[0].source
+
+
+def defaults(cells):
+    return {node.target.id: ast.literal_eval(node.value) for node in ast.parse(parameters(cells)).body}
 
 
 def test_there_is_one_notebook_a_step_and_no_other():
@@ -85,19 +90,26 @@ def test_papermill_helps_with_every_parameter(step, cells):
         assert parameter["help"] and parameter["inferred_type_name"] not in ("", "None"), parameter
 
 
-@pytest.mark.skipif(
-    not (PROJECT_ROOT / "data_demo" / "models").is_dir(),
-    reason="data_demo is made by the loop with the playground's models, which are not trained to their goal yet",
-)
 def test_the_example_that_the_defaults_point_at_is_there(cells):
-    values = [ast.literal_eval(node.value) for node in ast.parse(parameters(cells)).body]
-    paths = [v for value in values for v in (value if isinstance(value, list) else [value])]
+    paths = [v for value in defaults(cells).values() for v in (value if isinstance(value, list) else [value])]
     wanted = [path for path in paths if str(path).startswith(("data_demo", "params/"))]
     assert wanted and not [path for path in wanted if not (PROJECT_ROOT / path).exists()]
 
 
+def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path):
+    for folder in ("data_demo", "params"):
+        shutil.copytree(PROJECT_ROOT / folder, tmp_path / folder)
+    notebook = PROJECT_ROOT / "notebooks" / f"{step.notebook}.ipynb"
+    execute_notebook(str(notebook), str(tmp_path / "out.ipynb"), cwd=str(tmp_path), progress_bar=False)
+    done = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    assert done[-1].outputs, "a conclusion is shown"
+    values = defaults(done)
+    written = [tmp_path / values[name] for name in step.writes if values[name]]
+    assert written and all(path.exists() for path in written)
+
+
 def test_what_the_defaults_write_goes_to_a_scratch_folder(step, cells):
-    values = {node.target.id: ast.literal_eval(node.value) for node in ast.parse(parameters(cells)).body}
+    values = defaults(cells)
     assert all(str(values[name]).startswith("reports/explore/") for name in [*step.writes, *step.keeps])
 
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from dataengine_lib.data.paired import PairedGains, mcnemar
 
@@ -64,12 +64,18 @@ def test_groups_and_their_average() -> None:
     gains = PairedGains(groups, difference, [str(i) for i in range(100)], seed=0)
     assert gains.gain("a").gain == 0.5
     assert gains.gain("b") == gains.average(["b", "none"])
-    assert (gains.gain("b").low, gains.gain("b").high) == (0, 0)
     average = gains.average(["a", "b"])
     assert average.gain == 0.25  # each type weighs the same, not each question
     assert average.low < 0.25 < average.high
     assert average.questions == 100
     assert (gains.gain("none").low, gains.gain("none").high) == (-1, 1)
+
+
+@pytest.mark.parametrize("images", [3, 40, 120])
+def test_no_change_among_few_images_is_no_certainty(images: int) -> None:
+    gain = overall(np.zeros(2 * images, dtype=int), [str(i // 2) for i in range(2 * images)]).gain("all")
+    assert gain.gain == 0 and (gain.questions, gain.images) == (2 * images, images)
+    assert -gain.low == gain.high == pytest.approx(binomtest(0, images).proportion_ci(0.95).high)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

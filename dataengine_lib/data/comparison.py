@@ -6,7 +6,7 @@ from dataengine_lib.data.paired import DRAWS, Gain
 
 METHOD = (
     f"gain: mean of after - before over the same questions, with its 95 % percentile bootstrap over images "
-    f"({DRAWS} draws); "
+    f"({DRAWS:,} draws; exact binomial where nothing changed); "
     "p: exact McNemar; accuracies with Wilson intervals"
 )
 

@@ -24,7 +24,9 @@ class PairedGains:
 
     `difference` is after minus before per question (-1, 0 or 1), `images` names each question's image,
     `groups` maps a name to a boolean mask over the questions. Questions of one image are not independent, so
-    whole images are drawn with replacement, the same ones for every group.
+    whole images are drawn with replacement, the same ones for every group. Where no question changed, every draw
+    is zero, which would pass for certainty: the interval is then the exact binomial one for no change among as many
+    images.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class PairedGains:
     ) -> None:
         self._place = {name: column for column, name in enumerate(groups)}
         masks = np.column_stack([np.asarray(mask, dtype=float) for mask in groups.values()])
+        self._changed = np.abs(difference) @ masks
         per_image = _by_image(np.hstack([masks * difference[:, None], masks]), images)
         self._sums, self._sizes = np.hsplit(per_image, 2)
         totals = _resample(per_image, seed, draws)
@@ -57,10 +60,14 @@ class PairedGains:
             return Gain(0.0, -1.0, 1.0, 0, 0)
         sums, sizes = self._sums[:, columns], self._sizes[:, columns]
         drawn_sums, drawn_sizes = self._drawn_sums[:, columns], self._drawn_sizes[:, columns]
+        questions, images = int(sizes.sum()), int(sizes.any(axis=1).sum())
+        if not self._changed[columns].any():
+            most = 1 - 0.025 ** (1 / images)  # Clopper-Pearson's upper limit of a rate seen 0 times
+            return Gain(0.0, -most, most, questions, images)
         held = (drawn_sizes > 0).all(axis=1)
         mean = float((sums.sum(axis=0) / sizes.sum(axis=0)).mean())
         low, high = np.quantile((drawn_sums[held] / drawn_sizes[held]).mean(axis=1), [0.025, 0.975])
-        return Gain(mean, float(low), float(high), int(sizes.sum()), int(sizes.any(axis=1).sum()))
+        return Gain(mean, float(low), float(high), questions, images)
 
 
 def _by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:

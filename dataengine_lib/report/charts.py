@@ -261,6 +261,7 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
                 elinewidth=1.4,
                 capsize=2.5,
                 label=scored.name,
+                clip_on=False,  # a mark at 100 % is seen whole
             )
         for place, kind in enumerate(kinds):
             points = 100 * (last[kind].accuracy - first[kind].accuracy)

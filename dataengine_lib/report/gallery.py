@@ -12,6 +12,7 @@ from typing import Any
 
 from dataengine_lib.data.files import inside
 from dataengine_lib.data.images import UNREADABLE
+from dataengine_lib.data.raw_reply import Reason, parse_reply
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.tables import Html, escaped
@@ -50,11 +51,16 @@ def query_gallery(previews: Sequence[Any], most: int = 8) -> Html:
 
 
 def reply_gallery(results: Sequence[Any], image_root: Path | None, most: int = 18) -> Html:
-    """Raw replies as the teacher wrote them, beside their images, in turn from every type."""
+    """Raw replies as the teacher wrote them, beside their images, in turn from every type; skipped ones last."""
+    skipped: list[Any] = []
+    written: list[Any] = []
+    for row in results:
+        (skipped if parse_reply(row.raw_instructions) is Reason.SKIPPED else written).append(row)
+    shown = [*_in_turn(_by_type(written)), *_in_turn(_by_type(skipped))]
     return cards(
         f"{_picture(image_root, row.image_path, f'Image {row.image_id}')}{_kind(row.question_type)}"
         f"<pre>{_long(row.raw_instructions)}</pre>"
-        for row in _in_turn(_by_type(results))[:most]
+        for row in shown[:most]
     )
 
 

@@ -32,7 +32,7 @@ from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 STUDENT = str(PROJECT_ROOT / "data_demo/models/tiny-llava")
 
 
-def main(scenes: int = 3000) -> None:
+def main(scenes: int = 2000) -> None:
     sets = write_playground(PROJECT_ROOT / "reports/.playground", 0)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
