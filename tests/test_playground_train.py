@@ -88,16 +88,19 @@ def test_the_projector_says_the_words_of_a_patch_and_no_other(tokenizer):
     llava = build_llava(tokenizer, build_clip(tokenizer))
     torch.nn.init.normal_(llava.get_input_embeddings().weight)
     images = torch.randint(0, 255, (16, 3, PIXELS, PIXELS), dtype=torch.uint8)
-    said = torch.rand(16, len(tokenizer)) < 0.1
+    said = torch.rand(16, len(tokenizer)) < 0.5
+    said[:, 100:] = False  # fewer words than the projector has units
     words = WordHead(llava.config.vision_config.hidden_size, said)
     torch.nn.init.normal_(words.linear.weight, std=0.2)
+    torch.nn.init.constant_(words.linear.bias, -3.0)  # a patch shows few of them
     say_words(llava, words, said, images)
     patches = torch.randn(1, 200, llava.config.vision_config.hidden_size)
     shown = words(patches)[0] > 0
     spoken = llava.model.multi_modal_projector(patches)[0]
     table = torch.nn.functional.normalize(llava.get_input_embeddings().weight[words.telling], dim=1)
     like = torch.nn.functional.normalize(spoken, dim=1) @ table.T
-    assert like[shown].mean() > 0.1 > 0.03 > like[~shown].mean().abs()
+    assert 1 < shown.sum(1).float().mean() < 20
+    assert like[shown].mean() > 0.2 > 0.03 > like[~shown].mean().abs()
 
 
 def test_exercises_ask_for_what_their_options_hold(tokenizer):
