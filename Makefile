@@ -12,7 +12,7 @@ test: lint  ## everything on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lab: $(STAMP)  ## the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks  # a container's only user is often root
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
