@@ -14,7 +14,6 @@ from random import Random
 import pytest
 import torch
 import yaml
-from chromium import page
 
 from dataengine_lib.playground.lessons import texts_of
 from dataengine_lib.playground.questions import WRITERS
@@ -27,7 +26,6 @@ from dataengine_lib.playground.tiny_models import (
     save_llava,
 )
 
-__all__ = ["page"]  # a fixture
 STEPS = [
     "0_classify_questions",
     "round1/1_evaluate",

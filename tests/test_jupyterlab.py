@@ -9,11 +9,9 @@ import time
 import urllib.request
 
 import pytest
-from chromium import page
 
 from dataengine_lib import PROJECT_ROOT
 
-__all__ = ["page"]
 pytestmark = pytest.mark.browser
 TOKEN = "only-for-this-test"
 

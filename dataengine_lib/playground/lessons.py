@@ -17,7 +17,7 @@ IMAGE_TOKENS = (PIXELS // PATCH) ** 2
 Segment = tuple[list[int], list[int], list[float]]  # token ids, labels, weights in the loss
 ROOMY = ("image_style", "image_scene", "image_quality")  # types answered by the picture as a whole
 BOXED = ("object_localization", "attribute_comparison", "spatial_relationship")  # no caption tells
-LETTER_WEIGHT, WORD_WEIGHT, REST_WEIGHT, CAPTION_WEIGHT = 8.0, 3.0, 0.3, 0.5
+LETTER_WEIGHT, WORD_WEIGHT, REST_WEIGHT = 8.0, 3.0, 0.3
 
 
 def texts_of(image_id: int, seed: int) -> Iterator[str]:
@@ -34,7 +34,7 @@ def captions_of(row: int, seed: int) -> list[str]:
 
 
 def chat(
-    tokenizer: PreTrainedTokenizerFast, instruction: str, answer: str, telling: str = "", letter: str = ""
+    tokenizer: PreTrainedTokenizerFast, instruction: str, answer: str, telling: str, letter: str = ""
 ) -> Segment:
     """One question with its answer, without the image; only the answer is learnt.
 
@@ -45,11 +45,7 @@ def chat(
     words = set(tokenizer(f" {telling}").input_ids)
     letters = set(tokenizer(f"({letter})").input_ids[1:2]) if letter else set()
     weights = [LETTER_WEIGHT if t in letters else WORD_WEIGHT if t in words else REST_WEIGHT for t in said]
-    return (
-        asked + said,
-        [-100] * len(asked) + said,
-        [0.0] * len(asked) + (weights if telling else [CAPTION_WEIGHT] * len(said)),
-    )
+    return asked + said, [-100] * len(asked) + said, [0.0] * len(asked) + weights
 
 
 def exercises_of(

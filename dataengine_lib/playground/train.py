@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """The three stages one after the other; a stage whose result lies in `args.work` is not done again."""
+    """The stages one after the other; a stage whose result lies in `args.work` is not done again."""
     torch.manual_seed(args.seed)
     seed, work = args.seed, args.work
     tokenizer = build_tokenizer(text for i in range(4000) for text in texts_of(FIRST_ID["base"] + i, seed))

@@ -60,12 +60,7 @@ def train_reading(
     """
     learnt = list(model.model.language_model.parameters())
     optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
-    first = FIRST_ID["base"]
-    answers = [
-        q.choices
-        for i in range(1500)
-        for q in base_questions(make_scene(first + i, seed), seed, thin_share=1.0)
-    ]
+    answers = _answers(1500, seed)
     began, recent = time.monotonic(), {"exercises": 0.25, "comprehension": 0.25}
     for step in range(steps):
         set_rate(optimizer, rate, step, steps)

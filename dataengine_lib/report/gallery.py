@@ -54,13 +54,14 @@ def reply_gallery(results: Sequence[Any], image_root: Path | None, most: int = 1
     """Raw replies as the teacher wrote them, beside their images, in turn from every type; skipped ones last."""
     skipped: list[Any] = []
     written: list[Any] = []
-    for row in results:
+    for row in _in_turn(_by_type(results)):
         (skipped if parse_reply(row.raw_instructions) is Reason.SKIPPED else written).append(row)
-    shown = [*_in_turn(_by_type(written)), *_in_turn(_by_type(skipped))]
+        if len(written) == most:  # the rest of a large run need not be parsed
+            break
     return cards(
         f"{_picture(image_root, row.image_path, f'Image {row.image_id}')}{_kind(row.question_type)}"
         f"<pre>{_long(row.raw_instructions)}</pre>"
-        for row in shown[:most]
+        for row in [*written, *skipped][:most]
     )
 
 
