@@ -24,6 +24,7 @@ class Question(msgspec.Struct, kw_only=True):
     question_type: str = ""
     image_path: str = ""
     prompt: str = ""
+    teacher_type: str = ""  # what step 0's teacher said of a question whose type was known
 
 
 class Answer(msgspec.Struct, kw_only=True):
