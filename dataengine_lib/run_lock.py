@@ -9,7 +9,9 @@ from pathlib import Path
 
 from dataengine_lib.errors import DataEngineError, ParameterError
 
-PATIENCE_S = 60  # a kernel looks for its parent every second and ends itself without it; a busy machine delays that
+PATIENCE_S = (
+    60  # a kernel looks for its parent every second and ends itself without it; a busy machine delays that
+)
 
 
 @contextmanager

@@ -50,14 +50,19 @@ def crop(box):
 
 
 @pytest.mark.parametrize(
-    "field, values", [("action", world.ACTIONS), ("role", world.ROLES), ("noun", ("man", "woman", "boy", "girl"))]
+    "field, values",
+    [("action", world.ACTIONS), ("role", world.ROLES), ("noun", ("man", "woman", "boy", "girl"))],
 )
 def test_people_can_be_told_apart(field, values):
     person = world.Person("woman", "", "waving", (0.3, 0.35, 0.52, 0.93))
     pictures = []
     for value in values:
         scene = dataclasses.replace(
-            PLAIN, people=(dataclasses.replace(person, **{field: value}),), social="", things=(), vignette=None
+            PLAIN,
+            people=(dataclasses.replace(person, **{field: value}),),
+            social="",
+            things=(),
+            vignette=None,
         )
         pictures.append(pixels(scene)[crop(person.box)])
     for i, one in enumerate(pictures):

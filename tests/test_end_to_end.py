@@ -181,7 +181,9 @@ def test_reports_open_in_a_browser_and_ask_nothing_of_the_network(done, page):
         page.goto((out / f"{label}.html").as_uri())
         assert page.locator("h1").first.is_visible(), label
         assert page.evaluate("[...document.images].every(one => one.complete && one.naturalWidth > 0)"), label
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{label} is wider than the window"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+            f"{label} is wider than the window"
+        )
     assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
@@ -270,14 +272,17 @@ def test_a_truncated_image_and_a_malformed_row_are_counted_and_stop_nothing(done
     (folder / "aokvqa_playground.json").write_text(json.dumps(questions))
     out = experiment / "reports" / "damaged"
     settings = [f"playground.cache={cache}", "evaluate.max_bad_share=0.3", "evaluate.direct_answers=false"]
-    finished = run_loop(experiment, out, *(part for one in settings for part in ("--set", one)), "--to", "evaluate")
+    finished = run_loop(
+        experiment, out, *(part for one in settings for part in ("--set", one)), "--to", "evaluate"
+    )
     assert finished.returncode == 0, finished.stderr
     skipped = json.loads((out / "round1" / "metrics.json").read_text())["skipped"]
     assert skipped["total"] == shown and image.name in json.dumps(skipped["rows"])
     assert len(json.loads((out / "round1" / "aokvqa_eval.json").read_text())) == len(questions) - shown - 1
-    assert "1 " in (out / "0_classify_questions.html").read_text() and malformed["question_id"] not in (
-        out / "aokvqa_classified.json"
-    ).read_text()
+    assert (
+        "1 " in (out / "0_classify_questions.html").read_text()
+        and malformed["question_id"] not in (out / "aokvqa_classified.json").read_text()
+    )
 
 
 def test_zero_weights_and_a_teacher_that_is_down_lose_nothing(done, experiment):
@@ -287,14 +292,18 @@ def test_zero_weights_and_a_teacher_that_is_down_lose_nothing(done, experiment):
     (out / "round1" / "weight.json").write_text(json.dumps(dict.fromkeys(weights, 0.0)))
     before = data_of(out)
     finished = run_loop(experiment, out, "--from", "construct_queries")
-    assert finished.returncode == 1 and "weight.json" in finished.stderr and "Traceback" not in finished.stderr
+    assert (
+        finished.returncode == 1 and "weight.json" in finished.stderr and "Traceback" not in finished.stderr
+    )
     (out / "round1" / "weight.json").write_text(json.dumps(weights))
     (out / "round1" / "gptvqa_result.jsonl").unlink()
     down = ["generate_qa.teacher=openai:nobody", "generate_qa.base_url=http://127.0.0.1:9/v1"]
     finished = run_loop(
         experiment, out, "--from", "generate_qa", *(part for one in down for part in ("--set", one))
     )
-    assert finished.returncode == 1 and "127.0.0.1:9" in finished.stderr and "Traceback" not in finished.stderr
+    assert (
+        finished.returncode == 1 and "127.0.0.1:9" in finished.stderr and "Traceback" not in finished.stderr
+    )
     remade = ("round1/weight.json", "round1/gptvqa_result.jsonl", "round1/usage.json")
     assert [name for name in DATA if name not in remade and (out / name).read_bytes() != before[name]] == []
     assert "Traceback" in (out / "round1" / "3_generate_qa.html").read_text()

@@ -75,8 +75,12 @@ def test_model_text_is_escaped_everywhere(root):
 
 
 def test_replies_with_a_question_come_before_skipped_ones(root):
-    skipped = record(raw_instructions="Question: Skip\nChoices: Skip\nAnswer: Skip", question_type="image_topic")
-    written = record(raw_instructions="Question: What is here?\nChoices: (A) a (B) b\nAnswer: The answer is (A): a")
+    skipped = record(
+        raw_instructions="Question: Skip\nChoices: Skip\nAnswer: Skip", question_type="image_topic"
+    )
+    written = record(
+        raw_instructions="Question: What is here?\nChoices: (A) a (B) b\nAnswer: The answer is (A): a"
+    )
     text = gallery.reply_gallery([skipped, written], root).text
     assert 0 < text.index("What is here?") < text.index("Question: Skip")
 

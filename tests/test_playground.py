@@ -65,7 +65,11 @@ def test_unknown_sentences_add_nothing():
 
 @pytest.mark.parametrize("question_type", WRITERS)
 def test_every_type_has_real_questions(question_type):
-    written = [qa for scene in SCENES if (qa := write_question(question_type, facts_of(scene), Random(scene.image_id)))]
+    written = [
+        qa
+        for scene in SCENES
+        if (qa := write_question(question_type, facts_of(scene), Random(scene.image_id)))
+    ]
     assert len(written) > 40
     assert len({qa.answer for qa in written}) >= 4
     for qa in written:
@@ -88,7 +92,9 @@ def test_sides_and_places_follow_the_boxes():
         assert qa.answer == ("to the left of it" if about_the_dog else "to the right of it")
         seen.add(about_the_dog)
     assert seen == {True, False}
-    assert place_of((0.4, 0.7, 0.6, 0.9)) == "in the middle" and place_of((0.1, 0.05, 0.3, 0.2)) == "at the top"
+    assert (
+        place_of((0.4, 0.7, 0.6, 0.9)) == "in the middle" and place_of((0.1, 0.05, 0.3, 0.2)) == "at the top"
+    )
 
 
 def test_the_base_set_is_thin_where_it_says():
@@ -146,7 +152,12 @@ def test_the_scripted_teacher_writes_what_is_true_of_the_scene():
             text = reply([{"role": "user", "content": prompt_for(scene, question_type)}])
             truth = write_question(question_type, facts_of(scene), Random(0))
             assert (text == SKIP) == (truth is None), (question_type, scene)
-            if truth and question_type in ("image_scene", "image_emotion", "future_prediction", "social_relation"):
+            if truth and question_type in (
+                "image_scene",
+                "image_emotion",
+                "future_prediction",
+                "social_relation",
+            ):
                 assert f": {truth.answer}.\n" in text
                 written[question_type] += 1
     assert min(written.values()) > 10

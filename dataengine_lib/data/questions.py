@@ -1,6 +1,8 @@
-"""Question files (steps 0, 1, 5): A-OKVQA list, or `{type: [record]}`; wrong rows are counted, not fatal."""
+"""Question files of every format (steps 0, 1, 5): one check for all rows; wrong ones are counted, not fatal."""
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,10 @@ import msgspec
 from dataengine_lib.data.bad_cases import type_name
 from dataengine_lib.data.files import read_json
 from dataengine_lib.data.image_refs import ImageRef, image_ref, locate
+from dataengine_lib.data.question_rows import Fault, FoundRow, OwnFields
+from dataengine_lib.data.question_table import is_table, table_rows
 from dataengine_lib.data.records import LETTERS, Question
+from dataengine_lib.data.seed_bench import is_seed_bench, seed_bench_row, type_names
 from dataengine_lib.errors import DataEngineError
 
 
@@ -50,49 +55,52 @@ class _Row(msgspec.Struct, kw_only=True):
     question_type: str | None = None
     image_path: str | None = None
     prompt: str | None = None
+    teacher_type: str | None = None
 
 
-def read_question_file(file: Path) -> QuestionRows:
+def read_question_file(
+    file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
+) -> QuestionRows:
     """The usable questions in the file's order, with the rows left out.
 
-    Types come from a dict's keys where a record has none.
-    Raises DataEngineError when the file cannot be read or is no question file.
+    The format is told by the content: A-OKVQA's list, our training data, `{type: [record]}` whose keys give the
+    type where a record has none, SEED-Bench's JSON, MMBench's or VLMEvalKit's TSV. Images inside a table become
+    files under `image_root`. `type_field` and `split_field` name the keys that hold a question's type and split.
+    Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
     """
-    content: Any = read_json(file, list[msgspec.Raw] | dict[str, list[msgspec.Raw]])
-    if isinstance(content, list):
-        found = [(f"row {number}", "", raw) for number, raw in enumerate(content)]
-    else:
-        found = [
-            (f"{kind}[{number}]", kind, raw)
-            for kind, part in content.items()
-            for number, raw in enumerate(part)
-        ]
+    file, own = Path(file), OwnFields(type_field, split_field)
+    found = table_rows(file, image_root, own) if is_table(file) else _json_rows(file, own)
+    ids = Counter(_given_id(row.content) for row in found)
     result, seen = QuestionRows(), dict[str, str]()
-    for place, (where, kind, raw) in enumerate(found):
-        question = _question(raw, kind, where)
+    for place, row in enumerate(found):
+        question = _question(row, ids)
         if isinstance(question, Question) and question.question_id in seen:
             same = f"question_id {question.question_id} occurs twice, first in {seen[question.question_id]}"
             question = ("repeated question_id", same)
         if isinstance(question, Question):
-            seen[question.question_id] = where
+            seen[question.question_id] = row.row
             result.questions.append(question)
-            result.rows.append(where)
+            result.rows.append(row.row)
             result.places.append(place)
         else:
             why, reason = question
-            result.skipped.append(Skipped(where, reason, why))
+            result.skipped.append(Skipped(row.row, reason, why))
     return result
 
 
-def read_question_rows(file: Path) -> tuple[list[Question], list[Skipped]]:
+def read_question_rows(
+    file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
+) -> tuple[list[Question], list[Skipped]]:
     """(usable questions in the file's order, rows left out with the reason)."""
-    content = read_question_file(file)
+    content = read_question_file(file, image_root, type_field=type_field, split_field=split_field)
     return content.questions, content.skipped
 
 
-def read_questions(file: Path) -> list[Question]:
+def read_questions(
+    file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
+) -> list[Question]:
     """All questions of a file. Raises DataEngineError naming the first row that cannot be used."""
-    questions, skipped = read_question_rows(file)
+    questions, skipped = read_question_rows(file, image_root, type_field=type_field, split_field=split_field)
     if skipped:
         first = f"{skipped[0].row}: {skipped[0].reason}"
         raise DataEngineError(f"{file}: {first}; mend or remove that row ({len(skipped)} in all)")
@@ -110,11 +118,66 @@ def image_of(question: Question, root: Path) -> str:
         raise DataEngineError(str(error).partition(";")[0]) from error
 
 
-def _question(raw: msgspec.Raw, kind: str, where: str) -> Question | tuple[str, str]:
-    """The record, or (kind of reason, reason)."""
+def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
+    """The rows of a JSON file. Raises DataEngineError when it is neither a list nor a dict of lists."""
+    content: Any = read_json(file, list[msgspec.Raw] | dict[str, msgspec.Raw])
+    parts = content if isinstance(content, dict) else {"": content}
+    types = parts.get("question_type") if "questions" in parts else None
+    if types is not None:  # SEED-Bench's; what else stands beside the two is no question
+        parts = {"questions": parts["questions"]}
+    rows = [
+        FoundRow(f"{kind}[{number}]" if kind else f"row {number}", _decoded(raw), kind)
+        for kind, part in parts.items()
+        for number, raw in enumerate(_list(file, kind, part))
+    ]
+    keys = {key for row in rows if isinstance(row.content, dict) for key in row.content}
+    own.check(file, keys)
+    if types is not None or is_seed_bench([row.content for row in rows]):
+        names = type_names(file, None if types is None else _decoded(types))
+        return [seed_bench_row(row.row, row.content, names, own) for row in rows]
+    return [
+        FoundRow(row.row, {**row.content, **own.of(row.content)}, row.kind)
+        if isinstance(row.content, dict)
+        else row
+        for row in rows
+    ]
+
+
+def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
+    if isinstance(part, list):
+        return part
     try:
-        row = msgspec.json.decode(raw, type=_Row, strict=False)
+        rows: list[msgspec.Raw] = msgspec.json.decode(part, type=list[msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise DataEngineError(
+            f"{file}: {key}: {error}; give a list of questions or {{type: [question]}}"
+        ) from error
+    return rows
+
+
+def _decoded(raw: msgspec.Raw) -> Any | Fault:
+    try:
+        return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return "malformed row", str(error)
+
+
+def _given_id(row: Any) -> str:
+    """What a row says that it is called: our training data names the query that it came from."""
+    if not isinstance(row, dict):
+        return ""
+    given = row.get("question_id")
+    own = row.get("query_id") if given in (None, "") else given
+    return str(own) if isinstance(own, int | str) else ""
+
+
+def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | Fault:
+    """The record, or (kind of reason, reason); `ids` counts how many rows of the file say each name."""
+    if isinstance(found.content, tuple):
+        return found.content
+    try:
+        row = msgspec.convert(found.content, _Row, strict=False)
+    except (msgspec.ValidationError, RecursionError) as error:
         return "malformed row", str(error)
     choices, correct = [str(choice).strip() for choice in row.choices], row.correct_choice_idx
     if not row.question.strip():
@@ -124,7 +187,7 @@ def _question(raw: msgspec.Raw, kind: str, where: str) -> Question | tuple[str, 
     if not all(choices):
         return "unusable choices", "a choice is empty"
     if correct is None:
-        return "no correct choice", "correct_choice_idx is missing, so no answer can be judged"
+        return "no correct choice", "the correct choice is not given, so no answer can be judged"
     if not 0 <= correct < len(choices):
         reason = f"correct_choice_idx {correct} is outside the {len(choices)} choices"
         return "index outside the choices", reason
@@ -135,19 +198,22 @@ def _question(raw: msgspec.Raw, kind: str, where: str) -> Question | tuple[str, 
     if image.image_id < 0 and not image.image_path:
         return "no image", "neither image_id nor image_path is given"
     question_id = "" if row.question_id is None else str(row.question_id)
+    if not question_id and ids[name := _given_id(found.content)] == 1:
+        question_id = name
     return Question(
         split=row.split or "",
         image_id=image.image_id,
-        question_id=question_id or f"{image.image_id}-{where}",
+        question_id=question_id or f"{image.image_id}-{found.row}",
         question=row.question.strip(),
         choices=choices,
         correct_choice_idx=correct,
         direct_answers=_direct_answers(row.direct_answers),
         difficult_direct_answer=bool(row.difficult_direct_answer),
         rationales=row.rationales or [],
-        question_type=type_name(row.question_type or kind),
+        question_type=type_name(row.question_type or found.kind),
         image_path=image.image_path,
         prompt=row.prompt or "",
+        teacher_type=row.teacher_type or "",
     )
 
 

@@ -48,8 +48,14 @@ def _agreed(place: int, behind: str, texts: Sequence[str]) -> int | None:
 
 def _only(said: str, texts: Sequence[str]) -> int | None:
     """The option whose whole text stands in `said`; one inside a longer option that is there does not count."""
-    found = [i for i, choice in enumerate(texts) if choice and re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", said)]
-    longest = [i for i in found if not any(i != j and texts[i] != texts[j] and texts[i] in texts[j] for j in found)]
+    found = [
+        i
+        for i, choice in enumerate(texts)
+        if choice and re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", said)
+    ]
+    longest = [
+        i for i in found if not any(i != j and texts[i] != texts[j] and texts[i] in texts[j] for j in found)
+    ]
     return longest[0] if len(longest) == 1 else None
 
 

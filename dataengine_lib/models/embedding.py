@@ -8,8 +8,6 @@ import io
 import itertools
 import os
 import shutil
-import struct
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,14 +35,13 @@ from dataengine_lib.data.embeddings import (
     write_store,
 )
 from dataengine_lib.data.files import read_json, write_json
+from dataengine_lib.data.images import UNREADABLE, as_seen
 from dataengine_lib.errors import DataEngineError
 
 if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
 
 _SHARD_BATCHES = 16  # batches between two saves
-_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, OverflowError, struct.error, zlib.error,
-               Image.DecompressionBombError)  # fmt: skip  # what PIL's decoders raise on broken files
 _SAME = 0.95  # cosine above which two implementations are taken to run the same weights
 
 
@@ -212,8 +209,8 @@ def _load(root: Path, path: str, encoder: "Encoder") -> Loaded:
         data, state = file.read_bytes(), file.stat()
         stored = StoredImage(path, len(data), state.st_mtime_ns, _digest(data))
         with Image.open(io.BytesIO(data)) as image:
-            return stored, encoder.prepare(image)
-    except _UNREADABLE as error:
+            return stored, encoder.prepare(as_seen(image))
+    except UNREADABLE as error:
         return StoredImage(path), f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 

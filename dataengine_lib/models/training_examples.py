@@ -61,9 +61,7 @@ class Examples:
                     bar.update()
         return [self._made[row.where, name] for row, name in wanted]
 
-    def _encode(
-        self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str
-    ) -> Example | None:
+    def _encode(self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str) -> Example | None:
         if isinstance(image, str):
             self._skipped.add(UNREADABLE, row.where, image)
             return None

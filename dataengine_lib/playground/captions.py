@@ -11,7 +11,12 @@ from random import Random
 from dataengine_lib.playground import world
 from dataengine_lib.playground.world import Box, Scene
 
-STYLE_WORDS = {"plain": "flat drawing", "sketch": "pencil sketch", "painting": "oil painting", "poster": "bold poster"}
+STYLE_WORDS = {
+    "plain": "flat drawing",
+    "sketch": "pencil sketch",
+    "painting": "oil painting",
+    "poster": "bold poster",
+}
 FAULT_WORDS = {"none": "sharp", "blur": "blurry", "dark": "much too dark", "noise": "grainy"}
 MOOD_WORDS = {
     "festive": "bunting and confetti",
@@ -102,7 +107,9 @@ def write_captions(scene: Scene, seed: int = 0) -> list[str]:
     lines = [
         f"{_a(STYLE_WORDS[scene.style]).capitalize()} of {_a(scene.setting)} {when}.",
         _people_line(facts),
-        f"There is {_listing([_a(_thing(known)) for known in loose])}." if loose else "There is nothing else around.",
+        f"There is {_listing([_a(_thing(known)) for known in loose])}."
+        if loose
+        else "There is nothing else around.",
         _vignette_line(facts) if facts.vignette else _place_line(facts, rng),
         f"{_a(FAULT_WORDS[scene.fault]).capitalize()} picture"
         f"{f' about {TOPIC_WORDS[scene.topic]}' if scene.topic else ''}, with {MOOD_WORDS[scene.mood]}.",
@@ -198,7 +205,12 @@ def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> Facts:
     for line in captions:
         if match := _FIRST.fullmatch(line):
             style, setting, weather, time = match.groups()
-            found |= {"style": _INVERSE["style"][style], "setting": setting, "weather": weather or "", "time": time}
+            found |= {
+                "style": _INVERSE["style"][style],
+                "setting": setting,
+                "weather": weather or "",
+                "time": time,
+            }
         elif match := _LAST.fullmatch(line):
             fault, topic, mood = match.groups()
             found |= {

@@ -32,7 +32,8 @@ def make(folder: Path, models: Path) -> None:
         (folder / "annotations").mkdir(parents=True, exist_ok=True)
         for kind in ("instances", "captions"):  # of the pool alone: the other sets are nothing to ask about
             shutil.copyfile(
-                sets / "pool" / "annotations" / f"{kind}_pool.json", folder / "annotations" / f"{kind}_demo.json"
+                sets / "pool" / "annotations" / f"{kind}_pool.json",
+                folder / "annotations" / f"{kind}_demo.json",
             )
         questions = [_moved(question) for question in read_questions(sets)]
         base: list[Question] = read_json(sets / "base_questions.json", list[Question])
@@ -69,7 +70,9 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
             input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="playground"
         )
     )
-    post_process(PostProcessConfig(input=folder / "gptvqa_result.jsonl", output=folder / "gptvqa_train_data.json"))
+    post_process(
+        PostProcessConfig(input=folder / "gptvqa_result.jsonl", output=folder / "gptvqa_train_data.json")
+    )
     fine_tune(FineTuneConfig(
         student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
         output_dir=scratch / "checkpoint",
@@ -78,7 +81,10 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     ))  # fmt: skip
     evaluate(
         EvaluateConfig(
-            questions=questions, image_root=folder, student=str(scratch / "checkpoint"), output_dir=scratch / "after"
+            questions=questions,
+            image_root=folder,
+            student=str(scratch / "checkpoint"),
+            output_dir=scratch / "after",
         )
     )
     shutil.copyfile(scratch / "after" / "aokvqa_eval.json", folder / "aokvqa_eval_after.json")

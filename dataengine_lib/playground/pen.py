@@ -57,20 +57,26 @@ class Pen:
             [self._at(x0, y0), self._at(x1, y1)], self._paint(color), self._paint(edge), self._thick(0.03)
         )
 
-    def rect(self, x0: float, y0: float, x1: float, y1: float, color: str | Color, round_by: float = 0.0) -> None:
+    def rect(
+        self, x0: float, y0: float, x1: float, y1: float, color: str | Color, round_by: float = 0.0
+    ) -> None:
         self.draw.rounded_rectangle(
             [self._at(x0, y0), self._at(x1, y1)], self._thick(round_by) if round_by else 0, self._paint(color)
         )
 
     def poly(self, color: str | Color, *points: float) -> None:
-        self.draw.polygon([self._at(x, y) for x, y in zip(points[::2], points[1::2], strict=True)], self._paint(color))
+        self.draw.polygon(
+            [self._at(x, y) for x, y in zip(points[::2], points[1::2], strict=True)], self._paint(color)
+        )
 
     def line(self, color: str | Color, width: float, *points: float) -> None:
         corners = [self._at(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
         thick = self._thick(width)
         self.draw.line(corners, self._paint(color), thick, joint="curve")
         for x, y in (corners[0], corners[-1]):  # round ends
-            self.draw.ellipse([x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2], self._paint(color))
+            self.draw.ellipse(
+                [x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2], self._paint(color)
+            )
 
     def arc(
         self,
@@ -83,7 +89,11 @@ class Pen:
         color: str | Color,
         width: float = 0.04,
     ) -> None:
-        self.draw.arc([self._at(x0, y0), self._at(x1, y1)], start, end, self._paint(color), self._thick(width))
+        self.draw.arc(
+            [self._at(x0, y0), self._at(x1, y1)], start, end, self._paint(color), self._thick(width)
+        )
 
-    def slice(self, x0: float, y0: float, x1: float, y1: float, start: float, end: float, color: str | Color) -> None:
+    def slice(
+        self, x0: float, y0: float, x1: float, y1: float, start: float, end: float, color: str | Color
+    ) -> None:
         self.draw.pieslice([self._at(x0, y0), self._at(x1, y1)], start, end, self._paint(color))

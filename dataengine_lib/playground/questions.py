@@ -72,7 +72,12 @@ YOUNG = {"dog": "puppy", "cat": "kitten", "cow": "calf", "sheep": "lamb", "horse
 VOICES = {"dog": "it barks", "cat": "it meows", "cow": "it moos", "sheep": "it bleats", "horse": "it neighs",
           "duck": "it quacks", "elephant": "it trumpets", "bear": "it growls"}  # fmt: skip
 PLACES = ("on the left", "in the middle", "on the right", "at the top")
-RELATION_ANSWERS = {"on": "on top of it", "under": "under it", "in front of": "in front of it", "next to": "next to it"}
+RELATION_ANSWERS = {
+    "on": "on top of it",
+    "under": "under it",
+    "in front of": "in front of it",
+    "next to": "next to it",
+}
 SIDES = ("to the left of it", "to the right of it", "above it", "below it")
 
 
@@ -90,7 +95,9 @@ def _identity(facts: Facts, rng: Random) -> QA | None:
         return None
     noun, role, _ = facts.people[0]
     question = rng.choice((f"What is the job of the {noun}?", f"Who is the {noun} in the picture?"))
-    return QA(question, role, tuple(r for r in world.ROLES if r != role), f"The {noun} is dressed as a {role}.")
+    return QA(
+        question, role, tuple(r for r in world.ROLES if r != role), f"The {noun} is dressed as a {role}."
+    )
 
 
 def _physical_property(facts: Facts, rng: Random) -> QA | None:
@@ -101,7 +108,9 @@ def _physical_property(facts: Facts, rng: Random) -> QA | None:
     assert thing.material
     question = rng.choice((f"What is the {thing.kind} made of?", f"Which material is the {thing.kind}?"))
     wrong = tuple(m for m in world.MATERIALS if m != thing.material)
-    return QA(question, thing.material, wrong, f"The surface of the {thing.kind} looks like {thing.material}.")
+    return QA(
+        question, thing.material, wrong, f"The surface of the {thing.kind} looks like {thing.material}."
+    )
 
 
 def _attribute(facts: Facts, rng: Random) -> QA | None:
@@ -133,7 +142,9 @@ def _function(facts: Facts, rng: Random) -> QA | None:
     if any(thing.kind in ("sofa", "suitcase", "crate", "car", "truck", "bus") for thing in facts.things):
         also |= {USES["bed"], USES["backpack"], USES["bus"]}
     wrong = tuple(sorted(set(USES.values()) - set(present) - also))
-    question = rng.choice(("What is something in the picture good for?", "What could somebody use a thing here for?"))
+    question = rng.choice(
+        ("What is something in the picture good for?", "What could somebody use a thing here for?")
+    )
     return QA(question, use, wrong, f"There is a {present[use]}, which is good for {use}.")
 
 
@@ -142,7 +153,9 @@ def _localization(facts: Facts, rng: Random) -> QA | None:
     if not placed:
         return None
     kind, place = rng.choice(placed)
-    question = rng.choice((f"Where in the picture is the {kind}?", f"In which part of the picture is the {kind}?"))
+    question = rng.choice(
+        (f"Where in the picture is the {kind}?", f"In which part of the picture is the {kind}?")
+    )
     return QA(question, place, tuple(p for p in PLACES if p != place), f"The {kind} is {place} of the picture.",
               place.split()[-1])  # fmt: skip
 
@@ -157,7 +170,10 @@ def _comparison(facts: Facts, rng: Random) -> QA | None:
     if len(things) < 2:
         return None
     # The winner must be clear: 1.3 times the runner-up, or 1.3 times smaller.
-    clear = {True: _area(things[-1]) >= 1.3 * _area(things[-2]), False: _area(things[1]) >= 1.3 * _area(things[0])}
+    clear = {
+        True: _area(things[-1]) >= 1.3 * _area(things[-2]),
+        False: _area(things[1]) >= 1.3 * _area(things[0]),
+    }
     if not any(clear.values()):
         return None
     most = rng.choice([most for most in clear if clear[most]])
@@ -165,7 +181,9 @@ def _comparison(facts: Facts, rng: Random) -> QA | None:
     wrong = tuple(thing.kind for thing in things if thing is not right)
     size = "largest" if most else "smallest"
     # Fewer than three other things: the rest are names of what is not there, which are never the answer.
-    absent = [kind for kind in world.ANIMALS + world.VEHICLES + world.FOOD if all(kind != t.kind for t in things)]
+    absent = [
+        kind for kind in world.ANIMALS + world.VEHICLES + world.FOOD if all(kind != t.kind for t in things)
+    ]
     wrong += tuple(rng.sample(absent, max(0, 3 - len(wrong))))
     return QA(f"Which of these is the {size} in the picture?", right.kind, wrong,
               f"The {right.kind} takes up the {'most' if most else 'least'} room.")  # fmt: skip
@@ -178,7 +196,9 @@ def _nature(facts: Facts, rng: Random) -> QA | None:
     question = rng.choice(
         ("How do the two living things belong together?", "What are the two living things to each other?")
     )
-    return QA(question, NATURE_ANSWERS[value], _others(NATURE_ANSWERS, value), f"There is a {one} with a {other}.")
+    return QA(
+        question, NATURE_ANSWERS[value], _others(NATURE_ANSWERS, value), f"There is a {one} with a {other}."
+    )
 
 
 def _future(facts: Facts, rng: Random) -> QA | None:
@@ -194,7 +214,10 @@ def _scene(facts: Facts, rng: Random) -> QA | None:
         return None
     question = rng.choice(("Where does the scene take place?", "Which place does the picture show?"))
     return QA(
-        question, facts.setting, tuple(s for s in world.SETTINGS if s != facts.setting), f"It shows a {facts.setting}."
+        question,
+        facts.setting,
+        tuple(s for s in world.SETTINGS if s != facts.setting),
+        f"It shows a {facts.setting}.",
     )
 
 
@@ -226,7 +249,9 @@ def _side(one: Known, other: Known) -> str:
 def _quality(facts: Facts, rng: Random) -> QA | None:
     if not facts.fault:
         return None
-    question = rng.choice(("How good is the quality of the picture?", "What can be said about the picture quality?"))
+    question = rng.choice(
+        ("How good is the quality of the picture?", "What can be said about the picture quality?")
+    )
     answers = {key: f"it is {words}" for key, words in FAULT_WORDS.items()}
     return QA(question, answers[facts.fault], _others(answers, facts.fault),
     f"The picture is {FAULT_WORDS[facts.fault]}.",
@@ -237,9 +262,15 @@ def _physical_relation(facts: Facts, rng: Random) -> QA | None:
     if not facts.vignette or facts.vignette[0] != "relation":
         return None
     _, value, one, other = facts.vignette
-    question = rng.choice((f"How is the {one} placed at the {other}?", f"Where does the {one} rest at the {other}?"))
+    question = rng.choice(
+        (f"How is the {one} placed at the {other}?", f"Where does the {one} rest at the {other}?")
+    )
     return QA(
-        question, RELATION_ANSWERS[value], _others(RELATION_ANSWERS, value), f"The {one} is {value} the {other}.", value
+        question,
+        RELATION_ANSWERS[value],
+        _others(RELATION_ANSWERS, value),
+        f"The {one} is {value} the {other}.",
+        value,
     )
 
 
@@ -256,7 +287,10 @@ def _social(facts: Facts, rng: Random) -> QA | None:
         return None
     question = rng.choice(("How do the two people know each other?", "What connects the two people?"))
     return QA(
-        question, SOCIAL_ANSWERS[facts.social], _others(SOCIAL_ANSWERS, facts.social), f"It shows a {facts.social}."
+        question,
+        SOCIAL_ANSWERS[facts.social],
+        _others(SOCIAL_ANSWERS, facts.social),
+        f"It shows a {facts.social}.",
     )
 
 
@@ -265,7 +299,10 @@ def _style(facts: Facts, rng: Random) -> QA | None:
         return None
     question = rng.choice(("How was the picture made?", "Which style does the picture have?"))
     return QA(
-        question, STYLE_WORDS[facts.style], _others(STYLE_WORDS, facts.style), f"It is a {STYLE_WORDS[facts.style]}."
+        question,
+        STYLE_WORDS[facts.style],
+        _others(STYLE_WORDS, facts.style),
+        f"It is a {STYLE_WORDS[facts.style]}.",
     )
 
 
@@ -273,7 +310,12 @@ def _emotion(facts: Facts, rng: Random) -> QA | None:
     if not facts.mood:
         return None
     question = rng.choice(("What feeling does the picture give?", "Which mood does the picture have?"))
-    return QA(question, EMOTIONS[facts.mood], _others(EMOTIONS, facts.mood), f"The picture is {EMOTIONS[facts.mood]}.")
+    return QA(
+        question,
+        EMOTIONS[facts.mood],
+        _others(EMOTIONS, facts.mood),
+        f"The picture is {EMOTIONS[facts.mood]}.",
+    )
 
 
 def _topic(facts: Facts, rng: Random) -> QA | None:

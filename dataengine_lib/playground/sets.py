@@ -74,10 +74,16 @@ def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:
     base = [make_scene(FIRST_ID["base"] + i, seed) for i in range(sizes["base"])]
     pool = [make_scene(FIRST_ID["pool"] + i, seed) for i in range(sizes["pool"])]
     scenes = {"base": base, "pool": pool}
-    questions: dict[str, list[Question]] = {"base": [q for scene in base for q in base_questions(scene, seed)]}
+    questions: dict[str, list[Question]] = {
+        "base": [q for scene in base for q in base_questions(scene, seed)]
+    }
     for split in ("diagnose", "holdout"):
         scenes[split], questions[split] = balanced_questions(split, sizes[split], seed)
-    todo = [(folder / name / "images" / file_name(scene.image_id), scene) for name in scenes for scene in scenes[name]]
+    todo = [
+        (folder / name / "images" / file_name(scene.image_id), scene)
+        for name in scenes
+        for scene in scenes[name]
+    ]
     for name in scenes:
         (folder / name / "images").mkdir(parents=True)
         _write_annotations(folder / name / "annotations", name, scenes[name], seed)
@@ -88,7 +94,8 @@ def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:
     write_json(folder / "base_questions.json", questions["base"])
     write_json(folder / "aokvqa_playground.json", questions["diagnose"] + questions["holdout"])
     write_json(
-        folder / "complete.json", {"seed": seed, "sizes": sizes, "scenes": {k: len(v) for k, v in scenes.items()}}
+        folder / "complete.json",
+        {"seed": seed, "sizes": sizes, "scenes": {k: len(v) for k, v in scenes.items()}},
     )
 
 
@@ -108,7 +115,10 @@ def _draw(task: tuple[Path, Scene]) -> None:
 
 def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) -> None:
     ids = {kind: number for number, kind in enumerate(CATEGORIES, 1)}
-    images = [{"id": s.image_id, "file_name": file_name(s.image_id), "width": PIXELS, "height": PIXELS} for s in scenes]
+    images = [
+        {"id": s.image_id, "file_name": file_name(s.image_id), "width": PIXELS, "height": PIXELS}
+        for s in scenes
+    ]
     boxes: list[dict[str, Any]] = []
     captions: list[dict[str, Any]] = []
     for scene in scenes:
@@ -122,7 +132,9 @@ def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) 
         captions += [{"image_id": scene.image_id, "caption": line} for line in write_captions(scene, seed)]
     captions = [{"id": number, **caption} for number, caption in enumerate(captions, 1)]
     categories = [{"id": number, "name": kind} for kind, number in ids.items()]
-    write_json(folder / f"instances_{name}.json", {"images": images, "annotations": boxes, "categories": categories})
+    write_json(
+        folder / f"instances_{name}.json", {"images": images, "annotations": boxes, "categories": categories}
+    )
     write_json(folder / f"captions_{name}.json", {"images": images, "annotations": captions})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.data.files import inside
-from dataengine_lib.data.images import UNREADABLE
+from dataengine_lib.data.images import UNREADABLE, as_seen
 from dataengine_lib.data.raw_reply import Reason, parse_reply
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.errors import DataEngineError
@@ -104,13 +104,13 @@ def cards(parts: Iterable[str]) -> Html:
 
 def image_tag(path: Path | None, alt: str) -> str:
     """An `img` with the picture in it, reduced; where it cannot be read, a box that says why."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if path is None:
         return '<div class="no-image">no image</div>'
     try:
         with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
+            picture = as_seen(opened)
     except UNREADABLE as error:
         why = f"{path.name} cannot be read ({type(error).__name__})"
         return f'<div class="no-image">{escaped(why)}</div>'

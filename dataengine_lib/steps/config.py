@@ -25,7 +25,9 @@ class StepConfig(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ParameterError("\n".join(cls._line(problem, where) for problem in error.errors())) from error
+            raise ParameterError(
+                "\n".join(cls._line(problem, where) for problem in error.errors())
+            ) from error
 
     @classmethod
     def _line(cls, problem: Any, where: str) -> str:
@@ -45,4 +47,6 @@ class StepConfig(BaseModel):
         """
         if Path.cwd() == PROJECT_ROOT / "notebooks":
             os.chdir(PROJECT_ROOT)
-        return cls.read({name: names[name] for name in cls.model_fields if name in names}, "the parameters cell")
+        return cls.read(
+            {name: names[name] for name in cls.model_fields if name in names}, "the parameters cell"
+        )
