@@ -17,8 +17,8 @@ from dataengine_lib.data.train_log import TrainLog
 from dataengine_lib.data.training_texts import SkippedRows, read_training_rows
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models.fine_tuning import load_trainable
-from dataengine_lib.models.student import load_student
-from dataengine_lib.models.training_examples import IGNORED, NOT_ENCODED, UNREADABLE, Examples, answer_length
+from dataengine_lib.models.student_loading import load_student
+from dataengine_lib.models.training_examples import IGNORED, NOT_ENCODED, UNREADABLE, Examples
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
@@ -153,16 +153,6 @@ def test_images_beyond_the_memory_bound_are_read_again(student: Path, images: Pa
     kept.batch(made)
     with pytest.raises(DataEngineError, match="could be read when the step began"):
         again.batch(made)
-
-
-def test_an_answer_joined_to_its_prompt_is_learnt_from_the_joined_token() -> None:
-    class Pairs:  # joins two letters to a token
-        def __call__(self, text: str) -> Any:
-            return type("Ids", (), {"input_ids": [text[i : i + 2] for i in range(0, len(text), 2)]})
-
-    assert answer_length(Pairs(), "abc", "abcdef") == 2
-    assert answer_length(Pairs(), "ab", "abcdef") == 2
-    assert answer_length(Pairs(), "ab", "ab") == 0
 
 
 def test_lora_spares_the_vision_tower_and_the_output_layer(student: Path) -> None:

@@ -9,7 +9,10 @@ from PIL import Image
 from tiny_models import save_tiny_llava
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.student import PREFIX, Student, chat_text, encode, load_student, prefix_text
+from dataengine_lib.models.chat_inputs import PREFIX, chat_text, encode, prefix_text, token_ids
+from dataengine_lib.models.student import Student
+from dataengine_lib.models.student_loading import load_student
+from dataengine_lib.models.token_scores import spell
 
 QUESTIONS = [
     ("What is in the picture?", ["a dog", "two cats", "cow", "pig"]),
@@ -74,24 +77,24 @@ def test_rank_equals_one_plain_pass_per_option(
     student = load_student(str(save_tiny_llava(tmp_path / "m", **options)), device="cpu")
     expected = plain_scores(student, pictures)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    assert student._shared is not None  # the shortcut was taken
+    assert student._shared_image is not None  # the shortcut was taken
     spread = [max(row) - min(row) for row in expected]
     assert min(spread) > 1e-2  # far above the tolerance, so that a wrong score shows
 
 
 def test_rank_without_the_shortcut_is_the_same(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu", batch_size=3)
-    student._shared = None
+    student._shared_image = None
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
 
 
 def test_a_shortcut_that_gives_other_scores_is_not_taken(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu")
-    assert student._shared is not None
-    student._shared._run = [*student._shared._run[:-1], 5]  # type: ignore[misc]
-    student._shared._read_images = lambda images, prefix: wrong_cache(student, prefix)  # type: ignore[method-assign]
+    assert student._shared_image is not None
+    student._shared_image._run = [*student._shared_image._run[:-1], 5]  # type: ignore[misc]
+    student._shared_image._read_images = lambda images, prefix: wrong_cache(student, prefix)  # type: ignore[method-assign]
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
-    assert student._shared is None
+    assert student._shared_image is None
 
 
 def wrong_cache(student: Student, prefix: list[int]) -> Any:
@@ -99,7 +102,7 @@ def wrong_cache(student: Student, prefix: list[int]) -> Any:
     from transformers import DynamicCache
 
     cache = DynamicCache()
-    student._shared._head = [7, 8, 9]  # type: ignore[union-attr]
+    student._shared_image._head = [7, 8, 9]  # type: ignore[union-attr]
     with torch.no_grad():
         student.model(input_ids=torch.tensor([[7, 8, 9]] * 3), past_key_values=cache, use_cache=True)
     return cache
@@ -124,15 +127,15 @@ def test_generate_equals_the_models_own_greedy_search(folder: Path, pictures: li
         ]
         expected += student.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
-    assert student._shared is not None
+    assert student._shared_image is not None
     assert len(set(expected)) > 1 and all(expected)
-    student._shared = None
+    student._shared_image = None
     assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
 
 
 def test_generate_stops_at_the_end_token(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu")
-    first = student._ids([student.generate(pictures[:1], PROMPTS[:1], max_new_tokens=1)[0]])[0][0]
+    first = token_ids(student.processor, student.generate(pictures[:1], PROMPTS[:1], max_new_tokens=1))[0][0]
     student.model.generation_config.eos_token_id = [2, first]
     assert student.generate(pictures[:1], PROMPTS[:1]) == [""]
 
@@ -205,7 +208,7 @@ def test_special_tokens_in_a_question_are_text(folder: Path, pictures: list[Imag
 def test_the_students_image_matters(folder: Path, pictures: list[Image.Image], shared: bool) -> None:
     student = load_student(str(folder), device="cpu")
     if not shared:
-        student._shared = None
+        student._shared_image = None
     one, other = student.rank([pictures[0], pictures[1]], PROMPTS[:1] * 2, CHOICES[:1] * 2)
     assert one != pytest.approx(other, abs=1e-3)
 
@@ -236,3 +239,95 @@ def test_an_adapter_is_merged(folder: Path, tmp_path: Path, pictures: list[Image
     assert type(merged.model) is type(load_student(str(folder), device="cpu").model)
     after = merged.rank(pictures, PROMPTS, CHOICES)
     assert after[0] != pytest.approx(before[0], abs=1e-3)
+
+
+def test_out_of_memory_halves_the_batch_and_loses_no_row(
+    folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, reference = (load_student(str(folder), device="cpu") for _ in range(2))
+    forward, refused = student.model.forward, []
+
+    def small(*args: Any, **inputs: Any) -> Any:
+        if len(inputs["input_ids"]) > 2:
+            refused.append(len(inputs["input_ids"]))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(*args, **inputs)
+
+    monkeypatch.setattr(student.model, "forward", small)
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), reference.rank(pictures, PROMPTS, CHOICES))
+    assert refused and student.batch_size == 2
+    assert student.generate(pictures, PROMPTS) == reference.generate(pictures, PROMPTS)
+
+
+def test_a_question_that_does_not_fit_alone_is_said(
+    folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = load_student(str(folder), device="cpu")
+
+    def full(*args: Any, **inputs: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(student.model, "forward", full)
+    with pytest.raises(DataEngineError, match="one question does not fit into memory"):
+        student.rank(pictures, PROMPTS, CHOICES)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(
+    folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = load_student(str(folder), device="cpu")
+
+    def broken(*args: Any, **inputs: Any) -> Any:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(student.model, "forward", broken)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        student.rank(pictures, PROMPTS, CHOICES)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_dtype_and_device_map_are_chosen(folder: Path, pictures: list[Image.Image], dtype: Any) -> None:
+    student = load_student(str(folder), device="device_map", dtype=dtype)
+    assert student.model.dtype == getattr(torch, dtype) and student.model.device.type == "cpu"
+    plain = load_student(str(folder), device="cpu").rank(pictures, PROMPTS, CHOICES)
+    near = 1e-4 if dtype == "float32" else 0.3
+    for row, wanted in zip(student.rank(pictures, PROMPTS, CHOICES), plain, strict=True):
+        assert row == pytest.approx(wanted, abs=near)
+
+
+def test_a_device_that_does_not_exist_is_named(folder: Path) -> None:
+    with pytest.raises(DataEngineError, match="device 'gpu': no such kind; choose auto, cpu"):
+        load_student(str(folder), device="gpu")
+
+
+class Pairs:
+    """Stands for a processor whose tokenizer joins two letters to a token."""
+
+    bos_token = None
+
+    @property
+    def tokenizer(self) -> "Pairs":
+        return self
+
+    def __call__(self, texts: list[str], add_special_tokens: bool) -> Any:
+        split = [[text[i : i + 2] for i in range(0, len(text), 2)] for text in texts]
+        return type("Ids", (), {"input_ids": split})
+
+
+def test_an_answer_joined_to_its_prompt_begins_with_the_joined_token() -> None:
+    piece = spell(Pairs(), "abc", "abcdef", [])
+    assert (piece.prompt, piece.drop, piece.lead, piece.options) == (["ab"], 1, ["cd", "ef"], [])
+    piece = spell(Pairs(), "ab", "abcde", ["f", "gh"])
+    assert (piece.prompt, piece.drop, piece.lead) == (["ab"], 0, ["cd"])
+    assert piece.options == [["ef"], ["eg", "h"]]
+
+
+def test_a_cache_that_gives_other_scores_is_not_used(
+    folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture
+) -> None:
+    student = load_student(str(folder), device="cpu")
+    student._shared_image = None
+    right = student._shared_prefix._continued  # type: ignore[union-attr]
+    student._shared_prefix._continued = lambda *given: right(*given) * 0.5  # type: ignore[union-attr, method-assign]
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
+    assert student._shared_prefix is None and "the slow way" in caplog.text

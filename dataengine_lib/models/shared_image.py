@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from transformers import DynamicCache
 
-from dataengine_lib.models.token_scores import Piece, Place, mean_log_probability, padded
+from dataengine_lib.models.chat_inputs import padding
+from dataengine_lib.models.token_scores import Piece, Place, mean_log_probability
 
 _KEYS = {"input_ids", "attention_mask", "pixel_values"}
 
@@ -124,6 +125,10 @@ class SharedImage:
             self._images, self._head = images, head
         return self._cache
 
+    def forget(self) -> None:
+        """Let go of the images' keys and values."""
+        self._cache, self._images = None, []
+
     def _tail(self, prefix: list[int]) -> list[int]:
         return prefix[prefix.index(self.image_token) + 1 :]
 
@@ -133,7 +138,7 @@ class SharedImage:
         asked = max(map(len, tails))
         offered = max(sum(map(len, piece.options)) for piece in pieces)
         head, size = len(self._head), (len(pieces), asked + offered)
-        ids = torch.full(size, padded(self.processor))
+        ids = torch.full(size, padding(self.processor))
         positions = torch.zeros(size, dtype=torch.long)
         part = torch.full(size, -1)  # 0 the question, 1.. its options, -1 padding
         places: list[Place] = []
@@ -177,7 +182,7 @@ class SharedImage:
         self, tails: list[list[int]], cache: DynamicCache, which: list[int], max_new_tokens: int
     ) -> list[list[int]]:
         device, head, asked = self.model.device, len(self._head), max(map(len, tails))
-        pad = padded(self.processor)
+        pad = padding(self.processor)
         ids = torch.tensor([[pad] * (asked - len(tail)) + tail for tail in tails], device=device)
         lengths = torch.tensor([len(tail) for tail in tails], device=device)
         place = torch.arange(asked, device=device)[None] - (asked - lengths)[:, None]

@@ -6,26 +6,51 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
+from dataengine_lib.models.chat_inputs import prompt_is_read_apart, token_ids
+
 Place = tuple[int, int, int, int]  # row and position whose logits predict, the token predicted, the option
 
 
 class Piece(NamedTuple):
-    """A question's tokens up to where its options part from it, and each option's tokens from there."""
+    """A question's tokens: of its prompt, of the answer's beginning, and of each option from where they part.
 
-    shared: list[int]
+    `prompt` has an image as one token and is without its last `drop` tokens, which the answer changes.
+    """
+
+    prompt: list[int]
+    drop: int
+    lead: list[int]
     options: list[list[int]]
 
+    @property
+    def shared(self) -> list[int]:
+        return self.prompt + self.lead
 
-def scored_tokens(prefix: list[int], texts: Sequence[list[int]]) -> Piece:
-    """Split whole texts where the first of them leaves the prefix.
 
-    Texts are tokenised whole, as in training; a tokenizer that merges over the seam moves the split forward.
+def spell(processor: Any, prompt: str, prefix: str, options: Sequence[str]) -> Piece:
+    """The tokens of `prompt`, of `prefix`, which begins with it, and of the options behind that.
+
+    Texts are tokenised whole, as in training; a tokenizer that merges over a seam moves the seam forward.
     """
-    seam = len(prefix)
-    for text in texts:
-        while text[:seam] != prefix[:seam]:
-            seam -= 1
-    return Piece(prefix[:seam], [text[seam:] for text in texts])
+    if prompt_is_read_apart(processor):
+        said = prefix[len(prompt) :].lstrip()
+        tokenizer = processor.tokenizer
+        ids = tokenizer([said, *(said + option for option in options)], add_special_tokens=False).input_ids
+        return _piece([], *ids)
+    return _piece(*token_ids(processor, [prompt, prefix, *(prefix + option for option in options)]))
+
+
+def _piece(prompt: list[int], prefix: list[int], *texts: list[int]) -> Piece:
+    whole = [prefix, *texts]
+    start = min(_common(prompt, ids) for ids in whole)
+    seam = max(start, min((_common(prefix, ids) for ids in texts), default=len(prefix)))
+    return Piece(prompt[:start], len(prompt) - start, prefix[start:seam], [ids[seam:] for ids in texts])
+
+
+def _common(one: list[int], other: list[int]) -> int:
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
 
 
 def mean_log_probability(logits: torch.Tensor, places: Sequence[Place], options: int) -> list[float]:
@@ -35,10 +60,3 @@ def mean_log_probability(logits: torch.Tensor, places: Sequence[Place], options:
     total = torch.zeros(options, device=logits.device).index_add_(0, option, loss)
     count = torch.bincount(option, minlength=options)
     return (-total / count).tolist()
-
-
-def padded(processor: Any) -> int:
-    """The token to pad with; a tokenizer without one pads with its end token."""
-    tokenizer = processor.tokenizer
-    found = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return int(found or 0)

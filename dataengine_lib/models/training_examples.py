@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 from dataengine_lib.data.images import read_image
 from dataengine_lib.data.training_texts import SkippedRows, TextFormat, TrainingRow, training_text
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.student import chat_text, encode
+from dataengine_lib.models.chat_inputs import PER_TOKEN, Part, chat_text, encode, joined, padding
+from dataengine_lib.models.token_scores import spell
 
 IGNORED = -100  # the label that transformers' losses pass over
 UNREADABLE = "image cannot be read"
@@ -27,6 +28,7 @@ class Example:
     """One row in one text format: token inputs, each `(1, tokens)`, of which the last `answer` are learnt."""
 
     row: TrainingRow
+    prompt: str
     text: str
     tokens: dict[str, torch.Tensor]
     answer: int
@@ -67,8 +69,7 @@ class Examples:
             return None
         prompt, text = chat_text(self._processor, *training_text(row.question, text_format))
         try:
-            tokens, pixels = self._process(image, text)
-            answer = answer_length(self._processor.tokenizer, prompt, text)
+            tokens, pixels, answer = self._process(image, prompt, text)
         except ValueError as error:  # such as an image token inside a question
             self._skipped.add(NOT_ENCODED, row.where, str(error))
             return None
@@ -79,16 +80,17 @@ class Examples:
         if row.image not in self._pixels and size <= self._room:
             self._pixels[row.image] = pixels
             self._room -= size
-        return Example(row, text, tokens, answer)
+        return Example(row, prompt, text, tokens, answer)
 
     def _process(
-        self, image: Image.Image, text: str
-    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """The processor's inputs, parted into those with a value per token and those of the image."""
-        inputs = encode(self._processor, [text], [image])
-        shape = inputs["input_ids"].shape
-        tokens = {key: value for key, value in inputs.items() if value.shape == shape}
-        return tokens, {key: value for key, value in inputs.items() if key not in tokens}
+        self, image: Image.Image, prompt: str, text: str
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], int]:
+        """(inputs with a value per token, those of the image, how many tokens at the end are the answer)."""
+        piece = spell(self._processor, prompt, text, [])
+        part = Part(0, piece.drop, piece.lead)
+        inputs = joined(self._processor, encode(self._processor, [prompt], [image]), [part])
+        tokens = {key: inputs[key] for key in PER_TOKEN if key in inputs}
+        return tokens, {key: value for key, value in inputs.items() if key not in tokens}, len(piece.lead)
 
     def _pixels_of(self, example: Example) -> dict[str, torch.Tensor]:
         if example.row.image in self._pixels:
@@ -96,13 +98,12 @@ class Examples:
         image = read_image(example.row.image)
         if isinstance(image, str):  # it was read before: the file has changed under the run
             raise DataEngineError(f"{image}; it could be read when the step began")
-        return self._process(image, example.text)[1]
+        return self._process(image, example.prompt, example.text)[1]
 
     def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
         """The model's inputs with labels; padded on the right, as training needs no next token."""
-        pad = self._processor.tokenizer.pad_token_id or 0
         longest = max(map(len, examples))
-        fill = {"input_ids": pad}
+        fill = {"input_ids": padding(self._processor)}
         inputs = {
             key: torch.cat([
                 F.pad(example.tokens[key], (0, longest - len(example)), value=fill.get(key, 0))
@@ -116,17 +117,6 @@ class Examples:
             inputs["labels"][row, learnt] = inputs["input_ids"][row, learnt]
         pixels = [self._pixels_of(example) for example in examples]
         return inputs | {key: _join([one[key] for one in pixels]) for key in pixels[0]}
-
-
-def answer_length(tokenizer: Any, prompt: str, text: str) -> int:
-    """How many tokens at the end of `text` go beyond `prompt`.
-
-    Counted from the first token in which they differ: where a tokenizer joins the prompt's end with the
-    answer's beginning, the joined token is learnt.
-    """
-    asked, whole = tokenizer(prompt).input_ids, tokenizer(text).input_ids
-    pairs = enumerate(zip(asked, whole, strict=False))
-    return len(whole) - next((place for place, (a, b) in pairs if a != b), min(len(asked), len(whole)))
 
 
 def _join(parts: list[torch.Tensor]) -> torch.Tensor:

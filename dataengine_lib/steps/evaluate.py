@@ -119,7 +119,7 @@ def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> Evalu
     tasks, skips = _tasks(config, read_question_file(config.questions))
     _check_writable(config.output_dir)
     if student is None:
-        from dataengine_lib.models.student import load_student
+        from dataengine_lib.models.student_loading import load_student
 
         student = load_student(config.student, config.device, batch_size=config.batch_size)
     answers = _ask(config, student, tasks, skips)

@@ -1,0 +1,149 @@
+"""What a student reads (steps 1 and 5): the text of prompt and answer, and their tokens, for every family.
+
+Only prompts go through the processor; the answer's tokens are joined behind them. So a Q-Former that reads the
+text, or a prefix that sees itself both ways (PaliGemma), is never shown the answer.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+PREFIX = "The answer is"
+_TYPES = ("token_type_ids", "mm_token_type_ids")
+PER_TOKEN = ("input_ids", "attention_mask", *_TYPES)
+
+
+def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tuple[str, str]:
+    """(prompt, prompt + answer + end) as the processor's chat template writes one question about one image.
+
+    Scoring and training both take their texts from here, so that what is scored is what was learnt. Special
+    tokens inside `instruction` and `answer` are broken up, as data. Without `answer` both are the prompt.
+    """
+    tokenizer = processor.tokenizer
+    instruction = plain_text(processor, instruction)
+    end = tokenizer.eos_token or ""
+    if not getattr(processor, "chat_template", None):
+        prompt = _plain_prompt(processor, instruction)
+        return prompt, prompt if answer is None else f"{prompt} {plain_text(processor, answer)}{end}"
+    user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}
+    prompt = processor.apply_chat_template([user], add_generation_prompt=True)
+    if answer is None:
+        return prompt, prompt
+    answer = plain_text(processor, answer)
+    said = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    full = processor.apply_chat_template([user, said])
+    if not full.startswith(prompt) or answer not in full[len(prompt) :]:
+        gap = "" if prompt[-1:].isspace() else " "  # a template that writes finished answers in another way
+        return prompt, f"{prompt}{gap}{answer}{end}"
+    start = full.index(answer, len(prompt)) + len(answer)
+    # a template without an end of turn would never teach the student to stop
+    return prompt, full[:start] + (full[start:].rstrip() or end)
+
+
+def _plain_prompt(processor: Any, instruction: str) -> str:
+    if _family(processor) == "InstructBlipProcessor":  # puts the image before the text by itself
+        return f"###Human: {instruction} ###Assistant:"
+    image = _image_token(processor)
+    if _family(processor) == "PaliGemmaProcessor":  # begins the text behind the image
+        return f"{image}###Human: {instruction} ###Assistant:"
+    return f"###Human: {image}\n{instruction} ###Assistant:"
+
+
+def prefix_text(processor: Any, instruction: str, said: str = PREFIX) -> str:
+    """The prompt and the beginning of its answer, exactly as `chat_text` writes them for training."""
+    prompt, full = chat_text(processor, instruction, said)
+    return full[: full.index(said, len(prompt)) + len(said)]
+
+
+def plain_text(processor: Any, text: str) -> str:
+    """`text` with special tokens inside it broken up: it is data, whoever wrote it."""
+    for token in {*processor.tokenizer.all_special_tokens, _image_token(processor)}:
+        if len(token) > 1 and token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
+def encode(processor: Any, prompts: list[str], images: Sequence[Image.Image]) -> Any:
+    """The model's inputs for prompts of `chat_text`, one image each, as tensors; padded on the right."""
+    # a beginning-of-text token that the chat template has written is not added a second time
+    more = {"add_special_tokens": False} if starts_text(processor, prompts[0]) else {}
+    inputs = processor(
+        text=prompts,
+        images=[[image] for image in images],
+        padding=True,
+        padding_side="right",
+        return_tensors="pt",
+        **more,
+    )
+    inputs.pop("labels", None)  # PaliGemma's, which would be all that is not its prompt
+    return inputs
+
+
+class Part(NamedTuple):
+    """What comes behind the prompt of an encoded row: its last `drop` tokens go, `tokens` follow."""
+
+    row: int
+    drop: int
+    tokens: list[int]
+
+
+def joined(processor: Any, inputs: Any, parts: Sequence[Part], side: str = "right") -> Any:
+    """`inputs` with rows `[prompt, part]`, one a part, padded on `side`; what belongs to images is not touched."""
+    tensors = {key: inputs[key] for key in PER_TOKEN if key in inputs}
+    behind = {key: 1 if key == "token_type_ids" and prompt_is_read_apart(processor) else 0 for key in _TYPES}
+    rows: dict[str, list[torch.Tensor]] = {key: [] for key in tensors}
+    for part in parts:
+        kept = inputs["attention_mask"][part.row].bool()
+        for key, tensor in tensors.items():
+            prompt = tensor[part.row][kept]
+            prompt = prompt[: len(prompt) - part.drop]
+            fill = {"input_ids": part.tokens, "attention_mask": [1] * len(part.tokens)}
+            more = fill.get(key, [behind.get(key, 0)] * len(part.tokens))
+            rows[key].append(torch.cat([prompt, prompt.new_tensor(more)]))
+    pad = {"input_ids": padding(processor)}
+    found = type(inputs)(dict(inputs))
+    for key, made in rows.items():
+        longest = max(map(len, made))
+        found[key] = torch.stack([_padded(row, longest, pad.get(key, 0), side) for row in made])
+    return found
+
+
+def _padded(row: torch.Tensor, length: int, value: int, side: str) -> torch.Tensor:
+    missing = length - len(row)
+    return F.pad(row, (missing, 0) if side == "left" else (0, missing), value=value)
+
+
+def padding(processor: Any) -> int:
+    """The token to pad with; a tokenizer without one pads with its end token."""
+    tokenizer = processor.tokenizer
+    found = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    return int(found or 0)
+
+
+def token_ids(processor: Any, texts: list[str]) -> list[list[int]]:
+    """The tokens of whole texts, with an image as its one token."""
+    special = not starts_text(processor, texts[0])
+    ids: list[list[int]] = processor.tokenizer(texts, add_special_tokens=special).input_ids
+    return ids
+
+
+def prompt_is_read_apart(processor: Any) -> bool:
+    """Whether prompt and answer are tokenised apart, and the prompt's tokens see each other both ways."""
+    return _family(processor) == "PaliGemmaProcessor"
+
+
+def starts_text(processor: Any, text: str) -> bool:
+    """Whether the text already begins with the beginning-of-text token."""
+    start = processor.tokenizer.bos_token
+    return bool(start) and text.startswith(start)
+
+
+def _image_token(processor: Any) -> str:
+    return str(getattr(processor, "image_token", None) or "<image>")
+
+
+def _family(processor: Any) -> str:
+    return type(processor).__name__

@@ -1,0 +1,111 @@
+"""Loads the student (steps 1 and 5) from a model folder or the hub, with an adapter's weights in it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.student import Student
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def load_student(
+    name: str,
+    device: str = "auto",
+    adapter: Path | str | None = None,
+    batch_size: int = 64,
+    dtype: Dtype = "auto",
+) -> Student:
+    """Load a model folder or hub name with its processor, and a LoRA adapter's weights into it.
+
+    `device` is `auto` (a GPU where there is one), torch's name of one, or `device_map`: spread over all GPUs and
+    the machine's memory. `dtype` of `auto` is float32 on CPU and the checkpoint's own on a GPU.
+    Raises DataEngineError with the remedy when it is not there.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    from dataengine_lib.models.processor_loading import load_processor
+
+    if _is_path(name) and not Path(name).is_dir():
+        raise DataEngineError(f"{name}: no such folder; student must be a model folder or hub name")
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise DataEngineError(
+            f"{name}: no config.json in this folder; student must be a model folder or hub name"
+        )
+    place = _place(device)
+    on_cpu = place == "cpu" or not torch.cuda.is_available()
+    precision: Any = dtype if dtype != "auto" else torch.float32 if on_cpu else "auto"
+    spread = {"device_map": "auto"} if place is None else {}
+    with quiet_in_logs():
+        try:
+            processor = load_processor(name)
+            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=precision, **spread)
+        except (OSError, ValueError, ImportError) as error:
+            line = " ".join(str(error).split())[:200]
+            raise DataEngineError(
+                f"{name}: student cannot be loaded ({line}); give a vision-language model's folder or name"
+            ) from error
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise DataEngineError(
+            f"{name}: no processor for images and text in it; save model and processor together"
+        )
+    if model.config.get_text_config(decoder=True).is_encoder_decoder:
+        raise DataEngineError(
+            f"{name}: its language model is an encoder-decoder, which cannot be ranked; give a decoder-only one"
+        )
+    if adapter is not None:
+        model = _with_adapter(model, adapter)
+    return Student(model if place is None else model.to(place), processor, batch_size)
+
+
+def _place(device: str) -> str | None:
+    """torch's name for `device`, None for a map over all."""
+    if device == "device_map":
+        return None
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return str(torch.device(device))
+    except RuntimeError as error:
+        raise DataEngineError(
+            f"device {device!r}: no such kind; choose auto, cpu, cuda, cuda:0 or device_map"
+        ) from error
+
+
+def _is_path(name: str) -> bool:
+    """Hub names are `name` or `owner/name`; anything else is not worth asking the hub for."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def _with_adapter(model: Any, adapter: Path | str) -> Any:
+    from peft import PeftModel
+
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise DataEngineError(f"{adapter}: no adapter_config.json in it; give a folder that peft saved")
+    try:
+        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except (OSError, ValueError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise DataEngineError(
+            f"{adapter}: adapter cannot be loaded ({line}); give a folder that peft saved"
+        ) from error
+
+
+@contextmanager
+def quiet_in_logs() -> Iterator[None]:
+    """transformers draws progress bars into logs too; ours stay quiet where nobody watches."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    if shown and not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,327 @@
+"""Small random checkpoints of the families that the student supports, saved as ordinary Hugging Face folders."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TEXTS = [
+    "USER: \nWhat is in the picture?\n(A) a dog (B) two cats ASSISTANT: The answer is (A) a dog.",
+    "Which colour has the car?\n(A) red (B) green (C) blue (D) white ASSISTANT: The answer is (C) blue.",
+]
+_SIZES: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+    "max_position_embeddings": 2048, "initializer_range": 0.4, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+_TOWER: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 8,
+    "initializer_range": 0.4,
+}  # fmt: skip
+
+
+def template(image: str, start: str = "") -> str:
+    """A chat template that writes `image` for an image."""
+    return (
+        start + "{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] %}"
+        "{{ '" + image + "' if part['type'] == 'image' else part['text'] }}{% endfor %}"
+        "{{ '</s>\n' if message['role'] == 'assistant' else '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+
+
+def tokenizer(image: str, *more: str, bos: bool = False, **names: str) -> Any:
+    """A byte-level tokenizer of 320 tokens, `image` and others among them; `names` as its attributes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<pad>", "<s>", "</s>", image, *more],
+        show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )
+    core.train_from_iterator(TEXTS, trainer)
+    if bos:
+        core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens=names,
+    )
+
+
+def llava_next(folder: Path) -> None:
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        LlavaNextImageProcessorPil,
+        LlavaNextProcessor,
+    )
+
+    words = tokenizer("<image>", bos=True, image_token="<image>")
+    config = LlavaNextConfig(
+        vision_config=CLIPVisionConfig(**_TOWER, image_size=32),
+        text_config=LlamaConfig(**_SIZES, vocab_size=len(words)),
+        image_token_id=3,
+        image_grid_pinpoints=[[32, 64], [64, 32], [64, 64]],
+        vision_feature_layer=-1,
+    )
+    LlavaNextForConditionalGeneration(config).save_pretrained(folder)
+    side = {"height": 32, "width": 32}
+    images = LlavaNextImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size=side, image_grid_pinpoints=config.image_grid_pinpoints
+    )
+    LlavaNextProcessor(
+        images, words, patch_size=8, vision_feature_select_strategy="default",
+        num_additional_image_tokens=1, chat_template=template("<image>\n"),
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def _qwen_words() -> Any:
+    return tokenizer("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+
+
+_QWEN_IDS = {"image_token_id": 3, "video_token_id": 4, "vision_start_token_id": 5, "vision_end_token_id": 6}
+_QWEN_TEMPLATE = template("<|vision_start|><|image_pad|><|vision_end|>")
+_QWEN_VISION: dict[str, Any] = {
+    "depth": 1,
+    "num_heads": 2,
+    "patch_size": 4,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
+}
+
+
+def qwen2_5_vl(folder: Path) -> None:
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen2VLImageProcessorPil,
+    )
+
+    words = _qwen_words()
+    config = Qwen2_5_VLConfig(
+        vision_config=dict(
+            **_QWEN_VISION, hidden_size=32, intermediate_size=32, out_hidden_size=32, window_size=32,
+            fullatt_block_indexes=[0], initializer_range=0.4,
+        ),
+        text_config=dict(
+            **_SIZES, vocab_size=len(words),
+            rope_parameters={"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0},
+        ),
+        **_QWEN_IDS,
+    )  # fmt: skip
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    images = Qwen2VLImageProcessorPil(
+        patch_size=4, merge_size=2, temporal_patch_size=2,
+        size={"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
+    )  # fmt: skip
+    _save_without_videos(folder, Qwen2_5_VLProcessor, "Qwen2VLVideoProcessor", images, words, _QWEN_TEMPLATE)
+
+
+def qwen3_vl(folder: Path) -> None:
+    from transformers import (
+        Qwen2VLImageProcessorPil,
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+    )
+
+    words = _qwen_words()
+    config = Qwen3VLConfig(
+        vision_config=dict(
+            **_QWEN_VISION, hidden_size=32, intermediate_size=32, out_hidden_size=32,
+            num_position_embeddings=64, deepstack_visual_indexes=[0], initializer_range=0.4,
+        ),
+        text_config=dict(
+            **_SIZES, head_dim=16, vocab_size=len(words),
+            rope_parameters={
+                "rope_type": "default", "mrope_section": [2, 3, 3], "mrope_interleaved": True,
+                "rope_theta": 10000.0,
+            },
+        ),
+        **_QWEN_IDS,
+    )  # fmt: skip
+    Qwen3VLForConditionalGeneration(config).save_pretrained(folder)
+    images = Qwen2VLImageProcessorPil(
+        patch_size=4, merge_size=2, temporal_patch_size=2,
+        size={"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
+    )  # fmt: skip
+    _save_without_videos(folder, Qwen3VLProcessor, "Qwen3VLVideoProcessor", images, words, _QWEN_TEMPLATE)
+
+
+def _save_without_videos(
+    folder: Path, processor: type, videos: str, images: Any, words: Any, chat_template: str
+) -> None:
+    """As on the hub: the processor names a video processor, which cannot be made without torchvision."""
+    import json
+
+    images.save_pretrained(folder)
+    words.save_pretrained(folder)
+    (folder / "chat_template.jinja").write_text(chat_template)
+    (folder / "video_preprocessor_config.json").write_text(json.dumps({"video_processor_type": videos}))
+    kept = json.loads((folder / "preprocessor_config.json").read_text())
+    kept["processor_class"] = processor.__name__
+    (folder / "preprocessor_config.json").write_text(json.dumps(kept))
+
+
+def idefics3(folder: Path) -> None:
+    from transformers import (
+        Idefics3Config,
+        Idefics3ForConditionalGeneration,
+        Idefics3ImageProcessorPil,
+        Idefics3Processor,
+    )
+
+    words, images, text, vision = _idefics_parts(Idefics3ImageProcessorPil)
+    config = Idefics3Config(
+        vision_config=vision, text_config=text, image_token_id=3, scale_factor=2, pad_token_id=0
+    )
+    Idefics3ForConditionalGeneration(config).save_pretrained(folder)
+    Idefics3Processor(images, words, image_seq_len=4, chat_template=template("<image>")).save_pretrained(
+        folder
+    )
+
+
+def smolvlm(folder: Path) -> None:
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessorPil,
+        SmolVLMProcessor,
+    )
+
+    words, images, text, vision = _idefics_parts(SmolVLMImageProcessorPil)
+    config = SmolVLMConfig(
+        vision_config=vision, text_config=text, image_token_id=3, scale_factor=2, pad_token_id=0
+    )
+    SmolVLMForConditionalGeneration(config).save_pretrained(folder)
+    _save_without_videos(
+        folder, SmolVLMProcessor, "SmolVLMVideoProcessor", images, words, template("<image>")
+    )
+    import json
+
+    (folder / "processor_config.json").write_text(
+        json.dumps({"processor_class": "SmolVLMProcessor", "image_seq_len": 4})
+    )
+
+
+def _idefics_parts(images: Any) -> tuple[Any, Any, Any, Any]:
+    from transformers import LlamaConfig
+
+    places = [f"<row_{row}_col_{column}>" for row in range(1, 3) for column in range(1, 3)]
+    words = tokenizer(
+        "<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", *places,
+        fake_image_token="<fake_token_around_image>", global_image_token="<global-img>",
+        end_of_utterance_token="<end_of_utterance>",
+    )  # fmt: skip
+    return (
+        words,
+        images(size={"longest_edge": 64}, max_image_size={"longest_edge": 32}, do_image_splitting=True),
+        LlamaConfig(**_SIZES, vocab_size=len(words)),
+        {**_TOWER, "image_size": 32},
+    )
+
+
+def instructblip(folder: Path) -> None:
+    from transformers import (
+        BlipImageProcessorPil,
+        InstructBlipConfig,
+        InstructBlipForConditionalGeneration,
+        InstructBlipProcessor,
+        LlamaConfig,
+    )
+
+    words = tokenizer("<image>", bos=True)
+    config = InstructBlipConfig(
+        vision_config=dict(**_TOWER, image_size=32),
+        qformer_config={
+            "vocab_size": len(words), "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "encoder_hidden_size": 32, "initializer_range": 0.4,
+        },
+        text_config=LlamaConfig(**_SIZES, vocab_size=len(words)).to_dict(),
+        num_query_tokens=4,
+        image_token_index=3,
+    )  # fmt: skip
+    InstructBlipForConditionalGeneration(config).save_pretrained(folder)
+    images = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    InstructBlipProcessor(images, words, tokenizer("<image>"), num_query_tokens=4).save_pretrained(folder)
+
+
+def paligemma(folder: Path) -> None:
+    from transformers import (
+        GemmaConfig,
+        PaliGemmaConfig,
+        PaliGemmaForConditionalGeneration,
+        PaliGemmaProcessor,
+        SiglipImageProcessorPil,
+    )
+
+    words = tokenizer("<image>")
+    images = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    images.image_seq_length = 16
+    processor = PaliGemmaProcessor(images, words)
+    config = PaliGemmaConfig(
+        vision_config=dict(**_TOWER, image_size=32, model_type="siglip_vision_model", vision_use_head=False),
+        text_config=GemmaConfig(**_SIZES, head_dim=16, vocab_size=len(processor.tokenizer)).to_dict(),
+        image_token_id=3,
+        projection_dim=32,
+    )
+    PaliGemmaForConditionalGeneration(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def gemma3(folder: Path) -> None:
+    import torch
+    from transformers import (
+        Gemma3Config,
+        Gemma3ForConditionalGeneration,
+        Gemma3ImageProcessorPil,
+        Gemma3Processor,
+        Gemma3TextConfig,
+        SiglipVisionConfig,
+    )
+
+    words = tokenizer(
+        "<image_soft_token>", "<start_of_image>", "<end_of_image>", image_token="<image_soft_token>",
+        boi_token="<start_of_image>", eoi_token="<end_of_image>",
+    )  # fmt: skip
+    config = Gemma3Config(
+        vision_config=SiglipVisionConfig(**_TOWER, image_size=32, vision_use_head=False),
+        text_config=Gemma3TextConfig(
+            **_SIZES, head_dim=16, vocab_size=len(words), sliding_window=24,
+            layer_types=["sliding_attention", "full_attention"], tie_word_embeddings=False,
+        ),
+        mm_tokens_per_image=4, image_token_index=3, boi_token_index=4, eoi_token_index=5,
+        tie_word_embeddings=False,
+    )  # fmt: skip
+    model = Gemma3ForConditionalGeneration(config)
+    torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight)  # made as zeros
+    model.save_pretrained(folder)
+    Gemma3Processor(
+        Gemma3ImageProcessorPil(size={"height": 32, "width": 32}), words, image_seq_length=4,
+        chat_template=template("<start_of_image>", "<s>"),
+    ).save_pretrained(folder)  # fmt: skip
+
+
+FAMILIES: dict[str, Callable[[Path], None]] = {
+    made.__name__: made
+    for made in (llava_next, qwen2_5_vl, qwen3_vl, idefics3, smolvlm, instructblip, paligemma, gemma3)
+}
+
+
+def save_family(name: str, folder: Path, seed: int = 0) -> Path:
+    """Write the family's tiny checkpoint to `folder`."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    FAMILIES[name](folder)
+    return folder
