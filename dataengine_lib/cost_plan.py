@@ -8,7 +8,7 @@ from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.coco import read_coco
 from dataengine_lib.data.prices import Price, estimate_tokens, read_prices
 from dataengine_lib.data.query_prompt import load_template
-from dataengine_lib.data.questions import read_questions
+from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.data.records import Question, qa_prompt
 from dataengine_lib.data.weights import read_weights
 from dataengine_lib.parameters import Experiment
@@ -68,7 +68,7 @@ def _rows(item: Planned) -> str:
     """What a step goes through, as far as files and parameters say."""
     config: Any = item.config
     if item.step.name in ("classify_questions", "evaluate"):
-        return f": {len(read_questions(config.questions)):,} questions" if config.questions.is_file() else ""
+        return f": {len(_questions(config)):,} questions" if config.questions.is_file() else ""
     if item.step.name == "construct_queries":
         return f": up to {config.maxnum:,} queries"
     return ""
@@ -97,7 +97,7 @@ def _sample_prompts(
 ) -> dict[str, list[str]]:
     """Prompts as step 2 would write them, with questions of each type as examples and images of the pool."""
     render = load_template(queries.template)
-    questions = read_questions(evaluate.questions) if evaluate.questions.is_file() else []
+    questions = _questions(evaluate) if evaluate.questions.is_file() else []
     typical = [_example(row) for row in questions[: queries.examples]]
     if queries.coco_dataset.is_dir():
         images = read_coco(queries.coco_dataset).eligible
@@ -115,6 +115,12 @@ def _sample_prompts(
     return prompts
 
 
+def _questions(config: Any) -> list[Question]:
+    """The usable questions of step 0's or 1's file, as that step will read it."""
+    own = {name: getattr(config, name) for name in ("type_field", "split_field") if hasattr(config, name)}
+    return read_question_rows(config.questions, getattr(config, "image_root", None), **own)[0]
+
+
 def _example(row: Question) -> str:
     return qa_prompt(row.question, row.choices, row.correct_choice_idx, row.question_type)
 
@@ -123,7 +129,7 @@ def _sorting_note(config: Any) -> str:
     """Step 0 asks about what has no type yet, and about a sample of the rest."""
     if not config.questions.is_file():
         return "classify_questions is not counted: its questions are not there yet"
-    rows: list[Question] = read_questions(config.questions)
+    rows = _questions(config)
     untyped = [row for row in rows if not (row.question_type and config.keep_known)]
     asked = len(untyped) + min(config.agreement_sample, len(rows) - len(untyped))
     requests = -(-asked // config.batch_size)

@@ -46,6 +46,7 @@ def check_run(file: Path, planned: list[Planned], first: int, last: int, noteboo
         names = set(type(item.config).model_fields)
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
         checks.append(partial(_check_endpoint, file, item))
+        checks.append(partial(_check_student, file, item, planned))
     checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
     wrong: dict[str, None] = {}
     for check in checks:
@@ -76,12 +77,31 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
 
 
 def _check_endpoint(file: Path, item: Planned) -> None:
-    """A teacher behind an API needs its address and key before hours of evaluation, not after."""
-    if str(getattr(item.config, "teacher", "")).startswith("openai:"):
+    """What is behind an API needs its address and key before hours of evaluation, not after."""
+    asked = {"teacher": "openai:", "student": "api:"}
+    if any(str(getattr(item.config, name, "")).startswith(kind) for name, kind in asked.items()):
         try:
             endpoint(getattr(item.config, "base_url", None))
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:
+    """Only a student that is loaded as it stands can be fine-tuned."""
+    if item.step.name != "fine_tune":
+        return
+    student = str(getattr(item.config, "student", ""))
+    if student.startswith(("api:", "recorded:")):
+        raise ParameterError(
+            f"{file}: fine_tune.student: {student} cannot be fine-tuned; give the folder or hub name of a model, or "
+            "stop before with --to post_process"
+        )
+    adapters = [getattr(other.config, "adapter", None) for other in planned if other.step.name == "evaluate"]
+    if any(adapters):
+        raise ParameterError(
+            f"{file}: evaluate.adapter: fine_tune starts from {student} without it; merge the adapter into a "
+            "folder and give that as student"
+        )
 
 
 def _check_writable(out: Path) -> None:

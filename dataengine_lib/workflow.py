@@ -54,10 +54,11 @@ STEPS = (
     ),
     Step(
         1, "evaluate", EvaluateConfig, when="round and after",
-        reads={"questions": "{classified}", "student": "{checkpoint}"},
+        reads={"questions": "{classified}", "student": "{checkpoint}",
+               "teacher_queries": "{rounds before}/gptvqa_prompt.json"},
         writes={"output_dir": "{here}"},
         leaves=("aokvqa_eval.json", "bad_case_aokvqa_classified.json", "weight.json", "weight.txt",
-                "metrics.json", "predictions.json"),
+                "metrics.json", "predictions.json", "student_ledger.jsonl"),
         defaults={"seed": "{seed}"},
     ),
     Step(

@@ -1,5 +1,6 @@
-"""Step 0 reads the teacher line by line, asks again for what is missing, and never makes up a type."""
+"""Step 0 reads the teacher's JSON or lines, asks again for what is missing, and never makes up a type."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,12 +13,13 @@ from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.data.files import read_json, write_json
 from dataengine_lib.data.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.playground.server import PlaygroundServer, serve
+from dataengine_lib.playground.server import Faults, PlaygroundServer, StructuredWriter, serve
 from dataengine_lib.steps.classify_questions import (
     ClassifyQuestionsConfig,
     ClassifyQuestionsResult,
     classify_questions,
     parse_types,
+    types_schema,
 )
 
 NAMES = ["image_scene", "knowledge-based_reasoning", "attribute_recognition"]
@@ -53,11 +55,22 @@ def by_colour(messages: list[dict[str, Any]]) -> str:
     )
 
 
+def as_json(text: str) -> str:
+    """The `number: type` lines of `text` as the schema has them."""
+    pairs = [line.split(": ") for line in text.splitlines()]
+    return json.dumps({"types": [{"id": int(number), "question_type": kind} for number, kind in pairs]})
+
+
 def classify(
-    folder: Path, questions: list[Question], writer: Callable[[list[dict[str, Any]]], str], **values: Any
+    folder: Path,
+    questions: list[Question],
+    writer: Callable[[list[dict[str, Any]]], str],
+    faults: Faults = (),
+    structured: StructuredWriter | None = None,
+    **values: Any,
 ) -> tuple[ClassifyQuestionsResult, PlaygroundServer]:
     write_json(folder / "questions.json", questions)
-    with serve(writer) as server:
+    with serve(writer, faults, structured) as server:
         config = ClassifyQuestionsConfig(
             questions=folder / "questions.json",
             output=folder / "classified.json",
@@ -87,6 +100,68 @@ def test_parser_names_the_illegal_and_takes_no_contradiction() -> None:
     reply = "\n".join([*lines, "4: image_scene", "4: image_scene"])
     types, illegal = parse_types(reply, NAMES)
     assert types == {1: "image_scene", 4: "image_scene"} and illegal == {"beach_type": 1}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"types": [{"id": 1, "question_type": "image_scene"}]}',
+        'Here:\n```json\n{"types": [\n  {"id": "1",\n   "question_type": "Image Scene"}]}\n```',
+        '[{"question_type": "image_scene", "id": 1}]',
+        '{"types": [{"id": 1, "question_type": "image_scene"}, {"id": 2, "quest',
+        "```\n1: image_scene\n```",
+    ],
+)
+def test_parser_reads_json_fenced_cut_or_bare(reply: str) -> None:
+    assert parse_types(reply, NAMES) == ({1: "image_scene"}, Counter())
+
+
+def test_parser_names_the_illegal_in_json_too() -> None:
+    reply = as_json("1: image_scene\n2: beach_type\n3: image_scene\n3: attribute_recognition")
+    assert parse_types(reply, NAMES) == ({1: "image_scene"}, {"beach_type": 1})
+    assert parse_types('{"id": null, "question_type": "image_scene"} {"id": 4}', NAMES) == ({}, {})
+
+
+def test_a_server_with_schemas_is_held_to_one(tmp_path: Path) -> None:
+    rows = [question(1, "What color is it?"), question(2, "Where?")]
+    given: list[dict[str, Any]] = []
+
+    def structured(messages: list[dict[str, Any]], schema: dict[str, Any]) -> str:
+        given.append(schema)
+        return as_json(by_colour(messages))
+
+    result, _ = classify(tmp_path, rows, lambda messages: "no schema came", structured=structured)
+    assert result.counts["attribute_recognition"] == result.counts["image_scene"] == 1
+    assert given == [types_schema(list(result.counts))]
+    item = given[0]["properties"]["types"]["items"]
+    assert item["properties"]["question_type"]["enum"] == list(result.counts)
+    assert item["required"] == ["id", "question_type"] and item["additionalProperties"] is False
+
+
+def test_a_server_without_schemas_is_asked_for_one_once(tmp_path: Path) -> None:
+    rows = [question(i, f"color {i}") for i in range(6)]
+    result, server = classify(tmp_path, rows, by_colour, lambda body: "no-schema", batch_size=2)
+    assert result.counts["attribute_recognition"] == 6
+    assert sum("response_format" in body for body in server.requests) == 1 and len(server.requests) == 4
+
+
+def test_types_of_items_that_were_not_asked_are_counted_and_go_nowhere(tmp_path: Path) -> None:
+    def generous(messages: list[dict[str, Any]], schema: dict[str, Any]) -> str:
+        return as_json(by_colour(messages) + "\n0: image_style\n7: image_style")
+
+    result, _ = classify(tmp_path, [question(1, "color")], by_colour, structured=generous)
+    assert result.foreign == 2 and result.counts["image_style"] == 0
+    assert result.counts["attribute_recognition"] == 1
+
+
+def test_replies_that_are_no_use_are_named(tmp_path: Path) -> None:
+    rows = [question(1, "color")]
+    result, _ = classify(tmp_path, rows, by_colour, ["length", "refusal"], max_output_tokens=50)
+    assert result.failed == [
+        "a reply ended by length, with max_output_tokens=50",
+        "a reply ended by refusal, with max_output_tokens=50",
+    ]
+    assert result.counts["attribute_recognition"] == 1
 
 
 def test_classified_file_has_every_field(tmp_path: Path) -> None:
@@ -152,6 +227,23 @@ def test_known_types_are_kept_and_compared_on_a_sample(tmp_path: Path) -> None:
     assert result.confusions == [("image_style", "attribute_recognition", wrong)]
     assert result.agreement == 1 - wrong / 40 and 0 < wrong < 40
     assert sum(len(items(body["messages"])) for body in server.requests) == 41
+
+
+def test_what_the_teacher_said_of_known_types_is_written(tmp_path: Path) -> None:
+    rows = [question(i, f"color {i}", "image_style") for i in range(20)]
+    rows.append(question(20, "color", "image_style", teacher_type="image_topic"))
+    classify(tmp_path, [*rows, question(21, "color, new")], by_colour, agreement_sample=8)
+    file = tmp_path / "classified.json"
+    written = read_json(file, dict[str, list[Question]])
+    said = Counter(row.teacher_type for row in written["image_style"] if row.question_id != "q20")
+    assert said["attribute_recognition"] in (7, 8) and said[""] == 20 - said["attribute_recognition"]
+    (kept,) = (row.teacher_type for row in written["image_style"] if row.question_id == "q20")
+    assert kept == ("image_topic" if said["attribute_recognition"] == 8 else "attribute_recognition")
+    (new,) = written["attribute_recognition"]
+    assert (new.question_id, new.teacher_type) == ("q21", "")
+    before = file.read_bytes()
+    _, server = classify(tmp_path, [*rows, question(21, "color, new")], by_colour, agreement_sample=8)
+    assert server.requests == [] and file.read_bytes() == before
 
 
 def test_known_types_can_be_replaced(tmp_path: Path) -> None:

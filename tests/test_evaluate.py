@@ -31,7 +31,9 @@ class ColourStudent:
         self.asked: list[str] = []
         self.looked_at: list[int] = []
 
-    def rank(self, images: Any, prompts: Sequence[str], choices: Any) -> list[list[float]]:
+    def rank(
+        self, images: Any, prompts: Sequence[str], choices: Any, scored: str = "text"
+    ) -> list[list[float]]:
         self.asked += prompts
         self.looked_at.append(len({id(image) for image in images}))
         seen = [
@@ -41,7 +43,9 @@ class ColourStudent:
             [-0.5 if text == name else -2.0 for text in row] for name, row in zip(seen, choices, strict=True)
         ]
 
-    def generate(self, images: Any, prompts: Sequence[str], *, max_new_tokens: int = 8) -> list[str]:
+    def generate(
+        self, images: Any, prompts: Sequence[str], *, choices: Any = None, max_new_tokens: int = 8
+    ) -> list[str]:
         self.asked += prompts
         return [" Red.\nNo more" for _ in prompts]
 
@@ -289,7 +293,7 @@ def test_wrong_paths_are_named_before_the_student_is_loaded(root: Path) -> None:
 
 def test_a_student_without_finite_scores_is_an_error(root: Path) -> None:
     student = ColourStudent()
-    student.rank = lambda images, prompts, choices: [[float("nan")] * 4 for _ in prompts]  # type: ignore[method-assign]
+    student.rank = lambda images, prompts, choices, scored: [[float("nan")] * 4 for _ in prompts]  # type: ignore[method-assign]
     with pytest.raises(DataEngineError, match="weights are broken or overflow"):
         run(root, student)
 

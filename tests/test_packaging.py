@@ -38,10 +38,16 @@ def pins() -> dict[str, Version]:
     }
 
 
+def installed(project: dict[str, Any]) -> list[str]:
+    """What `make` installs."""
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *extras["dev"], *extras["ray"]]
+
+
 def test_constraints_pin_every_dependency_within_its_bounds(
     project: dict[str, Any], pins: dict[str, Version]
 ) -> None:
-    for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    for line in installed(project):
         requirement = Requirement(line)
         assert pins[canonicalize_name(requirement.name)] in requirement.specifier, line
 
@@ -49,9 +55,7 @@ def test_constraints_pin_every_dependency_within_its_bounds(
 def test_constraints_pin_what_the_dependencies_bring(
     project: dict[str, Any], pins: dict[str, Version]
 ) -> None:
-    waiting = [
-        Requirement(line) for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    ]
+    waiting = [Requirement(line) for line in installed(project)]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         requirement = waiting.pop()

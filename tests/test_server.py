@@ -101,5 +101,37 @@ def test_closing_frees_hanging_requests() -> None:
         connection.getresponse()
 
 
+FORM = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": {"type": "object"}}}
+
+
+def test_a_schema_goes_to_the_structured_writer() -> None:
+    with serve(lambda messages: "text", structured=lambda messages, schema: json.dumps(schema)) as server:
+        connection = _connect(server)
+        said = [_post(connection, BODY | more)[2] for more in ({}, {"response_format": FORM})]
+    contents = [json.loads(raw)["choices"][0]["message"]["content"] for raw in said]
+    assert contents == ["text", '{"type": "object"}']
+
+
+def test_without_a_structured_writer_a_schema_is_not_kept_to() -> None:
+    with serve(lambda messages: "text") as server:
+        raw = _post(_connect(server), BODY | {"response_format": FORM})[2]
+    assert json.loads(raw)["choices"][0]["message"]["content"] == "text"
+
+
+def test_a_server_can_refuse_schemas() -> None:
+    with serve(lambda messages: "text", lambda body: "no-schema") as server:
+        connection = _connect(server)
+        status, _, raw = _post(connection, BODY | {"response_format": FORM})
+        assert status == 400 and "response_format" in json.loads(raw)["error"]["message"]
+        assert _post(connection, BODY)[0] == 200
+
+
+def test_an_image_counts_as_one_piece() -> None:
+    parts = [{"type": "text", "text": "say it"}, {"type": "image_url", "image_url": {"url": "data:…"}}]
+    with serve(lambda messages: "") as server:
+        raw = _post(_connect(server), {"model": "m", "messages": [{"role": "user", "content": parts}]})[2]
+    assert json.loads(raw)["usage"]["prompt_tokens"] == 2 + 85
+
+
 def test_tokens() -> None:
     assert count_tokens("(A) dog, cat.") == 7

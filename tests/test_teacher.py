@@ -18,6 +18,7 @@ from dataengine_lib.models.teacher import (
     TeacherStop,
     check_spec,
     endpoint,
+    load_chat,
     load_teacher,
     recorded_name,
 )
@@ -164,6 +165,16 @@ def test_the_playground_never_sees_the_users_key_or_server(monkeypatch: pytest.M
 
     reply, key = asyncio.run(ask_it())
     assert reply.model == "playground" and "secret" not in key
+
+
+def test_a_chat_is_a_teacher_that_can_be_asked_anything() -> None:
+    async def ask_it(url: str) -> tuple[Reply, Reply]:
+        async with load_chat("openai:local", url) as chat:
+            return await chat.ask(QUERY), await chat.complete([{"role": "user", "content": "Tell me."}])
+
+    with serve(echo) as server:
+        asked, completed = asyncio.run(ask_it(server.base_url))
+    assert asked.text == completed.text == "You said: Tell me."
 
 
 def test_replay_by_id_or_by_image_and_type(tmp_path: Path) -> None:

@@ -50,7 +50,15 @@ def _umask() -> int:
 def write_json(path: Path, value: Any) -> Path:
     """Write `value` (records, dicts, lists) as indented UTF-8 JSON, atomically; same value, same bytes."""
     with replacing(path) as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+        if (
+            isinstance(value, list) and value
+        ):  # row by row, so that a long list is not in memory twice as text
+            for number, row in enumerate(value):
+                text = msgspec.json.format(msgspec.json.encode(row), indent=1).replace(b"\n", b"\n ")
+                stream.write((b",\n " if number else b"[\n ") + text)
+            stream.write(b"\n]\n")
+        else:
+            stream.write(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
     return Path(path)
 
 

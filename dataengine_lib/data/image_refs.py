@@ -1,16 +1,16 @@
-"""The images that step 2 must find or avoid: those of the bad cases and of the evaluation questions."""
+"""How records name their images (all steps), and where these are under an image root."""
 
 import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from dataengine_lib.data.files import inside, read_json
+from dataengine_lib.data.files import inside
 from dataengine_lib.errors import DataEngineError
 
 COCO_FOLDERS = ("", "val2017", "train2017", "images", "val2014", "train2014")
+_COCO_NAME = re.compile(r"(?:COCO_[a-z]+20[0-9]{2}_)?([0-9]{12})\.[A-Za-z]+")
 
 
 class ImageRef(msgspec.Struct, frozen=True):
@@ -20,28 +20,20 @@ class ImageRef(msgspec.Struct, frozen=True):
     image_path: str = ""
 
 
-class _Row(msgspec.Struct):
-    image_id: int | str | None = None
-    image_path: str | None = None
-
-
 def image_ref(image_id: int | str | None, image_path: str | None) -> ImageRef:
-    """A reference with whatever is known; the id is taken from COCO's file name where it is not given."""
+    """A reference with whatever is known; the id is taken from COCO's file name where it is not given.
+
+    Raises ValueError when the id is not a number.
+    """
     path = image_path or ""
     number = -1 if image_id in (None, "") else int(image_id or 0)
-    if number < 0 and (digits := re.search(r"(\d{1,18})\.\w+$", path)):
-        number = int(digits[1])
-    return ImageRef(number, path)
+    return ImageRef(coco_number(path) if number < 0 else number, path)
 
 
-def read_image_refs(file: Path) -> list[ImageRef]:
-    """The images of a questions file: a list of records or `{type: [record]}`, in order, each once."""
-    content: Any = read_json(file, list[_Row] | dict[str, list[_Row]])
-    rows = content if isinstance(content, list) else [row for part in content.values() for row in part]
-    try:
-        return list(dict.fromkeys(image_ref(row.image_id, row.image_path) for row in rows))
-    except ValueError as error:
-        raise DataEngineError(f"{file}: an image_id is not a number ({error}); mend that row") from error
+def coco_number(path: str) -> int:
+    """The id in COCO's file name (`000000370270.jpg`, `COCO_val2014_000000370270.jpg`), -1 in any other name."""
+    found = _COCO_NAME.fullmatch(PurePosixPath(path).name)
+    return int(found[1]) if found else -1
 
 
 def locate(ref: ImageRef, root: Path) -> str:

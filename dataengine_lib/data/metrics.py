@@ -6,10 +6,13 @@ from collections.abc import Sequence
 import msgspec
 
 from dataengine_lib.data.intervals import wilson
+from dataengine_lib.data.letter_bias import Consistency, LetterBias, consistency, letter_bias
 from dataengine_lib.data.questions import Skipped
-from dataengine_lib.data.records import Answer
+from dataengine_lib.data.records import NO_TYPE, Answer
+from dataengine_lib.data.splits import DIAGNOSE, SPLITS
+from dataengine_lib.data.type_confusion import TypeConfusion, type_confusion
+from dataengine_lib.data.weights import Counts, WeightInterval, WeightRule, weight_table
 
-NO_TYPE = "unclassified"  # where questions that step 0 has not seen are counted
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
@@ -29,10 +32,19 @@ class Score(msgspec.Struct):
 
 
 class SplitScore(msgspec.Struct):
-    """One split: all its questions, and each type's; types without questions are there with a total of 0."""
+    """One split: all its questions, and each type's; types without questions are there with a total of 0.
+
+    `chance` is the share that guessing gets right. `cannot_tell` counts the answers that name no option, which are
+    wrong; `both_ways` is None where the options were not asked in reverse as well.
+    """
 
     overall: Score
     per_type: dict[str, Score]
+    chance: float
+    cannot_tell: int
+    letters: LetterBias
+    both_ways: Consistency | None
+    types: TypeConfusion
 
 
 class SkippedRows(msgspec.Struct):
@@ -45,29 +57,56 @@ class SkippedRows(msgspec.Struct):
 
 
 class Metrics(msgspec.Struct):
-    """`metrics.json`."""
+    """`metrics.json`; `weights` are diagnose's by every rule, none without that split."""
 
     splits: dict[str, SplitScore]
     rank: str
     weight_rule: str
+    weights: dict[str, dict[WeightRule, WeightInterval]]
     skipped: SkippedRows
 
+    def counts(self) -> Counts:
+        """(right answers, questions) of every type in the diagnose split; none without it."""
+        if DIAGNOSE not in self.splits:
+            return {}
+        return {kind: (score.correct, score.total) for kind, score in self.splits[DIAGNOSE].per_type.items()}
 
-def score_split(answers: Sequence[Answer], types: Sequence[str], *, direct: bool = True) -> SplitScore:
-    """The scores of one split's answers, for `types` and any other type that occurs.
 
-    Without `direct`, the student was not asked for direct answers.
-    """
+def measure(
+    answers: Sequence[Answer], types: Sequence[str], rank: str, weight_rule: str, skipped: SkippedRows
+) -> Metrics:
+    """The figures of all splits that occur."""
+    splits: dict[str, SplitScore] = {
+        split: score_split(part, types)
+        for split in SPLITS
+        if (part := [answer for answer in answers if answer.split == split])
+    }
+    metrics = Metrics(splits, rank, weight_rule, {}, skipped)
+    if DIAGNOSE in splits:
+        metrics.weights = weight_table(metrics.counts())
+    return metrics
+
+
+def score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
+    """The scores of one split's answers, for `types` and any other type that occurs."""
     by_type: dict[str, list[Answer]] = {name: [] for name in types}
     for answer in answers:
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)
-    return SplitScore(score(answers, direct), {name: score(part, direct) for name, part in by_type.items()})
+    return SplitScore(
+        score(answers),
+        {name: score(part) for name, part in by_type.items()},
+        round(sum(1 / len(answer.choices) for answer in answers) / max(1, len(answers)), 4),
+        sum(answer.predicted_choice_idx < 0 for answer in answers),
+        letter_bias(answers),
+        consistency(answers),
+        type_confusion(answers),
+    )
 
 
-def score(answers: Sequence[Answer], direct: bool = True) -> Score:
+def score(answers: Sequence[Answer]) -> Score:
     """The score of some answers; numbers have four decimals."""
     total, correct = len(answers), sum(answer.correct for answer in answers)
-    said = [answer.direct_answer_score for answer in answers if direct and counts_directly(answer)]
+    said = [answer.direct_answer_score for answer in answers if counts_directly(answer)]
     interval = wilson(correct, total)
     return Score(
         total=total,
@@ -82,7 +121,8 @@ def score(answers: Sequence[Answer], direct: bool = True) -> Score:
 
 def counts_directly(answer: Answer) -> bool:
     """Whether A-OKVQA's direct-answer score takes this question in: difficult ones are left out."""
-    return bool(answer.direct_answers) and not answer.difficult_direct_answer
+    asked = answer.direct_answer is not None
+    return asked and bool(answer.direct_answers) and not answer.difficult_direct_answer
 
 
 def direct_answer_score(said: str, answers: Sequence[str]) -> float:

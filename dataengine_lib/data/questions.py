@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -68,8 +69,7 @@ def read_question_file(
     files under `image_root`. `type_field` and `split_field` name the keys that hold a question's type and split.
     Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
     """
-    file, own = Path(file), OwnFields(type_field, split_field)
-    found = table_rows(file, image_root, own) if is_table(file) else _json_rows(file, own)
+    found = found_rows(Path(file), image_root, OwnFields(type_field, split_field))
     ids = Counter(_given_id(row.content) for row in found)
     result, seen = QuestionRows(), dict[str, str]()
     for place, row in enumerate(found):
@@ -86,6 +86,11 @@ def read_question_file(
             why, reason = question
             result.skipped.append(Skipped(row.row, reason, why))
     return result
+
+
+def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:
+    """All rows of a file in A-OKVQA's fields, before the check; raises DataEngineError as `read_question_file`."""
+    return table_rows(file, image_root, own) if is_table(file) else _json_rows(file, own)
 
 
 def read_question_rows(
@@ -130,17 +135,16 @@ def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
         for kind, part in parts.items()
         for number, raw in enumerate(_list(file, kind, part))
     ]
+    del content, parts  # the file's text
     keys = {key for row in rows if isinstance(row.content, dict) for key in row.content}
     own.check(file, keys)
     if types is not None or is_seed_bench([row.content for row in rows]):
         names = type_names(file, None if types is None else _decoded(types))
         return [seed_bench_row(row.row, row.content, names, own) for row in rows]
-    return [
-        FoundRow(row.row, {**row.content, **own.of(row.content)}, row.kind)
-        if isinstance(row.content, dict)
-        else row
-        for row in rows
-    ]
+    for row in rows:
+        if isinstance(row.content, dict):
+            row.content.update(own.of(row.content))
+    return rows
 
 
 def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
@@ -201,7 +205,7 @@ def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | Fault:
     if not question_id and ids[name := _given_id(found.content)] == 1:
         question_id = name
     return Question(
-        split=row.split or "",
+        split=intern(row.split or ""),
         image_id=image.image_id,
         question_id=question_id or f"{image.image_id}-{found.row}",
         question=row.question.strip(),
@@ -210,7 +214,7 @@ def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | Fault:
         direct_answers=_direct_answers(row.direct_answers),
         difficult_direct_answer=bool(row.difficult_direct_answer),
         rationales=row.rationales or [],
-        question_type=type_name(row.question_type or found.kind),
+        question_type=intern(type_name(row.question_type or found.kind)),
         image_path=image.image_path,
         prompt=row.prompt or "",
         teacher_type=row.teacher_type or "",
@@ -222,4 +226,4 @@ def _direct_answers(given: list[str | int | float] | str | None) -> list[str]:
         return [first or second for first, second in re.findall(r"""'([^']*)'|"([^"]*)\"""", given)] or [
             given
         ]
-    return [str(answer) for answer in given or []]
+    return [intern(str(answer)) for answer in given or []]  # ten people say the same word

@@ -7,6 +7,7 @@ writers write every field.
 import msgspec
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NO_TYPE = "unclassified"  # where questions that step 0 has not seen are counted
 
 
 class Question(msgspec.Struct, kw_only=True):
@@ -30,7 +31,9 @@ class Question(msgspec.Struct, kw_only=True):
 class Answer(msgspec.Struct, kw_only=True):
     """One row of `aokvqa_eval.json`, and of a bad-case pool: a question and what the student said.
 
-    `scores` holds one number per choice, higher is better (minus the mean token loss for `rank: text`).
+    `scores` holds one number per choice, higher is better (minus the mean token loss for `rank: text`), none where
+    the student was read. `predicted_choice_idx` is -1 where it cannot be told what the student chose, which is
+    wrong; `reversed_choice_idx` is what it chose with the options in reverse, told by their own places.
     """
 
     image_id: int = -1
@@ -50,8 +53,12 @@ class Answer(msgspec.Struct, kw_only=True):
     predicted_choice_idx: int = -1
     correct: bool = False
     scores: list[float] = []
-    direct_answer: str = ""
+    direct_answer: str | None = ""  # None: not asked
     direct_answer_score: float = 0.0
+    written: str = ""  # what the choice was read from
+    reversed_choice_idx: int | None = None  # None: not asked
+    reversed_scores: list[float] = []
+    teacher_type: str = ""  # what step 0's teacher said of a question whose type was known
 
 
 class Query(msgspec.Struct, kw_only=True):

@@ -10,6 +10,8 @@ _LEAD = re.compile(
     r"(?:answer|option|choice)\b\s*(?:is\b|:|=)?\s*",
     re.IGNORECASE,
 )
+_OR = re.compile(r"(?:or|and|/|&)\s*\(?[A-Z]\)?(?:\W|$)|,\s*\([A-Z]\)", re.IGNORECASE)  # a second letter
+CANNOT_TELL = "cannot tell"  # what a student may say in place of an option
 
 
 def written_choice(text: str, choices: Sequence[str]) -> int | None:
@@ -26,11 +28,13 @@ def written_choice(text: str, choices: Sequence[str]) -> int | None:
     exact = [i for i, choice in enumerate(texts) if choice == said]
     if exact:
         return exact[0] if len(exact) == 1 else None
+    if said == CANNOT_TELL:  # an option may be in these words
+        return None
     first = text.strip().split("\n")[0]
     rest = _LEAD.sub("", first, count=1)
     marked = re.match(r"^\W*([A-Za-z])(?:\W*$|\s*[).:\]*]+\s*(.*)$)", rest)
     if marked and (place := LETTERS.find(marked[1].upper())) >= 0 and place < len(choices):
-        return _agreed(place, marked[2] or "", texts)
+        return None if _OR.match(marked[2] or "") else _agreed(place, marked[2] or "", texts)
     in_brackets = {LETTERS.find(letter.upper()) for letter in re.findall(r"\(([A-Za-z])\)", text)}
     in_brackets &= set(range(len(choices)))
     if len(in_brackets) == 1:

@@ -1,4 +1,4 @@
-"""Steps 0 and 3: many queries at once, with a bound, until all are answered or asking on makes no sense."""
+"""Steps 0, 1 and 3: many requests at once, with a bound, until all are answered or asking on makes no sense."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -9,6 +9,7 @@ from dataengine_lib.data.records import Query
 from dataengine_lib.models.teacher import AskFailed, Reply, Teacher, TeacherStop
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 GRACE = 10.0  # seconds for requests on their way when the rest is called off: their replies may be paid for
 
 
@@ -44,42 +45,54 @@ async def ask_all(
     on_failure: Callable[[Query, AskFailed], None],
     admit: Callable[[Query], Awaitable[bool]] | None = None,
 ) -> None:
-    """Ask every query, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
+    """Ask a teacher every query; see `ask_each`."""
+    await ask_each(teacher.ask, queries, concurrency, on_reply, on_failure, admit)
 
-    `admit` is awaited before a query is sent and ends the sending when it says False. Raises TeacherStop,
-    after a grace for what is on its way, when a query raises it or when so many queries fail in a row that
-    the teacher must be down.
+
+async def ask_each(
+    ask: Callable[[Item], Awaitable[Reply]],
+    items: Iterable[Item],
+    concurrency: int,
+    on_reply: Callable[[Item, Reply], None],
+    on_failure: Callable[[Item, AskFailed], None],
+    admit: Callable[[Item], Awaitable[bool]] | None = None,
+) -> None:
+    """`ask` every item, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
+
+    `admit` is awaited before an item is sent and ends the sending when it says False. Raises TeacherStop,
+    after a grace for what is on its way, when an item raises it or when so many fail in a row that the server
+    must be down.
     """
-    waiting, turn = iter(queries), asyncio.Lock()
+    waiting, turn = iter(items), asyncio.Lock()
     in_a_row, too_many = 0, max(8, concurrency)
     stops: list[BaseException] = []  # the first says more than those that it causes
 
-    async def ask_one(query: Query) -> None:
+    async def ask_one(item: Item) -> None:
         nonlocal in_a_row
         try:
-            reply = await teacher.ask(query)
+            reply = await ask(item)
         except AskFailed as failure:
-            on_failure(query, failure)
+            on_failure(item, failure)
             in_a_row += failure.teacher_at_fault
             if in_a_row >= too_many:
                 raise TeacherStop(
                     f"{in_a_row} queries in a row got no reply, the last one: {failure};"
-                    " run again when the teacher is well"
+                    " run again when the server is well"
                 ) from failure
         else:
             in_a_row = 0
-            on_reply(query, reply)
+            on_reply(item, reply)
 
-    async def next_query() -> Query | None:
+    async def next_item() -> Item | None:
         async with turn:  # in order, also when `admit` lets them wait
-            query = next(waiting, None)
-            admitted = query is not None and (admit is None or await admit(query))
-            return query if admitted and not stops else None
+            item = next(waiting, None)
+            admitted = item is not None and (admit is None or await admit(item))
+            return item if admitted and not stops else None
 
     async def worker() -> None:
         try:
-            while query := await next_query():
-                await ask_one(query)
+            while (item := await next_item()) is not None:
+                await ask_one(item)
         except Exception as error:
             stops.append(error)
             raise

@@ -73,10 +73,15 @@ class Student:
         self,
         images: Sequence[Image.Image],
         prompts: Sequence[str],
+        *,
+        choices: Sequence[Sequence[str]] | None = None,
         prefix: str = PREFIX,
         max_new_tokens: int = 8,
     ) -> list[str]:
-        """What the student writes after `prefix` in its answer to `prompts[i]` about `images[i]`; greedy."""
+        """What the student writes after `prefix` in its answer to `prompts[i]` about `images[i]`; greedy.
+
+        `choices` are for students that can be held to them; this one has read them in its prompt.
+        """
         texts = [chat_text(self.processor, prompt)[0] for prompt in prompts]
         pieces = self._pieces(texts, prompts, prefix, [[]] * len(texts))
         if not pieces:

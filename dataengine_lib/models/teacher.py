@@ -1,24 +1,33 @@
 """Steps 0 and 3: the teacher, whatever answers a query with text (a model, recorded replies, rules)."""
 
+import json
 import os
+import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dataengine_lib.data.files import read_jsonl
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
 
+if TYPE_CHECKING:
+    from dataengine_lib.models.openai_teacher import OpenAITeacher
+
 NO_KEY = "none"
 OPENAI_URL = "https://api.openai.com/v1"
+_FLAT = re.compile(r"\{[^{}]*\}")
 KINDS = "openai:MODEL, annotations, replay:FILE, playground"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a teacher wrote; `finish_reason` is `stop`, or `length`, `refusal`, `content_filter`: no use."""
+    """What a model wrote; `finish_reason` is `stop`, or `length`, `refusal`, `content_filter`: no use.
+
+    `structured` says that the server took the JSON schema that it was given.
+    """
 
     text: str
     finish_reason: str = "stop"
@@ -28,15 +37,45 @@ class Reply:
     completion_tokens: int = 0
     request_id: str = ""
     attempts: int = 1
+    structured: bool = False
+
+
+def strict_object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with just these properties, in the form that strict output demands.
+
+    Source: OpenAI's structured outputs: every field required, no other allowed.
+    """
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def objects_in(text: str) -> list[dict[str, Any]]:
+    """The innermost JSON objects in a reply, also from a code fence, between words or before a cut."""
+    found = []
+    for match in _FLAT.findall(text):
+        with suppress(ValueError):
+            found.append(json.loads(match))
+    return found
 
 
 class AskFailed(DataEngineError):
-    """This query got no reply. `teacher_at_fault`: many of these in a row mean that the teacher is down."""
+    """This query got no reply of use.
 
-    def __init__(self, reason: str, attempts: int = 1, *, teacher_at_fault: bool = True) -> None:
+    `teacher_at_fault`: many of these in a row mean that the teacher is down. `declined`: it was there, and would
+    not answer.
+    """
+
+    def __init__(
+        self, reason: str, attempts: int = 1, *, teacher_at_fault: bool = True, declined: bool = False
+    ) -> None:
         super().__init__(reason)
         self.attempts = attempts
         self.teacher_at_fault = teacher_at_fault
+        self.declined = declined
 
 
 class TeacherStop(DataEngineError):
@@ -135,19 +174,49 @@ async def load_teacher(
             raise ParameterError("teacher 'annotations' reads boxes and captions: give coco_dataset")
         yield AnnotationsTeacher(coco_dataset)
     else:
-        from dataengine_lib.models.openai_teacher import OpenAITeacher
+        chat = load_chat(
+            spec,
+            base_url,
+            temperature=temperature,
+            max_output_tokens=max_output_tokens,
+            timeout_s=timeout_s,
+            max_attempts=max_attempts,
+            seed=seed,
+        )
+        async with chat as teacher:
+            yield teacher
 
-        async with AsyncExitStack() as stack:
-            if kind == "openai":
-                url, key = endpoint(base_url)
-            else:
-                from dataengine_lib.playground.server import serve
-                from dataengine_lib.playground.teacher import reply
 
-                # A literal key: the user's own must go nowhere but to the server that they named.
-                rest, key, url = "playground", NO_KEY, stack.enter_context(serve(reply)).base_url
-            teacher = OpenAITeacher(
-                rest, url, key, temperature, max_output_tokens, timeout_s, max_attempts, seed
-            )
-            stack.push_async_callback(teacher.close)
+@asynccontextmanager
+async def load_chat(
+    spec: str,
+    base_url: str | None = None,
+    *,
+    temperature: float | None = None,
+    max_output_tokens: int = 600,
+    timeout_s: float = 60,
+    max_attempts: int = 6,
+    seed: int = 0,
+) -> AsyncIterator["OpenAITeacher"]:
+    """The teacher that `openai:MODEL` or `playground` names, which can be asked anything, not queries alone.
+
+    Raises ParameterError when the server needs a key and none is set.
+    """
+    from dataengine_lib.models.openai_teacher import OpenAITeacher
+
+    kind, _, model = spec.partition(":")
+    with ExitStack() as stack:
+        if kind == "openai":
+            url, key = endpoint(base_url)
+        else:
+            from dataengine_lib.playground.server import serve
+            from dataengine_lib.playground.teacher import reply, structured_reply
+
+            # A literal key: the user's own must go nowhere but to the server that they named.
+            server = stack.enter_context(serve(reply, structured=structured_reply))
+            model, key, url = "playground", NO_KEY, server.base_url
+        teacher = OpenAITeacher(
+            model, url, key, temperature, max_output_tokens, timeout_s, max_attempts, seed
+        )
+        async with teacher:
             yield teacher

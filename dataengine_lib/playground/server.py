@@ -14,9 +14,11 @@ from itertools import chain, repeat
 from typing import Any
 
 Writer = Callable[[list[dict[str, Any]]], str]
+StructuredWriter = Callable[[list[dict[str, Any]], dict[str, Any]], str]
 Faults = Iterable[str | None] | Callable[[dict[str, Any]], str | None]
 _CODES = {"401": "invalid_api_key", "404": "model_not_found", "429": "rate_limit_exceeded"}
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+_IMAGE_TOKENS = 85  # what OpenAI counts for a small image
 
 
 def count_tokens(text: str) -> int:
@@ -24,19 +26,28 @@ def count_tokens(text: str) -> int:
     return len(_TOKEN.findall(text))
 
 
+def message_text(message: dict[str, Any]) -> str:
+    """The text of a chat message, whose content is a text or a list of parts."""
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part.get("type") == "text")
+
+
 class PlaygroundServer(ThreadingHTTPServer):
     """`base_url` is what a client is given; `requests` are the bodies received so far, in order.
 
     A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
-    `"timeout"`, `"drop"`, `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"` or `"content_filter"`.
+    `"timeout"`, `"drop"`, `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or
+    `"no-schema"` (behave, but refuse a request with `response_format`).
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, writer: Writer, faults: Faults) -> None:
+    def __init__(self, writer: Writer, faults: Faults, structured: StructuredWriter | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.writer = writer
+        self.writer, self.structured = writer, structured
         self.requests: list[dict[str, Any]] = []
         self.closing = threading.Event()
         self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
@@ -50,6 +61,13 @@ class PlaygroundServer(ThreadingHTTPServer):
             self.requests.append(body)
             fault = self._fault_of(body) if self._fault_of else next(self._faults)
             return len(self.requests), fault
+
+    def written(self, body: dict[str, Any]) -> str:
+        """The reply's text: the structured writer's where the request has a JSON schema."""
+        form = body.get("response_format") or {}
+        if self.structured and form.get("type") == "json_schema":
+            return self.structured(body["messages"], form["json_schema"]["schema"])
+        return self.writer(body["messages"])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing about a client that hangs up in the middle (killed, timed out)."""
@@ -89,6 +107,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(
                 int(kind), _CODES.get(kind, ""), f"fault {kind}", {"Retry-After": wait} if wait else {}
             )
+        if kind == "no-schema":
+            if "response_format" in body:
+                return self._error(400, "invalid_request", "response_format json_schema is not supported")
+            kind = ""
         if kind == "timeout":
             self.server.closing.wait(60)
         if kind in ("timeout", "drop"):
@@ -99,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "wrong-shape":
             return self._send(200, {"error": {"message": "upstream went away"}})
         try:
-            text = self.server.writer(messages)
+            text = self.server.written(body)
         except Exception as error:  # any failure of the writer is the server's 500, as everywhere
             return self._error(500, "server_error", f"{type(error).__name__}: {error}")
         completion = _completion(number, model, messages, text, kind)
@@ -134,7 +156,11 @@ def _completion(
         message["content"], finish = "", "content_filter"
     elif fault:
         raise ValueError(f"unknown fault {fault!r}")
-    asked = sum(count_tokens(str(message["content"])) for message in messages)
+    asked = sum(count_tokens(message_text(message)) for message in messages)
+    parts = [
+        part for message in messages if isinstance(message["content"], list) for part in message["content"]
+    ]
+    asked += _IMAGE_TOKENS * sum(part.get("type") == "image_url" for part in parts)
     said = count_tokens(message["content"] or "")
     return {
         "id": f"chat-{number}", "object": "chat.completion", "created": 0, "model": model,
@@ -145,12 +171,16 @@ def _completion(
 
 
 @contextmanager
-def serve(writer: Writer, faults: Faults = ()) -> Iterator[PlaygroundServer]:
+def serve(
+    writer: Writer, faults: Faults = (), structured: StructuredWriter | None = None
+) -> Iterator[PlaygroundServer]:
     """A running server on a free loopback port; `writer` turns chat messages into the reply's text.
 
-    `faults` is one fault a request in their order, or a function of the request's body; see PlaygroundServer.
+    `structured` does so from messages and the JSON schema of `response_format`; without it a schema is accepted
+    and not kept to, as some servers do. `faults` is one fault a request in their order, or a function of the
+    request's body; see PlaygroundServer.
     """
-    server = PlaygroundServer(writer, faults)
+    server = PlaygroundServer(writer, faults, structured)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -3,12 +3,14 @@
 Behind `playground/server.py` it stands in for a hosted model in the demo. It is a script and reports say so.
 """
 
+import json
 import re
 from random import Random
 
 from dataengine_lib.data.records import LETTERS, options_text
 from dataengine_lib.playground.captions import Facts, read_captions
 from dataengine_lib.playground.questions import WRITERS, write_question
+from dataengine_lib.playground.server import message_text
 from dataengine_lib.playground.world import Box
 
 _TYPE = re.compile(r"^Question type: (.+)$", re.M)
@@ -22,16 +24,17 @@ SKIP = (
 
 def reply(messages: list[dict]) -> str:
     """The answer to a chat: a QA, Skip, or a type per question when the chat asks for types."""
-    prompt = "\n".join(_text(message["content"]) for message in messages)
+    prompt = "\n".join(map(message_text, messages))
     if "Image information" in prompt:
         return write_qa(prompt)
     return classify(prompt)
 
 
-def _text(content: str | list[dict]) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] for part in content if part.get("type") == "text")
+def structured_reply(messages: list[dict], schema: dict) -> str:
+    """A type per question as the JSON that step 0 asks for: `{"types": [{"id", "question_type"}]}`."""
+    lines = classify("\n".join(map(message_text, messages))).splitlines()
+    pairs = [line.split(": ") for line in lines]
+    return json.dumps({"types": [{"id": int(number), "question_type": kind} for number, kind in pairs]})
 
 
 def write_qa(prompt: str) -> str:

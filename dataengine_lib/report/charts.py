@@ -53,12 +53,14 @@ def plain_name(name: str) -> str:
     return words if len(words) <= 44 else f"{words[:43]}…"
 
 
-def _label(name: str) -> str:
+def short_label(name: str) -> str:
+    """A name as an axis shows it."""
     # matplotlib reads $…$ as mathematics, and names come from data files
     return plain_name(name).replace("$", r"\$")
 
 
-def _chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) -> Chart:
+def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) -> Chart:
+    """A chart with room for so many rows, in the look of all reports; `draw` fills its axes."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -75,7 +77,7 @@ def _chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) ->
     return Chart(svg[svg.index("<svg") :].replace("<svg ", '<svg aria-hidden="true" ', 1), alt)
 
 
-def _rows(axes: "Axes", labels: Sequence[str]) -> None:
+def label_rows(axes: "Axes", labels: Sequence[str]) -> None:
     """One line a label, first at the bottom."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(-0.6, max(1, len(labels)) - 0.4)
@@ -110,11 +112,11 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
             axes.axvline(
                 100 * chance, color=RED, linestyle="--", linewidth=1.3, label=f"chance, {chance:.0%}"
             )
-        _rows(axes, [f"{_label(kind)}  (n={score.total})" for kind, score in rows])
+        label_rows(axes, [f"{short_label(kind)}  (n={score.total})" for kind, score in rows])
         axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson interval; n: number of questions")
 
     weakest = ", ".join(f"{plain_name(kind)} {score.accuracy:.0%}" for kind, score in rows[::-1][:4])
-    return _chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.", draw)
+    return drawn_chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.", draw)
 
 
 def share_chart(shares: Mapping[str, Any]) -> Chart:
@@ -142,12 +144,12 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
             edgecolor="white",
             label="weight",
         )
-        _rows(axes, [f"{_label(kind)}  (n={share.filled})" for kind, share in rows])
+        label_rows(axes, [f"{short_label(kind)}  (n={share.filled})" for kind, share in rows])
         axes.set(xlabel="share in %; n: number of queries")
 
     apart = max((abs(share.drawn_share - share.weight_share) for _, share in rows), default=0.0)
     alt = f"{title}. The largest difference is {100 * apart:.1f} points."
-    return _chart(1.25 * len(rows), title, alt, draw)
+    return drawn_chart(1.25 * len(rows), title, alt, draw)
 
 
 def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
@@ -157,14 +159,14 @@ def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
     def draw(axes: "Axes") -> None:
         bars = axes.barh(range(len(rows)), [count for _, count in rows], color=BLUE, height=0.66)
         axes.bar_label(bars, fmt="{:,.0f}", padding=3)
-        _rows(axes, [_label(name) for name, _ in rows])
+        label_rows(axes, [short_label(name) for name, _ in rows])
         axes.margins(x=0.08)
         axes.set_xlim(left=0)
         axes.set(xlabel=f"number of {unit}")
         axes.locator_params(axis="x", integer=True)
 
     said = ", ".join(f"{plain_name(name)} {count:,}" for name, count in rows[::-1][:6])
-    return _chart(len(rows), title, f"{title}: {said or 'none'}.", draw)
+    return drawn_chart(len(rows), title, f"{title}: {said or 'none'}.", draw)
 
 
 def kept_chart(by_type: Mapping[str, Any]) -> Chart:
@@ -186,13 +188,14 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
             height=0.66,
             label="dropped",
         )
-        _rows(
-            axes, [f"{_label(kind)}  ({count.kept} of {count.kept + count.dropped})" for kind, count in rows]
+        label_rows(
+            axes,
+            [f"{short_label(kind)}  ({count.kept} of {count.kept + count.dropped})" for kind, count in rows],
         )
         axes.set(xlabel="number of questions written by the teacher")
         axes.locator_params(axis="x", integer=True)
 
-    return _chart(len(rows), title, f"{title}: {sum(kept):,} kept, {sum(dropped):,} dropped.", draw)
+    return drawn_chart(len(rows), title, f"{title}: {sum(kept):,} kept, {sum(dropped):,} dropped.", draw)
 
 
 def mix_chart(parts: Sequence[Any]) -> Chart:
@@ -204,11 +207,11 @@ def mix_chart(parts: Sequence[Any]) -> Chart:
         colors = [ORANGE if part.name == "base" else BLUE for part in rows]
         bars = axes.barh(range(len(rows)), [100 * part.share for part in rows], color=colors, height=0.6)
         axes.bar_label(bars, [f"{part.drawn:,} drawn from {part.rows:,} rows" for part in rows], padding=4)
-        _rows(axes, [_label(part.name) for part in rows])
+        label_rows(axes, [short_label(part.name) for part in rows])
         axes.set(xlim=(0, 128), xticks=range(0, 101, 20), xlabel="share of all training examples in %")
 
     said = ", ".join(f"{part.name} {part.share:.0%}" for part in parts)
-    return _chart(1.2 * len(rows), title, f"{title}: {said or 'nothing'}.", draw)
+    return drawn_chart(1.2 * len(rows), title, f"{title}: {said or 'nothing'}.", draw)
 
 
 def loss_chart(points: Sequence[Any]) -> Chart:
@@ -232,7 +235,7 @@ def loss_chart(points: Sequence[Any]) -> Chart:
         if smooth
         else "no step was taken"
     )
-    return _chart(9, title, f"{title}: {said}.", draw)
+    return drawn_chart(9, title, f"{title}: {said}.", draw)
 
 
 def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
@@ -268,7 +271,7 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
             color = BLUE if points >= 0 else RED
             axes.text(101.5, place, f"{points:+.0f}", va="center", color=color, weight="bold")
             axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
-        _rows(axes, [f"{'* ' if kind in weak_types else ''}{_label(kind)}" for kind in kinds])
+        label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])
         axes.set(
             xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson intervals; at the right: gain in points"
         )
@@ -276,6 +279,6 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
     named = [kind for kind in weak_types if kind in first] or kinds[-4:]
     said = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
     note = " * marks the types that were weakest at the start." if weak_types else ""
-    return _chart(
+    return drawn_chart(
         (1.0 + 0.15 * len(rounds)) * len(kinds), title, f"{title}. Gains in points: {said}.{note}", draw
     )

@@ -3,10 +3,11 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 from pydantic import Field, field_validator
@@ -14,10 +15,18 @@ from pydantic import Field, field_validator
 from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.files import append_jsonl, read_jsonl, write_json, write_jsonl
 from dataengine_lib.data.questions import Skipped, read_question_rows
-from dataengine_lib.data.records import Query, Question, options_text, qa_prompt
+from dataengine_lib.data.records import Question, options_text, qa_prompt
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.models.asking import ask_all, run
-from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_teacher, recorded_name
+from dataengine_lib.models.asking import ask_each, run
+from dataengine_lib.models.teacher import (
+    AskFailed,
+    Reply,
+    check_spec,
+    load_chat,
+    objects_in,
+    recorded_name,
+    strict_object,
+)
 from dataengine_lib.steps.config import StepConfig
 
 _LINE = re.compile(r"^\W*(?:question|item)?\s*(\d+)\W+(\w.*)$", re.IGNORECASE)
@@ -58,7 +67,7 @@ class ClassifyQuestionsResult:
 
     `agreement` is the share of `compared` questions to which the teacher gave their known type; `confusions`
     are (known type, the teacher's, how often), most often first; `illegal` counts what the teacher named that
-    is no type.
+    is no type, `foreign` the types that it gave to items that it was not asked.
     """
 
     output: Path
@@ -68,7 +77,8 @@ class ClassifyQuestionsResult:
     agreement: float | None
     confusions: list[tuple[str, str, int]]
     illegal: dict[str, int]
-    failed: list[str]  # why requests got no reply
+    foreign: int
+    failed: list[str]  # why requests got no usable reply
     unanswered: list[Question]
     skipped: list[Skipped]  # rows of the file that are no questions
 
@@ -80,25 +90,37 @@ class _Said(msgspec.Struct):
     question_type: str
 
 
-def parse_types(text: str, names: list[str]) -> tuple[dict[int, str], Counter[str]]:
-    """The legal types in a reply's `number: type` lines, by number, and how often it named what is no type.
+def types_schema(names: list[str]) -> dict[str, Any]:
+    """What a teacher's reply is held to: a type out of `names` for each item, by the item's number."""
+    item = strict_object(id={"type": "integer"}, question_type={"type": "string", "enum": names})
+    return strict_object(types={"type": "array", "items": item})
 
-    Bullets, bold, capitals, spaces for underscores and a remark after the type are passed over; a number that
-    gets two different types gets none.
+
+def parse_types(text: str, names: list[str]) -> tuple[dict[int, str], Counter[str]]:
+    """The legal types in a reply, by number, and how often it named what is no type.
+
+    Read are the objects of `types_schema` and `number: type` lines; bullets, bold, capitals, spaces for
+    underscores and a remark after the type are passed over. A number that gets two different types gets none.
     """
     legal = {_normal(name): name for name in names}
     said: dict[int, str] = {}
     illegal: Counter[str] = Counter()
-    for line in text.splitlines():
-        if not (match := _LINE.match(line)):
-            continue
-        number, words = int(match[1]), match[2]
+    for number, words in _named(text):
         found = legal.get(_normal(words)) or legal.get(_normal(re.split(r"[(,;:.]|\s[-–—]", words)[0]))
         if found is None:
             illegal[" ".join(words.split())[:60]] += 1
         elif said.setdefault(number, found) != found:
             said[number] = ""
     return {number: name for number, name in said.items() if name}, illegal
+
+
+def _named(text: str) -> Iterator[tuple[int, str]]:
+    for item in objects_in(text):
+        if re.fullmatch(r"\d{1,9}", str(item.get("id"))) and "question_type" in item:
+            yield int(item["id"]), str(item["question_type"])
+    for line in text.splitlines():
+        if match := _LINE.match(line):
+            yield int(match[1]), match[2]
 
 
 def _normal(name: str) -> str:
@@ -126,15 +148,12 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
         keep = config.keep_known and question.question_type
         kind = question.question_type if keep else said.get(key, "")
         if kind:
-            classified.setdefault(kind, []).append(_finished(question, kind))
+            classified.setdefault(kind, []).append(_finished(question, kind, said.get(key)))
         else:
             unanswered.append(question)
     if len(unanswered) == len(questions):
-        said_instead = [
-            *map(repr, list(sorter.illegal)[:3]),
-            *sorter.failed[-1:],
-            *(row.reason for row in skipped[:1]),
-        ]
+        reasons = [row.reason for row in skipped[:1]]
+        said_instead = [*map(repr, list(sorter.illegal)[:3]), *sorter.failed[-1:], *reasons]
         raise DataEngineError(
             f"{config.questions}: none of {len(questions) + len(skipped)} rows got a type of"
             f" {config.categories} ({', '.join(said_instead) or 'no answer'}); check file and teacher"
@@ -148,7 +167,8 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
         compared=len(compared),
         agreement=1 - confusions.total() / len(compared) if compared else None,
         confusions=sorted(((a, b, n) for (a, b), n in confusions.items()), key=lambda row: (-row[2], row)),
-        illegal=dict(sorter.illegal.most_common()),
+        illegal=dict(sorted(sorter.illegal.items(), key=lambda row: (-row[1], row))),
+        foreign=sorter.foreign,
         failed=sorter.failed,
         unanswered=unanswered,
         skipped=skipped,
@@ -170,13 +190,16 @@ def _key(question: Question) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _finished(question: Question, kind: str) -> Question:
+def _finished(question: Question, kind: str, said: str | None) -> Question:
     folder = _COCO_SPLITS.get(question.split)
     path = question.image_path
     if not path and folder and question.image_id >= 0:
         path = f"{folder}/{question.image_id:012d}.jpg"
     prompt = qa_prompt(question.question, question.choices, question.correct_choice_idx, kind)
-    return msgspec.structs.replace(question, question_type=kind, prompt=prompt, image_path=path)
+    opinion = (said or question.teacher_type) if question.question_type else ""
+    return msgspec.structs.replace(
+        question, question_type=kind, prompt=prompt, image_path=path, teacher_type=opinion
+    )
 
 
 class _Sorter:
@@ -199,7 +222,7 @@ class _Sorter:
         self.said = {key: kind for key in wanted if (kind := before.get(f"{self.opinion}-{key}"))}
         self.illegal: Counter[str] = Counter()
         self.failed: list[str] = []
-        self.asked = 0
+        self.asked = self.foreign = 0
 
     def run(self) -> None:
         """Ask for what is missing, `max_asks` times at most."""
@@ -213,40 +236,35 @@ class _Sorter:
                 run(self._ask())
 
     async def _ask(self) -> None:
-        config = self.config
-        loaded = load_teacher(
-            config.teacher,
-            config.base_url,
-            temperature=config.temperature,
-            max_output_tokens=config.max_output_tokens,
-            timeout_s=config.timeout_s,
-            max_attempts=config.max_attempts,
-            seed=config.seed,
-        )
-        async with loaded as teacher:
+        config, schema = self.config, types_schema(self.names)
+        given = {"temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed"}
+        async with load_chat(config.teacher, config.base_url, **config.model_dump(include=given)) as chat:
+
+            async def ask(batch: list[str]) -> Reply:
+                prompt = self.render([self.wanted[key] for key in batch])
+                return await chat.complete([{"role": "user", "content": prompt}], schema=schema)
+
             for _ in range(config.max_asks):
                 missing = [key for key in self.wanted if key not in self.said]
-                self.batches: dict[str, list[str]] = {}
-                queries = []
-                for start in range(0, len(missing), config.batch_size):
-                    batch = missing[start : start + config.batch_size]
-                    prompt = self.render([self.wanted[key] for key in batch])
-                    queries.append(Query(image_id=-1, prompt=prompt, question_type="", query_id=batch[0]))
-                    self.batches[batch[0]] = batch
-                self.asked += len(queries)
-                await ask_all(teacher, queries, config.concurrency, self._on_reply, self._on_failure)
+                starts = range(0, len(missing), config.batch_size)
+                batches = [missing[start : start + config.batch_size] for start in starts]
+                self.asked += len(batches)
+                await ask_each(ask, batches, config.concurrency, self._on_reply, self._on_failure)
 
-    def _on_reply(self, query: Query, reply: Reply) -> None:
+    def _on_reply(self, batch: list[str], reply: Reply) -> None:
+        if reply.finish_reason in ("length", "refusal", "content_filter"):
+            limit = self.config.max_output_tokens
+            self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
         types, illegal = parse_types(reply.text, self.names)
         self.illegal.update(illegal)
-        for number, key in enumerate(self.batches[query.query_id], 1):
+        self.foreign += sum(not 1 <= number <= len(batch) for number in types)
+        for number, key in enumerate(batch, 1):
             if number in types:
                 self.said[key] = types[number]
                 append_jsonl(self.stream, _Said(f"{self.opinion}-{key}", types[number]))
                 self.bar.update()
 
-    def _on_failure(self, query: Query, failure: AskFailed) -> None:
-        """Note it; the batch's questions are asked again in the next round."""
+    def _on_failure(self, batch: list[str], failure: AskFailed) -> None:
         self.failed.append(str(failure))
 
 

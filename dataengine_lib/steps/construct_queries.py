@@ -13,8 +13,9 @@ from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.data.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.data.categories import read_categories
 from dataengine_lib.data.coco import read_coco
+from dataengine_lib.data.evaluation_images import read_image_refs
 from dataengine_lib.data.files import write_json
-from dataengine_lib.data.image_refs import ImageRef, locate_all, read_image_refs
+from dataengine_lib.data.image_refs import ImageRef, locate_all
 from dataengine_lib.data.query_prompt import load_template
 from dataengine_lib.data.records import Query
 from dataengine_lib.data.sampling import (
@@ -195,7 +196,9 @@ def _search(
 ) -> _Anchors:
     """Leave out what must not be asked about, embed what is needed and find the anchors' neighbours."""
     refs = [case.image for part in cases.values() for case in part]
-    refs = list(dict.fromkeys([*refs, *(read_image_refs(config.questions) if config.questions else [])]))
+    if config.questions:
+        refs += read_image_refs(config.questions, pool.evaluation_root)
+    refs = list(dict.fromkeys(refs))
     paths, missing = locate_all(refs, pool.find)
     pool.leave_out_evaluation(refs, paths)
     pool.leave_out_queries(config.exclude_queries)

@@ -1,159 +1,156 @@
 """Step 1: ask the student every question; where it is weak becomes bad cases and weights."""
 
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import isfinite
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from tqdm.auto import tqdm
 
+from dataengine_lib.data.answer_progress import fingerprint
+from dataengine_lib.data.answers import answer_of
 from dataengine_lib.data.categories import read_categories
 from dataengine_lib.data.files import write_json
-from dataengine_lib.data.images import read_image
-from dataengine_lib.data.metrics import (
-    NO_TYPE,
-    Metrics,
-    SkippedRows,
-    SplitScore,
-    direct_answer_score,
-    first_answer,
-    score_split,
-)
+from dataengine_lib.data.metrics import Metrics, measure
+from dataengine_lib.data.near_questions import reduce_pool
 from dataengine_lib.data.questions import QuestionRows, Skipped, image_of, read_question_file
-from dataengine_lib.data.records import Answer, Question, options_text, qa_prompt
-from dataengine_lib.data.splits import DIAGNOSE, SPLITS, Split, assign_splits
+from dataengine_lib.data.recorded import read_recorded
+from dataengine_lib.data.records import Answer
+from dataengine_lib.data.said import Said
+from dataengine_lib.data.skips import Skips
+from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, assign_splits
+from dataengine_lib.data.teacher_examples import check_not_examples
 from dataengine_lib.data.weights import WeightRule, weights_of, write_weights
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.answering import answered, answered_with_progress, by_image
+from dataengine_lib.models.questioning import Manner, Questioner, RankRule, Task
 from dataengine_lib.steps.config import StepConfig
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from dataengine_lib.models.answerer import Answerer
+    from dataengine_lib.models.api_student import ApiStudent
 
-_DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
-_DECODERS = 4
+PROGRESS = "evaluate.progress.jsonl"  # what was answered so far, until all is written
 
 
 class EvaluateConfig(StepConfig):
     """Parameters of `1_evaluate`."""
 
-    questions: Path  # A-OKVQA-style list, or {type: [question]} of step 0
+    questions: Path  # A-OKVQA list, {type: [question]} of step 0, SEED-Bench JSON, MMBench or VLMEvalKit TSV
     image_root: Path  # folder that the questions' images are in
-    student: str  # model folder or hub name
+    student: str  # model folder or hub name, api:MODEL, or recorded:FILE of predictions made elsewhere
     output_dir: Path
+    adapter: Path | None = None  # folder of a PEFT adapter for the student
     split: Literal["all", "diagnose", "holdout"] = "all"  # questions to score
-    rank: Literal["text"] = "text"  # options by the mean token loss of their text
-    weight_rule: WeightRule = "1-acc"
-    categories: Path = Path("params/categories/v1.yaml")
-    batch_size: int = Field(64, ge=1)  # questions in one pass
-    device: str = "auto"
+    split_field: str = "split"  # key of the questions that says diagnose or holdout
+    type_field: str = ""  # key that holds a question's type; empty: question_type, or what the format says
+    rank: RankRule = "text"  # text and letter: by mean token loss; generate: read what the student writes
+    robust: bool = False  # ask once more with the options in reverse
     direct_answers: bool = True  # also let the student answer without the options
+    weight_rule: WeightRule = "1-acc"
+    near_duplicate: float = Field(0.8, ge=0, le=1)  # bad cases this alike are one (0: keep all)
+    categories: Path = Path("params/categories/v1.yaml")
+    teacher_queries: list[Path] = Field(
+        default_factory=list
+    )  # earlier rounds': their examples are no holdout
+    batch_size: int = Field(64, ge=1)  # questions in one pass, halved when memory runs out
+    device: str = "auto"  # cpu, cuda, cuda:1, mps, or device_map: spread over all GPUs
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: float32 on CPU
+    workers: int | Literal["ray"] = 1  # processes with a student each; ray: all of a Ray cluster
+    base_url: str | None = None  # server of api:MODEL; default OPENAI_BASE_URL, then OpenAI itself
+    concurrency: int = Field(8, ge=1)  # requests to it at the same time
+    max_side: int = Field(1024, ge=32)  # pixels of the longer side of an image sent to it
+    max_output_tokens: int = Field(2000, ge=1)  # of one of its answers; models that reason need room
+    timeout_s: float = Field(60, gt=0)  # for one of its answers
     max_bad_share: float = Field(0.05, ge=0, le=1)  # stop when more rows than this cannot be used
-    seed: int = 0  # for the record: nothing in this step is drawn
+    seed: int = 0  # draws which of the near-duplicate bad cases stays
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.student.startswith("api:") and self.rank != "generate":
+            raise ValueError("api: shows no token losses to rank by; set rank to generate")
+        if self.student.startswith("recorded:") and (self.robust or self.rank != "text"):
+            raise ValueError("recorded: cannot be asked again; leave rank and robust as they are")
+        if self.student.startswith(("api:", "recorded:")) and (self.workers != 1 or self.adapter is not None):
+            raise ValueError("workers and adapter are for a student that is loaded here; leave them out")
+        if isinstance(self.workers, int) and self.workers < 1:
+            raise ValueError("workers must be 1 or more, or ray")
+        return self
 
 
 @dataclass
 class EvaluateResult:
     """What notebook 1 shows; images are under `image_root`, `paths` are the files written, by name.
 
-    Of a run without diagnose questions, `bad_cases` and `weights` are empty and not written.
+    Of a run without diagnose questions, `bad_cases` and `weights` are empty and not written. `alike` counts the
+    bad cases that were left out of the pool because another of their type asks nearly the same.
     """
 
     image_root: Path
     metrics: Metrics
     answers: list[Answer]
     bad_cases: dict[str, list[Answer]]
+    alike: dict[str, int]
     weights: dict[str, float]
     skipped: list[Skipped]
     paths: dict[str, Path]
-
-
-@dataclass
-class _Task:
-    """A question to ask: where it stands, its split and its image relative to the image root."""
-
-    row: str
-    place: int
-    question: Question
-    split: Split
-    image: str
-
-
-class _Skips:
-    """Rows left out; too many of them stop the step, naming the first."""
-
-    def __init__(self, config: EvaluateConfig, rows: int, first: list[Skipped]) -> None:
-        self.config, self.of = config, rows
-        self.rows: list[Skipped] = []
-        self.add(first)
-
-    def add(self, rows: list[Skipped]) -> None:
-        self.rows += rows
-        if len(self.rows) > self.config.max_bad_share * self.of:
-            first = self.rows[0]
-            raise DataEngineError(
-                f"{self.config.questions}: {first.row}: {first.reason}; {len(self.rows)} of {self.of} rows "
-                f"cannot be used: mend them, check image_root, or raise max_bad_share "
-                f"({self.config.max_bad_share})"
-            )
-
-    def summary(self) -> SkippedRows:
-        reasons = Counter(row.kind for row in self.rows)
-        return SkippedRows(len(self.rows), self.of, dict(sorted(reasons.items())), self.rows)
 
 
 def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> EvaluateResult:
     """Score the questions of `split`; write answers, metrics, predictions, and diagnose's cases and weights.
 
     `student` is a loaded one to use in place of `config.student`. Rows that cannot be used are left out and
-    counted. Raises DataEngineError when they are more than `max_bad_share`, or nothing is left to ask.
+    counted. What is answered is kept as it comes: a run that was killed goes on from there.
+    Raises DataEngineError when too many rows cannot be used (`max_bad_share`), when nothing is left to ask, or
+    when a holdout question was an example for the teacher.
     """
-    types = read_categories(config.categories).names
+    categories = read_categories(config.categories)
     if not config.image_root.is_dir():
         raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
-    tasks, skips = _tasks(config, read_question_file(config.questions))
+    content = read_question_file(
+        config.questions, config.image_root, type_field=config.type_field, split_field=config.split_field
+    )
+    tasks, skips = _tasks(config, content)
+    holdout = [task.question for task in tasks if task.split == HOLDOUT]
+    check_not_examples(holdout, config.teacher_queries)
     _check_writable(config.output_dir)
-    if student is None:
-        from dataengine_lib.models.student_loading import load_student
-
-        student = load_student(config.student, config.device, batch_size=config.batch_size)
-    answers = _ask(config, student, tasks, skips)
+    if config.student.startswith("recorded:") and student is None:
+        said = _recorded(config, content, tasks, skips)
+    else:
+        said = _asked(config, student, tasks, skips)
+    answers = [
+        answer_of(task.question, task.place, task.split, task.image, said[task.place])
+        for task in tasks
+        if task.place in said
+    ]
     if not answers:
         raise DataEngineError(
             f"{config.questions}: no question is left to score; check image_root and max_bad_share"
         )
-    splits: dict[str, SplitScore] = {
-        split: score_split(part, types, direct=config.direct_answers)
-        for split in SPLITS
-        if (part := [answer for answer in answers if answer.split == split])
-    }
-    metrics = Metrics(splits, config.rank, config.weight_rule, skips.summary())
+    metrics = measure(answers, categories.names, _rule(config), config.weight_rule, skips.summary())
     bad_cases: dict[str, list[Answer]] = {}
+    alike: dict[str, int] = {}
     weights: dict[str, float] = {}
-    if DIAGNOSE in splits:
-        bad_cases = {name: [] for name in splits[DIAGNOSE].per_type}
-        for answer in answers:
-            if answer.split == DIAGNOSE and not answer.correct:
-                bad_cases[answer.question_type].append(answer)
-        accuracies = {
-            name: score.correct / score.total if score.total else None
-            for name, score in splits[DIAGNOSE].per_type.items()
-        }
-        weights = weights_of(accuracies, config.weight_rule)
+    if DIAGNOSE in metrics.splits:
+        scores = metrics.splits[DIAGNOSE].per_type
+        wrong = [answer for answer in answers if answer.split == DIAGNOSE and not answer.correct]
+        for kind in scores:
+            mine = [answer for answer in wrong if answer.question_type == kind]
+            bad_cases[kind] = reduce_pool(mine, config.near_duplicate, config.seed).kept
+            alike[kind] = len(mine) - len(bad_cases[kind])
+        weights = weights_of(metrics.counts(), config.weight_rule)
     paths = _write(config.output_dir, answers, metrics, bad_cases, weights)
-    return EvaluateResult(config.image_root, metrics, answers, bad_cases, weights, skips.rows, paths)
+    (config.output_dir / PROGRESS).unlink(missing_ok=True)
+    return EvaluateResult(config.image_root, metrics, answers, bad_cases, alike, weights, skips.rows, paths)
 
 
-def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[_Task], _Skips]:
+def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[Task], Skips]:
     """The questions of the wanted split whose image file is there, and the rows that fell out so far."""
     splits = assign_splits(content.questions)
     wanted = [i for i, split in enumerate(splits) if config.split in ("all", split)]
-    skips = _Skips(config, len(wanted) + len(content.skipped), content.skipped)
+    skips = Skips(config.questions, config.max_bad_share, len(wanted) + len(content.skipped))
+    skips.add(content.skipped)
     if not wanted:
         raise DataEngineError(f"{config.questions}: no usable question in split {config.split}; check split")
     tasks, lost = [], []
@@ -164,7 +161,7 @@ def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[_Task], 
         except DataEngineError as error:
             lost.append(Skipped(row, f"image {error}", "image not found"))
         else:
-            tasks.append(_Task(row, content.places[i], question, splits[i], image))
+            tasks.append(Task(row, content.places[i], question, splits[i], image))
     skips.add(lost)
     return tasks, skips
 
@@ -182,91 +179,79 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _ask(config: EvaluateConfig, student: "Answerer", tasks: list[_Task], skips: _Skips) -> list[Answer]:
-    """The answers in the questions' order; images are read once and passed on a batch at a time."""
-    answers: dict[int, Answer] = {}
-    with (
-        ThreadPoolExecutor(_DECODERS) as pool,
-        tqdm(total=len(tasks), desc="questions", disable=None) as bar,
-    ):
-        for part in _by_image(tasks, config.batch_size):
-            names = list(dict.fromkeys(task.image for task in part))
-            read = dict(
-                zip(names, pool.map(lambda name: read_image(config.image_root / name), names), strict=True)
-            )
-            readable, images, lost = [], [], []
-            for task in part:
-                image = read[task.image]
-                if isinstance(image, str):
-                    lost.append(Skipped(task.row, image, "image cannot be read"))
-                else:
-                    readable.append(task)
-                    images.append(image)
-            skips.add(lost)
-            for task, answer in zip(readable, _answer(config, student, readable, images), strict=True):
-                answers[task.place] = answer
-            bar.update(len(part))
-    return [answers[place] for place in sorted(answers)]
+def _recorded(
+    config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skips: Skips
+) -> dict[int, Said]:
+    """What a file says of the tasks, by their places; rows of either side without a partner are left out."""
+    found = read_recorded(Path(config.student.partition(":")[2]), content)
+    skips.add(found.unmatched, more=len(found.unmatched))
+    by_place = {content.places[i]: said for i, said in found.said.items()}
+    missing = [task for task in tasks if task.place not in by_place]
+    skips.add([Skipped(task.row, "no prediction for this question", "no prediction") for task in missing])
+    return by_place
 
 
-def _by_image(tasks: list[_Task], batch_size: int) -> Iterator[list[_Task]]:
-    """Parts of at most `batch_size` images, with all questions about them, in file order."""
-    groups: dict[str, list[_Task]] = {}
-    for task in tasks:
-        groups.setdefault(task.image, []).append(task)
-    together = list(groups.values())
-    for at in range(0, len(together), batch_size):
-        yield [task for group in together[at : at + batch_size] for task in group]
-
-
-def _answer(
-    config: EvaluateConfig, student: "Answerer", tasks: list[_Task], images: "list[Image]"
-) -> Iterator[Answer]:
-    questions = [task.question for task in tasks]
-    prompts = [f"{question.question}\n{options_text(question.choices)}" for question in questions]
-    scores = student.rank(images, prompts, [question.choices for question in questions])
-    if config.direct_answers:
-        said = student.generate(
-            images, [question.question for question in questions], max_new_tokens=_DIRECT_TOKENS
-        )
+def _asked(
+    config: EvaluateConfig, student: "Answerer | None", tasks: list[Task], skips: Skips
+) -> dict[int, Said]:
+    """What the student says of the tasks, by their places, a part at a time."""
+    parts = by_image(tasks, config.batch_size)
+    make = partial(_questioner, config, student)
+    if student is not None or config.student.startswith("api:"):
+        # a server's answers are kept in its ledger, those of a student that was handed over not at all
+        coming = answered(parts, make)
     else:
-        said = [""] * len(questions)
-    for task, given, text in zip(tasks, scores, said, strict=True):
-        yield _record(config, task, given, first_answer(text))
-
-
-def _record(config: EvaluateConfig, task: _Task, scores: list[float], direct_answer: str) -> Answer:
-    question = task.question
-    if not all(map(isfinite, scores)):
-        raise DataEngineError(
-            f"{config.questions}: {task.row}: student {config.student} scores {scores}; "
-            "its weights are broken or overflow in half precision, set device to cpu to tell"
+        file = config.output_dir / PROGRESS
+        coming = answered_with_progress(
+            parts, make, config.workers, file, _opinion(config), config.image_root
         )
-    # four decimals: what is left does not depend on the batch that a question came in
-    scores = [round(score, 4) for score in scores]
-    best = scores.index(max(scores))
-    kind = question.question_type or NO_TYPE
-    return Answer(
-        image_id=question.image_id,
-        image_path=task.image,
-        idx=task.place,
-        question=question.question,
-        choices=question.choices,
-        correct_choice_idx=question.correct_choice_idx,
-        direct_answers=question.direct_answers,
-        difficult_direct_answer=question.difficult_direct_answer,
-        model_answer=question.choices[best],
-        question_type=kind,
-        prompt=qa_prompt(question.question, question.choices, question.correct_choice_idx, kind),
-        question_id=question.question_id,
-        split=task.split,
-        rationales=question.rationales,
-        predicted_choice_idx=best,
-        correct=best == question.correct_choice_idx,
-        scores=scores,
-        direct_answer=direct_answer,
-        direct_answer_score=round(direct_answer_score(direct_answer, question.direct_answers), 4),
+    said: dict[int, Said] = {}
+    with tqdm(total=len(tasks), desc="questions", disable=None) as bar:
+        for number, outcomes in coming:
+            skips.add([outcome for outcome in outcomes if isinstance(outcome, Skipped)])
+            for task, outcome in zip(parts[number], outcomes, strict=True):
+                if isinstance(outcome, Said):
+                    said[task.place] = outcome
+            bar.update(len(outcomes))
+    return said
+
+
+def _opinion(config: EvaluateConfig) -> str:
+    """What a local student's answers depend on beside the questions."""
+    folders = [path for path in (Path(config.student), config.adapter) if path is not None and path.exists()]
+    return fingerprint(
+        config.student, *folders, config.rank, config.robust, config.direct_answers, config.dtype
     )
+
+
+def _questioner(config: EvaluateConfig, given: "Answerer | None" = None) -> Questioner:
+    student = given or _load(config)
+    manner = Manner(config.rank, config.robust, config.direct_answers)
+    return Questioner(student, config.student, manner, config.image_root, config.questions)
+
+
+def _load(config: EvaluateConfig) -> "Answerer | ApiStudent":
+    if config.student.startswith("api:"):
+        from dataengine_lib.models.api_student import ApiStudent
+
+        model = config.student.partition(":")[2]
+        ledger = config.output_dir / "student_ledger.jsonl"
+        return ApiStudent(
+            model,
+            config.base_url,
+            ledger=ledger,
+            concurrency=config.concurrency,
+            max_side=config.max_side,
+            max_output_tokens=config.max_output_tokens,
+            timeout_s=config.timeout_s,
+        )
+    from dataengine_lib.models.student_loading import load_student
+
+    return load_student(config.student, config.device, config.adapter, config.batch_size, config.dtype)
+
+
+def _rule(config: EvaluateConfig) -> str:
+    return "recorded" if config.student.startswith("recorded:") else config.rank
 
 
 def _write(
@@ -277,7 +262,10 @@ def _write(
     weights: dict[str, float],
 ) -> dict[str, Path]:
     predictions = {
-        answer.question_id: {"multiple_choice": answer.model_answer, "direct_answer": answer.direct_answer}
+        answer.question_id: {
+            "multiple_choice": answer.model_answer,
+            "direct_answer": answer.direct_answer or "",
+        }
         for answer in answers
     }
     paths = [

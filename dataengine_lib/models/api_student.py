@@ -1,0 +1,286 @@
+"""Step 1: a student behind an OpenAI-compatible server, which shows no weights and is asked in words."""
+
+import base64
+import fcntl
+import hashlib
+import io
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from PIL import Image
+
+from dataengine_lib.data.files import append_jsonl
+from dataengine_lib.data.records import LETTERS
+from dataengine_lib.data.written_choice import CANNOT_TELL, written_choice
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.asking import ask_each, run
+from dataengine_lib.models.chat_client import ChatClient
+from dataengine_lib.models.teacher import AskFailed, Reply, endpoint, objects_in, strict_object
+
+_BY_LETTER = (
+    "Answer with the letter of the best option and nothing else. "
+    f'Only where no option can be preferred, answer "{CANNOT_TELL}".'
+)
+_IN_WORDS = "Answer in one to three words."
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Usage:
+    """What a student was asked since it was made: `requests` sent, tries included, and tokens of the replies."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class LedgerRow(msgspec.Struct):
+    """A reply that was paid for; `key` is the SHA-256 of all that the request asked, `structured` as in Reply."""
+
+    key: str
+    model: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    structured: bool
+
+
+class Ledger:
+    """All replies to a student's requests in an append-only JSONL file; `rows` by their keys."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.rows: dict[str, LedgerRow] = {}
+        self._end = 0  # of what has been read, in bytes
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Hold the file against other runs; what they wrote is read, and a line that a kill left torn is mended.
+
+        Raises DataEngineError when the file cannot be written or a line is no row.
+        """
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            stream = self.file.open("a+b")
+        except OSError as error:
+            raise DataEngineError(
+                f"{self.file}: cannot be written ({error.strerror}); choose a folder you may write to"
+            ) from error
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.warning("%s: another run is writing it; waiting for its turn to end", self.file)
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            self._stream = stream
+            self._read()
+            try:
+                yield
+            finally:
+                self._end = stream.seek(0, io.SEEK_END)
+
+    def add(self, row: LedgerRow) -> None:
+        """Keep a reply, on the disk at once."""
+        append_jsonl(self._stream, row)
+        self.rows[row.key] = row
+
+    def _read(self) -> None:
+        stream = self._stream
+        stream.seek(self._end)
+        *lines, torn = stream.read().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = msgspec.json.decode(line, type=LedgerRow)
+            except msgspec.DecodeError as error:
+                raise DataEngineError(
+                    f"{self.file}: line {number}: {error}; mend or remove that line"
+                ) from error
+            self.rows[row.key] = row
+        if torn:
+            stream.truncate(stream.tell() - len(torn))
+            with suppress(msgspec.DecodeError):  # all but its line end may be there
+                self.add(msgspec.json.decode(torn, type=LedgerRow))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One question; `schema` is None where it is asked without choices."""
+
+    text: str
+    jpeg: bytes = field(repr=False)
+    choices: Sequence[str] | None
+    schema: dict[str, Any] | None
+    key: str
+
+
+class ApiStudent:
+    """Asks `model` about pictures; what `ledger` holds is never asked, or paid for, again.
+
+    Pass the same Image object for questions about one image: it is then encoded once. `max_side` is in pixels;
+    `max_output_tokens` leaves room for models that reason before they answer. There is no `rank`: token losses
+    need weights. Raises ParameterError when OpenAI itself is meant and OPENAI_API_KEY is not set.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        *,
+        ledger: Path,
+        concurrency: int = 8,
+        max_side: int = 1024,
+        max_output_tokens: int = 2000,
+        timeout_s: float = 60,
+        max_attempts: int = 6,
+    ) -> None:
+        url, key = endpoint(base_url)
+        self._chat = ChatClient(
+            model,
+            url,
+            key,
+            max_output_tokens=max_output_tokens,
+            timeout_s=timeout_s,
+            max_attempts=max_attempts,
+            who="student",
+        )
+        self.ledger = Ledger(Path(ledger))
+        self.concurrency, self.max_side, self.max_output_tokens = concurrency, max_side, max_output_tokens
+        self.usage = Usage()
+
+    def generate(
+        self,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        *,
+        choices: Sequence[Sequence[str]] | None = None,
+        max_new_tokens: int = 8,
+    ) -> list[str | AskFailed]:
+        """What the student answers to `prompts[i]` about `images[i]`, or why it gave no answer.
+
+        With `choices`, the options in the prompts, it is held to a letter or `cannot tell` where the server can
+        do that; a letter that is also an option's text comes as `(A) its option`. Answers are kept short in
+        words: `max_new_tokens` would cut off models that reason. Raises TeacherStop when asking on makes no
+        sense (key refused, model not served, quota used up, server away).
+        """
+        requests = self._requests(images, prompts, choices)
+        failures: dict[str, AskFailed] = {}
+        with self.ledger.open():
+            missing = {one.key: one for one in requests if one.key not in self.ledger.rows}
+            if missing:
+                run(self._ask(missing.values(), failures))
+        return [failures.get(one.key) or self._answer(one) for one in requests]
+
+    def _requests(
+        self,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        choices: Sequence[Sequence[str]] | None,
+    ) -> list[_Request]:
+        jpegs: dict[int, bytes] = {}
+        found = []
+        for place, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
+            if id(image) not in jpegs:
+                jpegs[id(image)] = jpeg_bytes(image, self.max_side)
+            options = None if choices is None else choices[place]
+            text = f"{prompt}\n{_IN_WORDS if options is None else _BY_LETTER}"
+            schema = None if options is None else _letter_schema(options)
+            jpeg = jpegs[id(image)]
+            found.append(_Request(text, jpeg, options, schema, self._key(text, jpeg, schema)))
+        return found
+
+    def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
+        asked = {
+            "model": self._chat.model,
+            "messages": _messages(text, hashlib.sha256(jpeg).hexdigest()),
+            "schema": schema,
+            "settings": self._chat.settings,
+        }
+        return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+    async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
+        async def ask(one: _Request) -> Reply:
+            url = f"data:image/jpeg;base64,{base64.b64encode(one.jpeg).decode()}"
+            return await self._chat.complete(_messages(one.text, url), schema=one.schema)
+
+        def on_failure(one: _Request, failure: AskFailed) -> None:
+            failures[one.key] = failure
+
+        try:
+            async with self._chat:
+                await ask_each(ask, requests, self.concurrency, self._on_reply, on_failure)
+        finally:
+            self.usage.requests = self._chat.sent
+
+    def _on_reply(self, one: _Request, reply: Reply) -> None:
+        row = LedgerRow(
+            key=one.key,
+            model=reply.model or self._chat.model,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            prompt_tokens=reply.prompt_tokens,
+            cached_tokens=reply.cached_tokens,
+            completion_tokens=reply.completion_tokens,
+            structured=reply.structured,
+        )
+        self.ledger.add(row)
+        self.usage.prompt_tokens += row.prompt_tokens
+        self.usage.cached_tokens += row.cached_tokens
+        self.usage.completion_tokens += row.completion_tokens
+
+    def _answer(self, one: _Request) -> str | AskFailed:
+        row = self.ledger.rows[one.key]
+        if row.finish_reason == "refusal":
+            return AskFailed("the student refused", teacher_at_fault=False, declined=True)
+        if row.finish_reason == "content_filter":
+            return AskFailed("stopped by the student's content filter", teacher_at_fault=False, declined=True)
+        chosen = None if one.choices is None else _chosen(row.text, one.choices)
+        if chosen is not None:
+            return chosen
+        if row.finish_reason == "length" and (row.structured or not row.text.strip()):
+            return AskFailed(
+                f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
+            )
+        return row.text
+
+
+def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
+    """`image` as a JPEG of quality 90, its longest side at most `max_side` pixels; same image, same bytes."""
+    scale = max_side / max(image.size)
+    if scale < 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.convert("RGB").save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
+def _messages(text: str, image_url: str) -> list[dict[str, Any]]:
+    """Text, then image: servers cache common beginnings, and OpenAI's documentation shows them so."""
+    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": image_url}}]
+    return [{"role": "user", "content": parts}]
+
+
+def _letter_schema(choices: Sequence[str]) -> dict[str, Any]:
+    return strict_object(answer={"type": "string", "enum": [*LETTERS[: len(choices)], CANNOT_TELL]})
+
+
+def _chosen(text: str, choices: Sequence[str]) -> str | None:
+    """The answer in a reply's JSON, None where there is none."""
+    answers = [found["answer"] for found in objects_in(text) if isinstance(found.get("answer"), str)]
+    if not answers:
+        return None
+    said: str = answers[-1]
+    place = LETTERS.find(said) if len(said) == 1 else -1
+    if 0 <= place < len(choices) and written_choice(said, choices) != place:
+        return f"({said}) {choices[place]}"
+    return said

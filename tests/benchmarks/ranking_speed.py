@@ -1,0 +1,111 @@
+"""Times step 1's ranking against one plain pass per option, batch 1; the answers must be the same.
+
+Run by `make bench`, alone on the machine. The ratio is what counts: both ways run in turn, in one process.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.data.records import LETTERS, options_text
+from dataengine_lib.models.chat_inputs import PREFIX, prefix_text
+from dataengine_lib.models.student import Student
+from dataengine_lib.models.student_loading import load_student
+from dataengine_lib.playground.sets import read_questions, write_playground
+
+SMOLLM2_135M: dict[str, Any] = {  # as HuggingFaceTB/SmolLM2-135M's config says
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}
+
+
+@torch.inference_mode()
+def naive_rank(student: Student, images: Any, prompts: Any, choices: Any) -> list[list[float]]:
+    """The original's way: a whole text and its image through processor and model for every option."""
+    scores = []
+    for image, prompt, row in zip(images, prompts, choices, strict=True):
+        prefix = prefix_text(student.processor, prompt, PREFIX)
+        start = student.processor(text=[prefix], images=[[image]], return_tensors="pt")["input_ids"].shape[1]
+        found = []
+        for letter, choice in zip(LETTERS, row, strict=False):
+            inputs = student.processor(
+                text=[f"{prefix} ({letter}) {choice}"], images=[[image]], return_tensors="pt"
+            )
+            logits = student.model(**inputs, use_cache=False).logits[0]
+            target = inputs["input_ids"][0, start:]
+            found.append(-torch.nn.functional.cross_entropy(logits[start - 1 : -1], target).item())
+        scores.append(found)
+    return scores
+
+
+def compare(name: str, student: Student, asked: tuple[Any, Any, Any], turns: int, at_least: float) -> bool:
+    """Print the ratio of the fastest of `turns`; False when the answers differ or it is below `at_least`."""
+    ways = {"naive": lambda: naive_rank(student, *asked), "fast": lambda: student.rank(*asked)}
+    student.rank(*(part[:2] for part in asked))  # which way is right for this student is found out once
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    scores = {}
+    for _ in range(turns):
+        for way, rank in ways.items():
+            if student._shared_image is not None:
+                student._shared_image.forget()  # no turn may live on the images of another
+            started = time.perf_counter()
+            scores[way] = rank()
+            took[way].append(time.perf_counter() - started)
+    answers = {way: [row.index(max(row)) for row in rows] for way, rows in scores.items()}
+    same = sum(a == b for a, b in zip(answers["naive"], answers["fast"], strict=True))
+    number, ratio = len(asked[0]), min(took["naive"]) / min(took["fast"])
+    print(
+        f"{name}: {number} questions, {number / min(took['naive']):.1f} a second naively, "
+        f"{number / min(took['fast']):.1f} here, {ratio:.1f} times; {same} of {number} answers the same"
+    )
+    return same == number and ratio >= at_least
+
+
+def questions(folder: Path, count: int) -> tuple[list[Image.Image], list[str], list[list[str]]]:
+    """The playground's first holdout questions; those about one image share the Image object."""
+    rows = [row for row in read_questions(folder) if row.split == "holdout"][:count]
+    images = {row.image_path: Image.open(folder / row.image_path).convert("RGB") for row in rows}
+    prompts = [f"{row.question}\n{options_text(row.choices)}" for row in rows]
+    return [images[row.image_path] for row in rows], prompts, [row.choices for row in rows]
+
+
+def larger(student: Student) -> Student:
+    """The playground student with random weights, and a language model of SmolLM2-135M's size."""
+    config = LlavaConfig.from_dict(student.model.config.to_dict())
+    for key, value in SMOLLM2_135M.items():
+        setattr(config.text_config, key, value)
+    config.text_config.head_dim = 64
+    torch.manual_seed(0)
+    return Student(LlavaForConditionalGeneration(config), student.processor, batch_size=16)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=3)
+    turns = parser.parse_args().turns
+    playground = write_playground(PROJECT_ROOT / "reports/.playground", 0)
+    good = []
+    tiny = load_student(str(PROJECT_ROOT / "data_demo/models/tiny-llava"))
+    good.append(compare("playground student", tiny, questions(playground, 400), turns, 6))
+    large, asked = larger(tiny), questions(playground, 32)
+    good.append(compare("language model of 135M", large, asked, turns, 3))
+    large._shared_image = None
+    good.append(compare("the same by the way for any family", large, asked, turns, 3))
+    if not all(good):
+        sys.exit("an answer differs, or a ratio is below what is promised (6 times, 3 times)")
+
+
+if __name__ == "__main__":
+    main()
