@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dataengine_lib import __version__
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.verbs import spread, verb
 
 MANY = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats"}
@@ -106,23 +106,23 @@ def _experiment(params: Path, sets: list[str] | None, rounds: int | None) -> Any
     return read_experiment(params, [step.name for step in STEPS], sets or [], rounds)
 
 
-def _classify_questions(config: Any, image_root: str | None = None) -> None:
+def _classify_questions(config: Any) -> None:
     """Step 0: give every question its type through the teacher."""
     from dataengine_lib.data.files import read_json
     from dataengine_lib.data.records import Question
     from dataengine_lib.steps.classify_questions import classify_questions
 
-    if image_root and not Path(image_root).is_dir():
-        raise ParameterError(f"dataengine classify-questions: --image-root {image_root}: no such folder")
     result = classify_questions(config)
     known = sum(result.counts.values())
     typer.echo(f"{result.output}: {known} questions with a type, {len(result.unanswered)} without")
-    if image_root:
+    if config.image_root:
         written: dict[str, list[Question]] = read_json(result.output, dict[str, list[Question]])
         paths = {row.image_path for rows in written.values() for row in rows}
-        lost = sorted(path for path in paths if not Path(image_root, path).is_file())
+        lost = sorted(path for path in paths if not (config.image_root / path).is_file())
         if lost:
-            typer.echo(f"  {len(lost)} of {len(paths)} images are not below {image_root}, first: {lost[0]}")
+            typer.echo(
+                f"  {len(lost)} of {len(paths)} images are not below {config.image_root}, first: {lost[0]}"
+            )
 
 
 def _evaluate(config: Any) -> None:
@@ -206,7 +206,7 @@ VERBS: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
         "ClassifyQuestionsConfig",
         "classify_questions",
         _classify_questions,
-        {"renamed": {"questions": "--input"}, "more": {"image_root": "say which images are not below this"}},
+        {"renamed": {"questions": "--input"}},
     ),
     "evaluate": ("EvaluateConfig", "evaluate", _evaluate, {}),
     "embed": ("EmbedConfig", "embed", _embed, {}),

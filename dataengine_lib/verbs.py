@@ -20,19 +20,17 @@ Values = dict[str, Any]
 def verb(
     config: type[StepConfig],
     name: str,
-    run: Callable[..., None],
+    run: Callable[[Any], None],
     *,
     renamed: dict[str, str] | None = None,
-    more: dict[str, str] | None = None,
     complete: Callable[[Values], Values] = lambda given: given,
 ) -> Callable[..., None]:
     """A function whose options are the fields of `config`; typer makes the command from its signature.
 
     Values are handed to the Config as text, so that a wrong one is answered as in a YAML. `renamed` gives a
-    field another option name; `more` are options beside the fields, with their help, which `run` gets too;
-    `complete` may add to what was given before the Config sees it.
+    field another option name; `complete` may add to what was given before the Config sees it.
     """
-    notes, renamed, more = field_comments(config), renamed or {}, more or {}
+    notes, renamed = field_comments(config), renamed or {}
     annotations: dict[str, Any] = {}
     for field, info in config.model_fields.items():
         default = info.get_default(call_default_factory=True)
@@ -47,16 +45,10 @@ def verb(
             flag = f"{flag}/--no-{flag.removeprefix('--')}"
         option = typer.Option(flag, help=" ".join(filter(None, note)), metavar=metavar, show_default=False)
         annotations[field] = Annotated[kind, option]
-    for field, note_text in more.items():
-        option = typer.Option(
-            "--" + field.replace("_", "-"), help=note_text, metavar="PATH", show_default=False
-        )
-        annotations[field] = Annotated[str | None, option]
 
     def command(**values: Any) -> None:
-        beside = {field: values.pop(field) for field in more}
         given = {field: value for field, value in values.items() if value not in (None, [])}
-        run(config.read(complete(given), f"dataengine {name}"), **beside)
+        run(config.read(complete(given), f"dataengine {name}"))
 
     kind_ = inspect.Parameter.KEYWORD_ONLY
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -2,6 +2,8 @@
 
 import re
 
+from tiny_families import FAMILIES
+
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.workflow import STEPS
 
@@ -50,3 +52,10 @@ def test_every_verb_it_names_exists():
 
 def test_it_names_nothing_that_changes_from_machine_to_machine():
     assert not re.search(r"/home/|/root/|/work/|/tmp/", README)
+
+
+def test_the_families_it_names_are_those_that_are_tested():
+    said = README.split("tested on ")[1].split(".\n")[0].replace("\n", " ")
+    named = {re.sub(r"\W", "", name).lower() for name in re.split(r",| and ", said)}
+    tested = {re.sub(r"_", "", name) for name in FAMILIES}
+    assert named == tested | {"llava15"}  # LLaVA-1.5 has tests of its own

@@ -16,9 +16,9 @@ from dataengine_lib.data.files import read_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.execution import check_notebook
 from dataengine_lib.parameters import Experiment, read_experiment
-from dataengine_lib.precheck import selected
+from dataengine_lib.precheck import check_run, selected
 from dataengine_lib.run_lock import run_lock
-from dataengine_lib.workflow import plan
+from dataengine_lib.workflow import NOTEBOOKS, plan
 
 REAL_STEPS = workflow.STEPS
 
@@ -69,6 +69,9 @@ class TestPlan:
         assert queries[1]["weight"] == "out/round2/weight.json"
         assert [q["exclude_queries"] for q in queries] == [[], ["out/round1/gptvqa_prompt.json"]]
         assert [q["seed"] for q in queries] == [8, 9]
+        shown = [steps[f"{place}/1_evaluate"]["teacher_queries"] for place in ("round1", "round2", "final")]
+        first, second = (f"out/round{n}/gptvqa_prompt.json" for n in (1, 2))
+        assert shown == [[], [first], [first, second]]
         assert queries[0]["questions"] == "out/aokvqa_classified.json"
         assert queries[0]["coco_embedding"] == queries[1]["coco_embedding"] == "out/coco_embedding"
         assert steps["round2/3_generate_qa"]["coco_dataset"] == queries[1]["coco_dataset"]
@@ -112,6 +115,30 @@ class TestPlan:
             plan(demo(setting), Path("out"))
         assert str(caught.value).startswith(f"{PROJECT_ROOT / 'params/demo.yaml'} with --set: {says}")
         assert len(str(caught.value).splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        ("settings", "says"),
+        [
+            (
+                [
+                    "evaluate.student=api:x",
+                    "evaluate.rank=generate",
+                    "evaluate.base_url=http://localhost:1/v1",
+                ],
+                "fine_tune.student: api:x cannot be",
+            ),
+            (["evaluate.adapter=data_demo"], "evaluate.adapter: fine_tune starts from"),
+        ],
+    )
+    def test_what_cannot_be_fine_tuned_is_said_before_anything_runs(
+        self, settings: list[str], says: str, tmp_path: Path
+    ) -> None:
+        planned = plan(demo(*settings), tmp_path)
+        last = len(planned) - 1
+        with pytest.raises(ParameterError, match=says):
+            check_run(Path("mine.yaml"), planned, 0, last, NOTEBOOKS, tmp_path)
+        stop = selected(planned, None, "round1/post_process")[1]
+        check_run(Path("mine.yaml"), planned, 0, stop, NOTEBOOKS, tmp_path)  # up to there it can be run
 
     def test_from_and_to_take_names_numbers_and_places(self) -> None:
         planned = plan(demo(), Path("out"))

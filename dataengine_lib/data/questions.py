@@ -1,7 +1,7 @@
 """Question files of every format (steps 0, 1, 5): one check for all rows; wrong ones are counted, not fatal."""
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,10 +69,11 @@ def read_question_file(
     files under `image_root`. `type_field` and `split_field` name the keys that hold a question's type and split.
     Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
     """
-    found = found_rows(Path(file), image_root, OwnFields(type_field, split_field))
+    found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
     ids = Counter(_given_id(row.content) for row in found)
     result, seen = QuestionRows(), dict[str, str]()
-    for place, row in enumerate(found):
+    for place in range(len(found)):
+        row = found.popleft()  # a row and its question are not both kept
         question = _question(row, ids)
         if isinstance(question, Question) and question.question_id in seen:
             same = f"question_id {question.question_id} occurs twice, first in {seen[question.question_id]}"

@@ -5,11 +5,15 @@ from pathlib import Path
 
 from dataengine_lib.data.metrics import SkippedRows
 from dataengine_lib.data.questions import Skipped
+from dataengine_lib.data.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.errors import DataEngineError
 
 
 class Skips:
-    """Rows left out of `of`; over `max_share` of them, `add` raises DataEngineError naming the first."""
+    """Rows left out of `of`; over `max_share` of them, `add` raises DataEngineError naming the first.
+
+    SEED-Bench's questions about videos are left out too, but there is nothing wrong with them.
+    """
 
     def __init__(self, file: Path, max_share: float, of: int) -> None:
         self.file, self.max_share, self.of = file, max_share, of
@@ -19,10 +23,10 @@ class Skips:
         """Leave out `rows`; `more` of them had not been counted among all rows."""
         self.rows += rows
         self.of += more
-        if len(self.rows) > self.max_share * self.of:
-            first = self.rows[0]
+        bad = [row for row in self.rows if row.kind != NO_IMAGE_TASK]
+        if len(bad) > self.max_share * self.of:
             raise DataEngineError(
-                f"{self.file}: {first.row}: {first.reason}; {len(self.rows)} of {self.of} rows cannot be used: "
+                f"{self.file}: {bad[0].row}: {bad[0].reason}; {len(bad)} of {self.of} rows cannot be used: "
                 f"mend them, check image_root, or raise max_bad_share ({self.max_share})"
             )
 

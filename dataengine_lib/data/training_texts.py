@@ -73,7 +73,7 @@ def read_training_rows(
 
     Raises DataEngineError when the file as such cannot be read.
     """
-    questions, wrong = read_question_rows(file)
+    questions, wrong = read_question_rows(file, root)
     for row in wrong:
         skipped.add(MALFORMED, f"{file}: {row.row}", row.reason)
     rows = []

@@ -12,6 +12,7 @@ from dataengine_lib.data.files import read_json, write_json
 from dataengine_lib.data.records import Question
 from dataengine_lib.playground.questions import WRITERS
 from dataengine_lib.playground.sets import read_questions, write_playground
+from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
@@ -58,8 +59,20 @@ def _write_questions(folder: Path, questions: list[Question]) -> None:
 
 def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     questions = folder / "aokvqa_v1p0_val_classified.json"
+    classify_questions(  # the types are known; this adds what the teacher says of them
+        ClassifyQuestionsConfig(questions=questions, output=scratch / questions.name, teacher="playground")
+    )
+    shutil.copyfile(scratch / questions.name, questions)
     student = str(models / "tiny-llava")
-    evaluate(EvaluateConfig(questions=questions, image_root=folder, student=student, output_dir=folder))
+    evaluate(
+        EvaluateConfig(
+            questions=questions,
+            image_root=folder,
+            student=student,
+            output_dir=folder,
+            near_duplicate=0,  # questions of few templates; each is about a picture of its own
+        )
+    )
     construct_queries(ConstructQueriesConfig(
         input=folder / "bad_case_aokvqa_classified.json", weight=folder / "weight.json", coco_dataset=folder,
         coco_embedding=scratch / "embedding", output=folder / "gptvqa_prompt.json", bad_case_image_root=folder,

@@ -1,9 +1,10 @@
-"""Report of step 1: the weight rules beside each other, letters and the options' order, the teacher's types."""
+"""Report of step 1: splits, the weight rules beside each other, letters and the options' order, types in doubt."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dataengine_lib.data.letter_bias import Consistency, LetterBias
+from dataengine_lib.data.metrics import Metrics, Score
 from dataengine_lib.data.type_confusion import TypeConfusion
 from dataengine_lib.data.weights import WEIGHT_RULES, Counts, WeightInterval, WeightRule
 from dataengine_lib.report.charts import (
@@ -27,6 +28,31 @@ _LOOKS: dict[WeightRule, tuple[str, str]] = {
     "sqrt(1-acc)": (ORANGE, "s"),
     "shrunk": (BLUE, "D"),
 }
+
+
+def split_table(metrics: Metrics) -> Html:
+    """Each split's multiple-choice and direct-answer score, with what guessing would give."""
+    rows = [
+        (
+            name,
+            scored.overall.total,
+            percent(scored.overall.accuracy, scored.overall.low, scored.overall.high),
+            percent(scored.chance),
+            scored.cannot_tell,
+            percent(scored.overall.direct_answer),
+        )
+        for name, scored in metrics.splits.items()
+    ]
+    head = ["split", "questions", "multiple choice", "by guessing", "cannot tell", "direct answer"]
+    return table(rows, head, f"rank rule: {metrics.rank}")
+
+
+def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
+    """The types of lowest accuracy with their intervals."""
+    asked = sorted((score.accuracy, kind) for kind, score in per_type.items() if score.accuracy is not None)
+    scores = [(kind, per_type[kind]) for _, kind in asked[:most]]
+    named = [f"{kind} {percent(s.accuracy, s.low, s.high).text}" for kind, s in scores]
+    return f"Weakest: {'; '.join(named)}."
 
 
 def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], counts: Counts) -> Chart:

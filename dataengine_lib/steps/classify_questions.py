@@ -38,6 +38,7 @@ class ClassifyQuestionsConfig(StepConfig):
 
     questions: Path  # A-OKVQA-style questions, with or without question_type
     output: Path  # classified questions: {type: [question]}
+    image_root: Path | None = None  # where the images are; those inside a TSV are written there
     teacher: str = "playground"  # openai:MODEL or playground
     base_url: str | None = None  # OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself
     categories: Path = Path("params/categories/v1.yaml")
@@ -133,7 +134,9 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
     What the teacher says is kept as it comes in `<output>.progress.jsonl`; the next run asks for the rest.
     Raises DataEngineError when the teacher is down or gives no question a type.
     """
-    questions, skipped = read_question_rows(config.questions)
+    if config.image_root is not None and not config.image_root.is_dir():
+        raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
+    questions, skipped = read_question_rows(config.questions, config.image_root)
     categories = read_categories(config.categories)
     wanted = _wanted(questions, config)
     sorter = _Sorter(wanted, categories, config)
