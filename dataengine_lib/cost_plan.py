@@ -6,7 +6,7 @@ from typing import Any
 
 from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.coco import read_coco
-from dataengine_lib.data.prices import Price, estimate_tokens, read_prices
+from dataengine_lib.data.prices import Price, PriceTable, estimate_tokens, read_prices
 from dataengine_lib.data.query_prompt import load_template
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.data.records import Question, qa_prompt
@@ -17,6 +17,7 @@ from dataengine_lib.workflow import Planned, plan
 REPLY_TOKENS = (
     120  # question, choices, answer and explanation; models that think first need several times that
 )
+_LETTER_TOKENS = 10  # a letter in a structured answer
 _IMAGES = 50  # of the pool, rendered to learn how long prompts are
 
 
@@ -56,6 +57,9 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
         notes.append(f"prices as of {prices.date}; cached input, which is cheaper, is not counted on")
     if teacher.budget_usd is not None:
         notes.append(f"budget_usd stops each round at {teacher.budget_usd:g}")
+    evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")  # of the student itself
+    if evaluate.student.startswith("api:"):
+        notes.append(_student_note(evaluate, prices))
     if sorting := steps.get("classify_questions"):
         notes.append(_sorting_note(sorting))
     notes.append(
@@ -123,6 +127,21 @@ def _questions(config: Any) -> list[Question]:
 
 def _example(row: Question) -> str:
     return qa_prompt(row.question, row.choices, row.correct_choice_idx, row.question_type)
+
+
+def _student_note(config: Any, prices: PriceTable) -> str:
+    """What a student behind a server is asked in one evaluation; images are priced by each provider's own rule."""
+    if not config.questions.is_file():
+        return f"evaluate is not counted: the questions for {config.student} are not there yet"
+    rows = _questions(config)
+    requests = len(rows) * (1 + config.robust + config.direct_answers)
+    text = sum(estimate_tokens(_example(row)) for row in rows) * requests // max(1, len(rows))
+    price = prices.of(config.student)
+    usd = f"{price.cost(text, 0, requests * _LETTER_TOKENS):.2f} US dollars" if price else "price not known"
+    return (
+        f"evaluate: {requests:,} requests to {config.student}, {text:,} prompt tokens ({usd}) without the images, "
+        "which cost more than the text"
+    )
 
 
 def _sorting_note(config: Any) -> str:

@@ -80,8 +80,10 @@ def test_answers_are_letters_in_the_order_of_the_questions(tmp_path: Path) -> No
         "answer": {"type": "string", "enum": ["A", "B", "C", "cannot tell"]}
     }
     tokens = [(row["prompt_tokens"], row["completion_tokens"]) for row in rows(tmp_path)]
-    assert asked.usage.requests == 20 and asked.usage.prompt_tokens == sum(prompt for prompt, _ in tokens)
-    assert asked.usage.completion_tokens == sum(said for _, said in tokens) > 0
+    assert asked.sent == asked.usage().replies == 20 and asked.usage().prompt_tokens == sum(
+        prompt for prompt, _ in tokens
+    )
+    assert asked.usage().completion_tokens == sum(said for _, said in tokens) > 0
 
 
 def test_the_picture_is_a_jpeg_no_longer_than_max_side(tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_a_second_run_pays_nothing(tmp_path: Path) -> None:
     first, _, _ = ask(tmp_path, 12)
     before = (tmp_path / "ledger.jsonl").read_bytes()
     again, server, asked = ask(tmp_path, 12)
-    assert again == first and server.requests == [] and asked.usage.requests == 0
+    assert again == first and server.requests == [] and asked.sent == 0
     assert (tmp_path / "ledger.jsonl").read_bytes() == before
 
 
@@ -188,7 +190,7 @@ def test_two_students_share_a_ledger(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["429", "500", "drop", "malformed"])
 def test_passing_faults_are_tried_again(tmp_path: Path, fault: str) -> None:
     answers, server, asked = ask(tmp_path, 3, [fault])
-    assert answers == ["A", "B", "C"] and len(server.requests) == asked.usage.requests == 4
+    assert answers == ["A", "B", "C"] and len(server.requests) == asked.sent == 4
 
 
 @pytest.mark.parametrize(

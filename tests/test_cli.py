@@ -188,4 +188,8 @@ def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
     assert (requests, reply) == (720, 720 * 120)
     assert usd == pytest.approx(prompt / 1e6 * 2 + reply / 1e6 * 8, abs=0.01)
     assert "round1/1_evaluate: 3 questions" in done.stdout
+    assert "requests to" not in done.stdout
+    served = ["--set", "evaluate.student=api:gpt-4.1", "--set", "evaluate.rank=generate"]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, *served, cwd=tmp_path)
+    assert "evaluate: 6 requests to api:gpt-4.1" in done.stdout, done.stderr  # with and without the options
     assert [path.name for path in tmp_path.iterdir()] == ["q.json"]

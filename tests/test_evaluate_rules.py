@@ -120,6 +120,9 @@ def test_own_columns_for_type_and_split(root: Path) -> None:  # noqa: F811
     scores = run(root, split_field="part", type_field="kind").metrics.splits
     assert {name: split.overall.total for name, split in scores.items()} == {"diagnose": 4, "holdout": 3}
     assert scores["diagnose"].per_type["image_mood"].total == 4
+    edit(root, lambda rows: [*rows[:2], {**rows[2], "part": "dev"}, *rows[3:]])
+    with pytest.raises(DataEngineError, match=r"row 2: part is 'dev'; write diagnose or holdout there"):
+        run(root, split_field="part")
 
 
 def test_predictions_made_elsewhere(root: Path) -> None:  # noqa: F811
@@ -131,6 +134,7 @@ def test_predictions_made_elsewhere(root: Path) -> None:  # noqa: F811
     assert [answer.question_id for answer in result.answers] == [f"q{n}" for n in range(1, 7)]
     assert [answer.correct for answer in result.answers] == [True, False, False, True, True, False]
     assert result.metrics.rank == "recorded"
+    assert result.metrics.source == "A-OKVQA predictions, joined on question_id"
     assert result.metrics.skipped.total == 2 and result.metrics.skipped.of == 8
     assert {row.kind for row in result.skipped} == {"no prediction", *kinds_of(result, "q77")}
     with pytest.raises(DataEngineError, match="of 8 rows cannot be used"):
@@ -188,6 +192,8 @@ def test_a_student_behind_a_server(root: Path) -> None:  # noqa: F811
         assert [answer.correct for answer in result.answers] == [True, False, True, True, False, True, True]
         asked = len(server.requests)
         assert asked == 7
+        usage = result.metrics.usage
+        assert usage is not None and usage.replies == 7 and usage.prompt_tokens > 0 and usage.cost_usd is None
         assert run_recorded(root, **values).metrics == result.metrics
         assert len(server.requests) == asked  # the second run pays for nothing
 

@@ -3,9 +3,12 @@
 import re
 import xml.etree.ElementTree as ElementTree
 
+import msgspec
 import pytest
 
 from dataengine_lib.data.letter_bias import Consistency, consistency, letter_bias
+from dataengine_lib.data.metrics import SkippedRows, StudentUsage, measure
+from dataengine_lib.data.questions import Skipped
 from dataengine_lib.data.records import Answer
 from dataengine_lib.data.type_confusion import type_confusion
 from dataengine_lib.data.weights import weight_table
@@ -107,3 +110,34 @@ def test_the_confusion_table_is_escaped_and_lists_the_largest(most: int) -> None
 
 def test_without_the_teachers_types_the_table_says_so() -> None:
     assert "nothing to list" in measuring.confusion_table(type_confusion([])).text
+
+
+def test_splits_and_the_weakest_types_are_told_with_their_intervals() -> None:
+    asked = [  # three of four right
+        msgspec.structs.replace(row, split="diagnose", question_type=kind, correct=number % 4 > 0)
+        for kind, count in (("image_scene", 8), ("image_style", 4))
+        for number, row in enumerate(answers([0] * count))
+    ]
+    types = ["image_scene", "image_style", "image_topic"]
+    metrics = measure(asked, types, "text", "1-acc", SkippedRows(0, 12, {}, []))
+    shown = measuring.split_table(metrics).text
+    assert "diagnose" in shown and "75.0 % [46.8, 91.1]" in shown and "25.0 %" in shown
+    assert "rank rule: text</caption>" in shown
+    metrics.source, metrics.usage = "a table", StudentUsage(12, 3000, 0, 50, None)
+    asked = measuring.split_table(metrics).text
+    assert "text from a table; the student took 12 replies, 3,050 tokens, price not known" in asked
+    metrics.usage = StudentUsage(12, 3000, 0, 50, 0.125)
+    assert "0.12 US dollars" in measuring.split_table(metrics).text
+    said = measuring.weakest_sentence(metrics.splits["diagnose"].per_type)
+    assert said == "Weakest: image_scene 75.0 % [40.9, 92.8]; image_style 75.0 % [30.1, 95.4]."
+
+
+def test_rows_left_out_are_counted_by_reason_and_named() -> None:
+    rows = [Skipped(f"row {n}", EVIL, "empty question" if n % 2 else "no image") for n in range(30)]
+    skipped = SkippedRows(30, 90, {"empty question": 15, "no image": 15}, rows)
+    shown = measuring.skipped_table(skipped).text
+    assert "30 of 90 rows left out: empty question (15), no image (15); the first 20 are listed" in shown
+    assert "row 19" in shown and "row 20<" not in shown and "<script" not in shown
+    assert (
+        "0 of 90 rows left out; nothing to list" in measuring.skipped_table(SkippedRows(0, 90, {}, [])).text
+    )

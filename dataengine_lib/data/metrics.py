@@ -56,14 +56,32 @@ class SkippedRows(msgspec.Struct):
     rows: list[Skipped]
 
 
+class StudentUsage(msgspec.Struct, frozen=True):
+    """What a student behind a server took for these questions; `cost_usd` is None where its price is not known.
+
+    Every reply counts once, whichever run paid for it; tries that failed are not in it.
+    """
+
+    replies: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost_usd: float | None = None
+
+
 class Metrics(msgspec.Struct):
-    """`metrics.json`; `weights` are diagnose's by every rule, none without that split."""
+    """`metrics.json`; `weights` are diagnose's by every rule, none without that split.
+
+    `source` says how predictions made elsewhere were read and joined, `usage` what a server's student took.
+    """
 
     splits: dict[str, SplitScore]
     rank: str
     weight_rule: str
     weights: dict[str, dict[WeightRule, WeightInterval]]
     skipped: SkippedRows
+    source: str = ""
+    usage: StudentUsage | None = None
 
     def counts(self) -> Counts:
         """(right answers, questions) of every type in the diagnose split; none without it."""

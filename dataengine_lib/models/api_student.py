@@ -15,6 +15,8 @@ import msgspec
 from PIL import Image
 
 from dataengine_lib.data.files import append_jsonl
+from dataengine_lib.data.metrics import StudentUsage
+from dataengine_lib.data.prices import Price
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.data.written_choice import CANNOT_TELL, written_choice
 from dataengine_lib.errors import DataEngineError
@@ -28,16 +30,6 @@ _BY_LETTER = (
 )
 _IN_WORDS = "Answer in one to three words."
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Usage:
-    """What a student was asked since it was made: `requests` sent, tries included, and tokens of the replies."""
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
 
 
 class LedgerRow(msgspec.Struct):
@@ -155,7 +147,20 @@ class ApiStudent:
         )
         self.ledger = Ledger(Path(ledger))
         self.concurrency, self.max_side, self.max_output_tokens = concurrency, max_side, max_output_tokens
-        self.usage = Usage()
+        self._used: dict[str, LedgerRow] = {}
+
+    @property
+    def sent(self) -> int:
+        """Requests sent since it was made, tries included."""
+        return self._chat.sent
+
+    def usage(self, price: Price | None = None) -> StudentUsage:
+        """What all replies used since it was made took, those that the ledger held included."""
+        rows = self._used.values()
+        prompt, cached = sum(row.prompt_tokens for row in rows), sum(row.cached_tokens for row in rows)
+        written = sum(row.completion_tokens for row in rows)
+        cost = None if price is None else round(price.cost(prompt, cached, written), 6)
+        return StudentUsage(len(rows), prompt, cached, written, cost)
 
     def generate(
         self,
@@ -215,11 +220,8 @@ class ApiStudent:
         def on_failure(one: _Request, failure: AskFailed) -> None:
             failures[one.key] = failure
 
-        try:
-            async with self._chat:
-                await ask_each(ask, requests, self.concurrency, self._on_reply, on_failure)
-        finally:
-            self.usage.requests = self._chat.sent
+        async with self._chat:
+            await ask_each(ask, requests, self.concurrency, self._on_reply, on_failure)
 
     def _on_reply(self, one: _Request, reply: Reply) -> None:
         row = LedgerRow(
@@ -233,12 +235,9 @@ class ApiStudent:
             structured=reply.structured,
         )
         self.ledger.add(row)
-        self.usage.prompt_tokens += row.prompt_tokens
-        self.usage.cached_tokens += row.cached_tokens
-        self.usage.completion_tokens += row.completion_tokens
 
     def _answer(self, one: _Request) -> str | AskFailed:
-        row = self.ledger.rows[one.key]
+        row = self._used[one.key] = self.ledger.rows[one.key]
         if row.finish_reason == "refusal":
             return AskFailed("the student refused", teacher_at_fault=False, declined=True)
         if row.finish_reason == "content_filter":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dataengine_lib.data.letter_bias import Consistency, LetterBias
-from dataengine_lib.data.metrics import Metrics, Score
+from dataengine_lib.data.metrics import Metrics, Score, SkippedRows, StudentUsage
 from dataengine_lib.data.type_confusion import TypeConfusion
 from dataengine_lib.data.weights import WEIGHT_RULES, Counts, WeightInterval, WeightRule
 from dataengine_lib.report.charts import (
@@ -44,7 +44,27 @@ def split_table(metrics: Metrics) -> Html:
         for name, scored in metrics.splits.items()
     ]
     head = ["split", "questions", "multiple choice", "by guessing", "cannot tell", "direct answer"]
-    return table(rows, head, f"rank rule: {metrics.rank}")
+    read = f" from {metrics.source}" if metrics.source else ""
+    return table(rows, head, f"rank rule: {metrics.rank}{read}{_taken(metrics.usage)}")
+
+
+def _taken(usage: StudentUsage | None) -> str:
+    """What a student behind a server took, for a caption; empty without one."""
+    if usage is None:
+        return ""
+    tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
+    cost = "price not known" if usage.cost_usd is None else f"{usage.cost_usd:.2f} US dollars"
+    return f"; the student took {usage.replies:,} replies, {tokens}, {cost}"
+
+
+def skipped_table(skipped: SkippedRows, most: int = 20) -> Html:
+    """Why rows were left out: every reason with its count, and the first `most` rows by name."""
+    rows = [(row.kind, row.row, row.reason) for row in skipped.rows[:most]]
+    counted = ", ".join(f"{kind} ({count:,})" for kind, count in skipped.by_reason.items())
+    caption = f"{skipped.total:,} of {skipped.of:,} rows left out{': ' if counted else ''}{counted}"
+    if skipped.total > most:
+        caption += f"; the first {most} are listed"
+    return table(rows, ["reason", "row", "what is wrong"], caption)
 
 
 def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:

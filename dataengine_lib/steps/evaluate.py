@@ -14,12 +14,13 @@ from dataengine_lib.data.categories import read_categories
 from dataengine_lib.data.files import write_json
 from dataengine_lib.data.metrics import Metrics, measure
 from dataengine_lib.data.near_questions import reduce_pool
+from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.questions import QuestionRows, Skipped, image_of, read_question_file
 from dataengine_lib.data.recorded import read_recorded
 from dataengine_lib.data.records import Answer
 from dataengine_lib.data.said import Said
 from dataengine_lib.data.skips import Skips
-from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, assign_splits
+from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, SPLITS, assign_splits
 from dataengine_lib.data.teacher_examples import check_not_examples
 from dataengine_lib.data.weights import WeightRule, weights_of, write_weights
 from dataengine_lib.errors import DataEngineError
@@ -115,10 +116,13 @@ def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> Evalu
     holdout = [task.question for task in tasks if task.split == HOLDOUT]
     check_not_examples(holdout, config.teacher_queries)
     _check_writable(config.output_dir)
-    if config.student.startswith("recorded:") and student is None:
-        said = _recorded(config, content, tasks, skips)
+    source, served = "", None
+    if student is None and config.student.startswith("recorded:"):
+        said, source = _recorded(config, content, tasks, skips)
     else:
-        said = _asked(config, student, tasks, skips)
+        if student is None and config.student.startswith("api:"):
+            served = _served(config)
+        said = _asked(config, served or student, tasks, skips)
     answers = [
         answer_of(task.question, task.place, task.split, task.image, said[task.place])
         for task in tasks
@@ -129,6 +133,9 @@ def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> Evalu
             f"{config.questions}: no question is left to score; check image_root and max_bad_share"
         )
     metrics = measure(answers, categories.names, _rule(config), config.weight_rule, skips.summary())
+    metrics.source = source
+    if served is not None:
+        metrics.usage = served.usage(read_prices().of(config.student))
     bad_cases: dict[str, list[Answer]] = {}
     alike: dict[str, int] = {}
     weights: dict[str, float] = {}
@@ -147,6 +154,7 @@ def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> Evalu
 
 def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[Task], Skips]:
     """The questions of the wanted split whose image file is there, and the rows that fell out so far."""
+    _check_own_splits(config, content)
     splits = assign_splits(content.questions)
     wanted = [i for i, split in enumerate(splits) if config.split in ("all", split)]
     skips = Skips(config.questions, config.max_bad_share, len(wanted) + len(content.skipped))
@@ -166,6 +174,18 @@ def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[Task], S
     return tasks, skips
 
 
+def _check_own_splits(config: EvaluateConfig, content: QuestionRows) -> None:
+    """Where the user names a column for the splits, a value that is neither of them is no wish for half and half."""
+    if config.split_field == "split":  # A-OKVQA's own, with train, val or test in it
+        return
+    for question, row in zip(content.questions, content.rows, strict=True):
+        if question.split not in ("", *SPLITS):
+            raise DataEngineError(
+                f"{config.questions}: {row}: {config.split_field} is {question.split!r}; write diagnose or holdout "
+                "there, or nothing to have the image decide"
+            )
+
+
 def _check_writable(folder: Path) -> None:
     """An hour of scoring must not end at a folder that cannot be written."""
     probe = folder / ".evaluate.tmp"
@@ -181,23 +201,26 @@ def _check_writable(folder: Path) -> None:
 
 def _recorded(
     config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skips: Skips
-) -> dict[int, Said]:
-    """What a file says of the tasks, by their places; rows of either side without a partner are left out."""
+) -> tuple[dict[int, Said], str]:
+    """What a file says of the tasks, by their places, and how it was read.
+
+    Rows of either side without a partner are left out.
+    """
     found = read_recorded(Path(config.student.partition(":")[2]), content)
     skips.add(found.unmatched, more=len(found.unmatched))
     by_place = {content.places[i]: said for i, said in found.said.items()}
     missing = [task for task in tasks if task.place not in by_place]
     skips.add([Skipped(task.row, "no prediction for this question", "no prediction") for task in missing])
-    return by_place
+    return by_place, found.format
 
 
 def _asked(
-    config: EvaluateConfig, student: "Answerer | None", tasks: list[Task], skips: Skips
+    config: EvaluateConfig, student: "Answerer | ApiStudent | None", tasks: list[Task], skips: Skips
 ) -> dict[int, Said]:
     """What the student says of the tasks, by their places, a part at a time."""
     parts = by_image(tasks, config.batch_size)
     make = partial(_questioner, config, student)
-    if student is not None or config.student.startswith("api:"):
+    if student is not None:
         # a server's answers are kept in its ledger, those of a student that was handed over not at all
         coming = answered(parts, make)
     else:
@@ -224,30 +247,28 @@ def _opinion(config: EvaluateConfig) -> str:
     )
 
 
-def _questioner(config: EvaluateConfig, given: "Answerer | None" = None) -> Questioner:
-    student = given or _load(config)
+def _questioner(config: EvaluateConfig, given: "Answerer | ApiStudent | None" = None) -> Questioner:
+    from dataengine_lib.models.student_loading import load_student
+
+    student = given or load_student(
+        config.student, config.device, config.adapter, config.batch_size, config.dtype
+    )
     manner = Manner(config.rank, config.robust, config.direct_answers)
     return Questioner(student, config.student, manner, config.image_root, config.questions)
 
 
-def _load(config: EvaluateConfig) -> "Answerer | ApiStudent":
-    if config.student.startswith("api:"):
-        from dataengine_lib.models.api_student import ApiStudent
+def _served(config: EvaluateConfig) -> "ApiStudent":
+    from dataengine_lib.models.api_student import ApiStudent
 
-        model = config.student.partition(":")[2]
-        ledger = config.output_dir / "student_ledger.jsonl"
-        return ApiStudent(
-            model,
-            config.base_url,
-            ledger=ledger,
-            concurrency=config.concurrency,
-            max_side=config.max_side,
-            max_output_tokens=config.max_output_tokens,
-            timeout_s=config.timeout_s,
-        )
-    from dataengine_lib.models.student_loading import load_student
-
-    return load_student(config.student, config.device, config.adapter, config.batch_size, config.dtype)
+    return ApiStudent(
+        config.student.partition(":")[2],
+        config.base_url,
+        ledger=config.output_dir / "student_ledger.jsonl",
+        concurrency=config.concurrency,
+        max_side=config.max_side,
+        max_output_tokens=config.max_output_tokens,
+        timeout_s=config.timeout_s,
+    )
 
 
 def _rule(config: EvaluateConfig) -> str:
