@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from dataengine_lib.data.records import Question
 from dataengine_lib.data.training_texts import SkippedRows, TrainingRow, training_text
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_inputs import PREFIX, chat_text, prefix_text
+from dataengine_lib.models.encoder_decoder import EncoderDecoder, is_encoder_decoder
 from dataengine_lib.models.student import Student
 from dataengine_lib.models.student_loading import load_student
 from dataengine_lib.models.training_examples import IGNORED, Examples
@@ -50,6 +52,11 @@ def whole_inputs(student: Student, image: Image.Image, prompt: str, said: str) -
     """One whole text as the family's own documentation passes it, without padding."""
     processor, family = student.processor, type(student.processor).__name__
     text, _ = chat_text(processor, prompt)
+    if is_encoder_decoder(student.model.config):  # the encoder reads the prompt, the decoder what is said
+        ids = processor.tokenizer(said, add_special_tokens=False).input_ids
+        start = student.model.language_model.config.decoder_start_token_id
+        inputs = dict(processor(text=text, images=image, return_tensors="pt"))
+        return inputs | {"decoder_input_ids": torch.tensor([[start, *ids]])}
     if family == "PaliGemmaProcessor":
         inputs = processor(text=text, images=image, suffix=said, return_tensors="pt")
         # the end of text that the processor puts behind a suffix is not scored
@@ -70,13 +77,14 @@ def whole_inputs(student: Student, image: Image.Image, prompt: str, said: str) -
 def naive_scores(student: Student, images: list[Image.Image], texts: list[list[str]]) -> list[list[float]]:
     scores = []
     for image, prompt, options in zip(images, PROMPTS, texts, strict=True):
-        before = whole_inputs(student, image, prompt, PREFIX)["input_ids"].shape[1]
+        written = "decoder_input_ids" if is_encoder_decoder(student.model.config) else "input_ids"
+        before = whole_inputs(student, image, prompt, PREFIX)[written].shape[1]
         row = []
         for option in options:
             inputs = whole_inputs(student, image, prompt, f"{PREFIX} {option}")
             with torch.no_grad():
                 logits = student.model(**inputs, use_cache=False).logits[0]
-            target = inputs["input_ids"][0, before:]
+            target = inputs[written][0, before:]
             row.append(-torch.nn.functional.cross_entropy(logits[before - 1 : -1], target).item())
         scores.append(row)
     return scores
@@ -92,7 +100,8 @@ def test_fast_ranking_equals_one_plain_pass_per_option(student: Student, picture
     texts = [[f"({'ABCD'[k]}) {choice}" for k, choice in enumerate(row)] for row in CHOICES]
     expected = naive_scores(student, pictures, texts)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    assert student._shared_image is None and student._shared_prefix is not None  # the shortcut was taken
+    shared = student._shared_prefix is not None or isinstance(student._plain, EncoderDecoder)
+    assert student._shared_image is None and shared  # the shortcut was taken
     assert min(max(row) - min(row) for row in expected) > 1e-2  # a wrong score would show
     assert_close(student._plain.rank(*plain_arguments(student, pictures)), expected)
 
@@ -125,16 +134,20 @@ def test_answers_do_not_depend_on_batch_size_or_order(
 
 def test_generate_takes_the_likeliest_token_each_time(student: Student, pictures: list[Image.Image]) -> None:
     found = student.generate(pictures, PROMPTS, max_new_tokens=4)
-    ends = {2, student.processor.tokenizer.eos_token_id}
+    end = student.processor.tokenizer.eos_token_id
     for image, prompt, text in zip(pictures, PROMPTS, found, strict=True):
         inputs, written = whole_inputs(student, image, prompt, PREFIX), []
         for _ in range(4):
             with torch.no_grad():
                 token = int(student.model(**inputs, use_cache=False).logits[0, -1].argmax())
-            if token in ends:
+            if token == end:
                 break
             written.append(token)
-            for key, more in (("input_ids", token), ("attention_mask", 1), *_types(student, inputs)):
+            if is_encoder_decoder(student.model.config):
+                grown = [("decoder_input_ids", token)]
+            else:
+                grown = [("input_ids", token), ("attention_mask", 1), *_types(student, inputs)]
+            for key, more in grown:
                 inputs[key] = torch.cat([inputs[key], inputs[key].new_tensor([[more]])], dim=1)
         assert text == student.processor.tokenizer.decode(written, skip_special_tokens=True)
     assert len(set(found)) > 1
@@ -154,19 +167,32 @@ def test_training_learns_the_answer_alone(
 ) -> None:
     rows = []
     for n, (image, prompt) in enumerate(zip(pictures, PROMPTS, strict=True)):
-        image.save(tmp_path / f"{n}.png")
+        file = tmp_path / f"{pictures.index(image)}.png"
+        image.save(file)
         question = Question(question=prompt, choices=CHOICES[n], correct_choice_idx=0)
-        rows.append(TrainingRow(question, tmp_path / f"{n}.png", ("Q-A",), f"row {n}"))
-    examples = Examples(student.processor, skipped := SkippedRows())
-    made = examples.make([(row, "Q-A") for row in rows], tqdm(disable=True))
-    assert not skipped.counts
-    batch = examples.batch([example for example in made if example is not None])
+        rows.append(TrainingRow(question, file, ("Q-A",), f"row {n}"))
+    batch, counts = training_batch(student, rows)
     for n, (row, labels) in enumerate(zip(rows, batch["labels"], strict=True)):
         learnt = student.processor.tokenizer.decode(labels[labels != IGNORED])
         answer = training_text(row.question, "Q-A")[1]
         assert learnt.strip() == f"{answer}</s>", n
-    loss = student.model(**batch).loss
+    with torch.no_grad():
+        loss = student.model(**batch).loss
+        alone = [student.model(**training_batch(student, [row])[0]).loss for row in rows]
     assert torch.isfinite(loss) and loss > 0.1
+    # rows that share an image, or are padded, learn what they learn by themselves
+    together = sum(one * count for one, count in zip(alone, counts, strict=True)) / sum(counts)
+    assert loss.item() == pytest.approx(together.item(), abs=1e-4)
+
+
+def training_batch(student: Student, rows: list[TrainingRow]) -> tuple[Any, list[int]]:
+    """The rows as one batch, and how many tokens of each are learnt."""
+    apart = is_encoder_decoder(student.model.config)
+    examples = Examples(student.processor, skipped := SkippedRows(), encoder_decoder=apart)
+    found = examples.make([(row, "Q-A") for row in rows], tqdm(disable=True))
+    assert not skipped.counts
+    made = [example for example in found if example is not None]
+    return examples.batch(made), [example.answer for example in made]
 
 
 def test_a_saved_processor_reads_the_same(
@@ -176,3 +202,20 @@ def test_a_saved_processor_reads_the_same(
     student.model.save_pretrained(tmp_path)
     student.processor.save_pretrained(tmp_path)
     assert_close(load_student(str(tmp_path), device="cpu").rank(pictures, PROMPTS, CHOICES), expected)
+
+
+def test_other_encoder_decoders_are_refused_in_one_line(tmp_path: Path) -> None:
+    from transformers import Florence2Config
+
+    Florence2Config().save_pretrained(tmp_path)
+    with pytest.raises(DataEngineError, match="florence2 is an encoder-decoder, of which only") as caught:
+        load_student(str(tmp_path), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_processor_that_leaves_no_place_for_the_image_is_refused(tmp_path: Path) -> None:
+    student = load_student(str(save_family("blip2_opt", tmp_path)), device="cpu")
+    student.processor.num_query_tokens = None
+    student.processor.save_pretrained(tmp_path)
+    with pytest.raises(DataEngineError, match="download the model again"):
+        load_student(str(tmp_path), device="cpu")

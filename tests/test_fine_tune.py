@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from tiny_families import save_family
 from tiny_models import save_tiny_llava
 from tqdm.auto import tqdm
 
@@ -191,6 +192,19 @@ def test_only_what_is_trained_changes(config: Make, student: Path) -> None:
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any("vision_tower" in name or "norm" in name for name in changed)
     assert {one.dtype for one in after.values()} == {one.dtype for one in before.values()}
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_an_encoder_decoder_learns_the_answer(config: Make, images: Path, method: str) -> None:
+    folder = save_family("instructblip_t5", images / "t5")
+    result = fine_tune(
+        config(student=str(folder), method=method, epochs=15, batch_size=4, learning_rate=0.01)
+    )
+    losses = [point.loss for point in result.log.loss]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    asked = [Image.new("RGB", (40, 30))], [QUESTION], [CHOICES]
+    before, after = (load_student(str(name), "cpu").rank(*asked)[0] for name in (folder, result.checkpoint))
+    assert sum(after) > sum(before)
 
 
 def test_a_kept_adapter_is_what_the_merged_weights_say(config: Make, student: Path, images: Path) -> None:

@@ -241,18 +241,103 @@ def instructblip(folder: Path) -> None:
 
     words = tokenizer("<image>", bos=True)
     config = InstructBlipConfig(
-        vision_config=dict(**_TOWER, image_size=32),
-        qformer_config={
-            "vocab_size": len(words), "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "encoder_hidden_size": 32, "initializer_range": 0.4,
-        },
-        text_config=LlamaConfig(**_SIZES, vocab_size=len(words)).to_dict(),
-        num_query_tokens=4,
-        image_token_index=3,
-    )  # fmt: skip
+        text_config=LlamaConfig(**_SIZES, vocab_size=len(words)).to_dict(), **_blip_parts(words)
+    )
     InstructBlipForConditionalGeneration(config).save_pretrained(folder)
     images = BlipImageProcessorPil(size={"height": 32, "width": 32})
     InstructBlipProcessor(images, words, tokenizer("<image>"), num_query_tokens=4).save_pretrained(folder)
+
+
+def instructblip_t5(folder: Path) -> None:
+    from transformers import (
+        BlipImageProcessorPil,
+        InstructBlipConfig,
+        InstructBlipForConditionalGeneration,
+        InstructBlipProcessor,
+    )
+
+    words, images = _t5_words(), BlipImageProcessorPil(size={"height": 32, "width": 32})
+    InstructBlipProcessor(images, words, tokenizer("<image>"), num_query_tokens=4).save_pretrained(folder)
+    config = InstructBlipConfig(text_config=_t5(words), **_blip_parts(words))
+    model = InstructBlipForConditionalGeneration(config)
+    model.language_model.lm_head.weight.data *= 0.05  # so large weights elsewhere, and scores of usual size
+    model.save_pretrained(folder)
+
+
+def blip2_t5(folder: Path) -> None:
+    words = _t5_words()
+    model = _blip2(folder, words, _t5(words))
+    model.language_model.lm_head.weight.data *= 0.05
+    model.save_pretrained(folder)
+
+
+def blip2_opt(folder: Path) -> None:
+    from transformers import OPTConfig
+
+    words = tokenizer("<image>", bos=True)
+    text = OPTConfig(
+        vocab_size=len(words), hidden_size=32, word_embed_proj_dim=32, ffn_dim=48, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=2048, init_std=0.4, dropout=0.0, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    _blip2(folder, words, text.to_dict()).save_pretrained(folder)
+
+
+def _blip2(folder: Path, words: Any, text: dict[str, Any]) -> Any:
+    """The model, once its processor is in `folder`."""
+    from transformers import (
+        Blip2Config,
+        Blip2ForConditionalGeneration,
+        Blip2Processor,
+        BlipImageProcessorPil,
+    )
+
+    images = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    Blip2Processor(images, words, num_query_tokens=4).save_pretrained(folder)
+    return Blip2ForConditionalGeneration(Blip2Config(text_config=text, **_blip_parts(words)))
+
+
+def _blip_parts(words: Any) -> dict[str, Any]:
+    qformer = {
+        "vocab_size": 320, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "encoder_hidden_size": 32, "initializer_range": 0.4,
+    }  # fmt: skip
+    return {
+        "vision_config": {**_TOWER, "image_size": 32},
+        "qformer_config": qformer,
+        "num_query_tokens": 4,
+        "image_token_index": words.convert_tokens_to_ids("<image>"),
+    }
+
+
+def _t5_words() -> Any:
+    """A tokenizer of word pieces as T5's: a start is marked by `▁`, an end of text follows by itself."""
+    import json
+    import string
+
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import T5Tokenizer
+
+    core = Tokenizer(models.Unigram())
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=200, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False,
+        initial_alphabet=list(string.printable.strip()),
+    )  # fmt: skip
+    core.train_from_iterator(TEXTS, trainer)
+    vocab = [tuple(piece) for piece in json.loads(core.to_str())["model"]["vocab"]]
+    return T5Tokenizer(vocab=vocab, extra_ids=2, extra_special_tokens=["<image>"])
+
+
+def _t5(words: Any) -> dict[str, Any]:
+    """As Flan-T5: a gated feed-forward part, an output layer of its own."""
+    from transformers import T5Config
+
+    return T5Config(
+        vocab_size=len(words), d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2, pad_token_id=0,
+        eos_token_id=1, decoder_start_token_id=0, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
+        initializer_factor=3.0,
+    ).to_dict()  # fmt: skip
 
 
 def paligemma(folder: Path) -> None:
@@ -313,7 +398,19 @@ def gemma3(folder: Path) -> None:
 
 FAMILIES: dict[str, Callable[[Path], None]] = {
     made.__name__: made
-    for made in (llava_next, qwen2_5_vl, qwen3_vl, idefics3, smolvlm, instructblip, paligemma, gemma3)
+    for made in (
+        llava_next,
+        qwen2_5_vl,
+        qwen3_vl,
+        idefics3,
+        smolvlm,
+        instructblip,
+        instructblip_t5,
+        blip2_opt,
+        blip2_t5,
+        paligemma,
+        gemma3,
+    )
 }
 
 

@@ -44,7 +44,7 @@ def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tu
 
 
 def _plain_prompt(processor: Any, instruction: str) -> str:
-    if _family(processor) == "InstructBlipProcessor":  # puts the image before the text by itself
+    if _family(processor) in ("InstructBlipProcessor", "Blip2Processor"):  # put the image before the text
         return f"###Human: {instruction} ###Assistant:"
     image = _image_token(processor)
     if _family(processor) == "PaliGemmaProcessor":  # begins the text behind the image

@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import DynamicCache
 
 from dataengine_lib.models.chat_inputs import Part, encode, joined, padding
-from dataengine_lib.models.token_scores import Piece, Place, mean_log_probability
+from dataengine_lib.models.token_scores import Piece, option_scores
 
 
 class SharedPrefix:
@@ -57,12 +57,7 @@ class SharedPrefix:
         if max(map(len, behind)) > 1:
             later = self._continued(inputs["attention_mask"], cache, width, behind)
             logits = torch.cat([logits, later], dim=1)
-        places: list[Place] = []
-        for number, tokens in enumerate(behind):
-            lead = len(pieces[number // width].lead)
-            places += [(number, at, tokens[at], number) for at in range(lead, len(tokens))]
-        scores = iter(mean_log_probability(logits, places, len(behind)))
-        return [[next(scores) for _ in piece.options] for piece in pieces]
+        return option_scores(logits, pieces)
 
     def _continued(
         self, seen: torch.Tensor, cache: DynamicCache, width: int, behind: list[list[int]]

@@ -11,6 +11,7 @@ from PIL import Image
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_inputs import PREFIX, chat_text, plain_text, prefix_text
+from dataengine_lib.models.encoder_decoder import EncoderDecoder, is_encoder_decoder
 from dataengine_lib.models.shared_image import SharedImage
 from dataengine_lib.models.shared_prefix import SharedPrefix
 from dataengine_lib.models.token_scores import Piece, spell
@@ -38,9 +39,10 @@ class Student:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
-        self._plain = WholeTexts(model, processor)
-        self._shared_image: SharedImage | None = SharedImage.for_model(model, processor)
-        self._shared_prefix: SharedPrefix | None = SharedPrefix(model, processor)
+        self._apart = is_encoder_decoder(model.config)
+        self._plain = EncoderDecoder(model, processor) if self._apart else WholeTexts(model, processor)
+        self._shared_image = None if self._apart else SharedImage.for_model(model, processor)
+        self._shared_prefix = None if self._apart else SharedPrefix(model, processor)
         self._tried: set[str] = set()
 
     @torch.inference_mode()
@@ -100,7 +102,7 @@ class Student:
         self, texts: list[str], prompts: Sequence[str], said: str, options: Sequence[list[str]]
     ) -> list[Piece]:
         return [
-            spell(self.processor, text, prefix_text(self.processor, prompt, said), row)
+            spell(self.processor, text, prefix_text(self.processor, prompt, said), row, apart=self._apart)
             for text, prompt, row in zip(texts, prompts, options, strict=True)
         ]
 
@@ -141,7 +143,9 @@ class Student:
     def _own_scores(
         self, asked: tuple[list[Image.Image], list[str], list[Piece]], scores: list[list[float]], size: int
     ) -> bool:
-        close = 1e-3 if self.model.dtype == torch.float32 else 0.1
+        # InstructBLIP's and BLIP-2's Q-Former stays in float32 when the language model is in float16
+        dtype = self.model.get_input_embeddings().weight.dtype
+        close = 1e-3 if dtype == torch.float32 else 0.1
         plain = self._plain.rank(*asked, size)
         return torch.allclose(torch.tensor(scores), torch.tensor(plain), rtol=0, atol=close)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.encoder_decoder import is_encoder_decoder
 from dataengine_lib.models.student import Student
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -27,7 +28,7 @@ def load_student(
     the machine's memory. `dtype` of `auto` is float32 on CPU and the checkpoint's own on a GPU.
     Raises DataEngineError with the remedy when it is not there.
     """
-    from transformers import AutoModelForImageTextToText
+    from transformers import AutoConfig, AutoModelForImageTextToText
 
     from dataengine_lib.models.processor_loading import load_processor
 
@@ -43,6 +44,7 @@ def load_student(
     spread = {"device_map": "auto"} if place is None else {}
     with quiet_in_logs():
         try:
+            _check_kind(name, AutoConfig.from_pretrained(name))
             processor = load_processor(name)
             model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=precision, **spread)
         except (OSError, ValueError, ImportError) as error:
@@ -54,13 +56,23 @@ def load_student(
         raise DataEngineError(
             f"{name}: no processor for images and text in it; save model and processor together"
         )
-    if model.config.get_text_config(decoder=True).is_encoder_decoder:
+    q_former = hasattr(model.config, "qformer_config")
+    if q_former and (processor.num_query_tokens is None or model.config.image_token_id is None):
+        # such a processor leaves no place for the image, which the model would then not see
         raise DataEngineError(
-            f"{name}: its language model is an encoder-decoder, which cannot be ranked; give a decoder-only one"
+            f"{name}: saved before BLIP-2's texts had tokens for the image; download the model again"
         )
     if adapter is not None:
         model = _with_adapter(model, adapter)
     return Student(model if place is None else model.to(place), processor, batch_size)
+
+
+def _check_kind(name: str, config: Any) -> None:
+    if is_encoder_decoder(config) and not hasattr(config, "qformer_config"):
+        raise DataEngineError(
+            f"{name}: {config.model_type} is an encoder-decoder, of which only BLIP-2 and InstructBLIP with T5 "
+            "are supported; give one of these or a decoder-only model"
+        )
 
 
 def _place(device: str) -> str | None:

@@ -27,12 +27,13 @@ class Piece(NamedTuple):
         return self.prompt + self.lead
 
 
-def spell(processor: Any, prompt: str, prefix: str, options: Sequence[str]) -> Piece:
+def spell(processor: Any, prompt: str, prefix: str, options: Sequence[str], *, apart: bool = False) -> Piece:
     """The tokens of `prompt`, of `prefix`, which begins with it, and of the options behind that.
 
-    Texts are tokenised whole, as in training; a tokenizer that merges over a seam moves the seam forward.
+    Texts are tokenised whole, as in training; a tokenizer that merges over a seam moves the seam forward. With
+    `apart` the answer is a text of its own, as for an encoder-decoder, and no token of the prompt is given.
     """
-    if prompt_is_read_apart(processor):
+    if apart or prompt_is_read_apart(processor):
         said = prefix[len(prompt) :].lstrip()
         tokenizer = processor.tokenizer
         ids = tokenizer([said, *(said + option for option in options)], add_special_tokens=False).input_ids
@@ -51,6 +52,22 @@ def _common(one: list[int], other: list[int]) -> int:
     return next(
         (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )
+
+
+def option_scores(logits: torch.Tensor, pieces: Sequence[Piece]) -> list[list[float]]:
+    """One score per option of every piece, from logits (options, tokens, words) of one row an option.
+
+    A row's first logits predict the first token of the answer's beginning, the next ones what follows it.
+    """
+    places: list[Place] = []
+    number = 0
+    for piece in pieces:
+        lead = len(piece.lead)
+        for option in piece.options:
+            places += [(number, lead + at, token, number) for at, token in enumerate(option)]
+            number += 1
+    scores = iter(mean_log_probability(logits, places, number))
+    return [[next(scores) for _ in piece.options] for piece in pieces]
 
 
 def mean_log_probability(logits: torch.Tensor, places: Sequence[Place], options: int) -> list[float]:

@@ -20,12 +20,16 @@ from dataengine_lib.models.token_scores import spell
 IGNORED = -100  # the label that transformers' losses pass over
 UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
+_PER_TEXT = (*PER_TOKEN, "qformer_input_ids", "qformer_attention_mask")  # the Q-Former reads the question too
 _CHUNK = 64  # decoded photos held at a time
 
 
 @dataclass(frozen=True)
 class Example:
-    """One row in one text format: token inputs, each `(1, tokens)`, of which the last `answer` are learnt."""
+    """One row in one text format: its inputs of a value per token, each `(1, tokens)`, labels among them.
+
+    `answer` is the number of tokens that are learnt.
+    """
 
     row: TrainingRow
     prompt: str
@@ -38,10 +42,21 @@ class Example:
 
 
 class Examples:
-    """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; other images are read again."""
+    """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; other images are read again.
 
-    def __init__(self, processor: Any, skipped: SkippedRows, keep_bytes: int = 2 << 30) -> None:
+    With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone.
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        skipped: SkippedRows,
+        *,
+        encoder_decoder: bool = False,
+        keep_bytes: int = 2 << 30,
+    ) -> None:
         self._processor, self._skipped, self._room = processor, skipped, keep_bytes
+        self._encoder_decoder = encoder_decoder
         self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
         self._made: dict[tuple[str, TextFormat], Example | None] = {}
 
@@ -86,11 +101,17 @@ class Examples:
         self, image: Image.Image, prompt: str, text: str
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], int]:
         """(inputs with a value per token, those of the image, how many tokens at the end are the answer)."""
-        piece = spell(self._processor, prompt, text, [])
-        part = Part(0, piece.drop, piece.lead)
-        inputs = joined(self._processor, encode(self._processor, [prompt], [image]), [part])
-        tokens = {key: inputs[key] for key in PER_TOKEN if key in inputs}
-        return tokens, {key: value for key, value in inputs.items() if key not in tokens}, len(piece.lead)
+        piece = spell(self._processor, prompt, text, [], apart=self._encoder_decoder)
+        answer, inputs = len(piece.lead), encode(self._processor, [prompt], [image])
+        if self._encoder_decoder:
+            labels = torch.tensor([piece.lead], dtype=torch.long)
+        else:
+            inputs = joined(self._processor, inputs, [Part(0, piece.drop, piece.lead)])
+            labels = inputs["input_ids"].clone()
+            labels[:, : labels.shape[1] - answer] = IGNORED
+        tokens = {key: value for key, value in inputs.items() if key in _PER_TEXT}
+        pixels = {key: value for key, value in inputs.items() if key not in tokens}
+        return tokens | {"labels": labels}, pixels, answer
 
     def _pixels_of(self, example: Example) -> dict[str, torch.Tensor]:
         if example.row.image in self._pixels:
@@ -102,19 +123,13 @@ class Examples:
 
     def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
         """The model's inputs with labels; padded on the right, as training needs no next token."""
-        longest = max(map(len, examples))
-        fill = {"input_ids": padding(self._processor)}
-        inputs = {
-            key: torch.cat([
-                F.pad(example.tokens[key], (0, longest - len(example)), value=fill.get(key, 0))
-                for example in examples
-            ])
-            for key in examples[0].tokens
-        }  # fmt: skip
-        inputs["labels"] = torch.full_like(inputs["input_ids"], IGNORED)
-        for row, example in enumerate(examples):
-            learnt = slice(len(example) - example.answer, len(example))
-            inputs["labels"][row, learnt] = inputs["input_ids"][row, learnt]
+        fill = {"input_ids": padding(self._processor), "labels": IGNORED}
+        inputs = {}
+        for key in examples[0].tokens:
+            rows = [example.tokens[key] for example in examples]
+            longest = max(row.shape[1] for row in rows)
+            padded = [F.pad(row, (0, longest - row.shape[1]), value=fill.get(key, 0)) for row in rows]
+            inputs[key] = torch.cat(padded)
         pixels = [self._pixels_of(example) for example in examples]
         return inputs | {key: _join([one[key] for one in pixels]) for key in pixels[0]}
 

@@ -127,6 +127,7 @@ def _need_rows(sets: list[_Set], skipped: SkippedRows, config: FineTuneConfig) -
 def _train(
     config: FineTuneConfig, sets: list[_Set], skipped: SkippedRows, folder: Path
 ) -> tuple[TrainLog, TrainTime]:
+    from dataengine_lib.models.encoder_decoder import is_encoder_decoder
     from dataengine_lib.models.fine_tuning import load_trainable, save_checkpoint, train
     from dataengine_lib.models.training_examples import Examples
 
@@ -140,7 +141,7 @@ def _train(
         seed=config.seed,
     )
     began, rng = time.monotonic(), Random(f"fine-tune {config.seed}")
-    examples = Examples(student.processor, skipped)
+    examples = Examples(student.processor, skipped, encoder_decoder=is_encoder_decoder(student.model.config))
     drawn = _draw(config, sets, examples, rng)
     _need_rows([_Set(one.name, one.file, [e.row for e in drawn[one.name]]) for one in sets], skipped, config)
     mixed = [example for part in drawn.values() for example in part]
