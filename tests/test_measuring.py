@@ -129,7 +129,7 @@ def test_splits_and_the_weakest_types_are_told_with_their_intervals() -> None:
     metrics.usage = StudentUsage(12, 3000, 0, 50, 0.125)
     assert "0.12 US dollars" in measuring.split_table(metrics).text
     said = measuring.weakest_sentence(metrics.splits["diagnose"].per_type)
-    assert said == "Weakest: image_scene 75.0 % [40.9, 92.8]; image_style 75.0 % [30.1, 95.4]."
+    assert said == "Weakest: image scene 75.0 % [40.9, 92.8]; image style 75.0 % [30.1, 95.4]."
 
 
 def test_rows_left_out_are_counted_by_reason_and_named() -> None:

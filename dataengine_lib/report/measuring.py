@@ -71,7 +71,7 @@ def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
     """The types of lowest accuracy with their intervals."""
     asked = sorted((score.accuracy, kind) for kind, score in per_type.items() if score.accuracy is not None)
     scores = [(kind, per_type[kind]) for _, kind in asked[:most]]
-    named = [f"{kind} {percent(s.accuracy, s.low, s.high).text}" for kind, s in scores]
+    named = [f"{plain_name(kind)} {percent(s.accuracy, s.low, s.high).text}" for kind, s in scores]
     return f"Weakest: {'; '.join(named)}."
 
 
