@@ -57,7 +57,9 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
         notes.append(f"prices as of {prices.date}; cached input, which is cheaper, is not counted on")
     if teacher.budget_usd is not None:
         notes.append(f"budget_usd stops each round at {teacher.budget_usd:g}")
-    evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")  # of the student itself
+    evaluate: Any = next(
+        item.config for item in planned if item.step.name == "evaluate"
+    )  # of the student itself
     if evaluate.student.startswith("api:"):
         notes.append(_student_note(evaluate, prices))
     if sorting := steps.get("classify_questions"):

@@ -275,7 +275,7 @@ def _as_path(name: str, value: Any) -> Path | None:
     kind, colon, rest = value.partition(":")
     if name == "teacher":
         return Path(rest) if kind == "replay" else None
-    if name not in ("student", "encoder"):
+    if name not in ("student", "adapter", "encoder"):
         return None
     if colon and kind == "recorded":
         return Path(rest)

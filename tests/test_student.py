@@ -241,6 +241,18 @@ def test_an_adapter_is_merged(folder: Path, tmp_path: Path, pictures: list[Image
     assert after[0] != pytest.approx(before[0], abs=1e-3)
 
 
+def test_an_adapter_that_cannot_be_merged_is_said(folder: Path, tmp_path: Path) -> None:
+    from peft import PromptTuningConfig, get_peft_model
+
+    student = load_student(str(folder), device="cpu")
+    config = PromptTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=2, token_dim=32, num_layers=2, num_attention_heads=2
+    )
+    get_peft_model(student.model, config).save_pretrained(tmp_path / "prompt")
+    with pytest.raises(DataEngineError, match="PROMPT_TUNING adapter cannot be merged"):
+        load_student(str(folder), device="cpu", adapter=tmp_path / "prompt")
+
+
 def test_out_of_memory_halves_the_batch_and_loses_no_row(
     folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:

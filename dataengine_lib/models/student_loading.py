@@ -22,7 +22,7 @@ def load_student(
     batch_size: int = 64,
     dtype: Dtype = "auto",
 ) -> Student:
-    """Load a model folder or hub name with its processor, and a LoRA adapter's weights into it.
+    """Load a model folder or hub name with its processor, and merge the adapter of a folder or hub name into it.
 
     `device` is `auto` (a GPU where there is one), torch's name of one, or `device_map`: spread over all GPUs and
     the machine's memory. `dtype` of `auto` is float32 on CPU and the checkpoint's own on a GPU.
@@ -97,15 +97,21 @@ def _is_path(name: str) -> bool:
 def _with_adapter(model: Any, adapter: Path | str) -> Any:
     from peft import PeftModel
 
-    if not (Path(adapter) / "adapter_config.json").is_file():
-        raise DataEngineError(f"{adapter}: no adapter_config.json in it; give a folder that peft saved")
+    remedy = "give a folder that peft saved, or the hub name of an adapter"
+    there = Path(adapter).is_dir() or not _is_path(str(adapter))
+    if not there or (Path(adapter).is_dir() and not (Path(adapter) / "adapter_config.json").is_file()):
+        raise DataEngineError(f"{adapter}: no adapter_config.json in it; {remedy}")
     try:
-        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    except (OSError, ValueError) as error:
+        found = PeftModel.from_pretrained(model, str(adapter))
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
         line = " ".join(str(error).split())[:200]
+        raise DataEngineError(f"{adapter}: adapter cannot be loaded ({line}); {remedy}") from error
+    if not hasattr(found.base_model, "merge_and_unload"):  # prompt and prefix tuning add tokens, not weights
+        kind = found.active_peft_config.peft_type.value
         raise DataEngineError(
-            f"{adapter}: adapter cannot be loaded ({line}); give a folder that peft saved"
-        ) from error
+            f"{adapter}: a {kind} adapter cannot be merged into weights; give a LoRA or the like"
+        )
+    return found.merge_and_unload()
 
 
 @contextmanager

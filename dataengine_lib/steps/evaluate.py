@@ -42,7 +42,7 @@ class EvaluateConfig(StepConfig):
     image_root: Path  # folder that the questions' images are in
     student: str  # model folder or hub name, api:MODEL, or recorded:FILE of predictions made elsewhere
     output_dir: Path
-    adapter: Path | None = None  # folder of a PEFT adapter for the student
+    adapter: str | None = None  # folder or hub name of a PEFT adapter for the student
     split: Literal["all", "diagnose", "holdout"] = "all"  # questions to score
     split_field: str = "split"  # key of the questions that says diagnose or holdout
     type_field: str = ""  # key that holds a question's type; empty: question_type, or what the format says
@@ -241,10 +241,10 @@ def _asked(
 
 def _opinion(config: EvaluateConfig) -> str:
     """What a local student's answers depend on beside the questions."""
-    folders = [path for path in (Path(config.student), config.adapter) if path is not None and path.exists()]
-    return fingerprint(
-        config.student, *folders, config.rank, config.robust, config.direct_answers, config.dtype
-    )
+    names = (config.student, config.adapter or "")
+    folders = [Path(name) for name in names if name and Path(name).exists()]
+    manner = (config.rank, config.robust, config.direct_answers, config.dtype)
+    return fingerprint(*names, *folders, *manner)
 
 
 def _questioner(config: EvaluateConfig, given: "Answerer | ApiStudent | None" = None) -> Questioner:
