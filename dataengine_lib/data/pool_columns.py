@@ -28,13 +28,17 @@ SCHEMA = pa.schema(
     ]
 )
 _FACTS = b"pool"
+_CHUNK = 100_000  # captions that are Python strings at a time; Visual Genome has 5.4 million
 
 
 def pool_columns(facts: PoolFacts, values: Mapping[str, Any]) -> pa.RecordBatch:
     """A record batch with SCHEMA's columns from arrays or lists in any order of images, sorted by id."""
-    batch = pa.record_batch([pa.array(values[name], field.type) if not isinstance(values[name], pa.Array)
-                             else values[name] for name, field in zip(SCHEMA.names, SCHEMA, strict=True)],
-                            schema=SCHEMA)  # fmt: skip
+    given = [values[field.name] for field in SCHEMA]
+    arrays = [
+        column if isinstance(column, pa.Array) else pa.array(column, field.type)
+        for column, field in zip(given, SCHEMA, strict=True)
+    ]
+    batch = pa.record_batch(arrays, schema=SCHEMA)
     batch = batch.take(pa.array(np.argsort(batch["id"].to_numpy(), kind="stable")))
     return batch.replace_schema_metadata({_FACTS: msgspec.json.encode(facts)})
 
@@ -47,9 +51,8 @@ def facts_of(batch: pa.RecordBatch) -> PoolFacts:
 def grouped(rows: np.ndarray, values: pa.Array, count: int) -> pa.Array:
     """A list of `values` for each of `count` images; `rows[i]` is the image of value i. Keeps their order."""
     order = np.argsort(rows, kind="stable")
-    ends = np.zeros(count + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=count), out=ends[1:])
-    return pa.LargeListArray.from_arrays(pa.array(ends), values.take(pa.array(order)))
+    ends = _ends(np.bincount(rows, minlength=count))
+    return pa.LargeListArray.from_arrays(ends, values.take(pa.array(order)))
 
 
 def box_lists(rows: np.ndarray, categories: np.ndarray, boxes: np.ndarray, count: int) -> pa.Array:
@@ -61,7 +64,27 @@ def box_lists(rows: np.ndarray, categories: np.ndarray, boxes: np.ndarray, count
 
 def caption_lists(rows: np.ndarray, texts: Sequence[str], count: int) -> pa.Array:
     """The `captions` column: one line each, since a caption must not look like a prompt's heading; equal ones once."""
-    lines = (" ".join(text.split()) for text in texts)
-    distinct = list(dict.fromkeys(pair for pair in zip(rows.tolist(), lines, strict=True) if pair[1]))
-    kept = np.fromiter((row for row, _ in distinct), np.int64, len(distinct))
-    return grouped(kept, pa.array([line for _, line in distinct], pa.large_string()), count)
+    order = np.argsort(rows, kind="stable")
+    lengths = [0] * count
+    done: list[pa.Array] = []
+    lines: list[str] = []
+    seen: set[str] = set()
+    last = -1
+    for row, place in zip(rows[order].tolist(), order.tolist(), strict=True):
+        if row != last:
+            last, seen = row, set()
+            if len(lines) >= _CHUNK:
+                done.append(pa.array(lines, pa.large_string()))
+                lines = []
+        line = " ".join(texts[place].split())
+        if line and line not in seen:
+            seen.add(line)
+            lines.append(line)
+            lengths[row] += 1
+    done.append(pa.array(lines, pa.large_string()))
+    return pa.LargeListArray.from_arrays(_ends(lengths), pa.concat_arrays(done))
+
+
+def _ends(lengths: Sequence[int] | np.ndarray) -> pa.Array:
+    """Where each list begins, and where the last ends."""
+    return pa.array(np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths, dtype=np.int64)]))

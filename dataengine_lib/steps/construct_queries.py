@@ -38,7 +38,7 @@ class ConstructQueriesConfig(StepConfig):
     """Parameters of `2_construct_queries`."""
 
     input: Path  # bad cases by type, of step 1
-    coco_dataset: Path  # image pool: a COCO or Visual Genome folder, or images with metadata.jsonl or captions.json
+    coco_dataset: Path  # image pool: a COCO or Visual Genome folder, or images with captions
     coco_embedding: Path  # the pool's embedding store; made or completed here when it is not up to date
     output: Path  # gptvqa_prompt.json
     weight: Path | None = None  # type weights of step 1; without it all types weigh the same
