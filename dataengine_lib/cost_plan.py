@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.data.categories import CategorySet, read_categories
-from dataengine_lib.data.coco import read_coco
+from dataengine_lib.data.pool_source import read_pool
 from dataengine_lib.data.prices import Price, PriceTable, estimate_tokens, read_prices
 from dataengine_lib.data.query_prompt import load_template
 from dataengine_lib.data.questions import read_question_rows
@@ -106,8 +106,11 @@ def _sample_prompts(
     questions = _questions(evaluate) if evaluate.questions.is_file() else []
     typical = [_example(row) for row in questions[: queries.examples]]
     if queries.coco_dataset.is_dir():
-        images = read_coco(queries.coco_dataset).eligible
-        images = images[:: max(1, len(images) // _IMAGES)][:_IMAGES]
+        pool = read_pool(
+            queries.coco_dataset, min_side=queries.min_side, min_captions=queries.min_captions
+        )
+        rows = pool.eligible[:: max(1, len(pool.eligible) // _IMAGES)][:_IMAGES]
+        images = [pool[row] for row in rows]
     else:
         images = []
         notes.append(f"{queries.coco_dataset} is not there yet, so captions and boxes are not counted")

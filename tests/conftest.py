@@ -1,10 +1,20 @@
-"""A page in the Chromium (or Chrome) of this machine; tests that need it skip where there is none."""
+"""A cache of its own for every test session, and a page in the Chromium (or Chrome) of this machine.
 
+Tests that need the browser skip where there is none.
+"""
+
+import os
 import shutil
 
 import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """The user's own cache stays as it is; notebooks and commands started by tests inherit this."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def answers(folder: Path, per_type: int = 1) -> list[tuple[int, str, str]]:
     teacher = AnnotationsTeacher(folder)
     return [
         (i, kind, teacher.write(Query(image_id=i, prompt="", question_type=kind, query_id=f"{n}-{i}")))
-        for i in teacher.pool.images
+        for i in teacher.pool.ids.tolist()
         for kind in WRITERS
         for n in range(per_type)
     ]

@@ -7,17 +7,18 @@ import pytest
 from coco_folder import annotation, coco
 from PIL import Image
 
-from dataengine_lib.data.coco import (
-    NO_CAPTIONS,
-    NO_FILE,
-    TOO_MANY_BOXES,
-    Box,
-    read_coco,
-    read_image_list,
-)
+from dataengine_lib.data.coco import read_image_list
+from dataengine_lib.data.image_pool import NO_CAPTIONS, NO_FILE, TOO_MANY_BOXES, Box, PoolImage
+from dataengine_lib.data.pool_source import read_pool
 from dataengine_lib.errors import DataEngineError
 
 COCO_MINI = Path(__file__).parents[2] / "shared" / "coco_mini"
+
+
+def the_image(root: Path, image_id: int = 1) -> PoolImage:
+    image = read_pool(root).find(image_id)
+    assert image is not None
+    return image
 
 
 def test_boxes_are_normalised_and_crowds_and_duplicates_dropped(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_boxes_are_normalised_and_crowds_and_duplicates_dropped(tmp_path: Path) 
         annotation(1, [0, 0, 100, 50], crowd=1),
         annotation(1, [33.3333, 0, 66.6667, 60]),
     ]
-    image = read_coco(coco(tmp_path, {1: "a.jpg"}, boxes)).images[1]
+    image = the_image(coco(tmp_path, {1: "a.jpg"}, boxes))
     assert image.boxes == [
         Box("dog", (0.1, 0.2, 0.4, 0.6)),
         Box("cat", (0.1, 0.2, 0.4, 0.6)),
@@ -44,27 +45,27 @@ def test_what_cannot_carry_a_query_is_counted_by_reason(tmp_path: Path) -> None:
         tmp_path, {1: "a.jpg", 2: "b.jpg", 3: "c.jpg", 4: "d.jpg"}, boxes, {1: "One.", 2: "Two.", 4: "Four."}
     )
     (root / "train2017/d.jpg").unlink()
-    pool = read_coco(root)
-    assert [image.id for image in pool.eligible] == [1]
+    pool = read_pool(root)
+    assert pool.ids[pool.eligible].tolist() == [1]
     assert pool.skipped == {TOO_MANY_BOXES: 1, NO_CAPTIONS: 1, NO_FILE: 1}
 
 
 def test_a_caption_is_one_line(tmp_path: Path) -> None:
     root = coco(tmp_path, {1: "a.jpg"}, captions={1: " A dog.\nObjects (name): \n- cat "})
-    assert read_coco(root).images[1].captions == ["A dog. Objects (name): - cat"]
+    assert the_image(root).captions == ["A dog. Objects (name): - cat"]
 
 
 @pytest.mark.parametrize("folder", ["train2017", "images", "images/train2017", "", "elsewhere"])
 def test_image_folders_are_found(tmp_path: Path, folder: str) -> None:
     url = "http://images.cocodataset.org/elsewhere/" if folder == "elsewhere" else None
-    pool = read_coco(coco(tmp_path, {1: "a.jpg"}, folder=folder, url=url))
-    assert pool.images[1].path == (f"{folder}/a.jpg" if folder else "a.jpg")
+    image = the_image(coco(tmp_path, {1: "a.jpg"}, folder=folder, url=url))
+    assert image.path == (f"{folder}/a.jpg" if folder else "a.jpg")
 
 
 def test_several_splits_are_joined_in_id_order(tmp_path: Path) -> None:
     coco(tmp_path, {5: "a.jpg"}, split="val2017")
     coco(tmp_path, {7: "b.jpg", 3: "c.jpg"}, split="train2017")
-    assert [image.path for image in read_coco(tmp_path).images.values()] == [
+    assert read_pool(tmp_path).paths == [
         "train2017/c.jpg",
         "val2017/a.jpg",
         "train2017/b.jpg",
@@ -75,14 +76,14 @@ def test_one_id_for_two_images_is_an_error(tmp_path: Path) -> None:
     coco(tmp_path, {5: "a.jpg"}, split="val2017")
     coco(tmp_path, {5: "b.jpg"}, split="train2017")
     with pytest.raises(DataEngineError, match="image id 5 stands for"):
-        read_coco(tmp_path)
+        read_pool(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../../x.jpg", "/etc/passwd", "sub/../../../x.jpg"])
 def test_a_name_that_leads_outside_is_refused(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "x.jpg")
     with pytest.raises(DataEngineError, match="outside"):
-        read_coco(hostile(tmp_path / "deep" / "pool", name))
+        read_pool(hostile(tmp_path / "deep" / "pool", name))
 
 
 def hostile(root: Path, name: str) -> Path:
@@ -96,7 +97,7 @@ def test_a_url_cannot_name_the_folder_above(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "secret.jpg")
     root = coco(tmp_path / "pool", {1: "a.jpg", 2: "secret.jpg"}, url="http://x/../")
     (root / "train2017/secret.jpg").unlink()
-    assert read_coco(root).images[2].path == ""
+    assert the_image(root, 2).path == ""
 
 
 def test_a_link_out_of_the_image_folder_is_not_followed(tmp_path: Path) -> None:
@@ -104,27 +105,27 @@ def test_a_link_out_of_the_image_folder_is_not_followed(tmp_path: Path) -> None:
     root = coco(tmp_path / "pool", {1: "a.jpg", 2: "b.jpg"})
     (root / "train2017/b.jpg").unlink()
     (root / "train2017/b.jpg").symlink_to(tmp_path / "secret.jpg")
-    assert read_coco(root).images[2].skip == NO_FILE
+    assert the_image(root, 2).skip == NO_FILE
 
 
 def test_missing_files_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match=r"no instances_\*\.json"):
-        read_coco(tmp_path)
+        read_pool(tmp_path)
     root = coco(tmp_path, {1: "a.jpg"})
     (root / "train2017/a.jpg").unlink()
     with pytest.raises(DataEngineError, match="none of the 1 annotated images"):
-        read_coco(root)
+        read_pool(root)
 
 
 def test_a_malformed_row_is_named(tmp_path: Path) -> None:
     root = coco(tmp_path, {1: "a.jpg"}, [annotation(1, [1, 2])])
     with pytest.raises(DataEngineError, match=r"instances_train2017\.json: .*annotations\[.*bbox"):
-        read_coco(root)
+        read_pool(root)
 
 
 def test_an_unknown_category_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match="category_id 9"):
-        read_coco(coco(tmp_path, {1: "a.jpg"}, [annotation(1, [0, 0, 5, 5], category=9)]))
+        read_pool(coco(tmp_path, {1: "a.jpg"}, [annotation(1, [0, 0, 5, 5], category=9)]))
 
 
 def test_image_list_for_embedding(tmp_path: Path) -> None:
@@ -138,11 +139,11 @@ def test_image_list_for_embedding(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not COCO_MINI.is_dir(), reason="the 80 COCO photos of ../shared/coco_mini are not here")
 def test_real_photos() -> None:
-    pool = read_coco(COCO_MINI)
+    pool = read_pool(COCO_MINI)
     raw = json.loads((COCO_MINI / "annotations/instances_train2017.json").read_text())
     names = {category["id"]: category["name"] for category in raw["categories"]}
     sizes = {image["id"]: (image["width"], image["height"]) for image in raw["images"]}
-    for image in pool.images.values():
+    for image in pool:
         width, height = sizes[image.id]
         seen: list[tuple] = []
         for row in raw["annotations"]:

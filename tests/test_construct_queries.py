@@ -440,6 +440,17 @@ def test_the_result_is_what_the_notebook_shows(world: SimpleNamespace) -> None:
         assert all(path.is_file() for path, _ in preview.neighbours)
 
 
+def test_a_folder_with_captions_is_a_pool(world: SimpleNamespace) -> None:
+    names = [f"{i:012d}.jpg" for i in range(1, 61)]
+    rows = {name: f"Picture {name}." for name in names[:-1]} | {names[-1]: []}
+    write(world.root / "pool/train2017/captions.json", rows)
+    noise(3).resize((30, 50)).save(world.root / "pool/train2017" / names[0])
+    result = world.run(coco_dataset=world.root / "pool/train2017", min_side=40)
+    assert result.left_out == {"no captions": 1, "shorter side under 40 pixels": 1}
+    assert (result.pool, result.eligible, len(result.queries)) == (60, 58, 20)
+    assert all(f"- Picture {query.image_path}.\n" in query.prompt for query in result.queries)
+
+
 @pytest.mark.skipif(not COCO_MINI.is_dir(), reason="the 80 COCO photos of ../shared/coco_mini are not here")
 def test_real_photos_and_bad_cases_as_published(world: SimpleNamespace) -> None:
     photos = sorted((COCO_MINI / "train2017").glob("*.jpg"))[:4]

@@ -1,67 +1,22 @@
-"""The image pool of step 2 (and of the annotations teacher): a COCO folder's images, boxes and captions.
+"""The image pool of step 2 from COCO's files: `annotations/instances_*.json`, `captions_*.json`, image folders.
 
-The annotation files are decoded into the few fields that are needed, so the segmentation polygons, nine tenths
-of `instances_train2017.json`, are never built.
+They are decoded into the few fields that are needed, so the segmentation polygons, nine tenths of
+`instances_train2017.json`, are never built.
 """
 
-import os
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
-from dataengine_lib.data.files import inside, read_json
+from dataengine_lib.data.files import read_json
+from dataengine_lib.data.image_folders import ImageFolders, url_parts
+from dataengine_lib.data.image_pool import COCO, MAX_BOXES, NO_SIZE, REASONS, TOO_MANY_BOXES, PoolFacts
 from dataengine_lib.errors import DataEngineError
 
-MAX_BOXES = 10  # more make questions about "the person" ambiguous; the paper leaves such images out
-
-TOO_MANY_BOXES = f"more than {MAX_BOXES} boxes"
-NO_CAPTIONS = "no captions"
-NO_FILE = "image file missing"
-NO_SIZE = "no width and height"
-
-
-class Box(msgspec.Struct, frozen=True, gc=False):
-    """One object: its category's name and `[x1, y1, x2, y2]` from 0 to 1, three decimals."""
-
-    name: str
-    xyxy: tuple[float, float, float, float]
-
-
-class CocoImage(msgspec.Struct, kw_only=True):
-    """One image of the pool; `path` is relative to the COCO folder; `skip` says why it gets no query, if so."""
-
-    id: int
-    path: str
-    width: int = 0
-    height: int = 0
-    boxes: list[Box] = []
-    captions: list[str] = []
-    skip: str = ""
-    crowds: list[str] = []  # names of which there are more than `boxes` tells, boxed as a crowd
-
-
-@dataclass
-class CocoPool:
-    """Every image of a COCO folder by id, in id order."""
-
-    root: Path
-    images: dict[int, CocoImage] = field(default_factory=dict)
-    categories: dict[str, str] = field(default_factory=dict)  # every category's supercategory, "" if unknown
-
-    @property
-    def eligible(self) -> list[CocoImage]:
-        """The images that can carry a query: file there, captions, at most MAX_BOXES boxes."""
-        return [image for image in self.images.values() if not image.skip]
-
-    @property
-    def skipped(self) -> dict[str, int]:
-        """How many images are left out, by reason."""
-        counts: dict[str, int] = {}
-        for image in self.images.values():
-            if image.skip:
-                counts[image.skip] = counts.get(image.skip, 0) + 1
-        return dict(sorted(counts.items()))
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -72,10 +27,17 @@ class _Image(msgspec.Struct, gc=False):
     coco_url: str | None = ""
 
 
+class _Box(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    x: float
+    y: float
+    w: float
+    h: float
+
+
 class _Annotation(msgspec.Struct, gc=False):
     image_id: int
     category_id: int
-    bbox: tuple[float, float, float, float]
+    bbox: _Box
     iscrowd: int | None = 0
 
 
@@ -104,42 +66,48 @@ class _Captions(msgspec.Struct):
     annotations: list[_Caption]
 
 
-def read_coco(root: Path) -> CocoPool:
-    """Read a COCO-style folder: `annotations/instances_*.json`, `captions_*.json` and the image folder(s).
-
-    Crowd boxes and exact duplicates are dropped. Raises DataEngineError when files are missing, a file name leads
-    outside its folder, or one id stands for two images.
-    """
-    root = Path(root)
-    instances = sorted((root / "annotations").glob("instances_*.json"))
-    captions = sorted((root / "annotations").glob("captions_*.json"))
-    for found, pattern in ((instances, "instances_*.json"), (captions, "captions_*.json")):
-        if not found:
+def coco_files(root: Path) -> list[Path]:
+    """The annotation files of a COCO folder, empty when it is none. Raises DataEngineError when half is missing."""
+    patterns = ("instances_*.json", "captions_*.json")
+    found = {pattern: sorted((root / "annotations").glob(pattern)) for pattern in patterns}
+    for pattern, files in found.items():
+        if not files and any(found.values()):
             raise DataEngineError(
                 f"{root / 'annotations'}: no {pattern} found; the folder needs annotations/ as COCO publishes it"
             )
-    pool = CocoPool(root)
-    for file in instances:
-        _add_instances(pool, file)
-    for file in captions:
-        _add_captions(pool, file)
-    pool.images = dict(sorted(pool.images.items()))
-    for image in pool.images.values():
-        if not image.skip and not image.captions:
-            image.skip = NO_CAPTIONS
-    if pool.images and all(image.skip == NO_FILE for image in pool.images.values()):
-        raise DataEngineError(
-            f"{root}: none of the {len(pool.images)} annotated images is there; put them in "
-            f"{root / _split_of(instances[0])} or {root / 'images'}"
-        )
-    return pool
+    return [file for files in found.values() for file in files]
+
+
+def coco_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
+    """The pool's columns from `coco_files`. Crowd boxes and exact duplicates are dropped.
+
+    Raises DataEngineError naming the file and row when one is malformed or has an unknown category.
+    """
+    from dataengine_lib.data.pool_columns import caption_lists, pool_columns
+
+    images = _Images()
+    for file in files:
+        if file.name.startswith("instances_"):
+            images.add(file, read_json(file, _Instances))
+    rows: list[np.ndarray] = []
+    texts: list[str] = []
+    for file in files:
+        if file.name.startswith("captions_"):
+            content: _Captions = read_json(file, _Captions)
+            of = [images.rows.get(row.image_id, -1) for row in content.annotations]
+            texts += [row.caption for row, image in zip(content.annotations, of, strict=True) if image >= 0]
+            rows.append(np.array([image for image in of if image >= 0], dtype=np.int64))
+            del content, of
+    captions = caption_lists(np.concatenate(rows), texts, len(images.rows))
+    return pool_columns(images.facts, {**images.columns(), "captions": captions})
 
 
 def read_image_list(annotations: Path, image_root: Path) -> list[tuple[int, str]]:
     """`(id, path relative to image_root)` of the images that an instances file names and the folder holds."""
     content: _ImageList = read_json(annotations, _ImageList)
-    folders = _Folders(Path(image_root), _split_of(annotations))
-    found = [(image.id, folders.find(image)) for image in content.images]
+    folders = ImageFolders(Path(image_root))
+    split = _split_of(annotations)
+    found = [(image.id, folders.find(*_where(image, split))) for image in content.images]
     return [(image_id, path) for image_id, path in found if path]
 
 
@@ -147,105 +115,115 @@ def _split_of(file: Path) -> str:
     return file.stem.partition("_")[2]
 
 
-class _Folders:
-    """Finds image files under a root: the split's folder, `images/`, the root, or the folder in `coco_url`."""
-
-    def __init__(self, root: Path, split: str) -> None:
-        self.root = root
-        self.places = [split, f"images/{split}", "images", ""] if split else ["images", ""]
-        self.names: dict[str, set[str]] = {}
-
-    def find(self, image: _Image) -> str:
-        """The image's path relative to the root, "" when no file is there. Raises DataEngineError when it leads outside."""
-        url_folder = PurePosixPath(image.coco_url or "").parent.name
-        name = image.file_name or PurePosixPath(image.coco_url or "").name
-        if not name:
-            return ""
-        places = self.places if url_folder in ("", "..", *self.places) else [*self.places, url_folder]
-        for place in places:
-            if self._holds(place, name):
-                return f"{place}/{name}" if place else name
-        return ""
-
-    def _holds(self, place: str, name: str) -> bool:
-        folder = self.root / place
-        if os.sep in name or "/" in name or "\\" in name or name in ("..", "."):
-            return inside(folder, name).is_file()
-        if place not in self.names:  # one listing instead of 100,000 look-ups
-            self.names[place] = set()
-            if folder.is_dir():
-                with os.scandir(folder) as entries:
-                    self.names[place] = {entry.name for entry in entries if _is_own_file(folder, entry)}
-        return name in self.names[place]
+def _where(image: _Image, split: str) -> tuple[list[str], str]:
+    """Folders to look in, and the file's name: the split's folder, `images/`, the root, or the folder in `coco_url`."""
+    url_folder, url_name = url_parts(image.coco_url or "")
+    places = [split, f"images/{split}", "images", ""] if split else ["images", ""]
+    if url_folder and url_folder not in places:
+        places.append(url_folder)
+    return places, image.file_name or url_name
 
 
-def _is_own_file(folder: Path, entry: os.DirEntry[str]) -> bool:
-    """A plain file, or a link that stays inside the folder."""
-    if entry.is_symlink():
-        return entry.is_file() and (folder / entry.name).resolve().is_relative_to(folder.resolve())
-    return entry.is_file()
+class _Images:
+    """Gathers images and boxes over several instances files; an image belongs to the first that names it."""
 
+    def __init__(self) -> None:
+        self.rows: dict[int, int] = {}  # by id
+        self.facts = PoolFacts(kind=COCO, places=[])
+        self.names: list[str] = []
+        self.groups: list[int] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.reasons: list[np.ndarray] = []
+        self.boxes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.crowds: list[tuple[np.ndarray, np.ndarray]] = []
 
-def _add_instances(pool: CocoPool, file: Path) -> None:
-    content: _Instances = read_json(file, _Instances)
-    folders = _Folders(pool.root, _split_of(file))
-    names = {category.id: " ".join(category.name.split()) for category in content.categories}
-    pool.categories |= {names[category.id]: category.supercategory or "" for category in content.categories}
-    new: dict[int, CocoImage] = {}
-    for row in content.images:
-        path = folders.find(row)
-        known = pool.images.get(row.id) or new.get(row.id)
-        if known is not None and known.path != path:
+    def add(self, file: Path, content: _Instances) -> None:
+        """Add what a file says of images that no file before has named."""
+        names = {category.id: " ".join(category.name.split()) for category in content.categories}
+        self.facts.categories |= {names[c.id]: c.supercategory or "" for c in content.categories}
+        index = {name: number for number, name in enumerate(self.facts.categories)}
+        numbers = {category_id: index[name] for category_id, name in names.items()}
+        before = len(self.rows)
+        self._add_images(content.images, _split_of(file))
+        count = len(content.annotations)
+        of = np.fromiter((self.rows.get(a.image_id, -1) for a in content.annotations), np.int64, count)
+        categories = np.fromiter(
+            (numbers.get(a.category_id, -1) for a in content.annotations), np.int32, count
+        )
+        crowd = np.fromiter((bool(a.iscrowd) for a in content.annotations), bool, count)
+        boxes = np.array([(b.x, b.y, b.w, b.h) for a in content.annotations for b in (a.bbox,)]).reshape(
+            -1, 4
+        )
+        boxes += 0.0  # no minus zero
+        mine = of >= before
+        self.crowds.append((of[mine & crowd], categories[mine & crowd]))
+        kept = np.flatnonzero(mine & ~crowd & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
+        kept = kept[_distinct(of[kept], categories[kept], boxes[kept])]
+        reasons = self._reasons(of[kept] - before, before)
+        self.reasons.append(reasons)
+        kept = kept[reasons[of[kept] - before] == 0]
+        for place in kept[categories[kept] < 0][:1]:
+            row = content.annotations[place]
             raise DataEngineError(
-                f"{file}: image id {row.id} stands for {known.path or '?'} and {path or row.file_name}; "
-                "ids must be unique in a COCO folder"
+                f"{file}: an annotation of image {row.image_id} has category_id {row.category_id}, "
+                "which is not in `categories`; add it there"
             )
-        if known is None:
-            image = CocoImage(id=row.id, path=path, width=row.width or 0, height=row.height or 0)
-            image.skip = "" if path else NO_FILE
-            new[row.id] = image
-    raw: dict[int, dict[tuple[int, tuple[float, ...]], None]] = {}
-    for annotation in content.annotations:
-        if annotation.image_id not in new:
-            continue
-        if annotation.iscrowd:
-            new[annotation.image_id].crowds.append(names.get(annotation.category_id, ""))
-        else:
-            raw.setdefault(annotation.image_id, {})[annotation.category_id, annotation.bbox] = None
-    for image_id, boxes in raw.items():
-        image = new[image_id]
-        boxes_with_area = [key for key in boxes if key[1][2] > 0 and key[1][3] > 0]
-        if len(boxes_with_area) > MAX_BOXES:
-            image.skip = image.skip or TOO_MANY_BOXES
-        elif boxes_with_area and (image.width <= 0 or image.height <= 0):
-            image.skip = image.skip or NO_SIZE
-        else:
-            for category, box in boxes_with_area:
-                if category not in names:
-                    raise DataEngineError(
-                        f"{file}: an annotation of image {image_id} has category_id {category}, "
-                        "which is not in `categories`; add it there"
-                    )
-                image.boxes.append(Box(names[category], _normalised(box, image.width, image.height)))
-    pool.images.update(new)
+        self.boxes.append((of[kept], categories[kept], boxes[kept]))
+
+    def _add_images(self, images: list[_Image], split: str) -> None:
+        groups = {tuple(places): number for number, places in enumerate(self.facts.places)}
+        for image in images:
+            places, name = _where(image, split)
+            group = groups.setdefault(tuple(places), len(groups))
+            known = self.rows.get(image.id)
+            if known is None:
+                self.rows[image.id] = len(self.rows)
+                self.names.append(name)
+                self.groups.append(group)
+                self.sizes.append((image.width or 0, image.height or 0))
+            elif (self.names[known], self.groups[known]) != (name, group):
+                self.facts.again.append((image.id, name, group))
+        self.facts.places = [list(places) for places in groups]
+
+    def _reasons(self, of: np.ndarray, before: int) -> np.ndarray:
+        """Of the images from row `before` on: the code of what their boxes say against them."""
+        sizes = np.array(self.sizes[before:], dtype=np.int64).reshape(-1, 2)
+        counts = np.bincount(of, minlength=len(sizes))
+        reasons = np.zeros(len(sizes), dtype=np.int8)
+        reasons[(counts > 0) & (sizes <= 0).any(axis=1)] = REASONS.index(NO_SIZE)
+        reasons[counts > MAX_BOXES] = REASONS.index(TOO_MANY_BOXES)
+        return reasons
+
+    def columns(self) -> dict[str, object]:
+        """All columns of the pool but the captions."""
+        import pyarrow as pa
+
+        from dataengine_lib.data.pool_columns import box_lists, grouped
+
+        count = len(self.rows)
+        ids = np.fromiter(self.rows, np.int64, count)
+        sizes = np.array(self.sizes, dtype=np.int64).reshape(-1, 2)
+        of, categories, boxes = map(np.concatenate, zip(*self.boxes, strict=True))
+        crowds_of, crowds = map(np.concatenate, zip(*self.crowds, strict=True))
+        return {
+            "id": ids,
+            "name": self.names,
+            "group": self.groups,
+            "width": sizes[:, 0],
+            "height": sizes[:, 1],
+            "coco_id": np.full(count, -1),
+            "reason": np.concatenate(self.reasons),
+            "boxes": box_lists(of, categories, boxes, count),
+            "crowds": grouped(crowds_of, pa.array(crowds), count),
+        }
 
 
-def _normalised(box: tuple[float, ...], width: int, height: int) -> tuple[float, float, float, float]:
-    x, y, w, h = box
-    x1, y1, x2, y2 = x / width, y / height, (x + w) / width, (y + h) / height
-    return (_unit(x1), _unit(y1), _unit(x2), _unit(y2))
+def _distinct(of: np.ndarray, categories: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The places, ascending, at which a box of one image and category stands for the first time."""
+    import pyarrow as pa
 
-
-def _unit(value: float) -> float:
-    return round(min(max(value, 0.0), 1.0), 3)
-
-
-def _add_captions(pool: CocoPool, file: Path) -> None:
-    content: _Captions = read_json(file, _Captions)
-    for row in content.annotations:
-        image = pool.images.get(row.image_id)
-        caption = " ".join(
-            row.caption.split()
-        )  # one line each: a caption must not look like a prompt's heading
-        if image is not None and caption and caption not in image.captions:
-            image.captions.append(caption)
+    values = [of, categories, *boxes.T.copy(), np.arange(len(of))]
+    names = ["image", "category", "x", "y", "w", "h"]
+    table = pa.table(values, [*names, "place"])
+    first = table.group_by(names, use_threads=False).aggregate([("place", "min")])["place_min"]
+    return np.sort(first.to_numpy())

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.data.coco import CocoImage
+from dataengine_lib.data.image_pool import PoolImage
 from dataengine_lib.errors import DataEngineError
 
-Render = Callable[[str, str, list[str], CocoImage], str]
+Render = Callable[[str, str, list[str], PoolImage], str]
 
 
 def load_template(file: Path) -> Render:
@@ -33,7 +33,7 @@ def load_template(file: Path) -> Render:
     except jinja2.TemplateError as error:
         raise failed(error) from error
 
-    def render(question_type: str, definition: str, examples: list[str], image: CocoImage) -> str:
+    def render(question_type: str, definition: str, examples: list[str], image: PoolImage) -> str:
         values: dict[str, Any] = {"captions": image.captions, "objects": image.boxes, "examples": examples}
         try:
             return template.render(question_type=question_type, definition=definition, **values).strip()

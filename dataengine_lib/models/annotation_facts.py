@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dataengine_lib.data.coco import CocoImage
+from dataengine_lib.data.image_pool import PoolImage
 from dataengine_lib.models.annotation_words import (
     EASILY_MISSED,
     PLURAL_FORM,
@@ -53,7 +53,7 @@ class Facts:
     kinds: dict[str, str]
 
     @classmethod
-    def of(cls, image: CocoImage, kinds: dict[str, str]) -> "Facts":
+    def of(cls, image: PoolImage, kinds: dict[str, str]) -> "Facts":
         boxes: dict[str, list[Box]] = {}
         for box in image.boxes:
             boxes.setdefault(box.name, []).append(box.xyxy)

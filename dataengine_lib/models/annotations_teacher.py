@@ -11,7 +11,8 @@ from itertools import permutations
 from pathlib import Path, PurePosixPath
 from random import Random
 
-from dataengine_lib.data.coco import NO_SIZE, TOO_MANY_BOXES, CocoImage, read_coco
+from dataengine_lib.data.image_pool import COCO, NO_SIZE, TOO_MANY_BOXES, PoolImage
+from dataengine_lib.data.pool_source import read_pool
 from dataengine_lib.data.records import LETTERS, Query, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.annotation_facts import MAX_COUNT, Facts, area
@@ -50,11 +51,16 @@ class Draft:
 class AnnotationsTeacher:
     """`ask(query)` answers from the COCO-style folder that holds the query's image.
 
-    Raises DataEngineError when the folder cannot be read, or a query's image is not in it.
+    Raises DataEngineError when the folder cannot be read or is not COCO's kind, or a query's image is not in it.
     """
 
     def __init__(self, coco_dataset: Path) -> None:
-        self.pool = read_coco(coco_dataset)
+        self.pool = read_pool(coco_dataset)
+        if self.pool.kind != COCO:
+            raise DataEngineError(
+                f"{coco_dataset}: teacher 'annotations' needs boxes around everything of COCO's kinds, "
+                f"which a {self.pool.kind} does not have; give a COCO folder or another teacher"
+            )
 
     async def ask(self, query: Query) -> Reply:
         """A QA of the query's type about its image, or Skip."""
@@ -78,8 +84,8 @@ class AnnotationsTeacher:
             f"Answer: The answer is ({LETTERS[place]}): {draft.answer}.\nExplanation: {draft.why}"
         )
 
-    def _image(self, query: Query) -> CocoImage:
-        image = self.pool.images.get(query.image_id)
+    def _image(self, query: Query) -> PoolImage:
+        image = self.pool.find(query.image_id)
         if image is None:
             raise DataEngineError(
                 f"{self.pool.root}: no annotations of image {query.image_id}, of query {query.query_id!r}; "

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dataengine_lib.data.coco import CocoImage, CocoPool
 from dataengine_lib.data.embeddings import closest, nearest
 from dataengine_lib.data.files import read_json
+from dataengine_lib.data.image_pool import ImagePool
 from dataengine_lib.data.image_refs import ImageRef, locate
 from dataengine_lib.data.records import Query
 from dataengine_lib.data.sampling import Neighbours
@@ -30,12 +30,12 @@ _ROUNDING = 1e-5  # of a float32 cosine
 class QueryPool:
     """Pool images in id order, and which of them are still free for a query."""
 
-    def __init__(self, coco: CocoPool, evaluation_root: Path) -> None:
+    def __init__(self, coco: ImagePool, evaluation_root: Path) -> None:
         self.coco = coco
         self.evaluation_root = evaluation_root
         self.same_root = evaluation_root.resolve() == coco.root.resolve()
-        self.images: list[CocoImage] = list(coco.images.values())
-        self.free = np.array([not image.skip for image in self.images], dtype=bool)
+        self.images = coco
+        self.free = coco.free
         self.left_out: Counter[str] = Counter(coco.skipped)
         self.unreadable: list[str] = []
 
@@ -48,29 +48,27 @@ class QueryPool:
 
     def find(self, ref: ImageRef) -> str:
         """Path under the evaluation root of an evaluation image. Raises DataEngineError when it is not there."""
-        known = self.coco.images.get(ref.image_id) if self.same_root and not ref.image_path else None
+        known = self.coco.find(ref.image_id) if self.same_root and not ref.image_path else None
         return known.path if known is not None and known.path else locate(ref, self.evaluation_root)
 
     def leave_out_evaluation(self, refs: Iterable[ImageRef], found: dict[ImageRef, str]) -> None:
-        """The pool must not hold an image that is scored: same file, or same id in the same COCO folder."""
-        ids = {ref.image_id for ref in refs if ref.image_id >= 0} if self.same_root else set()
+        """The pool must not hold an image that is scored: same file, same id in the same folder, or same COCO photo."""
+        ids = [ref.image_id for ref in refs if ref.image_id >= 0]
+        same = np.isin(self.coco.ids if self.same_root else self.coco.coco_ids, ids)
         real = _RealPaths()
-        files = {real(self.evaluation_root / path) for path in found.values()}
-        self.leave_out(
-            (
-                row
-                for row, image in enumerate(self.images)
-                if image.id in ids or (image.path and real(self.coco.root / image.path) in files)
-            ),
-            EVALUATION_IMAGE,
-        )
+        files = {real(f"{self.evaluation_root}/{path}") for path in found.values()}
+        root, names = str(self.coco.root), {os.path.basename(file) for file in files}
+        for row, path in enumerate(self.coco.paths):
+            if path.rpartition("/")[2] in names and real(f"{root}/{path}") in files:
+                same[row] = True
+        self.leave_out(np.flatnonzero(same).tolist(), EVALUATION_IMAGE)
 
     def leave_out_queries(self, files: Iterable[Path]) -> None:
         """Images that an earlier round has asked about."""
         for file in files:
             queries: list[Query] = read_json(file, list[Query])
-            ids = {query.image_id for query in queries}
-            self.leave_out((row for row, image in enumerate(self.images) if image.id in ids), EARLIER_ROUND)
+            same = np.isin(self.coco.ids, [query.image_id for query in queries])
+            self.leave_out(np.flatnonzero(same).tolist(), EARLIER_ROUND)
 
 
 class _RealPaths:
@@ -79,7 +77,7 @@ class _RealPaths:
     def __init__(self) -> None:
         self.folders: dict[str, str] = {}
 
-    def __call__(self, path: Path) -> str:
+    def __call__(self, path: str) -> str:
         folder, name = os.path.split(path)
         if folder not in self.folders:
             self.folders[folder] = os.path.realpath(folder)
@@ -120,8 +118,9 @@ def open_search(
     pool: QueryPool, evaluation: Iterable[tuple[int, str]], encoder: "Encoder", store: Path, batch_size: int
 ) -> Search:
     """Embed what is not embedded yet: the pool into `store`, evaluation images (id, path) into `store`/evaluation."""
-    there = [row for row, image in enumerate(pool.images) if image.path]
-    images = [(pool.images[row].id, pool.images[row].path) for row in there]
+    located = zip(pool.coco.ids.tolist(), pool.coco.paths, strict=True)
+    there = [row for row, path in enumerate(pool.coco.paths) if path]
+    images = [(image_id, path) for image_id, path in located if path]
     embedded = complete_store(images, pool.coco.root, encoder, store, batch_size)
     kept = np.flatnonzero(embedded.rows >= 0)
     pool.leave_out((there[i] for i in np.flatnonzero(embedded.rows < 0)), UNREADABLE)

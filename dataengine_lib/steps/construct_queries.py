@@ -12,10 +12,10 @@ from pydantic import Field
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.data.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.data.categories import read_categories
-from dataengine_lib.data.coco import read_coco
 from dataengine_lib.data.evaluation_images import read_image_refs
 from dataengine_lib.data.files import write_json
 from dataengine_lib.data.image_refs import ImageRef, locate_all
+from dataengine_lib.data.pool_source import read_pool
 from dataengine_lib.data.query_prompt import load_template
 from dataengine_lib.data.records import Query
 from dataengine_lib.data.sampling import (
@@ -38,7 +38,7 @@ class ConstructQueriesConfig(StepConfig):
     """Parameters of `2_construct_queries`."""
 
     input: Path  # bad cases by type, of step 1
-    coco_dataset: Path  # image pool: annotations/instances_*.json, captions_*.json and the image folder(s)
+    coco_dataset: Path  # image pool: a COCO or Visual Genome folder, or images with captions
     coco_embedding: Path  # the pool's embedding store; made or completed here when it is not up to date
     output: Path  # gptvqa_prompt.json
     weight: Path | None = None  # type weights of step 1; without it all types weigh the same
@@ -56,6 +56,8 @@ class ConstructQueriesConfig(StepConfig):
     template: Path = PROJECT_ROOT / "params/prompts/v1.j2"
     categories: Path = PROJECT_ROOT / "params/categories/v1.yaml"
     exclude_queries: list[Path] = Field(default_factory=list)  # gptvqa_prompt.json of earlier rounds
+    min_side: int = Field(0, ge=0)  # pixels of a pool image's shorter side
+    min_captions: int = Field(1, ge=0)  # captions of a pool image
     near_duplicate: float | None = Field(
         0.98, gt=0, le=1
     )  # cosine from which a pool image counts as an evaluation image
@@ -99,7 +101,7 @@ class ConstructQueriesResult:
     queries: list[Query]
     shares: dict[str, TypeShare]
     preview: list[Preview]
-    pool: int  # images in the COCO folder
+    pool: int  # images in the pool's folder
     eligible: int  # of these, images that could carry a query
     left_out: dict[str, int]  # the others by reason
     unreadable: list[
@@ -136,7 +138,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     types = list(dict.fromkeys([*categories.names, *cases]))
     weights = read_weights(config.weight, types)
     render = load_template(config.template)
-    pool = QueryPool(read_coco(config.coco_dataset), config.bad_case_image_root or config.coco_dataset)
+    images = read_pool(config.coco_dataset, min_side=config.min_side, min_captions=config.min_captions)
+    pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
     rng = Random(config.seed)
     counts = {kind: len(cases.get(kind, [])) for kind in types}
     drafts, asked = draw_drafts(
