@@ -5,6 +5,7 @@ of `instances_train2017.json`, are never built.
 """
 
 import os
+import posixpath
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -161,6 +162,7 @@ class _Folders:
         name = image.file_name or PurePosixPath(image.coco_url or "").name
         if not name:
             return ""
+        name = posixpath.normpath(name)  # as `inside` reads it: a `..` never follows a link
         places = self.places if url_folder in ("", "..", *self.places) else [*self.places, url_folder]
         for place in places:
             if self._holds(place, name):
@@ -170,7 +172,7 @@ class _Folders:
     def _holds(self, place: str, name: str) -> bool:
         folder = self.root / place
         if os.sep in name or "/" in name or "\\" in name or name in ("..", "."):
-            return inside(folder, name).is_file()
+            return os.path.isfile(inside(folder, name))
         if place not in self.names:  # one listing instead of 100,000 look-ups
             self.names[place] = set()
             if folder.is_dir():
