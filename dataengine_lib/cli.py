@@ -108,6 +108,8 @@ def _experiment(params: Path, sets: list[str] | None, rounds: int | None) -> Any
 
 def _classify_questions(config: Any) -> None:
     """Step 0: give every question its type through the teacher."""
+    from os.path import isfile
+
     from dataengine_lib.data.files import read_json
     from dataengine_lib.data.records import Question
     from dataengine_lib.steps.classify_questions import classify_questions
@@ -118,7 +120,7 @@ def _classify_questions(config: Any) -> None:
     if config.image_root:
         written: dict[str, list[Question]] = read_json(result.output, dict[str, list[Question]])
         paths = {row.image_path for rows in written.values() for row in rows}
-        lost = sorted(path for path in paths if not (config.image_root / path).is_file())
+        lost = sorted(path for path in paths if not isfile(config.image_root / path))
         if lost:
             typer.echo(
                 f"  {len(lost)} of {len(paths)} images are not below {config.image_root}, first: {lost[0]}"

@@ -106,9 +106,7 @@ def _sample_prompts(
     questions = _questions(evaluate) if evaluate.questions.is_file() else []
     typical = [_example(row) for row in questions[: queries.examples]]
     if queries.coco_dataset.is_dir():
-        pool = read_pool(
-            queries.coco_dataset, min_side=queries.min_side, min_captions=queries.min_captions
-        )
+        pool = read_pool(queries.coco_dataset, min_side=queries.min_side, min_captions=queries.min_captions)
         rows = pool.eligible[:: max(1, len(pool.eligible) // _IMAGES)][:_IMAGES]
         images = [pool[row] for row in rows]
     else:

@@ -254,6 +254,9 @@ def test_known_types_can_be_replaced(tmp_path: Path) -> None:
         0,
         0.5,
     )
+    # the type is the teacher's now: beside itself it would always agree
+    written = read_json(tmp_path / "classified.json", dict[str, list[Question]])
+    assert {row.teacher_type for rows in written.values() for row in rows} == {""}
 
 
 def test_a_second_run_asks_only_for_the_rest(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ BAD = {
     "cut image": ({"image_path": "cut.png"}, "image cannot be read", "cut.png"),
     "text as image": ({"image_path": "text.jpg"}, "image cannot be read", "text.jpg"),
     "outside": ({"image_path": "../../../etc/passwd"}, "image not found", "leads outside"),
+    "long name": ({"image_path": "x" * 300}, "image not found", "xxx…: image not found"),
+    "null byte": ({"image_path": "x\0.png"}, "image not found", "'x\\x00.png'"),
     "no choices": ({"choices": []}, "unusable choices", "0 choices"),
     "empty choice": ({"choices": ["dog", " "]}, "unusable choices", "a choice is empty"),
     "wrong index": ({"correct_choice_idx": 7}, "index outside the choices", "correct_choice_idx 7"),
@@ -98,7 +100,7 @@ def test_every_fault_is_named_and_the_rest_is_scored(folder: Path, tmp_path: Pat
 
 
 def test_over_the_share_it_stops_and_says_so(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataEngineError, match=r"\d+ of 26 rows cannot be used: mend them") as caught:
+    with pytest.raises(DataEngineError, match=r"\d+ of 28 rows cannot be used: mend them") as caught:
         run(folder, tmp_path / "out", max_bad_share=0.3)
     assert "\n" not in str(caught.value) and "raise max_bad_share (0.3)" in str(caught.value)
     assert not (tmp_path / "out/metrics.json").exists()

@@ -66,6 +66,34 @@ def test_seed_bench_rows_that_cannot_be_asked_are_counted(tmp_path: Path) -> Non
     assert found.questions[1].choices == ["One", "Two", "Three"]
 
 
+@pytest.mark.parametrize(
+    ("data_type", "kind"),
+    [
+        ("Single Image", ""),
+        ("single image", ""),
+        ("IMAGE", ""),
+        (None, ""),
+        ("Video", "not an image"),
+        ("Multiple Images", "several images"),
+        ("Interleaved Image", "several images"),
+        ("Image Generation", "unknown data_type"),
+        (7, "unknown data_type"),
+    ],
+)
+def test_the_media_of_seed_bench_2(tmp_path: Path, data_type: Any, kind: str) -> None:
+    content = {"questions": [{**SEED, "data_type": data_type}], "question_type": MAP}
+    found = read_question_file(write_json(tmp_path / "q.json", content))
+    assert [skipped.kind for skipped in found.skipped] == ([kind] if kind else [])
+    assert len(found.questions) == (not kind)
+
+
+def test_a_list_of_images_is_one_or_too_many(tmp_path: Path) -> None:
+    rows = [{**SEED, "question_id": n, "data_id": ["a.png"] * n} for n in (1, 2)]
+    found = read_question_file(write_json(tmp_path / "q.json", rows))
+    assert [question.image_path for question in found.questions] == ["a.png"]
+    assert [skipped.kind for skipped in found.skipped] == ["several images"]
+
+
 @pytest.mark.parametrize("content", [{"questions": [SEED]}, [SEED]])
 def test_seed_bench_without_a_map_has_the_nine_types(tmp_path: Path, content: Any) -> None:
     assert read_questions(write_json(tmp_path / "q.json", content))[0].question_type == "instances_counting"

@@ -1,6 +1,7 @@
 """Tests of question tables: MMBench's and VLMEvalKit's TSV, their images, and every row that cannot be used."""
 
 import base64
+import hashlib
 import io
 import os
 import re
@@ -15,7 +16,13 @@ from question_tables import COLUMNS, IMAGE, JPEG, only_reason, picture, read, ro
 from dataengine_lib.data.files import write_json
 from dataengine_lib.data.questions import image_of, read_question_file, read_questions
 from dataengine_lib.data.records import Question
+from dataengine_lib.data.splits import assign_splits
 from dataengine_lib.errors import DataEngineError
+
+
+def unpacked(content: bytes, suffix: str = "jpg", folder: str = "Bench") -> str:
+    """The file that an image in a table becomes."""
+    return f"{folder}/{hashlib.sha256(content).hexdigest()[:20]}.{suffix}"
 
 
 def test_mmbench_is_read_and_its_images_unpacked(tmp_path: Path) -> None:
@@ -25,7 +32,7 @@ def test_mmbench_is_read_and_its_images_unpacked(tmp_path: Path) -> None:
     assert found[1].question == "What is it?"
     assert (found[0].question_id, found[0].split) == ("241", "dev")
     assert (found[0].question_type, found[0].correct_choice_idx) == ("attribute_reasoning", 1)
-    assert found[0].image_path == "Bench/241.jpg"
+    assert found[0].image_path == unpacked(JPEG)
     assert (tmp_path / "images" / image_of(found[0], tmp_path / "images")).read_bytes() == JPEG
     assert read(file, type_field="category")[0].question_type == "identity_reasoning"
 
@@ -63,6 +70,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"image": f"['{IMAGE}', '{IMAGE}']"}, "several images", "2 images"),
     ({"image": "", "image_path": "['a.jpg', 'b.jpg', 'c.jpg']"}, "several images", "3 images"),
     ({"image": "[[" * 300 + "]"}, "broken image", "list"),
+    ({"image": "[{[]: 1}]"}, "broken image", "list"),
     ({"index": ""}, "malformed row", "index is empty"),
     ({"index": 1}, "repeated question_id", "index 1 occurs twice, first in row 2"),
 ]
@@ -95,30 +103,31 @@ def test_a_row_with_more_cells_than_the_heading(tmp_path: Path) -> None:
 def test_rows_share_an_image_also_one_that_comes_later(tmp_path: Path) -> None:
     rows = [row(5, image="241"), row(241, answer=""), row(1000241, image="241"), row(9, image="5")]
     found = read_question_file(table(tmp_path, *rows), tmp_path / "images")
-    assert [question.image_path for question in found.questions] == ["Bench/241.jpg"] * 2
+    assert [question.image_path for question in found.questions] == [unpacked(JPEG)] * 2
     assert [skipped.kind for skipped in found.skipped] == ["no correct choice", "broken image"]
-    assert os.listdir(tmp_path / "images" / "Bench") == ["241.jpg"]
+    assert os.listdir(tmp_path / "images") == ["Bench"] and len(os.listdir(tmp_path / "images/Bench")) == 1
 
 
 def test_a_list_of_one_image_and_a_data_url_are_read(tmp_path: Path) -> None:
     found = read(
         table(tmp_path, row(1, image=f"['{IMAGE}']"), row(2, image=f"data:image/jpeg;base64,{IMAGE}"))
     )
-    assert [question.image_path for question in found] == ["Bench/1.jpg", "Bench/2.jpg"]
+    assert [question.image_path for question in found] == [unpacked(JPEG)] * 2
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "BMP", "TIFF"])
 def test_the_suffix_is_the_files_own(tmp_path: Path, kind: str) -> None:
     suffix = {"TIFF": "tif"}.get(kind, kind.lower())
-    (found,) = read(table(tmp_path, row(1, image=base64.b64encode(picture(kind)).decode())))
-    assert found.image_path == f"Bench/1.{suffix}"
+    content = picture(kind)
+    (found,) = read(table(tmp_path, row(1, image=base64.b64encode(content).decode())))
+    assert found.image_path == unpacked(content, suffix)
 
 
 def test_a_smallest_image_is_no_reference(tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.new("1", (1, 1)).save(stream, "GIF")
     cell = base64.b64encode(stream.getvalue()).decode()
-    assert read(table(tmp_path, row(1, image=cell)))[0].image_path == "Bench/1.gif"
+    assert read(table(tmp_path, row(1, image=cell)))[0].image_path == unpacked(stream.getvalue(), "gif")
 
 
 @pytest.mark.parametrize("index", ["../x", "/etc/x", "..", "a/b", "A b", "図1", "x" * 300, "C:\\x", "a\x00b"])
@@ -131,10 +140,13 @@ def test_an_index_never_leads_out_of_the_folder(tmp_path: Path, index: str) -> N
     ]
 
 
-def test_indices_that_look_alike_keep_their_own_images(tmp_path: Path) -> None:
-    other = base64.b64encode(picture("PNG")).decode()
-    found = read(table(tmp_path, row("a_b"), row("a/b"), row("A_B", image=other), row("a.b")))
-    assert len({question.image_path for question in found}) == 4
+def test_one_picture_is_one_file_whatever_the_index(tmp_path: Path) -> None:
+    """Rows of one table repeat a picture's base64; its questions must not fall into both splits."""
+    other = picture("PNG")
+    rows = [row(n) for n in range(8)] + [row("A_B", image=base64.b64encode(other).decode())]
+    found = read(table(tmp_path, *rows))
+    assert [question.image_path for question in found] == [unpacked(JPEG)] * 8 + [unpacked(other, "png")]
+    assert len(set(assign_splits(found[:8]))) == 1
 
 
 def test_a_folder_that_leads_outside_is_refused(tmp_path: Path) -> None:
@@ -175,11 +187,26 @@ def test_other_scripts_quotes_tabs_and_lines_are_kept(tmp_path: Path) -> None:
     assert found[2].choices[:3] == ['5" pipe', "None", "NaNcy"]
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ('2\t"Foo says\tx\ty\tA\ta.jpg', '3\tthe man"\tx\ty\tA\tb.jpg'),  # the cells are as many as before
+        ('2\t"Foo says\tx\ty\tA\ta.jpg', '3\tWho?\tthe man"\ty\tA\tb.jpg'),
+        ('2\tWho?\t"x\ty\tA\ta.jpg', '3\tWho is it"\tx\ty\tA\tb.jpg'),
+    ],
+)
+def test_stray_quotes_do_not_make_two_rows_one(tmp_path: Path, one: str, two: str) -> None:
+    lines = ["index\tquestion\tA\tB\tanswer\timage_path", "1\tWho?\tx\ty\tA\tc.jpg", one, two]
+    (tmp_path / "b.tsv").write_text("\n".join([*lines, "4\tWho?\tx\ty\tA\td.jpg"]) + "\n")
+    with pytest.raises(DataEngineError, match=r"b\.tsv: row 3: a quotation mark .*quoted as pandas does"):
+        read_questions(tmp_path / "b.tsv")
+
+
 def test_a_table_is_told_by_its_heading_with_any_line_ends(tmp_path: Path) -> None:
     text = table(tmp_path, row(1)).read_bytes()
     for content in (b"\xef\xbb\xbf" + text, text.replace(b"\r\n", b"\n")):
         (tmp_path / "bench.txt").write_bytes(content)
-        assert read(tmp_path / "bench.txt")[0].image_path == "bench/1.jpg"
+        assert read(tmp_path / "bench.txt")[0].image_path == unpacked(JPEG, folder="bench")
     listed = write_json(
         tmp_path / "listed.tsv",
         [Question(question="?", choices=["a", "b"], correct_choice_idx=0, image_id=1, question_id="q")],
@@ -196,6 +223,7 @@ def test_files_that_are_no_question_table_are_errors_of_one_line(tmp_path: Path)
             b'index\tquestion\tA\tB\tanswer\n1\t"What?\tx\ty\tA\n2\tWhat?\tx\ty\tA\n',
             "row 2: a quotation mark",
         ),
+        (b'index\tquestion\tA\tB\tanswer\n1\t"Stop" is where?\tx\ty\tA\n', "row 2: a quotation mark"),
     ]
     for content, message in wrong:
         (tmp_path / "b.tsv").write_bytes(content)

@@ -119,6 +119,42 @@ def test_a_file_of_another_shape_is_an_error(tmp_path: Path, content: Any) -> No
         read_question_file(write(tmp_path, content))
 
 
+@pytest.mark.parametrize("key", ["questions", "data"])
+def test_a_list_inside_its_data_set_is_read_as_the_list(tmp_path: Path, key: str) -> None:
+    content = {
+        "info": {"version": "1.0"},
+        key: [AOKVQA, {**AOKVQA, "question_id": "b", "choices": []}],
+        "license": "CC",
+    }
+    found = read_question_file(write(tmp_path, content))
+    assert found.questions == [Question(**AOKVQA)]
+    assert [(row.row, row.kind) for row in found.skipped] == [(f"{key}[1]", "unusable choices")]
+    typed = {key: [AOKVQA], "image_style": [{**AOKVQA, "question_id": "b"}]}  # one type among others
+    kinds = [question.question_type for question in read_question_file(write(tmp_path, typed)).questions]
+    assert kinds == [key, "image_style"]
+
+
+def test_a_missing_value_of_pandas_is_its_rows_alone(tmp_path: Path) -> None:
+    rows = [
+        {**AOKVQA, "question_type": float("nan")},
+        {**AOKVQA, "question_id": "b", "question": float("nan")},
+    ]
+    found = read_question_file(write(tmp_path, rows))  # json.dumps writes NaN
+    assert found.questions == [Question(**AOKVQA)]
+    assert [(row.row, row.kind) for row in found.skipped] == [("row 1", "malformed row")]
+
+
+def test_bytes_of_another_encoding_are_their_rows_alone(tmp_path: Path) -> None:
+    file = write(tmp_path, [AOKVQA, {**AOKVQA, "caf_": 1}, {**AOKVQA, "question": "caf_?"}])
+    file.write_bytes(file.read_bytes().replace(b"caf_", b"caf\xe9"))
+    found = read_question_file(file)
+    assert len(found.questions) == 1
+    assert all("not saved as UTF-8" in row.reason for row in found.skipped) and len(found.skipped) == 2
+    file.write_bytes(b'{"caf\xe9": []}')
+    with pytest.raises(DataEngineError, match=r"questions\.json: not saved as UTF-8"):
+        read_question_file(file)
+
+
 def test_no_json_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "questions.json").write_text("[{")
     with pytest.raises(DataEngineError, match=r"questions\.json"):

@@ -141,16 +141,16 @@ def test_each_fault_of_an_answer_is_named(tmp_path: Path, rows: QuestionRows) ->
         ("row 2", "other choices"),
         ("row 3", "index outside the choices"),
         ("row 4", "no prediction"),
-        ("row 5", "no such question"),
         ("row 6", "no key"),
         ("row 7", "answered twice"),
         ("row 8", "malformed row"),
     ]
+    assert [(one.row, one.kind) for one in found.surplus] == [("row 5", "no such question")]
     reasons = [one.reason for one in found.unmatched]
     assert reasons[0] == "question 'What else?' is 'What is in his mouth?' in the question file"
     assert reasons[2] == "predicted_choice_idx 4 is outside the 4 choices"
-    assert reasons[4] == "question_id 'q-none' is no usable question's question_id"
-    assert reasons[6] == "answers question 'q-café' a second time"
+    assert found.surplus[0].reason == "question_id 'q-none' is no usable question's question_id"
+    assert reasons[5] == "answers question 'q-café' a second time"
 
 
 def test_what_cannot_be_read_is_cannot_tell(tmp_path: Path, rows: QuestionRows) -> None:
@@ -165,6 +165,50 @@ def test_ids_that_the_question_file_does_not_have_do_not_hide_the_places(tmp_pat
     found = read_recorded(write_json(tmp_path, answers()), rows)
     assert choices_of(found.said) == {0: 3, 1: 2, 2: 1}
     assert found.format == "aokvqa_eval.json, joined on idx = place"
+
+
+# a row as MLLM-DataEngine's evaluation writes it
+PUBLISHED: dict[str, Any] = {
+    "image_path": "/mnt/data/coco2017/val2017/000000370270.jpg",
+    "idx": "q-mouth",
+    "question": ASKED[0][1],
+    "choices": ASKED[0][2],
+    "correct_choice_idx": 3,
+    "direct_answers": ["cigarette"] * 10,
+    "difficult_direct_answer": False,
+    "model_answer": "food",
+}
+
+
+def test_the_published_idx_is_the_question_id(tmp_path: Path, rows: QuestionRows) -> None:
+    found = read_recorded(write_json(tmp_path, [PUBLISHED]), rows)
+    assert found.said == {0: Said(1, [], "food")}
+    assert found.format == "aokvqa_eval.json, joined on idx = question_id"
+
+
+def test_another_right_answer_is_another_question(tmp_path: Path, rows: QuestionRows) -> None:
+    content = [PUBLISHED, {**answers()[1], "idx": "q-café", "question_id": "", "correct_choice_idx": 2}]
+    found = read_recorded(write_json(tmp_path, content), rows)
+    assert choices_of(found.said) == {0: 1}
+    assert [(one.kind, one.reason) for one in found.unmatched] == [
+        (
+            "another answer",
+            "correct_choice_idx 2 is 0 in the question file: other questions or another order?",
+        )
+    ]
+
+
+def test_a_missing_number_of_one_row_is_that_rows_alone(tmp_path: Path, rows: QuestionRows) -> None:
+    """As `json.dump` writes pandas' missing values; the text NaN stays what it is."""
+    content = [
+        {**PUBLISHED, "model_answer": "NaN, or Infinity"},
+        {**answers()[1], "idx": None, "question": None},
+    ]
+    text = json.dumps(content).replace("null", "NaN").replace('"scores": [', '"scores": [-Infinity, ')
+    (tmp_path / "r.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    found = read_recorded(tmp_path / "r.json", rows)
+    assert found.said == {0: Said(None, [], "NaN, or Infinity")}
+    assert [(one.row, one.kind) for one in found.unmatched] == [("row 1", "malformed row")]
 
 
 # --- A-OKVQA predictions
@@ -184,11 +228,13 @@ def test_leaderboard_predictions(tmp_path: Path, rows: QuestionRows) -> None:
         1: Said(3, [], "猫", None),
         2: Said(1, [], "2", "two"),
     }
-    assert [(one.row, one.kind) for one in found.unmatched] == [
+    assert found.unmatched == []
+    assert [(one.row, one.kind) for one in found.surplus] == [
         ("q-else", "no such question"),
         ("q-null", "no such question"),
     ]
-    assert found.format == "A-OKVQA predictions, joined on question_id"
+    joined = "A-OKVQA predictions, joined on question_id"
+    assert found.format == f"{joined}; rows about none of the questions: 2 (first: q-else)"
 
 
 def test_a_leaderboard_value_of_another_shape_is_named(tmp_path: Path, rows: QuestionRows) -> None:
@@ -463,6 +509,78 @@ def test_options_that_a_table_made_floats_are_the_same(tmp_path: Path, rows: Que
     assert read_recorded(write_table(tmp_path, ".tsv", lines), rows).missing == [2]
 
 
+@pytest.mark.parametrize(
+    ("given", "own", "same"),
+    [
+        ("1.5", "1.50", True),
+        ("1e-05", "0.00001", True),
+        ("7", "007", True),
+        ("0.5", ".5", True),
+        ("", "None", True),
+        ("", "nan", True),
+        ("None", "", True),
+        ("1.5", "1.05", False),
+        ("", "no", False),
+        ("None", "no", False),
+        ("1,5", "15", False),
+    ],
+)
+def test_options_as_pandas_writes_them(
+    tmp_path: Path, rows: QuestionRows, given: str, own: str, same: bool
+) -> None:
+    for place in (1, 3):  # in the middle, and last, where an empty cell is no option
+        lines = table(PLACES, ["D", "A", "B"])
+        lines[2][2 + place] = given
+        rows.questions[2].choices = [own if i == place else choice for i, choice in enumerate(ASKED[2][2])]
+        rows.questions[2].choices = (
+            [*filter(None, rows.questions[2].choices)] if place == 3 else rows.questions[2].choices
+        )
+        rows.questions[2].correct_choice_idx = 0
+        lines[2][6] = "A"
+        found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
+        assert (2 in found.said) is same
+
+
+def test_a_tables_own_answer_must_be_the_question_files(tmp_path: Path, rows: QuestionRows) -> None:
+    lines = table(PLACES, ["D", "A", "B"])
+    lines[0][6], lines[1][6] = "C", ""
+    found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
+    assert choices_of(found.said) == {1: 0, 2: 1}
+    reason = "answer 'C' is not the question file's answer: other questions or another order?"
+    assert [(one.row, one.reason) for one in found.unmatched] == [("row 2", reason)]
+
+
+def test_ids_that_pandas_made_floats_are_the_same_on_both_sides(tmp_path: Path) -> None:
+    """Three questions alike, so that only the id tells which is which."""
+    heading = "index\tquestion\tA\tB\tanswer\timage_path\n"
+    file = tmp_path / "questions.tsv"
+    file.write_text(heading + "".join(f"{n}.0\tWhich?\tx\ty\tA\t{n}.jpg\n" for n in (2, 0, 1)))
+    head = ["index", "question", "A", "B", "answer", "prediction"]
+    lines = [[f"{n}.0", "Which?", "x", "y", "A", "AB"[n == 2]] for n in range(3)]
+    found = read_recorded(write_table(tmp_path, ".tsv", lines, head), read_question_file(file))
+    assert choices_of(found.said) == {0: 1, 1: 0, 2: 0}
+    assert found.format == "VLMEvalKit table, joined on index = question_id"
+    predictions = write_json(tmp_path, {"2.0": {"multiple_choice": "y"}})
+    assert choices_of(read_recorded(predictions, read_question_file(file)).said) == {0: 1}
+    file.write_text(heading + "5\tWhich?\tx\ty\tA\t1.jpg\n5.0\tWhich?\tx\ty\tA\t2.jpg\n")
+    with pytest.raises(DataEngineError, match="index '5' is the question_id of 2 questions"):
+        read_recorded(write_table(tmp_path, ".tsv", [["5", *lines[0][1:]]], head), read_question_file(file))
+
+
+def test_a_file_for_more_questions_is_no_fault(tmp_path: Path, rows: QuestionRows) -> None:
+    lines = [
+        *table(PLACES, ["D", "A", "B"]),
+        *([str(n), *table(PLACES, ["D"] * 3)[0][1:]] for n in range(9, 99)),
+    ]
+    found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
+    assert len(found.said) == 3 and not found.unmatched and len(found.surplus) == 90
+    assert found.format.endswith(
+        "joined on index = place; rows about none of the questions: 90 (first: row 5)"
+    )
+    with pytest.raises(DataEngineError, match="none of its 90 rows answers a question"):
+        read_recorded(write_table(tmp_path, ".tsv", lines[3:]), rows)
+
+
 def test_a_quote_that_never_ends_does_not_swallow_rows(tmp_path: Path, rows: QuestionRows) -> None:
     file = write_table(tmp_path, ".tsv", table(PLACES, ["A", "B", "C"]))
     file.write_text(file.read_text(encoding="utf-8") + '0\t"never ends\n', encoding="utf-8")
@@ -510,10 +628,10 @@ def test_each_fault_of_a_table_is_named(tmp_path: Path, rows: QuestionRows, suff
         ("row 2", "another question"),
         ("row 3", "other choices"),
         ("row 4", "other choices"),
-        ("row 5", "no such question"),
         ("row 6", "no key"),
         ("row 11", "answered twice"),
     ]
+    assert [one.row for one in found.surplus] == ["row 5"]
 
 
 def test_a_table_of_other_questions_is_an_error_with_the_first_reason(
@@ -542,6 +660,7 @@ UNKNOWN: list[tuple[str, bytes]] = [
     ("q.json", b"5"),
     ("q.json", b"{"),
     ("q.json", b'{"\xff": {"multiple_choice": "a"}}'),
+    ("q.json", b"[" * 100_000),
     ("q.jsonl", b""),
     ("q.jsonl", b'{"question": "?"}\n'),
     ("q.tsv", b""),

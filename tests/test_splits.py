@@ -1,11 +1,12 @@
 """Tests of the split by image."""
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from dataengine_lib.data.records import Question
-from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, assign_splits
+from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, assign_splits, check_own_splits
 from dataengine_lib.errors import DataEngineError
 
 
@@ -59,3 +60,44 @@ def test_images_without_an_id_go_by_their_path() -> None:
     splits = assign_splits([question(-1, image_path=path) for path in paths])
     assert set(splits) == {DIAGNOSE, HOLDOUT}
     assert splits == assign_splits([question(-1, number=5, image_path=path) for path in paths])
+
+
+def test_one_image_under_several_names_is_in_one_split() -> None:
+    for n in range(30):
+        spelled = [question(-1, image_path=path) for path in (f"{n}.png", f"./{n}.png", f"a/../{n}.png")]
+        assert len(set(assign_splits(spelled))) == 1
+        half = [question(-1, image_path=f"{n}.png"), question(n, number=1, image_path=f"{n}.png")]
+        by_way = [*half, question(-1, image_path=f"b/{n}.png"), question(n, image_path=f"./b/{n}.png")]
+        for some in (half, half[::-1], by_way, by_way[::-1]):
+            assert set(assign_splits(some)) == set(assign_splits([question(n)]))
+
+
+def test_paths_that_join_two_ids_go_by_the_lower() -> None:
+    for n in range(30):
+        joined = [question(n + 100, image_path="a.png"), question(n, image_path="a.png"), question(n + 100)]
+        assert set(assign_splits(joined)) == set(assign_splits([question(n)]))
+    with pytest.raises(DataEngineError, match="image 1 has questions in both"):
+        assign_splits([question(1, "diagnose", image_path="a.png"), question(-1, "holdout", 1, "./a.png")])
+
+
+def test_own_splits_are_read_in_any_case() -> None:
+    questions = [question(1, "Diagnose"), question(2, " HOLDOUT "), question(2, "", 1)]
+    assert assign_splits(questions) == [DIAGNOSE, HOLDOUT, HOLDOUT]
+
+
+def check(key: str, *splits: str) -> None:
+    questions = [question(n, split) for n, split in enumerate(splits)]
+    check_own_splits(Path("q.json"), questions, [f"row {n}" for n in range(len(splits))], key)
+
+
+def test_a_split_column_is_of_one_kind() -> None:
+    check("split", "train", "val", "")
+    check("split", "Diagnose", " holdout", "", " ")
+    check("part", "diagnose", "")
+    for key, splits in (("split", ("", "Holdout", "val")), ("part", ("", "diagnose", "val"))):
+        with pytest.raises(
+            DataEngineError, match=rf"q\.json: row 2: {key} is 'val'; write diagnose or holdout"
+        ):
+            check(key, *splits)
+    with pytest.raises(DataEngineError, match="row 0: part is 'dev'"):
+        check("part", "dev")

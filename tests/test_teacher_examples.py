@@ -33,6 +33,13 @@ def file_of(folder: Path, *queries: Query, name: str = "gptvqa_prompt.json") -> 
     return file
 
 
+def test_a_file_of_another_encoding_is_one_clear_line(tmp_path: Path) -> None:
+    file = tmp_path / "gptvqa_prompt.json"
+    file.write_bytes(b'[{"image_id": 1, "image_path": "caf\xe9.jpg"}]')
+    with pytest.raises(DataEngineError, match=r"gptvqa_prompt\.json: not saved as UTF-8"):
+        check_not_examples([], [file])
+
+
 def test_an_example_may_not_be_scored(tmp_path: Path) -> None:
     clean = file_of(tmp_path, query(), name="round1.json")
     file = file_of(tmp_path, query(), query(query_id="r-{2}", example_ids=["q8", "q9"]))

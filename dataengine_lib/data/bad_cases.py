@@ -19,7 +19,7 @@ class _Record(msgspec.Struct):
     image_path: str | None = None
     prompt: str | None = None
     question_id: str | int | None = None
-    idx: int | None = None
+    idx: int | str | None = None  # a place, or the original's question_id
     question_type: str | None = None
 
 
@@ -84,6 +84,4 @@ def _case(record: _Record, kind: str, where: str) -> BadCase:
         line for line in prompt.strip().splitlines() if not line.lower().startswith("question type:")
     )
     key = record.question_id if record.question_id not in (None, "") else record.idx
-    return BadCase(
-        str(key if key is not None and key != -1 else where.rpartition(": ")[2]), kind, image, example
-    )
+    return BadCase(str(key if key not in (None, "", -1) else where.rpartition(": ")[2]), kind, image, example)

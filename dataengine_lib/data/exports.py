@@ -1,5 +1,6 @@
 """After step 4: the training records in the shapes that trainers read, each checked after it is written."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -208,7 +209,7 @@ def _check_export(format: str, file: Path, job: Job) -> None:
     rows: list[dict[str, Any]] = read_jsonl(file) if format in ("swift", "trl") else read_json(file)
     if len(rows) != len(job.questions):
         raise DataEngineError(f"{file}: {len(rows)} rows for {len(job.questions)} records; export again")
-    root = job.image_root.resolve()
+    root = Path(os.path.abspath(job.image_root))
     for number, row in enumerate(rows):
         problem = _problem(format, row, root)
         if problem:
@@ -233,7 +234,7 @@ def _problem(format: str, row: dict[str, Any], root: Path) -> str:
     if tokens != len(images):
         return f"{tokens} image tokens for {len(images)} images"
     for image in images:
-        path = (root / image).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
+        path = os.path.abspath(root / image)
+        if not Path(path).is_relative_to(root) or not os.path.isfile(path):
             return f"image {image} is not in {root}"
     return "" if answer.strip() else "the answer is empty"

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import posixpath
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,11 @@ import msgspec
 from dataengine_lib.errors import DataEngineError
 
 T = TypeVar("T")
+
+# what msgspec raises on text that is no JSON, not of the type, not UTF-8, or nested too deep
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_BOM = b"\xef\xbb\xbf"
+_NO_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 
 
 @contextmanager
@@ -78,26 +85,27 @@ def append_jsonl(stream: IO[bytes], row: Any) -> None:
 
 
 def read_json(path: Path, type: type[T] | Any = Any) -> T:
-    """Read a JSON file as `type` (a msgspec Struct, list[Struct], dict…).
+    """Read a JSON file as `type` (a msgspec Struct, list[Struct], dict…); NaN, as pandas writes it, is null.
 
     Raises DataEngineError naming the file and the row or key at fault.
     """
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=type, strict=False)
+        content = Path(path).read_bytes().removeprefix(_BOM)
+        return _decoded(content, msgspec.json.Decoder(type, strict=False))
     except OSError as error:
         raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except msgspec.DecodeError as error:
-        raise DataEngineError(f"{path}: {error}; mend the file or make it again") from error
+    except UNDECODABLE as error:
+        raise DataEngineError(f"{path}: {said_of(error)}; mend the file or make it again") from error
 
 
 def read_jsonl(path: Path, type: type[T] | Any = Any, *, torn_tail: bool = False) -> list[T]:
-    """Read one value a line as `type`; blank lines are passed over.
+    """Read one value a line as `type`; blank lines are passed over, NaN is null.
 
     With `torn_tail`, a last line that a killed writer left unfinished is left out.
     Raises DataEngineError naming the file and the line.
     """
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        lines = Path(path).read_bytes().removeprefix(_BOM).split(b"\n")
     except OSError as error:
         raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     decoder, rows = msgspec.json.Decoder(type, strict=False), []
@@ -105,12 +113,35 @@ def read_jsonl(path: Path, type: type[T] | Any = Any, *, torn_tail: bool = False
         if not line.strip():
             continue
         try:
-            rows.append(decoder.decode(line))
-        except msgspec.DecodeError as error:
+            rows.append(_decoded(line, decoder))
+        except UNDECODABLE as error:
             if torn_tail and number == len(lines):
                 break
-            raise DataEngineError(f"{path}: line {number}: {error}; mend or remove that line") from error
+            raise DataEngineError(
+                f"{path}: line {number}: {said_of(error)}; mend or remove that line"
+            ) from error
     return rows
+
+
+def said_of(error: Exception) -> str:
+    """One of UNDECODABLE as a person understands it."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not saved as UTF-8 ({error.reason}: {error.object[error.start : error.start + 1]!r})"
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def _decoded(content: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """JSON's value; Python's NaN and Infinity, which no other language reads, are missing values."""
+    try:
+        return decoder.decode(content)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+    return decoder.decode(
+        _NO_NUMBER.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", content)
+    )
 
 
 def sha256(path: Path) -> str:
@@ -126,12 +157,20 @@ def sha256(path: Path) -> str:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The path of `name` under `root`; a name that leads outside (`..`, absolute, link) is refused.
+    """The path of `name` under `root`, without `..`; a name that leads outside is refused.
 
-    Raises DataEngineError: names come from data files and are not trusted.
+    Names come from data files and are not trusted, so `..` is taken out before any link is followed. Links that lie
+    under the root are the user's own: COCO's folders often stand on another disk. Raises DataEngineError.
     """
-    root = Path(root)
-    path = root / name
-    if Path(name).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
-        raise DataEngineError(f"{name}: leads outside {root}; image names must stay inside the image root")
-    return path
+    plain = posixpath.normpath(Path(name).as_posix())
+    if Path(plain).is_absolute() or plain.split("/")[0] == "..":
+        raise DataEngineError(
+            f"{shown_name(name)}: leads outside {root}; image names must stay inside the image root"
+        )
+    return Path(root) / plain
+
+
+def shown_name(name: str, most: int = 160) -> str:
+    """An untrusted file name for a message: one line, cut short."""
+    text = name if name.isprintable() else repr(name)
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -1,6 +1,7 @@
 """Where the image files of a pool lie (step 2): one listing a folder instead of 100,000 look-ups."""
 
 import os
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ class ImageFolders:
 
         Raises DataEngineError when the name leads outside the place.
         """
+        name = (
+            posixpath.normpath(name) if "/" in name else name
+        )  # as `inside` reads it: no `..` follows a link
         below, _, base = name.rpartition("/") if "/" in name else ("", "", name)
         if name.startswith("/"):
             below = below or "/"

@@ -1,16 +1,18 @@
 """How records name their images (all steps), and where these are under an image root."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from dataengine_lib.data.files import inside
+from dataengine_lib.data.files import inside, shown_name
 from dataengine_lib.errors import DataEngineError
 
 COCO_FOLDERS = ("", "val2017", "train2017", "images", "val2014", "train2014")
 _COCO_NAME = re.compile(r"(?:COCO_[a-z]+20[0-9]{2}_)?([0-9]{12})\.[A-Za-z]+")
+_COCO_ID = re.compile(r"COCO_[a-z]+20[0-9]{2}_([0-9]{12})(?:\.[A-Za-z]+)?")
 
 
 class ImageRef(msgspec.Struct, frozen=True):
@@ -23,10 +25,11 @@ class ImageRef(msgspec.Struct, frozen=True):
 def image_ref(image_id: int | str | None, image_path: str | None) -> ImageRef:
     """A reference with whatever is known; the id is taken from COCO's file name where it is not given.
 
-    Raises ValueError when the id is not a number.
+    An id may be such a name itself: `COCO_val2014_000000370270`. Raises ValueError when it is no number otherwise.
     """
     path = image_path or ""
-    number = -1 if image_id in (None, "") else int(image_id or 0)
+    named = _COCO_ID.fullmatch(image_id.strip()) if isinstance(image_id, str) else None
+    number = -1 if image_id in (None, "") else int(named[1] if named else image_id or 0)
     return ImageRef(coco_number(path) if number < 0 else number, path)
 
 
@@ -37,25 +40,29 @@ def coco_number(path: str) -> int:
 
 
 def locate(ref: ImageRef, root: Path) -> str:
-    """The image's path relative to `root`: its own path, or COCO's name for the id in COCO's folders.
+    """The image's path relative to `root`: its own path, else where COCO's folders hold its name.
 
-    Raises DataEngineError when the path leads outside the root or no file is there.
+    Only COCO's names mean the same image in every folder. Any other path stands for itself alone, whatever the id,
+    and the id counts where there is no path. A COCO name below somebody else's root, as MLLM-DataEngine's files have
+    it, is looked for by the name; what lies at such a path is never opened.
+    Raises DataEngineError when another path leads outside the root, or when no file is there.
     """
-    if ref.image_path:
-        if inside(root, ref.image_path).is_file():
-            return Path(ref.image_path).as_posix()
-        names = [Path(ref.image_path).name]
-    else:
-        names = []
-    if ref.image_id >= 0:
-        names.append(f"{ref.image_id:012d}.jpg")
-    for name in names:
+    number = coco_number(ref.image_path) if ref.image_path else ref.image_id
+    try:
+        own = inside(root, ref.image_path) if ref.image_path else None
+    except DataEngineError:
+        if number < 0:
+            raise
+        own = None
+    if own is not None and os.path.isfile(own):
+        return own.relative_to(root).as_posix()
+    names = [PurePosixPath(ref.image_path).name] if ref.image_path else []
+    for name in [*names, f"{number:012d}.jpg"] if number >= 0 else []:
         for folder in COCO_FOLDERS:
-            if (inside(root / folder, name)).is_file():
+            if os.path.isfile(root / folder / name):
                 return f"{folder}/{name}" if folder else name
-    raise DataEngineError(
-        f"{ref.image_path or ref.image_id}: image not found under {root}; check bad_case_image_root"
-    )
+    asked = shown_name(ref.image_path) or str(ref.image_id)
+    raise DataEngineError(f"{asked}: image not found under {root}; check bad_case_image_root")
 
 
 def locate_all(

@@ -49,11 +49,8 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
     for number, cells in enumerate(lines, 2):
         if not any(cells):
             continue
-        if len(cells) < len(names) and "\t" in cells[-1]:
-            raise DataEngineError(
-                f"{file}: row {number}: a quotation mark is opened and never closed, which hides the rows "
-                "after it; save the table with cells quoted as pandas does"
-            )
+        if any(_holds_a_row(cell, cells, names) for cell in cells):
+            raise _stray_quote(file, number)
         where, row = f"row {number}", dict.fromkeys(names, "")
         row |= {name: _clean(cell) for name, cell in zip(names, cells, strict=False)}
         index, image = row["index"], row.pop("image", "")
@@ -97,6 +94,22 @@ def _with_image(content: dict[str, Any] | Fault, image: str | Fault) -> dict[str
     return image if isinstance(image, tuple) else {**content, "image_path": image}
 
 
+def _holds_a_row(cell: str, cells: list[str], names: list[str]) -> bool:
+    """Whether a cell looks like rows that two stray quotation marks made one.
+
+    Pandas quotes cells with line breaks and tabs too, but those have all other cells beside them, and hardly as
+    many tabs as a whole row.
+    """
+    return "\t" in cell and "\n" in cell and (len(cells) != len(names) or cell.count("\t") >= len(names) - 1)
+
+
+def _stray_quote(file: Path, row: int) -> DataEngineError:
+    return DataEngineError(
+        f"{file}: row {row}: a quotation mark opens a cell that does not end with one, which hides the rows after it; "
+        "save the table with cells quoted as pandas does"
+    )
+
+
 def _clean(cell: str) -> str:
     """A cell's text; pandas writes a missing one as nothing or as nan."""
     text = cell.strip()
@@ -104,16 +117,18 @@ def _clean(cell: str) -> str:
 
 
 def _cells(file: Path) -> Iterator[list[str]]:
-    """One row's cells at a time. Raises DataEngineError naming the line at fault."""
+    """One row's cells at a time. Raises DataEngineError naming the row or the line at fault."""
     csv.field_size_limit(_CELL)
-    line = 0
+    line = row = 0
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t")
+            reader = csv.reader(stream, delimiter="\t", strict=True)
             for cells in reader:
-                line = reader.line_num
+                line, row = reader.line_num, row + 1
                 yield cells
     except OSError as error:
         raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
+        raise _stray_quote(file, row + 1) from error
+    except UnicodeDecodeError as error:
         raise DataEngineError(f"{file}: after line {line}: {error}; save the table as UTF-8 text") from error

@@ -11,13 +11,15 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.data.bad_cases import type_name
-from dataengine_lib.data.files import read_json
+from dataengine_lib.data.files import UNDECODABLE, read_json, said_of
 from dataengine_lib.data.image_refs import ImageRef, image_ref, locate
 from dataengine_lib.data.question_rows import Fault, FoundRow, OwnFields
 from dataengine_lib.data.question_table import is_table, table_rows
 from dataengine_lib.data.records import LETTERS, Question
 from dataengine_lib.data.seed_bench import is_seed_bench, seed_bench_row, type_names
 from dataengine_lib.errors import DataEngineError
+
+_WRAPPERS = ("questions", "data")  # keys that hold a file's questions and are no type
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -64,8 +66,9 @@ def read_question_file(
 ) -> QuestionRows:
     """The usable questions in the file's order, with the rows left out.
 
-    The format is told by the content: A-OKVQA's list, our training data, `{type: [record]}` whose keys give the
-    type where a record has none, SEED-Bench's JSON, MMBench's or VLMEvalKit's TSV. Images inside a table become
+    The format is told by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
+    `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, MMBench's or
+    VLMEvalKit's TSV. Images inside a table become
     files under `image_root`. `type_field` and `split_field` name the keys that hold a question's type and split.
     Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
     """
@@ -129,11 +132,11 @@ def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     content: Any = read_json(file, list[msgspec.Raw] | dict[str, msgspec.Raw])
     parts = content if isinstance(content, dict) else {"": content}
     types = parts.get("question_type") if "questions" in parts else None
-    if types is not None:  # SEED-Bench's; what else stands beside the two is no question
-        parts = {"questions": parts["questions"]}
+    # SEED-Bench's, or a list with `info` or `license` beside it: what else stands there is no question
+    whole = "questions" if types is not None else _whole(parts)
     rows = [
-        FoundRow(f"{kind}[{number}]" if kind else f"row {number}", _decoded(raw), kind)
-        for kind, part in parts.items()
+        FoundRow(f"{kind}[{number}]" if kind else f"row {number}", _decoded(raw), "" if whole else kind)
+        for kind, part in ({whole: parts[whole]} if whole else parts).items()
         for number, raw in enumerate(_list(file, kind, part))
     ]
     del content, parts  # the file's text
@@ -148,14 +151,20 @@ def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     return rows
 
 
+def _whole(parts: Mapping[str, Any]) -> str:
+    """The key that holds all questions and is no type; empty without one."""
+    lists = [key for key, part in parts.items() if isinstance(part, list) or memoryview(part)[:1] == b"["]
+    return lists[0] if len(lists) == 1 and lists[0] in _WRAPPERS else ""
+
+
 def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
     if isinstance(part, list):
         return part
     try:
         rows: list[msgspec.Raw] = msgspec.json.decode(part, type=list[msgspec.Raw])
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise DataEngineError(
-            f"{file}: {key}: {error}; give a list of questions or {{type: [question]}}"
+            f"{file}: {key}: {said_of(error)}; give a list of questions or {{type: [question]}}"
         ) from error
     return rows
 
@@ -163,8 +172,8 @@ def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
 def _decoded(raw: msgspec.Raw) -> Any | Fault:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return "malformed row", str(error)
+    except UNDECODABLE as error:
+        return "malformed row", said_of(error)
 
 
 def _given_id(row: Any) -> str:

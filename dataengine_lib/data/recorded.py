@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.data.questions import QuestionRows, Skipped
-from dataengine_lib.data.recorded_entries import Entry, Join, shown
+from dataengine_lib.data.recorded_entries import Entry, Join, key_of, shown
 from dataengine_lib.data.recorded_formats import read_entries
 from dataengine_lib.data.said import Said
 from dataengine_lib.errors import DataEngineError
@@ -18,7 +18,8 @@ class Recorded:
     """A file's predictions by index into the questions, and what on either side has no partner."""
 
     said: dict[int, Said]
-    unmatched: list[Skipped]  # rows of the file that answer no question
+    unmatched: list[Skipped]  # rows of the file that have a fault or do not agree with their question
+    surplus: list[Skipped]  # rows about none of the questions, as of a file for more of them
     missing: list[int]  # questions for which the file holds nothing
     format: str  # the format that was recognised and what its rows were joined on, for the report
 
@@ -30,6 +31,7 @@ class _Joined:
     join: Join
     said: dict[int, Said]
     unmatched: list[Skipped]
+    surplus: list[Skipped]
     known: int
 
 
@@ -43,16 +45,24 @@ def read_recorded(file: Path, rows: QuestionRows) -> Recorded:
     joined = [_joined(content.entries, rows, join) for join in content.joins]
     best = _best(joined)
     if not best.said:
-        first = best.unmatched[0]
+        first, *others = best.unmatched + best.surplus
         raise DataEngineError(
-            f"{file}: {first.row}: {first.reason}; none of its {len(best.unmatched)} rows answers a question of "
+            f"{file}: {first.row}: {first.reason}; none of its {1 + len(others)} rows answers a question of "
             "the question file, give predictions of the same questions"
         )
     return Recorded(
         said=_asked(dict(sorted(best.said.items()))),
         unmatched=best.unmatched,
+        surplus=best.surplus,
         missing=[i for i in range(len(rows.questions)) if i not in best.said],
-        format=f"{content.format}, joined on {best.join}",
+        format=f"{content.format}, joined on {best.join}{_of_others(best.surplus)}",
+    )
+
+
+def _of_others(surplus: Sequence[Skipped]) -> str:
+    """What the report says of rows about none of the questions; empty without any."""
+    return (
+        f"; rows about none of the questions: {len(surplus):,} (first: {surplus[0].row})" if surplus else ""
     )
 
 
@@ -72,34 +82,48 @@ def _best(joined: Sequence[_Joined]) -> _Joined:
 
 def _joined(entries: Sequence[Entry | Skipped], rows: QuestionRows, join: Join) -> _Joined:
     """The entries against the questions, by one key."""
-    if join.to == "question_id":
-        index = {question.question_id: i for i, question in enumerate(rows.questions)}
-    else:
-        index = {str(place): i for i, place in enumerate(rows.places)}
-    result = _Joined(join, {}, [], 0)
+    index = _by_key(rows, join)
+    result = _Joined(join, {}, [], [], 0)
     for entry in entries:
         if isinstance(entry, Skipped):
             result.unmatched.append(entry)
             continue
         key = entry.keys.get(join.field, "")
+        found = index.get(key, [])
         said: Said | tuple[str, str]
         if not key:
             said = "no key", f"has no {join.field}"
-        elif key not in index:
-            said = "no such question", f"{join.field} {shown(key)} is no usable question's {join.to}"
+        elif not found:
+            reason = f"{join.field} {shown(key)} is no usable question's {join.to}"
+            result.surplus.append(Skipped(entry.row, reason, "no such question"))
+            continue
+        elif len(found) > 1:
+            said = (
+                "several questions",
+                f"{join.field} {shown(key)} is the {join.to} of {len(found)} questions",
+            )
         else:
             result.known += 1
-            question = rows.questions[index[key]]
-            if index[key] in result.said:
+            question = rows.questions[found[0]]
+            if found[0] in result.said:
                 said = "answered twice", f"answers question {shown(question.question_id)} a second time"
             else:
                 said = entry.said(question)
         if isinstance(said, Said):
-            result.said[index[key]] = said
+            result.said[found[0]] = said
         else:
             kind, reason = said
             result.unmatched.append(Skipped(entry.row, reason, kind))
     return result
+
+
+def _by_key(rows: QuestionRows, join: Join) -> dict[str, list[int]]:
+    """Questions by the key that rows of a file are compared with, written as `key_of` writes a row's."""
+    ids = [question.question_id for question in rows.questions]
+    index: dict[str, list[int]] = {}
+    for i, key in enumerate(ids if join.to == "question_id" else rows.places):
+        index.setdefault(key_of(key), []).append(i)
+    return index
 
 
 def _asked(said: dict[int, Said]) -> dict[int, Said]:

@@ -4,15 +4,20 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, Literal
 
 from dataengine_lib.data.questions import Skipped
-from dataengine_lib.data.records import Question
+from dataengine_lib.data.records import LETTERS, Question
 from dataengine_lib.data.said import Said
 from dataengine_lib.data.written_choice import written_choice
 
 Fault = tuple[str, str]  # (kind of reason, reason)
 _SHOWN = 60
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:e[-+]?[0-9]{1,3})?")
+# words that pandas reads as a missing cell and writes as an empty one
+_MISSING = {"", "n/a", "na", "nan", "none", "null", "<na>", "#n/a", "#na", "-nan"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def differs(question: Question, text: str, choices: Sequence[str], hint: str = "
             "another question",
             f"question {shown(text)} is {shown(question.question)} in the question file",
         )
-    if len(choices) != len(question.choices) or not all(map(_same, choices, question.choices)):
+    if not all(_same(*pair) for pair in zip_longest(choices, question.choices, fillvalue="")):
         return "other choices", f"choices {shown(choices)} are {shown(question.choices)} in the question file"
     return None
 
@@ -90,6 +95,42 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def other_answer(question: Question, field: str, given: str) -> Fault | None:
+    """Why a row whose own right answer this is, is about another question; None where it cannot be read.
+
+    It may be an option's text, its letter, both (`B. cat`), or its number from 0, as lmms-eval writes its target.
+    """
+    places = _places(given, question.choices)
+    if not places or question.correct_choice_idx in places:
+        return None
+    reason = f"{field} {shown(given)} is not the question file's answer"
+    return "another answer", f"{reason}: other questions or another order?"
+
+
+def _places(given: str, choices: Sequence[str]) -> set[int]:
+    """The places that an answer can mean; empty: it cannot be read, {-1}: a letter beside another option's text."""
+    said, texts = folded(given), [folded(choice) for choice in choices]
+    found = {i for i, text in enumerate(texts) if text == said}
+    if re.fullmatch(r"[0-9]{1,2}", said) and int(said) < len(choices):
+        found.add(int(said))
+    marked = re.match(r"\(?([a-z])(?:$|[).:]+\s*(.*)$)", said)
+    if marked and (place := LETTERS.find(marked[1].upper())) < len(choices):
+        if not marked[2]:
+            found.add(place)
+        elif not found:
+            found.add(place if marked[2] == texts[place] else -1)
+    return found
+
+
 def _same(one: str, other: str) -> bool:
-    """Equal but for case and white space; `2` and `2.0` are a number that passed through a table."""
-    return whole(folded(one)) == whole(folded(other))
+    """Equal but for what passing through a table changes.
+
+    Those are case and white space, the figures of a number (`2` and `2.0`, `1.50` and `1.5`), and a word for nothing
+    (`None`), which comes out empty.
+    """
+    pair = (folded(one), folded(other))
+    if "" in pair:
+        return _MISSING.issuperset(pair)
+    if all(map(_NUMBER.fullmatch, pair)):
+        return Decimal(pair[0]) == Decimal(pair[1])
+    return pair[0] == pair[1]

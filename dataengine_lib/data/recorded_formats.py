@@ -12,7 +12,8 @@ from xml.etree.ElementTree import ParseError
 
 import msgspec
 
-from dataengine_lib.data.files import read_json
+from dataengine_lib.data.files import UNDECODABLE, read_json, said_of
+from dataengine_lib.data.question_rows import filled
 from dataengine_lib.data.questions import Skipped
 from dataengine_lib.data.recorded_entries import (
     Entries,
@@ -22,6 +23,7 @@ from dataengine_lib.data.recorded_entries import (
     clean,
     differs,
     key_of,
+    other_answer,
     read_option,
 )
 from dataengine_lib.data.recorded_samples import read_samples
@@ -69,7 +71,8 @@ class _Answer(msgspec.Struct):
     question: str
     choices: list[str | int | float]
     question_id: str | int | None = None
-    idx: int | None = None
+    idx: int | str | None = None  # a place; the original writes the question_id here
+    correct_choice_idx: int | None = None
     model_answer: str | int | float | None = None
     predicted_choice_idx: int | None = None
     scores: list[float | None] | None = None
@@ -77,26 +80,36 @@ class _Answer(msgspec.Struct):
 
     def said(self, question: Question) -> Said | Fault:
         choices = [str(choice) for choice in self.choices]
-        if fault := differs(question, self.question, choices):
+        if fault := differs(question, self.question, choices) or self._other_answer(question):
             return fault
         place = -1 if self.predicted_choice_idx is None else self.predicted_choice_idx
         written = "" if self.model_answer is None else str(self.model_answer)
-        if place >= len(choices):
-            reason = f"predicted_choice_idx {place} is outside the {len(choices)} choices"
+        if place >= len(question.choices):
+            reason = f"predicted_choice_idx {place} is outside the {len(question.choices)} choices"
             return "index outside the choices", reason
         if place < 0 and self.model_answer is None:
             return "no prediction", "has neither predicted_choice_idx nor model_answer"
         scores = [score for score in self.scores or [] if score is not None and isfinite(score)]
         return Said(
             choice=place if place >= 0 else read_option(written, question),
-            scores=scores if len(scores) == len(choices) else [],
-            written=written or (choices[place] if place >= 0 else ""),
+            scores=scores if len(scores) == len(question.choices) else [],
+            written=written or (question.choices[place] if place >= 0 else ""),
             direct_answer=self.direct_answer,
         )
 
+    def _other_answer(self, question: Question) -> Fault | None:
+        own = self.correct_choice_idx
+        if own is None or own < 0 or own == question.correct_choice_idx:
+            return None
+        reason = f"correct_choice_idx {own} is {question.correct_choice_idx} in the question file"
+        return "another answer", f"{reason}: other questions or another order?"
+
 
 def _answers(content: list[msgspec.Raw]) -> Entries | None:
-    """aokvqa_eval.json: a list of records, the original's without question_id; None for any other list."""
+    """aokvqa_eval.json: a list of records; None for any other list.
+
+    The original's have no question_id; `idx` is the question_id in the published ones, the place in others.
+    """
     rows = [_decoded(raw, _Answer, f"row {number}") for number, raw in enumerate(content)]
     if all(
         isinstance(row, Skipped) or (row.model_answer is None and row.predicted_choice_idx is None)
@@ -109,7 +122,8 @@ def _answers(content: list[msgspec.Raw]) -> Entries | None:
         else Entry(f"row {n}", {"question_id": key_of(row.question_id), "idx": key_of(row.idx)}, row.said)
         for n, row in enumerate(rows)
     ]
-    return Entries("aokvqa_eval.json", (Join("question_id", "question_id"), Join("idx", "place")), entries)
+    joins = (Join("question_id", "question_id"), Join("idx", "question_id"), Join("idx", "place"))
+    return Entries("aokvqa_eval.json", joins, entries)
 
 
 class _Prediction(msgspec.Struct):
@@ -132,7 +146,7 @@ def _predictions(content: dict[str, msgspec.Raw]) -> Entries | None:
     if all(isinstance(row, Skipped) or row == _Prediction() for row in rows.values()):
         return None
     entries = [
-        row if isinstance(row, Skipped) else Entry(key, {"question_id": key}, row.said)
+        row if isinstance(row, Skipped) else Entry(key, {"question_id": key_of(key)}, row.said)
         for key, row in rows.items()
     ]
     return Entries("A-OKVQA predictions", (Join("question_id", "question_id"),), entries)
@@ -141,8 +155,8 @@ def _predictions(content: dict[str, msgspec.Raw]) -> Entries | None:
 def _decoded(raw: msgspec.Raw, type: type[T], row: str) -> T | Skipped:
     try:
         return msgspec.json.decode(raw, type=type, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Skipped(row, str(error), "malformed row")
+    except UNDECODABLE as error:
+        return Skipped(row, said_of(error), "malformed row")
 
 
 class _Row(msgspec.Struct):
@@ -151,15 +165,17 @@ class _Row(msgspec.Struct):
     question: str
     hint: str
     choices: list[str]
+    answer: str
     prediction: str
 
     def said(self, question: Question) -> Said | Fault:
         fault = differs(question, self.question, self.choices, self.hint)
+        fault = fault or other_answer(question, "answer", self.answer)
         return fault or Said(read_option(self.prediction, question), written=self.prediction)
 
 
 def _table(rows: Iterable[list[str]]) -> Entries | None:
-    """VLMEvalKit's columns index, question, [hint,] A, B, …, prediction; None for any other table.
+    """VLMEvalKit's columns index, question, [hint,] A, B, …, [answer,] prediction; None for any other table.
 
     Rows are numbered as a spreadsheet shows them, the heading is row 1.
     """
@@ -172,10 +188,8 @@ def _table(rows: Iterable[list[str]]) -> Entries | None:
         if not any(cells):
             continue
         at = dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
-        choices = [at[letter].strip() for letter in takewhile(at.__contains__, LETTERS)]
-        while choices and not choices[-1]:
-            choices.pop()
-        row = _Row(at["question"], at.get("hint", ""), choices, at["prediction"])
+        choices = filled(at[letter].strip() for letter in takewhile(at.__contains__, LETTERS))
+        row = _Row(at["question"], at.get("hint", ""), choices, at.get("answer", ""), at["prediction"])
         entries.append(Entry(f"row {number}", {"index": key_of(at["index"])}, row.said))
     return Entries("VLMEvalKit table", (Join("index", "question_id"), Join("index", "place")), entries)
 

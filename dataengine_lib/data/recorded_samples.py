@@ -1,7 +1,6 @@
 """Step 1, `student: recorded:FILE`: the sample logs of lmms-eval, generated answers or option likelihoods."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -18,10 +17,11 @@ from dataengine_lib.data.recorded_entries import (
     differs,
     folded,
     key_of,
+    other_answer,
     read_option,
     shown,
 )
-from dataengine_lib.data.records import LETTERS, Question
+from dataengine_lib.data.records import Question
 from dataengine_lib.data.said import Said
 from dataengine_lib.errors import DataEngineError
 
@@ -134,11 +134,7 @@ class _Sample:
             and [*map(str, given)] != choices
         ):
             return "other choices", f"choices {shown(given)} stand in another order in the question file"
-        targets = _targets(target, choices)
-        if targets and question.correct_choice_idx not in targets:
-            reason = f"target {shown(target)} is not the question file's answer"
-            return "another answer", f"{reason}: other questions or another order?"
-        return None
+        return other_answer(question, "target", target)
 
 
 def _given(responses: Any) -> _Given:
@@ -165,21 +161,3 @@ def _number(pair: Any) -> float | None:
         return float(pair[0])
     except (TypeError, ValueError):
         return None
-
-
-def _targets(target: str, choices: Sequence[str]) -> set[int]:
-    """The places that a target can mean; empty: it cannot be read, {-1}: a letter beside another option's text.
-
-    As lmms-eval writes it: an option's text, its letter, both (`B. cat`), or its number from 0.
-    """
-    said, texts = folded(target), [folded(choice) for choice in choices]
-    found = {i for i, text in enumerate(texts) if text == said}
-    if re.fullmatch(r"[0-9]{1,2}", said) and int(said) < len(choices):
-        found.add(int(said))
-    marked = re.match(r"\(?([a-z])(?:$|[).:]+\s*(.*)$)", said)
-    if marked and (place := LETTERS.find(marked[1].upper())) < len(choices):
-        if not marked[2]:
-            found.add(place)
-        elif not found:
-            found.add(place if marked[2] == texts[place] else -1)
-    return found

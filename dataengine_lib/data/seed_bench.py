@@ -24,6 +24,8 @@ IMAGE_TYPES = (
 )
 
 NO_IMAGE_TASK = "not an image"  # the kind of rows about videos, which are no fault of the file
+# data_type as SEED-Bench and SEED-Bench-2 write it, in small letters
+_IMAGE, _VIDEO, _IMAGES = ("image", "single image"), ("video",), ("multiple images", "interleaved image")
 
 
 def is_seed_bench(rows: Sequence[Any]) -> bool:
@@ -51,15 +53,18 @@ def type_names(file: Path, question_type: Any) -> dict[str, str]:
 def seed_bench_row(where: str, row: Any, types: Mapping[str, str], own: OwnFields) -> FoundRow:
     """A row in A-OKVQA's fields; the image's path is its `data_id`, which in SEED-Bench has no suffix.
 
-    Source: SEED-Bench.json of AILab-CVC/SEED-Bench.
+    Rows about several images count as wrong ones.
+    Source: SEED-Bench.json and SEED-Bench-2 of AILab-CVC/SEED-Bench.
     """
     return FoundRow(where, _fields(row, types, own) if isinstance(row, dict) else row)
 
 
 def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> dict[str, Any] | Fault:
-    medium = row.get("data_type") or "image"
-    if medium != "image":
-        return NO_IMAGE_TASK, f"data_type is {medium!r}; only questions about images are asked"
+    image = row.get("data_id")
+    if isinstance(image, list) and len(image) == 1:
+        image = image[0]
+    if fault := _other_medium(row.get("data_type"), image):
+        return fault
     number = row.get("question_type_id")
     if number is not None and not own.type_field and str(number) not in types:
         return "unknown question_type_id", f"question_type_id {number!r} is not in the question_type map"
@@ -67,7 +72,6 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
     correct = answer_place(row.get("answer"), choices)
     if isinstance(correct, tuple):
         return correct
-    image = row.get("data_id")
     found = {
         "question_id": row.get("question_id"),
         "choices": ["" if choice is None else choice for choice in choices],
@@ -77,3 +81,18 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
         **own.of(row),
     }
     return {**found, "question": row["question"]} if "question" in row else found
+
+
+def _other_medium(data_type: Any, image: Any) -> Fault | None:
+    """Why a row is not about one image."""
+    medium = " ".join(str(data_type or "image").casefold().replace("_", " ").split())
+    if medium in _VIDEO:
+        return NO_IMAGE_TASK, f"data_type is {data_type!r}; only questions about images are asked"
+    if medium in _IMAGES or isinstance(image, list):
+        return "several images", f"data_type is {str(data_type)[:40]!r}, one image is needed"
+    if medium not in _IMAGE:
+        return (
+            "unknown data_type",
+            f"data_type is {str(data_type)[:40]!r}; image, Single Image or Video are known",
+        )
+    return None

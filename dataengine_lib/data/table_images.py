@@ -4,7 +4,7 @@ import ast
 import base64
 import binascii
 import hashlib
-import re
+import os
 from pathlib import Path
 
 from dataengine_lib.data.files import inside, replacing
@@ -12,6 +12,7 @@ from dataengine_lib.data.question_rows import Fault
 from dataengine_lib.errors import DataEngineError
 
 REFERENCE = 64  # VLMEvalKit: an image cell up to this long names the row whose image it shares
+_DIGITS = 20  # of the digest that names a file
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG\r\n\x1a\n", ".png"),
@@ -42,7 +43,7 @@ class TableImages:
         elif not image:
             self._paths[index] = cell
         elif data := _decoded(cell):
-            self._paths[index] = self._written(index, data)
+            self._paths[index] = self._written(index, data)  # rows with the same picture have the same file
         elif len(cell) <= REFERENCE:
             self._shared[index] = cell
         else:
@@ -58,15 +59,22 @@ class TableImages:
         return self._faults.get(index) or self._paths.get(index, "")
 
     def _written(self, index: str, data: bytes) -> str:
-        """The path of the file that holds `data` under the root; one of the same size is left as it is."""
+        """The path of the file that holds `data` under the root, named by it; one of the same size is left as it is.
+
+        Nothing is written through a link that leads out of the root.
+        """
         if self._root is None:
             raise DataEngineError(
                 f"{self._table}: index {index}: the image is inside the table; give image_root, the folder "
                 "that the images are unpacked into"
             )
-        name = f"{self._table.stem}/{_file_name(index)}{_suffix(data)}"
+        name = f"{self._table.stem}/{hashlib.sha256(data).hexdigest()[:_DIGITS]}{_suffix(data)}"
         path = inside(self._root, name)
-        if not (path.is_file() and path.stat().st_size == len(data)):
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise DataEngineError(
+                f"{path.parent}: leads outside {self._root}; images are only written inside image_root"
+            )
+        if not (path.is_file() and os.path.getsize(path) == len(data)):
             with replacing(path) as stream:
                 stream.write(data)
         return name
@@ -78,7 +86,7 @@ def _single(cell: str) -> str | Fault:
         return cell
     try:
         parts = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return "broken image", "image is a list that cannot be read"
     if len(parts) != 1:
         return "several images", f"the question has {len(parts)} images, one is needed"
@@ -100,14 +108,3 @@ def _suffix(data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ".webp"
     return next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), "")
-
-
-def _file_name(index: str) -> str:
-    """A name that stays in its folder; an index changed for it keeps apart from others by a digest.
-
-    Capitals count as changed: some file systems take `a` and `A` for one name.
-    """
-    if re.fullmatch(r"[a-z0-9_-]{1,80}", index):
-        return index
-    digest = hashlib.sha256(index.encode()).hexdigest()[:12]
-    return f"{re.sub(r'[^a-z0-9_-]+', '_', index.lower())[:60]}-{digest}"

@@ -151,7 +151,8 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
         keep = config.keep_known and question.question_type
         kind = question.question_type if keep else said.get(key, "")
         if kind:
-            classified.setdefault(kind, []).append(_finished(question, kind, said.get(key)))
+            opinion = (said.get(key) or question.teacher_type) if keep else ""
+            classified.setdefault(kind, []).append(_finished(question, kind, opinion))
         else:
             unanswered.append(question)
     if len(unanswered) == len(questions):
@@ -193,13 +194,13 @@ def _key(question: Question) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _finished(question: Question, kind: str, said: str | None) -> Question:
+def _finished(question: Question, kind: str, opinion: str) -> Question:
+    """The question with its type; the teacher's opinion stands beside a known type only, not beside itself."""
     folder = _COCO_SPLITS.get(question.split)
     path = question.image_path
     if not path and folder and question.image_id >= 0:
         path = f"{folder}/{question.image_id:012d}.jpg"
     prompt = qa_prompt(question.question, question.choices, question.correct_choice_idx, kind)
-    opinion = (said or question.teacher_type) if question.question_type else ""
     return msgspec.structs.replace(
         question, question_type=kind, prompt=prompt, image_path=path, teacher_type=opinion
     )

@@ -20,7 +20,7 @@ from dataengine_lib.data.recorded import read_recorded
 from dataengine_lib.data.records import Answer
 from dataengine_lib.data.said import Said
 from dataengine_lib.data.skips import Skips
-from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, SPLITS, assign_splits
+from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, assign_splits, check_own_splits
 from dataengine_lib.data.teacher_examples import check_not_examples
 from dataengine_lib.data.weights import WeightRule, weights_of, write_weights
 from dataengine_lib.errors import DataEngineError
@@ -154,7 +154,7 @@ def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> Evalu
 
 def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[Task], Skips]:
     """The questions of the wanted split whose image file is there, and the rows that fell out so far."""
-    _check_own_splits(config, content)
+    check_own_splits(config.questions, content.questions, content.rows, config.split_field)
     splits = assign_splits(content.questions)
     wanted = [i for i, split in enumerate(splits) if config.split in ("all", split)]
     skips = Skips(config.questions, config.max_bad_share, len(wanted) + len(content.skipped))
@@ -172,18 +172,6 @@ def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[Task], S
             tasks.append(Task(row, content.places[i], question, splits[i], image))
     skips.add(lost)
     return tasks, skips
-
-
-def _check_own_splits(config: EvaluateConfig, content: QuestionRows) -> None:
-    """Where the user names a column for the splits, a value that is neither of them is no wish for half and half."""
-    if config.split_field == "split":  # A-OKVQA's own, with train, val or test in it
-        return
-    for question, row in zip(content.questions, content.rows, strict=True):
-        if question.split not in ("", *SPLITS):
-            raise DataEngineError(
-                f"{config.questions}: {row}: {config.split_field} is {question.split!r}; write diagnose or holdout "
-                "there, or nothing to have the image decide"
-            )
 
 
 def _check_writable(folder: Path) -> None:
