@@ -329,6 +329,14 @@ def test_a_real_student_gives_the_same_bytes_whatever_the_batch(root: Path) -> N
         ("", ""),
         ("B) cat", "cat"),
         ("U.S. flag", "U.S. flag"),
+        ("St. Louis. It has an arch.", "St. Louis"),
+        ("Mr. Bean", "Mr. Bean"),
+        ("dr. pepper.", "dr. pepper"),
+        ("no. 5", "no. 5"),
+        ("no. It is a dog", "no"),
+        ("e.g. cat", "e.g. cat"),
+        ("the first. Or the last", "the first"),
+        ("3.5", "3.5"),
     ],
 )
 def test_the_answer_in_what_was_written(written: str, answer: str) -> None:
@@ -342,6 +350,15 @@ def test_the_answer_in_what_was_written(written: str, answer: str) -> None:
         ("Dog!", ["dog", "cat", "dog "], 2 / 3),
         ("dog", ["dogs", "cat"], 0.0),
         ("", ["dog"], 0.0),
+        ("", ["", "?", "!"], 0.0),
+        ("?", ["?", "?", "?"], 0.0),
+        ("5", ["$5", "-5", "5%"], 0.0),
+        ("$5", ["$5", "5", "$5."], 2 / 3),
+        ("-3", ["3", "3", "-3"], 1 / 3),
+        ("c", ["c++", "c#", "c"], 1 / 3),
+        ("+", ["-", "+", "×"], 1 / 3),
+        ("“Rock 'n' Roll!”", ["rock 'n' roll"] * 3, 1.0),
+        (".5", ["5", ".5", "0.5"], 1 / 3),
     ],
 )
 def test_direct_answer_score(said: str, answers: list[str], score: float) -> None:

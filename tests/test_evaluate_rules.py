@@ -40,6 +40,26 @@ def test_written_answers_are_read_and_never_guessed(root: Path) -> None:  # noqa
     assert result.metrics.splits["holdout"].cannot_tell == 1
     assert result.metrics.splits["diagnose"].cannot_tell == 0
     assert result.metrics.rank == "generate"
+    predictions = json.loads((root / "out/predictions.json").read_text())
+    assert predictions["q4"] == {"direct_answer": "red"}
+    assert all(one["multiple_choice"] in COLOURS for key, one in predictions.items() if key != "q4")
+    result = run(root, Writer(), rank="generate", direct_answers=False)
+    predictions = json.loads((root / "out/predictions.json").read_text())
+    assert (predictions["q1"], predictions["q4"]) == ({"multiple_choice": "green"}, {})
+
+
+def test_predictions_pass_the_official_check(root: Path) -> None:  # noqa: F811
+    """As A-OKVQA's eval_predictions.py does it: by key, each choice must be one of the question's."""
+    result = run(root, Writer(), rank="generate")
+    predictions = json.loads((root / "out/predictions.json").read_text())
+    questions = {row["question_id"]: row for row in json.loads((root / "questions.json").read_text())}
+    chosen = {key: one["multiple_choice"] for key, one in predictions.items() if "multiple_choice" in one}
+    assert predictions.keys() == questions.keys() and len(chosen) == 6
+    assert all(choice in questions[key]["choices"] for key, choice in chosen.items())
+    right = [
+        chosen.get(key) == row["choices"][row["correct_choice_idx"]] for key, row in sorted(questions.items())
+    ]
+    assert right == [answer.correct for answer in result.answers]
 
 
 def test_letters_are_scored_where_asked(root: Path) -> None:  # noqa: F811

@@ -106,6 +106,31 @@ def test_nulls_strings_and_numbers_of_published_copies_are_read(tmp_path: Path) 
     assert (found.rationales, found.split, found.difficult_direct_answer) == ([], "", False)
 
 
+@pytest.mark.parametrize(
+    ("given", "answers"),
+    [
+        ("[]", []),
+        ("", []),
+        (None, []),
+        ("dog", ["dog"]),
+        ("rock 'n' roll", ["rock 'n' roll"]),
+        ("it's the dog's", ["it's the dog's"]),
+        ("['it\\'s', 'x']", ["it's", "x"]),
+        (" [\"it's\", 'x', 2]", ["it's", "x", "2"]),
+        ("['two' \"cat's\"\n 'x']", ["two", "cat's", "x"]),  # an array of numpy's
+        ("[sic]", ["[sic]"]),
+        ("['a', ['b']]", ["['a', ['b']]"]),
+        ("[" * 5000, ["[" * 5000]),
+        ("['\\d', '", ["['\\d', '"]),
+        ("['\0']", ["['\0']"]),
+        ("['a', " * 5000, ["['a', " * 5000]),
+    ],
+)
+def test_direct_answers_given_as_text(tmp_path: Path, given: str | None, answers: list[str]) -> None:
+    (found,) = read_questions(write(tmp_path, [{**AOKVQA, "direct_answers": given}]))
+    assert found.direct_answers == answers
+
+
 def test_questions_without_ids_get_different_ones_each_time_the_same(tmp_path: Path) -> None:
     row = {key: value for key, value in AOKVQA.items() if key != "question_id"}
     file = write(tmp_path, [row, {**row, "question": "Else?"}])

@@ -101,6 +101,16 @@ def test_no_direct_answer_at_all_means_that_none_was_asked(tmp_path: Path, rows:
     assert [said.direct_answer for said in found.said.values()] == [None] * 3
 
 
+def test_where_some_have_a_direct_answer_the_missing_ones_count_as_wrong(
+    tmp_path: Path, rows: QuestionRows
+) -> None:
+    some = answers()
+    some[0]["direct_answer"] = None
+    del some[2]["direct_answer"]
+    found = read_recorded(write_json(tmp_path, some), rows)
+    assert [said.direct_answer for said in found.said.values()] == ["", "yes", ""]
+
+
 ORIGINAL = ("image_id", "idx", "question", "choices", "correct_choice_idx", "model_answer")
 
 
@@ -118,6 +128,10 @@ def test_an_exact_text_is_taken_before_a_letter(tmp_path: Path) -> None:
     rows.questions[0].choices = ["b", "B", "a", "A"]
     found = read_recorded(write_json(tmp_path, {"a": {"multiple_choice": "B"}}), rows)
     assert found.said == {0: Said(1, [], "B")}
+    rows.questions[0].choices = ["-5", "5", "$5", "5%"]
+    for place, text in enumerate(rows.questions[0].choices):
+        found = read_recorded(write_json(tmp_path, {"a": {"multiple_choice": text}}), rows)
+        assert found.said[0].choice == place
 
 
 def test_each_fault_of_an_answer_is_named(tmp_path: Path, rows: QuestionRows) -> None:
@@ -225,7 +239,7 @@ def test_leaderboard_predictions(tmp_path: Path, rows: QuestionRows) -> None:
     found = read_recorded(write_json(tmp_path, predictions), rows)
     assert found.said == {
         0: Said(None, [], "", "cigarette"),
-        1: Said(3, [], "猫", None),
+        1: Said(3, [], "猫", ""),  # asked for as well, so it counts as 0
         2: Said(1, [], "2", "two"),
     }
     assert found.unmatched == []

@@ -13,7 +13,11 @@ from dataengine_lib.data.splits import DIAGNOSE, SPLITS
 from dataengine_lib.data.type_confusion import TypeConfusion, type_confusion
 from dataengine_lib.data.weights import Counts, WeightInterval, WeightRule, weight_table
 
-_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
+_EDGES = re.compile(r"^[\s\"'“”‘’«»]+|[\s\"'“”‘’«».,;:!?…]+$")  # signs stay: $5 is not 5, c++ not c
+_SENTENCE_END = re.compile(  # not behind the capitals of an abbreviation, nor behind one of these
+    r"(?<=[a-z0-9])(?<!\b[Ss]t)(?<!\b[MmDdJjSs]r)(?<!\b[Mm]rs)(?<!\b[Mm]s)(?<!\b[Mm]t)(?<!\b[Ff]t)(?<!\bvs)"
+    r"(?<!\b[Pp]rof)(?<!\bapprox)(?<!\.[a-z])(?<!^[a-z])\.(?=\s|$)(?!(?<=\b[Nn]o\.)\s\d)"
+)
 
 
 class Score(msgspec.Struct):
@@ -146,14 +150,15 @@ def counts_directly(answer: Answer) -> bool:
 def direct_answer_score(said: str, answers: Sequence[str]) -> float:
     """min(1, matches / 3) over the people's answers, without regard to case and punctuation at the ends.
 
-    Source: A-OKVQA's eval_predictions.py.
+    What has no word and no sign matches nothing. Source: A-OKVQA's eval_predictions.py.
     """
-    matches = sum(plain_answer(answer) == plain_answer(said) for answer in answers)
+    plain = plain_answer(said)
+    matches = sum(plain_answer(answer) == plain for answer in answers) if plain else 0
     return min(1.0, matches / 3)
 
 
 def plain_answer(text: str) -> str:
-    """The text by which answers are compared."""
+    """The text by which answers are compared: without case, quotes around it and sentence punctuation behind."""
     return _EDGES.sub("", " ".join(text.casefold().split()))
 
 
@@ -163,5 +168,5 @@ def first_answer(written: str) -> str:
     An option's letter before it is not part of it.
     """
     line = written.strip().split("\n")[0]
-    sentence = re.split(r"(?<=[a-z0-9])\.(?:\s|$)", line)[0]  # not behind the capitals of an abbreviation
+    sentence = _SENTENCE_END.split(line)[0]
     return re.sub(r"^\(?[A-Z]\)[:.]?\s*", "", sentence.strip()).strip(" :")

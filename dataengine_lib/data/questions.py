@@ -1,6 +1,8 @@
 """Question files of every format (steps 0, 1, 5): one check for all rows; wrong ones are counted, not fatal."""
 
+import ast
 import re
+import warnings
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from dataengine_lib.data.seed_bench import is_seed_bench, seed_bench_row, type_n
 from dataengine_lib.errors import DataEngineError
 
 _WRAPPERS = ("questions", "data")  # keys that hold a file's questions and are no type
+_LIST_SIZE = 20_000  # characters of a list given as text; ten answers have some hundreds
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -232,8 +235,23 @@ def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | Fault:
 
 
 def _direct_answers(given: list[str | int | float] | str | None) -> list[str]:
-    if isinstance(given, str):  # copies of A-OKVQA on the Hub hold the list as text
-        return [first or second for first, second in re.findall(r"""'([^']*)'|"([^"]*)\"""", given)] or [
-            given
-        ]
+    if isinstance(given, str):
+        listed = _list_in(given)
+        given = [given] * bool(given.strip()) if listed is None else listed
     return [intern(str(answer)) for answer in given or []]  # ten people say the same word
+
+
+def _list_in(text: str) -> list[str | int | float] | None:
+    """The list that a text writes out, as copies of A-OKVQA on the Hub do; None for any other text."""
+    text = text.strip()
+    if not text.startswith("[") or len(text) > _LIST_SIZE:
+        return None
+    if not re.search(r"""['"]\s*,""", text):  # an array of numpy's has no commas
+        text = re.sub(r"""(['"])\s+(?=['"])""", r"\1, ", text)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of escapes that are none
+            found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    usable = isinstance(found, list) and all(isinstance(one, str | int | float) for one in found)
+    return found if usable else None

@@ -127,7 +127,12 @@ def _by_key(rows: QuestionRows, join: Join) -> dict[str, list[int]]:
 
 
 def _asked(said: dict[int, Said]) -> dict[int, Said]:
-    """The same; where no direct answer has a word, none was asked for."""
-    if any(one.direct_answer for one in said.values()):
-        return said
-    return {i: msgspec.structs.replace(one, direct_answer=None) for i, one in said.items()}
+    """The same; where no direct answer has a word, none was asked for, else a missing one is an empty answer.
+
+    Source: A-OKVQA's eval_predictions.py counts a question without a prediction as 0.
+    """
+    asked = any(one.direct_answer for one in said.values())
+    return {
+        i: msgspec.structs.replace(one, direct_answer=one.direct_answer or "" if asked else None)
+        for i, one in said.items()
+    }

@@ -61,9 +61,8 @@ def whole(text: str) -> str:
 
 
 def read_option(text: str, question: Question) -> int | None:
-    """The option that a prediction names: the only one with this very text, else as written_choice reads it."""
-    same = [i for i, choice in enumerate(question.choices) if choice == text.strip()]
-    return same[0] if len(same) == 1 else written_choice(text, question.choices)
+    """The option that a prediction names: the one with this very text, else as written_choice reads it."""
+    return written_choice(text, question.choices)
 
 
 def differs(question: Question, text: str, choices: Sequence[str], hint: str = "") -> Fault | None:

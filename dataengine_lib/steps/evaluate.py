@@ -270,13 +270,7 @@ def _write(
     bad_cases: dict[str, list[Answer]],
     weights: dict[str, float],
 ) -> dict[str, Path]:
-    predictions = {
-        answer.question_id: {
-            "multiple_choice": answer.model_answer,
-            "direct_answer": answer.direct_answer or "",
-        }
-        for answer in answers
-    }
+    predictions = {answer.question_id: _prediction(answer) for answer in answers}
     paths = [
         write_json(folder / "aokvqa_eval.json", answers),
         write_json(folder / "metrics.json", metrics),
@@ -286,3 +280,16 @@ def _write(
         paths.append(write_json(folder / "bad_case_aokvqa_classified.json", bad_cases))
         paths += write_weights(folder, weights)
     return {path.name: path for path in paths}
+
+
+def _prediction(answer: Answer) -> dict[str, str]:
+    """A value of A-OKVQA's leaderboard file, where what was not told or not asked has no key.
+
+    Source: A-OKVQA's eval_predictions.py, which refuses a multiple_choice that is none of the choices.
+    """
+    said: dict[str, str] = {}
+    if answer.predicted_choice_idx >= 0:
+        said["multiple_choice"] = answer.model_answer
+    if answer.direct_answer is not None:
+        said["direct_answer"] = answer.direct_answer
+    return said
