@@ -100,12 +100,16 @@ def test_a_url_cannot_name_the_folder_above(tmp_path: Path) -> None:
     assert the_image(root, 2).path == ""
 
 
-def test_a_link_out_of_the_image_folder_is_not_followed(tmp_path: Path) -> None:
-    Image.new("RGB", (9, 9)).save(tmp_path / "secret.jpg")
+def test_links_that_the_user_set_are_followed(tmp_path: Path) -> None:
+    """A snapshot in a hub's cache holds links to files that lie elsewhere."""
+    Image.new("RGB", (9, 9)).save(tmp_path / "blob.jpg")
     root = coco(tmp_path / "pool", {1: "a.jpg", 2: "b.jpg"})
     (root / "train2017/b.jpg").unlink()
-    (root / "train2017/b.jpg").symlink_to(tmp_path / "secret.jpg")
+    (root / "train2017/b.jpg").symlink_to(tmp_path / "none.jpg")
     assert the_image(root, 2).skip == NO_FILE
+    (root / "train2017/b.jpg").unlink()
+    (root / "train2017/b.jpg").symlink_to(tmp_path / "blob.jpg")
+    assert the_image(root, 2).path == "train2017/b.jpg"
 
 
 def test_missing_files_are_one_clear_line(tmp_path: Path) -> None:

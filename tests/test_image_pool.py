@@ -167,18 +167,13 @@ def test_a_caption_cannot_lead_outside(tmp_path: Path, name: str, warm: bool) ->
             read_pool(root)
 
 
-def test_a_linked_folder_is_followed_only_where_the_user_set_it(tmp_path: Path) -> None:
-    picture(tmp_path / "elsewhere/secret.jpg")
-    root = coco(tmp_path / "pool", {1: "a.jpg", 2: "link/secret.jpg"}, folder="unused")
-    (root / "train2017").mkdir()
-    (root / "unused/a.jpg").rename(root / "train2017/a.jpg")
-    (root / "train2017/link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DataEngineError, match="outside"):
-        read_pool(root)
-    (root / "train2017/link").unlink()
-    (root / "train2017").rename(tmp_path / "disk")
-    (root / "train2017").symlink_to(tmp_path / "disk")
-    assert read_pool(root).paths[0] == "train2017/a.jpg"
+def test_a_linked_folder_is_followed_and_no_name_leads_out_of_it(tmp_path: Path) -> None:
+    picture(tmp_path / "disk/deep/a.jpg")
+    picture(tmp_path / "disk/b.jpg")
+    root = coco(tmp_path / "pool", {1: "a.jpg", 2: "link/../b.jpg"}, folder="unused")
+    (root / "train2017").symlink_to(tmp_path / "disk/deep")
+    (root / "train2017/link").symlink_to(tmp_path / "disk/deep")
+    assert read_pool(root).paths == ["train2017/a.jpg", ""]  # through the link, `..` would be another folder
 
 
 def test_what_was_looked_for_is_said(tmp_path: Path) -> None:

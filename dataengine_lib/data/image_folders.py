@@ -40,20 +40,14 @@ class ImageFolders:
         folder = inside(top, below) if below else top
         try:
             with os.scandir(folder) as entries:
-                return {entry.name for entry in entries if _is_own_file(top, folder, entry)}
+                # a link is followed, as by `inside`: a hub's cache holds nothing else
+                return {entry.name for entry in entries if entry.is_file()}
         except (FileNotFoundError, NotADirectoryError):
             return set()
         except OSError as error:
             raise DataEngineError(
                 f"{folder}: cannot be listed ({error.strerror}); check its permissions"
             ) from error
-
-
-def _is_own_file(top: Path, folder: Path, entry: os.DirEntry[str]) -> bool:
-    """A plain file, or a link that stays inside the folder of images."""
-    if entry.is_symlink():
-        return entry.is_file() and (folder / entry.name).resolve().is_relative_to(top.resolve())
-    return entry.is_file()
 
 
 def url_parts(url: str) -> tuple[str, str]:
