@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dataengine_lib.data.bad_cases import type_name
 from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.coco import read_coco
-from dataengine_lib.data.prices import Price, estimate_tokens, read_prices
-from dataengine_lib.data.query_prompt import load_template
+from dataengine_lib.data.prices import IMAGE_TOKENS, Price, estimate_tokens, read_prices
+from dataengine_lib.data.query_prompt import QueryPrompt, load_template
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.data.records import Question, qa_prompt
 from dataengine_lib.data.weights import read_weights
@@ -39,10 +40,12 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     steps = {item.step.name: item.config for item in planned}
     lines = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_rows(item)}" for item in planned)]
     notes: list[str] = []
-    costs = _query_costs(steps["construct_queries"], steps["evaluate"], experiment.head.rounds, out, notes)
     teacher: Any = steps["generate_qa"]
     prices = read_prices(teacher.prices)
     price = prices.of(teacher.teacher)
+    queries, evaluate, rounds = steps["construct_queries"], steps["evaluate"], experiment.head.rounds
+    picture = price.image_tokens if price else IMAGE_TOKENS
+    costs = _query_costs(queries, evaluate, rounds, out, notes, picture)
     total = _Cost(
         "all", *(sum(getattr(c, key) for c in costs) for key in ("requests", "prompt_tokens", "reply_tokens"))
     )
@@ -74,7 +77,10 @@ def _rows(item: Planned) -> str:
     return ""
 
 
-def _query_costs(queries: Any, evaluate: Any, rounds: int, out: Path, notes: list[str]) -> list[_Cost]:
+def _query_costs(
+    queries: Any, evaluate: Any, rounds: int, out: Path, notes: list[str], picture: int
+) -> list[_Cost]:
+    """Requests and tokens by type; `picture` is what one counts, where the template attaches it."""
     categories = read_categories(queries.categories)
     weight = next(
         (file for n in range(rounds, 0, -1) if (file := out / f"round{n}" / "weight.json").is_file()), None
@@ -82,21 +88,25 @@ def _query_costs(queries: Any, evaluate: Any, rounds: int, out: Path, notes: lis
     if weight is None:
         notes.append("weights are known after round 1's evaluation; until then every type counts the same")
     weights = read_weights(weight, categories.names)
-    samples = _sample_prompts(queries, evaluate, categories, notes)
-    wanted, costs = queries.maxnum * rounds, []
-    for kind, value in weights.items():
-        number = round(wanted * value / sum(weights.values()))
-        lengths = [estimate_tokens(prompt) for prompt in samples[kind]]
+    template = load_template(queries.template)
+    samples = _sample_prompts(queries, evaluate, categories, template, notes)
+    known = {type_name(kind): number for kind, number in queries.targets.items()}
+    targets = {kind: known[kind] for kind in weights if kind in known}
+    free = {kind: value for kind, value in weights.items() if kind not in targets}
+    wanted, costs = queries.maxnum - sum(known.values()), []
+    for kind in weights:
+        share = targets[kind] if kind in targets else wanted * free[kind] / (sum(free.values()) or 1)
+        number = round(rounds * share)
+        lengths = [estimate_tokens(prompt) + template.attach_image * picture for prompt in samples[kind]]
         prompt_tokens = round(number * sum(lengths) / len(lengths))
         costs.append(_Cost(kind, number, prompt_tokens, number * REPLY_TOKENS))
     return costs
 
 
 def _sample_prompts(
-    queries: Any, evaluate: Any, categories: CategorySet, notes: list[str]
+    queries: Any, evaluate: Any, categories: CategorySet, template: QueryPrompt, notes: list[str]
 ) -> dict[str, list[str]]:
     """Prompts as step 2 would write them, with questions of each type as examples and images of the pool."""
-    render = load_template(queries.template)
     questions = _questions(evaluate) if evaluate.questions.is_file() else []
     typical = [_example(row) for row in questions[: queries.examples]]
     if queries.coco_dataset.is_dir():
@@ -109,7 +119,9 @@ def _sample_prompts(
     for kind in categories.names:
         own = [_example(row) for row in questions if row.question_type == kind][: queries.examples] or typical
         definition = categories.definition(kind)
-        prompts[kind] = [render(kind, definition, own, image) for image in images] or [
+        fits = queries.max_prompt_tokens
+        filled = [template.render(kind, definition, own, image, fits) for image in images]
+        prompts[kind] = [prompt for prompt in filled if prompt is not None] or [
             queries.template.read_text(encoding="utf-8") + definition + "\n".join(own)
         ]
     return prompts

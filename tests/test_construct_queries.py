@@ -15,6 +15,7 @@ from scipy.stats import chisquare
 from tiny_clip import save_tiny_clip
 
 from dataengine_lib.data.records import Query
+from dataengine_lib.data.type_shares import NO_CASES, POOL_EMPTY
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.encoder import Encoder, load_encoder
 from dataengine_lib.models.neighbours import (
@@ -23,12 +24,7 @@ from dataengine_lib.models.neighbours import (
     NEAR_DUPLICATE,
     UNREADABLE,
 )
-from dataengine_lib.steps.construct_queries import (
-    NO_CASES,
-    POOL_EMPTY,
-    ConstructQueriesConfig,
-    construct_queries,
-)
+from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.embed import EmbedConfig, embed
 
 ROOT = Path(__file__).parents[1]
@@ -246,8 +242,8 @@ def test_a_type_without_cases_says_so(world: SimpleNamespace) -> None:
     assert sampling(world)["image_style"]["why_not"] == NO_CASES
     assert sampling(world)["image_style"]["filled"] == 0
     assert sampling(world)["action_recognition"] | {"fallbacks": {}, "neighbours": 0} == {
-        "weight": 1, "weight_share": 0.5, "asked": 20, "filled": 20, "drawn_share": 1, "neighbours": 0, "fallbacks": {},
-        "why_not": "",
+        "weight": 1, "target": None, "weight_share": 0.5, "asked": 20, "filled": 20, "drawn_share": 1,
+        "neighbours": 0, "fallbacks": {}, "why_not": "",
     }  # fmt: skip
 
 

@@ -10,16 +10,21 @@ from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.errors import ParameterError
 
 PRICES = PROJECT_ROOT / "params" / "prices.yaml"
+IMAGE_TOKENS = 3_800  # of a picture, for models that count 1,536 patches at most, each up to 2.46 times
 FREE = ("annotations", "playground", "replay")
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 class Price(msgspec.Struct, forbid_unknown_fields=True):
-    """US dollars per million tokens; without `cached_input`, cached tokens cost as much as the others."""
+    """US dollars per million tokens; without `cached_input`, cached tokens cost as much as the others.
+
+    `image_tokens` is the most that one picture counts. Source: OpenAI's guide "Images and vision".
+    """
 
     input: float
     output: float
     cached_input: float | None = None
+    image_tokens: int = IMAGE_TOKENS
 
     def cost(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float:
         """US dollars; `cached_tokens` are a part of `prompt_tokens`."""
@@ -60,6 +65,13 @@ def read_prices(path: Path | None = None) -> PriceTable:
         raise ParameterError(f"{path}: {error}; see params/prices.yaml for the form") from error
 
 
+_PIECE = re.compile(r"[A-Za-z]{1,4}|\d{1,3}|\s(?=\d)|[^\sA-Za-z\d]")
+
+
 def estimate_tokens(text: str) -> int:
-    """An upper guess at the tokens of `text`, for reserving money: English has some four characters each."""
-    return len(text) // 3 + 16
+    """An upper guess at the tokens of `text`, for reserving money and for a token budget.
+
+    Tokenizers of GPT's kind take most words whole and no more than three digits; a letter outside ASCII takes up
+    to one token a byte, two of three on average.
+    """
+    return len(_PIECE.findall(text)) + (len(text.encode()) - len(text)) // 2 + 16
