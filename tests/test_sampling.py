@@ -152,7 +152,7 @@ def test_an_image_that_does_not_fit_is_drawn_again_and_stays_for_others() -> Non
         return row % 3 != 0 or draft in short
 
     anchors = [near if draft.neighbour else None for draft in made]
-    picks = pick_images(made, anchors, np.ones(100, dtype=bool), Random(0), fits)
+    picks = pick_images(made, anchors, np.ones(300, dtype=bool), Random(0), fits)
     assert len({pick.row for pick in picks}) == len(picks)
     assert all(fits(pick.draft, pick.row) for pick in picks)
     assert [pick.draft for pick in picks] == list(range(60))

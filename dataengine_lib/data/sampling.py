@@ -11,6 +11,7 @@ import numpy as np
 from dataengine_lib.data.records import Query
 
 USED_UP = "no unused image left among the neighbours"
+UNFIT = "the neighbours drawn do not fit the prompt"
 REDRAWS = 8  # images drawn in place of ones that do not fit, before their draft is given up
 # Queries of one type in a row let a server's prompt cache work; a run that its budget ends must still have asked of
 # all types. So types are grouped inside blocks: a cut leaves at most one block uneven, and a server keeps a prefix
@@ -125,13 +126,17 @@ def pick_images(
 
     `anchors[i]` are the neighbours of draft i's first example (None for random drafts); `free` is a bool per pool
     row; `fits(i, row)` says whether draft i can take the image. A rejected image is drawn again, never its type;
-    where no neighbour is left a random image is taken. A draft that REDRAWS further images do not fit gets none.
+    where no neighbour is left, or fits, a random image is taken. A draft that REDRAWS further images do not fit
+    gets none.
     """
-    pool = _Pool(free, rng)
+    pool, unfit = _Pool(free, rng), Neighbours.none(UNFIT)
     picks: list[Pick] = []
     for number, (draft, near) in enumerate(zip(drafts, anchors, strict=True)):
         refused: list[int] = []
-        while len(refused) <= REDRAWS and (pick := pool.draw(number, draft, near)) is not None:
+        while len(refused) <= REDRAWS:
+            pick = pool.draw(number, draft, near if len(refused) <= REDRAWS // 2 else unfit)
+            if pick is None:
+                break
             if fits(number, pick.row):
                 picks.append(pick)
                 break
