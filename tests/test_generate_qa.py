@@ -16,12 +16,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dataengine_lib.data.coco import Box, CocoImage
 from dataengine_lib.data.files import read_json, read_jsonl, write_json
 from dataengine_lib.data.prices import read_prices
+from dataengine_lib.data.query_prompt import load_template, template_file
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground.server import PlaygroundServer, message_text, serve
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
+from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
 KEY = "sk-secret-1234"
 TYPES = ("object_localization", "image_scene", "action_recognition")
@@ -428,3 +431,22 @@ def test_recorded_replies_need_no_pictures(tmp_path: Path) -> None:
     with_pictures(tmp_path, ["0.png", "1.png"])
     again = generate(tmp_path, teacher=f"replay:{tmp_path / 'old.jsonl'}", output=tmp_path / "again.jsonl")
     assert len(again.results) == 2
+
+
+@pytest.mark.parametrize("name", ["v2", "vision"])
+def test_the_playground_answers_other_prompts_from_their_text(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "0.png")
+    template = load_template(template_file(name))
+    caption = "A sharp picture about a birthday, with bunting and confetti."
+    image = CocoImage(id=0, path="0.png", captions=[caption], boxes=[Box("cake", (0.0, 0.7, 0.2, 0.9))])
+    query = Query(
+        image_id=0, prompt=template.render("image_topic", "", [], image) or "", question_type="image_topic",
+        image_path="0.png", attach_image=template.attach_image,
+    )  # fmt: skip
+    write_json(tmp_path / "gptvqa_prompt.json", [query])
+    generate(tmp_path, teacher="playground", image_root=tmp_path)
+    trained = post_process(
+        PostProcessConfig(input=tmp_path / "gptvqa_result.jsonl", output=tmp_path / "train.json")
+    ).records
+    assert trained[0].choices[trained[0].correct_choice_idx] == "birthday"
+    assert trained[0].short_answer == ("birthday" if name == "v2" else "")
