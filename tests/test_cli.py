@@ -228,3 +228,23 @@ def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
     assert usd == pytest.approx(prompt / 1e6 * 2 + reply / 1e6 * 8, abs=0.01)
     assert "round1/1_evaluate: 3 questions" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["q.json"]
+
+
+def test_plan_counts_targets_and_pictures(tmp_path: Path) -> None:
+    sets = {
+        "evaluate.questions": "none.json",
+        "construct_queries.maxnum": "360",
+        "construct_queries.coco_dataset": "none",
+        "construct_queries.targets": "{image_scene: 20, Image style: 0}",
+        "generate_qa.teacher": "openai:gpt-4.1",
+    }
+    plans = {}
+    for template in ("v2", "vision"):
+        options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+        options += ["--set", f"construct_queries.template={template}"]
+        done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
+        assert [rows[kind][1] for kind in ("image_scene", "image_style", "image_topic")] == ["20", "0", "21"]
+        plans[template] = int(rows["image_scene"][2].replace(",", ""))
+    assert plans["vision"] > 20 * 3800 > plans["v2"]

@@ -113,7 +113,12 @@ def test_the_queries_notebook_previews_any_type(tmp_path):
     for folder in ("data_demo", "params"):
         shutil.copytree(PROJECT_ROOT / folder, tmp_path / folder)
     notebook = PROJECT_ROOT / "notebooks" / "2_construct_queries.ipynb"
-    given = {"preview_type": "function_reasoning", "targets": {"function_reasoning": 0}, "template": "vision", "maxnum": 6}
+    given = {
+        "preview_type": "function_reasoning",
+        "targets": {"function_reasoning": 0},
+        "template": "vision",
+        "maxnum": 6,
+    }
     execute_notebook(str(notebook), str(tmp_path / "out.ipynb"), given, cwd=str(tmp_path), progress_bar=False)
     cell = next(
         c for c in nbformat.read(tmp_path / "out.ipynb", 4).cells if "query_gallery(" in c.source[-40:]

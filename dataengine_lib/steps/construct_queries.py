@@ -114,10 +114,11 @@ class _Anchors:
 
 
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
-    """Draw types by weight, then examples, then images; render the prompts; write `output` and `sampling.json`.
+    """Draw types by weight or target, then examples, then images; write prompts to `output`, and `sampling.json`.
 
     Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `data/sampling.py`. When images or bad cases run
     out, what there is is written and `sampling.json` says what was not filled and why. Same files and seed, same bytes.
+    Raises ParameterError for a target or preview type that is none of the categories' or the bad cases'.
     """
     cases = read_bad_cases(config.input)
     categories = read_categories(config.categories)
