@@ -12,7 +12,7 @@ from dataengine_lib import __version__
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.verbs import spread, verb
 
-MANY = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats"}
+MANY = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"}
 
 app = typer.Typer(
     name="dataengine",

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dataengine_lib.data.bad_cases import type_name
 from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.prices import Price, PriceTable, estimate_tokens, read_prices
-from dataengine_lib.data.query_prompt import load_template
+from dataengine_lib.data.prices import IMAGE_TOKENS, Price, PriceTable, estimate_tokens, read_prices
+from dataengine_lib.data.query_prompt import QueryPrompt, load_template
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.data.records import Question, qa_prompt
 from dataengine_lib.data.weights import read_weights
@@ -40,16 +41,20 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     steps = {item.step.name: item.config for item in planned}
     lines = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_rows(item)}" for item in planned)]
     notes: list[str] = []
-    costs = _query_costs(steps["construct_queries"], steps["evaluate"], experiment.head.rounds, out, notes)
     teacher: Any = steps["generate_qa"]
     prices = read_prices(teacher.prices)
     price = prices.of(teacher.teacher)
+    queries, rounds = steps["construct_queries"], experiment.head.rounds
+    # the first: later ones are of checkpoints
+    evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")
+    picture = price.image_tokens if price else IMAGE_TOKENS
+    costs = _query_costs(queries, evaluate, rounds, out, notes, picture)
     total = _Cost(
         "all", *(sum(getattr(c, key) for c in costs) for key in ("requests", "prompt_tokens", "reply_tokens"))
     )
     width = max(len(cost.name) for cost in [*costs, total])
     head = f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars"
-    lines += ["", f"teacher {teacher.teacher}, {experiment.head.rounds} round(s):", head]
+    lines += ["", f"teacher {teacher.teacher}, {rounds} round(s):", head]
     lines += [cost.line(price, width) for cost in [*costs, total]]
     if price is None:
         notes.append(f"no price is known for {teacher.teacher}; add it to params/prices.yaml")
@@ -57,9 +62,6 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
         notes.append(f"prices as of {prices.date}; cached input, which is cheaper, is not counted on")
     if teacher.budget_usd is not None:
         notes.append(f"budget_usd stops each round at {teacher.budget_usd:g}")
-    evaluate: Any = next(
-        item.config for item in planned if item.step.name == "evaluate"
-    )  # of the student itself
     if evaluate.student.startswith("api:"):
         notes.append(_student_note(evaluate, prices))
     if sorting := steps.get("classify_questions"):
@@ -80,7 +82,10 @@ def _rows(item: Planned) -> str:
     return ""
 
 
-def _query_costs(queries: Any, evaluate: Any, rounds: int, out: Path, notes: list[str]) -> list[_Cost]:
+def _query_costs(
+    queries: Any, evaluate: Any, rounds: int, out: Path, notes: list[str], picture: int
+) -> list[_Cost]:
+    """Requests and tokens by type; `picture` is what one counts, where the template attaches it."""
     categories = read_categories(queries.categories)
     weight = next(
         (file for n in range(rounds, 0, -1) if (file := out / f"round{n}" / "weight.json").is_file()), None
@@ -88,21 +93,25 @@ def _query_costs(queries: Any, evaluate: Any, rounds: int, out: Path, notes: lis
     if weight is None:
         notes.append("weights are known after round 1's evaluation; until then every type counts the same")
     weights = read_weights(weight, categories.names)
-    samples = _sample_prompts(queries, evaluate, categories, notes)
-    wanted, costs = queries.maxnum * rounds, []
-    for kind, value in weights.items():
-        number = round(wanted * value / sum(weights.values()))
-        lengths = [estimate_tokens(prompt) for prompt in samples[kind]]
+    template = load_template(queries.template)
+    samples = _sample_prompts(queries, evaluate, categories, template, notes)
+    known = {type_name(kind): number for kind, number in queries.targets.items()}
+    targets = {kind: known[kind] for kind in weights if kind in known}
+    free = {kind: value for kind, value in weights.items() if kind not in targets}
+    wanted, costs = queries.maxnum - sum(known.values()), []
+    for kind in weights:
+        share = targets[kind] if kind in targets else wanted * free[kind] / (sum(free.values()) or 1)
+        number = round(rounds * share)
+        lengths = [estimate_tokens(prompt) + template.attach_image * picture for prompt in samples[kind]]
         prompt_tokens = round(number * sum(lengths) / len(lengths))
         costs.append(_Cost(kind, number, prompt_tokens, number * REPLY_TOKENS))
     return costs
 
 
 def _sample_prompts(
-    queries: Any, evaluate: Any, categories: CategorySet, notes: list[str]
+    queries: Any, evaluate: Any, categories: CategorySet, template: QueryPrompt, notes: list[str]
 ) -> dict[str, list[str]]:
     """Prompts as step 2 would write them, with questions of each type as examples and images of the pool."""
-    render = load_template(queries.template)
     questions = _questions(evaluate) if evaluate.questions.is_file() else []
     typical = [_example(row) for row in questions[: queries.examples]]
     if queries.coco_dataset.is_dir():
@@ -116,7 +125,9 @@ def _sample_prompts(
     for kind in categories.names:
         own = [_example(row) for row in questions if row.question_type == kind][: queries.examples] or typical
         definition = categories.definition(kind)
-        prompts[kind] = [render(kind, definition, own, image) for image in images] or [
+        fits = queries.max_prompt_tokens
+        filled = [template.render(kind, definition, own, image, fits) for image in images]
+        prompts[kind] = [prompt for prompt in filled if prompt is not None] or [
             queries.template.read_text(encoding="utf-8") + definition + "\n".join(own)
         ]
     return prompts
@@ -133,17 +144,19 @@ def _example(row: Question) -> str:
 
 
 def _student_note(config: Any, prices: PriceTable) -> str:
-    """What a student behind a server is asked in one evaluation; images are priced by each provider's own rule."""
+    """What a student behind a server is asked in one evaluation."""
     if not config.questions.is_file():
         return f"evaluate is not counted: the questions for {config.student} are not there yet"
     rows = _questions(config)
     requests = len(rows) * (1 + config.robust + config.direct_answers)
-    text = sum(estimate_tokens(_example(row)) for row in rows) * requests // max(1, len(rows))
     price = prices.of(config.student)
-    usd = f"{price.cost(text, 0, requests * _LETTER_TOKENS):.2f} US dollars" if price else "price not known"
+    picture = price.image_tokens if price else IMAGE_TOKENS
+    text = sum(estimate_tokens(_example(row)) for row in rows) * requests // max(1, len(rows))
+    tokens = text + requests * picture
+    usd = f"{price.cost(tokens, 0, requests * _LETTER_TOKENS):.2f} US dollars" if price else "price not known"
     return (
-        f"evaluate: {requests:,} requests to {config.student}, {text:,} prompt tokens ({usd}) without the images, "
-        "which cost more than the text"
+        f"evaluate: {requests:,} requests to {config.student}, {tokens:,} prompt tokens ({usd}), "
+        f"a picture taken as {picture:,}"
     )
 
 

@@ -5,7 +5,11 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from dataengine_lib.data.bad_cases import known_type, type_name
+from dataengine_lib.data.categories import read_categories
+from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.execution import check_notebook
 from dataengine_lib.models.teacher import endpoint
@@ -47,6 +51,7 @@ def check_run(file: Path, planned: list[Planned], first: int, last: int, noteboo
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
         checks.append(partial(_check_endpoint, file, item))
         checks.append(partial(_check_student, file, item, planned))
+        checks.append(partial(_check_types, file, item, planned))
     checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
     wrong: dict[str, None] = {}
     for check in checks:
@@ -102,6 +107,24 @@ def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:
             f"{file}: evaluate.adapter: fine_tune starts from {student} without it; merge the adapter into a "
             "folder and give that as student"
         )
+
+
+def _check_types(file: Path, item: Planned, planned: list[Planned]) -> None:
+    """A misspelt question type must not come out after the evaluation."""
+    config: Any = item.config
+    if item.step.name != "construct_queries":
+        return
+    named = [("targets", name) for name in config.targets]
+    named += [("preview_type", config.preview_type)] if config.preview_type else []
+    types = read_categories(config.categories).names if named else []
+    if {type_name(name) for _, name in named} - set(types):  # questions may have types of their own
+        own: Any = next((other.config for other in planned if other.step.name == "evaluate"), None)
+        if own is not None and own.questions.is_file():
+            fields = {"type_field": own.type_field, "split_field": own.split_field}
+            rows = read_question_rows(own.questions, own.image_root, **fields)[0]
+            types = [*types, *(row.question_type for row in rows if row.question_type)]
+    for key, name in named:
+        known_type(name, types, f"{file}: construct_queries.{key}")
 
 
 def _check_writable(out: Path) -> None:

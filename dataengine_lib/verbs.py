@@ -3,6 +3,7 @@
 import ast
 import inspect
 import io
+import json
 import textwrap
 import tokenize
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from pydantic_core import PydanticUndefined
 
+from dataengine_lib.errors import ParameterError
 from dataengine_lib.steps.config import StepConfig
 
 Values = dict[str, Any]
@@ -31,23 +33,30 @@ def verb(
     field another option name; `complete` may add to what was given before the Config sees it.
     """
     notes, renamed = field_comments(config), renamed or {}
+    numbered = {field for field, info in config.model_fields.items() if get_origin(info.annotation) is dict}
     annotations: dict[str, Any] = {}
+    flags: dict[str, str] = {}
     for field, info in config.model_fields.items():
         default = info.get_default(call_default_factory=True)
         kind, metavar = _option_type(info.annotation)
         note = [notes.get(field, "")]
         if default is PydanticUndefined:
             note.append("[required]")
-        elif default not in (None, [], False):
+        elif default not in (None, [], {}, False):
             note.append(f"[default: {_short(default)}]")
         flag = renamed.get(field, "--" + field.replace("_", "-"))
         if kind == bool | None:
             flag = f"{flag}/--no-{flag.removeprefix('--')}"
         option = typer.Option(flag, help=" ".join(filter(None, note)), metavar=metavar, show_default=False)
         annotations[field] = Annotated[kind, option]
+        flags[field] = flag
 
     def command(**values: Any) -> None:
-        given = {field: value for field, value in values.items() if value not in (None, [])}
+        given = {
+            field: _pairs(value, flags[field]) if field in numbered else value
+            for field, value in values.items()
+            if value not in (None, [])
+        }
         run(config.read(complete(given), f"dataengine {name}"))
 
     kind_ = inspect.Parameter.KEYWORD_ONLY
@@ -61,6 +70,8 @@ def verb(
 def _option_type(annotation: Any) -> tuple[Any, str | None]:
     """What typer reads an option as, and the word that help shows for its value."""
     inner = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
+    if get_origin(annotation) is dict:
+        return list[str] | None, "NAME=VALUE…"
     if get_origin(annotation) is list:
         return list[str] | None, "VALUE…"
     if annotation is bool:
@@ -68,6 +79,23 @@ def _option_type(annotation: Any) -> tuple[Any, str | None]:
     words = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
     choices = [part for part in inner if isinstance(part, str)]
     return str | None, "|".join(choices) if choices else words.get(inner[0], "TEXT")
+
+
+def _pairs(words: list[str], option: str) -> Values:
+    """`NAME=VALUE` words, or one JSON object, as a dict. Raises ParameterError for anything else."""
+    found: Values = {}
+    for word in words:
+        name, equals, value = word.rpartition("=")
+        if word.lstrip().startswith("{"):
+            try:
+                found |= json.loads(word)
+            except ValueError as error:
+                raise ParameterError(f"{option}: not valid JSON ({error}): {word}") from error
+        elif equals and name:
+            found[name] = value
+        else:
+            raise ParameterError(f"{option}: write NAME=VALUE, for example image_scene=40 (given: {word})")
+    return found
 
 
 def _short(default: Any) -> str:

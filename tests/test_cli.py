@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from dataengine_lib import PROJECT_ROOT, __version__, cli
 from dataengine_lib.data.embeddings import StoredImage, StoreMeta, write_store
+from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.post_process import PostProcessConfig
 from dataengine_lib.verbs import field_comments, spread
@@ -136,13 +138,50 @@ def test_many_files_after_one_option() -> None:
     assert spread(line, cli.MANY) == expected
 
 
+def test_targets_as_words_or_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[ConstructQueriesConfig] = []
+    monkeypatch.setitem(
+        cli.VERBS,
+        "construct-queries",
+        ("ConstructQueriesConfig", "construct_queries", given.append, {}),
+    )
+    monkeypatch.setattr(cli, "app", typer.Typer())
+    line = [
+        "construct-queries",
+        "--input=b",
+        "--coco-dataset=c",
+        "--coco-embedding=e",
+        "--output=o",
+        "--encoder=x",
+    ]
+    expected = {"image_scene": 40, "image style": 2}
+    for words in (
+        ["--targets", "image_scene=40", "image style=2", "--seed", "1"],
+        ["--targets", "image_scene=40", "--targets", "image style=2"],
+        ["--targets", '{"image_scene": 40, "image style": 2}'],
+    ):
+        assert main(monkeypatch, *line, *words) == 0
+        assert given.pop().targets == expected
+    for words, says in (
+        (["--targets", "image_scene"], "--targets: write NAME=VALUE, for example image_scene=40"),
+        (["--targets", '{"a": '], "--targets: not valid JSON"),
+        (["--targets", "a=many"], "dataengine construct-queries: targets.a: "),
+        (["--targets", "a=9000"], "dataengine construct-queries: targets: 9000 queries in all"),
+    ):
+        assert main(monkeypatch, *line, *words) == 2
+        assert says in capsys.readouterr().err
+
+
 def test_lists_of_the_configs_may_be_given_at_once() -> None:
     from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
-    from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 
     for config in (FineTuneConfig, CompareRoundsConfig, ConstructQueriesConfig):
         lists = [
-            name for name, info in config.model_fields.items() if str(info.annotation).startswith("list")
+            name
+            for name, info in config.model_fields.items()
+            if str(info.annotation).startswith(("list", "dict"))
         ]
         assert lists
         assert {"--" + name.replace("_", "-") for name in lists} <= cli.MANY
@@ -193,3 +232,23 @@ def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
     done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, *served, cwd=tmp_path)
     assert "evaluate: 6 requests to api:gpt-4.1" in done.stdout, done.stderr  # with and without the options
     assert [path.name for path in tmp_path.iterdir()] == ["q.json"]
+
+
+def test_plan_counts_targets_and_pictures(tmp_path: Path) -> None:
+    sets = {
+        "evaluate.questions": "none.json",
+        "construct_queries.maxnum": "360",
+        "construct_queries.coco_dataset": "none",
+        "construct_queries.targets": "{image_scene: 20, Image style: 0}",
+        "generate_qa.teacher": "openai:gpt-4.1",
+    }
+    plans = {}
+    for template in ("v2", "vision"):
+        options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+        options += ["--set", f"construct_queries.template={template}"]
+        done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
+        assert [rows[kind][1] for kind in ("image_scene", "image_style", "image_topic")] == ["20", "0", "21"]
+        plans[template] = int(rows["image_scene"][2].replace(",", ""))
+    assert plans["vision"] > 20 * 3800 > plans["v2"]

@@ -1,5 +1,7 @@
 """Tests of step 2 on small COCO folders with a tiny random CLIP, and on real photos where they are at hand."""
 
+import hashlib
+import html
 import json
 import re
 import shutil
@@ -14,8 +16,10 @@ from PIL import Image
 from scipy.stats import chisquare
 from tiny_clip import save_tiny_clip
 
+from dataengine_lib.data.prices import estimate_tokens
 from dataengine_lib.data.records import Query
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.data.type_shares import NO_CASES, NO_CASES_FOR_TARGET, POOL_EMPTY, TOO_LONG
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models.encoder import Encoder, load_encoder
 from dataengine_lib.models.neighbours import (
     EARLIER_ROUND,
@@ -23,12 +27,8 @@ from dataengine_lib.models.neighbours import (
     NEAR_DUPLICATE,
     UNREADABLE,
 )
-from dataengine_lib.steps.construct_queries import (
-    NO_CASES,
-    POOL_EMPTY,
-    ConstructQueriesConfig,
-    construct_queries,
-)
+from dataengine_lib.report.gallery import query_gallery
+from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.embed import EmbedConfig, embed
 
 ROOT = Path(__file__).parents[1]
@@ -246,8 +246,8 @@ def test_a_type_without_cases_says_so(world: SimpleNamespace) -> None:
     assert sampling(world)["image_style"]["why_not"] == NO_CASES
     assert sampling(world)["image_style"]["filled"] == 0
     assert sampling(world)["action_recognition"] | {"fallbacks": {}, "neighbours": 0} == {
-        "weight": 1, "weight_share": 0.5, "asked": 20, "filled": 20, "drawn_share": 1, "neighbours": 0, "fallbacks": {},
-        "why_not": "",
+        "weight": 1, "target": None, "weight_share": 0.5, "asked": 20, "filled": 20, "drawn_share": 1,
+        "neighbours": 0, "fallbacks": {}, "why_not": "",
     }  # fmt: skip
 
 
@@ -471,3 +471,130 @@ def test_real_photos_and_bad_cases_as_published(world: SimpleNamespace) -> None:
     assert all((COCO_MINI / query.image_path).is_file() for query in result.queries)
     shown = {path.name for preview in result.preview for path, _ in preview.neighbours}
     assert shown and not shown & {photo.name for photo in photos}
+
+
+def test_targets_set_by_hand_go_before_the_weights(world: SimpleNamespace) -> None:
+    result = world.run(targets={"Image scene": 9, "image_style": 3})
+    filled = {kind: share.filled for kind, share in result.shares.items() if share.filled}
+    assert filled == {"image_scene": 9, "action_recognition": 4, "spatial_relationship": 4}
+    scene, style = (sampling(world)[kind] for kind in ("image_scene", "image_style"))
+    assert (scene["target"], scene["asked"], scene["filled"], scene["why_not"]) == (9, 9, 9, "")
+    assert (style["target"], style["asked"], style["filled"]) == (3, 3, 0)
+    assert style["why_not"] == NO_CASES_FOR_TARGET
+    assert scene["weight_share"] == 0.45
+    assert sampling(world)["action_recognition"]["target"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"targets": {"image_scen": 3}},
+            "targets: unknown question type 'image_scen'; nearest: 'image_scene'",
+        ),
+        ({"preview_type": "scene"}, "preview_type: unknown question type 'scene'; nearest: 'image_scene'"),
+    ],
+)
+def test_an_unknown_type_names_the_nearest(world: SimpleNamespace, changes: dict, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        world.run(**changes)
+    assert str(caught.value) == message
+    assert not world.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ({"image_scene": 15, "image_style": 6}, "targets: 21 queries in all, more than maxnum 20"),
+        ({"image_scene": -1}, "targets.image_scene: "),
+        ({"image_scene": "many"}, "targets.image_scene: "),
+    ],
+)
+def test_targets_that_cannot_be_are_wrong_parameters(targets: dict, message: str) -> None:
+    given = {"input": "b", "coco_dataset": "c", "coco_embedding": "e", "output": "o", "encoder": "x"}
+    with pytest.raises(ParameterError, match=message):
+        ConstructQueriesConfig.read(given | {"maxnum": 20, "targets": targets}, "here")
+
+
+@pytest.mark.parametrize("name", ["v2", "vision"])
+def test_other_prompts_by_name_with_more_examples(world: SimpleNamespace, name: str) -> None:
+    result = world.run(template=name, examples=10)
+    for query in result.queries:
+        assert (query.template, query.attach_image) == (f"{name}.j2", name == "vision")
+        assert query.prompt_sha256 == hashlib.sha256(query.prompt.encode()).hexdigest()
+        assert len(query.example_ids) == len(world.cases[query.question_type])
+        assert f"- Picture {query.image_id}.\n" in query.prompt
+        assert ("\nShort answer: " in query.prompt) == (name == "v2")
+    row = json.loads(world.output.read_text())[0]
+    assert list(row)[:3] == ["image_id", "prompt", "question_type"]
+    assert row["attach_image"] == (name == "vision")
+
+
+def test_no_prompt_is_over_its_token_budget_and_what_was_given_up_is_counted(world: SimpleNamespace) -> None:
+    most = max(estimate_tokens(query.prompt) for query in world.run().queries)
+    write(
+        world.root / "bad.json",
+        world.cases | {"image_scene": [case(4) | {"question": "Which of " + "these very long things " * 40}]},
+    )
+    file = world.root / "pool/annotations/captions_train2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"] += [{"image_id": i, "caption": "A long one. " * 40} for i in range(1, 61) if i % 2]
+    write(file, content)
+    result = world.run(max_prompt_tokens=most, maxnum=30)
+    assert len(result.queries) == 20 and {q.question_type for q in result.queries} == set(TYPES) - {
+        "image_scene"
+    }
+    assert all(estimate_tokens(query.prompt) <= most for query in result.queries)
+    assert all(f"- Picture {query.image_id}." in query.prompt for query in result.queries)
+    assert not any("A long one." in query.prompt for query in result.queries)
+    assert any(query.image_id % 2 for query in result.queries), "shortened, not rejected"
+    scene = sampling(world)["image_scene"]
+    assert (scene["asked"], scene["filled"]) == (10, 0)
+    assert scene["why_not"] == f"10 {TOO_LONG}"
+    assert any("A long one." in query.prompt for query in world.run(maxnum=30).queries)
+
+
+def test_queries_are_grouped_by_type(world: SimpleNamespace) -> None:
+    kinds = [query.question_type for query in world.run().queries]
+    assert kinds == sorted(kinds)
+
+
+def test_any_type_can_be_previewed(world: SimpleNamespace) -> None:
+    result = world.run(preview_type="Action recognition", maxnum=30)
+    assert len(result.preview) == len({p.query.example_ids[0] for p in result.preview}) > 2
+    for shown in result.preview:
+        assert shown.query in result.queries and shown.written
+        assert shown.query.question_type == "action_recognition"
+        assert len(shown.neighbours) == 5 and shown.anchor.is_file() and shown.image.is_file()
+    assert world.run(preview_type="image_style").preview == []
+
+
+@pytest.mark.parametrize("near_duplicate", [None, 0.999])
+def test_a_type_of_which_none_was_drawn_can_be_previewed_too(
+    world: SimpleNamespace, near_duplicate: float | None
+) -> None:
+    without = world.run(targets={"action_recognition": 0}, near_duplicate=near_duplicate)
+    first = world.output.read_bytes()
+    result = world.run(
+        targets={"action_recognition": 0}, preview_type="action_recognition", near_duplicate=near_duplicate
+    )
+    assert world.output.read_bytes() == first and result.queries == without.queries
+    assert len(result.preview) == 4
+    for shown in result.preview:
+        assert not shown.written and shown.query not in result.queries
+        assert shown.image == shown.neighbours[0][0] and len(shown.neighbours) == 5
+        assert shown.query.prompt.endswith(
+            "Write one new question of type action_recognition about this picture."
+        )
+        assert len(shown.query.example_ids) == 2
+    text = query_gallery(result.preview).text
+    assert "no query of this type was drawn" in text
+    assert html.escape(result.preview[0].query.prompt) in text, "whole"
+
+
+def test_two_seeds_two_files_and_each_of_them_again(world: SimpleNamespace) -> None:
+    found = []
+    for seed in (0, 1, 0, 1):
+        world.run(seed=seed, template="v2", maxnum=40, targets={"image_scene": 5}, near_duplicate=0.999)
+        found.append((world.output.read_bytes(), world.output.with_name("sampling.json").read_bytes()))
+    assert found[0] == found[2] and found[1] == found[3] and found[0][0] != found[1][0]

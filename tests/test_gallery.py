@@ -52,9 +52,11 @@ def test_model_text_is_escaped_everywhere(root):
     row = record(
         raw_instructions=EVIL, question_type=EVIL, question=EVIL, choices=[EVIL] * 4, rationales=[EVIL]
     )
-    query = SimpleNamespace(question_type=EVIL, prompt=EVIL, neighbour=True)
+    query = SimpleNamespace(question_type=EVIL, prompt=EVIL, neighbour=True, attach_image=False)
     picture = root / "big.png"
-    preview = SimpleNamespace(query=query, anchor=picture, image=picture, neighbours=[(picture, 0.5)])
+    preview = SimpleNamespace(
+        query=query, anchor=picture, image=picture, neighbours=[(picture, 0.5)], written=True
+    )
     reject = SimpleNamespace(question_type=EVIL, detail=EVIL, raw_instructions=EVIL)
     evil_case = case(question=EVIL, choices=["cat", EVIL, "dog", "cow"], question_type=EVIL)
     shown = [

@@ -1,6 +1,8 @@
 """Step 3 keeps every reply that was paid for, asks none twice, and ends with the same bytes."""
 
 import asyncio
+import base64
+import io
 import json
 import os
 import signal
@@ -12,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dataengine_lib.data.files import read_json, read_jsonl, write_json
+from dataengine_lib.data.image_pool import Box, PoolImage
 from dataengine_lib.data.prices import read_prices
+from dataengine_lib.data.query_prompt import load_template, template_file
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.playground.server import PlaygroundServer, serve
+from dataengine_lib.playground.server import PlaygroundServer, message_text, serve
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
+from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
 KEY = "sk-secret-1234"
 TYPES = ("object_localization", "image_scene", "action_recognition")
@@ -356,3 +362,91 @@ def test_overhead_of_many_queries(tmp_path: Path) -> None:
         generate(tmp_path, server)
         spent = time.process_time() - start
     assert spent < 300 * 0.015, f"{spent / 300 * 1000:.1f} ms of CPU time a query"
+
+
+def with_pictures(folder: Path, names: list[str]) -> None:
+    rows = [
+        Query(image_id=i, prompt=f"query {i}", question_type=TYPES[0], query_id=f"r-{i}", image_path=name,
+              attach_image=i != 1)
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    write_json(folder / "gptvqa_prompt.json", rows)
+
+
+def test_pictures_are_sent_where_the_query_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 500), "red").save(tmp_path / "0.png")
+    Image.new("L", (30, 60), 128).save(tmp_path / "2.jpg")
+    (tmp_path / "3.jpg").write_bytes(b"\xff\xd8 broken")
+    with_pictures(tmp_path, ["0.png", "1.jpg", "2.jpg", "3.jpg", "../4.jpg"])
+    with serve(lambda messages: f"Question: {message_text(messages[-1])}?") as server:
+        result = generate(tmp_path, server, image_root=tmp_path, max_side=640)
+    assert [row.raw_instructions for row in result.results] == [f"Question: query {i}?" for i in range(3)]
+    sizes = {}
+    for body in server.requests:
+        (message,) = body["messages"]
+        if isinstance(message["content"], str):
+            assert message["content"] == "query 1"
+            continue
+        text, image = message["content"]
+        kind, _, data = image["image_url"]["url"].partition(";base64,")
+        assert (text["type"], image["type"], kind) == ("text", "image_url", "data:image/jpeg")
+        with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+            sizes[text["text"]] = (picture.format, picture.mode, picture.size)
+    assert sizes == {"query 0": ("JPEG", "RGB", (640, 160)), "query 2": ("JPEG", "RGB", (30, 60))}
+    broken, outside = result.failures
+    assert "3.jpg cannot be read" in broken.reason and "leads outside" in outside.reason
+    tokens = {row.query_id: row.prompt_tokens for row in result.results}
+    assert tokens["r-0"] == tokens["r-1"] + 85
+
+
+def test_replies_about_another_size_of_picture_are_kept_aside(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "0.png")
+    with_pictures(tmp_path, ["0.png"])
+    with serve(lambda messages: "Question: What?") as server:
+        generate(tmp_path, server, image_root=tmp_path)
+        assert generate(tmp_path, server, image_root=tmp_path).earlier == 1
+        assert generate(tmp_path, server, image_root=tmp_path, max_side=64).earlier == 0
+    assert len(server.requests) == 2
+
+
+def test_pictures_need_their_folder_and_money(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "0.png")
+    with_pictures(tmp_path, ["0.png", "1.png"])
+    with serve(writer) as server:
+        with pytest.raises(ParameterError, match="send their pictures to the teacher; give image_root"):
+            generate(tmp_path, server)
+        price = read_prices().models["gpt-4o-mini"]
+        assert price.image_tokens > 25_501  # of 1024 x 1024 pixels
+        enough_without = price.cost(100, 0, 600)
+        with pytest.raises(ParameterError, match="less than one request may cost"):
+            generate(tmp_path, server, image_root=tmp_path, budget_usd=enough_without)
+        assert server.requests == []
+
+
+def test_recorded_replies_need_no_pictures(tmp_path: Path) -> None:
+    with_pictures(tmp_path, ["0.png", "1.png"])
+    with serve(writer) as server:
+        queries(tmp_path, 2)
+        generate(tmp_path, server, output=tmp_path / "old.jsonl")
+    with_pictures(tmp_path, ["0.png", "1.png"])
+    again = generate(tmp_path, teacher=f"replay:{tmp_path / 'old.jsonl'}", output=tmp_path / "again.jsonl")
+    assert len(again.results) == 2
+
+
+@pytest.mark.parametrize("name", ["v2", "vision"])
+def test_the_playground_answers_other_prompts_from_their_text(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "0.png")
+    template = load_template(template_file(name))
+    caption = "A sharp picture about a birthday, with bunting and confetti."
+    image = PoolImage(id=0, path="0.png", captions=[caption], boxes=[Box("cake", (0.0, 0.7, 0.2, 0.9))])
+    query = Query(
+        image_id=0, prompt=template.render("image_topic", "", [], image) or "", question_type="image_topic",
+        image_path="0.png", attach_image=template.attach_image,
+    )  # fmt: skip
+    write_json(tmp_path / "gptvqa_prompt.json", [query])
+    generate(tmp_path, teacher="playground", image_root=tmp_path)
+    trained = post_process(
+        PostProcessConfig(input=tmp_path / "gptvqa_result.jsonl", output=tmp_path / "train.json")
+    ).records
+    assert trained[0].choices[trained[0].correct_choice_idx] == "birthday"
+    assert trained[0].short_answer == ("birthday" if name == "v2" else "")

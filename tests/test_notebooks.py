@@ -109,6 +109,26 @@ def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path):
     assert written and all(path.exists() for path in written)
 
 
+def test_the_queries_notebook_previews_any_type(tmp_path):
+    for folder in ("data_demo", "params"):
+        shutil.copytree(PROJECT_ROOT / folder, tmp_path / folder)
+    notebook = PROJECT_ROOT / "notebooks" / "2_construct_queries.ipynb"
+    given = {
+        "preview_type": "function_reasoning",
+        "targets": {"function_reasoning": 0},
+        "template": "vision",
+        "maxnum": 6,
+    }
+    execute_notebook(str(notebook), str(tmp_path / "out.ipynb"), given, cwd=str(tmp_path), progress_bar=False)
+    cell = next(
+        c for c in nbformat.read(tmp_path / "out.ipynb", 4).cells if "query_gallery(" in c.source[-40:]
+    )
+    shown = cell.outputs[0].data["text/html"]
+    assert "function reasoning" in shown and "no query of this type was drawn" in shown
+    assert "the prompt, sent with the picture" in shown and shown.count("<img") > 4
+    assert "Reply in exactly these four lines" in shown and "about the attached picture.</pre>" in shown
+
+
 def test_what_the_defaults_write_goes_to_a_scratch_folder(step, cells):
     values = defaults(cells)
     assert all(str(values[name]).startswith("reports/explore/") for name in [*step.writes, *step.keeps])

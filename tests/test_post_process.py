@@ -64,6 +64,7 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "rationales": ["It is a cat."],
         "query_id": "r-1",
         "image_path": "a.jpg",
+        "short_answer": "",
     }
     assert [r.image_id for r in result.records] == [7, 42, 42]
     assert read_json(tmp_path / "gptvqa_train_data.json", list[TrainRecord]) == result.records

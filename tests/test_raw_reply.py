@@ -377,3 +377,58 @@ def test_replies_cut_at_any_character_are_parsed_or_dropped() -> None:
     for end in range(len(BASE)):
         parsed = parse_reply(BASE[:end])
         assert isinstance(parsed, Reason) or parsed[0].choices[parsed[0].correct_choice_idx] == "cat"
+
+
+SHORT = BASE.replace("\nChoices", "\nShort answer: cat\nChoices")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        SHORT,
+        SHORT.replace("Short answer: cat", "**Direct answer:** cat."),
+        SHORT.replace("Short answer: cat", "The short answer is cat"),
+        SHORT.replace("\n", " "),
+        BASE + "\nShort answer: cat",
+        BASE.replace("\nExplanation", "\nShort Answer: cat\nExplanation"),
+        SHORT.replace("cat\nChoices", f"cat {BOX}\nChoices"),
+    ],
+)
+def test_a_short_answer_is_read_wherever_it_stands(raw: str) -> None:
+    assert one(raw) == Qa(
+        question="Which?",
+        choices=ANIMALS,
+        correct_choice_idx=1,
+        rationales=["It is a cat."],
+        short_answer="cat",
+    )
+
+
+def test_short_answers_as_people_give_them() -> None:
+    assert one(SHORT.replace("answer: cat", "answer: The U.S. flag")).short_answer == "The U.S. flag"
+    assert one(SHORT.replace("answer: cat", "answer: a kitten")).short_answer == "a kitten"
+    assert one(SHORT.replace("answer: cat", "answer: ")).short_answer == ""
+    two = one(f"{SHORT}\n\n{BASE.replace('Which?', 'Who?')}".partition("\n\n")[0])
+    assert two.short_answer == "cat"
+    both = parse_reply(f"{SHORT}\n\n{BASE.replace('Which?', 'Who?')}")
+    assert isinstance(both, list) and [qa.short_answer for qa in both] == ["cat", ""]
+
+
+@pytest.mark.parametrize(
+    ("short", "reason"),
+    [
+        ("A Dog.", Reason.SHORT_DISAGREES),
+        ("Skip", Reason.SKIPPED),
+        (f"the one at {BOX}", Reason.BOXES),
+        ("cat\nShort answer: dog", Reason.REPEATED_PART),
+    ],
+)
+def test_a_short_answer_that_will_not_do_drops_the_reply(short: str, reason: Reason) -> None:
+    assert parse_reply(SHORT.replace("answer: cat", f"answer: {short}")) is reason
+
+
+def test_words_about_a_short_answer_are_text() -> None:
+    for text in ("He gives a short answer to her.", "Which sign gives a direct answer: this or that?"):
+        assert one(swap(question=text)).question == text
+        assert one(swap(explanation=text)).rationales == [text]
+    assert one(swap(choices="(A) short answer (B) cat (C) no answer (D) pig")).choices[0] == "short answer"

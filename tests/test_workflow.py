@@ -1,5 +1,6 @@
 """The workflow: how the real steps are wired; running, skipping, resuming, failing on two small notebooks."""
 
+import json
 import os
 import signal
 import subprocess
@@ -139,6 +140,32 @@ class TestPlan:
             check_run(Path("mine.yaml"), planned, 0, last, NOTEBOOKS, tmp_path)
         stop = selected(planned, None, "round1/post_process")[1]
         check_run(Path("mine.yaml"), planned, 0, stop, NOTEBOOKS, tmp_path)  # up to there it can be run
+
+    @pytest.mark.parametrize(
+        ("setting", "says"),
+        [
+            ("construct_queries.targets.image_scen=3", "construct_queries.targets: unknown question type"),
+            ("construct_queries.preview_type=scene", "construct_queries.preview_type: unknown question type"),
+            ("construct_queries.targets={image_scene: 3, Image style: 4}", ""),
+        ],
+    )
+    def test_a_misspelt_type_is_said_before_anything_runs(
+        self, setting: str, says: str, tmp_path: Path
+    ) -> None:
+        planned = plan(demo(setting), tmp_path)
+        if says:
+            with pytest.raises(ParameterError, match=f"mine.yaml: {says} .*; nearest: 'image_scene'"):
+                check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
+        else:
+            check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
+
+    def test_a_type_of_the_questions_own_is_known(self, tmp_path: Path) -> None:
+        record = {"question": "?", "choices": ["a", "b"], "correct_choice_idx": 0, "image_id": 1}
+        (tmp_path / "q.json").write_text(json.dumps([record | {"question_type": "smells"}]))
+        experiment = demo(f"evaluate.questions={tmp_path / 'q.json'}", "construct_queries.targets.smells=3")
+        experiment.sections.pop("classify_questions")
+        planned = plan(experiment, tmp_path)
+        check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
 
     def test_from_and_to_take_names_numbers_and_places(self) -> None:
         planned = plan(demo(), Path("out"))

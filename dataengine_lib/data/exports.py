@@ -97,7 +97,9 @@ def _question(row: int, record: TrainRecord, image_root: Path) -> Question:
         )
     if not record.question.strip():
         raise DataEngineError(f"{where}: the question is empty; run post-process again")
-    if any(IMAGE in text for text in (record.question, *record.choices, *record.rationales)):
+    if any(
+        IMAGE in text for text in (record.question, record.short_answer, *record.choices, *record.rationales)
+    ):
         raise DataEngineError(
             f"{where}: the text holds {IMAGE}, which trainers take for an image; drop the record"
         )
@@ -112,7 +114,7 @@ def _question(row: int, record: TrainRecord, image_root: Path) -> Question:
         question=record.question,
         choices=record.choices,
         correct_choice_idx=right,
-        direct_answers=[record.choices[right]] * 10,
+        direct_answers=[record.short_answer or record.choices[right]] * 10,
         rationales=record.rationales,
         question_type=record.question_type,
         image_path=path,
@@ -179,7 +181,7 @@ def _dataengine_v2(job: Job) -> list[Path]:
             {
                 "instruction": question.question,
                 "answer": answer,
-                "short_answer": answer,
+                "short_answer": question.direct_answers[0],
                 "options": question.choices,
                 "choice_answer": LETTERS[question.correct_choice_idx],
                 "image": question.image_path,

@@ -2,6 +2,7 @@
 
 Replies come from a model and are not trusted: every pattern here is bounded, so that the time grows with the
 length of the reply and no faster, and what cannot be read in one way only is dropped rather than guessed.
+The templates of `params/prompts` ask for the layout that is read here.
 """
 
 import re
@@ -31,18 +32,23 @@ class Reason(StrEnum):
     REPEATED_PART = "a part of the reply comes twice"
     OUTSIDE = "answer outside the choices"
     DISAGREE = "answer letter and text disagree"
+    SHORT_DISAGREES = "short answer is a wrong choice"
     BOXES = "speaks of boxes or coordinates"
     DESCRIPTION = "speaks of a description"
     DUPLICATE = "same QA on the same image"
 
 
 class Qa(msgspec.Struct, kw_only=True):
-    """One question read from a reply; `rationales` is empty when the teacher gave no explanation."""
+    """One question read from a reply; `rationales` is empty when the teacher gave no explanation.
+
+    `short_answer` is what answers the question without its choices, empty where the reply has no such line.
+    """
 
     question: str
     choices: list[str]
     correct_choice_idx: int
     rationales: list[str] = []
+    short_answer: str = ""
 
 
 class _Dropped(Exception):
@@ -88,7 +94,7 @@ def _plain(raw: str) -> str:
 _HEADING = re.compile(
     r"(?P<line>^[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?)?(?<!\w)(?:"
     r"(?P<type>question type)|(?P<question>question)|(?P<choices>(?:answer )?choices|(?:answer )?options)|"
-    r"(?P<answer>(?:the )?(?:correct )?answer)|(?P<explanation>"
+    r"(?P<short>(?:the )?(?:short|direct) answer)|(?P<answer>(?:the )?(?:correct )?answer)|(?P<explanation>"
     r"explai?nations?|explanatory notes?|reasons?|reasoning|rationales?|lecture|justification)"
     r")(?: ?#?\d{1,2})?[*_]{0,2} ?(?::[*_]{0,2}|(?=\n|\Z)|(?P<verb>is\b))",
     re.IGNORECASE | re.MULTILINE,
@@ -97,9 +103,10 @@ _HEADING = re.compile(
 _BEFORE = {
     "type": {"question", "answer", "explanation"},
     "question": {"answer", "explanation", "type"},
-    "choices": {"question"},
-    "answer": {"choices"},
-    "explanation": {"choices", "answer"},
+    "short": {"question", "choices", "answer"},
+    "choices": {"question", "short"},
+    "answer": {"choices", "short"},
+    "explanation": {"choices", "answer", "short"},
 }
 
 _Block = list[tuple[str, str]]
@@ -117,7 +124,7 @@ def _blocks(text: str) -> list[_Block]:
             blocks[-1].append((previous, text[begin:end].strip()))
 
     for match in _HEADING.finditer(text):
-        kind = match.lastgroup if match.lastgroup != "verb" else "answer"
+        kind = match.lastgroup if match.lastgroup != "verb" else "short" if match["short"] else "answer"
         assert kind is not None
         name = match[kind]
         if match["verb"]:  # "The answer is (B)" is a heading only where the answer is due
@@ -146,11 +153,14 @@ def _qa(block: _Block) -> Qa:
     answer = parts.get("answer", [""])[0]
     if _SKIP.match(_LEAD.sub("", answer, count=1)):
         raise _Dropped(Reason.SKIPPED)
-    if any(len(parts[kind]) > 1 for kind in ("choices", "answer") if kind in parts):
+    short = parts.get("short", [""])[0]
+    if _SKIP.match(short):
+        raise _Dropped(Reason.SKIPPED)
+    if any(len(parts[kind]) > 1 for kind in ("choices", "answer", "short") if kind in parts):
         raise _Dropped(Reason.REPEATED_PART)
     rationales = [text for part in parts.get("explanation", []) if re.search(r"\w", text := _one_line(part))]
     raw_choices = _choices(parts["choices"][0])
-    if speaks_of_boxes("\n".join([question, *raw_choices, answer, *rationales])):
+    if speaks_of_boxes("\n".join([question, *raw_choices, answer, short, *rationales])):
         raise _Dropped(Reason.BOXES)
     if any(re.search(r"\bdescriptions?\b", text, re.IGNORECASE) for text in rationales):
         raise _Dropped(Reason.DESCRIPTION)
@@ -164,6 +174,7 @@ def _qa(block: _Block) -> Qa:
         choices=choices,
         correct_choice_idx=correct,
         rationales=[_clean(text) for text in rationales],
+        short_answer=_short(short, choices, correct),
     )
 
 
@@ -241,6 +252,17 @@ def same_words(text: str) -> str:
     """The text without case, article and end mark: equal for two choices that say the same."""
     words = _one_line(text).casefold().strip("\"'“”‘’`* ").rstrip(".,;:!\"'“”‘’ ")
     return re.sub(r"^(?:an?|the) (?=\S)", "", words)
+
+
+def _short(text: str, choices: list[str], correct: int) -> str:
+    """The short answer; one that says the same as a wrong choice gives two answers to one question."""
+    cleaned = without_boxes(_one_line(text), sentence=False)
+    if cleaned is None:
+        raise _Dropped(Reason.BOXES)
+    said = same_words(cleaned)
+    if said != same_words(choices[correct]) and said in map(same_words, choices):
+        raise _Dropped(Reason.SHORT_DISAGREES)
+    return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
 
 
 _SKIP = re.compile(

@@ -76,6 +76,7 @@ class Query(msgspec.Struct, kw_only=True):
     similarity: float | None = None
     template: str = ""
     prompt_sha256: str = ""
+    attach_image: bool = False  # the teacher is to be sent the image with the prompt
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -105,6 +106,7 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     rationales: list[str] = []
     query_id: str = ""
     image_path: str = ""
+    short_answer: str = ""  # to the question without its choices, where the prompt asked for one
 
 
 def options_text(choices: list[str]) -> str:

@@ -1,6 +1,5 @@
 """Step 1: a student behind an OpenAI-compatible server, which shows no weights and is asked in words."""
 
-import base64
 import fcntl
 import hashlib
 import io
@@ -22,6 +21,7 @@ from dataengine_lib.data.written_choice import CANNOT_TELL, written_choice
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.asking import ask_each, run
 from dataengine_lib.models.chat_client import ChatClient
+from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
 from dataengine_lib.models.teacher import AskFailed, Reply, endpoint, objects_in, strict_object
 
 _BY_LETTER = (
@@ -206,7 +206,7 @@ class ApiStudent:
     def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
         asked = {
             "model": self._chat.model,
-            "messages": _messages(text, hashlib.sha256(jpeg).hexdigest()),
+            "messages": image_message(text, hashlib.sha256(jpeg).hexdigest()),
             "schema": schema,
             "settings": self._chat.settings,
         }
@@ -214,8 +214,7 @@ class ApiStudent:
 
     async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
         async def ask(one: _Request) -> Reply:
-            url = f"data:image/jpeg;base64,{base64.b64encode(one.jpeg).decode()}"
-            return await self._chat.complete(_messages(one.text, url), schema=one.schema)
+            return await self._chat.complete(image_message(one.text, data_url(one.jpeg)), schema=one.schema)
 
         def on_failure(one: _Request, failure: AskFailed) -> None:
             failures[one.key] = failure
@@ -250,23 +249,6 @@ class ApiStudent:
                 f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
             )
         return row.text
-
-
-def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
-    """`image` as a JPEG of quality 90, its longest side at most `max_side` pixels; same image, same bytes."""
-    scale = max_side / max(image.size)
-    if scale < 1:
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    image.convert("RGB").save(stream, "JPEG", quality=90)
-    return stream.getvalue()
-
-
-def _messages(text: str, image_url: str) -> list[dict[str, Any]]:
-    """Text, then image: servers cache common beginnings, and OpenAI's documentation shows them so."""
-    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": image_url}}]
-    return [{"role": "user", "content": parts}]
 
 
 def _letter_schema(choices: Sequence[str]) -> dict[str, Any]:

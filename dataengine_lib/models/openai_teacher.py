@@ -1,13 +1,49 @@
 """Step 3: a teacher behind an OpenAI-compatible server."""
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.data.files import inside
+from dataengine_lib.data.images import read_image
 from dataengine_lib.data.records import Query
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_client import ChatClient
-from dataengine_lib.models.teacher import Reply
+from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
+from dataengine_lib.models.teacher import AskFailed, Reply
 
 
 class OpenAITeacher(ChatClient):
-    """A chat model that is asked queries."""
+    """A chat model that is asked queries, with their pictures where they say so.
+
+    Pictures lie under `image_root` and are sent with a longer side of at most `max_side` pixels; the other
+    options are those of ChatClient.
+    """
+
+    def __init__(
+        self, *settings: Any, image_root: Path | None = None, max_side: int = 1024, **options: Any
+    ) -> None:
+        super().__init__(*settings, **options)
+        self.image_root, self.max_side = image_root, max_side
 
     async def ask(self, query: Query) -> Reply:
-        """The model's reply to `query.prompt`, sent as one user message; raises what `complete` raises."""
-        return await self.complete([{"role": "user", "content": query.prompt}])
+        """The model's reply to `query.prompt`, sent as one user message; raises what `complete` raises.
+
+        Raises AskFailed as well when the picture is to be sent and cannot be read.
+        """
+        if not query.attach_image:
+            return await self.complete([{"role": "user", "content": query.prompt}])
+        # Decoding takes the time of many replies that arrive: it must not hold them up.
+        url = await asyncio.to_thread(self._picture, query)
+        return await self.complete(image_message(query.prompt, url))
+
+    def _picture(self, query: Query) -> str:
+        if self.image_root is None:
+            raise AskFailed("the query's picture is to be sent: give image_root", teacher_at_fault=False)
+        try:
+            image = read_image(inside(self.image_root, query.image_path))
+        except DataEngineError as error:
+            raise AskFailed(str(error), teacher_at_fault=False) from error
+        if isinstance(image, str):
+            raise AskFailed(image, teacher_at_fault=False)
+        return data_url(jpeg_bytes(image, self.max_side))

@@ -153,6 +153,8 @@ async def load_teacher(
     base_url: str | None = None,
     *,
     coco_dataset: Path | None = None,
+    image_root: Path | None = None,
+    max_side: int = 1024,
     temperature: float | None = None,
     max_output_tokens: int = 600,
     timeout_s: float = 60,
@@ -160,6 +162,8 @@ async def load_teacher(
     seed: int = 0,
 ) -> AsyncIterator[Teacher]:
     """The teacher that `spec` names, open for the length of the block.
+
+    `image_root` and `max_side` are for chat models that are sent pictures, see OpenAITeacher.
 
     Raises ParameterError when something that it needs is not given.
     """
@@ -182,6 +186,8 @@ async def load_teacher(
             timeout_s=timeout_s,
             max_attempts=max_attempts,
             seed=seed,
+            image_root=image_root,
+            max_side=max_side,
         )
         async with chat as teacher:
             yield teacher
@@ -192,6 +198,8 @@ async def load_chat(
     spec: str,
     base_url: str | None = None,
     *,
+    image_root: Path | None = None,
+    max_side: int = 1024,
     temperature: float | None = None,
     max_output_tokens: int = 600,
     timeout_s: float = 60,
@@ -216,7 +224,16 @@ async def load_chat(
             server = stack.enter_context(serve(reply, structured=structured_reply))
             model, key, url = "playground", NO_KEY, server.base_url
         teacher = OpenAITeacher(
-            model, url, key, temperature, max_output_tokens, timeout_s, max_attempts, seed
+            model,
+            url,
+            key,
+            temperature,
+            max_output_tokens,
+            timeout_s,
+            max_attempts,
+            seed,
+            image_root=image_root,
+            max_side=max_side,
         )
         async with teacher:
             yield teacher

@@ -50,8 +50,9 @@ def write_qa(prompt: str) -> str:
     choices = [qa.answer, *rng.sample(qa.wrong, 3)]
     rng.shuffle(choices)
     letter = LETTERS[choices.index(qa.answer)]
+    short = f"Short answer: {qa.short or qa.answer}\n" if "\nShort answer: " in prompt else ""
     return (
-        f"Question: {qa.question}\nChoices: {options_text(choices)}\n"
+        f"Question: {qa.question}\n{short}Choices: {options_text(choices)}\n"
         f"Answer: The answer is ({letter}): {qa.answer}.\nExplanation: {qa.why}"
     )
 

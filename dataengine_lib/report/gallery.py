@@ -31,7 +31,7 @@ def bad_case_gallery(bad_cases: Mapping[str, Sequence[Any]], image_root: Path, m
 
 
 def query_gallery(previews: Sequence[Any], most: int = 8) -> Html:
-    """A bad case's image, the image asked about, the pool images most like the bad case's, and the prompt."""
+    """A bad case's image, the image asked about, the pool images most like the bad case's, and the whole prompt."""
     parts = []
     for shown in list(previews)[:most]:
         query = shown.query
@@ -40,12 +40,15 @@ def query_gallery(previews: Sequence[Any], most: int = 8) -> Html:
             for path, similarity in shown.neighbours[:4]
         )
         way = "one of its neighbours" if query.neighbour else "at random"
+        alike = f'<p class="why">Most alike in the pool, with cosine:</p><div class="strip">{near}</div>'
+        made = '<p class="why">Made to be shown: no query of this type was drawn.</p>'
+        sent = "the prompt, sent with the picture" if query.attach_image else "the prompt"
         parts.append(
-            f'{_kind(query.question_type)}<div class="pair">'
+            f'{_kind(query.question_type)}{"" if shown.written else made}<div class="pair">'
             f"{_figure(shown.anchor, 'Image of the bad case', 'bad case')}"
             f"{_figure(shown.image, 'Image of the query', f'asked about: drawn, {way}')}</div>"
-            f'<p class="why">Most alike in the pool, with cosine:</p><div class="strip">{near}</div>'
-            f"<details><summary>the prompt</summary><pre>{_long(query.prompt)}</pre></details>"
+            f"{alike if near else ''}"
+            f"<details><summary>{sent}</summary><pre>{escaped(query.prompt)}</pre></details>"
         )
     return cards(parts)
 

@@ -1,37 +1,30 @@
 """Step 2: one query per training question wanted, from the student's bad cases and a pool of images."""
 
 import hashlib
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Annotated
 
-import msgspec
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.data.bad_cases import BadCase, read_bad_cases
-from dataengine_lib.data.categories import read_categories
+from dataengine_lib.data.bad_cases import BadCase, known_type, read_bad_cases
+from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.evaluation_images import read_image_refs
 from dataengine_lib.data.files import write_json
 from dataengine_lib.data.image_refs import ImageRef, locate_all
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.query_prompt import load_template
+from dataengine_lib.data.query_prompt import QueryPrompt, load_template, template_file
 from dataengine_lib.data.records import Query
-from dataengine_lib.data.sampling import (
-    Draft,
-    Neighbours,
-    Pick,
-    draw_drafts,
-    pick_images,
-)
+from dataengine_lib.data.sampling import Neighbours, Pick, draw_drafts, in_blocks, pick_images
+from dataengine_lib.data.type_shares import TypeShare, type_shares
 from dataengine_lib.data.weights import read_weights
+from dataengine_lib.models import query_preview
 from dataengine_lib.models.neighbours import QueryPool, open_search
+from dataengine_lib.models.query_preview import Preview, preview
 from dataengine_lib.steps.config import StepConfig
-
-NO_CASES = "no bad cases of this type; its turns went to the other types"
-POOL_EMPTY = "no unused image left in the pool"
-_PREVIEWS, _PREVIEW_NEIGHBOURS = 6, 5
 
 
 class ConstructQueriesConfig(StepConfig):
@@ -48,12 +41,18 @@ class ConstructQueriesConfig(StepConfig):
     questions: Path | None = None  # evaluation questions, whose images must not be trained on
     encoder: str  # clip:ViT-B/32, or a transformers CLIP/SigLIP name or folder
     maxnum: int = Field(6000, ge=0)  # queries to write
+    targets: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict
+    )  # queries of a type, set by hand; the other types share the rest of maxnum by weight
     topk: int = Field(1000, ge=1)  # neighbours to draw from
     neighbour_share: float = Field(
         0.5, ge=0, le=1
     )  # share of queries that take a neighbour of the bad case's image
-    examples: int = Field(2, ge=1)  # bad cases shown in each prompt
-    template: Path = PROJECT_ROOT / "params/prompts/v1.j2"
+    examples: int = Field(2, ge=1)  # bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10
+    template: Path = PROJECT_ROOT / "params/prompts/v1.j2"  # v1, v2, vision or a file
+    max_prompt_tokens: int | None = Field(
+        None, ge=1
+    )  # of a prompt's text; captions go, the last first, until it fits
     categories: Path = PROJECT_ROOT / "params/categories/v1.yaml"
     exclude_queries: list[Path] = Field(default_factory=list)  # gptvqa_prompt.json of earlier rounds
     min_side: int = Field(0, ge=0)  # pixels of a pool image's shorter side
@@ -64,33 +63,22 @@ class ConstructQueriesConfig(StepConfig):
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
     seed: int = 0
+    preview_type: str = ""  # question type of the sample queries shown; empty: the heaviest types
 
+    @field_validator("template", mode="before")
+    @classmethod
+    def _by_name(cls, value: str | Path) -> str | Path:
+        return template_file(value) if isinstance(value, str) else value
 
-class TypeShare(msgspec.Struct):
-    """One type's line in `sampling.json` and in the notebook: how often it was drawn, and what became of it.
-
-    `weight_share` is of all weights, `drawn_share` of all queries; `fallbacks` counts by reason the queries that
-    should have had a neighbour and got a random image.
-    """
-
-    weight: float
-    weight_share: float
-    asked: int
-    filled: int
-    drawn_share: float
-    neighbours: int
-    fallbacks: dict[str, int]
-    why_not: str
-
-
-@dataclass
-class Preview:
-    """A query and what led to it: the bad case's image, and that image's nearest pool images with similarity."""
-
-    query: Query
-    anchor: Path
-    image: Path
-    neighbours: list[tuple[Path, float]]
+    @field_validator("targets")
+    @classmethod
+    def _within_maxnum(cls, targets: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        maxnum = info.data.get("maxnum")  # not there when it is wrong itself
+        if maxnum is not None and sum(targets.values()) > maxnum:
+            raise ValueError(
+                f"{sum(targets.values())} queries in all, more than maxnum {maxnum}; raise maxnum or lower one"
+            )
+        return targets
 
 
 @dataclass
@@ -128,16 +116,19 @@ class _Anchors:
 
 
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
-    """Draw types by weight, then examples, then images; render the prompts; write `output` and `sampling.json`.
+    """Draw types by weight or target, then examples, then images; write prompts to `output`, and `sampling.json`.
 
     Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `data/sampling.py`. When images or bad cases run
     out, what there is is written and `sampling.json` says what was not filled and why. Same files and seed, same bytes.
+    Raises ParameterError for a target or preview type that is none of the categories' or the bad cases'.
     """
     cases = read_bad_cases(config.input)
     categories = read_categories(config.categories)
     types = list(dict.fromkeys([*categories.names, *cases]))
+    targets = {known_type(name, types, "targets"): number for name, number in config.targets.items()}
+    shown_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
     weights = read_weights(config.weight, types)
-    render = load_template(config.template)
+    template = load_template(config.template)
     images = read_pool(config.coco_dataset, min_side=config.min_side, min_captions=config.min_captions)
     pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
     rng = Random(config.seed)
@@ -149,49 +140,83 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         examples=config.examples,
         neighbour_share=config.neighbour_share,
         rng=rng,
+        targets=targets,
     )
-    shown = [[cases[draft.question_type][i] for i in draft.examples] for draft in drafts]
-    anchors = _search(
-        config, pool, cases, [few[0] for draft, few in zip(drafts, shown, strict=True) if draft.neighbour]
-    )
+    shown = [[cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
+    first = [
+        few[0]
+        for draft, few in zip(drafts, shown, strict=True)
+        if draft.neighbour or draft.question_type == shown_type
+    ]
+    to_show = cases.get(shown_type, [])[: query_preview.MOST]
+    anchors = _search(config, pool, cases, [*first, *to_show])
     near = [anchors.of(few[0]) if draft.neighbour else None for draft, few in zip(drafts, shown, strict=True)]
     eligible = int(pool.free.sum())
-    picks = pick_images(drafts, near, pool.free, rng)
-    queries = []
-    for draft, few, pick in zip(drafts, shown, picks, strict=False):  # picks end where the pool is used up
-        image = pool.images[pick.row]
-        definition = categories.definition(draft.question_type)
-        prompt = render(draft.question_type, definition, [case.example for case in few], image)
-        anchor = anchors.paths.get(few[0].image, few[0].image.image_path)
-        queries.append(
-            Query(
-                image_id=image.id,
-                prompt=prompt,
-                question_type=draft.question_type,
-                query_id="r-" + _sha(f"{image.id}\n{draft.question_type}\n{prompt}")[:16],
-                image_path=image.path,
-                anchor_image_id=few[0].image.image_id,
-                anchor_image_path=anchor,
-                example_ids=[case.key for case in few],
-                neighbour=pick.neighbour,
-                similarity=None if pick.similarity is None else round(pick.similarity, 4),
-                template=config.template.name,
-                prompt_sha256=_sha(prompt),
-            )
-        )
-    shares = _shares(weights, counts, asked, drafts, picks)
+    writer = _Writer(template, categories, config, pool, anchors)
+    prompts: dict[int, str | None] = {}
+
+    def fits(place: int, row: int) -> bool:
+        prompts[place] = writer.prompt(drafts[place].question_type, shown[place], row)
+        return prompts[place] is not None
+
+    picks = pick_images(drafts, near, pool.free, rng, fits)
+    too_long = {place for place, prompt in prompts.items() if prompt is None}
+    queries = in_blocks(
+        [
+            writer.query(drafts[pick.draft].question_type, shown[pick.draft], pick, prompts[pick.draft] or "")
+            for pick in picks
+        ]
+    )
+    shares = type_shares(weights, targets, config.maxnum, counts, asked, drafts, picks, too_long)
     write_json(config.output, queries)
     write_json(config.output.with_name("sampling.json"), shares)
     return ConstructQueriesResult(
         image_root=config.coco_dataset,
         queries=queries,
         shares=shares,
-        preview=_previews(pool, queries, picks, near, weights),
+        preview=_previews(writer, queries, weights, shown_type, to_show),
         pool=len(pool.images),
         eligible=eligible,
         left_out=dict(pool.left_out),
         unreadable=[*sorted(set(anchors.missing.values())), *pool.unreadable],
     )
+
+
+@dataclass
+class _Writer:
+    """Makes queries of bad cases and pool images."""
+
+    template: QueryPrompt
+    categories: CategorySet
+    config: ConstructQueriesConfig
+    pool: QueryPool
+    anchors: _Anchors
+
+    def prompt(self, kind: str, few: Sequence[BadCase], row: int) -> str | None:
+        """The prompt about the pool image of that row, None when it is too long."""
+        examples = [case.example for case in few]
+        definition = self.categories.definition(kind)
+        image, most = self.pool.images[row], self.config.max_prompt_tokens
+        return self.template.render(kind, definition, examples, image, most)
+
+    def query(self, kind: str, few: Sequence[BadCase], pick: Pick, prompt: str) -> Query:
+        """The row of `gptvqa_prompt.json`."""
+        image, anchor = self.pool.images[pick.row], few[0].image
+        return Query(
+            image_id=image.id,
+            prompt=prompt,
+            question_type=kind,
+            query_id="r-" + _sha(f"{image.id}\n{kind}\n{prompt}")[:16],
+            image_path=image.path,
+            anchor_image_id=anchor.image_id,
+            anchor_image_path=self.anchors.paths.get(anchor, anchor.image_path),
+            example_ids=[case.key for case in few],
+            neighbour=pick.neighbour,
+            similarity=None if pick.similarity is None else round(pick.similarity, 4),
+            template=self.template.file.name,
+            prompt_sha256=_sha(prompt),
+            attach_image=self.template.attach_image,
+        )
 
 
 def _search(
@@ -223,53 +248,32 @@ def _search(
     return _Anchors(paths, missing, near)
 
 
-def _shares(
-    weights: dict[str, float],
-    counts: dict[str, int],
-    asked: dict[str, int],
-    drafts: list[Draft],
-    picks: list[Pick],
-) -> dict[str, TypeShare]:
-    total = sum(weights.values())
-    shares = {}
-    for kind, weight in weights.items():
-        mine = [pick for draft, pick in zip(drafts, picks, strict=False) if draft.question_type == kind]
-        why = NO_CASES if weight > 0 and not counts[kind] else POOL_EMPTY if len(mine) < asked[kind] else ""
-        shares[kind] = TypeShare(
-            weight=weight,
-            weight_share=round(weight / total, 4) if total else 0.0,
-            asked=asked[kind],
-            filled=len(mine),
-            drawn_share=round(len(mine) / len(picks), 4) if picks else 0.0,
-            neighbours=sum(pick.neighbour for pick in mine),
-            fallbacks=dict(sorted(Counter(pick.fallback for pick in mine if pick.fallback).items())),
-            why_not=why,
-        )
-    return shares
-
-
 def _previews(
-    pool: QueryPool,
+    writer: _Writer,
     queries: list[Query],
-    picks: list[Pick],
-    near: list[Neighbours | None],
     weights: dict[str, float],
+    shown_type: str,
+    to_show: list[BadCase],
 ) -> list[Preview]:
-    """The first neighbour query of the heaviest types."""
-    first: dict[str, Preview] = {}
-    root = pool.coco.root
-    for query, pick, found in zip(queries, picks, near, strict=False):
-        if pick.neighbour and found is not None and query.question_type not in first:
-            allowed = pool.free[found.rows]  # the anchor itself, and other scored images, are not to be drawn
-            pairs = zip(found.rows[allowed], found.similarities[allowed], strict=True)
-            closest = list(pairs)[:_PREVIEW_NEIGHBOURS]
-            first[query.question_type] = Preview(
-                query=query,
-                anchor=pool.evaluation_root / query.anchor_image_path,
-                image=root / query.image_path,
-                neighbours=[(root / pool.images[row].path, float(similarity)) for row, similarity in closest],
-            )
-    return sorted(first.values(), key=lambda preview: -weights[preview.query.question_type])[:_PREVIEWS]
+    """Queries of `shown_type`, made of `to_show` where none was drawn; without a type one of each heavy type."""
+    of_type = query_preview.of_type(queries, shown_type)
+    chosen = of_type if shown_type else query_preview.heaviest(queries, weights)
+    near = writer.anchors.near
+    shown = [
+        preview(writer.pool, query, near.get(query.anchor_image_path, Neighbours.none("")))
+        for query in chosen
+    ]
+    if shown or not writer.pool.free.any():
+        return shown
+    for case in to_show:
+        found = writer.anchors.of(case)
+        allowed = found.rows[writer.pool.free[found.rows]]
+        row = int(allowed[0]) if len(allowed) else int(writer.pool.free.argmax())
+        few = [case, *(other for other in to_show if other is not case)][: writer.config.examples]
+        if (prompt := writer.prompt(shown_type, few, row)) is not None:
+            query = writer.query(shown_type, few, Pick(-1, row, bool(len(allowed))), prompt)
+            shown.append(preview(writer.pool, query, found, written=False))
+    return shown
 
 
 def _sha(text: str) -> str:

@@ -43,8 +43,9 @@ class GenerateQaConfig(StepConfig):
     output: Path  # gptvqa_result.jsonl; failures, log and usage.json are written beside it
     teacher: str = "playground"  # openai:MODEL, annotations, replay:FILE or playground
     base_url: str | None = None  # OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself
-    image_root: Path | None = None  # where the queries' images lie, for the report
+    image_root: Path | None = None  # where the queries' images lie; default: coco_dataset
     coco_dataset: Path | None = None  # COCO folder, for the annotations teacher
+    max_side: int = Field(1024, ge=32)  # pixels of the longer side of a picture sent to the teacher
     concurrency: int = Field(16, ge=1)  # requests at the same time
     temperature: float | None = Field(None, ge=0)  # left to the model when not given; some models reject it
     max_output_tokens: int = Field(600, ge=1)  # of one reply; models that reason need more
@@ -84,9 +85,10 @@ class _Budget:
         self._changed = asyncio.Event()
 
     def worst(self, query: Query) -> float:
-        return (
-            self.price.cost(estimate_tokens(query.prompt), 0, self.max_output_tokens) if self.price else 0.0
-        )
+        if self.price is None:
+            return 0.0
+        tokens = estimate_tokens(query.prompt) + query.attach_image * self.price.image_tokens
+        return self.price.cost(tokens, 0, self.max_output_tokens)
 
     async def admit(self, query: Query) -> bool:
         cost = self.worst(query)
@@ -116,12 +118,15 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
     teacher is down or refuses to go on; what was received is kept and the next run goes on from there.
     """
     queries = read_queries(config.input)
+    _check_image_root(config, queries)
     prices = read_prices(config.prices)
     price = prices.of(config.teacher)
     settings = {
         "temperature": config.temperature,
         "seed": None if config.temperature is None else config.seed,
     }
+    if any(query.attach_image for query in queries):
+        settings["max_side"] = config.max_side
     files = ReplyFiles(config.output, recorded_name(config.teacher), settings, config.max_output_tokens)
     budget = _Budget(config.budget_usd, price, config.max_output_tokens)
     _check_budget(budget, config, queries)
@@ -135,7 +140,7 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
         pending = [query for query in queries if query.query_id not in known]
         if config.budget_usd is None:
             # Servers cache common beginnings, and a prompt begins with its type's. Under a budget the order
-            # of the file decides, or the last types would get nothing.
+            # of the file decides, which has all types in every block of it, or the last would get nothing.
             pending.sort(key=lambda query: query.question_type)
         try:
             if pending:
@@ -162,6 +167,14 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
         notes=[*files.notes, *([note] if note else []), *([budget.stopped] if budget.stopped else [])],
         image_root=config.image_root or config.coco_dataset,
     )
+
+
+def _check_image_root(config: GenerateQaConfig, queries: list[Query]) -> None:
+    sends = config.teacher == "playground" or config.teacher.startswith("openai:")
+    if sends and not (config.image_root or config.coco_dataset) and any(q.attach_image for q in queries):
+        raise ParameterError(
+            f"{config.input}: its queries send their pictures to the teacher; give image_root"
+        )
 
 
 def _check_budget(budget: _Budget, config: GenerateQaConfig, queries: list[Query]) -> None:
@@ -220,6 +233,8 @@ async def _ask(
         config.teacher,
         config.base_url,
         coco_dataset=config.coco_dataset,
+        image_root=config.image_root or config.coco_dataset,
+        max_side=config.max_side,
         temperature=config.temperature,
         max_output_tokens=config.max_output_tokens,
         timeout_s=config.timeout_s,

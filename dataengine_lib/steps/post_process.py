@@ -193,6 +193,7 @@ def _record(row: Result, qa: Qa) -> TrainRecord:
         rationales=qa.rationales,
         query_id=row.query_id,
         image_path=row.image_path,
+        short_answer=qa.short_answer,
     )
 
 
