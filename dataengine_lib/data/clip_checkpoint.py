@@ -37,7 +37,9 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
                 return _Archive(archive, scripted[0].partition("/")[0]).tensors()
         content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise DataEngineError(f"{file}: cannot be read ({error.strerror or error}); check the path") from error
+        raise DataEngineError(
+            f"{file}: cannot be read ({error.strerror or error}); check the path"
+        ) from error
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split()).split(" Please file an issue")[0][:240]
         raise DataEngineError(
@@ -50,8 +52,12 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
         raise DataEngineError(
             f"{file}: not a readable checkpoint ({' '.join(str(error).split())[:160]}); download it again"
         ) from error
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise DataEngineError(f"{file}: holds no state dict (tensors by name); give a CLIP model's state_dict()")
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
+        raise DataEngineError(
+            f"{file}: holds no state dict (tensors by name); give a CLIP model's state_dict()"
+        )
     return dict(content)
 
 

@@ -37,10 +37,11 @@ def on_ray(load: Callable[[], "Encoder"]) -> Engine:
     return encode
 
 
-def _rows(ray: Any, shards: Shards, load: Callable[[], "Encoder"], work: tuple[str, str, int]) -> Iterator[Any]:
+def _rows(
+    ray: Any, shards: Shards, load: Callable[[], "Encoder"], work: tuple[str, str, int]
+) -> Iterator[Any]:
     try:
         from ray import data
-        from ray.exceptions import RayTaskError
     except ImportError as error:
         raise DataEngineError(
             f"engine: needs Ray Data ({error}); pip install 'mllm-dataengine[ray]', or set engine to local"
@@ -60,23 +61,23 @@ def _rows(ray: Any, shards: Shards, load: Callable[[], "Encoder"], work: tuple[s
         num_cpus=threads,
         num_gpus=min(1, gpus / count) if gpus else None,
     )
-    try:
-        yield from rows.iter_rows()
-    except RayTaskError as error:
-        cause: BaseException | None = error
-        while cause is not None:  # Ray Data wraps what a worker raised more than once
-            inner = getattr(cause, "cause", None)
-            if isinstance(inner, DataEngineError):
-                raise inner from error
-            cause = inner or cause.__cause__
-        raise
+    for row in rows.iter_rows():
+        if row["fault"]:
+            raise DataEngineError(row["fault"])
+        yield row
 
 
 class _Shards:
     """Holds an encoder; `folder` is where the parameters' paths start."""
 
     def __init__(
-        self, load: Callable[[], "Encoder"], folder: str, root: str, weights: str, batch_size: int, threads: int
+        self,
+        load: Callable[[], "Encoder"],
+        folder: str,
+        root: str,
+        weights: str,
+        batch_size: int,
+        threads: int,
     ) -> None:
         os.chdir(folder)
         self.load, self.root, self.weights = load, Path(root), weights
@@ -84,7 +85,14 @@ class _Shards:
         self.encoder: Encoder | None = None
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
-        # loaded here, where what is wrong with the encoder comes back as the error that it is
+        number = int(rows["number"][0])
+        try:
+            part, fault = self._encoded(number, rows["images"][0]), ""
+        except DataEngineError as error:  # an exception would come back as the text of Ray Data's own
+            part, fault = b"", str(error)
+        return {"number": [number], "part": [part], "fault": [fault]}
+
+    def _encoded(self, number: int, images: bytes) -> bytes:
         if self.encoder is None:
             self.encoder = self.load()
             if self.encoder.weights_sha256 != self.weights:
@@ -92,11 +100,10 @@ class _Shards:
                     f"{self.encoder.name}: a machine of the cluster has other weights under this name; give all "
                     "machines the same"
                 )
-        number = int(rows["number"][0])
-        shards = {number: msgspec.json.decode(rows["images"][0], type=list[tuple[int, str]])}
+        shards = {number: msgspec.json.decode(images, type=list[tuple[int, str]])}
         ((_, part),) = encode_shards(
             shards, self.root, self.encoder, self.batch_size, lambda count: None, self.threads
         )
         stream = io.BytesIO()
         pack(stream, part)
-        return {"number": [number], "part": [stream.getvalue()]}
+        return stream.getvalue()

@@ -78,7 +78,9 @@ def load_encoder(name: str, device: str = "auto", dtype: Dtype = "auto") -> Enco
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     kind = dtype if dtype != "auto" else "float32" if torch.device(device).type == "cpu" else "float16"
-    return _load_clip(name, device, kind) if name.startswith("clip:") else _load_transformers(name, device, kind)
+    return (
+        _load_clip(name, device, kind) if name.startswith("clip:") else _load_transformers(name, device, kind)
+    )
 
 
 def _load_clip(name: str, device: str, dtype: str) -> Encoder:
@@ -129,7 +131,9 @@ def _load_transformers(name: str, device: str, dtype: str) -> Encoder:
         return np.asarray(pixels, dtype=np.float32)
 
     settings = {
-        key: _plain(value) for key, value in processor.to_dict().items() if key in _PREPROCESSING and value is not None
+        key: _plain(value)
+        for key, value in processor.to_dict().items()
+        if key in _PREPROCESSING and value is not None
     }
     return Encoder(
         name,

@@ -37,7 +37,9 @@ def load_openai_clip(name: str) -> tuple[Any, Any]:
 def _from_file(clip: Any, file: Path) -> tuple[Any, Any]:
     weights = read_checkpoint(file)
     try:
-        model = clip.model.build_model(dict(weights)).float()  # this rounds to float16, as OpenAI's weights are
+        model = clip.model.build_model(
+            dict(weights)
+        ).float()  # this rounds to float16, as OpenAI's weights are
         model.load_state_dict(weights, strict=False)
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise DataEngineError(f"{file}: these are no weights of OpenAI's CLIP ({_line(error)})") from error

@@ -51,7 +51,9 @@ class Preparation:
 
     def finish(self, pixels: torch.Tensor) -> torch.Tensor:
         """The model's input `(n, 3, h, w)` float32 of a batch of pixels, on their device."""
-        mean, std = (torch.tensor(part, device=pixels.device).view(-1, 1, 1) for part in (self.mean, self.std))
+        mean, std = (
+            torch.tensor(part, device=pixels.device).view(-1, 1, 1) for part in (self.mean, self.std)
+        )
         return pixels.float().mul_(self.scale).sub_(mean).div_(std)
 
     def agrees(self, processor: Callable[[Image.Image], np.ndarray]) -> bool:
