@@ -20,9 +20,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## step 1's speed and memory, the whole demo with its time split, and why the thin types are weak
+bench: $(STAMP)  ## step 1's speed and memory, step 2's search and embedding, the whole demo with its time split, and why the thin types are weak
 	$(BIN)/python tests/benchmarks/ranking_speed.py
 	$(BIN)/python tests/benchmarks/evaluate_memory.py
+	$(BIN)/python tests/benchmarks/neighbours_speed.py
+	$(BIN)/python tests/benchmarks/embed_speed.py
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
 

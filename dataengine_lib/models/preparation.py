@@ -40,7 +40,8 @@ class Preparation:
         else:
             short, long = self.size, int(self.size * max(image.size) / min(image.size))
             high, wide = (long, short) if width <= height else (short, long)
-        resized = image.convert("RGB").resize((wide, high), Image.Resampling(self.resample))
+        image = image if image.mode == "RGB" else image.convert("RGB")  # which would copy an RGB one
+        resized = image.resize((wide, high), Image.Resampling(self.resample))
         if self.crop:
             top, left = self._start(high - self.crop[0]), self._start(wide - self.crop[1])
             resized = resized.crop((left, top, left + self.crop[1], top + self.crop[0]))
