@@ -141,6 +141,10 @@ def _embed(config: Any) -> None:
 
     result = embed(config)
     typer.echo(f"{config.output}: {len(result.store.ids)} images, {len(result.unreadable)} unreadable")
+    for bad in result.unreadable:
+        typer.echo(f"  {bad.path}: {bad.reason}")
+    if config.faiss:
+        typer.echo(f"{config.faiss}: the same for faiss.read_index")
 
 
 def _construct_queries(config: Any) -> None:

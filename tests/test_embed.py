@@ -1,8 +1,14 @@
 """Tests of embedding an image folder: resume after a kill, changed files, unreadable images, imported vectors."""
 
 import pickle
+import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +17,15 @@ from coco_folder import coco
 from PIL import Image
 from tiny_clip import save_tiny_clip
 
+from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.data.embeddings import open_store
+from dataengine_lib.data.faiss_file import write_faiss
 from dataengine_lib.data.import_embeddings import import_embeddings
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models import embedding
+from dataengine_lib.models.embedding_ray import on_ray
 from dataengine_lib.models.encoder import Encoder, load_encoder
+from dataengine_lib.models.ray_cluster import ray_cluster
 from dataengine_lib.steps.embed import EmbedConfig, embed
 
 COCO_MINI = Path(__file__).parents[2] / "shared" / "coco_mini"
@@ -36,15 +46,11 @@ def images(tmp_path: Path) -> Path:
     return root
 
 
-def config(images: Path, clip: Path, output: Path, annotations: Path | None = None) -> EmbedConfig:
-    return EmbedConfig(
-        image_root=images,
-        annotations=annotations,
-        encoder=str(clip),
-        output=output,
-        batch_size=2,
-        device="cpu",
-    )
+def config(
+    images: Path, clip: Path, output: Path, annotations: Path | None = None, **more: Any
+) -> EmbedConfig:
+    values = {"image_root": images, "annotations": annotations, "encoder": str(clip), "output": output}
+    return EmbedConfig(**values, batch_size=2, device="cpu", **more)
 
 
 @pytest.fixture
@@ -195,6 +201,111 @@ def test_imported_vectors_are_compared_with_the_encoder(
     assert result.added == 1
     assert result.rows.tolist() == list(range(11))
     assert open_store(tmp_path / "store").meta.weights_sha256 == encoder.weights_sha256
+
+
+def contents(store: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in store.iterdir()}
+
+
+def test_what_it_computed_in_is_recorded_and_both_may_be_in_one_store(
+    images: Path, clip: Path, tmp_path: Path
+) -> None:
+    full = embed(config(images, clip, tmp_path / "store")).store
+    assert full.meta.dtype == "float32"
+    kept = np.array(full.vectors)
+    Image.new("RGB", (40, 30), "blue").save(images / f"{99:012d}.png")
+    half = embed(config(images, clip, tmp_path / "store", dtype="bfloat16"))
+    assert (half.added, half.store.meta.dtype) == (1, "bfloat16")
+    assert np.array_equal(half.store.vectors[:11], kept)
+
+
+def test_the_store_for_faiss_too(images: Path, clip: Path, tmp_path: Path) -> None:
+    result = embed(config(images, clip, tmp_path / "store", faiss=tmp_path / "store.faiss"))
+    assert (tmp_path / "store.faiss").read_bytes() == write_faiss(result.store, tmp_path / "x").read_bytes()
+
+
+def test_a_log_stays_quiet(
+    images: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = load_encoder(str(clip), "cpu")
+    capsys.readouterr()
+    embedding.complete_store([(1, f"{1:012d}.png")], images, encoder, tmp_path / "store")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_shows_speed_and_time_left(
+    images: Path,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    encoder = load_encoder(str(clip), "cpu")
+    capsys.readouterr()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    every = [(i, f"{i:012d}.png") for i in range(11)]
+    embedding.complete_store(every, images, encoder, tmp_path / "store", batch_size=2)
+    assert re.search(r"embedding: 100%.*11/11 \[\d\d:\d\d<\d\d:\d\d, .*image/s", capsys.readouterr().err)
+
+
+def test_the_command_lists_what_cannot_be_read(images: Path, clip: Path, tmp_path: Path) -> None:
+    (images / "x.jpg").write_text("no picture")
+    options = ["--image-root", str(images), "--encoder", str(clip), "--output", str(tmp_path / "store")]
+    done = subprocess.run(
+        [sys.executable, "-c", "from dataengine_lib.cli import main; main()", "embed", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PROJECT_ROOT,
+    )
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/store: 11 images, 1 unreadable",
+        "  x.jpg: not an image file of a known kind",
+    ]
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """One cluster for the tests below; `engine: ray` uses what is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        with ray_cluster(2, "engine", "engine to local"):
+            yield
+
+
+def test_ray_goes_on_where_a_local_run_stopped_and_makes_the_same_bytes(
+    images: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_here: None
+) -> None:
+    monkeypatch.setattr(embedding, "_SHARD_BATCHES", 2)  # shards of 4 images
+    (images / f"{1:012d}.png").write_bytes(b"")
+    (images / f"{9:012d}.png").write_text("no picture")
+    local = embed(config(images, clip, tmp_path / "local"))
+    original = embedding.write_part
+
+    def killed(file: Path, part: embedding.Part) -> None:
+        if file.stem == "000001":
+            raise KeyboardInterrupt
+        original(file, part)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(embedding, "write_part", killed)
+        embed(config(images, clip, tmp_path / "ray"))
+    result = embed(config(images, clip, tmp_path / "ray", engine="ray"))
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert [bad.path for bad in result.unreadable] == [f"{1:012d}.png", f"{9:012d}.png"]
+    assert result.unreadable == local.unreadable
+    assert result.added == 9
+
+
+def test_a_machine_with_other_weights_is_refused(
+    images: Path, clip: Path, tmp_path: Path, ray_here: None
+) -> None:
+    other = save_tiny_clip(tmp_path / "other", seed=1)
+    engine = on_ray(partial(load_encoder, str(other), "cpu"))
+    encoder = load_encoder(str(clip), "cpu")
+    with pytest.raises(DataEngineError, match="other weights under this name"):
+        list(engine({0: [(1, f"{1:012d}.png")]}, images, encoder, 2, lambda count: None))
 
 
 @pytest.mark.skipif(not COCO_MINI.is_dir(), reason="the 80 COCO photos of ../shared/coco_mini are not here")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from dataengine_lib.data import embeddings
 from dataengine_lib.data.embeddings import (
     StoredImage,
     StoreMeta,
@@ -104,6 +105,29 @@ def test_nearest_is_exact(k: int) -> None:
 def test_equal_images_come_in_row_order() -> None:
     vectors = np.repeat(unit(1), 6, axis=0)
     assert nearest(unit(1), vectors, 6)[0].tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 20, 40])
+def test_equal_images_at_the_last_place_come_in_row_order(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the rows are read in several blocks, and where more rows are equal than are asked for."""
+    vectors = np.concatenate([np.repeat(unit(2), [12, 3], axis=0), unit(5, seed=1)])
+    vectors = np.ascontiguousarray(vectors[np.random.default_rng(3).permutation(20)])
+    queries = np.concatenate([unit(2), unit(4, seed=2)])
+    exact = np.round(queries @ vectors.T, 6)
+    expected = np.argsort(-exact, axis=1, kind="stable")[:, :k]
+    for rows in (3, 8, 100):
+        monkeypatch.setattr(embeddings, "_ROWS", rows)
+        monkeypatch.setattr(embeddings, "_BLOCK", 4)
+        assert nearest(queries, vectors, k)[0].tolist() == expected.tolist()
+
+
+def test_nothing_to_search_in_or_for() -> None:
+    for queries, vectors, k, shape in (
+        (unit(3), np.empty((0, 8), np.float32), 5, (3, 0)),
+        (np.empty((0, 8), np.float32), unit(3), 5, (0, 3)),
+        (unit(3), unit(4), 0, (3, 0)),
+    ):
+        assert [part.shape for part in nearest(queries, vectors, k)] == [shape, shape]
 
 
 def test_closest() -> None:

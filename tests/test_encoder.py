@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_clip import save_tiny_clip
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.encoder import load_encoder
+from dataengine_lib.models.encoder import Dtype, load_encoder
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,11 @@ def test_vectors_are_float32_and_of_unit_length(folder: Path) -> None:
 
 def test_vectors_are_the_models_image_features(folder: Path) -> None:
     import torch
-    from transformers import CLIPModel
+    from transformers import AutoImageProcessor, CLIPModel
 
     encoder = load_encoder(str(folder))
-    pixels = np.stack([encoder.prepare(image) for image in pictures(2)])
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    pixels = processor(images=pictures(2), return_tensors="np")["pixel_values"]
     model = CLIPModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         pooled = model.vision_model(pixel_values=torch.from_numpy(pixels)).pooler_output
@@ -60,6 +61,38 @@ def test_identity_is_weights_and_preprocessing_not_the_name(folder: Path, tmp_pa
     assert one.preprocessing != larger.preprocessing
 
 
+def save_vision_model(folder: Path, kind: str, *, pooler: bool = True) -> Path:
+    """A random model that knows images only, with DINOv2's preprocessing."""
+    import torch
+    from transformers import (
+        ConvNextConfig,
+        ConvNextModel,
+        Dinov2Config,
+        Dinov2Model,
+        SiglipVisionConfig,
+        SiglipVisionModel,
+        ViTConfig,
+        ViTModel,
+    )
+
+    torch.manual_seed(0)
+    layers = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes = {**layers, "image_size": 32, "patch_size": 8}
+    model = {
+        "dinov2": lambda: Dinov2Model(Dinov2Config(**sizes)),
+        "siglip": lambda: SiglipVisionModel(SiglipVisionConfig(**sizes)),
+        "convnext": lambda: ConvNextModel(ConvNextConfig(hidden_sizes=[8, 8, 8, 32], depths=[1, 1, 1, 1])),
+        "vit": lambda: ViTModel(ViTConfig(**sizes), add_pooling_layer=pooler),
+    }[kind]()
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(
+        """{"image_processor_type": "BitImageProcessor", "do_resize": true, "size": {"shortest_edge": 36}, "resample": 3,
+        "do_center_crop": true, "crop_size": {"height": 32, "width": 32}, "do_rescale": true, "do_normalize": true,
+        "rescale_factor": 0.00392156862745098, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}"""
+    )
+    return folder
+
+
 def test_siglip_works_too(tmp_path: Path) -> None:
     from transformers import SiglipConfig, SiglipModel
 
@@ -72,6 +105,65 @@ def test_siglip_works_too(tmp_path: Path) -> None:
     )
     vectors = load_encoder(str(tmp_path)).encode(pictures(3))
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["dinov2", "siglip", "convnext", "vit"])
+def test_models_that_know_images_only(tmp_path: Path, kind: str) -> None:
+    import torch
+    from transformers import AutoModel
+
+    encoder = load_encoder(str(save_vision_model(tmp_path, kind)), "cpu")
+    pixels = encoder._finish(torch.from_numpy(np.stack([encoder.prepare(image) for image in pictures(3)])))
+    with torch.inference_mode():
+        found = AutoModel.from_pretrained(tmp_path).eval()(pixel_values=pixels)
+    expected = (
+        found.pooler_output if kind in ("siglip", "convnext") else found.last_hidden_state[:, 0]
+    ).numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert encoder.encode(pictures(3)) == pytest.approx(expected, abs=1e-5)
+    if kind == "dinov2":
+        assert found.pooler_output.numpy() == pytest.approx(found.last_hidden_state[:, 0].numpy())
+
+
+def test_a_pooling_layer_that_the_checkpoint_lacks_changes_nothing(tmp_path: Path) -> None:
+    folder = str(save_vision_model(tmp_path, "vit", pooler=False))
+    one, other = load_encoder(folder, "cpu"), load_encoder(folder, "cpu")  # each with its random layer
+    assert one.weights_sha256 == other.weights_sha256
+    assert np.array_equal(one.encode(pictures(2)), other.encode(pictures(2)))
+
+
+def test_a_model_of_texts_is_refused(folder: Path, tmp_path: Path) -> None:
+    from transformers import BertConfig, BertModel
+
+    BertModel(
+        BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, vocab_size=50)
+    ).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_bytes((folder / "preprocessor_config.json").read_bytes())
+    with pytest.raises(DataEngineError, match="BertModel is no CLIP, SigLIP or DINOv2"):
+        load_encoder(str(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_near_and_comparable(folder: Path, dtype: Dtype) -> None:
+    full, half = load_encoder(str(folder), "cpu"), load_encoder(str(folder), "cpu", dtype)
+    assert (full.dtype, half.dtype) == ("float32", dtype)
+    assert (half.weights_sha256, half.preprocessing) == (full.weights_sha256, full.preprocessing)
+    vectors = half.encode(pictures(9))
+    assert vectors.dtype == np.float32
+    cosines = (full.encode(pictures(9)) * vectors).sum(axis=1)
+    assert 0.999 < cosines.min() < 1 - 1e-8
+
+
+def test_pixels_are_prepared_fast_where_that_is_the_same(folder: Path, tmp_path: Path) -> None:
+    """The processor's own way otherwise: here for a crop that adds a border."""
+    assert load_encoder(str(folder)).prepare(pictures(1)[0]).dtype == np.uint8
+    copy = save_tiny_clip(tmp_path / "border")
+    file = copy / "preprocessor_config.json"
+    file.write_text(file.read_text().replace('"shortest_edge": 32', '"shortest_edge": 20'))
+    encoder = load_encoder(str(copy))
+    pixels = encoder.prepare(pictures(1)[0])
+    assert (pixels.dtype, pixels.shape) == (np.float32, (3, 32, 32))
+    assert encoder.encode(pictures(2)).shape == (2, 16)
 
 
 def test_clip_without_its_package_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

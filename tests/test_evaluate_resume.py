@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -151,8 +152,12 @@ def test_workers_make_the_same_files(
 
 def worker_processes() -> list[int]:
     """The processes of this run's workers that hold a student."""
-    children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if "_Worker" in " ".join([child.name(), *child.cmdline()])]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # one that has just ended, as of an earlier test's cluster
+            if "_Worker" in " ".join([child.name(), *child.cmdline()]):
+                found.append(child.pid)
+    return found
 
 
 def test_a_killed_worker_costs_time_and_no_row(

@@ -83,6 +83,21 @@ def test_conda_installs_this_package_with_its_clip_extra(project: dict[str, Any]
     assert {re.split("[=<>]", line)[0] for line in conda} == {"python", "pip", "git"}
 
 
+def test_what_only_tests_need_is_pinned_and_kept_apart(pins: dict[str, Version]) -> None:
+    """Installed without dependencies, so that what these need must be there already."""
+    lines = (PROJECT_ROOT / "tests" / "packages.txt").read_text().splitlines()
+    rows = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"==[0-9.]+", str(row.specifier)) for row in rows), "exact versions"
+    assert {"openai-clip", "faiss-cpu"} <= {row.name for row in rows}
+    assert not {canonicalize_name(row.name) for row in rows} & pins.keys()
+    assert {"regex", "tqdm", "wcwidth", "numpy", "packaging"} <= pins.keys()
+    made = subprocess.run(
+        ["make", "-n", "test"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    if "packages.txt" in made.stdout:  # not installed yet
+        assert "--no-deps --target .venv/test-packages -r tests/packages.txt" in made.stdout
+
+
 def test_make_has_its_targets_and_ci_calls_one() -> None:
     for target in ("demo", "test", "lab", "lint", "bench"):
         done = subprocess.run(

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import numpy as np
@@ -37,26 +38,38 @@ def plan_digests(todo: list[tuple[int, str]], encoder: EncoderIdentity, shard: i
 def write_part(file: Path, part: Part) -> None:
     """Save one shard, whole or not at all."""
     with replacing(file) as stream:
-        np.savez(
-            stream,
-            ids=part.ids,
-            vectors=part.vectors,
-            images=np.frombuffer(msgspec.json.encode(part.images), dtype=np.uint8),
-            unreadable=np.frombuffer(msgspec.json.encode(part.unreadable), dtype=np.uint8),
+        pack(stream, part)
+
+
+def pack(stream: IO[bytes], part: Part) -> None:
+    """Write one shard to an open file."""
+    np.savez(
+        stream,
+        ids=part.ids,
+        vectors=part.vectors,
+        images=np.frombuffer(msgspec.json.encode(part.images), dtype=np.uint8),
+        unreadable=np.frombuffer(msgspec.json.encode(part.unreadable), dtype=np.uint8),
+    )
+
+
+def unpack(file: Path | IO[bytes]) -> Part:
+    """Read one shard."""
+    with np.load(file, allow_pickle=False) as content:
+        return Part(
+            content["ids"],
+            content["vectors"],
+            msgspec.json.decode(content["images"].tobytes(), type=list[StoredImage]),
+            msgspec.json.decode(content["unreadable"].tobytes(), type=list[Unreadable]),
         )
 
 
 def read_parts(folder: Path) -> Part:
     """All shards of a folder in order, joined."""
-    ids, vectors = [np.empty(0, dtype=np.int64)], []
-    images: list[StoredImage] = []
-    unreadable: list[Unreadable] = []
-    for file in sorted(folder.glob("*.npz")):
-        with np.load(file, allow_pickle=False) as content:
-            ids.append(content["ids"])
-            if len(content["ids"]):
-                vectors.append(content["vectors"])
-            images += msgspec.json.decode(content["images"].tobytes(), type=list[StoredImage])
-            unreadable += msgspec.json.decode(content["unreadable"].tobytes(), type=list[Unreadable])
-    joined = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
-    return Part(np.concatenate(ids), joined, images, unreadable)
+    parts = [unpack(file) for file in sorted(folder.glob("*.npz"))]
+    vectors = [part.vectors for part in parts if len(part.ids)]
+    return Part(
+        np.concatenate([np.empty(0, dtype=np.int64), *(part.ids for part in parts)]),
+        np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32),
+        [image for part in parts for image in part.images],
+        [bad for part in parts for bad in part.unreadable],
+    )

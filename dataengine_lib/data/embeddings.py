@@ -18,7 +18,7 @@ from dataengine_lib.data.files import read_json, replacing, sha256, write_json
 from dataengine_lib.errors import DataEngineError
 
 _FILES = ("ids.npy", "vectors.npy", "images.json", "meta.json")  # meta.json last: it vouches for the others
-_BLOCK = 256  # query vectors compared at a time: 256 x 118,000 float32 is 120 MB
+_BLOCK, _ROWS = 256, 1 << 17  # queries and stored rows compared at a time: their float32 cosines are 134 MB
 
 
 class StoredImage(msgspec.Struct, gc=False):
@@ -31,11 +31,15 @@ class StoredImage(msgspec.Struct, gc=False):
 
 
 class StoreMeta(msgspec.Struct, kw_only=True):
-    """What made the vectors; `weights_sha256` is empty for imported vectors, whose weights nobody recorded."""
+    """What made the vectors; `weights_sha256` is empty for imported vectors, whose weights nobody recorded.
+
+    `dtype` is what the encoder last computed in; the vectors are float32 whatever it is.
+    """
 
     encoder: str
     weights_sha256: str = ""
     preprocessing: dict[str, Any] = {}
+    dtype: str = ""
     dimension: int = 0
     count: int = 0
     ids_sha256: str = ""
@@ -135,24 +139,45 @@ def _move_into_place(path: Path) -> None:
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k most similar rows of `vectors` for every query by exact cosine, best first.
 
-    Both are unit length. Returns indices and similarities, each `(m, min(k, n))`; equal similarities by row number.
+    Both are unit length; `vectors` may be memory-mapped and is read once. Returns indices int64 and similarities
+    float32, each `(m, min(k, n))`; equal similarities by row number.
     """
-    k = min(k, len(vectors))
-    indices = np.empty((len(queries), k), dtype=np.int64)
-    similarities = np.empty((len(queries), k), dtype=np.float32)
-    for start in range(0, len(queries), _BLOCK):
-        block = queries[start : start + _BLOCK] @ vectors.T
-        found = (
-            np.argpartition(-block, k - 1, axis=1)[:, :k]
-            if k < len(vectors)
-            else np.tile(np.arange(k), (len(block), 1))
-        )
-        found.sort(axis=1)
-        values = np.take_along_axis(block, found, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        indices[start : start + len(block)] = np.take_along_axis(found, order, axis=1)
-        similarities[start : start + len(block)] = np.take_along_axis(values, order, axis=1)
+    shape = (len(queries), min(k, len(vectors)))
+    indices, similarities = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+    done = 0  # columns that hold the best of the rows so far
+    for first in range(0, len(vectors), _ROWS):
+        rows = np.asarray(vectors[first : first + _ROWS])
+        for start in range(0, len(queries), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            found, values = _highest(queries[block] @ rows.T, shape[1])
+            found = np.concatenate([indices[block, :done], found + first], axis=1)
+            values = np.concatenate([similarities[block, :done], values], axis=1)
+            if done:  # earlier rows stand first, so a stable sort keeps equal similarities by row number
+                order = np.argsort(-values, axis=1, kind="stable")[:, : shape[1]]
+                found, values = (np.take_along_axis(part, order, axis=1) for part in (found, values))
+            indices[block, : found.shape[1]] = found
+            similarities[block, : found.shape[1]] = values
+        done = min(done + len(rows), shape[1])
     return indices, similarities
+
+
+def _highest(similarities: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and values of the k highest in each row, best first; equal ones by column."""
+    import torch
+
+    k = min(k, similarities.shape[1])
+    # one more than asked for shows whether the last place is shared with columns that were not given
+    values, columns = torch.from_numpy(similarities).topk(min(k + 1, similarities.shape[1]))
+    found: np.ndarray = columns.numpy()[:, :k]
+    if values.shape[1] > k:
+        for row in torch.nonzero(values[:, k] == values[:, k - 1]).flatten().tolist():
+            least = similarities[row] >= values[row, k - 1].item()
+            among = np.flatnonzero(least)
+            found[row] = among[np.argsort(-similarities[row, among], kind="stable")[:k]]
+    found = np.sort(found, axis=1)
+    best = np.take_along_axis(similarities, found, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(best, order, axis=1)
 
 
 def closest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:

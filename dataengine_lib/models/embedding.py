@@ -1,22 +1,15 @@
-"""Brings an embedding store up to date (step 2): decodes in threads while the encoder runs, saves in shards.
+"""Brings an embedding store up to date (step 2): embeds what is new, saves in shards.
 
 Killed and started again it goes on where it was, and ends with the same vectors.
 """
 
-import hashlib
-import io
-import itertools
 import os
 import shutil
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from dataengine_lib.data.embedding_parts import (
@@ -35,8 +28,8 @@ from dataengine_lib.data.embeddings import (
     write_store,
 )
 from dataengine_lib.data.files import read_json, write_json
-from dataengine_lib.data.images import UNREADABLE, as_seen
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.embedding_shards import Engine, digest, encode_shards, load_image
 
 if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
@@ -56,10 +49,16 @@ class EmbedResult:
 
 
 def complete_store(
-    images: list[tuple[int, str]], root: Path, encoder: "Encoder", output: Path, batch_size: int = 64
+    images: list[tuple[int, str]],
+    root: Path,
+    encoder: "Encoder",
+    output: Path,
+    batch_size: int = 64,
+    engine: Engine = encode_shards,
 ) -> EmbedResult:
     """Bring the store at `output` up to date for `images`, pairs of (id, path relative to `root`).
 
+    `engine` embeds here, or on the machines of a Ray cluster.
     Rows whose file is unchanged are kept; images that cannot be read are listed in the result.
     Raises DataEngineError when another encoder made the store.
     """
@@ -77,12 +76,12 @@ def complete_store(
             read_json(parts / "plan.json", list[str])[1] == plan[1]
         ):  # same encoder, other images: keep what is done
             store = _fold(output, store, encoder, read_parts(parts))
-            return complete_store(images, root, encoder, output, batch_size)
+            return complete_store(images, root, encoder, output, batch_size, engine)
         shutil.rmtree(parts)
     if not todo:
         return EmbedResult(store or _empty(output, encoder), rows, 0, [])
     write_json(parts / "plan.json", plan)
-    _encode_shards(todo, root, encoder, parts, batch_size)
+    _encode_missing(todo, root, encoder, parts, batch_size, engine)
     part = read_parts(parts)
     if not len(part.ids):
         shutil.rmtree(parts)
@@ -98,29 +97,28 @@ def _known_rows(store: EmbeddingStore | None, images: list[tuple[int, str]], roo
     if store is None:
         return rows
     by_path = {image.path: row for row, image in enumerate(store.images) if image.path}
-    by_id = {int(image_id): row for row, image_id in enumerate(store.ids)}
+    by_id = {image_id: row for row, image_id in enumerate(store.ids.tolist())}
+    folder = f"{root}/"  # joining 100,000 Path objects would take longer than asking for the files
     for i, (image_id, path) in enumerate(images):
-        row = by_path.get(path, by_id.get(image_id, -1))
-        if row >= 0 and _unchanged(root / path, store.images[row]):
+        row = by_path.get(path)
+        if row is None:
+            row = by_id.get(image_id, -1)
+        if row >= 0 and _unchanged(folder + path, store.images[row]):
             rows[i] = row
     return rows
 
 
-def _unchanged(file: Path, stored: StoredImage) -> bool:
+def _unchanged(file: str, stored: StoredImage) -> bool:
     if stored.size < 0:
         return True
     try:
-        state = file.stat()
+        state = os.stat(file)
         if state.st_size != stored.size:
             return False
         # a copied folder has new times: then the content decides
-        return state.st_mtime_ns == stored.mtime_ns or _digest(file.read_bytes()) == stored.digest
+        return state.st_mtime_ns == stored.mtime_ns or digest(Path(file).read_bytes()) == stored.digest
     except OSError:
         return False  # gone or locked: the encoding pass reports it by name
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=12).hexdigest()
 
 
 def _check_import(
@@ -130,7 +128,7 @@ def _check_import(
     cosines: list[float] = []
     for (_, path), row in zip(images, rows, strict=True):
         if row >= 0 and store.images[row].size < 0:
-            pixels = _load(root, path, encoder)[1]
+            pixels = load_image(root / path, path, encoder)[1]
             if isinstance(pixels, str):
                 continue
             vector = encoder.encode_prepared([pixels])[0]
@@ -147,71 +145,17 @@ def _check_import(
         )
 
 
-def _encode_shards(
-    todo: list[tuple[int, str]], root: Path, encoder: "Encoder", parts: Path, batch_size: int
+def _encode_missing(
+    todo: list[tuple[int, str]], root: Path, encoder: "Encoder", parts: Path, batch_size: int, engine: Engine
 ) -> None:
     size = batch_size * _SHARD_BATCHES
-    shards = [(parts / f"{n:06d}.npz", todo[n * size : (n + 1) * size]) for n in range(-(-len(todo) // size))]
-    missing = [(file, items) for file, items in shards if not file.is_file()]
-    bar = tqdm(
-        total=len(todo),
-        initial=len(todo) - sum(len(items) for _, items in missing),
-        desc="embedding",
-        disable=None,
-    )
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, bar:
-        paths = (path for _, items in missing for _, path in items)
-        loaded = _ahead(pool, paths, root, encoder, 3 * batch_size)
-        for file, items in missing:
-            ids: list[int] = []
-            images: list[StoredImage] = []
-            vectors: list[np.ndarray] = []
-            unreadable: list[Unreadable] = []
-            for start in range(0, len(items), batch_size):
-                batch = items[start : start + batch_size]
-                pixels = []
-                for (image_id, path), (stored, content) in zip(
-                    batch, itertools.islice(loaded, len(batch)), strict=True
-                ):
-                    if isinstance(content, str):
-                        unreadable.append(Unreadable(path, content))
-                    else:
-                        ids.append(image_id)
-                        images.append(stored)
-                        pixels.append(content)
-                if pixels:
-                    vectors.append(encoder.encode_prepared(pixels))
-                bar.update(len(batch))
-            joined = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
-            write_part(file, Part(np.array(ids, dtype=np.int64), joined, images, unreadable))
-
-
-Loaded = tuple[StoredImage, np.ndarray | str]
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, paths: Iterable[str], root: Path, encoder: "Encoder", window: int
-) -> Iterator[Loaded]:
-    """Decode in threads, at most `window` images ahead of the model, in order."""
-    waiting: deque[Future[Loaded]] = deque()
-    for path in paths:
-        waiting.append(pool.submit(_load, root, path, encoder))
-        if len(waiting) >= window:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _load(root: Path, path: str, encoder: "Encoder") -> Loaded:
-    """The file's signature and its pixel values, or the reason why it cannot be read."""
-    file = root / path
-    try:
-        data, state = file.read_bytes(), file.stat()
-        stored = StoredImage(path, len(data), state.st_mtime_ns, _digest(data))
-        with Image.open(io.BytesIO(data)) as image:
-            return stored, encoder.prepare(as_seen(image))
-    except UNREADABLE as error:
-        return StoredImage(path), f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    shards = {n: todo[start : start + size] for n, start in enumerate(range(0, len(todo), size))}
+    files = {n: parts / f"{n:06d}.npz" for n in shards}
+    missing = {n: items for n, items in shards.items() if not files[n].is_file()}
+    left = sum(map(len, missing.values()))
+    with tqdm(total=len(todo), initial=len(todo) - left, desc="embedding", unit="image", disable=None) as bar:
+        for number, part in engine(missing, root, encoder, batch_size, bar.update):
+            write_part(files[number], part)
 
 
 def _fold(output: Path, store: EmbeddingStore | None, encoder: "Encoder", part: Part) -> EmbeddingStore:
@@ -234,7 +178,10 @@ def _fold(output: Path, store: EmbeddingStore | None, encoder: "Encoder", part: 
 
 def _meta(encoder: "Encoder") -> StoreMeta:
     return StoreMeta(
-        encoder=encoder.name, weights_sha256=encoder.weights_sha256, preprocessing=encoder.preprocessing
+        encoder=encoder.name,
+        weights_sha256=encoder.weights_sha256,
+        preprocessing=encoder.preprocessing,
+        dtype=encoder.dtype,
     )
 
 

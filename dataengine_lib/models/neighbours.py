@@ -129,4 +129,9 @@ def open_search(
     pool.unreadable += [f"{bad.path}: {bad.reason}" for bad in (*embedded.unreadable, *scored.unreadable)]
     places = {path: int(row) for (_, path), row in zip(wanted, scored.rows, strict=True) if row >= 0}
     rows = np.array(there, dtype=np.int64)[kept]
-    return Search(pool, np.asarray(embedded.store.vectors[embedded.rows[kept]]), rows, scored, places)
+    return Search(pool, _at(embedded.store.vectors, embedded.rows[kept]), rows, scored, places)
+
+
+def _at(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """`vectors[rows]`, without a copy where that is all of them."""
+    return vectors if np.array_equal(rows, np.arange(len(vectors))) else vectors[rows]

@@ -7,6 +7,7 @@ from typing import Any
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.questioning import Outcome, Questioner, Task
+from dataengine_lib.models.ray_cluster import ray_cluster
 
 _RESTARTS = 3  # of one worker; one that dies again and again has a fault that another start does not mend
 
@@ -20,53 +21,14 @@ def answered_by_workers(
     that RAY_ADDRESS names (this machine without it). A worker that dies is started again and its part asked
     again. Raises DataEngineError when Ray is not there or workers keep dying.
     """
-    ray = _ray()
-    started = not ray.is_initialized()
-    if started:
-        _join(ray, workers)
-    try:
-        yield from _answered(ray, parts, make, workers)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, DataEngineError):
-            raise error.cause from error
-        raise
-    except ray.exceptions.RayActorError as error:
-        raise DataEngineError(
-            f"workers: a worker died {_RESTARTS + 1} times ({_line(error)}); its answers so far are kept, check "
-            "memory, lower workers or batch_size, and run again"
-        ) from error
-    finally:
-        if started:
-            ray.shutdown()
-
-
-def _ray() -> Any:
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise DataEngineError(
-            "workers: needs Ray; pip install 'mllm-dataengine[ray]', or set workers to 1"
-        ) from error
-    return ray
-
-
-def _join(ray: Any, workers: int | str) -> None:
-    """The cluster that RAY_ADDRESS names for `ray`, else one of this machine's own."""
-    more: dict[str, Any] = (
-        {"address": "local", "num_cpus": max(int(workers), os.cpu_count() or 1)}
-        if workers != "ray"
-        else ({} if os.environ.get("RAY_ADDRESS") else {"address": "local"})
-    )
-    # nothing is sent home, no page is served, and nothing is printed into the report
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **more)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise DataEngineError(
-            f"workers: Ray cannot be reached ({_line(error)}); check RAY_ADDRESS"
-        ) from error
+    with ray_cluster(workers, "workers", "workers to 1") as ray:
+        try:
+            yield from _answered(ray, parts, make, workers)
+        except ray.exceptions.RayActorError as error:
+            raise DataEngineError(
+                f"workers: a worker died {_RESTARTS + 1} times ({_line(error)}); its answers so far are kept, check "
+                "memory, lower workers or batch_size, and run again"
+            ) from error
 
 
 def _answered(

@@ -2,13 +2,17 @@
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from dataengine_lib.data.coco import read_image_list
+from dataengine_lib.data.faiss_file import write_faiss
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.embedding import EmbedResult, complete_store
+from dataengine_lib.models.embedding_shards import encode_shards
 from dataengine_lib.steps.config import StepConfig
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -21,14 +25,26 @@ class EmbedConfig(StepConfig):
     annotations: Path | None = (
         None  # instances_*.json that names the images; without it every image file found
     )
-    encoder: str  # clip:ViT-B/32, or a transformers CLIP/SigLIP name or folder
+    encoder: str  # clip:ViT-B/32, clip:FILE, or a transformers CLIP, SigLIP or DINOv2 name or folder
     output: Path  # the store's folder
+    faiss: Path | None = None  # also write the store as a file for faiss.read_index, for search over millions
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = (
+        "auto"  # what the encoder computes in; auto: float16 on a GPU, else float32
+    )
+    engine: Literal["local", "ray"] = (
+        "local"  # ray: on the cluster that RAY_ADDRESS names, or on all of this machine
+    )
 
 
 def embed(config: EmbedConfig) -> EmbedResult:
-    """Make or complete the store at `config.output` for every image of the folder."""
+    """Make or complete the store at `config.output` for every image of the folder.
+
+    Images that cannot be read are listed in the result. Raises DataEngineError when none can be read, or when the
+    store is another encoder's.
+    """
+    from dataengine_lib.models.embedding_ray import on_ray
     from dataengine_lib.models.encoder import load_encoder
 
     if not config.image_root.is_dir():
@@ -39,13 +55,16 @@ def embed(config: EmbedConfig) -> EmbedResult:
         images = read_image_list(config.annotations, config.image_root)
     if not images:
         raise DataEngineError(f"{config.image_root}: no images found; check image_root and annotations")
-    encoder = load_encoder(config.encoder, config.device)
-    result = complete_store(images, config.image_root, encoder, config.output, config.batch_size)
+    load = partial(load_encoder, config.encoder, config.device, config.dtype)
+    engine = on_ray(load) if config.engine == "ray" else encode_shards
+    result = complete_store(images, config.image_root, load(), config.output, config.batch_size, engine)
     if not len(result.store.ids):
         first = result.unreadable[0]
         raise DataEngineError(
             f"{config.image_root}: none of {len(images)} images can be read; {first.path}: {first.reason}"
         )
+    if config.faiss is not None:
+        write_faiss(result.store, config.faiss)
     return result
 
 
