@@ -49,8 +49,12 @@ class EncoderIdentity(Protocol):
     """The part of an encoder that decides whether vectors may be compared."""
 
     name: str
-    weights_sha256: str
-    preprocessing: dict[str, Any]
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    @property
+    def preprocessing(self) -> dict[str, Any]: ...
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """The cache of image pools (step 2): columns as an Arrow file, named by the hash of the files they were read from.
 
-It lies in `$XDG_CACHE_HOME/mllm-dataengine/pools` (`~/.cache` without that variable), since folders of data are often
-shared and read-only. It may be deleted at any time.
+See `data/user_cache.py` for where it lies.
 """
 
 import hashlib
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from dataengine_lib.data.files import replacing
 from dataengine_lib.data.pool_columns import SCHEMA, facts_of
+from dataengine_lib.data.user_cache import cache_folder
 from dataengine_lib.errors import DataEngineError
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def cached_columns(
     Raises DataEngineError when one of the files cannot be read.
     """
     before = _states(files)
-    folder = _folder()
+    folder = cache_folder("pools")
     if folder is None:
         return read()
     file = folder / f"{_key(root, kind, files)}.arrow"
@@ -41,15 +41,6 @@ def cached_columns(
         if _states(files) == before:  # else the key may not be that of what was read
             _save(file, columns)
     return columns
-
-
-def _folder() -> Path | None:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    except RuntimeError:  # no home
-        return None
-    return cache / "mllm-dataengine" / "pools"
 
 
 def _states(files: list[Path]) -> list[tuple[int, int, int]]:

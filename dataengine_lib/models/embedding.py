@@ -33,6 +33,7 @@ from dataengine_lib.models.embedding_shards import Engine, digest, encode_shards
 
 if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
+    from dataengine_lib.models.late_encoder import LateEncoder
 
 _SHARD_BATCHES = 16  # batches between two saves
 _SAME = 0.95  # cosine above which two implementations are taken to run the same weights
@@ -51,7 +52,7 @@ class EmbedResult:
 def complete_store(
     images: list[tuple[int, str]],
     root: Path,
-    encoder: "Encoder",
+    encoder: "Encoder | LateEncoder",
     output: Path,
     batch_size: int = 64,
     engine: Engine = encode_shards,
@@ -122,7 +123,11 @@ def _unchanged(file: str, stored: StoredImage) -> bool:
 
 
 def _check_import(
-    store: EmbeddingStore, encoder: "Encoder", images: list[tuple[int, str]], rows: np.ndarray, root: Path
+    store: EmbeddingStore,
+    encoder: "Encoder | LateEncoder",
+    images: list[tuple[int, str]],
+    rows: np.ndarray,
+    root: Path,
 ) -> None:
     """Imported vectors do not say which weights made them, so a few images are embedded again and compared."""
     cosines: list[float] = []
@@ -146,7 +151,12 @@ def _check_import(
 
 
 def _encode_missing(
-    todo: list[tuple[int, str]], root: Path, encoder: "Encoder", parts: Path, batch_size: int, engine: Engine
+    todo: list[tuple[int, str]],
+    root: Path,
+    encoder: "Encoder | LateEncoder",
+    parts: Path,
+    batch_size: int,
+    engine: Engine,
 ) -> None:
     size = batch_size * _SHARD_BATCHES
     shards = {n: todo[start : start + size] for n, start in enumerate(range(0, len(todo), size))}
@@ -158,7 +168,9 @@ def _encode_missing(
             write_part(files[number], part)
 
 
-def _fold(output: Path, store: EmbeddingStore | None, encoder: "Encoder", part: Part) -> EmbeddingStore:
+def _fold(
+    output: Path, store: EmbeddingStore | None, encoder: "Encoder | LateEncoder", part: Part
+) -> EmbeddingStore:
     """Join the store's rows and the finished shards into a new store; a file's newer row replaces its older one."""
     ids, vectors, images = part.ids, part.vectors, part.images
     if store is not None and len(store.ids):
@@ -176,7 +188,7 @@ def _fold(output: Path, store: EmbeddingStore | None, encoder: "Encoder", part: 
     return result
 
 
-def _meta(encoder: "Encoder") -> StoreMeta:
+def _meta(encoder: "Encoder | LateEncoder") -> StoreMeta:
     return StoreMeta(
         encoder=encoder.name,
         weights_sha256=encoder.weights_sha256,
@@ -185,7 +197,7 @@ def _meta(encoder: "Encoder") -> StoreMeta:
     )
 
 
-def _empty(output: Path, encoder: "Encoder") -> EmbeddingStore:
+def _empty(output: Path, encoder: "Encoder | LateEncoder") -> EmbeddingStore:
     return write_store(
         output, _meta(encoder), np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32), []
     )

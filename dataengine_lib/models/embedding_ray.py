@@ -16,6 +16,7 @@ from dataengine_lib.models.ray_cluster import ray_cluster
 
 if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
+    from dataengine_lib.models.late_encoder import LateEncoder
 
 
 def on_ray(load: Callable[[], "Encoder"]) -> Engine:
@@ -27,7 +28,7 @@ def on_ray(load: Callable[[], "Encoder"]) -> Engine:
     """
 
     def encode(
-        shards: Shards, root: Path, encoder: "Encoder", batch_size: int, done: Done
+        shards: Shards, root: Path, encoder: "Encoder | LateEncoder", batch_size: int, done: Done
     ) -> Iterator[tuple[int, Part]]:
         with ray_cluster("ray", "engine", "engine to local") as ray:
             for row in _rows(ray, shards, load, (str(root), encoder.weights_sha256, batch_size)):

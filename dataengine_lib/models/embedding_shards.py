@@ -19,16 +19,22 @@ from dataengine_lib.data.images import UNREADABLE, as_seen
 
 if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
+    from dataengine_lib.models.late_encoder import LateEncoder
 
 Shards = dict[int, list[tuple[int, str]]]  # number of a shard -> (image id, path under the image root)
 Done = Callable[[int], object]  # told how many more images have been dealt with
 # shards, image root, encoder, batch size, progress -> the shards' rows as they are done
-Engine = Callable[[Shards, Path, "Encoder", int, Done], Iterator[tuple[int, Part]]]
+Engine = Callable[[Shards, Path, "Encoder | LateEncoder", int, Done], Iterator[tuple[int, Part]]]
 Loaded = tuple[StoredImage, np.ndarray | str]
 
 
 def encode_shards(
-    shards: Shards, root: Path, encoder: "Encoder", batch_size: int, done: Done, threads: int = 0
+    shards: Shards,
+    root: Path,
+    encoder: "Encoder | LateEncoder",
+    batch_size: int,
+    done: Done,
+    threads: int = 0,
 ) -> Iterator[tuple[int, Part]]:
     """Every shard's rows, in order; images that cannot be read are listed with them.
 
@@ -62,7 +68,7 @@ def encode_shards(
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, paths: Iterable[str], root: Path, encoder: "Encoder", window: int
+    pool: ThreadPoolExecutor, paths: Iterable[str], root: Path, encoder: "Encoder | LateEncoder", window: int
 ) -> Iterator[Loaded]:
     """Decode in threads, at most `window` images ahead of the model, in order."""
     waiting: deque[Future[Loaded]] = deque()
@@ -74,7 +80,7 @@ def _ahead(
         yield waiting.popleft().result()
 
 
-def load_image(file: Path, path: str, encoder: "Encoder") -> Loaded:
+def load_image(file: Path, path: str, encoder: "Encoder | LateEncoder") -> Loaded:
     """What identifies the file, stored under `path`, and its pixels, or the reason why it cannot be read."""
     try:
         data, state = file.read_bytes(), file.stat()

@@ -19,6 +19,7 @@ from dataengine_lib.models.embedding import EmbedResult, complete_store
 
 if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
+    from dataengine_lib.models.late_encoder import LateEncoder
 
 EVALUATION_IMAGE = "evaluation image"
 NEAR_DUPLICATE = "near-duplicate of an evaluation image"
@@ -115,7 +116,11 @@ class Search:
 
 
 def open_search(
-    pool: QueryPool, evaluation: Iterable[tuple[int, str]], encoder: "Encoder", store: Path, batch_size: int
+    pool: QueryPool,
+    evaluation: Iterable[tuple[int, str]],
+    encoder: "Encoder | LateEncoder",
+    store: Path,
+    batch_size: int,
 ) -> Search:
     """Embed what is not embedded yet: the pool into `store`, evaluation images (id, path) into `store`/evaluation."""
     located = zip(pool.coco.ids.tolist(), pool.coco.paths, strict=True)

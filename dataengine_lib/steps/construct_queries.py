@@ -22,6 +22,7 @@ from dataengine_lib.data.sampling import Neighbours, Pick, draw_drafts, in_block
 from dataengine_lib.data.type_shares import TypeShare, type_shares
 from dataengine_lib.data.weights import read_weights
 from dataengine_lib.models import query_preview
+from dataengine_lib.models.late_encoder import LateEncoder
 from dataengine_lib.models.neighbours import QueryPool, open_search
 from dataengine_lib.models.query_preview import Preview, preview
 from dataengine_lib.steps.config import StepConfig
@@ -238,9 +239,7 @@ def _search(
     ]
     near: dict[str, Neighbours] = {}
     if wanted:
-        from dataengine_lib.models.encoder import load_encoder
-
-        encoder = load_encoder(config.encoder, config.device)
+        encoder = LateEncoder(config.encoder, config.device)
         search = open_search(pool, wanted, encoder, config.coco_embedding, config.batch_size)
         if config.near_duplicate is not None:
             search.leave_out_near_duplicates(config.near_duplicate)

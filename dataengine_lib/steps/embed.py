@@ -13,6 +13,7 @@ from dataengine_lib.data.faiss_file import write_faiss
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.embedding import EmbedResult, complete_store
 from dataengine_lib.models.embedding_shards import encode_shards
+from dataengine_lib.models.late_encoder import LateEncoder
 from dataengine_lib.steps.config import StepConfig
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -56,8 +57,9 @@ def embed(config: EmbedConfig) -> EmbedResult:
     if not images:
         raise DataEngineError(f"{config.image_root}: no images found; check image_root and annotations")
     load = partial(load_encoder, config.encoder, config.device, config.dtype)
+    encoder = LateEncoder(config.encoder, config.device, config.dtype)
     engine = on_ray(load) if config.engine == "ray" else encode_shards
-    result = complete_store(images, config.image_root, load(), config.output, config.batch_size, engine)
+    result = complete_store(images, config.image_root, encoder, config.output, config.batch_size, engine)
     if not len(result.store.ids):
         first = result.unreadable[0]
         raise DataEngineError(
