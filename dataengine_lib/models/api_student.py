@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _BY_LETTER = (
     f'Only where no option can be preferred, answer "{CANNOT_TELL}".'
 )
 _IN_WORDS = "Answer in one to three words."
+_WORDS = 3  # of which
+_NAMED = re.compile(r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)")
 log = logging.getLogger(__name__)
 
 
@@ -205,6 +208,7 @@ class ApiStudent:
 
     def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
         asked = {
+            "server": self._chat.shown_url,
             "model": self._chat.model,
             "messages": _messages(text, hashlib.sha256(jpeg).hexdigest()),
             "schema": schema,
@@ -242,14 +246,18 @@ class ApiStudent:
             return AskFailed("the student refused", teacher_at_fault=False, declined=True)
         if row.finish_reason == "content_filter":
             return AskFailed("stopped by the student's content filter", teacher_at_fault=False, declined=True)
-        chosen = None if one.choices is None else _chosen(row.text, one.choices)
+        cut_off = AskFailed(
+            f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
+        )
+        text = row.text.rpartition("</think>")[2]  # what it said when it had thought
+        if "<think>" in text:
+            return cut_off
+        chosen = None if one.choices is None else _chosen(text, one.choices)
         if chosen is not None:
             return chosen
-        if row.finish_reason == "length" and (row.structured or not row.text.strip()):
-            return AskFailed(
-                f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
-            )
-        return row.text
+        if row.finish_reason == "length" and (row.structured or not _is_answer(text, one.choices)):
+            return cut_off
+        return text
 
 
 def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
@@ -271,6 +279,29 @@ def _messages(text: str, image_url: str) -> list[dict[str, Any]]:
 
 def _letter_schema(choices: Sequence[str]) -> dict[str, Any]:
     return strict_object(answer={"type": "string", "enum": [*LETTERS[: len(choices)], CANNOT_TELL]})
+
+
+def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
+    """Whether a reply that was cut off had said its answer: an option, or a few words, and no reasoning before."""
+    said = _plain(text)
+    if choices is None:
+        return 0 < len(said.split()) <= _WORDS
+    named = _NAMED.match(said)
+    place = LETTERS.find(named[1].upper()) if named else -1
+    if named and 0 <= place < len(choices):
+        said, options = named[2], [choices[place]]
+    else:
+        options = list(choices)
+    # the option may be cut off too, and what comes behind it must be no part of the same sentence
+    return any(
+        _plain(option).startswith(said) or re.match(rf"{re.escape(_plain(option))}\s?[.,;:!)*]", said)
+        for option in options
+        if said or named
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _chosen(text: str, choices: Sequence[str]) -> str | None:
