@@ -1,7 +1,8 @@
 """Step 1 on more than one process or machine: parts of the questions on Ray actors, one student each."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,8 @@ def _answered(
     ray: Any, parts: Sequence[list[Task]], make: Callable[[], Questioner], workers: int | str
 ) -> Iterator[tuple[int, list[Outcome]]]:
     """Every worker has one part at a time and gets the next when it is done with it."""
-    has = ray.cluster_resources()
-    gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
-    count = min(gpus or cpus if workers == "ray" else int(workers), len(parts))
-    # a worker uses as many threads as it is given CPUs
-    share = {"num_gpus": min(1, gpus / count), "num_cpus": 1} if gpus else {"num_cpus": max(1, cpus // count)}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    count, share = shares(nodes, workers, len(parts))
     kind = ray.remote(max_restarts=_RESTARTS, max_task_retries=_RESTARTS, **share)(_Worker)
     folder = str(Path.cwd())
     waiting = iter(enumerate(parts))
@@ -92,6 +90,26 @@ def _answered(
         if (following := next(waiting, None)) is not None:
             running[actor.ask.remote(following[1])] = (following[0], actor)
         yield number, outcomes
+
+
+def shares(
+    nodes: Sequence[Mapping[str, float]], workers: int | str, parts: int
+) -> tuple[int, dict[str, float]]:
+    """How many workers, and what each is given: all of them find room, for one without would wait for ever.
+
+    A worker is on one node, and uses as many threads as it is given CPUs there.
+    """
+    gpus = [int(node.get("GPU", 0)) for node in nodes]
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    if total := sum(gpus):
+        count = min(total if workers == "ray" else int(workers), parts)
+        each = ceil(count / total)  # on one GPU
+        room = all(has >= gpu * each for has, gpu in zip(cpus, gpus, strict=True))
+        return count, {"num_gpus": 1 / each, "num_cpus": 1 if room else 0}
+    total = max(1, sum(cpus))
+    count = min(total if workers == "ray" else int(workers), parts, total)
+    fitting = (some for some in range(total // count, 1, -1) if sum(has // some for has in cpus) >= count)
+    return count, {"num_cpus": next(fitting, 1)}
 
 
 class _Worker:
