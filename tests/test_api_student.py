@@ -17,7 +17,8 @@ from PIL import Image
 
 from dataengine_lib.data.written_choice import written_choice
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.models.api_student import ApiStudent, LedgerRow, jpeg_bytes
+from dataengine_lib.models.api_student import ApiStudent, jpeg_bytes
+from dataengine_lib.models.student_ledger import LedgerRow
 from dataengine_lib.models.teacher import AskFailed, TeacherStop
 from dataengine_lib.playground import server as playground_server
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
@@ -175,6 +176,7 @@ CUT = "cut off at max_output_tokens=2000"
         ("cat", "length", "cat"),
         ('<think>{"answer": "B"}? No.</think>{"answer": "C"}', "stop", "C"),
         ('<think>{"answer": "B"}? No.</think>A', "stop", "A"),
+        ("<thinking>Is it (B)", "stop", None),
         ("I say (B), as it has whiskers", "stop", "I say (B), as it has whiskers"),
     ],
 )

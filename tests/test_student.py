@@ -3,13 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from tiny_models import save_tiny_llava
-from transformers import DynamicCache
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_inputs import PREFIX, chat_text, encode, prefix_text, token_ids
@@ -340,12 +340,21 @@ def test_a_chat_template_may_be_the_tokenizers(folder: Path) -> None:
         assert chat_text(processor, "What?")[0] == "###Human: <image>\nWhat? ###Assistant:"
 
 
-@pytest.mark.parametrize("written", ["", "<image><image>"])
-def test_a_chat_template_must_write_the_image_once(folder: Path, written: str) -> None:
+@pytest.mark.parametrize(
+    "template", ["{{ messages[0]['content'] }}", "<image><image>", "{{ messages[0]['content'][-1]['text'] }}"]
+)
+def test_a_chat_template_must_write_the_image_once(folder: Path, template: str) -> None:
     processor = load_student(str(folder), device="cpu").processor
-    processor.chat_template = written + "{{ messages[0]['content'] }}"
+    processor.chat_template = template
     with pytest.raises(DataEngineError, match=r"does not write <image> .*chat_template\.jinja"):
         chat_text(processor, "What?")
+
+
+def test_a_mark_of_the_familys_own_stands_for_the_image(folder: Path) -> None:
+    processor = load_student(str(folder), device="cpu").processor
+    mark = "{{ '<|patch|>' if part['type'] == 'image' else part['text'] }}"
+    processor.chat_template = "{% for part in messages[0]['content'] %}" + mark + "{% endfor %}"
+    assert chat_text(processor, "What?")[0] == "<|patch|>What?"
 
 
 def test_an_interrupt_leaves_no_other_images_cache(folder: Path, pictures: list[Image.Image]) -> None:
@@ -364,10 +373,16 @@ def test_an_interrupt_leaves_no_other_images_cache(folder: Path, pictures: list[
 
 
 def test_rows_are_selected_on_whatever_devices_the_layers_are() -> None:
-    layers = [(torch.ones(2, 1, 4, 8, device=place),) * 2 for place in ("meta", "cpu")]
-    found = _rows_of(DynamicCache(ddp_cache_data=layers), [0, 1, 1])
-    assert [layer.keys.device.type for layer in found.layers] == ["meta", "cpu"]
-    assert all(layer.keys.shape[0] == 3 for layer in found.layers)
+    class Elsewhere:
+        device = torch.device("meta")
+
+        def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+            assert rows.device.type == "cpu"  # which selects on any device; another one's index does not
+            return torch.ones(len(rows), 1, 4, 8)
+
+    layers = [SimpleNamespace(keys=Elsewhere(), values=torch.ones(2, 1, 4, 8))]
+    found = _rows_of(SimpleNamespace(layers=layers), [0, 1, 1])  # type: ignore[arg-type]
+    assert found.layers[0].values.shape[0] == 3
 
 
 @pytest.mark.parametrize("way", ["_shared_image", "_shared_prefix"])

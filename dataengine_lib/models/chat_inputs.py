@@ -58,7 +58,7 @@ def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] |
     """
     if getattr(processor, "chat_template", None):
         prompt = processor.apply_chat_template([user], add_generation_prompt=True)
-        if not _shows_image(processor, prompt):
+        if not _shows_image(processor, prompt, user, None):
             raise DataEngineError(
                 f"{processor.tokenizer.name_or_path}: its chat template does not write {_image_token(processor)} "
                 "for the image, once; put the family's own chat_template.jinja in its place, or remove it"
@@ -71,18 +71,22 @@ def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] |
         prompt = processor.apply_chat_template([user], chat_template=template, add_generation_prompt=True)
     except (TemplateError, TypeError, ValueError):  # takes the list of image and text for one text
         return None
-    return (prompt, template) if _shows_image(processor, prompt) else None
+    return (prompt, template) if _shows_image(processor, prompt, user, template) else None
 
 
-def _shows_image(processor: Any, prompt: str) -> bool:
+def _shows_image(processor: Any, prompt: str, user: dict[str, Any], template: str | None) -> bool:
     """Whether the image stands in the prompt once; BLIP-2 and PaliGemma put it there by themselves."""
     if _family(processor) in (*_IMAGE_FIRST, "PaliGemmaProcessor"):
         return True
-    if getattr(processor, "image_token", None) is None:  # unknown: anything but the part itself, printed
-        return "'type': 'image'" not in prompt
     # Gemma 3's template writes the token that begins an image, from which its processor makes the image's
-    marks = (processor.image_token, getattr(processor, "boi_token", None))
-    return any(mark and prompt.count(mark) == 1 for mark in marks)
+    marks = (_image_token(processor), getattr(processor, "boi_token", None))
+    counts = [prompt.count(mark) for mark in marks if mark]
+    if any(counts):
+        return 1 in counts
+    # a mark of the family's own: whatever the image adds, but for the message itself, printed
+    text_only = user | {"content": user["content"][1:]}
+    blind = processor.apply_chat_template([text_only], chat_template=template, add_generation_prompt=True)
+    return blind != prompt and "'type': 'image'" not in prompt
 
 
 def _plain_prompt(processor: Any, instruction: str) -> str:
