@@ -17,8 +17,10 @@ from PIL import Image
 
 from dataengine_lib.data.written_choice import written_choice
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.models.api_student import ApiStudent, LedgerRow, jpeg_bytes
+from dataengine_lib.models.api_student import ApiStudent, jpeg_bytes
+from dataengine_lib.models.student_ledger import LedgerRow
 from dataengine_lib.models.teacher import AskFailed, TeacherStop
+from dataengine_lib.playground import server as playground_server
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
 
 KEY = "sk-canary-9876"
@@ -54,7 +56,9 @@ def choose(messages: list[dict[str, Any]], schema: dict[str, Any]) -> str:
 
 
 def student(folder: Path, server: PlaygroundServer, **options: Any) -> ApiStudent:
-    return ApiStudent("local", server.base_url, ledger=folder / "ledger.jsonl", **options)
+    found = ApiStudent("local", server.base_url, ledger=folder / "ledger.jsonl", **options)
+    found._chat.shown_url = "http://here/v1"  # each test's servers are one and the same, whatever their ports
+    return found
 
 
 def ask(
@@ -144,6 +148,62 @@ def test_another_request_is_another_key(tmp_path: Path, change: dict[str, int]) 
     ask(tmp_path, 2)
     _, server, _ = ask(tmp_path, 2, **change)
     assert len(server.requests) == 2 and len({row["key"] for row in rows(tmp_path)}) == 4
+
+
+def test_another_server_is_another_student(tmp_path: Path) -> None:
+    with serve(say, structured=choose) as one, serve(say, structured=choose) as other:
+        for server in (one, other, one):
+            asked = ApiStudent("local", server.base_url, ledger=tmp_path / "ledger.jsonl")
+            assert asked.generate([picture()], ["q1"], choices=[CHOICES]) == ["B"]
+        assert len(one.requests) == len(other.requests) == 1
+
+
+CUT = "cut off at max_output_tokens=2000"
+
+
+@pytest.mark.parametrize(
+    ("written", "finish", "answer"),
+    [
+        ("The picture shows an animal. Option (B) says cat, but", "length", None),
+        ("First, option (B) a cat is unlikely because", "length", None),
+        ("A dog is unlikely here, so", "length", None),
+        ("<think>\nFirst, option (B) a cat", "length", None),
+        ('<think>Maybe {"answer": "B"}', "stop", None),
+        ("", "length", None),
+        ("B", "length", "B"),
+        ("(B) ca", "length", "(B) ca"),
+        ("The answer is (B) cat. The picture", "length", "The answer is (B) cat. The picture"),
+        ("cat", "length", "cat"),
+        ('<think>{"answer": "B"}? No.</think>{"answer": "C"}', "stop", "C"),
+        ('<think>{"answer": "B"}? No.</think>A', "stop", "A"),
+        ("<thinking>Is it (B)", "stop", None),
+        ("I say (B), as it has whiskers", "stop", "I say (B), as it has whiskers"),
+    ],
+)
+def test_a_reply_that_was_cut_off_is_read_only_where_it_had_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, finish: str, answer: str | None
+) -> None:
+    plain = playground_server._completion
+
+    def completion(*given: Any) -> dict[str, Any]:
+        made = plain(*given)
+        made["choices"][0]["finish_reason"] = finish
+        return made
+
+    monkeypatch.setattr(playground_server, "_completion", completion)
+    with serve(lambda messages: written, lambda body: "no-schema") as server:
+        (found,) = student(tmp_path, server).generate([picture()], ["q1"], choices=[CHOICES])
+    if answer is None:
+        assert isinstance(found, AskFailed) and CUT in str(found) and not found.declined
+    else:
+        assert found == answer
+
+
+@pytest.mark.parametrize(("written", "read"), [("a red car", True), ("Okay, let me look at the", False)])
+def test_a_few_words_that_were_cut_off_are_a_direct_answer(tmp_path: Path, written: str, read: bool) -> None:
+    with serve(lambda messages: written + " " * len(written), ["length"]) as server:
+        (found,) = student(tmp_path, server).generate([picture()], ["q1"])
+    assert isinstance(found, str) == read
 
 
 def test_the_ledgers_rows(tmp_path: Path) -> None:
@@ -265,7 +325,7 @@ def test_a_killed_run_is_paid_for_once(tmp_path: Path) -> None:
         time.sleep(0.2)  # for what was on its way
         killed_at, kept = len(server.requests), len(rows(tmp_path))
         assert 0 < kept < count and killed_at - kept <= 4
-        asked = student(tmp_path, server)
+        asked = ApiStudent("local", server.base_url, ledger=ledger)
         images = [picture(number) for number in range(count)]
         prompts = [f"q{number}\n(A) dog (B) cat (C) cow" for number in range(count)]
         answers = asked.generate(images, prompts, choices=[CHOICES] * count)

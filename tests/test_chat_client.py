@@ -1,11 +1,20 @@
 """One client for all who ask a server: strict JSON where it is taken, text where it is not, found out once."""
 
 import asyncio
+import json
+import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
+import msgspec
 import pytest
 
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.models.asking import ask_each
 from dataengine_lib.models.chat_client import ChatClient
 from dataengine_lib.models.teacher import AskFailed, Reply, TeacherStop, objects_in, strict_object
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
@@ -102,6 +111,149 @@ def test_a_stop_names_who_was_asked() -> None:
         complete(["x"], ["401"])
     with pytest.raises(TeacherStop, match="'gone' is not served"):
         complete(["x"], ["404"], model="gone")
+
+
+def answer(content: Any, finish: Any = "stop", **usage: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content}
+    return {
+        "id": "x",
+        "model": "m",
+        "choices": [{"message": message, "finish_reason": finish}],
+        "usage": usage,
+    }
+
+
+@contextmanager
+def raw(status: int, body: Any, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """The URL of a server that always sends this; `KEY` in it becomes the key that it was sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *given: Any) -> None: ...
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            data = json.dumps(body).replace("KEY", self.headers["Authorization"]).encode()
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def ask(url: str, attempts: int = 1) -> Reply:
+    client = ChatClient("local", url, "sk-secret-1234", max_attempts=attempts, who="student")
+    (reply,) = asyncio.run(_complete(client, ["x"], None))
+    return reply
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "tokens"),
+    [
+        (answer([THOUGHT, {"type": "text", "text": "A"}], prompt_tokens=5, completion_tokens=2), "A", (5, 2)),
+        (answer("A", prompt_tokens=5.0, completion_tokens=2.5), "A", (5, 2)),
+        (answer("A", prompt_tokens="5", completion_tokens=None), "A", (5, 0)),
+        (answer("A", prompt_tokens=float("nan"), completion_tokens="many"), "A", (0, 0)),
+        (answer("A \ud83d", None, prompt_tokens=5), "A ?", (5, 0)),
+        (answer({"text": "A"}), "", (0, 0)),
+        ({**answer("A"), "usage": [1], "id": 7, "model": None}, "A", (0, 0)),
+    ],
+    ids=["parts", "floats", "texts", "no numbers", "half a character", "object", "other types"],
+)
+def test_what_was_paid_for_is_kept_in_any_form(body: Any, text: str, tokens: tuple[int, int]) -> None:
+    with raw(200, body) as url:
+        reply = ask(url)
+    assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == (text, *tokens)
+    assert isinstance(reply.prompt_tokens, int) and reply.finish_reason == "stop"
+    assert msgspec.json.decode(msgspec.json.encode(reply), type=Reply) == reply
+
+
+@pytest.mark.parametrize(
+    "when", ["nan", "inf", "1e400", "", "soon", "Thu, 01 Jan 99999 00:00:00 GMT", "Mon, 99 Foo 2099 00:00:00",
+             "Sat, 01 Jan 2396 00:00:00 GMT", "Wed, 31 Feb 2026 99:99:99 GMT"]
+)  # fmt: skip
+def test_an_absurd_retry_after_is_no_reason_to_stop(when: str) -> None:
+    with (
+        raw(429, {"error": {"message": "slow"}}, {"Retry-After": when}) as url,
+        pytest.raises(AskFailed, match="slow"),
+    ):
+        ask(url, attempts=2)
+
+
+@pytest.mark.parametrize("schema", [None, SCHEMA])
+def test_a_filtered_request_is_declined_and_not_the_servers_fault(schema: dict[str, Any] | None) -> None:
+    error = {"message": "filtered by the content management policy", "code": "content_filter"}
+    with raw(400, {"error": error}) as url, pytest.raises(AskFailed, match="filtered") as caught:
+        client = ChatClient("local", url, "k")
+        asyncio.run(_complete(client, ["x"], schema))
+    assert caught.value.declined and not caught.value.teacher_at_fault and client.sent == 1
+
+
+ECHO = {"error": {"message": "no access for KEY", "code": "KEY"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        *[(status, ECHO, {}) for status in (400, 401, 402, 403, 404, 422, 429, 500)],
+        (400, {"error": {"message": "KEY", "code": "content_filter"}}, {}),
+        (429, {"error": {"message": "KEY", "code": "insufficient_quota"}}, {}),
+        (429, ECHO, {"Retry-After": "9999"}),
+        (200, {"error": "KEY", "choices": []}, {}),
+    ],
+)
+def test_the_key_is_in_no_traceback(status: int, body: Any, headers: dict[str, str]) -> None:
+    async def ask_many() -> None:
+        async with ChatClient("local", url, "sk-secret-1234", max_attempts=1) as client:
+
+            async def ask(item: str) -> Reply:
+                return await client.complete([{"role": "user", "content": item}], schema=SCHEMA)
+
+            await ask_each(ask, ["x"] * 9, 2, lambda item, reply: None, lambda item, failure: None)
+
+    with raw(status, body, headers) as url:
+        with pytest.raises((AskFailed, TeacherStop)) as one:
+            ask(url)
+        try:
+            asyncio.run(ask_many())
+        except TeacherStop as stop:
+            assert "sk-secret" not in "".join(traceback.format_exception(stop))
+    shown = "".join(traceback.format_exception(one.value))
+    assert "sk-secret" not in shown and "another exception" not in shown
+
+
+def test_a_run_interrupted_in_a_pause_does_not_show_the_key() -> None:
+    async def interrupted() -> None:
+        async with ChatClient("local", url, "sk-secret-1234") as client:
+            task = asyncio.create_task(client.complete([{"role": "user", "content": "x"}]))
+            while not client.sent:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+            task.cancel()
+            await task
+
+    with raw(429, ECHO, {"Retry-After": "60"}) as url, pytest.raises(asyncio.CancelledError) as caught:
+        asyncio.run(interrupted())
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "sleep(pause)" in shown and "sk-secret" not in shown
+
+
+def test_the_urls_password_is_in_no_message() -> None:
+    url = "http://user:s3/cret@here/v1"
+    with pytest.raises(ParameterError, match="port") as caught:
+        ChatClient("local", url, "k")
+    assert "'s3'" not in "".join(traceback.format_exception(caught.value))
+    with raw(400, {"error": {"message": "no user:s3cret here"}}) as url, pytest.raises(AskFailed) as failed:
+        ask(url.replace("http://", "http://user:s3cret@"))
+    assert "s3cret" not in str(failed.value)
 
 
 def test_a_refusal_is_a_reply() -> None:

@@ -1,11 +1,14 @@
 """Tests of step 1 killed in the middle, and on several workers: the same files come out."""
 
+import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -19,6 +22,8 @@ from tiny_models import save_tiny_llava
 
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models import student_loading
+from dataengine_lib.models.ray_cluster import shares
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 
 KINDS = ["image_scene", "image_style", "image_topic"]
@@ -135,6 +140,67 @@ def test_answers_kept_for_another_student_or_rule_do_not_count(folder: Path, tmp
     evaluate(EvaluateConfig(**values(folder, out)))
     assert files(out) != letters
     assert not (out / "evaluate.progress.jsonl").exists()
+
+
+def broken(folder: Path, copy: Path) -> tuple[Path, bytes]:
+    """An image in a copy of the folder that cannot be read now, and its content."""
+    shutil.copytree(folder, copy)
+    image = copy / f"{2:012d}.png"
+    content = image.read_bytes()
+    image.write_bytes(b"x" * len(content))
+    return image, content
+
+
+def test_an_image_that_can_be_read_again_is_asked_about(
+    folder: Path, plain: dict[str, bytes], tmp_path: Path
+) -> None:
+    image, content = broken(folder, tmp_path / "data")
+    time_of_change, out = image.stat().st_mtime_ns, tmp_path / "out"
+    with pytest.raises(DataEngineError, match="cannot be read"):
+        evaluate(EvaluateConfig(**values(tmp_path / "data", out, max_bad_share=0)))
+    image.write_bytes(content)  # of the same size and time, as where only the rights have changed
+    os.utime(image, ns=(time_of_change, time_of_change))
+    assert counted(tmp_path / "data", out) == 240 - 6  # the other three images of the part were answered
+    assert files(out) == plain
+
+
+def test_an_error_lets_go_of_the_student(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    plain_load = student_loading.load_student
+
+    def load(*given: Any) -> Any:
+        student = plain_load(*given)
+        loaded.append(weakref.ref(student))
+        return student
+
+    monkeypatch.setattr(student_loading, "load_student", load)
+    broken(folder, tmp_path / "data")
+    with pytest.raises(DataEngineError, match="cannot be read") as kept:
+        evaluate(EvaluateConfig(**values(tmp_path / "data", tmp_path / "out", max_bad_share=0)))
+    gc.collect()
+    assert kept.tb is not None and [student() for student in loaded] == [None]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "parts", "count", "each"),
+    [
+        ([{"CPU": 8}], 2, 9, 2, {"num_cpus": 4}),
+        ([{"CPU": 2}, {"CPU": 2}], "ray", 1, 1, {"num_cpus": 2}),
+        ([{"CPU": 3}, {"CPU": 3}], "ray", 3, 3, {"num_cpus": 1}),
+        ([{"CPU": 2}, {"CPU": 16}], "ray", 3, 3, {"num_cpus": 5}),
+        ([{"CPU": 2}], 4, 9, 2, {"num_cpus": 1}),
+        ([{"CPU": 8}, {}], "ray", 99, 8, {"num_cpus": 1}),
+        ([{"CPU": 8, "GPU": 2}], 3, 9, 3, {"num_gpus": 0.5, "num_cpus": 1}),
+        ([{"CPU": 8, "GPU": 2}], "ray", 9, 2, {"num_gpus": 1, "num_cpus": 1}),
+        ([{"CPU": 1, "GPU": 2}], 2, 9, 2, {"num_gpus": 1, "num_cpus": 0}),
+    ],
+)
+def test_every_worker_finds_room_on_one_node(
+    nodes: Any, workers: Any, parts: int, count: int, each: dict[str, float]
+) -> None:
+    assert shares(nodes, workers, parts) == (count, each)
 
 
 @pytest.fixture

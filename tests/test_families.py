@@ -29,6 +29,7 @@ PROMPTS = [
     f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS
 ]
 CHOICES = [choices for _, choices in QUESTIONS]
+SLOW = ("qwen3_5", "mllama")  # whose caches cannot be repeated for the options, or not with the image's mask
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -101,7 +102,8 @@ def test_fast_ranking_equals_one_plain_pass_per_option(student: Student, picture
     expected = naive_scores(student, pictures, texts)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
     shared = student._shared_prefix is not None or isinstance(student._plain, EncoderDecoder)
-    assert student._shared_image is None and shared  # the shortcut was taken
+    slow = student.model.config.model_type in SLOW
+    assert student._shared_image is None and shared != slow  # the shortcut was taken
     assert min(max(row) - min(row) for row in expected) > 1e-2  # a wrong score would show
     assert_close(student._plain.rank(*plain_arguments(student, pictures)), expected)
 
@@ -149,6 +151,9 @@ def test_generate_takes_the_likeliest_token_each_time(student: Student, pictures
                 grown = [("input_ids", token), ("attention_mask", 1), *_types(student, inputs)]
             for key, more in grown:
                 inputs[key] = torch.cat([inputs[key], inputs[key].new_tensor([[more]])], dim=1)
+            if "cross_attention_mask" in inputs:
+                seen = inputs["cross_attention_mask"]
+                inputs["cross_attention_mask"] = torch.cat([seen, seen[:, -1:]], dim=1)
         assert text == student.processor.tokenizer.decode(written, skip_special_tokens=True)
     assert len(set(found)) > 1
 

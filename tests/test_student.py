@@ -1,6 +1,9 @@
 """Tests of the student: its scores against plain passes through the model, its texts, what it reads once."""
 
+import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from tiny_models import save_tiny_llava
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_inputs import PREFIX, chat_text, encode, prefix_text, token_ids
+from dataengine_lib.models.shared_image import SharedImage, _rows_of
 from dataengine_lib.models.student import Student
 from dataengine_lib.models.student_loading import load_student
 from dataengine_lib.models.token_scores import spell
@@ -174,7 +178,7 @@ def test_chat_text_is_the_templates_text(folder: Path) -> None:
     assert full == "USER: <image>\nWhat?\n(A) dog ASSISTANT: The answer is (A) dog.</s>"
     assert chat_text(processor, "What?") == ("USER: <image>\nWhat? ASSISTANT:",) * 2
     assert full.startswith(prefix_text(processor, "What?\n(A) dog")) and PREFIX == "The answer is"
-    processor.chat_template = None
+    processor.chat_template = processor.tokenizer.chat_template = None
     assert chat_text(processor, "What?", "Yes.") == (
         "###Human: <image>\nWhat? ###Assistant:",
         "###Human: <image>\nWhat? ###Assistant: Yes.</s>",
@@ -253,6 +257,190 @@ def test_an_adapter_that_cannot_be_merged_is_said(folder: Path, tmp_path: Path) 
         load_student(str(folder), device="cpu", adapter=tmp_path / "prompt")
 
 
+def test_an_adapter_of_another_model_is_said(folder: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file, save_file
+
+    student = load_student(str(folder), device="cpu")
+    get_peft_model(student.model, LoraConfig(target_modules=["q_proj"], r=2)).save_pretrained(tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({key.replace("layers.1", "layers.7"): value for key, value in load_file(file).items()}, file)
+    with pytest.raises(
+        DataEngineError, match=r"2 weights of the adapter are missing, .*layers\.1\.\S+ among"
+    ):
+        load_student(str(folder), device="cpu", adapter=tmp_path)
+
+
+def changed(folder: Path, copy: Path, change: Any) -> str:
+    """A copy of the model whose weights `change` has changed."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, copy)
+    weights = load_file(copy / "model.safetensors")
+    change(weights)
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    return str(copy)
+
+
+def test_weights_that_are_missing_or_of_another_shape_are_said(folder: Path, tmp_path: Path) -> None:
+    def lose(weights: dict[str, torch.Tensor]) -> None:
+        for key in [key for key in weights if "lm_head" in key or "language_model.model.layers.1." in key]:
+            del weights[key]
+
+    def widen(weights: dict[str, torch.Tensor]) -> None:
+        weights["language_model.lm_head.weight"] = torch.zeros(999, 32)
+
+    with pytest.raises(DataEngineError, match=r"m: 10 weights do not fit .*, lm_head\.weight among them"):
+        load_student(changed(folder, tmp_path / "m", lose), device="cpu")
+    with pytest.raises(DataEngineError, match=r"n: 1 weights do not fit .*of another shape"):
+        load_student(changed(folder, tmp_path / "n", widen), device="cpu")
+
+
+def test_a_model_that_was_copied_by_half_is_said(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "m")
+    file = tmp_path / "m" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(DataEngineError, match="weights cannot be read") as caught:
+        load_student(str(tmp_path / "m"), device="cpu")
+    assert "\n" not in str(caught.value)
+    (tmp_path / "m" / "tokenizer.json").write_text('{"model": {}}')
+    with pytest.raises(DataEngineError, match="student cannot be loaded"):
+        load_student(str(tmp_path / "m"), device="cpu")
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end(
+    folder: Path, tmp_path: Path, pictures: list[Image.Image]
+) -> None:
+    shutil.copytree(folder, tmp_path / "m")
+    file = tmp_path / "m" / "tokenizer_config.json"
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "pad_token"}))
+    student = load_student(str(tmp_path / "m"), device="cpu")
+    student._shared_image = None
+    assert student.processor.tokenizer.pad_token == "</s>"
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
+
+
+def test_a_checkpoints_own_penalties_do_not_count(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    student._shared_image = None
+    expected = student.generate(pictures, PROMPTS, max_new_tokens=6)
+    own = student.model.generation_config
+    own.update(repetition_penalty=1.9, no_repeat_ngram_size=1, suppress_tokens=[5], num_beams=3)
+    assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
+    assert student.model.generation_config is own and own.repetition_penalty == 1.9
+
+
+def test_a_chat_template_may_be_the_tokenizers(folder: Path) -> None:
+    processor = load_student(str(folder), device="cpu").processor
+    expected = chat_text(processor, "What?", "Yes.")
+    processor.tokenizer.chat_template, processor.chat_template = processor.chat_template, None
+    assert chat_text(processor, "What?", "Yes.") == expected and "<image>" in expected[0]
+    for blind in ("{{ messages[0]['content'] }}", "{{ raise_exception('only texts') }}"):
+        processor.tokenizer.chat_template = blind
+        assert chat_text(processor, "What?")[0] == "###Human: <image>\nWhat? ###Assistant:"
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ messages[0]['content'] }}", "<image><image>", "{{ messages[0]['content'][-1]['text'] }}"]
+)
+def test_a_chat_template_must_write_the_image_once(folder: Path, template: str) -> None:
+    processor = load_student(str(folder), device="cpu").processor
+    processor.chat_template = template
+    with pytest.raises(DataEngineError, match=r"does not write <image> .*chat_template\.jinja"):
+        chat_text(processor, "What?")
+
+
+def test_a_mark_of_the_familys_own_stands_for_the_image(folder: Path) -> None:
+    processor = load_student(str(folder), device="cpu").processor
+    mark = "{{ '<|patch|>' if part['type'] == 'image' else part['text'] }}"
+    processor.chat_template = "{% for part in messages[0]['content'] %}" + mark + "{% endfor %}"
+    assert chat_text(processor, "What?")[0] == "<|patch|>What?"
+
+
+def test_an_interrupt_leaves_no_other_images_cache(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    asked = (PROMPTS[:1], CHOICES[:1])
+    expected = student.rank(pictures[:1], *asked)
+
+    def interrupt(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    hook = student.model.lm_head.register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        student.rank(pictures[1:2], *asked)
+    hook.remove()
+    assert_close(student.rank(pictures[:1], *asked), expected)
+
+
+def test_rows_are_selected_on_whatever_devices_the_layers_are() -> None:
+    class Elsewhere:
+        device = torch.device("meta")
+
+        def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+            assert rows.device.type == "cpu"  # which selects on any device; another one's index does not
+            return torch.ones(len(rows), 1, 4, 8)
+
+    layers = [SimpleNamespace(keys=Elsewhere(), values=torch.ones(2, 1, 4, 8))]
+    found = _rows_of(SimpleNamespace(layers=layers), [0, 1, 1])  # type: ignore[arg-type]
+    assert found.layers[0].values.shape[0] == 3
+
+
+@pytest.mark.parametrize("way", ["_shared_image", "_shared_prefix"])
+def test_a_shortcut_that_fails_is_not_taken(
+    folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    student = load_student(str(folder), device="cpu")
+    if way == "_shared_prefix":
+        student._shared_image = None
+
+    def fail(*given: Any) -> Any:
+        raise IndexError("no such layer")
+
+    getattr(student, way)._rank_batch = fail
+    expected = plain_scores(student, pictures)
+    for _ in range(2):
+        assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
+    assert getattr(student, way) is None and caplog.text.count("IndexError: no such layer") == 1
+
+
+def test_images_that_cannot_be_shared_are_read_apart(
+    folder: Path,
+    pictures: list[Image.Image],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*given: Any) -> Any:
+        raise ValueError("Nested images are only supported")
+
+    monkeypatch.setattr(SharedImage, "for_model", fail)
+    student = load_student(str(folder), device="cpu")
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
+    assert caplog.text.count("ValueError: Nested images") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["CUDA out of memory. Tried to allocate 2.00 GiB", "CUDA error: out of memory\nCUDA kernel errors might be",
+     "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"],
+)  # fmt: skip
+def test_options_are_taken_one_by_one_where_a_question_does_not_fit(
+    folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    student = load_student(str(folder), device="cpu", batch_size=2)
+    student._shared_image = None
+    expected = student.rank(pictures, PROMPTS, CHOICES)
+    forward = student.model.forward
+
+    def small(*args: Any, **inputs: Any) -> Any:
+        if len(inputs["input_ids"]) > 1:
+            raise RuntimeError(words)
+        return forward(*args, **inputs)
+
+    monkeypatch.setattr(student.model, "forward", small)
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
+    assert student.batch_size == 1 and student._shared_prefix is None
+
+
 def test_out_of_memory_halves_the_batch_and_loses_no_row(
     folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,7 +495,12 @@ def test_dtype_and_device_map_are_chosen(folder: Path, pictures: list[Image.Imag
         assert row == pytest.approx(wanted, abs=near)
 
 
-def test_a_device_that_does_not_exist_is_named(folder: Path) -> None:
+def test_a_device_that_does_not_exist_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DataEngineError, match="device 'cuda:1': torch sees 1 CUDA devices here"):
+        load_student(str(folder), device="cuda:1")
+    with pytest.raises(DataEngineError, match="cannot be moved to xpu"):
+        load_student(str(folder), device="xpu")
     with pytest.raises(DataEngineError, match="device 'gpu': no such kind; choose auto, cpu"):
         load_student(str(folder), device="gpu")
 

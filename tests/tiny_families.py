@@ -157,6 +157,75 @@ def qwen3_vl(folder: Path) -> None:
     _save_without_videos(folder, Qwen3VLProcessor, "Qwen3VLVideoProcessor", images, words, _QWEN_TEMPLATE)
 
 
+def qwen3_5(folder: Path) -> None:
+    """Layers of two kinds: linear attention, whose cache is no list of keys, and full attention."""
+    import torch
+    from transformers import (
+        Qwen2VLImageProcessorPil,
+        Qwen3_5Config,
+        Qwen3_5ForConditionalGeneration,
+        Qwen3VLProcessor,
+    )
+
+    words = _qwen_words()
+    config = Qwen3_5Config(
+        vision_config=dict(
+            **_QWEN_VISION, hidden_size=32, intermediate_size=32, out_hidden_size=32,
+            num_position_embeddings=64, initializer_range=0.4,
+        ),
+        text_config=dict(
+            **_SIZES, head_dim=16, vocab_size=len(words), layer_types=["linear_attention", "full_attention"],
+            linear_num_value_heads=2, linear_num_key_heads=2, linear_key_head_dim=16, linear_value_head_dim=16,
+            rope_parameters={
+                "rope_type": "default", "mrope_section": [2, 1, 1], "mrope_interleaved": True,
+                "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
+            },
+        ),
+        **_QWEN_IDS,
+    )  # fmt: skip
+    model = Qwen3_5ForConditionalGeneration(config)
+    for weight in model.parameters():
+        if weight.dim() > 1:  # made so small that every text goes on in the same way
+            torch.nn.init.normal_(weight, std=0.2)
+    model.save_pretrained(folder)
+    images = Qwen2VLImageProcessorPil(
+        patch_size=4, merge_size=2, temporal_patch_size=2,
+        size={"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
+    )  # fmt: skip
+    _save_without_videos(folder, Qwen3VLProcessor, "Qwen3VLVideoProcessor", images, words, _QWEN_TEMPLATE)
+
+
+def mllama(folder: Path) -> None:
+    """Looks at the image from layers of their own, through a mask of tokens and tiles."""
+    import torch
+    from transformers import (
+        MllamaConfig,
+        MllamaForConditionalGeneration,
+        MllamaImageProcessorPil,
+        MllamaProcessor,
+    )
+
+    words = tokenizer("<|image|>", "<|python_tag|>", bos=True)
+    config = MllamaConfig(
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_global_layers": 1,
+            "attention_heads": 2, "patch_size": 8, "image_size": 32, "vision_output_dim": 64,
+            "intermediate_layers_indices": [0], "max_num_tiles": 4,
+        },
+        text_config=dict(
+            **{**_SIZES, "num_hidden_layers": 3}, cross_attention_layers=[1], vocab_size=len(words)
+        ),
+        image_token_index=3,
+    )  # fmt: skip
+    model = MllamaForConditionalGeneration(config)
+    for name, weight in model.named_parameters():
+        if "gate" in name and weight.numel() == 1:  # made as zeros, through which no image is seen
+            torch.nn.init.constant_(weight, 1.0)
+    model.save_pretrained(folder)
+    images = MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=4)
+    MllamaProcessor(images, words, chat_template=template("<|image|>", "<s>")).save_pretrained(folder)
+
+
 def _save_without_videos(
     folder: Path, processor: type, videos: str, images: Any, words: Any, chat_template: str
 ) -> None:
@@ -402,6 +471,8 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
         llava_next,
         qwen2_5_vl,
         qwen3_vl,
+        qwen3_5,
+        mllama,
         idefics3,
         smolvlm,
         instructblip,

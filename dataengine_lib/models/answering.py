@@ -1,11 +1,15 @@
 """Step 1: all the questions, a part at a time, by one student or many; a run that was killed goes on."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from dataengine_lib.data.answer_progress import AnswerProgress, fingerprint
+from dataengine_lib.data.questions import Skipped
 from dataengine_lib.models.questioning import Outcome, Questioner, Task
+
+_NOT_ASKED = Skipped("", "", "")
 
 
 def by_image(tasks: Sequence[Task], batch_size: int) -> list[list[Task]]:
@@ -22,8 +26,11 @@ def by_image(tasks: Sequence[Task], batch_size: int) -> list[list[Task]]:
 
 def answered(
     parts: Sequence[list[Task]], make: Callable[[], Questioner], workers: int | str = 1
-) -> Iterator[tuple[int, list[Outcome]]]:
-    """(number of a part, its outcomes) as they come; `make` loads a student, in each of the workers."""
+) -> Generator[tuple[int, list[Outcome]], None, None]:
+    """(number of a part, its outcomes) as they come; `make` loads a student, in each of the workers.
+
+    Whoever stops in the middle must close it: a notebook keeps the last error, and with it students and workers.
+    """
     if not parts:
         return
     if workers == 1:
@@ -42,22 +49,29 @@ def answered_with_progress(
     file: Path,
     opinion: str,
     root: Path,
-) -> Iterator[tuple[int, list[Outcome]]]:
+) -> Generator[tuple[int, list[Outcome]], None, None]:
     """As `answered`, with every part kept in `file`; parts kept there before come first.
 
-    `opinion` says what an answer depends on beside question and image.
+    What was left out before is asked again: an image may be readable now. `opinion` says what an answer depends on
+    beside question and image.
     """
     with AnswerProgress(file) as progress:
         keys = [fingerprint(opinion, *_content(part, root)) for part in parts]
-        missing = []
-        for number, key in enumerate(keys):
-            if (outcomes := progress.get(key)) is None:
-                missing.append(number)
+        missing: list[tuple[int, list[Outcome], list[Task]]] = []
+        for number, (part, key) in enumerate(zip(parts, keys, strict=True)):
+            before = progress.get(key) or [_NOT_ASKED] * len(part)
+            left = [task for task, outcome in zip(part, before, strict=True) if isinstance(outcome, Skipped)]
+            if left:
+                missing.append((number, before, left))
             else:
+                yield number, before
+        with closing(answered([left for _, _, left in missing], make, workers)) as coming:
+            for place, found in coming:
+                number, before, _ = missing[place]
+                new = iter(found)
+                outcomes = [next(new) if isinstance(outcome, Skipped) else outcome for outcome in before]
+                progress.add(keys[number], outcomes)
                 yield number, outcomes
-        for place, outcomes in answered([parts[number] for number in missing], make, workers):
-            progress.add(keys[missing[place]], outcomes)
-            yield missing[place], outcomes
 
 
 def _content(part: Sequence[Task], root: Path) -> Iterator[object]:

@@ -1,11 +1,8 @@
 """Step 1: a student behind an OpenAI-compatible server, which shows no weights and is asked in words."""
 
-import fcntl
 import hashlib
-import io
-import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +10,14 @@ from typing import Any
 import msgspec
 from PIL import Image
 
-from dataengine_lib.data.files import append_jsonl
 from dataengine_lib.data.metrics import StudentUsage
 from dataengine_lib.data.prices import Price
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.data.written_choice import CANNOT_TELL, written_choice
-from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.asking import ask_each, run
 from dataengine_lib.models.chat_client import ChatClient
 from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
+from dataengine_lib.models.student_ledger import Ledger, LedgerRow
 from dataengine_lib.models.teacher import AskFailed, Reply, endpoint, objects_in, strict_object
 
 _BY_LETTER = (
@@ -29,79 +25,10 @@ _BY_LETTER = (
     f'Only where no option can be preferred, answer "{CANNOT_TELL}".'
 )
 _IN_WORDS = "Answer in one to three words."
-log = logging.getLogger(__name__)
-
-
-class LedgerRow(msgspec.Struct):
-    """A reply that was paid for; `key` is the SHA-256 of all that the request asked, `structured` as in Reply."""
-
-    key: str
-    model: str
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    structured: bool
-
-
-class Ledger:
-    """All replies to a student's requests in an append-only JSONL file; `rows` by their keys."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.rows: dict[str, LedgerRow] = {}
-        self._end = 0  # of what has been read, in bytes
-
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Hold the file against other runs; what they wrote is read, and a line that a kill left torn is mended.
-
-        Raises DataEngineError when the file cannot be written or a line is no row.
-        """
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            stream = self.file.open("a+b")
-        except OSError as error:
-            raise DataEngineError(
-                f"{self.file}: cannot be written ({error.strerror}); choose a folder you may write to"
-            ) from error
-        with stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.warning("%s: another run is writing it; waiting for its turn to end", self.file)
-                fcntl.flock(stream, fcntl.LOCK_EX)
-            self._stream = stream
-            self._read()
-            try:
-                yield
-            finally:
-                self._end = stream.seek(0, io.SEEK_END)
-
-    def add(self, row: LedgerRow) -> None:
-        """Keep a reply, on the disk at once."""
-        append_jsonl(self._stream, row)
-        self.rows[row.key] = row
-
-    def _read(self) -> None:
-        stream = self._stream
-        stream.seek(self._end)
-        *lines, torn = stream.read().split(b"\n")
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = msgspec.json.decode(line, type=LedgerRow)
-            except msgspec.DecodeError as error:
-                raise DataEngineError(
-                    f"{self.file}: line {number}: {error}; mend or remove that line"
-                ) from error
-            self.rows[row.key] = row
-        if torn:
-            stream.truncate(stream.tell() - len(torn))
-            with suppress(msgspec.DecodeError):  # all but its line end may be there
-                self.add(msgspec.json.decode(torn, type=LedgerRow))
+_WORDS = 3  # of which
+_THINKING = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_NAMED = re.compile(r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)")
 
 
 @dataclass(frozen=True)
@@ -205,6 +132,7 @@ class ApiStudent:
 
     def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
         asked = {
+            "server": self._chat.shown_url,
             "model": self._chat.model,
             "messages": image_message(text, hashlib.sha256(jpeg).hexdigest()),
             "schema": schema,
@@ -241,18 +169,45 @@ class ApiStudent:
             return AskFailed("the student refused", teacher_at_fault=False, declined=True)
         if row.finish_reason == "content_filter":
             return AskFailed("stopped by the student's content filter", teacher_at_fault=False, declined=True)
-        chosen = None if one.choices is None else _chosen(row.text, one.choices)
+        cut_off = AskFailed(
+            f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
+        )
+        text = _THOUGHT.split(row.text)[-1]  # what it said when it had thought
+        if _THINKING.search(text):
+            return cut_off
+        chosen = None if one.choices is None else _chosen(text, one.choices)
         if chosen is not None:
             return chosen
-        if row.finish_reason == "length" and (row.structured or not row.text.strip()):
-            return AskFailed(
-                f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
-            )
-        return row.text
+        if row.finish_reason == "length" and (row.structured or not _is_answer(text, one.choices)):
+            return cut_off
+        return text
 
 
 def _letter_schema(choices: Sequence[str]) -> dict[str, Any]:
     return strict_object(answer={"type": "string", "enum": [*LETTERS[: len(choices)], CANNOT_TELL]})
+
+
+def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
+    """Whether a reply that was cut off had said its answer: an option, or a few words, and no reasoning before."""
+    said = _plain(text)
+    if choices is None:
+        return 0 < len(said.split()) <= _WORDS
+    named = _NAMED.match(said)
+    place = LETTERS.find(named[1].upper()) if named else -1
+    if named and 0 <= place < len(choices):
+        said, options = named[2], [choices[place]]
+    else:
+        options = list(choices)
+    # the option may be cut off too, and what comes behind it must be no part of the same sentence
+    return any(
+        _plain(option).startswith(said) or re.match(rf"{re.escape(_plain(option))}\s?[.,;:!)*]", said)
+        for option in options
+        if said or named
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _chosen(text: str, choices: Sequence[str]) -> str | None:

@@ -5,11 +5,13 @@ import email.utils
 import random
 import re
 import time
+from math import nan
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import openai
 
+from dataengine_lib.errors import ParameterError
 from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, TeacherStop
 
 LONGEST_WAIT = 120.0  # seconds of Retry-After that are waited for; a server asking for more is asked later
@@ -19,6 +21,9 @@ _STOP_CODES = {"insufficient_quota", "billing_hard_limit_reached", "account_deac
 _NEW_LIMIT = re.compile(r"(^|/)(gpt-([5-9]|\d\d)|o\d)")
 
 _NO_SCHEMA = {400, 404, 415, 422, 500, 501}  # of these, the errors that name it refuse the schema
+_FILTERED = {"content_filter", "content_policy_violation"}  # as Azure and OpenAI say it of one request
+_LONGEST_SENSIBLE = 30 * 24 * 3600.0  # seconds; a Retry-After beyond is a fault of the server's clock
+_TEXT_PARTS = ("text", "output_text")
 _SCHEMA = re.compile(r"response_?format|json_?schema|schema|structured", re.IGNORECASE)
 
 
@@ -44,11 +49,15 @@ class ChatClient:
         self.model, self.timeout_s, self.max_attempts, self.who = model, timeout_s, max_attempts, who
         parts = urlsplit(base_url)
         # What messages and files may show: a URL can carry a password.
-        port = f":{parts.port}" if parts.port else ""
+        try:
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:  # whose message shows what stands behind the colon, which may be that password
+            raise ParameterError("base_url: its port is no number up to 65535; mend it") from None
         self.shown_url = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
         self.takes_schema: bool | None = None
         self.sent = 0
         self._url, self._key = base_url, key
+        self._secrets = [secret for secret in (key, parts.password) if secret and secret != NO_KEY]
         self._reached = False
         new_limit = parts.hostname == "api.openai.com" or _NEW_LIMIT.search(model)
         self.settings: dict[str, Any] = {
@@ -97,11 +106,16 @@ class ChatClient:
                 completion, structured = await self._completion(messages, schema)
                 return self._reply(completion, attempt, structured)
             except (openai.APIError, TimeoutError, ValueError) as error:
+                # Never chained, and nothing is awaited in here: servers repeat the key in what they complain of,
+                # and a traceback, which a notebook keeps, would show it.
                 reason = self._reason(error)
                 self._stop_if_hopeless(error, reason, attempt)
+                if getattr(error, "code", None) in _FILTERED:
+                    raise AskFailed(reason, attempt, teacher_at_fault=False, declined=True) from None
                 if not _passing(error) or attempt >= self.max_attempts:
-                    raise AskFailed(reason, attempt) from error
-                await asyncio.sleep(self._pause(error, attempt))
+                    raise AskFailed(reason, attempt) from None
+                pause = self._pause(error, attempt)
+            await asyncio.sleep(pause)
 
     async def _completion(
         self, messages: list[dict[str, Any]], schema: dict[str, Any] | None
@@ -121,19 +135,19 @@ class ChatClient:
             completion = await self._send(
                 messages, {"response_format": {"type": "json_schema", "json_schema": named}}
             )
+            self.takes_schema = True
+            return completion, True
         except openai.APIStatusError as error:
             says_so = error.status_code in _NO_SCHEMA and _SCHEMA.search(str(error))
             unknown = self.takes_schema is None
-            if not says_so and not (unknown and error.status_code == 400):
+            if error.code in _FILTERED or not (says_so or (unknown and error.status_code == 400)):
                 raise
-            if says_so and unknown:
-                self.takes_schema = False
-            completion = await self._send(messages, {})
-            if unknown:  # without a word about the schema, only this answer shows that it was at fault
-                self.takes_schema = False
-            return completion, False
-        self.takes_schema = True
-        return completion, True
+        if says_so and unknown:
+            self.takes_schema = False
+        completion = await self._send(messages, {})
+        if unknown:  # without a word about the schema, only this answer shows that it was at fault
+            self.takes_schema = False
+        return completion, False
 
     async def _send(self, messages: list[dict[str, Any]], more: dict[str, Any]) -> Any:
         self.sent += 1
@@ -149,19 +163,23 @@ class ChatClient:
     def _reply(self, completion: Any, attempts: int, structured: bool) -> Reply:
         self._reached = True
         choices = getattr(completion, "choices", None)
-        if not choices or choices[0].message is None:
-            raise ValueError(f"the reply is no chat completion: {str(completion)[:120]}")
-        message, usage = choices[0].message, completion.usage
-        details = usage and getattr(usage, "prompt_tokens_details", None)
-        refusal = getattr(message, "refusal", None)
+        first = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(first, "message", None)
+        if message is None:
+            raise ValueError(f"the reply is no chat completion: {completion}")
+        # What was paid for is kept, however loosely a server takes the format: the client checks no types.
+        usage = getattr(completion, "usage", None)
+        details = getattr(usage, "prompt_tokens_details", None)
+        refusal = _text(getattr(message, "refusal", None))
+        finish = _text(getattr(first, "finish_reason", None)) or "stop"
         return Reply(
-            text=refusal or message.content or "",
-            finish_reason="refusal" if refusal else choices[0].finish_reason or "stop",
-            model=completion.model or "",
-            prompt_tokens=(usage and usage.prompt_tokens) or 0,
-            cached_tokens=(details and details.cached_tokens) or 0,
-            completion_tokens=(usage and usage.completion_tokens) or 0,
-            request_id=completion._request_id or completion.id or "",
+            text=refusal or _text(getattr(message, "content", None)),
+            finish_reason="refusal" if refusal else finish,
+            model=_text(getattr(completion, "model", None)),
+            prompt_tokens=_count(getattr(usage, "prompt_tokens", None)),
+            cached_tokens=_count(getattr(details, "cached_tokens", None)),
+            completion_tokens=_count(getattr(usage, "completion_tokens", None)),
+            request_id=completion._request_id or _text(getattr(completion, "id", None)),
             attempts=attempts,
             structured=structured,
         )
@@ -172,7 +190,9 @@ class ChatClient:
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, openai.APIConnectionError) and error.__cause__:
             text = " ".join(f"{type(error.__cause__).__name__} {error.__cause__}".split())
-        return text.replace(self._key, "***")[:200] if self._key != NO_KEY else text[:200]
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:200]
 
     def _stop_if_hopeless(self, error: Exception, reason: str, attempt: int) -> None:
         where = f"{self.who} at {self.shown_url}"
@@ -181,31 +201,29 @@ class ChatClient:
             if status in (402,) or {error.code, error.type} & _STOP_CODES:
                 raise TeacherStop(
                     f"{where}: quota used up or billing stopped ({status}); top up, then run again"
-                ) from error
+                ) from None
             if status == 401:
-                raise TeacherStop(
-                    f"{where}: the key was refused (401); set a valid OPENAI_API_KEY"
-                ) from error
+                raise TeacherStop(f"{where}: the key was refused (401); set a valid OPENAI_API_KEY") from None
             if status == 403:
                 raise TeacherStop(
                     f"{where}: this key may not use {self.model} (403); ask for access or name another model"
-                ) from error
+                ) from None
             if status == 404:
                 raise TeacherStop(
                     f"{where}: model {self.model!r} is not served there (404);"
                     " check the URL and the model's name (it may be retired)"
-                ) from error
+                ) from None
             if (_retry_after(error) or 0) > LONGEST_WAIT:
                 raise TeacherStop(
                     f"{where}: asks to wait {_retry_after(error):.0f} s; run again after that"
-                ) from error
+                ) from None
             return
         tries = self.max_attempts if self._reached else min(ATTEMPTS_TO_CONNECT, self.max_attempts)
         # By name, because the client raises these from whichever HTTP library it was built on.
         if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout") and attempt >= tries:
             raise TeacherStop(
                 f"{where}: cannot be reached ({reason}); start it or mend base_url, then run again"
-            ) from error
+            ) from None
 
     def _pause(self, error: Exception, attempt: int) -> float:
         jitter = random.uniform(0.5, 1.0)
@@ -225,11 +243,30 @@ def _passing(error: Exception) -> bool:
 
 def _retry_after(error: openai.APIStatusError) -> float | None:
     """Seconds that the server asks to wait (RFC 9110: a number or a date), None when it does not say."""
-    value = error.response.headers.get("retry-after")
-    if value is None:
-        return None
+    value = error.response.headers.get("retry-after", "")
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        date = email.utils.parsedate_tz(value)
-        return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else None
+        try:
+            date = email.utils.parsedate_tz(value)
+            seconds = email.utils.mktime_tz(date) - time.time() if date else nan
+        except (ValueError, OverflowError):
+            return None
+    return max(0.0, seconds) if seconds < _LONGEST_SENSIBLE else None
+
+
+def _text(value: Any) -> str:
+    """A text as UTF-8 can hold it; of a list of parts, those that are text, without reasoning and the like."""
+    if isinstance(value, list):
+        parts = [part for part in value if isinstance(part, dict) and part.get("type") in _TEXT_PARTS]
+        value = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+    # a surrogate alone is half a character, which no file and no later request can hold
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int:
+    """A number of tokens, 0 for what is none."""
+    try:
+        return max(0, int(float(value)))
+    except (TypeError, ValueError, OverflowError):
+        return 0

@@ -9,11 +9,18 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jinja2 import TemplateError
 from PIL import Image
 
+from dataengine_lib.errors import DataEngineError
+
 PREFIX = "The answer is"
+_IMAGE_FIRST = ("InstructBlipProcessor", "Blip2Processor")  # put the image before the text
 _TYPES = ("token_type_ids", "mm_token_type_ids")
-PER_TOKEN = ("input_ids", "attention_mask", *_TYPES)
+_SEEN = (
+    "cross_attention_mask"  # which tiles of the image a token sees, (rows, tokens, images, tiles): Mllama's
+)
+PER_TOKEN = ("input_ids", "attention_mask", *_TYPES, _SEEN)
 
 
 def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tuple[str, str]:
@@ -21,20 +28,21 @@ def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tu
 
     Scoring and training both take their texts from here, so that what is scored is what was learnt. Special
     tokens inside `instruction` and `answer` are broken up, as data. Without `answer` both are the prompt.
+    Raises DataEngineError for a template that does not write the image once.
     """
-    tokenizer = processor.tokenizer
     instruction = plain_text(processor, instruction)
-    end = tokenizer.eos_token or ""
-    if not getattr(processor, "chat_template", None):
+    end = processor.tokenizer.eos_token or ""
+    user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}
+    found = _templated(processor, user)
+    if found is None:
         prompt = _plain_prompt(processor, instruction)
         return prompt, prompt if answer is None else f"{prompt} {plain_text(processor, answer)}{end}"
-    user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}
-    prompt = processor.apply_chat_template([user], add_generation_prompt=True)
+    prompt, template = found
     if answer is None:
         return prompt, prompt
     answer = plain_text(processor, answer)
     said = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    full = processor.apply_chat_template([user, said])
+    full = processor.apply_chat_template([user, said], chat_template=template)
     if not full.startswith(prompt) or answer not in full[len(prompt) :]:
         gap = "" if prompt[-1:].isspace() else " "  # a template that writes finished answers in another way
         return prompt, f"{prompt}{gap}{answer}{end}"
@@ -43,8 +51,46 @@ def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tu
     return prompt, full[:start] + (full[start:].rstrip() or end)
 
 
+def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] | None:
+    """The prompt by the processor's template, else by its tokenizer's, and that template (None: its own).
+
+    None without a template; one of a tokenizer that knows of no images does not count.
+    """
+    if getattr(processor, "chat_template", None):
+        prompt = processor.apply_chat_template([user], add_generation_prompt=True)
+        if not _shows_image(processor, prompt, user, None):
+            raise DataEngineError(
+                f"{processor.tokenizer.name_or_path}: its chat template does not write {_image_token(processor)} "
+                "for the image, once; put the family's own chat_template.jinja in its place, or remove it"
+            )
+        return prompt, None
+    template = getattr(processor.tokenizer, "chat_template", None)
+    if not isinstance(template, str):
+        return None
+    try:
+        prompt = processor.apply_chat_template([user], chat_template=template, add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError):  # takes the list of image and text for one text
+        return None
+    return (prompt, template) if _shows_image(processor, prompt, user, template) else None
+
+
+def _shows_image(processor: Any, prompt: str, user: dict[str, Any], template: str | None) -> bool:
+    """Whether the image stands in the prompt once; BLIP-2 and PaliGemma put it there by themselves."""
+    if _family(processor) in (*_IMAGE_FIRST, "PaliGemmaProcessor"):
+        return True
+    # Gemma 3's template writes the token that begins an image, from which its processor makes the image's
+    marks = (_image_token(processor), getattr(processor, "boi_token", None))
+    counts = [prompt.count(mark) for mark in marks if mark]
+    if any(counts):
+        return 1 in counts
+    # a mark of the family's own: whatever the image adds, but for the message itself, printed
+    text_only = user | {"content": user["content"][1:]}
+    blind = processor.apply_chat_template([text_only], chat_template=template, add_generation_prompt=True)
+    return blind != prompt and "'type': 'image'" not in prompt
+
+
 def _plain_prompt(processor: Any, instruction: str) -> str:
-    if _family(processor) in ("InstructBlipProcessor", "Blip2Processor"):  # put the image before the text
+    if _family(processor) in _IMAGE_FIRST:
         return f"###Human: {instruction} ###Assistant:"
     image = _image_token(processor)
     if _family(processor) == "PaliGemmaProcessor":  # begins the text behind the image
@@ -72,7 +118,7 @@ def encode(processor: Any, prompts: list[str], images: Sequence[Image.Image]) ->
     more = {"add_special_tokens": False} if starts_text(processor, prompts[0]) else {}
     inputs = processor(
         text=prompts,
-        images=[[image] for image in images],
+        images=list(images) if _family(processor) == "GotOcr2Processor" else [[image] for image in images],
         padding=True,
         padding_side="right",
         return_tensors="pt",
@@ -100,6 +146,9 @@ def joined(processor: Any, inputs: Any, parts: Sequence[Part], side: str = "righ
         for key, tensor in tensors.items():
             prompt = tensor[part.row][kept]
             prompt = prompt[: len(prompt) - part.drop]
+            if key == _SEEN:  # what follows sees what the prompt's end sees
+                rows[key].append(torch.cat([prompt, prompt[-1:].repeat_interleave(len(part.tokens), dim=0)]))
+                continue
             fill = {"input_ids": part.tokens, "attention_mask": [1] * len(part.tokens)}
             more = fill.get(key, [behind.get(key, 0)] * len(part.tokens))
             rows[key].append(torch.cat([prompt, prompt.new_tensor(more)]))
@@ -113,7 +162,8 @@ def joined(processor: Any, inputs: Any, parts: Sequence[Part], side: str = "righ
 
 def _padded(row: torch.Tensor, length: int, value: int, side: str) -> torch.Tensor:
     missing = length - len(row)
-    return F.pad(row, (missing, 0) if side == "left" else (0, missing), value=value)
+    other = (0, 0) * (row.dim() - 1)  # counted from the last dimension
+    return F.pad(row, (*other, missing, 0) if side == "left" else (*other, 0, missing), value=value)
 
 
 def padding(processor: Any) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from dataengine_lib.data.embedding_parts import Part, pack, unpack
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.embedding_shards import Done, Engine, Shards, encode_shards
-from dataengine_lib.models.ray_cluster import ray_cluster
+from dataengine_lib.models.ray_cluster import node_resources, ray_cluster, shares
 
 if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
@@ -49,18 +49,19 @@ def _rows(
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # its plan and its bars are not the user's
     data.DataContext.get_current().enable_progress_bars = False
-    has = ray.cluster_resources()
-    gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
-    count = min(gpus or cpus, len(shards))
-    threads = max(1, cpus // count)
+    nodes = node_resources(ray)
+    count, share = shares(nodes, "ray", len(shards))
+    # beside a GPU all CPUs decode; without one the model takes the CPUs that a worker is given
+    threads = (
+        int(sum(node.get("CPU", 0) for node in nodes)) // count if "num_gpus" in share else share["num_cpus"]
+    )
     items = [{"number": n, "images": msgspec.json.encode(images)} for n, images in shards.items()]
     rows = data.from_items(items, override_num_blocks=len(items)).map_batches(
         _Shards,
-        fn_constructor_args=(load, str(Path.cwd()), *work, threads),
+        fn_constructor_args=(load, str(Path.cwd()), *work, max(1, int(threads))),
         batch_size=1,
         compute=data.ActorPoolStrategy(size=count),
-        num_cpus=threads,
-        num_gpus=min(1, gpus / count) if gpus else None,
+        **share,
     )
     for row in rows.iter_rows():
         if row["fault"]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dataengine_lib.models.chat_inputs import encode, padding
 from dataengine_lib.models.token_scores import Piece, option_scores
+from dataengine_lib.models.whole_texts import greedy
 
 
 def is_encoder_decoder(config: Any) -> bool:
@@ -81,10 +82,11 @@ class EncoderDecoder:
             rows = [i for i in order[at : at + batch_size] if len(pieces[i].lead) == said]
             inputs = self._inputs([images[i] for i in rows], [prompts[i] for i in rows])
             start = torch.tensor([[self.start, *pieces[i].lead] for i in rows], device=self.model.device)
-            ids = self.model.generate(
-                **inputs, decoder_input_ids=start, decoder_start_token_id=self.start,
-                max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=padding(self.processor),
-            )  # fmt: skip
+            with greedy(self.model):
+                ids = self.model.generate(
+                    **inputs, decoder_input_ids=start, decoder_start_token_id=self.start,
+                    max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=padding(self.processor),
+                )  # fmt: skip
             for i, row in zip(rows, ids[:, start.shape[1] :].tolist(), strict=True):
                 written[i] = row
             at += len(rows)

@@ -1,8 +1,9 @@
 """The Ray cluster that steps 1 and 2 share their work out on: joined when it is needed, left as it was found."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 from dataengine_lib.errors import DataEngineError
@@ -34,6 +35,31 @@ def ray_cluster(workers: int | str, asked: str, otherwise: str) -> Iterator[Any]
     finally:
         if started:
             ray.shutdown()
+
+
+def node_resources(ray: Any) -> list[dict[str, float]]:
+    """What every machine of the cluster that is alive has: CPUs, GPUs, …"""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def shares(
+    nodes: Sequence[Mapping[str, float]], workers: int | str, parts: int
+) -> tuple[int, dict[str, float]]:
+    """How many workers, and what each is given: all of them find room, for one without would wait for ever.
+
+    A worker is on one node, and uses as many threads as it is given CPUs there.
+    """
+    gpus = [int(node.get("GPU", 0)) for node in nodes]
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    if total := sum(gpus):
+        count = min(total if workers == "ray" else int(workers), parts)
+        each = ceil(count / total)  # on one GPU
+        room = all(has >= gpu * each for has, gpu in zip(cpus, gpus, strict=True))
+        return count, {"num_gpus": 1 / each, "num_cpus": 1 if room else 0}
+    total = max(1, sum(cpus))
+    count = min(total if workers == "ray" else int(workers), parts, total)
+    fitting = (some for some in range(total // count, 1, -1) if sum(has // some for has in cpus) >= count)
+    return count, {"num_cpus": next(fitting, 1)}
 
 
 def _join(ray: Any, workers: int | str, asked: str) -> None:

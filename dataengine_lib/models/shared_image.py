@@ -112,17 +112,18 @@ class SharedImage:
             a is b for a, b in zip(images, self._images, strict=True)
         )
         if self._cache is None or not same or head != self._head:
-            self._cache = None  # let go of the old one before the new one is made
+            self.forget()  # before the new one is made
             pixels = self.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
-            self._cache = DynamicCache()
+            cache = DynamicCache()
             self.model(
                 input_ids=torch.tensor([head] * len(images), device=self.model.device),
                 pixel_values=pixels.to(self.model.device, self.model.dtype),
-                past_key_values=self._cache,
+                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
-            self._images, self._head = images, head
+            # together and only now: an interrupt in between must not leave one image's cache for another's
+            self._cache, self._images, self._head = cache, images, head
         return self._cache
 
     def forget(self) -> None:
@@ -214,5 +215,5 @@ class SharedImage:
 def _rows_of(cache: DynamicCache, which: list[int]) -> DynamicCache:
     """A copy that holds the given rows, to be grown without touching the original."""
     layers: list[Any] = cache.layers
-    rows = torch.tensor(which, device=layers[0].keys.device)
+    rows = torch.tensor(which)  # indices on the CPU select from layers on any device
     return DynamicCache(ddp_cache_data=[(layer.keys[rows], layer.values[rows]) for layer in layers])

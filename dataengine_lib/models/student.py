@@ -24,6 +24,7 @@ _TRIAL_PROMPTS = [
     "Which of these words is the best for what stands in the middle of the picture?",
 ]
 _TRIAL_CHOICES = ["a dog", "yes", "a red car", "2"]
+_NO_MEMORY = ("cuda error: out of memory", "cublas_status_alloc_failed")
 log = logging.getLogger(__name__)
 
 
@@ -31,8 +32,8 @@ class Student:
     """A loaded student; `batch_size` is the number of questions, and of distinct images, in one pass.
 
     Pass the same Image object for questions about one image: where the family allows, it is then prepared and
-    looked at once. Results come in the order of the questions and do not depend on the batch size, which is
-    halved when memory runs out.
+    looked at once. Results come in the order of the questions. In float32 they do not depend on the batch size,
+    which is halved when memory runs out; in half precision a score moves in its third digit with its batch.
     """
 
     def __init__(self, model: Any, processor: Any, batch_size: int = 64) -> None:
@@ -41,7 +42,7 @@ class Student:
         self.batch_size = batch_size
         self._apart = is_encoder_decoder(model.config)
         self._plain = EncoderDecoder(model, processor) if self._apart else WholeTexts(model, processor)
-        self._shared_image = None if self._apart else SharedImage.for_model(model, processor)
+        self._shared_image = None if self._apart else _shared_image(model, processor)
         self._shared_prefix = None if self._apart else SharedPrefix(model, processor)
         self._tried: set[str] = set()
 
@@ -111,10 +112,9 @@ class Student:
     ) -> list[list[float]]:
         if (by_image := self._fitting(images, pieces, size)) is not None:
             return by_image.rank(images, pieces, size)
-        if self._shared_prefix is not None and "prefix" not in self._tried:
+        if (prefix := self._shared_prefix) is not None and "prefix" not in self._tried:
             asked = self._trial(images)
-            if not self._own_scores(asked, self._shared_prefix.rank(*asked, size), size):
-                log.warning("the student's cache gives other scores than whole texts; ranking the slow way")
+            if not self._own_scores(asked, lambda: prefix.rank(*asked, size), size, "cache"):
                 self._shared_prefix = None
             self._tried.add("prefix")
         way = self._shared_prefix or self._plain
@@ -129,7 +129,7 @@ class Student:
             return None
         if "image" not in self._tried:
             asked = shown, _, trial = self._trial(images)
-            if not self._own_scores(asked, way.rank(shown, trial, size), size):
+            if not self._own_scores(asked, lambda: way.rank(shown, trial, size), size, "cache of images"):
                 self._shared_image = None
             self._tried.add("image")
         return self._shared_image
@@ -141,33 +141,75 @@ class Student:
         return [images[0], images[-1]], texts, self._pieces(texts, _TRIAL_PROMPTS, PREFIX, [options] * 2)
 
     def _own_scores(
-        self, asked: tuple[list[Image.Image], list[str], list[Piece]], scores: list[list[float]], size: int
+        self,
+        asked: tuple[list[Image.Image], list[str], list[Piece]],
+        rank: Callable[[], list[list[float]]],
+        size: int,
+        name: str,
     ) -> bool:
+        """Whether the shortcut `rank` gives the scores of whole texts; a line in the log says why not."""
+        try:
+            scores = rank()
+        except Exception as error:  # a family's own code may raise anything at a cache that is not its kind
+            if is_lack_of_memory(error):
+                raise
+            log.warning("the student's %s cannot be used (%s); going the slow way", name, _line(error))
+            return False
         # InstructBLIP's and BLIP-2's Q-Former stays in float32 when the language model is in float16
         dtype = self.model.get_input_embeddings().weight.dtype
         close = 1e-3 if dtype == torch.float32 else 0.1
         plain = self._plain.rank(*asked, size)
-        return torch.allclose(torch.tensor(scores), torch.tensor(plain), rtol=0, atol=close)
+        same = torch.allclose(torch.tensor(scores), torch.tensor(plain), rtol=0, atol=close)
+        if not same:
+            log.warning("the student's %s gives other scores than whole texts; going the slow way", name)
+        return same
 
     def _within_memory(self, work: Callable[[int], T]) -> T:
-        """`work(batch_size)`, with half the size again and again while memory runs out.
+        """`work(batch_size)`, with half the size again and again while memory runs out, then without shortcuts.
 
-        Raises DataEngineError when not even one question fits.
+        Raises DataEngineError when not even one option fits.
         """
         while True:
             try:
                 return work(self.batch_size)
-            except RuntimeError as error:
-                if not should_reduce_batch_size(error):
+            except (RuntimeError, MemoryError) as error:
+                if not is_lack_of_memory(error):
                     raise
-                if self.batch_size == 1:
+                shortcuts = self._shared_image is not None or self._shared_prefix is not None
+                if self.batch_size == 1 and not shortcuts:
                     raise DataEngineError(
                         "one question does not fit into memory with this student; take a smaller one, another "
                         "dtype, or device: device_map"
                     ) from error
-            self.batch_size //= 2
-            log.warning("out of memory; going on with %d questions in one pass", self.batch_size)
             if self._shared_image is not None:
                 self._shared_image.forget()
+            if self.batch_size > 1:
+                self.batch_size //= 2
+                log.warning("out of memory; going on with %d questions in one pass", self.batch_size)
+            else:  # all options of a question together take more than one by one
+                self._shared_image = self._shared_prefix = None
+                log.warning("out of memory; going on with one option in one pass")
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch may help; CUDA and cuBLAS say so in other words than torch's own allocator."""
+    said = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or should_reduce_batch_size(error)
+        or (isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY))
+    )
+
+
+def _shared_image(model: Any, processor: Any) -> SharedImage | None:
+    try:
+        return SharedImage.for_model(model, processor)
+    except Exception as error:  # processors differ in what they take, and this one is only tried out
+        log.warning("the student's images cannot be shared (%s); each question reads its own", _line(error))
+        return None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

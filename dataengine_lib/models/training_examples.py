@@ -128,7 +128,10 @@ class Examples:
         for key in examples[0].tokens:
             rows = [example.tokens[key] for example in examples]
             longest = max(row.shape[1] for row in rows)
-            padded = [F.pad(row, (0, longest - row.shape[1]), value=fill.get(key, 0)) for row in rows]
+            padded = [
+                F.pad(row, (*(0, 0) * (row.dim() - 2), 0, longest - row.shape[1]), value=fill.get(key, 0))
+                for row in rows
+            ]
             inputs[key] = torch.cat(padded)
         pixels = [self._pixels_of(example) for example in examples]
         return inputs | {key: _join([one[key] for one in pixels]) for key in pixels[0]}

@@ -1,9 +1,11 @@
 """The plain way of step 1: one whole text per option through the model. Slower, and right for every family."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
+from transformers import GenerationConfig
 
 from dataengine_lib.models.chat_inputs import Part, encode, joined, padding
 from dataengine_lib.models.token_scores import Piece, mean_log_probability
@@ -59,9 +61,31 @@ class WholeTexts:
             encoded = encode(self.processor, [prompts[i] for i in rows], [images[i] for i in rows])
             parts = [Part(n, pieces[i].drop, pieces[i].lead) for n, i in enumerate(rows)]
             inputs = joined(self.processor, encoded, parts, "left").to(self.model.device, self.model.dtype)
-            ids = self.model.generate(
-                **inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=padding(self.processor)
-            )
+            with greedy(self.model):
+                ids = self.model.generate(
+                    **inputs, max_new_tokens=max_new_tokens, do_sample=False,
+                    pad_token_id=padding(self.processor),
+                )  # fmt: skip
             for i, row in zip(rows, ids[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
                 written[i] = row
         return written
+
+
+@contextmanager
+def greedy(model: Any) -> Iterator[None]:
+    """`model.generate` takes the likeliest token each time, whatever the checkpoint's own settings say.
+
+    Only its end, padding and start tokens stay. A config handed to `generate` would be filled up with the model's
+    own penalties; and the model keeps its settings, which are saved with it.
+    """
+    # BLIP-2's and InstructBLIP's outer model leaves the writing to the inner one
+    parts = [model, *([model.language_model] if hasattr(model.config, "qformer_config") else [])]
+    own = [part.generation_config for part in parts]
+    for part, settings in zip(parts, own, strict=True):
+        kept = {key: getattr(settings, key, None) for key in ("eos_token_id", "pad_token_id", "bos_token_id")}
+        part.generation_config = GenerationConfig(**kept)
+    try:
+        yield
+    finally:
+        for part, settings in zip(parts, own, strict=True):
+            part.generation_config = settings

@@ -7,7 +7,7 @@ from typing import Any
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.questioning import Outcome, Questioner, Task
-from dataengine_lib.models.ray_cluster import ray_cluster
+from dataengine_lib.models.ray_cluster import node_resources, ray_cluster, shares
 
 _RESTARTS = 3  # of one worker; one that dies again and again has a fault that another start does not mend
 
@@ -35,11 +35,7 @@ def _answered(
     ray: Any, parts: Sequence[list[Task]], make: Callable[[], Questioner], workers: int | str
 ) -> Iterator[tuple[int, list[Outcome]]]:
     """Every worker has one part at a time and gets the next when it is done with it."""
-    has = ray.cluster_resources()
-    gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
-    count = min(gpus or cpus if workers == "ray" else int(workers), len(parts))
-    # a worker uses as many threads as it is given CPUs
-    share = {"num_gpus": min(1, gpus / count), "num_cpus": 1} if gpus else {"num_cpus": max(1, cpus // count)}
+    count, share = shares(node_resources(ray), workers, len(parts))
     kind = ray.remote(max_restarts=_RESTARTS, max_task_retries=_RESTARTS, **share)(_Worker)
     folder = str(Path.cwd())
     waiting = iter(enumerate(parts))

@@ -1,5 +1,6 @@
 """Step 1: ask the student every question; where it is weak becomes bad cases and weights."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -217,7 +218,7 @@ def _asked(
             parts, make, config.workers, file, _opinion(config), config.image_root
         )
     said: dict[int, Said] = {}
-    with tqdm(total=len(tasks), desc="questions", disable=None) as bar:
+    with closing(coming), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
         for number, outcomes in coming:
             skips.add([outcome for outcome in outcomes if isinstance(outcome, Skipped)])
             for task, outcome in zip(parts[number], outcomes, strict=True):
