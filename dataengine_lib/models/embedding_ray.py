@@ -61,7 +61,8 @@ def _rows(
         fn_constructor_args=(load, str(Path.cwd()), *work, max(1, int(threads))),
         batch_size=1,
         compute=data.ActorPoolStrategy(size=count),
-        **share,
+        num_cpus=share["num_cpus"],
+        num_gpus=share.get("num_gpus"),
     )
     for row in rows.iter_rows():
         if row["fault"]:
