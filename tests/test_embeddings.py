@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,6 +92,19 @@ def test_ids_of_another_store_are_noticed(tmp_path: Path) -> None:
         open_store(tmp_path / "s")
 
 
+@pytest.fixture(params=["torch", "numpy"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search with torch and without it; which one is taken depends on what has been imported."""
+    import torch
+
+    if request.param == "numpy":
+        monkeypatch.delitem(sys.modules, "torch")
+        monkeypatch.setattr(torch.Tensor, "topk", None)
+    else:
+        monkeypatch.setitem(sys.modules, "torch", torch)
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("k", [1, 10, 299, 300, 5000])
 def test_nearest_is_exact(k: int) -> None:
     vectors, queries = unit(300), unit(600, seed=1)  # more queries than one block
@@ -102,11 +116,13 @@ def test_nearest_is_exact(k: int) -> None:
     assert np.take_along_axis(exact, indices, axis=1) == pytest.approx(best, abs=1e-6)
 
 
+@pytest.mark.usefixtures("way")
 def test_equal_images_come_in_row_order() -> None:
     vectors = np.repeat(unit(1), 6, axis=0)
     assert nearest(unit(1), vectors, 6)[0].tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("k", [1, 2, 7, 20, 40])
 def test_equal_images_at_the_last_place_come_in_row_order(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the rows are read in several blocks, and where more rows are equal than are asked for."""
@@ -121,6 +137,7 @@ def test_equal_images_at_the_last_place_come_in_row_order(k: int, monkeypatch: p
         assert nearest(queries, vectors, k)[0].tolist() == expected.tolist()
 
 
+@pytest.mark.usefixtures("way")
 def test_nothing_to_search_in_or_for() -> None:
     for queries, vectors, k, shape in (
         (unit(3), np.empty((0, 8), np.float32), 5, (3, 0)),

@@ -154,4 +154,6 @@ def test_the_encoder_is_shown_the_same_picture_as_the_student(tmp_path: Path) ->
     exif[0x0112] = 6
     two_colours().save(tmp_path / "a.png", exif=exif)
     shown: Any = SimpleNamespace(prepare=np.asarray)
-    assert np.array_equal(load_image(tmp_path / "a.png", "a.png", shown)[1], np.asarray(read(tmp_path / "a.png")))
+    assert np.array_equal(
+        load_image(tmp_path / "a.png", "a.png", shown)[1], np.asarray(read(tmp_path / "a.png"))
+    )
