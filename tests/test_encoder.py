@@ -237,3 +237,8 @@ def test_an_encoder_is_told_apart_without_loading_it(
 def test_an_encoder_that_is_not_there_is_said_when_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match="encoder cannot be loaded"):
         _ = LateEncoder(str(tmp_path / "none"), "cpu").weights_sha256
+
+
+def test_loading_is_quiet_in_a_log(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_encoder(str(folder), "cpu")
+    assert "Loading weights" not in capfd.readouterr().err

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.loading_bars import quiet_in_logs
 from dataengine_lib.models.openai_clip import load_openai_clip
 from dataengine_lib.models.preparation import Preparation, preparation_of
 
@@ -116,8 +117,9 @@ def _load_transformers(name: str, device: str, dtype: str) -> Encoder:
         )
     try:
         # the PIL processor with or without torchvision: their resizing differs, and vectors must not
-        processor = AutoImageProcessor.from_pretrained(name, backend="pil")
-        model = AutoModel.from_pretrained(name)
+        with quiet_in_logs():
+            processor = AutoImageProcessor.from_pretrained(name, backend="pil")
+            model = AutoModel.from_pretrained(name)
     except (OSError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         raise DataEngineError(

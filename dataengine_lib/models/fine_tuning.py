@@ -14,7 +14,8 @@ from transformers import AutoConfig, set_seed
 
 from dataengine_lib.data.train_log import LossPoint
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.student_loading import load_student, quiet_in_logs
+from dataengine_lib.models.loading_bars import quiet_in_logs
+from dataengine_lib.models.student_loading import load_student
 from dataengine_lib.models.training_examples import Example, Examples
 
 Dtype = Literal["auto", "float32", "bfloat16"]

@@ -1,9 +1,6 @@
 """Loads the student (steps 1 and 5) from a model folder or the hub, with an adapter's weights in it."""
 
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +9,7 @@ from safetensors import SafetensorError
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.encoder_decoder import is_encoder_decoder
+from dataengine_lib.models.loading_bars import quiet_in_logs
 from dataengine_lib.models.student import Student
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -163,18 +161,3 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-@contextmanager
-def quiet_in_logs() -> Iterator[None]:
-    """transformers draws progress bars into logs too; ours stay quiet where nobody watches."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    if shown and not sys.stderr.isatty():
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
