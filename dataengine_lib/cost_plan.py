@@ -116,8 +116,8 @@ def _sample_prompts(
     typical = [_example(row) for row in questions[: queries.examples]]
     if queries.coco_dataset.is_dir():
         pool = read_pool(queries.coco_dataset, min_side=queries.min_side, min_captions=queries.min_captions)
-        rows = pool.eligible[:: max(1, len(pool.eligible) // _IMAGES)][:_IMAGES]
-        images = [pool[row] for row in rows]
+        rows = pool.eligible
+        images = [pool[row] for row in rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES]]
     else:
         images = []
         notes.append(f"{queries.coco_dataset} is not there yet, so captions and boxes are not counted")

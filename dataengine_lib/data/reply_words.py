@@ -10,6 +10,8 @@ from dataengine_lib.data.records import LETTERS
 
 OUTSIDE = -1  # the place of a letter that no option has
 
+_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_THINKING = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _TYPOGRAPHY = str.maketrans(
     {
         "（": "(",
@@ -54,6 +56,12 @@ _IN_BRACKETS = re.compile(r"(?<!\w)[(\[]\s?([A-Za-z])\s?[)\]]")
 _CALLED = re.compile(r"\b(?:option|choice|letter|answer)\s+(?-i:([A-Z]))(?![\w'&+#]|-\w)", re.IGNORECASE)
 _ALONE = re.compile(r"(?<![\w'.&$+-])([A-HJ-Z])(?![\w'&+#]|-\w|\.\w)")
 _AN_ARTICLE = re.compile(r"\s+(?!(?:is|or|and|because|since|are|was|has|looks|seems)\b)\w{2}")
+
+
+def behind_thoughts(text: str) -> tuple[str, bool]:
+    """What a reply says behind its thoughts and before any that it did not finish, and whether there are such."""
+    said, *unfinished = _THINKING.split(_THOUGHT.split(text)[-1], maxsplit=1)
+    return said, bool(unfinished)
 
 
 def cleaned(text: str) -> str:

@@ -4,12 +4,10 @@ import re
 from collections.abc import Sequence
 
 from dataengine_lib.data.records import LETTERS
-from dataengine_lib.data.reply_words import OUTSIDE, Options, Words, cleaned, folded
+from dataengine_lib.data.reply_words import OUTSIDE, Options, Words, behind_thoughts, cleaned, folded
 
 CANNOT_TELL = "cannot tell"  # what a student may say in place of an option
 
-_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_STILL_THINKING = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _TOKEN = re.compile(r"<\|\w{1,30}\|>|</?(?:s|b|i|em|strong|p|br)\s?/?>", re.IGNORECASE)
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}\n]{0,200})\}")
 _MARKED_ANSWER = re.compile(
@@ -93,8 +91,7 @@ def written_choice(text: str, choices: Sequence[str]) -> int | None:
     follows when the student asks itself the next question.
     """
     options = Options(choices)
-    reply = _THOUGHT.split(text)[-1]
-    reply = _STILL_THINKING.split(reply)[0].strip()
+    reply = behind_thoughts(text)[0].strip()
     if not reply:
         return None
     if whole := _whole(reply, options):

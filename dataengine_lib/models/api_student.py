@@ -13,6 +13,7 @@ from PIL import Image
 from dataengine_lib.data.metrics import StudentUsage
 from dataengine_lib.data.prices import Price
 from dataengine_lib.data.records import LETTERS
+from dataengine_lib.data.reply_words import behind_thoughts
 from dataengine_lib.data.written_choice import CANNOT_TELL, written_choice
 from dataengine_lib.models.asking import ask_each, run
 from dataengine_lib.models.chat_client import ChatClient
@@ -26,8 +27,6 @@ _BY_LETTER = (
 )
 _IN_WORDS = "Answer in one to three words."
 _WORDS = 3  # of which
-_THINKING = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
-_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _NAMED = re.compile(r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)")
 
 
@@ -172,8 +171,8 @@ class ApiStudent:
         cut_off = AskFailed(
             f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
         )
-        text = _THOUGHT.split(row.text)[-1]  # what it said when it had thought
-        if _THINKING.search(text):
+        text, unfinished = behind_thoughts(row.text)
+        if unfinished:
             return cut_off
         chosen = None if one.choices is None else _chosen(text, one.choices)
         if chosen is not None:

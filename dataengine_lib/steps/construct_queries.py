@@ -202,13 +202,13 @@ class _Writer:
 
     def query(self, kind: str, few: Sequence[BadCase], pick: Pick, prompt: str) -> Query:
         """The row of `gptvqa_prompt.json`."""
-        image, anchor = self.pool.images[pick.row], few[0].image
+        image_id, anchor = int(self.pool.images.ids[pick.row]), few[0].image
         return Query(
-            image_id=image.id,
+            image_id=image_id,
             prompt=prompt,
             question_type=kind,
-            query_id="r-" + _sha(f"{image.id}\n{kind}\n{prompt}")[:16],
-            image_path=image.path,
+            query_id="r-" + _sha(f"{image_id}\n{kind}\n{prompt}")[:16],
+            image_path=self.pool.images.paths[pick.row],
             anchor_image_id=anchor.image_id,
             anchor_image_path=self.anchors.paths.get(anchor, anchor.image_path),
             example_ids=[case.key for case in few],
