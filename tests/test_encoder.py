@@ -10,7 +10,8 @@ from PIL import Image
 from tiny_clip import save_tiny_clip
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.encoder import Dtype, load_encoder
+from dataengine_lib.models.dtypes import Dtype
+from dataengine_lib.models.encoder import load_encoder
 from dataengine_lib.models.late_encoder import LateEncoder
 
 

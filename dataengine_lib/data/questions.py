@@ -71,8 +71,8 @@ def read_question_file(
 
     The format is told by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
     `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, MMBench's or
-    VLMEvalKit's TSV. Images inside a table become
-    files under `image_root`. `type_field` and `split_field` name the keys that hold a question's type and split.
+    VLMEvalKit's TSV. Images inside a table become files under `image_root`. `type_field` and `split_field` name the
+    keys that hold a question's type and split.
     Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
     """
     found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))

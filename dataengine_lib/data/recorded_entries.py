@@ -11,7 +11,6 @@ from typing import Any, Literal
 from dataengine_lib.data.questions import Skipped
 from dataengine_lib.data.records import LETTERS, Question
 from dataengine_lib.data.said import Said
-from dataengine_lib.data.written_choice import written_choice
 
 Fault = tuple[str, str]  # (kind of reason, reason)
 _SHOWN = 60
@@ -58,11 +57,6 @@ def key_of(value: Any) -> str:
 def whole(text: str) -> str:
     """`5.0` is what a table makes of the number 5."""
     return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())
-
-
-def read_option(text: str, question: Question) -> int | None:
-    """The option that a prediction names: the one with this very text, else as written_choice reads it."""
-    return written_choice(text, question.choices)
 
 
 def differs(question: Question, text: str, choices: Sequence[str], hint: str = "") -> Fault | None:

@@ -24,11 +24,11 @@ from dataengine_lib.data.recorded_entries import (
     differs,
     key_of,
     other_answer,
-    read_option,
 )
 from dataengine_lib.data.recorded_samples import read_samples
 from dataengine_lib.data.records import LETTERS, Question
 from dataengine_lib.data.said import Said
+from dataengine_lib.data.written_choice import written_choice
 from dataengine_lib.errors import DataEngineError
 
 _READ = (
@@ -91,7 +91,7 @@ class _Answer(msgspec.Struct):
             return "no prediction", "has neither predicted_choice_idx nor model_answer"
         scores = [score for score in self.scores or [] if score is not None and isfinite(score)]
         return Said(
-            choice=place if place >= 0 else read_option(written, question),
+            choice=place if place >= 0 else written_choice(written, question.choices),
             scores=scores if len(scores) == len(question.choices) else [],
             written=written or (question.choices[place] if place >= 0 else ""),
             direct_answer=self.direct_answer,
@@ -137,7 +137,7 @@ class _Prediction(msgspec.Struct):
             return "no prediction", "has neither multiple_choice nor direct_answer"
         written = "" if self.multiple_choice is None else str(self.multiple_choice)
         direct = None if self.direct_answer is None else str(self.direct_answer)
-        return Said(read_option(written, question), written=written, direct_answer=direct)
+        return Said(written_choice(written, question.choices), written=written, direct_answer=direct)
 
 
 def _predictions(content: dict[str, msgspec.Raw]) -> Entries | None:
@@ -171,7 +171,7 @@ class _Row(msgspec.Struct):
     def said(self, question: Question) -> Said | Fault:
         fault = differs(question, self.question, self.choices, self.hint)
         fault = fault or other_answer(question, "answer", self.answer)
-        return fault or Said(read_option(self.prediction, question), written=self.prediction)
+        return fault or Said(written_choice(self.prediction, question.choices), written=self.prediction)
 
 
 def _table(rows: Iterable[list[str]]) -> Entries | None:

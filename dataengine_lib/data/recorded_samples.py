@@ -18,11 +18,11 @@ from dataengine_lib.data.recorded_entries import (
     folded,
     key_of,
     other_answer,
-    read_option,
     shown,
 )
 from dataengine_lib.data.records import Question
 from dataengine_lib.data.said import Said
+from dataengine_lib.data.written_choice import written_choice
 from dataengine_lib.errors import DataEngineError
 
 _JOINS = (
@@ -110,7 +110,7 @@ class _Sample:
             return fault
         numbers, texts = self.given.numbers, self.given.texts
         if not numbers:
-            read = {read_option(text, question) for text in texts}
+            read = {written_choice(text, question.choices) for text in texts}
             return Said(read.pop() if len(read) == 1 else None, written="\n".join(texts))
         if len(numbers) != len(choices):
             return "other choices", f"{len(numbers)} likelihoods for {len(choices)} choices: other questions?"

@@ -3,18 +3,18 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.dtypes import Dtype
 from dataengine_lib.models.loading_bars import quiet_in_logs
 from dataengine_lib.models.openai_clip import load_openai_clip
 from dataengine_lib.models.preparation import Preparation, preparation_of
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 _PREPROCESSING = (
     "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor",
     "do_normalize", "image_mean", "image_std",

@@ -22,7 +22,8 @@ from dataengine_lib.errors import DataEngineError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from dataengine_lib.models.encoder import Dtype, Encoder
+    from dataengine_lib.models.dtypes import Dtype
+    from dataengine_lib.models.encoder import Encoder
 
 log = logging.getLogger(__name__)
 

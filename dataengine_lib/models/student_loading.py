@@ -2,17 +2,16 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.dtypes import Dtype
 from dataengine_lib.models.encoder_decoder import is_encoder_decoder
 from dataengine_lib.models.loading_bars import quiet_in_logs
 from dataengine_lib.models.student import Student
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def load_student(

@@ -11,6 +11,7 @@ from pydantic import Field
 from dataengine_lib.data.coco import read_image_list
 from dataengine_lib.data.faiss_file import write_faiss
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.dtypes import Dtype
 from dataengine_lib.models.embedding import EmbedResult, complete_store
 from dataengine_lib.models.embedding_shards import encode_shards
 from dataengine_lib.models.late_encoder import LateEncoder
@@ -31,9 +32,7 @@ class EmbedConfig(StepConfig):
     faiss: Path | None = None  # also write the store as a file for faiss.read_index, for search over millions
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = (
-        "auto"  # what the encoder computes in; auto: float16 on a GPU, else float32
-    )
+    dtype: Dtype = "auto"  # what the encoder computes in; auto: float16 on a GPU, else float32
     engine: Literal["local", "ray"] = (
         "local"  # ray: on the cluster that RAY_ADDRESS names, or on all of this machine
     )

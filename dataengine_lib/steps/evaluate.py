@@ -26,6 +26,7 @@ from dataengine_lib.data.teacher_examples import check_not_examples
 from dataengine_lib.data.weights import WeightRule, weights_of, write_weights
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.answering import answered, answered_with_progress, by_image
+from dataengine_lib.models.dtypes import Dtype
 from dataengine_lib.models.questioning import Manner, Questioner, RankRule, Task
 from dataengine_lib.steps.config import StepConfig
 
@@ -58,7 +59,7 @@ class EvaluateConfig(StepConfig):
     )  # earlier rounds': their examples are no holdout
     batch_size: int = Field(64, ge=1)  # questions in one pass, halved when memory runs out
     device: str = "auto"  # cpu, cuda, cuda:1, mps, or device_map: spread over all GPUs
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: float32 on CPU
+    dtype: Dtype = "auto"  # auto: float32 on CPU
     workers: int | Literal["ray"] = 1  # processes with a student each; ray: all of a Ray cluster
     base_url: str | None = None  # server of api:MODEL; default OPENAI_BASE_URL, then OpenAI itself
     concurrency: int = Field(8, ge=1)  # requests to it at the same time
