@@ -39,11 +39,14 @@ def test_files_and_fields(tmp_path: Path) -> None:
     two = REPLY + "\n\n" + REPLY.replace("Which?", "What?")
     result = run(
         tmp_path,
-        row(query_id="r-1", image_path="a.jpg", model="m", completion_tokens=3),
+        row(
+            query_id="r-1", image_path="a.jpg", model="m", completion_tokens=3, request_key="k",
+            template="v1.j2", example_ids=["b-1", "b-2"], round=2,
+        ),
         row(image_id="000000000042", raw_instructions=two, question_type="ocr"),
         row(raw_instructions="skip"),
         row(raw_instructions="skip", question_type="ocr"),
-    )
+    )  # fmt: skip
     rows = read_json(tmp_path / "gptvqa_train_data.json")
     assert list(rows[0])[:7] == [
         "image_id",
@@ -65,6 +68,12 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "query_id": "r-1",
         "image_path": "a.jpg",
         "short_answer": "",
+        "model": "m",
+        "request_key": "k",
+        "template": "v1.j2",
+        "prompt_sha256": "",
+        "example_ids": ["b-1", "b-2"],
+        "round": 2,
     }
     assert [r.image_id for r in result.records] == [7, 42, 42]
     assert read_json(tmp_path / "gptvqa_train_data.json", list[TrainRecord]) == result.records

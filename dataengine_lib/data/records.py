@@ -77,10 +77,14 @@ class Query(msgspec.Struct, kw_only=True):
     template: str = ""
     prompt_sha256: str = ""
     attach_image: bool = False  # the teacher is to be sent the image with the prompt
+    round: int = 0  # of the loop; 0 where the step was run by itself
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What the teacher wrote for one query, a row of `gptvqa_result.jsonl`."""
+    """What the teacher wrote for one query, a row of `gptvqa_result.jsonl`.
+
+    The last five fields say where it comes from: the key of its request in the ledger, and its query's own.
+    """
 
     image_id: int
     raw_instructions: str
@@ -92,10 +96,18 @@ class Result(msgspec.Struct, kw_only=True):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    request_key: str = ""
+    template: str = ""
+    prompt_sha256: str = ""
+    example_ids: list[str] = []
+    round: int = 0
 
 
 class TrainRecord(msgspec.Struct, kw_only=True):
-    """One QA that passed post-processing, a row of `gptvqa_train_data.json`."""
+    """One QA that passed post-processing, a row of `gptvqa_train_data.json`.
+
+    `model` to `round` are the lineage, taken over from the Result: teacher, request, prompt and bad cases.
+    """
 
     image_id: int
     raw_instructions: str
@@ -107,6 +119,12 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     query_id: str = ""
     image_path: str = ""
     short_answer: str = ""  # to the question without its choices, where the prompt asked for one
+    model: str = ""
+    request_key: str = ""
+    template: str = ""
+    prompt_sha256: str = ""
+    example_ids: list[str] = []
+    round: int = 0
 
 
 def options_text(choices: list[str]) -> str:

@@ -141,6 +141,12 @@ class _Row(msgspec.Struct):
     query_id: str | None = None
     image_path: str | None = None
     finish_reason: str | None = None
+    model: str | None = None
+    request_key: str | None = None
+    template: str | None = None
+    prompt_sha256: str | None = None
+    example_ids: list[str] | None = None
+    round: int | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Row)
@@ -166,6 +172,12 @@ def _read_row(line: bytes) -> Result | str:
         query_id=row.query_id or "",
         image_path=row.image_path or "",
         finish_reason=row.finish_reason or "",
+        model=row.model or "",
+        request_key=row.request_key or "",
+        template=row.template or "",
+        prompt_sha256=row.prompt_sha256 or "",
+        example_ids=row.example_ids or [],
+        round=row.round or 0,
     )
 
 
@@ -194,6 +206,12 @@ def _record(row: Result, qa: Qa) -> TrainRecord:
         query_id=row.query_id,
         image_path=row.image_path,
         short_answer=qa.short_answer,
+        model=row.model,
+        request_key=row.request_key,
+        template=row.template,
+        prompt_sha256=row.prompt_sha256,
+        example_ids=row.example_ids,
+        round=row.round,
     )
 
 
