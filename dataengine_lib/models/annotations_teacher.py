@@ -62,7 +62,7 @@ class AnnotationsTeacher:
                 f"which a {self.pool.kind} does not have; give a COCO folder or another teacher"
             )
 
-    async def ask(self, query: Query) -> Reply:
+    async def ask(self, query: Query, room: int | None = None) -> Reply:
         """A QA of the query's type about its image, or Skip."""
         return Reply(text=self.write(query), finish_reason="stop", model="annotations")
 

@@ -38,16 +38,22 @@ class PlaygroundServer(ThreadingHTTPServer):
     """`base_url` is what a client is given; `requests` are the bodies received so far, in order.
 
     A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
-    `"timeout"`, `"drop"`, `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or
+    `"400 unsupported temperature"` or another field, `"timeout"`, `"drop"`, `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or
     `"no-schema"` (behave, but refuse a request with `response_format`).
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, writer: Writer, faults: Faults, structured: StructuredWriter | None) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        faults: Faults,
+        structured: StructuredWriter | None,
+        headers: Callable[[], dict[str, str]] = dict,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.writer, self.structured = writer, structured
+        self.writer, self.structured, self.headers = writer, structured, headers
         self.requests: list[dict[str, Any]] = []
         self.closing = threading.Event()
         self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
@@ -103,6 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind, _, wait = (fault or "").partition(" retry-after=")
         if kind == "quota":
             return self._error(429, "insufficient_quota", "fault quota")
+        if kind.startswith("400 unsupported "):
+            name = kind.removeprefix("400 unsupported ")
+            return self._error(400, "unsupported_parameter", f"Unsupported parameter: '{name}'", param=name)
         if kind.isdigit():
             return self._error(
                 int(kind), _CODES.get(kind, ""), f"fault {kind}", {"Retry-After": wait} if wait else {}
@@ -127,8 +136,16 @@ class _Handler(BaseHTTPRequestHandler):
         completion = _completion(number, model, messages, text, kind)
         return self._send(200, completion, {"x-request-id": f"req-{number}"})
 
-    def _error(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        self._send(status, {"error": {"message": message, "type": code, "code": code}}, headers)
+    def _error(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: dict[str, str] | None = None,
+        param: str | None = None,
+    ) -> None:
+        error = {"message": message, "type": code, "code": code, "param": param}
+        self._send(status, {"error": error}, headers)
 
     def _send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         self._send_bytes(status, json.dumps(body).encode(), headers or {})
@@ -136,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_bytes(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+        headers |= self.server.headers()
         for name, value in headers.items():
             self.send_header(name, value)
         # One packet: headers and body sent apart would wait for each other's acknowledgement.
@@ -172,15 +190,18 @@ def _completion(
 
 @contextmanager
 def serve(
-    writer: Writer, faults: Faults = (), structured: StructuredWriter | None = None
+    writer: Writer,
+    faults: Faults = (),
+    structured: StructuredWriter | None = None,
+    headers: Callable[[], dict[str, str]] = dict,
 ) -> Iterator[PlaygroundServer]:
     """A running server on a free loopback port; `writer` turns chat messages into the reply's text.
 
     `structured` does so from messages and the JSON schema of `response_format`; without it a schema is accepted
     and not kept to, as some servers do. `faults` is one fault a request in their order, or a function of the
-    request's body; see PlaygroundServer.
+    request's body; see PlaygroundServer. `headers` gives headers of every answer.
     """
-    server = PlaygroundServer(writer, faults, structured)
+    server = PlaygroundServer(writer, faults, structured, headers)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
