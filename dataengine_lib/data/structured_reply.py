@@ -7,7 +7,7 @@ from typing import Any
 from dataengine_lib.data.records import LETTERS, options_text
 
 _STRING = {"type": "string"}
-_ASKS_FOR_SHORT = re.compile(r"^Short answer: ", re.MULTILINE)
+_ASKS_FOR_SHORT = "\nShort answer: "
 
 
 def qa_schema(prompt: str) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def qa_schema(prompt: str) -> dict[str, Any]:
     In the form that strict output demands: every field required, no other allowed. With `skip` true the reason says
     why no question was written and the other fields count for nothing. Source: OpenAI's guide "Structured outputs".
     """
-    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT.search(prompt) else {}
+    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
     properties = {
         "question": _STRING,
         **short,

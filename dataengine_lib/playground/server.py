@@ -38,8 +38,9 @@ class PlaygroundServer(ThreadingHTTPServer):
     """`base_url` is what a client is given; `requests` are the bodies received so far, in order.
 
     A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
-    `"400 unsupported temperature"` or another field, `"timeout"`, `"drop"`, `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or
-    `"no-schema"` (behave, but refuse a request with `response_format`).
+    `"400 unsupported temperature"` or another field, `"timeout"`, `"drop"`, `"half"` (of the body), `"malformed"`,
+    `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or `"no-schema"` (behave, but refuse a request with
+    `response_format`).
     """
 
     daemon_threads = True
@@ -133,8 +134,18 @@ class _Handler(BaseHTTPRequestHandler):
             text = self.server.written(body)
         except Exception as error:  # any failure of the writer is the server's 500, as everywhere
             return self._error(500, "server_error", f"{type(error).__name__}: {error}")
-        completion = _completion(number, model, messages, text, kind)
+        completion = _completion(number, model, messages, text, "" if kind == "half" else kind)
+        if kind == "half":
+            return self._half(json.dumps(completion).encode())
         return self._send(200, completion, {"x-request-id": f"req-{number}"})
+
+    def _half(self, body: bytes) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
 
     def _error(
         self,

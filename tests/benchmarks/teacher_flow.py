@@ -82,10 +82,17 @@ def measure(kind: str, seconds: float) -> None:
     text = "rules of the prompt, the same for all " * 100
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = [Query(image_id=i, prompt=f"{text}{i}", question_type="image_topic", query_id=f"r-{i}") for i in range(number)]
+        rows = [
+            Query(image_id=i, prompt=f"{text}{i}", question_type="image_topic", query_id=f"r-{i}")
+            for i in range(number)
+        ]
         write_json(folder / "q.json", rows)
         cpu = time.process_time()
-        result = generate_qa(GenerateQaConfig(input=folder / "q.json", output=folder / "r.jsonl", teacher="openai:local", base_url=url))
+        result = generate_qa(
+            GenerateQaConfig(
+                input=folder / "q.json", output=folder / "r.jsonl", teacher="openai:local", base_url=url
+            )
+        )
         cpu = time.process_time() - cpu
         assert len(read_jsonl(folder / "r.jsonl")) == len(result.results) == number
     here.send("stop")
@@ -107,4 +114,6 @@ if __name__ == "__main__":
     for kind in sys.argv[2:] or KINDS:
         measure(kind, seconds)
     original = 60 / (LATENCY + 5) / RPM
-    print(f"original's way (one at a time, 5 s of sleep after each, computed): {100 * original:.1f} % of the cap")
+    print(
+        f"original's way (one at a time, 5 s of sleep after each, computed): {100 * original:.1f} % of the cap"
+    )
