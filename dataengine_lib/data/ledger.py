@@ -48,6 +48,7 @@ class _Short(msgspec.Struct):
     key: str = ""
     text: str = ""
     finish_reason: str = "stop"
+    request_id: str = ""
     room: int = 0
     tier: str = ""
     prompt_tokens: int = 0
@@ -65,6 +66,7 @@ class Paid(msgspec.Struct):
 
     text: str = ""
     finish_reason: str = ""
+    request_id: str = ""
     room: int = 0
     replies: int = 0
     prompt_tokens: int = 0
@@ -75,7 +77,7 @@ class Paid(msgspec.Struct):
     closed: bool = False
 
     def add(self, row: LedgerRow | _Short, price: Price | None) -> None:
-        self.text, self.finish_reason = row.text, row.finish_reason
+        self.text, self.finish_reason, self.request_id = row.text, row.finish_reason, row.request_id
         self.room, self.closed = max(self.room, row.room), False
         self.replies += 1
         self.prompt_tokens += row.prompt_tokens

@@ -165,6 +165,16 @@ class ReplyFiles:
             self.failures[query.query_id] = row
         return row
 
+    def settle_if_paid(self, query: Query) -> None:
+        """A reply that was kept and waited for another one, which did not come, is the one that counts."""
+        if self.keys[query.query_id] in self.ledger.paid:
+            self.settle(query)
+
+    def request_id(self, query_id: str) -> str:
+        """The id of the last reply that was paid for, empty when there is none."""
+        paid = self.ledger.paid.get(self.keys[query_id])
+        return paid.request_id if paid else ""
+
     def give_up(self, query: Query, reason: str) -> None:
         """The query got no reply."""
         self.failures[query.query_id] = Failure(

@@ -24,6 +24,7 @@ class Budget:
         self.stopped = ""
         self._spent = spent
         self._reserved: dict[str, float] = {}
+        self._held = 0.0  # the sum of these
         self._changed = asyncio.Event()
 
     def worst(self, query: Query, room: int) -> float:
@@ -39,7 +40,7 @@ class Budget:
         if self.limit is None:
             return True
         cost = self.worst(query, room)
-        while (spent := self._spent() + self.lost) + sum(self._reserved.values()) + cost > self.limit:
+        while (spent := self._spent() + self.lost) + self._held + cost > self.limit:
             if not self._reserved:
                 self.stopped = (
                     f"budget_usd {self.limit:g}: {spent:.4f} spent, one more may cost {cost:.4f};"
@@ -48,10 +49,29 @@ class Budget:
                 return False
             self._changed.clear()
             await self._changed.wait()
-        self._reserved[query.query_id] = cost
+        self._hold(query, cost)
+        return True
+
+    def reserve(self, query: Query, room: int) -> bool:
+        """As `admit`, but without waiting for others."""
+        cost = self.worst(query, room)
+        spent, reserved = self._spent() + self.lost, self._held
+        if self.limit is not None and spent + reserved + cost > self.limit:
+            self.stopped = (
+                f"budget_usd {self.limit:g}: {spent:.4f} spent and {reserved:.4f} under way, one more may cost"
+                f" {cost:.4f}; raise budget_usd to go on"
+            )
+            return False
+        self._hold(query, cost)
         return True
 
     def settle(self, query: Query, lost_requests: int = 0) -> None:
         """The request is done; `lost_requests` of its tries ended without an answer."""
-        self.lost += lost_requests * self._reserved.pop(query.query_id, 0.0)
+        cost = self._reserved.pop(query.query_id, 0.0)
+        self._held = self._held - cost if self._reserved else 0.0  # no rests of rounding
+        self.lost += lost_requests * cost
         self._changed.set()
+
+    def _hold(self, query: Query, cost: float) -> None:
+        self._held += cost - self._reserved.get(query.query_id, 0.0)
+        self._reserved[query.query_id] = cost

@@ -193,7 +193,10 @@ class ChatClient:
                 return await self._post(self.body(messages, schema, room))
             except openai.BadRequestError as error:
                 # Others on their way may have found it out meanwhile.
-                if self.settings == settings and not self._do_without(error):
+                said = str(error)
+                if self.settings == settings and not (
+                    self._names_setting(said) and self.do_without(error.param or "", said)
+                ):
                     raise
 
     async def _post(self, body: dict[str, Any]) -> Reply:
@@ -232,25 +235,25 @@ class ChatClient:
         """Tokens of a request as rate limiters count them: a quarter of its characters and all its room."""
         return len(str(body["messages"])) // 4 + sum(body.get(name, 0) for name in _LIMITS)
 
-    def _do_without(self, error: openai.BadRequestError) -> bool:
-        """Take from the settings what the error names; whether there was anything."""
-        said = f"{error.param or ''} {error}"
+    def _names_setting(self, said: str) -> bool:
+        return any(re.search(rf"\b{name}\b", said) for name in self.settings if name in _MAY_GO + _LIMITS)
+
+    def do_without(self, param: str, said: str) -> bool:
+        """Leave out what an error names of the settings or the schema; whether asking again makes sense."""
+        if _SCHEMA.search(f"{param} {said}"):
+            self.takes_schema = False
+            return True
         for limit, other in (_LIMITS, _LIMITS[::-1]):
-            if (
-                limit in self.settings
-                and re.search(rf"\b{limit}\b", said)
-                and (error.param or limit) == limit
-            ):
-                self.settings[other] = self.settings.pop(limit)
-                if limit in self.refuses:  # it takes neither
-                    return False
-                self.refuses.append(limit)
-                return True
+            if param == limit or (not param and re.search(rf"\b{limit}\b", said)):
+                if limit in self.settings and other not in self.refuses:
+                    self.settings[other] = self.settings.pop(limit)
+                    self.refuses.append(limit)
+                return limit in self.refuses and other in self.settings
         for name in _MAY_GO:
-            if name in self.settings and (error.param == name or re.search(rf"\b'?{name}\b", said)):
-                del self.settings[name]
-                self.refuses.append(name)
-                return True
+            if param == name or (not param and re.search(rf"\b{name}\b", said)):
+                if self.settings.pop(name, None) is not None:
+                    self.refuses.append(name)
+                return name in self.refuses
         return False
 
     def reason(self, error: Exception) -> str:
@@ -260,6 +263,10 @@ class ChatClient:
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, openai.APIConnectionError) and error.__cause__:
             text = " ".join(f"{type(error.__cause__).__name__} {error.__cause__}".split())
+        return self.shown(text)
+
+    def shown(self, text: str) -> str:
+        """A server's words, shortened and without a secret in them."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:200]

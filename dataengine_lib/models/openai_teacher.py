@@ -42,13 +42,13 @@ class OpenAITeacher(ChatClient):
         image = await asyncio.to_thread(self._picture, query) if query.attach_image else ""
         return await self.complete(messages(query, image), schema=self._schema(query), room=room)
 
-    def query_body(self, query: Query) -> dict[str, Any]:
+    def query_body(self, query: Query, room: int) -> dict[str, Any]:
         """The request's body as `ask` sends it first; raises AskFailed when the picture cannot be read."""
         image = self._picture(query) if query.attach_image else ""
-        return self.body(messages(query, image), self._schema(query))
+        return self.body(messages(query, image), self._schema(query), room)
 
     def _schema(self, query: Query) -> dict[str, Any] | None:
-        return qa_schema(query.prompt) if self.json_replies else None
+        return qa_schema(query.prompt) if self.json_replies and self.takes_schema is not False else None
 
     def _picture(self, query: Query) -> str:
         if self.image_root is None:

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 from typing import Any
+from urllib.parse import parse_qsl
+
+from dataengine_lib.playground.batches import Batches, Refused
 
 Writer = Callable[[list[dict[str, Any]]], str]
 StructuredWriter = Callable[[list[dict[str, Any]], dict[str, Any]], str]
@@ -35,7 +38,9 @@ def message_text(message: dict[str, Any]) -> str:
 
 
 class PlaygroundServer(ThreadingHTTPServer):
-    """`base_url` is what a client is given; `requests` are the bodies received so far, in order.
+    """`base_url` is what a client is given; `requests` are the bodies received so far, in order, of `batches` too.
+
+    `before_answer(path)` is called when the work of a batch's call is done and its answer not yet sent.
 
     A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
     `"400 unsupported temperature"` or another field, `"timeout"`, `"drop"`, `"half"` (of the body), `"malformed"`,
@@ -59,6 +64,8 @@ class PlaygroundServer(ThreadingHTTPServer):
         self.closing = threading.Event()
         self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
         self._lock = threading.Lock()
+        self.batches = Batches(self._line)
+        self.before_answer: Callable[[str], None] = lambda path: None
         self._fault_of = faults if callable(faults) else None
         self._faults = iter(()) if callable(faults) else chain(faults, repeat(None))
 
@@ -68,6 +75,14 @@ class PlaygroundServer(ThreadingHTTPServer):
             self.requests.append(body)
             fault = self._fault_of(body) if self._fault_of else next(self._faults)
             return len(self.requests), fault
+
+    def _line(self, number: int, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The status and body of a line in a batch; of the faults, statuses and finish reasons count."""
+        place, fault = self.received(body)
+        if fault and fault[:3].isdigit():
+            code = _CODES.get(fault[:3], "")
+            return int(fault[:3]), {"error": {"message": f"fault {fault}", "type": code, "code": code}}
+        return 200, _completion(place, body["model"], body["messages"], self.written(body), fault or "")
 
     def written(self, body: dict[str, Any]) -> str:
         """The reply's text: the structured writer's where the request has a JSON schema."""
@@ -91,14 +106,41 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet: requests are in `server.requests`."""
 
     def do_GET(self) -> None:
+        path, _, asked = self.path.partition("?")
+        batches = self.server.batches
+        match path.strip("/").split("/"):
+            case ["v1", "batches"]:
+                words = dict(parse_qsl(asked))
+                return self._batch(lambda: batches.list(words.get("after", ""), int(words.get("limit", 20))))
+            case ["v1", "batches", name]:
+                return self._batch(lambda: batches.get(name))
+            case ["v1", "files", name, "content"]:
+                return self._batch(lambda: batches.content(name))
         if self.path.rstrip("/") == "/v1/models":
             model = {"id": "playground", "object": "model", "created": 0, "owned_by": "playground"}
             self._send(200, {"object": "list", "data": [model]})
         else:
             self._error(404, "", f"no such path: {self.path}")
+        return None
+
+    def _batch(self, answer: Callable[[], dict[str, Any] | bytes]) -> None:
+        try:
+            found = answer()
+        except Refused as error:
+            return self._error(error.status, "", str(error))
+        self.server.before_answer(self.path)
+        return self._send_bytes(200, found, {}) if isinstance(found, bytes) else self._send(200, found)
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        batches = self.server.batches
+        match self.path.strip("/").split("/"):
+            case ["v1", "files"]:
+                return self._batch(lambda: batches.upload(raw, self.headers["Content-Type"]))
+            case ["v1", "batches"]:
+                return self._batch(lambda: batches.create(json.loads(raw)))
+            case ["v1", "batches", name, "cancel"]:
+                return self._batch(lambda: batches.cancel(name))
         if self.path != "/v1/chat/completions":
             return self._error(404, "", f"no such path: {self.path}")
         try:

@@ -1,10 +1,11 @@
 """Step 3: the teacher answers every query; replies are kept as they come and never paid for twice."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dataengine_lib.data.ledger import LedgerRow
 from dataengine_lib.data.prices import Price, PriceTable, read_prices
@@ -35,6 +36,9 @@ class GenerateQaConfig(StepConfig):
     image_root: Path | None = None  # where the queries' images lie; default: coco_dataset
     coco_dataset: Path | None = None  # image pool of the queries, for the annotations teacher
     max_side: int = Field(1024, ge=32)  # pixels of the longer side of a picture sent to the teacher
+    mode: Literal["live", "batch"] = "live"  # batch: OpenAI's Batch API, half the price, within a day
+    batch_poll_s: float = Field(60, gt=0)  # seconds between two looks at the batches
+    batch_requests: int = Field(50_000, ge=1, le=50_000)  # most requests in one batch
     reply_format: Literal["json", "text"] = "json"  # json: held to a schema where the server can do that
     concurrency: int = Field(64, ge=1)  # most requests at the same time; fewer while the server is busy
     rpm: float | None = Field(
@@ -51,6 +55,17 @@ class GenerateQaConfig(StepConfig):
     seed: int = 0  # sent with temperature to servers that sample
 
     _check_teacher = field_validator("teacher")(check_spec)
+
+    @model_validator(mode="after")
+    def _batches_need_a_server(self) -> Self:
+        if self.mode == "batch" and not self.teacher.startswith(("openai:", "playground")):
+            raise ValueError(f"mode batch needs teacher openai:MODEL; {self.teacher} is asked live")
+        return self
+
+    @property
+    def tier(self) -> str:
+        """What the price depends on beside the model."""
+        return "batch" if self.mode == "batch" else self.service_tier or ""
 
     @property
     def canon(self) -> Canon:
@@ -88,6 +103,15 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
     `usage.json`. Raises ParameterError when the budget is too small for one request, DataEngineError when the
     teacher is down or refuses to go on; what was received is kept and the next run goes on from there.
     """
+    return _generate(config)
+
+
+def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
+    """Cancel the batches of `config.output` that are under way, and keep what they have done; see `generate_qa`."""
+    return _generate(config.model_copy(update={"mode": "batch"}), cancel=True)
+
+
+def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResult:
     queries = read_queries(config.input)
     _check_image_root(config, queries)
     prices = read_prices(config.prices)
@@ -98,7 +122,7 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
     keys = {query.query_id: key_of(canon.request(query)) for query in queries}
     files = ReplyFiles(config.output, canon.teacher, price, queries, keys, config.max_output_tokens)
     try:
-        budget = Budget(config.budget_usd, price, config.service_tier or "", lambda: files.ledger.spent)
+        budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent)
         asking = _Asking(config, canon, files, budget)
         earlier = len(files.results)
         pending = files.pending()
@@ -109,8 +133,8 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
         settings = asking.settings(queries)
         files.write_usage(settings, date, note)
         try:
-            if pending:
-                run(asking.ask_all(pending))
+            if pending or config.mode == "batch":
+                run(asking.in_batches(pending, cancel) if config.mode == "batch" else asking.ask_all(pending))
         finally:
             files.finish()
             usage = files.write_usage(settings, date, note)
@@ -151,7 +175,7 @@ def _check_budget(config: GenerateQaConfig, price: Price | None, queries: list[Q
         raise ParameterError(
             f"budget_usd: no price is known for {config.teacher}; add it to params/prices.yaml"
         )
-    budget = Budget(config.budget_usd, price, config.service_tier or "", lambda: 0.0)
+    budget = Budget(config.budget_usd, price, config.tier, lambda: 0.0)
     dearest = max(budget.worst(query, config.max_output_tokens) for query in queries)
     if dearest > config.budget_usd:
         raise ParameterError(
@@ -185,12 +209,9 @@ class _Asking:
             settings["max_side"] = self.config.max_side
         return settings
 
-    async def ask_all(self, pending: list[Query]) -> None:
-        """Ask `pending`; every one of them ends in the files, but for what a budget or a stop leaves unasked."""
-        from tqdm.auto import tqdm
-
-        config, total = self.config, len(self.files.queries)
-        teacher_for = load_teacher(
+    def _load(self) -> AbstractAsyncContextManager[Any]:
+        config = self.config
+        return load_teacher(
             config.teacher,
             config.base_url,
             coco_dataset=config.coco_dataset,
@@ -207,6 +228,13 @@ class _Asking:
             tpm=config.tpm,
             service_tier=config.service_tier,
         )
+
+    async def ask_all(self, pending: list[Query]) -> None:
+        """Ask `pending`; every one of them ends in the files, but for what a budget or a stop leaves unasked."""
+        from tqdm.auto import tqdm
+
+        config, total = self.config, len(self.files.queries)
+        teacher_for = self._load()
         done = total - len(pending)
         with tqdm(total=total, initial=done, desc="asking the teacher", disable=None) as bar:
 
@@ -237,19 +265,88 @@ class _Asking:
                     for name in getattr(teacher, "refuses", ()):
                         self.notes.append(f"{config.teacher} does not take {name}; it was asked without")
 
+    async def in_batches(self, pending: list[Query], cancel: bool) -> None:
+        """Ask `pending` through the Batch API, as far as the budget goes, and collect what is under way.
+
+        With `cancel` nothing more is asked, and what is under way is called off.
+        """
+        from tqdm.auto import tqdm
+
+        from dataengine_lib.models.batches import BatchRunner
+
+        files, total = self.files, len(self.files.queries)
+        with tqdm(total=total, desc="asking in batches", disable=None) as bar:
+            async with self._load() as teacher:
+                runner = BatchRunner(
+                    teacher,
+                    self.config.output,
+                    files.keys,
+                    self._keep_batched,
+                    lambda query, reason: files.give_up(query, reason),
+                    lambda query_id: files.request_id(query_id),
+                    self.config.batch_poll_s,
+                    self.config.batch_requests,
+                )
+                missing = runner.under_way - {query.query_id for query in files.queries}
+                if missing:
+                    raise DataEngineError(
+                        f"{runner.file}: holds {len(missing)} queries that {self.config.input} does not;"
+                        " give the queries back, or cancel them with dataengine cancel-batches"
+                    )
+
+                def progress(says: str) -> None:
+                    bar.n = len(files.results) + len(files.failures)
+                    bar.set_postfix_str(f"{says} {self._money(bar.n, total)}")
+
+                runner.progress = progress
+                sent = runner.under_way
+                wanted = [query for query in pending if query.query_id not in sent and not cancel]
+                under_way = [query for query in pending if query.query_id in sent]
+                try:
+                    if cancel:
+                        self.notes.append(f"{await runner.cancel()} batches cancelled")
+                    await runner.run(files.queries, await self._affordable(wanted, under_way))
+                finally:
+                    for query_id, query in {query.query_id: query for query in files.queries}.items():
+                        if query_id not in files.results and query_id not in files.failures:
+                            files.settle_if_paid(query)
+
+    async def _affordable(self, wanted: list[Query], under_way: list[Query]) -> list[tuple[Query, int]]:
+        """The queries that the budget allows with their room, beside those that are paid for when they come."""
+        for query in under_way:
+            self.budget.reserve(query, self.config.max_output_tokens)
+        allowed = []
+        for query in wanted:
+            room = self._room(query)
+            if not self.budget.reserve(query, room):
+                break
+            allowed.append((query, room))
+        return allowed
+
+    def _keep_batched(self, query: Query, reply: Reply, room: int) -> None:
+        self._keep(query, reply, room)
+        self.budget.settle(query)
+        if reply.finish_reason != "length" or room > self.config.max_output_tokens:
+            self.files.settle(query)
+
     def _money(self, done: int, total: int) -> str:
         spent = self.files.ledger.spent
         return f"${spent:.2f} of about ${spent * total / max(1, done):.2f}"
 
     async def _ask(self, teacher: Any, query: Query) -> Reply:
         """The query's reply, in the ledger; a reply that was cut off is asked for once more with more room."""
-        room, more = self.config.max_output_tokens, self.config.max_output_tokens * MORE_ROOM
+        room, more = self._room(query), self.config.max_output_tokens * MORE_ROOM
+        reply = await self._ask_once(teacher, query, room)
+        if reply.finish_reason == "length" and room < more and await self.budget.admit(query, more):
+            reply = await self._ask_once(teacher, query, more)
+        return reply
+
+    def _room(self, query: Query) -> int:
+        """The output limit, or more of it where an earlier run got a reply that was cut off and was ended there."""
+        room = self.config.max_output_tokens
         before = self.files.ledger.paid.get(self.files.keys[query.query_id])
-        if before is None or before.finish_reason != "length" or not room <= before.room < more:
-            reply = await self._ask_once(teacher, query, room)
-            if reply.finish_reason != "length" or not await self.budget.admit(query, more):
-                return reply
-        return await self._ask_once(teacher, query, more)
+        cut_off = before is not None and before.finish_reason == "length" and before.room >= room
+        return room * MORE_ROOM if cut_off else room
 
     async def _ask_once(self, teacher: Any, query: Query, room: int) -> Reply:
         reply: Reply = await teacher.ask(query, room)
@@ -272,7 +369,7 @@ class _Asking:
                 attempts=reply.attempts,
                 seconds=reply.seconds,
                 room=room,
-                tier=self.config.service_tier or "",
+                tier=self.config.tier,
                 prompt_tokens=reply.prompt_tokens,
                 cached_tokens=reply.cached_tokens,
                 cache_write_tokens=reply.cache_write_tokens,
