@@ -77,12 +77,16 @@ def plan(params: Params, rounds: Rounds = None, sets: Sets = None, out: Out = No
 
 @app.command()
 def doctor(
-    params: Annotated[Path | None, typer.Argument(metavar="[PARAMS]")] = None, sets: Sets = None
+    params: Annotated[Path | None, typer.Argument(metavar="[PARAMS]")] = None,
+    sets: Sets = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Send the teacher one request, for a cent at most.")
+    ] = False,
 ) -> None:
     """Check versions, device, key, endpoint, model, data paths and disk; exit 1 if a run cannot work."""
     from dataengine_lib.doctor import examine
 
-    findings = examine(_experiment(params, sets, None) if params else None)
+    findings = examine(_experiment(params, sets, None) if params else None, ask=ask)
     for finding in findings:
         typer.echo(f"{finding.mark:4} {finding.what}: {finding.says}")
     if any(finding.mark == "bad" for finding in findings):
@@ -168,6 +172,16 @@ def _generate_qa(config: Any) -> None:
         typer.echo(f"  {note}")
 
 
+def _cancel_batches(config: Any) -> None:
+    """Step 3: cancel the batches of an output that are under way, and keep what they have done."""
+    from dataengine_lib.steps.generate_qa import cancel_batches
+
+    result = cancel_batches(config)
+    typer.echo(f"{result.output}: {len(result.results)} replies, {result.unasked} not asked")
+    for note in result.notes:
+        typer.echo(f"  {note}")
+
+
 def _post_process(config: Any) -> None:
     """Step 4: turn raw replies into training data; drops with a reason."""
     from dataengine_lib.steps.post_process import post_process
@@ -223,6 +237,7 @@ VERBS: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
         {"complete": _with_encoder},
     ),
     "generate-qa": ("GenerateQaConfig", "generate_qa", _generate_qa, {}),
+    "cancel-batches": ("GenerateQaConfig", "generate_qa", _cancel_batches, {}),
     "post-process": ("PostProcessConfig", "post_process", _post_process, {}),
     "fine-tune": ("FineTuneConfig", "fine_tune", _fine_tune, {}),
     "compare-rounds": ("CompareRoundsConfig", "compare_rounds", _compare_rounds, {}),

@@ -6,6 +6,7 @@ its word. A rate that the server names is kept just below; one that it does not 
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -15,6 +16,9 @@ GROWTH = 0.002  # of a rate that was found by trying, by which it grows each sec
 PLATEAU = 15.0  # seconds after which it grows faster and faster: the limit seems to be elsewhere now
 ACCELERATION = 0.005  # of the rate, a second squared
 SHRINK = 0.7  # of the requests at the same time that remain when the server is busy
+TROUBLE = 0.1  # share of the last answers that were none, from which the server counts as busy
+_LATELY = 50  # answers that count as the last ones
+_PROOF = 5.0  # seconds over which a rate has to be kept to be proven
 LONGEST_HOLD = 30.0  # seconds of silence when every answer is a refusal and no time is named
 _BURST = 1.0  # seconds of the rate that may be caught up with after a pause
 _HEADERS = ("requests", "tokens")
@@ -37,6 +41,9 @@ class Flow:
         self._cut = 0.0  # when it was last slowed down; what was sent before says nothing new
         self._answers, self._since = 0, 0.0  # answers since the last cut, and when they began to be counted
         self._in_vain = 0  # refusals since the last answer
+        self._lately: deque[bool] = deque(maxlen=_LATELY)  # of the last requests, which were answered
+        self._proven = 0.0  # answers a second that it has been seen to give
+        self._span = (0.0, 0)  # since when answers are counted for that, and how many there were
         self._calm = True  # nothing has gone wrong yet
         self._bind()
 
@@ -73,6 +80,8 @@ class Flow:
         now = time.monotonic()
         self._answers += 1
         self._in_vain = 0
+        self._lately.append(True)
+        self._prove(now)
         if self.in_flight >= 0.8 * int(self.window) and now - entered < slow / 4:
             step = 1.0 if self._calm else max(1.0, 0.05 * self.window) / self.window
             self.window = min(self.most, self.window + step)
@@ -82,12 +91,17 @@ class Flow:
         """A 429; `wait` is how many seconds the server asks for, None when it does not say."""
         now = time.monotonic()
         self.refused += 1
+        self._lately.append(False)
         if wait is not None:
             self._hold = max(self._hold, now + wait)
         if entered >= self._cut:
             self._slow_down(now)
-            # Between two refusals a server serves just what it allows, pauses and bursts included.
-            self.requests.found(self._answers / max(0.25, now - self._since), now)
+            # Between two refusals a server serves just what it allows, pauses and bursts included. But some refuse
+            # now and then whatever the rate: without a floor that would slow down without end.
+            if self._troubled():
+                self._proven /= 2
+            found = self._answers / max(0.25, now - self._since)
+            self.requests.found(max(found, self._proven / 2), now)
             self._answers, self._since = 0, now
             if wait is None:
                 self._hold = max(self._hold, now + min(LONGEST_HOLD, 0.1 * 2**self._in_vain))
@@ -96,6 +110,7 @@ class Flow:
 
     def failed(self, entered: float) -> None:
         """No answer in time, no connection or a server's fault: fewer at a time, the rate may be right."""
+        self._lately.append(False)
         if entered >= self._cut:
             self._slow_down(time.monotonic())
         self._leave()
@@ -118,8 +133,21 @@ class Flow:
                     self._hold = max(self._hold, time.monotonic() + min(wait, 60.0))
 
     def _slow_down(self, now: float) -> None:
-        self.window = max(1.0, min(self.window, float(self.in_flight)) * SHRINK)
+        if self._troubled():
+            self.window = max(1.0, min(self.window, float(self.in_flight)) * SHRINK)
         self._cut, self._calm = now, False
+
+    def _troubled(self) -> bool:
+        return self._lately.count(False) > TROUBLE * len(self._lately)
+
+    def _prove(self, now: float) -> None:
+        begin, number = self._span
+        if now - begin < _PROOF:
+            self._span = (begin, number + 1)
+            return
+        if begin:
+            self._proven = max(self._proven, (number + 1) / (now - begin))
+        self._span = (now, 0)
 
     def _leave(self) -> None:
         self.in_flight -= 1

@@ -64,6 +64,9 @@ class PlaygroundServer(ThreadingHTTPServer):
         self.closing = threading.Event()
         self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
         self._lock = threading.Lock()
+        self.models: list[dict[str, Any]] = [
+            {"id": "playground", "object": "model", "created": 0, "owned_by": "playground"}
+        ]
         self.batches = Batches(self._line)
         self.before_answer: Callable[[str], None] = lambda path: None
         self._fault_of = faults if callable(faults) else None
@@ -117,8 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["v1", "files", name, "content"]:
                 return self._batch(lambda: batches.content(name))
         if self.path.rstrip("/") == "/v1/models":
-            model = {"id": "playground", "object": "model", "created": 0, "owned_by": "playground"}
-            self._send(200, {"object": "list", "data": [model]})
+            self._send(200, {"object": "list", "data": self.server.models})
         else:
             self._error(404, "", f"no such path: {self.path}")
         return None

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dataengine_lib.data.ledger import LedgerRow
 from dataengine_lib.data.prices import Price, PriceTable, read_prices
+from dataengine_lib.data.query_costs import TypeCost, query_costs
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.data.reply_files import (
     MORE_ROOM,
@@ -104,6 +105,12 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
     teacher is down or refuses to go on; what was received is kept and the next run goes on from there.
     """
     return _generate(config)
+
+
+def price_queries(config: GenerateQaConfig) -> list[TypeCost]:
+    """What asking all queries of `config.input` will cost, the sum and per question type; asks nobody."""
+    price = read_prices(config.prices).of(config.teacher)
+    return query_costs(read_queries(config.input), price, config.tier, config.max_output_tokens)
 
 
 def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
