@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dataengine_lib import __version__
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.verbs import spread, verb
 
 MANY = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"}
@@ -254,23 +254,52 @@ def import_embeddings(
 
 @app.command()
 def export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT|all")],
     input: Annotated[Path, typer.Option("--input", metavar="TRAIN.json")],
-    output: Annotated[Path, typer.Option("--output", metavar="PATH")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="PATH", help="a file; a folder for minigpt4, hf and all")
+    ],
     image_root: Annotated[Path, typer.Option("--image-root", metavar="DIR", help="where image paths start")],
     name: Annotated[
         str, typer.Option("--name", help="the data set's name in a trainer's list")
     ] = "dataengine",
     text_format: Annotated[Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE or mmbench")] = "QM-A",
+    paths: Annotated[
+        Any,
+        typer.Option(
+            "--paths",
+            metavar="absolute|relative|bare",
+            help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
+        ),
+    ] = None,
 ) -> None:
-    """Write training data as a trainer reads it: aokvqa, llava, minigpt4, llamafactory, swift, trl, …"""
+    """Write training data as trainers read it, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
+    dataengine-v2, hf, or all of them.
+    """
     from dataengine_lib.data.exports import export as write
-    from dataengine_lib.data.files import read_json
-    from dataengine_lib.data.records import TrainRecord
+    from dataengine_lib.data.exports import export_all, read_train_records
 
-    records: list[TrainRecord] = read_json(input, list[TrainRecord])
-    for path in write(format, records, image_root, output, name=name, text_format=text_format):
-        typer.echo(path)
+    if output.resolve() == input.resolve():
+        raise ParameterError(f"{output}: is the training data itself; give the export another name")
+    records = read_train_records(input)
+    options = {"name": name, "text_format": text_format, "paths": paths}
+    options["counts"] = input.parent / "post_process.json"
+    if format != "all":
+        files = write(format, records, image_root, output, **options)
+        for path in files:
+            typer.echo(path)
+        if files[-1].name != "README.md":
+            typer.echo(f"{files[-1].parent / 'README.md'} is not ours and stays; no data card was written")
+        return
+    failed = False
+    for done in export_all(records, image_root, output, **options):
+        failed |= bool(done.problem)
+        typer.echo(
+            f"{done.format}: "
+            + (f"not written: {done.problem}" if done.problem else f"{done.rows} records, {done.path}")
+        )
+    if failed:
+        raise typer.Exit(1)
 
 
 def main() -> None:
