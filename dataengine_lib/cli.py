@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dataengine_lib import __version__
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.verbs import spread, verb
 
 MANY = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"}
@@ -276,30 +276,11 @@ def export(
     """Write training data as trainers read it, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
     dataengine-v2, hf, or all of them.
     """
-    from dataengine_lib.data.exports import export as write
-    from dataengine_lib.data.exports import export_all, read_train_records
+    from dataengine_lib.export_lines import export_lines
 
-    if output.resolve() == input.resolve():
-        raise ParameterError(f"{output}: is the training data itself; give the export another name")
-    records = read_train_records(input)
     options = {"name": name, "text_format": text_format, "paths": paths}
-    options["counts"] = input.parent / "post_process.json"
-    if format != "all":
-        files = write(format, records, image_root, output, **options)
-        for path in files:
-            typer.echo(path)
-        if files[-1].name != "README.md":
-            typer.echo(f"{files[-1].parent / 'README.md'} is not ours and stays; no data card was written")
-        return
-    failed = False
-    for done in export_all(records, image_root, output, **options):
-        failed |= bool(done.problem)
-        typer.echo(
-            f"{done.format}: "
-            + (f"not written: {done.problem}" if done.problem else f"{done.rows} records, {done.path}")
-        )
-    if failed:
-        raise typer.Exit(1)
+    for line in export_lines(format, input, output, image_root, **options):
+        typer.echo(line)
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """The folder for `datasets`: loaded by it, offline, down to the pixels."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from PIL import Image
 
 from dataengine_lib.data import export_hf
 from dataengine_lib.data.exports import export
+from dataengine_lib.data.files import write_json
 from dataengine_lib.data.records import TrainRecord
 from dataengine_lib.errors import DataEngineError
 
@@ -122,14 +125,32 @@ def test_an_export_that_breaks_off_leaves_the_last_one(
     assert not list((tmp_path / "hf").glob(".*"))
 
 
-def test_a_card_that_breaks_loading_is_told(root: Path, tmp_path: Path, datasets: Any) -> None:
+@pytest.mark.parametrize(
+    ("configs", "says"),
+    [
+        ("data_files: none/*.parquet", r"datasets cannot load it .*README\.md"),
+        ("data_files: [{split: test, path: data/*}]", r"README\.md names other files"),
+    ],
+)
+def test_a_card_that_breaks_loading_is_told(
+    root: Path, tmp_path: Path, datasets: Any, configs: str, says: str
+) -> None:
     """Somebody's own README.md stays, and what is wrong with it is said at once."""
     (tmp_path / "hf").mkdir()
-    (tmp_path / "hf" / "README.md").write_text(
-        "---\nconfigs:\n- config_name: default\n  data_files: none/*.parquet\n---\n"
-    )
-    with pytest.raises(DataEngineError, match=r"datasets cannot load it .*README\.md"):
+    (tmp_path / "hf" / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  {configs}\n---\n")
+    with pytest.raises(DataEngineError, match=says):
         export("hf", RECORDS, root, tmp_path / "hf")
+
+
+def test_the_verb_ends_as_it_should(root: Path, tmp_path: Path) -> None:
+    """In a process of its own: no reader's thread may outlive the check."""
+    write_json(tmp_path / "train.json", RECORDS)
+    code = "from dataengine_lib.cli import main; main()"
+    words = f"export hf --input {tmp_path / 'train.json'} --image-root {root} --output {tmp_path / 'hf'}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words.split()], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_memory_does_not_grow_with_the_images(root: Path, tmp_path: Path) -> None:

@@ -236,8 +236,14 @@ def test_the_verb(
     assert f"trl: 3 records, {tmp_path / 'all' / 'trl' / 'dataengine.jsonl'}" in lines
     write_json(train, [record(1, rationales=[])])
     assert run(monkeypatch, "all", *given, "--output", tmp_path / "ae", "--text-format", "QM-AE") == 1
-    said = capsys.readouterr().out
-    assert "llava: not written: " in said and "aokvqa: 1 records, " in said
+    said = capsys.readouterr()
+    assert "llava: not written: " in said.out and "aokvqa: 1 records, " in said.out
+    assert said.err.splitlines() == [
+        f"dataengine: {tmp_path / 'ae'}: without llava, minigpt4, llamafactory, swift, trl; the lines above say why"
+    ]
+    (tmp_path / "all" / "hf" / "README.md").write_text("Mine.")
+    assert run(monkeypatch, "all", *given, "--output", tmp_path / "all") == 0
+    assert f"  {tmp_path / 'all' / 'hf' / 'README.md'} is not ours" in capsys.readouterr().out
     assert run(monkeypatch, "aokvqa", *given, "--output", train) == 2
     assert run(monkeypatch, "all", *given, "--output", tmp_path / "x", "--paths", "short") == 2
     assert len(read_train_records(train)) == 1

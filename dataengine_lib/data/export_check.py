@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -43,7 +44,7 @@ def check_export(format: str, files: list[Path], job: Job, opened: Opened) -> No
     if number != count:
         raise DataEngineError(f"{files[0]}: {number} rows for {count} records; export again")
     if format == "hf" and find_spec("datasets"):
-        _load(job.output, count)
+        _load(job.output, files)
 
 
 def _problem(row: _Seen, opened: Opened) -> str:
@@ -207,16 +208,30 @@ def _converted(content: Any, kind: Any) -> Any:
         raise DataEngineError(str(error)) from error
 
 
-def _load(folder: Path, count: int) -> None:
-    """The folder as `datasets` itself reads it, README.md included; only the first row is decoded."""
+def _load(folder: Path, files: list[Path]) -> None:
+    """What `datasets` makes of the folder, its README.md and its types; the first row stands for all.
+
+    Nothing is copied into its cache, and no thread of its readers is left behind.
+    """
     import datasets
+    import pyarrow.parquet as pq
+
+    from dataengine_lib.data.export_hf import read_hf
 
     try:
-        loaded = datasets.load_dataset(str(folder), split="train", streaming=True)
-        first = next(iter(loaded))
-        size = first["image"].size
+        with TemporaryDirectory() as cache:
+            builder = datasets.load_dataset_builder(str(folder), cache_dir=cache)
+            found = builder.config.data_files
+        with pq.ParquetFile(files[0]) as parquet:
+            features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
+        image = features.decode_example(next(read_hf(files)))["image"]
+        image.load()
     except Exception as error:  # a library's own, of many kinds
         text = " ".join(str(error).split())[:300]
         raise DataEngineError(f"{folder}: datasets cannot load it ({text}); look at its README.md") from error
-    if 0 in size or not count:
-        raise DataEngineError(f"{folder}: its first image is empty; export again")
+    if {name: [Path(file).resolve() for file in some] for name, some in found.items()} != {
+        "train": [file.resolve() for file in files]
+    }:
+        raise DataEngineError(
+            f"{folder}: its README.md names other files than the export's; mend its configs"
+        )

@@ -74,11 +74,11 @@ def write_hf(job: Job) -> list[Path]:
 def read_hf(files: list[Path]) -> Iterator[dict[str, Any]]:
     """The rows of an export, a row group at a time. Raises DataEngineError when a file has other columns."""
     for file in files:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:  # else the whole file would be in memory
             if not parquet.schema_arrow.equals(_schema(), check_metadata=True):
                 raise DataEngineError(f"{file}: has other columns than were written; export again")
-            for group in parquet.iter_batches(_GROUP):
-                yield from group.to_pylist()
+            for group in range(parquet.num_row_groups):
+                yield from parquet.read_row_group(group).to_pylist()
 
 
 def _shards(job: Job) -> Iterator[list[Exportable]]:
