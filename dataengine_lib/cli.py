@@ -269,23 +269,33 @@ def import_embeddings(
 
 @app.command()
 def export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT|all")],
     input: Annotated[Path, typer.Option("--input", metavar="TRAIN.json")],
-    output: Annotated[Path, typer.Option("--output", metavar="PATH")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="PATH", help="a file; a folder for minigpt4, hf and all")
+    ],
     image_root: Annotated[Path, typer.Option("--image-root", metavar="DIR", help="where image paths start")],
     name: Annotated[
         str, typer.Option("--name", help="the data set's name in a trainer's list")
     ] = "dataengine",
     text_format: Annotated[Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE or mmbench")] = "QM-A",
+    paths: Annotated[
+        Any,
+        typer.Option(
+            "--paths",
+            metavar="absolute|relative|bare",
+            help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
+        ),
+    ] = None,
 ) -> None:
-    """Write training data as a trainer reads it: aokvqa, llava, minigpt4, llamafactory, swift, trl, …"""
-    from dataengine_lib.data.exports import export as write
-    from dataengine_lib.data.files import read_json
-    from dataengine_lib.data.records import TrainRecord
+    """Write training data as trainers read it, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
+    dataengine-v2, hf, or all of them.
+    """
+    from dataengine_lib.export_lines import export_lines
 
-    records: list[TrainRecord] = read_json(input, list[TrainRecord])
-    for path in write(format, records, image_root, output, name=name, text_format=text_format):
-        typer.echo(path)
+    options = {"name": name, "text_format": text_format, "paths": paths}
+    for line in export_lines(format, input, output, image_root, **options):
+        typer.echo(line)
 
 
 def main() -> None:
