@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,12 @@ def row(**fields: object) -> bytes:
     ).encode()
 
 
-def run(folder: Path, *lines: bytes) -> PostProcessResult:
+def run(folder: Path, *lines: bytes, **options: Any) -> PostProcessResult:
+    """The step on these lines, with choices in their written order unless `shuffle_choices` is given."""
     source = folder / "gptvqa_result.jsonl"
     source.write_bytes(b"\n".join(lines) + b"\n")
-    return post_process(PostProcessConfig(input=source, output=folder / "gptvqa_train_data.json"))
+    config = {"input": source, "output": folder / "gptvqa_train_data.json", "shuffle_choices": False}
+    return post_process(PostProcessConfig.read(config | options, "test"))
 
 
 def kept(result: PostProcessResult) -> list[TrainRecord]:
@@ -80,17 +83,26 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "example_ids": ["b-1", "b-2"],
         "round": 2,
         "record_id": "r-1",
+        "review": "",
     }
     assert [r.image_id for r in kept(result)] == [7, 42, 42]
     assert sorted(result.sample, key=lambda r: r.record_id) == sorted(kept(result), key=lambda r: r.record_id)
+    skipped, letters = (
+        {"skipped by the teacher": 1},
+        {"letters_before": [0, 1, 0, 0], "letters_after": [0, 1, 0, 0]},
+    )
+    two_letters = {"letters_before": [0, 2, 0, 0], "letters_after": [0, 2, 0, 0]}
     assert read_json(tmp_path / "post_process.json") == {
         "kept": 3,
         "dropped": 2,
         "by_reason": {"skipped by the teacher": 2},
         "by_type": {
-            "image_topic": {"kept": 1, "dropped": 1, "by_reason": {"skipped by the teacher": 1}},
-            "ocr": {"kept": 2, "dropped": 1, "by_reason": {"skipped by the teacher": 1}},
+            "image_topic": {"kept": 1, "dropped": 1, "by_reason": skipped, **letters},
+            "ocr": {"kept": 2, "dropped": 1, "by_reason": skipped, **two_letters},
         },
+        "choices_stay": 0,
+        "rationales_left_out": 0,
+        "reviewed": {},
     }
     rejects = read_jsonl(tmp_path / "rejects.jsonl")
     assert [(r["line"], r["reason"], r["raw_instructions"]) for r in rejects] == [

@@ -6,10 +6,17 @@ from dataengine_lib.data.records import TrainRecord
 
 
 class Candidate(msgspec.Struct):
-    """A QA that no filter has dropped so far, and the line of the input that its reply stands on."""
+    """A QA that no filter has dropped so far, and the line of the input that its reply stands on.
+
+    `written_idx` is the right choice's place as the teacher wrote it; the last two say what became of the QA when
+    its choices changed places.
+    """
 
     line: int
     record: TrainRecord
+    written_idx: int
+    choices_stay: bool = False
+    rationales_left_out: int = 0
 
 
 class Reject(msgspec.Struct, kw_only=True):

@@ -128,6 +128,7 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     example_ids: list[str] = []
     round: int = 0
     record_id: str = ""
+    review: str = ""  # what a person decided: accept or edit
 
 
 def options_text(choices: list[str]) -> str:

@@ -8,10 +8,12 @@ import msgspec
 
 from dataengine_lib.data.candidates import Candidate, Item, Reject
 from dataengine_lib.data.files import JsonList, replacing, write_json
+from dataengine_lib.data.option_order import OptionOrder
 from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
 from dataengine_lib.data.records import Result, TrainRecord
 from dataengine_lib.data.repeats import RecordIds, Repeats
 from dataengine_lib.data.result_rows import read_lines, read_row
+from dataengine_lib.data.review import Decisions, read_review, reviewed
 from dataengine_lib.data.tally import Counts, Tally
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.steps.config import StepConfig
@@ -24,7 +26,9 @@ class PostProcessConfig(StepConfig):
     output: Path  # gptvqa_train_data.json
     rejects: Path | None = None  # dropped rows with their reasons; default: rejects.jsonl beside output
     image_root: Path | None = None  # where image_path starts; only to show the pictures
-    seed: int = 0  # draws the QAs that are shown
+    shuffle_choices: bool = True  # every letter is right equally often in every type; False: as written
+    review: Path | None = None  # what a person decided about records; default: review.json beside output
+    seed: int = 0  # draws the choices' order and the QAs that are shown
 
 
 @dataclass
@@ -40,48 +44,91 @@ class PostProcessResult:
     output: Path
     rejects_path: Path
     counts_path: Path
+    review_path: Path
     image_root: Path | None
+    notes: list[str]
 
 
 def post_process(config: PostProcessConfig) -> PostProcessResult:
     """Write the training records, the rejects and the counts; no row stops the run.
 
-    Rows are read, judged and written one after the other; the files take their places when all is written.
-    Raises DataEngineError when the input cannot be read or an output cannot be written.
+    Rows are read, judged and written one after the other; the files take their places when all is written. Same
+    input, review and seed, same bytes. Raises DataEngineError when the input cannot be read or an output cannot be
+    written, and ParameterError for a review file with wrong decisions.
     """
     rejects_path = config.rejects or config.output.parent / "rejects.jsonl"
     counts_path = config.output.parent / "post_process.json"
-    _check_files(config, rejects_path, counts_path)
+    review_path = config.review or config.output.parent / "review.json"
+    _check_files(config, rejects_path, counts_path, review_path)
+    decisions = read_review(review_path)
     tally = Tally(config.seed)
     with replacing(config.output) as records, replacing(rejects_path) as rejects:
         kept = JsonList(records)
-        for item in _items(config):
+        for item in _items(config, decisions):
             tally.add(item)
             if isinstance(item, Candidate):
                 kept.append(item.record)
             else:
                 rejects.write(msgspec.json.encode(item) + b"\n")
         kept.close()
-    counts = tally.counts()
+    counts = tally.counts(len(decisions))
     write_json(counts_path, counts)
     examples = {reason: tally.examples[reason] for reason in counts.by_reason}
     return PostProcessResult(
-        tally.sample, counts, examples, config.output, rejects_path, counts_path, config.image_root
+        sample=tally.sample,
+        counts=counts,
+        examples=examples,
+        output=config.output,
+        rejects_path=rejects_path,
+        counts_path=counts_path,
+        review_path=review_path,
+        image_root=config.image_root,
+        notes=_notes(counts, review_path),
     )
 
 
-def _check_files(config: PostProcessConfig, rejects_path: Path, counts_path: Path) -> None:
-    files = [path.resolve() for path in (config.input, config.output, rejects_path, counts_path)]
+def _check_files(config: PostProcessConfig, *others: Path) -> None:
+    files = [path.resolve() for path in (config.input, config.output, *others)]
     if len(set(files)) < len(files):
         raise ParameterError(
-            f"{config.output}: input, output, rejects and post_process.json must be four "
+            f"{config.output}: input, output, rejects, review and post_process.json must be five "
             "different files; choose other names"
         )
 
 
-def _items(config: PostProcessConfig) -> Iterator[Item]:
-    """Every QA and every reject of the input in its order; a stage takes a stream and gives one."""
-    return _parsed(config.input)
+def _notes(counts: Counts, review_path: Path) -> list[str]:
+    """What a reader of the counts should know about the kept QAs."""
+    notes = []
+    if counts.rationales_left_out:
+        notes.append(
+            f"{counts.rationales_left_out:,} rationales left out: which choices they name cannot be told"
+        )
+    if counts.choices_stay:
+        notes.append(
+            f"{counts.choices_stay:,} questions keep the order of their choices, of which they speak"
+        )
+    if unknown := counts.reviewed.get("unknown"):
+        notes.append(
+            f"{review_path}: {unknown:,} decisions are about records that are not here; they are kept"
+        )
+    return notes
+
+
+def _items(config: PostProcessConfig, decisions: Decisions) -> Iterator[Item]:
+    """Every QA and every reject of the input in its order; a stage takes a stream and gives one.
+
+    Checks come before the order of choices is drawn, since the texts they read are the teacher's; a person's word
+    comes last.
+    """
+    items = _parsed(config.input)
+    if config.shuffle_choices:
+        items = _shuffled(items, OptionOrder(config.seed))
+    return reviewed(items, decisions)
+
+
+def _shuffled(items: Iterator[Item], order: OptionOrder) -> Iterator[Item]:
+    for item in items:
+        yield order.shuffle(item) if isinstance(item, Candidate) else item
 
 
 def _parsed(path: Path) -> Iterator[Item]:
@@ -101,7 +148,7 @@ def _parsed(path: Path) -> Iterator[Item]:
         if not new:
             yield _dropped(number, row, Reason.DUPLICATE, detail=parsed[0].question)
         for place, qa in enumerate(new):
-            yield Candidate(number, _record(row, qa, ids.of(row, place)))
+            yield Candidate(number, _record(row, qa, ids.of(row, place)), qa.correct_choice_idx)
 
 
 def _dropped(number: int, row: Result, reason: Reason, detail: str = "") -> Reject:
