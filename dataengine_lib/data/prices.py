@@ -63,6 +63,13 @@ class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
             return Price(input=0.0, output=0.0)
         return self.models.get(model) or self.models.get(_SNAPSHOT.sub("", model))
 
+    def note(self, teacher: str) -> tuple[str, str]:
+        """What is to be said of a run's cost, and the prices' day where they count."""
+        if self.of(teacher) is None:
+            said = f"no price is known for {teacher}, so cost_usd is null; add it to params/prices.yaml"
+            return said, ""
+        return "", self.date.isoformat() if teacher.startswith("openai:") else ""
+
 
 def read_prices(path: Path | None = None) -> PriceTable:
     """Read a price table.

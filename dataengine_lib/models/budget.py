@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from dataengine_lib.data.prices import Price, estimate_tokens
 from dataengine_lib.data.records import Query
+from dataengine_lib.errors import ParameterError
 
 _SCHEMA_TOKENS = 150  # of the JSON schema that goes along with a prompt
 
@@ -26,6 +27,19 @@ class Budget:
         self._reserved: dict[str, float] = {}
         self._held = 0.0  # the sum of these
         self._changed = asyncio.Event()
+
+    def check(self, queries: list[Query], room: int, teacher: str) -> None:
+        """Raise ParameterError when there is no price to count with, or one request may cost more than the limit."""
+        if self.limit is None or not queries:
+            return
+        if self.price is None:
+            raise ParameterError(f"budget_usd: no price is known for {teacher}; add it to params/prices.yaml")
+        dearest = max(self.worst(query, room) for query in queries)
+        if dearest > self.limit:
+            raise ParameterError(
+                f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f});"
+                " raise it, or lower max_output_tokens"
+            )
 
     def worst(self, query: Query, room: int) -> float:
         """The most that one reply of up to `room` tokens can cost."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from dataengine_lib.data.ledger import LedgerRow
-from dataengine_lib.data.prices import Price, PriceTable, read_prices
+from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.query_costs import TypeCost, query_costs
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.data.reply_files import (
@@ -123,13 +123,13 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     _check_image_root(config, queries)
     prices = read_prices(config.prices)
     price = prices.of(config.teacher)
-    note, date = _price_note(config, price, prices)
+    note, date = prices.note(config.teacher)
     canon = config.canon
-    _check_budget(config, price, queries)
     keys = {query.query_id: key_of(canon.request(query)) for query in queries}
     files = ReplyFiles(config.output, canon.teacher, price, queries, keys, config.max_output_tokens)
     try:
         budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent)
+        budget.check(queries, config.max_output_tokens, config.teacher)
         asking = _Asking(config, canon, files, budget)
         earlier = len(files.results)
         pending = files.pending()
@@ -173,29 +173,6 @@ def _check_image_root(config: GenerateQaConfig, queries: list[Query]) -> None:
         raise ParameterError(
             f"{config.input}: its queries send their pictures to the teacher; give image_root"
         )
-
-
-def _check_budget(config: GenerateQaConfig, price: Price | None, queries: list[Query]) -> None:
-    if config.budget_usd is None or not queries:
-        return
-    if price is None:
-        raise ParameterError(
-            f"budget_usd: no price is known for {config.teacher}; add it to params/prices.yaml"
-        )
-    budget = Budget(config.budget_usd, price, config.tier, lambda: 0.0)
-    dearest = max(budget.worst(query, config.max_output_tokens) for query in queries)
-    if dearest > config.budget_usd:
-        raise ParameterError(
-            f"budget_usd {config.budget_usd:g} is less than one request may cost ({dearest:.4f});"
-            " raise it, or lower max_output_tokens"
-        )
-
-
-def _price_note(config: GenerateQaConfig, price: Price | None, prices: PriceTable) -> tuple[str, str]:
-    if price is None:
-        note = f"no price is known for {config.teacher}, so cost_usd is null; add it to params/prices.yaml"
-        return note, ""
-    return "", prices.date.isoformat() if config.teacher.startswith("openai:") else ""
 
 
 class _Asking:
