@@ -1,6 +1,5 @@
 """The annotations teacher's answers, checked by other means, see `annotation_checks`."""
 
-import asyncio
 import re
 from collections import Counter
 from pathlib import Path
@@ -8,29 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from annotation_checks import Raw, check
-from coco_folder import annotation, write
-from PIL import Image
+from annotation_folder import IDS, ask, box, folder, right
 
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import Reason, parse_reply
 from dataengine_lib.data.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.annotations_teacher import SKIP, WRITERS, AnnotationsTeacher
 
 MINI = Path(__file__).resolve().parents[2] / "shared" / "coco_mini"
-NAMES = {
-    1: ("dog", "animal"),
-    2: ("cat", "animal"),
-    3: ("truck", "vehicle"),
-    4: ("car", "vehicle"),
-    5: ("pizza", "food"),
-    6: ("laptop", "electronic"),
-    7: ("toilet", "furniture"),
-    8: ("surfboard", "sports"),
-    9: ("person", "person"),
-    10: ("airplane", "vehicle"),
-    11: ("refrigerator", "appliance"),
-}
-IDS = {name: number for number, (name, _) in NAMES.items()}
 
 
 def answers(folder: Path, per_type: int = 1) -> list[tuple[int, str, str]]:
@@ -64,42 +48,6 @@ def test_answers_on_photos_are_true() -> None:
     written = check_all(MINI, per_type=4)
     assert set(written) == set(WRITERS)
     assert sum(written.values()) > 4 * 190
-
-
-def folder(root: Path, boxes: list[dict], captions: dict[int, list[str]], **options: object) -> Path:
-    images = [{"id": i, "file_name": f"{i}.jpg", "width": 300, "height": 300} for i in captions]
-    kinds = options.get("kinds", dict(NAMES.values()))
-    categories = [
-        {"id": number, "name": name, "supercategory": kinds.get(name, "")}
-        for number, (name, _) in NAMES.items()
-    ]
-    write(
-        root / "annotations/instances_x.json",
-        {"images": images, "annotations": boxes, "categories": categories},
-    )
-    rows = [{"image_id": i, "caption": text} for i, texts in captions.items() for text in texts]
-    write(root / "annotations/captions_x.json", {"images": images, "annotations": rows})
-    for i in captions:
-        (root / "images").mkdir(exist_ok=True)
-        Image.new("RGB", (30, 30)).save(root / "images" / f"{i}.jpg")
-    return root
-
-
-def box(name: str, x: float, y: float, w: float, h: float, image_id: int = 1, crowd: int = 0) -> dict:
-    return annotation(image_id, [x, y, w, h], IDS[name], crowd)
-
-
-def ask(root: Path, question_type: str, image_id: int = 1, query_id: str = "q") -> Qa | None:
-    query = Query(image_id=image_id, prompt="p", question_type=question_type, query_id=query_id)
-    reply = asyncio.run(AnnotationsTeacher(root).ask(query))
-    assert (reply.finish_reason, reply.model, reply.prompt_tokens) == ("stop", "annotations", 0)
-    parsed = parse_reply(reply.text)
-    return None if isinstance(parsed, Reason) else parsed[0]
-
-
-def right(qa: Qa | None) -> str:
-    assert qa is not None
-    return qa.choices[qa.correct_choice_idx]
 
 
 def test_random_boxes_get_true_answers(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ _ADJECTIVES = (
     "big large small little tiny huge tall short long old new young modern antique vintage shiny bright dark light "
     "pale deep dirty clean parked open closed empty round square rectangular metal wooden wood brick stone glass "
     "plastic leather concrete marble steel double decker passenger city public commercial electric stuffed baby "
-    "fluffy furry shaggy very pretty beautiful cute nice lone single plain solid fancy ornate adult male female"
+    "fluffy furry shaggy very pretty beautiful cute nice lone single plain solid fancy ornate adult male female "
+    "pickup cargo garbage dump fire tow delivery school tour freight steam polar mountain dirt folding park"
 )
 _BEFORE = frozenset({*_ADJECTIVES.split(), "and", ",", "&"})
 # A noun before any other word may only be the first half of another noun: a bus stop, a car door.

@@ -1,7 +1,7 @@
 """Step 3, annotations teacher: the things of Visual Genome that it asks about, and their kinds.
 
-COCO's eighty categories with their supercategories; further things, which are never called absent since nobody knows
-what else they may be called; and what they are confused with.
+COCO's eighty categories with their supercategories, and further things with the words that may mean the same; these are
+never called absent, and those of which a picture often shows more than its regions tell are left out.
 """
 
 _COCO = {
@@ -26,12 +26,10 @@ FURTHER = {
     "woman": "lady|female|girl|person|player|skier|surfer|rider|she|her|mother",
     "boy": "kid|child|man|male|guy|son|person|player|he|him|his|toddler",
     "girl": "kid|child|woman|lady|female|person|player|she|her|daughter|toddler",
-    "building": "house|tower|skyscraper|structure|store|shop|church|hotel|apartment|barn",
     "house": "building|home|cottage|barn",
     "church": "building|cathedral|chapel",
     "bridge": "overpass",
     "tower": "building|clock tower|steeple",
-    "tree": "palm|pine|bush|oak",
     "lamp": "light|lantern|lampshade",
     "mirror": "reflection",
     "table": "desk|counter|tabletop",
@@ -42,12 +40,10 @@ FURTHER = {
     "helmet": "hat|cap",
     "shirt": "t-shirt|top|jersey|blouse|sweater|tee|tank",
     "jacket": "coat|vest|sweater|hoodie|suit|blazer",
-    "flag": "banner",
     "fountain": "statue",
     "statue": "sculpture|figure|fountain",
     "basket": "bin|crate|box",
     "fireplace": "mantle|mantel",
-    "pillow": "cushion",
     "rug": "carpet|mat",
     "van": "car|vehicle|truck|bus|minivan|suv",
     "helicopter": "plane|aircraft",
@@ -55,6 +51,8 @@ FURTHER = {
     "piano": "keyboard",
     "guitar": "instrument",
 }
+PEOPLE = frozenset({"person", "man", "woman", "boy", "girl"})
+CLOTHES = frozenset({"shirt", "jacket", "hat", "helmet"})
 VG_NAMES = (*COCO_KINDS, *FURTHER)
 
 

@@ -1,8 +1,8 @@
 """Step 3, annotations teacher: what the regions of a Visual Genome image prove.
 
-Regions are not exhaustive: what no region speaks of may still be there. So a thing counts as the only one of its name
-only where several regions speak of it and every one of them lies on the same spot, and only a large common thing of
-which neither name nor relative is mentioned, in a picture with many regions, counts as absent.
+Regions are not exhaustive: what no region speaks of may still be there. So only in a picture with many regions a thing
+counts as the only one of its name, where several regions speak of it and all of them lie on one spot, and a thing that
+is hard to overlook counts as absent, where neither its name nor a relative is mentioned.
 """
 
 import re
@@ -22,10 +22,18 @@ from dataengine_lib.models.annotation_facts import (
     area,
     shorter,
 )
-from dataengine_lib.models.annotation_nouns import COCO_KINDS, VG_NAMES, relatives
-from dataengine_lib.models.annotation_words import PLURAL_FORM, called, mention, names_of, plural
+from dataengine_lib.models.annotation_nouns import CLOTHES, COCO_KINDS, PEOPLE, VG_NAMES, relatives
+from dataengine_lib.models.annotation_words import (
+    EASILY_MISSED,
+    PLURAL_FORM,
+    called,
+    mention,
+    names_of,
+    plural,
+)
 
 ENOUGH = 20  # regions, before silence about a thing says anything
+_LARGE = 0.1  # share of the picture
 _SAME = 0.6  # overlap over union of boxes that are around one thing
 _ADJECTIVES = (
     "red|orange|yellow|green|blue|purple|pink|brown|black|white|gray|grey|silver|gold|tan|beige|big|large|small|little|"
@@ -84,7 +92,11 @@ class RegionFacts(Facts):
 
     @cached_property
     def _singles(self) -> dict[str, Box]:
-        return {name: box for name in self.boxes if (box := self._the_only(name)) is not None}
+        if len(self.captions) < ENOUGH:
+            return {}
+        found = {name: box for name in self.boxes if (box := self._the_only(name)) is not None}
+        # Whoever else is in the picture may wear one, too.
+        return found if PEOPLE & {*found} else {n: box for n, box in found.items() if n not in CLOTHES}
 
     def singles(self) -> dict[str, Box]:
         """Things of which several regions speak, all of them on one spot."""
@@ -92,8 +104,8 @@ class RegionFacts(Facts):
 
     def counts(self) -> dict[str, int]:
         """How many there are of a thing, where a phrase says so and as many boxes are apart."""
-        counts = {}
-        for name, boxes in self.bare.items():
+        counts: dict[str, int] = {}
+        for name, boxes in self.bare.items() if len(self.captions) >= ENOUGH else ():
             several = re.compile(rf"\b({'|'.join(_NUMBERS)}) (?:[\w-]+ )?{re.escape(plural(name))}\b")
             stated = [(_NUMBERS[m[1]], box) for phrase, box in self.regions if (m := several.search(phrase))]
             spots, words = _spots(boxes), mention((*called(name), *names_of(name), *relatives(name)))
@@ -147,7 +159,9 @@ class RegionFacts(Facts):
                 or _shared(around, box) < 0.5 * min(area(around), area(box))
             ):
                 return None
-        return around if shorter(around) >= SMALLEST_SIDE else None
+        # There may be more of what is common, unless it fills the view.
+        large = area(around) >= (_LARGE if name in EASILY_MISSED else SEEN)
+        return around if large and shorter(around) >= SMALLEST_SIDE else None
 
     def _depicted(self, name: str) -> bool:
         words = mention(called(name))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dataengine_lib.models.annotation_draft import Draft
 from dataengine_lib.models.annotation_facts import Facts
+from dataengine_lib.models.annotation_nouns import PEOPLE
 from dataengine_lib.models.annotation_words import mention
 
 
@@ -143,8 +144,6 @@ ROLES = {
     "a bride": Sight("bride", "wedding|groom|gown|dress|married|couple", "cake"),
 }
 
-_PEOPLE = frozenset({"person", "man", "woman", "boy", "girl"})
-
 
 def scene(facts: Facts, rng: Random) -> Draft | None:
     """The one place that captions name."""
@@ -158,7 +157,7 @@ def scene(facts: Facts, rng: Random) -> Draft | None:
 def role(facts: Facts, rng: Random) -> Draft | None:
     """Who is in the picture, by the one role that captions name; the other roles' tools are not there."""
     found = _agreed(facts, ROLES)
-    if found is None or _PEOPLE.isdisjoint((*facts.present(), *facts.crowds)):
+    if found is None or PEOPLE.isdisjoint((*facts.present(), *facts.crowds)):
         return None
     who, others = found
     why = f"There is {who} in the picture, and nothing shows any of the others."
