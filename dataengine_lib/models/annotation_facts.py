@@ -10,8 +10,11 @@ from dataengine_lib.data.image_pool import PoolImage
 from dataengine_lib.models.annotation_cooccurrence import Company
 from dataengine_lib.models.annotation_words import (
     EASILY_MISSED,
+    IN_HEAPS,
     PLURAL_FORM,
+    UNCOUNTABLE,
     WORDS_OF_KIND,
+    called,
     mention,
     names_of,
     plural,
@@ -21,6 +24,7 @@ Box = tuple[float, float, float, float]
 
 MAX_COUNT = 6  # above, annotators miss some and a glance no longer counts them
 SEEN = 0.01  # a thing that covers less of the picture is too small to be asked for
+_SMALLEST = 0.004  # share of the picture: where one thing is smaller, more of them may have been overlooked
 SMALLEST_SIDE = 0.04  # shorter boxes are specks that a question should not ask about
 _NUMBERS = {
     word: n
@@ -86,7 +90,10 @@ class Facts:
             if len(boxes) == 1
             and name not in self.crowds
             and shorter(boxes[0]) >= SMALLEST_SIDE
+            and area(boxes[0]) >= _SMALLEST
             and not self.more_than_one(name)
+            and (name not in IN_HEAPS or any(map(self.mentioned_exactly, called(name))))
+            and self._named_if_food(name)
         }
 
     def counts(self) -> dict[str, int]:
@@ -97,6 +104,9 @@ class Facts:
             if len(boxes) <= MAX_COUNT
             and name not in self.crowds
             and min(map(shorter, boxes)) >= SMALLEST_SIDE / 2
+            and min(map(area, boxes)) >= _SMALLEST / 2
+            and name not in UNCOUNTABLE | IN_HEAPS
+            and self._named_if_food(name)
             and (len(boxes) > 1 or not self.more_than_one(name))
             and self.captions_allow(name, len(boxes))
         }
@@ -115,7 +125,7 @@ class Facts:
 
     def present(self) -> list[str]:
         """Things that can be seen without searching for them."""
-        return [name for name in self.boxes if self.area(name) >= SEEN]
+        return [name for name in self.boxes if self.area(name) >= SEEN and self._named_if_food(name)]
 
     def absent(self) -> list[str]:
         """Categories that are certainly not there: no box, no crowd, no word for it, no relative.
@@ -150,6 +160,10 @@ class Facts:
     def area(self, name: str) -> float:
         """Share of the picture inside the largest box of that name."""
         return max(area(box) for box in self.boxes[name])
+
+    def _named_if_food(self, name: str) -> bool:
+        """Boxes of food are often of another dish that looks alike: eggs for donuts."""
+        return self.kinds.get(name) != "food" or self.mentioned(names_of(name))
 
     def more_than_one(self, name: str) -> bool:
         """Some caption has the thing's plural."""

@@ -163,6 +163,8 @@ EASILY_MISSED = frozenset(
         "apple",
     }
 )
+# One box is often around a heap or a bunch of these.
+IN_HEAPS = frozenset({"banana", "orange", "apple", "carrot", "broccoli", "book"})
 UNCOUNTABLE = frozenset({"dining table", "broccoli", "scissors", "skis", "hair drier", "book", "carrot"})
 PLURAL_FORM = {"scissors", "skis"}
 _PLURALS = {
