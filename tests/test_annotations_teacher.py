@@ -47,7 +47,7 @@ def check_all(folder: Path, per_type: int) -> Counter[str]:
 def test_answers_on_photos_are_true() -> None:
     written = check_all(MINI, per_type=4)
     assert set(written) == set(WRITERS)
-    assert sum(written.values()) > 4 * 180
+    assert sum(written.values()) > 4 * 170
 
 
 @pytest.mark.skipif(not MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
@@ -158,12 +158,14 @@ def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> N
         "crowd": ([*three, box("dog", 0, 200, 99, 99, crowd=1)], "x"),
         "number": (three, "Five dogs sit."),
         "vague": (three, "A group of dogs."),
+        "twice": (three, "A group of dogs.", "Three dogs.", "The three dogs sit."),
         "many": ([box("dog", 40 * n, 9, 30, 30) for n in range(7)], "x"),
         "plural": (three[:1], "Dogs sit."),
+        "mirror": (three, "Dogs in a mirror."),
     }
     found = {
-        name: ask(folder(tmp_path / name, boxes, {1: [caption]}), "attribute_recognition") is not None
-        for name, (boxes, caption) in cases.items()
+        name: ask(folder(tmp_path / name, boxes, {1: captions}), "attribute_recognition") is not None
+        for name, (boxes, *captions) in cases.items()
     }
     assert found == {
         "plain": True,
@@ -171,8 +173,10 @@ def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> N
         "crowd": False,
         "number": False,
         "vague": False,
+        "twice": True,
         "many": False,
         "plural": False,
+        "mirror": False,
     }
 
 

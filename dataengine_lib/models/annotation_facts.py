@@ -51,6 +51,8 @@ _VAGUE = re.compile(
     r"dozens?|numerous|few|full|filled|assortment|collection|array|line|lined|other|others|another|pairs?|couples?|family)\b"
 )
 
+_MIRROR = re.compile(r"\b(?:mirrors?|reflect(?:ion|ions|ed|ing|s)?)\b")
+
 
 class Thing(NamedTuple):
     """One thing, or all that there are of one name, as a question calls it, and the box around it."""
@@ -90,7 +92,7 @@ class Facts:
             if len(boxes) == 1
             and name not in self.crowds
             and shorter(boxes[0]) >= SMALLEST_SIDE
-            and area(boxes[0]) >= _SMALLEST
+            and area(boxes[0]) >= (SEEN if name in EASILY_MISSED else _SMALLEST)
             and not self.more_than_one(name)
             and (name not in IN_HEAPS or any(map(self.mentioned_exactly, called(name))))
             and self._named_if_food(name)
@@ -104,8 +106,9 @@ class Facts:
             if len(boxes) <= MAX_COUNT
             and name not in self.crowds
             and min(map(shorter, boxes)) >= SMALLEST_SIDE / 2
-            and min(map(area, boxes)) >= _SMALLEST / 2
+            and min(map(area, boxes)) >= (SEEN if name in EASILY_MISSED and len(boxes) == 1 else _SMALLEST)
             and name not in UNCOUNTABLE | IN_HEAPS
+            and (len(boxes) == 1 or not self._may_be_one(name))
             and self._named_if_food(name)
             and (len(boxes) > 1 or not self.more_than_one(name))
             and self.captions_allow(name, len(boxes))
@@ -161,6 +164,15 @@ class Facts:
         """Share of the picture inside the largest box of that name."""
         return max(area(box) for box in self.boxes[name])
 
+    def _may_be_one(self, name: str) -> bool:
+        """Captions speak of one where there are several boxes, or of a mirror, which shows things twice."""
+        words = "|".join(map(re.escape, called(name)))
+        one = sum(
+            bool(re.search(rf"\b(?:an?|one) (?:[\w-]+ )?(?:{words})\b", text)) for text in self.captions
+        )
+        several = any(self.mentioned_exactly(plural(word)) for word in called(name))
+        return (one > 1 and not several) or any(_MIRROR.search(text) for text in self.captions)
+
     def _named_if_food(self, name: str) -> bool:
         """Boxes of food are often of another dish that looks alike: eggs for donuts."""
         return self.kinds.get(name) != "food" or self.mentioned(names_of(name))
@@ -192,18 +204,21 @@ class Facts:
         return any(pattern.search(caption) for caption in self.captions)
 
     def captions_allow(self, name: str, count: int) -> bool:
-        """No caption that names the thing gives another number, or says that there are several."""
+        """No caption that names the thing gives another number, or says "several" where not two give this one."""
         words = mention(names_of(name))
+        vague = exact = 0
         for caption in self.captions:
             if not words.search(caption):
                 continue
             said = {
                 _NUMBERS.get(word, int(word) if word.isdecimal() else None)
                 for word in re.findall(r"\w{1,9}", caption)
-            } - {None, 0}
-            if _VAGUE.search(caption) or (said - {1, count}):
+            } - {None, 0, 1}
+            if said - {count}:
                 return False
-        return True
+            vague += bool(_VAGUE.search(caption))
+            exact += count in said
+        return not vague or exact > 1
 
 
 def area(box: Box) -> float:
