@@ -81,7 +81,7 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     width, height = np.array(sizes, dtype=np.int64).reshape(-1, 2).T
     values = {"id": np.fromiter(rows, np.int64, count), "name": names, "group": groups, "width": width}
     values |= {"height": height, "coco_id": np.full(count, -1), "reason": np.zeros(count, dtype=np.int8)}
-    values |= {"boxes": [[]] * count, "crowds": [[]] * count}
+    values |= {"boxes": [[]] * count, "crowds": [[]] * count, "regions": [[]] * count}
     values["captions"] = caption_lists(np.array(of, dtype=np.int64), texts, count)
     return pool_columns(facts, values)
 
