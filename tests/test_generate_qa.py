@@ -210,6 +210,21 @@ def test_an_edited_prompt_is_another_request(tmp_path: Path) -> None:
     assert result.results[1].raw_instructions == "Question: query 1, please?"
 
 
+@pytest.mark.parametrize("fault", [None, "400"])
+def test_two_queries_that_ask_the_very_same_are_paid_for_once(tmp_path: Path, fault: str | None) -> None:
+    queries(tmp_path, 4)
+    rows = read_json(tmp_path / "gptvqa_prompt.json", list[Query])
+    rows[2].prompt = rows[0].prompt
+    write_json(tmp_path / "gptvqa_prompt.json", rows)
+    with serve(writer, lambda body: fault if prompt_of(body) == "query 0" else None) as server:
+        result = generate(tmp_path, server, reply_format="text")
+        assert asked(server) == {"query 0": 1, "query 1": 1, "query 3": 1}
+    answered = {row.query_id: row.image_id for row in result.results}
+    assert answered == ({"r-1": 1, "r-3": 3} if fault else {f"r-{i}": i for i in range(4)})
+    assert [row.query_id for row in result.failures] == (["r-0", "r-2"] if fault else [])
+    assert result.usage.requests == (2 if fault else 3)
+
+
 CHANGES: list[dict[str, Any]] = [
     {"teacher": "openai:gpt-4.1"}, {"temperature": 0.7}, {"reply_format": "text"}
 ]  # fmt: skip

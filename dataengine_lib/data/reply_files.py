@@ -123,6 +123,9 @@ class ReplyFiles:
         self.results: dict[str, Result] = {}
         self.failures: dict[str, Failure] = {}
         self.notes: list[str] = []
+        self._same: dict[str, list[Query]] = {}
+        for query in queries:
+            self._same.setdefault(keys[query.query_id], []).append(query)
         self.ledger = Ledger(output, price)
         self._handle: IO[bytes] | None = None
         try:
@@ -144,9 +147,9 @@ class ReplyFiles:
             raise
 
     def pending(self) -> list[Query]:
-        """The queries that are to be asked, in their order."""
+        """The queries that are to be asked, in their order; of those that ask the very same, the first alone."""
         known = self.results.keys() | self.failures.keys()
-        return [query for query in self.queries if query.query_id not in known]
+        return [same[0] for same in self._same.values() if same[0].query_id not in known]
 
     def paid(self, row: LedgerRow) -> None:
         """Keep a reply: in the ledger, before anything else is done with it."""
