@@ -10,6 +10,7 @@ from random import Random
 from dataengine_lib.data.records import LETTERS, options_text
 from dataengine_lib.playground.captions import Facts, read_captions
 from dataengine_lib.playground.questions import WRITERS, write_question
+from dataengine_lib.playground.reader import MARK, read_question
 from dataengine_lib.playground.server import message_text
 from dataengine_lib.playground.world import Box
 
@@ -23,18 +24,29 @@ SKIP = (
 
 
 def reply(messages: list[dict]) -> str:
-    """The answer to a chat: a QA, Skip, or a type per question when the chat asks for types."""
+    """The answer to a chat: a QA, Skip, a choice's letter, or a type per question when the chat asks for types."""
     prompt = "\n".join(map(message_text, messages))
+    if MARK in prompt:
+        return answer(prompt)
     if "Image information" in prompt:
         return write_qa(prompt)
     return classify(prompt)
 
 
 def structured_reply(messages: list[dict], schema: dict) -> str:
-    """A type per question as the JSON that step 0 asks for: `{"types": [{"id", "question_type"}]}`."""
-    lines = classify("\n".join(map(message_text, messages))).splitlines()
+    """The same as the JSON that is asked for: `{"answer"}`, or step 0's `{"types": [{"id", "question_type"}]}`."""
+    prompt = "\n".join(map(message_text, messages))
+    if "answer" in schema["properties"]:
+        return json.dumps({"answer": answer(prompt)})
+    lines = classify(prompt).splitlines()
     pairs = [line.split(": ") for line in lines]
     return json.dumps({"types": [{"id": int(number), "question_type": kind} for number, kind in pairs]})
+
+
+def answer(prompt: str) -> str:
+    """The letter of the choice that the prompt's captions and boxes prove, a guess where it has none."""
+    information = prompt.rpartition(MARK)[2].partition("Image information")[2]
+    return read_question(prompt, _facts(information) if information else None)
 
 
 def write_qa(prompt: str) -> str:
