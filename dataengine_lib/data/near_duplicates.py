@@ -1,0 +1,40 @@
+"""Step 4: records that ask nearly the same of the same picture, inside a round and across rounds."""
+
+from collections.abc import Mapping, Sequence
+
+from dataengine_lib.data.near_questions import plain_words, same_question
+from dataengine_lib.data.records import TrainRecord
+
+
+class NearDuplicates:
+    """Knows what has been asked of which image, some 200 bytes a record.
+
+    Two records are near-duplicates when they are about one image, or about two that `near_images` (of
+    `NearImages.pairs`) calls the same, and ask the same: in the same words, or in words alike by `threshold` with
+    the same right answer. So a question whose one word in twenty is changed, and its answer with it, is another.
+    """
+
+    def __init__(
+        self, threshold: float = 0.8, near_images: Mapping[int, Sequence[int]] | None = None
+    ) -> None:
+        self.threshold, self.near_images = threshold, near_images or {}
+        self._asked: dict[int, list[tuple[str, str, str]]] = {}
+
+    def add(self, record: TrainRecord, name: str) -> None:
+        """Remember a record, of this round or an earlier one, under the name by which it is found."""
+        asked = (name, plain_words(record.question), _answer(record))
+        self._asked.setdefault(record.image_id, []).append(asked)
+
+    def of(self, record: TrainRecord) -> str:
+        """The name of the first record added of which this one is a near-duplicate, empty where there is none."""
+        question, answer = plain_words(record.question), _answer(record)
+        for image_id in (record.image_id, *self.near_images.get(record.image_id, ())):
+            for name, other, its_answer in self._asked.get(image_id, ()):
+                same = question == other
+                if same or (answer == its_answer and same_question(question, other) >= self.threshold):
+                    return name
+        return ""
+
+
+def _answer(record: TrainRecord) -> str:
+    return plain_words(record.choices[record.correct_choice_idx])
