@@ -85,6 +85,13 @@ def test_leaks(evaluation: EvaluationSet, changes: dict, expected: str) -> None:
     assert list(evaluation.leaks([record(**changes)], near={8})) == [expected]
 
 
+def test_questions_may_be_left_out(tmp_path: Path) -> None:
+    pictures_only = EvaluationSet(
+        [question_file(tmp_path, [{"image_id": 50, "question": QUESTION}])], threshold=0
+    )
+    assert list(pictures_only.leaks([record(), record(image_id=50)])) == ["", EVALUATION_IMAGE]
+
+
 def test_leaks_are_told_in_order_and_with_many_records(evaluation: EvaluationSet) -> None:
     rng = Random(0)
     records = [

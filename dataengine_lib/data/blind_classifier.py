@@ -17,9 +17,9 @@ from dataengine_lib.data.intervals import wilson
 from dataengine_lib.data.records import TrainRecord
 
 FOLDS = 5
-PARTITIONS = (
-    3  # ways to cut the images into folds; a figure is their mean, as one alone goes up and down by a point
-)
+# ways to cut the images into folds; a figure is their mean, as one alone goes up and down by a point
+PARTITIONS = 3
+MANY = 20_000  # records of which one cut is enough
 MOST_ROUNDS = 40
 _STEP = 0.5  # of the excess over chance that one round takes away: the rest may go by itself
 _MARGIN = 0.5  # of the interval: aimed at, as another cut of the images finds a little more or less
@@ -138,14 +138,15 @@ class _Data:
         is_right = np.zeros(starts[-1], dtype=bool)
         is_right[right] = True
         found, sure = np.zeros(len(kept)), np.zeros(len(kept))
-        for partition in range(PARTITIONS):
+        partitions = PARTITIONS if len(kept) < MANY else 1
+        for partition in range(partitions):
             folds = np.repeat(_folds(self.images[kept], seed + partition), sizes)
             scores = _cross_validated(self.rows, rows, is_right, folds, seed + partition)
             highest = np.maximum.reduceat(scores, starts[:-1])
             ties = np.add.reduceat((scores == np.repeat(highest, sizes)).astype(float), starts[:-1])
             found += (scores[right] == highest) / ties
             sure += scores[right] / np.add.reduceat(scores, starts[:-1])
-        return found / PARTITIONS, sure / PARTITIONS
+        return found / partitions, sure / partitions
 
 
 def _folds(images: np.ndarray, seed: int) -> np.ndarray:

@@ -18,8 +18,8 @@ COMMON = 3  # pictures that evaluation asks the same words of: such words tell o
 class EvaluationSet:
     """The questions and images of evaluation files of any format that step 1 reads.
 
-    Images lie under `image_root`; of questions, those alike by `threshold` count as the same. Rows without a usable
-    question count by their image. Raises DataEngineError when a file cannot be read.
+    Images lie under `image_root`; of questions, those alike by `threshold` count as the same, none at 0. Rows without
+    a usable question count by their image. Raises DataEngineError when a file cannot be read.
     """
 
     def __init__(self, files: Sequence[Path], image_root: Path | None = None, threshold: float = 0.8) -> None:
@@ -28,13 +28,13 @@ class EvaluationSet:
         for file in files:
             for ref in read_image_refs(file, image_root):
                 self.images.add(image_key(ref.image_id, ref.image_path, image_root))
-            questions += read_question_rows(file, image_root)[0]
+            questions += read_question_rows(file, image_root)[0] if threshold > 0 else []
         asked_of: dict[str, set[int | str]] = {}
         for one in questions:
             image = image_key(one.image_id, one.image_path, image_root)
             asked_of.setdefault(plain_words(one.question), set()).add(image)
         self.questions = [one for one in questions if len(asked_of[plain_words(one.question)]) < COMMON]
-        self.index = NearQuestions(self.questions, threshold)
+        self.index = NearQuestions(self.questions, threshold or 1.0)
 
     def leaks(
         self, records: Iterable[TrainRecord], image_root: Path | None = None, near: Collection[int] = ()

@@ -11,13 +11,14 @@ class NearDuplicates:
 
     Two records are near-duplicates when they are about one image, or about two that `near_images` (of
     `NearImages.pairs`) calls the same, and ask the same: in the same words, or in words alike by `threshold` with
-    the same right answer. So a question whose one word in twenty is changed, and its answer with it, is another.
+    the same right answer (0: in the same words only). So a question whose one word in twenty is changed, and its
+    answer with it, is another.
     """
 
     def __init__(
         self, threshold: float = 0.8, near_images: Mapping[int, Sequence[int]] | None = None
     ) -> None:
-        self.threshold, self.near_images = threshold, near_images or {}
+        self.threshold, self.near_images = threshold or 1.0, near_images or {}
         self._asked: dict[int, list[tuple[str, str, str]]] = {}
 
     def add(self, record: TrainRecord, name: str) -> None:
