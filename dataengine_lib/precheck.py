@@ -72,7 +72,7 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
     wrong: dict[Path, str] = {}
     for item in planned[first : last + 1]:
         for name, paths in item.inputs().items():
-            for path in paths:
+            for path in paths if name not in item.step.optional else ():
                 if not (path.exists() or path in made or str(path).startswith("{playground}")):
                     remedy = "run the steps before" if name in item.step.reads else "check the path"
                     wrong.setdefault(path, f"{item.step.name}.{name}: {path} does not exist; {remedy}")

@@ -27,7 +27,8 @@ class Step:
 
     `reads` and `writes` are set by the workflow; a read whose place does not exist yet (the checkpoint in
     round 1) is left to the YAML. `defaults` count where the YAML says nothing. `leaves` names further files
-    beside those of `writes`, and `keeps` the `defaults` that are a store to be completed, no input or output.
+    beside those of `writes`, `keeps` the `defaults` that are a store to be completed, no input or output, and
+    `optional` the inputs that need not be there.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Step:
     leaves: tuple[str, ...] = ()
     defaults: dict[str, str] = field(default_factory=dict)
     keeps: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @property
     def notebook(self) -> str:
@@ -68,7 +70,7 @@ STEPS = (
         writes={"output": "{here}/gptvqa_prompt.json"},
         leaves=("sampling.json",),
         defaults={"questions": "{evaluate.questions}", "bad_case_image_root": "{evaluate.image_root}",
-                  "coco_embedding": "{run}/coco_embedding", "seed": "{round seed}"},
+                  "coco_embedding": "{run}/coco_embedding", "seed": "{round seed}", "round": "{round}"},
         keeps=("coco_embedding",),
     ),
     Step(
@@ -216,6 +218,7 @@ def _places(
         "rounds so far": rounds[: done + 1],
         "evaluated": [*rounds, out / "final"],
         "seed": experiment.head.seed,
+        "round": round_,
         "round seed": experiment.head.seed + (round_ or 0),
     }
 

@@ -447,6 +447,6 @@ def test_the_playground_answers_other_prompts_from_their_text(tmp_path: Path, na
     generate(tmp_path, teacher="playground", image_root=tmp_path)
     trained = post_process(
         PostProcessConfig(input=tmp_path / "gptvqa_result.jsonl", output=tmp_path / "train.json")
-    ).records
+    ).sample
     assert trained[0].choices[trained[0].correct_choice_idx] == "birthday"
     assert trained[0].short_answer == ("birthday" if name == "v2" else "")

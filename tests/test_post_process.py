@@ -2,20 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dataengine_lib.data.candidates import Reject
 from dataengine_lib.data.files import read_json, read_jsonl
 from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.tally import EXAMPLES, NO_TYPE, SAMPLE
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.steps.post_process import (
-    EXAMPLES,
-    NO_TYPE,
-    PostProcessConfig,
-    PostProcessResult,
-    post_process,
-)
+from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
 
 REPLY = (
     "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"
@@ -29,10 +26,21 @@ def row(**fields: object) -> bytes:
     ).encode()
 
 
-def run(folder: Path, *lines: bytes) -> PostProcessResult:
+def run(folder: Path, *lines: bytes, **options: Any) -> PostProcessResult:
+    """The step on these lines, with choices in their written order unless `shuffle_choices` is given."""
     source = folder / "gptvqa_result.jsonl"
     source.write_bytes(b"\n".join(lines) + b"\n")
-    return post_process(PostProcessConfig(input=source, output=folder / "gptvqa_train_data.json"))
+    config = {"input": source, "output": folder / "gptvqa_train_data.json", "shuffle_choices": False}
+    return post_process(PostProcessConfig.read(config | options, "test"))
+
+
+def kept(result: PostProcessResult) -> list[TrainRecord]:
+    records: list[TrainRecord] = read_json(result.output, list[TrainRecord])
+    return records
+
+
+def dropped(result: PostProcessResult) -> list[Reject]:
+    return read_jsonl(result.rejects_path, Reject)
 
 
 def test_files_and_fields(tmp_path: Path) -> None:
@@ -74,14 +82,27 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "prompt_sha256": "",
         "example_ids": ["b-1", "b-2"],
         "round": 2,
+        "record_id": "r-1",
+        "review": "",
     }
-    assert [r.image_id for r in result.records] == [7, 42, 42]
-    assert read_json(tmp_path / "gptvqa_train_data.json", list[TrainRecord]) == result.records
+    assert [r.image_id for r in kept(result)] == [7, 42, 42]
+    assert sorted(result.sample, key=lambda r: r.record_id) == sorted(kept(result), key=lambda r: r.record_id)
+    skipped, letters = (
+        {"skipped by the teacher": 1},
+        {"letters_before": [0, 1, 0, 0], "letters_after": [0, 1, 0, 0]},
+    )
+    two_letters = {"letters_before": [0, 2, 0, 0], "letters_after": [0, 2, 0, 0]}
     assert read_json(tmp_path / "post_process.json") == {
         "kept": 3,
         "dropped": 2,
         "by_reason": {"skipped by the teacher": 2},
-        "by_type": {"image_topic": {"kept": 1, "dropped": 1}, "ocr": {"kept": 2, "dropped": 1}},
+        "by_type": {
+            "image_topic": {"kept": 1, "dropped": 1, "by_reason": skipped, **letters},
+            "ocr": {"kept": 2, "dropped": 1, "by_reason": skipped, **two_letters},
+        },
+        "choices_stay": 0,
+        "rationales_left_out": 0,
+        "reviewed": {},
     }
     rejects = read_jsonl(tmp_path / "rejects.jsonl")
     assert [(r["line"], r["reason"], r["raw_instructions"]) for r in rejects] == [
@@ -116,13 +137,12 @@ MALFORMED = [
 
 def test_malformed_rows_are_counted_and_stop_nothing(tmp_path: Path) -> None:
     result = run(tmp_path, *MALFORMED, b"", row())
-    assert len(result.records) == 1
+    assert len(kept(result)) == 1
     assert result.counts.by_reason == {Reason.MALFORMED: len(MALFORMED)}
     assert result.counts.by_type[NO_TYPE].dropped == len(MALFORMED)
-    assert all(reject.detail and reject.image_id is None for reject in result.rejects)
-    assert [reject.line for reject in result.rejects] == list(range(1, len(MALFORMED) + 1))
+    assert all(reject.detail and reject.image_id is None for reject in dropped(result))
+    assert [reject.line for reject in dropped(result)] == list(range(1, len(MALFORMED) + 1))
     assert len(result.examples[Reason.MALFORMED]) == EXAMPLES
-    assert len(read_jsonl(result.rejects_path)) == len(MALFORMED)
 
 
 def test_repeats_on_the_same_image_are_dropped(tmp_path: Path) -> None:
@@ -136,15 +156,17 @@ def test_repeats_on_the_same_image_are_dropped(tmp_path: Path) -> None:
         row(image_id=8),
         row(raw_instructions=other_answer),
         row(raw_instructions=REPLY + "\n" + REPLY, image_id=9),
+        row(raw_instructions=REPLY.replace("Which?", "What?") + "\n" + REPLY),
+        row(raw_instructions=REPLY.replace("Which?", "What?")),
     ]
     result = run(tmp_path, *lines)
-    assert [record.image_id for record in result.records] == [7, 8, 7, 9]
-    assert [(r.line, r.reason) for r in result.rejects] == [(n, Reason.DUPLICATE) for n in (2, 3, 4, 7)]
+    assert [record.image_id for record in kept(result)] == [7, 8, 7, 9, 7]
+    assert [(r.line, r.reason) for r in dropped(result)] == [(n, Reason.DUPLICATE) for n in (2, 3, 4, 8)]
 
 
 def test_cut_off_reply_keeps_its_question(tmp_path: Path) -> None:
     result = run(tmp_path, row(finish_reason="length"), row(image_id=8, finish_reason=None))
-    assert [record.rationales for record in result.records] == [[], ["It is a cat."]]
+    assert [record.rationales for record in kept(result)] == [[], ["It is a cat."]]
 
 
 def test_same_input_same_bytes(tmp_path: Path) -> None:
@@ -162,7 +184,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match=r"missing\.jsonl: cannot be read"):
         post_process(PostProcessConfig(input=tmp_path / "missing.jsonl", output=tmp_path / "o.json"))
     result = run(tmp_path)
-    assert (result.records, result.counts.kept, result.counts.dropped) == ([], 0, 0)
+    assert (kept(result), result.counts.kept, result.counts.dropped) == ([], 0, 0)
 
 
 def test_outputs_do_not_overwrite_one_another(tmp_path: Path) -> None:
@@ -176,3 +198,54 @@ def test_outputs_do_not_overwrite_one_another(tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match="choose other names"):
             post_process(PostProcessConfig.read({"input": source, **options}, "test"))
     assert source.read_bytes() == row()
+
+
+def test_every_record_has_an_id_of_its_own(tmp_path: Path) -> None:
+    two = REPLY + "\n" + REPLY.replace("Which?", "What?")
+    other = REPLY.replace("Which?", "Who?")
+    lines = [
+        row(query_id="r-1", raw_instructions=two),
+        row(query_id="r-1", raw_instructions=other),
+        row(image_id=8),
+        row(image_id=9),
+        row(image_id=9, question_type="ocr", raw_instructions=other),
+    ]
+    ids = [record.record_id for record in kept(run(tmp_path, *lines))]
+    assert ids[:2] == ["r-1", "r-1-2"] and ids[2].startswith("r-1-")
+    assert len({*ids}) == 6 and all(name.startswith("h-") for name in ids[3:])
+    again = [record.record_id for record in kept(run(tmp_path, *lines[2:]))]
+    assert again == ids[3:]
+
+
+def test_what_is_shown_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    lines = [row(image_id=n, question_type=f"t{n % 2}") for n in range(50)]
+    lines += [row(image_id=n, question_type=f"t{n % 4}", raw_instructions="skip") for n in range(50)]
+    result = run(tmp_path, *lines)
+    assert [record.question_type for record in result.sample] == ["t0"] * SAMPLE + ["t1"] * SAMPLE
+    assert {record.image_id for record in result.sample} != set(range(2 * SAMPLE))
+    assert [record.image_id for record in result.sample] == [r.image_id for r in run(tmp_path, *lines).sample]
+    shown = result.examples["skipped by the teacher"]
+    assert len(shown) == EXAMPLES == len({reject.question_type for reject in shown})
+
+
+def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+    source = tmp_path / "gptvqa_result.jsonl"
+    source.write_bytes(b"\xef\xbb\xbf" + row() + b"\r\n\r\n" + row(image_id=8))
+    result = post_process(PostProcessConfig(input=source, output=tmp_path / "train.json"))
+    assert [record.image_id for record in kept(result)] == [7, 8]
+
+
+def test_a_run_that_fails_leaves_the_files_of_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(tmp_path, row(), row(raw_instructions="skip"))
+    before = [path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)]
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dataengine_lib.steps.post_process.parse_reply", broken)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, row(image_id=9))
+    assert [path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)] == before
+    assert len(list(tmp_path.iterdir())) == 4

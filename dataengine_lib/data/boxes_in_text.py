@@ -99,10 +99,17 @@ _NEEDS = frozenset(
         "corner",
     ]
 )
-# One word after these is a noun: "the dog [..]", "with skis [..]".
+# A noun phrase: one word after these, with adjectives before it ("the small dog [..]", "with skis [..]").
 _BEFORE_NOUN = re.compile(
-    r"(?:^|[\s(])(?:the|an?|this|that|these|those|one|two|three|four|both|some|several|many|his|her|its|their|with|of|on|by|near|behind|beside|"
-    r"holding|wearing) [\w'-]{1,40}$",
+    r"(?:^|[\s(])(?:the|an?|this|that|these|those|one|two|three|four|both|some|several|many|his|her|its|their|with|"
+    r"of|on|by|near|behind|beside|holding|wearing) (?:(?:red|blue|green|yellow|orange|black|white|grey|gray|brown|"
+    r"pink|purple|large|small|big|little|tall|young|old|older|younger|wooden|metal) ){0,2}[\w'-]{1,40}$",
+    re.IGNORECASE,
+)
+# COCO's categories of two words: the boxes of a prompt stand beside them, and no verb is among them.
+_COMPOUND = re.compile(
+    r"\b(?:cell phone|tennis racket|baseball bat|baseball glove|traffic light|fire hydrant|stop sign|parking meter|"
+    r"sports ball|wine glass|hot dog|potted plant|dining table|teddy bear|hair drier)(?:e?s)?$",
     re.IGNORECASE,
 )
 _VERB_AFTER = re.compile(r" (?:is|are|was|were|can|could|may|will|appears?|seems?)\b", re.IGNORECASE)
@@ -121,7 +128,7 @@ def has_box(text: str) -> bool:
 def without_boxes(text: str, *, sentence: bool = True) -> str | None:
     """The one-line text with its boxes taken out, None when that would leave a hole; no box, the same text.
 
-    A choice (`sentence=False`) may be only a noun and its box, or only a box (then "" is left).
+    A choice (`sentence=False`) may also be only a noun and its box, or only a box (then "" is left).
     """
     kept, end = [], 0
     for match in _RUN.finditer(text):
@@ -146,7 +153,7 @@ def _can_go(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
         return False
     if not bare:
         return True
-    if not sentence:
-        return not after.strip(" .,;")
+    if not sentence and not after.strip(" .,;"):
+        return True
     # A noun, not a verb that needs an object: straight after "the", or with a verb of its own behind the box.
-    return bool(_BEFORE_NOUN.search(before)) or bool(_VERB_AFTER.match(after))
+    return bool(_BEFORE_NOUN.search(before) or _COMPOUND.search(before) or _VERB_AFTER.match(after))

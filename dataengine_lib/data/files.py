@@ -57,16 +57,32 @@ def _umask() -> int:
 def write_json(path: Path, value: Any) -> Path:
     """Write `value` (records, dicts, lists) as indented UTF-8 JSON, atomically; same value, same bytes."""
     with replacing(path) as stream:
-        if (
-            isinstance(value, list) and value
-        ):  # row by row, so that a long list is not in memory twice as text
-            for number, row in enumerate(value):
-                text = msgspec.json.format(msgspec.json.encode(row), indent=1).replace(b"\n", b"\n ")
-                stream.write((b",\n " if number else b"[\n ") + text)
-            stream.write(b"\n]\n")
+        if isinstance(value, list):  # row by row, so that a long list is not in memory twice as text
+            rows = JsonList(stream)
+            for row in value:
+                rows.append(row)
+            rows.close()
         else:
             stream.write(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
     return Path(path)
+
+
+class JsonList:
+    """Writes a JSON list row by row to an open binary file: the bytes are those of `write_json`."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._rows = 0
+
+    def append(self, row: Any) -> None:
+        """Write one more row."""
+        text = msgspec.json.format(msgspec.json.encode(row), indent=1).replace(b"\n", b"\n ")
+        self._stream.write((b",\n " if self._rows else b"[\n ") + text)
+        self._rows += 1
+
+    def close(self) -> None:
+        """End the list; the file stays open."""
+        self._stream.write(b"\n]\n" if self._rows else b"[]\n")
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     BOXES = "speaks of boxes or coordinates"
     DESCRIPTION = "speaks of a description"
     DUPLICATE = "same QA on the same image"
+    REVIEWER = "rejected by a reviewer"
 
 
 class Qa(msgspec.Struct, kw_only=True):
@@ -234,6 +235,9 @@ def _choices(text: str) -> list[str]:
     return [_one_line(choice).rstrip(" ,;|") for choice in slices]
 
 
+_SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "3.5." or "wait..."
+
+
 def _clean_choices(raw: list[str]) -> list[str]:
     cleaned = [without_boxes(choice, sentence=False) for choice in raw]
     choices = [choice for choice in cleaned if choice is not None]
@@ -245,6 +249,10 @@ def _clean_choices(raw: list[str]) -> list[str]:
     if len({same_words(choice) for choice in choices}) < len(choices):
         only_box = len({same_words(choice) for choice in raw}) == len(raw)
         raise _Dropped(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
+    if all(_SENTENCE_END.search(choice) for choice in choices):
+        return [
+            choice[:-1] for choice in choices
+        ]  # a list of sentences; one such mark may belong to its choice
     return choices
 
 

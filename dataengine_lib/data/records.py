@@ -107,6 +107,8 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     """One QA that passed post-processing, a row of `gptvqa_train_data.json`.
 
     `model` to `round` are the lineage, taken over from the Result: teacher, request, prompt and bad cases.
+    `record_id` names this one QA: its query's id, with `-2` for the second QA of the same reply, or a hash of
+    the row where there is no query id.
     """
 
     image_id: int
@@ -125,6 +127,8 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     prompt_sha256: str = ""
     example_ids: list[str] = []
     round: int = 0
+    record_id: str = ""
+    review: str = ""  # what a person decided: accept or edit
 
 
 def options_text(choices: list[str]) -> str:

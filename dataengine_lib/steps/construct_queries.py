@@ -64,6 +64,7 @@ class ConstructQueriesConfig(StepConfig):
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
     seed: int = 0
+    round: int = Field(0, ge=0)  # of the loop, written into every query; 0 where the step is run by itself
     preview_type: str = ""  # question type of the sample queries shown; empty: the heaviest types
 
     @field_validator("template", mode="before")
@@ -217,6 +218,7 @@ class _Writer:
             template=self.template.file.name,
             prompt_sha256=_sha(prompt),
             attach_image=self.template.attach_image,
+            round=self.config.round,
         )
 
 

@@ -1,19 +1,22 @@
 """Step 4: the teacher's raw replies become training records; dropped ones are kept aside with a reason."""
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from dataengine_lib.data.files import write_json, write_jsonl
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply, same_words
+from dataengine_lib.data.candidates import Candidate, Item, Reject
+from dataengine_lib.data.files import JsonList, replacing, write_json
+from dataengine_lib.data.option_order import OptionOrder
+from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
 from dataengine_lib.data.records import Result, TrainRecord
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.data.repeats import RecordIds, Repeats
+from dataengine_lib.data.result_rows import read_lines, read_row
+from dataengine_lib.data.review import Decisions, read_review, reviewed
+from dataengine_lib.data.tally import Counts, Tally
+from dataengine_lib.errors import ParameterError
 from dataengine_lib.steps.config import StepConfig
-
-EXAMPLES = 3  # dropped replies shown per reason
-NO_TYPE = "unknown"  # where rows without a readable type are counted
 
 
 class PostProcessConfig(StepConfig):
@@ -23,165 +26,132 @@ class PostProcessConfig(StepConfig):
     output: Path  # gptvqa_train_data.json
     rejects: Path | None = None  # dropped rows with their reasons; default: rejects.jsonl beside output
     image_root: Path | None = None  # where image_path starts; only to show the pictures
-
-
-class Reject(msgspec.Struct, kw_only=True):
-    """A dropped row of `rejects.jsonl`: the line of the input, the row and the reason.
-
-    Of a malformed row `raw_instructions` holds the line itself and `detail` what is wrong with it.
-    """
-
-    line: int
-    reason: str
-    detail: str = ""
-    image_id: int | None = None
-    question_type: str = ""
-    query_id: str = ""
-    image_path: str = ""
-    raw_instructions: str = ""
-
-
-class TypeCount(msgspec.Struct):
-    """Records kept and rows dropped of one question type."""
-
-    kept: int = 0
-    dropped: int = 0
-
-
-class Counts(msgspec.Struct):
-    """`post_process.json`. `kept` counts QAs, `dropped` replies and QAs that repeat one of their image."""
-
-    kept: int
-    dropped: int
-    by_reason: dict[str, int]
-    by_type: dict[str, TypeCount]
+    shuffle_choices: bool = True  # every letter is right equally often in every type; False: as written
+    review: Path | None = None  # what a person decided about records; default: review.json beside output
+    seed: int = 0  # draws the choices' order and the QAs that are shown
 
 
 @dataclass
 class PostProcessResult:
-    """What the notebook shows: the records, the counts, and a few dropped replies per reason."""
+    """What the notebook shows: the counts, a few kept QAs per type and a few dropped replies per reason.
 
-    records: list[TrainRecord]
-    rejects: list[Reject]
+    All records and rejects are in the files; they are not held here, so that memory does not grow with them.
+    """
+
+    sample: list[TrainRecord]
     counts: Counts
     examples: dict[str, list[Reject]]
     output: Path
     rejects_path: Path
     counts_path: Path
+    review_path: Path
     image_root: Path | None
+    notes: list[str]
 
 
 def post_process(config: PostProcessConfig) -> PostProcessResult:
     """Write the training records, the rejects and the counts; no row stops the run.
 
-    Raises DataEngineError when the input cannot be read or an output cannot be written.
+    Rows are read, judged and written one after the other; the files take their places when all is written. Same
+    input, review and seed, same bytes. Raises DataEngineError when the input cannot be read or an output cannot be
+    written, and ParameterError for a review file with wrong decisions.
     """
     rejects_path = config.rejects or config.output.parent / "rejects.jsonl"
     counts_path = config.output.parent / "post_process.json"
-    files = [path.resolve() for path in (config.input, config.output, rejects_path, counts_path)]
-    if len(set(files)) < len(files):
-        raise ParameterError(
-            f"{config.output}: input, output, rejects and post_process.json must be four "
-            "different files; choose other names"
-        )
-    records, rejects = _sort_out(_lines(config.input))
-    counts = _count(records, rejects)
-    write_json(config.output, records)
-    write_jsonl(rejects_path, rejects)
+    review_path = config.review or config.output.parent / "review.json"
+    _check_files(config, rejects_path, counts_path, review_path)
+    decisions = read_review(review_path)
+    tally = Tally(config.seed)
+    with replacing(config.output) as records, replacing(rejects_path) as rejects:
+        kept = JsonList(records)
+        for item in _items(config, decisions):
+            tally.add(item)
+            if isinstance(item, Candidate):
+                kept.append(item.record)
+            else:
+                rejects.write(msgspec.json.encode(item) + b"\n")
+        kept.close()
+    counts = tally.counts(len(decisions))
     write_json(counts_path, counts)
-    examples = {
-        reason: [reject for reject in rejects if reject.reason == reason][:EXAMPLES]
-        for reason in counts.by_reason
-    }
+    examples = {reason: tally.examples[reason] for reason in counts.by_reason}
     return PostProcessResult(
-        records, rejects, counts, examples, config.output, rejects_path, counts_path, config.image_root
+        sample=tally.sample,
+        counts=counts,
+        examples=examples,
+        output=config.output,
+        rejects_path=rejects_path,
+        counts_path=counts_path,
+        review_path=review_path,
+        image_root=config.image_root,
+        notes=_notes(counts, review_path),
     )
 
 
-def _lines(path: Path) -> list[tuple[int, bytes]]:
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+def _check_files(config: PostProcessConfig, *others: Path) -> None:
+    files = [path.resolve() for path in (config.input, config.output, *others)]
+    if len(set(files)) < len(files):
+        raise ParameterError(
+            f"{config.output}: input, output, rejects, review and post_process.json must be five "
+            "different files; choose other names"
+        )
 
 
-def _sort_out(lines: list[tuple[int, bytes]]) -> tuple[list[TrainRecord], list[Reject]]:
-    records: list[TrainRecord] = []
-    rejects: list[Reject] = []
-    seen: set[tuple[int, str, frozenset[str], str]] = set()
-    for number, line in lines:
-        row = _read_row(line)
+def _notes(counts: Counts, review_path: Path) -> list[str]:
+    """What a reader of the counts should know about the kept QAs."""
+    notes = []
+    if counts.rationales_left_out:
+        notes.append(
+            f"{counts.rationales_left_out:,} rationales left out: which choices they name cannot be told"
+        )
+    if counts.choices_stay:
+        notes.append(
+            f"{counts.choices_stay:,} questions keep the order of their choices, of which they speak"
+        )
+    if unknown := counts.reviewed.get("unknown"):
+        notes.append(
+            f"{review_path}: {unknown:,} decisions are about records that are not here; they are kept"
+        )
+    return notes
+
+
+def _items(config: PostProcessConfig, decisions: Decisions) -> Iterator[Item]:
+    """Every QA and every reject of the input in its order; a stage takes a stream and gives one.
+
+    Checks come before the order of choices is drawn, since the texts they read are the teacher's; a person's word
+    comes last.
+    """
+    items = _parsed(config.input)
+    if config.shuffle_choices:
+        items = _shuffled(items, OptionOrder(config.seed))
+    return reviewed(items, decisions)
+
+
+def _shuffled(items: Iterator[Item], order: OptionOrder) -> Iterator[Item]:
+    for item in items:
+        yield order.shuffle(item) if isinstance(item, Candidate) else item
+
+
+def _parsed(path: Path) -> Iterator[Item]:
+    """Replies read into QAs without repeats; a reply is kept whole, or dropped whole with one reason."""
+    repeats, ids = Repeats(), RecordIds()
+    for number, line in read_lines(path):
+        row = read_row(line)
         if isinstance(row, str):
             raw = line.decode("utf-8", "replace")
-            rejects.append(
-                Reject(line=number, reason=Reason.MALFORMED.value, detail=row, raw_instructions=raw)
-            )
+            yield Reject(line=number, reason=Reason.MALFORMED.value, detail=row, raw_instructions=raw)
             continue
         parsed = parse_reply(row.raw_instructions, truncated=row.finish_reason == "length")
         if isinstance(parsed, Reason):
-            rejects.append(_reject(number, row, parsed))
+            yield _dropped(number, row, parsed)
             continue
-        for qa in parsed:
-            key = _key(row.image_id, qa)
-            if key in seen:
-                rejects.append(_reject(number, row, Reason.DUPLICATE, detail=qa.question))
-            else:
-                seen.add(key)
-                records.append(_record(row, qa))
-    return records, rejects
+        new = repeats.new(row.image_id, parsed)
+        if not new:
+            yield _dropped(number, row, Reason.DUPLICATE, detail=parsed[0].question)
+        for place, qa in enumerate(new):
+            yield Candidate(number, _record(row, qa, ids.of(row, place)), qa.correct_choice_idx)
 
 
-class _Row(msgspec.Struct):
-    """A result row as it may come: the original's files hold image ids as numbers or as strings of digits."""
-
-    image_id: int | str
-    raw_instructions: str
-    question_type: str
-    query_id: str | None = None
-    image_path: str | None = None
-    finish_reason: str | None = None
-    model: str | None = None
-    request_key: str | None = None
-    template: str | None = None
-    prompt_sha256: str | None = None
-    example_ids: list[str] | None = None
-    round: int | None = None
-
-
-_DECODER = msgspec.json.Decoder(_Row)
-
-
-def _read_row(line: bytes) -> Result | str:
-    """The row, or what is wrong with it."""
-    try:
-        row = _DECODER.decode(line)
-    except RecursionError:
-        return "nested too deeply"
-    except ValueError as error:  # msgspec's errors, and bytes that are not UTF-8
-        return str(error)
-    image_id = str(row.image_id).strip()
-    if not (image_id.isascii() and image_id.isdigit() and len(image_id) <= 18):
-        return f"image_id {image_id[:40]!r} is not a number"
-    if not row.question_type.strip():
-        return "question_type is empty"
-    return Result(
-        image_id=int(image_id),
-        raw_instructions=row.raw_instructions,
-        question_type=row.question_type.strip(),
-        query_id=row.query_id or "",
-        image_path=row.image_path or "",
-        finish_reason=row.finish_reason or "",
-        model=row.model or "",
-        request_key=row.request_key or "",
-        template=row.template or "",
-        prompt_sha256=row.prompt_sha256 or "",
-        example_ids=row.example_ids or [],
-        round=row.round or 0,
-    )
-
-
-def _reject(number: int, row: Result, reason: Reason, detail: str = "") -> Reject:
+def _dropped(number: int, row: Result, reason: Reason, detail: str = "") -> Reject:
     return Reject(
         line=number,
         reason=reason.value,
@@ -194,7 +164,7 @@ def _reject(number: int, row: Result, reason: Reason, detail: str = "") -> Rejec
     )
 
 
-def _record(row: Result, qa: Qa) -> TrainRecord:
+def _record(row: Result, qa: Qa, record_id: str) -> TrainRecord:
     return TrainRecord(
         image_id=row.image_id,
         raw_instructions=row.raw_instructions,
@@ -212,22 +182,5 @@ def _record(row: Result, qa: Qa) -> TrainRecord:
         prompt_sha256=row.prompt_sha256,
         example_ids=row.example_ids,
         round=row.round,
-    )
-
-
-def _key(image_id: int, qa: Qa) -> tuple[int, str, frozenset[str], str]:
-    """Two QAs with the same key ask the same of the same image, whatever the order of their choices."""
-    choices = [same_words(choice) for choice in qa.choices]
-    return image_id, same_words(qa.question), frozenset(choices), choices[qa.correct_choice_idx]
-
-
-def _count(records: list[TrainRecord], rejects: list[Reject]) -> Counts:
-    kept = Counter(record.question_type for record in records)
-    dropped = Counter(reject.question_type or NO_TYPE for reject in rejects)
-    reasons = Counter(reject.reason for reject in rejects)
-    return Counts(
-        kept=len(records),
-        dropped=len(rejects),
-        by_reason=dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))),
-        by_type={name: TypeCount(kept[name], dropped[name]) for name in sorted(kept | dropped)},
+        record_id=record_id,
     )

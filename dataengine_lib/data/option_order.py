@@ -1,0 +1,53 @@
+"""Step 4: choices in a drawn order, so that the right letter says nothing: each is right equally often in every type."""
+
+from random import Random
+
+import msgspec
+
+from dataengine_lib.data.candidates import Candidate
+from dataengine_lib.data.letter_mentions import moved, names_places
+
+CHOICES = 4
+
+
+class OptionOrder:
+    """Draws an order for one QA after the other; same seed and same QAs, same orders.
+
+    The right choice goes to a letter that has been right least often in the QA's type so far, drawn among these; so
+    no two letters of a type are more than one apart, unless choices had to stay. The wrong ones follow in any order.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._rng = Random(seed)
+        self._right: dict[str, list[int]] = {}
+
+    def shuffle(self, candidate: Candidate) -> Candidate:
+        """The candidate with its choices in a new order, and the letters in its rationales with them.
+
+        A rationale whose letters cannot be told is left out and counted in `rationales_left_out`. Choices stay where
+        they are when the question or a choice speaks of their places ("all of the above").
+        """
+        record = candidate.record
+        counts = self._right.setdefault(record.question_type, [0] * CHOICES)
+        correct = record.correct_choice_idx
+        if any(map(names_places, (record.question, *record.choices))):
+            counts[correct] += 1
+            return msgspec.structs.replace(candidate, choices_stay=True)
+        least = min(counts)
+        place = self._rng.choice([letter for letter in range(CHOICES) if counts[letter] == least])
+        counts[place] += 1
+        places = [old for old in range(CHOICES) if old != correct]
+        self._rng.shuffle(places)
+        places.insert(place, correct)
+        rationales = [moved(text, places, record.choices) for text in record.rationales]
+        told = [text for text in rationales if text is not None]
+        return msgspec.structs.replace(
+            candidate,
+            record=msgspec.structs.replace(
+                record,
+                choices=[record.choices[old] for old in places],
+                correct_choice_idx=place,
+                rationales=told,
+            ),
+            rationales_left_out=len(rationales) - len(told),
+        )
