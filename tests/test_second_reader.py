@@ -192,7 +192,7 @@ def test_the_blind_reader_is_told_nothing_of_the_picture(folder: Path) -> None:
 
 def test_what_a_reader_needs_is_asked_for(folder: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "l.jsonl"
-    with pytest.raises(ParameterError, match="openai:MODEL or playground"):
+    with pytest.raises(ValueError, match="openai:MODEL or playground"):
         SecondReader("annotations", ledger, pool=read_pool(folder))
     with pytest.raises(ParameterError, match="image_root"):
         SecondReader("playground", ledger, attach_image=True)

@@ -42,7 +42,9 @@ class BlindTest:
     after: BlindFigures
 
 
-def solve_blind(records: Iterable[TrainRecord], *, drop: bool = False, seed: int = 0) -> BlindTest | None:
+def solve_blind(
+    records: Iterable[TrainRecord], *, drop: bool = False, seed: int = 0, letters: bool = True
+) -> BlindTest | None:
     """How well records' answers are told from their words; None for records of fewer than two images.
 
     With `drop`, the records that are solved most surely are dropped and the classifier fitted to the others anew,
@@ -50,14 +52,15 @@ def solve_blind(records: Iterable[TrainRecord], *, drop: bool = False, seed: int
     because with the first shortcut gone the classifier takes the next, and half at a time because dropping all that
     is solved leaves answers that can be told by being unlikely. Every round cuts the images anew, so that records
     are not dropped until one cut cannot tell them.
-    Records are read once and not held: 100,000 take some 250 MB.
+    Without `letters` the classifier does not see the choices' order, which is to be drawn anew. Records are read once
+    and not held: 100,000 take some 400 MB and 15 seconds, and with `drop` some minutes.
     Source: adversarial filtering, AFLite, Le Bras et al. 2020 (arXiv 2002.04108), with a linear classifier of
     words in place of one of a model's embeddings, and stopped at chance.
     """
     rows = iter(records)
     if (first := next(rows, None)) is None:
         return None
-    data = _Data.of(chain([first], rows))
+    data = _Data.of(chain([first], rows), letters)
     if len(np.unique(data.images)) < 2:
         return None
     everything = np.arange(len(data.right))
@@ -103,7 +106,7 @@ class _Data:
     kinds: list[str]
 
     @classmethod
-    def of(cls, records: Iterable[TrainRecord]) -> "_Data":
+    def of(cls, records: Iterable[TrainRecord], letters: bool) -> "_Data":
         sizes: list[int] = []
         correct: list[int] = []
         images: list[int] = []
@@ -115,7 +118,7 @@ class _Data:
                 correct.append(record.correct_choice_idx)
                 images.append(record.image_id)
                 kinds.append(record.question_type)
-                yield from choice_rows(record)
+                yield from choice_rows(record, letters)
 
         rows = hashed(noted())
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])

@@ -23,12 +23,12 @@ def hashed(rows: Iterable[Sequence[str]]) -> Any:
     return hasher.transform(rows)
 
 
-def choice_rows(record: TrainRecord) -> Iterator[list[str]]:
+def choice_rows(record: TrainRecord, letters: bool = True) -> Iterator[list[str]]:
     """The features of each choice of a record.
 
     Of a choice its words, pairs of neighbouring words and whole text; its words and text also together with each
-    word of the question; and what gives a choice away whatever it says: its letter, being the longest or shortest,
-    how many words it shares with the question and with the other choices.
+    word of the question; and what gives a choice away whatever it says: its letter (with `letters`), being the longest
+    or shortest, how many words it shares with the question and with the other choices.
     """
     asked = list(dict.fromkeys(_words(record.question)))
     said = [_words(choice) for choice in record.choices]
@@ -41,7 +41,7 @@ def choice_rows(record: TrainRecord) -> Iterator[list[str]]:
             *own,
             whole,
             *(f"p {one} {other}" for one, other in pairwise(words)),
-            f"at {place}",
+            *([f"at {place}"] if letters else []),
             f"words {min(len(words), 9)}",
         ]
         row += [f"{word} & {one}" for word in asked for one in (*own, whole)]

@@ -28,6 +28,13 @@ from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_cha
 CANNOT_SAY = -1  # the reader was asked and named no choice
 
 
+def check_reader(spec: str) -> str:
+    """`spec` itself when it names a teacher that can be asked anything; raises ValueError for others."""
+    if spec.partition(":")[0] not in ("openai", "playground"):
+        raise ValueError(f"{spec} cannot be asked anything; choose openai:MODEL or playground")
+    return check_spec(spec)
+
+
 @dataclass(frozen=True)
 class _Request:
     """One question as it is sent; `order[k]` is the record's place of the choice that stands at letter k."""
@@ -45,8 +52,8 @@ class SecondReader:
     `pool` holds the captions and boxes that the reader is given. With `attach_image` it is sent the picture under
     `image_root` as well, its longer side at most `max_side` pixels, and captions and boxes where `pool` is given.
     With `blind` it is given neither and always has to name a choice: how often it is right shows how many
-    questions need no picture. Raises ParameterError when `spec` names no chat model (`openai:MODEL`, `playground`)
-    or when what the reader is to be given is missing.
+    questions need no picture. `spec` is `openai:MODEL` or `playground`, see `check_reader`. Raises ParameterError when
+    what the reader is to be given is missing.
     """
 
     def __init__(
@@ -68,10 +75,7 @@ class SecondReader:
         max_attempts: int = 6,
         seed: int = 0,
     ) -> None:
-        if check_spec(spec).partition(":")[0] not in ("openai", "playground"):
-            raise ParameterError(
-                f"second reader {spec}: give openai:MODEL or playground, which can be asked anything"
-            )
+        check_reader(spec)
         if not blind and attach_image and image_root is None:
             raise ParameterError("second reader: it is to be sent the pictures; give image_root")
         if not blind and not attach_image and pool is None:
