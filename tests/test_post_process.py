@@ -27,10 +27,16 @@ def row(**fields: object) -> bytes:
 
 
 def run(folder: Path, *lines: bytes, **options: Any) -> PostProcessResult:
-    """The step on these lines, with choices in their written order unless `shuffle_choices` is given."""
+    """The step on these lines, without its checks beyond format, and with choices in their written order."""
     source = folder / "gptvqa_result.jsonl"
     source.write_bytes(b"\n".join(lines) + b"\n")
-    config = {"input": source, "output": folder / "gptvqa_train_data.json", "shuffle_choices": False}
+    config = {
+        "input": source,
+        "output": folder / "gptvqa_train_data.json",
+        "shuffle_choices": False,
+        "near_duplicates": "off",
+        "blind_classifier": "off",
+    }
     return post_process(PostProcessConfig.read(config | options, "test"))
 
 
@@ -84,6 +90,12 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "round": 2,
         "record_id": "r-1",
         "review": "",
+        "box_check": "",
+        "second_answer": None,
+        "blind_answer": None,
+        "blind_score": None,
+        "leak": "",
+        "near_duplicate_of": "",
     }
     assert [r.image_id for r in kept(result)] == [7, 42, 42]
     assert sorted(result.sample, key=lambda r: r.record_id) == sorted(kept(result), key=lambda r: r.record_id)
@@ -103,6 +115,13 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "choices_stay": 0,
         "rationales_left_out": 0,
         "reviewed": {},
+        "checks": {
+            "checks": {},
+            "blind_classifier": None,
+            "after_dropping": None,
+            "blind_reader": None,
+            "usage": {},
+        },
     }
     rejects = read_jsonl(tmp_path / "rejects.jsonl")
     assert [(r["line"], r["reason"], r["raw_instructions"]) for r in rejects] == [

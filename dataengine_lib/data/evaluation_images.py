@@ -1,4 +1,4 @@
-"""Step 2: the images of an evaluation file, which must not be trained on."""
+"""Steps 2 and 4: the images of an evaluation file, which must not be trained on."""
 
 import logging
 from pathlib import Path
@@ -9,6 +9,9 @@ from dataengine_lib.data.image_refs import ImageRef, image_ref
 from dataengine_lib.data.question_rows import OwnFields
 from dataengine_lib.data.questions import found_rows
 from dataengine_lib.errors import DataEngineError
+
+EVALUATION_IMAGE = "evaluation image"
+NEAR_DUPLICATE = "near-duplicate of an evaluation image"
 
 log = logging.getLogger(__name__)
 

@@ -1,20 +1,29 @@
-"""Step 1: bad cases of a type that ask nearly the same become one, so that no query shows the same twice."""
+"""Questions that ask nearly the same: in step 1 such bad cases become one, in step 4 they show leaks and repeats."""
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import Any, Protocol
 
 from dataengine_lib.data.records import Answer
 
 _HASHES = 128
+_SOME = 1000  # texts hashed at a time
 _MISSED = 1e-3  # of the pairs at the threshold, the most that the hashes may miss
 # Thai to Burmese, Khmer, kana, Han: written without spaces, so each character counts as a word
 _UNSPACED = r"\u0e00-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 _EDGES = ".,;:!?…¿¡。、'\"`‘’“”「」『』()[]"
+
+
+class HasChoices(Protocol):
+    """A question, an answer or a training record."""
+
+    question: str
+    choices: list[str]
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,38 @@ class Shingles:
     choices: frozenset[str]
 
     @classmethod
-    def of(cls, record: Answer) -> "Shingles":
+    def of(cls, record: HasChoices) -> "Shingles":
         return cls(_pairs("q", [record.question]), _pairs("c", record.choices))
+
+
+class NearQuestions:
+    """Questions with their choices, to be asked for ones that are alike by at least `threshold`, see `reduce_pool`."""
+
+    def __init__(self, records: Sequence[HasChoices], threshold: float = 0.8) -> None:
+        self.records, self.threshold = records, threshold
+        self._texts = [Shingles.of(record) for record in records]
+        self._bands, self._rows = _bands(threshold)
+        self._index = _index(self._bands, self._rows)
+        for place, sketch in enumerate(_sketches(self._texts, self._bands * self._rows)):
+            self._index.insert(place, sketch, check_duplication=False)
+
+    def near(self, records: Iterable[HasChoices]) -> Iterator[list[int]]:
+        """For each record the places of those that are alike, ascending; records are taken some at a time."""
+        waiting = iter(records)
+        while some := [Shingles.of(record) for record in islice(waiting, _SOME)]:
+            for text, sketch in zip(some, _sketches(some, self._bands * self._rows), strict=True):
+                candidates = sorted(self._index.query(sketch))
+                yield [p for p in candidates if _first_alike(text, self._texts, [p], self.threshold)]
+
+
+def same_question(one: str, other: str) -> float:
+    """How alike two questions are without their choices, 0 to 1: the Jaccard similarity of their shingles."""
+    return _jaccard(_pairs("q", [one]), _pairs("q", [other]))
+
+
+def plain_words(text: str) -> str:
+    """Equal for texts of the same words, whatever their case and punctuation."""
+    return " ".join(_words(text))
 
 
 def _pairs(kind: str, texts: Iterable[str]) -> frozenset[str]:
@@ -127,21 +166,32 @@ def _nearest_kept(texts: Sequence[Shingles], threshold: float) -> list[tuple[int
 
     The hashes are of question and choices together: where both are alike by `threshold`, so are they together.
     """
-    from datasketch import MinHash, MinHashLSH
-
     bands, rows = _bands(threshold)
-    index = MinHashLSH(num_perm=bands * rows, params=(bands, rows))
-    encoded = (
-        [shingle.encode("utf-8", "surrogatepass") for shingle in text.question | text.choices]
-        for text in texts
-    )
+    index = _index(bands, rows)
     near: list[tuple[int, float]] = []
-    for place, sketch in enumerate(MinHash.generator(encoded, num_perm=bands * rows)):
+    for place, sketch in enumerate(_sketches(texts, bands * rows)):
         found = _first_alike(texts[place], texts, sorted(index.query(sketch)), threshold)
         near.append(found or (place, 1.0))
         if found is None:
             index.insert(place, sketch, check_duplication=False)
     return near
+
+
+def _index(bands: int, rows: int) -> Any:
+    from datasketch import MinHashLSH
+
+    return MinHashLSH(num_perm=bands * rows, params=(bands, rows))
+
+
+def _sketches(texts: Iterable[Shingles], hashes: int) -> Iterator[Any]:
+    """The MinHash of every text's question and choices together."""
+    from datasketch import MinHash
+
+    encoded = (
+        [shingle.encode("utf-8", "surrogatepass") for shingle in text.question | text.choices]
+        for text in texts
+    )
+    yield from MinHash.generator(encoded, num_perm=hashes)
 
 
 def _first_alike(

@@ -48,6 +48,13 @@ class OptionOrder:
                 choices=[record.choices[old] for old in places],
                 correct_choice_idx=place,
                 rationales=told,
+                second_answer=_now(record.second_answer, places),
+                blind_answer=_now(record.blind_answer, places),
             ),
             rationales_left_out=len(rationales) - len(told),
         )
+
+
+def _now(place: int | None, places: list[int]) -> int | None:
+    """Where the choice stands that stood at `place`; readers' answers that name none stay."""
+    return place if place is None or place < 0 else places.index(place)

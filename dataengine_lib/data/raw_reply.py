@@ -36,6 +36,12 @@ class Reason(StrEnum):
     BOXES = "speaks of boxes or coordinates"
     DESCRIPTION = "speaks of a description"
     DUPLICATE = "same QA on the same image"
+    REFUTED = "boxes refute the answer"
+    LEAK = "gives away the evaluation"
+    NEAR_DUPLICATE = "nearly the same question on the same image"
+    SECOND_READER = "a second reader disagrees"
+    BLIND_READER = "a reader without the image finds the answer"
+    BLIND = "words alone give the answer away"
     REVIEWER = "rejected by a reviewer"
 
 

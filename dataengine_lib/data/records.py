@@ -109,6 +109,8 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     `model` to `round` are the lineage, taken over from the Result: teacher, request, prompt and bad cases.
     `record_id` names this one QA: its query's id, with `-2` for the second QA of the same reply, or a hash of
     the row where there is no query id.
+    From `box_check` on stand what the checks of step 4 found; a value by default says that the check is off, or has
+    nothing to say of this record.
     """
 
     image_id: int
@@ -129,6 +131,16 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     round: int = 0
     record_id: str = ""
     review: str = ""  # what a person decided: accept or edit
+    box_check: str = ""  # supported or refuted by the image's boxes
+    second_answer: int | None = None  # the choice that a second reader took, -1 where it could not tell
+    blind_answer: int | None = (
+        None  # the choice that a reader without the picture took, -1 where it named none
+    )
+    blind_score: float | None = None  # probability that a classifier of words alone gives the right choice
+    leak: str = (
+        ""  # how it gives away the evaluation sets: their image, a near-duplicate of one, their question
+    )
+    near_duplicate_of: str = ""  # the record that asks nearly the same of the same picture
 
 
 def options_text(choices: list[str]) -> str:

@@ -155,18 +155,18 @@ class ReplyFiles:
         """Keep a reply: in the ledger, before anything else is done with it."""
         self.ledger.add(row)
 
-    def settle(self, query: Query) -> Result | Failure:
-        """The query's last reply is the one that counts."""
-        row = self.outcome(query)
-        if isinstance(row, Result):
-            self.results[query.query_id] = row
-            self.failures.pop(query.query_id, None)
+    def settle(self, query: Query) -> None:
+        """The query's last reply is the one that counts, for all that ask the same."""
+        for one in self._same[self.keys[query.query_id]]:
+            row = self.outcome(one)
+            if isinstance(row, Failure):
+                self.failures[one.query_id] = row
+                continue
+            self.results[one.query_id] = row
+            self.failures.pop(one.query_id, None)
             if self._handle is not None:
                 self._handle.write(msgspec.json.encode(row) + b"\n")
                 self._handle.flush()
-        else:
-            self.failures[query.query_id] = row
-        return row
 
     def settle_if_paid(self, query: Query) -> None:
         """A reply that was kept and waited for another one, which did not come, is the one that counts."""
@@ -179,16 +179,18 @@ class ReplyFiles:
         return paid.request_id if paid else ""
 
     def give_up(self, query: Query, reason: str) -> None:
-        """The query got no reply."""
-        self.failures[query.query_id] = Failure(
-            query_id=query.query_id,
-            image_id=query.image_id,
-            question_type=query.question_type,
-            kind=ERROR,
-            reason=reason,
-            model=self.teacher,
-            request_key=self.keys[query.query_id],
-        )
+        """The query got no reply, nor did those that ask the same."""
+        key = self.keys[query.query_id]
+        for one in self._same[key]:
+            self.failures[one.query_id] = Failure(
+                query_id=one.query_id,
+                image_id=one.image_id,
+                question_type=one.question_type,
+                kind=ERROR,
+                reason=reason,
+                model=self.teacher,
+                request_key=key,
+            )
 
     def outcome(self, query: Query) -> Result | Failure:
         """What the ledger holds of a query, as a result, or a failure when it is no use."""

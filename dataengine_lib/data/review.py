@@ -119,7 +119,11 @@ def reviewed(items: Iterator[Item], decisions: Decisions) -> Iterator[Item]:
 
 def edited(record: TrainRecord, decision: Decision) -> TrainRecord:
     """The record with what the decision changes; a short answer that no longer fits the right choice goes."""
-    changes = {name: value for name in _EDITABLE if (value := getattr(decision, name)) is not None}
+    changes: dict[str, Any] = {
+        name: value for name in _EDITABLE if (value := getattr(decision, name)) is not None
+    }
+    if changes.keys() - {"rationales"}:  # what checks found, they found of the words that stood there
+        changes |= {"box_check": "", "second_answer": None, "blind_answer": None, "blind_score": None}
     if decision.choices is not None and decision.correct_choice_idx is not None:
         right = decision.choices[decision.correct_choice_idx]
         if same_words(record.short_answer) != same_words(right):

@@ -5,6 +5,7 @@ from random import Random
 import msgspec
 
 from dataengine_lib.data.candidates import Candidate, Item, Reject
+from dataengine_lib.data.check_counts import ChecksSummary
 from dataengine_lib.data.option_order import CHOICES
 from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import TrainRecord
@@ -33,6 +34,7 @@ class Counts(msgspec.Struct):
 
     Of the kept QAs, `choices_stay` could not change the places of their choices, and `rationales_left_out` counts
     rationales whose letters could not be told. `reviewed` counts decisions by kind; "unknown" ones name no record.
+    `checks` is what the checks beyond format found.
     """
 
     kept: int
@@ -42,6 +44,7 @@ class Counts(msgspec.Struct):
     choices_stay: int = 0
     rationales_left_out: int = 0
     reviewed: dict[str, int] = {}
+    checks: ChecksSummary = msgspec.field(default_factory=ChecksSummary)
 
 
 class Tally:

@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from dataengine_lib.data.image_pool import PoolImage
-from dataengine_lib.models.annotation_cooccurrence import Company
+from dataengine_lib.models.annotation_cooccurrence import NOBODY, Company
 from dataengine_lib.models.annotation_words import (
     EASILY_MISSED,
     IN_HEAPS,
@@ -77,7 +77,7 @@ class Facts:
     complete = True  # what has no box is not there
 
     @classmethod
-    def of(cls, image: PoolImage, kinds: dict[str, str], company: Company) -> "Facts":
+    def of(cls, image: PoolImage, kinds: dict[str, str], company: Company = NOBODY) -> "Facts":
         boxes: dict[str, list[Box]] = {}
         for box in image.boxes:
             boxes.setdefault(box.name, []).append(box.xyxy)

@@ -14,12 +14,13 @@ from dataengine_lib.data.metrics import StudentUsage
 from dataengine_lib.data.prices import Price
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.data.reply_words import behind_thoughts
-from dataengine_lib.data.written_choice import CANNOT_TELL, written_choice
+from dataengine_lib.data.written_choice import CANNOT_TELL
 from dataengine_lib.models.asking import ask_each, run
 from dataengine_lib.models.chat_client import ChatClient
 from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
+from dataengine_lib.models.letter_answer import letter_schema, structured_answer
 from dataengine_lib.models.student_ledger import Ledger, LedgerRow
-from dataengine_lib.models.teacher import AskFailed, Reply, endpoint, objects_in, strict_object
+from dataengine_lib.models.teacher import AskFailed, Reply, endpoint
 
 _BY_LETTER = (
     "Answer with the letter of the best option and nothing else. "
@@ -124,7 +125,7 @@ class ApiStudent:
                 jpegs[id(image)] = jpeg_bytes(image, self.max_side)
             options = None if choices is None else choices[place]
             text = f"{prompt}\n{_IN_WORDS if options is None else _BY_LETTER}"
-            schema = None if options is None else _letter_schema(options)
+            schema = None if options is None else letter_schema(options)
             jpeg = jpegs[id(image)]
             found.append(_Request(text, jpeg, options, schema, self._key(text, jpeg, schema)))
         return found
@@ -174,16 +175,12 @@ class ApiStudent:
         text, unfinished = behind_thoughts(row.text)
         if unfinished:
             return cut_off
-        chosen = None if one.choices is None else _chosen(text, one.choices)
+        chosen = None if one.choices is None else structured_answer(text, one.choices)
         if chosen is not None:
             return chosen
         if row.finish_reason == "length" and (row.structured or not _is_answer(text, one.choices)):
             return cut_off
         return text
-
-
-def _letter_schema(choices: Sequence[str]) -> dict[str, Any]:
-    return strict_object(answer={"type": "string", "enum": [*LETTERS[: len(choices)], CANNOT_TELL]})
 
 
 def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
@@ -207,15 +204,3 @@ def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
 
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
-
-
-def _chosen(text: str, choices: Sequence[str]) -> str | None:
-    """The answer in a reply's JSON, None where there is none."""
-    answers = [found["answer"] for found in objects_in(text) if isinstance(found.get("answer"), str)]
-    if not answers:
-        return None
-    said: str = answers[-1]
-    place = LETTERS.find(said) if len(said) == 1 else -1
-    if 0 <= place < len(choices) and written_choice(said, choices) != place:
-        return f"({said}) {choices[place]}"
-    return said

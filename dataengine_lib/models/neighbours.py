@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dataengine_lib.data.embeddings import closest, nearest
+from dataengine_lib.data.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE
 from dataengine_lib.data.files import read_json
 from dataengine_lib.data.image_pool import ImagePool
 from dataengine_lib.data.image_refs import ImageRef, locate
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from dataengine_lib.models.encoder import Encoder
     from dataengine_lib.models.late_encoder import LateEncoder
 
-EVALUATION_IMAGE = "evaluation image"
-NEAR_DUPLICATE = "near-duplicate of an evaluation image"
 EARLIER_ROUND = "used in an earlier round"
 UNREADABLE = "image cannot be read"
 _ROUNDING = 1e-5  # of a float32 cosine

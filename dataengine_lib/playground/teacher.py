@@ -12,6 +12,7 @@ from dataengine_lib.data.records import LETTERS
 from dataengine_lib.data.structured_reply import as_text
 from dataengine_lib.playground.captions import Facts, read_captions
 from dataengine_lib.playground.questions import WRITERS, write_question
+from dataengine_lib.playground.reader import MARK, read_question
 from dataengine_lib.playground.server import message_text
 from dataengine_lib.playground.world import Box
 
@@ -23,27 +24,35 @@ SKIP = f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_NO_SUPPORT}
 
 
 def reply(messages: list[dict]) -> str:
-    """The answer to a chat: a QA, Skip, or a type per question when the chat asks for types."""
+    """The answer to a chat: a QA, Skip, a choice's letter, or a type per question when the chat asks for types."""
     prompt = "\n".join(map(message_text, messages))
+    if MARK in prompt:
+        return answer(prompt)
     if "Image information" in prompt:
         return write_qa(prompt)
     return classify(prompt)
 
 
 def structured_reply(messages: list[dict], schema: dict) -> str:
-    """The answer as JSON: a QA with the fields that step 3 asks for, or step 0's `{"types": [{"id", "question_type"}]}`."""
-    if "question" in schema.get("properties", {}):
-        qa = compose_qa("\n".join(map(message_text, messages)))
-        blank = {
-            "choices": [""] * 4,
-            "answer": "A",
-            "skip": qa is None,
-            "reason": _NO_SUPPORT if qa is None else "",
-        }
-        return json.dumps({name: (qa or {}).get(name, blank.get(name, "")) for name in schema["properties"]})
-    lines = classify("\n".join(map(message_text, messages))).splitlines()
+    """The answer as JSON: a QA with the fields that step 3 asks for, `{"answer"}`, or step 0's types per question."""
+    prompt = "\n".join(map(message_text, messages))
+    fields = schema.get("properties", {})
+    if "question" in fields:
+        qa = compose_qa(prompt)
+        reason = "" if qa else _NO_SUPPORT
+        blank = {"choices": [""] * 4, "answer": "A", "skip": qa is None, "reason": reason}
+        return json.dumps({name: (qa or {}).get(name, blank.get(name, "")) for name in fields})
+    if "answer" in fields:
+        return json.dumps({"answer": answer(prompt)})
+    lines = classify(prompt).splitlines()
     pairs = [line.split(": ") for line in lines]
     return json.dumps({"types": [{"id": int(number), "question_type": kind} for number, kind in pairs]})
+
+
+def answer(prompt: str) -> str:
+    """The letter of the choice that the prompt's captions and boxes prove, a guess where it has none."""
+    information = prompt.rpartition(MARK)[2].partition("Image information")[2]
+    return read_question(prompt, _facts(information) if information else None)
 
 
 def write_qa(prompt: str) -> str:

@@ -1,10 +1,11 @@
 """Step 4: the teacher's raw replies become training records; dropped ones are kept aside with a reason."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import msgspec
+from pydantic import Field, field_validator
 
 from dataengine_lib.data.candidates import Candidate, Item, Reject
 from dataengine_lib.data.files import JsonList, replacing, write_json
@@ -16,6 +17,8 @@ from dataengine_lib.data.result_rows import read_lines, read_row
 from dataengine_lib.data.review import Decisions, read_review, reviewed
 from dataengine_lib.data.tally import Counts, Tally
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.models.record_checks import Checks, Mode, RecordChecks
+from dataengine_lib.models.second_reader import check_reader
 from dataengine_lib.steps.config import StepConfig
 
 
@@ -28,7 +31,34 @@ class PostProcessConfig(StepConfig):
     image_root: Path | None = None  # where image_path starts; only to show the pictures
     shuffle_choices: bool = True  # every letter is right equally often in every type; False: as written
     review: Path | None = None  # what a person decided about records; default: review.json beside output
+    box_check: Mode = "drop"  # off, mark or drop QAs that boxes refute; says nothing without coco_dataset
+    coco_dataset: Path | None = None  # captions and boxes of the images
+    leaks: Mode = (
+        "drop"  # off, mark or drop QAs that give away the evaluation; says nothing without questions
+    )
+    questions: Path | None = None  # evaluation questions
+    evaluation_image_root: Path | None = None  # where their image_path starts
+    near_duplicates: Mode = "drop"  # off, mark or drop QAs that ask nearly the same of the same image
+    near_question: float = Field(0.8, ge=0, le=1)  # questions this alike are the same (0: exactly the same)
+    earlier: list[Path] = Field(default_factory=list)  # gptvqa_train_data.json of earlier rounds
+    coco_embedding: Path | None = None  # embeddings of step 2; with them, near-duplicate images count as one
+    near_image: float = Field(0.98, gt=0, le=1)  # cosine from which they are
+    second_reader: str = (
+        ""  # openai:MODEL or playground answers every question again; empty: nobody, it costs
+    )
+    second_reader_image: bool = False  # it is sent the picture too, which lies under image_root
+    second_answer: Mode = "drop"  # off, mark or drop QAs of which it says something else, or cannot tell
+    blind_reader: str = ""  # openai:MODEL or playground answers without the picture; empty: nobody, it costs
+    blind_answer: Mode = "mark"  # off, mark or drop QAs that it finds, a fourth of the fair ones by chance
+    blind_classifier: Mode = "mark"  # off, mark, or drop what words alone give away, until chance is reached
+    base_url: str | None = None  # of the readers' server; default OPENAI_BASE_URL, then OpenAI itself
+    concurrency: int = Field(16, ge=1)  # requests to the readers at the same time
     seed: int = 0  # draws the choices' order and the QAs that are shown
+
+    @field_validator("second_reader", "blind_reader")
+    @classmethod
+    def _chat_model(cls, spec: str) -> str:
+        return check_reader(spec) if spec else spec
 
 
 @dataclass
@@ -62,16 +92,17 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     _check_files(config, rejects_path, counts_path, review_path)
     decisions = read_review(review_path)
     tally = Tally(config.seed)
+    checks = _checks(config)
     with replacing(config.output) as records, replacing(rejects_path) as rejects:
         kept = JsonList(records)
-        for item in _items(config, decisions):
+        for item in _items(config, checks, decisions):
             tally.add(item)
             if isinstance(item, Candidate):
                 kept.append(item.record)
             else:
                 rejects.write(msgspec.json.encode(item) + b"\n")
         kept.close()
-    counts = tally.counts(len(decisions))
+    counts = msgspec.structs.replace(tally.counts(len(decisions)), checks=checks.summary)
     write_json(counts_path, counts)
     examples = {reason: tally.examples[reason] for reason in counts.by_reason}
     return PostProcessResult(
@@ -83,7 +114,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         counts_path=counts_path,
         review_path=review_path,
         image_root=config.image_root,
-        notes=_notes(counts, review_path),
+        notes=[*checks.notes, *_notes(counts, review_path)],
     )
 
 
@@ -94,6 +125,13 @@ def _check_files(config: PostProcessConfig, *others: Path) -> None:
             f"{config.output}: input, output, rejects, review and post_process.json must be five "
             "different files; choose other names"
         )
+
+
+def _checks(config: PostProcessConfig) -> RecordChecks:
+    chosen = Checks(**{one.name: getattr(config, one.name) for one in fields(Checks)})
+    # what the readers were paid for stays, whatever becomes of this run
+    ledger = config.output.parent / "readers_ledger.jsonl"
+    return RecordChecks(chosen, ledger, letters=not config.shuffle_choices)
 
 
 def _notes(counts: Counts, review_path: Path) -> list[str]:
@@ -114,13 +152,13 @@ def _notes(counts: Counts, review_path: Path) -> list[str]:
     return notes
 
 
-def _items(config: PostProcessConfig, decisions: Decisions) -> Iterator[Item]:
+def _items(config: PostProcessConfig, checks: RecordChecks, decisions: Decisions) -> Iterator[Item]:
     """Every QA and every reject of the input in its order; a stage takes a stream and gives one.
 
     Checks come before the order of choices is drawn, since the texts they read are the teacher's; a person's word
     comes last.
     """
-    items = _parsed(config.input)
+    items = checks.run(_parsed(config.input))
     if config.shuffle_choices:
         items = _shuffled(items, OptionOrder(config.seed))
     return reviewed(items, decisions)

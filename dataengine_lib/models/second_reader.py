@@ -1,0 +1,225 @@
+"""Step 4: a teacher answers a training question again without seeing its answer, with the picture or blind."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataengine_lib.data.files import inside
+from dataengine_lib.data.image_pool import ImagePool, PoolImage
+from dataengine_lib.data.images import read_image
+from dataengine_lib.data.metrics import StudentUsage
+from dataengine_lib.data.prices import Price
+from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.reply_words import behind_thoughts
+from dataengine_lib.data.written_choice import written_choice
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.models.asking import ask_each, run
+from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
+from dataengine_lib.models.letter_answer import letter_schema, structured_answer
+from dataengine_lib.models.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt, other_order
+from dataengine_lib.models.student_ledger import Ledger, LedgerRow
+from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_chat
+
+CANNOT_SAY = -1  # the reader was asked and named no choice
+
+
+def check_reader(spec: str) -> str:
+    """`spec` itself when it names a teacher that can be asked anything; raises ValueError for others."""
+    if spec.partition(":")[0] not in ("openai", "playground"):
+        raise ValueError(f"{spec} cannot be asked anything; choose openai:MODEL or playground")
+    return check_spec(spec)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One question as it is sent; `order[k]` is the record's place of the choice that stands at letter k."""
+
+    record: TrainRecord
+    text: str
+    order: list[int]
+    picture: Path | None
+    key: str
+
+
+class SecondReader:
+    """Answers records' questions; what `ledger` holds is never asked, or paid for, again.
+
+    `pool` holds the captions and boxes that the reader is given. With `attach_image` it is sent the picture under
+    `image_root` as well, its longer side at most `max_side` pixels, and captions and boxes where `pool` is given.
+    With `blind` it is given neither and always has to name a choice: how often it is right shows how many
+    questions need no picture. `spec` is `openai:MODEL` or `playground`, see `check_reader`. Raises ParameterError when
+    what the reader is to be given is missing.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        ledger: Path,
+        *,
+        pool: ImagePool | None = None,
+        blind: bool = False,
+        attach_image: bool = False,
+        image_root: Path | None = None,
+        base_url: str | None = None,
+        template: Path | None = None,
+        concurrency: int = 16,
+        max_side: int = 1024,
+        temperature: float | None = None,
+        max_output_tokens: int = 2000,
+        timeout_s: float = 60,
+        max_attempts: int = 6,
+        seed: int = 0,
+    ) -> None:
+        check_reader(spec)
+        if not blind and attach_image and image_root is None:
+            raise ParameterError("second reader: it is to be sent the pictures; give image_root")
+        if not blind and not attach_image and pool is None:
+            raise ParameterError(
+                "second reader: it needs captions and boxes, or the picture; give coco_dataset"
+            )
+        self.spec, self.base_url, self.blind, self.pool = spec, base_url, blind, None if blind else pool
+        self.image_root = image_root if attach_image and not blind else None
+        self.ledger = Ledger(Path(ledger))
+        self.concurrency, self.max_side, self.seed = concurrency, max_side, seed
+        self.settings: dict[str, Any] = {
+            "temperature": temperature,
+            "max_output_tokens": max_output_tokens,
+            "timeout_s": timeout_s,
+            "max_attempts": max_attempts,
+            "seed": seed,
+        }
+        self._fill = load_reader_prompt(template or (BLIND_READER if blind else SECOND_READER))
+        self._used: set[str] = set()
+
+    def answers(self, records: Sequence[TrainRecord]) -> tuple[list[int | None], list[str]]:
+        """The place of the choice that the reader takes for each record, and why some got no answer.
+
+        CANNOT_SAY where it named none; None where there is no answer: image not known, request failed, reply refused
+        or cut off. Raises TeacherStop when asking on makes no sense; what was answered stays in the ledger.
+        """
+        found: list[int | None] = [None] * len(records)
+        lost: dict[str, str] = {}
+        keys: list[str] = []
+        for record in records:
+            request = self._request(record)
+            keys.append(request if isinstance(request, str) else request.key)
+            if isinstance(request, str):
+                lost[request] = request
+        with self.ledger.open():
+            wanted = {
+                key: place
+                for place, key in enumerate(keys)
+                if key not in lost and key not in self.ledger.rows
+            }
+            if wanted:
+                run(self._ask(records, sorted(wanted.values()), lost))
+        for place, (key, record) in enumerate(zip(keys, records, strict=True)):
+            if (row := self.ledger.rows.get(key)) is not None:
+                self._used.add(key)
+                said = _said(row, record, other_order(record, self.seed), may_pass=not self.blind)
+                if isinstance(said, str):
+                    lost[key] = said
+                else:
+                    found[place] = said
+        return found, sorted(set(lost.values()))
+
+    def usage(self, price: Price | None = None) -> StudentUsage:
+        """What all answers took since the reader was made, those that the ledger held included."""
+        rows = [self.ledger.rows[key] for key in self._used]
+        prompt, cached = sum(row.prompt_tokens for row in rows), sum(row.cached_tokens for row in rows)
+        written = sum(row.completion_tokens for row in rows)
+        cost = None if price is None else round(price.cost(prompt, cached, written), 6)
+        return StudentUsage(len(rows), prompt, cached, written, cost)
+
+    def _request(self, record: TrainRecord) -> _Request | str:
+        """What is sent for a record, or why nothing can be."""
+        image: PoolImage | None = None
+        if self.pool is not None and (image := self.pool.find(record.image_id)) is None:
+            return f"image {record.image_id} is not in {self.pool.root}"
+        picture, digest = None, ""
+        if self.image_root is not None:
+            try:
+                picture = inside(self.image_root, record.image_path or (image.path if image else ""))
+                digest = hashlib.sha256(picture.read_bytes()).hexdigest()
+            except (DataEngineError, OSError) as error:
+                return f"picture of image {record.image_id} cannot be read ({error})"
+        order = other_order(record, self.seed)
+        text = self._fill(
+            record.question, [record.choices[place] for place in order], image, picture is not None
+        )
+        asked = {
+            "teacher": self.spec,
+            "server": self.base_url if self.spec.startswith("openai:") else None,
+            "text": text,
+            "picture": [digest, self.max_side] if digest else None,
+            "settings": {k: v for k, v in self.settings.items() if k not in ("timeout_s", "max_attempts")},
+        }
+        key = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+        return _Request(record, text, order, picture, key)
+
+    async def _ask(self, records: Sequence[TrainRecord], places: Sequence[int], lost: dict[str, str]) -> None:
+        from tqdm.auto import tqdm
+
+        def requests() -> Iterator[_Request]:
+            for place in places:  # made again rather than held: 100,000 prompts are 200 MB
+                request = self._request(records[place])
+                if isinstance(request, _Request):
+                    yield request
+
+        def on_reply(request: _Request, reply: Reply) -> None:
+            self.ledger.add(
+                LedgerRow(
+                    key=request.key,
+                    model=reply.model or self.spec,
+                    text=reply.text,
+                    finish_reason=reply.finish_reason,
+                    prompt_tokens=reply.prompt_tokens,
+                    cached_tokens=reply.cached_tokens,
+                    completion_tokens=reply.completion_tokens,
+                    structured=reply.structured,
+                )
+            )
+            bar.update()
+
+        def on_failure(request: _Request, failure: AskFailed) -> None:
+            lost[request.key] = str(failure)
+            bar.update()
+
+        what = "asking the blind reader" if self.blind else "asking the second reader"
+        with tqdm(total=len(places), desc=what, disable=None) as bar:
+            async with load_chat(self.spec, self.base_url, **self.settings) as chat:
+
+                async def ask(request: _Request) -> Reply:
+                    messages: list[dict[str, Any]] = [{"role": "user", "content": request.text}]
+                    if request.picture is not None:
+                        url = await asyncio.to_thread(_picture_url, request.picture, self.max_side)
+                        messages = image_message(request.text, url)
+                    schema = letter_schema(request.record.choices, may_pass=not self.blind)
+                    return await chat.complete(messages, schema=schema)
+
+                await ask_each(ask, requests(), self.concurrency, on_reply, on_failure)
+
+
+def _picture_url(file: Path, max_side: int) -> str:
+    image = read_image(file)
+    if isinstance(image, str):
+        raise AskFailed(image, teacher_at_fault=False)
+    return data_url(jpeg_bytes(image, max_side))
+
+
+def _said(row: LedgerRow, record: TrainRecord, order: Sequence[int], may_pass: bool) -> int | str:
+    """The record's choice that a reply names, or why the reply is no answer."""
+    if row.finish_reason in ("refusal", "content_filter"):
+        return "the reader refused to answer"
+    text, unfinished = behind_thoughts(row.text)
+    shown = [record.choices[place] for place in order]
+    said = structured_answer(text, shown)
+    named = None if unfinished else written_choice(text if said is None else said, shown)
+    if named is not None:
+        return order[named]
+    return "a reply was cut off; raise max_output_tokens" if row.finish_reason == "length" else CANNOT_SAY

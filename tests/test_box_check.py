@@ -1,0 +1,141 @@
+"""Records against boxes: what is true is never refuted, what is planted mostly is, and of the rest nothing is said."""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from coco_folder import annotation, coco
+
+from dataengine_lib.data.image_pool import Box, PoolImage
+from dataengine_lib.data.pool_source import read_pool
+from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.records import Query, TrainRecord
+from dataengine_lib.models.annotation_facts import Facts
+from dataengine_lib.models.annotations_teacher import WRITERS, AnnotationsTeacher
+from dataengine_lib.models.box_check import REFUTED, SILENT, SUPPORTED, check_boxes, judge
+
+MINI = Path(__file__).resolve().parents[2] / "shared" / "coco_mini"
+KINDS = {
+    "dog": "animal", "cat": "animal", "elephant": "animal", "couch": "furniture", "person": "person", "car": "vehicle",
+    "airplane": "vehicle", "frisbee": "sports", "pizza": "food", "toilet": "furniture", "kite": "sports",
+}  # fmt: skip
+IMAGE = PoolImage(
+    id=1,
+    path="train2017/1.jpg",
+    width=300,
+    height=300,
+    captions=["A dog lies beside a couch.", "A dog and two people in a room."],
+    boxes=[
+        Box("dog", (0.02, 0.7, 0.22, 0.95)),
+        Box("couch", (0.4, 0.4, 0.98, 0.95)),
+        Box("person", (0.5, 0.2, 0.6, 0.7)),
+        Box("person", (0.75, 0.2, 0.85, 0.7)),
+        Box("frisbee", (0.1, 0.05, 0.2, 0.1)),
+    ],
+)
+
+
+def record(question: str, choices: str, correct: int, image_id: int = 1) -> TrainRecord:
+    return TrainRecord(
+        image_id=image_id,
+        raw_instructions="",
+        question_type="t",
+        question=question,
+        choices=choices.split("|"),
+        correct_choice_idx=correct,
+    )
+
+
+def verdicts(question: str, choices: str) -> list[str]:
+    """The verdict with each of the choices as the right one."""
+    facts = Facts.of(IMAGE, KINDS)
+    return [judge(record(question, choices, place), facts).verdict for place in range(4)]
+
+
+YES, NO, OPEN = SUPPORTED, REFUTED, SILENT
+
+
+@pytest.mark.parametrize(
+    ("question", "choices", "expected"),
+    [
+        ("How many people are there in the picture?", "1|2|3|4", [NO, YES, NO, NO]),
+        ("How many people can be seen in this photo?", "one|two|three people|none", [NO, YES, NO, NO]),
+        ("How many people are in the image?", "a few|2|many|5", [NO, YES, NO, NO]),
+        ("How many pizzas are there?", "0|1|2|3", [YES, NO, NO, NO]),
+        ("How many people are asleep?", "1|2|3|4", [OPEN] * 4),
+        ("How many cushions are there?", "1|2|3|4", [OPEN] * 4),
+        ("Which of these is in the picture?", "a dog|an airplane|a pizza|a lamp", [YES, NO, NO, NO]),
+        ("Which of these is in the picture?", "a dog|a couch|a pizza|a lamp", [NO] * 4),  # two are right
+        ("Which of these is in the picture?", "a cat|a lamp|a shoe|a rug", [OPEN] * 4),  # a cat may pass for a dog
+        ("Which of these is not in the picture?", "dog|couch|pizza|person", [NO, NO, YES, NO]),
+        ("Is there an airplane in the picture?", "yes|no|maybe|two", [NO, YES, NO, NO]),
+        ("Which of these is the picture about?", "dog|pizza|room|airplane", [OPEN, NO, OPEN, NO]),
+        ("Where in the picture is the dog?", "on the left|on the right|in the middle|at the top", [YES, NO, NO, NO]),
+        ("Which part of the picture is the dog in?", "top left|bottom left|bottom right|top right", [NO, YES, NO, NO]),
+        ("Which corner of the image is the dog in?", "the top|the sky|the street|the roof", [NO, OPEN, OPEN, OPEN]),
+        ("Where in the picture is the person?", "left|right|top|bottom", [OPEN] * 4),  # there are two
+        ("Where is the dog compared with the couch?", "left of it|right of it|above it|behind it", [YES, NO, NO, NO]),
+        ("Seen from the couch, where is the dog?", "to the right|below|above|to the left", [NO, NO, NO, YES]),
+        ("Where is the couch compared with the frisbee?", "on it|under it|inside it|far away", [OPEN] * 4),
+        ("What is to the left of the couch?", "the dog|a lamp|the rug|a door", [YES, NO, NO, NO]),
+        ("Which of these is the largest in the picture?", "dog|couch|frisbee|pizza", [NO, YES, NO, NO]),
+        ("Which of these is the largest in the picture?", "dog|wall|frisbee|floor", [OPEN, OPEN, NO, OPEN]),
+        ("Which takes up more room in the picture, the dog or the couch?", "the dog|the couch|both the same|neither",
+         [NO, YES, NO, NO]),
+        ("Which of these is larger?", "dog|couch|frisbee|pizza", [OPEN] * 4),  # in life, which no box tells
+        ("What is the airplane doing?", "landing|turning|waiting|taking off", [NO] * 4),
+        ("What is the dog doing?", "resting|barking|eating|running", [OPEN] * 4),
+        ("What is the pizza cutter made of?", "steel|wood|glass|clay", [OPEN] * 4),
+        ("What color is the couch?", "red|blue|green|grey", [OPEN] * 4),
+    ],
+)  # fmt: skip
+def test_what_boxes_say(question: str, choices: str, expected: list[str]) -> None:
+    assert verdicts(question, choices) == expected
+
+
+def test_why_is_told() -> None:
+    facts = Facts.of(IMAGE, KINDS)
+    assert judge(record("How many people are there?", "1|2|3|4", 0), facts).why == "count: the boxes say '2'"
+    assert "no airplane" in judge(record("Who flies the airplane?", "a|b|c|d", 0), facts).why
+
+
+def test_images_that_are_not_known_or_not_fit_are_left_alone(tmp_path: Path) -> None:
+    boxes = [annotation(1, [0, 0, 40, 40]), *(annotation(2, [i, 0, 10, 40]) for i in range(11))]
+    pool = read_pool(coco(tmp_path, {1: "1.jpg", 2: "2.jpg"}, boxes))
+    asked = [record("How many dogs are there?", "1|2|3|4", 1, image_id) for image_id in (1, 2, 3)]
+    assert [one.verdict for one in check_boxes(asked, pool)] == [REFUTED, SILENT, SILENT]
+    elsewhere = msgspec.structs.replace(asked[0], image_path="other/9.jpg")  # the same id in another data set
+    assert [one.verdict for one in check_boxes([elsewhere], pool)] == [SILENT]
+
+
+@pytest.mark.skipif(not MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
+def test_on_photos_no_true_answer_is_refuted_and_planted_ones_are() -> None:
+    teacher = AnnotationsTeacher(MINI)
+    records = []
+    for image_id in teacher.pool.ids.tolist():
+        for kind in WRITERS:
+            query = Query(image_id=image_id, prompt="", question_type=kind, query_id=f"{image_id} {kind}")
+            parsed = parse_reply(teacher.write(query))
+            for qa in [] if isinstance(parsed, Reason) else parsed:
+                fields = {
+                    "question": qa.question,
+                    "choices": qa.choices,
+                    "correct_choice_idx": qa.correct_choice_idx,
+                }
+                records.append(
+                    TrainRecord(image_id=image_id, raw_instructions="", question_type=kind, **fields)
+                )
+    right = Counter(one.verdict for one in check_boxes(records, teacher.pool))
+    rng = Random(0)
+    planted = [
+        msgspec.structs.replace(one, correct_choice_idx=(one.correct_choice_idx + rng.randint(1, 3)) % 4)
+        for one in records
+    ]
+    wrong = Counter(one.verdict for one in check_boxes(planted, teacher.pool))
+    print(f"{len(records)} QAs on photos: {dict(right)}; with planted answers: {dict(wrong)}")
+    assert right[REFUTED] == 0
+    assert right[SUPPORTED] >= 0.6 * len(records)  # colours, deeds and scenes are in the captions alone
+    assert wrong[REFUTED] >= 0.95 * right[SUPPORTED]
+    assert wrong[SUPPORTED] == 0
