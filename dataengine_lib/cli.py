@@ -77,12 +77,16 @@ def plan(params: Params, rounds: Rounds = None, sets: Sets = None, out: Out = No
 
 @app.command()
 def doctor(
-    params: Annotated[Path | None, typer.Argument(metavar="[PARAMS]")] = None, sets: Sets = None
+    params: Annotated[Path | None, typer.Argument(metavar="[PARAMS]")] = None,
+    sets: Sets = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Send the teacher one request, for a cent at most.")
+    ] = False,
 ) -> None:
     """Check versions, device, key, endpoint, model, data paths and disk; exit 1 if a run cannot work."""
     from dataengine_lib.doctor import examine
 
-    findings = examine(_experiment(params, sets, None) if params else None)
+    findings = examine(_experiment(params, sets, None) if params else None, ask=ask)
     for finding in findings:
         typer.echo(f"{finding.mark:4} {finding.what}: {finding.says}")
     if any(finding.mark == "bad" for finding in findings):
@@ -168,6 +172,16 @@ def _generate_qa(config: Any) -> None:
         typer.echo(f"  {note}")
 
 
+def _cancel_batches(config: Any) -> None:
+    """Step 3: cancel the batches of an output that are under way, and keep what they have done."""
+    from dataengine_lib.steps.generate_qa import cancel_batches
+
+    result = cancel_batches(config)
+    typer.echo(f"{result.output}: {len(result.results)} replies, {result.unasked} not asked")
+    for note in result.notes:
+        typer.echo(f"  {note}")
+
+
 def _post_process(config: Any) -> None:
     """Step 4: turn raw replies into training data; drops with a reason."""
     from dataengine_lib.steps.post_process import post_process
@@ -223,6 +237,7 @@ VERBS: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
         {"complete": _with_encoder},
     ),
     "generate-qa": ("GenerateQaConfig", "generate_qa", _generate_qa, {}),
+    "cancel-batches": ("GenerateQaConfig", "generate_qa", _cancel_batches, {}),
     "post-process": ("PostProcessConfig", "post_process", _post_process, {}),
     "fine-tune": ("FineTuneConfig", "fine_tune", _fine_tune, {}),
     "compare-rounds": ("CompareRoundsConfig", "compare_rounds", _compare_rounds, {}),
@@ -254,23 +269,33 @@ def import_embeddings(
 
 @app.command()
 def export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT|all")],
     input: Annotated[Path, typer.Option("--input", metavar="TRAIN.json")],
-    output: Annotated[Path, typer.Option("--output", metavar="PATH")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="PATH", help="a file; a folder for minigpt4, hf and all")
+    ],
     image_root: Annotated[Path, typer.Option("--image-root", metavar="DIR", help="where image paths start")],
     name: Annotated[
         str, typer.Option("--name", help="the data set's name in a trainer's list")
     ] = "dataengine",
     text_format: Annotated[Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE or mmbench")] = "QM-A",
+    paths: Annotated[
+        Any,
+        typer.Option(
+            "--paths",
+            metavar="absolute|relative|bare",
+            help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
+        ),
+    ] = None,
 ) -> None:
-    """Write training data as a trainer reads it: aokvqa, llava, minigpt4, llamafactory, swift, trl, …"""
-    from dataengine_lib.data.exports import export as write
-    from dataengine_lib.data.files import read_json
-    from dataengine_lib.data.records import TrainRecord
+    """Write training data as trainers read it, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
+    dataengine-v2, hf, or all of them.
+    """
+    from dataengine_lib.export_lines import export_lines
 
-    records: list[TrainRecord] = read_json(input, list[TrainRecord])
-    for path in write(format, records, image_root, output, name=name, text_format=text_format):
-        typer.echo(path)
+    options = {"name": name, "text_format": text_format, "paths": paths}
+    for line in export_lines(format, input, output, image_root, **options):
+        typer.echo(line)
 
 
 def main() -> None:

@@ -1,13 +1,13 @@
 """What a run will do and cost (all steps), from the files that are there; asks nobody, spends nothing."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataengine_lib.data.bad_cases import type_name
 from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.prices import IMAGE_TOKENS, Price, PriceTable, estimate_tokens, read_prices
+from dataengine_lib.data.prices import IMAGE_TOKENS, PriceTable, estimate_tokens, read_prices
+from dataengine_lib.data.query_costs import REPLY_TOKENS, TypeCost
 from dataengine_lib.data.query_prompt import QueryPrompt, load_template
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.data.records import Question, qa_prompt
@@ -15,24 +15,14 @@ from dataengine_lib.data.weights import read_weights
 from dataengine_lib.parameters import Experiment
 from dataengine_lib.workflow import Planned, plan
 
-REPLY_TOKENS = (
-    120  # question, choices, answer and explanation; models that think first need several times that
-)
 _LETTER_TOKENS = 10  # a letter in a structured answer
 _IMAGES = 50  # of the pool, rendered to learn how long prompts are
 
 
-@dataclass
-class _Cost:
-    name: str
-    requests: int
-    prompt_tokens: int
-    reply_tokens: int
-
-    def line(self, price: Price | None, width: int) -> str:
-        usd = f"{price.cost(self.prompt_tokens, 0, self.reply_tokens):10.2f}" if price else f"{'unknown':>10}"
-        numbers = f"{self.requests:8,}  {self.prompt_tokens:13,}  {self.reply_tokens:12,}"
-        return f"{self.name:{width}}  {numbers}  {usd}"
+def _line(cost: TypeCost, width: int) -> str:
+    usd = f"{'unknown':>10}" if cost.usd is None else f"{cost.usd:10.2f}"
+    numbers = f"{cost.requests:8,}  {cost.prompt_tokens:13,}  {cost.reply_tokens:12,}"
+    return f"{cost.name:{width}}  {numbers}  {usd}"
 
 
 def plan_lines(experiment: Experiment, out: Path) -> list[str]:
@@ -49,17 +39,24 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")
     picture = price.image_tokens if price else IMAGE_TOKENS
     costs = _query_costs(queries, evaluate, rounds, out, notes, picture)
-    total = _Cost(
+    total = TypeCost(
         "all", *(sum(getattr(c, key) for c in costs) for key in ("requests", "prompt_tokens", "reply_tokens"))
     )
+    for cost in (*costs, total):
+        cost.price(price, teacher.tier, teacher.max_output_tokens)
     width = max(len(cost.name) for cost in [*costs, total])
     head = f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars"
     lines += ["", f"teacher {teacher.teacher}, {rounds} round(s):", head]
-    lines += [cost.line(price, width) for cost in [*costs, total]]
+    lines += [_line(cost, width) for cost in [*costs, total]]
     if price is None:
         notes.append(f"no price is known for {teacher.teacher}; add it to params/prices.yaml")
     elif teacher.teacher.startswith("openai:"):
         notes.append(f"prices as of {prices.date}; cached input, which is cheaper, is not counted on")
+        notes.append(
+            f"with every reply as long as max_output_tokens allows: {total.most_usd:,.2f} US dollars"
+        )
+        if teacher.tier in price.half:
+            notes.append(f"{teacher.tier}: half of the standard price is counted")
     if teacher.budget_usd is not None:
         notes.append(f"budget_usd stops each round at {teacher.budget_usd:g}")
     if evaluate.student.startswith("api:"):
@@ -84,7 +81,7 @@ def _rows(item: Planned) -> str:
 
 def _query_costs(
     queries: Any, evaluate: Any, rounds: int, out: Path, notes: list[str], picture: int
-) -> list[_Cost]:
+) -> list[TypeCost]:
     """Requests and tokens by type; `picture` is what one counts, where the template attaches it."""
     categories = read_categories(queries.categories)
     weight = next(
@@ -104,7 +101,7 @@ def _query_costs(
         number = round(rounds * share)
         lengths = [estimate_tokens(prompt) + template.attach_image * picture for prompt in samples[kind]]
         prompt_tokens = round(number * sum(lengths) / len(lengths))
-        costs.append(_Cost(kind, number, prompt_tokens, number * REPLY_TOKENS))
+        costs.append(TypeCost(kind, number, prompt_tokens, number * REPLY_TOKENS))
     return costs
 
 

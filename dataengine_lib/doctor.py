@@ -8,36 +8,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
+from dataengine_lib.endpoint_check import Mark, check_asking, check_listing
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.models.teacher import NO_KEY, endpoint
+from dataengine_lib.models.teacher import endpoint
 from dataengine_lib.parameters import Experiment
 from dataengine_lib.workflow import Planned, plan
 
 _PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
 _FREE_GB = 5
-# OpenAI's deprecations page: shut down, or with a date for it that has passed.
-RETIRED = {
-    "gpt-4": "gpt-4.1",
-    "gpt-4-turbo": "gpt-4.1",
-    "gpt-4-vision-preview": "gpt-4.1",
-    "gpt-4-32k": "gpt-4.1",
-    "text-davinci-003": "gpt-4.1-mini",
-}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One line of the doctor; `bad` will stop a run, `warn` may."""
 
-    mark: Literal["ok", "warn", "bad"]
+    mark: Mark
     what: str
     says: str
 
 
-def examine(experiment: Experiment | None = None) -> list[Finding]:
-    """Look at this machine, and with an experiment at its data, its teacher and its device."""
+def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[Finding]:
+    """Look at this machine, and with an experiment at its data, its teacher and its device.
+
+    With `ask` each teacher behind a server is sent one request, which may cost up to a cent.
+    """
     findings = [*_versions(), _device(), _kernel(), _disk(Path.cwd())]
     if experiment is None:
         return [*findings, _key()]
@@ -45,12 +40,12 @@ def examine(experiment: Experiment | None = None) -> list[Finding]:
         planned = plan(experiment, Path("reports") / experiment.head.run)
     except ParameterError as error:
         return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
-    return [*findings, *_paths(experiment, planned), *_teachers(planned), *_encoder(planned)]
+    return [*findings, *_paths(experiment, planned), *_teachers(planned, ask), *_encoder(planned)]
 
 
 def _versions() -> Iterator[Finding]:
     found = sys.version_info[:3]
-    mark: Literal["ok", "bad"] = "ok" if found >= (3, 11) else "bad"
+    mark: Mark = "ok" if found >= (3, 11) else "bad"
     yield Finding(mark, "python", ".".join(map(str, found)))
     for package in _PACKAGES:
         try:
@@ -109,7 +104,7 @@ def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
             yield Finding("bad", "data paths", line)
 
 
-def _teachers(planned: list[Planned]) -> Iterator[Finding]:
+def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
     seen: set[tuple[str, str | None]] = set()
     for item in planned:
         spec, base_url = getattr(item.config, "teacher", ""), getattr(item.config, "base_url", None)
@@ -122,39 +117,13 @@ def _teachers(planned: list[Planned]) -> Iterator[Finding]:
             continue
         try:
             url, key = endpoint(base_url)
-            yield _ask_server(what, spec.partition(":")[2], url, key)
+            found = check_listing(spec.partition(":")[2], url, key)
+            yield Finding(found[0], what, found[1])
+            if found[0] != "bad":
+                for mark, says in check_asking(spec, url, paid=ask):
+                    yield Finding(mark, what, says)
         except DataEngineError as error:
             yield Finding("bad", what, str(error))
-
-
-def _ask_server(what: str, model: str, url: str, key: str) -> Finding:
-    """List the server's models: costs nothing, and shows whether address, key and model are right."""
-    import httpx
-
-    if url.startswith("https://api.openai.com") and model in RETIRED:
-        return Finding(
-            "bad", what, f"{model} was shut down; take {RETIRED[model]} or another of today's models"
-        )
-    headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
-    try:
-        answer = httpx.get(f"{url}/models", headers=headers, timeout=10)
-    except httpx.HTTPError as error:
-        return Finding(
-            "bad", what, f"{url} does not answer ({type(error).__name__}); check base_url and the network"
-        )
-    if answer.status_code in (401, 403):
-        return Finding(
-            "bad", what, f"{url} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
-        )
-    if answer.status_code != 200:
-        return Finding("warn", what, f"{url} answers, but lists no models (status {answer.status_code})")
-    try:
-        names = {str(row["id"]) for row in answer.json()["data"]}
-    except (ValueError, KeyError, TypeError):
-        return Finding("warn", what, f"{url} answers, but its list of models cannot be read")
-    if model not in names:
-        return Finding("bad", what, f"{url} has no model {model}; it offers {', '.join(sorted(names)[:8])}")
-    return Finding("ok", what, f"{model} at {url}")
 
 
 def _encoder(planned: list[Planned]) -> Iterator[Finding]:

@@ -1,161 +1,20 @@
-"""The annotations teacher's answers, checked by other means: painted boxes, captions read word by word."""
+"""The annotations teacher's answers, checked by other means, see `annotation_checks`."""
 
-import asyncio
-import json
 import re
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from coco_folder import annotation, write
-from PIL import Image
+from annotation_checks import Raw, check
+from annotation_folder import IDS, ask, box, folder, right
 
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import Reason, parse_reply
 from dataengine_lib.data.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.annotations_teacher import SKIP, WRITERS, AnnotationsTeacher
 
 MINI = Path(__file__).resolve().parents[2] / "shared" / "coco_mini"
-NAMES = {
-    1: ("dog", "animal"),
-    2: ("cat", "animal"),
-    3: ("truck", "vehicle"),
-    4: ("car", "vehicle"),
-    5: ("pizza", "food"),
-    6: ("laptop", "electronic"),
-    7: ("toilet", "furniture"),
-    8: ("surfboard", "sports"),
-    9: ("person", "person"),
-    10: ("airplane", "vehicle"),
-    11: ("refrigerator", "appliance"),
-}
-IDS = {name: number for number, (name, _) in NAMES.items()}
-
-
-@cache
-def read_files(folder: Path) -> tuple[dict, dict]:
-    instances, captions = (
-        next((folder / "annotations").glob(f"{kind}_*.json")) for kind in ("instances", "captions")
-    )
-    return json.loads(instances.read_text()), json.loads(captions.read_text())
-
-
-class Raw:
-    """One image as its JSON has it: every box painted on a grid of pixels, crowds apart."""
-
-    def __init__(self, folder: Path, image_id: int) -> None:
-        instances, captions = read_files(folder)
-        names = {row["id"]: row["name"] for row in instances["categories"]}
-        self.kinds = {row["name"]: row["supercategory"] for row in instances["categories"]}
-        image = next(row for row in instances["images"] if row["id"] == image_id)
-        self.shape = (image["height"], image["width"])
-        self.masks: dict[str, list[np.ndarray]] = {}
-        self.crowds = set()
-        seen = set()
-        for row in instances["annotations"]:
-            key = (row["category_id"], *row["bbox"])
-            if row["image_id"] != image_id or key in seen:
-                continue
-            if row["iscrowd"]:
-                self.crowds.add(names[row["category_id"]])
-                continue
-            seen.add(key)
-            self.masks.setdefault(names[row["category_id"]], []).append(self._paint(row["bbox"]))
-        self.words = " ".join(
-            row["caption"].lower() for row in captions["annotations"] if row["image_id"] == image_id
-        )
-
-    def _paint(self, box: list[float]) -> np.ndarray:
-        ys, xs = (np.arange(side) + 0.5 for side in self.shape)
-        x, y, w, h = box
-        return np.outer((ys > y) & (ys < y + h), (xs > x) & (xs < x + w))
-
-    def only(self, name: str) -> np.ndarray:
-        assert name not in self.crowds
-        assert len(self.masks[name]) == 1
-        return self.masks[name][0]
-
-    def centre(self, name: str) -> tuple[float, float]:
-        ys, xs = np.nonzero(self.only(name))
-        return float((xs + 0.5).mean() / self.shape[1]), float((ys + 0.5).mean() / self.shape[0])
-
-
-def check(question_type: str, qa: Qa, raw: Raw) -> None:
-    """Fail when an answer is not true, or a wrong choice is."""
-    answer, wrong = (
-        qa.choices[qa.correct_choice_idx],
-        [c for i, c in enumerate(qa.choices) if i != qa.correct_choice_idx],
-    )
-    if question_type == "object_localization":
-        name = re.search(r"(?:is|are) the (.+) in\?", qa.question)[1]
-        true_of = {
-            place: share(raw.only(name), place, "the whole width" in qa.choices) for place in qa.choices
-        }
-        assert true_of.pop(answer)
-        assert not any(true_of.values())
-    elif question_type == "spatial_relationship":
-        a, b = re.search(r"(?:is|are) the (.+), compared with the (.+)\?", qa.question).groups()
-        assert not (raw.only(a) & raw.only(b)).any()
-        (ax, ay), (bx, by) = raw.centre(a), raw.centre(b)
-        rows, columns = (raw.only(a).any(axis) & raw.only(b).any(axis) for axis in (1, 0))
-        truth = {
-            "left": ax < bx and rows.any(),
-            "right": ax > bx and rows.any(),
-            "above": ay < by and columns.any(),
-            "below": ay > by and columns.any(),
-        }
-        side = next(word for word in truth if word in answer)
-        assert truth.pop(side)
-        assert not any(truth.values())
-    elif question_type == "attribute_comparison":
-        areas = {
-            name: raw.only(name).sum()
-            for name in (c.removeprefix("the ") for c in qa.choices)
-            if name in raw.masks
-        }
-        right = answer.removeprefix("the ")
-        assert len(areas) in (2, 4)
-        assert all(areas[right] >= 2 * area for name, area in areas.items() if name != right)
-    elif question_type == "attribute_recognition":
-        word = re.search(r"How many (.+) are there", qa.question)[1]
-        name = next(
-            n
-            for n in raw.masks
-            if word in (n, n + "s", n + "es", n[:-1] + "ies", n[:-2] + "ves")
-            or (n, word) in {("person", "people"), ("mouse", "computer mice")}
-        )
-        assert name not in raw.crowds
-        assert len(raw.masks[name]) == int(answer) <= 6
-    elif question_type in ("identity_reasoning", "image_topic"):
-        assert answer in raw.masks
-        near = {raw.kinds[name] for name in (*raw.masks, *raw.crowds)}
-        for name in wrong:
-            assert raw.kinds[name] not in near
-            assert not re.search(rf"\b{name}(s|es)?\b", raw.words)
-    else:
-        assert question_type == "image_scene"
-        assert len(re.findall(re.escape(answer.split(" ", 1)[1]), raw.words)) >= 1 or answer in (
-            "an airport",
-            "a bathroom",
-        )
-        assert not any(re.search(re.escape(scene.split(" ", 1)[1]), raw.words) for scene in wrong)
-
-
-def share(mask: np.ndarray, place: str, of_width: bool) -> bool:
-    """Whether every painted pixel lies in the place; "the middle third" is of the width or of the height."""
-    ys, xs = np.nonzero(mask)
-    columns, rows = {*np.unique(3 * xs // mask.shape[1])}, {*np.unique(3 * ys // mask.shape[0])}
-    if place.startswith("the whole"):
-        return len(columns if of_width else rows) == 3
-    if place.endswith("third"):
-        third = {"left": 0, "top": 0, "middle": 1, "right": 2, "bottom": 2}[place.split()[1]]
-        return (columns if of_width else rows) == {third}
-    row, column = place.replace("the very middle", "middle middle").split()
-    return rows == {("top", "middle", "bottom").index(row)} and columns == {
-        ("left", "middle", "right").index(column)
-    }
 
 
 def answers(folder: Path, per_type: int = 1) -> list[tuple[int, str, str]]:
@@ -186,45 +45,20 @@ def check_all(folder: Path, per_type: int) -> Counter[str]:
 
 @pytest.mark.skipif(not MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
 def test_answers_on_photos_are_true() -> None:
-    written = check_all(MINI, per_type=3)
+    written = check_all(MINI, per_type=4)
     assert set(written) == set(WRITERS)
-    assert sum(written.values()) > 400
+    assert sum(written.values()) > 4 * 170
 
 
-def folder(root: Path, boxes: list[dict], captions: dict[int, list[str]], **options: object) -> Path:
-    images = [{"id": i, "file_name": f"{i}.jpg", "width": 300, "height": 300} for i in captions]
-    kinds = options.get("kinds", dict(NAMES.values()))
-    categories = [
-        {"id": number, "name": name, "supercategory": kinds.get(name, "")}
-        for number, (name, _) in NAMES.items()
-    ]
-    write(
-        root / "annotations/instances_x.json",
-        {"images": images, "annotations": boxes, "categories": categories},
-    )
-    rows = [{"image_id": i, "caption": text} for i, texts in captions.items() for text in texts]
-    write(root / "annotations/captions_x.json", {"images": images, "annotations": rows})
-    for i in captions:
-        (root / "images").mkdir(exist_ok=True)
-        Image.new("RGB", (30, 30)).save(root / "images" / f"{i}.jpg")
-    return root
-
-
-def box(name: str, x: float, y: float, w: float, h: float, image_id: int = 1, crowd: int = 0) -> dict:
-    return annotation(image_id, [x, y, w, h], IDS[name], crowd)
-
-
-def ask(root: Path, question_type: str, image_id: int = 1, query_id: str = "q") -> Qa | None:
-    query = Query(image_id=image_id, prompt="p", question_type=question_type, query_id=query_id)
-    reply = asyncio.run(AnnotationsTeacher(root).ask(query))
-    assert (reply.finish_reason, reply.model, reply.prompt_tokens) == ("stop", "annotations", 0)
-    parsed = parse_reply(reply.text)
-    return None if isinstance(parsed, Reason) else parsed[0]
-
-
-def right(qa: Qa | None) -> str:
-    assert qa is not None
-    return qa.choices[qa.correct_choice_idx]
+@pytest.mark.skipif(not MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
+def test_the_checks_notice_every_wrong_answer() -> None:
+    for image_id, question_type, text in answers(MINI):
+        parsed = parse_reply(text)
+        if not isinstance(parsed, Reason):
+            (qa,) = parsed
+            qa.correct_choice_idx = (qa.correct_choice_idx + 1) % 4
+            with pytest.raises((AssertionError, KeyError)):
+                check(question_type, qa, Raw(MINI, image_id))
 
 
 def test_random_boxes_get_true_answers(tmp_path: Path) -> None:
@@ -237,7 +71,13 @@ def test_random_boxes_get_true_answers(tmp_path: Path) -> None:
             w, h = (int(rng.integers(10, 301 - start)) if rng.random() < 0.5 else 15 for start in (x, y))
             boxes.append(box(str(name), int(x), int(y), w, h, image_id, int(rng.random() < 0.1)))
     written = check_all(folder(tmp_path, boxes, captions), per_type=2)
-    assert set(written) == set(WRITERS) - {"image_scene", "image_topic"}
+    assert set(written) == {
+        "object_localization",
+        "spatial_relationship",
+        "attribute_comparison",
+        "attribute_recognition",
+        "identity_reasoning",
+    }
     assert min(written.values()) >= 10, written
 
 
@@ -282,8 +122,13 @@ def test_sides_need_clear_space_and_one_true_word(tmp_path: Path) -> None:
         ("truck?", "to the left of it"),
         ("dog?", "to the right of it"),
     }
+    corner = [box("dog", 0, 100, 60, 60), box("truck", 200, 220, 60, 60)]
+    assert right(ask(folder(tmp_path / "b", corner, {1: ["A picture."]}), "spatial_relationship")) in {
+        "above it and to the left",
+        "below it and to the right",
+    }
     for name, second in {
-        "diagonal": (200, 220, 60, 60),
+        "barely below": (200, 163, 60, 60),
         "touching": (62, 100, 60, 60),
         "over": (30, 100, 60, 60),
     }.items():
@@ -313,12 +158,14 @@ def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> N
         "crowd": ([*three, box("dog", 0, 200, 99, 99, crowd=1)], "x"),
         "number": (three, "Five dogs sit."),
         "vague": (three, "A group of dogs."),
+        "twice": (three, "A group of dogs.", "Three dogs.", "The three dogs sit."),
         "many": ([box("dog", 40 * n, 9, 30, 30) for n in range(7)], "x"),
         "plural": (three[:1], "Dogs sit."),
+        "mirror": (three, "Dogs in a mirror."),
     }
     found = {
-        name: ask(folder(tmp_path / name, boxes, {1: [caption]}), "attribute_recognition") is not None
-        for name, (boxes, caption) in cases.items()
+        name: ask(folder(tmp_path / name, boxes, {1: captions}), "attribute_recognition") is not None
+        for name, (boxes, *captions) in cases.items()
     }
     assert found == {
         "plain": True,
@@ -326,8 +173,10 @@ def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> N
         "crowd": False,
         "number": False,
         "vague": False,
+        "twice": True,
         "many": False,
         "plural": False,
+        "mirror": False,
     }
 
 

@@ -24,7 +24,7 @@ Explanation: It is."""
 OPTIONS = {
     "run": "--rounds --from --to --set --force --out",
     "plan": "",
-    "doctor": "",
+    "doctor": "--ask",
     "report": "",
     "classify-questions": "--input --image-root --output",
     "evaluate": "--questions --image-root --student --output-dir --split",
@@ -32,6 +32,7 @@ OPTIONS = {
     "import-embeddings": "--output",
     "construct-queries": "--input --coco-dataset --coco-embedding --output --weight --maxnum --topk --seed",
     "generate-qa": "--input --output --teacher --base-url --budget-usd",
+    "cancel-batches": "--input --output",
     "post-process": "--input --output --rejects",
     "fine-tune": "--student --train-data --output-dir",
     "compare-rounds": "--evaluations --output",

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import io
 import json
 import os
@@ -13,11 +14,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
 from dataengine_lib.data.files import read_json, read_jsonl, write_json
 from dataengine_lib.data.image_pool import Box, PoolImage
+from dataengine_lib.data.ledger import LEDGER
 from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.query_prompt import load_template, template_file
 from dataengine_lib.data.records import Query, Result
@@ -74,7 +77,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in EVERYTHING}
 
 
-def test_results_usage_and_log(tmp_path: Path) -> None:
+def test_results_usage_and_ledger(tmp_path: Path) -> None:
     queries(tmp_path, 7)
     with serve(writer) as server:
         result = generate(tmp_path, server)
@@ -83,6 +86,7 @@ def test_results_usage_and_log(tmp_path: Path) -> None:
     assert rows[4] == Result(
         image_id=4, raw_instructions="Question: query 4?", question_type=TYPES[1], query_id="r-4",
         image_path="4.jpg", model="gpt-4o-mini", finish_reason="stop", prompt_tokens=2, completion_tokens=5,
+        request_key=rows[4].request_key,
     )  # fmt: skip
     usage = read_json(tmp_path / "usage.json")
     assert (usage["requests"], usage["prompt_tokens"], usage["completion_tokens"]) == (7, 14, 35)
@@ -92,9 +96,14 @@ def test_results_usage_and_log(tmp_path: Path) -> None:
         zip(TYPES, (3, 2, 2), strict=True)
     )
     assert usage["price_date"] == read_prices().date.isoformat()
-    log = read_jsonl(tmp_path / "gptvqa_log.jsonl")
-    assert {row["query_id"] for row in log} == {f"r-{i}" for i in range(7)}
-    assert all(row["request_id"].startswith("req-") and row["attempts"] == 1 and row["time"] for row in log)
+    *ledger, last = read_jsonl(tmp_path / LEDGER)
+    assert {row["query_id"]: row["key"] for row in ledger} == {row.query_id: row.request_key for row in rows}
+    assert list(last) == ["finished"]
+    row = next(row for row in ledger if row["query_id"] == "r-4")
+    assert row["key"] == hashlib.sha256(msgspec.json.encode(row["request"], order="sorted")).hexdigest()
+    assert row["request"]["messages"] == [{"role": "user", "content": "query 4"}]
+    assert row["request_id"].startswith("req-") and row["time"] and row["seconds"] > 0
+    assert (row["text"], row["room"], row["usage"]["total_tokens"]) == ("Question: query 4?", 600, 7)
     assert not any(KEY.encode() in file.read_bytes() for file in tmp_path.iterdir())
 
 
@@ -128,12 +137,14 @@ def test_a_torn_line_is_asked_again_and_the_rest_is_not(tmp_path: Path) -> None:
     with serve(writer) as server:
         generate(tmp_path, server)
         before = contents(tmp_path)
-        output = tmp_path / "gptvqa_result.jsonl"
-        lines = output.read_bytes().splitlines(keepends=True)
-        output.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+        ledger = tmp_path / LEDGER
+        lines = ledger.read_bytes().splitlines(keepends=True)
+        ledger.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+        lost = {f"query {json.loads(line)['query_id'][2:]}": 1 for line in lines[3:6]}
+        (tmp_path / "gptvqa_result.jsonl").unlink()
         server.requests.clear()
         generate(tmp_path, server)
-        assert asked(server) == {"query 3": 1, "query 4": 1, "query 5": 1}
+        assert asked(server) == lost
     assert contents(tmp_path) == before
 
 
@@ -174,29 +185,68 @@ def test_kill_at_any_moment_neither_loses_nor_repeats(tmp_path: Path) -> None:
     assert contents(clean) == contents(tmp_path)
 
 
-def test_rows_of_other_queries_are_kept_aside(tmp_path: Path) -> None:
+def test_other_queries_stay_in_the_ledger_and_are_counted_apart(tmp_path: Path) -> None:
     queries(tmp_path, 4)
     with serve(writer) as server:
         generate(tmp_path, server)
         queries(tmp_path, 4, first=2)
         result = generate(tmp_path, server)
         assert asked(server).total() == 6
-    assert [row.query_id for row in result.results] == ["r-2", "r-3", "r-4", "r-5"]
-    aside = read_jsonl(tmp_path / "gptvqa_result.kept_aside.jsonl", Result)
-    assert [row.query_id for row in aside] == ["r-0", "r-1"]
-    assert any("2 rows of other queries" in note for note in result.notes)
+        assert [row.query_id for row in result.results] == ["r-2", "r-3", "r-4", "r-5"]
+        assert (result.usage.requests, result.usage.other.requests) == (4, 2)
+        queries(tmp_path, 6)
+        assert generate(tmp_path, server).earlier == 6 and asked(server).total() == 6
 
 
-@pytest.mark.parametrize("change", [{"teacher": "openai:gpt-4.1"}, {"temperature": 0.7}])
-def test_another_teacher_or_temperature_does_not_reuse_replies(
-    tmp_path: Path, change: dict[str, Any]
-) -> None:
+def test_an_edited_prompt_is_another_request(tmp_path: Path) -> None:
+    queries(tmp_path, 3)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+        rows = read_json(tmp_path / "gptvqa_prompt.json", list[Query])
+        rows[1].prompt += ", please"
+        write_json(tmp_path / "gptvqa_prompt.json", rows)
+        result = generate(tmp_path, server)
+    assert asked(server) == {"query 0": 1, "query 1": 1, "query 1, please": 1, "query 2": 1}
+    assert result.results[1].raw_instructions == "Question: query 1, please?"
+
+
+@pytest.mark.parametrize("fault", [None, "400"])
+def test_two_queries_that_ask_the_very_same_are_paid_for_once(tmp_path: Path, fault: str | None) -> None:
+    queries(tmp_path, 4)
+    rows = read_json(tmp_path / "gptvqa_prompt.json", list[Query])
+    rows[2].prompt = rows[0].prompt
+    write_json(tmp_path / "gptvqa_prompt.json", rows)
+    with serve(writer, lambda body: fault if prompt_of(body) == "query 0" else None) as server:
+        result = generate(tmp_path, server, reply_format="text")
+        assert asked(server) == {"query 0": 1, "query 1": 1, "query 3": 1}
+    answered = {row.query_id: row.image_id for row in result.results}
+    assert answered == ({"r-1": 1, "r-3": 3} if fault else {f"r-{i}": i for i in range(4)})
+    assert [row.query_id for row in result.failures] == (["r-0", "r-2"] if fault else [])
+    assert result.usage.requests == (2 if fault else 3)
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"teacher": "openai:gpt-4.1"}, {"temperature": 0.7}, {"reply_format": "text"}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_teacher_or_setting_does_not_reuse_replies(tmp_path: Path, change: dict[str, Any]) -> None:
     queries(tmp_path, 3)
     with serve(writer) as server:
         generate(tmp_path, server)
         result = generate(tmp_path, server, **change)
         assert len(server.requests) == 6
-    assert len(result.results) == 3 and len(read_jsonl(tmp_path / "gptvqa_result.kept_aside.jsonl")) == 3
+        assert len(result.results) == 3 and result.usage.other.requests == 3
+        assert generate(tmp_path, server).earlier == 3 and len(server.requests) == 6
+
+
+@pytest.mark.parametrize("change", [{"max_output_tokens": 900}, {"service_tier": "flex"}, {"concurrency": 2}])
+def test_what_no_reply_depends_on_pays_for_nothing_again(tmp_path: Path, change: dict[str, Any]) -> None:
+    queries(tmp_path, 3)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+        assert generate(tmp_path, server, **change).earlier == 3 and len(server.requests) == 3
 
 
 def test_a_published_result_file_without_ids_is_not_mixed_in(tmp_path: Path) -> None:
@@ -209,24 +259,46 @@ def test_a_published_result_file_without_ids_is_not_mixed_in(tmp_path: Path) -> 
     assert read_jsonl(tmp_path / "gptvqa_result.kept_aside.jsonl")[0]["raw_instructions"] == "old"
 
 
-def test_failures_have_a_reason_and_only_unpaid_ones_are_asked_again(tmp_path: Path) -> None:
+def test_failures_have_a_reason_and_are_asked_again_by_the_next_run(tmp_path: Path) -> None:
     queries(tmp_path, 8)
     faults = {"query 1": "400", "query 2": "length", "query 3": "refusal", "query 4": "content_filter"}
     with serve(writer, lambda body: faults.get(prompt_of(body))) as server:
-        result = generate(tmp_path, server)
+        result = generate(tmp_path, server, reply_format="text")
         assert [(row.query_id, row.kind) for row in result.failures] == [
             ("r-1", "error"), ("r-2", "length"), ("r-3", "refusal"), ("r-4", "content_filter"),
         ]  # fmt: skip
         assert all(row["reason"] for row in read_jsonl(tmp_path / "gptvqa_failed.jsonl"))
-        assert "raise it" in result.failures[1].reason and result.usage.requests == 7
+        assert "cut off at 1200 tokens" in result.failures[1].reason and result.usage.requests == 8
+        rooms = [body["max_tokens"] for body in server.requests if prompt_of(body) == "query 2"]
+        assert rooms == [600, 1200]
         faults.clear()
         server.requests.clear()
-        result = generate(tmp_path, server)
-        assert asked(server) == {"query 1": 1}
+        result = generate(tmp_path, server, reply_format="text")
+        assert asked(server) == {f"query {number}": 1 for number in (1, 2, 3, 4)}
+        assert len(result.results) == 8 and not result.failures and result.usage.requests == 12
+        assert read_jsonl(tmp_path / "gptvqa_failed.jsonl") == []
+
+
+def test_a_run_that_goes_on_pays_for_no_refusal_twice(tmp_path: Path) -> None:
+    queries(tmp_path, 8)
+    faults = ["refusal", "length", "length", None, "401"]
+    with serve(writer, faults) as server:
+        with pytest.raises(DataEngineError, match="key was refused"):
+            generate(tmp_path, server, concurrency=1)
         server.requests.clear()
-        result = generate(tmp_path, server, max_output_tokens=900)
-        assert asked(server) == {"query 2": 1, "query 3": 1, "query 4": 1}
-    assert len(result.results) == 8 and not result.failures
+        result = generate(tmp_path, server)
+    assert asked(server) == {f"query {number}": 1 for number in (0, 3, 4, 6, 7)}  # 2, 5 and 1 were paid for
+    assert {row.kind for row in result.failures} == {"refusal", "length"} and len(result.results) == 6
+
+
+def test_more_room_that_a_kill_took_away_is_still_given(tmp_path: Path) -> None:
+    queries(tmp_path, 1)
+    with serve(writer, ["length", "401"]) as server:
+        with pytest.raises(DataEngineError, match="key was refused"):
+            generate(tmp_path, server)
+        result = generate(tmp_path, server)
+    assert [body["max_tokens"] for body in server.requests] == [600, 1200, 1200]
+    assert result.results[0].completion_tokens > 5 and result.usage.requests == 2
 
 
 def test_no_usable_reply_at_all_is_an_error(tmp_path: Path) -> None:
@@ -313,9 +385,9 @@ def test_replay_gives_the_same_results(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fcntl = pytest.importorskip("fcntl", reason="file locks are POSIX only")
-    monkeypatch.setattr("dataengine_lib.data.reply_files.PATIENCE", 0.3)
+    monkeypatch.setattr("dataengine_lib.data.append_file.PATIENCE", 0.3)
     queries(tmp_path, 2)
-    with (tmp_path / "gptvqa_log.jsonl").open("ab") as other:
+    with (tmp_path / LEDGER).open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with serve(writer) as server, pytest.raises(DataEngineError, match="another run is writing"):
             generate(tmp_path, server)

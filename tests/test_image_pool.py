@@ -216,10 +216,10 @@ def test_a_size_that_nobody_wrote_down_is_read_from_the_image(tmp_path: Path) ->
     assert pool.skipped == {NO_SIZE: 1, "shorter side under 200 pixels": 1}
 
 
-def test_the_built_in_teacher_takes_coco_only(tmp_path: Path) -> None:
+def test_the_built_in_teacher_needs_boxes(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     write(tmp_path / "captions.json", {"a.jpg": "A dog."})
-    with pytest.raises(DataEngineError, match="needs boxes around everything"):
+    with pytest.raises(DataEngineError, match="needs boxes, which a folder of images"):
         AnnotationsTeacher(tmp_path)
 
 

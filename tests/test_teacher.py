@@ -49,7 +49,11 @@ def ask(faults: Faults = (), **options: Any) -> tuple[Reply, PlaygroundServer]:
 
 def test_reply_with_tokens_and_request_id() -> None:
     reply, server = ask()
-    assert reply == Reply("You said: Tell me.", "stop", "local", 3, 0, 6, "req-1", 1)
+    assert reply == Reply(
+        "You said: Tell me.", "stop", "local", prompt_tokens=3, completion_tokens=6, request_id="req-1", attempts=1,
+        usage=reply.usage, seconds=reply.seconds, structured=True,
+    )  # fmt: skip
+    assert reply.usage["total_tokens"] == 9 and reply.seconds > 0
     assert server.requests[0]["messages"] == [{"role": "user", "content": "Tell me."}]
 
 
@@ -80,7 +84,7 @@ def test_tries_are_bounded() -> None:
 def test_a_bad_request_is_not_repeated() -> None:
     with serve(echo, ["400"]) as server:
         with pytest.raises(AskFailed, match="400"):
-            asyncio.run(_ask(server.base_url))
+            asyncio.run(_ask(server.base_url, json_replies=False))
         assert len(server.requests) == 1
 
 
@@ -128,9 +132,28 @@ def test_finish_reasons(fault: str, finish: str) -> None:
     ],
 )
 def test_each_model_gets_the_token_limit_that_it_knows(model: str, limit: str) -> None:
-    _, server = ask(model=model, max_output_tokens=99)
+    _, server = ask(model=model, max_output_tokens=99, json_replies=False)
     body = server.requests[0]
     assert body == {"model": model, "messages": body["messages"], limit: 99}
+
+
+def test_a_setting_that_the_model_refuses_is_left_out_once_for_all() -> None:
+    def refuses(body: dict[str, Any]) -> str | None:
+        return next(
+            (f"400 unsupported {name}" for name in ("temperature", "max_tokens") if name in body), None
+        )
+
+    async def ask_some(url: str) -> list[str]:
+        async with load_chat("openai:local", url, temperature=1.5, max_output_tokens=99) as chat:
+            replies = [await chat.ask(QUERY) for _ in range(3)]
+            assert [reply.attempts for reply in replies] == [1, 1, 1]
+            return chat.refuses
+
+    with serve(echo, refuses) as server:
+        assert sorted(asyncio.run(ask_some(server.base_url))) == ["max_tokens", "temperature"]
+    assert len(server.requests) == 5
+    last = server.requests[-1]
+    assert last["max_completion_tokens"] == 99 and last.keys() & {"temperature", "max_tokens"} == set()
 
 
 def test_temperature_and_seed_only_when_given() -> None:
@@ -161,7 +184,7 @@ def test_the_playground_never_sees_the_users_key_or_server(monkeypatch: pytest.M
     async def ask_it() -> tuple[Reply, str]:
         async with load_teacher("playground") as teacher:
             assert isinstance(teacher, OpenAITeacher)
-            return await teacher.ask(QUERY), teacher._client.api_key
+            return await teacher.ask(QUERY), teacher.client.api_key
 
     reply, key = asyncio.run(ask_it())
     assert reply.model == "playground" and "secret" not in key

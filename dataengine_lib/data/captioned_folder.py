@@ -5,7 +5,6 @@ https://huggingface.co/docs/datasets/image_dataset), or `captions.json`: `{file 
 """
 
 import csv
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import numpy as np
 
 from dataengine_lib.data.files import read_json, read_jsonl
 from dataengine_lib.data.image_pool import FOLDER, PoolFacts
-from dataengine_lib.data.image_refs import coco_number
+from dataengine_lib.data.image_refs import image_number
 from dataengine_lib.errors import DataEngineError
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
         below = file.parent.relative_to(root).as_posix()
         facts.places.append([below] if below != "." else ["", "images"] if file.name == CAPTIONS else [""])
         for row in _read(file):
-            image_id = _id_of(row.file_name if below == "." else f"{below}/{row.file_name}")
+            image_id = image_number(row.file_name if below == "." else f"{below}/{row.file_name}")
             number = rows.setdefault(image_id, len(rows))
             if number == len(names):
                 names.append(row.file_name)
@@ -82,7 +81,7 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     width, height = np.array(sizes, dtype=np.int64).reshape(-1, 2).T
     values = {"id": np.fromiter(rows, np.int64, count), "name": names, "group": groups, "width": width}
     values |= {"height": height, "coco_id": np.full(count, -1), "reason": np.zeros(count, dtype=np.int8)}
-    values |= {"boxes": [[]] * count, "crowds": [[]] * count}
+    values |= {"boxes": [[]] * count, "crowds": [[]] * count, "regions": [[]] * count}
     values["captions"] = caption_lists(np.array(of, dtype=np.int64), texts, count)
     return pool_columns(facts, values)
 
@@ -106,8 +105,3 @@ def _read_csv(file: Path) -> Iterator[_Row]:
         raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
     except (csv.Error, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise DataEngineError(f"{file}: {error}; give it a header with file_name and text") from error
-
-
-def _id_of(path: str) -> int:
-    number = coco_number(path)
-    return number if number >= 0 else int(hashlib.sha256(path.encode()).hexdigest()[:15], 16)

@@ -215,6 +215,7 @@ class _Images:
             "reason": np.concatenate(self.reasons),
             "boxes": box_lists(of, categories, boxes, count),
             "crowds": grouped(crowds_of, pa.array(crowds), count),
+            "regions": [[]] * count,
         }
 
 

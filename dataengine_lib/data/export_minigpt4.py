@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from dataengine_lib.data.export_job import Job
 from dataengine_lib.data.files import replacing, write_json
-from dataengine_lib.data.records import Question
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, ParameterError
 
 _BUILDER = '''"""Makes the data set {name!r} known to MiniGPT-4.
 
@@ -65,15 +65,17 @@ _ENTRY = """datasets:
 """
 
 
-def write_minigpt4(
-    questions: list[Question], image_root: Path, output: Path, name: str, text_format: str
-) -> list[Path]:
+def write_minigpt4(job: Job) -> list[Path]:
     """Write annotation, image list, dataset config, builder and train-config entry (sample_ratio = √N).
 
+    The config names annotation, image list and image folder, so that `bare` paths would lead nowhere; relative ones
+    start from the export's folder, where the training then has to be started.
     Raises DataEngineError when one image id stands for two images.
     """
-    paths: dict[int, str] = {}
-    for question in questions:
+    if job.paths == "bare":
+        raise ParameterError("minigpt4: its config names the image folder; choose absolute or relative paths")
+    output, name, paths = job.output, job.name, dict[int, str]()
+    for question in job.questions:
         if (
             question.image_id < 0
             or paths.setdefault(question.image_id, question.image_path) != question.image_path
@@ -86,19 +88,26 @@ def write_minigpt4(
     # Its loader reads rationales[0] of every row, so a row without a rationale carries an empty one.
     rows: list[dict[str, Any]] = [
         {**msgspec.structs.asdict(question), "rationales": question.rationales or [""]}
-        for question in questions
+        for question in job.questions
     ]
     write_json(annotation, rows)
     write_json(coco, {"images": [{"id": key, "file_name": path} for key, path in sorted(paths.items())]})
-    places = {"annotation": annotation, "coco": coco, "images": image_root}
-    quoted = {key: json.dumps(str(path.absolute()), ensure_ascii=False) for key, path in places.items()}
-    ratio = max(1, round(sqrt(len(questions))))
+    places = {"annotation": annotation, "coco": coco, "images": job.image_root}
+    quoted = {key: json.dumps(job.written(path), ensure_ascii=False) for key, path in places.items()}
+    ratio = max(1, round(sqrt(len(rows))))
     texts = {
-        output / "configs" / "datasets" / name / "defaults.yaml": _CONFIG.format(name=name, **quoted),
+        config_file(job): _CONFIG.format(name=name, **quoted),
         output / f"{name}_builder.py": _BUILDER.format(name=name),
-        output / "train_config_entry.yaml": _ENTRY.format(name=name, text_format=text_format, ratio=ratio),
+        output / "train_config_entry.yaml": _ENTRY.format(
+            name=name, text_format=job.text_format, ratio=ratio
+        ),
     }
     for path, text in texts.items():
         with replacing(path, "w") as stream:
             stream.write(text)
     return [annotation, coco, *texts]
+
+
+def config_file(job: Job) -> Path:
+    """Where MiniGPT-4 looks for the data set's config."""
+    return job.output / "configs" / "datasets" / job.name / "defaults.yaml"

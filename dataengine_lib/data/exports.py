@@ -1,56 +1,92 @@
 """After step 4: the training records in the shapes that trainers read, each checked after it is written."""
 
-import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
+import msgspec
+
+from dataengine_lib.data.data_card import write_card
+from dataengine_lib.data.dataengine_v2 import v2_record
+from dataengine_lib.data.export_chats import write_llamafactory, write_llava, write_swift, write_trl
+from dataengine_lib.data.export_check import check_export
+from dataengine_lib.data.export_job import Exportable, Job, Opened, Paths, explained, exportable
 from dataengine_lib.data.export_minigpt4 import write_minigpt4
-from dataengine_lib.data.files import read_json, read_jsonl, write_json, write_jsonl
-from dataengine_lib.data.image_refs import image_ref, locate
-from dataengine_lib.data.records import LETTERS, Question, TrainRecord, qa_prompt
-from dataengine_lib.data.training_texts import TextFormat, training_text
+from dataengine_lib.data.files import read_json, write_json
+from dataengine_lib.data.others_qas import others_format
+from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.training_texts import TextFormat
 from dataengine_lib.errors import DataEngineError, ParameterError
-
-IMAGE = "<image>"
-
-# SEED-Bench's nine types, as v2 numbers them, for the types of v1; 8 is visual reasoning.
-QTYPES = {
-    "image_scene": 1,
-    "image_style": 1,
-    "image_emotion": 1,
-    "image_topic": 1,
-    "image_quality": 1,
-    "identity_reasoning": 2,
-    "attribute_recognition": 3,
-    "attribute_comparison": 3,
-    "physical_property_reasoning": 3,
-    "object_localization": 4,
-    "spatial_relationship": 6,
-    "action_recognition": 7,
-    "physical_relation": 7,
-    "social_relation": 7,
-    "nature_relation": 7,
-    "ocr": 9,
-}
-REASONING = 8
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a writer needs: the questions with their images' paths under `image_root`, and where they go."""
+class Format:
+    """How a format is written: as one file with this suffix, or as a folder where it has none.
 
-    questions: list[Question]
-    image_root: Path
-    output: Path
-    name: str
-    text_format: TextFormat
+    `paths` is how it names images unless asked otherwise, None where it holds the images themselves. `texts`: it
+    holds the training texts, so that QM-AE leaves out records without a rationale.
+    """
 
-    def absolute(self, question: Question) -> str:
-        """The image's absolute path."""
-        return str((self.image_root / question.image_path).absolute())
+    write: Callable[[Job], list[Path]]
+    suffix: str
+    paths: Paths | None
+    texts: bool = True
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of one format of `export_all`: its path, rows and files, the data first, or why there are none."""
+
+    format: str
+    path: Path
+    rows: int
+    files: list[Path]
+    problem: str = ""
+
+
+def _write_aokvqa(job: Job) -> list[Path]:
+    rows = (msgspec.structs.replace(one, image_path=job.image(one)) for one in job.questions)
+    return [write_json(job.output, list(rows))]
+
+
+def _write_v2(job: Job) -> list[Path]:
+    for question in job.questions:
+        if len(question.choices) != 4:
+            raise DataEngineError(
+                f"{job.output}: question {question.question_id} has {len(question.choices)} choices, "
+                "and v2 records have four; drop the record"
+            )
+    return [write_json(job.output, [v2_record(question, job.image(question)) for question in job.questions])]
+
+
+def _write_hf(job: Job) -> list[Path]:
+    from dataengine_lib.data.export_hf import write_hf
+
+    return write_hf(job)
+
+
+FORMATS = {
+    "aokvqa": Format(_write_aokvqa, ".json", "bare", texts=False),
+    "llava": Format(write_llava, ".json", "bare"),
+    "minigpt4": Format(write_minigpt4, "", "absolute"),
+    "llamafactory": Format(write_llamafactory, ".json", "absolute"),
+    "swift": Format(write_swift, ".jsonl", "absolute"),
+    "trl": Format(write_trl, ".jsonl", "absolute"),
+    "dataengine-v2": Format(_write_v2, ".json", "bare", texts=False),
+    "hf": Format(_write_hf, "", None, texts=False),
+}
+
+
+def read_train_records(file: Path) -> list[TrainRecord]:
+    """The rows of a `gptvqa_train_data.json`. Raises DataEngineError when it is another file or cannot be read."""
+    if kind := others_format(file):
+        raise DataEngineError(
+            f"{file}: holds {kind} rows, no training data; run post-process on it and export what that writes"
+        )
+    records: list[TrainRecord] = read_json(file, list[TrainRecord])
+    return records
 
 
 def export(
@@ -61,182 +97,98 @@ def export(
     *,
     name: str = "dataengine",
     text_format: TextFormat = "QM-A",
+    paths: Paths | None = None,
+    counts: Path | None = None,
 ) -> list[Path]:
-    """Write the records as `format` (a key of WRITERS) and return the files written, the data first.
+    """Write the records as `format` (a key of FORMATS) with a data card, and return the files, the data first.
 
-    `output` is a file, for minigpt4 a folder. `image_root` is the folder that the records' image paths start
-    from; llamafactory, swift and trl get absolute paths, the others paths under it. `name` is the data set's
-    name in a trainer's list. With QM-AE, records without a rationale are left out.
-    Raises ParameterError for an unknown name, DataEngineError for a record without its image or answer.
+    `output` is a file, for minigpt4 and hf a folder. `image_root` is the folder that the records' image paths start
+    from; `paths` is how the export names images (see Job), by default as FORMATS says. `name` is the data set's name
+    in a trainer's list, `counts` the post_process.json of the records, for the card. The card is the last file; it is
+    left out where a README.md lies that is not ours.
+    Raises ParameterError for an unknown name, DataEngineError for a record that cannot be exported or a file that
+    does not pass the check.
     """
-    if format not in WRITERS:
-        raise ParameterError(f"export: unknown format {format!r}; choose one of {', '.join(WRITERS)}")
-    if text_format not in get_args(TextFormat):
-        choices = ", ".join(get_args(TextFormat))
-        raise ParameterError(f"export: unknown text format {text_format!r}; choose one of {choices}")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", name):
-        raise ParameterError(f"export: name {name!r} must be letters, digits and _, not a digit first")
-    image_root = Path(image_root)
-    questions = [_question(row, record, image_root) for row, record in enumerate(records)]
-    if text_format == "QM-AE":
-        questions = [question for question in questions if any(text.strip() for text in question.rationales)]
-    if not questions:
-        raise DataEngineError(f"{output}: nothing to export; the training data holds no usable record")
-    job = Job(questions, image_root, Path(output), name, text_format)
-    files = WRITERS[format](job)
-    _check_export(format, files[0], job)
-    return files
+    if format not in FORMATS:
+        raise ParameterError(f"export: unknown format {format!r}; choose one of {', '.join(FORMATS)} or all")
+    if paths and FORMATS[format].paths is None:
+        raise ParameterError(f"export: {format} holds the images themselves; leave paths out")
+    output, image_root = Path(output), Path(image_root)
+    _check_names(name, text_format, paths)
+    if FORMATS[format].suffix and output.is_dir():
+        raise ParameterError(
+            f"{output}: is a folder; give a file, such as {output / name}{FORMATS[format].suffix}"
+        )
+    opened = Opened()
+    rows = exportable(records, image_root, opened)
+    job = Job(rows, image_root, output, output, name, text_format, paths or "bare")
+    return _export(format, job, paths, counts, opened).files
 
 
-def _question(row: int, record: TrainRecord, image_root: Path) -> Question:
-    where = f"export: record {row} (query {record.query_id!r}, image {record.image_id})"
-    right = record.correct_choice_idx
-    if not 0 <= right < len(record.choices) or not all(choice.strip() for choice in record.choices):
-        raise DataEngineError(
-            f"{where}: a choice is empty or the right one is missing; run post-process again"
-        )
-    if not record.question.strip():
-        raise DataEngineError(f"{where}: the question is empty; run post-process again")
-    if any(
-        IMAGE in text for text in (record.question, record.short_answer, *record.choices, *record.rationales)
-    ):
-        raise DataEngineError(
-            f"{where}: the text holds {IMAGE}, which trainers take for an image; drop the record"
-        )
-    try:
-        path = locate(image_ref(record.image_id, record.image_path), image_root)
-    except DataEngineError as error:
-        raise DataEngineError(f"{where}: {error}") from error
-    return Question(
-        split="train",
-        image_id=record.image_id,
-        question_id=f"{record.query_id or record.image_id}-{row}",
-        question=record.question,
-        choices=record.choices,
-        correct_choice_idx=right,
-        direct_answers=[record.short_answer or record.choices[right]] * 10,
-        rationales=record.rationales,
-        question_type=record.question_type,
-        image_path=path,
-        prompt=qa_prompt(record.question, record.choices, right, record.question_type),
+def export_all(
+    records: Sequence[TrainRecord],
+    image_root: Path,
+    folder: Path,
+    *,
+    name: str = "dataengine",
+    text_format: TextFormat = "QM-A",
+    paths: Paths | None = None,
+    counts: Path | None = None,
+) -> Iterator[Exported]:
+    """Write every format into a folder of its own below `folder`, one at a time; one that fails says why.
+
+    Raises as `export` does for wrong names and for records that no format can hold, before anything is written.
+    """
+    folder, image_root = Path(folder), Path(image_root)
+    _check_names(name, text_format, paths)
+    opened = Opened()
+    rows = exportable(records, image_root, opened)
+    return _each(
+        Job(rows, image_root, folder, folder, name, text_format, paths or "bare"), paths, counts, opened
     )
 
 
-def _aokvqa(job: Job) -> list[Path]:
-    return [write_json(job.output, job.questions)]
+def _each(job: Job, paths: Paths | None, counts: Path | None, opened: Opened) -> Iterator[Exported]:
+    for format, kind in FORMATS.items():
+        place = job.output / format
+        output = place / f"{job.name}{kind.suffix}" if kind.suffix else place
+        try:
+            yield _export(format, replace(job, output=output), paths, counts, opened)
+        except DataEngineError as error:
+            yield Exported(format, output, 0, [], str(error))
 
 
-def _llava(job: Job) -> list[Path]:
-    rows = []
-    for question in job.questions:
-        asked, answer = training_text(question, job.text_format)
-        turns = [{"from": "human", "value": f"{IMAGE}\n{asked}"}, {"from": "gpt", "value": answer}]
-        rows.append({"id": question.question_id, "image": question.image_path, "conversations": turns})
-    return [write_json(job.output, rows)]
+def _check_names(name: str, text_format: str, paths: str | None) -> None:
+    for what, given, known in (
+        ("text format", text_format, get_args(TextFormat)),
+        ("paths", paths, (None, *get_args(Paths))),
+    ):
+        if given not in known:
+            choices = ", ".join(filter(None, known))
+            raise ParameterError(f"export: unknown {what} {given!r}; choose one of {choices}")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", name):
+        raise ParameterError(f"export: name {name!r} must be letters, digits and _, not a digit first")
 
 
-def _messages(job: Job) -> list[dict[str, Any]]:
-    rows = []
-    for question in job.questions:
-        asked, answer = training_text(question, job.text_format)
-        turns = [{"role": "user", "content": IMAGE + asked}, {"role": "assistant", "content": answer}]
-        rows.append({"messages": turns, "images": [job.absolute(question)]})
-    return rows
-
-
-def _llamafactory(job: Job) -> list[Path]:
-    listing = job.output.parent / "dataset_info.json"
-    if listing.resolve() == job.output.resolve():
-        raise ParameterError(f"{listing}: this file lists the data sets; give the data another name")
-    known = read_json(listing, dict[str, Any]) if listing.is_file() else {}
-    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
-    known[job.name] = {
-        "file_name": job.output.name,
-        "formatting": "sharegpt",
-        "columns": {"messages": "messages", "images": "images"},
-        "tags": tags,
-    }
-    return [write_json(job.output, _messages(job)), write_json(listing, known)]
-
-
-def _swift(job: Job) -> list[Path]:
-    return [write_jsonl(job.output, _messages(job))]
-
-
-def _trl(job: Job) -> list[Path]:
-    """Conversational prompt-completion rows; TRL puts the image's token before the prompt itself."""
-    rows = []
-    for question in job.questions:
-        asked, answer = training_text(question, job.text_format)
-        prompt, completion = [{"role": "user", "content": asked}], [{"role": "assistant", "content": answer}]
-        rows.append({"images": [job.absolute(question)], "prompt": prompt, "completion": completion})
-    return [write_jsonl(job.output, rows)]
-
-
-def _dataengine_v2(job: Job) -> list[Path]:
-    rows = []
-    for question in job.questions:
-        answer = question.choices[question.correct_choice_idx]
-        rows.append(
-            {
-                "instruction": question.question,
-                "answer": answer,
-                "short_answer": question.direct_answers[0],
-                "options": question.choices,
-                "choice_answer": LETTERS[question.correct_choice_idx],
-                "image": question.image_path,
-                "qtype": QTYPES.get(question.question_type, REASONING),
-            }
+def _export(format: str, job: Job, paths: Paths | None, counts: Path | None, opened: Opened) -> Exported:
+    kind = FORMATS[format]
+    rows: list[Exportable] = job.rows
+    if kind.texts and job.text_format == "QM-AE":
+        rows = explained(rows)
+    if not rows:
+        why = (
+            "no record has a rationale, which QM-AE needs"
+            if job.rows
+            else "the training data holds no record"
         )
-    return [write_json(job.output, rows)]
-
-
-def _minigpt4(job: Job) -> list[Path]:
-    return write_minigpt4(job.questions, job.image_root, job.output, job.name, job.text_format)
-
-
-WRITERS = {
-    "aokvqa": _aokvqa,
-    "llava": _llava,
-    "minigpt4": _minigpt4,
-    "llamafactory": _llamafactory,
-    "swift": _swift,
-    "trl": _trl,
-    "dataengine-v2": _dataengine_v2,
-}
-
-
-def _check_export(format: str, file: Path, job: Job) -> None:
-    """Read back what was written: a row per record, one image and image token in each, no empty answer."""
-    rows: list[dict[str, Any]] = read_jsonl(file) if format in ("swift", "trl") else read_json(file)
-    if len(rows) != len(job.questions):
-        raise DataEngineError(f"{file}: {len(rows)} rows for {len(job.questions)} records; export again")
-    root = Path(os.path.abspath(job.image_root))
-    for number, row in enumerate(rows):
-        problem = _problem(format, row, root)
-        if problem:
-            raise DataEngineError(f"{file}: row {number}: {problem}; mend the training data and export again")
-
-
-def _problem(format: str, row: dict[str, Any], root: Path) -> str:
-    tokens = 1  # where the image is a field of its own
-    if format == "trl":
-        images, answer = row["images"], row["completion"][0]["content"]
-        tokens += (row["prompt"][0]["content"] + answer).count(IMAGE)
-    elif format in ("llamafactory", "swift"):
-        asked, answer = (turn["content"] for turn in row["messages"])
-        images, tokens = row["images"], (asked + answer).count(IMAGE)
-    elif format == "llava":
-        asked, answer = (turn["value"] for turn in row["conversations"])
-        images, tokens = [row["image"]], (asked + answer).count(IMAGE)
-    elif format == "dataengine-v2":
-        images, answer = [row["image"]], row["options"][LETTERS.index(row["choice_answer"])]
-    else:
-        images, answer = [row["image_path"]], row["choices"][row["correct_choice_idx"]]
-    if tokens != len(images):
-        return f"{tokens} image tokens for {len(images)} images"
-    for image in images:
-        path = os.path.abspath(root / image)
-        if not Path(path).is_relative_to(root) or not os.path.isfile(path):
-            return f"image {image} is not in {root}"
-    return "" if answer.strip() else "the answer is empty"
+        raise DataEngineError(f"{job.output}: nothing to export; {why}")
+    job = replace(
+        job,
+        rows=rows,
+        folder=job.output.parent if kind.suffix else job.output,
+        paths=(kind.paths and paths) or kind.paths or "bare",
+    )
+    files = kind.write(job)
+    card = write_card(format, files[0], job, counts)
+    check_export(format, files, job, opened)
+    return Exported(format, job.output, len(rows), [*files, *card])

@@ -84,6 +84,7 @@ class ImagePool:
         self._skip: np.ndarray = np.where(there, columns["reason"].to_numpy(), np.int8(len(REASONS)))
         self._names = list(facts.categories)
         boxes, crowds, captions = columns["boxes"], columns["crowds"], columns["captions"]
+        self._regions, self._region_ends = columns["regions"].values, columns["regions"].offsets.to_numpy()
         self._boxes, self._box_ends = boxes.values, boxes.offsets.to_numpy()
         self._crowds, self._crowd_ends = crowds.values.to_numpy(), crowds.offsets.to_numpy()
         self._captions, self._caption_ends = captions.values, captions.offsets.to_numpy()
@@ -118,6 +119,24 @@ class ImagePool:
         """The image with this id, None when there is none."""
         row = int(np.searchsorted(self.ids, image_id))
         return self[row] if row < len(self) and self.ids[row] == image_id else None
+
+    def regions(self, image_id: int) -> list[Box]:
+        """The phrase, as name, and box of every region of a Visual Genome image, the largest first."""
+        row = int(np.searchsorted(self.ids, image_id))
+        if row >= len(self) or self.ids[row] != image_id or (self._sizes[row] <= 0).any():
+            return []
+        width, height = self._sizes[row].tolist()
+        captions = self._captions[slice(*self._caption_ends[row : row + 2])].to_pylist()
+        regions = self._regions[slice(*self._region_ends[row : row + 2])].to_pylist()
+        return [
+            Box(captions[r["caption"]], _normalised([r["x"], r["y"], r["w"], r["h"]], width, height))
+            for r in regions
+        ]
+
+    @property
+    def box_categories(self) -> tuple[np.ndarray, np.ndarray]:
+        """Int64 `(k,)` the row of each box of the pool, int32 `(k,)` its category's place in `categories`."""
+        return np.repeat(np.arange(len(self)), np.diff(self._box_ends)), self._corners[0]
 
     @property
     def free(self) -> np.ndarray:

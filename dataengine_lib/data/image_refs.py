@@ -1,5 +1,6 @@
 """How records name their images (all steps), and where these are under an image root."""
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -37,6 +38,14 @@ def coco_number(path: str) -> int:
     """The id in COCO's file name (`000000370270.jpg`, `COCO_val2014_000000370270.jpg`), -1 in any other name."""
     found = _COCO_NAME.fullmatch(PurePosixPath(path).name)
     return int(found[1]) if found else -1
+
+
+def image_number(path: str) -> int:
+    """An id for an image that has only a path: COCO's number in its name, else one made from the path, so that it
+    stays the same when other images come or go.
+    """
+    number = coco_number(path)
+    return number if number >= 0 else int(hashlib.sha256(path.encode()).hexdigest()[:15], 16)
 
 
 def locate(ref: ImageRef, root: Path) -> str:

@@ -21,6 +21,15 @@ def read_image(path: Path) -> Image.Image | str:
         return f"image {path} cannot be read ({' '.join(str(error).split())[:160]})"
 
 
+def header_fault(path: Path) -> str:
+    """Why a file is no image by its header, which is all that is read; empty where it is one."""
+    try:
+        with Image.open(path):
+            return ""
+    except UNREADABLE as error:
+        return f"image {path} cannot be read ({' '.join(str(error).split())[:160]})"
+
+
 def as_seen(image: Image.Image) -> Image.Image:
     """An opened image as RGB: first frame, turned as its EXIF says, on white where it is transparent.
 

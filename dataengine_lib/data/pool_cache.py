@@ -18,7 +18,7 @@ from dataengine_lib.errors import DataEngineError
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raise it when columns or the rules by which they are filled change
+VERSION = 2  # raise it when columns or the rules by which they are filled change
 _DIGEST = 32  # bytes of SHA-256 that end the file, over all before
 
 

@@ -13,6 +13,8 @@ from dataengine_lib.data.image_pool import PoolFacts
 BOX = pa.struct(
     [("category", pa.int32()), *((name, pa.float64()) for name in ("x", "y", "w", "h"))],
 )
+# A region of Visual Genome: the place of its phrase among the image's captions, and its box in whole pixels.
+REGION = pa.struct([(name, pa.int16()) for name in ("caption", "x", "y", "w", "h")])
 SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
@@ -25,6 +27,7 @@ SCHEMA = pa.schema(
         ("boxes", pa.large_list(BOX)),
         ("crowds", pa.large_list(pa.int32())),
         ("captions", pa.large_list(pa.large_string())),
+        ("regions", pa.large_list(REGION)),
     ]
 )
 _FACTS = b"pool"
@@ -60,6 +63,12 @@ def box_lists(rows: np.ndarray, categories: np.ndarray, boxes: np.ndarray, count
     fields = [categories, *np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T]
     arrays = [pa.array(field, kind.type) for field, kind in zip(fields, BOX, strict=True)]
     return grouped(rows, pa.StructArray.from_arrays(arrays, fields=list(BOX)), count)
+
+
+def region_lists(rows: np.ndarray, regions: np.ndarray, count: int) -> pa.Array:
+    """The `regions` column from `(k,)` images and `(k, 5)` int16 of a caption's place, x, y, w, h."""
+    arrays = [pa.array(field, pa.int16()) for field in regions.reshape(-1, len(REGION)).T.copy()]
+    return grouped(rows, pa.StructArray.from_arrays(arrays, fields=list(REGION)), count)
 
 
 def caption_lists(rows: np.ndarray, texts: Sequence[str], count: int) -> pa.Array:

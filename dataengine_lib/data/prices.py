@@ -17,21 +17,33 @@ _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 class Price(msgspec.Struct, forbid_unknown_fields=True):
-    """US dollars per million tokens; without `cached_input`, cached tokens cost as much as the others.
+    """US dollars per million tokens; without a price of their own, cached and cache-written ones cost as `input`.
 
     `image_tokens` is the most that one picture counts. Source: OpenAI's guide "Images and vision".
+    `half` names the service tiers, and `batch`, that cost half of all this.
     """
 
     input: float
     output: float
     cached_input: float | None = None
+    cache_write: float | None = None
     image_tokens: int = IMAGE_TOKENS
+    half: tuple[str, ...] = ("batch", "flex")
 
-    def cost(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> float:
-        """US dollars; `cached_tokens` are a part of `prompt_tokens`."""
+    def cost(
+        self,
+        prompt_tokens: int,
+        cached_tokens: int,
+        completion_tokens: int,
+        cache_write_tokens: int = 0,
+        tier: str = "",
+    ) -> float:
+        """US dollars; `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`."""
         cached = self.input if self.cached_input is None else self.cached_input
-        fresh = prompt_tokens - cached_tokens
-        return (fresh * self.input + cached_tokens * cached + completion_tokens * self.output) / 1e6
+        write = self.input if self.cache_write is None else self.cache_write
+        fresh = max(0, prompt_tokens - cached_tokens - cache_write_tokens)
+        prompt = fresh * self.input + cached_tokens * cached + cache_write_tokens * write
+        return (prompt + completion_tokens * self.output) / 1e6 * (0.5 if tier in self.half else 1)
 
 
 class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,6 +62,13 @@ class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
         if kind in FREE:
             return Price(input=0.0, output=0.0)
         return self.models.get(model) or self.models.get(_SNAPSHOT.sub("", model))
+
+    def note(self, teacher: str) -> tuple[str, str]:
+        """What is to be said of a run's cost, and the prices' day where they count."""
+        if self.of(teacher) is None:
+            said = f"no price is known for {teacher}, so cost_usd is null; add it to params/prices.yaml"
+            return said, ""
+        return "", self.date.isoformat() if teacher.startswith("openai:") else ""
 
 
 def read_prices(path: Path | None = None) -> PriceTable:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.data.bad_cases import type_name
+from dataengine_lib.data.dataengine_v2 import is_v2, v2_row
 from dataengine_lib.data.files import UNDECODABLE, read_json, said_of
 from dataengine_lib.data.image_refs import ImageRef, image_ref, locate
 from dataengine_lib.data.question_rows import Fault, FoundRow, OwnFields
@@ -70,9 +71,9 @@ def read_question_file(
     """The usable questions in the file's order, with the rows left out.
 
     The format is told by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
-    `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, MMBench's or
-    VLMEvalKit's TSV. Images inside a table become files under `image_root`. `type_field` and `split_field` name the
-    keys that hold a question's type and split.
+    `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, records of
+    MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV. Images inside a table become files under `image_root`.
+    `type_field` and `split_field` name the keys that hold a question's type and split.
     Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
     """
     found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
@@ -145,6 +146,8 @@ def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     del content, parts  # the file's text
     keys = {key for row in rows if isinstance(row.content, dict) for key in row.content}
     own.check(file, keys)
+    if is_v2([row.content for row in rows]):
+        return [v2_row(row.row, row.content, own) for row in rows]
     if types is not None or is_seed_bench([row.content for row in rows]):
         names = type_names(file, None if types is None else _decoded(types))
         return [seed_bench_row(row.row, row.content, names, own) for row in rows]

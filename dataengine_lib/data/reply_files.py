@@ -1,36 +1,34 @@
-"""Step 3: the teacher's replies on disk: a killed run loses none and the next one asks only for the rest."""
+"""Step 3: results, failures and usage on disk, made from the ledger: a killed run loses none of its replies."""
 
-import datetime
 import hashlib
-import os
-import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from dataengine_lib.data.files import (
-    read_json,
-    read_jsonl,
-    write_json,
-    write_jsonl,
-)
+from dataengine_lib.data.files import read_json, read_jsonl, write_json, write_jsonl
+from dataengine_lib.data.ledger import Ledger, LedgerRow, Paid
 from dataengine_lib.data.prices import Price
 from dataengine_lib.data.records import Query, Result
+from dataengine_lib.data.structured_reply import as_text
 from dataengine_lib.errors import DataEngineError
 
-ERROR = "error"  # the one kind of failure that was not paid for, and is asked again
-SYNC_EVERY = 1.0  # seconds; waiting for the disk after every reply would hold up the others
-PATIENCE = 10.0  # seconds to wait for another run: the kernel of a killed one takes a moment to notice
+ERROR = "error"  # the one kind of failure that was not paid for
+MORE_ROOM = 2  # times the output limit, for the one more try of a reply that was cut off
+_UNUSABLE = {
+    "length": "cut off at {room} tokens; raise max_output_tokens and run again",
+    "refusal": "the teacher refused",
+    "content_filter": "stopped by the teacher's content filter",
+    "empty": "the reply is empty",
+}
 
 
 class Failure(msgspec.Struct, kw_only=True):
-    """A row of `gptvqa_failed.jsonl`.
+    """A row of `gptvqa_failed.jsonl`: a query without a usable reply, asked again by the next run.
 
-    `kind` is `error` (no reply: asked again by the next run) or why a reply is unusable: `length`, `refusal`,
-    `content_filter`, `empty` (paid for: not asked again as long as `max_output_tokens` stays).
+    `kind` is `error` (no reply) or why a reply that was paid for is unusable: `length`, `refusal`,
+    `content_filter`, `empty`; `max_output_tokens` is the most room that it had.
     """
 
     query_id: str
@@ -44,33 +42,39 @@ class Failure(msgspec.Struct, kw_only=True):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    request_key: str = ""
 
 
 class Usage(msgspec.Struct):
-    """Tokens and US dollars; `cost_usd` is None when the model has no price."""
+    """Replies that were paid for, their tokens and US dollars; `cost_usd` is None when the model has no price."""
 
     requests: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
 
-    def add(self, row: Result | Failure, price: Price | None) -> None:
-        self.requests += 1
-        self.prompt_tokens += row.prompt_tokens
-        self.cached_tokens += row.cached_tokens
-        self.completion_tokens += row.completion_tokens
-        if price is None:
+    def add(self, paid: Paid) -> None:
+        self.requests += paid.replies
+        self.prompt_tokens += paid.prompt_tokens
+        self.cached_tokens += paid.cached_tokens
+        self.cache_write_tokens += paid.cache_write_tokens
+        self.completion_tokens += paid.completion_tokens
+        if paid.cost_usd is None:
             self.cost_usd = None
         elif self.cost_usd is not None:
-            cost = price.cost(row.prompt_tokens, row.cached_tokens, row.completion_tokens)
-            self.cost_usd = round(self.cost_usd + cost, 9)
+            self.cost_usd = round(self.cost_usd + paid.cost_usd, 9)
 
 
 class UsageFile(Usage):
-    """`usage.json`: the sum, the same per question type, and how the replies were asked for."""
+    """`usage.json`: the sum, the same per question type, and how the replies were asked for.
+
+    `other` counts replies in the ledger to other queries, or asked for in another way, than those of this output.
+    """
 
     per_question_type: dict[str, Usage] = {}
+    other: Usage = msgspec.field(default_factory=Usage)
     teacher: str = ""
     output: str = ""
     settings: dict[str, Any] = {}
@@ -99,114 +103,172 @@ def read_queries(path: Path) -> list[Query]:
 
 
 class ReplyFiles:
-    """The open files of one run; `results` and `failures` hold what is known by query id.
+    """The files of one output while a run works on them; `results` and `failures` are known by query id.
 
-    Only one run at a time may write beside the same output; a second one waits a little, then gives up.
+    `keys` holds each query's request key, `room` is the output limit. Only one run at a time may work on an output.
     """
 
-    def __init__(self, output: Path, teacher: str, settings: dict[str, Any], max_output_tokens: int) -> None:
-        self.output = output
-        self.failed, self.log, self.usage = (
-            output.with_name(name) for name in ("gptvqa_failed.jsonl", "gptvqa_log.jsonl", "usage.json")
-        )
+    def __init__(
+        self,
+        output: Path,
+        teacher: str,
+        price: Price | None,
+        queries: list[Query],
+        keys: dict[str, str],
+        room: int,
+    ) -> None:
+        self.output, self.teacher, self.queries, self.keys = output, teacher, queries, keys
+        self.failed, self.usage = (output.with_name(name) for name in ("gptvqa_failed.jsonl", "usage.json"))
         self.aside = output.with_name(f"{output.stem}.kept_aside.jsonl")
-        self.teacher, self.settings, self.max_output_tokens = teacher, settings, max_output_tokens
         self.results: dict[str, Result] = {}
         self.failures: dict[str, Failure] = {}
         self.notes: list[str] = []
-        self._handles: list[IO[bytes]] = []
-        self._synced = 0.0
-
-    def open(self, queries: list[Query]) -> None:
-        """Read what earlier runs got, keep rows that do not belong here aside, and get ready to append."""
+        self._same: dict[str, list[Query]] = {}
+        for query in queries:
+            self._same.setdefault(keys[query.query_id], []).append(query)
+        self.ledger = Ledger(output, price)
+        self._handle: IO[bytes] | None = None
         try:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            self._handles = [self.log.open("ab")]
-        except OSError as error:
-            raise DataEngineError(
-                f"{self.log}: cannot be written ({error.strerror}); choose a folder you may write to"
-            ) from error
-        _lock(self._handles[0], self.output)
-        ids, foreign = {query.query_id for query in queries}, list[Result]()
-        same_settings = self._same_settings()
-        row: Result
-        for row in read_jsonl(self.output, Result, torn_tail=True) if self.output.exists() else []:
-            mine = row.query_id in ids and row.model in ("", self.teacher) and same_settings
-            if mine:
-                self.results[row.query_id] = row
-            else:
-                foreign.append(row)
-        self._keep_aside(foreign)
-        open_ids = ids - self.results.keys()
-        failure: Failure
-        for failure in read_jsonl(self.failed, Failure, torn_tail=True) if self.failed.exists() else []:
-            final: bool = failure.kind != ERROR and failure.max_output_tokens == self.max_output_tokens
-            if final and same_settings and failure.model == self.teacher and failure.query_id in open_ids:
-                self.failures[failure.query_id] = failure
-        # Whole rows only: a line that a kill left torn must not run into the next one.
-        write_jsonl(self.output, self.results.values())
-        write_jsonl(self.failed, self.failures.values())
-        self._handles += [self.output.open("ab"), self.failed.open("ab")]
+            self._keep_aside()
+            for query in queries:
+                paid = self.ledger.paid.get(keys[query.query_id])
+                if paid is None:
+                    continue
+                row = self.outcome(query)
+                if isinstance(row, Result):
+                    self.results[query.query_id] = row
+                elif not paid.closed and not (row.kind == "length" and paid.room < MORE_ROOM * room):
+                    # of a run that was cut short: it goes on, and pays for nothing twice
+                    self.failures[query.query_id] = row
+            write_jsonl(output, in_order(self.results, queries))
+            self._handle = output.open("ab")
+        except BaseException:
+            self.close()
+            raise
 
-    def add(self, row: Result | Failure, **log: Any) -> None:
-        """Keep a reply or a failure: safe from a killed run at once, from a power cut within SYNC_EVERY."""
+    def pending(self) -> list[Query]:
+        """The queries that are to be asked, in their order; of those that ask the very same, the first alone."""
+        known = self.results.keys() | self.failures.keys()
+        return [same[0] for same in self._same.values() if same[0].query_id not in known]
+
+    def paid(self, row: LedgerRow) -> None:
+        """Keep a reply: in the ledger, before anything else is done with it."""
+        self.ledger.add(row)
+
+    def settle(self, query: Query) -> Result | Failure:
+        """The query's last reply is the one that counts."""
+        row = self.outcome(query)
         if isinstance(row, Result):
-            self.results[row.query_id] = row
+            self.results[query.query_id] = row
+            self.failures.pop(query.query_id, None)
+            if self._handle is not None:
+                self._handle.write(msgspec.json.encode(row) + b"\n")
+                self._handle.flush()
         else:
-            self.failures[row.query_id] = row
-        handle = self._handles[1 if isinstance(row, Result) else 2]
-        handle.write(msgspec.json.encode(row) + b"\n")
-        handle.flush()
-        if time.monotonic() > self._synced + SYNC_EVERY:
-            for handle in self._handles[1:]:
-                os.fsync(handle.fileno())
-            self._synced = time.monotonic()
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        self._handles[0].write(msgspec.json.encode({"query_id": row.query_id, "time": now, **log}) + b"\n")
+            self.failures[query.query_id] = row
+        return row
 
-    def finish(self, queries: list[Query]) -> None:
+    def settle_if_paid(self, query: Query) -> None:
+        """A reply that was kept and waited for another one, which did not come, is the one that counts."""
+        if self.keys[query.query_id] in self.ledger.paid:
+            self.settle(query)
+
+    def request_id(self, query_id: str) -> str:
+        """The id of the last reply that was paid for, empty when there is none."""
+        paid = self.ledger.paid.get(self.keys[query_id])
+        return paid.request_id if paid else ""
+
+    def give_up(self, query: Query, reason: str) -> None:
+        """The query got no reply."""
+        self.failures[query.query_id] = Failure(
+            query_id=query.query_id,
+            image_id=query.image_id,
+            question_type=query.question_type,
+            kind=ERROR,
+            reason=reason,
+            model=self.teacher,
+            request_key=self.keys[query.query_id],
+        )
+
+    def outcome(self, query: Query) -> Result | Failure:
+        """What the ledger holds of a query, as a result, or a failure when it is no use."""
+        key = self.keys[query.query_id]
+        paid = self.ledger.paid[key]
+        text = as_text(paid.text)
+        kind = paid.finish_reason if paid.finish_reason in _UNUSABLE else "" if text.strip() else "empty"
+        # The teacher's asked-for name, not the one it answers with: servers change that between two runs.
+        shared: dict[str, Any] = {
+            "query_id": query.query_id,
+            "image_id": query.image_id,
+            "question_type": query.question_type,
+            "raw_instructions": text,
+            "model": self.teacher,
+            "prompt_tokens": paid.prompt_tokens,
+            "cached_tokens": paid.cached_tokens,
+            "completion_tokens": paid.completion_tokens,
+            "request_key": key,
+        }
+        if kind:
+            reason = _UNUSABLE[kind].format(room=paid.room)
+            return Failure(kind=kind, reason=reason, max_output_tokens=paid.room, **shared)
+        return Result(
+            image_path=query.image_path,
+            finish_reason=paid.finish_reason,
+            template=query.template,
+            prompt_sha256=query.prompt_sha256,
+            example_ids=query.example_ids,
+            round=query.round,
+            **shared,
+        )
+
+    def finish(self) -> None:
         """Put results and failures in the order of the queries: same bytes however the replies came in."""
-        for handle in self._handles[1:]:
-            handle.close()
-        write_jsonl(self.output, in_order(self.results, queries))
-        write_jsonl(self.failed, in_order(self.failures, queries))
+        if self._handle is not None:
+            self._handle.close()
+        write_jsonl(self.output, in_order(self.results, self.queries))
+        write_jsonl(self.failed, in_order(self.failures, self.queries))
+        if len(self.results) + len(self.failures) == len(self.queries):
+            self.ledger.finished()
 
     def close(self) -> None:
-        for handle in self._handles:
-            handle.close()
+        """Let other runs have the files."""
+        if self._handle is not None:
+            self._handle.close()
+        self.ledger.close()
 
-    def write_usage(self, price: Price | None, price_date: str, note: str) -> UsageFile:
+    def write_usage(self, settings: dict[str, Any], price_date: str, note: str) -> UsageFile:
         """Write `usage.json`: every reply that was paid for, of this run and of those before it."""
         usage = UsageFile(
             teacher=self.teacher,
             output=self.output.name,
-            settings=self.settings,
+            settings=settings,
             price_date=price_date,
             note=note,
+            cost_usd=None if self.ledger.price is None else 0.0,
         )
-        paid: list[Result | Failure] = [*self.results.values()]
-        paid += [row for row in self.failures.values() if row.kind != ERROR]
-        for row in sorted(paid, key=lambda row: (row.question_type, row.query_id)):
-            usage.add(row, price)
-            usage.per_question_type.setdefault(row.question_type, Usage()).add(row, price)
-        if price is None:
-            usage.cost_usd = None
+        mine = set()
+        for query in sorted(self.queries, key=lambda query: (query.question_type, query.query_id)):
+            key = self.keys[query.query_id]
+            if (paid := self.ledger.paid.get(key)) is not None and key not in mine:
+                mine.add(key)
+                usage.add(paid)
+                usage.per_question_type.setdefault(query.question_type, Usage()).add(paid)
+        for key, paid in sorted(self.ledger.paid.items()):
+            if key not in mine:
+                usage.other.add(paid)
         write_json(self.usage, usage)
         return usage
 
-    def _same_settings(self) -> bool:
-        if not self.usage.exists():
-            return True
-        before: UsageFile = read_json(self.usage, UsageFile)
-        return before.output != self.output.name or before.settings == self.settings
-
-    def _keep_aside(self, rows: list[Result]) -> None:
-        if not rows:
+    def _keep_aside(self) -> None:
+        """Move rows of `output` that the ledger does not know, such as those of another program, beside it."""
+        rows: list[Result] = read_jsonl(self.output, Result, torn_tail=True) if self.output.exists() else []
+        foreign = [row for row in rows if row.request_key not in self.ledger.paid]
+        if not foreign:
             return
         before: list[Result] = read_jsonl(self.aside, Result) if self.aside.exists() else []
-        write_jsonl(self.aside, [*before, *(row for row in rows if row not in before)])
+        write_jsonl(self.aside, [*before, *(row for row in foreign if row not in before)])
         self.notes.append(
-            f"{self.output}: {len(rows)} rows of other queries, another teacher or other settings were moved"
+            f"{self.output}: {len(foreign)} rows that {self.ledger.file.name} does not know were moved"
             f" to {self.aside.name}"
         )
 
@@ -214,19 +276,3 @@ class ReplyFiles:
 def in_order(rows: dict[str, Any], queries: Iterable[Query]) -> list[Any]:
     """The rows in the order of their queries."""
     return [rows[query.query_id] for query in queries if query.query_id in rows]
-
-
-def _lock(handle: IO[bytes], output: Path) -> None:
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if time.monotonic() > until:
-                raise DataEngineError(f"{output}: another run is writing it; wait or stop it") from error
-            time.sleep(0.2)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dataengine_lib.data.image_refs import image_ref, locate
+from dataengine_lib.data.others_qas import others_format, read_turns
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.data.records import LETTERS, Question, options_text
 from dataengine_lib.errors import DataEngineError
@@ -19,12 +20,20 @@ _SHOWN = 20  # skipped rows kept with their details; all of them are counted
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """A question that can be trained on: where its image is and in which text formats it can be written."""
+    """A question that can be trained on: where its image is and in which text formats it can be written.
+
+    `as_is` holds instruction and answer of a turn of LLaVA's, which has its words already.
+    """
 
     question: Question
     image: Path
     formats: tuple[TextFormat, ...]
     where: str  # file and row, for messages; no two rows share it
+    as_is: tuple[str, str] | None = None
+
+    def text(self, text_format: TextFormat) -> tuple[str, str]:
+        """The instruction and the answer, as `training_text` gives them."""
+        return self.as_is or training_text(self.question, text_format)
 
 
 @dataclass
@@ -69,10 +78,13 @@ def training_text(question: Question, text_format: TextFormat) -> tuple[str, str
 def read_training_rows(
     file: Path, root: Path, formats: list[TextFormat], skipped: SkippedRows
 ) -> list[TrainingRow]:
-    """The usable rows of a list of records, or of `{type: [record]}`; the others are added to `skipped`.
+    """The usable rows of any question file, or the turns of LLaVA's conversations; others are added to `skipped`.
 
+    Each turn stands by itself, without the turns before it.
     Raises DataEngineError when the file as such cannot be read.
     """
+    if others_format(file) == "llava":
+        return _turn_rows(file, root, formats[:1], skipped)
     questions, wrong = read_question_rows(file, root)
     for row in wrong:
         skipped.add(MALFORMED, f"{file}: {row.row}", row.reason)
@@ -90,4 +102,29 @@ def read_training_rows(
             rows.append(TrainingRow(question, image, possible, where))
         else:
             skipped.add(NO_RATIONALE, where)
+    return rows
+
+
+def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: SkippedRows) -> list[TrainingRow]:
+    rows: list[TrainingRow] = []
+    seen: dict[str, Path | str] = {}  # by the image's name: its place, or why there is none
+    for number, turn in read_turns(file):
+        if isinstance(turn, str):
+            reason = NO_IMAGE if turn.startswith("image:") else MALFORMED
+            skipped.add(reason, f"{file}: row {number}", turn)
+            continue
+        where = f"{file}: {number}, {turn.key}"
+        if turn.image not in seen:
+            try:
+                seen[turn.image] = root / locate(image_ref(None, turn.image), root)
+            except DataEngineError as error:
+                seen[turn.image] = str(error)
+        image = seen[turn.image]
+        if isinstance(image, str):
+            skipped.add(NO_IMAGE, where, image)
+        elif not turn.asked or not turn.answer:
+            skipped.add(MALFORMED, where, "an empty turn")
+        else:
+            question = Question(question=turn.asked, choices=[turn.answer], correct_choice_idx=0)
+            rows.append(TrainingRow(question, image, tuple(formats), where, (turn.asked, turn.answer)))
     return rows

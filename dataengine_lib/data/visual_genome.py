@@ -3,6 +3,7 @@
 Format: https://homes.cs.washington.edu/~ranjay/visualgenome/api.html (versions 1.2 and 1.4).
 """
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ class _Image(msgspec.Struct, gc=False):
 
 class _Region(msgspec.Struct, gc=False):
     phrase: str
+    x: float = 0
+    y: float = 0
     width: float = 0
     height: float = 0
 
@@ -76,7 +79,7 @@ def visual_genome_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     parts and background, 35 a picture on average, so leaving such images out, as is right for COCO's eighty kinds of
     things, would leave hardly any. Raises DataEngineError naming the file and row that is malformed.
     """
-    from dataengine_lib.data.pool_columns import caption_lists, pool_columns
+    from dataengine_lib.data.pool_columns import caption_lists, pool_columns, region_lists
 
     regions, images, *objects = files
     facts = PoolFacts(kind=VISUAL_GENOME, places=[])
@@ -84,14 +87,32 @@ def visual_genome_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     count = len(rows)
     of: list[int] = []
     texts: list[str] = []
+    boxes: dict[int, array[int]] = {}
     for image_id, found in _rows(regions, _Regions):
         if (row := rows.get(image_id, -1)) >= 0:
             found.regions.sort(key=lambda region: -region.width * region.height)
             of += [row] * len(found.regions)
             texts += [region.phrase for region in found.regions]
+            # Of an image that comes twice the second list's phrases are captions only.
+            boxes.setdefault(row, _region_boxes(found.regions))
     values["captions"] = caption_lists(np.array(of, dtype=np.int64), texts, count)
+    lengths = [len(part) // 5 for part in boxes.values()]
+    of_box = np.repeat(np.fromiter(boxes, np.int64, len(boxes)), lengths)
+    values["regions"] = region_lists(of_box, np.frombuffer(b"".join(boxes.values()), np.int16), count)
     values["boxes"] = _boxes(objects, rows, facts)
     return pool_columns(facts, values)
+
+
+def _region_boxes(regions: list[_Region]) -> "array[int]":
+    """Five numbers a region: the place of its phrase among those that differ, x, y, width, height."""
+    numbers = array("h")
+    places: dict[str, int] = {}
+    for region in regions:
+        if line := " ".join(region.phrase.split()):
+            place = places.setdefault(line, len(places))
+            box = (region.x, region.y, region.width, region.height)
+            numbers.extend([place, *(round(min(max(value, -30_000), 30_000)) for value in box)])
+    return numbers
 
 
 def _images(file: Path, facts: PoolFacts) -> tuple[dict[str, Any], dict[int, int]]:

@@ -1,11 +1,10 @@
-"""Step 3, annotations teacher: the words by which captions speak of COCO's categories and of scenes.
+"""Step 3, annotations teacher: the words by which captions speak of COCO's categories.
 
 They only ever make the teacher more careful: a thing that a caption may be speaking of is not called absent.
 """
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 SYNONYMS = {
     "person": (
@@ -64,7 +63,7 @@ SYNONYMS = {
     "bed": "mattress bunk bedroom",
     "dining table": "table desk",
     "toilet": "urinal bidet bathroom restroom",
-    "tv": "television monitor screen",
+    "tv": "tvs television monitor screen",
     "laptop": "computer notebook macbook",
     "mouse": "mice",
     "remote": "controller wii",
@@ -81,15 +80,44 @@ SYNONYMS = {
     "pizza": "pizzas slice",
     "toothbrush": "brush",
 }
+# Words that mean the category itself, not what is often beside it.
+_CALLED = {
+    "bicycle": "bike",
+    "motorcycle": "motorbike|bike|moped|scooter",
+    "airplane": "plane|jet|aircraft|jetliner|airliner",
+    "boat": "ship|sailboat|canoe|kayak",
+    "fire hydrant": "hydrant",
+    "dog": "puppy",
+    "cat": "kitten|kitty",
+    "couch": "sofa",
+    "tv": "television",
+    "dining table": "table|desk",
+    "refrigerator": "fridge",
+    "cell phone": "phone|cellphone",
+    "suitcase": "luggage",
+    "tennis racket": "racket|racquet|tennis racquet",
+    "baseball bat": "bat",
+    "donut": "doughnut",
+    "hot dog": "hotdog",
+    "potted plant": "plant",
+    "teddy bear": "stuffed bear|teddy|stuffed animal|bear",
+    "surfboard": "surf board",
+    "skateboard": "skate board",
+    "oven": "stove",
+    "toothbrush": "tooth brush",
+    "person": "man|woman|boy|girl|child|kid|lady|guy|player|people",
+}
+# Words after which something of that kind may be in sight, boxed or not.
 WORDS_OF_KIND = {
-    "animal": "animal pet wildlife",
-    "vehicle": "vehicle traffic transportation",
-    "food": "food meal dish snack fruit lunch dinner breakfast plate",
-    "furniture": "furniture",
-    "appliance": "appliance",
-    "electronic": "electronics device",
+    "animal": "animal pet wildlife zoo farm",
+    "vehicle": "vehicle traffic transportation street highway intersection parking harbor airport station",
+    "food": "food meal dish snack fruit lunch dinner breakfast plate restaurant cafe picnic bakery",
+    "furniture": "furniture room bedroom bathroom restroom lounge apartment hotel",
+    "appliance": "appliance kitchen",
+    "electronic": "electronics device office computer desk",
     "sports": "game sport",
     "kitchen": "utensil dish silverware",
+    "accessory": "luggage baggage",
 }
 # Common in the background and often left without a box: never offered as what is absent.
 EASILY_MISSED = frozenset(
@@ -135,10 +163,13 @@ EASILY_MISSED = frozenset(
         "apple",
     }
 )
-UNCOUNTABLE = frozenset({"broccoli", "scissors", "skis", "hair drier", "book", "carrot"})
+# One box is often around a heap or a bunch of these.
+IN_HEAPS = frozenset({"banana", "orange", "apple", "carrot", "broccoli", "book"})
+UNCOUNTABLE = frozenset({"dining table", "broccoli", "scissors", "skis", "hair drier", "book", "carrot"})
 PLURAL_FORM = {"scissors", "skis"}
 _PLURALS = {
     "person": "people",
+    "tv": "televisions",
     "knife": "knives",
     "mouse": "computer mice",
     "sheep": "sheep",
@@ -152,47 +183,6 @@ _PLURALS = {
 }
 
 
-class Scene(NamedTuple):
-    """`shown_by`: caption phrases that name it; `hinted_by` words and `things` forbid calling it absent."""
-
-    shown_by: str
-    hinted_by: str
-    things: str
-
-
-SCENES = {
-    "a kitchen": Scene(
-        "kitchen",
-        "stove|counter|cooking|cook|chef",
-        "oven|refrigerator|microwave|sink|toaster|dining table|bowl",
-    ),
-    "a bathroom": Scene(
-        "bathroom|restroom|washroom", "toilet|shower|bathtub|tub", "toilet|sink|toothbrush|hair drier"
-    ),
-    "a bedroom": Scene("bedroom", "bed|hotel|dorm|mattress", "bed|teddy bear"),
-    "a living room": Scene("living room", "sofa|lounge|den|room|fireplace", "couch|tv|remote"),
-    "an airport": Scene("airport|runway|tarmac", "terminal|airfield|flight|landing", "airplane|suitcase"),
-    "a train station": Scene(
-        "train station|railway station", "platform|subway|railroad|track|station", "train|suitcase"
-    ),
-    "a beach": Scene(
-        "beach", "sand|sandy|ocean|shore|sea|coast|wave|surf|water|lake", "surfboard|kite|boat|umbrella"
-    ),
-    "a ski slope": Scene(
-        "ski slope|ski resort|ski lift|ski run", "snow|snowy|mountain|slope|winter|hill", "skis|snowboard"
-    ),
-    "a tennis court": Scene("tennis court", "court|tennis", "tennis racket|sports ball"),
-    "a baseball field": Scene(
-        "baseball field|baseball stadium",
-        "baseball|field|stadium|mound",
-        "baseball bat|baseball glove|sports ball",
-    ),
-    "a zoo": Scene(
-        "zoo", "enclosure|cage|pen|habitat|animal|exhibit", "elephant|giraffe|zebra|bear|horse|sheep|cow|bird"
-    ),
-}
-
-
 @lru_cache(maxsize=4096)
 def mention(phrases: tuple[str, ...]) -> re.Pattern[str]:
     """Finds any of the phrases, singular or plural, in lower-case text."""
@@ -203,6 +193,11 @@ def mention(phrases: tuple[str, ...]) -> re.Pattern[str]:
 def names_of(category: str) -> tuple[str, ...]:
     """The category's name and the caption words that may stand for it."""
     return (category, *SYNONYMS.get(category, "").split())
+
+
+def called(category: str) -> tuple[str, ...]:
+    """The category's name and the words that mean just this."""
+    return (category, *filter(None, _CALLED.get(category, "").split("|")))
 
 
 def plural(noun: str) -> str:

@@ -1,37 +1,39 @@
 """Steps 0, 1 and 3: a model behind an OpenAI-compatible server, asked over HTTP with bounded retries."""
 
 import asyncio
-import email.utils
 import random
 import re
 import time
-from math import nan
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import httpx
+import msgspec
 import openai
 
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.models.completion import read_completion
+from dataengine_lib.models.flow import Flow
+from dataengine_lib.models.server_errors import FILTERED, passing, retry_after, stop_for, unreachable
 from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, TeacherStop
 
-LONGEST_WAIT = 120.0  # seconds of Retry-After that are waited for; a server asking for more is asked later
 ATTEMPTS_TO_CONNECT = 3  # as long as nobody has ever answered: a wrong URL should not cost a minute
-_STOP_CODES = {"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"}
 # These reject max_tokens; servers that know only max_tokens never serve these.
 _NEW_LIMIT = re.compile(r"(^|/)(gpt-([5-9]|\d\d)|o\d)")
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_MAY_GO = ("temperature", "seed")  # settings that are left out where the model does not take them
 
 _NO_SCHEMA = {400, 404, 415, 422, 500, 501}  # of these, the errors that name it refuse the schema
-_FILTERED = {"content_filter", "content_policy_violation"}  # as Azure and OpenAI say it of one request
-_LONGEST_SENSIBLE = 30 * 24 * 3600.0  # seconds; a Retry-After beyond is a fault of the server's clock
-_TEXT_PARTS = ("text", "output_text")
 _SCHEMA = re.compile(r"response_?format|json_?schema|schema|structured", re.IGNORECASE)
 
 
 class ChatClient:
     """Asks one model, which messages call `who`; `async with` it: its connections are shared by all requests.
 
-    `takes_schema` is None until the server has taken or refused a JSON schema, `sent` counts requests, tries and
-    refused ones included; both outlast the connections.
+    `takes_schema` is None until the server has taken or refused a JSON schema, `refuses` names settings that the
+    model does not take, `sent` counts requests, tries and refused ones included; all outlast the connections. At
+    most `concurrency` requests are on their way at the same time, and `rpm` of them and `tpm` tokens go out a minute,
+    see Flow.
     """
 
     def __init__(
@@ -45,6 +47,11 @@ class ChatClient:
         max_attempts: int = 6,
         seed: int = 0,
         who: str = "teacher",
+        *,
+        concurrency: int = 64,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        service_tier: str | None = None,
     ) -> None:
         self.model, self.timeout_s, self.max_attempts, self.who = model, timeout_s, max_attempts, who
         parts = urlsplit(base_url)
@@ -55,17 +62,24 @@ class ChatClient:
             raise ParameterError("base_url: its port is no number up to 65535; mend it") from None
         self.shown_url = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
         self.takes_schema: bool | None = None
-        self.sent = 0
+        self.refuses: list[str] = []
+        self.max_output_tokens = max_output_tokens
+        self.flow = Flow(concurrency, rpm, tpm)
         self._url, self._key = base_url, key
         self._secrets = [secret for secret in (key, parts.password) if secret and secret != NO_KEY]
         self._reached = False
         new_limit = parts.hostname == "api.openai.com" or _NEW_LIMIT.search(model)
-        self.settings: dict[str, Any] = {
-            "max_completion_tokens" if new_limit else "max_tokens": max_output_tokens
-        }
+        self.settings: dict[str, Any] = {_LIMITS[bool(new_limit)]: max_output_tokens}
         if temperature is not None:
             # The seed goes along only when sampling was asked for: some servers reject it.
             self.settings |= {"temperature": temperature, "seed": seed}
+        if service_tier is not None:
+            self.settings["service_tier"] = service_tier
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far, tries included."""
+        return self.flow.sent
 
     async def __aenter__(self) -> Self:
         parts = urlsplit(self._url)
@@ -76,197 +90,200 @@ class ChatClient:
             if loopback
             else None
         )
-        self._client = openai.AsyncOpenAI(
+        self.client = openai.AsyncOpenAI(
             base_url=self._url,
             api_key=self._key,
             max_retries=0,
             timeout=openai.Timeout(self.timeout_s, connect=min(10, self.timeout_s)),
             http_client=http,
         )
+        self.flow.reopen()
         self._first = asyncio.Lock()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._client.close()
+        await self.client.close()
+
+    def body(
+        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None = None, room: int | None = None
+    ) -> dict[str, Any]:
+        """The request's body as this server takes it; `room` in place of max_output_tokens."""
+        settings = dict(self.settings)
+        if room is not None:
+            settings |= {name: room for name in _LIMITS if name in settings}
+        body = {"model": self.model, "messages": messages, **settings}
+        if schema is not None:
+            named = {"name": "answer", "strict": True, "schema": schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        return body
 
     async def complete(
-        self, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        schema: dict[str, Any] | None = None,
+        room: int | None = None,
     ) -> Reply:
         """The model's reply to `messages`, held to a strict JSON `schema` where the server can do that.
 
         Tries again, with growing random pauses or the server's own Retry-After, after connection errors, 408,
-        409, 429, 5xx and replies that are no chat completion. A server that refuses the schema is asked again at
-        once without; `Reply.structured` says how it was. Raises AskFailed for this request, TeacherStop when
-        asking on makes no sense.
+        409, 429, 5xx and replies that are no chat completion. A server that refuses the schema or a setting is asked
+        again at once without; `Reply.structured` says how it was with the schema. `room` is an output limit in place
+        of max_output_tokens. Raises AskFailed for this request, TeacherStop when asking on makes no sense.
         """
-        attempt = 0
+        attempt = unanswered = 0
         while True:
             attempt += 1
             try:
-                completion, structured = await self._completion(messages, schema)
-                return self._reply(completion, attempt, structured)
+                reply, structured = await self._completion(messages, schema, room)
+                return msgspec.structs.replace(
+                    reply, attempts=attempt, structured=structured, unanswered=unanswered
+                )
             except (openai.APIError, TimeoutError, ValueError) as error:
                 # Never chained, and nothing is awaited in here: servers repeat the key in what they complain of,
                 # and a traceback, which a notebook keeps, would show it.
-                reason = self._reason(error)
+                reason = self.reason(error)
+                unanswered += not isinstance(error, openai.APIStatusError) and not unreachable(error)
                 self._stop_if_hopeless(error, reason, attempt)
-                if getattr(error, "code", None) in _FILTERED:
+                if getattr(error, "code", None) in FILTERED:
                     raise AskFailed(reason, attempt, teacher_at_fault=False, declined=True) from None
-                if not _passing(error) or attempt >= self.max_attempts:
-                    raise AskFailed(reason, attempt) from None
+                if not passing(error) or attempt >= self.max_attempts:
+                    raise AskFailed(reason, attempt, unanswered=unanswered) from None
                 pause = self._pause(error, attempt)
             await asyncio.sleep(pause)
 
     async def _completion(
-        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None
-    ) -> tuple[Any, bool]:
+        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, room: int | None
+    ) -> tuple[Reply, bool]:
         """What the server sends, and whether it took `schema`; the first request finds that out for all."""
         if schema is not None and self.takes_schema is None:
             async with self._first:
                 if self.takes_schema is None:
-                    return await self._structured(messages, schema)
+                    return await self._structured(messages, schema, room)
         if schema is not None and self.takes_schema:
-            return await self._structured(messages, schema)
-        return await self._send(messages, {}), False
+            return await self._structured(messages, schema, room)
+        return await self._send(messages, None, room), False
 
-    async def _structured(self, messages: list[dict[str, Any]], schema: dict[str, Any]) -> tuple[Any, bool]:
-        named = {"name": "answer", "strict": True, "schema": schema}
+    async def _structured(
+        self, messages: list[dict[str, Any]], schema: dict[str, Any], room: int | None
+    ) -> tuple[Reply, bool]:
         try:
-            completion = await self._send(
-                messages, {"response_format": {"type": "json_schema", "json_schema": named}}
-            )
+            reply = await self._send(messages, schema, room)
             self.takes_schema = True
-            return completion, True
+            return reply, True
         except openai.APIStatusError as error:
             says_so = error.status_code in _NO_SCHEMA and _SCHEMA.search(str(error))
             unknown = self.takes_schema is None
-            if error.code in _FILTERED or not (says_so or (unknown and error.status_code == 400)):
+            if error.code in FILTERED or not (says_so or (unknown and error.status_code == 400)):
                 raise
         if says_so and unknown:
             self.takes_schema = False
-        completion = await self._send(messages, {})
+        reply = await self._send(messages, None, room)
         if unknown:  # without a word about the schema, only this answer shows that it was at fault
             self.takes_schema = False
-        return completion, False
+        return reply, False
 
-    async def _send(self, messages: list[dict[str, Any]], more: dict[str, Any]) -> Any:
-        self.sent += 1
-        # The client's own time limit is per chunk; this one is for the whole reply.
-        async with asyncio.timeout(self.timeout_s):
-            return await self._client.chat.completions.create(
-                model=self.model,
-                messages=messages,  # type: ignore[arg-type]
-                **self.settings,
-                **more,
-            )
+    async def _send(
+        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, room: int | None
+    ) -> Reply:
+        """One answer of the server; what it does not take of the settings is left out from then on."""
+        while True:
+            settings = dict(self.settings)
+            try:
+                return await self._post(self.body(messages, schema, room))
+            except openai.BadRequestError as error:
+                # Others on their way may have found it out meanwhile.
+                said = str(error)
+                if self.settings == settings and not (
+                    self._names_setting(said) and self.do_without(error.param or "", said)
+                ):
+                    raise
 
-    def _reply(self, completion: Any, attempts: int, structured: bool) -> Reply:
+    async def _post(self, body: dict[str, Any]) -> Reply:
+        tokens = self._guess(body) if self.flow.tokens.cap else 0
+        entered = await self.flow.enter(tokens)
+        try:
+            # The client's own time limit is per chunk; this one is for the whole reply.
+            async with asyncio.timeout(self.timeout_s):
+                answer = await self.client.post("/chat/completions", body=body, cast_to=httpx.Response)
+            reply = read_completion(answer.content)
+        except openai.APIStatusError as error:
+            self.flow.told(error.response.headers)
+            if error.status_code == 429:
+                self.flow.refused_at(entered, retry_after(error.response.headers))
+            elif error.status_code >= 500:
+                self.flow.failed(entered)
+            else:
+                self.flow.abandoned()
+            raise
+        except (openai.APIError, TimeoutError, ValueError):
+            self.flow.failed(entered)
+            raise
+        except BaseException:
+            self.flow.abandoned()
+            raise
         self._reached = True
-        choices = getattr(completion, "choices", None)
-        first = choices[0] if isinstance(choices, list) and choices else None
-        message = getattr(first, "message", None)
-        if message is None:
-            raise ValueError(f"the reply is no chat completion: {completion}")
-        # What was paid for is kept, however loosely a server takes the format: the client checks no types.
-        usage = getattr(completion, "usage", None)
-        details = getattr(usage, "prompt_tokens_details", None)
-        refusal = _text(getattr(message, "refusal", None))
-        finish = _text(getattr(first, "finish_reason", None)) or "stop"
-        return Reply(
-            text=refusal or _text(getattr(message, "content", None)),
-            finish_reason="refusal" if refusal else finish,
-            model=_text(getattr(completion, "model", None)),
-            prompt_tokens=_count(getattr(usage, "prompt_tokens", None)),
-            cached_tokens=_count(getattr(details, "cached_tokens", None)),
-            completion_tokens=_count(getattr(usage, "completion_tokens", None)),
-            request_id=completion._request_id or _text(getattr(completion, "id", None)),
-            attempts=attempts,
-            structured=structured,
-        )
+        self.flow.told(answer.headers)
+        self.flow.left(entered, self.timeout_s)
+        now = time.monotonic()
+        if tokens and (used := reply.prompt_tokens + reply.completion_tokens):
+            self.flow.tokens.give_back(tokens - used, now)
+        request_id = answer.headers.get("x-request-id") or reply.request_id
+        return msgspec.structs.replace(reply, request_id=request_id, seconds=round(now - entered, 3))
 
-    def _reason(self, error: Exception) -> str:
+    def _guess(self, body: dict[str, Any]) -> int:
+        """Tokens of a request as rate limiters count them: a quarter of its characters and all its room."""
+        return len(str(body["messages"])) // 4 + sum(body.get(name, 0) for name in _LIMITS)
+
+    def _names_setting(self, said: str) -> bool:
+        return any(re.search(rf"\b{name}\b", said) for name in self.settings if name in _MAY_GO + _LIMITS)
+
+    def do_without(self, param: str, said: str) -> bool:
+        """Leave out what an error names of the settings or the schema; whether asking again makes sense."""
+        if _SCHEMA.search(f"{param} {said}"):
+            self.takes_schema = False
+            return True
+        for limit, other in (_LIMITS, _LIMITS[::-1]):
+            if param == limit or (not param and re.search(rf"\b{limit}\b", said)):
+                if limit in self.settings and other not in self.refuses:
+                    self.settings[other] = self.settings.pop(limit)
+                    self.refuses.append(limit)
+                return limit in self.refuses and other in self.settings
+        for name in _MAY_GO:
+            if param == name or (not param and re.search(rf"\b{name}\b", said)):
+                if self.settings.pop(name, None) is not None:
+                    self.refuses.append(name)
+                return name in self.refuses
+        return False
+
+    def reason(self, error: Exception) -> str:
+        """What went wrong in one line, without a secret in it."""
         if isinstance(error, openai.APITimeoutError | TimeoutError):
             return f"no reply within {self.timeout_s:g} s"
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, openai.APIConnectionError) and error.__cause__:
             text = " ".join(f"{type(error.__cause__).__name__} {error.__cause__}".split())
+        return self.shown(text)
+
+    def shown(self, text: str) -> str:
+        """A server's words, shortened and without a secret in them."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:200]
 
     def _stop_if_hopeless(self, error: Exception, reason: str, attempt: int) -> None:
         where = f"{self.who} at {self.shown_url}"
-        if isinstance(error, openai.APIStatusError):
-            status = error.status_code
-            if status in (402,) or {error.code, error.type} & _STOP_CODES:
-                raise TeacherStop(
-                    f"{where}: quota used up or billing stopped ({status}); top up, then run again"
-                ) from None
-            if status == 401:
-                raise TeacherStop(f"{where}: the key was refused (401); set a valid OPENAI_API_KEY") from None
-            if status == 403:
-                raise TeacherStop(
-                    f"{where}: this key may not use {self.model} (403); ask for access or name another model"
-                ) from None
-            if status == 404:
-                raise TeacherStop(
-                    f"{where}: model {self.model!r} is not served there (404);"
-                    " check the URL and the model's name (it may be retired)"
-                ) from None
-            if (_retry_after(error) or 0) > LONGEST_WAIT:
-                raise TeacherStop(
-                    f"{where}: asks to wait {_retry_after(error):.0f} s; run again after that"
-                ) from None
-            return
+        if stop := stop_for(error, where, self.model):
+            raise stop from None
         tries = self.max_attempts if self._reached else min(ATTEMPTS_TO_CONNECT, self.max_attempts)
-        # By name, because the client raises these from whichever HTTP library it was built on.
-        if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout") and attempt >= tries:
+        if unreachable(error) and attempt >= tries:
             raise TeacherStop(
                 f"{where}: cannot be reached ({reason}); start it or mend base_url, then run again"
             ) from None
 
     def _pause(self, error: Exception, attempt: int) -> float:
         jitter = random.uniform(0.5, 1.0)
-        asked = _retry_after(error) if isinstance(error, openai.APIStatusError) else None
+        asked = retry_after(error.response.headers) if isinstance(error, openai.APIStatusError) else None
         if asked is not None:
             return asked + jitter * min(asked, 1.0)
         return jitter * min(30.0, 0.5 * 2 ** (attempt - 1))
-
-
-def _passing(error: Exception) -> bool:
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in (408, 409, 429) or error.status_code >= 500
-    return not isinstance(error, openai.APIError) or isinstance(
-        error, openai.APIConnectionError | openai.APIResponseValidationError
-    )
-
-
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Seconds that the server asks to wait (RFC 9110: a number or a date), None when it does not say."""
-    value = error.response.headers.get("retry-after", "")
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = email.utils.parsedate_tz(value)
-            seconds = email.utils.mktime_tz(date) - time.time() if date else nan
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if seconds < _LONGEST_SENSIBLE else None
-
-
-def _text(value: Any) -> str:
-    """A text as UTF-8 can hold it; of a list of parts, those that are text, without reasoning and the like."""
-    if isinstance(value, list):
-        parts = [part for part in value if isinstance(part, dict) and part.get("type") in _TEXT_PARTS]
-        value = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
-    # a surrogate alone is half a character, which no file and no later request can hold
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-
-
-def _count(value: Any) -> int:
-    """A number of tokens, 0 for what is none."""
-    try:
-        return max(0, int(float(value)))
-    except (TypeError, ValueError, OverflowError):
-        return 0

@@ -1,4 +1,4 @@
-"""Step 3: a teacher behind an OpenAI-compatible server."""
+"""Step 3: a model behind an OpenAI-compatible server as the teacher."""
 
 import asyncio
 from pathlib import Path
@@ -7,35 +7,48 @@ from typing import Any
 from dataengine_lib.data.files import inside
 from dataengine_lib.data.images import read_image
 from dataengine_lib.data.records import Query
+from dataengine_lib.data.request_key import messages
+from dataengine_lib.data.structured_reply import qa_schema
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_client import ChatClient
-from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
+from dataengine_lib.models.image_message import data_url, jpeg_bytes
 from dataengine_lib.models.teacher import AskFailed, Reply
 
 
 class OpenAITeacher(ChatClient):
     """A chat model that is asked queries, with their pictures where they say so.
 
-    Pictures lie under `image_root` and are sent with a longer side of at most `max_side` pixels; the other
-    options are those of ChatClient.
+    Pictures lie under `image_root` and are sent with a longer side of at most `max_side` pixels. With `json_replies`
+    the reply is held to the schema of a QA where the server can do that. The other options are those of ChatClient.
     """
 
     def __init__(
-        self, *settings: Any, image_root: Path | None = None, max_side: int = 1024, **options: Any
+        self,
+        *settings: Any,
+        image_root: Path | None = None,
+        max_side: int = 1024,
+        json_replies: bool = True,
+        **options: Any,
     ) -> None:
         super().__init__(*settings, **options)
-        self.image_root, self.max_side = image_root, max_side
+        self.image_root, self.max_side, self.json_replies = image_root, max_side, json_replies
 
-    async def ask(self, query: Query) -> Reply:
+    async def ask(self, query: Query, room: int | None = None) -> Reply:
         """The model's reply to `query.prompt`, sent as one user message; raises what `complete` raises.
 
         Raises AskFailed as well when the picture is to be sent and cannot be read.
         """
-        if not query.attach_image:
-            return await self.complete([{"role": "user", "content": query.prompt}])
         # Decoding takes the time of many replies that arrive: it must not hold them up.
-        url = await asyncio.to_thread(self._picture, query)
-        return await self.complete(image_message(query.prompt, url))
+        image = await asyncio.to_thread(self._picture, query) if query.attach_image else ""
+        return await self.complete(messages(query, image), schema=self._schema(query), room=room)
+
+    def query_body(self, query: Query, room: int) -> dict[str, Any]:
+        """The request's body as `ask` sends it first; raises AskFailed when the picture cannot be read."""
+        image = self._picture(query) if query.attach_image else ""
+        return self.body(messages(query, image), self._schema(query), room)
+
+    def _schema(self, query: Query) -> dict[str, Any] | None:
+        return qa_schema(query.prompt) if self.json_replies and self.takes_schema is not False else None
 
     def _picture(self, query: Query) -> str:
         if self.image_root is None:

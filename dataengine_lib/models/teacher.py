@@ -5,12 +5,12 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dataengine_lib.data.files import read_jsonl
-from dataengine_lib.data.records import Query, Result
+import msgspec
+
+from dataengine_lib.data.records import Query
 from dataengine_lib.errors import DataEngineError, ParameterError
 
 if TYPE_CHECKING:
@@ -22,10 +22,11 @@ _FLAT = re.compile(r"\{[^{}]*\}")
 KINDS = "openai:MODEL, annotations, replay:FILE, playground"
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What a model wrote; `finish_reason` is `stop`, or `length`, `refusal`, `content_filter`: no use.
 
+    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`, `usage` is what the server said of tokens,
+    `seconds` what the last of `attempts` took; `unanswered` of these ended without a word, and may have been billed.
     `structured` says that the server took the JSON schema that it was given.
     """
 
@@ -34,10 +35,14 @@ class Reply:
     model: str = ""
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     completion_tokens: int = 0
     request_id: str = ""
     attempts: int = 1
     structured: bool = False
+    usage: dict[str, Any] = {}
+    seconds: float = 0.0
+    unanswered: int = 0
 
 
 def strict_object(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -70,10 +75,16 @@ class AskFailed(DataEngineError):
     """
 
     def __init__(
-        self, reason: str, attempts: int = 1, *, teacher_at_fault: bool = True, declined: bool = False
+        self,
+        reason: str,
+        attempts: int = 1,
+        *,
+        teacher_at_fault: bool = True,
+        declined: bool = False,
+        unanswered: int = 0,
     ) -> None:
         super().__init__(reason)
-        self.attempts = attempts
+        self.attempts, self.unanswered = attempts, unanswered
         self.teacher_at_fault = teacher_at_fault
         self.declined = declined
 
@@ -83,36 +94,12 @@ class TeacherStop(DataEngineError):
 
 
 class Teacher(Protocol):
-    """Answers one query; raises AskFailed for that query only, TeacherStop when asking on makes no sense."""
+    """Answers one query; raises AskFailed for that query only, TeacherStop when asking on makes no sense.
 
-    async def ask(self, query: Query) -> Reply: ...
-
-
-class ReplayTeacher:
-    """Gives the replies of an earlier `gptvqa_result.jsonl`, found by query id.
-
-    Rows without one (files of the original) are found by image id and question type.
+    `room` is an output limit in place of the usual one, for those that have one.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.rows: dict[str | tuple[int, str], Result] = {}
-        rows: list[Result] = read_jsonl(file, Result, torn_tail=True)
-        for row in rows:
-            self.rows[row.query_id or (row.image_id, row.question_type)] = row
-
-    async def ask(self, query: Query) -> Reply:
-        row = self.rows.get(query.query_id) or self.rows.get((query.image_id, query.question_type))
-        if row is None:
-            raise AskFailed(f"{self.file} holds no reply to this query", teacher_at_fault=False)
-        return Reply(
-            row.raw_instructions,
-            row.finish_reason or "stop",
-            row.model,
-            row.prompt_tokens,
-            row.cached_tokens,
-            row.completion_tokens,
-        )
+    async def ask(self, query: Query, room: int | None = None) -> Reply: ...
 
 
 def check_spec(spec: str) -> str:
@@ -160,17 +147,25 @@ async def load_teacher(
     timeout_s: float = 60,
     max_attempts: int = 6,
     seed: int = 0,
+    json_replies: bool = True,
+    concurrency: int = 64,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    service_tier: str | None = None,
 ) -> AsyncIterator[Teacher]:
     """The teacher that `spec` names, open for the length of the block.
 
-    `image_root` and `max_side` are for chat models that are sent pictures, see OpenAITeacher.
+    `image_root` and `max_side` are for chat models that are sent pictures, see OpenAITeacher; the others from
+    `temperature` on for all that are asked over HTTP, see ChatClient.
 
     Raises ParameterError when something that it needs is not given.
     """
     check_spec(spec)
     kind, _, rest = spec.partition(":")
     if kind == "replay":
-        yield ReplayTeacher(Path(rest))
+        from dataengine_lib.models.replay_teacher import ReplayTeacher
+
+        yield ReplayTeacher(Path(rest), image_root, max_side)
     elif kind == "annotations":
         from dataengine_lib.models.annotations_teacher import AnnotationsTeacher
 
@@ -188,6 +183,11 @@ async def load_teacher(
             seed=seed,
             image_root=image_root,
             max_side=max_side,
+            json_replies=json_replies,
+            concurrency=concurrency,
+            rpm=rpm,
+            tpm=tpm,
+            service_tier=service_tier,
         )
         async with chat as teacher:
             yield teacher
@@ -205,6 +205,11 @@ async def load_chat(
     timeout_s: float = 60,
     max_attempts: int = 6,
     seed: int = 0,
+    json_replies: bool = True,
+    concurrency: int = 64,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    service_tier: str | None = None,
 ) -> AsyncIterator["OpenAITeacher"]:
     """The teacher that `openai:MODEL` or `playground` names, which can be asked anything, not queries alone.
 
@@ -234,6 +239,11 @@ async def load_chat(
             seed,
             image_root=image_root,
             max_side=max_side,
+            json_replies=json_replies,
+            concurrency=concurrency,
+            rpm=rpm,
+            tpm=tpm,
+            service_tier=service_tier,
         )
         async with teacher:
             yield teacher

@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from dataengine_lib.data.images import read_image
-from dataengine_lib.data.training_texts import SkippedRows, TextFormat, TrainingRow, training_text
+from dataengine_lib.data.training_texts import SkippedRows, TextFormat, TrainingRow
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_inputs import PER_TOKEN, Part, chat_text, encode, joined, padding
 from dataengine_lib.models.token_scores import spell
@@ -82,7 +82,7 @@ class Examples:
         if isinstance(image, str):
             self._skipped.add(UNREADABLE, row.where, image)
             return None
-        prompt, text = chat_text(self._processor, *training_text(row.question, text_format))
+        prompt, text = chat_text(self._processor, *row.text(text_format))
         try:
             tokens, pixels, answer = self._process(image, prompt, text)
         except ValueError as error:  # such as an image token inside a question

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 from typing import Any
+from urllib.parse import parse_qsl
+
+from dataengine_lib.playground.batches import Batches, Refused
 
 Writer = Callable[[list[dict[str, Any]]], str]
 StructuredWriter = Callable[[list[dict[str, Any]], dict[str, Any]], str]
@@ -35,23 +38,37 @@ def message_text(message: dict[str, Any]) -> str:
 
 
 class PlaygroundServer(ThreadingHTTPServer):
-    """`base_url` is what a client is given; `requests` are the bodies received so far, in order.
+    """`base_url` is what a client is given; `requests` are the bodies received so far, in order, of `batches` too.
+
+    `before_answer(path)` is called when the work of a batch's call is done and its answer not yet sent.
 
     A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
-    `"timeout"`, `"drop"`, `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or
-    `"no-schema"` (behave, but refuse a request with `response_format`).
+    `"400 unsupported temperature"` or another field, `"timeout"`, `"drop"`, `"half"` (of the body), `"malformed"`,
+    `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or `"no-schema"` (behave, but refuse a request with
+    `response_format`).
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, writer: Writer, faults: Faults, structured: StructuredWriter | None) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        faults: Faults,
+        structured: StructuredWriter | None,
+        headers: Callable[[], dict[str, str]] = dict,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.writer, self.structured = writer, structured
+        self.writer, self.structured, self.headers = writer, structured, headers
         self.requests: list[dict[str, Any]] = []
         self.closing = threading.Event()
         self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
         self._lock = threading.Lock()
+        self.models: list[dict[str, Any]] = [
+            {"id": "playground", "object": "model", "created": 0, "owned_by": "playground"}
+        ]
+        self.batches = Batches(self._line)
+        self.before_answer: Callable[[str], None] = lambda path: None
         self._fault_of = faults if callable(faults) else None
         self._faults = iter(()) if callable(faults) else chain(faults, repeat(None))
 
@@ -61,6 +78,14 @@ class PlaygroundServer(ThreadingHTTPServer):
             self.requests.append(body)
             fault = self._fault_of(body) if self._fault_of else next(self._faults)
             return len(self.requests), fault
+
+    def _line(self, number: int, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The status and body of a line in a batch; of the faults, statuses and finish reasons count."""
+        place, fault = self.received(body)
+        if fault and fault[:3].isdigit():
+            code = _CODES.get(fault[:3], "")
+            return int(fault[:3]), {"error": {"message": f"fault {fault}", "type": code, "code": code}}
+        return 200, _completion(place, body["model"], body["messages"], self.written(body), fault or "")
 
     def written(self, body: dict[str, Any]) -> str:
         """The reply's text: the structured writer's where the request has a JSON schema."""
@@ -84,14 +109,40 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet: requests are in `server.requests`."""
 
     def do_GET(self) -> None:
+        path, _, asked = self.path.partition("?")
+        batches = self.server.batches
+        match path.strip("/").split("/"):
+            case ["v1", "batches"]:
+                words = dict(parse_qsl(asked))
+                return self._batch(lambda: batches.list(words.get("after", ""), int(words.get("limit", 20))))
+            case ["v1", "batches", name]:
+                return self._batch(lambda: batches.get(name))
+            case ["v1", "files", name, "content"]:
+                return self._batch(lambda: batches.content(name))
         if self.path.rstrip("/") == "/v1/models":
-            model = {"id": "playground", "object": "model", "created": 0, "owned_by": "playground"}
-            self._send(200, {"object": "list", "data": [model]})
+            self._send(200, {"object": "list", "data": self.server.models})
         else:
             self._error(404, "", f"no such path: {self.path}")
+        return None
+
+    def _batch(self, answer: Callable[[], dict[str, Any] | bytes]) -> None:
+        try:
+            found = answer()
+        except Refused as error:
+            return self._error(error.status, "", str(error))
+        self.server.before_answer(self.path)
+        return self._send_bytes(200, found, {}) if isinstance(found, bytes) else self._send(200, found)
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        batches = self.server.batches
+        match self.path.strip("/").split("/"):
+            case ["v1", "files"]:
+                return self._batch(lambda: batches.upload(raw, self.headers["Content-Type"]))
+            case ["v1", "batches"]:
+                return self._batch(lambda: batches.create(json.loads(raw)))
+            case ["v1", "batches", name, "cancel"]:
+                return self._batch(lambda: batches.cancel(name))
         if self.path != "/v1/chat/completions":
             return self._error(404, "", f"no such path: {self.path}")
         try:
@@ -103,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind, _, wait = (fault or "").partition(" retry-after=")
         if kind == "quota":
             return self._error(429, "insufficient_quota", "fault quota")
+        if kind.startswith("400 unsupported "):
+            name = kind.removeprefix("400 unsupported ")
+            return self._error(400, "unsupported_parameter", f"Unsupported parameter: '{name}'", param=name)
         if kind.isdigit():
             return self._error(
                 int(kind), _CODES.get(kind, ""), f"fault {kind}", {"Retry-After": wait} if wait else {}
@@ -124,11 +178,29 @@ class _Handler(BaseHTTPRequestHandler):
             text = self.server.written(body)
         except Exception as error:  # any failure of the writer is the server's 500, as everywhere
             return self._error(500, "server_error", f"{type(error).__name__}: {error}")
-        completion = _completion(number, model, messages, text, kind)
+        completion = _completion(number, model, messages, text, "" if kind == "half" else kind)
+        if kind == "half":
+            return self._half(json.dumps(completion).encode())
         return self._send(200, completion, {"x-request-id": f"req-{number}"})
 
-    def _error(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        self._send(status, {"error": {"message": message, "type": code, "code": code}}, headers)
+    def _half(self, body: bytes) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+
+    def _error(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: dict[str, str] | None = None,
+        param: str | None = None,
+    ) -> None:
+        error = {"message": message, "type": code, "code": code, "param": param}
+        self._send(status, {"error": error}, headers)
 
     def _send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         self._send_bytes(status, json.dumps(body).encode(), headers or {})
@@ -136,6 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_bytes(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+        headers |= self.server.headers()
         for name, value in headers.items():
             self.send_header(name, value)
         # One packet: headers and body sent apart would wait for each other's acknowledgement.
@@ -172,15 +245,18 @@ def _completion(
 
 @contextmanager
 def serve(
-    writer: Writer, faults: Faults = (), structured: StructuredWriter | None = None
+    writer: Writer,
+    faults: Faults = (),
+    structured: StructuredWriter | None = None,
+    headers: Callable[[], dict[str, str]] = dict,
 ) -> Iterator[PlaygroundServer]:
     """A running server on a free loopback port; `writer` turns chat messages into the reply's text.
 
     `structured` does so from messages and the JSON schema of `response_format`; without it a schema is accepted
     and not kept to, as some servers do. `faults` is one fault a request in their order, or a function of the
-    request's body; see PlaygroundServer.
+    request's body; see PlaygroundServer. `headers` gives headers of every answer.
     """
-    server = PlaygroundServer(writer, faults, structured)
+    server = PlaygroundServer(writer, faults, structured, headers)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

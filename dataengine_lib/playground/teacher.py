@@ -6,8 +6,10 @@ Behind `playground/server.py` it stands in for a hosted model in the demo. It is
 import json
 import re
 from random import Random
+from typing import Any
 
-from dataengine_lib.data.records import LETTERS, options_text
+from dataengine_lib.data.records import LETTERS
+from dataengine_lib.data.structured_reply import as_text
 from dataengine_lib.playground.captions import Facts, read_captions
 from dataengine_lib.playground.questions import WRITERS, write_question
 from dataengine_lib.playground.reader import MARK, read_question
@@ -17,10 +19,8 @@ from dataengine_lib.playground.world import Box
 _TYPE = re.compile(r"^Question type: (.+)$", re.M)
 _OBJECT = re.compile(r"- ([a-z][a-z -]*): \[([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+)\]")
 _NUMBERED = re.compile(r"^(\S+): (.+?)(?: Choices: .*)?$", re.M)
-SKIP = (
-    "Question: Skip\nChoices: Skip\nAnswer: Skip\n"
-    "Explanation: The image information does not support this question type."
-)
+_NO_SUPPORT = "The image information does not support this question type."
+SKIP = f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_NO_SUPPORT}"
 
 
 def reply(messages: list[dict]) -> str:
@@ -34,10 +34,19 @@ def reply(messages: list[dict]) -> str:
 
 
 def structured_reply(messages: list[dict], schema: dict) -> str:
-    """The same as the JSON that is asked for: `{"answer"}`, or step 0's `{"types": [{"id", "question_type"}]}`."""
+    """The same as JSON: a QA with step 3's fields, `{"answer"}`, or step 0's `{"types": [{"id", "question_type"}]}`."""
     prompt = "\n".join(map(message_text, messages))
-    if "answer" in schema["properties"]:
+    if MARK in prompt:
         return json.dumps({"answer": answer(prompt)})
+    if "question" in schema.get("properties", {}):
+        qa = compose_qa(prompt)
+        blank = {
+            "choices": [""] * 4,
+            "answer": "A",
+            "skip": qa is None,
+            "reason": _NO_SUPPORT if qa is None else "",
+        }
+        return json.dumps({name: (qa or {}).get(name, blank.get(name, "")) for name in schema["properties"]})
     lines = classify(prompt).splitlines()
     pairs = [line.split(": ") for line in lines]
     return json.dumps({"types": [{"id": int(number), "question_type": kind} for number, kind in pairs]})
@@ -50,23 +59,26 @@ def answer(prompt: str) -> str:
 
 
 def write_qa(prompt: str) -> str:
-    """A QA of the prompt's question type that its captions and boxes prove, or Skip. The same prompt, the same QA."""
+    """A QA in the layout that the prompt asks for, or Skip."""
+    qa = compose_qa(prompt)
+    return SKIP if qa is None else as_text(json.dumps(qa))
+
+
+def compose_qa(prompt: str) -> dict[str, Any] | None:
+    """A QA of the prompt's question type that its captions and boxes prove, or None. The same prompt, the same QA."""
     asked = _TYPE.findall(prompt)
     question_type = asked[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if asked else ""
     if question_type not in WRITERS:
-        return SKIP
+        return None
     rng = Random(prompt)
     qa = write_question(question_type, _facts(prompt.rpartition("Image information")[2]), rng)
     if qa is None:
-        return SKIP
+        return None
     choices = [qa.answer, *rng.sample(qa.wrong, 3)]
     rng.shuffle(choices)
+    short = {"short_answer": qa.short or qa.answer} if "\nShort answer: " in prompt else {}
     letter = LETTERS[choices.index(qa.answer)]
-    short = f"Short answer: {qa.short or qa.answer}\n" if "\nShort answer: " in prompt else ""
-    return (
-        f"Question: {qa.question}\n{short}Choices: {options_text(choices)}\n"
-        f"Answer: The answer is ({letter}): {qa.answer}.\nExplanation: {qa.why}"
-    )
+    return {"question": qa.question, **short, "choices": choices, "answer": letter, "explanation": qa.why}
 
 
 def _facts(section: str) -> Facts:

@@ -33,7 +33,7 @@ class FineTuneConfig(StepConfig):
     train_data: list[Path] = Field(min_length=1)  # gptvqa_train_data.json of every round so far
     image_root: Path  # where the new data's image paths start
     output_dir: Path  # gets the checkpoint: model, processor, train_log.json
-    base_data: Path | None = None  # A-OKVQA-style questions to mix in, so that nothing is forgotten
+    base_data: Path | None = None  # questions or LLaVA conversations to mix in, so that nothing is forgotten
     base_image_root: Path | None = None  # where the base data's image paths start; default: image_root
     base_share: float | None = Field(
         None, ge=0, lt=1

@@ -1,52 +1,52 @@
-"""Step 3: the teacher answers every query; replies are kept as they come and never asked for twice."""
+"""Step 3: the teacher answers every query; replies are kept as they come and never paid for twice."""
 
-import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from dataengine_lib.data.prices import Price, PriceTable, estimate_tokens, read_prices
+from dataengine_lib.data.ledger import LedgerRow
+from dataengine_lib.data.prices import read_prices
+from dataengine_lib.data.query_costs import TypeCost, query_costs
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.data.reply_files import (
-    ERROR,
+    MORE_ROOM,
     Failure,
     ReplyFiles,
     UsageFile,
     in_order,
     read_queries,
 )
+from dataengine_lib.data.request_key import Canon, key_of
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.models.asking import ask_all, run
-from dataengine_lib.models.teacher import (
-    AskFailed,
-    Reply,
-    check_spec,
-    load_teacher,
-    recorded_name,
-)
+from dataengine_lib.models.asking import ask_each, run
+from dataengine_lib.models.budget import Budget
+from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_teacher, recorded_name
 from dataengine_lib.steps.config import StepConfig
-
-_UNUSABLE = {
-    "length": "cut off at max_output_tokens={limit}; raise it and run again",
-    "refusal": "the teacher refused",
-    "content_filter": "stopped by the teacher's content filter",
-    "empty": "the reply is empty",
-}
 
 
 class GenerateQaConfig(StepConfig):
     """Parameters of `3_generate_qa`."""
 
     input: Path  # queries: gptvqa_prompt.json of step 2
-    output: Path  # gptvqa_result.jsonl; failures, log and usage.json are written beside it
+    output: Path  # gptvqa_result.jsonl; ledger, failures and usage.json are written beside it
     teacher: str = "playground"  # openai:MODEL, annotations, replay:FILE or playground
     base_url: str | None = None  # OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself
     image_root: Path | None = None  # where the queries' images lie; default: coco_dataset
-    coco_dataset: Path | None = None  # COCO folder, for the annotations teacher
+    coco_dataset: Path | None = None  # image pool of the queries, for the annotations teacher
     max_side: int = Field(1024, ge=32)  # pixels of the longer side of a picture sent to the teacher
-    concurrency: int = Field(16, ge=1)  # requests at the same time
+    mode: Literal["live", "batch"] = "live"  # batch: OpenAI's Batch API, half the price, within a day
+    batch_poll_s: float = Field(60, gt=0)  # seconds between two looks at the batches
+    batch_requests: int = Field(50_000, ge=1, le=50_000)  # most requests in one batch
+    reply_format: Literal["json", "text"] = "json"  # json: held to a schema where the server can do that
+    concurrency: int = Field(64, ge=1)  # most requests at the same time; fewer while the server is busy
+    rpm: float | None = Field(
+        None, gt=0
+    )  # most requests a minute; limits that the server names are kept anyway
+    tpm: float | None = Field(None, gt=0)  # most tokens a minute, prompts and replies together
+    service_tier: str | None = None  # passed to OpenAI: flex is slower, at half the price
     temperature: float | None = Field(None, ge=0)  # left to the model when not given; some models reject it
     max_output_tokens: int = Field(600, ge=1)  # of one reply; models that reason need more
     timeout_s: float = Field(60, gt=0)  # for one reply
@@ -56,6 +56,29 @@ class GenerateQaConfig(StepConfig):
     seed: int = 0  # sent with temperature to servers that sample
 
     _check_teacher = field_validator("teacher")(check_spec)
+
+    @model_validator(mode="after")
+    def _batches_need_a_server(self) -> Self:
+        if self.mode == "batch" and not self.teacher.startswith(("openai:", "playground")):
+            raise ValueError(f"mode batch needs teacher openai:MODEL; {self.teacher} is asked live")
+        return self
+
+    @property
+    def tier(self) -> str:
+        """What the price depends on beside the model."""
+        return "batch" if self.mode == "batch" else self.service_tier or ""
+
+    @property
+    def canon(self) -> Canon:
+        """How this run asks, as far as replies depend on it."""
+        return Canon(
+            recorded_name(self.teacher),
+            self.temperature,
+            None if self.temperature is None else self.seed,
+            self.max_side,
+            self.reply_format == "json",
+            self.image_root or self.coco_dataset,
+        )
 
 
 @dataclass
@@ -74,80 +97,54 @@ class GenerateQaResult:
     image_root: Path | None
 
 
-class _Budget:
-    """Money spent and reserved: a request is let through only when the worst it can cost is still there."""
-
-    def __init__(self, limit: float | None, price: Price | None, max_output_tokens: int) -> None:
-        self.limit, self.price, self.max_output_tokens = limit, price, max_output_tokens
-        self.spent = 0.0
-        self.reserved: dict[str, float] = {}
-        self.stopped = ""
-        self._changed = asyncio.Event()
-
-    def worst(self, query: Query) -> float:
-        if self.price is None:
-            return 0.0
-        tokens = estimate_tokens(query.prompt) + query.attach_image * self.price.image_tokens
-        return self.price.cost(tokens, 0, self.max_output_tokens)
-
-    async def admit(self, query: Query) -> bool:
-        cost = self.worst(query)
-        while self.limit is not None and self.spent + sum(self.reserved.values()) + cost > self.limit:
-            if not self.reserved:
-                self.stopped = (
-                    f"budget_usd {self.limit:g}: {self.spent:.4f} spent, one more may cost {cost:.4f};"
-                    " stopped with what is done, raise budget_usd to go on"
-                )
-                return False
-            self._changed.clear()
-            await self._changed.wait()
-        self.reserved[query.query_id] = cost
-        return True
-
-    def settle(self, query_id: str, cost: float) -> None:
-        self.reserved.pop(query_id, None)
-        self.spent += cost
-        self._changed.set()
-
-
 def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
-    """Ask the teacher every query of `config.input` that `config.output` does not answer yet.
+    """Ask the teacher every query of `config.input` that the ledger beside `config.output` does not answer yet.
 
-    Writes `output` (Results in the order of the queries), `gptvqa_failed.jsonl`, `gptvqa_log.jsonl` and
+    Writes `output` (Results in the order of the queries), `gptvqa_ledger.jsonl`, `gptvqa_failed.jsonl` and
     `usage.json`. Raises ParameterError when the budget is too small for one request, DataEngineError when the
     teacher is down or refuses to go on; what was received is kept and the next run goes on from there.
     """
+    return _generate(config)
+
+
+def price_queries(config: GenerateQaConfig) -> list[TypeCost]:
+    """What asking all queries of `config.input` will cost, the sum and per question type; asks nobody."""
+    price = read_prices(config.prices).of(config.teacher)
+    return query_costs(read_queries(config.input), price, config.tier, config.max_output_tokens)
+
+
+def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
+    """Cancel the batches of `config.output` that are under way, and keep what they have done; see `generate_qa`."""
+    return _generate(config.model_copy(update={"mode": "batch"}), cancel=True)
+
+
+def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResult:
     queries = read_queries(config.input)
     _check_image_root(config, queries)
     prices = read_prices(config.prices)
     price = prices.of(config.teacher)
-    settings = {
-        "temperature": config.temperature,
-        "seed": None if config.temperature is None else config.seed,
-    }
-    if any(query.attach_image for query in queries):
-        settings["max_side"] = config.max_side
-    files = ReplyFiles(config.output, recorded_name(config.teacher), settings, config.max_output_tokens)
-    budget = _Budget(config.budget_usd, price, config.max_output_tokens)
-    _check_budget(budget, config, queries)
+    note, date = prices.note(config.teacher)
+    canon = config.canon
+    keys = {query.query_id: key_of(canon.request(query)) for query in queries}
+    files = ReplyFiles(config.output, canon.teacher, price, queries, keys, config.max_output_tokens)
     try:
-        files.open(queries)
-        note, date = _price_note(config, price, prices)
-        before = files.write_usage(price, date, note)
-        budget.spent = before.cost_usd or 0.0
+        budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent)
+        budget.check(queries, config.max_output_tokens, config.teacher)
+        asking = _Asking(config, canon, files, budget)
         earlier = len(files.results)
-        known = files.results.keys() | files.failures.keys()
-        pending = [query for query in queries if query.query_id not in known]
+        pending = files.pending()
         if config.budget_usd is None:
             # Servers cache common beginnings, and a prompt begins with its type's. Under a budget the order
             # of the file decides, which has all types in every block of it, or the last would get nothing.
             pending.sort(key=lambda query: query.question_type)
+        settings = asking.settings(queries)
+        files.write_usage(settings, date, note)
         try:
-            if pending:
-                run(_ask(config, files, budget, pending, len(queries)))
+            if pending or config.mode == "batch":
+                run(asking.in_batches(pending, cancel) if config.mode == "batch" else asking.ask_all(pending))
         finally:
-            files.finish(queries)
-            usage = files.write_usage(price, date, note)
+            files.finish()
+            usage = files.write_usage(settings, date, note)
     finally:
         files.close()
     failures = in_order(files.failures, queries)
@@ -155,6 +152,7 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
         raise DataEngineError(
             f"{files.failed}: none of {len(failures)} queries got a usable reply; first: {failures[0].reason}"
         )
+    notes = [*files.notes, *asking.notes, *([note] if note else [])]
     return GenerateQaResult(
         output=config.output,
         queries=len(queries),
@@ -164,7 +162,7 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
         unasked=len(queries) - len(files.results) - len(failures),
         usage=usage,
         stopped=budget.stopped,
-        notes=[*files.notes, *([note] if note else []), *([budget.stopped] if budget.stopped else [])],
+        notes=[*notes, *([budget.stopped] if budget.stopped else [])],
         image_root=config.image_root or config.coco_dataset,
     )
 
@@ -177,90 +175,189 @@ def _check_image_root(config: GenerateQaConfig, queries: list[Query]) -> None:
         )
 
 
-def _check_budget(budget: _Budget, config: GenerateQaConfig, queries: list[Query]) -> None:
-    if config.budget_usd is None or not queries:
-        return
-    if budget.price is None:
-        raise ParameterError(
-            f"budget_usd: no price is known for {config.teacher}; add it to params/prices.yaml"
+class _Asking:
+    """Asks queries one by one, each reply into the ledger before anything else is done with it."""
+
+    def __init__(self, config: GenerateQaConfig, canon: Canon, files: ReplyFiles, budget: Budget) -> None:
+        self.config, self.canon, self.files, self.budget = config, canon, files, budget
+        self.notes: list[str] = []
+
+    def settings(self, queries: list[Query]) -> dict[str, Any]:
+        """What `usage.json` says of how replies were asked for."""
+        settings: dict[str, Any] = {
+            "temperature": self.canon.temperature,
+            "seed": self.canon.seed,
+            "reply_format": self.config.reply_format,
+        }
+        if any(query.attach_image for query in queries):
+            settings["max_side"] = self.config.max_side
+        return settings
+
+    def _load(self) -> AbstractAsyncContextManager[Any]:
+        config = self.config
+        return load_teacher(
+            config.teacher,
+            config.base_url,
+            coco_dataset=config.coco_dataset,
+            image_root=self.canon.image_root,
+            max_side=config.max_side,
+            temperature=config.temperature,
+            max_output_tokens=config.max_output_tokens,
+            timeout_s=config.timeout_s,
+            max_attempts=config.max_attempts,
+            seed=config.seed,
+            json_replies=self.canon.json_replies,
+            concurrency=config.concurrency,
+            rpm=config.rpm,
+            tpm=config.tpm,
+            service_tier=config.service_tier,
         )
-    dearest = max(budget.worst(query) for query in queries)
-    if dearest > config.budget_usd:
-        raise ParameterError(
-            f"budget_usd {config.budget_usd:g} is less than one request may cost ({dearest:.4f});"
-            " raise it, or lower max_output_tokens"
-        )
 
+    async def ask_all(self, pending: list[Query]) -> None:
+        """Ask `pending`; every one of them ends in the files, but for what a budget or a stop leaves unasked."""
+        from tqdm.auto import tqdm
 
-def _price_note(config: GenerateQaConfig, price: Price | None, prices: PriceTable) -> tuple[str, str]:
-    if price is None:
-        note = f"no price is known for {config.teacher}, so cost_usd is null; add it to params/prices.yaml"
-        return note, ""
-    return "", prices.date.isoformat() if config.teacher.startswith("openai:") else ""
+        config, total = self.config, len(self.files.queries)
+        teacher_for = self._load()
+        done = total - len(pending)
+        with tqdm(total=total, initial=done, desc="asking the teacher", disable=None) as bar:
 
+            async def ask(query: Query) -> Reply:
+                return await self._ask(teacher, query)
 
-async def _ask(
-    config: GenerateQaConfig, files: ReplyFiles, budget: _Budget, pending: list[Query], total: int
-) -> None:
-    from tqdm.auto import tqdm
+            def on_reply(query: Query, reply: Reply) -> None:
+                self.files.settle(query)
+                step()
 
-    def on_reply(query: Query, reply: Reply) -> None:
-        row = _row(query, reply, files.teacher, config.max_output_tokens)
-        log = {"request_id": reply.request_id, "attempts": reply.attempts, "model": reply.model}
-        files.add(row, **log, outcome="kept" if isinstance(row, Result) else row.kind)
-        price = budget.price
-        cost = price.cost(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens) if price else 0.0
-        budget.settle(query.query_id, cost)
-        bar.update()
+            def on_failure(query: Query, failure: AskFailed) -> None:
+                self.files.give_up(query, str(failure))
+                self.budget.settle(query, failure.unanswered)
+                step()
 
-    def on_failure(query: Query, failure: AskFailed) -> None:
-        files.add(
-            Failure(
+            def step() -> None:
+                bar.update()
+                if self.files.ledger.spent:
+                    bar.set_postfix_str(self._money(bar.n, total), refresh=False)
+
+            async def admit(query: Query) -> bool:
+                return await self.budget.admit(query, config.max_output_tokens)
+
+            async with teacher_for as teacher:
+                try:
+                    await ask_each(ask, pending, config.concurrency, on_reply, on_failure, admit)
+                finally:
+                    for name in getattr(teacher, "refuses", ()):
+                        self.notes.append(f"{config.teacher} does not take {name}; it was asked without")
+
+    async def in_batches(self, pending: list[Query], cancel: bool) -> None:
+        """Ask `pending` through the Batch API, as far as the budget goes, and collect what is under way.
+
+        With `cancel` nothing more is asked, and what is under way is called off.
+        """
+        from tqdm.auto import tqdm
+
+        from dataengine_lib.models.batches import BatchRunner
+
+        files, total = self.files, len(self.files.queries)
+        with tqdm(total=total, desc="asking in batches", disable=None) as bar:
+            async with self._load() as teacher:
+                runner = BatchRunner(
+                    teacher,
+                    self.config.output,
+                    files.keys,
+                    self._keep_batched,
+                    lambda query, reason: files.give_up(query, reason),
+                    lambda query_id: files.request_id(query_id),
+                    self.config.batch_poll_s,
+                    self.config.batch_requests,
+                )
+                missing = runner.under_way - {query.query_id for query in files.queries}
+                if missing:
+                    raise DataEngineError(
+                        f"{runner.file}: holds {len(missing)} queries that {self.config.input} does not;"
+                        " give the queries back, or cancel them with dataengine cancel-batches"
+                    )
+
+                def progress(says: str) -> None:
+                    bar.n = len(files.results) + len(files.failures)
+                    bar.set_postfix_str(f"{says} {self._money(bar.n, total)}")
+
+                runner.progress = progress
+                sent = runner.under_way
+                wanted = [query for query in pending if query.query_id not in sent and not cancel]
+                under_way = [query for query in pending if query.query_id in sent]
+                try:
+                    if cancel:
+                        self.notes.append(f"{await runner.cancel()} batches cancelled")
+                    await runner.run(files.queries, await self._affordable(wanted, under_way))
+                finally:
+                    for query_id, query in {query.query_id: query for query in files.queries}.items():
+                        if query_id not in files.results and query_id not in files.failures:
+                            files.settle_if_paid(query)
+
+    async def _affordable(self, wanted: list[Query], under_way: list[Query]) -> list[tuple[Query, int]]:
+        """The queries that the budget allows with their room, beside those that are paid for when they come."""
+        for query in under_way:
+            self.budget.reserve(query, self.config.max_output_tokens)
+        allowed = []
+        for query in wanted:
+            room = self._room(query)
+            if not self.budget.reserve(query, room):
+                break
+            allowed.append((query, room))
+        return allowed
+
+    def _keep_batched(self, query: Query, reply: Reply, room: int) -> None:
+        self._keep(query, reply, room)
+        self.budget.settle(query)
+        if reply.finish_reason != "length" or room > self.config.max_output_tokens:
+            self.files.settle(query)
+
+    def _money(self, done: int, total: int) -> str:
+        spent = self.files.ledger.spent
+        return f"${spent:.2f} of about ${spent * total / max(1, done):.2f}"
+
+    async def _ask(self, teacher: Any, query: Query) -> Reply:
+        """The query's reply, in the ledger; a reply that was cut off is asked for once more with more room."""
+        room, more = self._room(query), self.config.max_output_tokens * MORE_ROOM
+        reply = await self._ask_once(teacher, query, room)
+        if reply.finish_reason == "length" and room < more and await self.budget.admit(query, more):
+            reply = await self._ask_once(teacher, query, more)
+        return reply
+
+    def _room(self, query: Query) -> int:
+        """The output limit, or more of it where an earlier run got a reply that was cut off and was ended there."""
+        room = self.config.max_output_tokens
+        before = self.files.ledger.paid.get(self.files.keys[query.query_id])
+        cut_off = before is not None and before.finish_reason == "length" and before.room >= room
+        return room * MORE_ROOM if cut_off else room
+
+    async def _ask_once(self, teacher: Any, query: Query, room: int) -> Reply:
+        reply: Reply = await teacher.ask(query, room)
+        self._keep(query, reply, room)
+        self.budget.settle(query, reply.unanswered)
+        return reply
+
+    def _keep(self, query: Query, reply: Reply, room: int) -> None:
+        self.files.paid(
+            LedgerRow(
+                key=self.files.keys[query.query_id],
                 query_id=query.query_id,
-                image_id=query.image_id,
-                question_type=query.question_type,
-                kind=ERROR,
-                reason=str(failure),
-                model=files.teacher,
-            ),
-            attempts=failure.attempts,
-            outcome=ERROR,
+                teacher=self.canon.teacher,
+                request=self.canon.request(query),
+                text=reply.text,
+                finish_reason=reply.finish_reason,
+                structured=reply.structured,
+                model=reply.model,
+                request_id=reply.request_id,
+                attempts=reply.attempts,
+                seconds=reply.seconds,
+                room=room,
+                tier=self.config.tier,
+                prompt_tokens=reply.prompt_tokens,
+                cached_tokens=reply.cached_tokens,
+                cache_write_tokens=reply.cache_write_tokens,
+                completion_tokens=reply.completion_tokens,
+                usage=reply.usage,
+            )
         )
-        budget.settle(query.query_id, 0.0)
-        bar.update()
-
-    teacher_for = load_teacher(
-        config.teacher,
-        config.base_url,
-        coco_dataset=config.coco_dataset,
-        image_root=config.image_root or config.coco_dataset,
-        max_side=config.max_side,
-        temperature=config.temperature,
-        max_output_tokens=config.max_output_tokens,
-        timeout_s=config.timeout_s,
-        max_attempts=config.max_attempts,
-        seed=config.seed,
-    )
-    with tqdm(total=total, initial=total - len(pending), desc="asking the teacher", disable=None) as bar:
-        async with teacher_for as teacher:
-            await ask_all(teacher, pending, config.concurrency, on_reply, on_failure, budget.admit)
-
-
-def _row(query: Query, reply: Reply, teacher: str, max_output_tokens: int) -> Result | Failure:
-    """A reply as a result, or as a failure when it is no use: cut off, refused, filtered, empty."""
-    kind = reply.finish_reason if reply.finish_reason in _UNUSABLE else "" if reply.text.strip() else "empty"
-    # The teacher's asked-for name, not the one it answers with: servers change that between two runs.
-    shared: dict[str, Any] = {
-        "query_id": query.query_id,
-        "image_id": query.image_id,
-        "question_type": query.question_type,
-        "raw_instructions": reply.text,
-        "model": teacher,
-        "prompt_tokens": reply.prompt_tokens,
-        "cached_tokens": reply.cached_tokens,
-        "completion_tokens": reply.completion_tokens,
-    }
-    if kind:
-        reason = _UNUSABLE[kind].format(limit=max_output_tokens)
-        return Failure(kind=kind, reason=reason, max_output_tokens=max_output_tokens, **shared)
-    return Result(image_path=query.image_path, finish_reason=reply.finish_reason, **shared)

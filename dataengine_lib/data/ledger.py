@@ -1,0 +1,141 @@
+"""Step 3: the ledger, an append-only record of every reply that a teacher gave and was paid for."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataengine_lib.data.append_file import AppendFile
+from dataengine_lib.data.prices import Price
+
+LEDGER = "gptvqa_ledger.jsonl"
+
+
+class LedgerRow(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One paid reply: what was asked (the canonical request, whose SHA-256 is `key`), what came and what it took.
+
+    `room` is the output limit that it was asked with, `tier` the service tier or `batch`. `cached_tokens` and
+    `cache_write_tokens` are parts of `prompt_tokens`; `usage` is the server's own words about tokens.
+    A row with `finished` alone says that a run had asked everything by then.
+    """
+
+    key: str = ""
+    query_id: str = ""
+    time: str = ""
+    teacher: str = ""
+    request: dict[str, Any] = {}
+    text: str = ""
+    finish_reason: str = "stop"
+    structured: bool = False
+    model: str = ""
+    request_id: str = ""
+    attempts: int = 1
+    seconds: float = 0.0
+    room: int = 0
+    tier: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+    usage: dict[str, Any] = {}
+    finished: str = ""
+
+
+class _Short(msgspec.Struct):
+    """What is kept in memory of a row: the request is most of it and is not."""
+
+    key: str = ""
+    text: str = ""
+    finish_reason: str = "stop"
+    request_id: str = ""
+    room: int = 0
+    tier: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+    finished: str = ""
+
+
+class Paid(msgspec.Struct):
+    """All replies to one request so far: the last one's text, the tokens and US dollars of all.
+
+    `cost_usd` is None without a price. `closed`: the run that asked had asked everything and ended.
+    """
+
+    text: str = ""
+    finish_reason: str = ""
+    request_id: str = ""
+    room: int = 0
+    replies: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    closed: bool = False
+
+    def add(self, row: LedgerRow | _Short, price: Price | None) -> None:
+        self.text, self.finish_reason, self.request_id = row.text, row.finish_reason, row.request_id
+        self.room, self.closed = max(self.room, row.room), False
+        self.replies += 1
+        self.prompt_tokens += row.prompt_tokens
+        self.cached_tokens += row.cached_tokens
+        self.cache_write_tokens += row.cache_write_tokens
+        self.completion_tokens += row.completion_tokens
+        if price is None:
+            self.cost_usd = None
+        elif self.cost_usd is not None:
+            self.cost_usd += cost(row, price)
+
+
+def cost(row: LedgerRow | _Short, price: Price) -> float:
+    """US dollars of one reply."""
+    tokens = (row.prompt_tokens, row.cached_tokens, row.completion_tokens)
+    return price.cost(*tokens, row.cache_write_tokens, tier=row.tier)
+
+
+class Ledger:
+    """The ledger beside `output`, held against other runs; `paid` is what it says by key.
+
+    Raises DataEngineError when it cannot be written, another run has it, or a line is no row.
+    """
+
+    def __init__(self, output: Path, price: Price | None) -> None:
+        self.file, self.price = output.with_name(LEDGER), price
+        self.paid: dict[str, Paid] = {}
+        self.spent = 0.0  # US dollars of all replies
+        self._rows = AppendFile(self.file, output)
+        try:
+            for row in self._rows.rows(msgspec.json.Decoder(_Short).decode):
+                if row.finished:
+                    for paid in self.paid.values():
+                        paid.closed = True
+                else:
+                    self._count(row)
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, row: LedgerRow) -> None:
+        """Keep a reply before anything else is done with it."""
+        row.time = _now()
+        self._rows.add(row)
+        self._count(row)
+
+    def finished(self) -> None:
+        """Everything was asked: a next run may ask again what was of no use."""
+        self._rows.add({"finished": _now()})
+
+    def close(self) -> None:
+        """Push to the disk and let others have the file."""
+        self._rows.close()
+
+    def _count(self, row: LedgerRow | _Short) -> None:
+        self.paid.setdefault(row.key, Paid()).add(row, self.price)
+        self.spent += cost(row, self.price) if self.price else 0.0
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

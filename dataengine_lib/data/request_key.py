@@ -1,0 +1,67 @@
+"""Step 3: what a request asks for, in a form that is the same on every machine, and its key in the ledger."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataengine_lib.data.files import inside
+from dataengine_lib.data.records import Query
+from dataengine_lib.data.structured_reply import qa_schema
+from dataengine_lib.errors import DataEngineError
+
+_OWN_TEACHERS = ("annotations", "replay:")  # these read more of a query than its prompt
+
+
+class Canon(msgspec.Struct, frozen=True):
+    """How queries are asked: what of a run's parameters a reply depends on.
+
+    The output limit, the service tier and the server's address are left out: a reply that is whole is the reply
+    under another limit too, and what was paid for is not to be paid for again because of a new address.
+    """
+
+    teacher: str  # the model's name, see recorded_name
+    temperature: float | None = None
+    seed: int | None = None
+    max_side: int = 1024
+    json_replies: bool = True
+    image_root: Path | None = None
+
+    def request(self, query: Query) -> dict[str, Any]:
+        """The canonical request: a chat request's body with the image's SHA-256 in place of its bytes."""
+        asked: dict[str, Any] = {"model": self.teacher, "messages": messages(query, self._image(query))}
+        if self.temperature is not None:
+            asked |= {"temperature": self.temperature, "seed": self.seed}
+        if self.teacher.startswith(_OWN_TEACHERS):
+            fields = ("query_id", "image_id", "image_path", "question_type")
+            return asked | {name: getattr(query, name) for name in fields}
+        if self.json_replies:
+            asked["schema"] = list(qa_schema(query.prompt)["properties"])
+        return asked
+
+    def _image(self, query: Query) -> str:
+        if not query.attach_image:
+            return ""
+        return f"sha256:{image_sha256(self.image_root, query.image_path)} at most {self.max_side} pixels"
+
+
+def messages(query: Query, image: str = "") -> list[dict[str, Any]]:
+    """A query as chat messages: its text, then its picture, if it has one. Servers cache common beginnings."""
+    if not query.attach_image:
+        return [{"role": "user", "content": query.prompt}]
+    parts = [{"type": "text", "text": query.prompt}, {"type": "image_url", "image_url": {"url": image}}]
+    return [{"role": "user", "content": parts}]
+
+
+def key_of(request: dict[str, Any]) -> str:
+    """SHA-256 of a canonical request, 64 hex digits."""
+    return hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest()
+
+
+def image_sha256(root: Path | None, path: str) -> str:
+    """SHA-256 of an image file's bytes, `missing` where there is none: asking for it fails with the reason."""
+    try:
+        return hashlib.sha256(inside(root or Path(), path).read_bytes()).hexdigest() if root else "missing"
+    except (OSError, DataEngineError):
+        return "missing"

@@ -1,0 +1,74 @@
+"""Step 3: a reply under a JSON schema, and the same in the public text layout that step 4 reads."""
+
+import json
+import re
+from typing import Any
+
+from dataengine_lib.data.records import LETTERS, options_text
+
+_STRING = {"type": "string"}
+_ASKS_FOR_SHORT = "\nShort answer: "
+
+
+def qa_schema(prompt: str) -> dict[str, Any]:
+    """The schema of a QA, with a short answer where the prompt asks for one.
+
+    In the form that strict output demands: every field required, no other allowed. With `skip` true the reason says
+    why no question was written and the other fields count for nothing. Source: OpenAI's guide "Structured outputs".
+    """
+    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
+    properties = {
+        "question": _STRING,
+        **short,
+        "choices": {"type": "array", "items": _STRING, "minItems": 4, "maxItems": 4},
+        "answer": {"type": "string", "enum": list(LETTERS[:4])},
+        "explanation": _STRING,
+        "skip": {"type": "boolean"},
+        "reason": _STRING,
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def as_text(reply: str) -> str:
+    """A JSON reply in the layout `Question: … Choices: … Answer: … Explanation: …`; any other text as it is.
+
+    Nothing is mended here: a letter outside the choices or a missing choice shows in the text, and step 4 drops it.
+    """
+    try:
+        found = json.loads(reply)
+    except (ValueError, RecursionError):
+        return reply
+    if not isinstance(found, dict) or not found.keys() & {"question", "skip"}:
+        return reply
+    if found.get("skip") is True:
+        return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_line(found.get('reason')) or 'Skip'}"
+    choices, letter = found.get("choices"), _line(found.get("answer"))
+    choices = _without_marks([_line(choice) for choice in choices[:9]]) if isinstance(choices, list) else []
+    answer = f"The answer is ({letter})" if letter else ""
+    if letter in LETTERS[: len(choices)] and letter:
+        answer += f": {choices[LETTERS.index(letter)]}."
+    lines = [f"Question: {_line(found.get('question'))}"]
+    if "short_answer" in found:
+        lines.append(f"Short answer: {_line(found['short_answer'])}")
+    lines += [f"Choices: {options_text(choices)}", f"Answer: {answer}"]
+    if explanation := _line(found.get("explanation")):
+        lines.append(f"Explanation: {explanation}")
+    return "\n".join(lines)
+
+
+def _without_marks(choices: list[str]) -> list[str]:
+    """The choices without their letters, which models like to repeat inside them."""
+    bare = [
+        re.sub(rf"^\(?{letter}[).:] +", "", choice) for letter, choice in zip(LETTERS, choices, strict=False)
+    ]
+    return bare if all(text != choice for text, choice in zip(bare, choices, strict=True)) else choices
+
+
+def _line(value: Any) -> str:
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    return text.encode("utf-8", "replace").decode()

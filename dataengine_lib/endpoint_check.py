@@ -1,0 +1,102 @@
+"""`dataengine doctor`: whether a teacher's server is there, has the model, and takes a JSON schema."""
+
+import asyncio
+import datetime
+from collections.abc import Iterator
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from dataengine_lib.data.prices import estimate_tokens, read_prices
+from dataengine_lib.data.structured_reply import as_text, qa_schema
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, load_chat
+
+# OpenAI's deprecations page: shut down before the list of models told so.
+RETIRED = {
+    "gpt-4": "gpt-4.1",
+    "gpt-4-turbo": "gpt-4.1",
+    "gpt-4-vision-preview": "gpt-4.1",
+    "gpt-4-32k": "gpt-4.1",
+    "text-davinci-003": "gpt-4.1-mini",
+}
+ROOM = 300  # tokens of the one reply that is asked for; models that think first may need more
+MOST_USD = 0.01  # that the one request may cost
+SOON = 60  # days before a shutdown that are worth a warning
+_PROMPT = "Write one easy question about a picture of a dog on a beach, with four choices. Keep it short."
+Mark = Literal["ok", "warn", "bad"]  # bad will stop a run, warn may
+Check = tuple[Mark, str]
+
+
+def check_listing(model: str, url: str, key: str, today: datetime.date | None = None) -> Check:
+    """List the server's models: costs nothing, and shows whether address, key and model are right."""
+    if url.startswith("https://api.openai.com") and model in RETIRED:
+        return "bad", f"{model} was shut down; take {RETIRED[model]} or another of today's models"
+    headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
+    loopback = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    try:
+        answer = httpx.get(f"{url}/models", headers=headers, timeout=10, trust_env=not loopback)
+    except httpx.HTTPError as error:
+        return "bad", f"{url} does not answer ({type(error).__name__}); check base_url and the network"
+    if answer.status_code in (401, 403):
+        return "bad", f"{url} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
+    if answer.status_code != 200:
+        return "warn", f"{url} answers, but lists no models (status {answer.status_code})"
+    try:
+        models: dict[str, Any] = {str(row["id"]): row.get("shutdown_date") for row in answer.json()["data"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "warn", f"{url} answers, but its list of models cannot be read"
+    if model not in models:
+        return "bad", f"{url} has no model {model}; it offers {', '.join(sorted(models)[:8])}"
+    return _shutdown(model, url, models[model], today or datetime.datetime.now(datetime.UTC).date())
+
+
+def _shutdown(model: str, url: str, date: Any, today: datetime.date) -> Check:
+    try:
+        end = datetime.date.fromisoformat(str(date)) if date else None
+    except ValueError:
+        end = None
+    if end is not None and end <= today:
+        return "bad", f"{model} was shut down on {end}; take another of today's models"
+    if end is not None and (end - today).days <= SOON:
+        return "warn", f"{model} at {url}, which shuts it down on {end}: {(end - today).days} days are left"
+    return "ok", f"{model} at {url}" + (f", until {end}" if end else "")
+
+
+def check_asking(spec: str, url: str, *, paid: bool) -> Iterator[Check]:
+    """Ask one small question under a schema where that is free, or `paid` says that it may cost up to a cent."""
+    price = read_prices().of(spec)
+    loopback = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    if not paid and not loopback:
+        yield "ok", "JSON schema not tried: doctor --ask sends one request, for a cent at most"
+        return
+    if price and (most := price.cost(estimate_tokens(_PROMPT) + 200, 0, ROOM)) > MOST_USD:
+        yield "warn", f"not asked: one reply may cost {most:.3f} US dollars, more than {MOST_USD}"
+        return
+    try:
+        reply = asyncio.run(_ask(spec, url))
+    except AskFailed as failure:
+        yield "bad", f"one request failed: {failure}"
+        return
+    except DataEngineError as error:
+        yield "bad", str(error)
+        return
+    cost = ""
+    if price:
+        usd = price.cost(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
+        cost = f", {usd:.5f} US dollars"
+    tokens = f"{reply.prompt_tokens} and {reply.completion_tokens} tokens in {reply.seconds:.1f} s{cost}"
+    if reply.finish_reason != "stop":
+        yield "warn", f"the reply ended with {reply.finish_reason} ({tokens}); raise max_output_tokens"
+    elif not reply.structured:
+        yield "warn", f"no JSON schema: replies are read from text ({tokens})"
+    elif as_text(reply.text) == reply.text:
+        yield "warn", f"the schema is taken but not kept to: replies are read as they come ({tokens})"
+    else:
+        yield "ok", f"JSON schema works ({tokens})"
+
+
+async def _ask(spec: str, url: str) -> Reply:
+    async with load_chat(spec, url, max_output_tokens=ROOM, max_attempts=2) as chat:
+        return await chat.complete([{"role": "user", "content": _PROMPT}], schema=qa_schema(_PROMPT))

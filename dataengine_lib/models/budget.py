@@ -1,0 +1,91 @@
+"""Step 3: money spent and reserved, so that no request is sent that could cross the budget."""
+
+import asyncio
+from collections.abc import Callable
+
+from dataengine_lib.data.prices import Price, estimate_tokens
+from dataengine_lib.data.records import Query
+from dataengine_lib.errors import ParameterError
+
+_SCHEMA_TOKENS = 150  # of the JSON schema that goes along with a prompt
+
+
+class Budget:
+    """`admit` lets a request through only when the worst that it can cost is still there.
+
+    `limit` in US dollars, None for none; `spent()` is what all replies so far cost. `lost` is what requests without
+    an answer may have cost: the server may bill them all the same.
+    """
+
+    def __init__(
+        self, limit: float | None, price: Price | None, tier: str, spent: Callable[[], float]
+    ) -> None:
+        self.limit, self.price, self.tier = limit, price, tier
+        self.lost = 0.0
+        self.stopped = ""
+        self._spent = spent
+        self._reserved: dict[str, float] = {}
+        self._held = 0.0  # the sum of these
+        self._changed = asyncio.Event()
+
+    def check(self, queries: list[Query], room: int, teacher: str) -> None:
+        """Raise ParameterError when there is no price to count with, or one request may cost more than the limit."""
+        if self.limit is None or not queries:
+            return
+        if self.price is None:
+            raise ParameterError(f"budget_usd: no price is known for {teacher}; add it to params/prices.yaml")
+        dearest = max(self.worst(query, room) for query in queries)
+        if dearest > self.limit:
+            raise ParameterError(
+                f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f});"
+                " raise it, or lower max_output_tokens"
+            )
+
+    def worst(self, query: Query, room: int) -> float:
+        """The most that one reply of up to `room` tokens can cost."""
+        if self.price is None:
+            return 0.0
+        tokens = estimate_tokens(query.prompt) + _SCHEMA_TOKENS
+        tokens += query.attach_image * self.price.image_tokens
+        return self.price.cost(tokens, 0, room, tokens if self.price.cache_write else 0, tier=self.tier)
+
+    async def admit(self, query: Query, room: int) -> bool:
+        """Reserve the worst of this request, when need be after others are settled; False: it may not be sent."""
+        if self.limit is None:
+            return True
+        cost = self.worst(query, room)
+        while (spent := self._spent() + self.lost) + self._held + cost > self.limit:
+            if not self._reserved:
+                self.stopped = (
+                    f"budget_usd {self.limit:g}: {spent:.4f} spent, one more may cost {cost:.4f};"
+                    " stopped with what is done, raise budget_usd to go on"
+                )
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        self._hold(query, cost)
+        return True
+
+    def reserve(self, query: Query, room: int) -> bool:
+        """As `admit`, but without waiting for others."""
+        cost = self.worst(query, room)
+        spent, reserved = self._spent() + self.lost, self._held
+        if self.limit is not None and spent + reserved + cost > self.limit:
+            self.stopped = (
+                f"budget_usd {self.limit:g}: {spent:.4f} spent and {reserved:.4f} under way, one more may cost"
+                f" {cost:.4f}; raise budget_usd to go on"
+            )
+            return False
+        self._hold(query, cost)
+        return True
+
+    def settle(self, query: Query, lost_requests: int = 0) -> None:
+        """The request is done; `lost_requests` of its tries ended without an answer."""
+        cost = self._reserved.pop(query.query_id, 0.0)
+        self._held = self._held - cost if self._reserved else 0.0  # no rests of rounding
+        self.lost += lost_requests * cost
+        self._changed.set()
+
+    def _hold(self, query: Query, cost: float) -> None:
+        self._held += cost - self._reserved.get(query.query_id, 0.0)
+        self._reserved[query.query_id] = cost

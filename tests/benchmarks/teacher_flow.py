@@ -1,0 +1,119 @@
+"""Step 3 against a server that takes 200 ms and allows 3,000 requests a minute: how much of that is used.
+
+Four servers: one names its limit in headers, one says how long to wait, one says nothing, one allows 3,000 a minute
+of the clock. Printed for each: the share of the cap used after warm-up, refusals (429) and the client's own CPU time;
+beside it the original's way, one request after another with 5 s of sleep. Run by `make bench`; asserts nothing of speed.
+"""
+
+import multiprocessing
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.data.files import read_jsonl, write_json
+from dataengine_lib.data.records import Query
+from dataengine_lib.playground.server import serve
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+
+LATENCY, RPM, WARM_UP = 0.2, 3000, 20.0
+KINDS = ("headers", "retry-after", "silent", "minute")
+REPLY = "Question: Which?\nChoices: (A) a (B) b (C) c (D) d\nAnswer: The answer is (B): b.\nExplanation: It is so."
+
+
+class Limiter:
+    """A token bucket with a second's burst, or a count that begins anew each minute of the clock."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.lock = kind, threading.Lock()
+        self.tokens, self.last, self.refused = float(RPM / 60), time.monotonic(), 0
+        self.minute, self.count = -1, 0
+
+    def __call__(self, body: dict[str, Any]) -> str | None:
+        with self.lock:
+            now = time.monotonic()
+            if self.kind == "minute":
+                if int(now // 60) != self.minute:
+                    self.minute, self.count = int(now // 60), 0
+                self.count += 1
+                over, wait = self.count > RPM, 60 - now % 60
+            else:
+                self.tokens = min(RPM / 60, self.tokens + (now - self.last) * RPM / 60)
+                self.last = now
+                over, wait = self.tokens < 1, 1.0
+                self.tokens -= not over
+            self.refused += over
+            if not over:
+                return None
+            return "429" if self.kind == "silent" else f"429 retry-after={wait:.0f}"
+
+    def headers(self) -> dict[str, str]:
+        if self.kind != "headers":
+            return {}
+        left = max(0, int(self.tokens))
+        return {"x-ratelimit-limit-requests": str(RPM), "x-ratelimit-remaining-requests": str(left),
+                "x-ratelimit-reset-requests": "20ms"}  # fmt: skip
+
+
+def server(kind: str, pipe: Connection) -> None:
+    limiter = Limiter(kind)
+    times: list[float] = []
+
+    def write(messages: list[dict[str, Any]]) -> str:
+        times.append(time.monotonic())
+        time.sleep(LATENCY)
+        return REPLY
+
+    with serve(write, limiter, headers=limiter.headers) as running:
+        pipe.send(running.base_url)
+        pipe.recv()
+        pipe.send((times, limiter.refused))
+
+
+def measure(kind: str, seconds: float) -> None:
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=server, args=(kind, there), daemon=True)
+    process.start()
+    url = here.recv()
+    number = round(RPM / 60 * (seconds + WARM_UP))
+    text = "rules of the prompt, the same for all " * 100
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = [
+            Query(image_id=i, prompt=f"{text}{i}", question_type="image_topic", query_id=f"r-{i}")
+            for i in range(number)
+        ]
+        write_json(folder / "q.json", rows)
+        cpu = time.process_time()
+        result = generate_qa(
+            GenerateQaConfig(
+                input=folder / "q.json", output=folder / "r.jsonl", teacher="openai:local", base_url=url
+            )
+        )
+        cpu = time.process_time() - cpu
+        assert len(read_jsonl(folder / "r.jsonl")) == len(result.results) == number
+    here.send("stop")
+    times, refused = here.recv()
+    process.join(5)
+    end = times[-1]
+    # whole minutes of the clock are what the last kind allows
+    late = [t for t in times if t > times[0] + WARM_UP]
+    used = len(late) / (end - late[0]) / (RPM / 60)
+    print(
+        f"{kind:12} {number} requests, {end - times[0]:6.1f} s: {100 * used:5.1f} % of the cap after {WARM_UP:.0f} s, "
+        f"{100 * refused / (number + refused):5.2f} % refused, {1000 * cpu / number:.2f} ms CPU a request",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
+    for kind in sys.argv[2:] or KINDS:
+        measure(kind, seconds)
+    original = 60 / (LATENCY + 5) / RPM
+    print(
+        f"original's way (one at a time, 5 s of sleep after each, computed): {100 * original:.1f} % of the cap"
+    )

@@ -1,0 +1,216 @@
+"""Step 3 through the Batch API: half the price, only failed rows again, and a restart between any two calls."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataengine_lib.data.files import read_json, read_jsonl, write_json
+from dataengine_lib.data.ledger import LEDGER
+from dataengine_lib.data.records import Query
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.models import batches
+from dataengine_lib.playground.server import PlaygroundServer, serve
+from dataengine_lib.steps.generate_qa import (
+    GenerateQaConfig,
+    GenerateQaResult,
+    cancel_batches,
+    generate_qa,
+)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1234")
+
+
+def write(messages: list[dict[str, Any]]) -> str:
+    return f"Question: {messages[-1]['content']}?"
+
+
+def prompt_of(body: dict[str, Any]) -> str:
+    return body["messages"][-1]["content"]
+
+
+def queries(folder: Path, count: int) -> None:
+    rows = [
+        Query(image_id=i, prompt=f"query {i}", question_type="image_topic", query_id=f"r-{i}")
+        for i in range(count)
+    ]
+    write_json(folder / "gptvqa_prompt.json", rows)
+
+
+def config(folder: Path, server: PlaygroundServer, **values: Any) -> GenerateQaConfig:
+    given: dict[str, Any] = {
+        "input": folder / "gptvqa_prompt.json", "output": folder / "gptvqa_result.jsonl", "mode": "batch",
+        "teacher": "openai:gpt-4o-mini", "base_url": server.base_url, "batch_poll_s": 0.02, "batch_requests": 4,
+    }  # fmt: skip
+    return GenerateQaConfig(**(given | values))
+
+
+def generate(folder: Path, server: PlaygroundServer, **values: Any) -> GenerateQaResult:
+    return generate_qa(config(folder, server, **values))
+
+
+def test_replies_are_those_of_live_requests_at_half_the_price(tmp_path: Path) -> None:
+    for name in ("live", "batch"):
+        (tmp_path / name).mkdir()
+        queries(tmp_path / name, 10)
+    with serve(write) as server:
+        live = generate(tmp_path / "live", server, mode="live")
+        batch = generate(tmp_path / "batch", server)
+        assert [
+            len(content.splitlines())
+            for name, content in server.batches.files.items()
+            if name in inputs(server)
+        ] == [4, 4, 2]
+        assert generate(tmp_path / "batch", server).earlier == 10 and len(server.batches.batches) == 3
+    assert batch.results == live.results
+    assert batch.usage.cost_usd == pytest.approx((live.usage.cost_usd or 0) / 2)
+    assert {row["tier"] for row in read_jsonl(tmp_path / "batch" / LEDGER) if "key" in row} == {"batch"}
+    first = json.loads(server.batches.files["file-0"].splitlines()[0])
+    assert first["custom_id"] == batch.results[0].request_key and first["url"] == "/v1/chat/completions"
+    assert first["body"]["response_format"]["type"] == "json_schema"
+
+
+def inputs(server: PlaygroundServer) -> set[str]:
+    return {batch["input_file_id"] for batch in server.batches.batches.values()}
+
+
+def test_only_failed_expired_and_cut_off_rows_are_sent_again(tmp_path: Path) -> None:
+    queries(tmp_path, 12)
+    once = {"query 1": "500", "query 2": "429", "query 5": "length"}
+    always = {"query 6": "400", "query 7": "refusal", "query 8": "500"}
+
+    def fault(body: dict[str, Any]) -> str | None:
+        return always.get(prompt_of(body)) or once.pop(prompt_of(body), None)
+
+    with serve(write, fault) as server:
+        server.batches.expire = lambda number: 2 if number == 0 else None  # queries 2 and 3 are not reached
+        result = generate(tmp_path, server, max_attempts=3)
+    asked = Counter(prompt_of(body) for body in server.requests)
+    assert asked == Counter([f"query {i}" for i in range(12)]) + Counter(
+        {"query 1": 1, "query 2": 1, "query 5": 1, "query 8": 2}
+    )
+    assert Counter(server.batches.took) == Counter(
+        row["key"] for row in read_jsonl(tmp_path / LEDGER) if "key" in row
+    )
+    assert [(row.query_id, row.kind) for row in result.failures] == [
+        ("r-6", "error"), ("r-7", "refusal"), ("r-8", "error"),
+    ]  # fmt: skip
+    assert len(result.results) == 9 and result.unasked == 0
+    rooms = [body["max_tokens"] for body in server.requests if prompt_of(body) == "query 5"]
+    assert rooms == [600, 1200]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+folder = Path(sys.argv[1])
+generate_qa(GenerateQaConfig(
+    input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="openai:gpt-4o-mini",
+    base_url=sys.argv[2], mode="batch", batch_poll_s=0.02, batch_requests=4))
+"""
+
+
+def test_a_restart_between_any_two_calls_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    queries(tmp_path, 7)
+    calls = 0
+    with serve(write, lambda body: "500" if body["messages"][0]["content"] == "query 3" else None) as server:
+        ended = 0
+        while True:
+            process = subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, str(tmp_path), server.base_url], stderr=subprocess.PIPE
+            )
+            calls = 0
+
+            def kill(path: str, pid: int = process.pid, at: int = ended % 4 + 1) -> None:
+                """The work of the call is done, its answer is lost."""
+                nonlocal calls
+                calls += 1
+                if calls == at:
+                    os.kill(pid, signal.SIGKILL)
+
+            server.before_answer = kill
+            _, said = process.communicate()
+            if process.returncode != -signal.SIGKILL:
+                break
+            ended += 1
+            assert ended < 60
+    assert process.returncode == 0, said
+    assert ended >= 6
+    kept = read_jsonl(tmp_path / "gptvqa_result.jsonl")
+    assert [row["query_id"] for row in kept] == [f"r-{i}" for i in range(7) if i != 3]
+    (failed,) = read_jsonl(tmp_path / "gptvqa_failed.jsonl")
+    assert failed["query_id"] == "r-3" and "500" in failed["reason"]
+    assert Counter(server.batches.took) == Counter(row["request_key"] for row in kept)
+
+
+def test_cancelling_keeps_what_was_done(tmp_path: Path) -> None:
+    queries(tmp_path, 8)
+    go_on = threading.Event()
+
+    def hang(messages: list[dict[str, Any]]) -> str:
+        if messages[-1]["content"] in (
+            "query 2",
+            "query 6",
+        ):  # the batches stay there until they are cancelled
+            go_on.wait(30)
+        return write(messages)
+
+    with serve(hang) as server:
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), server.base_url])
+        while len(server.requests) < 6 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        server.before_answer = lambda path: go_on.set() if path.endswith("batch-1/cancel") else None
+        result = cancel_batches(config(tmp_path, server))
+        assert {batch["status"] for batch in server.batches.batches.values()} == {"cancelled"}
+        assert [row.query_id for row in result.results] == ["r-0", "r-1", "r-2", "r-4", "r-5", "r-6"]
+        assert result.unasked == 2 and "2 batches cancelled" in result.notes and not result.failures
+        assert read_json(tmp_path / batches.STATE)["jobs"] == []
+        assert len(generate(tmp_path, server).results) == 8 and len(server.batches.took) == 8
+
+
+def test_a_budget_sends_no_more_than_it_allows(tmp_path: Path) -> None:
+    queries(tmp_path, 30)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 2000000}\n")
+    with serve(write) as server:  # a dollar a token in a batch, ten at most for one reply
+        result = generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
+        assert len(result.results) == len(server.requests) == 6 and "budget_usd 60" in result.stopped
+        assert result.usage.cost_usd == 30 and result.unasked == 24
+
+
+def test_a_refused_batch_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries(tmp_path, 3)
+    monkeypatch.setattr("dataengine_lib.playground.batches.MOST_LINES", 2)
+    with serve(write) as server, pytest.raises(DataEngineError, match="more than 50,000 lines"):
+        generate(tmp_path, server)
+
+
+def test_files_stay_below_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries(tmp_path, 6)
+    monkeypatch.setattr(batches, "MOST_BYTES", 2500)
+    with serve(write) as server:
+        result = generate(tmp_path, server, batch_requests=50)
+        assert len(result.results) == 6 and len(server.batches.batches) > 1
+        assert all(len(server.batches.files[name]) <= 2500 for name in inputs(server))
+
+
+def test_batches_need_a_model_behind_a_server(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="mode batch needs teacher openai:MODEL"):
+        GenerateQaConfig.read(
+            {"input": "a", "output": "b", "teacher": "annotations", "mode": "batch"}, "p.yaml: generate_qa"
+        )

@@ -1,0 +1,76 @@
+"""`dataengine doctor` on a teacher's server: model listed and not shut down, schema mode, one request on demand."""
+
+import datetime
+import json
+from typing import Any
+
+import pytest
+
+from dataengine_lib.endpoint_check import check_asking, check_listing
+from dataengine_lib.playground.server import serve
+
+TODAY = datetime.date(2026, 11, 24)
+QA = {"question": "What runs?", "choices": ["dog", "cat", "cow", "pig"], "answer": "A", "explanation": "It runs.",
+      "skip": False, "reason": ""}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1234")
+
+
+def write(messages: list[dict[str, Any]]) -> str:
+    return "Question: What runs?"
+
+
+@pytest.mark.parametrize(
+    ("date", "mark", "says"),
+    [
+        (None, "ok", "some at http"),
+        ("2026-11-24", "bad", "was shut down on 2026-11-24"),
+        ("2026-12-11", "warn", "17 days are left"),
+        ("2027-11-24", "ok", "until 2027-11-24"),
+        ("soon", "ok", "some at http"),
+    ],
+)
+def test_a_models_shutdown_date(date: str | None, mark: str, says: str) -> None:
+    with serve(write) as server:
+        server.models = [{"id": "some", "object": "model", "shutdown_date": date}]
+        found = check_listing("some", server.base_url, "sk-secret-1234", TODAY)
+        assert found[0] == mark and says in found[1]
+        found = check_listing("other", server.base_url, "k", TODAY)
+        assert found == ("bad", f"{server.base_url} has no model other; it offers some")
+
+
+def test_a_retired_model_needs_no_server() -> None:
+    assert "was shut down" in check_listing("gpt-4", "https://api.openai.com/v1", "k")[1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "structured", "mark", "says"),
+    [
+        (None, True, "ok", "JSON schema works"),
+        (None, False, "warn", "not kept to"),
+        ("no-schema", True, "warn", "no JSON schema"),
+        ("length", True, "warn", "ended with length"),
+        ("401", True, "bad", "key was refused"),
+        ("500", True, "bad", "one request failed"),
+    ],
+)
+def test_schema_mode_is_tried_on_a_server_here(
+    fault: str | None, structured: bool, mark: str, says: str
+) -> None:
+    filled = (lambda messages, schema: json.dumps(QA)) if structured else None
+    with serve(write, lambda body: fault, filled) as server:
+        ((found, line),) = check_asking("openai:some", server.base_url, paid=False)
+    assert (found, says in line) == (mark, True), line
+    assert "sk-secret" not in line
+
+
+def test_money_is_spent_only_on_request_and_no_more_than_a_cent(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = "https://api.openai.com/v1"
+    assert "JSON schema not tried" in next(check_asking("openai:gpt-5.4-mini", elsewhere, paid=False))[1]
+    monkeypatch.setattr("dataengine_lib.endpoint_check.MOST_USD", 1e-9)
+    assert (
+        "not asked: one reply may cost" in next(check_asking("openai:gpt-5.4-mini", elsewhere, paid=True))[1]
+    )
