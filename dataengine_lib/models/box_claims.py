@@ -74,13 +74,13 @@ class Claims:
 
 
 def claims_of(question: str, choices: Sequence[str], facts: Facts) -> Claims | None:
-    """What the boxes say of every choice; None where the question is of no known form."""
+    """What the boxes say of every choice; None where no form fits, or they say nothing."""
     asked = _plain(question)
     said = [_plain(choice) for choice in choices]
     for pattern, kind, exclusive, judge in _FORMS:
-        if (found := pattern.fullmatch(asked)) is not None:
-            truths = judge(found, said, facts)
-            return Claims(tuple(truths), exclusive, kind) if truths else None
+        found = pattern.fullmatch(asked)
+        if found is not None and (truths := judge(found, said, facts)):
+            return Claims(tuple(truths), exclusive, kind)
     return None
 
 
