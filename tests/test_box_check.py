@@ -14,7 +14,7 @@ from dataengine_lib.data.raw_reply import Reason, parse_reply
 from dataengine_lib.data.records import Query, TrainRecord
 from dataengine_lib.models.annotation_facts import Facts
 from dataengine_lib.models.annotations_teacher import WRITERS, AnnotationsTeacher
-from dataengine_lib.models.box_check import REFUTED, SILENT, SUPPORTED, check_boxes, judge
+from dataengine_lib.models.box_check import NOBODY, REFUTED, SILENT, SUPPORTED, check_boxes, judge
 
 MINI = Path(__file__).resolve().parents[2] / "shared" / "coco_mini"
 KINDS = {
@@ -50,7 +50,7 @@ def record(question: str, choices: str, correct: int, image_id: int = 1) -> Trai
 
 def verdicts(question: str, choices: str) -> list[str]:
     """The verdict with each of the choices as the right one."""
-    facts = Facts.of(IMAGE, KINDS)
+    facts = Facts.of(IMAGE, KINDS, NOBODY)
     return [judge(record(question, choices, place), facts).verdict for place in range(4)]
 
 
@@ -84,6 +84,14 @@ YES, NO, OPEN = SUPPORTED, REFUTED, SILENT
         ("Which of these is the largest in the picture?", "dog|wall|frisbee|floor", [OPEN, OPEN, NO, OPEN]),
         ("Which takes up more room in the picture, the dog or the couch?", "the dog|the couch|both the same|neither",
          [NO, YES, NO, NO]),
+        ("Where is the frisbee, compared with the couch?", "above it and to the left|above it and to the right|"
+         "below it and to the left|below it and to the right", [YES, NO, NO, NO]),
+        ("Where are the people compared with the dog?", "to the left|to the right|above them|below them",
+         [NO, OPEN, OPEN, NO]),
+        ("Which of these is furthest to the left in the picture?", "dog|couch|people|lamp", [OPEN, NO, NO, OPEN]),
+        ("Which of these is nearest to the top of the picture?", "the dog|the couch|the people|the frisbee",
+         [NO, NO, NO, YES]),
+        ("Are there more people or more dogs in the picture?", "more people|more dogs|as many|none", [OPEN] * 4),
         ("Which of these is larger?", "dog|couch|frisbee|pizza", [OPEN] * 4),  # in life, which no box tells
         ("What is the airplane doing?", "landing|turning|waiting|taking off", [NO] * 4),
         ("What is the dog doing?", "resting|barking|eating|running", [OPEN] * 4),
@@ -96,7 +104,7 @@ def test_what_boxes_say(question: str, choices: str, expected: list[str]) -> Non
 
 
 def test_why_is_told() -> None:
-    facts = Facts.of(IMAGE, KINDS)
+    facts = Facts.of(IMAGE, KINDS, NOBODY)
     assert judge(record("How many people are there?", "1|2|3|4", 0), facts).why == "count: the boxes say '2'"
     assert "no airplane" in judge(record("Who flies the airplane?", "a|b|c|d", 0), facts).why
 
@@ -127,15 +135,15 @@ def test_on_photos_no_true_answer_is_refuted_and_planted_ones_are() -> None:
                 records.append(
                     TrainRecord(image_id=image_id, raw_instructions="", question_type=kind, **fields)
                 )
-    right = Counter(one.verdict for one in check_boxes(records, teacher.pool))
+    right = [one.verdict for one in check_boxes(records, teacher.pool)]
     rng = Random(0)
     planted = [
         msgspec.structs.replace(one, correct_choice_idx=(one.correct_choice_idx + rng.randint(1, 3)) % 4)
         for one in records
     ]
-    wrong = Counter(one.verdict for one in check_boxes(planted, teacher.pool))
-    print(f"{len(records)} QAs on photos: {dict(right)}; with planted answers: {dict(wrong)}")
-    assert right[REFUTED] == 0
-    assert right[SUPPORTED] >= 0.6 * len(records)  # colours, deeds and scenes are in the captions alone
-    assert wrong[REFUTED] >= 0.95 * right[SUPPORTED]
-    assert wrong[SUPPORTED] == 0
+    wrong = [one.verdict for one in check_boxes(planted, teacher.pool)]
+    print(f"{len(records)} QAs on photos: {Counter(right)}; with planted answers: {Counter(wrong)}")
+    assert REFUTED not in right and SUPPORTED not in wrong
+    assert wrong.count(REFUTED) >= 0.7 * len(planted)  # of the others, as colours, boxes say nothing
+    known = [after for before, after in zip(right, wrong, strict=True) if before == SUPPORTED]
+    assert known.count(REFUTED) >= 0.95 * len(known) and len(known) > 100

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from planted import Planted, planted_records
 
 from dataengine_lib.data.candidates import Reject
+from dataengine_lib.data.embeddings import StoredImage, StoreMeta, write_store
 from dataengine_lib.data.files import read_json, read_jsonl, write_jsonl
 from dataengine_lib.data.option_order import OptionOrder
 from dataengine_lib.data.raw_reply import Reason
@@ -145,6 +147,25 @@ def test_what_gives_the_evaluation_away_and_repeats_are_dropped(planted: Planted
         second.query_id: ("", f"round1/{second.query_id}"),
         third.query_id: ("", ""),
     }
+
+
+def test_pictures_that_look_the_same_count_as_one(planted: Planted, tmp_path: Path) -> None:
+    first, second, third = (one for one in planted.records[:60:20])
+    twin = msgspec.structs.replace(first, image_id=second.image_id, image_path="", query_id="twin")
+    ids = [one.image_id for one in (first, second, third)]
+    vectors = np.eye(4, dtype=np.float32)[[0, 0, 1]]
+    write_store(tmp_path / "s", StoreMeta(encoder="any"), np.array(ids), vectors, [StoredImage()] * 3)
+    evaluation = np.eye(4, dtype=np.float32)[[1]]
+    write_store(
+        tmp_path / "s/evaluation", StoreMeta(encoder="any"), np.array([9]), evaluation, [StoredImage()]
+    )
+    (tmp_path / "questions.json").write_text("[]")
+    options = {"box_check": "off", "questions": tmp_path / "questions.json"}
+    result = run(tmp_path, planted, [first, twin, third], coco_embedding=tmp_path / "s", **options)
+    rejects = {one.query_id: one.detail for one in read_jsonl(result.rejects_path, Reject)}
+    assert rejects == {"twin": first.query_id, third.query_id: "near-duplicate of an evaluation image"}
+    without = run(tmp_path, planted, [first, twin, third], coco_embedding=tmp_path / "none", **options)
+    assert without.counts.kept == 3 and "no embeddings" in without.notes[0]
 
 
 def test_words_are_dropped_down_to_chance(planted: Planted, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dataengine_lib.models.annotation_amounts import LARGER
-from dataengine_lib.models.annotation_facts import SEEN, Facts
+from dataengine_lib.models.annotation_facts import Box, Facts
 from dataengine_lib.models.annotation_words import UNCOUNTABLE, names_of, plural
-from dataengine_lib.models.box_places import places_of, side_of_words, stands, within
+from dataengine_lib.models.box_places import further_out, places_of, sides_of_words, stands, within
 
 Truth = bool | None
 
@@ -52,7 +52,12 @@ _SIZE = re.compile(
     rf"(?:takes up (?:the )?(?P<room>most|more|least|less) (?:room|space)(?: {_PICTURE})"
     rf"|is (?:the )?(?P<size>largest|biggest|larger|bigger|smallest|smaller) (?:one )?{_PICTURE})(?:[,:] .*)?"
 )
-_NO_THING = re.compile(r"(?:they are |it is )?(?:both|neither|none|the same|equal|cannot)\b")
+_OUTERMOST = re.compile(
+    rf"which (?:one )?of (?:these|the following) is (?:(?:furthest|farthest) to the (?P<across>left|right)(?: {_PICTURE})?"
+    r"|(?:nearest|closest) to the (?P<along>top|bottom)(?: of the (?:picture|image|photo))?)"
+)
+_MORE = re.compile(rf"are there more (?P<one>[a-z -]+?) or (?:more )?(?P<other>[a-z -]+?)(?: {_PICTURE})?")
+_NO_THING = re.compile(r"(?:they are |it is )?(?:both|neither|none|as many|the same|equal|cannot)\b")
 _SUPPOSED = re.compile(  # a noun that follows ("the bear costume") would make another thing of it
     r"\bthe ([a-z]+(?: [a-z]+)??)(?=(?:'s)?(?:,|$)|'s "
     r"| (?:is|are|was|has|have|does|do|looks?|doing|wearing|holding|standing|sitting|lying)\b)"
@@ -69,13 +74,13 @@ class Claims:
 
 
 def claims_of(question: str, choices: Sequence[str], facts: Facts) -> Claims | None:
-    """What the boxes say of every choice; None where the question is of no known form."""
+    """What the boxes say of every choice; None where no form fits, or they say nothing."""
     asked = _plain(question)
     said = [_plain(choice) for choice in choices]
     for pattern, kind, exclusive, judge in _FORMS:
-        if (found := pattern.fullmatch(asked)) is not None:
-            truths = judge(found, said, facts)
-            return Claims(tuple(truths), exclusive, kind) if truths else None
+        found = pattern.fullmatch(asked)
+        if found is not None and (truths := judge(found, said, facts)):
+            return Claims(tuple(truths), exclusive, kind)
     return None
 
 
@@ -138,7 +143,7 @@ def _number(choice: str) -> int | None:
 
 def _present(name: str, facts: Facts) -> Truth:
     if name in facts.boxes:
-        return True if facts.area(name) >= SEEN else None
+        return True if name in facts.present() else None
     return False if name and name in facts.absent() else None
 
 
@@ -160,28 +165,57 @@ def _topics(found: re.Match[str], choices: list[str], facts: Facts) -> list[Trut
 
 
 def _places(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
-    box = facts.singles().get(category_of(found["what"], facts))
+    box = _box(found["what"], facts)
     return [None if place is None else within(box, place) for place in places_of(choices)] if box else []
 
 
+def _box(words: str, facts: Facts) -> Box | None:
+    """The box of the one thing that words name, or around all that there are of it where they are plural."""
+    located = {thing.words: thing.box for thing in facts.located()}
+    bare = re.sub(r"^(?:an?|the) ", "", words)
+    name = category_of(bare, facts)
+    return located.get(bare) or (located.get(name) if bare in _EQUAL else None)
+
+
 def _sides(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
-    singles = facts.singles()
-    one = singles.get(category_of(found["one"] or found["seen"], facts))
-    other = singles.get(category_of(found["other"] or found["from"], facts))
+    one, other = _box(found["one"] or found["seen"], facts), _box(found["other"] or found["from"], facts)
     if not one or not other:
         return []
-    sides = [side_of_words(choice) for choice in choices]
-    return [stands(one, side, other) if side else None for side in sides]
+    said = [sides_of_words(choice) for choice in choices]
+    return [stands(one, sides, other) if sides else None for sides in said]
 
 
 def _besides(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
-    singles = facts.singles()
-    other, side = (
-        singles.get(category_of(found["other"], facts)),
-        side_of_words(found["side"].removesuffix(" of")),
-    )
-    ones = [singles.get(category_of(choice, facts)) for choice in choices]
-    return [stands(one, side, other) if one else None for one in ones] if other and side else []
+    other, sides = _box(found["other"], facts), sides_of_words(found["side"].removesuffix(" of"))
+    ones = [_box(choice, facts) for choice in choices]
+    return [stands(one, sides, other) if one else None for one in ones] if other and sides else []
+
+
+def _outermost(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+    boxes = [_box(choice, facts) for choice in choices]
+    side = found["across"] or found["along"]
+
+    def truth(place: int) -> Truth:
+        own = boxes[place]
+        if own is None:
+            return None
+        others = [further_out(own, side, box) if box else None for at, box in enumerate(boxes) if at != place]
+        return False if False in others else None if None in others else True
+
+    return [truth(place) for place in range(len(choices))]
+
+
+def _more(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+    """One that was overlooked must not turn it round."""
+    counts, names = facts.counts(), [category_of(found[part], facts) for part in ("one", "other")]
+    if any(name not in counts for name in names) or abs(counts[names[0]] - counts[names[1]]) < 2:
+        return []
+    most = max(names, key=counts.__getitem__)
+    said = [category_of(choice.removeprefix("more "), facts) for choice in choices]
+    return [
+        name == most if name or _NO_THING.match(choice) else None
+        for name, choice in zip(said, choices, strict=True)
+    ]
 
 
 def _sizes(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
@@ -232,5 +266,7 @@ _FORMS: list[tuple[re.Pattern[str], str, bool, _Judge]] = [
     (_PLACE, "place", False, _places),
     (_SIDE, "side", False, _sides),
     (_BESIDE, "side", False, _besides),
+    (_OUTERMOST, "place", False, _outermost),
+    (_MORE, "count", True, _more),
     (_SIZE, "size", True, _sizes),
 ]

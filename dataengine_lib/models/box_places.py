@@ -20,10 +20,12 @@ _COLUMNS, _ROWS = {"left": 0, "right": 2}, {"top": 0, "upper": 0, "bottom": 2, "
 _MIDDLE = {"middle", "center", "centre", "central"}
 _WHOLE = 3  # beside 0, 1, 2 for the thirds of an axis
 _WIDTH, _HEIGHT = {"width", "wide", "left", "right"}, {"height", "high", "top", "bottom", "upper", "lower"}
-_SIDE = re.compile(
-    r"(?:(?:to|on) )?(?:the |its |their )?(left|right)(?: side)?(?: of (?:it|them|the [a-z -]+))?"
-    r"|(above|below)(?: (?:it|them|the [a-z -]+))?"
+_IT = r"(?: (?:it|them|the [a-z -]+?))?"
+_ACROSS = (
+    r"(?:(?:to|on) )?(?:the |its |their )?(?P<across>left|right)(?: side)?(?: of (?:it|them|the [a-z -]+))?"
 )
+_SIDE = re.compile(rf"(?P<along>above|below){_IT}(?: and {_ACROSS})?|{_ACROSS.replace('across', 'alone')}")
+_AHEAD = 0.08  # how much further out the middle of the outermost thing lies
 _SLOPE = 0.5  # as far up or down, of what it is to the side: still beside
 
 
@@ -111,17 +113,20 @@ def _on_axis(low: float, high: float, third: int, thirds: bool) -> bool | None:
     return True if high <= 0.5 else False if low >= 0.5 or middle >= 0.6 else None
 
 
-def side_of_words(words: str) -> str:
-    """`left`, `right`, `above` or `below` as lower-case words say it of another thing, empty where they do not."""
+def sides_of_words(words: str) -> frozenset[str]:
+    """Which of left, right, above, below lower-case words say of another thing: one, or two as in "above it and to the
+    left"; empty for other words."""
     found = _SIDE.fullmatch(words)
-    return (found[1] or found[2]) if found else ""
+    return frozenset(filter(None, found.groupdict().values())) if found else frozenset()
 
 
-def stands(one: Box, side: str, other: Box) -> bool | None:
-    """Whether `one` is on that side of `other`, seen by whoever looks at the picture."""
-    clear = _clear_side(one, other)
-    if clear:
-        return clear == side
+def stands(one: Box, sides: frozenset[str], other: Box) -> bool | None:
+    """Whether `one` is on these sides of `other`, seen by whoever looks at the picture."""
+    straight, corner = _straight(one, other), _corner(one, other)
+    if straight and len(sides) == 1:
+        return straight in sides
+    if corner and len(sides) == 2:
+        return corner == sides
     across = (one[0] + one[2] - other[0] - other[2]) / 2
     contrary = {
         "left": across >= GAP,
@@ -130,19 +135,38 @@ def stands(one: Box, side: str, other: Box) -> bool | None:
         "above": one[1] >= other[3],
         "below": one[3] <= other[1],
     }
-    return False if contrary[side] else None
+    return False if any(contrary[side] for side in sides) else None
 
 
-def _clear_side(one: Box, other: Box) -> str:
+def further_out(one: Box, side: str, other: Box) -> bool | None:
+    """Whether `one` is clearly further to that side (`left`, `right`, `top`, `bottom`) of the picture than `other`."""
+    axis, sign = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}[side]
+    low, high = sign * (other[axis] - one[axis]), sign * (other[axis + 2] - one[axis + 2])
+    if low >= GAP and high >= GAP and (low + high) / 2 >= _AHEAD:
+        return True
+    return False if low <= -GAP and high <= -GAP and (low + high) / 2 <= -_AHEAD else None
+
+
+def _straight(one: Box, other: Box) -> str:
     """The side when only one of the four words is true, else empty."""
-    shared_x, shared_y = (
-        min(one[2], other[2]) - max(one[0], other[0]),
-        min(one[3], other[3]) - max(one[1], other[1]),
-    )
-    dx, dy = abs(one[0] + one[2] - other[0] - other[2]), abs(one[1] + one[3] - other[1] - other[3])
-    lower, narrower = min(one[3] - one[1], other[3] - other[1]), min(one[2] - one[0], other[2] - other[0])
+    shared_x, shared_y = _shared(one, other)
+    dx, dy = (abs(one[axis] + one[axis + 2] - other[axis] - other[axis + 2]) for axis in (0, 1))
+    lower, narrower = (min(one[axis + 2] - one[axis], other[axis + 2] - other[axis]) for axis in (1, 0))
     if shared_x <= -GAP and (shared_y >= OVERLAP * lower or dy <= _SLOPE * dx):
         return "left" if one[0] < other[0] else "right"
     if shared_y <= -GAP and (shared_x >= OVERLAP * narrower or dx <= _SLOPE * dy):
         return "above" if one[1] < other[1] else "below"
     return ""
+
+
+def _corner(one: Box, other: Box) -> frozenset[str]:
+    """The two sides when they are apart both ways, else empty."""
+    shared_x, shared_y = _shared(one, other)
+    if shared_x > -GAP or shared_y > -GAP:
+        return frozenset()
+    return frozenset({"above" if one[1] < other[1] else "below", "left" if one[0] < other[0] else "right"})
+
+
+def _shared(one: Box, other: Box) -> tuple[float, float]:
+    """How much of the width and of the height the boxes have in common; below zero is the space between them."""
+    return min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])

@@ -13,6 +13,7 @@ from dataengine_lib.data.blind_classifier import solve_blind
 from dataengine_lib.data.blind_figure import answered_blind
 from dataengine_lib.data.candidates import Candidate, Item, reject
 from dataengine_lib.data.check_counts import CheckCount, ChecksSummary
+from dataengine_lib.data.embeddings import store_exists
 from dataengine_lib.data.files import read_json
 from dataengine_lib.data.leaks import EvaluationSet
 from dataengine_lib.data.near_duplicates import NearDuplicates
@@ -87,7 +88,12 @@ class RecordChecks:
         checks, folder = self.checks, self.ledger.parent
         near: NearImages | None = None
         image_ids: set[int] = set()
-        if checks.coco_embedding and {checks.leaks, checks.near_duplicates} != {"off"}:
+        wanted = checks.coco_embedding and {checks.leaks, checks.near_duplicates} != {"off"}
+        if checks.coco_embedding and wanted and not store_exists(checks.coco_embedding):
+            self.notes.append(
+                f"{checks.coco_embedding}: no embeddings, so near-duplicate images are not known"
+            )
+        elif checks.coco_embedding and wanted:
             near = NearImages(checks.coco_embedding, checks.near_image)
             spool = Spool(items, folder)
             image_ids = {record.image_id for record in spool.records()}

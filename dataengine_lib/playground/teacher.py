@@ -34,16 +34,19 @@ def reply(messages: list[dict]) -> str:
 
 
 def structured_reply(messages: list[dict], schema: dict) -> str:
-    """The answer as JSON: a QA with the fields that step 3 asks for, `{"answer"}`, or step 0's types per question."""
+    """The same as JSON: a QA with step 3's fields, `{"answer"}`, or step 0's `{"types": [{"id", "question_type"}]}`."""
     prompt = "\n".join(map(message_text, messages))
-    fields = schema.get("properties", {})
-    if "question" in fields:
-        qa = compose_qa(prompt)
-        reason = "" if qa else _NO_SUPPORT
-        blank = {"choices": [""] * 4, "answer": "A", "skip": qa is None, "reason": reason}
-        return json.dumps({name: (qa or {}).get(name, blank.get(name, "")) for name in fields})
-    if "answer" in fields:
+    if MARK in prompt:
         return json.dumps({"answer": answer(prompt)})
+    if "question" in schema.get("properties", {}):
+        qa = compose_qa(prompt)
+        blank = {
+            "choices": [""] * 4,
+            "answer": "A",
+            "skip": qa is None,
+            "reason": _NO_SUPPORT if qa is None else "",
+        }
+        return json.dumps({name: (qa or {}).get(name, blank.get(name, "")) for name in schema["properties"]})
     lines = classify(prompt).splitlines()
     pairs = [line.split(": ") for line in lines]
     return json.dumps({"types": [{"id": int(number), "question_type": kind} for number, kind in pairs]})

@@ -41,7 +41,7 @@ class PostProcessConfig(StepConfig):
     near_duplicates: Mode = "drop"  # off, mark or drop QAs that ask nearly the same of the same image
     near_question: float = Field(0.8, ge=0, le=1)  # questions this alike are the same (0: exactly the same)
     earlier: list[Path] = Field(default_factory=list)  # gptvqa_train_data.json of earlier rounds
-    coco_embedding: Path | None = None  # embeddings of step 2; with them, near-duplicate images count as one
+    coco_embedding: Path | None = None  # of step 2; with it, near-duplicate images are one
     near_image: float = Field(0.98, gt=0, le=1)  # cosine from which they are
     second_reader: str = (
         ""  # openai:MODEL or playground answers every question again; empty: nobody, it costs
