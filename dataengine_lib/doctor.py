@@ -112,6 +112,9 @@ def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
             continue
         seen.add((spec, base_url))
         what = f"teacher of {item.step.name}"
+        if spec.partition(":")[0] == "local":
+            yield _local_model(what, spec)
+            continue
         if not spec.startswith("openai:"):
             yield Finding("ok", what, f"{spec}: needs no key")
             continue
@@ -124,6 +127,17 @@ def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
                     yield Finding(mark, what, says)
         except DataEngineError as error:
             yield Finding("bad", what, str(error))
+
+
+def _local_model(what: str, spec: str) -> Finding:
+    from dataengine_lib.models.local_llm import model_file
+
+    try:
+        file = model_file(spec.partition(":")[2])
+    except ParameterError as error:
+        return Finding("bad", what, str(error))
+    size = file.stat().st_size / 1e6
+    return Finding("ok", what, f"{spec}: {file.name}, {size:,.0f} MB, in llama.cpp on this machine; no key")
 
 
 def _encoder(planned: list[Planned]) -> Iterator[Finding]:

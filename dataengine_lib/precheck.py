@@ -12,6 +12,7 @@ from dataengine_lib.data.categories import read_categories
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.execution import check_notebook
+from dataengine_lib.models.local_llm import model_file
 from dataengine_lib.models.teacher import endpoint
 from dataengine_lib.workflow import Planned
 
@@ -82,11 +83,17 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
 
 
 def _check_endpoint(file: Path, item: Planned) -> None:
-    """What is behind an API needs its address and key before hours of evaluation, not after."""
+    """What is behind an API needs its address and key before hours of evaluation, not after; so does a local model."""
+    teacher = str(getattr(item.config, "teacher", ""))
     asked = {"teacher": "openai:", "student": "api:"}
     if any(str(getattr(item.config, name, "")).startswith(kind) for name, kind in asked.items()):
         try:
             endpoint(getattr(item.config, "base_url", None))
+        except ParameterError as error:
+            raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+    if teacher.partition(":")[0] == "local":
+        try:
+            model_file(teacher.partition(":")[2])
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 

@@ -5,6 +5,7 @@ import re
 from tiny_families import FAMILIES
 
 from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.steps.generate_qa import GenerateQaConfig
 from dataengine_lib.workflow import STEPS
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,3 +60,16 @@ def test_the_families_it_names_are_those_that_are_tested():
     named = {re.sub(r"\W", "", name).lower() for name in re.split(r",| and ", said)}
     tested = {re.sub(r"_", "", name) for name in FAMILIES}
     assert named == tested | {"llava15"}  # LLaVA-1.5 has tests of its own
+
+
+def test_the_guide_to_teachers_names_what_is_there():
+    guide = (PROJECT_ROOT / "docs" / "teachers.md").read_text(encoding="utf-8")
+    assert "(docs/teachers.md)" in README
+    files = set(re.findall(r"\b(?:params|tests|docs)/\w+\.\w+", guide))
+    assert "params/local_llm.yaml" in files
+    assert all((PROJECT_ROOT / file).is_file() for file in files), files
+    assert '".[local-llm]"' in guide and "\nlocal-llm = " in (PROJECT_ROOT / "pyproject.toml").read_text()
+    assert not re.search(r"/home/|/root/|/work/|/tmp/", guide)
+    options = {f"--{name.replace('_', '-')}" for name in GenerateQaConfig.model_fields}
+    calls = [part.split("```")[0] for part in guide.split("dataengine generate-qa")[1:]]
+    assert calls and all(set(re.findall(r"--[a-z-]+", call)) <= options for call in calls)

@@ -91,7 +91,7 @@ class TestPlan:
             "mine.json"
         ] * 3
 
-    @pytest.mark.parametrize("name", ["demo", "coco", "aokvqa"])
+    @pytest.mark.parametrize("name", ["demo", "coco", "aokvqa", "local_llm"])
     def test_shipped_parameters_are_valid(self, name: str) -> None:
         names = [step.name for step in REAL_STEPS]
         experiment = read_experiment(PROJECT_ROOT / "params" / f"{name}.yaml", names, [])

@@ -12,7 +12,7 @@ from dataengine_lib.errors import ParameterError
 
 PRICES = PROJECT_ROOT / "params" / "prices.yaml"
 IMAGE_TOKENS = 3_800  # of a picture, for models that count 1,536 patches at most, each up to 2.46 times
-FREE = ("annotations", "playground", "replay")
+FREE = ("annotations", "local", "playground", "replay")
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 

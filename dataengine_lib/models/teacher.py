@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NO_KEY = "none"
 OPENAI_URL = "https://api.openai.com/v1"
 _FLAT = re.compile(r"\{[^{}]*\}")
-KINDS = "openai:MODEL, annotations, replay:FILE, playground"
+KINDS = "openai:MODEL, annotations, replay:FILE, playground, local, local:FILE.gguf"
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ def check_spec(spec: str) -> str:
     """
     kind, colon, rest = spec.partition(":")
     named, unnamed = kind in ("openai", "replay"), kind in ("annotations", "playground")
-    if (named and rest) or (unnamed and not colon):
+    if (named and rest) or (unnamed and not colon) or (kind == "local" and (rest or not colon)):
         return spec
     raise ValueError(f"not a teacher; choose one of {KINDS}")
 
@@ -117,7 +117,11 @@ def check_spec(spec: str) -> str:
 def recorded_name(spec: str) -> str:
     """The name that rows of this teacher carry: the model's own, or the kind and file name of the others."""
     kind, _, rest = spec.partition(":")
-    return rest if kind == "openai" else f"replay:{Path(rest).name}" if kind == "replay" else kind
+    if kind == "local":
+        from dataengine_lib.models.local_llm import FILE
+
+        rest = rest or FILE
+    return rest if kind == "openai" else f"{kind}:{Path(rest).name}" if kind in ("replay", "local") else kind
 
 
 def endpoint(base_url: str | None) -> tuple[str, str]:
@@ -211,16 +215,24 @@ async def load_chat(
     tpm: float | None = None,
     service_tier: str | None = None,
 ) -> AsyncIterator["OpenAITeacher"]:
-    """The teacher that `openai:MODEL` or `playground` names, which can be asked anything, not queries alone.
+    """The teacher that `openai:MODEL`, `local` or `playground` names, which can be asked anything, not queries alone.
 
-    Raises ParameterError when the server needs a key and none is set.
+    Raises ParameterError when the server needs a key and none is set, or `local` is not installed.
     """
     from dataengine_lib.models.openai_teacher import OpenAITeacher
 
     kind, _, model = spec.partition(":")
+    asked = OpenAITeacher
     with ExitStack() as stack:
         if kind == "openai":
             url, key = endpoint(base_url)
+        elif kind == "local":
+            from dataengine_lib.models.local_llm import SLOTS, model_file, serve_local
+            from dataengine_lib.models.local_teacher import LocalTeacher
+
+            asked, concurrency = LocalTeacher, SLOTS
+            local = stack.enter_context(serve_local(model_file(model)))
+            model, key, url = local.model, NO_KEY, local.base_url
         else:
             from dataengine_lib.playground.server import serve
             from dataengine_lib.playground.teacher import reply, structured_reply
@@ -228,7 +240,7 @@ async def load_chat(
             # A literal key: the user's own must go nowhere but to the server that they named.
             server = stack.enter_context(serve(reply, structured=structured_reply))
             model, key, url = "playground", NO_KEY, server.base_url
-        teacher = OpenAITeacher(
+        teacher = asked(
             model,
             url,
             key,

@@ -32,7 +32,7 @@ class GenerateQaConfig(StepConfig):
 
     input: Path  # queries: gptvqa_prompt.json of step 2
     output: Path  # gptvqa_result.jsonl; ledger, failures and usage.json are written beside it
-    teacher: str = "playground"  # openai:MODEL, annotations, replay:FILE or playground
+    teacher: str = "playground"  # openai:MODEL, local, annotations, replay:FILE or playground
     base_url: str | None = None  # OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself
     image_root: Path | None = None  # where the queries' images lie; default: coco_dataset
     coco_dataset: Path | None = None  # image pool of the queries, for the annotations teacher
