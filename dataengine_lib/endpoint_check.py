@@ -34,22 +34,27 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
     if url.startswith("https://api.openai.com") and model in RETIRED:
         return "bad", f"{model} was shut down; take {RETIRED[model]} or another of today's models"
     headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
-    loopback = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    parts = urlsplit(url)
+    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    shown = url.replace(f"{parts.netloc.rpartition('@')[0]}@", "")  # a URL can carry a password
     try:
         answer = httpx.get(f"{url}/models", headers=headers, timeout=10, trust_env=not loopback)
     except httpx.HTTPError as error:
-        return "bad", f"{url} does not answer ({type(error).__name__}); check base_url and the network"
+        return "bad", f"{shown} does not answer ({type(error).__name__}); check base_url and the network"
     if answer.status_code in (401, 403):
-        return "bad", f"{url} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
+        return "bad", f"{shown} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
     if answer.status_code != 200:
-        return "warn", f"{url} answers, but lists no models (status {answer.status_code})"
+        return "warn", f"{shown} answers, but lists no models (status {answer.status_code})"
     try:
         models: dict[str, Any] = {str(row["id"]): row.get("shutdown_date") for row in answer.json()["data"]}
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "warn", f"{url} answers, but its list of models cannot be read"
-    if model not in models:
-        return "bad", f"{url} has no model {model}; it offers {', '.join(sorted(models)[:8])}"
-    return _shutdown(model, url, models[model], today or datetime.datetime.now(datetime.UTC).date())
+        return "warn", f"{shown} answers, but its list of models cannot be read"
+    named = next((name for name in (model, f"{model}:latest") if name in models), None)
+    if named is None:
+        # Others list base models, or serve one model under any name: asking is the proof there.
+        mark: Mark = "bad" if url.startswith("https://api.openai.com") else "warn"
+        return mark, f"{shown} lists no model {model}; it offers {', '.join(sorted(models)[:8])}"
+    return _shutdown(model, shown, models[named], today or datetime.datetime.now(datetime.UTC).date())
 
 
 def _shutdown(model: str, url: str, date: Any, today: datetime.date) -> Check:

@@ -7,17 +7,20 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataengine_lib.data.batch_state import STATE
 from dataengine_lib.data.files import read_json, read_jsonl, write_json
 from dataengine_lib.data.ledger import LEDGER
 from dataengine_lib.data.records import Query
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models import batches
+from dataengine_lib.playground.batches import Refused
 from dataengine_lib.playground.server import PlaygroundServer, serve
 from dataengine_lib.steps.generate_qa import (
     GenerateQaConfig,
@@ -179,7 +182,7 @@ def test_cancelling_keeps_what_was_done(tmp_path: Path) -> None:
         assert {batch["status"] for batch in server.batches.batches.values()} == {"cancelled"}
         assert [row.query_id for row in result.results] == ["r-0", "r-1", "r-2", "r-4", "r-5", "r-6"]
         assert result.unasked == 2 and "2 batches cancelled" in result.notes and not result.failures
-        assert read_json(tmp_path / batches.STATE)["jobs"] == []
+        assert read_json(tmp_path / STATE)["jobs"] == []
         assert len(generate(tmp_path, server).results) == 8 and len(server.batches.took) == 8
 
 
@@ -191,6 +194,102 @@ def test_a_budget_sends_no_more_than_it_allows(tmp_path: Path) -> None:
         result = generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
         assert len(result.results) == len(server.requests) == 6 and "budget_usd 60" in result.stopped
         assert result.usage.cost_usd == 30 and result.unasked == 24
+
+
+def test_a_budget_holds_for_what_is_sent_again(tmp_path: Path) -> None:
+    queries(tmp_path, 12)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 2000000}\n")
+    with (
+        serve(write, lambda body: "length") as server,
+        pytest.raises(DataEngineError, match="got a usable reply"),
+    ):
+        generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
+    usage = read_json(tmp_path / "usage.json")
+    assert usage["cost_usd"] <= 60 and 6 <= usage["requests"] < 12
+
+
+def test_replies_to_what_is_not_asked_any_more_are_kept_and_counted(tmp_path: Path) -> None:
+    queries(tmp_path, 5)
+    with serve(write) as server:
+        killed_at_collecting(tmp_path, server)
+        result = generate(tmp_path, server, temperature=0.5)
+        assert (len(result.results), result.usage.requests, result.usage.other.requests) == (5, 5, 5)
+        assert generate(tmp_path, server).earlier == 5 and len(server.requests) == 10
+
+
+def killed_at_collecting(folder: Path, server: PlaygroundServer) -> None:
+    """A run that was ended when its first batch was over."""
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), server.base_url])
+    server.before_answer = lambda path: process.kill() if path.endswith("/content") else None
+    process.wait()
+    server.before_answer = lambda path: None
+
+
+def test_what_is_under_way_is_not_asked_live(tmp_path: Path) -> None:
+    queries(tmp_path, 5)
+    with serve(write) as server:
+        killed_at_collecting(tmp_path, server)
+        with pytest.raises(ParameterError, match="2 batches are under way"):
+            generate(tmp_path, server, mode="live")
+        assert len(server.requests) == 5 and len(generate(tmp_path, server).results) == 5
+
+
+def test_cancelling_what_is_over_sends_nothing_more(tmp_path: Path) -> None:
+    queries(tmp_path, 8)
+    with serve(write, lambda body: "500" if prompt_of(body) == "query 3" else None) as server:
+        killed_at_collecting(tmp_path, server)
+        while {batch["status"] for batch in server.batches.batches.values()} != {"completed"}:
+            time.sleep(0.01)
+        result = cancel_batches(config(tmp_path, server))
+        assert (
+            len(result.results) == 7 and len(server.requests) == 8 and "0 batches cancelled" in result.notes
+        )
+
+
+def test_a_server_that_is_full_gets_the_next_batch_later(tmp_path: Path) -> None:
+    queries(tmp_path, 12)
+    with serve(write) as server:
+        server.batches.fail = lambda number: "token_limit_exceeded" if number in (1, 2) else None
+        assert len(generate(tmp_path, server).results) == 12
+        assert Counter(batch["status"] for batch in server.batches.batches.values())["completed"] == 3
+
+
+def test_a_batch_that_is_gone_can_be_forgotten(tmp_path: Path) -> None:
+    queries(tmp_path, 3)
+    with serve(write) as server:
+        killed_at_collecting(tmp_path, server)
+        server.batches.batches.clear()
+        with pytest.raises(DataEngineError, match=r"does not know batch .*cancel-batches forgets it"):
+            generate(tmp_path, server)
+        assert cancel_batches(config(tmp_path, server)).unasked == 3
+        assert len(generate(tmp_path, server).results) == 3
+
+
+def test_pictures_that_cannot_be_read_are_failures(tmp_path: Path) -> None:
+    row = Query(
+        image_id=1, prompt="?", question_type="t", query_id="r-1", image_path="no.jpg", attach_image=True
+    )
+    write_json(tmp_path / "gptvqa_prompt.json", [row])
+    with serve(write) as server, pytest.raises(DataEngineError, match=r"no\.jpg"):
+        generate(tmp_path, server, image_root=tmp_path)
+
+
+def test_the_key_is_in_no_error_of_a_restart(tmp_path: Path) -> None:
+    queries(tmp_path, 3)
+    with serve(write) as server:
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), server.base_url])
+        server.before_answer = lambda path: process.kill() if path == "/v1/batches" else None
+        process.wait()
+        server.batches.list = refuse  # type: ignore[method-assign]
+        with pytest.raises(DataEngineError, match="key was refused") as caught:
+            generate(tmp_path, server)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "sk-secret" not in shown
+
+
+def refuse(after: str, limit: int) -> dict[str, Any]:
+    raise Refused(401, "Incorrect API key provided: sk-secret-1234")
 
 
 def test_a_refused_batch_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

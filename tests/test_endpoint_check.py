@@ -39,7 +39,12 @@ def test_a_models_shutdown_date(date: str | None, mark: str, says: str) -> None:
         found = check_listing("some", server.base_url, "sk-secret-1234", TODAY)
         assert found[0] == mark and says in found[1]
         found = check_listing("other", server.base_url, "k", TODAY)
-        assert found == ("bad", f"{server.base_url} has no model other; it offers some")
+        assert found == ("warn", f"{server.base_url} lists no model other; it offers some")
+        server.models = [{"id": "llama:latest"}]
+        assert check_listing("llama", server.base_url, "k")[0] == "ok"
+    away = server.base_url.replace("//", "//me:s3cret@")
+    mark, says = check_listing("llama", away, "k")
+    assert mark == "bad" and f"{server.base_url} does not answer" in says and "s3cret" not in says
 
 
 def test_a_retired_model_needs_no_server() -> None:

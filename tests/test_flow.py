@@ -57,16 +57,21 @@ def test_more_at_a_time_while_all_is_well(clock: Clock) -> None:
     assert gate.window == 50
 
 
-def test_a_slow_server_is_not_given_more(clock: Clock) -> None:
-    async def main() -> None:
-        entered = [await gate.enter() for _ in range(flow.FIRST)]
-        clock.now += 20
-        for moment in entered:
-            gate.left(moment, slow=60)
+@pytest.mark.parametrize(("seconds", "grows"), [((20, 20, 20), True), ((2, 4, 20), False), ((40, 40), False)])
+def test_more_at_a_time_only_where_answers_do_not_wait_for_each_other(
+    clock: Clock, seconds: tuple[int, ...], grows: bool
+) -> None:
+    async def main() -> float:
+        for took in seconds:
+            before = gate.window
+            entered = [await gate.enter() for _ in range(int(gate.window))]
+            clock.now += took
+            for moment in entered:
+                gate.left(moment, slow=60)
+        return before
 
-    gate = Flow(50)
-    asyncio.run(main())
-    assert gate.window == flow.FIRST
+    gate = Flow(500)
+    assert (asyncio.run(main()) < gate.window) is grows
 
 
 def test_caps_of_requests_and_tokens_are_kept(clock: Clock) -> None:

@@ -363,6 +363,29 @@ def test_budget_stops_keeps_and_goes_on_when_raised(tmp_path: Path) -> None:
         assert len(result.results) == len(server.requests) == 40 and not result.stopped
 
 
+def test_a_budget_holds_for_more_room_and_counts_other_models_at_their_price(tmp_path: Path) -> None:
+    queries(tmp_path, 6)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(
+        "date: 2026-01-01\nmodels:\n  dear: {input: 0, output: 1000000}\n  cheap: {input: 0, output: 1}\n"
+    )
+    options: dict[str, Any] = {"prices": prices, "max_output_tokens": 10, "concurrency": 3}
+    with serve(writer, lambda body: "length" if body["model"] == "dear" else None) as server:
+        with pytest.raises(DataEngineError, match="none of"):
+            generate(tmp_path, server, teacher="openai:dear", budget_usd=22, **options)
+        spent = read_json(tmp_path / "usage.json")["cost_usd"]
+        assert 0 < spent <= 22
+        more = generate(tmp_path, server, teacher="openai:dear", budget_usd=spent + 9, **options)
+        assert "budget_usd" in more.stopped  # what is left is less than one reply with more room may cost
+        assert read_json(tmp_path / "usage.json")["cost_usd"] <= spent + 9
+        result = generate(tmp_path, server, teacher="openai:cheap", budget_usd=spent, **options)
+        assert result.usage.other.cost_usd == more.usage.cost_usd and result.unasked == 6
+        with pytest.raises(ParameterError, match="what service_tier priority costs is not known"):
+            generate(
+                tmp_path, server, teacher="openai:cheap", budget_usd=20, service_tier="priority", **options
+            )
+
+
 def test_an_unknown_price_is_said_and_null(tmp_path: Path) -> None:
     queries(tmp_path, 2)
     with serve(writer) as server:

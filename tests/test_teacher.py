@@ -156,6 +156,15 @@ def test_a_setting_that_the_model_refuses_is_left_out_once_for_all() -> None:
     assert last["max_completion_tokens"] == 99 and last.keys() & {"temperature", "max_tokens"} == set()
 
 
+def test_a_prompt_that_is_too_long_is_one_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As vLLM says it: the limit is named, but leaving it out would not help."""
+    said = "'max_tokens' or 'max_completion_tokens' is too large: 600"
+    with serve(echo, [f"400 says {said}", None]) as server:
+        with pytest.raises(AskFailed, match="too large"):
+            asyncio.run(_ask(server.base_url, json_replies=False))
+        assert len(server.requests) == 1
+
+
 def test_temperature_and_seed_only_when_given() -> None:
     _, server = ask(temperature=0.5, seed=3)
     assert (server.requests[0]["temperature"], server.requests[0]["seed"]) == (0.5, 3)

@@ -15,8 +15,8 @@ LEDGER = "gptvqa_ledger.jsonl"
 class LedgerRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One paid reply: what was asked (the canonical request, whose SHA-256 is `key`), what came and what it took.
 
-    `room` is the output limit that it was asked with, `tier` the service tier or `batch`. `cached_tokens` and
-    `cache_write_tokens` are parts of `prompt_tokens`; `usage` is the server's own words about tokens.
+    `room` is the output limit that it was asked with, `tier` the service tier or `batch`, `usd` its price that day.
+    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`; `usage` is the server's own words about tokens.
     A row with `finished` alone says that a run had asked everything by then.
     """
 
@@ -39,6 +39,7 @@ class LedgerRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     cache_write_tokens: int = 0
     completion_tokens: int = 0
     usage: dict[str, Any] = {}
+    usd: float | None = None
     finished: str = ""
 
 
@@ -46,6 +47,7 @@ class _Short(msgspec.Struct):
     """What is kept in memory of a row: the request is most of it and is not."""
 
     key: str = ""
+    teacher: str = ""
     text: str = ""
     finish_reason: str = "stop"
     request_id: str = ""
@@ -55,6 +57,7 @@ class _Short(msgspec.Struct):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     completion_tokens: int = 0
+    usd: float | None = None
     finished: str = ""
 
 
@@ -76,7 +79,7 @@ class Paid(msgspec.Struct):
     cost_usd: float | None = 0.0
     closed: bool = False
 
-    def add(self, row: LedgerRow | _Short, price: Price | None) -> None:
+    def add(self, row: LedgerRow | _Short, usd: float | None) -> None:
         self.text, self.finish_reason, self.request_id = row.text, row.finish_reason, row.request_id
         self.room, self.closed = max(self.room, row.room), False
         self.replies += 1
@@ -84,26 +87,19 @@ class Paid(msgspec.Struct):
         self.cached_tokens += row.cached_tokens
         self.cache_write_tokens += row.cache_write_tokens
         self.completion_tokens += row.completion_tokens
-        if price is None:
-            self.cost_usd = None
-        elif self.cost_usd is not None:
-            self.cost_usd += cost(row, price)
-
-
-def cost(row: LedgerRow | _Short, price: Price) -> float:
-    """US dollars of one reply."""
-    tokens = (row.prompt_tokens, row.cached_tokens, row.completion_tokens)
-    return price.cost(*tokens, row.cache_write_tokens, tier=row.tier)
+        self.cost_usd = None if usd is None or self.cost_usd is None else self.cost_usd + usd
 
 
 class Ledger:
     """The ledger beside `output`, held against other runs; `paid` is what it says by key.
 
+    A row keeps the price of its day; `price` is for those of `teacher` that have none.
+
     Raises DataEngineError when it cannot be written, another run has it, or a line is no row.
     """
 
-    def __init__(self, output: Path, price: Price | None) -> None:
-        self.file, self.price = output.with_name(LEDGER), price
+    def __init__(self, output: Path, teacher: str, price: Price | None) -> None:
+        self.file, self.teacher, self.price = output.with_name(LEDGER), teacher, price
         self.paid: dict[str, Paid] = {}
         self.spent = 0.0  # US dollars of all replies
         self._rows = AppendFile(self.file, output)
@@ -120,7 +116,7 @@ class Ledger:
 
     def add(self, row: LedgerRow) -> None:
         """Keep a reply before anything else is done with it."""
-        row.time = _now()
+        row.time, row.usd = _now(), self._usd(row)
         self._rows.add(row)
         self._count(row)
 
@@ -133,8 +129,15 @@ class Ledger:
         self._rows.close()
 
     def _count(self, row: LedgerRow | _Short) -> None:
-        self.paid.setdefault(row.key, Paid()).add(row, self.price)
-        self.spent += cost(row, self.price) if self.price else 0.0
+        usd = self._usd(row)
+        self.paid.setdefault(row.key, Paid()).add(row, usd)
+        self.spent += usd or 0.0
+
+    def _usd(self, row: LedgerRow | _Short) -> float | None:
+        if row.usd is not None or self.price is None or row.teacher != self.teacher:
+            return row.usd
+        tokens = (row.prompt_tokens, row.cached_tokens, row.completion_tokens)
+        return self.price.cost(*tokens, row.cache_write_tokens, tier=row.tier)
 
 
 def _now() -> str:

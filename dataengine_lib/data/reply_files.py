@@ -126,7 +126,7 @@ class ReplyFiles:
         self._same: dict[str, list[Query]] = {}
         for query in queries:
             self._same.setdefault(keys[query.query_id], []).append(query)
-        self.ledger = Ledger(output, price)
+        self.ledger = Ledger(output, teacher, price)
         self._handle: IO[bytes] | None = None
         try:
             self._keep_aside()
@@ -173,14 +173,10 @@ class ReplyFiles:
         if self.keys[query.query_id] in self.ledger.paid:
             self.settle(query)
 
-    def request_id(self, query_id: str) -> str:
-        """The id of the last reply that was paid for, empty when there is none."""
-        paid = self.ledger.paid.get(self.keys[query_id])
-        return paid.request_id if paid else ""
-
     def give_up(self, query: Query, reason: str) -> None:
         """The query got no reply, nor did those that ask the same."""
         key = self.keys[query.query_id]
+        paid = self.ledger.paid.get(key, Paid())  # for a reply that was cut off
         for one in self._same[key]:
             self.failures[one.query_id] = Failure(
                 query_id=one.query_id,
@@ -189,6 +185,10 @@ class ReplyFiles:
                 kind=ERROR,
                 reason=reason,
                 model=self.teacher,
+                max_output_tokens=paid.room,
+                prompt_tokens=paid.prompt_tokens,
+                cached_tokens=paid.cached_tokens,
+                completion_tokens=paid.completion_tokens,
                 request_key=key,
             )
 
@@ -268,7 +268,8 @@ class ReplyFiles:
         if not foreign:
             return
         before: list[Result] = read_jsonl(self.aside, Result) if self.aside.exists() else []
-        write_jsonl(self.aside, [*before, *(row for row in foreign if row not in before)])
+        known = set(map(msgspec.json.encode, before))
+        write_jsonl(self.aside, [*before, *(row for row in foreign if msgspec.json.encode(row) not in known)])
         self.notes.append(
             f"{self.output}: {len(foreign)} rows that {self.ledger.file.name} does not know were moved"
             f" to {self.aside.name}"

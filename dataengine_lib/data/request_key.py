@@ -28,9 +28,15 @@ class Canon(msgspec.Struct, frozen=True):
     json_replies: bool = True
     image_root: Path | None = None
 
-    def request(self, query: Query) -> dict[str, Any]:
-        """The canonical request: a chat request's body with the image's SHA-256 in place of its bytes."""
-        asked: dict[str, Any] = {"model": self.teacher, "messages": messages(query, self._image(query))}
+    def request(self, query: Query, image: str = "") -> dict[str, Any]:
+        """The canonical request: a chat request's body with the image's SHA-256 in place of its bytes.
+
+        `image` is what `image(query)` said before, so that no file is read twice.
+        """
+        asked: dict[str, Any] = {
+            "model": self.teacher,
+            "messages": messages(query, image or self.image(query)),
+        }
         if self.temperature is not None:
             asked |= {"temperature": self.temperature, "seed": self.seed}
         if self.teacher.startswith(_OWN_TEACHERS):
@@ -40,7 +46,8 @@ class Canon(msgspec.Struct, frozen=True):
             asked["schema"] = list(qa_schema(query.prompt)["properties"])
         return asked
 
-    def _image(self, query: Query) -> str:
+    def image(self, query: Query) -> str:
+        """What stands for the query's picture, empty where none is sent."""
         if not query.attach_image:
             return ""
         return f"sha256:{image_sha256(self.image_root, query.image_path)} at most {self.max_side} pixels"

@@ -10,7 +10,9 @@ from dataengine_lib.models.teacher import AskFailed, Reply, Teacher, TeacherStop
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-GRACE = 10.0  # seconds for requests on their way when the rest is called off: their replies may be paid for
+GRACE = (
+    10.0  # least seconds for requests on their way when the rest is called off: their replies may be paid for
+)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -56,12 +58,13 @@ async def ask_each(
     on_reply: Callable[[Item, Reply], None],
     on_failure: Callable[[Item, AskFailed], None],
     admit: Callable[[Item], Awaitable[bool]] | None = None,
+    timeout_s: float = 0.0,
 ) -> None:
     """`ask` every item, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
 
     `admit` is awaited before an item is sent and ends the sending when it says False. Raises TeacherStop,
-    after a grace for what is on its way, when an item raises it or when so many fail in a row that the server
-    must be down.
+    after a grace of up to `timeout_s` for what is on its way, when an item raises it or when so many fail in a row
+    that the server must be down.
     """
     waiting, turn = iter(items), asyncio.Lock()
     in_a_row, too_many = 0, max(8, concurrency)
@@ -101,7 +104,11 @@ async def ask_each(
     try:
         _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         if pending:
-            await asyncio.wait(pending, timeout=GRACE)
+            await asyncio.wait(pending, timeout=max(GRACE, timeout_s))
+    except asyncio.CancelledError as interrupted:  # a second interruption ends this wait too
+        stops.append(interrupted)
+        await asyncio.wait(tasks, timeout=max(GRACE, timeout_s))
+        raise
     finally:
         for task in tasks:
             task.cancel()

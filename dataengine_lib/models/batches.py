@@ -1,14 +1,13 @@
 """Step 3, `mode: batch`: queries in files to OpenAI's Batch API, at half the price, within a day.
 
-What was submitted is written down before and after each call, so that a run may end between any two of them: the next
-one finds its batches at the server and goes on. Source of names and limits: OpenAI's guide "Batch API".
+A run may end between any two calls: the next one finds its batches at the server and goes on.
+Source of names and limits: OpenAI's guide "Batch API".
 """
 
 import asyncio
-import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,152 +15,157 @@ from typing import Any, Literal
 import msgspec
 import openai
 
-from dataengine_lib.data.files import read_json, write_json
+from dataengine_lib.data.batch_state import BatchState, Job
+from dataengine_lib.data.ledger import LedgerRow
 from dataengine_lib.data.records import Query
+from dataengine_lib.data.reply_files import MORE_ROOM, ReplyFiles
+from dataengine_lib.models.budget import Budget
 from dataengine_lib.models.completion import read_completion
 from dataengine_lib.models.openai_teacher import OpenAITeacher
 from dataengine_lib.models.server_errors import stop_for
 from dataengine_lib.models.teacher import AskFailed, Reply, TeacherStop
 
-STATE = "gptvqa_batches.json"
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 _MARK = "dataengine"  # the metadata's key by which a batch is known again
 _OVER = ("completed", "failed", "expired", "cancelled")
-_CALL_TRIES = 6  # of a call that may be repeated without harm
+_FULL = "token_limit_exceeded"  # too much is under way; there will be room when that is done
+_CALL_TRIES = 8  # of a call that may be repeated without harm; two minutes
 _UPLOAD_S = 600.0
 
 
-class Job(msgspec.Struct):
-    """One file of requests: `name` is known to the server too, as metadata; empty ids are not known yet."""
-
-    name: str
-    query_ids: list[str]
-    room: int
-    file_id: str = ""
-    batch_id: str = ""
-
-
-class BatchState(msgspec.Struct):
-    """`gptvqa_batches.json`: jobs on their way, and how often each query was sent without an answer of use."""
-
-    jobs: list[Job] = []
-    tries: dict[str, int] = {}
-    number: int = 0  # of jobs made so far
-
-
-Keep = Callable[[Query, Reply, int], None]
-GiveUp = Callable[[Query, str], None]
+class _Gone(Exception):
+    """The server does not know this batch or file."""
 
 
 class BatchRunner:
     """Sends queries in batches and hands every reply to `keep(query, reply, room)`.
 
-    `give_up(query, reason)` is called for those that will get none, `request_id_of` says what is kept already of a
-    query, `poll_s` are seconds between two looks at the server.
+    `by_key` holds this run's queries by request key; replies to others are kept in the ledger alone. `poll_s` are
+    seconds between two looks at the server.
     """
 
     def __init__(
         self,
         teacher: OpenAITeacher,
-        output: Path,
-        keys: dict[str, str],
-        keep: Keep,
-        give_up: GiveUp,
-        request_id_of: Callable[[str], str],
+        state: BatchState,
+        by_key: dict[str, Query],
+        keep: Callable[[Query, Reply, int], None],
+        files: ReplyFiles,
+        budget: Budget,
         poll_s: float = 60.0,
         most_lines: int = MOST_LINES,
     ) -> None:
-        self.teacher, self.keys, self.keep, self.give_up = teacher, keys, keep, give_up
-        self.request_id_of, self.poll_s = request_id_of, poll_s
+        self.teacher, self.state, self.by_key, self.keep = teacher, state, by_key, keep
+        self.files, self.budget, self.poll_s = files, budget, poll_s
         self.most_lines = min(most_lines, MOST_LINES)
-        self.file = output.with_name(STATE)
-        self.state: BatchState = read_json(self.file, BatchState) if self.file.exists() else BatchState()
         self.progress: Callable[[str], None] = lambda says: None
+        self._cancelling = False
 
-    @property
-    def under_way(self) -> set[str]:
-        """Ids of the queries that were submitted and not collected."""
-        return {query_id for job in self.state.jobs for query_id in job.query_ids}
+    async def run(self, wanted: list[tuple[Query, int]]) -> None:
+        """Submit `wanted` queries with their room, as far as the budget goes; wait until all is collected.
 
-    async def run(self, queries: list[Query], wanted: list[tuple[Query, int]]) -> None:
-        """Submit `wanted` queries with their room, then wait until all that is under way is collected.
-
-        `queries` are all that a job may hold. Raises TeacherStop when the server refuses to go on.
+        Raises TeacherStop when the server refuses to go on.
         """
-        by_id = {query.query_id: query for query in queries}
+        for job in self.state.jobs:
+            for key in job.keys:
+                if key in self.by_key:
+                    self.budget.hold(self.by_key[key], job.room)
         self._submit_later(wanted)
         while self.state.jobs:
             for job in list(self.state.jobs):
-                await self._advance(job, by_id)
+                await self._submit(job)
+            for job in list(self.state.jobs):
+                await self._look(job)
             if self.state.jobs:
                 await asyncio.sleep(self.poll_s)
 
     async def cancel(self) -> int:
-        """Cancel every batch under way and return how many there were; `run` then collects what was done."""
+        """Cancel every batch under way and return how many there were; `run([])` then collects what was done."""
+        self._cancelling = True
+        cancelled = 0
         for job in list(self.state.jobs):
-            await self._find(job)
-            if job.batch_id:
-                await self._call("cancel", partial(self._api.batches.cancel, job.batch_id))
-            else:
+            try:
+                await self._find(job)
+                if not job.batch_id:
+                    self.state.jobs.remove(job)
+                    continue
+                batch = await self._call("look at", partial(self._api.batches.retrieve, job.batch_id))
+                if batch.status not in _OVER:
+                    await self._call("cancel", partial(self._api.batches.cancel, job.batch_id))
+                    cancelled += 1
+            except _Gone:
                 self.state.jobs.remove(job)
-        self._save()
-        return len(self.state.jobs)
+            except (
+                TeacherStop
+            ) as stop:  # it may have ended a moment before; the others are to be cancelled too
+                self.progress(str(stop))
+        self.state.save()
+        return cancelled
 
     @property
     def _api(self) -> openai.AsyncOpenAI:
         return self.teacher.client
 
-    def _save(self) -> None:
-        write_json(self.file, self.state)
-
-    def _submit_later(self, wanted: Iterable[tuple[Query, int]]) -> None:
+    def _submit_later(self, wanted: list[tuple[Query, int]]) -> None:
         """Write down jobs of at most `most_lines` queries; sizes in bytes are seen when they are sent."""
         rooms: dict[int, list[str]] = {}
-        for query, room in wanted:
-            rooms.setdefault(room, []).append(query.query_id)
-        for room, ids in rooms.items():
-            for begin in range(0, len(ids), self.most_lines):
-                self._new_job(ids[begin : begin + self.most_lines], room)
-        self._save()
+        for query, room in wanted if not self._cancelling else []:
+            if not self.budget.reserve(query, room):
+                break
+            rooms.setdefault(room, []).append(self.files.keys[query.query_id])
+        for room, keys in rooms.items():
+            for begin in range(0, len(keys), self.most_lines):
+                self.state.add(keys[begin : begin + self.most_lines], room, self.files.teacher)
+        self.state.save()
 
-    def _new_job(self, ids: list[str], room: int) -> None:
-        self.state.number += 1
-        content = f"{self.state.number} {room} {' '.join(self.keys[query_id] for query_id in ids)}"
-        name = hashlib.sha256(content.encode()).hexdigest()[:32]
-        self.state.jobs.append(Job(name, ids, room))
-
-    async def _advance(self, job: Job, by_id: dict[str, Query]) -> None:
+    async def _look(self, job: Job) -> None:
+        """Where the job stands; what is over is collected."""
         if not job.batch_id:
-            await self._find(job)
-        if not job.batch_id:
-            await self._submit(job, by_id)
-        batch = await self._call("look at", partial(self._api.batches.retrieve, job.batch_id))
-        counts = batch.request_counts
-        self.progress(f"{batch.status} {counts.completed if counts else 0}/{len(job.query_ids)}")
-        if batch.status in _OVER:
-            await self._collect(job, batch, by_id)
+            return
+        try:
+            batch = await self._call("look at", partial(self._api.batches.retrieve, job.batch_id))
+            counts = batch.request_counts
+            self.progress(f"{batch.status} {counts.completed if counts else 0}/{len(job.keys)}")
+            if batch.status == "failed":
+                self._failed(job, batch)
+            elif batch.status in _OVER:
+                await self._collect(job, batch)
+        except _Gone:
+            raise TeacherStop(
+                f"{self._where}: does not know batch {job.batch_id}, or its files, any more;"
+                " dataengine cancel-batches forgets it"
+            ) from None
 
     async def _find(self, job: Job) -> None:
         """A batch that was made just before a run ended: its id was never written down."""
         if not job.file_id or job.batch_id:
             return
-        async for batch in self._api.with_options(max_retries=_CALL_TRIES).batches.list(limit=100):
-            if (batch.metadata or {}).get(_MARK) == job.name:
-                job.batch_id = batch.id
-                self._save()
-                break
 
-    async def _submit(self, job: Job, by_id: dict[str, Query]) -> None:
+        async def look() -> str:
+            async for batch in self._api.batches.list(limit=100):
+                if (batch.metadata or {}).get(_MARK) == job.name:
+                    return str(batch.id)
+            return ""
+
+        job.batch_id = await self._call("list the batches of", look)
+        if job.batch_id:
+            self.state.save()
+
+    async def _submit(self, job: Job) -> None:
+        """See to it that the job is under way, unless it has to wait for others."""
+        await self._find(job)
+        if job.batch_id or (job.waits and any(other.batch_id for other in self.state.jobs)):
+            return
         if not job.file_id:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"{job.name}.jsonl"
-                await asyncio.to_thread(self._write, path, job, by_id)
-                if not job.query_ids:  # all of them are given up
+                await asyncio.to_thread(self._write, path, job)
+                if not job.keys:  # all of them are given up
                     return
                 uploaded = await self._call("upload to", lambda: self._upload(path))
             job.file_id = uploaded.id
-            self._save()
+            self.state.save()
         try:
             # Once: where the answer is lost, the batch is looked for before another one is made.
             batch = await self._api.batches.create(
@@ -170,50 +174,56 @@ class BatchRunner:
                 completion_window="24h",
                 metadata={_MARK: job.name},
             )
-        except openai.APIConnectionError as error:
-            raise TeacherStop(f"{self._where}: {self.teacher.reason(error)}; run again to go on") from None
         except openai.APIError as error:
             raise self._stop(error) from None
         job.batch_id = batch.id
-        self._save()
+        self.state.save()
 
-    def _upload(self, path: Path) -> Any:
+    def _upload(self, path: Path) -> Awaitable[Any]:
         return self._api.with_options(timeout=_UPLOAD_S).files.create(file=path, purpose="batch")
 
-    def _write(self, path: Path, job: Job, by_id: dict[str, Query]) -> None:
+    def _write(self, path: Path, job: Job) -> None:
         """The job's file; what does not fit into its bytes becomes a job of its own."""
         size, done = 0, list[str]()
         with path.open("wb") as stream:
-            for place, query_id in enumerate(job.query_ids):
-                try:
-                    body = self.teacher.query_body(by_id[query_id], job.room)
-                except AskFailed as failure:
-                    self.give_up(by_id[query_id], str(failure))
+            for place, key in enumerate(job.keys):
+                query = self.by_key.get(key)
+                if query is None:  # it was never sent, and is not asked any more
                     continue
-                row = {"custom_id": self.keys[query_id], "method": "POST", "url": _ENDPOINT, "body": body}
+                try:
+                    body = self.teacher.query_body(query, job.room)
+                except AskFailed as failure:
+                    self._give_up(query, str(failure))
+                    continue
+                row = {"custom_id": key, "method": "POST", "url": _ENDPOINT, "body": body}
                 line = msgspec.json.encode(row) + b"\n"
                 if size + len(line) > MOST_BYTES and done:
-                    self._new_job(job.query_ids[place:], job.room)
+                    self.state.add(job.keys[place:], job.room, job.teacher)
                     break
                 size += stream.write(line)
-                done.append(query_id)
-        job.query_ids = done
+                done.append(key)
+        job.keys = done
         if not done:
             self.state.jobs.remove(job)
-        self._save()
+        self.state.save()
 
-    async def _collect(self, job: Job, batch: Any, by_id: dict[str, Query]) -> None:
+    def _failed(self, job: Job, batch: Any) -> None:
+        errors = (batch.errors.data or []) if batch.errors else []
+        others = any(other.batch_id for other in self.state.jobs if other is not job)
+        if any(error.code == _FULL for error in errors) and (others or not job.waits):
+            self.state.rename(job)
+            job.waits = True
+            return self.state.save()
+        self.state.jobs.remove(job)
+        self.state.save()
+        said = "; ".join(str(error.message) for error in errors) or "no reason given"
+        raise TeacherStop(
+            f"{self._where}: refused batch {batch.id} ({said}); mend that, or lower batch_requests, and run again"
+        )
+
+    async def _collect(self, job: Job, batch: Any) -> None:
         """Keep what came, and write down a new job of what has to be sent again."""
-        if batch.status == "failed":
-            self.state.jobs.remove(job)
-            self._save()
-            said = (
-                "; ".join(str(error.message) for error in (batch.errors.data or [])) if batch.errors else ""
-            )
-            raise TeacherStop(
-                f"{self._where}: refused batch {batch.id} ({said or 'no reason given'}); mend that and run again"
-            )
-        ids = {self.keys[query_id]: query_id for query_id in job.query_ids}
+        left = dict.fromkeys(job.keys)
         again: list[tuple[Query, int]] = []
         for file_id in (batch.output_file_id, batch.error_file_id):
             if not file_id:
@@ -221,59 +231,95 @@ class BatchRunner:
             answer = await self._call("download from", partial(self._api.files.content, file_id))
             for line in answer.content.splitlines():
                 row = json.loads(line)
-                query_id = ids.pop(row.get("custom_id"), None)
-                if query_id is not None and (room := self._settle(by_id[query_id], row, job.room)):
-                    again.append((by_id[query_id], room))
-        cancelled = batch.status == "cancelled"
-        for query_id in ids.values():  # in neither file
-            if room := self._once_more(by_id[query_id], "the batch left it out", job.room):
-                again.append((by_id[query_id], room))
+                key = row.get("custom_id")
+                if key in left:
+                    del left[key]
+                    self._line(key, row, job, again)
+        for key in left:  # in neither file
+            self._line(key, {}, job, again)
         self.state.jobs.remove(job)
-        self._submit_later([] if cancelled else again)
+        self._submit_later(again)
 
-    def _settle(self, query: Query, row: dict[str, Any], room: int) -> int:
-        """Keep a line's reply, or see why there is none; the room to send it again with, 0 for not at all."""
-        response, error = row.get("response") or {}, row.get("error") or {}
-        body = response.get("body") or {}
-        if response.get("status_code") == 200:
-            try:
-                reply = read_completion(body)
-            except ValueError as fault:
-                return self._once_more(query, str(fault), room)
-            if self.request_id_of(query.query_id) != reply.request_id:  # else kept before a run ended
-                structured = self.teacher.json_replies
-                self.keep(query, msgspec.structs.replace(reply, structured=structured), room)
-            self.state.tries.pop(query.query_id, None)
-            more = self.teacher.max_output_tokens * 2
-            return more if reply.finish_reason == "length" and room < more else 0
-        said = body.get("error") or error
-        message = self.teacher.shown(f"{response.get('status_code', '')} {said.get('message', said)}")
-        if error.get("code") == "batch_cancelled":
-            return 0
-        passing = not response or response["status_code"] in (408, 409, 429) or response["status_code"] >= 500
-        if not passing and not self.teacher.do_without(str(said.get("param") or ""), message):
-            self.give_up(query, message)
-            return 0
-        return self._once_more(query, message, room)
+    def _line(self, key: str, row: dict[str, Any], job: Job, again: list[tuple[Query, int]]) -> None:
+        """Keep a line's reply, or see why there is none and whether it is to be sent again."""
+        query = self.by_key.get(key)
+        if query is not None:
+            self.budget.settle(query)
+        response, error = _object(row.get("response")), _object(row.get("error"))
+        body, status = _object(response.get("body")), response.get("status_code")
+        try:
+            reply = read_completion(body) if status == 200 else None
+        except ValueError as fault:
+            reply, error = None, {"message": str(fault)}
+        if reply is not None:
+            request_id = reply.request_id or f"{job.batch_id} {key[:16]}"
+            structured = self.teacher.json_replies and self.teacher.takes_schema is not False
+            reply = msgspec.structs.replace(reply, request_id=request_id, structured=structured)
+            self._keep(key, query, reply, job)
+            more = self.teacher.max_output_tokens * MORE_ROOM
+            if query is not None and reply.finish_reason == "length" and job.room < more:
+                again.append((query, more))
+            return
+        if query is None or error.get("code") == "batch_cancelled":
+            return
+        said = _object(body.get("error")) or error or {"message": "the batch left it out"}
+        message = self.teacher.shown(" ".join(f"{status or ''} {said.get('message') or said}".split()))
+        passing = not isinstance(status, int) or status in (200, 408, 409, 429) or status >= 500
+        mended = not passing and self._do_without(str(said.get("param") or ""), message)
+        tries = self.state.tries[key] = self.state.tries.get(key, 0) + 1
+        if (passing or mended) and tries < self.teacher.max_attempts:
+            again.append((query, job.room))
+        elif not self._cancelling:
+            self._give_up(query, message)
 
-    def _once_more(self, query: Query, reason: str, room: int) -> int:
-        tries = self.state.tries[query.query_id] = self.state.tries.get(query.query_id, 0) + 1
-        if tries < self.teacher.max_attempts:
-            return room
-        del self.state.tries[query.query_id]
-        self.give_up(query, reason)
-        return 0
+    def _keep(self, key: str, query: Query | None, reply: Reply, job: Job) -> None:
+        self.state.tries.pop(key, None)
+        before = self.files.ledger.paid.get(key)
+        if before is not None and before.request_id == reply.request_id:
+            return  # kept before a run ended
+        if query is not None:
+            self.keep(query, reply, job.room)
+            return
+        self.files.paid(  # asked with other parameters, and paid for all the same
+            LedgerRow(
+                key=key,
+                teacher=job.teacher,
+                text=reply.text,
+                finish_reason=reply.finish_reason,
+                model=reply.model,
+                request_id=reply.request_id,
+                room=job.room,
+                tier="batch",
+                prompt_tokens=reply.prompt_tokens,
+                cached_tokens=reply.cached_tokens,
+                cache_write_tokens=reply.cache_write_tokens,
+                completion_tokens=reply.completion_tokens,
+                usage=reply.usage,
+            )
+        )
+
+    def _do_without(self, param: str, said: str) -> bool:
+        """Whether the row will go through without what is refused, found out by it or by one before it."""
+        known = any(name in f"{param} {said}" for name in self.teacher.refuses)
+        return self.teacher.do_without(param, said) or known or self.teacher.takes_schema is False
+
+    def _give_up(self, query: Query, reason: str) -> None:
+        self.state.tries.pop(self.files.keys[query.query_id], None)
+        self.budget.settle(query)
+        self.files.give_up(query, reason)
 
     @property
     def _where(self) -> str:
         return f"{self.teacher.who} at {self.teacher.shown_url}"
 
-    async def _call(self, doing: str, call: Callable[[], Any]) -> Any:
+    async def _call(self, doing: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """A call that may be repeated without harm."""
         for attempt in range(1, _CALL_TRIES + 1):
             try:
                 return await call()
             except openai.APIStatusError as error:
+                if error.status_code == 404:
+                    raise _Gone from None
                 if error.status_code < 500 and error.status_code not in (408, 409, 429):
                     raise self._stop(error) from None
                 reason = self.teacher.reason(error)
@@ -286,4 +332,8 @@ class BatchRunner:
     def _stop(self, error: openai.APIError) -> TeacherStop:
         reason = self.teacher.reason(error)
         known = stop_for(error, self._where, self.teacher.model)
-        return known or TeacherStop(f"{self._where}: {reason}; mend that and run again")
+        return known or TeacherStop(f"{self._where}: {reason}; run again to go on, or mend what it says")
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

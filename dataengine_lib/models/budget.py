@@ -34,6 +34,10 @@ class Budget:
             return
         if self.price is None:
             raise ParameterError(f"budget_usd: no price is known for {teacher}; add it to params/prices.yaml")
+        if self.tier not in ("", "default", *self.price.half):
+            raise ParameterError(
+                f"budget_usd: what service_tier {self.tier} costs is not known; leave it out, or the budget"
+            )
         dearest = max(self.worst(query, room) for query in queries)
         if dearest > self.limit:
             raise ParameterError(
@@ -78,6 +82,10 @@ class Budget:
             return False
         self._hold(query, cost)
         return True
+
+    def hold(self, query: Query, room: int) -> None:
+        """Reserve for a request that is under way already."""
+        self._hold(query, self.worst(query, room))
 
     def settle(self, query: Query, lost_requests: int = 0) -> None:
         """The request is done; `lost_requests` of its tries ended without an answer."""

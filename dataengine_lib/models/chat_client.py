@@ -21,6 +21,8 @@ ATTEMPTS_TO_CONNECT = 3  # as long as nobody has ever answered: a wrong URL shou
 # These reject max_tokens; servers that know only max_tokens never serve these.
 _NEW_LIMIT = re.compile(r"(^|/)(gpt-([5-9]|\d\d)|o\d)")
 _LIMITS = ("max_tokens", "max_completion_tokens")
+_REFUSES = re.compile(r"support|instead|unrecogni|unknown|permitted|allowed|unexpected", re.IGNORECASE)
+_PICTURE_TOKENS = 1000  # of a picture, for limits of tokens a minute
 _MAY_GO = ("temperature", "seed")  # settings that are left out where the model does not take them
 
 _NO_SCHEMA = {400, 404, 415, 422, 500, 501}  # of these, the errors that name it refuse the schema
@@ -148,7 +150,11 @@ class ChatClient:
                 if getattr(error, "code", None) in FILTERED:
                     raise AskFailed(reason, attempt, teacher_at_fault=False, declined=True) from None
                 if not passing(error) or attempt >= self.max_attempts:
-                    raise AskFailed(reason, attempt, unanswered=unanswered) from None
+                    # One request that is at fault itself says nothing about a server that has answered others.
+                    at_fault = passing(error) or not self._reached
+                    raise AskFailed(
+                        reason, attempt, teacher_at_fault=at_fault, unanswered=unanswered
+                    ) from None
                 pause = self._pause(error, attempt)
             await asyncio.sleep(pause)
 
@@ -233,27 +239,34 @@ class ChatClient:
 
     def _guess(self, body: dict[str, Any]) -> int:
         """Tokens of a request as rate limiters count them: a quarter of its characters and all its room."""
-        return len(str(body["messages"])) // 4 + sum(body.get(name, 0) for name in _LIMITS)
+        tokens = sum(int(body.get(name, 0)) for name in _LIMITS)
+        for message in body["messages"]:
+            content = message["content"]
+            parts = [{"text": content}] if isinstance(content, str) else content
+            tokens += sum(len(part["text"]) // 4 if "text" in part else _PICTURE_TOKENS for part in parts)
+        return tokens
 
     def _names_setting(self, said: str) -> bool:
         return any(re.search(rf"\b{name}\b", said) for name in self.settings if name in _MAY_GO + _LIMITS)
 
     def do_without(self, param: str, said: str) -> bool:
-        """Leave out what an error names of the settings or the schema; whether asking again makes sense."""
-        if _SCHEMA.search(f"{param} {said}"):
+        """Leave out what an error refuses of the settings or the schema; whether there was something to leave out."""
+        if self.takes_schema is not False and _SCHEMA.search(f"{param} {said}"):
             self.takes_schema = False
             return True
+        if not _REFUSES.search(said):  # a limit that is too large for this prompt is no refusal of limits
+            return False
         for limit, other in (_LIMITS, _LIMITS[::-1]):
-            if param == limit or (not param and re.search(rf"\b{limit}\b", said)):
-                if limit in self.settings and other not in self.refuses:
-                    self.settings[other] = self.settings.pop(limit)
-                    self.refuses.append(limit)
-                return limit in self.refuses and other in self.settings
+            named = param == limit or (not param and re.search(rf"\b{limit}\b", said))
+            if named and limit in self.settings and other not in self.refuses:
+                self.settings[other] = self.settings.pop(limit)
+                self.refuses.append(limit)
+                return True
         for name in _MAY_GO:
-            if param == name or (not param and re.search(rf"\b{name}\b", said)):
-                if self.settings.pop(name, None) is not None:
-                    self.refuses.append(name)
-                return name in self.refuses
+            named = param == name or (not param and re.search(rf"\b{name}\b", said))
+            if named and self.settings.pop(name, None) is not None:
+                self.refuses.append(name)
+                return True
         return False
 
     def reason(self, error: Exception) -> str:

@@ -15,11 +15,13 @@ BELOW = 0.98  # of a rate that the server named or refused to exceed: its clock 
 GROWTH = 0.002  # of a rate that was found by trying, by which it grows each second
 PLATEAU = 15.0  # seconds after which it grows faster and faster: the limit seems to be elsewhere now
 ACCELERATION = 0.005  # of the rate, a second squared
+QUEUED = 2.5  # times the fastest answer: requests wait for each other at the server
 SHRINK = 0.7  # of the requests at the same time that remain when the server is busy
 TROUBLE = 0.1  # share of the last answers that were none, from which the server counts as busy
 _LATELY = 50  # answers that count as the last ones
 _PROOF = 5.0  # seconds over which a rate has to be kept to be proven
 LONGEST_HOLD = 30.0  # seconds of silence when every answer is a refusal and no time is named
+_LOOK = 1.0  # seconds between two looks at a pace that is waited for
 _BURST = 1.0  # seconds of the rate that may be caught up with after a pause
 _HEADERS = ("requests", "tokens")
 
@@ -40,6 +42,7 @@ class Flow:
         self._hold = 0.0  # nothing is sent before this moment
         self._cut = 0.0  # when it was last slowed down; what was sent before says nothing new
         self._answers, self._since = 0, 0.0  # answers since the last cut, and when they began to be counted
+        self._fastest = float("inf")  # seconds of the fastest answer
         self._in_vain = 0  # refusals since the last answer
         self._lately: deque[bool] = deque(maxlen=_LATELY)  # of the last requests, which were answered
         self._proven = 0.0  # answers a second that it has been seen to give
@@ -65,7 +68,7 @@ class Flow:
                     self._free.clear()
                     await self._free.wait()
                 elif wait > 0:
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(min(wait, _LOOK))  # what was taken too much may have been given back
                 else:
                     break
             self.requests.take(1, now)
@@ -76,13 +79,19 @@ class Flow:
             return now
 
     def left(self, entered: float, slow: float = 60.0) -> None:
-        """A request came back with an answer; past a quarter of `slow` seconds more at a time would not help."""
+        """A request came back with an answer.
+
+        More at a time do not help when answers take much longer than the fastest did, or come near `slow` seconds.
+        """
         now = time.monotonic()
         self._answers += 1
         self._in_vain = 0
         self._lately.append(True)
         self._prove(now)
-        if self.in_flight >= 0.8 * int(self.window) and now - entered < slow / 4:
+        took = now - entered
+        self._fastest = min(self._fastest, took)
+        quick = took < max(slow / 4, QUEUED * self._fastest) and took < slow / 2
+        if self.in_flight >= 0.8 * int(self.window) and quick:
             step = 1.0 if self._calm else max(1.0, 0.05 * self.window) / self.window
             self.window = min(self.most, self.window + step)
         self._leave()

@@ -11,7 +11,12 @@ from dataengine_lib.models.teacher import TeacherStop
 
 LONGEST_WAIT = 120.0  # seconds of Retry-After that are waited for; a server asking for more is asked later
 FILTERED = {"content_filter", "content_policy_violation"}  # as Azure and OpenAI say it of one request
-_STOP_CODES = {"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"}
+_STOP_CODES = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "account_deactivated",
+}
 _NO_MODEL = {"model_not_found", "model_not_available", "model_deprecated"}
 _LONGEST_SENSIBLE = 30 * 24 * 3600.0  # seconds; a Retry-After beyond is a fault of the server's clock
 

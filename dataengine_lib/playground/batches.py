@@ -26,11 +26,12 @@ class Batches:
     """Uploaded files and the batches made of them; `answer(number, body)` gives each line's status and body.
 
     `expire` says after how many lines the batch of that number ends as expired, None for never. `took` counts the
-    lines that were answered, by custom id: what a user pays for.
+    lines that were answered, by custom id: what a user pays for. `fail` gives an error code to a batch that is to fail.
     """
 
     def __init__(self, answer: Answer, expire: Callable[[int], int | None] = lambda number: None) -> None:
         self.answer, self.expire = answer, expire
+        self.fail: Callable[[int], str | None] = lambda number: None
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.took: list[str] = []
@@ -86,8 +87,9 @@ class Batches:
     def cancel(self, name: str) -> dict[str, Any]:
         """The batch will stop soon, with what is done."""
         batch = self.get(name)
-        if batch["status"] in ("validating", "in_progress"):
-            batch["status"] = "cancelling"
+        if batch["status"] not in ("validating", "in_progress"):
+            raise Refused(409, f"cannot cancel a batch that is {batch['status']}")
+        batch["status"] = "cancelling"
         return batch
 
     def content(self, name: str) -> bytes:
@@ -100,8 +102,12 @@ class Batches:
         lines = content.splitlines()
         counts = batch["request_counts"]
         counts["total"] = len(lines)
-        if len(lines) > MOST_LINES or len(content) > MOST_BYTES:
-            error = {"code": "too_large", "message": "more than 50,000 lines or 200 MB", "line": None}
+        code = self.fail(number) or (
+            "too_large" if len(lines) > MOST_LINES or len(content) > MOST_BYTES else ""
+        )
+        if code:
+            said = "more than 50,000 lines or 200 MB" if code == "too_large" else code.replace("_", " ")
+            error = {"code": code, "message": said, "line": None}
             batch |= {"status": "failed", "errors": {"object": "list", "data": [error]}}
             return
         if batch["status"] == "validating":
@@ -113,7 +119,7 @@ class Batches:
             asked = json.loads(line)
             if batch["status"] == "cancelling" or place == end:
                 ending = "cancelled" if batch["status"] == "cancelling" else "expired"
-                bad += [_line(json.loads(rest)["custom_id"], None) for rest in lines[place:]]
+                bad += [_line(json.loads(rest)["custom_id"], None, ending) for rest in lines[place:]]
                 break
             status, body = self.answer(number, asked["body"])
             self.took += [asked["custom_id"]] * (status == 200)
@@ -127,7 +133,7 @@ class Batches:
         batch["status"] = ending
 
 
-def _line(custom_id: str, answer: tuple[int, dict[str, Any]] | None) -> bytes:
+def _line(custom_id: str, answer: tuple[int, dict[str, Any]] | None, ending: str = "") -> bytes:
     row: dict[str, Any] = {
         "id": f"line-{custom_id[:8]}",
         "custom_id": custom_id,
@@ -135,7 +141,7 @@ def _line(custom_id: str, answer: tuple[int, dict[str, Any]] | None) -> bytes:
         "error": None,
     }
     if answer is None:
-        row["error"] = {"code": "batch_expired", "message": "This request could not be executed in time."}
+        row["error"] = {"code": f"batch_{ending}", "message": f"This request was not executed: {ending}."}
     else:
         row["response"] = {"status_code": answer[0], "request_id": "r", "body": answer[1]}
     return json.dumps(row).encode()

@@ -43,9 +43,9 @@ class PlaygroundServer(ThreadingHTTPServer):
     `before_answer(path)` is called when the work of a batch's call is done and its answer not yet sent.
 
     A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
-    `"400 unsupported temperature"` or another field, `"timeout"`, `"drop"`, `"half"` (of the body), `"malformed"`,
-    `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or `"no-schema"` (behave, but refuse a request with
-    `response_format`).
+    `"400 unsupported temperature"` or another field, `"400 says WORDS"`, `"timeout"`, `"drop"`, `"half"` (of the body),
+    `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or `"no-schema"` (behave, but refuse a
+    request with `response_format`).
     """
 
     daemon_threads = True
@@ -157,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind.startswith("400 unsupported "):
             name = kind.removeprefix("400 unsupported ")
             return self._error(400, "unsupported_parameter", f"Unsupported parameter: '{name}'", param=name)
+        if kind.startswith("400 says "):
+            return self._error(400, "invalid_request_error", kind.removeprefix("400 says "))
         if kind.isdigit():
             return self._error(
                 int(kind), _CODES.get(kind, ""), f"fault {kind}", {"Retry-After": wait} if wait else {}

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from dataengine_lib.data.batch_state import BatchState, refuse_if_under_way
 from dataengine_lib.data.ledger import LedgerRow
 from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.query_costs import TypeCost, query_costs
@@ -125,12 +126,16 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     price = prices.of(config.teacher)
     note, date = prices.note(config.teacher)
     canon = config.canon
-    keys = {query.query_id: key_of(canon.request(query)) for query in queries}
+    images = {query.query_id: canon.image(query) for query in queries if query.attach_image}
+    keys = {query.query_id: key_of(canon.request(query, images.get(query.query_id, ""))) for query in queries}
     files = ReplyFiles(config.output, canon.teacher, price, queries, keys, config.max_output_tokens)
     try:
         budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent)
-        budget.check(queries, config.max_output_tokens, config.teacher)
-        asking = _Asking(config, canon, files, budget)
+        if not cancel:
+            budget.check(queries, config.max_output_tokens, config.teacher)
+            if config.mode == "live":
+                refuse_if_under_way(config.output)
+        asking = _Asking(config, canon, files, budget, images)
         earlier = len(files.results)
         pending = files.pending()
         if config.budget_usd is None:
@@ -178,8 +183,15 @@ def _check_image_root(config: GenerateQaConfig, queries: list[Query]) -> None:
 class _Asking:
     """Asks queries one by one, each reply into the ledger before anything else is done with it."""
 
-    def __init__(self, config: GenerateQaConfig, canon: Canon, files: ReplyFiles, budget: Budget) -> None:
-        self.config, self.canon, self.files, self.budget = config, canon, files, budget
+    def __init__(
+        self,
+        config: GenerateQaConfig,
+        canon: Canon,
+        files: ReplyFiles,
+        budget: Budget,
+        images: dict[str, str],
+    ) -> None:
+        self.config, self.canon, self.files, self.budget, self.images = config, canon, files, budget, images
         self.notes: list[str] = []
 
     def settings(self, queries: list[Query]) -> dict[str, Any]:
@@ -240,11 +252,13 @@ class _Asking:
                     bar.set_postfix_str(self._money(bar.n, total), refresh=False)
 
             async def admit(query: Query) -> bool:
-                return await self.budget.admit(query, config.max_output_tokens)
+                return await self.budget.admit(query, self._room(query))
 
             async with teacher_for as teacher:
                 try:
-                    await ask_each(ask, pending, config.concurrency, on_reply, on_failure, admit)
+                    await ask_each(
+                        ask, pending, config.concurrency, on_reply, on_failure, admit, config.timeout_s
+                    )
                 finally:
                     for name in getattr(teacher, "refuses", ()):
                         self.notes.append(f"{config.teacher} does not take {name}; it was asked without")
@@ -263,53 +277,32 @@ class _Asking:
             async with self._load() as teacher:
                 runner = BatchRunner(
                     teacher,
-                    self.config.output,
-                    files.keys,
+                    BatchState(self.config.output),
+                    {files.keys[query.query_id]: query for query in reversed(files.queries)},
                     self._keep_batched,
-                    lambda query, reason: files.give_up(query, reason),
-                    lambda query_id: files.request_id(query_id),
+                    files,
+                    self.budget,
                     self.config.batch_poll_s,
                     self.config.batch_requests,
                 )
-                missing = runner.under_way - {query.query_id for query in files.queries}
-                if missing:
-                    raise DataEngineError(
-                        f"{runner.file}: holds {len(missing)} queries that {self.config.input} does not;"
-                        " give the queries back, or cancel them with dataengine cancel-batches"
-                    )
 
                 def progress(says: str) -> None:
                     bar.n = len(files.results) + len(files.failures)
                     bar.set_postfix_str(f"{says} {self._money(bar.n, total)}")
 
                 runner.progress = progress
-                sent = runner.under_way
-                wanted = [query for query in pending if query.query_id not in sent and not cancel]
-                under_way = [query for query in pending if query.query_id in sent]
+                if cancel:
+                    self.notes.append(f"{await runner.cancel()} batches cancelled")
+                sent = runner.state.keys()
+                wanted = [query for query in pending if files.keys[query.query_id] not in sent and not cancel]
                 try:
-                    if cancel:
-                        self.notes.append(f"{await runner.cancel()} batches cancelled")
-                    await runner.run(files.queries, await self._affordable(wanted, under_way))
+                    await runner.run([(query, self._room(query)) for query in wanted])
                 finally:
-                    for query_id, query in {query.query_id: query for query in files.queries}.items():
-                        if query_id not in files.results and query_id not in files.failures:
-                            files.settle_if_paid(query)
-
-    async def _affordable(self, wanted: list[Query], under_way: list[Query]) -> list[tuple[Query, int]]:
-        """The queries that the budget allows with their room, beside those that are paid for when they come."""
-        for query in under_way:
-            self.budget.reserve(query, self.config.max_output_tokens)
-        allowed = []
-        for query in wanted:
-            room = self._room(query)
-            if not self.budget.reserve(query, room):
-                break
-            allowed.append((query, room))
-        return allowed
+                    for query in files.pending():  # of the roomier reply that did not come
+                        files.settle_if_paid(query)
 
     def _keep_batched(self, query: Query, reply: Reply, room: int) -> None:
         self._keep(query, reply, room)
-        self.budget.settle(query)
         if reply.finish_reason != "length" or room > self.config.max_output_tokens:
             self.files.settle(query)
 
@@ -344,7 +337,7 @@ class _Asking:
                 key=self.files.keys[query.query_id],
                 query_id=query.query_id,
                 teacher=self.canon.teacher,
-                request=self.canon.request(query),
+                request=self.canon.request(query, self.images.get(query.query_id, "")),
                 text=reply.text,
                 finish_reason=reply.finish_reason,
                 structured=reply.structured,
