@@ -6,13 +6,13 @@ The templates of `params/prompts` ask for the layout that is read here.
 """
 
 import re
-from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache
 
 import msgspec
 
 from dataengine_lib.data.boxes_in_text import has_box, may_hold_box, speaks_of_boxes, without_boxes
+from dataengine_lib.data.reply_parts import Block, blocks, plain_text
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
 
@@ -66,126 +66,22 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
     """
     if len(raw) > MAX_CHARACTERS:
         return Reason.TOO_LONG
-    text = _plain(raw)
-    blocks = _blocks(text)
-    if not blocks:
+    text = plain_text(raw)
+    found = blocks(text)
+    if not found:
         return Reason.SKIPPED if _SAYS_SKIP.search(text[:300]) else Reason.NO_QUESTION
     if truncated:
-        last = blocks[-1]
+        last = found[-1]
         if last[-1][0] != "explanation":
             return Reason.TRUNCATED
         last.pop()  # half a rationale is no rationale; the QA before it is whole
     try:
-        return [_qa(block) for block in blocks]
+        return [_qa(block) for block in found]
     except _Dropped as dropped:
         return dropped.reason
 
 
-_TYPOGRAPHY = str.maketrans(
-    {"（": "(", "）": ")", "：": ":", "．": ".", "\u00a0": " ", "\r": "\n"} | dict.fromkeys("\0\u200b\ufeff")
-)
-
-
-def _plain(raw: str) -> str:
-    """The reply without Markdown marks, with short runs of white space (the patterns below count on that)."""
-    text = raw
-    if not text.isascii() or "\r" in text or "\0" in text:
-        text = text.replace("\r\n", "\n").translate(_TYPOGRAPHY)
-    text = text.replace("**", "")
-    if "  " in text or _ODD_SPACE.search(text):
-        text = _SPACES.sub(" ", text)
-    if any(line in text for line in ("```", "---", "___", "***")):
-        text = _RULE.sub("", text)
-    if "\n\n" in text or "\n \n" in text:
-        text = _EMPTY_LINES.sub("\n\n", text)
-    return text.strip()
-
-
-_SPACES = re.compile(r"[^\S\n]+")
-_ODD_SPACE = re.compile(r"[^\S\n ]")
-_RULE = re.compile(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)")
-_EMPTY_LINES = re.compile(r"\n(?: ?\n)+")
-
-
-_HEADING = re.compile(
-    r"(?P<line>^[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?)?(?<!\w)(?:"
-    r"(?P<type>question type)|(?P<question>question)|(?P<choices>(?:answer )?choices|(?:answer )?options)|"
-    r"(?P<short>(?:the )?(?:short|direct) answer)|(?P<answer>(?:the )?(?:correct )?answer)|(?P<explanation>"
-    r"explai?nations?|explanatory notes?|reasons?|reasoning|rationales?|lecture|justification)"
-    r")(?: ?#?\d{1,2})?[*_]{0,2} ?(?::[*_]{0,2}|(?=\n|\Z)|(?P<verb>is\b))",
-    re.IGNORECASE | re.MULTILINE,
-)
-# A heading inside a line counts only where the reply's order makes it one; in a rationale it is text.
-_BEFORE = {
-    "type": {"question", "answer", "explanation"},
-    "question": {"answer", "explanation", "type"},
-    "short": {"question", "choices", "answer"},
-    "choices": {"question", "short"},
-    "answer": {"choices", "short"},
-    "explanation": {"choices", "answer", "short"},
-}
-
-_Block = list[tuple[str, str]]
-_LONGEST_HEADING = 48  # characters of the longest heading with the marks before and behind it
-# Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front.
-_MAY_END = re.compile(
-    r"[:\n](?:(?<=[\d*_# ][:\n])|"
-    r"(?<=(?i:tion|type|ices|ions|swer|note|otes|ason|sons|ning|nale|ales|ture)[:\n]))"
-)
-_ANSWER_IS = re.compile(r"[Aa](?i:nswer)[ #\d*_]{0,7}(?i:is)\b")
-_BEFORE_ANSWER_IS = re.compile(
-    r"[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?", re.IGNORECASE
-)
-
-
-def _headings(text: str) -> Iterator[re.Match[str]]:
-    """`_HEADING.finditer`, which is slow, tried only where a heading may end; "The answer is" begins a line rarely."""
-    for found in _ANSWER_IS.finditer(text):
-        if _BEFORE_ANSWER_IS.fullmatch(text, text.rfind("\n", 0, found.start()) + 1, found.start()):
-            yield from _HEADING.finditer(text)
-            return
-    done = 0
-    for end in _MAY_END.finditer(text + "\n"):
-        at = end.start()
-        line = text.rfind("\n", 0, at) + 1
-        begin = max(done, line)
-        if begin == line and (match := _HEADING.match(text, line)):
-            yield match
-            done = begin = match.end()
-        while begin <= at and (match := _HEADING.search(text, max(begin, at - _LONGEST_HEADING), at + 3)):
-            yield match
-            done = begin = match.end()
-
-
-def _blocks(text: str) -> list[_Block]:
-    """One list of `(part, text)` per question of the reply."""
-    blocks: list[_Block] = []
-    previous, begin = "", 0
-
-    def close(end: int) -> None:
-        if previous == "question":
-            blocks.append([])
-        if previous and blocks:
-            blocks[-1].append((previous, text[begin:end].strip()))
-
-    for match in _headings(text):
-        kind = match.lastgroup if match.lastgroup != "verb" else "short" if match["short"] else "answer"
-        assert kind is not None
-        name = match[kind]
-        if match["verb"]:  # "The answer is (B)" is a heading only where the answer is due
-            if match["line"] is None or name is None or previous not in ("choices", "question"):
-                continue
-        elif match["line"] is None and (
-            not name[0].isupper() or ":" not in match[0] or previous not in _BEFORE[kind]
-        ):
-            continue
-        close(match.start())
-        previous, begin = kind, match.end()
-    close(len(text))
-    return blocks
-
-
-def _qa(block: _Block) -> Qa:
+def _qa(block: Block) -> Qa:
     parts: dict[str, list[str]] = {}
     for kind, text in block:
         parts.setdefault(kind, []).append(text)
@@ -264,7 +160,8 @@ def _on_lines(marks: list[_Mark], text: str) -> list[_Mark]:
     """The marks that lines begin with; a bullet is part of the mark."""
     found = []
     for start, end, letter in marks:
-        line = text.rfind("\n", 0, start) + 1
+        near = max(0, start - 4)  # a bullet with its spaces is no longer
+        line = text.rfind("\n", near, start) + 1 or near
         if start - line <= 3 and _BULLET.fullmatch(text, line, start):
             found.append((line, end, letter))
     return found
