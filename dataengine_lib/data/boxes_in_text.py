@@ -5,6 +5,7 @@ its noun is taken out; where taking it out would leave a hole in the sentence, t
 """
 
 import re
+from collections.abc import Iterator
 
 _NUMBER = r"-?(?:\d{1,6}(?:\.\d{0,8})?|\.\d{1,8}|[xy](?:\d|_?min|_?max))%?"
 _FRACTION = r"(?:0?\.\d{1,8}|1\.0{1,8})"
@@ -14,10 +15,12 @@ _BOX = (
 )
 _BOXES = rf"(?:{_BOX})(?:(?: ?[,;&]| and|, and) ?(?:{_BOX}))*"
 _RUN = re.compile(
-    rf" ?(?:\( ?(?:(?:at|in|box|bbox):? ?)?(?P<inner>{_BOXES}) ?\)|(?P<bare>{_BOXES}))", re.IGNORECASE
+    rf"\( ?(?:(?:at|in|box|bbox):? ?)?(?P<inner>{_BOXES}) ?\)|(?P<bare>{_BOXES})", re.IGNORECASE
 )
+_OPENING = re.compile(r"[\[({]")
 # A box that was cut short or written without brackets; no sentence has three fractions in a row.
 _REMAINS = re.compile(rf"{_FRACTION}\s?[,;]\s?{_FRACTION}\s?[,;]\s?{_FRACTION}|[\[{{(]\s?0?\.\d{{2,8}}\s?,")
+_NUMBERS = re.compile(r"[\[({][ \[]{0,2}[-.\dxyXY]|\.\d{1,8}\s?[,;]")  # part of whatever the two above find
 _SPEAKS = re.compile(
     r"\bbounding[\s_-]{0,2}box|\bbbox|\bcoordinates\b|\b[xy][\s-]?coordinate\b|\bcoordinate\s?[\[(\d]|\blocated\s{1,2}at\s?:?\s?[\[(]\s?[\d.\-xy\]]",
     re.IGNORECASE,
@@ -117,12 +120,30 @@ _VERB_AFTER = re.compile(r" (?:is|are|was|were|can|could|may|will|appears?|seems
 
 def speaks_of_boxes(text: str) -> bool:
     """The text talks about boxes or coordinates as such, or places something "at [..]"."""
-    return bool(_SPEAKS.search(text))
+    plain = text.casefold()
+    spoken = (
+        "box" in plain or "coordinate" in plain or "located" in plain
+    )  # whatever _SPEAKS finds has one of them
+    return spoken and bool(_SPEAKS.search(text))
 
 
 def has_box(text: str) -> bool:
     """There is a box in the text."""
-    return bool(_RUN.search(text))
+    return next(_runs(text), None) is not None
+
+
+def _runs(text: str) -> Iterator[re.Match[str]]:
+    """`_RUN.finditer`, tried only at opening brackets."""
+    end = 0
+    for opening in _OPENING.finditer(text):
+        if opening.start() >= end and (match := _RUN.match(text, opening.start())):
+            yield match
+            end = match.end()
+
+
+def may_hold_box(text: str) -> bool:
+    """False where there is surely no box and nothing like the remains of one; quick."""
+    return _NUMBERS.search(text) is not None
 
 
 def without_boxes(text: str, *, sentence: bool = True) -> str | None:
@@ -130,15 +151,15 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
 
     A choice (`sentence=False`) may also be only a noun and its box, or only a box (then "" is left).
     """
+    if not may_hold_box(text):
+        return text
     kept, end = [], 0
-    for match in _RUN.finditer(text):
-        before, after = (
-            text[max(end, match.start() - 100) : match.start()],
-            text[match.end() : match.end() + 20],
-        )
+    for match in _runs(text):
+        start = match.start() - text.startswith(" ", max(end, match.start() - 1))
+        before, after = text[max(end, start - 100) : start], text[match.end() : match.end() + 20]
         if not _can_go(before, after, bare=match["bare"] is not None, sentence=sentence):
             return None
-        kept.append(text[end : match.start()])
+        kept.append(text[end:start])
         end = match.end()
     cleaned = "".join([*kept, text[end:]]).strip() if kept else text
     return None if _REMAINS.search(cleaned) else cleaned

@@ -7,7 +7,12 @@ up rather than made to say something else; an article stays as it is.
 import re
 from collections.abc import Sequence
 
-_LETTER = re.compile(r"(?<![\w.'’-])[A-Da-d](?![\w'’-]|\.\w)")
+# Single letters, but no "a" that a word follows: an article, unless that word is a verb or an option is spoken of.
+_LETTER = re.compile(  # begins with a set of letters, which is found faster than what is looked at around it
+    r"[A-Da-d](?![\w'’-]|\.\w)(?<![\w.'’-].)(?:(?<!a)|(?! [\w'])|(?= (?:is|are|was|were|has|had|and|or|nor|as|can|could|"
+    r"would|will|does|did|because|since|in|at|on)\b)|(?<=option a)|(?<=options a)|(?<=choice a)|(?<=choices a)|"
+    r"(?<=answer a)|(?<=answers a))"
+)
 _OPTION = re.compile(r"\b(?:options?|choices?|answers?)(?P<told>\b[\w ]{0,15})?:?\s$", re.IGNORECASE)
 _TOLD = re.compile(r" (?:is|are|was|were|would be|must be|should be|has to be)", re.IGNORECASE)
 _GOES_ON = re.compile(r"(?:, (?:and |or )?| and | or | nor | & |/)")
@@ -25,14 +30,41 @@ _BY_PLACE = re.compile(
     r"|\bof the (?:above|below|preceding|previous|following)\b",
     re.IGNORECASE,
 )
+_PLACES = (
+    "first",
+    "second",
+    "third",
+    "four",
+    "last",
+    "1st",
+    "2nd",
+    "3rd",
+    "4th",
+    "previous",
+    "next",
+    "preceding",
+)
+_CAPITAL = re.compile(r"[A-D](?!\w)(?<!\w.)")
 _AMONG_CHOICES = re.compile(
     r"\( ?[A-D] ?\)|\b(?:[Bb]oth|[Nn]either|[Ee]ither|[Oo]ptions?|[Cc]hoices?) [A-D]\b|\b[A-D] (?:and|or|nor|&) [A-D]\b"
 )
 
 
-def names_places(text: str) -> bool:
+def names_places(*texts: str) -> bool:
     """A question or choice speaks of choices by letter or place ("all of the above"): their order has to stay."""
-    return bool(_BY_PLACE.search(text) or _AMONG_CHOICES.search(text))
+    text = "\n|\n".join(texts)
+    return _speaks_of_place(text) or bool(_CAPITAL.search(text) and _AMONG_CHOICES.search(text))
+
+
+def _speaks_of_place(text: str) -> bool:
+    plain = text.casefold()
+    if "option" not in plain and "choice" not in plain and "of the " not in plain:
+        # an answer or alternative has a place only by one of these words
+        if "answer" not in plain and "alternative" not in plain:
+            return False
+        if not any(word in plain for word in _PLACES):
+            return False
+    return bool(_BY_PLACE.search(text))
 
 
 def moved(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str | None:
@@ -41,15 +73,19 @@ def moved(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str 
     `places[i]` is where the choice stood that stands at `i` now. A letter inside one of `choices`, quoted by the
     text, is none of theirs.
     """
-    to = {"ABCD"[old]: "ABCD"[new] for new, old in enumerate(places)}
-    if all(old == new for old, new in to.items()):
+    if list(places) == sorted(places):
         return text
-    if _BY_PLACE.search(text):
+    if _speaks_of_place(text):
         return None
-    quoted = _quoted(text, choices)
+    if not _LETTER.search(text):
+        return text
+    to = {"ABCD"[old]: "ABCD"[new] for new, old in enumerate(places)}
     kept, end, listed = [], 0, -1  # `listed`: where the mention before ends
+    quoted: list[tuple[int, int]] | None = None
     for match in _LETTER.finditer(text):
         at, letter = match.start(), match[0]
+        if quoted is None:
+            quoted = _quoted(text, choices)
         if any(low <= at < high for low, high in quoted):
             continue
         says = _says(text, at, listed)
@@ -70,6 +106,8 @@ def _says(text: str, at: int, listed: int) -> str:
     letter, before, after = text[at], text[max(0, at - 40) : at], text[at + 1 : at + 41]
     opening = before.rstrip(" ")[-1:]
     marked = opening in ("(", "[") and after.lstrip(" ")[:1] in (")", "]")
+    if marked and letter.isupper():
+        return "a letter"
     quoted = opening in ('"', "'", "“", "‘") and after[:1] in ('"', "'", "”", "’")
     if marked or quoted:
         before = before.rstrip(" ")[:-1]
@@ -85,7 +123,7 @@ def _says(text: str, at: int, listed: int) -> str:
             if alone or letter not in "Aa":
                 return "a letter"
             return "an article" if letter == "a" else "unclear"
-    if letter.isupper() and (marked or after[:1] == ")"):
+    if letter.isupper() and after[:1] == ")":
         return "a letter"
     if letter == "a" and not alone:
         return "an article"

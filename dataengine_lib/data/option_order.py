@@ -1,5 +1,6 @@
 """Step 4: choices in a drawn order, so that the right letter says nothing: each is right equally often in every type."""
 
+from itertools import permutations
 from random import Random
 
 import msgspec
@@ -8,6 +9,12 @@ from dataengine_lib.data.candidates import Candidate
 from dataengine_lib.data.letter_mentions import moved, names_places
 
 CHOICES = 4
+# every order of the choices that brings the right one from its old place to a new one
+_ORDERS = {
+    (old, new): [order for order in permutations(range(CHOICES)) if order[new] == old]
+    for old in range(CHOICES)
+    for new in range(CHOICES)
+}
 
 
 class OptionOrder:
@@ -30,15 +37,15 @@ class OptionOrder:
         record = candidate.record
         counts = self._right.setdefault(record.question_type, [0] * CHOICES)
         correct = record.correct_choice_idx
-        if any(map(names_places, (record.question, *record.choices))):
+        if names_places(record.question, *record.choices):
             counts[correct] += 1
             return msgspec.structs.replace(candidate, choices_stay=True)
         least = min(counts)
-        place = self._rng.choice([letter for letter in range(CHOICES) if counts[letter] == least])
+        free = [letter for letter in range(CHOICES) if counts[letter] == least]
+        place = free[int(self._rng.random() * len(free))]
         counts[place] += 1
-        places = [old for old in range(CHOICES) if old != correct]
-        self._rng.shuffle(places)
-        places.insert(place, correct)
+        orders = _ORDERS[correct, place]
+        places = orders[int(self._rng.random() * len(orders))]
         rationales = [moved(text, places, record.choices) for text in record.rationales]
         told = [text for text in rationales if text is not None]
         return msgspec.structs.replace(

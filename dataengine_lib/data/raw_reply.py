@@ -7,10 +7,12 @@ The templates of `params/prompts` ask for the layout that is read here.
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
-from dataengine_lib.data.boxes_in_text import has_box, speaks_of_boxes, without_boxes
+from dataengine_lib.data.boxes_in_text import has_box, may_hold_box, speaks_of_boxes, without_boxes
+from dataengine_lib.data.reply_parts import Block, blocks, plain_text
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
 
@@ -70,84 +72,22 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
     """
     if len(raw) > MAX_CHARACTERS:
         return Reason.TOO_LONG
-    text = _plain(raw)
-    blocks = _blocks(text)
-    if not blocks:
-        return Reason.SKIPPED if re.search(r"\bskip", text[:300], re.IGNORECASE) else Reason.NO_QUESTION
+    text = plain_text(raw)
+    found = blocks(text)
+    if not found:
+        return Reason.SKIPPED if _SAYS_SKIP.search(text[:300]) else Reason.NO_QUESTION
     if truncated:
-        last = blocks[-1]
+        last = found[-1]
         if last[-1][0] != "explanation":
             return Reason.TRUNCATED
         last.pop()  # half a rationale is no rationale; the QA before it is whole
     try:
-        return [_qa(block) for block in blocks]
+        return [_qa(block) for block in found]
     except _Dropped as dropped:
         return dropped.reason
 
 
-_TYPOGRAPHY = str.maketrans(
-    {"（": "(", "）": ")", "：": ":", "．": ".", "\u00a0": " ", "\r": "\n"} | dict.fromkeys("\0\u200b\ufeff")
-)
-
-
-def _plain(raw: str) -> str:
-    """The reply without Markdown marks, with short runs of white space (the patterns below count on that)."""
-    text = raw.replace("\r\n", "\n").translate(_TYPOGRAPHY).replace("**", "")
-    text = re.sub(r"[^\S\n]+", " ", text)
-    text = re.sub(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)", "", text)
-    return re.sub(r"\n(?: ?\n)+", "\n\n", text).strip()
-
-
-_HEADING = re.compile(
-    r"(?P<line>^[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?)?(?<!\w)(?:"
-    r"(?P<type>question type)|(?P<question>question)|(?P<choices>(?:answer )?choices|(?:answer )?options)|"
-    r"(?P<short>(?:the )?(?:short|direct) answer)|(?P<answer>(?:the )?(?:correct )?answer)|(?P<explanation>"
-    r"explai?nations?|explanatory notes?|reasons?|reasoning|rationales?|lecture|justification)"
-    r")(?: ?#?\d{1,2})?[*_]{0,2} ?(?::[*_]{0,2}|(?=\n|\Z)|(?P<verb>is\b))",
-    re.IGNORECASE | re.MULTILINE,
-)
-# A heading inside a line counts only where the reply's order makes it one; in a rationale it is text.
-_BEFORE = {
-    "type": {"question", "answer", "explanation"},
-    "question": {"answer", "explanation", "type"},
-    "short": {"question", "choices", "answer"},
-    "choices": {"question", "short"},
-    "answer": {"choices", "short"},
-    "explanation": {"choices", "answer", "short"},
-}
-
-_Block = list[tuple[str, str]]
-
-
-def _blocks(text: str) -> list[_Block]:
-    """One list of `(part, text)` per question of the reply."""
-    blocks: list[_Block] = []
-    previous, begin = "", 0
-
-    def close(end: int) -> None:
-        if previous == "question":
-            blocks.append([])
-        if previous and blocks:
-            blocks[-1].append((previous, text[begin:end].strip()))
-
-    for match in _HEADING.finditer(text):
-        kind = match.lastgroup if match.lastgroup != "verb" else "short" if match["short"] else "answer"
-        assert kind is not None
-        name = match[kind]
-        if match["verb"]:  # "The answer is (B)" is a heading only where the answer is due
-            if match["line"] is None or previous not in ("choices", "question"):
-                continue
-        elif match["line"] is None and (
-            not name[0].isupper() or ":" not in match[0] or previous not in _BEFORE[kind]
-        ):
-            continue
-        close(match.start())
-        previous, begin = kind, match.end()
-    close(len(text))
-    return blocks
-
-
-def _qa(block: _Block) -> Qa:
+def _qa(block: Block) -> Qa:
     parts: dict[str, list[str]] = {}
     for kind, text in block:
         parts.setdefault(kind, []).append(text)
@@ -157,22 +97,23 @@ def _qa(block: _Block) -> Qa:
     if "choices" not in parts:
         question, options = _split_off_choices(question)
         parts["choices"] = [options]
-    answer = parts.get("answer", [""])[0]
-    if _SKIP.match(_LEAD.sub("", answer, count=1)):
+    answer = _LEAD.sub("", parts.get("answer", [""])[0], count=1)
+    if _SKIP.match(answer):
         raise _Dropped(Reason.SKIPPED)
     short = parts.get("short", [""])[0]
     if _SKIP.match(short):
         raise _Dropped(Reason.SKIPPED)
     if any(len(parts[kind]) > 1 for kind in ("choices", "answer", "short") if kind in parts):
         raise _Dropped(Reason.REPEATED_PART)
-    rationales = [text for part in parts.get("explanation", []) if re.search(r"\w", text := _one_line(part))]
+    rationales = [text for part in parts.get("explanation", []) if _WORD.search(text := _one_line(part))]
     raw_choices = _choices(parts["choices"][0])
-    if speaks_of_boxes("\n".join([question, *raw_choices, answer, short, *rationales])):
+    written = "\n".join([question, *raw_choices, *parts.get("answer", []), short, *rationales])
+    if speaks_of_boxes(written):
         raise _Dropped(Reason.BOXES)
-    if any(re.search(r"\bdescriptions?\b", text, re.IGNORECASE) for text in rationales):
+    if "description" in written.casefold() and any(map(_DESCRIPTION.search, rationales)):
         raise _Dropped(Reason.DESCRIPTION)
     question = _clean(question)
-    if not re.search(r"\w", question):
+    if not _WORD.search(question):
         raise _Dropped(Reason.NO_QUESTION)
     choices = _clean_choices(raw_choices)
     correct = _correct(answer, raw_choices, choices)
@@ -183,6 +124,11 @@ def _qa(block: _Block) -> Qa:
         rationales=[_clean(text) for text in rationales],
         short_answer=_short(short, choices, correct),
     )
+
+
+_WORD = re.compile(r"\w")
+_SAYS_SKIP = re.compile(r"\bskip", re.IGNORECASE)
+_DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
 
 
 def _one_line(text: str) -> str:
@@ -197,47 +143,67 @@ def _clean(text: str) -> str:
 
 
 _MARKS = [  # (A) · [A] · A) · A. · A:
-    re.compile(rf"(?P<line>^ ?[-*•]? ?)?{mark}", re.MULTILINE)
+    re.compile(mark)
     for mark in (
-        r"\( ?(?P<letter>[A-Ha-h]) ?\)",
-        r"\[(?P<letter>[A-Ha-h])\]",
-        r"(?<![\w(])(?P<letter>[A-Ha-h])\)",
-        r"(?<!\w)(?P<letter>[A-Ha-h])\.(?=\s|\Z)",
-        r"(?<!\w)(?P<letter>[A-Ha-h]):(?=\s|\Z)",
+        r"\( ?([A-Ha-h]) ?\)",
+        r"\[([A-Ha-h])\]",
+        r"(?<![\w(])([A-Ha-h])\)",
+        r"(?<!\w)([A-Ha-h])\.(?=\s|\Z)",
+        r"(?<!\w)([A-Ha-h]):(?=\s|\Z)",
     )
 ]
+_BULLET = re.compile(r" ?[-*•]? ?")
+
+
+_Mark = tuple[int, int, str]  # where a choice's letter begins and ends as written, and the letter
+
+
+def _marks(style: re.Pattern[str], text: str) -> list[_Mark]:
+    return [(*match.span(), match[1]) for match in style.finditer(text)]
+
+
+def _on_lines(marks: list[_Mark], text: str) -> list[_Mark]:
+    """The marks that lines begin with; a bullet is part of the mark."""
+    found = []
+    for start, end, letter in marks:
+        near = max(0, start - 4)  # a bullet with its spaces is no longer
+        line = text.rfind("\n", near, start) + 1 or near
+        if start - line <= 3 and _BULLET.fullmatch(text, line, start):
+            found.append((line, end, letter))
+    return found
 
 
 def _split_off_choices(question: str) -> tuple[str, str]:
     """A question whose choices follow it without a heading, taken apart at the first `(A)`."""
-    for mark in _MARKS:
-        match = next(
-            (m for m in mark.finditer(question) if m["letter"] in "Aa" and (m["line"] or m["line"] == "")),
-            None,
-        )
-        match = match or next(
-            (m for m in mark.finditer(question) if m["letter"] == "A" and m[0].strip().startswith("(")), None
-        )
-        if match and match.start() > 0:
-            return question[: match.start()].strip(), question[match.start() :]
+    for style in _MARKS:
+        marks = _marks(style, question)
+        starts = [start for start, _, letter in _on_lines(marks, question) if letter in "Aa"]
+        if not starts and style is _MARKS[0]:
+            starts = [start for start, _, letter in marks if letter == "A"]
+        if starts and starts[0] > 0:
+            return question[: starts[0]].strip(), question[starts[0] :]
     raise _Dropped(Reason.NO_CHOICES)
 
 
 def _choices(text: str) -> list[str]:
     """The four choices as written. Marks are of one style and case, A to D in order, each once."""
     text = text.strip()
-    first = next(((mark, found) for mark in _MARKS if (found := mark.match(text))), None)
-    if first is None or first[1]["letter"] not in "Aa":
+    begin = len(_BULLET.match(text)[0])  # type: ignore[index]  # it matches nothing, too
+    first = next(((style, found) for style in _MARKS if (found := style.match(text, begin))), None)
+    if first is None or first[1][1] not in "Aa":
         raise _Dropped(Reason.SKIPPED if _SKIP.match(text) else Reason.NO_CHOICES)
-    letters = "ABCD" if first[1]["letter"] == "A" else "abcd"
-    marks = [m for m in first[0].finditer(text) if m["letter"].isupper() == letters.isupper()]
-    on_lines = [m for m in marks if m["line"] is not None]
-    if "".join(m["letter"] for m in on_lines) == letters:
+    letters = "ABCDEFGH" if first[1][1] == "A" else "abcdefgh"
+    marks = [mark for mark in _marks(first[0], text) if mark[2] in letters]
+    on_lines = _on_lines(marks, text) if "\n" in text else []
+    if "".join([mark[2] for mark in on_lines]) == letters[:4]:
         marks = on_lines  # the others belong to the choices' words
-    elif "".join(m["letter"] for m in marks) != letters:
+    elif "".join([mark[2] for mark in marks]) != letters[:4]:
         raise _Dropped(Reason.NOT_FOUR)
-    ends = [m.start() for m in marks[1:]] + [len(text)]
-    slices = (text[m.end() : end].strip().partition("\n\n")[0] for m, end in zip(marks, ends, strict=True))
+    elif on_lines:
+        lines = {end: start for start, end, _ in on_lines}
+        marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
+    ends = [mark[0] for mark in marks[1:]] + [len(text)]
+    slices = [text[mark[1] : end].strip().partition("\n\n")[0] for mark, end in zip(marks, ends, strict=True)]
     return [_one_line(choice).rstrip(" ,;|") for choice in slices]
 
 
@@ -245,12 +211,14 @@ _SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "
 
 
 def _clean_choices(raw: list[str]) -> list[str]:
-    cleaned = [without_boxes(choice, sentence=False) for choice in raw]
-    choices = [choice for choice in cleaned if choice is not None]
-    if len(choices) < len(raw):
-        raise _Dropped(Reason.BOXES)
+    choices = raw
+    if may_hold_box(" ".join(raw)):
+        cleaned = [without_boxes(choice, sentence=False) for choice in raw]
+        choices = [choice for choice in cleaned if choice is not None]
+        if len(choices) < len(raw):
+            raise _Dropped(Reason.BOXES)
     for choice, before in zip(choices, raw, strict=True):
-        if not re.search(r"\w", choice):
+        if not _WORD.search(choice):
             raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
     if len({same_words(choice) for choice in choices}) < len(choices):
         only_box = len({same_words(choice) for choice in raw}) == len(raw)
@@ -262,14 +230,17 @@ def _clean_choices(raw: list[str]) -> list[str]:
     return choices
 
 
+@lru_cache(maxsize=256)  # a reply's choices are compared with each other, its answer and its short answer
 def same_words(text: str) -> str:
     """The text without case, article and end mark: equal for two choices that say the same."""
     words = _one_line(text).casefold().strip("\"'“”‘’`* ").rstrip(".,;:!\"'“”‘’ ")
-    return re.sub(r"^(?:an?|the) (?=\S)", "", words)
+    return words.partition(" ")[2] if words.startswith(("a ", "an ", "the ")) else words
 
 
 def _short(text: str, choices: list[str], correct: int) -> str:
     """The short answer; one that says the same as a wrong choice gives two answers to one question."""
+    if not text:
+        return ""
     cleaned = without_boxes(_one_line(text), sentence=False)
     if cleaned is None:
         raise _Dropped(Reason.BOXES)
@@ -298,11 +269,11 @@ _OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
 
 def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     """The index of the right choice: letter, text or both, as long as they say the same."""
-    said = _one_line(_LEAD.sub("", answer, count=1))
-    if not re.search(r"\w", said):
+    said = _one_line(answer)
+    if not _WORD.search(said):
         raise _Dropped(Reason.NO_ANSWER)
-    as_written = [same_words(choice) for choice in raw_choices]
     keys = [same_words(choice) for choice in choices]
+    as_written = keys if choices is raw_choices else [same_words(choice) for choice in raw_choices]
     whole = same_words(said)
     by_text = next((i for i in range(len(keys)) if whole in (as_written[i], keys[i])), None)
     if by_text is not None and len(whole) > 1:

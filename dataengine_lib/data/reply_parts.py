@@ -1,0 +1,114 @@
+"""Step 4: a teacher's reply taken apart at its headings: question, choices, answer, explanation.
+
+Every pattern is bounded, so that the time grows with the length of the reply and no faster.
+"""
+
+import re
+from collections.abc import Iterator
+
+_TYPOGRAPHY = str.maketrans(
+    {"（": "(", "）": ")", "：": ":", "．": ".", "\u00a0": " ", "\r": "\n"} | dict.fromkeys("\0\u200b\ufeff")
+)
+
+
+def plain_text(raw: str) -> str:
+    """The reply without Markdown marks, with short runs of white space (the patterns below count on that)."""
+    text = raw
+    if not text.isascii() or "\r" in text or "\0" in text:
+        text = text.replace("\r\n", "\n").translate(_TYPOGRAPHY)
+    text = text.replace("**", "")
+    if "  " in text or _ODD_SPACE.search(text):
+        text = _SPACES.sub(" ", text)
+    if any(line in text for line in ("```", "---", "___", "***")):
+        text = _RULE.sub("", text)
+    if "\n\n" in text or "\n \n" in text:
+        text = _EMPTY_LINES.sub("\n\n", text)
+    return text.strip()
+
+
+_SPACES = re.compile(r"[^\S\n]+")
+_ODD_SPACE = re.compile(r"[^\S\n ]")
+_RULE = re.compile(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)")
+_EMPTY_LINES = re.compile(r"\n(?: ?\n)+")
+
+_HEADING = re.compile(
+    r"(?P<line>^[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?)?(?<!\w)(?:"
+    r"(?P<type>question type)|(?P<question>question)|(?P<choices>(?:answer )?choices|(?:answer )?options)|"
+    r"(?P<short>(?:the )?(?:short|direct) answer)|(?P<answer>(?:the )?(?:correct )?answer)|(?P<explanation>"
+    r"explai?nations?|explanatory notes?|reasons?|reasoning|rationales?|lecture|justification)"
+    r")(?: ?#?\d{1,2})?[*_]{0,2} ?(?::[*_]{0,2}|(?=\n|\Z)|(?P<verb>is\b))",
+    re.IGNORECASE | re.MULTILINE,
+)
+# A heading inside a line counts only where the reply's order makes it one; in a rationale it is text.
+_BEFORE = {
+    "type": {"question", "answer", "explanation"},
+    "question": {"answer", "explanation", "type"},
+    "short": {"question", "choices", "answer"},
+    "choices": {"question", "short"},
+    "answer": {"choices", "short"},
+    "explanation": {"choices", "answer", "short"},
+}
+
+Block = list[tuple[str, str]]
+_LONGEST_HEADING = 48  # characters of the longest heading with the marks before and behind it
+# Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front.
+_MAY_END = re.compile(
+    r"[:\n](?:(?<=[\d*_# ][:\n])|"
+    r"(?<=(?i:tion|type|ices|ions|swer|note|otes|ason|sons|ning|nale|ales|ture)[:\n]))"
+)
+_ANSWER_IS = re.compile(r"[Aa](?i:nswer)[ #\d*_]{0,7}(?i:is)\b")
+_BEFORE_ANSWER_IS = re.compile(
+    r"[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?", re.IGNORECASE
+)
+
+
+def _headings(text: str) -> Iterator[re.Match[str]]:
+    """`_HEADING.finditer`, which is slow, tried only where a heading may end; "The answer is" begins a line rarely."""
+    for found in _ANSWER_IS.finditer(text):
+        if _BEFORE_ANSWER_IS.fullmatch(text, _line_start(text, found.start()), found.start()):
+            yield from _HEADING.finditer(text)
+            return
+    done = 0
+    for end in _MAY_END.finditer(text + "\n"):
+        at = end.start()
+        begin = max(done, _line_start(text, at))
+        if (begin > done or not done) and (match := _HEADING.match(text, begin)):  # most begin a line
+            yield match
+            done = begin = match.end()
+        while begin <= at and (match := _HEADING.search(text, begin, at + 3)):
+            yield match
+            done = begin = match.end()
+
+
+def _line_start(text: str, at: int) -> int:
+    """Where the line begins, or the longest heading that ends at `at` does."""
+    near = max(0, at - _LONGEST_HEADING)
+    return max(near, text.rfind("\n", near, at) + 1)
+
+
+def blocks(text: str) -> list[Block]:
+    """One list of `(part, text)` per question of the reply."""
+    found: list[Block] = []
+    previous, begin = "", 0
+
+    def close(end: int) -> None:
+        if previous == "question":
+            found.append([])
+        if previous and found:
+            found[-1].append((previous, text[begin:end].strip()))
+
+    for match in _headings(text):
+        kind = match.lastgroup if match.lastgroup != "verb" else "short" if match["short"] else "answer"
+        assert kind is not None
+        name = match[kind]
+        if match["verb"]:  # "The answer is (B)" is a heading only where the answer is due
+            if match["line"] is None or name is None or previous not in ("choices", "question"):
+                continue
+        elif match["line"] is None and (
+            not name[0].isupper() or ":" not in match[0] or previous not in _BEFORE[kind]
+        ):
+            continue
+        close(match.start())
+        previous, begin = kind, match.end()
+    close(len(text))
+    return found
