@@ -268,3 +268,30 @@ def test_a_run_that_fails_leaves_the_files_of_the_last(
         run(tmp_path, row(image_id=9))
     assert [path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)] == before
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_others_qas_are_checked_and_converted_like_replies(tmp_path: Path) -> None:
+    v2 = [
+        {"instruction": "What runs?", "answer": "a dog", "short_answer": "dog", "options": ["dog", "cat", "cow", "pig"],
+         "choice_answer": "A", "image": "a.jpg", "qtype": 7},
+        {"instruction": "What?", "answer": "x", "short_answer": "x", "options": ["cat", "cat", "cow", "pig"],
+         "choide_answer": "B", "image": "b.jpg", "qtype": 2},
+    ]  # fmt: skip
+    (tmp_path / "v2.json").write_text(json.dumps(v2))
+    result = post_process(PostProcessConfig(input=tmp_path / "v2.json", output=tmp_path / "out.json"))
+    (record,) = read_json(tmp_path / "out.json", list[TrainRecord])
+    assert (record.question, record.choices[record.correct_choice_idx], record.image_path) == (
+        "What runs?", "dog", "a.jpg",
+    )  # fmt: skip
+    assert result.counts.by_reason == {"equal choices": 1}
+    turns = [
+        {"from": "human", "value": "<image>\nWhat runs?\nA. dog\nB. cat\nC. cow\nD. pig\nAnswer with the letter."},
+        {"from": "gpt", "value": "B"},
+        {"from": "human", "value": "Describe it."},
+        {"from": "gpt", "value": "A cat runs."},
+    ]  # fmt: skip
+    (tmp_path / "llava.json").write_text(json.dumps([{"id": "7", "image": "7.jpg", "conversations": turns}]))
+    result = post_process(PostProcessConfig(input=tmp_path / "llava.json", output=tmp_path / "out.json"))
+    (record,) = read_json(tmp_path / "out.json", list[TrainRecord])
+    assert record.choices[record.correct_choice_idx] == "cat" and record.question_type == "unclassified"
+    assert result.counts.by_reason == {"no choices": 1}

@@ -62,6 +62,6 @@ class OptionOrder:
         )
 
 
-def _now(place: int | None, places: list[int]) -> int | None:
+def _now(place: int | None, places: tuple[int, ...]) -> int | None:
     """Where the choice stands that stood at `place`; readers' answers that name none stay."""
     return place if place is None or place < 0 else places.index(place)

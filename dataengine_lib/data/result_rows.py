@@ -26,6 +26,7 @@ class _Row(msgspec.Struct):
     round: int | None = None
 
 
+_IDS = 2**63  # ids made from paths take up to 63 bits
 _OURS = msgspec.json.Decoder(Result)
 _ANY = msgspec.json.Decoder(_Row)
 
@@ -47,7 +48,7 @@ def read_row(line: bytes) -> Result | str:
     """The row, or what is wrong with it."""
     try:
         ours = _OURS.decode(line)
-        if 0 <= ours.image_id < 10**18 and (kind := ours.question_type.strip()):
+        if 0 <= ours.image_id < _IDS and (kind := ours.question_type.strip()):
             ours.question_type = kind
             return ours
     except (ValueError, RecursionError):
@@ -59,9 +60,9 @@ def read_row(line: bytes) -> Result | str:
     except ValueError as error:  # msgspec's errors, and bytes that are not UTF-8
         return str(error)
     image_id = row.image_id
-    if isinstance(image_id, str) or image_id < 0 or image_id >= 10**18:
+    if isinstance(image_id, str) or not 0 <= image_id < _IDS:
         text = str(image_id).strip()
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < _IDS):
             return f"image_id {text[:40]!r} is not a number"
         image_id = int(text)
     question_type = row.question_type.strip()

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from dataengine_lib.data.candidates import Candidate, Item, Reject
 from dataengine_lib.data.files import JsonList, replacing, write_json
 from dataengine_lib.data.option_order import OptionOrder
+from dataengine_lib.data.others_qas import others_format, read_others
 from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
 from dataengine_lib.data.records import Result, TrainRecord
 from dataengine_lib.data.repeats import RecordIds, Repeats
@@ -25,7 +26,7 @@ from dataengine_lib.steps.config import StepConfig
 class PostProcessConfig(StepConfig):
     """Parameters of `4_post_process`."""
 
-    input: Path  # gptvqa_result.jsonl of step 3
+    input: Path  # gptvqa_result.jsonl of step 3, or others' QAs: LLaVA's conversations, v2's records
     output: Path  # gptvqa_train_data.json
     rejects: Path | None = None  # dropped rows with their reasons; default: rejects.jsonl beside output
     image_root: Path | None = None  # where image_path starts; only to show the pictures
@@ -169,11 +170,20 @@ def _shuffled(items: Iterator[Item], order: OptionOrder) -> Iterator[Item]:
         yield order.shuffle(item) if isinstance(item, Candidate) else item
 
 
+def _rows(path: Path) -> Iterator[tuple[int, Result | str, bytes]]:
+    """Number, row or what is wrong with it, and its text; of others' QA files as if a teacher had replied."""
+    if others_format(path):
+        for number, row in read_others(path):
+            yield number, row, b""
+    else:
+        for number, line in read_lines(path):
+            yield number, read_row(line), line
+
+
 def _parsed(path: Path) -> Iterator[Item]:
     """Replies read into QAs without repeats; a reply is kept whole, or dropped whole with one reason."""
     repeats, ids = Repeats(), RecordIds()
-    for number, line in read_lines(path):
-        row = read_row(line)
+    for number, row, line in _rows(path):
         if isinstance(row, str):
             raw = line.decode("utf-8", "replace")
             yield Reject(line=number, reason=Reason.MALFORMED.value, detail=row, raw_instructions=raw)
