@@ -84,7 +84,15 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
         )
     )
     post_process(
-        PostProcessConfig(input=folder / "gptvqa_result.jsonl", output=folder / "gptvqa_train_data.json")
+        PostProcessConfig(
+            input=folder / "gptvqa_result.jsonl",
+            output=folder / "gptvqa_train_data.json",
+            image_root=folder,
+            coco_dataset=folder,
+            questions=questions,
+            evaluation_image_root=folder,
+            near_question=0,  # of few templates, as above
+        )
     )
     fine_tune(FineTuneConfig(
         student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
@@ -101,7 +109,7 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
         )
     )
     shutil.copyfile(scratch / "after" / "aokvqa_eval.json", folder / "aokvqa_eval_after.json")
-    (folder / "gptvqa_log.jsonl").unlink(missing_ok=True)  # times of requests, different every time
+    (folder / "gptvqa_ledger.jsonl").unlink()  # times of requests, different every time
 
 
 if __name__ == "__main__":
