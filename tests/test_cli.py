@@ -84,7 +84,8 @@ def test_post_process_verb_does_its_work(tmp_path: Path) -> None:
     done = call("post-process", "--input", "r.jsonl", "--output", "t.json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("t.json: 1 kept; rejects.jsonl: 0 dropped")
-    assert json.loads((tmp_path / "t.json").read_text())[0]["correct_choice_idx"] == 1
+    (record,) = json.loads((tmp_path / "t.json").read_text())
+    assert record["choices"][record["correct_choice_idx"]] == "cat"
 
 
 def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path) -> None:
