@@ -192,6 +192,8 @@ def _post_process(config: Any) -> None:
     )
     for reason, number in result.counts.by_reason.items():
         typer.echo(f"  {reason}: {number}")
+    for note in result.notes:
+        typer.echo(f"  {note}")
 
 
 def _fine_tune(config: Any) -> None:
@@ -295,6 +297,22 @@ def export(
 
     options = {"name": name, "text_format": text_format, "paths": paths}
     for line in export_lines(format, input, output, image_root, **options):
+        typer.echo(line)
+
+
+@app.command()
+def trace(
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help="a record id, query id or request key, or how one begins")
+    ],
+    run_dir: Annotated[
+        Path, typer.Option("--run", metavar="DIR", help="the folder of its round or run")
+    ] = Path("."),
+) -> None:
+    """Print where a training record comes from: reply, teacher, prompt, bad cases, evaluation."""
+    from dataengine_lib.trace import trace as way_back
+
+    for line in way_back(name, run_dir):
         typer.echo(line)
 
 

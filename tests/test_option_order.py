@@ -137,6 +137,12 @@ def test_letters_are_even_in_every_type_at_any_time() -> None:
             assert max(seen[n] for n in range(4)) - min(seen[n] for n in range(4)) <= 1
 
 
+def test_types_of_one_question_are_even_together() -> None:
+    order = OptionOrder(0)
+    counts = Counter(order.shuffle(candidate(f"t{n}")).record.correct_choice_idx for n in range(40))
+    assert set(counts.values()) == {10}
+
+
 def test_choices_that_stay_are_made_up_for() -> None:
     order, counts = OptionOrder(0), Counter[int]()
     for number in range(80):

@@ -20,13 +20,15 @@ _ORDERS = {
 class OptionOrder:
     """Draws an order for one QA after the other; same seed and same QAs, same orders.
 
-    The right choice goes to a letter that has been right least often in the QA's type so far, drawn among these; so
-    no two letters of a type are more than one apart, unless choices had to stay. The wrong ones follow in any order.
+    The right choice goes to a letter that has been right least often in the QA's type so far, of these to one that
+    has been right least often at all, and of those to any; so no two letters of a type are more than one apart,
+    unless choices had to stay, and thin types together are even, too. The wrong choices stand in any order.
     """
 
     def __init__(self, seed: int) -> None:
         self._rng = Random(seed)
         self._right: dict[str, list[int]] = {}
+        self._all = [0] * CHOICES
 
     def shuffle(self, candidate: Candidate) -> Candidate:
         """The candidate with its choices in a new order, and the letters in its rationales with them.
@@ -39,11 +41,14 @@ class OptionOrder:
         correct = record.correct_choice_idx
         if names_places(record.question, *record.choices):
             counts[correct] += 1
+            self._all[correct] += 1
             return msgspec.structs.replace(candidate, choices_stay=True)
         least = min(counts)
-        free = [letter for letter in range(CHOICES) if counts[letter] == least]
+        fewest = min(self._all[letter] for letter in range(CHOICES) if counts[letter] == least)
+        free = [n for n in range(CHOICES) if counts[n] == least and self._all[n] == fewest]
         place = free[int(self._rng.random() * len(free))]
         counts[place] += 1
+        self._all[place] += 1
         orders = _ORDERS[correct, place]
         places = orders[int(self._rng.random() * len(orders))]
         rationales = [moved(text, places, record.choices) for text in record.rationales]
