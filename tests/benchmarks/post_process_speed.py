@@ -1,5 +1,7 @@
 """Times step 4 on 100,000 made-up replies and looks whether its memory grows: against 10,000, a fresh process each.
 
+First reading, filters and the order of choices alone, which is what the limits are for; then with the checks beyond the
+format that are on by default, of which the classifier takes most.
 Run by `make bench`, alone on the machine. One process; the peak is of the whole process, Python and libraries too.
 """
 
@@ -12,6 +14,7 @@ import time
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from replies import row
 
@@ -21,8 +24,12 @@ FEW, MANY = 10_000, 100_000
 MOST_S, MOST_MB, MOST_GROWTH = 10.0, 500, 1.5
 
 
-def measure(count: int) -> None:
+OFF = dict.fromkeys(("box_check", "leaks", "near_duplicates", "blind_classifier"), "off")
+
+
+def measure(count: int, checks: bool) -> None:
     """Post-process `count` replies and print the figures as JSON."""
+    values: dict[str, Any] = {} if checks else OFF
     with TemporaryDirectory() as scratch:
         source, rng = Path(scratch) / "gptvqa_result.jsonl", Random(0)
         with source.open("w") as stream:
@@ -31,7 +38,7 @@ def measure(count: int) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF)
         started = time.perf_counter()
         result = post_process(
-            PostProcessConfig(input=source, output=Path(scratch) / "gptvqa_train_data.json")
+            PostProcessConfig(input=source, output=Path(scratch) / "gptvqa_train_data.json", **values)
         )
         seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     print(
@@ -50,17 +57,18 @@ def measure(count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replies", type=int, help="measure this many in this process")
-    count = parser.parse_args().replies
-    if count:
-        measure(count)
+    parser.add_argument("--checks", action="store_true", help="with the checks beyond the format")
+    given = parser.parse_args()
+    if given.replies:
+        measure(given.replies, given.checks)
         return
     found = {}
-    for number in (FEW, MANY):
-        command = [sys.executable, __file__, "--replies", str(number)]
-        found[number] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        shown = found[number]
+    for number, checks in ((FEW, False), (MANY, False), (MANY, True)):
+        command = [sys.executable, __file__, "--replies", str(number), *(["--checks"] if checks else [])]
+        shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        found.setdefault(number, shown)
         print(
-            f"{number:,} replies: {shown['seconds']} s ({shown['processor']} s of processor), peak {shown['peak_mb']} MB,"
+            f"{number:,} replies{' with the checks' if checks else ''}: {shown['seconds']} s ({shown['processor']} s of processor), peak {shown['peak_mb']} MB,"
             f" {shown['kept']:,} kept; dropped: {', '.join(f'{name} {n:,}' for name, n in shown['reasons'].items())}"
         )
     few, many = found[FEW], found[MANY]
