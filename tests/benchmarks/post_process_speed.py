@@ -67,9 +67,11 @@ def main() -> None:
         command = [sys.executable, __file__, "--replies", str(number), *(["--checks"] if checks else [])]
         shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         found.setdefault(number, shown)
+        reasons = ", ".join(f"{name} {n:,}" for name, n in shown["reasons"].items())
         print(
-            f"{number:,} replies{' with the checks' if checks else ''}: {shown['seconds']} s ({shown['processor']} s of processor), peak {shown['peak_mb']} MB,"
-            f" {shown['kept']:,} kept; dropped: {', '.join(f'{name} {n:,}' for name, n in shown['reasons'].items())}"
+            f"{number:,} replies{' with the checks' if checks else ''}: {shown['seconds']} s"
+            f" ({shown['processor']} s of processor), peak {shown['peak_mb']} MB, {shown['kept']:,} kept;"
+            f" dropped: {reasons}"
         )
     few, many = found[FEW], found[MANY]
     growth = many["peak_mb"] / few["peak_mb"]
