@@ -86,7 +86,9 @@ STEPS = (
         reads={"input": "{here}/gptvqa_result.jsonl"},
         writes={"output": "{here}/gptvqa_train_data.json", "rejects": "{here}/rejects.jsonl"},
         leaves=("post_process.json",),
-        defaults={"image_root": "{construct_queries.coco_dataset}"},
+        defaults={"image_root": "{construct_queries.coco_dataset}", "review": "{here}/review.json",
+                  "seed": "{round seed}"},
+        optional=("review",),
     ),
     Step(  # always the first student, with the data of all rounds so far: errors do not pile up on each other
         5, "fine_tune", FineTuneConfig, when="round",
