@@ -86,11 +86,12 @@ STEPS = (
         reads={"input": "{here}/gptvqa_result.jsonl", "earlier": "{rounds before}/gptvqa_train_data.json"},
         writes={"output": "{here}/gptvqa_train_data.json", "rejects": "{here}/rejects.jsonl"},
         leaves=("post_process.json", "readers_ledger.jsonl"),
-        defaults={"image_root": "{construct_queries.coco_dataset}",
+        defaults={"image_root": "{construct_queries.coco_dataset}", "review": "{here}/review.json",
                   "coco_dataset": "{construct_queries.coco_dataset}",
                   "coco_embedding": "{construct_queries.coco_embedding}", "questions": "{evaluate.questions}",
                   "evaluation_image_root": "{evaluate.image_root}", "seed": "{round seed}"},
         keeps=("coco_embedding",),
+        optional=("review",),
     ),
     Step(  # always the first student, with the data of all rounds so far: errors do not pile up on each other
         5, "fine_tune", FineTuneConfig, when="round",

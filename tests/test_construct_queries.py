@@ -284,6 +284,11 @@ def test_shares_follow_the_weights(world: SimpleNamespace) -> None:
     assert chisquare(filled, [340 * share for share in (0.6, 0.1, 0.3)]).pvalue > 0.01
 
 
+def test_every_query_knows_its_round(world: SimpleNamespace) -> None:
+    assert {query.round for query in world.run(round=3, maxnum=5).queries} == {3}
+    assert {query.round for query in world.run(maxnum=5).queries} == {0}
+
+
 def test_an_earlier_rounds_images_are_not_used_again(world: SimpleNamespace) -> None:
     first = {query.image_id for query in world.run().queries}
     shutil.copyfile(world.output, world.root / "round1.json")

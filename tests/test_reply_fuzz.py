@@ -16,7 +16,7 @@ from dataengine_lib.data.candidates import Reject
 from dataengine_lib.data.files import read_json, read_jsonl
 from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply, same_words
 from dataengine_lib.data.records import TrainRecord
-from dataengine_lib.data.reply_parts import _HEADING, _headings, plain_text
+from dataengine_lib.data.reply_parts import _HEADING, _Heading, _heading, _headings, plain_text
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
 sys.path.insert(0, str(PROJECT_ROOT / "tests" / "benchmarks"))
@@ -164,15 +164,10 @@ def test_what_was_written_is_what_is_read(
 def test_headings_are_found_where_the_pattern_finds_them() -> None:
     """The quick search may leave out only "answer is" inside a line and other names before "is": no headings."""
 
-    def headings(matches: Iterable[re.Match[str]]) -> list[tuple[int, int]]:
-        answers = ("answer", "short")
-        return [
-            match.span()
-            for match in matches
-            if not match["verb"] or (match["line"] is not None and any(match[name] for name in answers))
-        ]
+    def real(found: Iterable[_Heading]) -> list[_Heading]:
+        return [heading for heading in found if not heading.verb or (heading.on_line and heading.name)]
 
     rng = Random(7)
-    for _ in range(3_000):
+    for _ in range(20_000):
         text = plain_text(mangled(rng))
-        assert headings(_headings(text)) == headings(_HEADING.finditer(text)), text
+        assert real(_headings(text)) == real(map(_heading, _HEADING.finditer(text))), text

@@ -17,7 +17,7 @@ from dataengine_lib.data.files import read_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.execution import check_notebook
 from dataengine_lib.parameters import Experiment, read_experiment
-from dataengine_lib.precheck import check_run, selected
+from dataengine_lib.precheck import check_paths, check_run, selected
 from dataengine_lib.run_lock import run_lock
 from dataengine_lib.workflow import NOTEBOOKS, plan
 
@@ -69,7 +69,11 @@ class TestPlan:
         queries = [steps[f"round{n}/2_construct_queries"] for n in (1, 2)]
         assert queries[1]["weight"] == "out/round2/weight.json"
         assert [q["exclude_queries"] for q in queries] == [[], ["out/round1/gptvqa_prompt.json"]]
-        assert [q["seed"] for q in queries] == [8, 9]
+        assert [q["seed"] for q in queries] == [8, 9] and [q["round"] for q in queries] == [1, 2]
+        assert [steps[f"round{n}/4_post_process"]["review"] for n in (1, 2)] == [
+            "out/round1/review.json",
+            "out/round2/review.json",
+        ]
         shown = [steps[f"{place}/1_evaluate"]["teacher_queries"] for place in ("round1", "round2", "final")]
         first, second = (f"out/round{n}/gptvqa_prompt.json" for n in (1, 2))
         assert shown == [[], [first], [first, second]]
@@ -97,6 +101,18 @@ class TestPlan:
         experiment = read_experiment(PROJECT_ROOT / "params" / f"{name}.yaml", names, [])
         assert experiment.head.run == name
         assert plan(experiment, Path("out"))[-1].label == "6_compare_rounds"
+
+    def test_a_persons_decisions_are_an_input_that_need_not_be_there(self, tmp_path: Path) -> None:
+        planned = plan(demo(), tmp_path)
+        place = next(n for n, item in enumerate(planned) if item.label == "round1/4_post_process")
+        assert planned[place].inputs()["review"] == [tmp_path / "round1" / "review.json"]
+        assert tmp_path / "round1" / "review.json" not in planned[place].outputs()
+        (tmp_path / "round1").mkdir()
+        (tmp_path / "round1" / "gptvqa_result.jsonl").touch()
+        images = tmp_path / "images"
+        images.mkdir()
+        planned[place].config.image_root = images
+        check_paths(Path("x.yaml"), planned, place, place)
 
     def test_playground_is_put_into_paths(self) -> None:
         planned = plan(demo(), Path("out"), "cache/world")

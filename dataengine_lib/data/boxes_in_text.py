@@ -118,6 +118,9 @@ _COMPOUND = re.compile(
 _VERB_AFTER = re.compile(r" (?:is|are|was|were|can|could|may|will|appears?|seems?)\b", re.IGNORECASE)
 
 
+_LAST_WORD = re.compile(r"[^\W_]{1,40}$")
+
+
 def speaks_of_boxes(text: str) -> bool:
     """The text talks about boxes or coordinates as such, or places something "at [..]"."""
     plain = text.casefold()
@@ -162,14 +165,14 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
         kept.append(text[end:start])
         end = match.end()
     cleaned = "".join([*kept, text[end:]]).strip() if kept else text
-    return None if _REMAINS.search(cleaned) else cleaned
+    return None if may_hold_box(cleaned) and _REMAINS.search(cleaned) else cleaned
 
 
 def _can_go(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
     before = before.rstrip()
     if not before:
         return not sentence and not after.strip(" .,;")
-    word = re.search(r"[^\W_]{1,40}$", before)
+    word = _LAST_WORD.search(before[before.rfind(" ") + 1 :])
     if word is None or word[0].casefold() in _NEEDS:
         return False
     if not bare:
@@ -177,4 +180,4 @@ def _can_go(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
     if not sentence and not after.strip(" .,;"):
         return True
     # A noun, not a verb that needs an object: straight after "the", or with a verb of its own behind the box.
-    return bool(_BEFORE_NOUN.search(before) or _COMPOUND.search(before) or _VERB_AFTER.match(after))
+    return bool(_VERB_AFTER.match(after) or _COMPOUND.search(before[-20:]) or _BEFORE_NOUN.search(before))

@@ -5,6 +5,8 @@ Every pattern is bounded, so that the time grows with the length of the reply an
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 _TYPOGRAPHY = str.maketrans(
     {"（": "(", "）": ")", "：": ":", "．": ".", "\u00a0": " ", "\r": "\n"} | dict.fromkeys("\0\u200b\ufeff")
@@ -62,21 +64,52 @@ _BEFORE_ANSWER_IS = re.compile(
 )
 
 
-def _headings(text: str) -> Iterator[re.Match[str]]:
+class _Heading(NamedTuple):
+    """A match of `_HEADING`: which part it begins, its name as written, whether a line begins with it, and how it ends."""
+
+    kind: str
+    name: str
+    on_line: bool
+    colon: bool
+    verb: bool
+    start: int
+    end: int
+
+
+def _heading(match: re.Match[str]) -> _Heading:
+    verb = match["verb"] is not None
+    kind = match.lastgroup or ""
+    if verb:
+        kind = "short" if match["short"] else "answer"
+    name = match[kind] or ""  # none where other names stand before "is"
+    return _Heading(kind, name, match["line"] is not None, ":" in match[0], verb, *match.span())
+
+
+@lru_cache(maxsize=256)  # most headings of most replies are the same few
+def _line_heading(line: str) -> _Heading | None:
+    """The heading that a line begins with; `line` ends where a heading may end, with the marks behind its colon."""
+    match = _HEADING.match(line)
+    return _heading(match) if match else None
+
+
+def _headings(text: str) -> Iterator[_Heading]:
     """`_HEADING.finditer`, which is slow, tried only where a heading may end; "The answer is" begins a line rarely."""
     for found in _ANSWER_IS.finditer(text):
         if _BEFORE_ANSWER_IS.fullmatch(text, _line_start(text, found.start()), found.start()):
-            yield from _HEADING.finditer(text)
+            yield from map(_heading, _HEADING.finditer(text))
             return
     done = 0
     for end in _MAY_END.finditer(text + "\n"):
         at = end.start()
         begin = max(done, _line_start(text, at))
-        if (begin > done or not done) and (match := _HEADING.match(text, begin)):  # most begin a line
-            yield match
-            done = begin = match.end()
+        if begin == 0 or text[begin - 1] == "\n":
+            after = text[at + 1 : at + 3] if text[at : at + 1] == ":" else ""
+            marks = after[: len(after) - len(after.lstrip("*_"))]
+            if heading := _line_heading(text[begin : at + 1] + marks):
+                yield heading._replace(start=begin, end=begin + heading.end)
+                done = begin = begin + heading.end
         while begin <= at and (match := _HEADING.search(text, begin, at + 3)):
-            yield match
+            yield _heading(match)
             done = begin = match.end()
 
 
@@ -97,18 +130,16 @@ def blocks(text: str) -> list[Block]:
         if previous and found:
             found[-1].append((previous, text[begin:end].strip()))
 
-    for match in _headings(text):
-        kind = match.lastgroup if match.lastgroup != "verb" else "short" if match["short"] else "answer"
-        assert kind is not None
-        name = match[kind]
-        if match["verb"]:  # "The answer is (B)" is a heading only where the answer is due
-            if match["line"] is None or name is None or previous not in ("choices", "question"):
+    for heading in _headings(text):
+        kind = heading.kind
+        if heading.verb:  # "The answer is (B)" is a heading only where the answer is due
+            if not heading.on_line or not heading.name or previous not in ("choices", "question"):
                 continue
-        elif match["line"] is None and (
-            not name[0].isupper() or ":" not in match[0] or previous not in _BEFORE[kind]
+        elif not heading.on_line and (
+            not heading.name[0].isupper() or not heading.colon or previous not in _BEFORE[kind]
         ):
             continue
-        close(match.start())
-        previous, begin = kind, match.end()
+        close(heading.start)
+        previous, begin = kind, heading.end
     close(len(text))
     return found
