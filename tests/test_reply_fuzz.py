@@ -16,7 +16,7 @@ from dataengine_lib.data.candidates import Reject
 from dataengine_lib.data.files import read_json, read_jsonl
 from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply, same_words
 from dataengine_lib.data.records import TrainRecord
-from dataengine_lib.data.reply_parts import _HEADING, _Heading, _heading, _headings, plain_text
+from dataengine_lib.data.reply_parts import _HEADING, _Found, _found, _headings, plain_text
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
 sys.path.insert(0, str(PROJECT_ROOT / "tests" / "benchmarks"))
@@ -164,10 +164,10 @@ def test_what_was_written_is_what_is_read(
 def test_headings_are_found_where_the_pattern_finds_them() -> None:
     """The quick search may leave out only "answer is" inside a line and other names before "is": no headings."""
 
-    def real(found: Iterable[_Heading]) -> list[_Heading]:
-        return [heading for heading in found if not heading.verb or (heading.on_line and heading.name)]
+    def real(found: Iterable[_Found]) -> list[_Found]:
+        return [one for one in found if not one[0].verb or (one[0].on_line and one[0].name)]
 
     rng = Random(7)
     for _ in range(20_000):
         text = plain_text(mangled(rng))
-        assert real(_headings(text)) == real(map(_heading, _HEADING.finditer(text))), text
+        assert real(_headings(text)) == real(map(_found, _HEADING.finditer(text))), text

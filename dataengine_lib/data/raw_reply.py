@@ -112,7 +112,7 @@ def _qa(block: Block) -> Qa:
         raise _Dropped(Reason.BOXES)
     if "description" in written.casefold() and any(map(_DESCRIPTION.search, rationales)):
         raise _Dropped(Reason.DESCRIPTION)
-    question = _clean(question)
+    question = _clean(_one_line(question))
     if not _WORD.search(question):
         raise _Dropped(Reason.NO_QUESTION)
     choices = _clean_choices(raw_choices)
@@ -135,8 +135,8 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _clean(text: str) -> str:
-    cleaned = without_boxes(_one_line(text))
+def _clean(line: str) -> str:
+    cleaned = without_boxes(line)
     if cleaned is None:
         raise _Dropped(Reason.BOXES)
     return cleaned

@@ -65,51 +65,55 @@ _BEFORE_ANSWER_IS = re.compile(
 
 
 class _Heading(NamedTuple):
-    """A match of `_HEADING`: which part it begins, its name as written, whether a line begins with it, and how it ends."""
+    """A match of `_HEADING`: which part it begins, its name as written, whether a line begins with it, how it ends."""
 
     kind: str
     name: str
     on_line: bool
     colon: bool
     verb: bool
-    start: int
-    end: int
 
 
-def _heading(match: re.Match[str]) -> _Heading:
+_Found = tuple[_Heading, int, int]  # a heading, where it begins and where it ends
+
+
+def _found(match: re.Match[str]) -> _Found:
     verb = match["verb"] is not None
     kind = match.lastgroup or ""
     if verb:
         kind = "short" if match["short"] else "answer"
     name = match[kind] or ""  # none where other names stand before "is"
-    return _Heading(kind, name, match["line"] is not None, ":" in match[0], verb, *match.span())
+    heading = _Heading(kind, name, match["line"] is not None, ":" in match[0], verb)
+    return heading, *match.span()
 
 
 @lru_cache(maxsize=256)  # most headings of most replies are the same few
-def _line_heading(line: str) -> _Heading | None:
+def _line_heading(line: str) -> _Found | None:
     """The heading that a line begins with; `line` ends where a heading may end, with the marks behind its colon."""
     match = _HEADING.match(line)
-    return _heading(match) if match else None
+    return _found(match) if match else None
 
 
-def _headings(text: str) -> Iterator[_Heading]:
+def _headings(text: str) -> Iterator[_Found]:
     """`_HEADING.finditer`, which is slow, tried only where a heading may end; "The answer is" begins a line rarely."""
     for found in _ANSWER_IS.finditer(text):
         if _BEFORE_ANSWER_IS.fullmatch(text, _line_start(text, found.start()), found.start()):
-            yield from map(_heading, _HEADING.finditer(text))
+            yield from map(_found, _HEADING.finditer(text))
             return
     done = 0
     for end in _MAY_END.finditer(text + "\n"):
         at = end.start()
         begin = max(done, _line_start(text, at))
         if begin == 0 or text[begin - 1] == "\n":
-            after = text[at + 1 : at + 3] if text[at : at + 1] == ":" else ""
-            marks = after[: len(after) - len(after.lstrip("*_"))]
-            if heading := _line_heading(text[begin : at + 1] + marks):
-                yield heading._replace(start=begin, end=begin + heading.end)
-                done = begin = begin + heading.end
+            marks = text[at + 1 : at + 3] if text[at : at + 1] == ":" else ""
+            if marks:
+                marks = marks[: len(marks) - len(marks.lstrip("*_"))]
+            if known := _line_heading(text[begin : at + 1] + marks):
+                done = begin + known[2]
+                yield known[0], begin, done
+                begin = done
         while begin <= at and (match := _HEADING.search(text, begin, at + 3)):
-            yield _heading(match)
+            yield _found(match)
             done = begin = match.end()
 
 
@@ -130,7 +134,7 @@ def blocks(text: str) -> list[Block]:
         if previous and found:
             found[-1].append((previous, text[begin:end].strip()))
 
-    for heading in _headings(text):
+    for heading, start, end in _headings(text):
         kind = heading.kind
         if heading.verb:  # "The answer is (B)" is a heading only where the answer is due
             if not heading.on_line or not heading.name or previous not in ("choices", "question"):
@@ -139,7 +143,7 @@ def blocks(text: str) -> list[Block]:
             not heading.name[0].isupper() or not heading.colon or previous not in _BEFORE[kind]
         ):
             continue
-        close(heading.start)
-        previous, begin = kind, heading.end
+        close(start)
+        previous, begin = kind, end
     close(len(text))
     return found
