@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.data.files import read_json, write_json
+from dataengine_lib.data.files import read_json, read_jsonl, write_json
 from dataengine_lib.data.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, StructuredWriter, serve
@@ -329,3 +329,29 @@ def test_the_playground_sorts_its_own_questions(tmp_path: Path) -> None:
     )
     counts = classify_questions(config).counts
     assert {name for name, count in counts.items() if count} == {"attribute_recognition", "image_emotion"}
+
+
+def test_a_budget_stops_and_counts_what_earlier_runs_spent(tmp_path: Path) -> None:
+    rows = [question(i, f"color {i}") for i in range(12)]
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  some: {input: 0, output: 1000000}\n")  # a dollar a token
+    options: dict[str, Any] = {
+        "teacher": "openai:some", "prices": prices, "batch_size": 2, "max_output_tokens": 20, "concurrency": 2,
+    }  # fmt: skip
+    with pytest.raises(ParameterError, match="less than one request may cost"):
+        classify(tmp_path, rows, by_colour, budget_usd=5, **options)
+    result, server = classify(tmp_path, rows, by_colour, budget_usd=45, **options)
+    spent = sum(row["usd"] for row in read_jsonl(tmp_path / "classified.json.progress.jsonl"))
+    assert 0 < spent <= 45 and 0 < len(server.requests) < 6 and "budget_usd 45" in result.failed[-1]
+    again, server = classify(tmp_path, rows, by_colour, budget_usd=45, **options)
+    assert server.requests == [] and again.counts == result.counts
+    assert classify(tmp_path, rows, by_colour, budget_usd=1000, **options)[0].unanswered == []
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="file locks are POSIX only")
+    monkeypatch.setattr("dataengine_lib.data.append_file.PATIENCE", 0.3)
+    with (tmp_path / "classified.json.progress.jsonl").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DataEngineError, match="another run is writing"):
+            classify(tmp_path, [question(1, "color")], by_colour)

@@ -12,12 +12,15 @@ from typing import Any
 import msgspec
 from pydantic import Field, field_validator
 
+from dataengine_lib.data.append_file import AppendFile
 from dataengine_lib.data.categories import CategorySet, read_categories
-from dataengine_lib.data.files import append_jsonl, read_jsonl, write_json, write_jsonl
+from dataengine_lib.data.files import write_json
+from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.questions import Skipped, read_question_rows
-from dataengine_lib.data.records import Question, options_text, qa_prompt
+from dataengine_lib.data.records import Query, Question, options_text, qa_prompt
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models.asking import ask_each, run
+from dataengine_lib.models.budget import Budget
 from dataengine_lib.models.teacher import (
     AskFailed,
     Reply,
@@ -44,7 +47,14 @@ class ClassifyQuestionsConfig(StepConfig):
     categories: Path = Path("params/categories/v1.yaml")
     template: Path = Path("params/prompts/classify.j2")
     batch_size: int = Field(20, ge=1)  # questions in one request
-    concurrency: int = Field(8, ge=1)  # requests at the same time
+    concurrency: int = Field(16, ge=1)  # most requests at the same time; fewer while the server is busy
+    rpm: float | None = Field(
+        None, gt=0
+    )  # most requests a minute; limits that the server names are kept anyway
+    tpm: float | None = Field(None, gt=0)  # most tokens a minute, prompts and replies together
+    service_tier: str | None = None  # passed to OpenAI: flex is slower, at half the price
+    budget_usd: float | None = Field(None, gt=0)  # stop before more than this is spent on this output
+    prices: Path | None = None  # price table; default params/prices.yaml
     max_asks: int = Field(3, ge=1)  # times that a question is asked at most, until it gets a legal type
     keep_known: bool = True  # keep question_type where there is one; the teacher's is only compared
     agreement_sample: int = Field(200, ge=0)  # known types to compare the teacher's with, when kept
@@ -85,10 +95,14 @@ class ClassifyQuestionsResult:
 
 
 class _Said(msgspec.Struct):
-    """A row of the progress file: the type that the teacher gave one question, by `key`."""
+    """A row of the progress file: the type that the teacher gave one question, by `key`.
+
+    `usd` is what the whole reply cost, in the first of its rows.
+    """
 
     key: str
     question_type: str
+    usd: float = 0.0
 
 
 def types_schema(names: list[str]) -> dict[str, Any]:
@@ -132,7 +146,8 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
     """Write the questions by type, with `question_type`, `prompt` and `image_path`.
 
     What the teacher says is kept as it comes in `<output>.progress.jsonl`; the next run asks for the rest.
-    Raises DataEngineError when the teacher is down or gives no question a type.
+    Raises ParameterError when the budget is too small for one request, DataEngineError when the teacher is down or
+    gives no question a type.
     """
     if config.image_root is not None and not config.image_root.is_dir():
         raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
@@ -220,9 +235,12 @@ class _Sorter:
         opinion = f"{recorded_name(config.teacher)}\n{self.render([])}".encode()
         self.opinion = hashlib.sha256(opinion).hexdigest()[:8]
         self.progress = config.output.with_name(config.output.name + ".progress.jsonl")
-        rows: list[_Said] = read_jsonl(self.progress, _Said, torn_tail=True) if self.progress.exists() else []
-        write_jsonl(self.progress, rows)  # whole rows only: nothing is appended to a torn line
+        self.stream = AppendFile(self.progress, config.output)
+        rows: list[_Said] = list(self.stream.rows(msgspec.json.Decoder(_Said).decode))
         before = {row.key: row.question_type for row in rows}
+        self.spent = sum(row.usd for row in rows)
+        self.price = read_prices(config.prices).of(config.teacher)
+        self.budget = Budget(config.budget_usd, self.price, config.service_tier or "", lambda: self.spent)
         self.said = {key: kind for key in wanted if (kind := before.get(f"{self.opinion}-{key}"))}
         self.illegal: Counter[str] = Counter()
         self.failed: list[str] = []
@@ -230,46 +248,95 @@ class _Sorter:
 
     def run(self) -> None:
         """Ask for what is missing, `max_asks` times at most."""
-        if len(self.said) < len(self.wanted):
-            from tqdm.auto import tqdm
+        from tqdm.auto import tqdm
 
-            self.bar = tqdm(
-                total=len(self.wanted), initial=len(self.said), desc="sorting questions", disable=None
-            )
-            with self.progress.open("ab") as self.stream, self.bar:
-                run(self._ask())
+        try:
+            if len(self.said) < len(self.wanted):
+                self.budget.check(
+                    [self._query(self._missing()[: self.config.batch_size])], self._room, self._who
+                )
+                self.bar = tqdm(
+                    total=len(self.wanted), initial=len(self.said), desc="sorting questions", disable=None
+                )
+                with self.bar:
+                    run(self._ask())
+        finally:
+            self.stream.close()
+        if self.budget.stopped:
+            self.failed.append(self.budget.stopped)
+
+    @property
+    def _room(self) -> int:
+        return self.config.max_output_tokens
+
+    @property
+    def _who(self) -> str:
+        return self.config.teacher
+
+    def _missing(self) -> list[str]:
+        return [key for key in self.wanted if key not in self.said]
+
+    def _query(self, batch: list[str]) -> Query:
+        """The request about a batch, by which its money is reserved."""
+        prompt = self.render([self.wanted[key] for key in batch])
+        return Query(image_id=-1, prompt=prompt, question_type="", query_id=batch[0])
 
     async def _ask(self) -> None:
         config, schema = self.config, types_schema(self.names)
-        given = {"temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed"}
+        given = {"temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed", "concurrency", "rpm", "tpm",
+                 "service_tier"}  # fmt: skip
         async with load_chat(config.teacher, config.base_url, **config.model_dump(include=given)) as chat:
 
             async def ask(batch: list[str]) -> Reply:
-                prompt = self.render([self.wanted[key] for key in batch])
+                prompt = self._query(batch).prompt
                 return await chat.complete([{"role": "user", "content": prompt}], schema=schema)
 
+            async def admit(batch: list[str]) -> bool:
+                return await self.budget.admit(self._query(batch), self._room)
+
             for _ in range(config.max_asks):
-                missing = [key for key in self.wanted if key not in self.said]
+                missing = [] if self.budget.stopped else self._missing()
                 starts = range(0, len(missing), config.batch_size)
                 batches = [missing[start : start + config.batch_size] for start in starts]
                 self.asked += len(batches)
-                await ask_each(ask, batches, config.concurrency, self._on_reply, self._on_failure)
+                await ask_each(
+                    ask,
+                    batches,
+                    config.concurrency,
+                    self._on_reply,
+                    self._on_failure,
+                    admit,
+                    config.timeout_s,
+                )
 
     def _on_reply(self, batch: list[str], reply: Reply) -> None:
         if reply.finish_reason in ("length", "refusal", "content_filter"):
             limit = self.config.max_output_tokens
             self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
+        usd = 0.0
+        if self.price:
+            tokens = (
+                reply.prompt_tokens,
+                reply.cached_tokens,
+                reply.completion_tokens,
+                reply.cache_write_tokens,
+            )
+            usd = self.price.cost(*tokens, tier=self.config.service_tier or "")
+        self.spent += usd
+        self.budget.settle(self._query(batch), reply.unanswered)
         types, illegal = parse_types(reply.text, self.names)
         self.illegal.update(illegal)
         self.foreign += sum(not 1 <= number <= len(batch) for number in types)
         for number, key in enumerate(batch, 1):
             if number in types:
                 self.said[key] = types[number]
-                append_jsonl(self.stream, _Said(f"{self.opinion}-{key}", types[number]))
+                self.stream.add(_Said(f"{self.opinion}-{key}", types[number], usd))
+                usd = 0.0
                 self.bar.update()
 
     def _on_failure(self, batch: list[str], failure: AskFailed) -> None:
         self.failed.append(str(failure))
+        self.budget.settle(self._query(batch), failure.unanswered)
 
 
 def _load_template(file: Path, types: list[tuple[str, str]]) -> Callable[[list[Question]], str]:
