@@ -17,7 +17,9 @@ import yaml
 
 from dataengine_lib.playground.lessons import texts_of
 from dataengine_lib.playground.questions import WRITERS
+from dataengine_lib.playground.server import serve
 from dataengine_lib.playground.sets import FIRST_ID
+from dataengine_lib.playground.teacher import reply, structured_reply
 from dataengine_lib.playground.tiny_models import (
     build_clip,
     build_llava,
@@ -26,6 +28,7 @@ from dataengine_lib.playground.tiny_models import (
     save_llava,
 )
 
+CANARY = "sk-canary-5d1e8b"
 STEPS = [
     "0_classify_questions",
     "round1/1_evaluate",
@@ -60,7 +63,16 @@ DATA = [
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    """A folder with untrained models of the shipped shape and a YAML of one small round."""
+    """A folder with untrained models of the shipped shape and a YAML of one small round.
+
+    The teacher is the playground's script behind a server that is asked with a key, as a provider's is.
+    """
+    with pytest.MonkeyPatch.context() as patch, serve(reply, structured=structured_reply) as server:
+        patch.setenv("OPENAI_API_KEY", CANARY)
+        yield _experiment(tmp_path_factory, server.base_url)
+
+
+def _experiment(tmp_path_factory, base_url):
     folder = tmp_path_factory.mktemp("loop")
     torch.manual_seed(0)
     tokenizer = build_tokenizer(text for i in range(80) for text in texts_of(FIRST_ID["base"] + i, 0))
@@ -84,7 +96,7 @@ def experiment(tmp_path_factory):
             "maxnum": 30,
             "near_duplicate": None,
         },
-        "generate_qa": {"teacher": "playground"},
+        "generate_qa": {"teacher": "openai:scripted", "base_url": base_url},
         "fine_tune": {
             "base_data": "{playground}/base_questions.json",
             "base_image_root": "{playground}",
@@ -185,6 +197,16 @@ def test_reports_open_in_a_browser_and_ask_nothing_of_the_network(done, page):
             f"{label} is wider than the window"
         )
     assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_the_key_is_in_no_file(done):
+    """No data file, ledger, log, notebook, report or manifest, though the teacher was asked with it."""
+    out, said = done
+    files = [file for file in out.rglob("*") if file.is_file()]
+    assert {"gptvqa_ledger.jsonl", "3_generate_qa.ipynb", "3_generate_qa.html"} <= {
+        file.name for file in files
+    }
+    assert [str(file) for file in files if CANARY.encode() in file.read_bytes()] == [] and CANARY not in said
 
 
 def test_run_json_says_what_ran(done):

@@ -109,6 +109,7 @@ class TestPlan:
         assert tmp_path / "round1" / "review.json" not in planned[place].outputs()
         (tmp_path / "round1").mkdir()
         (tmp_path / "round1" / "gptvqa_result.jsonl").touch()
+        (tmp_path / "aokvqa_classified.json").touch()
         images = tmp_path / "images"
         images.mkdir()
         planned[place].config.image_root = images
