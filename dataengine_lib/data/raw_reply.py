@@ -97,7 +97,9 @@ def _qa(block: Block) -> Qa:
     short = parts.get("short", [""])[0]
     if _SKIP.match(short):
         raise _Dropped(Reason.SKIPPED)
-    if any(len(parts[kind]) > 1 for kind in ("choices", "answer", "short") if kind in parts):
+    if len(parts) < len(block) and any(
+        len(parts.get(kind, "")) > 1 for kind in ("choices", "answer", "short")
+    ):
         raise _Dropped(Reason.REPEATED_PART)
     rationales = [text for part in parts.get("explanation", []) if _WORD.search(text := _one_line(part))]
     raw_choices = _choices(parts["choices"][0])
@@ -269,7 +271,9 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     keys = [same_words(choice) for choice in choices]
     as_written = keys if choices is raw_choices else [same_words(choice) for choice in raw_choices]
     whole = same_words(said)
-    by_text = next((i for i in range(len(keys)) if whole in (as_written[i], keys[i])), None)
+    by_text = keys.index(whole) if whole in keys else None
+    if whole in as_written and (by_text is None or as_written.index(whole) < by_text):
+        by_text = as_written.index(whole)
     if by_text is not None and len(whole) > 1:
         return by_text
     match = _LETTER.match(said)
