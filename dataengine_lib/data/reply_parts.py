@@ -21,7 +21,7 @@ def plain_text(raw: str) -> str:
     text = text.replace("**", "")
     if "  " in text or _ODD_SPACE.search(text):
         text = _SPACES.sub(" ", text)
-    if any(line in text for line in ("```", "---", "___", "***")):
+    if "```" in text or "---" in text or "___" in text or "***" in text:
         text = _RULE.sub("", text)
     if "\n\n" in text or "\n \n" in text:
         text = _EMPTY_LINES.sub("\n\n", text)
