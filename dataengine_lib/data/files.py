@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 # what msgspec raises on text that is no JSON, not of the type, not UTF-8, or nested too deep
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_BUFFER = 1 << 20  # bytes; rows that are written one by one go to the disk in few pieces
 _BOM = b"\xef\xbb\xbf"
 _NO_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 
@@ -37,7 +38,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             f"{path}: cannot be written ({error.strerror}); choose a folder you may write to"
         ) from error
     try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with os.fdopen(handle, mode, _BUFFER, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -43,9 +43,9 @@ class OptionOrder:
             counts[correct] += 1
             self._all[correct] += 1
             return msgspec.structs.replace(candidate, choices_stay=True)
-        least = min(counts)
-        fewest = min(self._all[letter] for letter in range(CHOICES) if counts[letter] == least)
-        free = [n for n in range(CHOICES) if counts[n] == least and self._all[n] == fewest]
+        often = list(zip(counts, self._all, strict=True))  # as the right letter: in this type, at all
+        least = min(often)
+        free = [letter for letter in range(CHOICES) if often[letter] == least]
         place = free[int(self._rng.random() * len(free))]
         counts[place] += 1
         self._all[place] += 1

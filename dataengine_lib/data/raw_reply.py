@@ -103,7 +103,9 @@ def _qa(block: Block) -> Qa:
     short = parts.get("short", [""])[0]
     if _SKIP.match(short):
         raise _Dropped(Reason.SKIPPED)
-    if any(len(parts[kind]) > 1 for kind in ("choices", "answer", "short") if kind in parts):
+    if len(parts) < len(block) and any(
+        len(parts.get(kind, "")) > 1 for kind in ("choices", "answer", "short")
+    ):
         raise _Dropped(Reason.REPEATED_PART)
     rationales = [text for part in parts.get("explanation", []) if _WORD.search(text := _one_line(part))]
     raw_choices = _choices(parts["choices"][0])
@@ -132,7 +134,8 @@ _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """The plain text on one line; it holds no other white space than single spaces and line ends."""
+    return " ".join(text.split()) if "\n" in text else text.strip()
 
 
 def _clean(line: str) -> str:
@@ -152,6 +155,7 @@ _MARKS = [  # (A) · [A] · A) · A. · A:
         r"(?<!\w)([A-Ha-h]):(?=\s|\Z)",
     )
 ]
+_BULLETS = re.compile(r"[-*•]")
 _BULLET = re.compile(r" ?[-*•]? ?")
 
 
@@ -193,6 +197,9 @@ def _choices(text: str) -> list[str]:
     if first is None or first[1][1] not in "Aa":
         raise _Dropped(Reason.SKIPPED if _SKIP.match(text) else Reason.NO_CHOICES)
     letters = "ABCDEFGH" if first[1][1] == "A" else "abcdefgh"
+    parts = first[0].split(text)  # text before, letter, choice, letter, choice, …
+    if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
+        return [_one_line(part.strip().partition("\n\n")[0]).rstrip(" ,;|") for part in parts[2::2]]
     marks = [mark for mark in _marks(first[0], text) if mark[2] in letters]
     on_lines = _on_lines(marks, text) if "\n" in text else []
     if "".join([mark[2] for mark in on_lines]) == letters[:4]:
@@ -233,7 +240,7 @@ def _clean_choices(raw: list[str]) -> list[str]:
 @lru_cache(maxsize=256)  # a reply's choices are compared with each other, its answer and its short answer
 def same_words(text: str) -> str:
     """The text without case, article and end mark: equal for two choices that say the same."""
-    words = _one_line(text).casefold().strip("\"'“”‘’`* ").rstrip(".,;:!\"'“”‘’ ")
+    words = " ".join(text.split()).casefold().strip("\"'“”‘’`* ").rstrip(".,;:!\"'“”‘’ ")
     return words.partition(" ")[2] if words.startswith(("a ", "an ", "the ")) else words
 
 
@@ -275,7 +282,9 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     keys = [same_words(choice) for choice in choices]
     as_written = keys if choices is raw_choices else [same_words(choice) for choice in raw_choices]
     whole = same_words(said)
-    by_text = next((i for i in range(len(keys)) if whole in (as_written[i], keys[i])), None)
+    by_text = keys.index(whole) if whole in keys else None
+    if whole in as_written and (by_text is None or as_written.index(whole) < by_text):
+        by_text = as_written.index(whole)
     if by_text is not None and len(whole) > 1:
         return by_text
     match = _LETTER.match(said)

@@ -18,6 +18,12 @@ class Repeats:
 
         Two QAs repeat each other when they ask the same of the same image, whatever the order of their choices.
         """
+        if len(qas) == 1:
+            key = _key(image_id, qas[0])
+            if key in self._seen:
+                return []
+            self._seen.add(key)
+            return list(qas)
         keys = {_key(image_id, qa): qa for qa in reversed(qas)}
         if not self._seen.isdisjoint(keys):
             return []

@@ -21,7 +21,7 @@ def plain_text(raw: str) -> str:
     text = text.replace("**", "")
     if "  " in text or _ODD_SPACE.search(text):
         text = _SPACES.sub(" ", text)
-    if any(line in text for line in ("```", "---", "___", "***")):
+    if "```" in text or "---" in text or "___" in text or "***" in text:
         text = _RULE.sub("", text)
     if "\n\n" in text or "\n \n" in text:
         text = _EMPTY_LINES.sub("\n\n", text)
@@ -58,9 +58,9 @@ _MAY_END = re.compile(
     r"[:\n](?:(?<=[\d*_# ][:\n])|"
     r"(?<=(?i:tion|type|ices|ions|swer|note|otes|ason|sons|ning|nale|ales|ture)[:\n]))"
 )
-_ANSWER_IS = re.compile(r"[Aa](?i:nswer)[ #\d*_]{0,7}(?i:is)\b")
-_BEFORE_ANSWER_IS = re.compile(
-    r"[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?", re.IGNORECASE
+_LINE_ANSWER_IS = re.compile(
+    r"\n[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?answer[ #\d*_]{0,7}is\b",
+    re.IGNORECASE,
 )
 
 
@@ -96,14 +96,14 @@ def _line_heading(line: str) -> _Found | None:
 
 def _headings(text: str) -> Iterator[_Found]:
     """`_HEADING.finditer`, which is slow, tried only where a heading may end; "The answer is" begins a line rarely."""
-    for found in _ANSWER_IS.finditer(text):
-        if _BEFORE_ANSWER_IS.fullmatch(text, _line_start(text, found.start()), found.start()):
-            yield from map(_found, _HEADING.finditer(text))
-            return
+    if _LINE_ANSWER_IS.search("\n" + text):
+        yield from map(_found, _HEADING.finditer(text))
+        return
     done = 0
     for end in _MAY_END.finditer(text + "\n"):
         at = end.start()
-        begin = max(done, _line_start(text, at))
+        near = max(0, at - _LONGEST_HEADING)
+        begin = max(done, near, text.rfind("\n", near, at) + 1)
         if begin == 0 or text[begin - 1] == "\n":
             marks = text[at + 1 : at + 3] if text[at : at + 1] == ":" else ""
             if marks:
@@ -115,12 +115,6 @@ def _headings(text: str) -> Iterator[_Found]:
         while begin <= at and (match := _HEADING.search(text, begin, at + 3)):
             yield _found(match)
             done = begin = match.end()
-
-
-def _line_start(text: str, at: int) -> int:
-    """Where the line begins, or the longest heading that ends at `at` does."""
-    near = max(0, at - _LONGEST_HEADING)
-    return max(near, text.rfind("\n", near, at) + 1)
 
 
 def blocks(text: str) -> list[Block]:
