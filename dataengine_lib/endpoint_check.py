@@ -4,14 +4,13 @@ import asyncio
 import datetime
 from collections.abc import Iterator
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx
 
 from dataengine_lib.data.prices import estimate_tokens, read_prices
 from dataengine_lib.data.structured_reply import as_text, qa_schema
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, load_chat
+from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, load_chat, on_loopback, shown_url
 
 # OpenAI's deprecations page: shut down before the list of models told so.
 RETIRED = {
@@ -34,11 +33,9 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
     if url.startswith("https://api.openai.com") and model in RETIRED:
         return "bad", f"{model} was shut down; take {RETIRED[model]} or another of today's models"
     headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
-    parts = urlsplit(url)
-    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    shown = url.replace(f"{parts.netloc.rpartition('@')[0]}@", "")  # a URL can carry a password
+    shown = shown_url(url)
     try:
-        answer = httpx.get(f"{url}/models", headers=headers, timeout=10, trust_env=not loopback)
+        answer = httpx.get(f"{url}/models", headers=headers, timeout=10, trust_env=not on_loopback(url))
     except httpx.HTTPError as error:
         return "bad", f"{shown} does not answer ({type(error).__name__}); check base_url and the network"
     if answer.status_code in (401, 403):
@@ -72,8 +69,7 @@ def _shutdown(model: str, url: str, date: Any, today: datetime.date) -> Check:
 def check_asking(spec: str, url: str, *, paid: bool) -> Iterator[Check]:
     """Ask one small question under a schema where that is free, or `paid` says that it may cost up to a cent."""
     price = read_prices().of(spec)
-    loopback = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-    if not paid and not loopback:
+    if not paid and not on_loopback(url):
         yield "ok", "JSON schema not tried: doctor --ask sends one request, for a cent at most"
         return
     if price and (most := price.cost(estimate_tokens(_PROMPT) + 200, 0, ROOM)) > MOST_USD:
@@ -89,8 +85,7 @@ def check_asking(spec: str, url: str, *, paid: bool) -> Iterator[Check]:
         return
     cost = ""
     if price:
-        usd = price.cost(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
-        cost = f", {usd:.5f} US dollars"
+        cost = f", {price.of(reply):.5f} US dollars"
     tokens = f"{reply.prompt_tokens} and {reply.completion_tokens} tokens in {reply.seconds:.1f} s{cost}"
     if reply.finish_reason != "stop":
         yield "warn", f"the reply ended with {reply.finish_reason} ({tokens}); raise max_output_tokens"

@@ -6,13 +6,13 @@ from random import Random
 
 import msgspec
 import pytest
+from photo_qas import photo_records
 from planted import planted_records
 
 from dataengine_lib.data.blind_classifier import solve_blind
 from dataengine_lib.data.blind_figure import BlindFigure, answered_blind
-from dataengine_lib.data.raw_reply import Reason, parse_reply
-from dataengine_lib.data.records import Query, TrainRecord
-from dataengine_lib.models.annotations_teacher import WRITERS, AnnotationsTeacher
+from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.models.annotations_teacher import AnnotationsTeacher
 
 MINI = Path(__file__).resolve().parents[2] / "shared" / "coco_mini"
 COLORS = ["red", "blue", "green", "yellow", "pink", "white", "black", "brown"]
@@ -143,20 +143,7 @@ def test_the_playground_falls_to_chance(tmp_path: Path) -> None:
 @pytest.mark.skipif(not MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
 def test_the_photos_figure_is_shown_and_falls_to_chance() -> None:
     teacher = AnnotationsTeacher(MINI)
-    records = []
-    for image_id in teacher.pool.ids.tolist():
-        for kind in WRITERS:
-            query = Query(image_id=image_id, prompt="", question_type=kind, query_id=f"{image_id} {kind}")
-            parsed = parse_reply(teacher.write(query))
-            for qa in [] if isinstance(parsed, Reason) else parsed:
-                fields = {
-                    "question": qa.question,
-                    "choices": qa.choices,
-                    "correct_choice_idx": qa.correct_choice_idx,
-                }
-                records.append(
-                    TrainRecord(image_id=image_id, raw_instructions="", question_type=kind, **fields)
-                )
+    records = photo_records(teacher)
     solved = solve_blind(records, drop=True)
     show("photos before", solved.figures.all)
     show("photos after", solved.after.all)

@@ -7,14 +7,14 @@ from random import Random
 import msgspec
 import pytest
 from coco_folder import annotation, coco
+from photo_qas import photo_records
 
 from dataengine_lib.data.image_pool import Box, PoolImage
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.raw_reply import Reason, parse_reply
-from dataengine_lib.data.records import Query, TrainRecord
+from dataengine_lib.data.records import TrainRecord
 from dataengine_lib.models.annotation_facts import Facts
-from dataengine_lib.models.annotations_teacher import WRITERS, AnnotationsTeacher
-from dataengine_lib.models.box_check import NOBODY, REFUTED, SILENT, SUPPORTED, check_boxes, judge
+from dataengine_lib.models.annotations_teacher import AnnotationsTeacher
+from dataengine_lib.models.box_check import REFUTED, SILENT, SUPPORTED, check_boxes, judge
 
 MINI = Path(__file__).resolve().parents[2] / "shared" / "coco_mini"
 KINDS = {
@@ -50,7 +50,7 @@ def record(question: str, choices: str, correct: int, image_id: int = 1) -> Trai
 
 def verdicts(question: str, choices: str) -> list[str]:
     """The verdict with each of the choices as the right one."""
-    facts = Facts.of(IMAGE, KINDS, NOBODY)
+    facts = Facts.of(IMAGE, KINDS)
     return [judge(record(question, choices, place), facts).verdict for place in range(4)]
 
 
@@ -104,7 +104,7 @@ def test_what_boxes_say(question: str, choices: str, expected: list[str]) -> Non
 
 
 def test_why_is_told() -> None:
-    facts = Facts.of(IMAGE, KINDS, NOBODY)
+    facts = Facts.of(IMAGE, KINDS)
     assert judge(record("How many people are there?", "1|2|3|4", 0), facts).why == "count: the boxes say '2'"
     assert "no airplane" in judge(record("Who flies the airplane?", "a|b|c|d", 0), facts).why
 
@@ -121,20 +121,7 @@ def test_images_that_are_not_known_or_not_fit_are_left_alone(tmp_path: Path) -> 
 @pytest.mark.skipif(not MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
 def test_on_photos_no_true_answer_is_refuted_and_planted_ones_are() -> None:
     teacher = AnnotationsTeacher(MINI)
-    records = []
-    for image_id in teacher.pool.ids.tolist():
-        for kind in WRITERS:
-            query = Query(image_id=image_id, prompt="", question_type=kind, query_id=f"{image_id} {kind}")
-            parsed = parse_reply(teacher.write(query))
-            for qa in [] if isinstance(parsed, Reason) else parsed:
-                fields = {
-                    "question": qa.question,
-                    "choices": qa.choices,
-                    "correct_choice_idx": qa.correct_choice_idx,
-                }
-                records.append(
-                    TrainRecord(image_id=image_id, raw_instructions="", question_type=kind, **fields)
-                )
+    records = photo_records(teacher)
     right = [one.verdict for one in check_boxes(records, teacher.pool)]
     rng = Random(0)
     planted = [

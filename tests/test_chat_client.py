@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from dataengine_lib.data.structured_reply import objects_in, strict_object
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.models.asking import ask_each
 from dataengine_lib.models.chat_client import ChatClient
-from dataengine_lib.models.teacher import AskFailed, Reply, TeacherStop, objects_in, strict_object
+from dataengine_lib.models.teacher import AskFailed, Reply, TeacherStop
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
 
 SCHEMA = strict_object(answer={"type": "string", "enum": ["A", "B"]})

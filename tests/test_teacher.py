@@ -275,8 +275,8 @@ def _ask_all(teacher: Fake, count: int, concurrency: int) -> tuple[list[str], li
     failures: list[str] = []
     try:
         asking.run(
-            asking.ask_all(
-                teacher,
+            asking.ask_each(
+                teacher.ask,
                 _queries(count),
                 concurrency,
                 lambda query, reply: replies.append(reply.text),

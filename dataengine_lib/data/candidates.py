@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.records import Result, TrainRecord
 
 
 class Candidate(msgspec.Struct):
@@ -43,14 +43,21 @@ Item = Candidate | Reject
 def reject(candidate: Candidate, reason: str, detail: str = "") -> Reject:
     """The candidate, dropped for `reason`; `detail` says more about this one."""
     record = candidate.record
+    return rejected(candidate.line, record, reason, detail, record.record_id)
+
+
+def rejected(
+    line: int, row: Result | TrainRecord, reason: str, detail: str = "", record_id: str = ""
+) -> Reject:
+    """A reply, or a QA of it, dropped for `reason`."""
     return Reject(
-        line=candidate.line,
+        line=line,
         reason=reason,
         detail=detail,
-        image_id=record.image_id,
-        question_type=record.question_type,
-        query_id=record.query_id,
-        image_path=record.image_path,
-        raw_instructions=record.raw_instructions,
-        record_id=record.record_id,
+        image_id=row.image_id,
+        question_type=row.question_type,
+        query_id=row.query_id,
+        image_path=row.image_path,
+        raw_instructions=row.raw_instructions,
+        record_id=record_id,
     )

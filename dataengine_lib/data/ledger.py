@@ -136,8 +136,7 @@ class Ledger:
     def _usd(self, row: LedgerRow | _Short) -> float | None:
         if row.usd is not None or self.price is None or row.teacher != self.teacher:
             return row.usd
-        tokens = (row.prompt_tokens, row.cached_tokens, row.completion_tokens)
-        return self.price.cost(*tokens, row.cache_write_tokens, tier=row.tier)
+        return self.price.of(row, row.tier)
 
 
 def _now() -> str:

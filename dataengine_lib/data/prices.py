@@ -4,6 +4,7 @@ import datetime
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -14,6 +15,19 @@ PRICES = PROJECT_ROOT / "params" / "prices.yaml"
 IMAGE_TOKENS = 3_800  # of a picture, for models that count 1,536 patches at most, each up to 2.46 times
 FREE = ("annotations", "local", "playground", "replay")
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
+
+class Counted(Protocol):
+    """A reply with its tokens; the cached and the cache-written ones are parts of the prompt's."""
+
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int: ...
+    @property
+    def cache_write_tokens(self) -> int: ...
+    @property
+    def completion_tokens(self) -> int: ...
 
 
 class Price(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,6 +58,12 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
         fresh = max(0, prompt_tokens - cached_tokens - cache_write_tokens)
         prompt = fresh * self.input + cached_tokens * cached + cache_write_tokens * write
         return (prompt + completion_tokens * self.output) / 1e6 * (0.5 if tier in self.half else 1)
+
+    def of(self, reply: Counted, tier: str = "") -> float:
+        """US dollars of one reply."""
+        return self.cost(
+            reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens, reply.cache_write_tokens, tier
+        )
 
 
 class PriceTable(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.data.image_pool import Box, PoolImage
 from dataengine_lib.data.prices import estimate_tokens
+from dataengine_lib.data.prompt_sandbox import sandbox
 from dataengine_lib.errors import DataEngineError
 
 PROMPTS = PROJECT_ROOT / "params" / "prompts"
@@ -68,9 +69,8 @@ def load_template(file: Path) -> QueryPrompt:
     Raises DataEngineError naming the file and line when the template is missing or wrong.
     """
     import jinja2
-    from jinja2.sandbox import SandboxedEnvironment
 
-    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = sandbox()
 
     def failed(error: jinja2.TemplateError) -> DataEngineError:
         line = f"line {error.lineno}: " if isinstance(error, jinja2.TemplateSyntaxError) else ""
@@ -95,8 +95,11 @@ def load_template(file: Path) -> QueryPrompt:
         captions: Sequence[str],
         boxes: Sequence[Box],
     ) -> str:
-        objects = [ShownBox(box.name, box.xyxy, _place(box)) for box in boxes]
-        values: dict[str, Any] = {"captions": captions, "objects": objects, "examples": examples}
+        values: dict[str, Any] = {
+            "captions": captions,
+            "objects": shown_boxes(boxes),
+            "examples": examples,
+        }
         try:
             return template.render(question_type=question_type, definition=definition, **values).strip()
         except jinja2.TemplateError as error:
@@ -118,6 +121,9 @@ def _attaches(template: Any) -> bool:
     )
 
 
-def _place(box: Box) -> str:
-    # once here, not by a filter for every number: the sandbox looks at each call of one
-    return "[{:.3f}, {:.3f}, {:.3f}, {:.3f}]".format(*box.xyxy)
+def shown_boxes(boxes: Sequence[Box]) -> list[ShownBox]:
+    """Boxes as templates see them."""
+    # places once here, not by a filter for every number: the sandbox looks at each call of one
+    return [
+        ShownBox(box.name, box.xyxy, "[{:.3f}, {:.3f}, {:.3f}, {:.3f}]".format(*box.xyxy)) for box in boxes
+    ]

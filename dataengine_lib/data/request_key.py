@@ -1,4 +1,4 @@
-"""Step 3: what a request asks for, in a form that is the same on every machine, and its key in the ledger."""
+"""Steps 1, 3 and 4: what a request asks for, in a form that is the same on every machine, and its key in the ledger."""
 
 import hashlib
 from pathlib import Path
@@ -54,15 +54,20 @@ class Canon(msgspec.Struct, frozen=True):
 
 
 def messages(query: Query, image: str = "") -> list[dict[str, Any]]:
-    """A query as chat messages: its text, then its picture, if it has one. Servers cache common beginnings."""
-    if not query.attach_image:
-        return [{"role": "user", "content": query.prompt}]
-    parts = [{"type": "text", "text": query.prompt}, {"type": "image_url", "image_url": {"url": image}}]
+    """A query as chat messages; `image` stands for its picture, or is its URL."""
+    return user_message(query.prompt, image if query.attach_image else "")
+
+
+def user_message(text: str, image_url: str = "") -> list[dict[str, Any]]:
+    """Text, then the image, if there is one: servers cache common beginnings, and OpenAI's documentation shows it so."""
+    if not image_url:
+        return [{"role": "user", "content": text}]
+    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": image_url}}]
     return [{"role": "user", "content": parts}]
 
 
-def key_of(request: dict[str, Any]) -> str:
-    """SHA-256 of a canonical request, 64 hex digits."""
+def key_of(request: Any) -> str:
+    """SHA-256 of a canonical request, or of what else is asked, 64 hex digits."""
     return hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest()
 
 

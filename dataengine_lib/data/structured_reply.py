@@ -1,37 +1,54 @@
-"""Step 3: a reply under a JSON schema, and the same in the public text layout that step 4 reads."""
+"""Steps 0, 1, 3 and 4: replies under a JSON schema, and QAs among them in the public text layout that step 4 reads."""
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 from dataengine_lib.data.records import LETTERS, options_text
 
 _STRING = {"type": "string"}
+_FLAT = re.compile(r"\{[^{}]*\}")
 _ASKS_FOR_SHORT = "\nShort answer: "
 
 
-def qa_schema(prompt: str) -> dict[str, Any]:
-    """The schema of a QA, with a short answer where the prompt asks for one.
+def strict_object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with just these properties, in the form that strict output demands.
 
-    In the form that strict output demands: every field required, no other allowed. With `skip` true the reason says
-    why no question was written and the other fields count for nothing. Source: OpenAI's guide "Structured outputs".
+    Source: OpenAI's structured outputs: every field required, no other allowed.
     """
-    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
-    properties = {
-        "question": _STRING,
-        **short,
-        "choices": {"type": "array", "items": _STRING, "minItems": 4, "maxItems": 4},
-        "answer": {"type": "string", "enum": list(LETTERS[:4])},
-        "explanation": _STRING,
-        "skip": {"type": "boolean"},
-        "reason": _STRING,
-    }
     return {
         "type": "object",
         "properties": properties,
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def objects_in(text: str) -> list[dict[str, Any]]:
+    """The innermost JSON objects in a reply, also from a code fence, between words or before a cut."""
+    found = []
+    for match in _FLAT.findall(text):
+        with suppress(ValueError):
+            found.append(json.loads(match))
+    return found
+
+
+def qa_schema(prompt: str) -> dict[str, Any]:
+    """The schema of a QA, with a short answer where the prompt asks for one.
+
+    With `skip` true the reason says why no question was written and the other fields count for nothing.
+    """
+    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
+    return strict_object(
+        question=_STRING,
+        **short,
+        choices={"type": "array", "items": _STRING, "minItems": 4, "maxItems": 4},
+        answer={"type": "string", "enum": list(LETTERS[:4])},
+        explanation=_STRING,
+        skip={"type": "boolean"},
+        reason=_STRING,
+    )
 
 
 def as_text(reply: str) -> str:

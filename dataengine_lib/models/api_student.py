@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from PIL import Image
 
 from dataengine_lib.data.metrics import StudentUsage
 from dataengine_lib.data.prices import Price
 from dataengine_lib.data.records import LETTERS
 from dataengine_lib.data.reply_words import behind_thoughts
+from dataengine_lib.data.request_key import key_of, user_message
 from dataengine_lib.data.written_choice import CANNOT_TELL
 from dataengine_lib.models.asking import ask_each, run
 from dataengine_lib.models.chat_client import ChatClient
-from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
+from dataengine_lib.models.image_message import data_url, jpeg_bytes
 from dataengine_lib.models.letter_answer import letter_schema, structured_answer
-from dataengine_lib.models.student_ledger import Ledger, LedgerRow
+from dataengine_lib.models.student_ledger import Ledger, LedgerRow, usage_of
 from dataengine_lib.models.teacher import AskFailed, Reply, endpoint
 
 _BY_LETTER = (
@@ -83,11 +83,7 @@ class ApiStudent:
 
     def usage(self, price: Price | None = None) -> StudentUsage:
         """What all replies used since it was made took, those that the ledger held included."""
-        rows = self._used.values()
-        prompt, cached = sum(row.prompt_tokens for row in rows), sum(row.cached_tokens for row in rows)
-        written = sum(row.completion_tokens for row in rows)
-        cost = None if price is None else round(price.cost(prompt, cached, written), 6)
-        return StudentUsage(len(rows), prompt, cached, written, cost)
+        return usage_of(self._used.values(), price)
 
     def generate(
         self,
@@ -134,15 +130,15 @@ class ApiStudent:
         asked = {
             "server": self._chat.shown_url,
             "model": self._chat.model,
-            "messages": image_message(text, hashlib.sha256(jpeg).hexdigest()),
+            "messages": user_message(text, hashlib.sha256(jpeg).hexdigest()),
             "schema": schema,
             "settings": self._chat.settings,
         }
-        return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+        return key_of(asked)
 
     async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
         async def ask(one: _Request) -> Reply:
-            return await self._chat.complete(image_message(one.text, data_url(one.jpeg)), schema=one.schema)
+            return await self._chat.complete(user_message(one.text, data_url(one.jpeg)), schema=one.schema)
 
         def on_failure(one: _Request, failure: AskFailed) -> None:
             failures[one.key] = failure
@@ -151,17 +147,7 @@ class ApiStudent:
             await ask_each(ask, requests, self.concurrency, self._on_reply, on_failure)
 
     def _on_reply(self, one: _Request, reply: Reply) -> None:
-        row = LedgerRow(
-            key=one.key,
-            model=reply.model or self._chat.model,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            cached_tokens=reply.cached_tokens,
-            completion_tokens=reply.completion_tokens,
-            structured=reply.structured,
-        )
-        self.ledger.add(row)
+        self.ledger.add(LedgerRow.of(one.key, reply, self._chat.model))
 
     def _answer(self, one: _Request) -> str | AskFailed:
         row = self._used[one.key] = self.ledger.rows[one.key]

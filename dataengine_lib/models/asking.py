@@ -5,14 +5,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from dataengine_lib.data.records import Query
-from dataengine_lib.models.teacher import AskFailed, Reply, Teacher, TeacherStop
+from dataengine_lib.models.teacher import AskFailed, Reply, TeacherStop
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-GRACE = (
-    10.0  # least seconds for requests on their way when the rest is called off: their replies may be paid for
-)
+# least seconds for requests on their way when the rest is called off: their replies may be paid for
+GRACE = 10.0
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -37,18 +35,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
                 loop, task = loop_and_task
                 loop.call_soon_threadsafe(task.cancel)
             raise
-
-
-async def ask_all(
-    teacher: Teacher,
-    queries: Iterable[Query],
-    concurrency: int,
-    on_reply: Callable[[Query, Reply], None],
-    on_failure: Callable[[Query, AskFailed], None],
-    admit: Callable[[Query], Awaitable[bool]] | None = None,
-) -> None:
-    """Ask a teacher every query; see `ask_each`."""
-    await ask_each(teacher.ask, queries, concurrency, on_reply, on_failure, admit)
 
 
 async def ask_each(

@@ -16,13 +16,13 @@ import msgspec
 import openai
 
 from dataengine_lib.data.batch_state import BatchState, Job
-from dataengine_lib.data.ledger import LedgerRow
 from dataengine_lib.data.records import Query
 from dataengine_lib.data.reply_files import MORE_ROOM, ReplyFiles
 from dataengine_lib.models.budget import Budget
 from dataengine_lib.models.completion import read_completion
 from dataengine_lib.models.openai_teacher import OpenAITeacher
-from dataengine_lib.models.server_errors import stop_for
+from dataengine_lib.models.paid_reply import ledger_row
+from dataengine_lib.models.server_errors import passing_status, stop_for
 from dataengine_lib.models.teacher import AskFailed, Reply, TeacherStop
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000
@@ -96,9 +96,8 @@ class BatchRunner:
                     cancelled += 1
             except _Gone:
                 self.state.jobs.remove(job)
-            except (
-                TeacherStop
-            ) as stop:  # it may have ended a moment before; the others are to be cancelled too
+            except TeacherStop as stop:
+                # It may have ended a moment before; the others are to be cancelled too.
                 self.progress(str(stop))
         self.state.save()
         return cancelled
@@ -264,7 +263,7 @@ class BatchRunner:
             return
         said = _object(body.get("error")) or error or {"message": "the batch left it out"}
         message = self.teacher.shown(" ".join(f"{status or ''} {said.get('message') or said}".split()))
-        passing = not isinstance(status, int) or status in (200, 408, 409, 429) or status >= 500
+        passing = not isinstance(status, int) or status == 200 or passing_status(status)
         mended = not passing and self._do_without(str(said.get("param") or ""), message)
         tries = self.state.tries[key] = self.state.tries.get(key, 0) + 1
         if (passing or mended) and tries < self.teacher.max_attempts:
@@ -280,23 +279,8 @@ class BatchRunner:
         if query is not None:
             self.keep(query, reply, job.room)
             return
-        self.files.paid(  # asked with other parameters, and paid for all the same
-            LedgerRow(
-                key=key,
-                teacher=job.teacher,
-                text=reply.text,
-                finish_reason=reply.finish_reason,
-                model=reply.model,
-                request_id=reply.request_id,
-                room=job.room,
-                tier="batch",
-                prompt_tokens=reply.prompt_tokens,
-                cached_tokens=reply.cached_tokens,
-                cache_write_tokens=reply.cache_write_tokens,
-                completion_tokens=reply.completion_tokens,
-                usage=reply.usage,
-            )
-        )
+        # asked with other parameters, and paid for all the same
+        self.files.paid(ledger_row(key, reply, job.teacher, job.room, "batch"))
 
     def _do_without(self, param: str, said: str) -> bool:
         """Whether the row will go through without what is refused, found out by it or by one before it."""
@@ -320,7 +304,7 @@ class BatchRunner:
             except openai.APIStatusError as error:
                 if error.status_code == 404:
                     raise _Gone from None
-                if error.status_code < 500 and error.status_code not in (408, 409, 429):
+                if not passing_status(error.status_code):
                     raise self._stop(error) from None
                 reason = self.teacher.reason(error)
             except openai.APIError as error:

@@ -8,15 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from dataengine_lib.data.image_pool import COCO, NO_SIZE, TOO_MANY_BOXES, ImagePool
 from dataengine_lib.data.records import TrainRecord
-from dataengine_lib.models.annotation_cooccurrence import Company
 from dataengine_lib.models.annotation_facts import Facts
 from dataengine_lib.models.box_claims import Claims, claims_of, supposes_absent
 
-NOBODY = Company({}, np.zeros((0, 0)))  # facts draw wrong answers with it; none are drawn here
 SUPPORTED, REFUTED, SILENT = "supported", "refuted", ""
 
 
@@ -79,4 +75,4 @@ def _facts(record: TrainRecord, pool: ImagePool) -> Facts | None:
     if image is None or image.skip in (TOO_MANY_BOXES, NO_SIZE):
         return None
     names = {PurePosixPath(path).name for path in (record.image_path, image.path) if path}
-    return Facts.of(image, pool.categories, NOBODY) if len(names) <= 1 else None
+    return Facts.of(image, pool.categories) if len(names) <= 1 else None

@@ -11,11 +11,10 @@ import httpx
 import msgspec
 import openai
 
-from dataengine_lib.errors import ParameterError
 from dataengine_lib.models.completion import read_completion
 from dataengine_lib.models.flow import Flow
 from dataengine_lib.models.server_errors import FILTERED, passing, retry_after, stop_for, unreachable
-from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, TeacherStop
+from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, TeacherStop, on_loopback, shown_url
 
 ATTEMPTS_TO_CONNECT = 3  # as long as nobody has ever answered: a wrong URL should not cost a minute
 # These reject max_tokens; servers that know only max_tokens never serve these.
@@ -56,13 +55,7 @@ class ChatClient:
         service_tier: str | None = None,
     ) -> None:
         self.model, self.timeout_s, self.max_attempts, self.who = model, timeout_s, max_attempts, who
-        parts = urlsplit(base_url)
-        # What messages and files may show: a URL can carry a password.
-        try:
-            port = f":{parts.port}" if parts.port else ""
-        except ValueError:  # whose message shows what stands behind the colon, which may be that password
-            raise ParameterError("base_url: its port is no number up to 65535; mend it") from None
-        self.shown_url = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+        self.shown_url, parts = shown_url(base_url), urlsplit(base_url)
         self.takes_schema: bool | None = None
         self.refuses: list[str] = []
         self.max_output_tokens = max_output_tokens
@@ -84,12 +77,10 @@ class ChatClient:
         return self.flow.sent
 
     async def __aenter__(self) -> Self:
-        parts = urlsplit(self._url)
-        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
         # No proxy to this machine itself, whatever HTTP_PROXY says.
         http = (
-            openai.DefaultAsyncHttpxClient(trust_env=False, verify=parts.scheme == "https")
-            if loopback
+            openai.DefaultAsyncHttpxClient(trust_env=False, verify=self._url.startswith("https:"))
+            if on_loopback(self._url)
             else None
         )
         self.client = openai.AsyncOpenAI(

@@ -1,8 +1,7 @@
-"""Steps 1 and 3: a picture beside a text in a chat message, as OpenAI-compatible servers take it."""
+"""Steps 1, 3 and 4: a picture as OpenAI-compatible servers take it in a chat message."""
 
 import base64
 import io
-from typing import Any
 
 from PIL import Image
 
@@ -21,9 +20,3 @@ def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
 def data_url(jpeg: bytes) -> str:
     """A JPEG as the URL that holds it."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-
-
-def image_message(text: str, image_url: str) -> list[dict[str, Any]]:
-    """Text, then image: servers cache common beginnings, and OpenAI's documentation shows them so."""
-    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": image_url}}]
-    return [{"role": "user", "content": parts}]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dataengine_lib.data.records import LETTERS
+from dataengine_lib.data.structured_reply import objects_in, strict_object
 from dataengine_lib.data.written_choice import CANNOT_TELL, written_choice
-from dataengine_lib.models.teacher import objects_in, strict_object
 
 
 def letter_schema(choices: Sequence[str], may_pass: bool = True) -> dict[str, Any]:

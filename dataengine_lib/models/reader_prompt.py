@@ -6,7 +6,8 @@ from random import Random
 from typing import Any
 
 from dataengine_lib.data.image_pool import PoolImage
-from dataengine_lib.data.query_prompt import PROMPTS
+from dataengine_lib.data.prompt_sandbox import sandbox
+from dataengine_lib.data.query_prompt import PROMPTS, shown_boxes
 from dataengine_lib.data.records import TrainRecord, options_text
 from dataengine_lib.errors import ParameterError
 
@@ -23,11 +24,9 @@ def load_reader_prompt(file: Path) -> Fill:
     Raises ParameterError naming the file and line when it is missing or wrong.
     """
     import jinja2
-    from jinja2.sandbox import SandboxedEnvironment
 
-    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     try:
-        template = environment.from_string(Path(file).read_text(encoding="utf-8"))
+        template = sandbox().from_string(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise ParameterError(f"{file}: cannot be read ({error.strerror}); check the path") from error
     except (UnicodeDecodeError, jinja2.TemplateSyntaxError) as error:
@@ -40,9 +39,7 @@ def load_reader_prompt(file: Path) -> Fill:
             "question": " ".join(question.split()),
             "choices": " ".join(options_text(list(choices)).split()),
             "captions": [" ".join(caption.split()) for caption in image.captions] if image else [],
-            "objects": [{"name": box.name, "place": _place(box.xyxy)} for box in image.boxes]
-            if image
-            else [],
+            "objects": shown_boxes(image.boxes) if image else [],
             "attached": attached,
         }
         try:
@@ -51,10 +48,6 @@ def load_reader_prompt(file: Path) -> Fill:
             raise ParameterError(f"{file}: {error.message}; {_NAMES}") from error
 
     return fill
-
-
-def _place(box: Sequence[float]) -> str:
-    return "[{:.3f}, {:.3f}, {:.3f}, {:.3f}]".format(*box)
 
 
 def other_order(record: TrainRecord, seed: int = 0) -> list[int]:

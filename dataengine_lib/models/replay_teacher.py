@@ -1,6 +1,5 @@
 """Step 3, a teacher that repeats: replies recorded in a ledger or a results file, without network or cost."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import msgspec
 
 from dataengine_lib.data.files import read_jsonl
 from dataengine_lib.data.records import Query
-from dataengine_lib.data.request_key import Canon
+from dataengine_lib.data.request_key import Canon, key_of
 from dataengine_lib.models.teacher import AskFailed, Reply
 
 
@@ -60,7 +59,7 @@ class ReplayTeacher:
 
 def _asked(request: dict[str, Any]) -> str:
     """A key of the messages alone."""
-    return hashlib.sha256(msgspec.json.encode(request.get("messages"), order="sorted")).hexdigest()
+    return key_of(request.get("messages"))
 
 
 def _reply(row: _Row, text: str) -> Reply:

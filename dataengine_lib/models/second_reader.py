@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from dataengine_lib.data.files import inside
 from dataengine_lib.data.image_pool import ImagePool, PoolImage
 from dataengine_lib.data.images import read_image
@@ -16,13 +14,14 @@ from dataengine_lib.data.metrics import StudentUsage
 from dataengine_lib.data.prices import Price
 from dataengine_lib.data.records import TrainRecord
 from dataengine_lib.data.reply_words import behind_thoughts
+from dataengine_lib.data.request_key import key_of, user_message
 from dataengine_lib.data.written_choice import written_choice
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models.asking import ask_each, run
-from dataengine_lib.models.image_message import data_url, image_message, jpeg_bytes
+from dataengine_lib.models.image_message import data_url, jpeg_bytes
 from dataengine_lib.models.letter_answer import letter_schema, structured_answer
 from dataengine_lib.models.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt, other_order
-from dataengine_lib.models.student_ledger import Ledger, LedgerRow
+from dataengine_lib.models.student_ledger import Ledger, LedgerRow, usage_of
 from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_chat
 
 CANNOT_SAY = -1  # the reader was asked and named no choice
@@ -130,11 +129,7 @@ class SecondReader:
 
     def usage(self, price: Price | None = None) -> StudentUsage:
         """What all answers took since the reader was made, those that the ledger held included."""
-        rows = [self.ledger.rows[key] for key in self._used]
-        prompt, cached = sum(row.prompt_tokens for row in rows), sum(row.cached_tokens for row in rows)
-        written = sum(row.completion_tokens for row in rows)
-        cost = None if price is None else round(price.cost(prompt, cached, written), 6)
-        return StudentUsage(len(rows), prompt, cached, written, cost)
+        return usage_of([self.ledger.rows[key] for key in self._used], price)
 
     def _request(self, record: TrainRecord) -> _Request | str:
         """What is sent for a record, or why nothing can be."""
@@ -159,8 +154,7 @@ class SecondReader:
             "picture": [digest, self.max_side] if digest else None,
             "settings": {k: v for k, v in self.settings.items() if k not in ("timeout_s", "max_attempts")},
         }
-        key = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
-        return _Request(record, text, order, picture, key)
+        return _Request(record, text, order, picture, key_of(asked))
 
     async def _ask(self, records: Sequence[TrainRecord], places: Sequence[int], lost: dict[str, str]) -> None:
         from tqdm.auto import tqdm
@@ -172,18 +166,7 @@ class SecondReader:
                     yield request
 
         def on_reply(request: _Request, reply: Reply) -> None:
-            self.ledger.add(
-                LedgerRow(
-                    key=request.key,
-                    model=reply.model or self.spec,
-                    text=reply.text,
-                    finish_reason=reply.finish_reason,
-                    prompt_tokens=reply.prompt_tokens,
-                    cached_tokens=reply.cached_tokens,
-                    completion_tokens=reply.completion_tokens,
-                    structured=reply.structured,
-                )
-            )
+            self.ledger.add(LedgerRow.of(request.key, reply, self.spec))
             bar.update()
 
         def on_failure(request: _Request, failure: AskFailed) -> None:
@@ -195,12 +178,11 @@ class SecondReader:
             async with load_chat(self.spec, self.base_url, **self.settings) as chat:
 
                 async def ask(request: _Request) -> Reply:
-                    messages: list[dict[str, Any]] = [{"role": "user", "content": request.text}]
+                    url = ""
                     if request.picture is not None:
                         url = await asyncio.to_thread(_picture_url, request.picture, self.max_side)
-                        messages = image_message(request.text, url)
                     schema = letter_schema(request.record.choices, may_pass=not self.blind)
-                    return await chat.complete(messages, schema=schema)
+                    return await chat.complete(user_message(request.text, url), schema=schema)
 
                 await ask_each(ask, requests(), self.concurrency, on_reply, on_failure)
 

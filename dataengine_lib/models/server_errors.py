@@ -21,10 +21,15 @@ _NO_MODEL = {"model_not_found", "model_not_available", "model_deprecated"}
 _LONGEST_SENSIBLE = 30 * 24 * 3600.0  # seconds; a Retry-After beyond is a fault of the server's clock
 
 
+def passing_status(status: int) -> bool:
+    """A status after which the same request may well be answered a little later."""
+    return status in (408, 409, 429) or status >= 500
+
+
 def passing(error: Exception) -> bool:
-    """The same request may well be answered a little later."""
+    """An error after which the same request may well be answered a little later."""
     if isinstance(error, openai.APIStatusError):
-        return error.status_code in (408, 409, 429) or error.status_code >= 500
+        return passing_status(error.status_code)
     return not isinstance(error, openai.APIError) or isinstance(
         error, openai.APIConnectionError | openai.APIResponseValidationError
     )

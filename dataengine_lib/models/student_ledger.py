@@ -1,16 +1,19 @@
-"""Step 1: what a student behind a server has replied, kept on the disk: nothing is paid for twice."""
+"""Steps 1 and 4: what a student or a reader behind a server has replied, kept on the disk: nothing is paid for twice."""
 
 import fcntl
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from dataengine_lib.data.files import append_jsonl
+from dataengine_lib.data.metrics import StudentUsage
+from dataengine_lib.data.prices import Price
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.models.teacher import Reply
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +30,31 @@ class LedgerRow(msgspec.Struct):
     completion_tokens: int
     structured: bool
 
+    @classmethod
+    def of(cls, key: str, reply: Reply, model: str) -> "LedgerRow":
+        """The row of a reply; `model` is the name it was asked by, for servers that give none."""
+        return cls(
+            key=key,
+            model=reply.model or model,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            prompt_tokens=reply.prompt_tokens,
+            cached_tokens=reply.cached_tokens,
+            completion_tokens=reply.completion_tokens,
+            structured=reply.structured,
+        )
+
+
+def usage_of(rows: Collection[LedgerRow], price: Price | None) -> StudentUsage:
+    """What `rows` took together; US dollars where there is a price."""
+    prompt, cached = sum(row.prompt_tokens for row in rows), sum(row.cached_tokens for row in rows)
+    written = sum(row.completion_tokens for row in rows)
+    cost = None if price is None else round(price.cost(prompt, cached, written), 6)
+    return StudentUsage(len(rows), prompt, cached, written, cost)
+
 
 class Ledger:
-    """All replies to a student's requests in an append-only JSONL file; `rows` by their keys."""
+    """All replies to a student's or reader's requests in an append-only JSONL file; `rows` by their keys."""
 
     def __init__(self, file: Path) -> None:
         self.file = file

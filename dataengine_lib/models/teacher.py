@@ -1,12 +1,11 @@
 """Steps 0 and 3: the teacher, whatever answers a query with text (a model, recorded replies, rules)."""
 
-import json
 import os
-import re
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 NO_KEY = "none"
 OPENAI_URL = "https://api.openai.com/v1"
-_FLAT = re.compile(r"\{[^{}]*\}")
 KINDS = "openai:MODEL, annotations, replay:FILE, playground, local, local:FILE.gguf"
 
 
@@ -43,28 +41,6 @@ class Reply(msgspec.Struct, frozen=True):
     usage: dict[str, Any] = {}
     seconds: float = 0.0
     unanswered: int = 0
-
-
-def strict_object(**properties: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an object with just these properties, in the form that strict output demands.
-
-    Source: OpenAI's structured outputs: every field required, no other allowed.
-    """
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def objects_in(text: str) -> list[dict[str, Any]]:
-    """The innermost JSON objects in a reply, also from a code fence, between words or before a cut."""
-    found = []
-    for match in _FLAT.findall(text):
-        with suppress(ValueError):
-            found.append(json.loads(match))
-    return found
 
 
 class AskFailed(DataEngineError):
@@ -138,6 +114,24 @@ def endpoint(base_url: str | None) -> tuple[str, str]:
     return url, key or NO_KEY
 
 
+def on_loopback(url: str) -> bool:
+    """Whether a server is on this machine itself: no proxy leads there, and nobody sends a bill."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def shown_url(url: str) -> str:
+    """What messages and files may show of a server's URL, which can carry a password.
+
+    Raises ParameterError when its port is no number.
+    """
+    parts = urlsplit(url)
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:  # whose message shows what stands behind the colon, which may be that password
+        raise ParameterError("base_url: its port is no number up to 65535; mend it") from None
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
 @asynccontextmanager
 async def load_teacher(
     spec: str,
@@ -146,21 +140,12 @@ async def load_teacher(
     coco_dataset: Path | None = None,
     image_root: Path | None = None,
     max_side: int = 1024,
-    temperature: float | None = None,
-    max_output_tokens: int = 600,
-    timeout_s: float = 60,
-    max_attempts: int = 6,
-    seed: int = 0,
-    json_replies: bool = True,
-    concurrency: int = 64,
-    rpm: float | None = None,
-    tpm: float | None = None,
-    service_tier: str | None = None,
+    **options: Any,
 ) -> AsyncIterator[Teacher]:
     """The teacher that `spec` names, open for the length of the block.
 
-    `image_root` and `max_side` are for chat models that are sent pictures, see OpenAITeacher; the others from
-    `temperature` on for all that are asked over HTTP, see ChatClient.
+    `image_root` and `max_side` are for chat models that are sent pictures, see OpenAITeacher, and so are `options`,
+    see load_chat.
 
     Raises ParameterError when something that it needs is not given.
     """
@@ -177,22 +162,7 @@ async def load_teacher(
             raise ParameterError("teacher 'annotations' reads boxes and captions: give coco_dataset")
         yield AnnotationsTeacher(coco_dataset)
     else:
-        chat = load_chat(
-            spec,
-            base_url,
-            temperature=temperature,
-            max_output_tokens=max_output_tokens,
-            timeout_s=timeout_s,
-            max_attempts=max_attempts,
-            seed=seed,
-            image_root=image_root,
-            max_side=max_side,
-            json_replies=json_replies,
-            concurrency=concurrency,
-            rpm=rpm,
-            tpm=tpm,
-            service_tier=service_tier,
-        )
+        chat = load_chat(spec, base_url, image_root=image_root, max_side=max_side, **options)
         async with chat as teacher:
             yield teacher
 

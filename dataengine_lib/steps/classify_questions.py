@@ -16,8 +16,11 @@ from dataengine_lib.data.append_file import AppendFile
 from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.files import write_json
 from dataengine_lib.data.prices import read_prices
+from dataengine_lib.data.prompt_sandbox import sandbox
 from dataengine_lib.data.questions import Skipped, read_question_rows
 from dataengine_lib.data.records import Query, Question, options_text, qa_prompt
+from dataengine_lib.data.request_key import messages
+from dataengine_lib.data.structured_reply import objects_in, strict_object
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models.asking import ask_each, run
 from dataengine_lib.models.budget import Budget
@@ -26,9 +29,7 @@ from dataengine_lib.models.teacher import (
     Reply,
     check_spec,
     load_chat,
-    objects_in,
     recorded_name,
-    strict_object,
 )
 from dataengine_lib.steps.config import StepConfig
 
@@ -92,6 +93,14 @@ class ClassifyQuestionsResult:
     failed: list[str]  # why requests got no usable reply
     unanswered: list[Question]
     skipped: list[Skipped]  # rows of the file that are no questions
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Questions that are asked about together, and the request about them, by which its money is reserved."""
+
+    keys: list[str]
+    query: Query
 
 
 class _Said(msgspec.Struct):
@@ -252,9 +261,8 @@ class _Sorter:
 
         try:
             if len(self.said) < len(self.wanted):
-                self.budget.check(
-                    [self._query(self._missing()[: self.config.batch_size])], self._room, self._who
-                )
+                first = self._batch(self._missing()[: self.config.batch_size])
+                self.budget.check([first.query], self.config.max_output_tokens, self.config.teacher)
                 self.bar = tqdm(
                     total=len(self.wanted), initial=len(self.said), desc="sorting questions", disable=None
                 )
@@ -265,21 +273,12 @@ class _Sorter:
         if self.budget.stopped:
             self.failed.append(self.budget.stopped)
 
-    @property
-    def _room(self) -> int:
-        return self.config.max_output_tokens
-
-    @property
-    def _who(self) -> str:
-        return self.config.teacher
-
     def _missing(self) -> list[str]:
         return [key for key in self.wanted if key not in self.said]
 
-    def _query(self, batch: list[str]) -> Query:
-        """The request about a batch, by which its money is reserved."""
-        prompt = self.render([self.wanted[key] for key in batch])
-        return Query(image_id=-1, prompt=prompt, question_type="", query_id=batch[0])
+    def _batch(self, keys: list[str]) -> "_Batch":
+        prompt = self.render([self.wanted[key] for key in keys])
+        return _Batch(keys, Query(image_id=-1, prompt=prompt, question_type="", query_id=keys[0]))
 
     async def _ask(self) -> None:
         config, schema = self.config, types_schema(self.names)
@@ -287,18 +286,18 @@ class _Sorter:
                  "service_tier"}  # fmt: skip
         async with load_chat(config.teacher, config.base_url, **config.model_dump(include=given)) as chat:
 
-            async def ask(batch: list[str]) -> Reply:
-                prompt = self._query(batch).prompt
-                return await chat.complete([{"role": "user", "content": prompt}], schema=schema)
+            async def ask(batch: _Batch) -> Reply:
+                return await chat.complete(messages(batch.query), schema=schema)
 
-            async def admit(batch: list[str]) -> bool:
-                return await self.budget.admit(self._query(batch), self._room)
+            async def admit(batch: _Batch) -> bool:
+                return await self.budget.admit(batch.query, config.max_output_tokens)
 
             for _ in range(config.max_asks):
                 missing = [] if self.budget.stopped else self._missing()
                 starts = range(0, len(missing), config.batch_size)
-                batches = [missing[start : start + config.batch_size] for start in starts]
-                self.asked += len(batches)
+                # made when their turn comes: the prompts of all would be in memory otherwise
+                batches = (self._batch(missing[start : start + config.batch_size]) for start in starts)
+                self.asked += len(starts)
                 await ask_each(
                     ask,
                     batches,
@@ -309,44 +308,34 @@ class _Sorter:
                     config.timeout_s,
                 )
 
-    def _on_reply(self, batch: list[str], reply: Reply) -> None:
+    def _on_reply(self, batch: "_Batch", reply: Reply) -> None:
         if reply.finish_reason in ("length", "refusal", "content_filter"):
             limit = self.config.max_output_tokens
             self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
-        usd = 0.0
-        if self.price:
-            tokens = (
-                reply.prompt_tokens,
-                reply.cached_tokens,
-                reply.completion_tokens,
-                reply.cache_write_tokens,
-            )
-            usd = self.price.cost(*tokens, tier=self.config.service_tier or "")
+        usd = self.price.of(reply, self.config.service_tier or "") if self.price else 0.0
         self.spent += usd
-        self.budget.settle(self._query(batch), reply.unanswered)
+        self.budget.settle(batch.query, reply.unanswered)
         types, illegal = parse_types(reply.text, self.names)
         self.illegal.update(illegal)
-        self.foreign += sum(not 1 <= number <= len(batch) for number in types)
-        for number, key in enumerate(batch, 1):
+        self.foreign += sum(not 1 <= number <= len(batch.keys) for number in types)
+        for number, key in enumerate(batch.keys, 1):
             if number in types:
                 self.said[key] = types[number]
                 self.stream.add(_Said(f"{self.opinion}-{key}", types[number], usd))
                 usd = 0.0
                 self.bar.update()
 
-    def _on_failure(self, batch: list[str], failure: AskFailed) -> None:
+    def _on_failure(self, batch: "_Batch", failure: AskFailed) -> None:
         self.failed.append(str(failure))
-        self.budget.settle(self._query(batch), failure.unanswered)
+        self.budget.settle(batch.query, failure.unanswered)
 
 
 def _load_template(file: Path, types: list[tuple[str, str]]) -> Callable[[list[Question]], str]:
     """`render(questions) -> prompt`; raises ParameterError naming the file and what is wrong with it."""
     import jinja2
-    from jinja2.sandbox import SandboxedEnvironment
 
-    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     try:
-        template = environment.from_string(file.read_text(encoding="utf-8"))
+        template = sandbox().from_string(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParameterError(f"{file}: cannot be read ({error.strerror}); check template") from error
     except jinja2.TemplateSyntaxError as error:

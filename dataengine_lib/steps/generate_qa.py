@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from dataengine_lib.data.batch_state import BatchState, refuse_if_under_way
-from dataengine_lib.data.ledger import LedgerRow
 from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.query_costs import TypeCost, query_costs
 from dataengine_lib.data.records import Query, Result
@@ -24,8 +23,14 @@ from dataengine_lib.data.request_key import Canon, key_of
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models.asking import ask_each, run
 from dataengine_lib.models.budget import Budget
+from dataengine_lib.models.paid_reply import ledger_row
 from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_teacher, recorded_name
 from dataengine_lib.steps.config import StepConfig
+
+_OF_THE_TEACHER = {
+    "coco_dataset", "max_side", "temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed", "concurrency",
+    "rpm", "tpm", "service_tier",
+}  # fmt: skip
 
 
 class GenerateQaConfig(StepConfig):
@@ -210,19 +215,9 @@ class _Asking:
         return load_teacher(
             config.teacher,
             config.base_url,
-            coco_dataset=config.coco_dataset,
             image_root=self.canon.image_root,
-            max_side=config.max_side,
-            temperature=config.temperature,
-            max_output_tokens=config.max_output_tokens,
-            timeout_s=config.timeout_s,
-            max_attempts=config.max_attempts,
-            seed=config.seed,
             json_replies=self.canon.json_replies,
-            concurrency=config.concurrency,
-            rpm=config.rpm,
-            tpm=config.tpm,
-            service_tier=config.service_tier,
+            **config.model_dump(include=_OF_THE_TEACHER),
         )
 
     async def ask_all(self, pending: list[Query]) -> None:
@@ -332,25 +327,9 @@ class _Asking:
         return reply
 
     def _keep(self, query: Query, reply: Reply, room: int) -> None:
-        self.files.paid(
-            LedgerRow(
-                key=self.files.keys[query.query_id],
-                query_id=query.query_id,
-                teacher=self.canon.teacher,
-                request=self.canon.request(query, self.images.get(query.query_id, "")),
-                text=reply.text,
-                finish_reason=reply.finish_reason,
-                structured=reply.structured,
-                model=reply.model,
-                request_id=reply.request_id,
-                attempts=reply.attempts,
-                seconds=reply.seconds,
-                room=room,
-                tier=self.config.tier,
-                prompt_tokens=reply.prompt_tokens,
-                cached_tokens=reply.cached_tokens,
-                cache_write_tokens=reply.cache_write_tokens,
-                completion_tokens=reply.completion_tokens,
-                usage=reply.usage,
-            )
+        key, request = (
+            self.files.keys[query.query_id],
+            self.canon.request(query, self.images.get(query.query_id, "")),
         )
+        asked = {"query_id": query.query_id, "request": request}
+        self.files.paid(ledger_row(key, reply, self.canon.teacher, room, self.config.tier, **asked))

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from pydantic import Field, field_validator
 
-from dataengine_lib.data.candidates import Candidate, Item, Reject
+from dataengine_lib.data.candidates import Candidate, Item, Reject, rejected
 from dataengine_lib.data.files import JsonList, replacing, write_json
 from dataengine_lib.data.option_order import OptionOrder
 from dataengine_lib.data.others_qas import others_format, read_others
@@ -190,26 +190,13 @@ def _parsed(path: Path) -> Iterator[Item]:
             continue
         parsed = parse_reply(row.raw_instructions, truncated=row.finish_reason == "length")
         if isinstance(parsed, Reason):
-            yield _dropped(number, row, parsed)
+            yield rejected(number, row, parsed.value)
             continue
         new = repeats.new(row.image_id, parsed)
         if not new:
-            yield _dropped(number, row, Reason.DUPLICATE, detail=parsed[0].question)
+            yield rejected(number, row, Reason.DUPLICATE.value, parsed[0].question)
         for place, qa in enumerate(new):
             yield Candidate(number, _record(row, qa, ids.of(row, place)), qa.correct_choice_idx)
-
-
-def _dropped(number: int, row: Result, reason: Reason, detail: str = "") -> Reject:
-    return Reject(
-        line=number,
-        reason=reason.value,
-        detail=detail,
-        image_id=row.image_id,
-        question_type=row.question_type,
-        query_id=row.query_id,
-        image_path=row.image_path,
-        raw_instructions=row.raw_instructions,
-    )
 
 
 def _record(row: Result, qa: Qa, record_id: str) -> TrainRecord:
