@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import httpx
+import httpx2
 
 from dataengine_lib.data.prices import estimate_tokens, read_prices
 from dataengine_lib.data.structured_reply import as_text, qa_schema
@@ -35,8 +35,8 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
     headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
     shown = shown_url(url)
     try:
-        answer = httpx.get(f"{url}/models", headers=headers, timeout=10, trust_env=not on_loopback(url))
-    except httpx.HTTPError as error:
+        answer = httpx2.get(f"{url}/models", headers=headers, timeout=10, trust_env=not on_loopback(url))
+    except httpx2.HTTPError as error:
         return "bad", f"{shown} does not answer ({type(error).__name__}); check base_url and the network"
     if answer.status_code in (401, 403):
         return "bad", f"{shown} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"

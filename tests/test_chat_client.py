@@ -1,6 +1,7 @@
 """One client for all who ask a server: strict JSON where it is taken, text where it is not, found out once."""
 
 import asyncio
+import base64
 import json
 import traceback
 from collections import Counter
@@ -255,6 +256,23 @@ def test_the_urls_password_is_in_no_message() -> None:
     with raw(400, {"error": {"message": "no user:s3cret here"}}) as url, pytest.raises(AskFailed) as failed:
         ask(url.replace("http://", "http://user:s3cret@"))
     assert "s3cret" not in str(failed.value)
+
+
+def test_a_user_in_the_url_is_sent_as_such() -> None:
+    with raw(200, {"choices": [{"message": {"content": "KEY"}}]}) as url:
+        reply = ask(url.replace("http://", "http://us%40er:p%3Aw@"))
+        assert reply.text == f"Basic {base64.b64encode(b'us@er:p:w').decode()}"
+        assert ask(url).text == "Bearer sk-secret-1234"
+
+
+def test_a_refused_connection_is_told_from_a_dropped_one() -> None:
+    with raw(200, {}) as url:
+        pass
+    with pytest.raises(TeacherStop, match=r"cannot be reached .*Cannot connect to host"):
+        ask(url)
+    with serve(say, ["drop"]) as server, pytest.raises(AskFailed) as dropped:
+        ask(server.base_url)
+    assert "ServerDisconnected" in str(dropped.value) and dropped.value.unanswered == 1
 
 
 def test_a_refusal_is_a_reply() -> None:

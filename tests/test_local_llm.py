@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -145,7 +145,7 @@ def test_it_listens_on_loopback_only_and_names_no_path(server: LocalServer) -> N
     process = psutil.Process(server.pid)
     listening = [c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert listening == ["127.0.0.1"]
-    answer = httpx.get(f"{server.base_url}/models", headers={"Origin": "http://page.example"})
+    answer = httpx2.get(f"{server.base_url}/models", headers={"Origin": "http://page.example"})
     assert [row["id"] for row in answer.json()["data"]] == [server.model] == [Path(FILE).stem]
     assert answer.headers["access-control-allow-origin"] == ""  # no page in a browser may ask it
 
@@ -153,7 +153,7 @@ def test_it_listens_on_loopback_only_and_names_no_path(server: LocalServer) -> N
 @needs_llm
 def test_it_ends_with_the_block(packages: Path) -> None:
     with serve_local(model_file(), context=1024, slots=1, threads=1) as server:
-        assert httpx.get(f"{server.base_url}/models").status_code == 200
+        assert httpx2.get(f"{server.base_url}/models").status_code == 200
     assert not psutil.pid_exists(server.pid)
 
 
@@ -169,7 +169,7 @@ def test_it_ends_when_its_parent_is_killed(packages: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT_ROOT, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     pid, url = parent.stdout.readline().decode().split()
-    assert httpx.get(f"{url}/models").status_code == 200
+    assert httpx2.get(f"{url}/models").status_code == 200
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
@@ -177,8 +177,8 @@ def test_it_ends_when_its_parent_is_killed(packages: Path) -> None:
     while alive(int(pid)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not alive(int(pid))
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{url}/models")
+    with pytest.raises(httpx2.TransportError):
+        httpx2.get(f"{url}/models")
 
 
 def alive(pid: int) -> bool:

@@ -1,19 +1,27 @@
 """Steps 0, 1 and 3: a model behind an OpenAI-compatible server, asked over HTTP with bounded retries."""
 
 import asyncio
+import base64
 import random
 import re
 import time
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-import httpx
+import httpx2
 import msgspec
 import openai
 
 from dataengine_lib.models.completion import read_completion
 from dataengine_lib.models.flow import Flow
-from dataengine_lib.models.server_errors import FILTERED, passing, retry_after, stop_for, unreachable
+from dataengine_lib.models.server_errors import (
+    FILTERED,
+    connection_error,
+    passing,
+    retry_after,
+    stop_for,
+    unreachable,
+)
 from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, TeacherStop, on_loopback, shown_url
 
 ATTEMPTS_TO_CONNECT = 3  # as long as nobody has ever answered: a wrong URL should not cost a minute
@@ -26,6 +34,16 @@ _MAY_GO = ("temperature", "seed")  # settings that are left out where the model 
 
 _NO_SCHEMA = {400, 404, 415, 422, 500, 501}  # of these, the errors that name it refuse the schema
 _SCHEMA = re.compile(r"response_?format|json_?schema|schema|structured", re.IGNORECASE)
+
+
+def _without_user(url: str) -> tuple[str, dict[str, str]]:
+    """A URL without user and password, and the header that says them in place of the key (RFC 7617)."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    said = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    header = {"Authorization": f"Basic {base64.b64encode(said).decode()}"}
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), header
 
 
 class ChatClient:
@@ -77,15 +95,16 @@ class ChatClient:
         return self.flow.sent
 
     async def __aenter__(self) -> Self:
-        # No proxy to this machine itself, whatever HTTP_PROXY says.
-        http = (
-            openai.DefaultAsyncHttpxClient(trust_env=False, verify=self._url.startswith("https:"))
-            if on_loopback(self._url)
-            else None
+        # The SDK's default connections look at every idle one for each request. No proxy to this machine itself,
+        # whatever HTTP_PROXY says, and without https no certificates to load.
+        http = openai.DefaultAioHttpClient(
+            trust_env=not on_loopback(self._url), verify=self._url.startswith("https:")
         )
+        base_url, basic = _without_user(self._url)
         self.client = openai.AsyncOpenAI(
-            base_url=self._url,
+            base_url=base_url,
             api_key=self._key,
+            default_headers=basic,
             max_retries=0,
             timeout=openai.Timeout(self.timeout_s, connect=min(10, self.timeout_s)),
             http_client=http,
@@ -202,7 +221,9 @@ class ChatClient:
         try:
             # The client's own time limit is per chunk; this one is for the whole reply.
             async with asyncio.timeout(self.timeout_s):
-                answer = await self.client.post("/chat/completions", body=body, cast_to=httpx.Response)
+                answer = await self.client.post(
+                    "/chat/completions", content=msgspec.json.encode(body), cast_to=httpx2.Response
+                )
             reply = read_completion(answer.content)
         except openai.APIStatusError as error:
             self.flow.told(error.response.headers)
@@ -262,12 +283,11 @@ class ChatClient:
 
     def reason(self, error: Exception) -> str:
         """What went wrong in one line, without a secret in it."""
-        if isinstance(error, openai.APITimeoutError | TimeoutError):
+        lost = connection_error(error)
+        if isinstance(lost or error, TimeoutError) and not unreachable(error):
             return f"no reply within {self.timeout_s:g} s"
-        text = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, openai.APIConnectionError) and error.__cause__:
-            text = " ".join(f"{type(error.__cause__).__name__} {error.__cause__}".split())
-        return self.shown(text)
+        text = f"{type(lost).__name__} {lost}" if lost else str(error) or type(error).__name__
+        return self.shown(" ".join(text.split()))
 
     def shown(self, text: str) -> str:
         """A server's words, shortened and without a secret in them."""

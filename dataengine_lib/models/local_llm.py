@@ -111,7 +111,7 @@ def _threads() -> int:
 
 def _address(child: subprocess.Popen[bytes], start_s: float, file: Path, log: IO[bytes]) -> str:
     """What the child says it listens on, once that answers."""
-    import httpx
+    import httpx2
 
     until = time.monotonic() + start_s
     said: queue.Queue[bytes] = queue.Queue()
@@ -124,9 +124,9 @@ def _address(child: subprocess.Popen[bytes], start_s: float, file: Path, log: IO
         raise _no_server(f"has not loaded it within {start_s:g} s", file, log) from None
     while url and child.poll() is None and time.monotonic() < until:
         try:
-            if httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200:
+            if httpx2.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200:
                 return url
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             pass
         time.sleep(0.05)
     raise _no_server("does not serve it", file, log)

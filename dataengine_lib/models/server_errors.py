@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from math import nan
 
+import aiohttp
 import openai
 
 from dataengine_lib.models.teacher import TeacherStop
@@ -35,10 +36,16 @@ def passing(error: Exception) -> bool:
     )
 
 
+def connection_error(error: BaseException | None) -> aiohttp.ClientError | None:
+    """What became of the connection, which the layers above call by other names; None where it held."""
+    while error is not None and not isinstance(error, aiohttp.ClientError):
+        error = error.__cause__
+    return error
+
+
 def unreachable(error: Exception) -> bool:
     """Nobody listens there."""
-    # By name, because the client raises these from whichever HTTP library it was built on.
-    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
+    return isinstance(connection_error(error), aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
 
 
 def stop_for(error: Exception, where: str, model: str) -> TeacherStop | None:
