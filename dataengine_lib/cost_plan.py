@@ -1,10 +1,12 @@
 """What a run will do and cost (all steps), from the files that are there; asks nobody, spends nothing."""
 
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from dataengine_lib.data.bad_cases import type_name
 from dataengine_lib.data.categories import CategorySet, read_categories
+from dataengine_lib.data.image_pool import PoolImage
 from dataengine_lib.data.pool_source import read_pool
 from dataengine_lib.data.prices import IMAGE_TOKENS, PriceTable, estimate_tokens, read_prices
 from dataengine_lib.data.query_costs import REPLY_TOKENS, TypeCost
@@ -12,6 +14,8 @@ from dataengine_lib.data.query_prompt import QueryPrompt, load_template
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.data.records import Question, qa_prompt
 from dataengine_lib.data.weights import read_weights
+from dataengine_lib.models.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
+from dataengine_lib.models.second_reader import ROOM
 from dataengine_lib.parameters import Experiment
 from dataengine_lib.workflow import Planned, plan
 
@@ -38,7 +42,8 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     # the first: later ones are of checkpoints
     evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")
     picture = price.image_tokens if price else IMAGE_TOKENS
-    costs = _query_costs(queries, evaluate, rounds, out, notes, picture)
+    images = _sample_images(queries, notes)
+    costs = _query_costs(queries, evaluate, images, rounds, out, notes, picture)
     total = TypeCost(
         "all", *(sum(getattr(c, key) for c in costs) for key in ("requests", "prompt_tokens", "reply_tokens"))
     )
@@ -59,6 +64,14 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
             notes.append(f"{teacher.tier}: half of the standard price is counted")
     if teacher.budget_usd is not None:
         notes.append(f"budget_usd stops each round at {teacher.budget_usd:g}")
+    checks: Any = steps["post_process"]
+    for name, spec in checks.readers.items():
+        blind = name == "blind_reader"
+        attached = checks.second_reader_image and not blind
+        prompts = _reader_prompts(evaluate, [] if blind else images, blind, attached)
+        notes.append(_reader_note(name, spec, total.requests, prompts, attached))
+    if checks.readers and checks.budget_usd is not None:
+        notes.append(f"post_process.budget_usd stops the readers of each round at {checks.budget_usd:g}")
     if evaluate.student.startswith("api:"):
         notes.append(_student_note(evaluate, prices))
     if sorting := steps.get("classify_questions"):
@@ -80,7 +93,13 @@ def _rows(item: Planned) -> str:
 
 
 def _query_costs(
-    queries: Any, evaluate: Any, rounds: int, out: Path, notes: list[str], picture: int
+    queries: Any,
+    evaluate: Any,
+    images: list[PoolImage],
+    rounds: int,
+    out: Path,
+    notes: list[str],
+    picture: int,
 ) -> list[TypeCost]:
     """Requests and tokens by type; `picture` is what one counts, where the template attaches it."""
     categories = read_categories(queries.categories)
@@ -91,7 +110,7 @@ def _query_costs(
         notes.append("weights are known after round 1's evaluation; until then every type counts the same")
     weights = read_weights(weight, categories.names)
     template = load_template(queries.template)
-    samples = _sample_prompts(queries, evaluate, categories, template, notes)
+    samples = _sample_prompts(queries, evaluate, images, categories, template)
     known = {type_name(kind): number for kind, number in queries.targets.items()}
     targets = {kind: known[kind] for kind in weights if kind in known}
     free = {kind: value for kind, value in weights.items() if kind not in targets}
@@ -105,19 +124,21 @@ def _query_costs(
     return costs
 
 
+def _sample_images(queries: Any, notes: list[str]) -> list[PoolImage]:
+    if not queries.coco_dataset.is_dir():
+        notes.append(f"{queries.coco_dataset} is not there yet, so captions and boxes are not counted")
+        return []
+    pool = read_pool(queries.coco_dataset, min_side=queries.min_side, min_captions=queries.min_captions)
+    rows = pool.eligible
+    return [pool[row] for row in rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES]]
+
+
 def _sample_prompts(
-    queries: Any, evaluate: Any, categories: CategorySet, template: QueryPrompt, notes: list[str]
+    queries: Any, evaluate: Any, images: list[PoolImage], categories: CategorySet, template: QueryPrompt
 ) -> dict[str, list[str]]:
     """Prompts as step 2 would write them, with questions of each type as examples and images of the pool."""
     questions = _questions(evaluate) if evaluate.questions.is_file() else []
     typical = [_example(row) for row in questions[: queries.examples]]
-    if queries.coco_dataset.is_dir():
-        pool = read_pool(queries.coco_dataset, min_side=queries.min_side, min_captions=queries.min_captions)
-        rows = pool.eligible
-        images = [pool[row] for row in rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES]]
-    else:
-        images = []
-        notes.append(f"{queries.coco_dataset} is not there yet, so captions and boxes are not counted")
     prompts: dict[str, list[str]] = {}
     for kind in categories.names:
         own = [_example(row) for row in questions if row.question_type == kind][: queries.examples] or typical
@@ -155,6 +176,31 @@ def _student_note(config: Any, prices: PriceTable) -> str:
         f"evaluate: {requests:,} requests to {config.student}, {tokens:,} prompt tokens ({usd}), "
         f"a picture taken as {picture:,}"
     )
+
+
+def _reader_prompts(config: Any, images: list[PoolImage], blind: bool, attached: bool) -> list[str]:
+    """Prompts as a reader of step 4 would get them, with evaluation questions in place of new ones."""
+    questions = _questions(config)[:_IMAGES] if config.questions.is_file() else []
+    texts = [(row.question, row.choices) for row in questions] or [("", [])]
+    fill = load_reader_prompt(BLIND_READER if blind else SECOND_READER)
+    pairs = islice(zip(cycle(texts), cycle(images or [None])), max(len(texts), len(images)))
+    return [fill(question, choices, image, attached) for (question, choices), image in pairs]
+
+
+def _reader_note(name: str, spec: str, requests: int, prompts: list[str], attached: bool) -> str:
+    """What a reader of step 4 is asked if every query gives a question that gets as far as that."""
+    table = read_prices()
+    price = table.of(spec)
+    picture = attached * (price.image_tokens if price else IMAGE_TOKENS)
+    tokens = requests * (sum(map(estimate_tokens, prompts)) // len(prompts) + picture)
+    usd = "price not known"
+    if price:
+        short, most = (price.cost(tokens, 0, requests * room) for room in (_LETTER_TOKENS, ROOM))
+        usd = (
+            f"prices as of {table.date}: {short:,.2f} US dollars where it writes a letter, "
+            f"{most:,.2f} where it thinks for all of {ROOM:,} tokens"
+        )
+    return f"{name}: at most {requests:,} requests to {spec}, {tokens:,} prompt tokens ({usd})"
 
 
 def _sorting_note(config: Any) -> str:

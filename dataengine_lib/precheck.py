@@ -9,9 +9,11 @@ from typing import Any
 
 from dataengine_lib.data.bad_cases import known_type, type_name
 from dataengine_lib.data.categories import read_categories
+from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.questions import read_question_rows
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.execution import check_notebook
+from dataengine_lib.models.budget import check_priced
 from dataengine_lib.models.local_llm import model_file
 from dataengine_lib.models.teacher import endpoint
 from dataengine_lib.workflow import Planned
@@ -51,6 +53,7 @@ def check_run(file: Path, planned: list[Planned], first: int, last: int, noteboo
         names = set(type(item.config).model_fields)
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
         checks.append(partial(_check_endpoint, file, item))
+        checks.append(partial(_check_prices, file, item))
         checks.append(partial(_check_student, file, item, planned))
         checks.append(partial(_check_types, file, item, planned))
     checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
@@ -84,9 +87,8 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
 
 def _check_endpoint(file: Path, item: Planned) -> None:
     """What is behind an API needs its address and key before hours of evaluation, not after; so does a local model."""
-    teacher = str(getattr(item.config, "teacher", ""))
-    asked = {"teacher": "openai:", "student": "api:"}
-    if any(str(getattr(item.config, name, "")).startswith(kind) for name, kind in asked.items()):
+    teacher, student = (str(getattr(item.config, name, "")) for name in ("teacher", "student"))
+    if student.startswith("api:") or any(spec.startswith("openai:") for spec in (teacher, *_readers(item))):
         try:
             endpoint(getattr(item.config, "base_url", None))
         except ParameterError as error:
@@ -96,6 +98,24 @@ def _check_endpoint(file: Path, item: Planned) -> None:
             model_file(teacher.partition(":")[2])
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _check_prices(file: Path, item: Planned) -> None:
+    """A step with a budget needs prices, which it should not find out after others were paid for."""
+    config: Any = item.config
+    if getattr(config, "budget_usd", None) is None:
+        return
+    prices = read_prices(getattr(config, "prices", None))
+    for spec in filter(None, (getattr(config, "teacher", ""), *_readers(item))):
+        try:
+            check_priced(prices.of(spec), spec)
+        except ParameterError as error:
+            raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _readers(item: Planned) -> list[str]:
+    readers: dict[str, str] = getattr(item.config, "readers", {})
+    return list(readers.values())
 
 
 def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:

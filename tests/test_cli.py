@@ -1,6 +1,7 @@
 """`dataengine`: verbs, exit statuses and one line for each fault."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -234,6 +235,55 @@ def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
     done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, *served, cwd=tmp_path)
     assert "evaluate: 6 requests to api:gpt-4.1" in done.stdout, done.stderr  # with and without the options
     assert [path.name for path in tmp_path.iterdir()] == ["q.json"]
+
+
+def test_plan_prices_readers_at_most(tmp_path: Path) -> None:
+    sets = {
+        "evaluate.questions": "none.json",
+        "construct_queries.maxnum": "360",
+        "construct_queries.coco_dataset": str(PROJECT_ROOT / "data_demo"),
+        "rounds": "2",
+        "post_process.second_reader": "openai:gpt-4.1",
+        "post_process.second_reader_image": "true",
+        "post_process.blind_reader": "openai:mine",
+        "post_process.budget_usd": "7.5",
+    }
+    options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = re.search(
+        r"second_reader: at most 720 requests to openai:gpt-4.1, ([\d,]+) prompt tokens \(prices as of [\d-]+: "
+        r"([\d.]+) US dollars where it writes a letter, ([\d.]+) where",
+        done.stdout,
+    )
+    tokens, usd, most = (float(number.replace(",", "")) for number in found.groups())
+    assert tokens > 720 * (3800 + 400)  # the picture, the rules, captions and boxes
+    assert usd == pytest.approx((tokens * 2 + 720 * 10 * 8) / 1e6, abs=0.01)
+    assert most == pytest.approx((tokens * 2 + 720 * 2000 * 8) / 1e6, abs=0.01)
+    blind = re.search(
+        r"blind_reader: at most 720 requests to openai:mine, ([\d,]+) .*\(price not known\)", done.stdout
+    )
+    assert int(blind[1].replace(",", "")) < tokens / 10
+    assert "post_process.budget_usd stops the readers of each round at 7.5" in done.stdout
+    options = ["--set", "evaluate.questions=none.json", "--set", "post_process.budget_usd=7.5"]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0 and "reader" not in done.stdout and "7.5" not in done.stdout
+
+
+def test_a_reader_without_its_key_is_found_before_step_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    params = str(PROJECT_ROOT / "params" / "local_llm.yaml")
+    sets = ["--set", "generate_qa.teacher=annotations", "--set", "post_process.second_reader=openai:gpt-4.1"]
+    done = call("run", params, *sets, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (
+        f"dataengine: {params}: post_process: OPENAI_API_KEY is not set; export it, or give base_url"
+        " (or OPENAI_BASE_URL) of another server\n"
+    )
+    assert [path for path in tmp_path.rglob("*") if path.name != "out"] == []
 
 
 def test_plan_counts_targets_and_pictures(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from planted import Planted, planted_records
 
+from dataengine_lib.data import prices
 from dataengine_lib.data.candidates import Reject
 from dataengine_lib.data.embeddings import StoredImage, StoreMeta, write_store
 from dataengine_lib.data.files import read_json, read_jsonl, write_jsonl
@@ -118,6 +119,74 @@ def test_a_killed_run_leaves_its_answers_and_no_half_output(planted: Planted, tm
         server._faults = iter([None] * 10_000)
         result = run(tmp_path, planted, base_url=server.base_url, **server_options)
         assert len(server.requests) - asked == result.counts.checks.usage["second_answer"].replies - 20
+
+
+@pytest.fixture
+def dollar_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's letter costs 9 dollars or a little more, and 2,000 at the most."""
+    (tmp_path / "prices.yaml").write_text("date: 2026-01-01\nmodels:\n  any: {input: 0, output: 1000000}\n")
+    monkeypatch.setattr(prices, "PRICES", tmp_path / "prices.yaml")
+
+
+def paid(folder: Path) -> int:
+    """Dollars, by `dollar_a_token`."""
+    return sum(row["completion_tokens"] for row in read_jsonl(folder / "readers_ledger.jsonl"))
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_a_budget_stops_the_readers_and_the_step_ends(planted: Planted, tmp_path: Path) -> None:
+    readers = {"second_reader": "openai:any", "blind_reader": "openai:any", "box_check": "off"}
+    records = planted.records[:60]
+
+    def step(folder: Path, budget: float | None, **options: Any) -> PostProcessResult:
+        return run(
+            folder, planted, records, base_url=server.base_url, budget_usd=budget, **readers, **options
+        )
+
+    with serve(reply, structured=structured_reply) as server:
+        first = step(tmp_path / "a", 2300)
+        checks = first.counts.checks.checks
+        asked = len(server.requests)
+        assert 30 < asked < 40 and paid(tmp_path / "a") <= 2300 < paid(tmp_path / "a") + 2000 + 10
+        assert (checks["second_answer"].said, checks["blind_answer"].said) == (asked, 0)
+        second, blind = first.notes
+        assert second.startswith(f"second_answer: {60 - asked} questions were not asked; budget_usd 2300: ")
+        assert blind.startswith(
+            f"blind_answer: {60 - checks['second_answer'].dropped} questions were not asked"
+        )
+        assert "raise budget_usd to go on" in second and "\n" not in second + blind
+        answered = [one.second_answer is not None for one in kept(first)]
+        assert not any(answered[answered.index(False) :])  # asked in their order
+        assert {one.blind_answer for one in kept(first)} == {None}
+        for place, options in (("a", {}), ("b", {"concurrency": 1}), ("c", {"concurrency": 40})):
+            again = step(tmp_path / place, 2300, **options)
+            assert again.output.read_bytes() == first.output.read_bytes() and again.notes == first.notes
+        assert len(server.requests) == 3 * asked  # of b and c, and none of a
+
+        server.requests.clear()
+        more = step(tmp_path / "a", 2700)
+        assert paid(tmp_path / "a") <= 2700 and 0 < more.counts.checks.checks["blind_answer"].said < 60
+        assert [note.partition(":")[0] for note in more.notes] == ["blind_answer"]
+        all_of_it = step(tmp_path / "a", 100_000)
+        usage = all_of_it.counts.checks.usage
+        assert all_of_it.notes == [] and usage["second_answer"].replies == 60
+        assert len(server.requests) == sum(one.replies for one in usage.values()) - asked  # none twice
+        assert all_of_it.output.read_bytes() == step(tmp_path / "d", None).output.read_bytes()
+
+
+def test_a_budget_without_a_price_asks_nobody(planted: Planted, tmp_path: Path) -> None:
+    readers = {"second_reader": "openai:gpt-4o-mini", "blind_reader": "openai:unheard-of"}
+    with serve(reply, structured=structured_reply) as server:
+        options: dict[str, Any] = {"base_url": server.base_url, "box_check": "off"} | readers
+        with pytest.raises(ParameterError) as caught:
+            run(tmp_path, planted, planted.records[:9], budget_usd=1, **options)
+        assert str(caught.value) == (
+            "budget_usd: no price is known for openai:unheard-of; add it to params/prices.yaml"
+        )
+        assert server.requests == [] and not (tmp_path / "out.json").exists()
+        run(tmp_path, planted, planted.records[:9], budget_usd=1, **options | {"blind_answer": "off"})
+        with pytest.raises(ParameterError, match="budget_usd: "):
+            run(tmp_path, planted, planted.records[:9], budget_usd=0, **options)
 
 
 def test_what_gives_the_evaluation_away_and_repeats_are_dropped(planted: Planted, tmp_path: Path) -> None:

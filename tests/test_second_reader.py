@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from coco_folder import annotation, coco
 from planted import Planted, planted_records
 
+from dataengine_lib.data import prices
+from dataengine_lib.data.files import read_jsonl
 from dataengine_lib.data.pool_source import read_pool
 from dataengine_lib.data.records import LETTERS, TrainRecord
 from dataengine_lib.errors import ParameterError
@@ -202,3 +205,116 @@ def test_what_a_reader_needs_is_asked_for(folder: Path, tmp_path: Path) -> None:
         bad = tmp_path / "bad.j2"
         bad.write_text("{{ question }")
         SecondReader("playground", ledger, blind=True, template=bad)
+
+
+@pytest.fixture
+def dollar_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `any` writes costs a dollar a token: 9 for a letter in JSON, 20 at the most in `frugal`."""
+    models = {
+        "any": "{input: 0, output: 1000000}",
+        "read": "{input: 1000000, output: 0}",
+        "seen": "{input: 1, output: 0, image_tokens: 2000000}",
+    }
+    lines = "".join(f"  {name}: {price}\n" for name, price in models.items())
+    (tmp_path / "prices.yaml").write_text(f"date: 2026-01-01\nmodels:\n{lines}")
+    monkeypatch.setattr(prices, "PRICES", tmp_path / "prices.yaml")
+
+
+def frugal(folder: Path, server: PlaygroundServer, budget_usd: float | None, **options: Any) -> SecondReader:
+    return reader(folder, server, budget_usd=budget_usd, max_output_tokens=20, **options)
+
+
+def paid(folder: Path) -> float:
+    return sum(row["completion_tokens"] for row in read_jsonl(folder.parent / "ledger.jsonl"))
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+@pytest.mark.parametrize("concurrency", [1, 3, 16])
+def test_a_budget_is_not_crossed_and_a_larger_one_goes_on(folder: Path, concurrency: int) -> None:
+    records = [record(n) for n in range(16)]
+    with serve(says("a kite"), structured=says("a kite")) as server:
+        # in three calls, each with an event loop of its own, that wait for one another's money
+        first = frugal(folder, server, 100, concurrency=concurrency)
+        answers = [answer for start in (0, 4, 8) for answer in first.answers(records[start : start + 4])[0]]
+        # 9 a letter and 20 at the most: the ninth still fits below 100, the tenth does not
+        assert answers == [1] * 9 + [None] * 3 and first.unasked == 3 and paid(folder) == 81
+        assert "budget_usd 100: 81.0000 spent" in first.stopped and "raise budget_usd" in first.stopped
+        again = frugal(folder, server, 100, concurrency=concurrency)
+        assert again.answers(records) == ([1] * 9 + [None] * 7, []) and len(server.requests) == 9
+        more = frugal(folder, server, 1000, concurrency=concurrency)
+        assert more.answers(records) == ([1] * 16, []) and (more.unasked, more.stopped) == (0, "")
+        assert len({str(body) for body in server.requests}) == len(server.requests) == 16
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_none_is_asked_behind_one_that_is_too_dear(folder: Path) -> None:
+    long = msgspec.structs.replace(record(1), question="What is long? " * 1000)
+    with serve(says("a kite")) as server:
+        options: dict[str, Any] = {"pool": read_pool(folder), "base_url": server.base_url, "budget_usd": 3000}
+        frugal = SecondReader("openai:read", folder.parent / "ledger.jsonl", **options)
+        answers, _ = frugal.answers([record(0), long, *(record(n) for n in range(2, 20))])
+    assert answers == [1] + [None] * 19 and frugal.unasked == 19
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_two_readers_share_a_budget_and_the_first_goes_first(folder: Path) -> None:
+    records = [record(n) for n in range(8)]
+    with serve(says("a kite"), structured=says("a kite")) as server:
+        for budget, asked in ((40, (3, 0)), (100, (8, 1)), (130, (8, 5)), (500, (8, 8))):
+            second = frugal(folder, server, budget)
+            blind = frugal(folder, server, budget, blind=True, before=second)
+            got = tuple(len(records) - one.answers(records)[0].count(None) for one in (second, blind))
+            assert got == asked and paid(folder) <= budget
+            assert (blind.unasked, bool(blind.stopped)) == (8 - asked[1], asked[1] < 8)
+    assert len(server.requests) == 16
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_requests_without_an_answer_may_have_been_paid_for(folder: Path) -> None:
+    records = [record(n) for n in range(12)]
+    with serve(says("a kite"), faults=["drop"], structured=says("a kite")) as server:
+        second = frugal(folder, server, 100, concurrency=1)
+        blind = frugal(folder, server, 120, blind=True, before=second)
+        # 20 are as good as gone, so two fewer fit
+        answers, notes = second.answers(records)
+        assert answers == [None] + [1] * 7 + [None] * 4 and second.unasked == 4 and len(notes) == 1
+        second.budget.stopped = ""
+        assert blind.answers(records)[0].count(None) == 12 - 2  # 20 + 63 + 2 * 9 + 20 > 120
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_a_stop_is_not_held_up_by_one_that_waits_for_money(folder: Path) -> None:
+    with serve(says("a kite"), faults=["401"] * 9) as server:
+        began = time.monotonic()
+        with pytest.raises(TeacherStop):
+            frugal(folder, server, 50, concurrency=8).answers([record(n) for n in range(8)])
+    assert len(server.requests) == 2 and time.monotonic() - began < 8
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_a_budget_counts_pictures_and_needs_prices(folder: Path) -> None:
+    with serve(says("a kite"), structured=says("a kite")) as server:
+        options: dict[str, Any] = {"base_url": server.base_url, "image_root": folder, "attach_image": True}
+        ledger = folder.parent / "ledger.jsonl"
+        with pytest.raises(ParameterError, match=r"budget_usd 1 is less than .* cost \(2\.0.*; raise it$"):
+            SecondReader("openai:seen", ledger, budget_usd=1, **options)
+        # the picture is 2 dollars until the server says that it was a few tokens
+        seeing = SecondReader("openai:seen", ledger, budget_usd=3, **options)
+        assert seeing.answers([record(n) for n in range(5)])[0] == [1] * 5
+        SecondReader("openai:seen", ledger, budget_usd=1, blind=True, **options)  # which is sent none
+        with pytest.raises(
+            ParameterError, match="no price is known for openai:mine; add it to params/prices"
+        ):
+            SecondReader("openai:mine", ledger, budget_usd=1, blind=True, **options)
+        mine = SecondReader("openai:mine", ledger, blind=True, **options)
+        assert mine.answers([record()])[0] != [None]
+        asked = len(server.requests)
+        for old in (False, True):
+            if old:  # a ledger of before, which says what the server calls the model
+                ledger.write_text(ledger.read_text().replace('"asked":"openai:mine"', '"asked":""'))
+            counting = SecondReader("openai:seen", ledger, budget_usd=1, blind=True, **options)
+            with pytest.raises(
+                ParameterError, match=r"for openai:mine, of which .*ledger.jsonl holds replies"
+            ):
+                counting.answers([record()])
+        assert len(server.requests) == asked

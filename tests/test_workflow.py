@@ -176,6 +176,36 @@ class TestPlan:
         else:
             check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
 
+    @pytest.mark.parametrize(
+        ("settings", "says"),
+        [
+            (["second_reader=openai:gpt-4.1"], "OPENAI_API_KEY is not set; "),
+            (["blind_reader=openai:gpt-4.1"], "OPENAI_API_KEY is not set; "),
+            (["second_reader=openai:gpt-4.1", "second_answer='off'"], ""),
+            (["blind_reader=openai:mine", "base_url=http://localhost:1/v1"], ""),
+            (["blind_reader=playground", "budget_usd=1"], ""),
+            (
+                ["blind_reader=openai:mine", "base_url=http://localhost:1/v1", "budget_usd=1"],
+                "budget_usd: no price is known for openai:mine; add it to params/prices.yaml",
+            ),
+        ],
+    )
+    def test_what_readers_lack_is_said_before_anything_runs(
+        self, settings: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+            monkeypatch.delenv(name, raising=False)
+        planned = plan(demo(*(f"post_process.{setting}" for setting in settings)), tmp_path)
+        if says:
+            with pytest.raises(ParameterError) as caught:
+                check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
+            assert str(caught.value).startswith(f"mine.yaml: post_process: {says}")
+            assert "\n" not in str(caught.value)  # once, although every round has the step
+            before = selected(planned, None, "round1/generate_qa")[1]
+            check_run(Path("mine.yaml"), planned, 0, before, NOTEBOOKS, tmp_path)  # up to there it can be run
+        else:
+            check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
+
     def test_a_type_of_the_questions_own_is_known(self, tmp_path: Path) -> None:
         record = {"question": "?", "choices": ["a", "b"], "correct_choice_idx": 0, "image_id": 1}
         (tmp_path / "q.json").write_text(json.dumps([record | {"question_type": "smells"}]))

@@ -55,6 +55,7 @@ async def ask_each(
     waiting, turn = iter(items), asyncio.Lock()
     in_a_row, too_many = 0, max(8, concurrency)
     stops: list[BaseException] = []  # the first says more than those that it causes
+    idle: set[asyncio.Task[Any] | None] = set()  # workers that wait for their turn, or for money
 
     async def ask_one(item: Item) -> None:
         nonlocal in_a_row
@@ -73,9 +74,11 @@ async def ask_each(
             on_reply(item, reply)
 
     async def next_item() -> Item | None:
+        idle.add(me := asyncio.current_task())
         async with turn:  # in order, also when `admit` lets them wait
             item = next(waiting, None)
             admitted = item is not None and (admit is None or await admit(item))
+            idle.discard(me)
             return item if admitted and not stops else None
 
     async def worker() -> None:
@@ -87,12 +90,20 @@ async def ask_each(
             raise
 
     tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
+
+    def call_off() -> None:
+        for task in tasks:
+            if task in idle:  # nothing of it is on its way, and what a stop leaves reserved never comes free
+                task.cancel()
+
     try:
         _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         if pending:
+            call_off()
             await asyncio.wait(pending, timeout=max(GRACE, timeout_s))
     except asyncio.CancelledError as interrupted:  # a second interruption ends this wait too
         stops.append(interrupted)
+        call_off()
         await asyncio.wait(tasks, timeout=max(GRACE, timeout_s))
         raise
     finally:

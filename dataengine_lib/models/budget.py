@@ -1,13 +1,31 @@
-"""Step 3: money spent and reserved, so that no request is sent that could cross the budget."""
+"""Steps 0, 3 and 4: money spent and reserved, so that no request is sent that could cross the budget."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from dataengine_lib.data.prices import Price, estimate_tokens
-from dataengine_lib.data.records import Query
 from dataengine_lib.errors import ParameterError
 
 _SCHEMA_TOKENS = 150  # of the JSON schema that goes along with a prompt
+
+
+class Asked(Protocol):
+    """What a request's price depends on, of a Query or a reader's; `query_id` is its own among all."""
+
+    @property
+    def query_id(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def attach_image(self) -> bool: ...
+
+
+def check_priced(price: Price | None, teacher: str) -> Price:
+    """The price to count a budget with; raises ParameterError when none is known."""
+    if price is None:
+        raise ParameterError(f"budget_usd: no price is known for {teacher}; add it to params/prices.yaml")
+    return price
 
 
 class Budget:
@@ -28,24 +46,27 @@ class Budget:
         self._held = 0.0  # the sum of these
         self._changed = asyncio.Event()
 
-    def check(self, queries: list[Query], room: int, teacher: str) -> None:
+    def check(
+        self,
+        queries: Sequence[Asked],
+        room: int,
+        teacher: str,
+        remedy: str = "raise it, or lower max_output_tokens",
+    ) -> None:
         """Raise ParameterError when there is no price to count with, or one request may cost more than the limit."""
         if self.limit is None or not queries:
             return
-        if self.price is None:
-            raise ParameterError(f"budget_usd: no price is known for {teacher}; add it to params/prices.yaml")
-        if self.tier not in ("", "default", *self.price.half):
+        if self.tier not in ("", "default", *check_priced(self.price, teacher).half):
             raise ParameterError(
                 f"budget_usd: what service_tier {self.tier} costs is not known; leave it out, or the budget"
             )
         dearest = max(self.worst(query, room) for query in queries)
         if dearest > self.limit:
             raise ParameterError(
-                f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f});"
-                " raise it, or lower max_output_tokens"
+                f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f}); {remedy}"
             )
 
-    def worst(self, query: Query, room: int) -> float:
+    def worst(self, query: Asked, room: int) -> float:
         """The most that one reply of up to `room` tokens can cost."""
         if self.price is None:
             return 0.0
@@ -53,7 +74,7 @@ class Budget:
         tokens += query.attach_image * self.price.image_tokens
         return self.price.cost(tokens, 0, room, tokens if self.price.cache_write else 0, tier=self.tier)
 
-    async def admit(self, query: Query, room: int) -> bool:
+    async def admit(self, query: Asked, room: int) -> bool:
         """Reserve the worst of this request, when need be after others are settled; False: it may not be sent."""
         if self.limit is None:
             return True
@@ -65,12 +86,11 @@ class Budget:
                     " stopped with what is done, raise budget_usd to go on"
                 )
                 return False
-            self._changed.clear()
             await self._changed.wait()
         self._hold(query, cost)
         return True
 
-    def reserve(self, query: Query, room: int) -> bool:
+    def reserve(self, query: Asked, room: int) -> bool:
         """As `admit`, but without waiting for others."""
         cost = self.worst(query, room)
         spent, reserved = self._spent() + self.lost, self._held
@@ -83,17 +103,18 @@ class Budget:
         self._hold(query, cost)
         return True
 
-    def hold(self, query: Query, room: int) -> None:
+    def hold(self, query: Asked, room: int) -> None:
         """Reserve for a request that is under way already."""
         self._hold(query, self.worst(query, room))
 
-    def settle(self, query: Query, lost_requests: int = 0) -> None:
+    def settle(self, query: Asked, lost_requests: int = 0) -> None:
         """The request is done; `lost_requests` of its tries ended without an answer."""
         cost = self._reserved.pop(query.query_id, 0.0)
         self._held = self._held - cost if self._reserved else 0.0  # no rests of rounding
         self.lost += lost_requests * cost
         self._changed.set()
+        self._changed = asyncio.Event()  # one that has been waited for is of its event loop for ever
 
-    def _hold(self, query: Query, cost: float) -> None:
+    def _hold(self, query: Asked, cost: float) -> None:
         self._held += cost - self._reserved.get(query.query_id, 0.0)
         self._reserved[query.query_id] = cost

@@ -53,6 +53,7 @@ class Checks:
     blind_classifier: Mode = "mark"
     base_url: str | None = None
     concurrency: int = 16
+    budget_usd: float | None = None
     seed: int = 0
 
 
@@ -140,6 +141,8 @@ class RecordChecks:
             base_url=checks.base_url,
             concurrency=checks.concurrency,
             seed=checks.seed,
+            budget_usd=checks.budget_usd,
+            before=self.second if blind else None,
         )
 
     def _stage(
@@ -192,7 +195,9 @@ class RecordChecks:
             found, notes = reader.answers(some)
             answers += found
             lost |= set(notes)
-        if unanswered := answers.count(None):
+        if reader.unasked:
+            self.notes.append(f"{name}: {reader.unasked:,} questions were not asked; {reader.stopped}")
+        if unanswered := answers.count(None) - reader.unasked:
             self.notes.append(f"{name}: {unanswered:,} questions got no answer; first: {min(lost)}")
         self.summary.usage[name] = reader.usage(read_prices().of(reader.spec))
         if reader.blind:

@@ -11,13 +11,14 @@ from dataengine_lib.data.files import inside
 from dataengine_lib.data.image_pool import ImagePool, PoolImage
 from dataengine_lib.data.images import read_image
 from dataengine_lib.data.metrics import StudentUsage
-from dataengine_lib.data.prices import Price
-from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.prices import Price, read_prices
+from dataengine_lib.data.records import Query, TrainRecord
 from dataengine_lib.data.reply_words import behind_thoughts
 from dataengine_lib.data.request_key import key_of, user_message
 from dataengine_lib.data.written_choice import written_choice
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models.asking import ask_each, run
+from dataengine_lib.models.budget import Budget, check_priced
 from dataengine_lib.models.image_message import data_url, jpeg_bytes
 from dataengine_lib.models.letter_answer import letter_schema, structured_answer
 from dataengine_lib.models.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt, other_order
@@ -25,6 +26,7 @@ from dataengine_lib.models.student_ledger import Ledger, LedgerRow, usage_of
 from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_chat
 
 CANNOT_SAY = -1  # the reader was asked and named no choice
+ROOM = 2000  # tokens of a reply: models that reason spend most of them before they answer
 
 
 def check_reader(spec: str) -> str:
@@ -39,10 +41,18 @@ class _Request:
     """One question as it is sent; `order[k]` is the record's place of the choice that stands at letter k."""
 
     record: TrainRecord
-    text: str
+    prompt: str
     order: list[int]
     picture: Path | None
     key: str
+
+    @property
+    def query_id(self) -> str:
+        return self.key
+
+    @property
+    def attach_image(self) -> bool:
+        return self.picture is not None
 
 
 class SecondReader:
@@ -51,8 +61,13 @@ class SecondReader:
     `pool` holds the captions and boxes that the reader is given. With `attach_image` it is sent the picture under
     `image_root` as well, its longer side at most `max_side` pixels, and captions and boxes where `pool` is given.
     With `blind` it is given neither and always has to name a choice: how often it is right shows how many
-    questions need no picture. `spec` is `openai:MODEL` or `playground`, see `check_reader`. Raises ParameterError when
-    what the reader is to be given is missing.
+    questions need no picture. `spec` is `openai:MODEL` or `playground`, see `check_reader`.
+
+    `budget_usd` US dollars are the most that all of `ledger` may come to, whoever paid and when; the reader
+    `before`, which shares it, goes first. Records that no money was left for are counted in `unasked`, and
+    `stopped` says why.
+
+    Raises ParameterError when what the reader is to be given is missing, or the price that a budget needs.
     """
 
     def __init__(
@@ -69,10 +84,12 @@ class SecondReader:
         concurrency: int = 16,
         max_side: int = 1024,
         temperature: float | None = None,
-        max_output_tokens: int = 2000,
+        max_output_tokens: int = ROOM,
         timeout_s: float = 60,
         max_attempts: int = 6,
         seed: int = 0,
+        budget_usd: float | None = None,
+        before: "SecondReader | None" = None,
     ) -> None:
         check_reader(spec)
         if not blind and attach_image and image_root is None:
@@ -83,7 +100,12 @@ class SecondReader:
             )
         self.spec, self.base_url, self.blind, self.pool = spec, base_url, blind, None if blind else pool
         self.image_root = image_root if attach_image and not blind else None
-        self.ledger = Ledger(Path(ledger))
+        self._prices = read_prices()
+        self.ledger = Ledger(Path(ledger), None if budget_usd is None else self._cost)
+        self.budget = Budget(budget_usd, self._prices.of(spec), "", self._spent)
+        least = Query(image_id=-1, prompt="", question_type="", attach_image=self.image_root is not None)
+        self.budget.check([least], max_output_tokens, spec, remedy="raise it")
+        self.before, self.unasked = before, 0
         self.concurrency, self.max_side, self.seed = concurrency, max_side, seed
         self.settings: dict[str, Any] = {
             "temperature": temperature,
@@ -99,7 +121,9 @@ class SecondReader:
         """The place of the choice that the reader takes for each record, and why some got no answer.
 
         CANNOT_SAY where it named none; None where there is no answer: image not known, request failed, reply refused
-        or cut off. Raises TeacherStop when asking on makes no sense; what was answered stays in the ledger.
+        or cut off, budget used up. Records are asked in their order, none behind the first that the budget
+        does not allow. Raises TeacherStop when asking on makes no sense, ParameterError when there is a budget
+        and the ledger holds replies without a price; what was answered stays in the ledger.
         """
         found: list[int | None] = [None] * len(records)
         lost: dict[str, str] = {}
@@ -110,13 +134,12 @@ class SecondReader:
             if isinstance(request, str):
                 lost[request] = request
         with self.ledger.open():
-            wanted = {
-                key: place
-                for place, key in enumerate(keys)
-                if key not in lost and key not in self.ledger.rows
-            }
-            if wanted:
-                run(self._ask(records, sorted(wanted.values()), lost))
+            wanted: dict[str, int] = {}
+            for place, key in enumerate(keys):
+                if key not in lost and key not in self.ledger.rows:
+                    wanted.setdefault(key, place)
+            if wanted and not self.stopped:
+                run(self._ask(records, list(wanted.values()), lost))
         for place, (key, record) in enumerate(zip(keys, records, strict=True)):
             if (row := self.ledger.rows.get(key)) is not None:
                 self._used.add(key)
@@ -125,11 +148,26 @@ class SecondReader:
                     lost[key] = said
                 else:
                     found[place] = said
+            elif key not in lost:
+                self.unasked += 1
         return found, sorted(set(lost.values()))
 
     def usage(self, price: Price | None = None) -> StudentUsage:
         """What all answers took since the reader was made, those that the ledger held included."""
         return usage_of([self.ledger.rows[key] for key in self._used], price)
+
+    @property
+    def stopped(self) -> str:
+        """Why nothing more is asked, in one line; empty as long as there is money."""
+        return self.budget.stopped or (self.before.stopped if self.before else "")
+
+    def _cost(self, row: LedgerRow) -> float:
+        asked = row.asked or f"openai:{row.model}"
+        whose = f"{asked}, of which {self.ledger.file} holds replies"
+        return check_priced(self._prices.of(asked), whose).of(row)
+
+    def _spent(self) -> float:
+        return self.ledger.spent + (self.before.budget.lost if self.before else 0.0)
 
     def _request(self, record: TrainRecord) -> _Request | str:
         """What is sent for a record, or why nothing can be."""
@@ -167,11 +205,17 @@ class SecondReader:
 
         def on_reply(request: _Request, reply: Reply) -> None:
             self.ledger.add(LedgerRow.of(request.key, reply, self.spec))
+            self.budget.settle(request, reply.unanswered)
             bar.update()
 
         def on_failure(request: _Request, failure: AskFailed) -> None:
             lost[request.key] = str(failure)
+            self.budget.settle(request, failure.unanswered)
             bar.update()
+
+        async def admit(request: _Request) -> bool:
+            # a cheaper one behind might fit: which are asked is to be plain
+            return not self.stopped and await self.budget.admit(request, self.settings["max_output_tokens"])
 
         what = "asking the blind reader" if self.blind else "asking the second reader"
         with tqdm(total=len(places), desc=what, disable=None) as bar:
@@ -182,9 +226,10 @@ class SecondReader:
                     if request.picture is not None:
                         url = await asyncio.to_thread(_picture_url, request.picture, self.max_side)
                     schema = letter_schema(request.record.choices, may_pass=not self.blind)
-                    return await chat.complete(user_message(request.text, url), schema=schema)
+                    return await chat.complete(user_message(request.prompt, url), schema=schema)
 
-                await ask_each(ask, requests(), self.concurrency, on_reply, on_failure)
+                patience = self.settings["timeout_s"]
+                await ask_each(ask, requests(), self.concurrency, on_reply, on_failure, admit, patience)
 
 
 def _picture_url(file: Path, max_side: int) -> str:

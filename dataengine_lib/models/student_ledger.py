@@ -3,7 +3,7 @@
 import fcntl
 import io
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class LedgerRow(msgspec.Struct):
-    """A reply that was paid for; `key` is the SHA-256 of all that the request asked, `structured` as in Reply."""
+    """A reply that was paid for; `key` is the SHA-256 of all that the request asked, `structured` as in Reply.
+
+    `asked` is the name by which the model was asked for, and is priced; `model` what the server calls it.
+    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`.
+    """
 
     key: str
     model: str
@@ -29,6 +33,8 @@ class LedgerRow(msgspec.Struct):
     cached_tokens: int
     completion_tokens: int
     structured: bool
+    cache_write_tokens: int = 0
+    asked: str = ""  # empty in ledgers of before
 
     @classmethod
     def of(cls, key: str, reply: Reply, model: str) -> "LedgerRow":
@@ -42,6 +48,8 @@ class LedgerRow(msgspec.Struct):
             cached_tokens=reply.cached_tokens,
             completion_tokens=reply.completion_tokens,
             structured=reply.structured,
+            cache_write_tokens=reply.cache_write_tokens,
+            asked=model,
         )
 
 
@@ -49,16 +57,22 @@ def usage_of(rows: Collection[LedgerRow], price: Price | None) -> StudentUsage:
     """What `rows` took together; US dollars where there is a price."""
     prompt, cached = sum(row.prompt_tokens for row in rows), sum(row.cached_tokens for row in rows)
     written = sum(row.completion_tokens for row in rows)
-    cost = None if price is None else round(price.cost(prompt, cached, written), 6)
+    stored = sum(row.cache_write_tokens for row in rows)
+    cost = None if price is None else round(price.cost(prompt, cached, written, stored), 6)
     return StudentUsage(len(rows), prompt, cached, written, cost)
 
 
 class Ledger:
-    """All replies to a student's or reader's requests in an append-only JSONL file; `rows` by their keys."""
+    """All replies to a student's or reader's requests in an append-only JSONL file; `rows` by their keys.
 
-    def __init__(self, file: Path) -> None:
+    `spent` is what all of them cost, whoever paid, by `cost`: US dollars of a row. Without that it stays 0.
+    """
+
+    def __init__(self, file: Path, cost: Callable[[LedgerRow], float] | None = None) -> None:
         self.file = file
         self.rows: dict[str, LedgerRow] = {}
+        self.spent = 0.0
+        self._cost = cost
         self._end = 0  # of what has been read, in bytes
 
     @contextmanager
@@ -90,7 +104,11 @@ class Ledger:
     def add(self, row: LedgerRow) -> None:
         """Keep a reply, on the disk at once."""
         append_jsonl(self._stream, row)
+        self._take(row)
+
+    def _take(self, row: LedgerRow) -> None:
         self.rows[row.key] = row
+        self.spent += self._cost(row) if self._cost else 0.0
 
     def _read(self) -> None:
         stream = self._stream
@@ -105,7 +123,7 @@ class Ledger:
                 raise DataEngineError(
                     f"{self.file}: line {number}: {error}; mend or remove that line"
                 ) from error
-            self.rows[row.key] = row
+            self._take(row)
         if torn:
             stream.truncate(stream.tell() - len(torn))
             with suppress(msgspec.DecodeError):  # all but its line end may be there

@@ -54,12 +54,19 @@ class PostProcessConfig(StepConfig):
     blind_classifier: Mode = "mark"  # off, mark, or drop what words alone give away, until chance is reached
     base_url: str | None = None  # of the readers' server; default OPENAI_BASE_URL, then OpenAI itself
     concurrency: int = Field(16, ge=1)  # requests to the readers at the same time
+    budget_usd: float | None = Field(None, gt=0)  # stop asking before more than this is spent on the readers
     seed: int = 0  # draws the choices' order and the QAs that are shown
 
     @field_validator("second_reader", "blind_reader")
     @classmethod
     def _chat_model(cls, spec: str) -> str:
         return check_reader(spec) if spec else spec
+
+    @property
+    def readers(self) -> dict[str, str]:
+        """The readers that are asked, by the parameter that names them."""
+        modes = {"second_reader": self.second_answer, "blind_reader": self.blind_answer}
+        return {name: spec for name, mode in modes.items() if mode != "off" and (spec := getattr(self, name))}
 
 
 @dataclass
