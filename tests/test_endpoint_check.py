@@ -2,12 +2,17 @@
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.doctor import examine
 from dataengine_lib.endpoint_check import check_asking, check_listing
+from dataengine_lib.parameters import read_experiment
 from dataengine_lib.playground.server import serve
+from dataengine_lib.workflow import STEPS
 
 TODAY = datetime.date(2026, 11, 24)
 QA = {"question": "What runs?", "choices": ["dog", "cat", "cow", "pig"], "answer": "A", "explanation": "It runs.",
@@ -79,3 +84,13 @@ def test_money_is_spent_only_on_request_and_no_more_than_a_cent(monkeypatch: pyt
     assert (
         "not asked: one reply may cost" in next(check_asking("openai:gpt-5.4-mini", elsewhere, paid=True))[1]
     )
+
+
+def test_the_doctor_asks_the_readers_servers_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT_ROOT)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    sets = ["generate_qa.teacher=openai:gpt-4.1", "post_process.second_reader=openai:gpt-4.1"]
+    sets += ["post_process.blind_reader=openai:gpt-4o"]
+    experiment = read_experiment(Path("params/demo.yaml"), [step.name for step in STEPS], sets)
+    bad = [finding.what for finding in examine(experiment) if "OPENAI_API_KEY is not set" in finding.says]
+    assert bad == ["teacher of generate_qa", "blind_reader of post_process"]

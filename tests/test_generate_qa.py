@@ -363,6 +363,24 @@ def test_budget_stops_keeps_and_goes_on_when_raised(tmp_path: Path) -> None:
         assert len(result.results) == len(server.requests) == 40 and not result.stopped
 
 
+def test_requests_without_an_answer_count_against_the_budget_of_every_run(tmp_path: Path) -> None:
+    queries(tmp_path, 40)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 1000000}\n")
+    options: dict[str, Any] = {"prices": prices, "max_output_tokens": 10, "concurrency": 1}
+    with serve(writer, ["drop", "drop"]) as server:
+        # The two may have cost 10 each, a reply costs 5, and there must be 10 left for the next.
+        result = generate(tmp_path, server, budget_usd=60, **options)
+        assert len(result.results) == 7 and result.usage.cost_usd == 35
+        assert any("20.00 US dollars" in note for note in result.notes)
+        assert len(generate(tmp_path, server, budget_usd=64, **options).results) == 7
+        assert len(generate(tmp_path, server, budget_usd=65, **options).results) == 8
+        replayed = generate(
+            tmp_path, teacher=f"replay:{tmp_path / LEDGER}", output=tmp_path / "new" / "r.jsonl"
+        )
+        assert len(replayed.results) == 8
+
+
 def test_a_budget_holds_for_more_room_and_counts_other_models_at_their_price(tmp_path: Path) -> None:
     queries(tmp_path, 6)
     prices = tmp_path / "prices.yaml"

@@ -181,7 +181,7 @@ class TestPlan:
         [
             (["second_reader=openai:gpt-4.1"], "OPENAI_API_KEY is not set; "),
             (["blind_reader=openai:gpt-4.1"], "OPENAI_API_KEY is not set; "),
-            (["second_reader=openai:gpt-4.1", "second_answer='off'"], ""),
+            (["second_reader=openai:gpt-4.1", "second_answer=off"], ""),
             (["blind_reader=openai:mine", "base_url=http://localhost:1/v1"], ""),
             (["blind_reader=playground", "budget_usd=1"], ""),
             (

@@ -17,7 +17,8 @@ class LedgerRow(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `room` is the output limit that it was asked with, `tier` the service tier or `batch`, `usd` its price that day.
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`; `usage` is the server's own words about tokens.
-    A row with `finished` alone says that a run had asked everything by then.
+    A row with `finished` alone says that a run had asked everything by then, one with `lost_usd` how much requests
+    for `key` that ended without an answer may have cost: the server may have billed them.
     """
 
     key: str = ""
@@ -41,6 +42,7 @@ class LedgerRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     usage: dict[str, Any] = {}
     usd: float | None = None
     finished: str = ""
+    lost_usd: float = 0.0
 
 
 class _Short(msgspec.Struct):
@@ -59,6 +61,7 @@ class _Short(msgspec.Struct):
     completion_tokens: int = 0
     usd: float | None = None
     finished: str = ""
+    lost_usd: float = 0.0
 
 
 class Paid(msgspec.Struct):
@@ -102,12 +105,15 @@ class Ledger:
         self.file, self.teacher, self.price = output.with_name(LEDGER), teacher, price
         self.paid: dict[str, Paid] = {}
         self.spent = 0.0  # US dollars of all replies
+        self.lost_usd = 0.0  # that requests without an answer may have cost
         self._rows = AppendFile(self.file, output)
         try:
             for row in self._rows.rows(msgspec.json.Decoder(_Short).decode):
                 if row.finished:
                     for paid in self.paid.values():
                         paid.closed = True
+                elif row.lost_usd:
+                    self.lost_usd += row.lost_usd
                 else:
                     self._count(row)
         except BaseException:
@@ -119,6 +125,11 @@ class Ledger:
         row.time, row.usd = _now(), self._usd(row)
         self._rows.add(row)
         self._count(row)
+
+    def lost(self, key: str, usd: float) -> None:
+        """Requests for `key` ended without an answer and may have cost up to `usd`."""
+        self._rows.add({"key": key, "time": _now(), "lost_usd": usd})
+        self.lost_usd += usd
 
     def finished(self) -> None:
         """Everything was asked: a next run may ask again what was of no use."""

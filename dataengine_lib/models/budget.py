@@ -107,13 +107,18 @@ class Budget:
         """Reserve for a request that is under way already."""
         self._hold(query, self.worst(query, room))
 
-    def settle(self, query: Asked, lost_requests: int = 0) -> None:
-        """The request is done; `lost_requests` of its tries ended without an answer."""
+    def settle(self, query: Asked, lost_requests: int = 0) -> float:
+        """The request is done; `lost_requests` of its tries ended without an answer.
+
+        Returns what these may have cost, 0 where nothing was reserved.
+        """
         cost = self._reserved.pop(query.query_id, 0.0)
         self._held = self._held - cost if self._reserved else 0.0  # no rests of rounding
-        self.lost += lost_requests * cost
+        lost = lost_requests * cost
+        self.lost += lost
         self._changed.set()
         self._changed = asyncio.Event()  # one that has been waited for is of its event loop for ever
+        return lost
 
     def _hold(self, query: Asked, cost: float) -> None:
         self._held += cost - self._reserved.get(query.query_id, 0.0)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, tee
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from pydantic import BeforeValidator
 
 from dataengine_lib.data.blind_classifier import solve_blind
 from dataengine_lib.data.blind_figure import answered_blind
@@ -26,7 +27,10 @@ from dataengine_lib.data.spool import Spool
 from dataengine_lib.models.box_check import REFUTED, SILENT, check_boxes
 from dataengine_lib.models.second_reader import CANNOT_SAY, SecondReader
 
-Mode = Literal["off", "mark", "drop"]
+# YAML reads a bare `off` as false
+Mode = Annotated[
+    Literal["off", "mark", "drop"], BeforeValidator(lambda said: "off" if said is False else said)
+]
 _BATCH = 2000  # records handed to a reader at a time
 
 

@@ -136,6 +136,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     files = ReplyFiles(config.output, canon.teacher, price, queries, keys, config.max_output_tokens)
     try:
         budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent)
+        budget.lost = files.ledger.lost_usd
         if not cancel:
             budget.check(queries, config.max_output_tokens, config.teacher)
             if config.mode == "live":
@@ -163,6 +164,10 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
             f"{files.failed}: none of {len(failures)} queries got a usable reply; first: {failures[0].reason}"
         )
     notes = [*files.notes, *asking.notes, *([note] if note else [])]
+    if lost := files.ledger.lost_usd:
+        notes.append(
+            f"requests without an answer may have cost {lost:.2f} US dollars, which budget_usd counts too"
+        )
     return GenerateQaResult(
         output=config.output,
         queries=len(queries),
@@ -238,7 +243,7 @@ class _Asking:
 
             def on_failure(query: Query, failure: AskFailed) -> None:
                 self.files.give_up(query, str(failure))
-                self.budget.settle(query, failure.unanswered)
+                self._settle(query, failure.unanswered)
                 step()
 
             def step() -> None:
@@ -323,8 +328,12 @@ class _Asking:
     async def _ask_once(self, teacher: Any, query: Query, room: int) -> Reply:
         reply: Reply = await teacher.ask(query, room)
         self._keep(query, reply, room)
-        self.budget.settle(query, reply.unanswered)
+        self._settle(query, reply.unanswered)
         return reply
+
+    def _settle(self, query: Query, unanswered: int) -> None:
+        if lost := self.budget.settle(query, unanswered):
+            self.files.ledger.lost(self.files.keys[query.query_id], lost)
 
     def _keep(self, query: Query, reply: Reply, room: int) -> None:
         key, request = (
