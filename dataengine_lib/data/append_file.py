@@ -1,6 +1,7 @@
-"""Steps 1 and 3: a JSONL file that is only ever appended to, by one run at a time, and survives a kill."""
+"""Steps 0, 1, 3 and 4: a JSONL file that is only ever appended to, by one run at a time, and survives a kill."""
 
 import io
+import logging
 import os
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.errors import DataEngineError
+
+log = logging.getLogger(__name__)
 
 SYNC_EVERY = 1.0  # seconds; waiting for the disk after every row would hold up the others
 PATIENCE = 10.0  # seconds to wait for another run: the kernel of a killed one takes a moment to notice
@@ -40,14 +43,16 @@ class AppendFile:
             raise
         self._synced = time.monotonic()
 
-    def rows(self, decode: Callable[[bytes], Any]) -> Any:
-        """Every row so far, decoded; raises DataEngineError naming the line that is none."""
-        self._stream.seek(0)
-        for number, line in enumerate(self._stream, 1):
+    def rows(self, decode: Callable[[bytes], Any], begin: int = 0) -> Any:
+        """Every row so far from byte `begin`, decoded; raises DataEngineError naming the line that is none."""
+        self._stream.seek(begin)
+        for line in self._stream:
+            begin += len(line)
             if line.strip():
                 try:
                     yield decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    number = self.file.read_bytes()[:begin].count(b"\n")
                     raise DataEngineError(
                         f"{self.file}: line {number}: {error}; mend or remove that line"
                     ) from error
@@ -63,6 +68,10 @@ class AppendFile:
         """Wait until all rows are on the disk."""
         os.fsync(self._stream.fileno())
         self._synced = time.monotonic()
+
+    def end(self) -> int:
+        """Bytes of all rows so far."""
+        return self._stream.seek(0, io.SEEK_END)
 
     def close(self) -> None:
         """Push to the disk and let others have the file."""
@@ -96,7 +105,7 @@ def _lock(stream: Any, writer_of: Path, patience: float) -> None:
         return
     import fcntl
 
-    until = time.monotonic() + patience
+    until, told = time.monotonic() + patience, False
     while True:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,4 +113,7 @@ def _lock(stream: Any, writer_of: Path, patience: float) -> None:
         except BlockingIOError as error:
             if time.monotonic() > until:
                 raise DataEngineError(f"{writer_of}: another run is writing it; wait or stop it") from error
+            if patience > PATIENCE and not told:
+                log.warning("%s: another run is writing it; waiting for its turn to end", writer_of)
+                told = True
             time.sleep(0.2)

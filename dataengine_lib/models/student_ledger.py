@@ -1,21 +1,16 @@
 """Steps 1 and 4: what a student or a reader behind a server has replied, kept on the disk: nothing is paid for twice."""
 
-import fcntl
-import io
-import logging
+import math
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from dataengine_lib.data.files import append_jsonl
+from dataengine_lib.data.append_file import AppendFile
 from dataengine_lib.data.metrics import StudentUsage
 from dataengine_lib.data.prices import Price
-from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.teacher import Reply
-
-log = logging.getLogger(__name__)
 
 
 class LedgerRow(msgspec.Struct):
@@ -77,54 +72,26 @@ class Ledger:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Hold the file against other runs; what they wrote is read, and a line that a kill left torn is mended.
+        """Hold the file against other runs, whose end is waited for; what they wrote is read.
 
         Raises DataEngineError when the file cannot be written or a line is no row.
         """
+        self._stream = AppendFile(self.file, self.file, patience=math.inf)
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            stream = self.file.open("a+b")
-        except OSError as error:
-            raise DataEngineError(
-                f"{self.file}: cannot be written ({error.strerror}); choose a folder you may write to"
-            ) from error
-        with stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.warning("%s: another run is writing it; waiting for its turn to end", self.file)
-                fcntl.flock(stream, fcntl.LOCK_EX)
-            self._stream = stream
-            self._read()
+            for row in self._stream.rows(msgspec.json.Decoder(LedgerRow).decode, self._end):
+                self._take(row)
             try:
                 yield
             finally:
-                self._end = stream.seek(0, io.SEEK_END)
+                self._end = self._stream.end()
+        finally:
+            self._stream.close()
 
     def add(self, row: LedgerRow) -> None:
-        """Keep a reply, on the disk at once."""
-        append_jsonl(self._stream, row)
+        """Keep a reply."""
+        self._stream.add(row)
         self._take(row)
 
     def _take(self, row: LedgerRow) -> None:
         self.rows[row.key] = row
         self.spent += self._cost(row) if self._cost else 0.0
-
-    def _read(self) -> None:
-        stream = self._stream
-        stream.seek(self._end)
-        *lines, torn = stream.read().split(b"\n")
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = msgspec.json.decode(line, type=LedgerRow)
-            except msgspec.DecodeError as error:
-                raise DataEngineError(
-                    f"{self.file}: line {number}: {error}; mend or remove that line"
-                ) from error
-            self._take(row)
-        if torn:
-            stream.truncate(stream.tell() - len(torn))
-            with suppress(msgspec.DecodeError):  # all but its line end may be there
-                self.add(msgspec.json.decode(torn, type=LedgerRow))
