@@ -1,15 +1,16 @@
 """Step 4: the checks beyond format, each a column of the record; what fails one is marked, or dropped with a reason."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, tee
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import msgspec
 
-from dataengine_lib.data.blind_classifier import solve_blind
+from dataengine_lib.data.blind_classifier import BlindTest, solve_blind
 from dataengine_lib.data.blind_figure import answered_blind
 from dataengine_lib.data.candidates import Candidate, Item, reject
 from dataengine_lib.data.check_counts import CheckCount, ChecksSummary
@@ -51,6 +52,7 @@ class Checks:
     blind_reader: str = ""
     blind_answer: Mode = "mark"
     blind_classifier: Mode = "mark"
+    blind_sample: int = 20_000
     base_url: str | None = None
     concurrency: int = 16
     seed: int = 0
@@ -200,17 +202,23 @@ class RecordChecks:
         return answers
 
     def _classified(self, spool: Spool) -> Iterator[Item]:
-        mode = self.checks.blind_classifier
-        test = solve_blind(spool.records(), drop=mode == "drop", seed=self.checks.seed, letters=self.letters)
+        mode, seed, most = self.checks.blind_classifier, self.checks.seed, self.checks.blind_sample
+        places: Collection[int] = range(spool.candidates)
+        if mode == "mark" and 0 < most < spool.candidates:
+            places = frozenset(Random(seed).sample(range(spool.candidates), most))
+        test = solve_blind(spool.records(places), drop=mode == "drop", seed=seed, letters=self.letters)
         if test is None:
             return iter(spool)
         self.summary.blind_classifier = test.figures
         self.summary.after_dropping = test.after if mode == "drop" else None
-        findings = (
-            Finding({"blind_score": score}, fails=not stays, why=f"with probability {score:.2f}")
-            for score, stays in zip(test.scores, test.kept, strict=True)
+        if len(places) < spool.candidates:
+            self.summary.blind_drawn_from = spool.candidates
+            self.notes.append(
+                f"blind_classifier: {len(places):,} of {spool.candidates:,} questions were scored, drawn at random"
+            )
+        return self._stage(
+            iter(spool), "blind_classifier", mode, Reason.BLIND, lambda rows: _scored(rows, places, test)
         )
-        return self._stage(iter(spool), "blind_classifier", mode, Reason.BLIND, lambda rows: findings)
 
 
 def _judged(
@@ -254,6 +262,17 @@ def _told(
     rows: Iterator[TrainRecord],
 ) -> Iterator[Finding]:
     return map(judge, rows, answers)
+
+
+def _scored(rows: Iterator[TrainRecord], places: Collection[int], test: BlindTest) -> Iterator[Finding]:
+    """What the classifier says of the records at `places`, the first one at 0."""
+    scores = zip(test.scores, test.kept, strict=True)
+    for place, _ in enumerate(rows):
+        if place in places:
+            score, stays = next(scores)
+            yield Finding({"blind_score": score}, fails=not stays, why=f"with probability {score:.2f}")
+        else:
+            yield Finding(said=False)
 
 
 def _second(record: TrainRecord, answer: int | None) -> Finding:
