@@ -97,11 +97,10 @@ def _qa(block: Block) -> Qa:
     if "choices" not in parts:
         question, options = _split_off_choices(question)
         parts["choices"] = [options]
-    answer = _LEAD.sub("", parts.get("answer", [""])[0], count=1)
-    if _SKIP.match(answer):
-        raise _Dropped(Reason.SKIPPED)
-    short = parts.get("short", [""])[0]
-    if _SKIP.match(short):
+    answer = parts["answer"][0] if "answer" in parts else ""
+    answer = answer[len(_LEAD.match(answer)[0]) :]  # type: ignore[index]  # it matches nothing, too
+    short = parts["short"][0] if "short" in parts else ""
+    if _SKIP.match(answer) or (short and _SKIP.match(short)):
         raise _Dropped(Reason.SKIPPED)
     if len(parts) < len(block) and any(
         len(parts.get(kind, "")) > 1 for kind in ("choices", "answer", "short")
@@ -145,14 +144,14 @@ def _clean(line: str) -> str:
     return cleaned
 
 
-_MARKS = [  # (A) · [A] · A) · A. · A:
+_MARKS = [  # (A) · [A] · A) · A. · A: (the last three begin with the letter, which is searched for fastest)
     re.compile(mark)
     for mark in (
         r"\( ?([A-Ha-h]) ?\)",
         r"\[([A-Ha-h])\]",
-        r"(?<![\w(])([A-Ha-h])\)",
-        r"(?<!\w)([A-Ha-h])\.(?=\s|\Z)",
-        r"(?<!\w)([A-Ha-h]):(?=\s|\Z)",
+        r"([A-Ha-h])(?<![\w(].)\)",
+        r"([A-Ha-h])(?<!\w.)\.(?=\s|\Z)",
+        r"([A-Ha-h])(?<!\w.):(?=\s|\Z)",
     )
 ]
 _BULLETS = re.compile(r"[-*•]")
@@ -193,14 +192,16 @@ def _choices(text: str) -> list[str]:
     """The four choices as written. Marks are of one style and case, A to D in order, each once."""
     text = text.strip()
     begin = len(_BULLET.match(text)[0])  # type: ignore[index]  # it matches nothing, too
-    first = next(((style, found) for style in _MARKS if (found := style.match(text, begin))), None)
-    if first is None or first[1][1] not in "Aa":
+    for style in _MARKS:
+        if first := style.match(text, begin):
+            break
+    if first is None or first[1] not in "Aa":
         raise _Dropped(Reason.SKIPPED if _SKIP.match(text) else Reason.NO_CHOICES)
-    letters = "ABCDEFGH" if first[1][1] == "A" else "abcdefgh"
-    parts = first[0].split(text)  # text before, letter, choice, letter, choice, …
+    letters = "ABCDEFGH" if first[1] == "A" else "abcdefgh"
+    parts = style.split(text)  # text before, letter, choice, letter, choice, …
     if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
-        return [_one_line(part.strip().partition("\n\n")[0]).rstrip(" ,;|") for part in parts[2::2]]
-    marks = [mark for mark in _marks(first[0], text) if mark[2] in letters]
+        return list(map(_choice, parts[2::2]))
+    marks = [mark for mark in _marks(style, text) if mark[2] in letters]
     on_lines = _on_lines(marks, text) if "\n" in text else []
     if "".join([mark[2] for mark in on_lines]) == letters[:4]:
         marks = on_lines  # the others belong to the choices' words
@@ -210,8 +211,15 @@ def _choices(text: str) -> list[str]:
         lines = {end: start for start, end, _ in on_lines}
         marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
     ends = [mark[0] for mark in marks[1:]] + [len(text)]
-    slices = [text[mark[1] : end].strip().partition("\n\n")[0] for mark, end in zip(marks, ends, strict=True)]
-    return [_one_line(choice).rstrip(" ,;|") for choice in slices]
+    return [_choice(text[mark[1] : end]) for mark, end in zip(marks, ends, strict=True)]
+
+
+def _choice(written: str) -> str:
+    """What stands behind a choice's letter, up to an empty line, on one line and without what parts it from the next."""
+    text = written.strip()
+    if "\n" in text:
+        text = _one_line(text.partition("\n\n")[0])
+    return text.rstrip(" ,;|")
 
 
 _SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "3.5." or "wait..."
@@ -224,13 +232,13 @@ def _clean_choices(raw: list[str]) -> list[str]:
         choices = [choice for choice in cleaned if choice is not None]
         if len(choices) < len(raw):
             raise _Dropped(Reason.BOXES)
-    for choice, before in zip(choices, raw, strict=True):
-        if not _WORD.search(choice):
-            raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
-    if len({same_words(choice) for choice in choices}) < len(choices):
-        only_box = len({same_words(choice) for choice in raw}) == len(raw)
+    if not all(map(_WORD.search, choices)):
+        before = next(old for new, old in zip(choices, raw, strict=True) if not _WORD.search(new))
+        raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
+    if len(set(map(same_words, choices))) < len(choices):
+        only_box = len(set(map(same_words, raw))) == len(raw)
         raise _Dropped(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
-    if all(_SENTENCE_END.search(choice) for choice in choices):
+    if choices[0].endswith(".") and all(map(_SENTENCE_END.search, choices)):
         return [
             choice[:-1] for choice in choices
         ]  # a list of sentences; one such mark may belong to its choice
@@ -279,8 +287,8 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     said = _one_line(answer)
     if not _WORD.search(said):
         raise _Dropped(Reason.NO_ANSWER)
-    keys = [same_words(choice) for choice in choices]
-    as_written = keys if choices is raw_choices else [same_words(choice) for choice in raw_choices]
+    keys = list(map(same_words, choices))
+    as_written = keys if choices is raw_choices else list(map(same_words, raw_choices))
     whole = same_words(said)
     by_text = keys.index(whole) if whole in keys else None
     if whole in as_written and (by_text is None or as_written.index(whole) < by_text):
@@ -293,7 +301,7 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
         if len(begun) != 1 or _OTHER_LETTER.search(said):
             raise _Dropped(Reason.NO_ANSWER)
         return begun[0]
-    letter = next(group for group in match.groups()[:4] if group)
+    letter = match[1] or match[2] or match[3] or match[4]
     index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,-–—")
     if index >= len(choices):
         raise _Dropped(Reason.OUTSIDE)

@@ -1,12 +1,13 @@
 """Step 4: the checks beyond format, each a column of the record; what fails one is marked, or dropped with a reason."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice, tee
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -58,11 +59,10 @@ class Checks:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """What a check says of one record: `columns` to set, whether it said anything, and, if it fails, why."""
 
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = MappingProxyType({})
     said: bool = True
     fails: bool = False
     why: str = ""
@@ -241,9 +241,9 @@ def _judged(
             count.dropped += 1
             yield reject(item, reason.value, finding.why)
         else:
-            yield msgspec.structs.replace(
-                item, record=msgspec.structs.replace(item.record, **finding.columns)
-            )
+            for column, value in finding.columns.items():
+                setattr(item.record, column, value)
+            yield item
 
 
 class _Earlier(msgspec.Struct):

@@ -163,7 +163,7 @@ def _items(config: PostProcessConfig, checks: RecordChecks, decisions: Decisions
     items = checks.run(_parsed(config.input))
     if config.shuffle_choices:
         items = _shuffled(items, OptionOrder(config.seed))
-    return reviewed(items, decisions)
+    return reviewed(items, decisions) if decisions else items
 
 
 def _shuffled(items: Iterator[Item], order: OptionOrder) -> Iterator[Item]:
