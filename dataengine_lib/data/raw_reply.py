@@ -11,7 +11,13 @@ from functools import lru_cache
 
 import msgspec
 
-from dataengine_lib.data.boxes_in_text import has_box, may_hold_box, speaks_of_boxes, without_boxes
+from dataengine_lib.data.boxes_in_text import (
+    has_box,
+    may_hold_box,
+    may_speak_of_boxes,
+    speaks_of_boxes,
+    without_boxes,
+)
 from dataengine_lib.data.reply_parts import Block, blocks, plain_text
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
@@ -81,18 +87,21 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
         if last[-1][0] != "explanation":
             return Reason.TRUNCATED
         last.pop()  # half a rationale is no rationale; the QA before it is whole
+    plain = text.casefold()
     try:
-        return [_qa(block) for block in found]
+        return [_qa(block, plain) for block in found]
     except _Dropped as dropped:
         return dropped.reason
 
 
-def _qa(block: Block) -> Qa:
+def _qa(block: Block, plain: str) -> Qa:
+    """The QA of a block; `plain` is the reply in lower case, by which can be told what it surely does not say."""
+    may_skip = "skip" in plain or not plain.isascii()  # some letters beyond ASCII are taken for an i
     parts: dict[str, list[str]] = {}
     for kind, text in block:
         parts.setdefault(kind, []).append(text)
     question = parts["question"][0]
-    if _SKIP.match(question):
+    if may_skip and _SKIP.match(question):
         raise _Dropped(Reason.SKIPPED)
     if "choices" not in parts:
         question, options = _split_off_choices(question)
@@ -100,21 +109,22 @@ def _qa(block: Block) -> Qa:
     answer = parts["answer"][0] if "answer" in parts else ""
     answer = answer[len(_LEAD.match(answer)[0]) :]  # type: ignore[index]  # it matches nothing, too
     short = parts["short"][0] if "short" in parts else ""
-    if _SKIP.match(answer) or (short and _SKIP.match(short)):
+    if may_skip and (_SKIP.match(answer) or _SKIP.match(short)):
         raise _Dropped(Reason.SKIPPED)
     if len(parts) < len(block) and any(
         len(parts.get(kind, "")) > 1 for kind in ("choices", "answer", "short")
     ):
         raise _Dropped(Reason.REPEATED_PART)
-    rationales = [text for part in parts.get("explanation", []) if _WORD.search(text := _one_line(part))]
+    rationales = [text for part in parts.get("explanation", []) if _has_word(text := _one_line(part))]
     raw_choices = _choices(parts["choices"][0])
-    written = "\n".join([question, *raw_choices, *parts.get("answer", []), short, *rationales])
-    if speaks_of_boxes(written):
-        raise _Dropped(Reason.BOXES)
-    if "description" in written.casefold() and any(map(_DESCRIPTION.search, rationales)):
+    if may_speak_of_boxes(plain):
+        written = "\n".join([question, *raw_choices, *parts.get("answer", []), short, *rationales])
+        if speaks_of_boxes(written):
+            raise _Dropped(Reason.BOXES)
+    if "description" in plain and any(map(_DESCRIPTION.search, rationales)):
         raise _Dropped(Reason.DESCRIPTION)
     question = _clean(_one_line(question))
-    if not _WORD.search(question):
+    if not _has_word(question):
         raise _Dropped(Reason.NO_QUESTION)
     choices = _clean_choices(raw_choices)
     correct = _correct(answer, raw_choices, choices)
@@ -130,6 +140,10 @@ def _qa(block: Block) -> Qa:
 _WORD = re.compile(r"\w")
 _SAYS_SKIP = re.compile(r"\bskip", re.IGNORECASE)
 _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
+
+
+def _has_word(text: str) -> bool:
+    return text[:1].isalnum() or bool(_WORD.search(text))
 
 
 def _one_line(text: str) -> str:
@@ -191,7 +205,7 @@ def _split_off_choices(question: str) -> tuple[str, str]:
 def _choices(text: str) -> list[str]:
     """The four choices as written. Marks are of one style and case, A to D in order, each once."""
     text = text.strip()
-    begin = len(_BULLET.match(text)[0])  # type: ignore[index]  # it matches nothing, too
+    begin = len(_BULLET.match(text)[0]) if text.startswith(("-", "*", "•")) else 0  # type: ignore[index]
     for style in _MARKS:
         if first := style.match(text, begin):
             break
@@ -232,8 +246,8 @@ def _clean_choices(raw: list[str]) -> list[str]:
         choices = [choice for choice in cleaned if choice is not None]
         if len(choices) < len(raw):
             raise _Dropped(Reason.BOXES)
-    if not all(map(_WORD.search, choices)):
-        before = next(old for new, old in zip(choices, raw, strict=True) if not _WORD.search(new))
+    if not all(map(_has_word, choices)):
+        before = next(old for new, old in zip(choices, raw, strict=True) if not _has_word(new))
         raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
     if len(set(map(same_words, choices))) < len(choices):
         only_box = len(set(map(same_words, raw))) == len(raw)
@@ -285,7 +299,7 @@ _OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
 def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     """The index of the right choice: letter, text or both, as long as they say the same."""
     said = _one_line(answer)
-    if not _WORD.search(said):
+    if not _has_word(said):
         raise _Dropped(Reason.NO_ANSWER)
     keys = list(map(same_words, choices))
     as_written = keys if choices is raw_choices else list(map(same_words, raw_choices))

@@ -60,13 +60,16 @@ _BEFORE = {
 
 Block = list[tuple[str, str]]
 _LONGEST_HEADING = 48  # characters of the longest heading with the marks before and behind it
-# Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front. Of
-# the letters the first is a set, by which most are passed over at once (ſ, İ and ı are taken for s and i, too).
-_MAY_END = re.compile(
-    r"[:\n](?:(?<=[\d*_# ][:\n])|(?<=(?:"
-    r"[tT](?i:ion|ype|ure)|[iIİı](?i:ces|ons)|[sSſ](?i:wer|ons)|[nN](?i:ote|ing|ale)|[oO](?i:tes)|[aA](?i:son|les)"
-    r")[:\n]))"
-)
+# Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front. Two
+# patterns, as a set of characters is slow to search for. Of the letters the first is a set, by which most are passed
+# over at once (ſ, İ and ı are taken for s and i, too).
+_MAY_END = [
+    re.compile(
+        rf"{end}(?:(?<=[\d*_# ]{end})|(?<=(?:[tT](?i:ion|ype|ure)|[iIİı](?i:ces|ons)|[sSſ](?i:wer|ons)|"
+        rf"[nN](?i:ote|ing|ale)|[oO](?i:tes)|[aA](?i:son|les)){end}))"
+    )
+    for end in (":", "\n")
+]
 _LINE_ANSWER_IS = re.compile(
     r"\n(?=[#>*\-•_ \dtcsda])[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?"
     r"answer[ #\d*_]{0,7}is\b",
@@ -110,8 +113,8 @@ def _headings(text: str) -> Iterator[_Found]:
         yield from map(_found, _HEADING.finditer(text))
         return
     done = 0
-    for end in _MAY_END.finditer(text + "\n"):
-        at = end.start()
+    lines = text + "\n"
+    for at in sorted([end.start() for mark in _MAY_END for end in mark.finditer(lines)]):
         near = at - _LONGEST_HEADING if at > _LONGEST_HEADING else 0
         begin = text.rfind("\n", near, at) + 1 or near
         if begin < done:
