@@ -53,7 +53,7 @@ class Checks:
     blind_reader: str = ""
     blind_answer: Mode = "mark"
     blind_classifier: Mode = "mark"
-    blind_sample: int = 20_000
+    blind_sample: int = 10_000
     base_url: str | None = None
     concurrency: int = 16
     seed: int = 0

@@ -52,7 +52,7 @@ class PostProcessConfig(StepConfig):
     blind_reader: str = ""  # openai:MODEL or playground answers without the picture; empty: nobody, it costs
     blind_answer: Mode = "mark"  # off, mark or drop QAs that it finds, a fourth of the fair ones by chance
     blind_classifier: Mode = "mark"  # off, mark, or drop what words alone give away, until chance is reached
-    blind_sample: int = Field(20_000, ge=0)  # most QAs that it scores, drawn with seed; 0, or drop: all
+    blind_sample: int = Field(10_000, ge=0)  # most QAs that it scores, drawn with seed; 0, or drop: all
     base_url: str | None = None  # of the readers' server; default OPENAI_BASE_URL, then OpenAI itself
     concurrency: int = Field(16, ge=1)  # requests to the readers at the same time
     seed: int = 0  # draws the choices' order and the QAs that are shown
