@@ -259,6 +259,36 @@ def test_words_are_dropped_down_to_chance(planted: Planted, tmp_path: Path) -> N
     assert "as by guessing" in blind_sentence(checks)
 
 
+def test_of_many_a_sample_is_scored(planted: Planted, tmp_path: Path) -> None:
+    def scored(name: str, **options: Any) -> tuple[PostProcessResult, set[str]]:
+        result = run(tmp_path / name, planted, box_check="off", **options)
+        return result, {one.record_id for one in kept(result) if one.blind_score is not None}
+
+    result, some = scored("some", blind_sample=200)
+    checks, total = result.counts.checks, len(planted.records)
+    assert len(some) == checks.blind_classifier.all.total == checks.checks["blind_classifier"].said == 200
+    assert len({one.image_id for one in kept(result) if one.record_id in some}) > 50  # of 60: spread evenly
+    told = f"200 of {total} questions were scored"
+    assert any(told in note for note in result.notes)
+    assert f"a sample of {total}" in blind_table(checks).text
+    assert f"200 that were drawn from {total}" in blind_sentence(checks)
+    assert read_json(result.counts_path)["checks"]["blind_drawn_from"] == total
+    again, _ = scored("again", blind_sample=200)
+    assert again.output.read_bytes() == result.output.read_bytes()
+    assert scored("other", blind_sample=200, seed=1)[1] != some
+
+    whole, everything = scored("whole")  # no more than the sample's size
+    assert len(everything) == total and not whole.notes
+    assert "blind_drawn_from" not in read_json(whole.counts_path)["checks"]
+    for name, most in (("zero", 0), ("just", total)):
+        same, _ = scored(name, blind_sample=most)
+        assert same.output.read_bytes() == whole.output.read_bytes()
+        assert same.counts_path.read_bytes() == whole.counts_path.read_bytes()
+    dropped = run(tmp_path / "drop", planted, box_check="off", blind_classifier="drop", blind_sample=200)
+    assert dropped.counts.checks.blind_classifier == whole.counts.checks.blind_classifier
+    assert all(one.blind_score is not None for one in kept(dropped))
+
+
 def test_nothing_and_one_image_are_no_fault(planted: Planted, tmp_path: Path) -> None:
     options = {"second_reader": "playground", "blind_classifier": "drop"}
     assert run(tmp_path, planted, [], **options).counts.checks.blind_classifier is None

@@ -19,7 +19,7 @@ from dataengine_lib.data.records import TrainRecord
 FOLDS = 5
 # ways to cut the images into folds; a figure is their mean, as one alone goes up and down by a point
 PARTITIONS = 3
-MANY = 20_000  # records of which one cut is enough
+MANY = 10_000  # records of which one cut is enough
 MOST_ROUNDS = 40
 _STEP = 0.5  # of the excess over chance that one round takes away: the rest may go by itself
 _MARGIN = 0.5  # of the interval: aimed at, as another cut of the images finds a little more or less
@@ -53,7 +53,7 @@ def solve_blind(
     is solved leaves answers that can be told by being unlikely. Every round cuts the images anew, so that records
     are not dropped until one cut cannot tell them.
     Without `letters` the classifier does not see the choices' order, which is to be drawn anew. Records are read once
-    and not held: 100,000 take some 400 MB and 15 seconds, and with `drop` some minutes.
+    and not held: 10,000 take some 2 seconds, 100,000 some 400 MB and 15 seconds, and with `drop` some minutes.
     Source: adversarial filtering, AFLite, Le Bras et al. 2020 (arXiv 2002.04108), with a linear classifier of
     words in place of one of a model's embeddings, and stopped at chance.
     """

@@ -20,7 +20,9 @@ _RUN = re.compile(
 _OPENING = re.compile(r"[\[({]")
 # A box that was cut short or written without brackets; no sentence has three fractions in a row.
 _REMAINS = re.compile(rf"{_FRACTION}\s?[,;]\s?{_FRACTION}\s?[,;]\s?{_FRACTION}|[\[{{(]\s?0?\.\d{{2,8}}\s?,")
-_NUMBERS = re.compile(r"[\[({][ \[]{0,2}[-.\dxyXY]|\.\d{1,8}\s?[,;]")  # part of whatever the two above find
+# One of these two is part of whatever the two above find.
+_OPENED = re.compile(r"[\[({][ \[]{0,2}[-.\dxyXY]")
+_LISTED = re.compile(r"\.\d{1,8}\s?[,;]")
 _SPEAKS = re.compile(
     r"\bbounding[\s_-]{0,2}box|\bbbox|\bcoordinates\b|\b[xy][\s-]?coordinate\b|\bcoordinate\s?[\[(\d]|\blocated\s{1,2}at\s?:?\s?[\[(]\s?[\d.\-xy\]]",
     re.IGNORECASE,
@@ -123,11 +125,12 @@ _LAST_WORD = re.compile(r"[^\W_]{1,40}$")
 
 def speaks_of_boxes(text: str) -> bool:
     """The text talks about boxes or coordinates as such, or places something "at [..]"."""
-    plain = text.casefold()
-    spoken = (
-        "box" in plain or "coordinate" in plain or "located" in plain
-    )  # whatever _SPEAKS finds has one of them
-    return spoken and bool(_SPEAKS.search(text))
+    return may_speak_of_boxes(text.casefold()) and bool(_SPEAKS.search(text))
+
+
+def may_speak_of_boxes(plain: str) -> bool:
+    """False where a text of these words, in lower case, surely does not speak of boxes; quick."""
+    return "box" in plain or "coordinate" in plain or "located" in plain
 
 
 def has_box(text: str) -> bool:
@@ -146,7 +149,9 @@ def _runs(text: str) -> Iterator[re.Match[str]]:
 
 def may_hold_box(text: str) -> bool:
     """False where there is surely no box and nothing like the remains of one; quick."""
-    return _NUMBERS.search(text) is not None
+    if ("[" in text or "(" in text or "{" in text) and _OPENED.search(text):
+        return True
+    return ("," in text or ";" in text) and _LISTED.search(text) is not None
 
 
 def without_boxes(text: str, *, sentence: bool = True) -> str | None:

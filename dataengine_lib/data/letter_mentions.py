@@ -53,7 +53,9 @@ _AMONG_CHOICES = re.compile(
 def names_places(*texts: str) -> bool:
     """A question or choice speaks of choices by letter or place ("all of the above"): their order has to stay."""
     text = "\n|\n".join(texts)
-    return _speaks_of_place(text) or bool(_CAPITAL.search(text) and _AMONG_CHOICES.search(text))
+    if _speaks_of_place(text):
+        return True
+    return any(map(text.__contains__, "ABCD")) and bool(_CAPITAL.search(text) and _AMONG_CHOICES.search(text))
 
 
 def _speaks_of_place(text: str) -> bool:
@@ -77,9 +79,6 @@ def moved(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str 
         return text
     if _speaks_of_place(text):
         return None
-    if not _LETTER.search(text):
-        return text
-    to = {"ABCD"[old]: "ABCD"[new] for new, old in enumerate(places)}
     kept, end, listed = [], 0, -1  # `listed`: where the mention before ends
     quoted: list[tuple[int, int]] | None = None
     for match in _LETTER.finditer(text):
@@ -91,7 +90,7 @@ def moved(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str 
         says = _says(text, at, listed)
         if says == "a letter":
             listed = at + 1
-        new = to[letter.upper()]
+        new = "ABCD"[places.index("ABCD".index(letter.upper()))]
         if says == "an article" or new == letter.upper():
             continue
         if says == "unclear":

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from dataengine_lib.data.near_questions import plain_words, same_question
 
 
@@ -13,6 +15,28 @@ class Asked(Protocol):
     question: str
     choices: list[str]
     correct_choice_idx: int
+
+
+class _Words(msgspec.Struct, gc=False):
+    """What a record asks, and its right answer; they become plain words when another record is first compared."""
+
+    name: str
+    question: str
+    answer: str
+    plain: bool = False
+
+    @classmethod
+    def of(cls, record: Asked, name: str = "") -> "_Words":
+        return cls(name, record.question, record.choices[record.correct_choice_idx])
+
+    def read(self) -> tuple[str, str]:
+        if not self.plain:
+            self.question, self.answer, self.plain = (
+                plain_words(self.question),
+                plain_words(self.answer),
+                True,
+            )
+        return self.question, self.answer
 
 
 class NearDuplicates:
@@ -28,23 +52,22 @@ class NearDuplicates:
         self, threshold: float = 0.8, near_images: Mapping[int, Sequence[int]] | None = None
     ) -> None:
         self.threshold, self.near_images = threshold or 1.0, near_images or {}
-        self._asked: dict[int, list[tuple[str, str, str]]] = {}
+        self._asked: dict[int, list[_Words]] = {}
 
     def add(self, record: Asked, name: str) -> None:
         """Remember a record, of this round or an earlier one, under the name by which it is found."""
-        asked = (name, plain_words(record.question), _answer(record))
-        self._asked.setdefault(record.image_id, []).append(asked)
+        self._asked.setdefault(record.image_id, []).append(_Words.of(record, name))
 
     def of(self, record: Asked) -> str:
         """The name of the first record added of which this one is a near-duplicate, empty where there is none."""
-        question, answer = plain_words(record.question), _answer(record)
-        for image_id in (record.image_id, *self.near_images.get(record.image_id, ())):
-            for name, other, its_answer in self._asked.get(image_id, ()):
+        images = [record.image_id, *self.near_images.get(record.image_id, ())]
+        if self._asked.keys().isdisjoint(images):
+            return ""
+        question, answer = _Words.of(record).read()
+        for image_id in images:
+            for asked in self._asked.get(image_id, ()):
+                other, its_answer = asked.read()
                 same = question == other and image_id == record.image_id
                 if same or (answer == its_answer and same_question(question, other) >= self.threshold):
-                    return name
+                    return asked.name
         return ""
-
-
-def _answer(record: Asked) -> str:
-    return plain_words(record.choices[record.correct_choice_idx])

@@ -45,7 +45,7 @@ class OptionOrder:
             return msgspec.structs.replace(candidate, choices_stay=True)
         often = list(zip(counts, self._all, strict=True))  # as the right letter: in this type, at all
         least = min(often)
-        free = [letter for letter in range(CHOICES) if often[letter] == least]
+        free = [letter for letter, number in enumerate(often) if number == least]
         place = free[int(self._rng.random() * len(free))]
         counts[place] += 1
         self._all[place] += 1

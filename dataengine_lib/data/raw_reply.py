@@ -11,7 +11,13 @@ from functools import lru_cache
 
 import msgspec
 
-from dataengine_lib.data.boxes_in_text import has_box, may_hold_box, speaks_of_boxes, without_boxes
+from dataengine_lib.data.boxes_in_text import (
+    has_box,
+    may_hold_box,
+    may_speak_of_boxes,
+    speaks_of_boxes,
+    without_boxes,
+)
 from dataengine_lib.data.reply_parts import Block, blocks, plain_text
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
@@ -81,41 +87,44 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
         if last[-1][0] != "explanation":
             return Reason.TRUNCATED
         last.pop()  # half a rationale is no rationale; the QA before it is whole
+    plain = text.casefold()
     try:
-        return [_qa(block) for block in found]
+        return [_qa(block, plain) for block in found]
     except _Dropped as dropped:
         return dropped.reason
 
 
-def _qa(block: Block) -> Qa:
+def _qa(block: Block, plain: str) -> Qa:
+    """The QA of a block; `plain` is the reply in lower case, by which can be told what it surely does not say."""
+    may_skip = "skip" in plain or not plain.isascii()  # some letters beyond ASCII are taken for an i
     parts: dict[str, list[str]] = {}
     for kind, text in block:
         parts.setdefault(kind, []).append(text)
     question = parts["question"][0]
-    if _SKIP.match(question):
+    if may_skip and _SKIP.match(question):
         raise _Dropped(Reason.SKIPPED)
     if "choices" not in parts:
         question, options = _split_off_choices(question)
         parts["choices"] = [options]
-    answer = _LEAD.sub("", parts.get("answer", [""])[0], count=1)
-    if _SKIP.match(answer):
-        raise _Dropped(Reason.SKIPPED)
-    short = parts.get("short", [""])[0]
-    if _SKIP.match(short):
+    answer = parts["answer"][0] if "answer" in parts else ""
+    answer = answer[len(_LEAD.match(answer)[0]) :]  # type: ignore[index]  # it matches nothing, too
+    short = parts["short"][0] if "short" in parts else ""
+    if may_skip and (_SKIP.match(answer) or _SKIP.match(short)):
         raise _Dropped(Reason.SKIPPED)
     if len(parts) < len(block) and any(
         len(parts.get(kind, "")) > 1 for kind in ("choices", "answer", "short")
     ):
         raise _Dropped(Reason.REPEATED_PART)
-    rationales = [text for part in parts.get("explanation", []) if _WORD.search(text := _one_line(part))]
+    rationales = [text for part in parts.get("explanation", []) if _has_word(text := _one_line(part))]
     raw_choices = _choices(parts["choices"][0])
-    written = "\n".join([question, *raw_choices, *parts.get("answer", []), short, *rationales])
-    if speaks_of_boxes(written):
-        raise _Dropped(Reason.BOXES)
-    if "description" in written.casefold() and any(map(_DESCRIPTION.search, rationales)):
+    if may_speak_of_boxes(plain):
+        written = "\n".join([question, *raw_choices, *parts.get("answer", []), short, *rationales])
+        if speaks_of_boxes(written):
+            raise _Dropped(Reason.BOXES)
+    if "description" in plain and any(map(_DESCRIPTION.search, rationales)):
         raise _Dropped(Reason.DESCRIPTION)
     question = _clean(_one_line(question))
-    if not _WORD.search(question):
+    if not _has_word(question):
         raise _Dropped(Reason.NO_QUESTION)
     choices = _clean_choices(raw_choices)
     correct = _correct(answer, raw_choices, choices)
@@ -133,6 +142,10 @@ _SAYS_SKIP = re.compile(r"\bskip", re.IGNORECASE)
 _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
 
 
+def _has_word(text: str) -> bool:
+    return text[:1].isalnum() or bool(_WORD.search(text))
+
+
 def _one_line(text: str) -> str:
     """The plain text on one line; it holds no other white space than single spaces and line ends."""
     return " ".join(text.split()) if "\n" in text else text.strip()
@@ -145,14 +158,14 @@ def _clean(line: str) -> str:
     return cleaned
 
 
-_MARKS = [  # (A) · [A] · A) · A. · A:
+_MARKS = [  # (A) · [A] · A) · A. · A: (the last three begin with the letter, which is searched for fastest)
     re.compile(mark)
     for mark in (
         r"\( ?([A-Ha-h]) ?\)",
         r"\[([A-Ha-h])\]",
-        r"(?<![\w(])([A-Ha-h])\)",
-        r"(?<!\w)([A-Ha-h])\.(?=\s|\Z)",
-        r"(?<!\w)([A-Ha-h]):(?=\s|\Z)",
+        r"([A-Ha-h])(?<![\w(].)\)",
+        r"([A-Ha-h])(?<!\w.)\.(?=\s|\Z)",
+        r"([A-Ha-h])(?<!\w.):(?=\s|\Z)",
     )
 ]
 _BULLETS = re.compile(r"[-*•]")
@@ -192,15 +205,17 @@ def _split_off_choices(question: str) -> tuple[str, str]:
 def _choices(text: str) -> list[str]:
     """The four choices as written. Marks are of one style and case, A to D in order, each once."""
     text = text.strip()
-    begin = len(_BULLET.match(text)[0])  # type: ignore[index]  # it matches nothing, too
-    first = next(((style, found) for style in _MARKS if (found := style.match(text, begin))), None)
-    if first is None or first[1][1] not in "Aa":
+    begin = len(_BULLET.match(text)[0]) if text.startswith(("-", "*", "•")) else 0  # type: ignore[index]
+    for style in _MARKS:
+        if first := style.match(text, begin):
+            break
+    if first is None or first[1] not in "Aa":
         raise _Dropped(Reason.SKIPPED if _SKIP.match(text) else Reason.NO_CHOICES)
-    letters = "ABCDEFGH" if first[1][1] == "A" else "abcdefgh"
-    parts = first[0].split(text)  # text before, letter, choice, letter, choice, …
+    letters = "ABCDEFGH" if first[1] == "A" else "abcdefgh"
+    parts = style.split(text)  # text before, letter, choice, letter, choice, …
     if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
-        return [_one_line(part.strip().partition("\n\n")[0]).rstrip(" ,;|") for part in parts[2::2]]
-    marks = [mark for mark in _marks(first[0], text) if mark[2] in letters]
+        return list(map(_choice, parts[2::2]))
+    marks = [mark for mark in _marks(style, text) if mark[2] in letters]
     on_lines = _on_lines(marks, text) if "\n" in text else []
     if "".join([mark[2] for mark in on_lines]) == letters[:4]:
         marks = on_lines  # the others belong to the choices' words
@@ -210,8 +225,15 @@ def _choices(text: str) -> list[str]:
         lines = {end: start for start, end, _ in on_lines}
         marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
     ends = [mark[0] for mark in marks[1:]] + [len(text)]
-    slices = [text[mark[1] : end].strip().partition("\n\n")[0] for mark, end in zip(marks, ends, strict=True)]
-    return [_one_line(choice).rstrip(" ,;|") for choice in slices]
+    return [_choice(text[mark[1] : end]) for mark, end in zip(marks, ends, strict=True)]
+
+
+def _choice(written: str) -> str:
+    """What stands behind a choice's letter, up to an empty line, on one line and without what parts it from the next."""
+    text = written.strip()
+    if "\n" in text:
+        text = _one_line(text.partition("\n\n")[0])
+    return text.rstrip(" ,;|")
 
 
 _SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "3.5." or "wait..."
@@ -224,13 +246,13 @@ def _clean_choices(raw: list[str]) -> list[str]:
         choices = [choice for choice in cleaned if choice is not None]
         if len(choices) < len(raw):
             raise _Dropped(Reason.BOXES)
-    for choice, before in zip(choices, raw, strict=True):
-        if not _WORD.search(choice):
-            raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
-    if len({same_words(choice) for choice in choices}) < len(choices):
-        only_box = len({same_words(choice) for choice in raw}) == len(raw)
+    if not all(map(_has_word, choices)):
+        before = next(old for new, old in zip(choices, raw, strict=True) if not _has_word(new))
+        raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
+    if len(set(map(same_words, choices))) < len(choices):
+        only_box = len(set(map(same_words, raw))) == len(raw)
         raise _Dropped(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
-    if all(_SENTENCE_END.search(choice) for choice in choices):
+    if choices[0].endswith(".") and all(map(_SENTENCE_END.search, choices)):
         return [
             choice[:-1] for choice in choices
         ]  # a list of sentences; one such mark may belong to its choice
@@ -277,10 +299,10 @@ _OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
 def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     """The index of the right choice: letter, text or both, as long as they say the same."""
     said = _one_line(answer)
-    if not _WORD.search(said):
+    if not _has_word(said):
         raise _Dropped(Reason.NO_ANSWER)
-    keys = [same_words(choice) for choice in choices]
-    as_written = keys if choices is raw_choices else [same_words(choice) for choice in raw_choices]
+    keys = list(map(same_words, choices))
+    as_written = keys if choices is raw_choices else list(map(same_words, raw_choices))
     whole = same_words(said)
     by_text = keys.index(whole) if whole in keys else None
     if whole in as_written and (by_text is None or as_written.index(whole) < by_text):
@@ -293,7 +315,7 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
         if len(begun) != 1 or _OTHER_LETTER.search(said):
             raise _Dropped(Reason.NO_ANSWER)
         return begun[0]
-    letter = next(group for group in match.groups()[:4] if group)
+    letter = match[1] or match[2] or match[3] or match[4]
     index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,-–—")
     if index >= len(choices):
         raise _Dropped(Reason.OUTSIDE)

@@ -6,20 +6,28 @@ Every pattern is bounded, so that the time grows with the length of the reply an
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
-_TYPOGRAPHY = str.maketrans(
-    {"（": "(", "）": ")", "：": ":", "．": ".", "\u00a0": " ", "\r": "\n"} | dict.fromkeys("\0\u200b\ufeff")
+_ODD_ASCII = "\0\r\t\v\f\x1c\x1d\x1e\x1f"
+_ODD_SPACES = (
+    "\t\v\f\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_PLAIN = str.maketrans(
+    {"（": "(", "）": ")", "：": ":", "．": ".", "\r": "\n"}
+    | dict.fromkeys(_ODD_SPACES, " ")
+    | dict.fromkeys("\0\u200b\ufeff")
 )
 
 
 def plain_text(raw: str) -> str:
     """The reply without Markdown marks, with short runs of white space (the patterns below count on that)."""
     text = raw
-    if not text.isascii() or "\r" in text or "\0" in text:
-        text = text.replace("\r\n", "\n").translate(_TYPOGRAPHY)
+    if not text.isascii() or any(map(text.__contains__, _ODD_ASCII)):
+        text = text.replace("\r\n", "\n").translate(_PLAIN)
     text = text.replace("**", "")
-    if "  " in text or _ODD_SPACE.search(text):
+    if "  " in text:
         text = _SPACES.sub(" ", text)
     if "```" in text or "---" in text or "___" in text or "***" in text:
         text = _RULE.sub("", text)
@@ -28,8 +36,7 @@ def plain_text(raw: str) -> str:
     return text.strip()
 
 
-_SPACES = re.compile(r"[^\S\n]+")
-_ODD_SPACE = re.compile(r"[^\S\n ]")
+_SPACES = re.compile(r"  +")
 _RULE = re.compile(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)")
 _EMPTY_LINES = re.compile(r"\n(?: ?\n)+")
 
@@ -53,13 +60,19 @@ _BEFORE = {
 
 Block = list[tuple[str, str]]
 _LONGEST_HEADING = 48  # characters of the longest heading with the marks before and behind it
-# Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front.
-_MAY_END = re.compile(
-    r"[:\n](?:(?<=[\d*_# ][:\n])|"
-    r"(?<=(?i:tion|type|ices|ions|swer|note|otes|ason|sons|ning|nale|ales|ture)[:\n]))"
-)
+# Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front. Two
+# patterns, as a set of characters is slow to search for. Of the letters the first is a set, by which most are passed
+# over at once (ſ, İ and ı are taken for s and i, too).
+_MAY_END = [
+    re.compile(
+        rf"{end}(?:(?<=[\d*_# ]{end})|(?<=(?:[tT](?i:ion|ype|ure)|[iIİı](?i:ces|ons)|[sSſ](?i:wer|ons)|"
+        rf"[nN](?i:ote|ing|ale)|[oO](?i:tes)|[aA](?i:son|les)){end}))"
+    )
+    for end in (":", "\n")
+]
 _LINE_ANSWER_IS = re.compile(
-    r"\n[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?answer[ #\d*_]{0,7}is\b",
+    r"\n(?=[#>*\-•_ \dtcsda])[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?"
+    r"answer[ #\d*_]{0,7}is\b",
     re.IGNORECASE,
 )
 
@@ -100,15 +113,17 @@ def _headings(text: str) -> Iterator[_Found]:
         yield from map(_found, _HEADING.finditer(text))
         return
     done = 0
-    for end in _MAY_END.finditer(text + "\n"):
-        at = end.start()
-        near = max(0, at - _LONGEST_HEADING)
-        begin = max(done, near, text.rfind("\n", near, at) + 1)
+    lines = text + "\n"
+    for at in sorted([end.start() for mark in _MAY_END for end in mark.finditer(lines)]):
+        near = at - _LONGEST_HEADING if at > _LONGEST_HEADING else 0
+        begin = text.rfind("\n", near, at) + 1 or near
+        if begin < done:
+            begin = done
         if begin == 0 or text[begin - 1] == "\n":
-            marks = text[at + 1 : at + 3] if text[at : at + 1] == ":" else ""
-            if marks:
-                marks = marks[: len(marks) - len(marks.lstrip("*_"))]
-            if known := _line_heading(text[begin : at + 1] + marks):
+            stop = at + 1
+            if text.startswith(("*", "_"), stop) and text[at] == ":":
+                stop += 2 if text.startswith(("*", "_"), stop + 1) else 1
+            if known := _line_heading(text[begin:stop]):
                 done = begin + known[2]
                 yield known[0], begin, done
                 begin = done
@@ -119,15 +134,8 @@ def _headings(text: str) -> Iterator[_Found]:
 
 def blocks(text: str) -> list[Block]:
     """One list of `(part, text)` per question of the reply."""
-    found: list[Block] = []
-    previous, begin = "", 0
-
-    def close(end: int) -> None:
-        if previous == "question":
-            found.append([])
-        if previous and found:
-            found[-1].append((previous, text[begin:end].strip()))
-
+    begun: list[tuple[str, int, int]] = []  # part, where its heading begins and where it ends
+    previous = ""
     for heading, start, end in _headings(text):
         kind = heading.kind
         if heading.verb:  # "The answer is (B)" is a heading only where the answer is due
@@ -137,7 +145,12 @@ def blocks(text: str) -> list[Block]:
             not heading.name[0].isupper() or not heading.colon or previous not in _BEFORE[kind]
         ):
             continue
-        close(start)
-        previous, begin = kind, end
-    close(len(text))
+        begun.append((kind, start, end))
+        previous = kind
+    found: list[Block] = []
+    for (kind, _, begin), (_, end, _) in pairwise([*begun, ("", len(text), 0)]):
+        if kind == "question":
+            found.append([])
+        if found:
+            found[-1].append((kind, text[begin:end].strip()))
     return found

@@ -1,16 +1,18 @@
 """Step 4: the checks beyond format, each a column of the record; what fails one is marked, or dropped with a reason."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice, tee
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from random import Random
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from pydantic import BeforeValidator
 
-from dataengine_lib.data.blind_classifier import solve_blind
+from dataengine_lib.data.blind_classifier import BlindTest, solve_blind
 from dataengine_lib.data.blind_figure import answered_blind
 from dataengine_lib.data.candidates import Candidate, Item, reject
 from dataengine_lib.data.check_counts import CheckCount, ChecksSummary
@@ -55,17 +57,17 @@ class Checks:
     blind_reader: str = ""
     blind_answer: Mode = "mark"
     blind_classifier: Mode = "mark"
+    blind_sample: int = 10_000
     base_url: str | None = None
     concurrency: int = 16
     budget_usd: float | None = None
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """What a check says of one record: `columns` to set, whether it said anything, and, if it fails, why."""
 
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = MappingProxyType({})
     said: bool = True
     fails: bool = False
     why: str = ""
@@ -209,17 +211,23 @@ class RecordChecks:
         return answers
 
     def _classified(self, spool: Spool) -> Iterator[Item]:
-        mode = self.checks.blind_classifier
-        test = solve_blind(spool.records(), drop=mode == "drop", seed=self.checks.seed, letters=self.letters)
+        mode, seed, most = self.checks.blind_classifier, self.checks.seed, self.checks.blind_sample
+        places: Collection[int] = range(spool.candidates)
+        if mode == "mark" and 0 < most < spool.candidates:
+            places = frozenset(Random(seed).sample(range(spool.candidates), most))
+        test = solve_blind(spool.records(places), drop=mode == "drop", seed=seed, letters=self.letters)
         if test is None:
             return iter(spool)
         self.summary.blind_classifier = test.figures
         self.summary.after_dropping = test.after if mode == "drop" else None
-        findings = (
-            Finding({"blind_score": score}, fails=not stays, why=f"with probability {score:.2f}")
-            for score, stays in zip(test.scores, test.kept, strict=True)
+        if len(places) < spool.candidates:
+            self.summary.blind_drawn_from = spool.candidates
+            self.notes.append(
+                f"blind_classifier: {len(places):,} of {spool.candidates:,} questions were scored, drawn at random"
+            )
+        return self._stage(
+            iter(spool), "blind_classifier", mode, Reason.BLIND, lambda rows: _scored(rows, places, test)
         )
-        return self._stage(iter(spool), "blind_classifier", mode, Reason.BLIND, lambda rows: findings)
 
 
 def _judged(
@@ -242,9 +250,9 @@ def _judged(
             count.dropped += 1
             yield reject(item, reason.value, finding.why)
         else:
-            yield msgspec.structs.replace(
-                item, record=msgspec.structs.replace(item.record, **finding.columns)
-            )
+            for column, value in finding.columns.items():
+                setattr(item.record, column, value)
+            yield item
 
 
 class _Earlier(msgspec.Struct):
@@ -263,6 +271,17 @@ def _told(
     rows: Iterator[TrainRecord],
 ) -> Iterator[Finding]:
     return map(judge, rows, answers)
+
+
+def _scored(rows: Iterator[TrainRecord], places: Collection[int], test: BlindTest) -> Iterator[Finding]:
+    """What the classifier says of the records at `places`, the first one at 0."""
+    scores = zip(test.scores, test.kept, strict=True)
+    for place, _ in enumerate(rows):
+        if place in places:
+            score, stays = next(scores)
+            yield Finding({"blind_score": score}, fails=not stays, why=f"with probability {score:.2f}")
+        else:
+            yield Finding(said=False)
 
 
 def _second(record: TrainRecord, answer: int | None) -> Finding:

@@ -25,10 +25,14 @@ def checks_table(summary: ChecksSummary) -> Html:
 
 
 def blind_table(summary: ChecksSummary) -> Html:
-    """The share answered without the picture, with its interval and chance: of all, and of each type with enough."""
+    """The share answered without the picture, with its interval and chance: of all, and of each type with enough.
+
+    Who answers a sample only says of how many it was drawn.
+    """
+    drawn = f", a sample of {summary.blind_drawn_from:,}" if summary.blind_drawn_from else ""
     rows: list[list[object]] = []
     for who, figures in (
-        ("classifier of words", summary.blind_classifier),
+        (f"classifier of words{drawn}", summary.blind_classifier),
         ("the same after dropping", summary.after_dropping),
         ("teacher without the image", summary.blind_reader),
     ):
@@ -45,8 +49,11 @@ def blind_sentence(summary: ChecksSummary) -> str:
         return ""
     one = figures.all
     verdict = _verdict(one)
+    asked = "them"
+    if summary.blind_drawn_from:
+        asked = f"{one.total:,} that were drawn from {summary.blind_drawn_from:,} of them"
     return (
-        f"Words alone answer {percent(one.accuracy, one.low, one.high).text} of them, "
+        f"Words alone answer {percent(one.accuracy, one.low, one.high).text} of {asked}, "
         f"chance is {percent(one.chance).text}: {verdict}."
     )
 

@@ -52,6 +52,7 @@ class PostProcessConfig(StepConfig):
     blind_reader: str = ""  # openai:MODEL or playground answers without the picture; empty: nobody, it costs
     blind_answer: Mode = "mark"  # off, mark or drop QAs that it finds, a fourth of the fair ones by chance
     blind_classifier: Mode = "mark"  # off, mark, or drop what words alone give away, until chance is reached
+    blind_sample: int = Field(10_000, ge=0)  # most QAs that it scores, drawn with seed; 0, or drop: all
     base_url: str | None = None  # of the readers' server; default OPENAI_BASE_URL, then OpenAI itself
     concurrency: int = Field(16, ge=1)  # requests to the readers at the same time
     budget_usd: float | None = Field(None, gt=0)  # stop asking before more than this is spent on the readers
@@ -169,7 +170,7 @@ def _items(config: PostProcessConfig, checks: RecordChecks, decisions: Decisions
     items = checks.run(_parsed(config.input))
     if config.shuffle_choices:
         items = _shuffled(items, OptionOrder(config.seed))
-    return reviewed(items, decisions)
+    return reviewed(items, decisions) if decisions else items
 
 
 def _shuffled(items: Iterator[Item], order: OptionOrder) -> Iterator[Item]:
