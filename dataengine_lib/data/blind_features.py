@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any
 
 from dataengine_lib.data.records import TrainRecord
@@ -19,8 +19,10 @@ def hashed(rows: Iterable[Sequence[str]]) -> Any:
     """
     from sklearn.feature_extraction import FeatureHasher
 
-    hasher = FeatureHasher(FEATURES, input_type="string", alternate_sign=False, dtype="float32")
-    return hasher.transform(rows)
+    hasher = FeatureHasher(FEATURES, input_type="pair", alternate_sign=False, dtype="float32")
+    return hasher.transform(
+        zip(row, repeat(1)) for row in rows
+    )  # as "string" does, without a generator a row
 
 
 def choice_rows(record: TrainRecord, letters: bool = True) -> Iterator[list[str]]:
@@ -44,7 +46,8 @@ def choice_rows(record: TrainRecord, letters: bool = True) -> Iterator[list[str]
             *([f"at {place}"] if letters else []),
             f"words {min(len(words), 9)}",
         ]
-        row += [f"{word} & {one}" for word in asked for one in (*own, whole)]
+        ends = [f" & {one}" for one in (*own, whole)]
+        row += [word + end for word in asked for end in ends]
         row.append(f"shared {sum(word in others for word in words)}")
         row.append(f"asked {sum(word in asked for word in words)}")
         if lengths.count(lengths[place]) == 1:

@@ -3,8 +3,6 @@
 from itertools import permutations
 from random import Random
 
-import msgspec
-
 from dataengine_lib.data.candidates import Candidate
 from dataengine_lib.data.letter_mentions import moved, names_places
 
@@ -31,7 +29,7 @@ class OptionOrder:
         self._all = [0] * CHOICES
 
     def shuffle(self, candidate: Candidate) -> Candidate:
-        """The candidate with its choices in a new order, and the letters in its rationales with them.
+        """The candidate itself, its choices brought into a new order, and the letters in its rationales with them.
 
         A rationale whose letters cannot be told is left out and counted in `rationales_left_out`. Choices stay where
         they are when the question or a choice speaks of their places ("all of the above").
@@ -42,7 +40,8 @@ class OptionOrder:
         if names_places(record.question, *record.choices):
             counts[correct] += 1
             self._all[correct] += 1
-            return msgspec.structs.replace(candidate, choices_stay=True)
+            candidate.choices_stay = True
+            return candidate
         often = list(zip(counts, self._all, strict=True))  # as the right letter: in this type, at all
         least = min(often)
         free = [letter for letter, number in enumerate(often) if number == least]
@@ -53,18 +52,12 @@ class OptionOrder:
         places = orders[int(self._rng.random() * len(orders))]
         rationales = [moved(text, places, record.choices) for text in record.rationales]
         told = [text for text in rationales if text is not None]
-        return msgspec.structs.replace(
-            candidate,
-            record=msgspec.structs.replace(
-                record,
-                choices=[record.choices[old] for old in places],
-                correct_choice_idx=place,
-                rationales=told,
-                second_answer=_now(record.second_answer, places),
-                blind_answer=_now(record.blind_answer, places),
-            ),
-            rationales_left_out=len(rationales) - len(told),
-        )
+        candidate.rationales_left_out = len(rationales) - len(told)
+        record.choices = [record.choices[old] for old in places]
+        record.correct_choice_idx, record.rationales = place, told
+        record.second_answer = _now(record.second_answer, places)
+        record.blind_answer = _now(record.blind_answer, places)
+        return candidate
 
 
 def _now(place: int | None, places: tuple[int, ...]) -> int | None:

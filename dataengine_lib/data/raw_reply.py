@@ -97,28 +97,25 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
 def _qa(block: Block, plain: str) -> Qa:
     """The QA of a block; `plain` is the reply in lower case, by which can be told what it surely does not say."""
     may_skip = "skip" in plain or not plain.isascii()  # some letters beyond ASCII are taken for an i
-    parts: dict[str, list[str]] = {}
-    for kind, text in block:
-        parts.setdefault(kind, []).append(text)
-    question = parts["question"][0]
+    parts = dict(reversed(block))  # the first of each kind
+    question = parts["question"]
     if may_skip and _SKIP.match(question):
         raise _Dropped(Reason.SKIPPED)
     if "choices" not in parts:
-        question, options = _split_off_choices(question)
-        parts["choices"] = [options]
-    answer = parts["answer"][0] if "answer" in parts else ""
+        question, parts["choices"] = _split_off_choices(question)
+    answer, short = parts.get("answer", ""), parts.get("short", "")
     answer = answer[len(_LEAD.match(answer)[0]) :]  # type: ignore[index]  # it matches nothing, too
-    short = parts["short"][0] if "short" in parts else ""
     if may_skip and (_SKIP.match(answer) or _SKIP.match(short)):
         raise _Dropped(Reason.SKIPPED)
-    if len(parts) < len(block) and any(
-        len(parts.get(kind, "")) > 1 for kind in ("choices", "answer", "short")
-    ):
-        raise _Dropped(Reason.REPEATED_PART)
-    rationales = [text for part in parts.get("explanation", []) if _has_word(text := _one_line(part))]
-    raw_choices = _choices(parts["choices"][0])
+    if len(parts) < len(block):
+        kinds = [kind for kind, _ in block]
+        if any(kinds.count(kind) > 1 for kind in ("choices", "answer", "short")):
+            raise _Dropped(Reason.REPEATED_PART)
+    explained = [_one_line(text) for kind, text in block if kind == "explanation"]
+    rationales = [text for text in explained if _has_word(text)]
+    raw_choices = _choices(parts["choices"])
     if may_speak_of_boxes(plain):
-        written = "\n".join([question, *raw_choices, *parts.get("answer", []), short, *rationales])
+        written = "\n".join([question, *raw_choices, parts.get("answer", ""), short, *rationales])
         if speaks_of_boxes(written):
             raise _Dropped(Reason.BOXES)
     if "description" in plain and any(map(_DESCRIPTION.search, rationales)):

@@ -6,7 +6,6 @@ Every pattern is bounded, so that the time grows with the length of the reply an
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 _ODD_ASCII = "\0\r\t\v\f\x1c\x1d\x1e\x1f"
@@ -134,8 +133,8 @@ def _headings(text: str) -> Iterator[_Found]:
 
 def blocks(text: str) -> list[Block]:
     """One list of `(part, text)` per question of the reply."""
-    begun: list[tuple[str, int, int]] = []  # part, where its heading begins and where it ends
-    previous = ""
+    found: list[Block] = []
+    previous, begin = "", 0
     for heading, start, end in _headings(text):
         kind = heading.kind
         if heading.verb:  # "The answer is (B)" is a heading only where the answer is due
@@ -145,12 +144,11 @@ def blocks(text: str) -> list[Block]:
             not heading.name[0].isupper() or not heading.colon or previous not in _BEFORE[kind]
         ):
             continue
-        begun.append((kind, start, end))
-        previous = kind
-    found: list[Block] = []
-    for (kind, _, begin), (_, end, _) in pairwise([*begun, ("", len(text), 0)]):
+        if found:
+            found[-1].append((previous, text[begin:start].strip()))
         if kind == "question":
             found.append([])
-        if found:
-            found[-1].append((kind, text[begin:end].strip()))
+        previous, begin = kind, end
+    if found:
+        found[-1].append((previous, text[begin:].strip()))
     return found

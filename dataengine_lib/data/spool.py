@@ -13,6 +13,8 @@ from dataengine_lib.errors import DataEngineError
 
 _CANDIDATES, _REJECTS = msgspec.json.Decoder(Candidate), msgspec.json.Decoder(Rejected)
 
+_BUFFER = 1 << 20  # bytes
+
 
 class Spool:
     """Items that can be gone through again and again, one after the other. Its file goes with it, also after a kill.
@@ -25,7 +27,7 @@ class Spool:
     def __init__(self, items: Iterable[Item], folder: Path) -> None:
         self.candidates = 0
         try:
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # open as long as the spool
+            self._file = tempfile.TemporaryFile(buffering=_BUFFER, dir=folder)  # noqa: SIM115  # open as long as the spool
             for item in items:
                 is_candidate = isinstance(item, Candidate)
                 self.candidates += is_candidate
