@@ -101,6 +101,34 @@ def test_retry_after_holds_everybody(clock: Clock) -> None:
     assert asyncio.run(main()) >= 1007
 
 
+def test_a_pause_after_a_refusal_is_not_caught_up_with(clock: Clock) -> None:
+    async def main() -> None:
+        for _ in range(100):
+            entered = await gate.enter()
+            clock.now += 0.1
+            gate.left(entered)
+        gate.refused_at(await gate.enter(), 3.0)
+
+    gate = Flow(50)
+    asyncio.run(main())
+    times = moments(gate, clock, 11)
+    assert (times[-1] - times[0]) / 10 == pytest.approx(0.1, rel=0.1)  # of ten a second: spaced, no burst
+
+
+def test_refusals_close_together_do_not_count_the_answers_between_them(clock: Clock) -> None:
+    async def main() -> None:
+        for _ in range(100):
+            entered = await gate.enter()
+            clock.now += 0.1
+            gate.left(entered)
+        for _ in range(2):  # the second comes before any answer could
+            gate.refused_at(await gate.enter(), None)
+
+    gate = Flow(50)
+    asyncio.run(main())
+    assert gate.requests.rate(clock.now) == pytest.approx(10 * flow.BELOW * flow.LESS * flow.BELOW, rel=0.05)
+
+
 def test_refusals_in_vain_are_met_with_longer_and_longer_silence(clock: Clock) -> None:
     async def main() -> list[float]:
         found = []

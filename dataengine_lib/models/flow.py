@@ -19,6 +19,10 @@ QUEUED = 2.5  # times the fastest answer: requests wait for each other at the se
 SHRINK = 0.7  # of the requests at the same time that remain when the server is busy
 TROUBLE = 0.1  # share of the last answers that were none, from which the server counts as busy
 _LATELY = 50  # answers that count as the last ones
+_COUNT = (
+    2.0  # seconds over which answers have to be counted to tell a rate from them; below that, it goes down by
+)
+LESS = 0.92  # this much, as answers are still on their way
 _PROOF = 5.0  # seconds over which a rate has to be kept to be proven
 LONGEST_HOLD = 30.0  # seconds of silence when every answer is a refusal and no time is named
 _LOOK = 1.0  # seconds between two looks at a pace that is waited for
@@ -109,12 +113,18 @@ class Flow:
             # now and then whatever the rate: without a floor that would slow down without end.
             if self._troubled():
                 self._proven /= 2
-            found = self._answers / max(0.25, now - self._since)
-            self.requests.found(max(found, self._proven / 2), now)
-            self._answers, self._since = 0, now
+            rate, counted = self.requests.rate(now), now - self._since
+            if rate is None or counted > _COUNT:
+                rate = self._answers / max(0.25, counted)
+                self._answers, self._since = 0, now
+            else:
+                rate *= LESS
+            self.requests.found(max(rate, self._proven / 2), now)
             if wait is None:
                 self._hold = max(self._hold, now + min(LONGEST_HOLD, 0.1 * 2**self._in_vain))
             self._in_vain += 1
+        # What was allowed during the pause is not caught up with: a server that refuses has nothing saved up.
+        self.requests.next = max(self.requests.next, self._hold, now)
         self._leave()
 
     def failed(self, entered: float) -> None:

@@ -99,11 +99,11 @@ def measure(kind: str, seconds: float) -> None:
     times, refused = here.recv()
     process.join(5)
     end = times[-1]
-    # whole minutes of the clock are what the last kind allows
+    # The last kind lets everything through at once in two minutes of the clock, or makes it wait for the third.
     late = [t for t in times if t > times[0] + WARM_UP]
-    used = len(late) / (end - late[0]) / (RPM / 60)
+    used = 100 * len(late) / (end - late[0]) / (RPM / 60) if late[1:] else float("nan")
     print(
-        f"{kind:12} {number} requests, {end - times[0]:6.1f} s: {100 * used:5.1f} % of the cap after {WARM_UP:.0f} s, "
+        f"{kind:12} {number} requests, {end - times[0]:6.1f} s: {used:5.1f} % of the cap after {WARM_UP:.0f} s, "
         f"{100 * refused / (number + refused):5.2f} % refused, {1000 * cpu / number:.2f} ms CPU a request",
         flush=True,
     )
