@@ -5,6 +5,7 @@ of the clock. Printed for each: the share of the cap used after warm-up, refusal
 beside it the original's way, one request after another with 5 s of sleep. Run by `make bench`; asserts nothing of speed.
 """
 
+import importlib
 import multiprocessing
 import sys
 import tempfile
@@ -88,6 +89,8 @@ def measure(kind: str, seconds: float) -> None:
         ]
         write_json(folder / "q.json", rows)
         cpu = time.process_time()
+        importlib.import_module("dataengine_lib.models.openai_teacher")
+        loading, cpu = time.process_time() - cpu, time.process_time()
         result = generate_qa(
             GenerateQaConfig(
                 input=folder / "q.json", output=folder / "r.jsonl", teacher="openai:local", base_url=url
@@ -104,7 +107,8 @@ def measure(kind: str, seconds: float) -> None:
     used = 100 * len(late) / (end - late[0]) / (RPM / 60) if late[1:] else float("nan")
     print(
         f"{kind:12} {number} requests, {end - times[0]:6.1f} s: {used:5.1f} % of the cap after {WARM_UP:.0f} s, "
-        f"{100 * refused / (number + refused):5.2f} % refused, {1000 * cpu / number:.2f} ms CPU a request",
+        f"{100 * refused / (number + refused):5.2f} % refused, {1000 * cpu / number:.2f} ms CPU a request"
+        f" and {loading:.2f} s to load the SDK",
         flush=True,
     )
 
