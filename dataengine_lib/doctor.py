@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from dataengine_lib.endpoint_check import Mark, check_asking, check_listing
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -108,14 +107,8 @@ def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
 def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
     asked: dict[tuple[str, str | None], str] = {}
     for item in planned:
-        config: Any = item.config
-        base_url = getattr(config, "base_url", None)
-        for name, spec in {
-            "teacher": getattr(config, "teacher", ""),
-            **getattr(config, "readers", {}),
-        }.items():
-            if spec:
-                asked.setdefault((spec, base_url), f"{name} of {item.step.name}")
+        for name, spec in item.asks.items():
+            asked.setdefault((spec, getattr(item.config, "base_url", None)), f"{name} of {item.step.name}")
     for (spec, base_url), what in asked.items():
         if spec.partition(":")[0] == "local":
             yield _local_model(what, spec)

@@ -87,15 +87,16 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
 
 def _check_endpoint(file: Path, item: Planned) -> None:
     """What is behind an API needs its address and key before hours of evaluation, not after; so does a local model."""
-    teacher, student = (str(getattr(item.config, name, "")) for name in ("teacher", "student"))
-    if student.startswith("api:") or any(spec.startswith("openai:") for spec in (teacher, *_readers(item))):
+    student, asked = str(getattr(item.config, "student", "")), item.asks
+    if student.startswith("api:") or any(spec.startswith("openai:") for spec in asked.values()):
         try:
             endpoint(getattr(item.config, "base_url", None))
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
-    if teacher.partition(":")[0] == "local":
+    kind, _, model = asked.get("teacher", "").partition(":")
+    if kind == "local":
         try:
-            model_file(teacher.partition(":")[2])
+            model_file(model)
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 
@@ -106,16 +107,11 @@ def _check_prices(file: Path, item: Planned) -> None:
     if getattr(config, "budget_usd", None) is None:
         return
     prices = read_prices(getattr(config, "prices", None))
-    for spec in filter(None, (getattr(config, "teacher", ""), *_readers(item))):
+    for spec in item.asks.values():
         try:
             check_priced(prices.of(spec), spec)
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
-
-
-def _readers(item: Planned) -> list[str]:
-    readers: dict[str, str] = getattr(item.config, "readers", {})
-    return list(readers.values())
 
 
 def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:

@@ -120,6 +120,12 @@ class Planned:
     config: StepConfig
 
     @property
+    def asks(self) -> dict[str, str]:
+        """The models that are asked to write or answer, by the parameter that names them: teacher and readers."""
+        named = {"teacher": getattr(self.config, "teacher", ""), **getattr(self.config, "readers", {})}
+        return {name: str(spec) for name, spec in named.items() if spec}
+
+    @property
     def executed(self) -> Path:
         return self.folder / f"{self.step.notebook}.ipynb"
 

@@ -20,9 +20,8 @@ def hashed(rows: Iterable[Sequence[str]]) -> Any:
     from sklearn.feature_extraction import FeatureHasher
 
     hasher = FeatureHasher(FEATURES, input_type="pair", alternate_sign=False, dtype="float32")
-    return hasher.transform(
-        zip(row, repeat(1)) for row in rows
-    )  # as "string" does, without a generator a row
+    # what "string" does itself, only with a generator for each row
+    return hasher.transform(zip(row, repeat(1)) for row in rows)
 
 
 def choice_rows(record: TrainRecord, letters: bool = True) -> Iterator[list[str]]:

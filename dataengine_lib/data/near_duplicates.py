@@ -31,11 +31,8 @@ class _Words(msgspec.Struct, gc=False):
 
     def read(self) -> tuple[str, str]:
         if not self.plain:
-            self.question, self.answer, self.plain = (
-                plain_words(self.question),
-                plain_words(self.answer),
-                True,
-            )
+            self.question, self.answer = plain_words(self.question), plain_words(self.answer)
+            self.plain = True
         return self.question, self.answer
 
 

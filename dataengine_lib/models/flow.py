@@ -19,10 +19,8 @@ QUEUED = 2.5  # times the fastest answer: requests wait for each other at the se
 SHRINK = 0.7  # of the requests at the same time that remain when the server is busy
 TROUBLE = 0.1  # share of the last answers that were none, from which the server counts as busy
 _LATELY = 50  # answers that count as the last ones
-_COUNT = (
-    2.0  # seconds over which answers have to be counted to tell a rate from them; below that, it goes down by
-)
-LESS = 0.92  # this much, as answers are still on their way
+_COUNT = 2.0  # seconds over which answers tell a rate; before, too many of them are still on their way
+LESS = 0.92  # of the rate that remains when a refusal comes before that
 _PROOF = 5.0  # seconds over which a rate has to be kept to be proven
 LONGEST_HOLD = 30.0  # seconds of silence when every answer is a refusal and no time is named
 _LOOK = 1.0  # seconds between two looks at a pace that is waited for

@@ -22,7 +22,6 @@ from dataengine_lib.data.leaks import EvaluationSet
 from dataengine_lib.data.near_duplicates import NearDuplicates
 from dataengine_lib.data.near_images import NearImages
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import TrainRecord
 from dataengine_lib.data.spool import Spool
@@ -205,7 +204,7 @@ class RecordChecks:
             self.notes.append(f"{name}: {reader.unasked:,} questions were not asked; {reader.stopped}")
         if unanswered := answers.count(None) - reader.unasked:
             self.notes.append(f"{name}: {unanswered:,} questions got no answer; first: {min(lost)}")
-        self.summary.usage[name] = reader.usage(read_prices().of(reader.spec))
+        self.summary.usage[name] = reader.usage()
         if reader.blind:
             self.summary.blind_reader = answered_blind(spool.records(), answers)
         return answers

@@ -11,7 +11,7 @@ from dataengine_lib.data.files import inside
 from dataengine_lib.data.image_pool import ImagePool, PoolImage
 from dataengine_lib.data.images import read_image
 from dataengine_lib.data.metrics import StudentUsage
-from dataengine_lib.data.prices import Price, read_prices
+from dataengine_lib.data.prices import read_prices
 from dataengine_lib.data.records import Query, TrainRecord
 from dataengine_lib.data.reply_words import behind_thoughts
 from dataengine_lib.data.request_key import key_of, user_message
@@ -152,9 +152,9 @@ class SecondReader:
                 self.unasked += 1
         return found, sorted(set(lost.values()))
 
-    def usage(self, price: Price | None = None) -> StudentUsage:
+    def usage(self) -> StudentUsage:
         """What all answers took since the reader was made, those that the ledger held included."""
-        return usage_of([self.ledger.rows[key] for key in self._used], price)
+        return usage_of([self.ledger.rows[key] for key in self._used], self._prices.of(self.spec))
 
     @property
     def stopped(self) -> str:
