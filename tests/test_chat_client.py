@@ -272,7 +272,7 @@ def test_a_refused_connection_is_told_from_a_dropped_one() -> None:
         ask(url)
     with serve(say, ["drop"]) as server, pytest.raises(AskFailed) as dropped:
         ask(server.base_url)
-    assert "ServerDisconnected" in str(dropped.value) and dropped.value.unanswered == 1
+    assert "ServerDisconnected" in str(dropped.value) and dropped.value.unanswered
 
 
 def test_a_refusal_is_a_reply() -> None:

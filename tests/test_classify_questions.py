@@ -73,8 +73,14 @@ def classify(
     with serve(writer, faults, structured) as server:
         config = ClassifyQuestionsConfig(
             questions=folder / "questions.json",
-            output=folder / "classified.json",
-            **({"teacher": "openai:sorter", "base_url": server.base_url} | values),
+            **(
+                {
+                    "output": folder / "classified.json",
+                    "teacher": "openai:sorter",
+                    "base_url": server.base_url,
+                }
+                | values
+            ),
         )
         return classify_questions(config), server
 
@@ -346,6 +352,30 @@ def test_a_budget_stops_and_counts_what_earlier_runs_spent(tmp_path: Path) -> No
     again, server = classify(tmp_path, rows, by_colour, budget_usd=45, **options)
     assert server.requests == [] and again.counts == result.counts
     assert classify(tmp_path, rows, by_colour, budget_usd=1000, **options)[0].unanswered == []
+
+
+def test_a_budget_counts_what_brought_no_type(tmp_path: Path) -> None:
+    rows = [question(i, f"color {i}") for i in range(12)]
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  some: {input: 0, output: 1000000}\n")  # a dollar a token
+    options: dict[str, Any] = {
+        "teacher": "openai:some", "prices": prices, "batch_size": 2, "max_output_tokens": 20, "concurrency": 1,
+        "faults": [None, "drop", "drop", "drop"],
+    }  # fmt: skip
+    # a reply of 5 tokens and two tries that may have cost 20 each; a third would cross 60
+    result, server = classify(tmp_path, rows, by_colour, budget_usd=60, **options)
+    spent = sum(row["usd"] for row in read_jsonl(tmp_path / "classified.json.progress.jsonl"))
+    assert len(server.requests) == 3 and len(result.unanswered) == 10 and 40 < spent <= 60
+    assert any("no money is left for another try" in line for line in result.failed)
+    assert classify(tmp_path, rows, by_colour, budget_usd=60, **options)[1].requests == []
+    # what a reply without a type cost is not forgotten either
+    options |= {"output": tmp_path / "new.json", "faults": ()}
+    with pytest.raises(DataEngineError):
+        classify(tmp_path, rows, lambda _: "I cannot tell.", budget_usd=60, **options)
+    asked = len(read_jsonl(tmp_path / "new.json.progress.jsonl"))
+    with pytest.raises(DataEngineError):
+        classify(tmp_path, rows, lambda _: "I cannot tell.", budget_usd=60, **options)
+    assert len(read_jsonl(tmp_path / "new.json.progress.jsonl")) == asked > 0
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -381,6 +381,24 @@ def test_requests_without_an_answer_count_against_the_budget_of_every_run(tmp_pa
         assert len(replayed.results) == 8
 
 
+@pytest.mark.parametrize("fault", ["drop", "half", "garbage"])
+def test_no_request_is_tried_again_beyond_the_budget(tmp_path: Path, fault: str) -> None:
+    queries(tmp_path, 5)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 1000000}\n")
+    options: dict[str, Any] = {"prices": prices, "max_output_tokens": 10, "concurrency": 1}
+    with serve(writer, [None, *[fault] * 9]) as server:
+        # A reply of 5 and two tries that may have cost 10 each; a third would cross 30.
+        result = generate(tmp_path, server, budget_usd=30, **options)
+        assert len(server.requests) == 3 and len(result.results) == 1 and result.unasked == 3
+        assert "no money is left for another try" in result.failures[0].reason
+        assert "budget_usd 30: 25.0000 spent" in result.stopped
+        assert generate(tmp_path, server, budget_usd=34, **options).unasked == 4
+        assert len(server.requests) == 3
+        generate(tmp_path, server, budget_usd=35, **options)
+        assert len(server.requests) == 4
+
+
 def test_a_budget_holds_for_more_room_and_counts_other_models_at_their_price(tmp_path: Path) -> None:
     queries(tmp_path, 6)
     prices = tmp_path / "prices.yaml"

@@ -280,6 +280,20 @@ def test_requests_without_an_answer_may_have_been_paid_for(folder: Path) -> None
         assert answers == [None] + [1] * 7 + [None] * 4 and second.unasked == 4 and len(notes) == 1
         second.budget.stopped = ""
         assert blind.answers(records)[0].count(None) == 12 - 2  # 20 + 63 + 2 * 9 + 20 > 120
+        asked = len(server.requests)
+        for budget, more in ((120, 0), (121, 1)):  # a later run counts them as well
+            frugal(folder, server, budget, concurrency=1).answers(records)
+            assert len(server.requests) == asked + more
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_no_question_is_tried_again_beyond_the_budget(folder: Path) -> None:
+    with serve(says("a kite"), faults=[None, *["drop"] * 9], structured=says("a kite")) as server:
+        second = frugal(folder, server, 60, concurrency=1, max_attempts=6)
+        answers, notes = second.answers([record(n) for n in range(4)])
+    # a letter for 9 and two tries that may have cost 20 each; a third would cross 60
+    assert answers == [1, None, None, None] and second.unasked == 2 and len(server.requests) == 3
+    assert "no money is left for another try" in notes[0] and "budget_usd 60: 49.0000 spent" in second.stopped
 
 
 @pytest.mark.usefixtures("dollar_a_token")

@@ -25,7 +25,7 @@ from dataengine_lib.models.annotation_places import outermost, place, side
 from dataengine_lib.models.annotation_presence import missing, present, topic
 from dataengine_lib.models.annotation_regions import RegionFacts
 from dataengine_lib.models.annotation_scenes import role, scene
-from dataengine_lib.models.teacher import Reply
+from dataengine_lib.models.teacher import Again, Reply
 
 SKIP = (
     "Question: Skip\nChoices: Skip\nAnswer: Skip\n"
@@ -62,7 +62,7 @@ class AnnotationsTeacher:
                 "give a folder of COCO or Visual Genome, or another teacher"
             )
 
-    async def ask(self, query: Query, room: int | None = None) -> Reply:
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
         """A QA of the query's type about its image, or Skip."""
         return Reply(text=self.write(query), finish_reason="stop", model="annotations")
 

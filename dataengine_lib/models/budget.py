@@ -31,15 +31,14 @@ def check_priced(price: Price | None, teacher: str) -> Price:
 class Budget:
     """`admit` lets a request through only when the worst that it can cost is still there.
 
-    `limit` in US dollars, None for none; `spent()` is what all replies so far cost. `lost` is what requests without
-    an answer may have cost: the server may bill them all the same.
+    `limit` in US dollars, None for none; `spent()` is what all replies so far cost, with what tries without an answer
+    may have: the server may bill them all the same.
     """
 
     def __init__(
         self, limit: float | None, price: Price | None, tier: str, spent: Callable[[], float]
     ) -> None:
         self.limit, self.price, self.tier = limit, price, tier
-        self.lost = 0.0
         self.stopped = ""
         self._spent = spent
         self._reserved: dict[str, float] = {}
@@ -79,7 +78,7 @@ class Budget:
         if self.limit is None:
             return True
         cost = self.worst(query, room)
-        while (spent := self._spent() + self.lost) + self._held + cost > self.limit:
+        while (spent := self._spent()) + self._held + cost > self.limit:
             if not self._reserved:
                 self.stopped = (
                     f"budget_usd {self.limit:g}: {spent:.4f} spent, one more may cost {cost:.4f};"
@@ -92,9 +91,11 @@ class Budget:
 
     def reserve(self, query: Asked, room: int) -> bool:
         """As `admit`, but without waiting for others."""
+        if self.limit is None:
+            return True
         cost = self.worst(query, room)
-        spent, reserved = self._spent() + self.lost, self._held
-        if self.limit is not None and spent + reserved + cost > self.limit:
+        spent, reserved = self._spent(), self._held
+        if spent + reserved + cost > self.limit:
             self.stopped = (
                 f"budget_usd {self.limit:g}: {spent:.4f} spent and {reserved:.4f} under way, one more may cost"
                 f" {cost:.4f}; raise budget_usd to go on"
@@ -107,18 +108,16 @@ class Budget:
         """Reserve for a request that is under way already."""
         self._hold(query, self.worst(query, room))
 
-    def settle(self, query: Asked, lost_requests: int = 0) -> float:
-        """The request is done; `lost_requests` of its tries ended without an answer.
+    def settle(self, query: Asked, unanswered: bool = False) -> float:
+        """The request, or the try of it, is done; returns what it may have cost when it ended `unanswered`.
 
-        Returns what these may have cost, 0 where nothing was reserved.
+        0 where nothing was reserved. What is returned has to be in `spent()` from then on.
         """
         cost = self._reserved.pop(query.query_id, 0.0)
         self._held = self._held - cost if self._reserved else 0.0  # no rests of rounding
-        lost = lost_requests * cost
-        self.lost += lost
         self._changed.set()
         self._changed = asyncio.Event()  # one that has been waited for is of its event loop for ever
-        return lost
+        return cost if unanswered else 0.0
 
     def _hold(self, query: Asked, cost: float) -> None:
         self._held += cost - self._reserved.get(query.query_id, 0.0)

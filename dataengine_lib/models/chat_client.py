@@ -22,7 +22,7 @@ from dataengine_lib.models.server_errors import (
     stop_for,
     unreachable,
 )
-from dataengine_lib.models.teacher import NO_KEY, AskFailed, Reply, TeacherStop, on_loopback, shown_url
+from dataengine_lib.models.teacher import NO_KEY, Again, AskFailed, Reply, TeacherStop, on_loopback, shown_url
 
 ATTEMPTS_TO_CONNECT = 3  # as long as nobody has ever answered: a wrong URL should not cost a minute
 # These reject max_tokens; servers that know only max_tokens never serve these.
@@ -135,27 +135,29 @@ class ChatClient:
         *,
         schema: dict[str, Any] | None = None,
         room: int | None = None,
+        again: Again | None = None,
     ) -> Reply:
         """The model's reply to `messages`, held to a strict JSON `schema` where the server can do that.
 
         Tries again, with growing random pauses or the server's own Retry-After, after connection errors, 408,
         409, 429, 5xx and replies that are no chat completion. A server that refuses the schema or a setting is asked
         again at once without; `Reply.structured` says how it was with the schema. `room` is an output limit in place
-        of max_output_tokens. Raises AskFailed for this request, TeacherStop when asking on makes no sense.
+        of max_output_tokens. `again` is called after a try that ended without a word, which may be billed, and says
+        whether there may be another one.
+
+        Raises AskFailed for this request, TeacherStop when asking on makes no sense.
         """
-        attempt = unanswered = 0
+        attempt = 0
         while True:
             attempt += 1
             try:
                 reply, structured = await self._completion(messages, schema, room)
-                return msgspec.structs.replace(
-                    reply, attempts=attempt, structured=structured, unanswered=unanswered
-                )
+                return msgspec.structs.replace(reply, attempts=attempt, structured=structured)
             except (openai.APIError, TimeoutError, ValueError) as error:
                 # Never chained, and nothing is awaited in here: servers repeat the key in what they complain of,
                 # and a traceback, which a notebook keeps, would show it.
                 reason = self.reason(error)
-                unanswered += not isinstance(error, openai.APIStatusError) and not unreachable(error)
+                unanswered = not isinstance(error, openai.APIStatusError) and not unreachable(error)
                 self._stop_if_hopeless(error, reason, attempt)
                 if getattr(error, "code", None) in FILTERED:
                     raise AskFailed(reason, attempt, teacher_at_fault=False, declined=True) from None
@@ -166,6 +168,8 @@ class ChatClient:
                         reason, attempt, teacher_at_fault=at_fault, unanswered=unanswered
                     ) from None
                 pause = self._pause(error, attempt)
+            if unanswered and again is not None and not again():
+                raise AskFailed(f"{reason}; no money is left for another try", attempt)
             await asyncio.sleep(pause)
 
     async def _completion(

@@ -2,17 +2,17 @@
 
 from dataengine_lib.data.records import Query
 from dataengine_lib.models.openai_teacher import OpenAITeacher
-from dataengine_lib.models.teacher import AskFailed, Reply
+from dataengine_lib.models.teacher import Again, AskFailed, Reply
 
 
 class LocalTeacher(OpenAITeacher):
     """The model that `serve_local` serves. It reads text only."""
 
-    async def ask(self, query: Query, room: int | None = None) -> Reply:
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
         """As OpenAITeacher; raises AskFailed when a picture is to be sent."""
         if query.attach_image:
             raise AskFailed(
                 "teacher local reads no pictures; choose a template without them (v1, v2)",
                 teacher_at_fault=False,
             )
-        return await super().ask(query, room)
+        return await super().ask(query, room, again)

@@ -12,7 +12,7 @@ from dataengine_lib.data.structured_reply import qa_schema
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.chat_client import ChatClient
 from dataengine_lib.models.image_message import data_url, jpeg_bytes
-from dataengine_lib.models.teacher import AskFailed, Reply
+from dataengine_lib.models.teacher import Again, AskFailed, Reply
 
 
 class OpenAITeacher(ChatClient):
@@ -33,14 +33,14 @@ class OpenAITeacher(ChatClient):
         super().__init__(*settings, **options)
         self.image_root, self.max_side, self.json_replies = image_root, max_side, json_replies
 
-    async def ask(self, query: Query, room: int | None = None) -> Reply:
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
         """The model's reply to `query.prompt`, sent as one user message; raises what `complete` raises.
 
         Raises AskFailed as well when the picture is to be sent and cannot be read.
         """
         # Decoding takes the time of many replies that arrive: it must not hold them up.
         image = await asyncio.to_thread(self._picture, query) if query.attach_image else ""
-        return await self.complete(messages(query, image), schema=self._schema(query), room=room)
+        return await self.complete(messages(query, image), schema=self._schema(query), room=room, again=again)
 
     def query_body(self, query: Query, room: int) -> dict[str, Any]:
         """The request's body as `ask` sends it first; raises AskFailed when the picture cannot be read."""

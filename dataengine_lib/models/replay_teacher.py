@@ -8,7 +8,7 @@ import msgspec
 from dataengine_lib.data.files import read_jsonl
 from dataengine_lib.data.records import Query
 from dataengine_lib.data.request_key import Canon, key_of
-from dataengine_lib.models.teacher import AskFailed, Reply
+from dataengine_lib.models.teacher import Again, AskFailed, Reply
 
 
 class _Row(msgspec.Struct):
@@ -48,7 +48,7 @@ class ReplayTeacher:
                 key = row.query_id or (row.image_id, row.question_type)
                 self._replies[key] = _reply(row, row.raw_instructions)
 
-    async def ask(self, query: Query, room: int | None = None) -> Reply:
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
         """The recorded reply; raises AskFailed when there is none."""
         by_id = (query.query_id, (query.image_id, query.question_type))
         for key in (_asked(self._canon.request(query)), *by_id):

@@ -102,7 +102,7 @@ class SecondReader:
         self.image_root = image_root if attach_image and not blind else None
         self._prices = read_prices()
         self.ledger = Ledger(Path(ledger), None if budget_usd is None else self._cost)
-        self.budget = Budget(budget_usd, self._prices.of(spec), "", self._spent)
+        self.budget = Budget(budget_usd, self._prices.of(spec), "", lambda: self.ledger.spent)
         least = Query(image_id=-1, prompt="", question_type="", attach_image=self.image_root is not None)
         self.budget.check([least], max_output_tokens, spec, remedy="raise it")
         self.before, self.unasked = before, 0
@@ -166,8 +166,9 @@ class SecondReader:
         whose = f"{asked}, of which {self.ledger.file} holds replies"
         return check_priced(self._prices.of(asked), whose).of(row)
 
-    def _spent(self) -> float:
-        return self.ledger.spent + (self.before.budget.lost if self.before else 0.0)
+    def _settle(self, request: _Request, unanswered: bool = False) -> None:
+        if lost := self.budget.settle(request, unanswered):
+            self.ledger.lost(request.key, lost)
 
     def _request(self, record: TrainRecord) -> _Request | str:
         """What is sent for a record, or why nothing can be."""
@@ -205,12 +206,12 @@ class SecondReader:
 
         def on_reply(request: _Request, reply: Reply) -> None:
             self.ledger.add(LedgerRow.of(request.key, reply, self.spec))
-            self.budget.settle(request, reply.unanswered)
+            self._settle(request)
             bar.update()
 
         def on_failure(request: _Request, failure: AskFailed) -> None:
             lost[request.key] = str(failure)
-            self.budget.settle(request, failure.unanswered)
+            self._settle(request, failure.unanswered)
             bar.update()
 
         async def admit(request: _Request) -> bool:
@@ -226,7 +227,12 @@ class SecondReader:
                     if request.picture is not None:
                         url = await asyncio.to_thread(_picture_url, request.picture, self.max_side)
                     schema = letter_schema(request.record.choices, may_pass=not self.blind)
-                    return await chat.complete(user_message(request.prompt, url), schema=schema)
+
+                    def again() -> bool:
+                        self._settle(request, unanswered=True)
+                        return self.budget.reserve(request, self.settings["max_output_tokens"])
+
+                    return await chat.complete(user_message(request.prompt, url), schema=schema, again=again)
 
                 patience = self.settings["timeout_s"]
                 await ask_each(ask, requests(), self.concurrency, on_reply, on_failure, admit, patience)

@@ -17,19 +17,21 @@ class LedgerRow(msgspec.Struct):
     """A reply that was paid for; `key` is the SHA-256 of all that the request asked, `structured` as in Reply.
 
     `asked` is the name by which the model was asked for, and is priced; `model` what the server calls it.
-    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`.
+    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. A row with `lost_usd` is no reply: so much a
+    try that ended without an answer may have cost.
     """
 
     key: str
-    model: str
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    structured: bool
+    model: str = ""
+    text: str = ""
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    structured: bool = False
     cache_write_tokens: int = 0
     asked: str = ""  # empty in ledgers of before
+    lost_usd: float = 0.0
 
     @classmethod
     def of(cls, key: str, reply: Reply, model: str) -> "LedgerRow":
@@ -60,7 +62,8 @@ def usage_of(rows: Collection[LedgerRow], price: Price | None) -> StudentUsage:
 class Ledger:
     """All replies to a student's or reader's requests in an append-only JSONL file; `rows` by their keys.
 
-    `spent` is what all of them cost, whoever paid, by `cost`: US dollars of a row. Without that it stays 0.
+    `spent` is what all of them cost, whoever paid, by `cost`: US dollars of a row. Without that it stays 0. What tries
+    without an answer may have cost is in it.
     """
 
     def __init__(self, file: Path, cost: Callable[[LedgerRow], float] | None = None) -> None:
@@ -92,6 +95,13 @@ class Ledger:
         self._stream.add(row)
         self._take(row)
 
+    def lost(self, key: str, usd: float) -> None:
+        """A try of the request ended without an answer and may have cost `usd`."""
+        self.add(LedgerRow(key, lost_usd=usd))
+
     def _take(self, row: LedgerRow) -> None:
+        if row.lost_usd:
+            self.spent += row.lost_usd
+            return
         self.rows[row.key] = row
         self.spent += self._cost(row) if self._cost else 0.0

@@ -1,7 +1,7 @@
 """Steps 0 and 3: the teacher, whatever answers a query with text (a model, recorded replies, rules)."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,8 +24,7 @@ class Reply(msgspec.Struct, frozen=True):
     """What a model wrote; `finish_reason` is `stop`, or `length`, `refusal`, `content_filter`: no use.
 
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`, `usage` is what the server said of tokens,
-    `seconds` what the last of `attempts` took; `unanswered` of these ended without a word, and may have been billed.
-    `structured` says that the server took the JSON schema that it was given.
+    `seconds` what the last of `attempts` took. `structured` says that the server took the JSON schema that it was given.
     """
 
     text: str
@@ -40,14 +39,13 @@ class Reply(msgspec.Struct, frozen=True):
     structured: bool = False
     usage: dict[str, Any] = {}
     seconds: float = 0.0
-    unanswered: int = 0
 
 
 class AskFailed(DataEngineError):
     """This query got no reply of use.
 
     `teacher_at_fault`: many of these in a row mean that the teacher is down. `declined`: it was there, and would
-    not answer.
+    not answer. `unanswered`: its last try ended without a word, and may be billed all the same.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class AskFailed(DataEngineError):
         *,
         teacher_at_fault: bool = True,
         declined: bool = False,
-        unanswered: int = 0,
+        unanswered: bool = False,
     ) -> None:
         super().__init__(reason)
         self.attempts, self.unanswered = attempts, unanswered
@@ -69,13 +67,17 @@ class TeacherStop(DataEngineError):
     """No query can be answered (key refused, model gone, quota used up, server away): send nothing more."""
 
 
+Again = Callable[[], bool]
+
+
 class Teacher(Protocol):
     """Answers one query; raises AskFailed for that query only, TeacherStop when asking on makes no sense.
 
-    `room` is an output limit in place of the usual one, for those that have one.
+    `room` is an output limit in place of the usual one, for those that have one; `again` is asked before another try
+    after one that ended without a word, see ChatClient.
     """
 
-    async def ask(self, query: Query, room: int | None = None) -> Reply: ...
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply: ...
 
 
 def check_spec(spec: str) -> str:

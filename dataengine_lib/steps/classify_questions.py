@@ -106,7 +106,8 @@ class _Batch:
 class _Said(msgspec.Struct):
     """A row of the progress file: the type that the teacher gave one question, by `key`.
 
-    `usd` is what the whole reply cost, in the first of its rows.
+    `usd` is what the whole reply cost, in the first of its rows; alone, without a key, what a reply of no use did, or
+    what a request without an answer may have.
     """
 
     key: str
@@ -287,7 +288,11 @@ class _Sorter:
         async with load_chat(config.teacher, config.base_url, **config.model_dump(include=given)) as chat:
 
             async def ask(batch: _Batch) -> Reply:
-                return await chat.complete(messages(batch.query), schema=schema)
+                def again() -> bool:
+                    self._settle(batch, unanswered=True)
+                    return self.budget.reserve(batch.query, config.max_output_tokens)
+
+                return await chat.complete(messages(batch.query), schema=schema, again=again)
 
             async def admit(batch: _Batch) -> bool:
                 return await self.budget.admit(batch.query, config.max_output_tokens)
@@ -314,7 +319,7 @@ class _Sorter:
             self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
         usd = self.price.of(reply, self.config.service_tier or "") if self.price else 0.0
         self.spent += usd
-        self.budget.settle(batch.query, reply.unanswered)
+        self._settle(batch)
         types, illegal = parse_types(reply.text, self.names)
         self.illegal.update(illegal)
         self.foreign += sum(not 1 <= number <= len(batch.keys) for number in types)
@@ -324,10 +329,20 @@ class _Sorter:
                 self.stream.add(_Said(f"{self.opinion}-{key}", types[number], usd))
                 usd = 0.0
                 self.bar.update()
+        self._without_type(usd)
 
     def _on_failure(self, batch: "_Batch", failure: AskFailed) -> None:
         self.failed.append(str(failure))
-        self.budget.settle(batch.query, failure.unanswered)
+        self._settle(batch, failure.unanswered)
+
+    def _settle(self, batch: "_Batch", unanswered: bool = False) -> None:
+        lost = self.budget.settle(batch.query, unanswered)
+        self.spent += lost
+        self._without_type(lost)
+
+    def _without_type(self, usd: float) -> None:
+        if usd:
+            self.stream.add(_Said("", "", usd))
 
 
 def _load_template(file: Path, types: list[tuple[str, str]]) -> Callable[[list[Question]], str]:

@@ -135,8 +135,9 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     keys = {query.query_id: key_of(canon.request(query, images.get(query.query_id, ""))) for query in queries}
     files = ReplyFiles(config.output, canon.teacher, price, queries, keys, config.max_output_tokens)
     try:
-        budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent)
-        budget.lost = files.ledger.lost_usd
+        budget = Budget(
+            config.budget_usd, price, config.tier, lambda: files.ledger.spent + files.ledger.lost_usd
+        )
         if not cancel:
             budget.check(queries, config.max_output_tokens, config.teacher)
             if config.mode == "live":
@@ -326,12 +327,16 @@ class _Asking:
         return room * MORE_ROOM if cut_off else room
 
     async def _ask_once(self, teacher: Any, query: Query, room: int) -> Reply:
-        reply: Reply = await teacher.ask(query, room)
+        def again() -> bool:
+            self._settle(query, unanswered=True)
+            return self.budget.reserve(query, room)
+
+        reply: Reply = await teacher.ask(query, room, again)
         self._keep(query, reply, room)
-        self._settle(query, reply.unanswered)
+        self._settle(query)
         return reply
 
-    def _settle(self, query: Query, unanswered: int) -> None:
+    def _settle(self, query: Query, unanswered: bool = False) -> None:
         if lost := self.budget.settle(query, unanswered):
             self.files.ledger.lost(self.files.keys[query.query_id], lost)
 
