@@ -1,12 +1,13 @@
 """Step 1, killed and run again: what the student has said so far, kept as it comes."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from dataengine_lib.data.files import append_jsonl, read_jsonl, write_jsonl
+from dataengine_lib.data.append_file import AppendFile
 from dataengine_lib.data.questions import Skipped
 from dataengine_lib.data.said import Said
 
@@ -19,20 +20,25 @@ class _Row(msgspec.Struct):
 
 
 class AnswerProgress:
-    """The finished parts in `file`; a torn last line, of a kill while it was written, is dropped."""
+    """The finished parts in `file`, which one run holds at a time; a torn last line, of a kill, is dropped.
+
+    Raises DataEngineError when it cannot be written, another run has it, or a line is no row.
+    """
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        rows: list[_Row] = read_jsonl(file, _Row, torn_tail=True) if file.exists() else []
-        write_jsonl(file, rows)  # whole rows only: nothing is appended to a torn line
-        self._found = {row.key: row.outcomes for row in rows}
-        self._stream = file.open("ab")
+        self._rows = AppendFile(file, file)
+        try:
+            rows: Iterator[_Row] = self._rows.rows(msgspec.json.Decoder(_Row).decode)
+            self._found = {row.key: row.outcomes for row in rows}
+        except BaseException:
+            self._rows.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stream.close()
+        self._rows.close()
 
     def get(self, key: str) -> list[Said | Skipped] | None:
         """What was said of the part."""
@@ -46,7 +52,7 @@ class AnswerProgress:
         pairs: list[tuple[Said | None, Skipped | None]] = [
             (o, None) if isinstance(o, Said) else (None, o) for o in outcomes
         ]
-        append_jsonl(self._stream, _Row(key, pairs))
+        self._rows.add(_Row(key, pairs))
 
 
 def fingerprint(*parts: object) -> str:

@@ -94,13 +94,6 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:
     return Path(path)
 
 
-def append_jsonl(stream: IO[bytes], row: Any) -> None:
-    """Append one row to an open binary file and push it to the disk: a row is there whole or not at all."""
-    stream.write(msgspec.json.encode(row) + b"\n")
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
 def read_json(path: Path, type: type[T] | Any = Any) -> T:
     """Read a JSON file as `type` (a msgspec Struct, list[Struct], dict…); NaN, as pandas writes it, is null.
 
