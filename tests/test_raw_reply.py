@@ -432,3 +432,191 @@ def test_words_about_a_short_answer_are_text() -> None:
         assert one(swap(question=text)).question == text
         assert one(swap(explanation=text)).rationales == [text]
     assert one(swap(choices="(A) short answer (B) cat (C) no answer (D) pig")).choices[0] == "short answer"
+
+
+LINES = "Question: Which animal?\nChoices:\n(A) dog\n(B) cat\n(C) cow\n(D) pig\n"
+IS_CAT = Qa(question="Which animal?", choices=ANIMALS, correct_choice_idx=1, rationales=["It is a cat."])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Final Answer", "FINAL ANSWER", "Right answer", "The Right Answer", "Best Answer", "My Answer",
+        "Expected Answer", "Ground Truth Answer", "Suggested Answer", "Correct Choice", "The correct option",
+        "**Final Answer**", "### Gold answer",
+    ],
+)  # fmt: skip
+def test_other_names_of_the_answer(name: str) -> None:
+    assert one(f"{LINES}{name}: (B) cat\n{WHY}") == IS_CAT
+    assert one(f"{LINES}The final answer is (B) cat.\n{WHY}") == IS_CAT
+
+
+@pytest.mark.parametrize("name", ["Detailed Explanation", "My reasoning", "Step-by-step Reasoning"])
+def test_other_names_of_the_explanation(name: str) -> None:
+    assert one(f"{LINES}Answer: (B) cat\n{name}: It is a cat.") == IS_CAT
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Multiple Choice Options",
+        "Possible choices",
+        "The options",
+        "Choose one",
+        "Possible answers",
+        "选项",
+        "Option",
+    ],
+)
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_other_names_of_the_choices(name: str, between: str) -> None:
+    raw = f"Question: Which animal?\n{name}:{between}(A) dog (B) cat (C) cow (D) pig\nAnswer: B\n{WHY}"
+    assert one(raw) == IS_CAT
+
+
+@pytest.mark.parametrize(
+    "name", ["New Question", "The question", "Multiple-choice question", "Here is another:\nQuestion"]
+)
+def test_other_names_of_the_question(name: str) -> None:
+    parsed = parse_reply(
+        f"{BASE}\n{name}: Which animal?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: B\n{WHY}"
+    )
+    assert isinstance(parsed, list) and parsed[0].rationales == ["It is a cat."] and parsed[1:] == [IS_CAT]
+
+
+@pytest.mark.parametrize(
+    "name", ["Chosen Answer", "Verified answer", "Most Likely Answer", "Answer Key", "Antwort"]
+)
+def test_headings_of_unknown_names_are_part_of_nothing(name: str) -> None:
+    assert parse_reply(f"{LINES}{name}: (B) cat\n{WHY}") in (Reason.NO_ANSWER, Reason.NOT_FOUR)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Choose the best one.",
+        "Correct: B",
+        "[Hint: whiskers]",
+        "Difficulty: easy",
+        "E. None",
+        "(Only one is right.)",
+    ],
+)
+def test_lines_behind_the_choices_are_no_part_of_the_last(line: str) -> None:
+    assert parse_reply(f"{LINES}{line}\nAnswer: (B) cat\n{WHY}") is Reason.NOT_FOUR
+    one_line = swap(choices=f"(A) dog (B) cat (C) cow (D) pig\n{line}")
+    assert parse_reply(one_line) is Reason.NOT_FOUR
+    assert one(f"{LINES}\n{line}\nAnswer: (B) cat\n{WHY}") == IS_CAT  # behind an empty line it is none anyway
+
+
+def test_choices_that_go_on_over_lines_are_whole() -> None:
+    written = "(A) a dog\nin the rain\n(B) a cat\n(C) a cow\n(D) a pig\nin the mud"
+    assert one(swap(choices=written, answer="(B)")).choices == [
+        "a dog in the rain",
+        "a cat",
+        "a cow",
+        "a pig in the mud",
+    ]
+
+
+@pytest.mark.parametrize(
+    "cat", ["cat (correct)", "cat ✅", "cat ✓", "cat*", "cat *", "cat (Correct answer)", "cat (incorrect)"]
+)
+def test_choices_that_are_marked_as_right_or_wrong(cat: str) -> None:
+    assert parse_reply(swap(choices=f"(A) dog (B) {cat} (C) cow (D) pig", answer="B")) is Reason.MARKED
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        "(A) dog, (B) cat, (C) cow, or (D) pig",
+        "A) dog B) cat C) cow and D) pig",
+        "(A) dog or (B) cat or (C) cow or (D) pig",
+    ],
+)
+def test_words_that_only_list(choices: str) -> None:
+    assert one(swap(choices=choices, answer="(B)")).choices == ANIMALS
+
+
+def test_choices_inside_the_question_s_sentence() -> None:
+    raw = f"Question: Which animal is it, (A) dog, (B) cat, (C) cow, or (D) pig?\nAnswer: B\n{WHY}"
+    assert parse_reply(raw) is Reason.NO_CHOICES
+
+
+@pytest.mark.parametrize("tag", ["think", "thinking"])
+def test_drafts_inside_thoughts_are_none(tag: str) -> None:
+    draft = f"<{tag}>\n{swap(answer='(A) dog', explanation='no, that is wrong.')}\n</{tag}>\n"
+    assert one(draft + BASE) == one(BASE)
+    assert parse_reply(f"<{tag}>\n{BASE}") is Reason.NO_QUESTION
+    assert one(swap(explanation="I think it is a cat.")).rationales == ["I think it is a cat."]
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "right"),
+    [
+        ("(A) -5 (B) 5 (C) 10 (D) 0", "(A) -5", 0),
+        ("(A) -5 (B) 5 (C) 10 (D) 0", "(B) -5", None),
+        ("(A) 5 (B) -5 (C) 10 (D) 0", "(A): -5", None),
+        ("(A) 5 (B) -5 (C) 10 (D) 0", "(A) - 5", 0),
+        ("(A) dog (B) cat (C) cow (D) pig", "B - cat", 1),
+        ("(A) dog (B) cat (C) cow (D) pig", "B -cat", 1),
+    ],
+)
+def test_a_minus_is_a_sign(choices: str, answer: str, right: int | None) -> None:
+    if right is None:
+        assert parse_reply(swap(choices=choices, answer=answer)) is Reason.DISAGREE
+    else:
+        assert one(swap(choices=choices, answer=answer)).correct_choice_idx == right
+
+
+@pytest.mark.parametrize(
+    "token", ["<image>", "<IMAGE>", "<|im_start|>", "<|endoftext|>", "<s>", "</s>", "<video>"]
+)
+def test_special_tokens(token: str) -> None:
+    assert parse_reply(swap(explanation=f"It is {token} a cat.")) is Reason.TOKEN
+    assert parse_reply(swap(question=f"Which {token}?")) is Reason.TOKEN
+
+
+@pytest.mark.parametrize("token", ["<|im_end|>", "</s>", "\n<|eot_id|>", " <|im_end|>\n"])
+def test_the_token_at_the_end_is_cut_off(token: str) -> None:
+    assert one(BASE + token) == one(BASE)
+    assert one(f"{LINES}Answer: B{token}").correct_choice_idx == 1
+
+
+@pytest.mark.parametrize(
+    ("explanation", "says"),
+    [
+        ("The correct answer is (A) dog.", False),
+        ("It is a dog, so (A) is correct.", False),
+        ("So the answer is: 'C'.", False),
+        ("The best choice is D.", False),
+        ("The correct answer is (B), not (A).", True),
+        ("Neither (A) nor (C) is correct.", True),
+        ("(A) is not correct.", True),
+        ("The answer is a cat, in the picture (A) is right of it.", True),
+        ("One other option is (C).", True),
+    ],
+)
+def test_a_rationale_that_calls_another_letter_right(explanation: str, says: bool) -> None:
+    parsed = parse_reply(swap(answer="(B) cat", explanation=explanation))
+    assert isinstance(parsed, list) if says else parsed is Reason.CONTRADICTS
+
+
+def test_a_reply_that_takes_its_answer_back() -> None:
+    again = BASE.replace("(B): cat", "(A): dog").replace("a cat", "a dog")
+    assert parse_reply(f"{again}\n\nWait, corrected:\n{BASE}") is Reason.CONTRADICTS
+    moved = swap(choices="(A) cat (B) dog (C) cow (D) pig", answer="(A) cat")
+    assert isinstance(parse_reply(f"{BASE}\n\n{moved}"), list)
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer"),
+    [
+        ("（A）狗（B）猫（C）牛（D）猪", "（B）猫。"),
+        ("（Ａ）狗（Ｂ）猫（Ｃ）牛（Ｄ）猪", "（Ｂ）猫"),
+        ("(A) „Hund“ (B) „Katze“ (C) „Kuh“ (D) „Schwein“", "(B) Katze"),
+        ("(A) «chien» (B) «chat» (C) «vache» (D) «cochon»", "(B): chat."),
+    ],
+)
+def test_marks_of_other_languages(choices: str, answer: str) -> None:
+    assert one(swap(choices=choices, answer=answer)).correct_choice_idx == 1

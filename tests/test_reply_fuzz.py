@@ -29,6 +29,9 @@ PIECES = [
     "- ", "1. ", "Skip", "skipping rope", "and", "[0.1, 0.2, 0.3", "[0.1, 0.2, 0.3, 0.4]", "(.1,.2,.3,.4)",
     "0.1, 0.2, 0.3", "located at", "Bounding box", "coordinates", "description", "\0", "\u200b", "\u00a0",
     "é", "（Ａ）", "：", "İ", "ſ", "🙂", "\u2028", "\\ud800", "NaN", "all of the above", "option B", "1,000",
+    "Final Answer:", "the best", "correct choice", "Multiple-choice", "New question:", "step-by-step",
+    "detailed explanation:", "my", "ground truth answer is", "Choose one:", "<think>", "</think>", "<|im_end|>",
+    "<image>", "✅", "(correct)", "*", ", or", "-5", "（Ｂ）", "［", "。", "the answer is (C).", "(D) is correct",
 ]  # fmt: skip
 FIELDS = {
     "image_id",
@@ -66,6 +69,8 @@ def check(qa: Qa | TrainRecord) -> None:
     assert not any(has_box(text) or speaks_of_boxes(text) for text in texts)
     assert not any(re.search(r"\bdescriptions?\b", text, re.IGNORECASE) for text in qa.rationales)
     assert all(text == " ".join(text.split()) for text in texts)
+    assert not any(re.search(r"<\|\w|<image>|</s>", text) for text in texts)
+    assert not any(re.search(r"✅|\(correct\)| (?:or|and)$", choice) for choice in qa.choices)
 
 
 def test_ten_thousand_mangled_replies(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from dataengine_lib.data.boxes_in_text import (
     speaks_of_boxes,
     without_boxes,
 )
-from dataengine_lib.data.reply_parts import Block, blocks, plain_text
+from dataengine_lib.data.reply_parts import Block, blocks, plain_text, without_label
+from dataengine_lib.data.reply_words import behind_thoughts
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
 
@@ -41,6 +42,9 @@ class Reason(StrEnum):
     OUTSIDE = "answer outside the choices"
     DISAGREE = "answer letter and text disagree"
     SHORT_DISAGREES = "short answer is a wrong choice"
+    CONTRADICTS = "the reply contradicts itself"
+    MARKED = "a choice is marked as right or wrong"
+    TOKEN = "holds a special token of a model"
     BOXES = "speaks of boxes or coordinates"
     DESCRIPTION = "speaks of a description"
     DUPLICATE = "same QA on the same image"
@@ -78,7 +82,13 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
     """
     if len(raw) > MAX_CHARACTERS:
         return Reason.TOO_LONG
+    if "think" in raw:
+        raw = behind_thoughts(raw)[0]
     text = plain_text(raw)
+    if "<" in text:
+        text = _END_TOKEN.sub("", text)
+        if _TOKEN.search(text):
+            return Reason.TOKEN
     found = blocks(text)
     if not found:
         return Reason.SKIPPED if _SAYS_SKIP.search(text[:300]) else Reason.NO_QUESTION
@@ -89,9 +99,28 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
         last.pop()  # half a rationale is no rationale; the QA before it is whole
     plain = text.casefold()
     try:
-        return [_qa(block, plain) for block in found]
+        qas = [_qa(block, plain) for block in found]
     except _Dropped as dropped:
         return dropped.reason
+    if len(qas) > 1 and _contradict(qas):
+        return Reason.CONTRADICTS
+    return qas
+
+
+# A trainer's tokenizer would take these for its own, and "<image>" for a picture.
+_TOKEN = re.compile(r"<\|[\w -]{1,30}\|>|</?s>|<(?:image|video|audio)>", re.IGNORECASE)
+_END_TOKEN = re.compile(r"(?:\s{0,3}(?:<\|[\w -]{1,30}\|>|</s>))\Z")
+
+
+def _contradict(qas: list[Qa]) -> bool:
+    """Two of them ask the same with the same choices and take another one for right."""
+    answers: dict[tuple[str, frozenset[str]], str] = {}
+    for qa in qas:
+        choices = list(map(same_words, qa.choices))
+        right = choices[qa.correct_choice_idx]
+        if answers.setdefault((same_words(qa.question), frozenset(choices)), right) != right:
+            return True
+    return False
 
 
 def _qa(block: Block, plain: str) -> Qa:
@@ -125,6 +154,8 @@ def _qa(block: Block, plain: str) -> Qa:
         raise _Dropped(Reason.NO_QUESTION)
     choices = _clean_choices(raw_choices)
     correct = _correct(answer, raw_choices, choices)
+    if any(_says_other_letter(text, "ABCD"[correct]) for text in rationales):
+        raise _Dropped(Reason.CONTRADICTS)
     return Qa(
         question=question,
         choices=choices,
@@ -141,6 +172,27 @@ _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
 
 def _has_word(text: str) -> bool:
     return text[:1].isalnum() or bool(_WORD.search(text))
+
+
+# Both begin with what is searched for fast; words in small letters before " is" are looked at where it matches.
+_IS_LETTER = re.compile(
+    r" is:? (?:option |choice )?(?:[(\[\"'“]([A-D])[)\]\"'”]|([A-D])(?=[.,;:)]|\Z))(?!, | or | and )"
+)
+_SPEAKS_OF_RIGHT = re.compile(r"(?:\banswer|\b(?:correct|right|best) (?:choice|option))\Z", re.IGNORECASE)
+_LETTER_IS_RIGHT = re.compile(
+    r"\(([A-D])\)(?<!nor .{3})(?<!or .{3})(?<!and .{3}) is (?:the )?(?:correct|right)"
+    r"(?= (?:answer|choice|option|one|because|since|as)\b|[.,;]|\Z)"
+)
+
+
+def _says_other_letter(text: str, right: str) -> bool:
+    """A rationale calls another letter right: "The correct answer is (A)" below "Answer: (B)"."""
+    for match in _IS_LETTER.finditer(text):
+        if (match[1] or match[2]) != right and _SPEAKS_OF_RIGHT.search(
+            text, max(0, match.start() - 20), match.start()
+        ):
+            return True
+    return any(match[1] != right for match in _LETTER_IS_RIGHT.finditer(text))
 
 
 def _one_line(text: str) -> str:
@@ -195,7 +247,10 @@ def _split_off_choices(question: str) -> tuple[str, str]:
         if not starts and style is _MARKS[0]:
             starts = [start for start, _, letter in marks if letter == "A"]
         if starts and starts[0] > 0:
-            return question[: starts[0]].strip(), question[starts[0] :]
+            asked = without_label(question[: starts[0]].strip())
+            if asked.endswith(","):
+                break  # "Is it (A) …, (B) …": the choices are part of the sentence
+            return asked, question[starts[0] :]
     raise _Dropped(Reason.NO_CHOICES)
 
 
@@ -211,7 +266,7 @@ def _choices(text: str) -> list[str]:
     letters = "ABCDEFGH" if first[1] == "A" else "abcdefgh"
     parts = style.split(text)  # text before, letter, choice, letter, choice, …
     if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
-        return list(map(_choice, parts[2::2]))
+        return _read_choices(parts[2::2])
     marks = [mark for mark in _marks(style, text) if mark[2] in letters]
     on_lines = _on_lines(marks, text) if "\n" in text else []
     if "".join([mark[2] for mark in on_lines]) == letters[:4]:
@@ -222,7 +277,22 @@ def _choices(text: str) -> list[str]:
         lines = {end: start for start, end, _ in on_lines}
         marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
     ends = [mark[0] for mark in marks[1:]] + [len(text)]
-    return [_choice(text[mark[1] : end]) for mark, end in zip(marks, ends, strict=True)]
+    return _read_choices([text[mark[1] : end] for mark, end in zip(marks, ends, strict=True)])
+
+
+_MARKED = re.compile(r"[✓✔✅☑✗✘❌❎]|\((?:in)?correct(?: \w{1,10})?\)|\w ?\*\Z", re.IGNORECASE)
+
+
+def _read_choices(written: list[str]) -> list[str]:
+    """The choices without what only a list needs. Lines that only the last one goes on with belong to none."""
+    last = written[-1].strip()
+    if (
+        "\n" in last
+        and "\n" in last.partition("\n\n")[0]
+        and not any("\n" in text.strip() for text in written[:-1])
+    ):
+        raise _Dropped(Reason.NOT_FOUR)
+    return list(map(_choice, written))
 
 
 def _choice(written: str) -> str:
@@ -230,6 +300,8 @@ def _choice(written: str) -> str:
     text = written.strip()
     if "\n" in text:
         text = _one_line(text.partition("\n\n")[0])
+    if text.endswith((" or", " and", " or,", " and,")):
+        text = text.rstrip(",").rpartition(" ")[0]
     return text.rstrip(" ,;|")
 
 
@@ -237,12 +309,15 @@ _SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "
 
 
 def _clean_choices(raw: list[str]) -> list[str]:
-    choices = raw
-    if may_hold_box(" ".join(raw)):
+    choices, written = raw, " ".join(raw)
+    if may_hold_box(written):
         cleaned = [without_boxes(choice, sentence=False) for choice in raw]
         choices = [choice for choice in cleaned if choice is not None]
         if len(choices) < len(raw):
             raise _Dropped(Reason.BOXES)
+    may_mark = "*" in written or "correct" in written.casefold() or not written.isascii()
+    if may_mark and any(map(_MARKED.search, choices)):
+        raise _Dropped(Reason.MARKED)
     if not all(map(_has_word, choices)):
         before = next(old for new, old in zip(choices, raw, strict=True) if not _has_word(new))
         raise _Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
@@ -259,7 +334,9 @@ def _clean_choices(raw: list[str]) -> list[str]:
 @lru_cache(maxsize=256)  # a reply's choices are compared with each other, its answer and its short answer
 def same_words(text: str) -> str:
     """The text without case, article and end mark: equal for two choices that say the same."""
-    words = " ".join(text.split()).casefold().strip("\"'“”‘’`* ").rstrip(".,;:!\"'“”‘’ ")
+    words = (
+        " ".join(text.split()).casefold().strip("\"'“”‘’„‚«»「」`* ").rstrip(".,;:!\"'“”‘’«»「」。，；！ ")
+    )
     return words.partition(" ")[2] if words.startswith(("a ", "an ", "the ")) else words
 
 
@@ -313,7 +390,9 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
             raise _Dropped(Reason.NO_ANSWER)
         return begun[0]
     letter = match[1] or match[2] or match[3] or match[4]
-    index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,-–—")
+    index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,–—")
+    if rest.startswith("-") and not rest[1:2].isdigit():  # of "-5" it is a sign
+        rest = rest.lstrip(" .):,-–—")
     if index >= len(choices):
         raise _Dropped(Reason.OUTSIDE)
     text = same_words(rest)

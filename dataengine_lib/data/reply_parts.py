@@ -14,7 +14,8 @@ _ODD_SPACES = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 _PLAIN = str.maketrans(
-    {"（": "(", "）": ")", "：": ":", "．": ".", "\r": "\n"}
+    {"（": "(", "）": ")", "：": ":", "．": ".", "［": "[", "］": "]", "\r": "\n"}
+    | {chr(ord(letter) + 0xFEE0): letter for letter in "ABCDEFGHabcdefgh"}  # of full width
     | dict.fromkeys(_ODD_SPACES, " ")
     | dict.fromkeys("\0\u200b\ufeff")
 )
@@ -39,11 +40,15 @@ _SPACES = re.compile(r"  +")
 _RULE = re.compile(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)")
 _EMPTY_LINES = re.compile(r"\n(?: ?\n)+")
 
+_ANSWERS = r"(?:the|correct|right|best|final|my|expected|suggested|model|gold|actual|ground[ -]truth)"
 _HEADING = re.compile(
     r"(?P<line>^[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?)?(?<!\w)(?:"
-    r"(?P<type>question type)|(?P<question>question)|(?P<choices>(?:answer )?choices|(?:answer )?options)|"
-    r"(?P<short>(?:the )?(?:short|direct) answer)|(?P<answer>(?:the )?(?:correct )?answer)|(?P<explanation>"
-    r"explai?nations?|explanatory notes?|reasons?|reasoning|rationales?|lecture|justification)"
+    r"(?P<type>question type)|(?P<question>(?:(?:the|new|next|generated|visual|multiple[ -]choice) ){0,2}question)|"
+    r"(?P<choices>(?:(?:the|four|answer|possible|multiple(?:[ -]choice)?) ){0,2}(?:choices|options))|"
+    rf"(?P<short>(?:the )?(?:short|direct) answer)|(?P<answer>(?:{_ANSWERS} ){{0,3}}answer|"
+    r"(?:the )?(?:correct|right) (?:choice|option))|"
+    r"(?P<explanation>(?:(?:the|my|brief|short|full|detailed|further|step-by-step) ){0,2}(?:"
+    r"explai?nations?|explanatory notes?|reasons?|reasoning|rationales?|lecture|justification))"
     r")(?: ?#?\d{1,2})?[*_]{0,2} ?(?::[*_]{0,2}|(?=\n|\Z)|(?P<verb>is\b))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -57,21 +62,26 @@ _BEFORE = {
     "explanation": {"choices", "answer", "short"},
 }
 
+# "Chosen Answer:" on a line of its own is a heading of another name, and its first word none of the part before.
+_OTHER_NAME = re.compile(r"[#>*\-•_ ]{0,8}(?:[\w'-]{2,20} ){1,3}")
+
 Block = list[tuple[str, str]]
-_LONGEST_HEADING = 48  # characters of the longest heading with the marks before and behind it
+_LONGEST_LABEL = 24  # characters of a line that stands in place of a heading
+_LONGEST_HEADING = 80  # characters of the longest heading with the marks before and behind it
 # Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front. Two
 # patterns, as a set of characters is slow to search for. Of the letters the first is a set, by which most are passed
 # over at once (ſ, İ and ı are taken for s and i, too).
 _MAY_END = [
     re.compile(
         rf"{end}(?:(?<=[\d*_# ]{end})|(?<=(?:[tT](?i:ion|ype|ure)|[iIİı](?i:ces|ons)|[sSſ](?i:wer|ons)|"
-        rf"[nN](?i:ote|ing|ale)|[oO](?i:tes)|[aA](?i:son|les)){end}))"
+        rf"[nN](?i:ote|ing|ale)|[oO](?i:tes|ice)|[aA](?i:son|les)){end}))"
     )
     for end in (":", "\n")
 ]
 _LINE_ANSWER_IS = re.compile(
-    r"\n(?=[#>*\-•_ \dtcsda])[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?(?:the )?(?:(?:correct|short|direct) )?"
-    r"answer[ #\d*_]{0,7}is\b",
+    r"\n(?=[#>*\-•_ \dtcsdarbfmeg])[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?"
+    rf"(?:(?:{_ANSWERS} ){{0,3}}answer|(?:the )?(?:(?:short|direct) answer|(?:correct|right) (?:choice|option)))"
+    r"[ #\d*_]{0,7}is\b",
     re.IGNORECASE,
 )
 
@@ -131,6 +141,14 @@ def _headings(text: str) -> Iterator[_Found]:
             done = begin = match.end()
 
 
+def without_label(part: str) -> str:
+    """A part without a last line that only announces the next one: "Choose one:", "Here is another:"."""
+    if not part.endswith(":"):
+        return part
+    before, _, last = part.rpartition("\n")
+    return before.rstrip() if len(last) <= _LONGEST_LABEL and before else part
+
+
 def blocks(text: str) -> list[Block]:
     """One list of `(part, text)` per question of the reply."""
     found: list[Block] = []
@@ -141,11 +159,15 @@ def blocks(text: str) -> list[Block]:
             if not heading.on_line or not heading.name or previous not in ("choices", "question"):
                 continue
         elif not heading.on_line and (
-            not heading.name[0].isupper() or not heading.colon or previous not in _BEFORE[kind]
+            not heading.name[0].isupper()
+            or heading.name.endswith(" question")  # "The question: who is he?" is a sentence
+            or not heading.colon
+            or previous not in _BEFORE[kind]
+            or _OTHER_NAME.fullmatch(text, text.rfind("\n", 0, start) + 1, start)
         ):
             continue
         if found:
-            found[-1].append((previous, text[begin:start].strip()))
+            found[-1].append((previous, without_label(text[begin:start].strip())))
         if kind == "question":
             found.append([])
         previous, begin = kind, end
