@@ -192,7 +192,7 @@ def _says_other_letter(text: str, right: str) -> bool:
             text, max(0, match.start() - 20), match.start()
         ):
             return True
-    return any(match[1] != right for match in _LETTER_IS_RIGHT.finditer(text))
+    return ") is " in text and any(match[1] != right for match in _LETTER_IS_RIGHT.finditer(text))
 
 
 def _one_line(text: str) -> str:
@@ -286,11 +286,7 @@ _MARKED = re.compile(r"[✓✔✅☑✗✘❌❎]|\((?:in)?correct(?: \w{1,10})?
 def _read_choices(written: list[str]) -> list[str]:
     """The choices without what only a list needs. Lines that only the last one goes on with belong to none."""
     last = written[-1].strip()
-    if (
-        "\n" in last
-        and "\n" in last.partition("\n\n")[0]
-        and not any("\n" in text.strip() for text in written[:-1])
-    ):
+    if "\n" in last.partition("\n\n")[0] and not any("\n" in text.strip() for text in written[:-1]):
         raise _Dropped(Reason.NOT_FOUR)
     return list(map(_choice, written))
 

@@ -143,10 +143,8 @@ def _headings(text: str) -> Iterator[_Found]:
 
 def without_label(part: str) -> str:
     """A part without a last line that only announces the next one: "Choose one:", "Here is another:"."""
-    if not part.endswith(":"):
-        return part
     before, _, last = part.rpartition("\n")
-    return before.rstrip() if len(last) <= _LONGEST_LABEL and before else part
+    return before.rstrip() if last.endswith(":") and len(last) <= _LONGEST_LABEL and before else part
 
 
 def blocks(text: str) -> list[Block]:
@@ -167,7 +165,8 @@ def blocks(text: str) -> list[Block]:
         ):
             continue
         if found:
-            found[-1].append((previous, without_label(text[begin:start].strip())))
+            part = text[begin:start].strip()
+            found[-1].append((previous, without_label(part) if part.endswith(":") else part))
         if kind == "question":
             found.append([])
         previous, begin = kind, end
