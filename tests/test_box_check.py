@@ -1,5 +1,6 @@
 """Records against boxes: what is true is never refuted, what is planted mostly is, and of the rest nothing is said."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -71,6 +72,39 @@ YES, NO, OPEN = SUPPORTED, REFUTED, SILENT
         ("Which of these is in the picture?", "a cat|a lamp|a shoe|a rug", [OPEN] * 4),  # a cat may pass for a dog
         ("Which of these is not in the picture?", "dog|couch|pizza|person", [NO, NO, YES, NO]),
         ("Is there an airplane in the picture?", "yes|no|maybe|two", [NO, YES, NO, NO]),
+        ("What is the number of people in the picture?", "1|2|3|4", [NO, YES, NO, NO]),
+        ("What is the total number of pizzas shown in this image?", "none|1|2|3", [YES, NO, NO, NO]),
+        ("What is the number of people that can be seen?", "1|two|3|many", [NO, YES, NO, NO]),
+        ("What is the number of the couch?", "1|2|3|4", [OPEN] * 4),  # what is written on it
+        ("What is the number of couch in the image?", "1|2|3|4", [OPEN] * 4),
+        ("What is the number of people on the couch?", "1|2|3|4", [OPEN] * 4),
+        ("What is the number of dogs in the group?", "1|2|3|4", [OPEN] * 4),
+        ("Which object is present in the image?", "an airplane|a couch|a pizza|a toilet", [NO, YES, NO, NO]),
+        ("What object can you see in the picture?", "a pizza|a couch|a kite|a lamp", [NO, YES, NO, NO]),
+        ("Which of these objects can be seen in the image?", "a pizza|a couch|a rug|a lamp", [NO, YES, NO, NO]),
+        ("Which object is visible?", "a pizza|a dog|a rug|a person", [NO, OPEN, OPEN, OPEN]),  # no objects
+        ("Which object is in the image?", "a pizza|a frisbee|a couch|a rug", [NO, OPEN, OPEN, OPEN]),  # one is small
+        ("Which animal is in the image?", "a dog|a cat|a couch|a pizza", [YES, NO, NO, NO]),
+        ("Which animal is in the image?", "a cat|an elephant|a couch|a pizza", [OPEN, OPEN, OPEN, NO]),
+        ("Which of these animals is in the image?", "a dog|a couch|a cat|a cow", [YES, NO, NO, NO]),
+        ("What animals are shown in the photo?", "a dog|a cat|a dog and a cat|none", [OPEN] * 4),
+        ("Which of these is in the picture?", "a dog|a puppy|a pizza|a lamp", [OPEN, OPEN, NO, OPEN]),
+        ("Which of these is in the picture?", "a dog|a dog and a couch|a pizza|both", [OPEN, OPEN, NO, OPEN]),
+        ("Which object is not visible in the image?", "a couch|a pizza|a rug|a lamp", [NO, YES, NO, NO]),
+        ("What is shown in the image?", "a dog|a pizza|a couch|a room", [OPEN] * 4),
+        ("Which object is the largest?", "a dog|a pizza|a couch|a room", [OPEN] * 4),
+        ("Which object is on the couch?", "a dog|a pizza|a kite|a room", [OPEN] * 4),
+        ("Is an airplane visible in the image?", "Yes|No|Maybe|Unclear", [NO, YES, NO, NO]),
+        ("Is a dog present in the image?", "Yes|No|Maybe|Unclear", [YES, NO, NO, NO]),
+        ("Are any pizzas visible?", "Yes|No|Maybe|Unclear", [NO, YES, NO, NO]),
+        ("Are there any pizzas in the picture?", "yes, one|yes, two|no|unclear", [NO, NO, YES, NO]),
+        ("Are there any people visible in the photo?", "yes, two|yes, three|no|unclear", [OPEN, OPEN, NO, OPEN]),
+        ("Are there dogs in the picture?", "yes|no|maybe|unclear", [OPEN] * 4),  # there is one
+        ("Do you see a pizza in this picture?", "yes|no|maybe|unclear", [NO, YES, NO, NO]),
+        ("Is a cat visible in the image?", "yes|no|maybe|unclear", [OPEN] * 4),
+        ("Is a dog visible on the couch?", "yes|no|maybe|unclear", [OPEN] * 4),
+        ("Is a frisbee visible in the image?", "yes|no|maybe|unclear", [OPEN] * 4),  # a small one
+        ("Is the pizza in the picture?", "yes|no|maybe|unclear", [OPEN] * 4),
         ("Which of these is the picture about?", "dog|pizza|room|airplane", [OPEN, NO, OPEN, NO]),
         ("Where in the picture is the dog?", "on the left|on the right|in the middle|at the top", [YES, NO, NO, NO]),
         ("Which part of the picture is the dog in?", "top left|bottom left|bottom right|top right", [NO, YES, NO, NO]),
@@ -94,6 +128,13 @@ YES, NO, OPEN = SUPPORTED, REFUTED, SILENT
         ("Are there more people or more dogs in the picture?", "more people|more dogs|as many|none", [OPEN] * 4),
         ("Which of these is larger?", "dog|couch|frisbee|pizza", [OPEN] * 4),  # in life, which no box tells
         ("What is the airplane doing?", "landing|turning|waiting|taking off", [NO] * 4),
+        ("What is the airplane next to?", "a hangar|a bus|a truck|a tower", [NO] * 4),
+        ("What is next to the airplane?", "a hangar|a bus|a truck|a tower", [NO] * 4),
+        ("What is next to the airplane in the image?", "a hangar|a bus|a truck|a tower", [NO] * 4),
+        ("What is the dog next to?", "a wall|a rug|a lamp|a door", [OPEN] * 4),
+        ("What is next to the cat?", "a wall|a rug|a lamp|a door", [OPEN] * 4),
+        ("What is the airplane ticket next to?", "a wall|a rug|a lamp|a door", [OPEN] * 4),
+        ("What is the airplane on the poster made of?", "a wall|a rug|a lamp|a door", [OPEN] * 4),
         ("What is the dog doing?", "resting|barking|eating|running", [OPEN] * 4),
         ("What is the pizza cutter made of?", "steel|wood|glass|clay", [OPEN] * 4),
         ("What color is the couch?", "red|blue|green|grey", [OPEN] * 4),
@@ -101,6 +142,15 @@ YES, NO, OPEN = SUPPORTED, REFUTED, SILENT
 )  # fmt: skip
 def test_what_boxes_say(question: str, choices: str, expected: list[str]) -> None:
     assert verdicts(question, choices) == expected
+
+
+def test_time_grows_no_faster_than_the_question() -> None:
+    facts = Facts.of(IMAGE, KINDS)
+    for begin in ("", "What is the number of ", "Is there a ", "Are ", "What "):
+        for piece in ("a", "what ", "the ", "the dog in the picture ", "there ", "visible "):
+            begun = time.perf_counter()
+            judge(record(begin + piece * (20_000 // len(piece)), "1|2|3|4", 0), facts)
+            assert time.perf_counter() - begun < 1, (begin, piece)
 
 
 def test_why_is_told() -> None:

@@ -325,6 +325,13 @@ def test_time_grows_no_faster_than_the_reply(monkeypatch: pytest.MonkeyPatch, pr
         "The answer is ",
         "\n- (A) x",
         "dog ([0.1,0.2]) ",
+        "0.1 ",
+        "[0 ",
+        "[0.1 0.2 ",
+        "(x1=0.1, ",
+        "x=0.1 and ",
+        "［0.1，",
+        "ing [0.1,0.2] ",
     ]
     for piece in pieces:
         begun = time.perf_counter()

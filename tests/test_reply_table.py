@@ -1,5 +1,7 @@
 """Step 4: every row of the post-processing table in FORMATS.md, as it stands there and in other words, spacing and case."""
 
+import re
+
 import pytest
 
 from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
@@ -167,6 +169,29 @@ def test_descriptions_in_the_rationale(words: str) -> None:
         (f"the people and {BOX} are engaging", None),
         (f"It covers {BOX} of the table.", None),
         (f"A man at {BOX_2} waves.", None),
+        (f"The man riding a horse {BOX} is old.", "The man riding a horse is old."),
+        (f"A brown building {BOX} is tall.", "A brown building is tall."),
+        (f"The man painting {BOX} is old.", None),
+        (f"A woman is crossing ({BOX_2}).", None),
+        (f"The clearing ({BOX}) is green.", "The clearing is green."),
+        ("The cat [0.10 0.20 0.30 0.40] sits.", "The cat sits."),
+        ("The cat (0 0.2 0.3 1.0) sits.", "The cat sits."),
+        ("The cat (x1=0.1, y1=0.2, x2=0.3, y2=0.4) sits.", "The cat sits."),
+        ("The cat [xmin: 10, ymin: 20, xmax: 30, ymax: 40] sits.", "The cat sits."),
+        ("The cat ［0.1，0.2，0.3，0.4］ sits.", "The cat sits."),
+        ("The cat （０．１，０．２，０．３，０．４） sits.", "The cat sits."),
+        ("It sits at [0.10 0.20 0.30 0.40].", None),
+        ("It sits at ［0.1，0.2，0.3，0.4］.", None),
+        ("It sits at (x1=0.1, y1=0.2, x2=0.3, y2=0.4).", None),
+        ("It sits at x=0.4, y=0.5.", None),
+        ("It sits at x = 0.4 and y = 0.5.", None),
+        ("A dog 0.1 0.2 0.3 0.4 runs.", None),
+        ("A dog [0.10 0.20 0.30", None),
+        ("A dog (x1=0.1, y1=0.2, x2", None),
+        ("The cat is located at x=0.4.", None),
+        ("The cat is located at 0.4, 0.5.", None),
+        ("The cat is located at 0.4 0.5.", None),
+        ("The cat is located at ［0.1，0.2］.", None),
     ],
 )  # fmt: skip
 def test_boxes_inside_a_sentence(text: str, left: str | None) -> None:
@@ -177,6 +202,43 @@ def test_boxes_inside_a_sentence(text: str, left: str | None) -> None:
         else:
             assert isinstance(parsed, list)
             assert (parsed[0].question if part == "question" else parsed[0].rationales[0]) == left
+
+
+@pytest.mark.parametrize(
+    "word",
+    re.findall(
+        r"\w+",
+        "behind beside under above below over along across against into onto through off towards near riding wearing "
+        "holding carrying facing watching",
+    ),
+)
+def test_words_that_need_what_a_box_stands_for(word: str) -> None:
+    for text in (
+        f"The one {word} {BOX} is full.",
+        f"The one {word} ({BOX}) is full.",
+        f"It stays {word} ({BOX_2}).",
+    ):
+        assert parse_reply(with_(BASE, explanation=text)) is Reason.BOXES
+        assert parse_reply(with_(BASE, question=text)) is Reason.BOXES
+    assert parse_reply(with_(BASE, choices=f"(A) {word} {BOX} (B) cat (C) cow (D) pig")) is Reason.BOXES
+
+
+@pytest.mark.parametrize(
+    "noun",
+    re.findall(
+        r"\w+",
+        "building ceiling painting railing king ring string wing clothing swing sibling evening morning thing awning "
+        "lightning crossing icing frosting pudding wedding herring earring stocking opening topping",
+    ),
+)
+def test_nouns_in_ing_lose_their_box(noun: str) -> None:
+    for text in (
+        f"The {noun} {BOX} is seen.",
+        f"Some red {noun} ({BOX}) is seen.",
+        f"It has a {noun} {BOX}.",
+    ):
+        left = text.replace(f" ({BOX})", "").replace(f" {BOX}", "")
+        assert only(with_(BASE, explanation=text)).rationales == [left]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +272,19 @@ def test_skipped_in_any_case(raw: str) -> None:
         "1,000",
         "2,500 , or 3.5",
         "a describing word",
+        "located at the left",
+        "located at 0.4 miles",
+        "located at 5, Main Street",
+        "located at x marks",
+        "page [1 2 3 4]",
+        "the years [1990 2000 2010]",
+        "at (2.50 3.00) a piece",
+        "the score [3 2]",
+        "from 12:30 to 12:45",
+        "the point (x=3, y=4)",
+        "the line x = 0.5",
+        "a sign that says ［止］",
+        "1，000",
     ],
 )
 def test_words_that_only_look_like_it_are_kept_as_written(text: str) -> None:

@@ -9,9 +9,16 @@ from collections.abc import Iterator
 
 _NUMBER = r"-?(?:\d{1,6}(?:\.\d{0,8})?|\.\d{1,8}|[xy](?:\d|_?min|_?max))%?"
 _FRACTION = r"(?:0?\.\d{1,8}|1\.0{1,8})"
+_NAME = r"[xywh](?:_?\d|_?min|_?max)? ?[=:] ?"
+_NAMED = rf"{_NAME}-?(?:\d{{1,6}}(?:\.\d{{0,8}})?|\.\d{{1,8}})%?"
+# "(x=3, y=4)" may be a point that a picture shows: a fraction or the corner x1, y1 makes a box of it.
+_CORNER = r"(?=[xy](?:_?1|_?min)[^\])}]{1,14}[xy](?:_?1|_?min)|[xy][^\])}]{1,60}[=:] ?0?\.\d)"
 _BOX = (
     rf"\[{{1,2}} ?{_NUMBER}(?: ?[,;] ?{_NUMBER}){{1,7}} ?\]{{1,2}}"
     rf"|[({{] ?{_FRACTION}(?: ?[,;] ?(?:{_FRACTION}|[01])){{1,7}} ?[)}}]"
+    # Spaces alone stand between the numbers of many other texts: fractions only.
+    rf"|[\[({{] ?(?:{_FRACTION}|[01](?=(?: [01])? 0?\.\d))(?:(?: ?[,;] ?| )(?:{_FRACTION}|[01])){{1,7}} ?[\])}}]"
+    rf"|[\[({{] ?{_CORNER}{_NAMED}(?: ?[,;]? ?{_NAMED}){{1,7}} ?[\])}}]"
 )
 _BOXES = rf"(?:{_BOX})(?:(?: ?[,;&]| and|, and) ?(?:{_BOX}))*"
 _RUN = re.compile(
@@ -19,14 +26,25 @@ _RUN = re.compile(
 )
 _OPENING = re.compile(r"[\[({]")
 # A box that was cut short or written without brackets; no sentence has three fractions in a row.
-_REMAINS = re.compile(rf"{_FRACTION}\s?[,;]\s?{_FRACTION}\s?[,;]\s?{_FRACTION}|[\[{{(]\s?0?\.\d{{2,8}}\s?,")
-# One of these two is part of whatever the two above find.
-_OPENED = re.compile(r"[\[({][ \[]{0,2}[-.\dxyXY]")
-_LISTED = re.compile(r"\.\d{1,8}\s?[,;]")
-_SPEAKS = re.compile(
-    r"\bbounding[\s_-]{0,2}box|\bbbox|\bcoordinates\b|\b[xy][\s-]?coordinate\b|\bcoordinate\s?[\[(\d]|\blocated\s{1,2}at\s?:?\s?[\[(]\s?[\d.\-xy\]]",
+_REMAINS = re.compile(
+    rf"{_FRACTION}\s?[,;]\s?{_FRACTION}\s?[,;]\s?{_FRACTION}|0\.\d{{1,8}}(?:\s0\.\d{{1,8}}){{3}}"
+    rf"|[\[{{(]\s?0?\.\d{{2,8}}(?:\s?,|\s0?\.\d)"
+    rf"|\b{_NAME}{_FRACTION}(?:\s?[,;]|\sand)\s?{_NAME}{_FRACTION}",
     re.IGNORECASE,
 )
+# One of these four is part of whatever the two above find.
+_OPENED = re.compile(r"[\[({][ \[]{0,2}[-.\dxyXY]")
+_LISTED = re.compile(r"\.\d{1,8}\s?[,;]")
+_SPACED = re.compile(r"\.\d{1,8}\s0\.\d")
+_ASSIGNED = re.compile(r"[=:] ?(?:0?\.\d|1\.0)")
+_SPEAKS = re.compile(
+    r"\bbounding[\s_-]{0,2}box|\bbbox|\bcoordinates\b|\b[xy][\s-]?coordinate\b|\bcoordinate\s?[\[(\d]"
+    r"|\blocated\s{1,2}at\s?:?\s?(?:[\[(]\s?[\d.\-xy\]]|[xy]\d?\s?[=:]\s?(?:\d?\.\d|\d{2})"
+    rf"|{_FRACTION}(?:\s?[,;]|\sand)?\s?{_FRACTION})",
+    re.IGNORECASE,
+)
+# One character for one, so that what is found in the one text can be cut out of the other.
+_NARROW = str.maketrans("［］（）｛｝，；、．：＝０１２３４５６７８９", "[](){},;,.:=0123456789")
 # Before a box, these show that the sentence needs it: "at [..]", "people and [..] are", "covers [..]".
 _NEEDS = frozenset(
     [
@@ -52,8 +70,34 @@ _NEEDS = frozenset(
         "within",
         "near",
         "inside",
+        "outside",
         "around",
         "between",
+        "behind",
+        "beside",
+        "under",
+        "underneath",
+        "beneath",
+        "above",
+        "below",
+        "over",
+        "along",
+        "alongside",
+        "across",
+        "against",
+        "into",
+        "onto",
+        "upon",
+        "atop",
+        "through",
+        "off",
+        "past",
+        "beyond",
+        "among",
+        "opposite",
+        "without",
+        "towards",
+        "toward",
         "for",
         "is",
         "are",
@@ -104,6 +148,24 @@ _NEEDS = frozenset(
         "corner",
     ]
 )
+# Other words in -ing before a box are verbs that have it for their object: "the man riding [..] is old".
+_NOUNS_IN_ING = frozenset(
+    re.findall(
+        r"\w+",
+        "anything awning bedding building bunting ceiling clothing crossing darling duckling dumpling earring evening "
+        "everything flooring frosting gosling herring icing king lightning morning nothing offspring opening painting "
+        "plaything pudding railing ring sapling scaffolding shelving sibling sling something spring stocking string "
+        "swing thing topping viking wedding wing",
+    )
+)
+_NAMED_IN_ING = re.compile(r"(?:^|[\s(])(?:the|an?) \w{1,40}$", re.IGNORECASE)
+# After these even most of the nouns above are verbs.
+_VERB_IN_ING = re.compile(
+    r"\b(?:man|men|woman|women|boys?|girls?|child|children|kids?|lady|ladies|guys?|person|people|couple|workers?|artist|"
+    r"someone|he|she|they|who|while|(?<!there )(?:is|are|was|were)) "
+    r"(?:building|crossing|frosting|icing|opening|painting|stocking|swing|topping)$",
+    re.IGNORECASE,
+)
 # A noun phrase: one word after these, with adjectives before it ("the small dog [..]", "with skis [..]").
 _BEFORE_NOUN = re.compile(
     r"(?:^|[\s(])(?:the|an?|this|that|these|those|one|two|three|four|both|some|several|many|his|her|its|their|with|"
@@ -125,7 +187,7 @@ _LAST_WORD = re.compile(r"[^\W_]{1,40}$")
 
 def speaks_of_boxes(text: str) -> bool:
     """The text talks about boxes or coordinates as such, or places something "at [..]"."""
-    return may_speak_of_boxes(text.casefold()) and bool(_SPEAKS.search(text))
+    return may_speak_of_boxes(text.casefold()) and bool(_SPEAKS.search(_narrow(text)))
 
 
 def may_speak_of_boxes(plain: str) -> bool:
@@ -135,7 +197,12 @@ def may_speak_of_boxes(plain: str) -> bool:
 
 def has_box(text: str) -> bool:
     """There is a box in the text."""
-    return next(_runs(text), None) is not None
+    return next(_runs(_narrow(text)), None) is not None
+
+
+def _narrow(text: str) -> str:
+    """The text with brackets, commas and digits of full width as those of ASCII, of the same length."""
+    return text if text.isascii() else text.translate(_NARROW)
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:
@@ -149,9 +216,14 @@ def _runs(text: str) -> Iterator[re.Match[str]]:
 
 def may_hold_box(text: str) -> bool:
     """False where there is surely no box and nothing like the remains of one; quick."""
+    text = _narrow(text)
     if ("[" in text or "(" in text or "{" in text) and _OPENED.search(text):
         return True
-    return ("," in text or ";" in text) and _LISTED.search(text) is not None
+    if ("," in text or ";" in text) and _LISTED.search(text):
+        return True
+    if " 0." in text and _SPACED.search(text):
+        return True
+    return ("=" in text or ":" in text) and _ASSIGNED.search(text) is not None
 
 
 def without_boxes(text: str, *, sentence: bool = True) -> str | None:
@@ -162,7 +234,7 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
     if not may_hold_box(text):
         return text
     kept, end = [], 0
-    for match in _runs(text):
+    for match in _runs(_narrow(text)):
         start = match.start() - text.startswith(" ", max(end, match.start() - 1))
         before, after = text[max(end, start - 100) : start], text[match.end() : match.end() + 20]
         if not _can_go(before, after, bare=match["bare"] is not None, sentence=sentence):
@@ -170,7 +242,7 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
         kept.append(text[end:start])
         end = match.end()
     cleaned = "".join([*kept, text[end:]]).strip() if kept else text
-    return None if may_hold_box(cleaned) and _REMAINS.search(cleaned) else cleaned
+    return None if may_hold_box(cleaned) and _REMAINS.search(_narrow(cleaned)) else cleaned
 
 
 def _can_go(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
@@ -178,7 +250,7 @@ def _can_go(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
     if not before:
         return not sentence and not after.strip(" .,;")
     word = _LAST_WORD.search(before[before.rfind(" ") + 1 :])
-    if word is None or word[0].casefold() in _NEEDS:
+    if word is None or word[0].casefold() in _NEEDS or _needs_object(before, word[0].casefold()):
         return False
     if not bare:
         return True
@@ -186,3 +258,12 @@ def _can_go(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
         return True
     # A noun, not a verb that needs an object: straight after "the", or with a verb of its own behind the box.
     return bool(_VERB_AFTER.match(after) or _COMPOUND.search(before[-20:]) or _BEFORE_NOUN.search(before))
+
+
+def _needs_object(before: str, word: str) -> bool:
+    """The text ends with this word, a verb in -ing."""
+    if not word.endswith("ing"):
+        return False
+    if word in _NOUNS_IN_ING:
+        return bool(_VERB_IN_ING.search(before[-40:]))
+    return not _NAMED_IN_ING.search(before)

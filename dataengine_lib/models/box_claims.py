@@ -7,32 +7,45 @@ are asleep") may ask for what no box holds, and then nothing is claimed.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dataengine_lib.models.annotation_amounts import LARGER
 from dataengine_lib.models.annotation_facts import Box, Facts
-from dataengine_lib.models.annotation_words import UNCOUNTABLE, names_of, plural
+from dataengine_lib.models.annotation_words import UNCOUNTABLE, names_of
 from dataengine_lib.models.box_places import further_out, places_of, sides_of_words, stands, within
-
-Truth = bool | None
+from dataengine_lib.models.box_things import (
+    EQUAL,
+    Truth,
+    category_of,
+    is_plural,
+    only_false,
+    presences,
+    present,
+)
 
 MOST = 0.1  # of the picture: what takes up more of it than this would have got a box
-_EQUAL = {  # words for a category that mean neither more nor less
-    "people": "person", "persons": "person", "human": "person", "plane": "airplane", "aeroplane": "airplane",
-    "sofa": "couch", "television": "tv", "motorbike": "motorcycle", "fridge": "refrigerator", "doughnut": "donut",
-}  # fmt: skip
 _NUMBERS = re.findall(r"\w+", "zero one two three four five six seven eight nine ten eleven twelve")
 _PICTURE = r"(?:(?:in|on) )?(?:the|this) (?:picture|image|photo|photograph|scene)"
 _SEEN = r"(?:there|visible|seen|shown|present|depicted)"
-_COUNT = re.compile(
-    rf"how many (?P<what>[a-z -]+?) (?:are|is|can be|can you|do you) (?:{_SEEN}|see)(?: {_SEEN})?(?: {_PICTURE})?"
+_COUNT = re.compile(  # "the number of the bus" is written on it
+    rf"what(?: is|'s) the (?:total |exact )?number of (?P<of>(?!(?:the|an?|this|that|each) )[a-z -]+?)"
+    rf"(?: (?:that |which )?(?:is|are|can be))?(?: {_SEEN})?(?: {_PICTURE})?"
+    rf"|how many (?P<what>[a-z -]+?) (?:are|is|can be|can you|do you) (?:{_SEEN}|see)(?: {_SEEN})?(?: {_PICTURE})?"
     rf"|how many (?P<in>[a-z -]+?) (?:are |is )?{_PICTURE}"
 )
 _PRESENCE = re.compile(
-    rf"which (?:one )?of (?:these|the following)(?: things| objects| animals)?"
+    rf"which (?:one )?of (?:these|the following)(?: (?P<kind>thing|object|item|animal|vehicle)s)?"
     rf" (?:is|are|can be|appears?)(?P<not> not)?(?: {_SEEN})?(?: {_PICTURE})?"
 )
-_IS_THERE = re.compile(rf"(?:is|are) there (?:an? |any )?(?P<what>[a-z -]+?)(?: {_PICTURE})?")
+_WHICH = re.compile(
+    rf"(?:which|what) (?P<kind>thing|object|item|animal|vehicle)s?"
+    rf" (?:(?:is|are|can be|appears?)(?P<not> not)?|can you|do you)(?: {_SEEN}| see)?(?: {_PICTURE})"
+    rf"|(?:which|what) (?P<kind_seen>thing|object|item|animal|vehicle)s? (?:is|are|can be)(?P<not_seen> not)? {_SEEN}"
+)
+_IS_THERE = re.compile(
+    rf"(?:is|are) there (?P<any>an? |any )?(?P<what>[a-z -]+?)(?: {_SEEN})?(?: {_PICTURE})?"
+    rf"|(?:(?:is|are) (?P<any_seen>an? |any )|are )(?P<seen>(?!the |there )[a-z -]+?) {_SEEN}(?: {_PICTURE})?"
+    rf"|(?:can|do) you see (?P<any_you>an? |any )(?P<you>[a-z -]+?)(?: {_PICTURE})?"
+)
 _TOPIC = re.compile(r"which of these is the (?:picture|image|photo) about")
 _PLACE = re.compile(
     rf"(?:where {_PICTURE}|(?:in )?(?:which|what) (?:part|side|area|corner|half|third) of"
@@ -60,8 +73,11 @@ _MORE = re.compile(rf"are there more (?P<one>[a-z -]+?) or (?:more )?(?P<other>[
 _NO_THING = re.compile(r"(?:they are |it is )?(?:both|neither|none|as many|the same|equal|cannot)\b")
 _SUPPOSED = re.compile(  # a noun that follows ("the bear costume") would make another thing of it
     r"\bthe ([a-z]+(?: [a-z]+)??)(?=(?:'s)?(?:,|$)|'s "
-    r"| (?:is|are|was|has|have|does|do|looks?|doing|wearing|holding|standing|sitting|lying)\b)"
+    r"| (?:is|are|was|has|have|does|do|looks?|doing|wearing|holding|standing|sitting|lying|next to|beside|behind|near|"
+    r"close to|in front of|on top of)\b)"
 )
+# "Is the elephant in the picture?" supposes nothing.
+_SUPPOSED_THERE = re.compile(rf"(?:what|which|where|who|how|why)\b.* the ([a-z]+(?: [a-z]+)??) {_PICTURE}")
 
 
 @dataclass(frozen=True)
@@ -86,28 +102,14 @@ def claims_of(question: str, choices: Sequence[str], facts: Facts) -> Claims | N
 
 def supposes_absent(question: str, facts: Facts) -> str:
     """The category that a question takes for granted ("the elephant") and that is certainly not there, or empty."""
-    names = [category_of(found, facts) for found in _SUPPOSED.findall(_plain(question))]
+    asked = _plain(question)
+    supposed = _SUPPOSED.findall(asked)
+    if there := _SUPPOSED_THERE.fullmatch(asked):
+        supposed.append(there[1])
+    names = [category_of(found, facts) for found in supposed]
     names = [name for name in names if name and name not in facts.boxes]
     absent = set(facts.absent()) if names else set()
     return next((name for name in names if name in absent), "")
-
-
-def category_of(words: str, facts: Facts) -> str:
-    """The dataset's category that words name, one or several of it, with an article or without; empty for others."""
-    bare = re.sub(r"^(?:an?|the|some) ", "", words)
-    return _singulars(tuple(facts.kinds)).get(bare, "")
-
-
-@lru_cache(maxsize=8)
-def _singulars(kinds: tuple[str, ...]) -> dict[str, str]:
-    found = {word: name for word, name in _EQUAL.items() if name in kinds}
-    found |= {
-        plural(word): name
-        for word, name in _EQUAL.items()
-        if name in kinds and word not in ("people", "persons")
-    }
-    found |= {plural(name): name for name in kinds}
-    return found | {name: name for name in kinds}
 
 
 def _plain(text: str) -> str:
@@ -115,8 +117,9 @@ def _plain(text: str) -> str:
 
 
 def _counts(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
-    name = category_of(found["what"] or found["in"], facts)
-    if not name or name in UNCOUNTABLE:
+    what = found["what"] or found["in"] or found["of"]
+    name = category_of(what, facts)
+    if not name or name in UNCOUNTABLE or (found["of"] and not is_plural(what, name)):
         return []
     number = facts.counts().get(name)
     if number is None and name not in facts.boxes and name in facts.absent():
@@ -141,27 +144,35 @@ def _number(choice: str) -> int | None:
     )
 
 
-def _present(name: str, facts: Facts) -> Truth:
-    if name in facts.boxes:
-        return True if name in facts.present() else None
-    return False if name and name in facts.absent() else None
-
-
 def _presences(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
-    truths = [_present(category_of(choice, facts), facts) for choice in choices]
-    return [None if t is None else not t for t in truths] if found["not"] else truths
+    return presences(choices, facts, found["kind"] or "", absent=bool(found["not"]))
+
+
+def _which(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+    """As `_presences`; but "which object" may mean the one that catches the eye, and "which animal" all of them."""
+    kind, absent = found["kind"] or found["kind_seen"], bool(found["not"] or found["not_seen"])
+    truths = presences(choices, facts, kind, absent=absent)
+    names = {category_of(choice, facts) for choice in choices}
+    unclear = any(present(name, facts) is None for name in names & {*facts.boxes, *facts.crowds})
+    return only_false(truths) if unclear and not absent else truths
 
 
 def _is_there(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
-    truth = _present(category_of(found["what"], facts), facts)
+    what = found["what"] or found["seen"] or found["you"]
+    name = category_of(what, facts)
+    truth = present(name, facts)
+    one = bool(found["any"] or found["any_seen"] or found["any_you"]) or not is_plural(what, name)
+    if truth is None or (truth and not one and len(facts.boxes[name]) < 2):
+        return []  # "are there dogs" where there is one
     words = [re.split(r"\W", choice)[0] for choice in choices]
-    return [{"yes": truth, "no": not truth}.get(word) for word in words] if truth is not None else []
+    truths = [{"yes": truth, "no": not truth}.get(word) for word in words]
+    # of two that say "yes", the words after it make one of them wrong
+    return [None if t and words.count(word) > 1 else t for t, word in zip(truths, words, strict=True)]
 
 
 def _topics(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
     """Boxes cannot tell what a picture is about, but it is not about what is not there."""
-    truths = [_present(category_of(choice, facts), facts) for choice in choices]
-    return [False if truth is False else None for truth in truths]
+    return only_false([present(category_of(choice, facts), facts) for choice in choices])
 
 
 def _places(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
@@ -174,7 +185,7 @@ def _box(words: str, facts: Facts) -> Box | None:
     located = {thing.words: thing.box for thing in facts.located()}
     bare = re.sub(r"^(?:an?|the) ", "", words)
     name = category_of(bare, facts)
-    return located.get(bare) or (located.get(name) if bare in _EQUAL else None)
+    return located.get(bare) or (located.get(name) if bare in EQUAL else None)
 
 
 def _sides(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
@@ -261,6 +272,7 @@ _Judge = Callable[[re.Match[str], list[str], Facts], list[Truth]]
 _FORMS: list[tuple[re.Pattern[str], str, bool, _Judge]] = [
     (_COUNT, "count", True, _counts),
     (_PRESENCE, "presence", True, _presences),
+    (_WHICH, "presence", False, _which),
     (_IS_THERE, "presence", True, _is_there),
     (_TOPIC, "presence", False, _topics),
     (_PLACE, "place", False, _places),
