@@ -14,7 +14,7 @@ _ODD_SPACES = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 _PLAIN = str.maketrans(
-    {"（": "(", "）": ")", "：": ":", "．": ".", "［": "[", "］": "]", "\r": "\n"}
+    {"（": "(", "）": ")", "：": ":", "．": ".", "\r": "\n"}
     | {chr(ord(letter) + 0xFEE0): letter for letter in "ABCDEFGHabcdefgh"}  # of full width
     | dict.fromkeys(_ODD_SPACES, " ")
     | dict.fromkeys("\0\u200b\ufeff")
