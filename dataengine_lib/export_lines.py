@@ -18,7 +18,7 @@ def export_lines(format: str, input: Path, output: Path, image_root: Path, **opt
     if output.resolve() == input.resolve():
         raise ParameterError(f"{output}: is the training data itself; give the export another name")
     records = read_train_records(input)
-    options["counts"] = input.parent / "post_process.json"
+    options |= {"counts": input.parent / "post_process.json", "source": input}
     if format != "all":
         files = export(format, records, image_root, output, **options)
         yield from map(str, files)

@@ -51,6 +51,7 @@ def test_front_matter_is_what_the_hub_reads(root: Path, format: str) -> None:
     assert known["size_categories"] == ["n<1K"]
     (config,) = known["configs"]
     assert config["config_name"] == "default"
+    assert re.fullmatch("sha256 [0-9a-f]{64}", config["description"])
     if format == "hf":
         assert config["data_files"] == [{"split": "train", "path": "data/train-*"}]
     else:
@@ -90,6 +91,29 @@ def test_it_counts_types_teachers_rounds_and_filters(root: Path) -> None:
     assert "check the teacher's terms" in text
     assert "Apache-2.0" in text and "Flickr" in text
     assert str(root) not in text and str(root.parent) not in text, "where it was made is nobody's business"
+
+
+@pytest.mark.parametrize("format", ["hf", "llava", "trl"])
+def test_an_export_is_loaded_as_it_is_and_not_as_an_earlier_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    """`datasets` keeps what it has read: here of a folder written again, and of another one of the same name."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    cards = []
+    for place, count in (("one", 5), ("one", 3), ("two", 2), ("two", 2), ("one", 5)):
+        folder = tmp_path / place / "x"
+        output = folder / f"rows{FORMATS[format].suffix}" if FORMATS[format].suffix else folder
+        cards.append(export(format, records(count), root, output)[-1].read_bytes())
+        loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+        assert loaded.num_rows == count
+    assert cards[0] == cards[4] and cards[2] == cards[3]  # same records, same bytes
+
+
+def test_it_says_what_people_have_read(root: Path) -> None:
+    assert "were read by rules, not by people. Teachers" in card(root, records(2))
+    text = card(root, records(1) + records(3, review="accept") + records(1, review="edit"))
+    assert "were read by rules; a person accepted 3 and edited 1 of the 5 questions. Teachers" in text
 
 
 @pytest.mark.parametrize(

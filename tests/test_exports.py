@@ -18,6 +18,7 @@ from dataengine_lib.data.others_qas import read_others
 from dataengine_lib.data.raw_reply import parse_reply
 from dataengine_lib.data.records import Question, Result, TrainRecord
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.export_lines import export_lines
 
 
 @pytest.fixture
@@ -118,6 +119,17 @@ def test_bad_records_name_their_row_and_write_nothing(
     with pytest.raises(DataEngineError, match=f"record 1 .*{message}"):
         export(format, [record(1), record(2, **fields)], root, tmp_path / "o")
     assert not (tmp_path / "o").exists()
+
+
+def test_an_image_token_in_a_text_names_record_file_and_remedy(root: Path, tmp_path: Path) -> None:
+    rows = [record(1), record(2, question="What is an <image>?", record_id="r-2-2")]
+    file = write_json(tmp_path / "gptvqa_train_data.json", rows)
+    with pytest.raises(DataEngineError) as raised:
+        list(export_lines("llava", file, tmp_path / "o.json", root))
+    assert str(raised.value) == (
+        f"{file}: record 1 (id 'r-2-2', image 2): the text holds <image>, which trainers take for image data; "
+        "reject the record in review.json and run post-process again"
+    )
 
 
 def test_wrong_names(root: Path, tmp_path: Path) -> None:

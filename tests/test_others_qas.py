@@ -36,6 +36,7 @@ def parsed(folder: Path, row: Any) -> Qa | Reason:
 
 OPTIONS = "(A) dog (B) cat (C) cow (D) pig"
 LINES = "A. dog\nB. cat\nC. cow\nD. pig"
+HINT = "Hint: Please answer the question and provide the correct option letter, e.g., A, B, at the end."
 DIRECTLY = "Answer with the option's letter from the given choices directly."
 
 
@@ -56,6 +57,16 @@ DIRECTLY = "Answer with the option's letter from the given choices directly."
         (f"Which?\n{LINES}", "(B)\nIt has whiskers.", "It has whiskers."),
         (f"Which?\n{LINES}", "cat", None),
         (f"Which?\n{LINES.replace('. ', ') ')}", "B", None),
+        (f"Which?\n{LINES.replace('. ', ') ').lower()}", "b", None),
+        (f"Which?\n{OPTIONS.lower()}", "(b) cat", None),
+        (f"Which?\n{LINES}", "B. It is a cat since it has whiskers.", "It is a cat since it has whiskers."),
+        (f"Which?\n{LINES}", "B. Because it has whiskers.", "Because it has whiskers."),
+        (f"Which?\n{LINES}", "B. the cat.", None),
+        (f"{HINT}\nQuestion: Which?\nChoices:\n{LINES}", "B", None),
+        (f"{HINT} Question: Which?\nChoices:\n{OPTIONS}", "B", None),
+        (f"Context: A farm.\nHint: Look.\nWhich?\n{LINES}", "B", None),
+        (f"{HINT}\nQuestion: Which?\nChoices:\n{LINES}", "It has whiskers.\nAnswer: B", "It has whiskers."),
+        (f"Which?\n{LINES}", "It has whiskers.\n###\nSo the answer is (B).", "It has whiskers."),
     ],
 )
 def test_multiple_choice_turns_are_read_by_the_parser_of_step_4(
@@ -73,6 +84,15 @@ def test_multiple_choice_turns_are_read_by_the_parser_of_step_4(
         ("<image>\nWhat is it?", "It is a cat.", Reason.NO_CHOICES),
         ("Which?\nA. dog\nB. cat\nC. cow", "B", Reason.NOT_FOUR),
         (f"Which?\n{LINES}", "B. dog", Reason.DISAGREE),
+        (f"Which?\n{LINES}", "B\nA dog.", Reason.DISAGREE),
+        (f"Which?\n{LINES}", "B. It is a dog since it barks.", Reason.DISAGREE),
+        (f"Which?\n{LINES}", "B. There are dogs on the sofa.", Reason.DISAGREE),
+        (f"Which?\n{LINES}", "B. Of course the answer is (C).", Reason.DISAGREE),
+        (f"Which?\n{LINES}", "B. kitten", Reason.DISAGREE),
+        (f"Which?\n{LINES.replace('dog', 'big cat')}", "B. It is a big cat.", Reason.DISAGREE),
+        (f"Which?\n{LINES.replace('dog', 'cat food')}", "B. cat food, as it seems", Reason.DISAGREE),
+        (f"{HINT}\nQuestion: Which?\n{LINES}", "The dog barks.\nAnswer: B. dog", Reason.NO_ANSWER),
+        ("Which?\na) dog\nb) cat", "b", Reason.NO_CHOICES),
         (f"Which?\n{LINES}", "F", Reason.OUTSIDE),
         (f"Which?\n{LINES}", "None of them", Reason.NO_ANSWER),
         (f"Which?\n{LINES.replace('cow', 'dog')}", "B", Reason.EQUAL_CHOICES),
@@ -154,6 +174,15 @@ def test_v2_records(tmp_path: Path) -> None:
         ({"options": ["A. dog", "B. cat", "C. cow", "D. pig"]}, 1),
         ({"choice_answer": "", "answer": "cat"}, 1),
         ({"answer": "cat"}, 1),
+        ({"answer": "cat", "short_answer": "", "options": ["A. dog", "B. cat", "C. cow", "D. pig"]}, 1),
+        (
+            {
+                "answer": "(B) cat.",
+                "short_answer": "",
+                "options": ["(A) dog", "(B) cat", "(C) cow", "(D) pig"],
+            },
+            1,
+        ),
         ({"options": None}, Reason.NO_CHOICES),
         ({"options": ["dog", "cat"]}, Reason.NOT_FOUR),
         ({"choice_answer": "E"}, Reason.OUTSIDE),
@@ -167,7 +196,7 @@ def test_v2_records_pass_the_same_filters(
 ) -> None:
     found = parsed(tmp_path, V2 | changes)
     assert (found.correct_choice_idx if isinstance(found, Qa) else found) == expected
-    if changes == {"answer": "cat"} and isinstance(found, Qa):
+    if changes.get("answer") and isinstance(found, Qa):
         assert found.rationales == []
 
 
@@ -209,6 +238,11 @@ def test_options_are_found_only_where_they_are_in_order() -> None:
         ["dog (brown)", "dog (black)"],
     )
     assert split_choices("Which?\nB. dog\nA. cat") is None
+    assert split_choices("Which?\na) dog\nB) cat\nc) cow\nd) pig") is None
+    assert split_choices("Which thing(s)? (a) dog (b) cat (c) cow (d) pig") == (
+        "Which thing(s)?",
+        ["dog", "cat", "cow", "pig"],
+    )
     assert split_choices("x" * 10**6 + "\n(A) a (B) b") is None
 
 

@@ -65,6 +65,37 @@ def test_accept_reject_and_edit(tmp_path: Path) -> None:
     assert len(result.notes) == 1 and "1 decisions are about records that are not here" in result.notes[0]
 
 
+def test_a_decision_on_what_was_dropped_before_is_told(tmp_path: Path) -> None:
+    """Near-duplicates go in a check, a reply without choices in a filter; only the check can be told to mark."""
+    source, output = tmp_path / "gptvqa_result.jsonl", tmp_path / "gptvqa_train_data.json"
+    replies = [
+        REPLY,
+        REPLY.replace("Which?", "Which ?!"),
+        "Question: Which?",
+        REPLY.replace("Which?", "Which, now?"),
+    ]
+    lines = [
+        {"image_id": 1, "raw_instructions": reply, "question_type": "ocr", "query_id": f"q-{number}"}
+        for number, reply in enumerate(replies)
+    ]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    decisions = {f"q-{number}": {"decision": "accept"} for number in (0, 1, 2, 9)} | {
+        "q-3": {"decision": "reject"}
+    }
+    (tmp_path / "review.json").write_text(json.dumps(decisions))
+    config = PostProcessConfig(input=source, output=output, near_question=0.3)
+    result = post_process(config)
+    assert list(kept(result)) == ["q-0"]
+    assert {reject.query_id for reject in read_jsonl(result.rejects_path, Reject)} == {"q-1", "q-2", "q-3"}
+    assert result.counts.reviewed == {"accept": 1, "dropped": 2, "reject": 1, "unknown": 1}
+    told, unknown = [note for note in result.notes if "decisions" in note]
+    assert "2 decisions accept or edit QAs that a filter or a check had dropped" in told
+    assert "rejects.jsonl" in told and "mode mark" in told and "1 decisions are about" in unknown
+    marked = post_process(config.model_copy(update={"near_duplicates": "mark"}))
+    assert list(kept(marked)) == ["q-0", "q-1"]
+    assert marked.counts.reviewed == {"accept": 2, "dropped": 1, "reject": 1, "unknown": 1}
+
+
 def test_decisions_hold_on_every_run_and_come_last(tmp_path: Path) -> None:
     decisions = {"q-1": {"decision": "edit", **OTHER}}
     first = run(tmp_path, decisions)

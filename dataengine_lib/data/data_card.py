@@ -8,8 +8,8 @@ import yaml
 
 from dataengine_lib import __version__
 from dataengine_lib.data.export_job import Job
-from dataengine_lib.data.files import read_json, replacing
-from dataengine_lib.data.records import NO_TYPE
+from dataengine_lib.data.files import read_json, replacing, sha256
+from dataengine_lib.data.records import NO_TYPE, TrainRecord
 from dataengine_lib.errors import DataEngineError
 
 CARD = "README.md"
@@ -82,7 +82,7 @@ def card_text(format: str, file: Path, job: Job, counts: Path | None) -> str:
         "## Question types\n\n"
         + _table("type", Counter(record.question_type or NO_TYPE for record in records)),
         "## Who wrote what\n\nQuestions, choices, answers and explanations are **machine-written** and were read by "
-        "rules, not by people. Teachers:\n\n"
+        f"{_readers(records)} Teachers:\n\n"
         + _table("teacher", Counter(record.model or "not recorded" for record in records))
         + "\n\n"
         + _table("round", Counter(str(record.round or "not recorded") for record in records)),
@@ -95,16 +95,31 @@ def card_text(format: str, file: Path, job: Job, counts: Path | None) -> str:
 def _front_matter(format: str, file: Path, job: Job) -> dict[str, Any]:
     size = next((name for most, name in _SIZES if len(job.rows) < most), "n>1M")
     data: Any = file.name
+    content = file
     if format == "hf":
         data = [{"split": "train", "path": "data/train-*"}]
+        content = file.parent
+    # datasets keeps what it has read under a hash of this config, in which nothing else tells two exports apart
+    config = {"config_name": "default", "description": f"sha256 {sha256(content)}", "data_files": data}
     return {
         "pretty_name": job.name,
         "license": "unknown",
         "task_categories": ["visual-question-answering"],
         "size_categories": [size],
         "tags": ["synthetic", "mllm-dataengine"],
-        "configs": [{"config_name": "default", "data_files": data}],
+        "configs": [config],
     }
+
+
+def _readers(records: list[TrainRecord]) -> str:
+    """By whom the records were read, the end of a sentence; step 4 writes down what a person decided."""
+    seen = Counter(record.review for record in records if record.review)
+    if not seen:
+        return "rules, not by people."
+    return (
+        f"rules; a person accepted {seen['accept']:,} and edited {seen['edit']:,} of the "
+        f"{_many(len(records), 'question')}."
+    )
 
 
 def _is_chat(format: str) -> bool:

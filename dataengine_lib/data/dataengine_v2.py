@@ -3,6 +3,7 @@
 They have `instruction, answer, short_answer, options, choice_answer, image, qtype`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -92,15 +93,25 @@ def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | Fault:
     return {**found, "question": row["instruction"]} if "instruction" in row else found
 
 
+_MARKED = re.compile(r"\(?([A-Z])[.):]\s*")
+
+
+def unmarked(options: Sequence[Any]) -> list[str]:
+    """The options as texts, without their letters where every one begins with its own, "A. dog"."""
+    texts = [str(option).strip() for option in options]
+    marks = [_MARKED.match(text) for text in texts]
+    if all(mark and mark[1] == letter for mark, letter in zip(marks, LETTERS, strict=False)):
+        return [text[mark.end() if mark else 0 :] for text, mark in zip(texts, marks, strict=True)]
+    return texts
+
+
 def rationales(row: Mapping[str, Any]) -> list[str]:
     """The sentence that a v2 record answers with, where it says more than the option and the short answer do."""
     answer, options = row.get("answer"), row.get("options")
     if not isinstance(answer, str) or not answer.strip():
         return []
-    said = (
-        {str(option).strip().casefold() for option in options if option}
-        if isinstance(options, list)
-        else set()
-    )
-    said.add(str(row.get("short_answer") or "").strip().casefold())
+    said = {str(row.get("short_answer") or "").strip().casefold()}
+    if isinstance(options, list):  # with and without its letter, as the answer may have it
+        both = zip(options, unmarked(options), strict=True)
+        said |= {text.casefold() for option, bare in both if option for text in (str(option).strip(), bare)}
     return [] if answer.strip().rstrip(".").casefold() in said | {""} else [answer.strip()]

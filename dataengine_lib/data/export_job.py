@@ -85,14 +85,17 @@ class Opened:
         return self.faults[key]
 
 
-def exportable(records: Sequence[TrainRecord], image_root: Path, opened: Opened) -> list[Exportable]:
-    """The records with their images found under `image_root`.
+def exportable(
+    records: Sequence[TrainRecord], image_root: Path, opened: Opened, source: Path | None = None
+) -> list[Exportable]:
+    """The records with their images found under `image_root`; `source` is their file, for messages.
 
     Raises DataEngineError naming the first record that no trainer could use: without question, choice, right
     answer or readable image, or with the text of an image token.
     """
     return [
-        Exportable(record, _question(row, record, image_root, opened)) for row, record in enumerate(records)
+        Exportable(record, _question(f"{source or 'export'}: record {row}", row, record, image_root, opened))
+        for row, record in enumerate(records)
     ]
 
 
@@ -101,8 +104,9 @@ def explained(rows: Sequence[Exportable]) -> list[Exportable]:
     return [row for row in rows if any(text.strip() for text in row.question.rationales)]
 
 
-def _question(row: int, record: TrainRecord, image_root: Path, opened: Opened) -> Question:
-    where = f"export: record {row} (query {record.query_id!r}, image {record.image_id})"
+def _question(where: str, row: int, record: TrainRecord, image_root: Path, opened: Opened) -> Question:
+    name = f"id {record.record_id!r}" if record.record_id else f"query {record.query_id!r}"
+    where = f"{where} ({name}, image {record.image_id})"
     right = record.correct_choice_idx
     if not 0 <= right < len(record.choices) or not all(choice.strip() for choice in record.choices):
         raise DataEngineError(
@@ -113,7 +117,8 @@ def _question(row: int, record: TrainRecord, image_root: Path, opened: Opened) -
     texts = (record.question, record.short_answer, *record.choices, *record.rationales)
     if mark := next((mark for mark in _MEDIA for text in texts if mark in text), None):
         raise DataEngineError(
-            f"{where}: the text holds {mark}, which trainers take for {mark[1:-1]} data; drop the record"
+            f"{where}: the text holds {mark}, which trainers take for {mark[1:-1]} data; reject the record in "
+            "review.json and run post-process again"
         )
     try:
         path = locate(image_ref(record.image_id, record.image_path), image_root)

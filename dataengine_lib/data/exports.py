@@ -99,13 +99,14 @@ def export(
     text_format: TextFormat = "QM-A",
     paths: Paths | None = None,
     counts: Path | None = None,
+    source: Path | None = None,
 ) -> list[Path]:
     """Write the records as `format` (a key of FORMATS) with a data card, and return the files, the data first.
 
     `output` is a file, for minigpt4 and hf a folder. `image_root` is the folder that the records' image paths start
     from; `paths` is how the export names images (see Job), by default as FORMATS says. `name` is the data set's name
-    in a trainer's list, `counts` the post_process.json of the records, for the card. The card is the last file; it is
-    left out where a README.md lies that is not ours.
+    in a trainer's list, `counts` the post_process.json of the records, for the card, `source` their file, for messages.
+    The card is the last file; it is left out where a README.md lies that is not ours.
     Raises ParameterError for an unknown name, DataEngineError for a record that cannot be exported or a file that
     does not pass the check.
     """
@@ -120,7 +121,7 @@ def export(
             f"{output}: is a folder; give a file, such as {output / name}{FORMATS[format].suffix}"
         )
     opened = Opened()
-    rows = exportable(records, image_root, opened)
+    rows = exportable(records, image_root, opened, source)
     job = Job(rows, image_root, output, output, name, text_format, paths or "bare")
     return _export(format, job, paths, counts, opened).files
 
@@ -134,6 +135,7 @@ def export_all(
     text_format: TextFormat = "QM-A",
     paths: Paths | None = None,
     counts: Path | None = None,
+    source: Path | None = None,
 ) -> Iterator[Exported]:
     """Write every format into a folder of its own below `folder`, one at a time; one that fails says why.
 
@@ -142,7 +144,7 @@ def export_all(
     folder, image_root = Path(folder), Path(image_root)
     _check_names(name, text_format, paths)
     opened = Opened()
-    rows = exportable(records, image_root, opened)
+    rows = exportable(records, image_root, opened, source)
     return _each(
         Job(rows, image_root, folder, folder, name, text_format, paths or "bare"), paths, counts, opened
     )

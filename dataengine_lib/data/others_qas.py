@@ -12,9 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from dataengine_lib.data.dataengine_v2 import is_v2, letter_of, qtype_name, rationales
+from dataengine_lib.data.dataengine_v2 import is_v2, letter_of, qtype_name, rationales, unmarked
 from dataengine_lib.data.files import UNDECODABLE, read_json, said_of
 from dataengine_lib.data.image_refs import image_number
+from dataengine_lib.data.raw_reply import same_words
 from dataengine_lib.data.records import LETTERS, NO_TYPE, Result, options_text
 from dataengine_lib.errors import DataEngineError
 
@@ -158,9 +159,7 @@ def _v2_reply(row: dict[str, Any], key: str) -> Result | str:
         if not isinstance(row.get(name), str) or not row[name].strip():
             return f"{name}: is no text"
     options, letter = row.get("options"), letter_of(row)
-    choices = [str(option).strip() for option in options] if isinstance(options, list) else []
-    if all(re.match(rf"\(?{LETTERS[place]}[.):]", choice) for place, choice in enumerate(choices[:26])):
-        choices = [re.sub(r"^\(?[A-Z][.):]\s*", "", choice) for choice in choices]
+    choices = unmarked(options) if isinstance(options, list) else []
     answer = str(row.get("answer") or "")
     if isinstance(letter, str) and len(letter.strip()) == 1:
         place = LETTERS.find(letter.strip().upper())
@@ -189,31 +188,40 @@ def _result(key: str, image: str, kind: str, parts: dict[str, str]) -> Result:
     )
 
 
-_MARK = {  # options on lines of their own, or in brackets within one line
-    style: re.compile(pattern, re.MULTILINE)
-    for style, pattern in {
-        "lines": r"^[ \t]{0,8}\(?(?P<letter>[A-Z])[.):][ \t]+(?=\S)",
-        "brackets": r"\((?P<letter>[A-Z])\)[ \t]*(?=\S)",
-    }.items()
-}
+_MARKS = [  # options in brackets within one line, or on lines of their own; their letters are of one case
+    re.compile(pattern, re.MULTILINE)
+    for case, before in (("A-Z", ""), ("a-z", r"(?<!\w)"))  # not that of "thing(s)"
+    for pattern in (
+        rf"{before}\((?P<letter>[{case}])\)[ \t]*(?=\S)",
+        rf"^[ \t]{{0,8}}\(?(?P<letter>[{case}])[.):][ \t]+(?=\S)",
+    )
+]
 _HEADING = re.compile(r"\s*(?:choices|options|answer choices)\s*:?\s*\Z", re.IGNORECASE)
+_ASKED = re.compile(r"^[ \t]*(?i:question)[ \t]*:(?=\s*\S)", re.MULTILINE)
+_BEFORE_IT = re.compile(r"\s*(?i:hint|context)[ \t]*:[^\n]*?(?:\bQuestion[ \t]*:|\n)(?=\s*\S)")
 
 
 def split_choices(asked: str) -> tuple[str, list[str]] | None:
     """(question, choices) of an instruction that shows options A, B, …; None for an open question.
 
-    What follows the last option on lines of its own tells how to answer, and is left out.
+    What follows the last option on lines of its own tells how to answer, and is left out, as is what stands before
+    `Question:` and a line of `Hint:` or `Context:` before the question. Small letters are options where there are four.
     """
     text = asked[:_LONGEST]
-    for style in ("brackets", "lines"):
-        marks = list(_MARK[style].finditer(text))
+    if headings := list(_ASKED.finditer(text)):
+        text = text[headings[-1].end() :]
+    for style in _MARKS:
+        marks = list(style.finditer(text))
         letters = "".join(mark["letter"] for mark in marks)
-        if len(marks) < 2 or not LETTERS.startswith(letters):
+        fewest, known = (4, LETTERS.lower()) if letters.islower() else (2, LETTERS)
+        if len(marks) < fewest or not known.startswith(letters):
             continue
         ends = [mark.start() for mark in marks[1:]] + [len(text)]
         choices = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
         choices[-1] = choices[-1].partition("\n")[0].strip()
         question = _HEADING.sub("", text[: marks[0].start()]).strip()
+        while before := _BEFORE_IT.match(question):
+            question = question[before.end() :].strip()
         if question and all(choices):
             return question, [" ".join(choice.split()) for choice in choices]
     return None
@@ -224,20 +232,66 @@ _SAID = re.compile(
     r"(?:\((?P<a>[A-Z])\)|(?P<b>[A-Z])(?=[.):]|\s*\n|\s*\Z))[.):]*",
     re.IGNORECASE,
 )
+_LAST = re.compile(  # "Answer: B" on the last line
+    r"\n[ \t*#]*(?:(?:so|thus|hence|therefore),? )?(?P<line>(?:the )?(?:correct )?answer\b[^\n]*)\Z",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"\(([A-Z])\)|(?i:\b(?:answer|option|choice)(?: is)?:?) ([A-Z])\b")
+_WORD = re.compile(r"\w+")
+_SENTENCE = 3  # words of the shortest remark; what is shorter may be a choice in other words
+_STEM = 5  # letters that tell a word, so that elephants are an elephant
 
 
 def _answer(said: str, choices: list[str]) -> tuple[str, str]:
-    """(answer as the layout has it, explanation); an answer that names no option by letter stays as it is."""
+    """(answer as the layout has it, explanation); an answer that names no option by letter stays as it is.
+
+    Behind the letter may come its choice, a remark, or both; the letter may come last, on a line of its own.
+    """
     found = _SAID.match(said)
+    if found is None and (last := _LAST.search(said)):
+        answer, more = _answer(last["line"], choices)
+        if answer != last["line"]:
+            return answer, f"{said[: last.start()].rstrip(' #*')}\n{more}".strip()
     place = LETTERS.find((found["a"] or found["b"]).upper()) if found else -1
     if found is None or place >= len(choices):
         return said, ""
-    rest, choice = said[found.end() :], choices[place]
-    if rest.strip()[: len(choice)].casefold() == choice.casefold():
-        after = rest.strip()[len(choice) :]
-        if after and after[0].isalnum():  # "cat" before "caterpillar"
-            return said, ""
-        rest = "\n" + after.lstrip(" .,;:")
-    elif rest.strip() and "\n" not in rest[: len(rest) - len(rest.lstrip())]:
+    rest, letter, choice = said[found.end() :], LETTERS[place], choices[place]
+    others = choices[:place] + choices[place + 1 :]
+    text = rest.strip()
+    if text and same_words(text) in map(same_words, others):  # the letter of one, the words of another
         return said, ""
-    return f"The answer is ({LETTERS[place]}): {choice}.", rest.strip()
+    if text[: len(choice)].casefold() == choice.casefold():
+        after = text[len(choice) :]
+        longer = tuple(other.casefold() for other in others if len(other) > len(choice))
+        # "cat" before "caterpillar", or before another choice that is "cat food"
+        if after[:1].isalnum() or text.casefold().startswith(longer):
+            return said, ""
+        text = after.lstrip(" .,;:")
+    elif text and "\n" not in rest[: rest.index(text)] and not _is_remark(text, letter, choice, others):
+        return said, ""
+    return f"The answer is ({letter}): {choice}.", text
+
+
+def _is_remark(text: str, letter: str, choice: str, others: list[str]) -> bool:
+    """Whether what follows a letter is a sentence about its choice; it may name no other letter and no other choice.
+
+    Nor may it share a word with another choice where it does not name its own: it might tell that one in other words.
+    """
+    said, own = _words(text), _words(choice)
+    if len(said.split()) < _SENTENCE or same_words(text) == same_words(choice):
+        return False
+    if any((mark[1] or mark[2]) != letter for mark in _NAMED.finditer(text)):
+        return False
+    without = said.replace(own, " | ")
+    if any(other in (said if own in other else without) for other in map(_words, others)):
+        return False
+    return own in said or not _stems(said) & (_stems(*map(_words, others)) - _stems(own))
+
+
+def _words(text: str) -> str:
+    """The words between spaces, without a first article, so that one text is looked for in another."""
+    return f" {' '.join(_WORD.findall(same_words(text)))} "
+
+
+def _stems(*texts: str) -> set[str]:
+    return {word.rstrip("s")[:_STEM] for text in texts for word in text.split()}

@@ -1,5 +1,6 @@
 """Step 4: what is counted and kept as a sample while QAs stream by, so that memory does not grow with their number."""
 
+from collections import Counter
 from random import Random
 
 import msgspec
@@ -7,8 +8,8 @@ import msgspec
 from dataengine_lib.data.candidates import Candidate, Item, Reject
 from dataengine_lib.data.check_counts import ChecksSummary
 from dataengine_lib.data.option_order import CHOICES
-from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.review import Decisions
 
 EXAMPLES = 3  # dropped replies shown per reason, of different types where there are any
 SAMPLE = 3  # kept QAs shown per question type
@@ -33,8 +34,9 @@ class Counts(msgspec.Struct):
     """`post_process.json`. `kept` counts QAs; `dropped` replies, and QAs that were dropped after they were read.
 
     Of the kept QAs, `choices_stay` could not change the places of their choices, and `rationales_left_out` counts
-    rationales whose letters could not be told. `reviewed` counts decisions by kind; "unknown" ones name no record.
-    `checks` is what the checks beyond format found.
+    rationales whose letters could not be told. `reviewed` counts decisions by kind; those that accept or edit what a
+    filter or a check had dropped are "dropped", "unknown" ones name no record. `checks` is what the checks beyond
+    format found.
     """
 
     kept: int
@@ -50,13 +52,14 @@ class Counts(msgspec.Struct):
 class Tally:
     """Counts items as they come, and keeps a seeded sample of the kept QAs and a few rejects of every reason."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, decisions: Decisions | None = None) -> None:
         self.examples: dict[str, list[Reject]] = {}
         self._sample: dict[str, list[TrainRecord]] = {}
         self._by_type: dict[str, TypeCount] = {}
         self._rng = Random(seed)
         self._choices_stay = self._rationales_left_out = 0
-        self._reviewed: dict[str, int] = {}
+        self._decisions = decisions or {}
+        self._reviewed: dict[str, str] = {}  # what became of a decision, by its record's id
 
     def add(self, item: Item) -> None:
         """Count one more QA or reject."""
@@ -80,7 +83,7 @@ class Tally:
         self._choices_stay += item.choices_stay
         self._rationales_left_out += item.rationales_left_out
         if record.review:
-            self._reviewed[record.review] = self._reviewed.get(record.review, 0) + 1
+            self._reviewed[record.record_id] = record.review
         shown = self._sample.setdefault(record.question_type, [])
         if len(shown) < SAMPLE:
             shown.append(record)
@@ -90,8 +93,10 @@ class Tally:
     def _dropped(self, item: Reject) -> None:
         count = self._type(item.question_type or NO_TYPE)
         count.dropped += 1
-        if item.reason == Reason.REVIEWER:
-            self._reviewed["reject"] = self._reviewed.get("reject", 0) + 1
+        name = item.record_id or item.query_id  # a whole reply's query is the id of its first QA
+        if decision := self._decisions.get(name):
+            rejected = decision.decision == "reject"
+            self._reviewed.setdefault(name, "reject" if rejected else "dropped")
         count.by_reason[item.reason] = count.by_reason.get(item.reason, 0) + 1
         shown = self.examples.setdefault(item.reason, [])
         if len(shown) < EXAMPLES:
@@ -106,15 +111,15 @@ class Tally:
         """Up to SAMPLE kept QAs of every type, drawn at random."""
         return [record for records in self._sample.values() for record in records]
 
-    def counts(self, decisions: int = 0) -> Counts:
-        """All counts so far, reasons from the most frequent on; `decisions` are how many a person has made."""
+    def counts(self) -> Counts:
+        """All counts so far, reasons from the most frequent on."""
         by_type = {name: self._by_type[name] for name in sorted(self._by_type)}
         reasons: dict[str, int] = {}
         for count in by_type.values():
             count.by_reason = _by_number(count.by_reason)
             for reason, number in count.by_reason.items():
                 reasons[reason] = reasons.get(reason, 0) + number
-        unknown = decisions - sum(self._reviewed.values())
+        unknown = len(self._decisions) - len(self._reviewed)
         return Counts(
             kept=sum(count.kept for count in by_type.values()),
             dropped=sum(count.dropped for count in by_type.values()),
@@ -122,7 +127,7 @@ class Tally:
             by_type=by_type,
             choices_stay=self._choices_stay,
             rationales_left_out=self._rationales_left_out,
-            reviewed=self._reviewed | ({"unknown": unknown} if unknown else {}),
+            reviewed=dict(Counter(self._reviewed.values())) | ({"unknown": unknown} if unknown else {}),
         )
 
 

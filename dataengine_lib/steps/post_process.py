@@ -100,7 +100,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     review_path = config.review or config.output.parent / "review.json"
     _check_files(config, rejects_path, counts_path, review_path)
     decisions = read_review(review_path)
-    tally = Tally(config.seed)
+    tally = Tally(config.seed, decisions)
     checks = _checks(config)
     with replacing(config.output) as records, replacing(rejects_path) as rejects:
         kept = JsonList(records)
@@ -111,7 +111,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
             else:
                 rejects.write(msgspec.json.encode(item) + b"\n")
         kept.close()
-    counts = msgspec.structs.replace(tally.counts(len(decisions)), checks=checks.summary)
+    counts = msgspec.structs.replace(tally.counts(), checks=checks.summary)
     write_json(counts_path, counts)
     examples = {reason: tally.examples[reason] for reason in counts.by_reason}
     return PostProcessResult(
@@ -123,7 +123,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         counts_path=counts_path,
         review_path=review_path,
         image_root=config.image_root,
-        notes=[*checks.notes, *_notes(counts, review_path)],
+        notes=[*checks.notes, *_notes(counts, review_path, rejects_path)],
     )
 
 
@@ -143,7 +143,7 @@ def _checks(config: PostProcessConfig) -> RecordChecks:
     return RecordChecks(chosen, ledger, letters=not config.shuffle_choices)
 
 
-def _notes(counts: Counts, review_path: Path) -> list[str]:
+def _notes(counts: Counts, review_path: Path, rejects_path: Path) -> list[str]:
     """What a reader of the counts should know about the kept QAs."""
     notes = []
     if counts.rationales_left_out:
@@ -153,6 +153,11 @@ def _notes(counts: Counts, review_path: Path) -> list[str]:
     if counts.choices_stay:
         notes.append(
             f"{counts.choices_stay:,} questions keep the order of their choices, of which they speak"
+        )
+    if dropped := counts.reviewed.get("dropped"):
+        notes.append(
+            f"{review_path}: {dropped:,} decisions accept or edit QAs that a filter or a check had dropped before, "
+            f"and have no effect; {rejects_path.name} says why they were dropped, and a check of mode mark drops none"
         )
     if unknown := counts.reviewed.get("unknown"):
         notes.append(
