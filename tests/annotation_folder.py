@@ -6,8 +6,9 @@ from pathlib import Path
 from coco_folder import annotation, write
 from PIL import Image
 
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import Qa, parse_reply
 from dataengine_lib.data.records import Query
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.models.annotations_teacher import AnnotationsTeacher
 
 NAMES = {

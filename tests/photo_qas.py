@@ -1,7 +1,8 @@
 """What the annotations teacher writes about the COCO photos: one query an image and type."""
 
-from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.raw_reply import parse_reply
 from dataengine_lib.data.records import Query, TrainRecord
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.models.annotations_teacher import WRITERS, AnnotationsTeacher
 
 

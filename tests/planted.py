@@ -8,8 +8,9 @@ from random import Random
 from dataengine_lib.data.image_pool import ImagePool
 from dataengine_lib.data.pool_source import read_pool
 from dataengine_lib.data.query_prompt import load_template, template_file
-from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.raw_reply import parse_reply
 from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.playground.questions import WRITERS
 from dataengine_lib.playground.sets import write_playground
 from dataengine_lib.playground.teacher import reply

@@ -8,8 +8,9 @@ from PIL import Image
 
 from dataengine_lib.data.image_pool import Box
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import Qa, parse_reply
 from dataengine_lib.data.records import Query
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.models.annotations_teacher import WRITERS, AnnotationsTeacher
 
 Region = tuple[str, int, int, int, int]

@@ -9,8 +9,9 @@ import pytest
 from annotation_checks import Raw, check
 from annotation_folder import IDS, ask, box, folder, right
 
-from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.raw_reply import parse_reply
 from dataengine_lib.data.records import Query
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.models.annotations_teacher import SKIP, WRITERS, AnnotationsTeacher
 

@@ -19,9 +19,10 @@ import pytest
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.data.files import read_json, read_jsonl, write_json
 from dataengine_lib.data.prices import read_prices
-from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.raw_reply import parse_reply
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.data.reply_files import Failure
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.data.structured_reply import as_text, qa_schema
 from dataengine_lib.doctor import examine
 from dataengine_lib.errors import DataEngineError, ParameterError

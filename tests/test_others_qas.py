@@ -11,8 +11,9 @@ from PIL import Image
 from dataengine_lib.data.files import write_json, write_jsonl
 from dataengine_lib.data.others_qas import others_format, read_others, split_choices
 from dataengine_lib.data.questions import read_questions
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import Qa, parse_reply
 from dataengine_lib.data.records import NO_TYPE, Result
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.data.training_texts import NO_IMAGE, SkippedRows, read_training_rows
 from dataengine_lib.errors import DataEngineError
 

@@ -8,8 +8,8 @@ import pytest
 
 from dataengine_lib.data.candidates import Reject
 from dataengine_lib.data.files import read_json, read_jsonl
-from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.data.tally import EXAMPLES, NO_TYPE, SAMPLE
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process

@@ -8,7 +8,8 @@ import pytest
 from dataengine_lib.data.image_pool import Box, PoolImage
 from dataengine_lib.data.prices import estimate_tokens
 from dataengine_lib.data.query_prompt import KINDS, QueryPrompt, load_template, template_file
-from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.raw_reply import parse_reply
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground.teacher import reply
 

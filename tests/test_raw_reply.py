@@ -7,7 +7,8 @@ import pytest
 
 from dataengine_lib.data import raw_reply
 from dataengine_lib.data.boxes_in_text import without_boxes
-from dataengine_lib.data.raw_reply import MAX_CHARACTERS, Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import MAX_CHARACTERS, Qa, parse_reply
+from dataengine_lib.data.reply_reasons import Reason
 
 BASE = (
     "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"

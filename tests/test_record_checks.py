@@ -14,8 +14,8 @@ from dataengine_lib.data.candidates import Reject
 from dataengine_lib.data.embeddings import StoredImage, StoreMeta, write_store
 from dataengine_lib.data.files import read_json, read_jsonl, write_jsonl
 from dataengine_lib.data.option_order import OptionOrder
-from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import LETTERS, Result, TrainRecord, options_text
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground.server import serve
 from dataengine_lib.playground.teacher import reply, structured_reply

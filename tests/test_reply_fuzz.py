@@ -14,9 +14,11 @@ from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.data.boxes_in_text import has_box, speaks_of_boxes
 from dataengine_lib.data.candidates import Reject
 from dataengine_lib.data.files import read_json, read_jsonl
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply, same_words
+from dataengine_lib.data.raw_reply import Qa, parse_reply
 from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.reply_choices import same_words
 from dataengine_lib.data.reply_parts import _HEADING, _Found, _found, _headings, plain_text
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
 sys.path.insert(0, str(PROJECT_ROOT / "tests" / "benchmarks"))

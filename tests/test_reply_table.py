@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import Qa, parse_reply
+from dataengine_lib.data.reply_reasons import Reason
 
 BASE = (
     "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.raw_reply import parse_reply
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.data.structured_reply import as_text, qa_schema
 
 QA: dict[str, Any] = {

@@ -15,8 +15,8 @@ import msgspec
 from dataengine_lib.data.dataengine_v2 import is_v2, letter_of, qtype_name, rationales, unmarked
 from dataengine_lib.data.files import UNDECODABLE, read_json, said_of
 from dataengine_lib.data.image_refs import image_number
-from dataengine_lib.data.raw_reply import same_words
 from dataengine_lib.data.records import LETTERS, NO_TYPE, Result, options_text
+from dataengine_lib.data.reply_choices import same_words
 from dataengine_lib.errors import DataEngineError
 
 OthersFormat = Literal["llava", "dataengine-v2"]

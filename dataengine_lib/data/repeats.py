@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 
-from dataengine_lib.data.raw_reply import Qa, same_words
+from dataengine_lib.data.raw_reply import Qa
 from dataengine_lib.data.records import Result
+from dataengine_lib.data.reply_choices import same_words
 
 
 class Repeats:

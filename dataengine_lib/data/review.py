@@ -11,8 +11,9 @@ from dataengine_lib.data.boxes_in_text import has_box, speaks_of_boxes
 from dataengine_lib.data.candidates import Candidate, Item, reject
 from dataengine_lib.data.files import read_json, write_json
 from dataengine_lib.data.option_order import CHOICES
-from dataengine_lib.data.raw_reply import Reason, same_words
 from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.reply_choices import same_words
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.errors import ParameterError
 
 

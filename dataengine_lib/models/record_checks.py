@@ -22,8 +22,8 @@ from dataengine_lib.data.leaks import EvaluationSet
 from dataengine_lib.data.near_duplicates import NearDuplicates
 from dataengine_lib.data.near_images import NearImages
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.raw_reply import Reason
 from dataengine_lib.data.records import TrainRecord
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.data.spool import Spool
 from dataengine_lib.models.box_check import REFUTED, SILENT, check_boxes
 from dataengine_lib.models.second_reader import CANNOT_SAY, SecondReader

@@ -12,8 +12,9 @@ from typing import Any
 
 from dataengine_lib.data.files import inside
 from dataengine_lib.data.images import UNREADABLE, as_seen
-from dataengine_lib.data.raw_reply import Reason, parse_reply
+from dataengine_lib.data.raw_reply import parse_reply
 from dataengine_lib.data.records import LETTERS
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.tables import Html, escaped
 

@@ -11,9 +11,10 @@ from dataengine_lib.data.candidates import Candidate, Item, Reject, rejected
 from dataengine_lib.data.files import JsonList, replacing, write_json
 from dataengine_lib.data.option_order import OptionOrder
 from dataengine_lib.data.others_qas import others_format, read_others
-from dataengine_lib.data.raw_reply import Qa, Reason, parse_reply
+from dataengine_lib.data.raw_reply import Qa, parse_reply
 from dataengine_lib.data.records import Result, TrainRecord
 from dataengine_lib.data.repeats import RecordIds, Repeats
+from dataengine_lib.data.reply_reasons import Reason
 from dataengine_lib.data.result_rows import read_lines, read_row
 from dataengine_lib.data.review import Decisions, read_review, reviewed
 from dataengine_lib.data.tally import Counts, Tally
