@@ -50,6 +50,16 @@ def candidate(question_type: str = "ocr", correct: int = 1, **fields: object) ->
         ('The answer is "B".', 'The answer is "D".'),
         ("The correct answer is a.", "The correct answer is c."),
         ("option a is wrong", "option c is wrong"),
+        ("The correct answer is 'B'.", "The correct answer is 'D'."),
+        ("The answer is ‘a’.", "The answer is ‘c’."),
+        ("Option-B is right, option-a is not.", "Option-D is right, option-c is not."),
+        ("Option B's whiskers show it.", "Option D's whiskers show it."),
+        ("The final answer is (B).", "The final answer is (D)."),
+        ("(B) – a cat is here.", "(D) – a cat is here."),
+        (
+            "The cat, not the dog: of the two, the latter is (A).",
+            "The cat, not the dog: of the two, the latter is (C).",
+        ),
     ],
 )
 def test_letters_of_choices_move(text: str, after: str) -> None:
@@ -66,6 +76,21 @@ def test_letters_of_choices_move(text: str, after: str) -> None:
         "An A-frame house and a T-shirt.",
         "E and F are on the sign.",
         "It has four legs (as a dog has).",
+        "The sign says 'A dog' and 'a cat'.",
+        "D'Arcy's dog and a C-shaped bench.",
+        "The cup is on top of the middle shelf, in the final row.",
+        "They answer to one another, and at least one dog is below.",
+        "This is a laptop one carries.",
+        "They are all above the water.",
+        "The bird is above, the cat and the dog below.",
+        "The first two dogs run, the last two sleep.",
+        "The former president stands at the former shop.",
+        "The dog or the cat: the former barks.",
+        "There are two dogs (2) and three cats (3).",
+        "1) It barks. 2) It runs.",
+        "No one is here, only stones.",
+        "这是一只猫。",
+        "At 20℃ in a café – warm…",
         "",
     ],
 )
@@ -89,6 +114,38 @@ def test_words_that_are_no_letters_of_choices_stay(text: str) -> None:
         "Not option 2.",
         "the last of the options: choice four",
         "plan B",
+        "B's whiskers show it.",
+        "A’s ears are long.",
+        "A-C are wrong.",
+        "Options A through C are wrong.",
+        "(A) to (C) are wrong.",
+        "Ｂ is right.",
+        "Ⓑ is right.",
+        "选项B是正确的",
+        "选B。",
+        "选项Ｂ",
+        "以上都不对",
+        "第二个选项是对的",
+        "The final option is wrong.",
+        "The top choice is out.",
+        "The middle two options are wrong.",
+        "The option in the middle is wrong.",
+        "The third one is wrong.",
+        "The fourth one is right",
+        "It is the top one.",
+        "The last two are wrong.",
+        "The former is right.",
+        "So the latter.",
+        "Both of the latter options are wrong.",
+        "2) is right.",
+        "So (2) is right.",
+        "1) and 3) are wrong.",
+        "Option-2 is right.",
+        "The above options are wrong.",
+        "The choice above is wrong.",
+        "None above is right.",
+        "The top answer is wrong.",
+        "It answers nothing, and the second possible answer is wrong.",
     ],
 )
 def test_what_cannot_be_told_is_given_up(text: str) -> None:
@@ -105,7 +162,7 @@ def test_a_letter_inside_a_quoted_choice_is_none() -> None:
     assert moved("Oranges have vitamin C, so (A).", PLACES, choices) == "Oranges have vitamin C, so (C)."
 
 
-@given(st.text(alphabet="ABCDabcd()[]\"'.,: \noptisnwer", max_size=80), st.permutations(range(4)))
+@given(st.text(alphabet="ABCDabcd()[]\"'-.,: \noptisnwer", max_size=80), st.permutations(range(4)))
 def test_what_moves_can_be_moved_back(text: str, places: list[int]) -> None:
     there = moved(text, places)
     if there is not None:
@@ -115,7 +172,38 @@ def test_what_moves_can_be_moved_back(text: str, places: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["all of the above", "None of the above", "Both A and B", "(A) and (C)", "option B", "A and D"]
+    "text",
+    [
+        "all of the above",
+        "None of the above",
+        "Both A and B",
+        "(A) and (C)",
+        "option B",
+        "A and D",
+        "both a and b",
+        "Both (a) and (b)",
+        "b or a",
+        "All the above",
+        "None of above",
+        "None above",
+        "all answers above",
+        "Both above",
+        "the above two",
+        "The previous two",
+        "Only A",
+        "only a",
+        "A only",
+        "A/B",
+        "A+B",
+        "A & B",
+        "A, B",
+        "a/b",
+        "Not C",
+        "以上都不是",
+        "以上都是",
+        "A和B",
+        "选项Ａ",
+    ],
 )
 def test_choices_that_speak_of_others_keep_their_order(text: str) -> None:
     assert names_places(text)
@@ -123,7 +211,27 @@ def test_choices_that_speak_of_others_keep_their_order(text: str) -> None:
     assert done.record.choices == ["dog", "cat", "cow", text] and done.choices_stay
 
 
-@pytest.mark.parametrize("text", ["the sky above", "none of these", "dog (brown)", "a U.S. flag", "A"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the sky above",
+        "none of these",
+        "dog (brown)",
+        "a U.S. flag",
+        "A",
+        "a cat and a dog",
+        "both a cat and a dog",
+        "only a cat",
+        "Not A dog",
+        "all above the ground",
+        "above",
+        "both above and below",
+        "two dogs, a cat",
+        "vitamin A",
+        "AB",
+        "猫和狗",
+    ],
+)
 def test_other_choices_are_moved(text: str) -> None:
     assert not names_places(text)
 

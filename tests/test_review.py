@@ -107,6 +107,15 @@ def test_decisions_hold_on_every_run_and_come_last(tmp_path: Path) -> None:
         assert (record.choices, record.correct_choice_idx) == (OTHER["choices"], 2)
 
 
+def test_a_rationale_that_names_a_letter_stands_beside_its_choices(tmp_path: Path) -> None:
+    edit = {"decision": "edit", **OTHER, "rationales": ["(C) is a fir, (A) is none.", "A fir."]}
+    for seed in range(5):
+        for rows in (2, 4):
+            record = kept(run(tmp_path, {"q-1": edit}, rows, seed=seed))["q-1"]
+            assert (record.choices, record.correct_choice_idx) == (OTHER["choices"], 2)
+            assert record.rationales == edit["rationales"]
+
+
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     own = tmp_path / "mine.json"
     own.write_text(json.dumps({"q-0": {"decision": "reject"}}))
@@ -132,6 +141,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ({"decision": "edit", **OTHER, "correct_choice_idx": 4}, "4 is none of the choices"),
         ({"decision": "edit", **OTHER, "correct_choice_idx": -1}, "-1 is none of the choices"),
         ({"decision": "edit", "rationales": ["Yes.", ""]}, "rationales: one is empty"),
+        ({"decision": "edit", "rationales": ["Yes.", "(B) is it."]}, "add choices and correct_choice_idx"),
+        ({"decision": "edit", "rationales": ["The last option."]}, "add choices and correct_choice_idx"),
         ({"decision": "edit", "question": "What is at [0.1, 0.2, 0.3, 0.4]?"}, "boxes or coordinates"),
     ],
 )

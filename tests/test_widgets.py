@@ -71,6 +71,42 @@ def test_an_edit_holds_what_was_changed(form: _Form) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "told", ["(B) is right.", "Option-B fits.", "The third one is wrong.", "选项B是对的"]
+)
+def test_a_rationale_that_names_a_letter_is_written_with_its_choices(form: _Form, told: str) -> None:
+    form.rationales.value = told
+    form.buttons["Save edit"].click()
+    assert decisions(form)["q-0"] == {
+        "decision": "edit",
+        "choices": ["oak", "elm", "fir", "yew"],
+        "correct_choice_idx": 1,
+        "rationales": [told],
+    }
+
+
+def test_choices_are_written_with_the_rationale_that_names_their_letters(tmp_path: Path) -> None:
+    form = _Form(ReviewBox([record(0, rationales=["(B) is right."])], tmp_path / "review.json"))
+    form.question.value = "Which tree?"
+    form.buttons["Save edit"].click()
+    assert decisions(form)["q-0"] == {"decision": "edit", "question": "Which tree?"}
+    form.choices[0].value = "beech"
+    form.buttons["Save edit"].click()
+    assert decisions(form)["q-0"] == {
+        "decision": "edit",
+        "question": "Which tree?",
+        "choices": ["beech", "elm", "fir", "yew"],
+        "correct_choice_idx": 1,
+        "rationales": ["(B) is right."],
+    }
+
+
+def test_a_rationale_without_letters_is_written_alone(form: _Form) -> None:
+    form.rationales.value = "A tree of its own."
+    form.buttons["Save edit"].click()
+    assert decisions(form)["q-0"] == {"decision": "edit", "rationales": ["A tree of its own."]}
+
+
 def test_a_wrong_edit_is_said_and_not_written(form: _Form) -> None:
     form.choices[0].value = "the elm"
     form.buttons["Save edit"].click()

@@ -10,6 +10,7 @@ import msgspec
 from dataengine_lib.data.boxes_in_text import has_box, speaks_of_boxes
 from dataengine_lib.data.candidates import Candidate, Item, reject
 from dataengine_lib.data.files import read_json, write_json
+from dataengine_lib.data.letter_mentions import names_letters
 from dataengine_lib.data.option_order import CHOICES
 from dataengine_lib.data.records import TrainRecord
 from dataengine_lib.data.reply_choices import same_words
@@ -21,7 +22,7 @@ class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     """One value of the review file, `{record_id: {"decision": …}}`; an edit gives what it changes.
 
     An index means something only beside the choices that it counts, so `choices` and `correct_choice_idx` come
-    together.
+    together; and so does a letter in `rationales`, which needs both.
     """
 
     decision: Literal["accept", "reject", "edit"]
@@ -80,6 +81,9 @@ def fault_of(decision: Decision) -> str:
             return f"correct_choice_idx: {correct} is none of the choices, 0 to {CHOICES - 1}"
     if not all(map(_has_words, decision.rationales or [])):
         return "rationales: one is empty"
+    if choices is None and any(map(names_letters, decision.rationales or [])):
+        # the record's choices stand in another order when the seed or the replies before it are others
+        return "rationales: one names choices by letter or place; add choices and correct_choice_idx as it means them"
     for name, text in (("question", question or ""), *(("choices", choice) for choice in choices or [])):
         if has_box(text) or speaks_of_boxes(text):
             return f"{name}: {Reason.BOXES.value}"

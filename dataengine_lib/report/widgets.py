@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.data.files import read_json
+from dataengine_lib.data.letter_mentions import names_letters
 from dataengine_lib.data.records import TrainRecord
 from dataengine_lib.data.review import Decision, read_review, write_decision
 from dataengine_lib.errors import DataEngineError
@@ -135,20 +136,28 @@ class _Form:
             self.show()
 
     def edit(self) -> Decision:
-        """What the fields say that the record does not, beside what an earlier edit changed."""
+        """What the fields say that the record does not, beside what an earlier edit changed.
+
+        Choices and rationales that name their letters are written together: neither is right beside other ones.
+        """
         record = self.record
         assert record is not None
         before = read_review(self.review.file).get(record.record_id) or Decision(decision="edit")
         choices = [field.value.strip() for field in self.choices]
         reasons = [line.strip() for line in self.rationales.value.splitlines() if line.strip()]
         moved = (choices, self.correct.value) != (record.choices, record.correct_choice_idx)
+        reasoned = reasons != record.rationales
+        if any(map(names_letters, reasons)) and (
+            moved or reasoned or before.choices is not None or before.rationales is not None
+        ):
+            moved = reasoned = True
         question = self.question.value.strip()
         return Decision(
             decision="edit",
             question=question if question != record.question else before.question,
             choices=choices if moved else before.choices,
             correct_choice_idx=self.correct.value if moved else before.correct_choice_idx,
-            rationales=reasons if reasons != record.rationales else before.rationales,
+            rationales=reasons if reasoned else before.rationales,
             note=self.note.value,
         )
 
