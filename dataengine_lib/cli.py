@@ -316,6 +316,9 @@ def trace(
         typer.echo(line)
 
 
+_INTERRUPTED = "dataengine: interrupted; run the same command again to go on"
+
+
 def main() -> None:
     """Entry point: an error of ours is one line and its exit status, never a traceback."""
     try:
@@ -326,8 +329,12 @@ def main() -> None:
             typer.echo(f"dataengine: {line}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("dataengine: interrupted; run the same command again to go on", err=True)
+        typer.echo(_INTERRUPTED, err=True)
         sys.exit(1)
+    except SystemExit as ended:
+        if ended.code == 130:  # typer's end after Ctrl-C, without a word
+            typer.echo(_INTERRUPTED, err=True)
+        raise
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -66,3 +66,15 @@ def test_who_may_not_wait_is_refused(tmp_path: Path) -> None:
         AppendFile(tmp_path / "l.jsonl", tmp_path / "out.json", patience=0.3)
     held.close()
     AppendFile(tmp_path / "l.jsonl", tmp_path / "out.json", patience=0.3).close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+    rows = AppendFile(tmp_path / "rows.jsonl", tmp_path / "rows.jsonl")
+    rows._stream.close()
+    rows._stream = open("/dev/full", "ab")  # noqa: SIM115  # closed below
+    with pytest.raises(DataEngineError, match=r"rows.jsonl: cannot be written \(No space left.*make room"):
+        rows.add({"key": "x" * 10_000_000})
+    with pytest.raises(DataEngineError, match="make room"):
+        rows.close()
+    assert rows._stream.closed

@@ -12,7 +12,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import openai
 import pytest
+from openai.resources.batches import AsyncBatches
 
 from dataengine_lib.data.batch_state import STATE
 from dataengine_lib.data.files import read_json, read_jsonl, write_json
@@ -20,6 +23,7 @@ from dataengine_lib.data.ledger import LEDGER
 from dataengine_lib.data.records import Query
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.models import batches
+from dataengine_lib.models.teacher import TeacherStop
 from dataengine_lib.playground.batches import Refused
 from dataengine_lib.playground.server import PlaygroundServer, serve
 from dataengine_lib.steps.generate_qa import (
@@ -192,8 +196,14 @@ def test_a_budget_sends_no_more_than_it_allows(tmp_path: Path) -> None:
     prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 2000000}\n")
     with serve(write) as server:  # a dollar a token in a batch, ten at most for one reply
         result = generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
-        assert len(result.results) == len(server.requests) == 6 and "budget_usd 60" in result.stopped
-        assert result.usage.cost_usd == 30 and result.unasked == 24
+        # 6 at first, and what these leave of the money goes to others: at 55 there is less than 10 left
+        assert len(result.results) == len(server.requests) == 11 and "budget_usd 60" in result.stopped
+        assert result.usage.cost_usd == 55 and result.unasked == 19
+        assert (
+            len(generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10).results) == 11
+        )
+        rest = generate(tmp_path, server, budget_usd=155, prices=prices, max_output_tokens=10)
+        assert len(rest.results) == len(server.requests) == 30 and rest.stopped == ""
 
 
 def test_a_budget_holds_for_what_is_sent_again(tmp_path: Path) -> None:
@@ -206,7 +216,76 @@ def test_a_budget_holds_for_what_is_sent_again(tmp_path: Path) -> None:
     ):
         generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
     usage = read_json(tmp_path / "usage.json")
-    assert usage["cost_usd"] <= 60 and 6 <= usage["requests"] < 12
+    assert 60 - 2 * 10 < usage["cost_usd"] <= 60
+
+
+def test_replies_without_usage_count_at_their_worst_against_a_budget(tmp_path: Path) -> None:
+    queries(tmp_path, 12)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 2000000}\n")
+    with serve(write, lambda body: "no-usage") as server:
+        result = generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
+        assert len(result.results) == len(server.requests) == 6 and "budget_usd 60" in result.stopped
+        assert any("60.00 US dollars" in note for note in result.notes)
+
+
+def test_the_key_in_a_batch_s_error_is_not_shown(tmp_path: Path) -> None:
+    queries(tmp_path, 2)
+    with serve(write) as server:
+        server.batches.fail = lambda number: "no file for sk-secret-1234"
+        with pytest.raises(TeacherStop) as caught:
+            generate(tmp_path, server)
+    assert "no file for ***" in str(caught.value) and "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"[1, 2]\n", b"not json\n", b'{"custom_id": []}\n', b"\xff\n", b'{"custom_id": "r']
+)
+def test_lines_that_are_none_do_not_hold_up_the_others(tmp_path: Path, garbage: bytes) -> None:
+    queries(tmp_path, 4)
+    with serve(write) as server:
+        server.batches.spoil = lambda content: (
+            content.replace(b"\n", b"\n" + garbage, 1) if garbage.endswith(b"\n") else content + garbage
+        )
+        assert len(generate(tmp_path, server).results) == len(server.requests) == 4
+
+
+def test_a_file_that_is_cut_short_is_downloaded_again(tmp_path: Path) -> None:
+    queries(tmp_path, 4)
+    spoilt: list[bytes] = []
+
+    def cut(content: bytes) -> bytes:
+        spoilt.append(content)
+        return content[: len(content) // 2] if len(spoilt) == 1 else content
+
+    with serve(write) as server:
+        server.batches.spoil = cut
+        assert len(generate(tmp_path, server).results) == len(server.requests) == 4 and len(spoilt) == 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_server_that_fails_to_make_a_batch_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    queries(tmp_path, 4)
+    make, calls = AsyncBatches.create, []
+
+    async def create(self: AsyncBatches, **values: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            if lost:  # it is made, and the answer does not come
+                await make(self, **values)
+            raise openai.InternalServerError(
+                "busy",
+                response=httpx2.Response(503, request=httpx2.Request("POST", server.base_url)),
+                body=None,
+            )
+        return await make(self, **values)
+
+    monkeypatch.setattr(AsyncBatches, "create", create)
+    with serve(write) as server:
+        assert len(generate(tmp_path, server).results) == len(server.requests) == 4
+        assert len(server.batches.batches) == 1 and len(calls) == 2 - lost
 
 
 def test_replies_to_what_is_not_asked_any_more_are_kept_and_counted(tmp_path: Path) -> None:

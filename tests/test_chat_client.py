@@ -245,7 +245,7 @@ def test_a_run_interrupted_in_a_pause_does_not_show_the_key() -> None:
     with raw(429, ECHO, {"Retry-After": "60"}) as url, pytest.raises(asyncio.CancelledError) as caught:
         asyncio.run(interrupted())
     shown = "".join(traceback.format_exception(caught.value))
-    assert "sleep(pause)" in shown and "sk-secret" not in shown
+    assert "pause(pause)" in shown and "sk-secret" not in shown
 
 
 def test_the_urls_password_is_in_no_message() -> None:
@@ -291,3 +291,28 @@ def test_a_refusal_is_a_reply() -> None:
 )
 def test_objects_in_a_reply(text: str, found: list[dict[str, Any]]) -> None:
     assert objects_in(text) == found
+
+
+def test_a_key_in_a_reply_that_is_no_completion_is_not_cut_in_two() -> None:
+    said = "x" * 80 + " Incorrect API key provided: sk-secret-1234 is wrong"
+    with raw(200, {"error": {"message": said}}) as url, pytest.raises(AskFailed) as failed:
+        ask(url)
+    assert "sk-se" not in str(failed.value) and "***" in str(failed.value)
+
+
+def test_error_codes_of_other_types_are_passed_over() -> None:
+    with (
+        raw(400, {"error": {"message": "odd", "type": ["a"], "code": {"b": 1}}}) as url,
+        pytest.raises(AskFailed) as failed,
+    ):
+        ask(url)
+    assert "odd" in str(failed.value)
+
+
+def test_tokens_by_their_other_names() -> None:
+    usage = {"input_tokens": 12, "output_tokens": 3}
+    with raw(200, {"choices": [{"message": {"content": "x"}}], "usage": usage}) as url:
+        reply = ask(url)
+    assert (reply.prompt_tokens, reply.completion_tokens, reply.counted) == (12, 3, True)
+    with raw(200, {"choices": [{"message": {"content": "x"}}]}) as url:
+        assert not ask(url).counted

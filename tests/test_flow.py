@@ -202,3 +202,45 @@ def test_a_real_server_that_allows_so_many_a_second() -> None:
     with serve(lambda messages: messages[0]["content"], limit) as server:
         asyncio.run(main(server.base_url))
     assert bucket["refused"] < 60 and len(server.requests) == 240 + bucket["refused"]
+
+
+def test_a_closed_gate_lets_nobody_in_and_wakes_who_waits() -> None:
+    async def main() -> list[BaseException | float]:
+        gate = Flow(1)
+        entered = await gate.enter()
+        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+        pausing = asyncio.create_task(gate.pause(600))
+        await asyncio.sleep(0)
+        gate.close("no money left")
+        gate.left(entered)
+        await asyncio.wait_for(pausing, 30)
+        return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+
+    assert [str(error) for error in asyncio.run(main())] == ["no money left"] * 3
+
+
+@pytest.mark.parametrize(
+    ("limit", "left"), [("60;w=60", "0"), ("60, 60;w=60", "0.0"), ("off", "0;w=60"), ("", "0")]
+)
+def test_limits_in_other_forms(clock: Clock, limit: str, left: str) -> None:
+    gate = Flow(10)
+    gate.told(
+        {
+            "x-ratelimit-limit-requests": limit,
+            "x-ratelimit-remaining-requests": left,
+            "x-ratelimit-reset-requests": "20s",
+        }
+    )
+    assert moments(gate, clock, 1)[0] >= 19
+    rate = gate.requests.rate(clock.now)
+    assert rate == pytest.approx(flow.BELOW) if limit.startswith("60") else rate is None
+
+
+def test_a_busy_server_that_names_a_time_is_left_alone_until_then(clock: Clock) -> None:
+    gate = Flow(10)
+
+    async def main() -> float:
+        gate.failed(await gate.enter(), 9.0)
+        return await gate.enter()
+
+    assert asyncio.run(main()) >= 1009

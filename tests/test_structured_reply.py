@@ -73,3 +73,31 @@ def test_other_texts_stay_as_they_are(reply: str) -> None:
 )
 def test_what_is_wrong_shows_in_the_text(change: dict[str, Any], reason: Reason) -> None:
     assert parse_reply(as_text(json.dumps(QA | change))) is reason
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "```json\n{}\n```",
+        "Here you are:\n{}\nAnything else?",
+        "[{}]",
+        "<think>A QA.</think>{}",
+        "```\n[{}]\n```",
+    ],
+)
+def test_an_object_that_something_stands_around(around: str) -> None:
+    assert as_text(around.replace("{}", json.dumps(QA))) == as_text(json.dumps(QA))
+
+
+def test_several_objects_are_several_questions() -> None:
+    other = QA | {"question": "Where?", "choices": ["in", "out", "up", "down"]}
+    parsed = parse_reply(as_text(json.dumps([QA, other])))
+    assert isinstance(parsed, list) and [qa.question for qa in parsed] == ["What runs?", "Where?"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"question": "Which?", "skip": false', "{}", "[]", '[{"question": "a"}]', "[1]"]
+)
+def test_what_holds_no_question_stays_and_is_not_called_skipped(text: str) -> None:
+    assert as_text(text) == text or "Question" in as_text(text)
+    assert parse_reply(as_text(text)) is Reason.NO_QUESTION

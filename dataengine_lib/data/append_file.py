@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,21 @@ class AppendFile:
                     ) from error
 
     def add(self, row: Any) -> None:
-        """Append one row."""
-        self._stream.write(msgspec.json.encode(row) + b"\n")
-        self._stream.flush()
+        """Append one row; raises DataEngineError when the disk does not take it."""
+        try:
+            self._stream.write(msgspec.json.encode(row) + b"\n")
+            self._stream.flush()
+        except OSError as error:
+            raise self._full(error) from error
         if time.monotonic() > self._synced + SYNC_EVERY:
             self.sync()
 
     def sync(self) -> None:
         """Wait until all rows are on the disk."""
-        os.fsync(self._stream.fileno())
+        try:
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise self._full(error) from error
         self._synced = time.monotonic()
 
     def end(self) -> int:
@@ -75,9 +82,21 @@ class AppendFile:
 
     def close(self) -> None:
         """Push to the disk and let others have the file."""
-        if not self._stream.closed:
+        if self._stream.closed:
+            return
+        try:
+            self._stream.flush()
             self.sync()
-            self._stream.close()
+        except OSError as error:
+            raise self._full(error) from error
+        finally:
+            with suppress(OSError):  # of what could not be written, which was said
+                self._stream.close()
+
+    def _full(self, error: OSError) -> DataEngineError:
+        return DataEngineError(
+            f"{self.file}: cannot be written ({error.strerror}); make room on the disk, then run again"
+        )
 
     def _mend(self) -> None:
         """Complete a last line whose row is whole, take off one that is torn."""

@@ -133,7 +133,9 @@ def _qa(block: Block, plain: str) -> Qa:
     )
 
 
-_SAYS_SKIP = re.compile(r"\bskip", re.IGNORECASE)
+_SAYS_SKIP = re.compile(
+    r"\bskip(?!\" ?:)", re.IGNORECASE
+)  # the field of a JSON reply says nothing by its name
 _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
 
 

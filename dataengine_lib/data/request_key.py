@@ -72,8 +72,12 @@ def key_of(request: Any) -> str:
 
 
 def image_sha256(root: Path | None, path: str) -> str:
-    """SHA-256 of an image file's bytes, `missing` where there is none: asking for it fails with the reason."""
+    """SHA-256 of an image file's bytes, `missing` and its path where there is none: asking for it fails with the reason."""
     try:
-        return hashlib.sha256(inside(root or Path(), path).read_bytes()).hexdigest() if root else "missing"
+        return (
+            hashlib.sha256(inside(root or Path(), path).read_bytes()).hexdigest()
+            if root
+            else f"missing {path}"
+        )
     except (OSError, DataEngineError):
-        return "missing"
+        return f"missing {path}"

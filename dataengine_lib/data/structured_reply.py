@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from dataengine_lib.data.records import LETTERS, options_text
+from dataengine_lib.data.reply_words import behind_thoughts
 
 _STRING = {"type": "string"}
 _FLAT = re.compile(r"\{[^{}]*\}")
@@ -54,14 +55,22 @@ def qa_schema(prompt: str) -> dict[str, Any]:
 def as_text(reply: str) -> str:
     """A JSON reply in the layout `Question: … Choices: … Answer: … Explanation: …`; any other text as it is.
 
+    Servers that do not keep to the schema put the object, or several, into a list, a code fence or between words.
     Nothing is mended here: a letter outside the choices or a missing choice shows in the text, and step 4 drops it.
     """
-    try:
+    return "\n\n".join(map(_as_text, _qa_objects(reply))) or reply
+
+
+def _qa_objects(reply: str) -> list[dict[str, Any]]:
+    with suppress(ValueError, RecursionError):
         found = json.loads(reply)
-    except (ValueError, RecursionError):
-        return reply
-    if not isinstance(found, dict) or not found.keys() & {"question", "skip"}:
-        return reply
+        if isinstance(found, dict):
+            return [found] if found.keys() & {"question", "skip"} else []
+    found = objects_in(behind_thoughts(reply)[0]) if '"question"' in reply else []
+    return [one for one in found if one.keys() >= {"question", "choices"}]
+
+
+def _as_text(found: dict[str, Any]) -> str:
     if found.get("skip") is True:
         return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_line(found.get('reason')) or 'Skip'}"
     choices, letter = found.get("choices"), _line(found.get("answer"))

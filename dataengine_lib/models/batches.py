@@ -22,7 +22,7 @@ from dataengine_lib.models.budget import Budget
 from dataengine_lib.models.completion import read_completion
 from dataengine_lib.models.openai_teacher import OpenAITeacher
 from dataengine_lib.models.paid_reply import ledger_row
-from dataengine_lib.models.server_errors import passing_status, stop_for
+from dataengine_lib.models.server_errors import passing, passing_status, stop_for
 from dataengine_lib.models.teacher import AskFailed, Reply, TeacherStop
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000
@@ -61,6 +61,9 @@ class BatchRunner:
         self.most_lines = min(most_lines, MOST_LINES)
         self.progress: Callable[[str], None] = lambda says: None
         self._cancelling = False
+        self._unasked: list[
+            tuple[Query, int]
+        ] = []  # for which there is no money as long as others are under way
 
     async def run(self, wanted: list[tuple[Query, int]]) -> None:
         """Submit `wanted` queries with their room, as far as the budget goes; wait until all is collected.
@@ -77,6 +80,8 @@ class BatchRunner:
                 await self._submit(job)
             for job in list(self.state.jobs):
                 await self._look(job)
+            if self._unasked:
+                self._submit_later([])
             if self.state.jobs:
                 await asyncio.sleep(self.poll_s)
 
@@ -109,8 +114,11 @@ class BatchRunner:
     def _submit_later(self, wanted: list[tuple[Query, int]]) -> None:
         """Write down jobs of at most `most_lines` queries; sizes in bytes are seen when they are sent."""
         rooms: dict[int, list[str]] = {}
-        for query, room in wanted if not self._cancelling else []:
+        wanted = [] if self._cancelling else [*wanted, *self._unasked]
+        self._unasked, self.budget.stopped = [], ""
+        for place, (query, room) in enumerate(wanted):
             if not self.budget.reserve(query, room):
+                self._unasked = wanted[place:]
                 break
             rooms.setdefault(room, []).append(self.files.keys[query.query_id])
         for room, keys in rooms.items():
@@ -165,18 +173,25 @@ class BatchRunner:
                 uploaded = await self._call("upload to", lambda: self._upload(path))
             job.file_id = uploaded.id
             self.state.save()
-        try:
-            # Once: where the answer is lost, the batch is looked for before another one is made.
-            batch = await self._api.batches.create(
-                input_file_id=job.file_id,
-                endpoint=_ENDPOINT,
-                completion_window="24h",
-                metadata={_MARK: job.name},
-            )
-        except openai.APIError as error:
-            raise self._stop(error) from None
-        job.batch_id = batch.id
-        self.state.save()
+        for attempt in range(1, _CALL_TRIES + 1):
+            try:
+                batch = await self._api.batches.create(
+                    input_file_id=job.file_id,
+                    endpoint=_ENDPOINT,
+                    completion_window="24h",
+                    metadata={_MARK: job.name},
+                )
+            except openai.APIError as error:
+                if attempt == _CALL_TRIES or not passing(error):
+                    raise self._stop(error) from None
+            else:
+                job.batch_id = batch.id
+                self.state.save()
+                return
+            await self._pause(attempt)
+            await self._find(job)  # before another one is made: only the answer may have been lost
+            if job.batch_id:
+                return
 
     def _upload(self, path: Path) -> Awaitable[Any]:
         return self._api.with_options(timeout=_UPLOAD_S).files.create(file=path, purpose="batch")
@@ -215,7 +230,7 @@ class BatchRunner:
             return self.state.save()
         self.state.jobs.remove(job)
         self.state.save()
-        said = "; ".join(str(error.message) for error in errors) or "no reason given"
+        said = self.teacher.shown("; ".join(str(error.message) for error in errors)) or "no reason given"
         raise TeacherStop(
             f"{self._where}: refused batch {batch.id} ({said}); mend that, or lower batch_requests, and run again"
         )
@@ -224,14 +239,15 @@ class BatchRunner:
         """Keep what came, and write down a new job of what has to be sent again."""
         left = dict.fromkeys(job.keys)
         again: list[tuple[Query, int]] = []
-        for file_id in (batch.output_file_id, batch.error_file_id):
-            if not file_id:
+        # Twice where rows are missing: a file may have come cut short, and its rows were paid for.
+        for file_id in (batch.output_file_id, batch.error_file_id) * 2:
+            if not file_id or not left:
                 continue
             answer = await self._call("download from", partial(self._api.files.content, file_id))
             for line in answer.content.splitlines():
-                row = json.loads(line)
+                row = _row(line)
                 key = row.get("custom_id")
-                if key in left:
+                if isinstance(key, str) and key in left:
                     del left[key]
                     self._line(key, row, job, again)
         for key in left:  # in neither file
@@ -242,14 +258,14 @@ class BatchRunner:
     def _line(self, key: str, row: dict[str, Any], job: Job, again: list[tuple[Query, int]]) -> None:
         """Keep a line's reply, or see why there is none and whether it is to be sent again."""
         query = self.by_key.get(key)
-        if query is not None:
-            self.budget.settle(query)
         response, error = _object(row.get("response")), _object(row.get("error"))
         body, status = _object(response.get("body")), response.get("status_code")
         try:
             reply = read_completion(body) if status == 200 else None
         except ValueError as fault:
             reply, error = None, {"message": str(fault)}
+        if query is not None and (lost := self.budget.settle(query, reply is not None and not reply.counted)):
+            self.files.ledger.lost(key, lost)
         if reply is not None:
             request_id = reply.request_id or f"{job.batch_id} {key[:16]}"
             structured = self.teacher.json_replies and self.teacher.takes_schema is not False
@@ -310,13 +326,24 @@ class BatchRunner:
             except openai.APIError as error:
                 reason = self.teacher.reason(error)
             if attempt < _CALL_TRIES:
-                await asyncio.sleep(min(30.0, 0.5 * 2**attempt, max(self.poll_s, 0.05)))
+                await self._pause(attempt)
         raise TeacherStop(f"{self._where}: could not {doing} it ({reason}); run again to go on")
+
+    async def _pause(self, attempt: int) -> None:
+        await asyncio.sleep(min(30.0, 0.5 * 2**attempt, max(self.poll_s, 0.05)))
 
     def _stop(self, error: openai.APIError) -> TeacherStop:
         reason = self.teacher.reason(error)
         known = stop_for(error, self._where, self.teacher.model)
         return known or TeacherStop(f"{self._where}: {reason}; run again to go on, or mend what it says")
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """A line of a batch's file, empty where it is none."""
+    try:
+        return _object(json.loads(line))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -106,10 +106,11 @@ class Budget:
 
     def hold(self, query: Asked, room: int) -> None:
         """Reserve for a request that is under way already."""
-        self._hold(query, self.worst(query, room))
+        if self.limit is not None:
+            self._hold(query, self.worst(query, room))
 
     def settle(self, query: Asked, unanswered: bool = False) -> float:
-        """The request, or the try of it, is done; returns what it may have cost when it ended `unanswered`.
+        """The request, or the try of it, is done; returns what it may have cost when it ended `unanswered`, or untold.
 
         0 where nothing was reserved. What is returned has to be in `spent()` from then on.
         """

@@ -170,7 +170,7 @@ class ChatClient:
                 pause = self._pause(error, attempt)
             if unanswered and again is not None and not again():
                 raise AskFailed(f"{reason}; no money is left for another try", attempt)
-            await asyncio.sleep(pause)
+            await self.flow.pause(pause)
 
     async def _completion(
         self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, room: int | None
@@ -234,7 +234,7 @@ class ChatClient:
             if error.status_code == 429:
                 self.flow.refused_at(entered, retry_after(error.response.headers))
             elif error.status_code >= 500:
-                self.flow.failed(entered)
+                self.flow.failed(entered, retry_after(error.response.headers))
             else:
                 self.flow.abandoned()
             raise
@@ -302,12 +302,13 @@ class ChatClient:
     def _stop_if_hopeless(self, error: Exception, reason: str, attempt: int) -> None:
         where = f"{self.who} at {self.shown_url}"
         if stop := stop_for(error, where, self.model):
+            self.flow.close(str(stop))
             raise stop from None
         tries = self.max_attempts if self._reached else min(ATTEMPTS_TO_CONNECT, self.max_attempts)
         if unreachable(error) and attempt >= tries:
-            raise TeacherStop(
-                f"{where}: cannot be reached ({reason}); start it or mend base_url, then run again"
-            ) from None
+            says = f"{where}: cannot be reached ({reason}); start it or mend base_url, then run again"
+            self.flow.close(says)
+            raise TeacherStop(says) from None
 
     def _pause(self, error: Exception, attempt: int) -> float:
         jitter = random.uniform(0.5, 1.0)

@@ -20,13 +20,13 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
     if first is None or not isinstance(message, dict):
-        raise ValueError(f"the reply is no chat completion: {str(body)[:150]}")
+        raise ValueError(f"the reply is no chat completion: {body}")
     usage = body.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     details = usage.get("prompt_tokens_details")
     details = details if isinstance(details, dict) else {}
     refusal = text_of(message.get("refusal"))
-    prompt_tokens = count_of(usage.get("prompt_tokens"))
+    prompt_tokens = count_of(usage.get("prompt_tokens", usage.get("input_tokens")))
     return Reply(
         text=refusal or text_of(message.get("content")),
         finish_reason="refusal" if refusal else text_of(first.get("finish_reason")) or "stop",
@@ -34,7 +34,7 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
         prompt_tokens=prompt_tokens,
         cached_tokens=min(prompt_tokens, count_of(details.get("cached_tokens"))),
         cache_write_tokens=min(prompt_tokens, count_of(details.get("cache_write_tokens"))),
-        completion_tokens=count_of(usage.get("completion_tokens")),
+        completion_tokens=count_of(usage.get("completion_tokens", usage.get("output_tokens"))),
         request_id=text_of(body.get("id")),
         usage=msgspec.json.decode(msgspec.json.encode(usage)),  # as a file can hold it, without NaN
     )

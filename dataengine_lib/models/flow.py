@@ -5,10 +5,13 @@ its word. A rate that the server names is kept just below; one that it does not 
 """
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+
+from dataengine_lib.models.teacher import TeacherStop
 
 FIRST = 8  # requests at the same time before anything is known
 BELOW = 0.98  # of a rate that the server named or refused to exceed: its clock is not ours
@@ -26,6 +29,7 @@ LONGEST_HOLD = 30.0  # seconds of silence when every answer is a refusal and no 
 _LOOK = 1.0  # seconds between two looks at a pace that is waited for
 _BURST = 1.0  # seconds of the rate that may be caught up with after a pause
 _HEADERS = ("requests", "tokens")
+_NOT_PART = re.compile(r"[,;]")
 
 
 class Flow:
@@ -54,6 +58,7 @@ class Flow:
 
     def _bind(self) -> None:
         self._turn, self._free = asyncio.Lock(), asyncio.Event()
+        self._closed = ""  # why nobody gets in any more
 
     def reopen(self) -> None:
         """Serve a new event loop; what was learned about the server stays."""
@@ -61,9 +66,14 @@ class Flow:
         self._bind()
 
     async def enter(self, tokens: int = 0) -> float:
-        """Wait until a request of about `tokens` may go; returns the moment, which `left` wants back."""
+        """Wait until a request of about `tokens` may go; returns the moment, which `left` wants back.
+
+        Raises TeacherStop once the gate is closed.
+        """
         async with self._turn:  # in the order of coming
             while True:
+                if self._closed:
+                    raise TeacherStop(self._closed)
                 now = time.monotonic()
                 wait = max(self._hold, self.requests.next, self.tokens.next if tokens else 0.0) - now
                 if self.in_flight >= max(1, int(self.window)):
@@ -79,6 +89,17 @@ class Flow:
             self.sent += 1
             self._since = self._since or now
             return now
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but no longer than the gate is open."""
+        until = time.monotonic() + seconds
+        while not self._closed and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _LOOK))
+
+    def close(self, why: str) -> None:
+        """Let nobody in any more, those who wait included: no request will be answered."""
+        self._closed = self._closed or why
+        self._free.set()
 
     def left(self, entered: float, slow: float = 60.0) -> None:
         """A request came back with an answer.
@@ -125,9 +146,14 @@ class Flow:
         self.requests.next = max(self.requests.next, self._hold, now)
         self._leave()
 
-    def failed(self, entered: float) -> None:
-        """No answer in time, no connection or a server's fault: fewer at a time, the rate may be right."""
+    def failed(self, entered: float, wait: float | None = None) -> None:
+        """No answer in time, no connection or a server's fault: fewer at a time, the rate may be right.
+
+        `wait` is how many seconds the server asks for, None when it does not say.
+        """
         self._lately.append(False)
+        if wait is not None:
+            self._hold = max(self._hold, time.monotonic() + wait)
         if entered >= self._cut:
             self._slow_down(time.monotonic())
         self._leave()
@@ -142,10 +168,13 @@ class Flow:
         Source: OpenAI's guide "Rate limits"; limits are per minute, resets as in `1m6.5s` or `20ms`.
         """
         for name, pace in zip(_HEADERS, (self.requests, self.tokens), strict=True):
-            with suppress(ValueError):  # a limit in another form is none of these
+            # "60;w=60" and "60, 60;w=60" are 60; what is no number at all is passed over
+            with suppress(ValueError):
                 if limit := headers.get(f"x-ratelimit-limit-{name}"):
-                    pace.named(float(limit) / 60)
-                if headers.get(f"x-ratelimit-remaining-{name}") == "0":
+                    pace.named(float(_NOT_PART.split(limit)[0]) / 60)
+            with suppress(ValueError):
+                left = headers.get(f"x-ratelimit-remaining-{name}")
+                if left and float(_NOT_PART.split(left)[0]) <= 0:
                     wait = seconds_of(headers.get(f"x-ratelimit-reset-{name}", ""))
                     self._hold = max(self._hold, time.monotonic() + min(wait, 60.0))
 

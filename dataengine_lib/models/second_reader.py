@@ -206,7 +206,7 @@ class SecondReader:
 
         def on_reply(request: _Request, reply: Reply) -> None:
             self.ledger.add(LedgerRow.of(request.key, reply, self.spec))
-            self._settle(request)
+            self._settle(request, not reply.counted)
             bar.update()
 
         def on_failure(request: _Request, failure: AskFailed) -> None:

@@ -11,7 +11,7 @@ import openai
 from dataengine_lib.models.teacher import TeacherStop
 
 LONGEST_WAIT = 120.0  # seconds of Retry-After that are waited for; a server asking for more is asked later
-FILTERED = {"content_filter", "content_policy_violation"}  # as Azure and OpenAI say it of one request
+FILTERED = ("content_filter", "content_policy_violation")  # as Azure and OpenAI say it of one request
 _STOP_CODES = {
     "insufficient_quota",
     "billing_hard_limit_reached",
@@ -52,7 +52,8 @@ def stop_for(error: Exception, where: str, model: str) -> TeacherStop | None:
     """The stop, with its remedy, when no request at all will be answered; `where` names who was asked."""
     if not isinstance(error, openai.APIStatusError):
         return None
-    status, codes = error.status_code, {error.code, error.type}
+    status = error.status_code
+    codes = {code for code in (error.code, error.type) if isinstance(code, str)}
     says = None
     if status == 402 or codes & _STOP_CODES:
         says = f"quota used up or billing stopped ({status}); top up, then run again"

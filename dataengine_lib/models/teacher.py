@@ -40,6 +40,11 @@ class Reply(msgspec.Struct, frozen=True):
     usage: dict[str, Any] = {}
     seconds: float = 0.0
 
+    @property
+    def counted(self) -> bool:
+        """Whether the server said how many tokens the reply took; where it does not, nobody knows the price."""
+        return bool(self.prompt_tokens or self.completion_tokens)
+
 
 class AskFailed(DataEngineError):
     """This query got no reply of use.

@@ -26,12 +26,14 @@ class Batches:
     """Uploaded files and the batches made of them; `answer(number, body)` gives each line's status and body.
 
     `expire` says after how many lines the batch of that number ends as expired, None for never. `took` counts the
-    lines that were answered, by custom id: what a user pays for. `fail` gives an error code to a batch that is to fail.
+    lines that were answered, by custom id: what a user pays for. `fail` gives an error code to a batch that is to fail,
+    `spoil` what is sent of a file in place of its content.
     """
 
     def __init__(self, answer: Answer, expire: Callable[[int], int | None] = lambda number: None) -> None:
         self.answer, self.expire = answer, expire
         self.fail: Callable[[int], str | None] = lambda number: None
+        self.spoil: Callable[[bytes], bytes] = lambda content: content
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.took: list[str] = []
@@ -96,7 +98,7 @@ class Batches:
         """What a file holds."""
         if name not in self.files:
             raise Refused(404, f"no file {name}")
-        return self.files[name]
+        return self.spoil(self.files[name])
 
     def _work(self, number: int, batch: dict[str, Any], content: bytes) -> None:
         lines = content.splitlines()

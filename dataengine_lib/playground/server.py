@@ -44,8 +44,8 @@ class PlaygroundServer(ThreadingHTTPServer):
 
     A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
     `"400 unsupported temperature"` or another field, `"400 says WORDS"`, `"timeout"`, `"drop"`, `"half"` (of the body),
-    `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"` or `"no-schema"` (behave, but refuse a
-    request with `response_format`).
+    `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"`, `"no-usage"` (tell no tokens) or
+    `"no-schema"` (behave, but refuse a request with `response_format`).
     """
 
     daemon_threads = True
@@ -229,7 +229,7 @@ def _completion(
         message |= {"content": None, "refusal": "I cannot help with that."}
     elif fault == "content_filter":
         message["content"], finish = "", "content_filter"
-    elif fault:
+    elif fault and fault != "no-usage":
         raise ValueError(f"unknown fault {fault!r}")
     asked = sum(count_tokens(message_text(message)) for message in messages)
     parts = [
@@ -237,11 +237,12 @@ def _completion(
     ]
     asked += _IMAGE_TOKENS * sum(part.get("type") == "image_url" for part in parts)
     said = count_tokens(message["content"] or "")
+    usage = {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said,
+             "prompt_tokens_details": {"cached_tokens": 0}}  # fmt: skip
     return {
         "id": f"chat-{number}", "object": "chat.completion", "created": 0, "model": model,
         "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
-        "usage": {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said,
-                  "prompt_tokens_details": {"cached_tokens": 0}},
+        **({} if fault == "no-usage" else {"usage": usage}),
     }  # fmt: skip
 
 

@@ -319,7 +319,7 @@ class _Sorter:
             self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
         usd = self.price.of(reply, self.config.service_tier or "") if self.price else 0.0
         self.spent += usd
-        self._settle(batch)
+        self._settle(batch, not reply.counted)
         types, illegal = parse_types(reply.text, self.names)
         self.illegal.update(illegal)
         self.foreign += sum(not 1 <= number <= len(batch.keys) for number in types)

@@ -167,7 +167,8 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     notes = [*files.notes, *asking.notes, *([note] if note else [])]
     if lost := files.ledger.lost_usd:
         notes.append(
-            f"requests without an answer may have cost {lost:.2f} US dollars, which budget_usd counts too"
+            f"requests without an answer, or whose tokens the server did not tell, may have cost {lost:.2f} US dollars,"
+            " which budget_usd counts too"
         )
     return GenerateQaResult(
         output=config.output,
@@ -333,7 +334,7 @@ class _Asking:
 
         reply: Reply = await teacher.ask(query, room, again)
         self._keep(query, reply, room)
-        self._settle(query)
+        self._settle(query, not reply.counted)
         return reply
 
     def _settle(self, query: Query, unanswered: bool = False) -> None:
