@@ -43,7 +43,7 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")
     picture = price.image_tokens if price else IMAGE_TOKENS
     images = _sample_images(queries, notes)
-    costs = _query_costs(queries, evaluate, images, rounds, out, notes, picture)
+    costs = _query_costs(queries, evaluate, images, rounds, out, notes, picture, teacher.max_output_tokens)
     total = TypeCost(
         "all", *(sum(getattr(c, key) for c in costs) for key in ("requests", "prompt_tokens", "reply_tokens"))
     )
@@ -100,8 +100,9 @@ def _query_costs(
     out: Path,
     notes: list[str],
     picture: int,
+    room: int,
 ) -> list[TypeCost]:
-    """Requests and tokens by type; `picture` is what one counts, where the template attaches it."""
+    """Requests and tokens by type; `picture` is what one counts, where the template attaches it, `room` an output limit."""
     categories = read_categories(queries.categories)
     weight = next(
         (file for n in range(rounds, 0, -1) if (file := out / f"round{n}" / "weight.json").is_file()), None
@@ -120,7 +121,7 @@ def _query_costs(
         number = round(rounds * share)
         lengths = [estimate_tokens(prompt) + template.attach_image * picture for prompt in samples[kind]]
         prompt_tokens = round(number * sum(lengths) / len(lengths))
-        costs.append(TypeCost(kind, number, prompt_tokens, number * REPLY_TOKENS))
+        costs.append(TypeCost(kind, number, prompt_tokens, number * min(REPLY_TOKENS, room)))
     return costs
 
 

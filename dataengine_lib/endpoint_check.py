@@ -36,7 +36,7 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
     shown = shown_url(url)
     try:
         answer = httpx2.get(f"{url}/models", headers=headers, timeout=10, trust_env=not on_loopback(url))
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         return "bad", f"{shown} does not answer ({type(error).__name__}); check base_url and the network"
     if answer.status_code in (401, 403):
         return "bad", f"{shown} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
@@ -56,14 +56,21 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
 
 def _shutdown(model: str, url: str, date: Any, today: datetime.date) -> Check:
     try:
-        end = datetime.date.fromisoformat(str(date)) if date else None
-    except ValueError:
-        end = None
+        end = _day(date) if date else None
+    except (ValueError, OverflowError, OSError):
+        return "warn", f"{model} at {url}, whose shutdown_date {str(date)[:40]!r} cannot be read"
     if end is not None and end <= today:
         return "bad", f"{model} was shut down on {end}; take another of today's models"
     if end is not None and (end - today).days <= SOON:
         return "warn", f"{model} at {url}, which shuts it down on {end}: {(end - today).days} days are left"
     return "ok", f"{model} at {url}" + (f", until {end}" if end else "")
+
+
+def _day(date: Any) -> datetime.date:
+    """A date as servers write it: `2026-01-31`, with a time behind it, or Unix seconds."""
+    if isinstance(date, int | float):
+        return datetime.datetime.fromtimestamp(date, datetime.UTC).date()
+    return datetime.datetime.fromisoformat(str(date)).date()
 
 
 def check_asking(spec: str, url: str, *, paid: bool) -> Iterator[Check]:

@@ -10,6 +10,8 @@ import pytest
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.doctor import examine
 from dataengine_lib.endpoint_check import check_asking, check_listing
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.models.teacher import endpoint
 from dataengine_lib.parameters import read_experiment
 from dataengine_lib.playground.server import serve
 from dataengine_lib.workflow import STEPS
@@ -35,10 +37,13 @@ def write(messages: list[dict[str, Any]]) -> str:
         ("2026-11-24", "bad", "was shut down on 2026-11-24"),
         ("2026-12-11", "warn", "17 days are left"),
         ("2027-11-24", "ok", "until 2027-11-24"),
-        ("soon", "ok", "some at http"),
+        ("2026-11-24T00:00:00Z", "bad", "was shut down on 2026-11-24"),
+        ("2026-11-24 00:00:00", "bad", "was shut down on 2026-11-24"),
+        (1795478400, "bad", "was shut down on 2026-11-24"),
+        ("soon", "warn", "shutdown_date 'soon' cannot be read"),
     ],
 )
-def test_a_models_shutdown_date(date: str | None, mark: str, says: str) -> None:
+def test_a_models_shutdown_date(date: str | int | None, mark: str, says: str) -> None:
     with serve(write) as server:
         server.models = [{"id": "some", "object": "model", "shutdown_date": date}]
         found = check_listing("some", server.base_url, "sk-secret-1234", TODAY)
@@ -50,6 +55,17 @@ def test_a_models_shutdown_date(date: str | None, mark: str, says: str) -> None:
     away = server.base_url.replace("//", "//me:s3cret@")
     mark, says = check_listing("llama", away, "k")
     assert mark == "bad" and f"{server.base_url} does not answer" in says and "s3cret" not in says
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "localhost:8000/v1", "ftp://here/v1", "http://here:port/v1"])
+def test_a_base_url_that_is_none_is_refused_in_one_line(url: str) -> None:
+    with pytest.raises(ParameterError, match=r"^base_url[^\n]*$"):
+        endpoint(url)
+
+
+def test_a_host_s_name_that_is_none() -> None:
+    mark, says = check_listing("some", "http://a..b/v1", "k")
+    assert mark == "bad" and "does not answer" in says
 
 
 def test_a_retired_model_needs_no_server() -> None:

@@ -21,7 +21,8 @@ from PIL import Image
 from dataengine_lib.data.files import read_json, read_jsonl, write_json
 from dataengine_lib.data.image_pool import Box, PoolImage
 from dataengine_lib.data.ledger import LEDGER
-from dataengine_lib.data.prices import read_prices
+from dataengine_lib.data.prices import IMAGE_TOKENS, Price, read_prices
+from dataengine_lib.data.query_costs import query_costs
 from dataengine_lib.data.query_prompt import load_template, template_file
 from dataengine_lib.data.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -334,6 +335,15 @@ def test_teacher_down_names_the_url(tmp_path: Path) -> None:
     assert server.base_url in str(caught.value) and caught.value.exit_code == 1
 
 
+def test_a_stop_lets_out_nobody_who_waits(tmp_path: Path) -> None:
+    queries(tmp_path, 200)
+    with serve(writer, [None, *["quota"] * 199]) as server:
+        began = time.monotonic()
+        with pytest.raises(DataEngineError, match="quota used up"):
+            generate(tmp_path, server, concurrency=64, timeout_s=120)
+    assert len(server.requests) <= 1 + 10 and time.monotonic() - began < 60
+
+
 def test_budget_refuses_to_start(tmp_path: Path) -> None:
     queries(tmp_path, 3)
     with serve(writer) as server:
@@ -420,6 +430,25 @@ def test_a_budget_holds_for_more_room_and_counts_other_models_at_their_price(tmp
             generate(
                 tmp_path, server, teacher="openai:cheap", budget_usd=20, service_tier="priority", **options
             )
+
+
+@pytest.mark.parametrize("price", ["-1", ".nan", ".inf", "cheap"])
+def test_a_price_that_is_none_is_refused(tmp_path: Path, price: str) -> None:
+    queries(tmp_path, 1)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(f"date: 2026-01-01\nmodels:\n  gpt-4o-mini: {{input: {price}, output: 1}}\n")
+    with serve(writer) as server, pytest.raises(ParameterError, match=r"prices.yaml: .*input"):
+        generate(tmp_path, server, prices=prices, budget_usd=1)
+    assert server.requests == []
+
+
+def test_the_most_that_queries_cost_counts_the_cache_and_pictures() -> None:
+    asked = [Query(image_id=1, prompt="x", question_type="ocr", query_id="q", attach_image=True)]
+    dear = Price(input=1, output=1, cache_write=3, image_tokens=1000)
+    tokens = query_costs(asked, dear, "", 60)[0].prompt_tokens
+    assert query_costs(asked, dear, "", 60)[0].most_usd == pytest.approx((3 * tokens + 60) / 1e6)
+    assert query_costs(asked, dear, "", 60)[0].usd == pytest.approx((tokens + 60) / 1e6)
+    assert query_costs(asked, None, "", 60)[0].prompt_tokens == tokens - 1000 + IMAGE_TOKENS
 
 
 def test_an_unknown_price_is_said_and_null(tmp_path: Path) -> None:

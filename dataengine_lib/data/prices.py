@@ -4,7 +4,7 @@ import datetime
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -30,6 +30,9 @@ class Counted(Protocol):
     def completion_tokens(self) -> int: ...
 
 
+_Usd = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]  # neither .nan nor .inf, with which no budget would end
+
+
 class Price(msgspec.Struct, forbid_unknown_fields=True):
     """US dollars per million tokens; without a price of their own, cached and cache-written ones cost as `input`.
 
@@ -37,11 +40,11 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
     `half` names the service tiers, and `batch`, that cost half of all this.
     """
 
-    input: float
-    output: float
-    cached_input: float | None = None
-    cache_write: float | None = None
-    image_tokens: int = IMAGE_TOKENS
+    input: _Usd
+    output: _Usd
+    cached_input: _Usd | None = None
+    cache_write: _Usd | None = None
+    image_tokens: Annotated[int, msgspec.Meta(ge=0)] = IMAGE_TOKENS
     half: tuple[str, ...] = ("batch", "flex")
 
     def cost(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dataengine_lib.data.prices import Price, estimate_tokens
+from dataengine_lib.data.prices import IMAGE_TOKENS, Price, estimate_tokens
 from dataengine_lib.data.records import Query
 
 # question, choices, answer and explanation; models that think first need several times that
@@ -25,7 +25,8 @@ class TypeCost:
         """Fill in US dollars, without counting on cached input; None without a price."""
         if price is not None:
             self.usd = price.cost(self.prompt_tokens, 0, self.reply_tokens, tier=tier)
-            self.most_usd = price.cost(self.prompt_tokens, 0, self.requests * room, tier=tier)
+            written = self.prompt_tokens if price.cache_write else 0  # to the cache, which costs more
+            self.most_usd = price.cost(self.prompt_tokens, 0, self.requests * room, written, tier)
         return self
 
 
@@ -34,7 +35,7 @@ def query_costs(queries: Iterable[Query], price: Price | None, tier: str, room: 
     total, types = TypeCost("all"), dict[str, TypeCost]()
     for query in queries:
         tokens = estimate_tokens(query.prompt)
-        tokens += query.attach_image * (price.image_tokens if price else 0)
+        tokens += query.attach_image * (price.image_tokens if price else IMAGE_TOKENS)
         for row in (total, types.setdefault(query.question_type, TypeCost(query.question_type))):
             row.requests += 1
             row.prompt_tokens += tokens

@@ -113,6 +113,9 @@ def endpoint(base_url: str | None) -> tuple[str, str]:
     Raises ParameterError when OpenAI itself is meant and OPENAI_API_KEY is not set; others need no real key.
     """
     url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise ParameterError("base_url must begin with http:// or https://, as in http://localhost:8000/v1")
+    shown_url(url)  # which sees whether it is one
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not key and url.startswith("https://api.openai.com"):
         raise ParameterError(
@@ -131,11 +134,11 @@ def shown_url(url: str) -> str:
 
     Raises ParameterError when its port is no number.
     """
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:  # whose message shows what stands behind the colon, which may be that password
-        raise ParameterError("base_url: its port is no number up to 65535; mend it") from None
+        raise ParameterError("base_url: it is no URL, or its port no number up to 65535; mend it") from None
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
