@@ -21,6 +21,7 @@ from dataengine_lib.errors import DataEngineError
 _FILES = ("ids.npy", "vectors.npy", "images.json", "meta.json")  # meta.json last: it vouches for the others
 _BLOCK, _ROWS = 256, 1 << 17  # queries and stored rows compared at a time: their float32 cosines are 134 MB
 _WORTH_TORCH = 300_000_000  # cosines
+_DECIMALS, _ROUNDING = 6, 2e-6  # of a float32 cosine that count, and what two that are equal may differ by
 
 
 class StoredImage(msgspec.Struct, gc=False):
@@ -146,7 +147,7 @@ def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarra
     """The k most similar rows of `vectors` for every query by exact cosine, best first.
 
     Both are unit length; `vectors` may be memory-mapped and is read once. Returns indices int64 and similarities
-    float32, each `(m, min(k, n))`; equal similarities by row number.
+    float32 to six decimals, each `(m, min(k, n))`; equal similarities by row number.
     """
     shape = (len(queries), min(k, len(vectors)))
     indices, similarities = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
@@ -170,18 +171,22 @@ def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarra
 
 
 def _highest(similarities: np.ndarray, k: int, by_torch: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and values of the k highest in each row, best first; equal ones by column."""
+    """Columns and values of the k highest in each row, best first; equal ones by column.
+
+    Products of equal vectors differ in the last bits, by where they stand in a processor's tiles: six decimals count.
+    """
     k = min(k, similarities.shape[1])
     # one more than asked for shows whether the last place is shared with columns that were not given
     columns = _top(similarities, min(k + 1, similarities.shape[1]), by_torch)
     values = np.take_along_axis(similarities, columns, axis=1)
     found = columns[:, :k]
     if values.shape[1] > k:
-        for row in np.flatnonzero(values[:, k] == values[:, k - 1]):
-            among = np.flatnonzero(similarities[row] >= values[row, k - 1])
-            found[row] = among[np.argsort(-similarities[row, among], kind="stable")[:k]]
+        for row in np.flatnonzero(values[:, k] >= values[:, k - 1] - _ROUNDING):
+            among = np.flatnonzero(similarities[row] >= values[row, k - 1] - _ROUNDING)
+            near = np.round(similarities[row, among], _DECIMALS)
+            found[row] = among[np.argsort(-near, kind="stable")[:k]]
     found = np.sort(found, axis=1)
-    best = np.take_along_axis(similarities, found, axis=1)
+    best = np.round(np.take_along_axis(similarities, found, axis=1), _DECIMALS)
     order = np.argsort(-best, axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(best, order, axis=1)
 

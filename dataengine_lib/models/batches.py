@@ -61,9 +61,8 @@ class BatchRunner:
         self.most_lines = min(most_lines, MOST_LINES)
         self.progress: Callable[[str], None] = lambda says: None
         self._cancelling = False
-        self._unasked: list[
-            tuple[Query, int]
-        ] = []  # for which there is no money as long as others are under way
+        # for which there is no money as long as others are under way
+        self._unasked: list[tuple[Query, int]] = []
 
     async def run(self, wanted: list[tuple[Query, int]]) -> None:
         """Submit `wanted` queries with their room, as far as the budget goes; wait until all is collected.
