@@ -77,7 +77,8 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     if sorting := steps.get("classify_questions"):
         notes.append(_sorting_note(sorting))
     notes.append(
-        f"prompt tokens are an upper guess from their length; replies are taken as {REPLY_TOKENS} tokens"
+        "prompt tokens are an upper guess from their length; replies are taken as "
+        f"{min(REPLY_TOKENS, teacher.max_output_tokens)} tokens"
     )
     return [*lines, "", *(f"note: {note}" for note in notes)]
 
@@ -217,6 +218,6 @@ def _sorting_note(config: Any) -> str:
     )
     text = sum(len(row.question) + sum(map(len, row.choices)) for row in rows) / max(1, len(rows))
     tokens = requests * rules + round(asked * text / 3)
-    price = read_prices().of(config.teacher)
+    price = read_prices(config.prices).of(config.teacher)
     usd = f", {price.cost(tokens, 0, asked * 8):.2f} US dollars" if price else ""
     return f"classify_questions: {requests:,} requests for {asked:,} questions, {tokens:,} prompt tokens{usd}"

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
@@ -73,9 +74,12 @@ def _day(date: Any) -> datetime.date:
     return datetime.datetime.fromisoformat(str(date)).date()
 
 
-def check_asking(spec: str, url: str, *, paid: bool) -> Iterator[Check]:
-    """Ask one small question under a schema where that is free, or `paid` says that it may cost up to a cent."""
-    price = read_prices().of(spec)
+def check_asking(spec: str, url: str, *, paid: bool, prices: Path | None = None) -> Iterator[Check]:
+    """Ask one small question under a schema where that is free, or `paid` says that it may cost up to a cent.
+
+    `prices` is the step's own price table.
+    """
+    price = read_prices(prices).of(spec)
     if not paid and not on_loopback(url):
         yield "ok", "JSON schema not tried: doctor --ask sends one request, for a cent at most"
         return
@@ -94,7 +98,11 @@ def check_asking(spec: str, url: str, *, paid: bool) -> Iterator[Check]:
     if price:
         cost = f", {price.of(reply):.5f} US dollars"
     tokens = f"{reply.prompt_tokens} and {reply.completion_tokens} tokens in {reply.seconds:.1f} s{cost}"
-    if reply.finish_reason != "stop":
+    if reply.finish_reason == "refusal":
+        yield "warn", f"the model refused to answer ({tokens}); take another one"
+    elif reply.finish_reason == "content_filter":
+        yield "warn", f"the server's content filter kept the reply back ({tokens}); take another model"
+    elif reply.finish_reason != "stop":
         yield "warn", f"the reply ended with {reply.finish_reason} ({tokens}); raise max_output_tokens"
     elif not reply.structured:
         yield "warn", f"no JSON schema: replies are read from text ({tokens})"

@@ -270,6 +270,29 @@ def test_plan_prices_readers_at_most(tmp_path: Path) -> None:
     assert done.returncode == 0 and "reader" not in done.stdout and "7.5" not in done.stdout
 
 
+def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  mine: {input: 1000, output: 1000}\n")
+    sets = {
+        "construct_queries.maxnum": "1000",
+        "generate_qa.teacher": "openai:mine",
+        "generate_qa.prices": str(prices),
+        "generate_qa.max_output_tokens": "60",
+        "classify_questions.questions": str(PROJECT_ROOT / "data_demo" / "aokvqa_v1p0_val_classified.json"),
+        "classify_questions.teacher": "openai:mine",
+        "classify_questions.prices": str(prices),
+    }
+    options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    done = call("plan", str(PROJECT_ROOT / "params" / "demo.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
+    most = re.search(r"as max_output_tokens allows: ([\d,.]+) US dollars", done.stdout)
+    requests, _, reply, usd = (float(value.replace(",", "")) for value in rows["all"][1:])
+    assert reply == requests * 60 and usd == float(most[1].replace(",", ""))
+    assert "replies are taken as 60 tokens" in done.stdout
+    assert re.search(r"classify_questions: .* prompt tokens, [\d.,]+ US dollars", done.stdout)
+
+
 def test_a_reader_without_its_key_is_found_before_step_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,12 @@ def test_a_base_url_that_is_none_is_refused_in_one_line(url: str) -> None:
         endpoint(url)
 
 
+def test_a_base_url_is_named_without_its_password() -> None:
+    with pytest.raises(ParameterError, match="given: 'here:8000/v1'") as caught:
+        endpoint("me:s3cret@here:8000/v1?key=s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_host_s_name_that_is_none() -> None:
     mark, says = check_listing("some", "http://a..b/v1", "k")
     assert mark == "bad" and "does not answer" in says
@@ -78,7 +84,9 @@ def test_a_retired_model_needs_no_server() -> None:
         (None, True, "ok", "JSON schema works"),
         (None, False, "warn", "not kept to"),
         ("no-schema", True, "warn", "no JSON schema"),
-        ("length", True, "warn", "ended with length"),
+        ("length", True, "warn", "raise max_output_tokens"),
+        ("refusal", True, "warn", "the model refused to answer"),
+        ("content_filter", True, "warn", "filter kept the reply back"),
         ("401", True, "bad", "key was refused"),
         ("500", True, "bad", "one request failed"),
     ],
@@ -100,6 +108,14 @@ def test_money_is_spent_only_on_request_and_no_more_than_a_cent(monkeypatch: pyt
     assert (
         "not asked: one reply may cost" in next(check_asking("openai:gpt-5.4-mini", elsewhere, paid=True))[1]
     )
+
+
+def test_the_price_table_of_the_step_counts(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  some: {input: 1000000, output: 1}\n")
+    with serve(write) as server:
+        ((mark, says),) = check_asking("openai:some", server.base_url, paid=True, prices=prices)
+    assert mark == "warn" and "not asked: one reply may cost" in says and server.requests == []
 
 
 def test_the_doctor_asks_the_readers_servers_once_each(monkeypatch: pytest.MonkeyPatch) -> None:

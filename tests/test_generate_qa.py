@@ -442,6 +442,24 @@ def test_a_price_that_is_none_is_refused(tmp_path: Path, price: str) -> None:
     assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("prices", "says"),
+    [
+        ("inptu: 1, output: 1", "unknown key 'inptu'; nearest valid key: 'input'"),
+        ("input: 1, output: 1, cached: 2", "unknown key 'cached'; nearest valid key: 'cached_input'"),
+        ("input: 1, output: -1", "`$.output`"),
+    ],
+)
+def test_a_fault_in_a_price_table_is_named_with_its_model(tmp_path: Path, prices: str, says: str) -> None:
+    file = tmp_path / "prices.yaml"
+    file.write_text(
+        f"date: 2026-01-01\nmodels:\n  good: {{input: 1, output: 1}}\n  gpt-4o-mini: {{{prices}}}\n"
+    )
+    with pytest.raises(ParameterError, match=r"^[^\n]*$") as caught:
+        read_prices(file)
+    assert f"{file}: gpt-4o-mini: " in str(caught.value) and says in str(caught.value)
+
+
 def test_the_most_that_queries_cost_counts_the_cache_and_pictures() -> None:
     asked = [Query(image_id=1, prompt="x", question_type="ocr", query_id="q", attach_image=True)]
     dear = Price(input=1, output=1, cache_write=3, image_tokens=1000)

@@ -1,10 +1,11 @@
 """Step 3: what a request costs, from a dated table of prices per million tokens."""
 
 import datetime
+import difflib
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -97,15 +98,35 @@ class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
 def read_prices(path: Path | None = None) -> PriceTable:
     """Read a price table.
 
-    Raises ParameterError naming the file and the key at fault.
+    Raises ParameterError naming the file, the model and the key at fault.
     """
     path = path or PRICES
     try:
-        return msgspec.yaml.decode(path.read_bytes(), type=PriceTable)
+        text = path.read_bytes()
+        return msgspec.yaml.decode(text, type=PriceTable)
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read ({error.strerror}); check prices") from error
     except msgspec.DecodeError as error:
-        raise ParameterError(f"{path}: {error}; see params/prices.yaml for the form") from error
+        fault = _model_fault(text) or str(error)
+        raise ParameterError(f"{path}: {fault}; see params/prices.yaml for the form") from error
+
+
+def _model_fault(text: bytes) -> str:
+    """The first model whose prices cannot be read, and why: msgspec's own message leaves out its name."""
+    try:
+        models: dict[str, dict[str, Any]] = msgspec.yaml.decode(text)["models"]
+        for model, prices in models.items():
+            for key in prices:
+                if key not in Price.__struct_fields__:
+                    near = difflib.get_close_matches(str(key), Price.__struct_fields__, n=1, cutoff=0.0)
+                    return f"{model}: unknown key {key!r}; nearest valid key: {near[0]!r}"
+            try:
+                msgspec.convert(prices, Price)
+            except msgspec.ValidationError as error:
+                return f"{model}: {error}"
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        pass  # no table of models at all
+    return ""
 
 
 _PIECE = re.compile(r"[A-Za-z]{1,4}|\d{1,3}|\s(?=\d)|[^\sA-Za-z\d]")

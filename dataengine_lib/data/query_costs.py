@@ -25,7 +25,8 @@ class TypeCost:
         """Fill in US dollars, without counting on cached input; None without a price."""
         if price is not None:
             self.usd = price.cost(self.prompt_tokens, 0, self.reply_tokens, tier=tier)
-            written = self.prompt_tokens if price.cache_write else 0  # to the cache, which costs more
+            dearer = (price.cache_write or 0) > price.input
+            written = self.prompt_tokens if dearer else 0  # to the cache, all of it at worst
             self.most_usd = price.cost(self.prompt_tokens, 0, self.requests * room, written, tier)
         return self
 

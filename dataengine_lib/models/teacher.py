@@ -114,7 +114,8 @@ def endpoint(base_url: str | None) -> tuple[str, str]:
     """
     url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
     if not url.startswith(("http://", "https://")):
-        raise ParameterError("base_url must begin with http:// or https://, as in http://localhost:8000/v1")
+        given = url.partition("?")[0].rpartition("@")[2]  # a password stands before @, a key behind ?
+        raise ParameterError(f"base_url must begin with http:// or https:// (given: {given!r})")
     shown_url(url)  # which sees whether it is one
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not key and url.startswith("https://api.openai.com"):
