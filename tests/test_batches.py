@@ -229,6 +229,18 @@ def test_replies_without_usage_count_at_their_worst_against_a_budget(tmp_path: P
         assert any("60.00 US dollars" in note for note in result.notes)
 
 
+def test_rows_whose_lines_cannot_be_read_count_at_their_worst_against_a_budget(tmp_path: Path) -> None:
+    queries(tmp_path, 12)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 2000000}\n")
+    with serve(write) as server:
+        server.batches.spoil = lambda content: content[: len(content) // 2]
+        result = generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
+        # five dollars a reply, ten for one that was lost
+        assert 5 * len(server.batches.took) <= 60 and "budget_usd 60" in result.stopped
+        assert result.results and not result.failures
+
+
 def test_the_key_in_a_batch_s_error_is_not_shown(tmp_path: Path) -> None:
     queries(tmp_path, 2)
     with serve(write) as server:

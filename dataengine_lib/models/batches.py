@@ -263,7 +263,10 @@ class BatchRunner:
             reply = read_completion(body) if status == 200 else None
         except ValueError as fault:
             reply, error = None, {"message": str(fault)}
-        if query is not None and (lost := self.budget.settle(query, reply is not None and not reply.counted)):
+        # A row that was answered, or may have been, is paid for whether its line can be read or not.
+        answered = status == 200 if row else not self._cancelling
+        untold = answered and not (reply and reply.counted)
+        if query is not None and (lost := self.budget.settle(query, untold)):
             self.files.ledger.lost(key, lost)
         if reply is not None:
             request_id = reply.request_id or f"{job.batch_id} {key[:16]}"
