@@ -8,7 +8,7 @@ from dataengine_lib.data.bad_cases import type_name
 from dataengine_lib.data.categories import CategorySet, read_categories
 from dataengine_lib.data.image_pool import PoolImage
 from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.prices import IMAGE_TOKENS, PriceTable, estimate_tokens, read_prices
+from dataengine_lib.data.prices import PriceTable, estimate_tokens, image_tokens, read_prices
 from dataengine_lib.data.query_costs import REPLY_TOKENS, TypeCost
 from dataengine_lib.data.query_prompt import QueryPrompt, load_template
 from dataengine_lib.data.questions import read_question_rows
@@ -41,7 +41,7 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     queries, rounds = steps["construct_queries"], experiment.head.rounds
     # the first: later ones are of checkpoints
     evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")
-    picture = price.image_tokens if price else IMAGE_TOKENS
+    picture = image_tokens(price)
     images = _sample_images(queries, notes)
     costs = _query_costs(queries, evaluate, images, rounds, out, notes, picture, teacher.max_output_tokens)
     total = TypeCost(
@@ -170,7 +170,7 @@ def _student_note(config: Any, prices: PriceTable) -> str:
     rows = _questions(config)
     requests = len(rows) * (1 + config.robust + config.direct_answers)
     price = prices.of(config.student)
-    picture = price.image_tokens if price else IMAGE_TOKENS
+    picture = image_tokens(price)
     text = sum(estimate_tokens(_example(row)) for row in rows) * requests // max(1, len(rows))
     tokens = text + requests * picture
     usd = f"{price.cost(tokens, 0, requests * _LETTER_TOKENS):.2f} US dollars" if price else "price not known"
@@ -193,7 +193,7 @@ def _reader_note(name: str, spec: str, requests: int, prompts: list[str], attach
     """What a reader of step 4 is asked if every query gives a question that gets as far as that."""
     table = read_prices()
     price = table.of(spec)
-    picture = attached * (price.image_tokens if price else IMAGE_TOKENS)
+    picture = attached * image_tokens(price)
     tokens = requests * (sum(map(estimate_tokens, prompts)) // len(prompts) + picture)
     usd = "price not known"
     if price:

@@ -105,11 +105,12 @@ def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
 
 
 def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
-    asked: dict[tuple[str, str | None], str] = {}
+    asked: dict[tuple[str, str | None], tuple[str, Path | None]] = {}
     for item in planned:
         for name, spec in item.asks.items():
-            asked.setdefault((spec, getattr(item.config, "base_url", None)), f"{name} of {item.step.name}")
-    for (spec, base_url), what in asked.items():
+            key = (spec, getattr(item.config, "base_url", None))
+            asked.setdefault(key, (f"{name} of {item.step.name}", getattr(item.config, "prices", None)))
+    for (spec, base_url), (what, prices) in asked.items():
         if spec.partition(":")[0] == "local":
             yield _local_model(what, spec)
             continue
@@ -117,11 +118,11 @@ def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
             yield Finding("ok", what, f"{spec}: needs no key")
             continue
         try:
-            url, key = endpoint(base_url)
-            found = check_listing(spec.partition(":")[2], url, key)
+            url, secret = endpoint(base_url)
+            found = check_listing(spec.partition(":")[2], url, secret)
             yield Finding(found[0], what, found[1])
             if found[0] != "bad":
-                for mark, says in check_asking(spec, url, paid=ask):
+                for mark, says in check_asking(spec, url, paid=ask, prices=prices):
                     yield Finding(mark, what, says)
         except DataEngineError as error:
             yield Finding("bad", what, str(error))

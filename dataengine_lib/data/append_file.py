@@ -5,8 +5,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +60,16 @@ class AppendFile:
 
     def add(self, row: Any) -> None:
         """Append one row; raises DataEngineError when the disk does not take it."""
-        try:
+        with self._writing():
             self._stream.write(msgspec.json.encode(row) + b"\n")
             self._stream.flush()
-        except OSError as error:
-            raise self._full(error) from error
         if time.monotonic() > self._synced + SYNC_EVERY:
             self.sync()
 
     def sync(self) -> None:
         """Wait until all rows are on the disk."""
-        try:
+        with self._writing():
             os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise self._full(error) from error
         self._synced = time.monotonic()
 
     def end(self) -> int:
@@ -85,18 +81,21 @@ class AppendFile:
         if self._stream.closed:
             return
         try:
-            self._stream.flush()
+            with self._writing():
+                self._stream.flush()
             self.sync()
-        except OSError as error:
-            raise self._full(error) from error
         finally:
             with suppress(OSError):  # of what could not be written, which was said
                 self._stream.close()
 
-    def _full(self, error: OSError) -> DataEngineError:
-        return DataEngineError(
-            f"{self.file}: cannot be written ({error.strerror}); make room on the disk, then run again"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataEngineError(
+                f"{self.file}: cannot be written ({error.strerror}); make room on the disk, then run again"
+            ) from error
 
     def _mend(self) -> None:
         """Complete a last line whose row is whole, take off one that is torn."""

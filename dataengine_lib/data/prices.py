@@ -63,11 +63,21 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
         prompt = fresh * self.input + cached_tokens * cached + cache_write_tokens * write
         return (prompt + completion_tokens * self.output) / 1e6 * (0.5 if tier in self.half else 1)
 
+    def most(self, prompt_tokens: int, completion_tokens: int, tier: str = "") -> float:
+        """US dollars at worst: nothing comes from the cache, and all goes into it where that is dearer."""
+        written = prompt_tokens if (self.cache_write or 0) > self.input else 0
+        return self.cost(prompt_tokens, 0, completion_tokens, written, tier)
+
     def of(self, reply: Counted, tier: str = "") -> float:
         """US dollars of one reply."""
         return self.cost(
             reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens, reply.cache_write_tokens, tier
         )
+
+
+def image_tokens(price: Price | None) -> int:
+    """The most that a picture counts, also of a model without a price."""
+    return price.image_tokens if price else IMAGE_TOKENS
 
 
 class PriceTable(msgspec.Struct, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dataengine_lib.data.prices import IMAGE_TOKENS, Price, estimate_tokens
+from dataengine_lib.data.prices import Price, estimate_tokens, image_tokens
 from dataengine_lib.data.records import Query
 
 # question, choices, answer and explanation; models that think first need several times that
@@ -25,9 +25,7 @@ class TypeCost:
         """Fill in US dollars, without counting on cached input; None without a price."""
         if price is not None:
             self.usd = price.cost(self.prompt_tokens, 0, self.reply_tokens, tier=tier)
-            dearer = (price.cache_write or 0) > price.input
-            written = self.prompt_tokens if dearer else 0  # to the cache, all of it at worst
-            self.most_usd = price.cost(self.prompt_tokens, 0, self.requests * room, written, tier)
+            self.most_usd = price.most(self.prompt_tokens, self.requests * room, tier)
         return self
 
 
@@ -36,7 +34,7 @@ def query_costs(queries: Iterable[Query], price: Price | None, tier: str, room: 
     total, types = TypeCost("all"), dict[str, TypeCost]()
     for query in queries:
         tokens = estimate_tokens(query.prompt)
-        tokens += query.attach_image * (price.image_tokens if price else IMAGE_TOKENS)
+        tokens += query.attach_image * image_tokens(price)
         for row in (total, types.setdefault(query.question_type, TypeCost(query.question_type))):
             row.requests += 1
             row.prompt_tokens += tokens

@@ -77,7 +77,7 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
 
 # A trainer's tokenizer would take these for its own, and "<image>" for a picture.
 _TOKEN = re.compile(r"<\|[\w -]{1,30}\|>|</?s>|<(?:image|video|audio)>", re.IGNORECASE)
-_END_TOKEN = re.compile(r"(?:\s{0,3}(?:<\|[\w -]{1,30}\|>|</s>))\Z")
+_END_TOKEN = re.compile(r"\s{0,3}(?:<\|[\w -]{1,30}\|>|</s>)\Z")
 
 
 def _contradict(qas: list[Qa]) -> bool:
@@ -133,11 +133,9 @@ def _qa(block: Block, plain: str) -> Qa:
     )
 
 
-_SAYS_SKIP = re.compile(
-    r"\bskip(?!\" ?:)", re.IGNORECASE
-)  # the field of a JSON reply says nothing by its name
+# The field of a JSON reply says nothing by its name.
+_SAYS_SKIP = re.compile(r"\bskip(?!\" ?:)", re.IGNORECASE)
 _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
-
 
 # Both begin with what is searched for fast; words in small letters before " is" are looked at where it matches.
 _IS_LETTER = re.compile(

@@ -1,6 +1,7 @@
 """Steps 1, 3 and 4: what a request asks for, in a form that is the same on every machine, and its key in the ledger."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,7 @@ def key_of(request: Any) -> str:
 
 def image_sha256(root: Path | None, path: str) -> str:
     """SHA-256 of an image file's bytes, `missing` and its path where there is none: asking for it fails with the reason."""
-    try:
-        return (
-            hashlib.sha256(inside(root or Path(), path).read_bytes()).hexdigest()
-            if root
-            else f"missing {path}"
-        )
-    except (OSError, DataEngineError):
-        return f"missing {path}"
+    if root:
+        with suppress(OSError, DataEngineError):
+            return hashlib.sha256(inside(root, path).read_bytes()).hexdigest()
+    return f"missing {path}"

@@ -71,7 +71,7 @@ class Budget:
             return 0.0
         tokens = estimate_tokens(query.prompt) + _SCHEMA_TOKENS
         tokens += query.attach_image * self.price.image_tokens
-        return self.price.cost(tokens, 0, room, tokens if self.price.cache_write else 0, tier=self.tier)
+        return self.price.most(tokens, room, self.tier)
 
     async def admit(self, query: Asked, room: int) -> bool:
         """Reserve the worst of this request, when need be after others are settled; False: it may not be sent."""
