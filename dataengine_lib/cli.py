@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from dataengine_lib import __version__
+from dataengine_lib.cli_options import spread, verb
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.verbs import spread, verb
 
 MANY = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"}
 
@@ -55,8 +55,8 @@ def run(
     out: Out = None,
 ) -> None:
     """Run the loop of PARAMS; skips what is done and unchanged. STEP: evaluate, 1 or round2/evaluate."""
-    from dataengine_lib.run import run as run_loop
-    from dataengine_lib.summary import summary_lines
+    from dataengine_lib.runs.run import run as run_loop
+    from dataengine_lib.runs.summary import summary_lines
 
     experiment = _experiment(params, sets, rounds)
     folder = out or Path("reports") / experiment.head.run
@@ -68,7 +68,7 @@ def run(
 @app.command()
 def plan(params: Params, rounds: Rounds = None, sets: Sets = None, out: Out = None) -> None:
     """Show steps, rows, tokens and price per question type; asks nobody, spends nothing."""
-    from dataengine_lib.cost_plan import plan_lines
+    from dataengine_lib.runs.cost_plan import plan_lines
 
     experiment = _experiment(params, sets, rounds)
     for line in plan_lines(experiment, out or Path("reports") / experiment.head.run):
@@ -84,7 +84,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Check versions, device, key, endpoint, model, data paths and disk; exit 1 if a run cannot work."""
-    from dataengine_lib.doctor import examine
+    from dataengine_lib.runs.doctor import examine
 
     findings = examine(_experiment(params, sets, None) if params else None, ask=ask)
     for finding in findings:
@@ -98,14 +98,14 @@ def report(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="a folder below reports")],
 ) -> None:
     """Render a run's notebooks to HTML again and refresh the index pages."""
-    from dataengine_lib.summary import render_run
+    from dataengine_lib.runs.summary import render_run
 
     typer.echo(render_run(run_dir))
 
 
 def _experiment(params: Path, sets: list[str] | None, rounds: int | None) -> Any:
-    from dataengine_lib.parameters import read_experiment
-    from dataengine_lib.workflow import STEPS
+    from dataengine_lib.runs.parameters import read_experiment
+    from dataengine_lib.runs.workflow import STEPS
 
     return read_experiment(params, [step.name for step in STEPS], sets or [], rounds)
 
@@ -114,8 +114,8 @@ def _classify_questions(config: Any) -> None:
     """Step 0: give every question its type through the teacher."""
     from os.path import isfile
 
-    from dataengine_lib.data.files import read_json
-    from dataengine_lib.data.records import Question
+    from dataengine_lib.core.files import read_json
+    from dataengine_lib.core.records import Question
     from dataengine_lib.steps.classify_questions import classify_questions
 
     result = classify_questions(config)
@@ -205,8 +205,8 @@ def _fine_tune(config: Any) -> None:
 
 def _compare_rounds(config: Any) -> None:
     """Step 6: compare evaluations of the same questions, with paired intervals."""
+    from dataengine_lib.runs.summary import table_lines
     from dataengine_lib.steps.compare_rounds import compare_rounds
-    from dataengine_lib.summary import table_lines
 
     for line in table_lines(compare_rounds(config).summary_table()):
         typer.echo(line)
@@ -214,7 +214,7 @@ def _compare_rounds(config: Any) -> None:
 
 def _with_encoder(given: dict[str, Any]) -> dict[str, Any]:
     """A store knows what made it, so that --encoder is needed only where there is none yet."""
-    from dataengine_lib.data.embeddings import open_store, store_exists
+    from dataengine_lib.embeddings.store import open_store, store_exists
 
     store = Path(given.get("coco_embedding", ""))
     if "encoder" in given or "coco_embedding" not in given or not store_exists(store):
@@ -264,7 +264,7 @@ def import_embeddings(
     encoder: Annotated[str, typer.Option("--encoder", help="what made the vectors")] = "clip:ViT-B/32",
 ) -> None:
     """Read MLLM-DataEngine's coco_images.pth into an embedding store, without running code that is in it."""
-    from dataengine_lib.data.import_embeddings import import_embeddings as read
+    from dataengine_lib.embeddings.import_pth import import_embeddings as read
 
     typer.echo(f"{output}: {len(read(source, output, encoder).ids)} images")
 
@@ -293,7 +293,7 @@ def export(
     """Write training data as trainers read it, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
     dataengine-v2, hf, or all of them.
     """
-    from dataengine_lib.export_lines import export_lines
+    from dataengine_lib.exports.export_lines import export_lines
 
     options = {"name": name, "text_format": text_format, "paths": paths}
     for line in export_lines(format, input, output, image_root, **options):
@@ -310,7 +310,7 @@ def trace(
     ] = Path("."),
 ) -> None:
     """Print where a training record comes from: reply, teacher, prompt, bad cases, evaluation."""
-    from dataengine_lib.trace import trace as way_back
+    from dataengine_lib.runs.trace import trace as way_back
 
     for line in way_back(name, run_dir):
         typer.echo(line)

@@ -11,11 +11,11 @@ import pytest
 import typer
 
 from dataengine_lib import PROJECT_ROOT, __version__, cli
-from dataengine_lib.data.embeddings import StoredImage, StoreMeta, write_store
+from dataengine_lib.cli_options import field_comments, spread
+from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.post_process import PostProcessConfig
-from dataengine_lib.verbs import field_comments, spread
 
 REPLY = """Question: Which?
 Choices: (A) dog (B) cat (C) cow (D) pig

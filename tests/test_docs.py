@@ -5,8 +5,8 @@ import re
 from tiny_families import FAMILIES
 
 from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
-from dataengine_lib.workflow import STEPS
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -15,18 +15,18 @@ import pytest
 import torch
 import yaml
 
-from dataengine_lib.playground.lessons import texts_of
-from dataengine_lib.playground.questions import WRITERS
-from dataengine_lib.playground.server import serve
-from dataengine_lib.playground.sets import FIRST_ID
-from dataengine_lib.playground.teacher import reply, structured_reply
-from dataengine_lib.playground.tiny_models import (
+from dataengine_lib.demo_assets.lessons import texts_of
+from dataengine_lib.demo_assets.tiny_models import (
     build_clip,
     build_llava,
     build_tokenizer,
     save_clip,
     save_llava,
 )
+from dataengine_lib.playground.questions import WRITERS
+from dataengine_lib.playground.server import serve
+from dataengine_lib.playground.sets import FIRST_ID
+from dataengine_lib.playground.teacher import reply, structured_reply
 
 CANARY = "sk-canary-5d1e8b"
 STEPS = [

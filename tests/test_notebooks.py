@@ -10,7 +10,7 @@ import pytest
 from papermill import execute_notebook, inspect_notebook
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.workflow import STEPS
+from dataengine_lib.runs.workflow import STEPS
 
 BANNED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.Lambda)
 

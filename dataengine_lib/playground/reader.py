@@ -7,8 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 
-from dataengine_lib.data.records import LETTERS
-from dataengine_lib.data.written_choice import CANNOT_TELL
+from dataengine_lib.core.records import LETTERS
 from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, Facts, Known, place_of
 from dataengine_lib.playground.questions import (
     EMOTIONS,
@@ -20,6 +19,7 @@ from dataengine_lib.playground.questions import (
     VOICES,
     YOUNG,
 )
+from dataengine_lib.replies.answer_choice import CANNOT_TELL
 
 MARK = "Question to answer:"  # in every prompt that asks for an answer
 _QUESTION = re.compile(r"^Question: (.+)\nChoices: (.+)$", re.M)

@@ -14,7 +14,7 @@ from itertools import chain, repeat
 from typing import Any
 from urllib.parse import parse_qsl
 
-from dataengine_lib.playground.batches import Batches, Refused
+from dataengine_lib.playground.server_batches import Batches, Refused
 
 Writer = Callable[[list[dict[str, Any]]], str]
 StructuredWriter = Callable[[list[dict[str, Any]], dict[str, Any]], str]

@@ -16,8 +16,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from dataengine_lib.data.files import read_json, write_json
-from dataengine_lib.data.records import Question, qa_prompt
+from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground import world
 from dataengine_lib.playground.captions import facts_of, write_captions
@@ -105,7 +105,7 @@ def file_name(image_id: int) -> str:
 
 
 def _draw(task: tuple[Path, Scene]) -> None:
-    from dataengine_lib.playground.draw import draw
+    from dataengine_lib.playground.drawing.scene import draw
 
     path, scene = task
     stream = io.BytesIO()

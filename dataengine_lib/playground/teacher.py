@@ -8,13 +8,13 @@ import re
 from random import Random
 from typing import Any
 
-from dataengine_lib.data.records import LETTERS
-from dataengine_lib.data.structured_reply import as_text
+from dataengine_lib.core.records import LETTERS
 from dataengine_lib.playground.captions import Facts, read_captions
 from dataengine_lib.playground.questions import WRITERS, write_question
 from dataengine_lib.playground.reader import MARK, read_question
 from dataengine_lib.playground.server import message_text
 from dataengine_lib.playground.world import Box
+from dataengine_lib.replies.json_reply import as_text
 
 _TYPE = re.compile(r"^Question type: (.+)$", re.M)
 _OBJECT = re.compile(r"- ([a-z][a-z -]*): \[([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+)\]")

@@ -1,7 +1,7 @@
 """Report of step 4: what the checks beyond format found, and how much is answered without the picture."""
 
-from dataengine_lib.data.blind_figure import BlindFigure, BlindFigures
-from dataengine_lib.data.check_counts import ChecksSummary
+from dataengine_lib.curation.blind_figure import BlindFigure, BlindFigures
+from dataengine_lib.curation.check_counts import ChecksSummary
 from dataengine_lib.report.tables import Figure, Html, percent, table
 
 _NAMES = {

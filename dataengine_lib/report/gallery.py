@@ -10,12 +10,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.data.files import inside
-from dataengine_lib.data.images import UNREADABLE, as_seen
-from dataengine_lib.data.raw_reply import parse_reply
-from dataengine_lib.data.records import LETTERS
-from dataengine_lib.data.reply_reasons import Reason
+from dataengine_lib.core.files import inside
+from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.decode import UNREADABLE, as_seen
+from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.replies.parse import parse_reply
 from dataengine_lib.report.tables import Html, escaped
 
 SIDE = 320  # pixels of the longer side in a report

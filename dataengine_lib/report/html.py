@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from dataengine_lib.data.files import read_json, replacing
+from dataengine_lib.core.files import read_json, replacing
 
 if TYPE_CHECKING:
     from jinja2 import Environment

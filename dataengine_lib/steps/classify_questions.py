@@ -12,26 +12,26 @@ from typing import Any
 import msgspec
 from pydantic import Field, field_validator
 
-from dataengine_lib.data.append_file import AppendFile
-from dataengine_lib.data.categories import CategorySet, read_categories
-from dataengine_lib.data.files import write_json
-from dataengine_lib.data.prices import read_prices
-from dataengine_lib.data.prompt_sandbox import sandbox
-from dataengine_lib.data.questions import Skipped, read_question_rows
-from dataengine_lib.data.records import Query, Question, options_text, qa_prompt
-from dataengine_lib.data.request_key import messages
-from dataengine_lib.data.structured_reply import objects_in, strict_object
+from dataengine_lib.chat.ask_many import ask_each, run
+from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.chat.request_key import messages
+from dataengine_lib.core.append_file import AppendFile
+from dataengine_lib.core.files import write_json
+from dataengine_lib.core.prompt_template import sandbox
+from dataengine_lib.core.records import Query, Question, options_text, qa_prompt
+from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.models.asking import ask_each, run
-from dataengine_lib.models.budget import Budget
-from dataengine_lib.models.teacher import (
+from dataengine_lib.questions.categories import CategorySet, read_categories
+from dataengine_lib.questions.reader import Skipped, read_question_rows
+from dataengine_lib.replies.json_reply import objects_in, strict_object
+from dataengine_lib.teachers.loading import (
     AskFailed,
     Reply,
     check_spec,
     load_chat,
     recorded_name,
 )
-from dataengine_lib.steps.config import StepConfig
 
 _LINE = re.compile(r"^\W*(?:question|item)?\s*(\d+)\W+(\w.*)$", re.IGNORECASE)
 _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}

@@ -8,7 +8,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from dataengine_lib.data.comparison import (
+from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.intervals import wilson
+from dataengine_lib.core.records import Answer
+from dataengine_lib.core.statistics import Gain, PairedGains, mcnemar
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.comparison import (
     Change,
     Comparison,
     Figures,
@@ -17,12 +23,6 @@ from dataengine_lib.data.comparison import (
     RoundScores,
     Score,
 )
-from dataengine_lib.data.files import read_json, write_json
-from dataengine_lib.data.intervals import wilson
-from dataengine_lib.data.paired import Gain, PairedGains, mcnemar
-from dataengine_lib.data.records import Answer
-from dataengine_lib.errors import DataEngineError
-from dataengine_lib.steps.config import StepConfig
 
 OVERALL = "overall"
 NO_DIAGNOSE = "the first evaluation has no diagnose questions, so no type can be called weak"

@@ -10,22 +10,22 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.data.bad_cases import BadCase, known_type, read_bad_cases
-from dataengine_lib.data.categories import CategorySet, read_categories
-from dataengine_lib.data.evaluation_images import read_image_refs
-from dataengine_lib.data.files import write_json
-from dataengine_lib.data.image_refs import ImageRef, locate_all
-from dataengine_lib.data.pool_source import read_pool
-from dataengine_lib.data.query_prompt import QueryPrompt, load_template, template_file
-from dataengine_lib.data.records import Query
-from dataengine_lib.data.sampling import Neighbours, Pick, draw_drafts, in_blocks, pick_images
-from dataengine_lib.data.type_shares import TypeShare, type_shares
-from dataengine_lib.data.weights import read_weights
-from dataengine_lib.models import query_preview
-from dataengine_lib.models.late_encoder import LateEncoder
-from dataengine_lib.models.neighbours import QueryPool, open_search
-from dataengine_lib.models.query_preview import Preview, preview
-from dataengine_lib.steps.config import StepConfig
+from dataengine_lib.core.files import write_json
+from dataengine_lib.core.records import Query
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+from dataengine_lib.evaluation.weights import read_weights
+from dataengine_lib.images.read_pool import read_pool
+from dataengine_lib.images.references import ImageRef, locate_all
+from dataengine_lib.queries import preview as query_preview
+from dataengine_lib.queries.bad_cases import BadCase, known_type, read_bad_cases
+from dataengine_lib.queries.image_search import QueryPool, open_search
+from dataengine_lib.queries.preview import Preview, preview
+from dataengine_lib.queries.prompt import QueryPrompt, load_template, template_file
+from dataengine_lib.queries.sampling import Neighbours, Pick, draw_drafts, in_blocks, pick_images
+from dataengine_lib.queries.type_shares import TypeShare, type_shares
+from dataengine_lib.questions.categories import CategorySet, read_categories
+from dataengine_lib.questions.evaluation_images import read_image_refs
 
 
 class ConstructQueriesConfig(StepConfig):

@@ -8,14 +8,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from dataengine_lib.data.coco import read_image_list
-from dataengine_lib.data.faiss_file import write_faiss
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.torch_loading import Dtype
+from dataengine_lib.embeddings.embed_shards import encode_shards
+from dataengine_lib.embeddings.faiss_file import write_faiss
+from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+from dataengine_lib.embeddings.update_store import EmbedResult, complete_store
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.dtypes import Dtype
-from dataengine_lib.models.embedding import EmbedResult, complete_store
-from dataengine_lib.models.embedding_shards import encode_shards
-from dataengine_lib.models.late_encoder import LateEncoder
-from dataengine_lib.steps.config import StepConfig
+from dataengine_lib.images.coco import read_image_list
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -44,8 +44,8 @@ def embed(config: EmbedConfig) -> EmbedResult:
     Images that cannot be read are listed in the result. Raises DataEngineError when none can be read, or when the
     store is another encoder's.
     """
-    from dataengine_lib.models.embedding_ray import on_ray
-    from dataengine_lib.models.encoder import load_encoder
+    from dataengine_lib.embeddings.embed_on_ray import on_ray
+    from dataengine_lib.embeddings.encoder import load_encoder
 
     if not config.image_root.is_dir():
         raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")

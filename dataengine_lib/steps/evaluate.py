@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 from tqdm.auto import tqdm
 
-from dataengine_lib.data.answer_progress import fingerprint
-from dataengine_lib.data.answers import answer_of
-from dataengine_lib.data.categories import read_categories
-from dataengine_lib.data.files import write_json
-from dataengine_lib.data.metrics import Metrics, measure
-from dataengine_lib.data.near_questions import reduce_pool
-from dataengine_lib.data.prices import read_prices
-from dataengine_lib.data.questions import QuestionRows, Skipped, image_of, read_question_file
-from dataengine_lib.data.recorded import read_recorded
-from dataengine_lib.data.records import Answer
-from dataengine_lib.data.said import Said
-from dataengine_lib.data.skips import Skips
-from dataengine_lib.data.splits import DIAGNOSE, HOLDOUT, assign_splits, check_own_splits
-from dataengine_lib.data.teacher_examples import check_not_examples
-from dataengine_lib.data.weights import WeightRule, weights_of, write_weights
+from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.core.files import write_json
+from dataengine_lib.core.records import Answer
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.models.answering import answered, answered_with_progress, by_image
-from dataengine_lib.models.dtypes import Dtype
-from dataengine_lib.models.questioning import Manner, Questioner, RankRule, Task
-from dataengine_lib.steps.config import StepConfig
+from dataengine_lib.evaluation.answer_progress import fingerprint
+from dataengine_lib.evaluation.answers import answer_of
+from dataengine_lib.evaluation.holdout_guard import check_not_examples
+from dataengine_lib.evaluation.metrics import Metrics, measure
+from dataengine_lib.evaluation.questioner import Manner, Questioner, RankRule, Task
+from dataengine_lib.evaluation.recorded.join import read_recorded
+from dataengine_lib.evaluation.resumable import answered, answered_with_progress, by_image
+from dataengine_lib.evaluation.said import Said
+from dataengine_lib.evaluation.skipped_rows import Skips
+from dataengine_lib.evaluation.weights import WeightRule, weights_of, write_weights
+from dataengine_lib.questions.categories import read_categories
+from dataengine_lib.questions.reader import QuestionRows, Skipped, image_of, read_question_file
+from dataengine_lib.questions.similarity import reduce_pool
+from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT, assign_splits, check_own_splits
 
 if TYPE_CHECKING:
-    from dataengine_lib.models.answerer import Answerer
-    from dataengine_lib.models.api_student import ApiStudent
+    from dataengine_lib.students.api_student import ApiStudent
+    from dataengine_lib.students.interface import Answerer
 
 PROGRESS = "evaluate.progress.jsonl"  # what was answered so far, until all is written
 
@@ -238,7 +238,7 @@ def _opinion(config: EvaluateConfig) -> str:
 
 
 def _questioner(config: EvaluateConfig, given: "Answerer | ApiStudent | None" = None) -> Questioner:
-    from dataengine_lib.models.student_loading import load_student
+    from dataengine_lib.students.loading import load_student
 
     student = given or load_student(
         config.student, config.device, config.adapter, config.batch_size, config.dtype
@@ -248,7 +248,7 @@ def _questioner(config: EvaluateConfig, given: "Answerer | ApiStudent | None" = 
 
 
 def _served(config: EvaluateConfig) -> "ApiStudent":
-    from dataengine_lib.models.api_student import ApiStudent
+    from dataengine_lib.students.api_student import ApiStudent
 
     return ApiStudent(
         config.student.partition(":")[2],

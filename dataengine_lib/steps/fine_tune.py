@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 from tqdm.auto import tqdm
 
-from dataengine_lib.data.files import write_json
-from dataengine_lib.data.mixing import draw, draw_counts, length_batches
-from dataengine_lib.data.train_log import MixPart, TrainLog, TrainTime, TypeDraws
-from dataengine_lib.data.training_texts import SkippedRows, TextFormat, TrainingRow, read_training_rows
+from dataengine_lib.core.files import write_json
+from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.steps.config import StepConfig
+from dataengine_lib.training.log import MixPart, TrainLog, TrainTime, TypeDraws
+from dataengine_lib.training.mixing import draw, draw_counts, length_batches
+from dataengine_lib.training.texts import SkippedRows, TextFormat, TrainingRow, read_training_rows
 
 if TYPE_CHECKING:
-    from dataengine_lib.models.training_examples import Example, Examples
+    from dataengine_lib.training.examples import Example, Examples
 
 LOG, TIME = "train_log.json", "train_time.json"
 
@@ -127,9 +127,9 @@ def _need_rows(sets: list[_Set], skipped: SkippedRows, config: FineTuneConfig) -
 def _train(
     config: FineTuneConfig, sets: list[_Set], skipped: SkippedRows, folder: Path
 ) -> tuple[TrainLog, TrainTime]:
-    from dataengine_lib.models.encoder_decoder import is_encoder_decoder
-    from dataengine_lib.models.fine_tuning import load_trainable, save_checkpoint, train
-    from dataengine_lib.models.training_examples import Examples
+    from dataengine_lib.students.encoder_decoder import is_encoder_decoder
+    from dataengine_lib.training.examples import Examples
+    from dataengine_lib.training.fine_tuning import load_trainable, save_checkpoint, train
 
     student = load_trainable(
         config.student,

@@ -7,11 +7,18 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dataengine_lib.data.batch_state import BatchState, refuse_if_under_way
-from dataengine_lib.data.prices import read_prices
-from dataengine_lib.data.query_costs import TypeCost, query_costs
-from dataengine_lib.data.records import Query, Result
-from dataengine_lib.data.reply_files import (
+from dataengine_lib.chat.ask_many import ask_each, run
+from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.paid_reply import ledger_row
+from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.chat.request_key import Canon, key_of
+from dataengine_lib.core.records import Query, Result
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.teachers.batch_state import BatchState, refuse_if_under_way
+from dataengine_lib.teachers.loading import AskFailed, Reply, check_spec, load_teacher, recorded_name
+from dataengine_lib.teachers.query_costs import TypeCost, query_costs
+from dataengine_lib.teachers.reply_files import (
     MORE_ROOM,
     Failure,
     ReplyFiles,
@@ -19,13 +26,6 @@ from dataengine_lib.data.reply_files import (
     in_order,
     read_queries,
 )
-from dataengine_lib.data.request_key import Canon, key_of
-from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.models.asking import ask_each, run
-from dataengine_lib.models.budget import Budget
-from dataengine_lib.models.paid_reply import ledger_row
-from dataengine_lib.models.teacher import AskFailed, Reply, check_spec, load_teacher, recorded_name
-from dataengine_lib.steps.config import StepConfig
 
 _OF_THE_TEACHER = {
     "coco_dataset", "max_side", "temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed", "concurrency",
@@ -272,7 +272,7 @@ class _Asking:
         """
         from tqdm.auto import tqdm
 
-        from dataengine_lib.models.batches import BatchRunner
+        from dataengine_lib.teachers.batches import BatchRunner
 
         files, total = self.files, len(self.files.queries)
         with tqdm(total=total, desc="asking in batches", disable=None) as bar:

@@ -7,21 +7,21 @@ from pathlib import Path
 import msgspec
 from pydantic import Field, field_validator
 
-from dataengine_lib.data.candidates import Candidate, Item, Reject, rejected
-from dataengine_lib.data.files import JsonList, replacing, write_json
-from dataengine_lib.data.option_order import OptionOrder
-from dataengine_lib.data.others_qas import others_format, read_others
-from dataengine_lib.data.raw_reply import Qa, parse_reply
-from dataengine_lib.data.records import Result, TrainRecord
-from dataengine_lib.data.repeats import RecordIds, Repeats
-from dataengine_lib.data.reply_reasons import Reason
-from dataengine_lib.data.result_rows import read_lines, read_row
-from dataengine_lib.data.review import Decisions, read_review, reviewed
-from dataengine_lib.data.tally import Counts, Tally
+from dataengine_lib.core.files import JsonList, replacing, write_json
+from dataengine_lib.core.records import Result, TrainRecord
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.curation.candidates import Candidate, Item, Reject, rejected
+from dataengine_lib.curation.checks import Checks, Mode, RecordChecks
+from dataengine_lib.curation.option_order import OptionOrder
+from dataengine_lib.curation.repeats import RecordIds, Repeats
+from dataengine_lib.curation.review import Decisions, read_review, reviewed
+from dataengine_lib.curation.second_reader import check_reader
+from dataengine_lib.curation.tally import Counts, Tally
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.models.record_checks import Checks, Mode, RecordChecks
-from dataengine_lib.models.second_reader import check_reader
-from dataengine_lib.steps.config import StepConfig
+from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.replies.other_datasets import others_format, read_others
+from dataengine_lib.replies.parse import Qa, parse_reply
+from dataengine_lib.replies.result_rows import read_lines, read_row
 
 
 class PostProcessConfig(StepConfig):

@@ -15,8 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.data.files import read_jsonl, write_json
-from dataengine_lib.data.records import Query
+from dataengine_lib.core.files import read_jsonl, write_json
+from dataengine_lib.core.records import Query
 from dataengine_lib.playground.server import serve
 
 REQUESTS, KILLS = 120_000, 12

@@ -29,7 +29,7 @@ def measure(way: str, folder: Path) -> None:
         with (folder / "annotations/instances_train2017.json").open() as stream:
             json.load(stream)
     else:
-        from dataengine_lib.data.pool_source import read_pool
+        from dataengine_lib.images.read_pool import read_pool
 
         pool = read_pool(folder)
         assert len([pool[row] for row in pool.eligible[:ASKED]]) == min(ASKED, len(pool.eligible))

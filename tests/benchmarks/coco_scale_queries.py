@@ -19,8 +19,8 @@ import numpy as np
 from coco_sized import BOXES, CAPTIONS, IMAGES, write_coco
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.data.categories import read_categories
-from dataengine_lib.data.files import write_json
+from dataengine_lib.core.files import write_json
+from dataengine_lib.questions.categories import read_categories
 
 QUERIES, ANCHORS, DIMENSION = 6_000, 300, 512
 COLD_S, COLD_MB, WARM_S = 20.0, 2_000, 5.0
@@ -32,9 +32,9 @@ def write(folder: Path, share: float) -> None:
     from PIL import Image
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-    from dataengine_lib.data.embeddings import StoredImage, StoreMeta, write_store
-    from dataengine_lib.data.pool_source import read_pool
-    from dataengine_lib.models.encoder import load_encoder
+    from dataengine_lib.embeddings.encoder import load_encoder
+    from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
+    from dataengine_lib.images.read_pool import read_pool
 
     write_coco(folder / "coco", *(round(number * share) for number in (IMAGES, BOXES, CAPTIONS)))
     layers = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}

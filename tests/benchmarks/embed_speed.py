@@ -25,8 +25,8 @@ import torch
 import transformers
 from PIL import Image
 
-from dataengine_lib.models.embedding import complete_store
-from dataengine_lib.models.encoder import Encoder, load_encoder
+from dataengine_lib.embeddings.encoder import Encoder, load_encoder
+from dataengine_lib.embeddings.update_store import complete_store
 
 COUNT, FEW, BATCH = 400, 192, 64  # images, images for the large model
 BUSY, LOOP = 1.2, 3.0  # at most, at least

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.data.files import write_json
+from dataengine_lib.core.files import write_json
 from dataengine_lib.playground.sets import read_questions, write_playground
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 

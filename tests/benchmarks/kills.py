@@ -1,6 +1,6 @@
 """Step 3: 5,000 requests against a server that misbehaves in every way, killed 30 times at random moments.
 
-Ends with figures, or with an AssertionError; `tests/test_kills.py` does the same at a smaller count.
+Ends with figures, or with an AssertionError; `tests/teachers/test_generate_qa_kills.py` does the same at a smaller count.
 """
 
 import sys
@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from kill_runs import kill_runs
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataengine_lib.data.embeddings import nearest
+from dataengine_lib.embeddings.store import nearest
 
 IMAGES, DIMENSION, ANCHORS, TOPK = 118_287, 512, 300, 1000
 QUERIES = 3_000  # of 6,000 every second one wants a neighbour, and the original compares anew for each

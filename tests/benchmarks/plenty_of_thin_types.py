@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.data.files import write_json
-from dataengine_lib.data.metrics import SplitScore
-from dataengine_lib.playground.draw import draw
+from dataengine_lib.core.files import write_json
+from dataengine_lib.evaluation.metrics import SplitScore
+from dataengine_lib.playground.drawing.scene import draw
 from dataengine_lib.playground.sets import (
     FIRST_ID,
     PIXELS,

@@ -16,7 +16,8 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from replies import row
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+from made_replies import row
 
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 

@@ -12,10 +12,10 @@ from random import Random
 
 import numpy as np
 
-from dataengine_lib.data.image_pool import Box, PoolImage
-from dataengine_lib.data.query_prompt import QueryPrompt, load_template, template_file
-from dataengine_lib.data.records import qa_prompt
-from dataengine_lib.data.sampling import Neighbours, draw_drafts, pick_images
+from dataengine_lib.core.records import qa_prompt
+from dataengine_lib.images.pool import Box, PoolImage
+from dataengine_lib.queries.prompt import QueryPrompt, load_template, template_file
+from dataengine_lib.queries.sampling import Neighbours, draw_drafts, pick_images
 
 IMAGES, TYPES, CASES, TOPK = 118_287, 18, 40, 1000  # COCO 2017, and a student with some 700 bad cases
 MOST = 11.0  # times 600 queries' time, for 6,000

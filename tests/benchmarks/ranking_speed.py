@@ -14,11 +14,11 @@ from PIL import Image
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from dataengine_lib import PROJECT_ROOT
-from dataengine_lib.data.records import LETTERS, options_text
-from dataengine_lib.models.chat_inputs import PREFIX, prefix_text
-from dataengine_lib.models.student import Student
-from dataengine_lib.models.student_loading import load_student
+from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.playground.sets import read_questions, write_playground
+from dataengine_lib.students.inputs import PREFIX, prefix_text
+from dataengine_lib.students.loading import load_student
+from dataengine_lib.students.student import Student
 
 SMOLLM2_135M: dict[str, Any] = {  # as HuggingFaceTB/SmolLM2-135M's config says
     "hidden_size": 576,

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.data.files import read_jsonl, write_json
-from dataengine_lib.data.records import Query
+from dataengine_lib.core.files import read_jsonl, write_json
+from dataengine_lib.core.records import Query
 from dataengine_lib.playground.server import serve
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 
@@ -89,7 +89,7 @@ def measure(kind: str, seconds: float) -> None:
         ]
         write_json(folder / "q.json", rows)
         cpu = time.process_time()
-        importlib.import_module("dataengine_lib.models.openai_teacher")
+        importlib.import_module("dataengine_lib.teachers.openai_teacher")
         loading, cpu = time.process_time() - cpu, time.process_time()
         result = generate_qa(
             GenerateQaConfig(

@@ -1,0 +1,64 @@
+"""Step 4: the prompts of the second reader and of the blind one, which see a question and never its answer."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from dataengine_lib.core.prompt_template import sandbox
+from dataengine_lib.core.records import TrainRecord, options_text
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.images.pool import PoolImage
+from dataengine_lib.queries.prompt import PROMPTS, shown_boxes
+
+SECOND_READER, BLIND_READER = PROMPTS / "second_reader.j2", PROMPTS / "blind_reader.j2"
+_NAMES = "names to use: question, choices, captions, objects, attached"
+
+# what fills a template: question, choices, the image where it may be told of, whether the picture itself is sent
+Fill = Callable[[str, Sequence[str], PoolImage | None, bool], str]
+
+
+def load_reader_prompt(file: Path) -> Fill:
+    """A Jinja file as a function `(question, choices, image, attached) -> prompt`.
+
+    Raises ParameterError naming the file and line when it is missing or wrong.
+    """
+    import jinja2
+
+    try:
+        template = sandbox().from_string(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check the path") from error
+    except (UnicodeDecodeError, jinja2.TemplateSyntaxError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, jinja2.TemplateSyntaxError) else ""
+        raise ParameterError(f"{file}: {line}{error}; {_NAMES}") from error
+
+    def fill(question: str, choices: Sequence[str], image: PoolImage | None, attached: bool) -> str:
+        # One line each: a line break in a question must not look like another part of the prompt.
+        values: dict[str, Any] = {
+            "question": " ".join(question.split()),
+            "choices": " ".join(options_text(list(choices)).split()),
+            "captions": [" ".join(caption.split()) for caption in image.captions] if image else [],
+            "objects": shown_boxes(image.boxes) if image else [],
+            "attached": attached,
+        }
+        try:
+            return template.render(values).strip()
+        except jinja2.TemplateError as error:
+            raise ParameterError(f"{file}: {error.message}; {_NAMES}") from error
+
+    return fill
+
+
+def other_order(record: TrainRecord, seed: int = 0) -> list[int]:
+    """The choices' places in the order in which a reader is shown them; none keeps its letter.
+
+    So a reader that likes a letter does not agree with a teacher that likes the same. The order depends on the
+    record's text and `seed` alone. Source: Sattolo 1986, which draws one of the cycles through all places.
+    """
+    rng = Random("\0".join([str(seed), record.question, *record.choices]))
+    order = list(range(len(record.choices)))
+    for last in range(len(order) - 1, 0, -1):
+        other = rng.randrange(last)
+        order[last], order[other] = order[other], order[last]
+    return order

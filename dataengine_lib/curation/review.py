@@ -1,0 +1,136 @@
+"""Step 4: what a person decided about single records, kept in a file so that it holds on every run."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.curation.candidates import Candidate, Item, reject
+from dataengine_lib.curation.option_order import CHOICES
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
+from dataengine_lib.replies.choices import same_words
+from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.replies.letter_mentions import names_letters
+
+
+class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One value of the review file, `{record_id: {"decision": …}}`; an edit gives what it changes.
+
+    An index means something only beside the choices that it counts, so `choices` and `correct_choice_idx` come
+    together; and so does a letter in `rationales`, which needs both.
+    """
+
+    decision: Literal["accept", "reject", "edit"]
+    question: str | None = None
+    choices: list[str] | None = None
+    correct_choice_idx: int | None = None
+    rationales: list[str] | None = None
+    note: str = ""
+
+
+Decisions = Mapping[str, Decision]
+_EDITABLE = ("question", "choices", "correct_choice_idx", "rationales")
+
+
+def read_review(path: Path) -> dict[str, Decision]:
+    """All decisions of the file; none when it is not there yet.
+
+    Raises ParameterError with one line per wrong decision, naming the file and the record.
+    """
+    if not Path(path).exists():
+        return {}
+    values: dict[str, Any] = read_json(path, dict[str, Any])
+    decisions: dict[str, Decision] = {}
+    wrong = []
+    for name, value in values.items():
+        try:
+            decisions[name] = msgspec.convert(value, Decision)
+            fault = fault_of(decisions[name])
+        except msgspec.ValidationError as error:
+            fault = str(error)
+        if fault:
+            wrong.append(f"{path}: {name}: {fault}; mend or remove this decision")
+    if wrong:
+        raise ParameterError("\n".join(wrong))
+    return decisions
+
+
+def fault_of(decision: Decision) -> str:
+    """Why the decision cannot be followed, empty when it can: an edit has to leave a valid record."""
+    given = [name for name in _EDITABLE if getattr(decision, name) is not None]
+    if decision.decision != "edit":
+        return f"{given[0]}: only an edit changes this" if given else ""
+    if not given:
+        return f"an edit changes one of {', '.join(_EDITABLE)}"
+    question, choices, correct = decision.question, decision.choices, decision.correct_choice_idx
+    if question is not None and not _has_words(question):
+        return "question: is empty"
+    if (choices is None) != (correct is None):
+        return "choices and correct_choice_idx: an edit gives both or none"
+    if choices is not None and correct is not None:
+        if len(choices) != CHOICES or not all(map(_has_words, choices)):
+            return f"choices: {CHOICES} that are not empty are needed"
+        if len({same_words(choice) for choice in choices}) < CHOICES:
+            return "choices: two say the same"
+        if not 0 <= correct < CHOICES:
+            return f"correct_choice_idx: {correct} is none of the choices, 0 to {CHOICES - 1}"
+    if not all(map(_has_words, decision.rationales or [])):
+        return "rationales: one is empty"
+    if choices is None and any(map(names_letters, decision.rationales or [])):
+        # the record's choices stand in another order when the seed or the replies before it are others
+        return "rationales: one names choices by letter or place; add choices and correct_choice_idx as it means them"
+    for name, text in (("question", question or ""), *(("choices", choice) for choice in choices or [])):
+        if has_box(text) or speaks_of_boxes(text):
+            return f"{name}: {Reason.BOXES.value}"
+    return ""
+
+
+def _has_words(text: str) -> bool:
+    return bool(re.search(r"\w", text))
+
+
+def write_decision(path: Path, record_id: str, decision: Decision | None) -> dict[str, Decision]:
+    """Put one decision into the file, or take it out with None; the others stay. Returns all of them.
+
+    Raises ParameterError when the decision cannot be followed; then nothing is written.
+    """
+    if decision is not None and (fault := fault_of(decision)):
+        raise ParameterError(f"{path}: {record_id}: {fault}")
+    decisions = read_review(path)
+    decisions.pop(record_id, None)
+    if decision is not None:
+        decisions[record_id] = decision
+    write_json(path, decisions)
+    return decisions
+
+
+def reviewed(items: Iterator[Item], decisions: Decisions) -> Iterator[Item]:
+    """The items as the person wants them: rejected ones become rejects, edited ones are changed."""
+    for item in items:
+        decision = decisions.get(item.record.record_id) if isinstance(item, Candidate) else None
+        if decision is None or not isinstance(item, Candidate):
+            yield item
+        elif decision.decision == "reject":
+            yield reject(item, Reason.REVIEWER.value, decision.note)
+        else:
+            record = msgspec.structs.replace(edited(item.record, decision), review=decision.decision)
+            yield msgspec.structs.replace(item, record=record)
+
+
+def edited(record: TrainRecord, decision: Decision) -> TrainRecord:
+    """The record with what the decision changes; a short answer that no longer fits the right choice goes."""
+    changes: dict[str, Any] = {
+        name: value for name in _EDITABLE if (value := getattr(decision, name)) is not None
+    }
+    if changes.keys() - {"rationales"}:  # what checks found, they found of the words that stood there
+        changes |= {"box_check": "", "second_answer": None, "blind_answer": None, "blind_score": None}
+    if decision.choices is not None and decision.correct_choice_idx is not None:
+        right = decision.choices[decision.correct_choice_idx]
+        if same_words(record.short_answer) != same_words(right):
+            changes["short_answer"] = ""
+    return msgspec.structs.replace(record, **changes)

@@ -1,1 +1,0 @@
-"""What crosses the steps: records, files, splits, image pools, categories."""

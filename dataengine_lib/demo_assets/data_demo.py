@@ -1,0 +1,116 @@
+"""Makes `data_demo`: a small example of every file of the loop under its published name, written by the loop itself.
+
+`python -m dataengine_lib.demo_assets.data_demo` runs the steps once on a few scenes with the shipped models.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.records import Question
+from dataengine_lib.playground.questions import WRITERS
+from dataengine_lib.playground.sets import read_questions, write_playground
+from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions
+from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
+from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
+from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+from dataengine_lib.steps.post_process import PostProcessConfig, post_process
+
+SIZES = {"base": 24, "pool": 48, "diagnose": 4, "holdout": 3}
+SEED = 1  # not the demo's: no image of data_demo is one of the demo's
+
+
+def make(folder: Path, models: Path) -> None:
+    """Write every file of the loop into `folder`, with the images they speak of below `folder/images`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        sets = write_playground(Path(scratch), SEED, SIZES)
+        shutil.rmtree(folder / "images", ignore_errors=True)
+        for name in SIZES:
+            shutil.copytree(sets / name / "images", folder / "images", dirs_exist_ok=True)
+        (folder / "annotations").mkdir(parents=True, exist_ok=True)
+        for kind in ("instances", "captions"):  # of the pool alone: the other sets are nothing to ask about
+            shutil.copyfile(
+                sets / "pool" / "annotations" / f"{kind}_pool.json",
+                folder / "annotations" / f"{kind}_demo.json",
+            )
+        questions = [_moved(question) for question in read_questions(sets)]
+        base: list[Question] = read_json(sets / "base_questions.json", list[Question])
+    write_json(folder / "base_questions.json", [_moved(question) for question in base])
+    _write_questions(folder, questions)
+    with tempfile.TemporaryDirectory() as scratch:
+        _run_the_loop(folder, models, Path(scratch))
+
+
+def _moved(question: Question) -> Question:
+    question.image_path = f"images/{Path(question.image_path).name}"
+    return question
+
+
+def _write_questions(folder: Path, questions: list[Question]) -> None:
+    classified = {kind: [q for q in questions if q.question_type == kind] for kind in WRITERS}
+    write_json(folder / "aokvqa_v1p0_val_classified.json", classified)
+    for question in questions:  # as A-OKVQA publishes them, before step 0
+        question.question_type = question.prompt = ""
+    write_json(folder / "aokvqa_v1p0_val.json", questions)
+
+
+def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
+    questions = folder / "aokvqa_v1p0_val_classified.json"
+    classify_questions(  # the types are known; this adds what the teacher says of them
+        ClassifyQuestionsConfig(questions=questions, output=scratch / questions.name, teacher="playground")
+    )
+    shutil.copyfile(scratch / questions.name, questions)
+    student = str(models / "tiny-llava")
+    evaluate(
+        EvaluateConfig(
+            questions=questions,
+            image_root=folder,
+            student=student,
+            output_dir=folder,
+            near_duplicate=0,  # questions of few templates; each is about a picture of its own
+        )
+    )
+    construct_queries(ConstructQueriesConfig(
+        input=folder / "bad_case_aokvqa_classified.json", weight=folder / "weight.json", coco_dataset=folder,
+        coco_embedding=scratch / "embedding", output=folder / "gptvqa_prompt.json", bad_case_image_root=folder,
+        questions=questions, encoder=str(models / "tiny-clip"), maxnum=24, topk=20, near_duplicate=None,
+    ))  # fmt: skip
+    generate_qa(
+        GenerateQaConfig(
+            input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="playground"
+        )
+    )
+    post_process(
+        PostProcessConfig(
+            input=folder / "gptvqa_result.jsonl",
+            output=folder / "gptvqa_train_data.json",
+            image_root=folder,
+            coco_dataset=folder,
+            questions=questions,
+            evaluation_image_root=folder,
+            near_question=0,  # of few templates, as above
+        )
+    )
+    fine_tune(FineTuneConfig(
+        student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
+        output_dir=scratch / "checkpoint",
+        base_data=folder / "base_questions.json", base_image_root=folder, base_share=0.5, method="full",
+        learning_rate=2e-4, epochs=3, batch_size=16,
+    ))  # fmt: skip
+    evaluate(
+        EvaluateConfig(
+            questions=questions,
+            image_root=folder,
+            student=str(scratch / "checkpoint"),
+            output_dir=scratch / "after",
+        )
+    )
+    shutil.copyfile(scratch / "after" / "aokvqa_eval.json", folder / "aokvqa_eval_after.json")
+    (folder / "gptvqa_ledger.jsonl").unlink()  # times of requests, different every time
+
+
+if __name__ == "__main__":
+    make(PROJECT_ROOT / "data_demo", PROJECT_ROOT / "data_demo" / "models")

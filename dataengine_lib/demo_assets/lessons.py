@@ -1,0 +1,191 @@
+"""What the playground's LLaVA is taught: captions, base questions and reading exercises, several behind one image."""
+
+import re
+from collections.abc import Iterator
+from random import Random
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from dataengine_lib.core.records import LETTERS, Question, options_text
+from dataengine_lib.demo_assets.tiny_models import IMAGE, PATCH, PIXELS
+from dataengine_lib.playground.captions import write_captions
+from dataengine_lib.playground.sets import FIRST_ID, base_questions
+from dataengine_lib.playground.world import make_scene
+
+IMAGE_TOKENS = (PIXELS // PATCH) ** 2
+Segment = tuple[list[int], list[int], list[float]]  # token ids, labels, weights in the loss
+ROOMY = ("image_style", "image_scene", "image_quality")  # types answered by the picture as a whole
+BOXED = ("object_localization", "attribute_comparison", "spatial_relationship")  # no caption tells
+LETTER_WEIGHT, WORD_WEIGHT, REST_WEIGHT = 8.0, 3.0, 0.3
+
+
+def texts_of(image_id: int, seed: int) -> Iterator[str]:
+    """Captions and questions of a scene, to learn the tokenizer from."""
+    scene = make_scene(image_id, seed)
+    yield from write_captions(scene, seed)
+    for question in base_questions(scene, seed, thin_share=1.0):
+        yield f"{question.question}\n{options_text(question.choices)} ASSISTANT: The answer is {question.choices[0]}."
+        yield from question.rationales[:1]
+
+
+def captions_of(row: int, seed: int) -> list[str]:
+    return write_captions(make_scene(FIRST_ID["base"] + row, seed), seed)
+
+
+def chat(
+    tokenizer: PreTrainedTokenizerFast, instruction: str, answer: str, telling: str, letter: str = ""
+) -> Segment:
+    """One question with its answer, without the image; only the answer is learnt.
+
+    Its `letter` and `telling` words count for more than the rest, which is the same every time.
+    """
+    asked = tokenizer(f"\n{instruction} ASSISTANT:").input_ids
+    said = tokenizer(f" {answer}</s>").input_ids
+    words = set(tokenizer(f" {telling}").input_ids)
+    letters = set(tokenizer(f"({letter})").input_ids[1:2]) if letter else set()
+    weights = [LETTER_WEIGHT if t in letters else WORD_WEIGHT if t in words else REST_WEIGHT for t in said]
+    return asked + said, [-100] * len(asked) + said, [0.0] * len(asked) + weights
+
+
+def exercises_of(
+    tokenizer: PreTrainedTokenizerFast, answers: list[list[str]], rng: Random, count: int
+) -> list[Segment]:
+    """Reading exercises without a picture: which letter an option has, which option a letter has.
+
+    `answers` are the choices of questions. Half of the exercises mix the options of different questions: what cannot
+    be learnt by heart has to be looked up, and looking up is what the letters need.
+    """
+    every = sorted({choice for choices in answers for choice in choices})
+    segments = []
+    for _ in range(count):
+        choices = rng.sample(every if rng.random() < 0.5 else rng.choice(answers), 4)
+        place = rng.randrange(4)
+        letter, answer = LETTERS[place], choices[place]
+        named = rng.random() < 0.7
+        asked = f"Choose {answer}." if named else f"Choose ({letter})."
+        said = f"The answer is ({letter}) {answer}."
+        segments.append(
+            chat(tokenizer, f"{asked}\n{options_text(choices)}", said, answer, letter if named else "")
+        )
+    return segments
+
+
+def comprehension_of(tokenizer: PreTrainedTokenizerFast, row: int, seed: int, rng: Random) -> Segment:
+    """A question about a picture whose captions are given instead of it; nothing of the thin types."""
+    scene = make_scene(FIRST_ID["base"] + row, seed)
+    captions = " ".join(write_captions(scene, rng.getrandbits(32)))
+    question = rng.choice(list(base_questions(scene, rng.getrandbits(32), thin_share=0)))
+    return question_segment(tokenizer, question, rng, f"{captions}\n")
+
+
+def soup_of(
+    tokenizer: PreTrainedTokenizerFast, count: int, words: list[int], seed: int, rng: Random, noise: float
+) -> tuple[Segment, torch.Tensor]:
+    """A question that captions answer, and (IMAGE_TOKENS / 2, vocabulary) shares of the captions' words.
+
+    Each word is in a few places and some are in most, as words are in the patches of a picture; with `noise` from 0
+    to 1 more words share a place and some, of `words`, are wrong.
+    """
+    while True:
+        scene = make_scene(FIRST_ID["base"] + rng.randrange(count), seed)
+        asked = [
+            q
+            for q in base_questions(scene, rng.getrandbits(32), thin_share=0)
+            if q.question_type not in BOXED
+        ]
+        local = [q for q in asked if q.question_type not in ROOMY]
+        if asked:
+            break
+    question = rng.choice(local if local and rng.random() < 0.7 else asked)
+    captions = re.sub("[.,]", "", " ".join(write_captions(scene, rng.getrandbits(32))))
+    said = list(dict.fromkeys(tokenizer(captions).input_ids))
+    places = range(IMAGE_TOKENS // 2)
+    shares = torch.zeros(len(places), len(tokenizer))
+    for word in said:
+        for place in rng.sample(places, rng.randint(1, 3)):
+            shares[place, word] += rng.uniform(0.4, 1)
+    for word in rng.sample(said, min(len(said), 6)):
+        for place in places:
+            if rng.random() < 0.6 * noise:
+                shares[place, word] += rng.uniform(0.2, 1) * noise
+    for place in places:
+        if rng.random() < noise:
+            shares[place, rng.choice(words)] += rng.uniform(0, 0.5)
+    return question_segment(tokenizer, question, rng), shares
+
+
+def question_segment(
+    tokenizer: PreTrainedTokenizerFast, question: Question, rng: Random, context: str = ""
+) -> Segment:
+    """A question with its answer, three in ten without the options."""
+    answer = question.choices[question.correct_choice_idx]
+    letter = LETTERS[question.correct_choice_idx]
+    if rng.random() < 0.3:
+        return chat(tokenizer, context + question.question, f"The answer is {answer}.", answer)
+    asked = f"{context}{question.question}\n{options_text(question.choices)}"
+    return chat(tokenizer, asked, f"The answer is ({letter}) {answer}.", answer, letter)
+
+
+def segments_of(
+    tokenizer: PreTrainedTokenizerFast, row: int, seed: int, rng: Random, thin_share: float, told: bool
+) -> list[Segment]:
+    """Up to six questions about one picture; with `told`, of the types alone that captions answer."""
+    scene = make_scene(FIRST_ID["base"] + row, seed)
+    # The thin types' questions are the same few in every pass; the others are drawn anew each time.
+    questions: list[Question] = list(base_questions(scene, seed, thin_share=thin_share))
+    fresh = {q.question_type: q for q in base_questions(scene, rng.getrandbits(32), thin_share=0)}
+    questions = [fresh.get(q.question_type, q) for q in questions if not (told and q.question_type in BOXED)]
+    # What the whole picture shows is learnt soon; the rest gets more room.
+    turns = sorted(
+        questions, key=lambda q: rng.random() * (0.4 if q.question_type in ROOMY else 1.0), reverse=True
+    )
+    return [question_segment(tokenizer, question, rng) for question in turns[:6]]
+
+
+def pack_texts(tokenizer: PreTrainedTokenizerFast, segments: list[Segment]) -> dict[str, torch.Tensor]:
+    """One text a row, without a picture, padded on the right."""
+    size = (len(segments), max(len(ids) for ids, _, _ in segments))
+    input_ids, labels = torch.full(size, tokenizer.pad_token_id), torch.full(size, -100)
+    weights = torch.zeros(size)
+    for r, (ids, wanted, weight) in enumerate(segments):
+        input_ids[r, : len(ids)], labels[r, : len(ids)] = torch.tensor(ids), torch.tensor(wanted)
+        weights[r, : len(ids)] = torch.tensor(weight)
+    return {"input_ids": input_ids, "labels": labels, "weights": weights}
+
+
+def pack(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]) -> dict[str, torch.Tensor]:
+    """Several questions behind one image in one sequence: each sees the image and itself alone, at its own positions."""
+    prefix = tokenizer("USER: ").input_ids + [tokenizer.convert_tokens_to_ids(IMAGE)] * IMAGE_TOKENS
+    length = max(len(prefix) + sum(len(ids) for ids, _, _ in segments) for segments in rows)
+    size = (len(rows), length)
+    input_ids = torch.full(size, tokenizer.pad_token_id)
+    weights = torch.zeros(size)
+    labels, positions, part = (
+        torch.full(size, -100),
+        torch.zeros(size, dtype=torch.long),
+        torch.full(size, -1),
+    )
+    for r, segments in enumerate(rows):
+        input_ids[r, : len(prefix)] = torch.tensor(prefix)
+        positions[r, : len(prefix)] = torch.arange(len(prefix))
+        part[r, : len(prefix)] = 0
+        at = len(prefix)
+        for number, (ids, wanted, weight) in enumerate(segments, 1):
+            end = at + len(ids)
+            input_ids[r, at:end], labels[r, at:end] = torch.tensor(ids), torch.tensor(wanted)
+            weights[r, at:end] = torch.tensor(weight)
+            positions[r, at:end] = torch.arange(len(prefix), len(prefix) + len(ids))
+            part[r, at:end] = number
+            at = end
+    same = part[:, :, None] == part[:, None, :]
+    on_image = (part[:, None, :] == 0) & (part[:, :, None] > 0)
+    mask = (same | on_image) & torch.ones(length, length, dtype=torch.bool).tril()
+    mask |= torch.eye(length, dtype=torch.bool)  # padding sees itself, so that no row of the softmax is empty
+    return {
+        "input_ids": input_ids,
+        "labels": labels,
+        "weights": weights,
+        "position_ids": positions,
+        "attention_mask": mask[:, None],
+    }

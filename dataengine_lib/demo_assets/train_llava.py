@@ -1,0 +1,250 @@
+"""Trains the playground's tiny LLaVA in steps: reading options and captions, words over each other, then pictures."""
+
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from dataengine_lib.core.records import Question, options_text
+from dataengine_lib.demo_assets.lessons import (
+    LETTER_WEIGHT,
+    Segment,
+    comprehension_of,
+    exercises_of,
+    pack,
+    pack_texts,
+    segments_of,
+    soup_of,
+)
+from dataengine_lib.demo_assets.update_step import Pixels, draw_all, save, set_rate, update
+from dataengine_lib.playground.sets import FIRST_ID, base_questions
+from dataengine_lib.playground.world import make_scene
+
+
+def learn(
+    model: LlavaForConditionalGeneration,
+    learnt: list[torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    packed: dict[str, torch.Tensor],
+    **more: torch.Tensor,
+) -> tuple[float, float]:
+    """One update on packed texts; the loss, and how often the letter that counts most was right."""
+    labels, weights = packed.pop("labels"), packed.pop("weights")
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = model.model(**packed, **more, use_cache=False).last_hidden_state
+        wanted = labels[:, 1:] != -100
+        logits = model.lm_head(hidden[:, :-1][wanted]).float()
+    target, weight = labels[:, 1:][wanted], weights[:, 1:][wanted]
+    loss = (F.cross_entropy(logits, target, reduction="none") * weight).sum() / weight.sum()
+    update(learnt, optimizer, loss)
+    letters = weight == LETTER_WEIGHT
+    return loss.item(), (logits.argmax(1) == target)[letters].float().mean().item()
+
+
+def train_reading(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    seed: int,
+    steps: int,
+    rate: float = 1e-3,
+    count: int = 16000,
+) -> None:
+    """Teach the language model to read, in place and without pictures: options first, captions from halfway on.
+
+    Until letters are bound to options, no question can be answered by letter, whatever the picture shows; on short
+    texts that takes minutes, behind pictures it did not happen in an hour.
+    """
+    learnt = list(model.model.language_model.parameters())
+    optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    answers = _answers(1500, seed)
+    began, recent = time.monotonic(), {"exercises": 0.25, "comprehension": 0.25}
+    for step in range(steps):
+        set_rate(optimizer, rate, step, steps)
+        rng = Random(f"reading {seed} {step}")
+        kind = "comprehension" if step >= steps // 2 and step % 2 else "exercises"
+        if kind == "exercises":
+            segments = exercises_of(tokenizer, answers, rng, 64)
+        else:
+            segments = [comprehension_of(tokenizer, row, seed, rng) for row in rng.sample(range(count), 32)]
+        loss, right = learn(model, learnt, optimizer, pack_texts(tokenizer, segments))
+        recent[kind] += 0.05 * (right - recent[kind])
+        if step % 50 == 49 or step == steps - 1:
+            shown = ", ".join(f"{name} {share:.0%}" for name, share in recent.items())
+            print(f"reading step {step + 1}: loss {loss:.3f}, letters right: {shown}, "
+                  f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+
+
+def train_soups(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    words: list[int],
+    seed: int,
+    steps: int,
+    rate: float = 8e-4,
+    count: int = 16000,
+) -> None:
+    """Teach the language model to find an answer among words that lie over each other, in place.
+
+    That is how patches look to it: without this step it read captions well and pictures by chance.
+    """
+    learnt = list(model.model.language_model.parameters())
+    optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    answers = _answers(500, seed)
+    began, recent = time.monotonic(), 0.25
+    for step in range(steps):
+        set_rate(optimizer, rate, step, 2 * steps)
+        rng = Random(f"soups {seed} {step}")
+        if step % 5 == 4:  # what was learnt before must not be forgotten
+            learn(model, learnt, optimizer, pack_texts(tokenizer, exercises_of(tokenizer, answers, rng, 48)))
+            continue
+        noise = min(1.0, 1.2 * step / steps)
+        made = [soup_of(tokenizer, count, words, seed, rng, noise) for _ in range(32)]
+        loss, right = learn(
+            model, learnt, optimizer, **pack_soups(model, tokenizer, words, made, noise, step)
+        )
+        recent += 0.05 * (right - recent)
+        if step % 50 == 48 or step == steps - 1:
+            print(f"soups step {step + 1}: loss {loss:.3f}, letters right {recent:.0%}, "
+                  f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+
+
+def pack_soups(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    words: list[int],
+    made: list[tuple[Segment, torch.Tensor]],
+    noise: float,
+    seed: int,
+) -> dict[str, Any]:
+    """What `learn` takes, with the words' embeddings laid over each other where a picture would be."""
+    table: Any = model.get_input_embeddings()
+    soups = torch.stack([shares for _, shares in made]) @ table.weight
+    soups = F.normalize(soups, dim=-1) * table.weight[words].norm(dim=1).mean().detach()
+    dice = torch.Generator().manual_seed(seed)
+    soups = soups + 0.3 * noise * soups.detach().std() * torch.randn(soups.shape, generator=dice)
+    packed = pack_texts(tokenizer, [segment for segment, _ in made])
+    before = table(torch.tensor(tokenizer("USER: ").input_ids)).expand(len(made), -1, -1)
+    lead = before.shape[1] + soups.shape[1]
+    labels, weights = (
+        F.pad(packed[key], (lead, 0), value=fill) for key, fill in (("labels", -100), ("weights", 0))
+    )
+    embedded = torch.cat([before, soups, table(packed["input_ids"])], 1)
+    return {"packed": {"labels": labels, "weights": weights}, "inputs_embeds": embedded}
+
+
+def _answers(scenes: int, seed: int) -> list[list[str]]:
+    """The choices of some base questions, to make reading exercises of."""
+    of = (base_questions(make_scene(FIRST_ID["base"] + i, seed), seed, thin_share=1.0) for i in range(scenes))
+    return [question.choices for questions in of for question in questions]
+
+
+def train_llava(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    images: torch.Tensor,
+    words: list[int],
+    seed: int,
+    steps: int,
+    *,
+    batch: int = 8,
+    rate: float = 3e-4,
+    told: float = 0.2,
+    thin_share: float,
+    check: "Check | None" = None,
+    every: int = 300,
+    folder: Path | None = None,
+) -> None:
+    """Train in place on questions behind pictures.
+
+    In the share `told` of the steps, which come first, only what captions answer is asked and only the language model
+    learns; then everything is asked, and projector and tower learn as well. `folder` gets `lessons.pt` every `every`
+    steps, from which a killed training goes on.
+    """
+    pixels, start = Pixels(), 0
+    tower: Any = model.model.vision_tower
+    reading = list(model.model.language_model.parameters())
+    seeing = [*tower.encoder.parameters(), *model.model.multi_modal_projector.parameters()]
+    learnt = [*reading, *seeing]
+    optimizer = torch.optim.AdamW(
+        [{"params": reading}, {"params": seeing}], lr=rate, weight_decay=0.01, betas=(0.9, 0.98)
+    )
+    kept = folder / "lessons.pt" if folder else None
+    if kept and kept.is_file():
+        state = torch.load(kept)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
+    tower.requires_grad_(False)
+    began, recent = time.monotonic(), 0.25
+    for step in range(start, steps):
+        set_rate(optimizer, rate, step, steps)
+        optimizer.param_groups[1]["lr"] *= 0.3
+        only_told = step < told * steps
+        for parameter in seeing:
+            parameter.requires_grad_(not only_told)
+        # of the step alone, so that a resumed training is the same
+        rng = Random(f"llava {seed} {step}")
+        rows = rng.sample(range(len(images)), batch)
+        if step % 4 == 0:  # what was learnt before must not be forgotten
+            made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
+            learn(model, learnt, optimizer, **pack_soups(model, tokenizer, words, made, 1.0, step))
+            continue
+        packed = pack(
+            tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, only_told) for row in rows]
+        )
+        loss, right = learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
+        recent += 0.02 * (right - recent)
+        if step % 100 == 99 or step == steps - 1:
+            print(f"LLaVA step {step + 1}: loss {loss:.3f}, letters right {recent:.0%}, "
+                  f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+        if check and (step + 1) % every == 0:
+            print(check(model), flush=True)
+        if kept and ((step + 1) % every == 0 or step == steps - 1):
+            save(kept, {"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
+
+
+class Check:
+    """Accuracy per type on scenes outside every set, by the letter the model would write next."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, count: int = 160):
+        self.tokenizer, self.pixels = tokenizer, Pixels()
+        first = FIRST_ID["base"] + 90_000
+        self.images = draw_all(first, count, seed)
+        self.rows = [
+            list(base_questions(make_scene(first + i, seed), seed, thin_share=1.0)) for i in range(count)
+        ]
+        self.letters = torch.tensor([tokenizer.convert_tokens_to_ids(letter) for letter in "ABCD"])
+
+    @torch.no_grad()
+    def __call__(self, model: LlavaForConditionalGeneration) -> str:
+        right: dict[str, list[bool]] = {}
+        model.eval()
+        for start in range(0, len(self.rows), 16):
+            rows = self.rows[start : start + 16]
+            packed = pack(self.tokenizer, [[self._segment(q) for q in questions] for questions in rows])
+            ends = packed.pop("labels")
+            del packed["weights"]
+            with torch.autocast("cpu", torch.bfloat16):
+                hidden = model.model(
+                    **packed, pixel_values=self.pixels(self.images[start : start + 16]), use_cache=False
+                ).last_hidden_state
+                logits = model.lm_head(hidden[ends != -100])
+            found = logits.float()[:, self.letters].argmax(1).tolist()
+            for question, letter in zip([q for questions in rows for q in questions], found, strict=True):
+                right.setdefault(question.question_type, []).append(letter == question.correct_choice_idx)
+        model.train()
+        shares = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
+        mean = sum(shares.values()) / len(shares)
+        return f"mean {mean:.0%}: " + ", ".join(
+            f"{kind} {share:.0%}" for kind, share in sorted(shares.items(), key=lambda r: r[1])
+        )
+
+    def _segment(self, question: Question) -> Segment:
+        ids = self.tokenizer(
+            f"\n{question.question}\n{options_text(question.choices)} ASSISTANT: The answer is ("
+        ).input_ids
+        return ids, [-100] * (len(ids) - 1) + [ids[-1]], [1.0] * len(ids)

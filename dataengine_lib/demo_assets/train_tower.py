@@ -1,0 +1,199 @@
+"""Trains the vision tower that the playground's LLaVA and CLIP share, the LLaVA's projector, and the CLIP's text side."""
+
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import CLIPModel, LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from dataengine_lib.demo_assets.lessons import captions_of
+from dataengine_lib.demo_assets.update_step import Pixels, save, set_rate, update
+
+
+class WordHead(torch.nn.Module):
+    """Which of the `telling` caption tokens a patch shows; `share` is how many pictures have each."""
+
+    telling: torch.Tensor  # (words,) token ids
+    share: torch.Tensor  # (words,)
+
+    def __init__(self, width: int, said: torch.Tensor):
+        """`said`: (pictures, vocabulary) bool, the tokens of each picture's captions."""
+        super().__init__()
+        share = said.float().mean(0)
+        telling = ((share > 0.002) & (share < 0.9)).nonzero()[:, 0]
+        self.register_buffer("telling", telling)
+        self.register_buffer("share", share[telling])
+        self.linear = torch.nn.Linear(width, len(telling))
+        torch.nn.init.zeros_(self.linear.weight)
+        self.linear.bias.data = self.share.logit()
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """(n, patches, width) -> (n, patches, words) logits."""
+        found: torch.Tensor = self.linear(patches)
+        return found
+
+    @staticmethod
+    def whole(found: torch.Tensor) -> torch.Tensor:
+        """(n, patches, words) -> (n, words) logits of the whole pictures: the mean of the patches' odds."""
+        return found.logsumexp(1) - np.log(found.shape[1])
+
+
+def said_in_captions(tokenizer: PreTrainedTokenizerFast, count: int, seed: int) -> torch.Tensor:
+    """(count, vocabulary) bool: which tokens the captions of the first `count` base scenes have."""
+    said = torch.zeros(count, len(tokenizer), dtype=torch.bool)
+    for row in range(count):
+        said[row, tokenizer(" ".join(captions_of(row, seed))).input_ids] = True
+    return said
+
+
+def train_tower(
+    tower: Any,
+    head: WordHead,
+    said: torch.Tensor,
+    images: torch.Tensor,
+    seed: int,
+    steps: int,
+    batch: int = 128,
+    rate: float = 1e-3,
+    every: int = 300,
+    folder: Path | None = None,
+) -> None:
+    """Teach tower and head which caption tokens belong to a picture, in place; any one patch may show a token.
+
+    Much faster than captioning from nothing. Source of the idea: SuperClass (Huang et al. 2024). Rare words count for
+    more than their share: they tell small things apart. `folder` gets `tower_part.pt` every `every` steps, from which
+    a killed training goes on.
+    """
+    pixels, start = Pixels(), 0
+    wanted, prior = said[:, head.telling], head.share.logit()
+    entropy = -(head.share * head.share.log() + (1 - head.share) * (1 - head.share).log())
+    weight = entropy.rsqrt() / (entropy.sqrt().sum() / entropy.sum())
+    learnt = [*tower.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    kept = folder / "tower_part.pt" if folder else None
+    if kept and kept.is_file():
+        state = torch.load(kept)
+        tower.load_state_dict(state["tower"])
+        head.load_state_dict(state["words"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
+    began = time.monotonic()
+    for step in range(start, steps):
+        set_rate(optimizer, rate, step, steps)
+        # of the step alone, so that a resumed training is the same
+        rows = Random(f"tower {seed} {step}").sample(range(len(images)), batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
+            found = head(patches).float()
+        logits = head.whole(found)
+        target = wanted[rows].float()
+        loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight)
+        update(learnt, optimizer, loss)
+        if step % 50 == 0 or step == steps - 1:
+            plain, nothing = (
+                F.binary_cross_entropy_with_logits(guess, target).item()
+                for guess in (logits.detach(), prior.expand(batch, -1))
+            )
+            print(f"tower step {step}: loss {plain:.4f}, without looking {nothing:.4f}, "
+                  f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
+        if kept and (step + 1) % every == 0:
+            save(kept, {"step": step + 1, "tower": tower.state_dict(), "words": head.state_dict(),
+                        "optimizer": optimizer.state_dict()})  # fmt: skip
+
+
+@torch.no_grad()
+def say_words(
+    model: LlavaForConditionalGeneration, words: WordHead, said: torch.Tensor, images: torch.Tensor
+) -> None:
+    """Set the projector so that it says the words which a patch shows in the language model's embeddings, in place.
+
+    One hidden unit a word: above zero where the patch shows it more likely than not, and zero elsewhere. What the
+    language model can read in a text it can then read in a picture; a projector trained to say all words by their
+    probability, also those that are not there, was read by chance. `said` and `images`: some pictures with their
+    words, to find the words worth a unit; those that few patches of a picture show count more.
+    """
+    projector: Any = model.model.multi_modal_projector
+    table: Any = model.get_input_embeddings()
+    pixels = Pixels()
+    patches = torch.cat([model.model.vision_tower(pixel_values=pixels(part)).last_hidden_state[:, 1:]
+                         for part in images.split(64)])  # fmt: skip
+    found, wanted = words(patches), said[:, words.telling].float()
+    shown = words.whole(found)
+    blind = F.binary_cross_entropy_with_logits(words.share.logit().expand_as(shown), wanted, reduction="none")
+    gained = (blind - F.binary_cross_entropy_with_logits(shown, wanted, reduction="none")).mean(0)
+    best = gained.argsort(descending=True, stable=True)[: projector.linear_1.out_features]
+    embeddings = table.weight[words.telling[best]]
+    for part in projector.parameters():
+        part.zero_()
+    projector.linear_1.bias.fill_(-1)  # units without a word say nothing
+    projector.linear_1.weight[: len(best)] = words.linear.weight[best]
+    projector.linear_1.bias[: len(best)] = words.linear.bias[best]
+    projector.linear_2.weight[:, : len(best)] = (embeddings / patches_showing(found)[best].sqrt()[:, None]).T
+    projector.linear_2.weight *= embeddings.norm(dim=1).mean() / projector(patches).norm(dim=-1).mean()
+
+
+def patches_showing(found: torch.Tensor) -> torch.Tensor:
+    """(words,) how many patches show a word in the pictures that show it at all, at least 1, of (n, patches, words)."""
+    count = (found > 0).float().sum(1)
+    return (count.sum(0) / (count > 0).sum(0).clamp(min=1)).clamp(min=1)
+
+
+@torch.no_grad()
+def before_last_layer(tower: Any, images: torch.Tensor, batch: int = 128) -> torch.Tensor:
+    """(images, tokens, width) in half precision: what the tower's last layer is given."""
+    pixels, found = Pixels(), []
+    for start in range(0, len(images), batch):
+        with torch.autocast("cpu", torch.bfloat16):
+            states = tower(pixel_values=pixels(images[start : start + batch]), output_hidden_states=True)
+        found.append(states.hidden_states[-2].half())
+    return torch.cat(found)
+
+
+def train_clip(
+    model: CLIPModel,
+    tokenizer: PreTrainedTokenizerFast,
+    images: torch.Tensor,
+    seed: int,
+    steps: int,
+    batch: int = 192,
+) -> None:
+    """Contrastive training in place: a picture against two of its captions.
+
+    Of the tower only the last layer learns, so that its class token, which the caption words never trained, gathers
+    what the patches have found; the layers below are run once.
+    """
+    rng = Random(f"clip {seed}")
+    tower: Any = model.vision_model
+    last, seen = tower.encoder.layers[-1], before_last_layer(tower, images)
+    tower.requires_grad_(False)
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    for part in (last, tower.post_layernorm):
+        learnt += list(part.requires_grad_(True).parameters())
+    optimizer = torch.optim.AdamW(learnt, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.98))
+    began = time.monotonic()
+    for step in range(steps):
+        set_rate(optimizer, 1e-3, step, steps)
+        rows = rng.sample(range(len(images)), batch)
+        texts = [" ".join(rng.sample(captions_of(row, seed), 2)) + "</s>" for row in rows]
+        encoded = tokenizer(
+            texts, padding=True, padding_side="right", return_tensors="pt", truncation=True, max_length=96
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            shown = model.visual_projection(tower.post_layernorm(last(seen[rows].float(), None)[:, 0]))
+            said = model.get_text_features(encoded.input_ids, encoded.attention_mask).pooler_output
+        pictures, captions = F.normalize(shown.float(), dim=1), F.normalize(said.float(), dim=1)
+        logits = model.logit_scale.exp() * pictures @ captions.T
+        target = torch.arange(batch)
+        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        update(learnt, optimizer, loss)
+        if step % 50 == 0 or step == steps - 1:
+            right = (logits.argmax(1) == target).float().mean()
+            print(
+                f"CLIP step {step}: loss {loss.item():.3f}, picture finds its captions {right:.0%}, "
+                f"{time.monotonic() - began:.0f} s",
+                flush=True,
+            )

@@ -1,0 +1,75 @@
+"""What the trainings of the playground's models share: drawn scenes as pixels, the learning rate, one update."""
+
+import io
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm.auto import tqdm
+
+from dataengine_lib.core.files import replacing
+from dataengine_lib.demo_assets.tiny_models import PIXELS as TOWER_PIXELS
+from dataengine_lib.demo_assets.tiny_models import image_processor
+from dataengine_lib.playground.drawing.scene import draw
+from dataengine_lib.playground.sets import PIXELS
+from dataengine_lib.playground.world import make_scene
+
+
+def draw_small(image_id: int, seed: int) -> np.ndarray:
+    """A scene as the student's tower sees it, (3, 112, 112) uint8, through JPEG as in the written sets."""
+    stream = io.BytesIO()
+    draw(make_scene(image_id, seed), PIXELS).save(stream, "JPEG", quality=88)
+    small = Image.open(stream).resize((TOWER_PIXELS, TOWER_PIXELS), Image.Resampling.BICUBIC)
+    return np.asarray(small).transpose(2, 0, 1)
+
+
+def draw_all(first: int, count: int, seed: int) -> torch.Tensor:
+    """`count` scenes from image id `first`, (count, 3, 112, 112) uint8."""
+    with ProcessPoolExecutor() as workers:
+        drawn = workers.map(partial(draw_small, seed=seed), range(first, first + count), chunksize=64)
+        return torch.from_numpy(np.stack(list(tqdm(drawn, total=count, desc="drawing", disable=None))))
+
+
+class Pixels:
+    """Turns stored uint8 scenes into the processor's scaled pixels."""
+
+    def __init__(self) -> None:
+        processor = image_processor()
+        self.mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
+        self.deviation = torch.tensor(processor.image_std).view(1, 3, 1, 1)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return (images.float() / 255 - self.mean) / self.deviation
+
+
+def set_rate(optimizer: torch.optim.Optimizer, top: float, step: int, steps: int) -> None:
+    """Linear warm-up over 3 % of the steps, then a cosine down to a fiftieth."""
+    warm = max(1, steps * 3 // 100)
+    scale = (
+        (step + 1) / warm
+        if step < warm
+        else 0.02 + 0.98 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm))) / 2
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = float(top * scale)
+
+
+def update(
+    learnt: Iterable[torch.nn.Parameter], optimizer: torch.optim.Optimizer, loss: torch.Tensor
+) -> None:
+    """One step of the optimizer, gradients clipped to length 1."""
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(learnt, 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def save(file: Path, state: Any) -> None:
+    """Write a stage's result, whole or not at all."""
+    with replacing(file) as stream:
+        torch.save(state, stream)

@@ -1,0 +1,112 @@
+"""Part of step 2's embedding: shards of images on the machines of a Ray cluster (Ray Data), one encoder each."""
+
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
+from dataengine_lib.embeddings.embed_shards import Done, Engine, Shards, encode_shards
+from dataengine_lib.embeddings.finished_shards import Part, pack, unpack
+from dataengine_lib.errors import DataEngineError
+
+if TYPE_CHECKING:
+    from dataengine_lib.embeddings.encoder import Encoder
+    from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+
+
+def on_ray(load: Callable[[], "Encoder"]) -> Engine:
+    """An engine that embeds whole shards, as `encode_shards` does, on the cluster that RAY_ADDRESS names.
+
+    `load` makes the encoder in each worker: one for each GPU of the cluster, else for each CPU. Every machine sees
+    the images, and an encoder's folder, under the same path. Raises DataEngineError without Ray, or when a machine
+    has other weights.
+    """
+
+    def encode(
+        shards: Shards, root: Path, encoder: "Encoder | LateEncoder", batch_size: int, done: Done
+    ) -> Iterator[tuple[int, Part]]:
+        with ray_cluster("ray", "engine", "engine to local") as ray:
+            for row in _rows(ray, shards, load, (str(root), encoder.weights_sha256, batch_size)):
+                done(len(shards[row["number"]]))
+                yield row["number"], unpack(io.BytesIO(row["part"]))
+
+    return encode
+
+
+def _rows(
+    ray: Any, shards: Shards, load: Callable[[], "Encoder"], work: tuple[str, str, int]
+) -> Iterator[Any]:
+    try:
+        from ray import data
+    except ImportError as error:
+        raise DataEngineError(
+            f"engine: needs Ray Data ({error}); pip install 'mllm-dataengine[ray]', or set engine to local"
+        ) from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # its plan and its bars are not the user's
+    data.DataContext.get_current().enable_progress_bars = False
+    nodes = node_resources(ray)
+    count, share = shares(nodes, "ray", len(shards))
+    # beside a GPU all CPUs decode; without one the model takes the CPUs that a worker is given
+    threads = (
+        int(sum(node.get("CPU", 0) for node in nodes)) // count if "num_gpus" in share else share["num_cpus"]
+    )
+    items = [{"number": n, "images": msgspec.json.encode(images)} for n, images in shards.items()]
+    rows = data.from_items(items, override_num_blocks=len(items)).map_batches(
+        _Shards,
+        fn_constructor_args=(load, str(Path.cwd()), *work, max(1, int(threads))),
+        batch_size=1,
+        compute=data.ActorPoolStrategy(size=count),
+        num_cpus=share["num_cpus"],
+        num_gpus=share.get("num_gpus"),
+    )
+    for row in rows.iter_rows():
+        if row["fault"]:
+            raise DataEngineError(row["fault"])
+        yield row
+
+
+class _Shards:
+    """Holds an encoder; `folder` is where the parameters' paths start."""
+
+    def __init__(
+        self,
+        load: Callable[[], "Encoder"],
+        folder: str,
+        root: str,
+        weights: str,
+        batch_size: int,
+        threads: int,
+    ) -> None:
+        os.chdir(folder)
+        self.load, self.root, self.weights = load, Path(root), weights
+        self.batch_size, self.threads = batch_size, threads
+        self.encoder: Encoder | None = None
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        number = int(rows["number"][0])
+        try:
+            part, fault = self._encoded(number, rows["images"][0]), ""
+        except DataEngineError as error:  # an exception would come back as the text of Ray Data's own
+            part, fault = b"", str(error)
+        return {"number": [number], "part": [part], "fault": [fault]}
+
+    def _encoded(self, number: int, images: bytes) -> bytes:
+        if self.encoder is None:
+            self.encoder = self.load()
+            if self.encoder.weights_sha256 != self.weights:
+                raise DataEngineError(
+                    f"{self.encoder.name}: a machine of the cluster has other weights under this name; give all "
+                    "machines the same"
+                )
+        shards = {number: msgspec.json.decode(images, type=list[tuple[int, str]])}
+        ((_, part),) = encode_shards(
+            shards, self.root, self.encoder, self.batch_size, lambda count: None, self.threads
+        )
+        stream = io.BytesIO()
+        pack(stream, part)
+        return stream.getvalue()

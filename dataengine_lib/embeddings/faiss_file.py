@@ -1,0 +1,30 @@
+"""Part of step 2: an embedding store as one file that FAISS reads, for approximate search over millions.
+
+Format: faiss/impl/index_write.cpp, an IndexFlatIP (`IxFI`) in an IndexIDMap (`IxMp`), so that searches answer with
+image ids and the cosine. FAISS itself is not needed to write it; `faiss.read_index` reads it, as the flat index it is
+or to train another from (`index_factory`).
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from dataengine_lib.core.files import replacing
+from dataengine_lib.embeddings.store import EmbeddingStore
+
+_INNER_PRODUCT = 0
+_ROWS = 1 << 16  # written at a time
+
+
+def write_faiss(store: EmbeddingStore, file: Path) -> Path:
+    """Write the store's ids and vectors to `file`, whole or not at all."""
+    count, dimension = store.vectors.shape
+    # dimension, rows, two unused numbers, trained, metric
+    header = struct.pack("<iqqq?i", dimension, count, 1 << 20, 1 << 20, True, _INNER_PRODUCT)
+    with replacing(file) as stream:
+        stream.write(b"IxMp" + header + b"IxFI" + header + struct.pack("<Q", count * dimension))
+        for start in range(0, count, _ROWS):
+            stream.write(np.ascontiguousarray(store.vectors[start : start + _ROWS], dtype="<f4").tobytes())
+        stream.write(struct.pack("<Q", count) + store.ids.astype("<i8").tobytes())
+    return Path(file)

@@ -1,0 +1,79 @@
+"""Part of step 2's encoder: OpenAI's `clip` package, with a model of its list or a checkpoint file."""
+
+import importlib.util
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.embeddings.clip_checkpoint import read_checkpoint
+from dataengine_lib.errors import DataEngineError
+
+_REMEDY = 'install it with `pip install -e ".[clip]"`, or set encoder to openai/clip-vit-base-patch32'
+
+
+def load_openai_clip(name: str) -> tuple[Any, Any]:
+    """The model of `clip:NAME` or `clip:FILE` in float32 on the CPU, and its torchvision preprocessing.
+
+    NAME is one of the package's list, downloaded and checked by the package; FILE a state dict or a TorchScript
+    archive, of which only the tensors are read. Raises DataEngineError with the remedy.
+    """
+    clip = _package(name)
+    which = name.removeprefix("clip:")
+    if which not in clip.available_models() and Path(which).is_file():
+        return _from_file(clip, Path(which))
+    try:
+        model, preprocess = clip.load(which, device="cpu", jit=False)
+    except (RuntimeError, OSError) as error:
+        raise DataEngineError(
+            f"{name}: cannot be loaded ({_line(error)}); one of {clip.available_models()}, or a checkpoint file"
+        ) from error
+    return model.float(), preprocess
+
+
+def _from_file(clip: Any, file: Path) -> tuple[Any, Any]:
+    weights = read_checkpoint(file)
+    try:
+        model = clip.model.build_model(
+            dict(weights)
+        ).float()  # this rounds to float16, as OpenAI's weights are
+        model.load_state_dict(weights, strict=False)
+    except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise DataEngineError(f"{file}: these are no weights of OpenAI's CLIP ({_line(error)})") from error
+    return model, clip.clip._transform(model.visual.input_resolution)
+
+
+def _package(name: str) -> Any:
+    try:
+        with _old_setuptools(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torchvision about operators that resizing does not need
+            import clip  # type: ignore[import-not-found]
+    except (ImportError, OSError) as error:
+        raise DataEngineError(f"{name}: needs OpenAI's `clip` package ({error}); {_REMEDY}") from error
+    if not hasattr(clip, "available_models"):  # PyPI's `clip` is another project
+        raise DataEngineError(f"{name}: the installed `clip` package is not OpenAI's; {_REMEDY}")
+    return clip
+
+
+@contextmanager
+def _old_setuptools() -> Iterator[None]:
+    """openai-clip takes `packaging` from pkg_resources, which setuptools 82 no longer has."""
+    if importlib.util.find_spec("pkg_resources") is not None:
+        yield
+        return
+    import packaging.version
+
+    stand_in: Any = types.ModuleType("pkg_resources")
+    stand_in.packaging = packaging
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules["pkg_resources"]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,215 @@
+"""The embedding store of step 2: image ids, unit vectors and the encoder that made them, in one folder.
+
+`ids.npy` int64 `(n,)`, `vectors.npy` float32 `(n, d)` read memory-mapped, `images.json` which file each row was made
+from, `meta.json` encoder. A new version is written whole beside the old one and then moved over it.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from dataengine_lib.core.files import read_json, replacing, sha256, write_json
+from dataengine_lib.errors import DataEngineError
+
+_FILES = ("ids.npy", "vectors.npy", "images.json", "meta.json")  # meta.json last: it vouches for the others
+_BLOCK, _ROWS = 256, 1 << 17  # queries and stored rows compared at a time: their float32 cosines are 134 MB
+_WORTH_TORCH = 300_000_000  # cosines
+_DECIMALS, _ROUNDING = 6, 2e-6  # of a float32 cosine that count, and what two that are equal may differ by
+
+
+class StoredImage(msgspec.Struct, gc=False):
+    """The file a row was made from; `size` is -1 where it is not known (an imported row)."""
+
+    path: str = ""
+    size: int = -1
+    mtime_ns: int = -1
+    digest: str = ""
+
+
+class StoreMeta(msgspec.Struct, kw_only=True):
+    """What made the vectors; `weights_sha256` is empty for imported vectors, whose weights nobody recorded.
+
+    `dtype` is what the encoder last computed in; the vectors are float32 whatever it is.
+    """
+
+    encoder: str
+    weights_sha256: str = ""
+    preprocessing: dict[str, Any] = {}
+    dtype: str = ""
+    dimension: int = 0
+    count: int = 0
+    ids_sha256: str = ""
+
+
+class EncoderIdentity(Protocol):
+    """The part of an encoder that decides whether vectors may be compared."""
+
+    name: str
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    @property
+    def preprocessing(self) -> dict[str, Any]: ...
+
+
+@dataclass
+class EmbeddingStore:
+    """An open store; `vectors` is memory-mapped and of unit length."""
+
+    path: Path
+    meta: StoreMeta
+    ids: np.ndarray
+    vectors: np.ndarray
+    images: list[StoredImage]
+
+    def check_encoder(self, encoder: EncoderIdentity) -> None:
+        """Raise DataEngineError when `encoder` would give other vectors than this store holds."""
+        if not self.meta.weights_sha256:
+            return  # imported: compared on images, see steps/embed.py
+        for what, ours, theirs in (
+            ("weights", self.meta.weights_sha256, encoder.weights_sha256),
+            ("preprocessing", self.meta.preprocessing, encoder.preprocessing),
+        ):
+            if ours != theirs:
+                raise DataEngineError(
+                    f"{self.path}: made by encoder {self.meta.encoder}, whose {what} differ from those of {encoder.name}; "
+                    "use that encoder, or another folder for the embeddings"
+                )
+
+
+def store_exists(path: Path) -> bool:
+    """Is there a store, or a finished one still to be moved into place?"""
+    return (Path(path) / "meta.json").is_file() or (Path(path) / "new" / "meta.json").is_file()
+
+
+def open_store(path: Path) -> EmbeddingStore:
+    """Open a store. Raises DataEngineError when it is missing or its files do not belong together."""
+    path = Path(path)
+    if not store_exists(path):
+        raise DataEngineError(f"{path}: no embedding store here; make it with `dataengine embed`")
+    _move_into_place(path)
+    meta: StoreMeta = read_json(path / "meta.json", StoreMeta)
+    images: list[StoredImage] = read_json(path / "images.json", list[StoredImage])
+    try:
+        ids = np.load(path / "ids.npy", allow_pickle=False)
+        vectors = np.load(path / "vectors.npy", mmap_mode="r" if meta.count else None, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataEngineError(
+            f"{path}: damaged store ({error}); delete the folder and embed again"
+        ) from error
+    shapes = (ids.shape, vectors.shape, len(images))
+    if shapes != ((meta.count,), (meta.count, meta.dimension), meta.count) or vectors.dtype != np.float32:
+        raise DataEngineError(f"{path}: damaged store (shapes {shapes}); delete the folder and embed again")
+    if meta.ids_sha256 != sha256(path / "ids.npy"):
+        raise DataEngineError(
+            f"{path}: ids.npy is not the one meta.json names; delete the folder and embed again"
+        )
+    return EmbeddingStore(path, meta, ids, vectors, images)
+
+
+def write_store(
+    path: Path, meta: StoreMeta, ids: np.ndarray, vectors: np.ndarray, images: Sequence[StoredImage]
+) -> EmbeddingStore:
+    """Write a whole store; a reader sees the old one or the new one, also after a kill."""
+    path = Path(path)
+    new = path / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    with replacing(new / "ids.npy") as stream:
+        np.save(stream, np.asarray(ids, dtype=np.int64))
+    with replacing(new / "vectors.npy") as stream:
+        np.save(stream, np.ascontiguousarray(vectors, dtype=np.float32))
+    write_json(new / "images.json", list(images))
+    meta.count, meta.dimension = (int(n) for n in vectors.shape)
+    meta.ids_sha256 = sha256(new / "ids.npy")
+    write_json(new / "meta.json", meta)
+    return open_store(path)
+
+
+def _move_into_place(path: Path) -> None:
+    """Finish an interrupted `write_store`: what lies complete in `new/` replaces the old files."""
+    new = path / "new"
+    if (new / "meta.json").is_file():
+        for name in _FILES:
+            if (new / name).exists():
+                os.replace(new / name, path / name)
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k most similar rows of `vectors` for every query by exact cosine, best first.
+
+    Both are unit length; `vectors` may be memory-mapped and is read once. Returns indices int64 and similarities
+    float32 to six decimals, each `(m, min(k, n))`; equal similarities by row number.
+    """
+    shape = (len(queries), min(k, len(vectors)))
+    indices, similarities = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+    # torch takes a third of NumPy's time, but importing it takes as long as NumPy does for 300 million cosines
+    by_torch = "torch" in sys.modules or len(queries) * len(vectors) > _WORTH_TORCH
+    done = 0  # columns that hold the best of the rows so far
+    for first in range(0, len(vectors), _ROWS):
+        rows = np.asarray(vectors[first : first + _ROWS])
+        for start in range(0, len(queries), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            found, values = _highest(queries[block] @ rows.T, shape[1], by_torch)
+            found = np.concatenate([indices[block, :done], found + first], axis=1)
+            values = np.concatenate([similarities[block, :done], values], axis=1)
+            if done:  # earlier rows stand first, so a stable sort keeps equal similarities by row number
+                order = np.argsort(-values, axis=1, kind="stable")[:, : shape[1]]
+                found, values = (np.take_along_axis(part, order, axis=1) for part in (found, values))
+            indices[block, : found.shape[1]] = found
+            similarities[block, : found.shape[1]] = values
+        done = min(done + len(rows), shape[1])
+    return indices, similarities
+
+
+def _highest(similarities: np.ndarray, k: int, by_torch: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and values of the k highest in each row, best first; equal ones by column.
+
+    Products of equal vectors differ in the last bits, by where they stand in a processor's tiles: six decimals count.
+    """
+    k = min(k, similarities.shape[1])
+    # one more than asked for shows whether the last place is shared with columns that were not given
+    columns = _top(similarities, min(k + 1, similarities.shape[1]), by_torch)
+    values = np.take_along_axis(similarities, columns, axis=1)
+    found = columns[:, :k]
+    if values.shape[1] > k:
+        for row in np.flatnonzero(values[:, k] >= values[:, k - 1] - _ROUNDING):
+            among = np.flatnonzero(similarities[row] >= values[row, k - 1] - _ROUNDING)
+            near = np.round(similarities[row, among], _DECIMALS)
+            found[row] = among[np.argsort(-near, kind="stable")[:k]]
+    found = np.sort(found, axis=1)
+    best = np.round(np.take_along_axis(similarities, found, axis=1), _DECIMALS)
+    order = np.argsort(-best, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(best, order, axis=1)
+
+
+def _top(similarities: np.ndarray, k: int, by_torch: bool) -> np.ndarray:
+    """Columns of the k highest in each row, best first; equal ones in any order."""
+    if by_torch:
+        import torch
+
+        found: np.ndarray = torch.from_numpy(similarities).topk(k).indices.numpy()
+        return found
+    if k < similarities.shape[1]:
+        columns = np.argpartition(similarities, -k, axis=1)[:, -k:]
+    else:
+        columns = np.tile(np.arange(k), (len(similarities), 1))
+    order = np.argsort(-np.take_along_axis(similarities, columns, axis=1), axis=1)
+    return np.take_along_axis(columns, order, axis=1)
+
+
+def closest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For every row of `vectors` its highest cosine with any row of `others`: `(n,)`, -1 where there are none."""
+    best = np.full(len(vectors), -1.0, dtype=np.float32)
+    if len(others):
+        for start in range(0, len(vectors), 8 * _BLOCK):
+            best[start : start + 8 * _BLOCK] = (vectors[start : start + 8 * _BLOCK] @ others.T).max(axis=1)
+    return best

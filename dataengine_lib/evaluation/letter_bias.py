@@ -1,0 +1,202 @@
+"""Step 1: does the student prefer a letter over what it names, and do its answers outlast another order?"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from dataengine_lib.core.intervals import wilson
+from dataengine_lib.core.records import LETTERS, Answer
+from dataengine_lib.core.statistics import Gain, PairedGains, mcnemar
+
+SMALL = 5.0  # expected counts below this are too small for the chi-square distribution
+DRAWS = 9_999
+_Z = 1.959963984540054  # of a 95 % normal range
+
+
+class Share(msgspec.Struct, frozen=True):
+    """`count` of `total` with its 95 % Wilson interval; `share` is None where nothing was asked."""
+
+    count: int
+    total: int
+    share: float | None
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, count: int, total: int) -> "Share":
+        """Rounded to four decimals."""
+        ends = wilson(count, total)
+        share = round(count / total, 4) if total else None
+        return cls(count, total, share, round(ends.low, 4), round(ends.high, 4))
+
+
+class LetterUse(msgspec.Struct, frozen=True):
+    """One letter: how many questions offer it, how often it was chosen, and its accuracy where it is right.
+
+    `wrong` counts the wrong answers that name it; `expected` is how many would, with a 95 % range, if all wrong
+    letters of a question were as likely.
+    """
+
+    letter: str
+    offered: int
+    chosen: int
+    accuracy: Share
+    wrong: int
+    expected: float
+    expected_low: float
+    expected_high: float
+
+
+class LetterBias(msgspec.Struct, frozen=True):
+    """Letters over all answers; `p_value` is of "no letter is preferred", None where nothing can tell.
+
+    `unread` answers name no letter; `method` is chi-square or Monte Carlo, `statistic` has `freedom` degrees of
+    freedom.
+    """
+
+    questions: int
+    unread: int
+    letters: list[LetterUse]
+    wrong: int
+    statistic: float | None
+    freedom: int
+    p_value: float | None
+    method: str
+
+
+class Consistency(msgspec.Struct, frozen=True):
+    """The same questions asked with the options in reverse as well.
+
+    `same` counts answers that name the same option both ways, `robust` those that are right both ways. `change` is
+    the accuracy in reverse minus that as asked, with a bootstrap interval over images; `p_value` is McNemar's.
+    """
+
+    questions: int
+    unread: int
+    same: Share
+    as_asked: Share
+    in_reverse: Share
+    robust: Share
+    change: Gain
+    p_value: float
+
+
+def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
+    """How often each letter is chosen, and a test whether some are preferred beyond what the right ones explain.
+
+    Only wrong answers can tell: a right one names its letter for a reason. Given the right letter, a student without
+    a preference takes each of the others as often, so the counts O of wrong letters have a mean E and a covariance V
+    that add up question by question, and (O - E)' V^-1 (O - E) is chi-square. Where an E is below 5, it is compared
+    with its own values in draws from that null (`seed`). Two options leave one wrong letter, which tells nothing.
+    Source: the generalised Mantel-Haenszel statistic (Landis, Heyman and Koch 1978), a question type a stratum.
+    """
+    size = max((len(answer.choices) for answer in answers), default=0)
+    wrong = [
+        answer for answer in answers if answer.predicted_choice_idx not in (-1, answer.correct_choice_idx)
+    ]
+    strata = Counter((len(answer.choices), answer.correct_choice_idx) for answer in wrong)
+    observed = np.bincount([answer.predicted_choice_idx for answer in wrong], minlength=size)
+    expected, covariance = _null(strata, size)
+    freedom = int(np.linalg.matrix_rank(covariance, hermitian=True)) if size else 0
+    statistic, p_value, method = None, None, ""
+    if freedom:
+        inverse = np.linalg.pinv(covariance, hermitian=True)
+        value = float(_distance(observed - expected, inverse))
+        statistic = round(value, 4)
+        if expected[expected > 0].min() >= SMALL:
+            from scipy.stats import chi2
+
+            p_value, method = round(float(chi2.sf(value, freedom)), 4), "chi-square"
+        else:
+            drawn = _distance(_draws(strata, size, seed) - expected, inverse)
+            more = int((drawn >= value - 1e-9).sum())
+            p_value, method = round((1 + more) / (1 + DRAWS), 4), "Monte Carlo"
+    spread = _Z * np.sqrt(np.diag(covariance))
+    return LetterBias(
+        questions=len(answers),
+        unread=sum(answer.predicted_choice_idx < 0 for answer in answers),
+        letters=[
+            _use(answers, place, int(observed[place]), float(expected[place]), float(spread[place]))
+            for place in range(size)
+        ],
+        wrong=len(wrong),
+        statistic=statistic,
+        freedom=freedom,
+        p_value=p_value,
+        method=method,
+    )
+
+
+def _use(answers: Sequence[Answer], place: int, wrong: int, expected: float, spread: float) -> LetterUse:
+    right = [answer for answer in answers if answer.correct_choice_idx == place]
+    return LetterUse(
+        letter=LETTERS[place],
+        offered=sum(place < len(answer.choices) for answer in answers),
+        chosen=sum(answer.predicted_choice_idx == place for answer in answers),
+        accuracy=Share.of(sum(answer.correct for answer in right), len(right)),
+        wrong=wrong,
+        expected=round(expected, 4),
+        expected_low=round(max(0.0, expected - spread), 4),
+        expected_high=round(expected + spread, 4),
+    )
+
+
+def _wrong_letters(choices: int, right: int, size: int) -> np.ndarray:
+    """`(size,)`: the probability of each letter for a wrong answer without a preference."""
+    shares = np.zeros(size)
+    shares[:choices] = 1 / (choices - 1)
+    shares[right] = 0
+    return shares
+
+
+def _null(strata: Counter[tuple[int, int]], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean `(size,)` and covariance `(size, size)` of the letters' counts when none is preferred."""
+    mean, covariance = np.zeros(size), np.zeros((size, size))
+    for (choices, right), count in strata.items():
+        shares = _wrong_letters(choices, right, size)
+        mean += count * shares
+        covariance += count * (np.diag(shares) - np.outer(shares, shares))
+    return mean, covariance
+
+
+def _draws(strata: Counter[tuple[int, int]], size: int, seed: int) -> np.ndarray:
+    """`(draws, size)`: counts of letters drawn without a preference."""
+    rng, total = np.random.default_rng(seed), np.zeros((DRAWS, size))
+    for (choices, right), count in sorted(strata.items()):
+        total += rng.multinomial(count, _wrong_letters(choices, right, size), size=DRAWS)
+    return total
+
+
+def _distance(apart: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    return np.einsum("...i,ij,...j->...", apart, inverse, apart)
+
+
+def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
+    """What becomes of the answers when the options stand in reverse; None when no question was asked both ways.
+
+    An answer that names no option is wrong, and the same as no other.
+    """
+    both = [answer for answer in answers if answer.reversed_choice_idx is not None]
+    if not both:
+        return None
+    forth = np.array([answer.predicted_choice_idx for answer in both])
+    back = np.array([answer.reversed_choice_idx for answer in both])
+    right = np.array([answer.correct_choice_idx for answer in both])
+    change = (back == right).astype(int) - (forth == right)
+    images = [str(answer.image_id) if answer.image_id >= 0 else answer.image_path for answer in both]
+    gain = PairedGains({"all": np.ones(len(both), dtype=bool)}, change, images, seed=seed).gain("all")
+    count = len(both)
+    return Consistency(
+        questions=count,
+        unread=int(((forth < 0) | (back < 0)).sum()),
+        same=Share.of(int(((forth == back) & (forth >= 0)).sum()), count),
+        as_asked=Share.of(int((forth == right).sum()), count),
+        in_reverse=Share.of(int((back == right).sum()), count),
+        robust=Share.of(int(((forth == right) & (back == right)).sum()), count),
+        change=msgspec.structs.replace(
+            gain, gain=round(gain.gain, 4), low=round(gain.low, 4), high=round(gain.high, 4)
+        ),
+        p_value=round(mcnemar(int((change > 0).sum()), int((change < 0).sum())), 4),
+    )

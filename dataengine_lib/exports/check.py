@@ -1,0 +1,237 @@
+"""After step 4: every export is read back as its trainer reads it, before anybody trains on it for hours."""
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from dataengine_lib.core.files import read_json, read_jsonl
+from dataengine_lib.core.records import LETTERS, Question
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.exports.chats import LISTING
+from dataengine_lib.exports.minigpt4 import config_file
+from dataengine_lib.exports.records import IMAGE, Job, Opened
+
+
+class _Seen(NamedTuple):
+    """What a trainer takes from a row: images, how many image tokens stand for them, question and answer."""
+
+    images: list[Path]
+    tokens: int
+    texts: tuple[str, str]
+
+
+def check_export(format: str, files: list[Path], job: Job, opened: Opened) -> None:
+    """Read the files back: a row per record, the published keys, an image and its token in each, no empty text.
+
+    Raises DataEngineError naming the file and the row at fault.
+    """
+    number, count = 0, len(job.rows)
+    try:
+        for row in _READERS[format](files, job):
+            if problem := _problem(row, opened):
+                raise DataEngineError(problem)
+            number += 1
+    except DataEngineError as error:
+        raise DataEngineError(
+            f"{files[0]}: row {number}: {error}; mend the training data and export again"
+        ) from error
+    if number != count:
+        raise DataEngineError(f"{files[0]}: {number} rows for {count} records; export again")
+    if format == "hf" and find_spec("datasets"):
+        _load(job.output, files)
+
+
+def _problem(row: _Seen, opened: Opened) -> str:
+    if row.tokens != len(row.images):
+        return f"{row.tokens} image tokens for {len(row.images)} images"
+    faults = (opened.fault(path) for path in row.images)
+    return next(filter(None, faults), "" if all(text.strip() for text in row.texts) else "an empty text")
+
+
+class _Turn(msgspec.Struct, forbid_unknown_fields=True):
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class _Messages(msgspec.Struct, forbid_unknown_fields=True):
+    messages: tuple[_Turn, _Turn]
+    images: list[str]
+
+
+class _Trl(msgspec.Struct, forbid_unknown_fields=True):
+    images: list[str]
+    prompt: tuple[_Turn]
+    completion: tuple[_Turn]
+
+
+class _Said(msgspec.Struct, forbid_unknown_fields=True, rename={"speaker": "from"}):
+    speaker: Literal["human", "gpt"]
+    value: str
+
+
+class _Llava(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    image: str
+    conversations: tuple[_Said, _Said]
+
+
+class _V2(msgspec.Struct, forbid_unknown_fields=True):
+    instruction: str
+    answer: str
+    short_answer: str
+    options: Annotated[list[str], Meta(min_length=4, max_length=4)]
+    choice_answer: Literal["A", "B", "C", "D"]
+    image: str
+    qtype: Annotated[int, Meta(ge=1, le=9)]
+
+
+def _aokvqa(files: list[Path], job: Job) -> Iterator[_Seen]:
+    rows: list[Question] = read_json(files[0], list[Question])
+    for row in rows:
+        yield _seen(job, [row.image_path], row.question, row.choices[row.correct_choice_idx])
+
+
+def _llava(files: list[Path], job: Job) -> Iterator[_Seen]:
+    rows: list[_Llava] = read_json(files[0], list[_Llava])
+    for row in rows:
+        asked, answer = row.conversations
+        yield _chat(job, [row.image], (asked.speaker, answer.speaker), asked.value, answer.value)
+
+
+def _llamafactory(files: list[Path], job: Job) -> Iterator[_Seen]:
+    """Through its `dataset_info.json`, as the trainer finds the file and its columns."""
+    listing: dict[str, dict[str, Any]] = read_json(job.folder / LISTING, dict[str, dict[str, Any]])
+    entry = listing[job.name]
+    columns, tags = entry["columns"], entry["tags"]
+    if entry["formatting"] != "sharegpt" or set(columns) - {"messages", "images"}:
+        raise DataEngineError(f"its entry in {LISTING} is not for sharegpt rows")
+    rows: list[dict[str, Any]] = read_json(job.folder / entry["file_name"], list[dict[str, Any]])
+    for row in rows:
+        turns = [
+            {"role": t[tags["role_tag"]], "content": t[tags["content_tag"]]} for t in row[columns["messages"]]
+        ]
+        yield _messages(job, {"messages": turns, "images": row[columns["images"]]})
+
+
+def _swift(files: list[Path], job: Job) -> Iterator[_Seen]:
+    rows: list[Any] = read_jsonl(files[0])
+    for row in rows:
+        yield _messages(job, row)
+
+
+def _messages(job: Job, content: Any) -> _Seen:
+    row = _converted(content, _Messages)
+    asked, answer = row.messages
+    return _chat(job, row.images, (asked.role, answer.role), asked.content, answer.content)
+
+
+def _trl(files: list[Path], job: Job) -> Iterator[_Seen]:
+    """TRL sets a token before the prompt for every image itself, so that a text must hold none."""
+    rows: list[Any] = read_jsonl(files[0])
+    for content in rows:
+        row = _converted(content, _Trl)
+        (asked,), (answer,) = row.prompt, row.completion
+        seen = _chat(job, row.images, (asked.role, answer.role), asked.content, answer.content)
+        yield seen._replace(tokens=seen.tokens + len(row.images))
+
+
+def _v2(files: list[Path], job: Job) -> Iterator[_Seen]:
+    rows: list[_V2] = read_json(files[0], list[_V2])
+    for row in rows:
+        yield _seen(job, [row.image], row.instruction, row.options[LETTERS.index(row.choice_answer)])
+
+
+def _minigpt4(files: list[Path], job: Job) -> Iterator[_Seen]:
+    """Through its config, image list and folder, as `AOKVQADataset` of MLLM-DataEngine finds a row's image."""
+    config = yaml.safe_load(config_file(job).read_text(encoding="utf-8"))
+    places = config["datasets"][job.name]["build_info"]["train"]
+    annotation, coco, images = (
+        job.folder / places[key] if job.paths == "relative" else Path(places[key])
+        for key in ("annotation", "coco", "images")
+    )
+    listed: dict[str, list[dict[str, Any]]] = read_json(coco, dict[str, list[dict[str, Any]]])
+    names = {image["id"]: image["file_name"] for image in listed["images"]}
+    rows: list[Question] = read_json(annotation, list[Question])
+    for row in rows:
+        if not row.rationales:
+            raise DataEngineError("has no rationale, and the loader reads the first")
+        if row.image_id not in names:
+            raise DataEngineError(f"image_id {row.image_id} is not in {coco}")
+        path = images / names[row.image_id]
+        yield _Seen([path], 1, (row.question, row.choices[row.correct_choice_idx]))
+
+
+def _hf(files: list[Path], job: Job) -> Iterator[_Seen]:
+    """The images are inside; each is the file it was made from, which was opened before."""
+    from dataengine_lib.exports.hugging_face import read_hf
+
+    for row in read_hf(files):
+        path = job.resolved(row["image_path"])
+        if row["image"]["bytes"] != path.read_bytes():
+            raise DataEngineError(f"its image is not that of {path}")
+        yield _Seen([path], 1, (row["question"], row["answer"]))
+
+
+_READERS: dict[str, Callable[[list[Path], Job], Iterable[_Seen]]] = {
+    "aokvqa": _aokvqa,
+    "llava": _llava,
+    "minigpt4": _minigpt4,
+    "llamafactory": _llamafactory,
+    "swift": _swift,
+    "trl": _trl,
+    "dataengine-v2": _v2,
+    "hf": _hf,
+}
+
+
+def _seen(job: Job, images: list[str], asked: str, answer: str, tokens: int = 1) -> _Seen:
+    return _Seen([job.resolved(image) for image in images], tokens, (asked, answer))
+
+
+def _chat(job: Job, images: list[str], speakers: tuple[str, str], asked: str, answer: str) -> _Seen:
+    if speakers not in (("user", "assistant"), ("human", "gpt")):
+        raise DataEngineError(f"{speakers[0]} speaks first and {speakers[1]} answers")
+    tokens = (asked + answer).count(IMAGE)
+    return _seen(job, images, asked.replace(IMAGE, ""), answer, tokens)
+
+
+def _converted(content: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise DataEngineError(str(error)) from error
+
+
+def _load(folder: Path, files: list[Path]) -> None:
+    """What `datasets` makes of the folder, its README.md and its types; the first row stands for all.
+
+    Nothing is copied into its cache, and no thread of its readers is left behind.
+    """
+    import datasets
+    import pyarrow.parquet as pq
+
+    from dataengine_lib.exports.hugging_face import read_hf
+
+    try:
+        with TemporaryDirectory() as cache:
+            builder = datasets.load_dataset_builder(str(folder), cache_dir=cache)
+            found = builder.config.data_files
+        with pq.ParquetFile(files[0]) as parquet:
+            features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
+        image = features.decode_example(next(read_hf(files)))["image"]
+        image.load()
+    except Exception as error:  # a library's own, of many kinds
+        text = " ".join(str(error).split())[:300]
+        raise DataEngineError(f"{folder}: datasets cannot load it ({text}); look at its README.md") from error
+    if {name: [Path(file).resolve() for file in some] for name, some in found.items()} != {
+        "train": [file.resolve() for file in files]
+    }:
+        raise DataEngineError(
+            f"{folder}: its README.md names other files than the export's; mend its configs"
+        )

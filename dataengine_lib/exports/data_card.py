@@ -1,0 +1,176 @@
+"""After step 4: the README.md beside an export: what is in it, who wrote it, what was filtered, whose licences apply."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dataengine_lib import __version__
+from dataengine_lib.core.files import read_json, replacing, sha256
+from dataengine_lib.core.records import NO_TYPE, TrainRecord
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.exports.records import Job
+
+CARD = "README.md"
+MARK = "<!-- written by dataengine export; a README.md without this line is never replaced -->"
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_LONGEST = 80  # characters of a name that comes from data
+_MOST = 50  # rows of a table
+
+_LOADING = {
+    "aokvqa": "A-OKVQA's question list with `question_type`, `image_path` and `prompt` beside its own fields{images}.",
+    "llava": "LLaVA: `--data_path {file} --image_folder IMAGES`{images}.",
+    "minigpt4": "MiniGPT-4 as in MLLM-DataEngine v1: copy `configs/` over its own, `{name}_builder.py` to "
+    "`minigpt4/datasets/builders/`, and `train_config_entry.yaml` into the training config{images}.",
+    "llamafactory": "LLaMA-Factory: `dataset_dir` is this folder, `dataset: {name}`{images}.",
+    "swift": "ms-swift: `swift sft --dataset {file}`{images}.",
+    "trl": "TRL's SFTTrainer, prompt-completion with `images`: "
+    '`load_dataset("json", data_files="{file}", split="train")`{images}.',
+    "dataengine-v2": "Records of MLLM-DataEngine v2{images}.",
+    "hf": '`datasets.load_dataset("PATH OF THIS FOLDER", split="train")`; the images are inside.',
+}
+_BARE = "; image paths start at the image folder"
+_IMAGES = {
+    "absolute": "; image paths are absolute, so that they hold on the machine they were written on",
+    "relative": "; image paths start at this folder, from which the training has to be started",
+    "bare": _BARE,
+}
+_OWN_IMAGES = {
+    ("llava", "relative"): "; `--image_folder` is this folder",
+    (
+        "llamafactory",
+        "relative",
+    ): "; image paths start at this folder, which is what `media_dir` is by default",
+    ("llamafactory", "bare"): f"{_BARE}, which `media_dir` has to name",
+    ("swift", "relative"): "; image paths start at this folder: set `ROOT_IMAGE_DIR` to it",
+    ("swift", "bare"): f"{_BARE}: set `ROOT_IMAGE_DIR` to it",
+    ("trl", "bare"): f"{_BARE}, from which the training has to be started",
+    ("dataengine-v2", "relative"): "; image paths start at this folder",
+    ("aokvqa", "relative"): "; image paths start at this folder",
+}
+
+
+def write_card(format: str, file: Path, job: Job, counts: Path | None) -> list[Path]:
+    """Write README.md into the export's folder and return it; nothing where one lies that is not ours."""
+    card = job.folder / CARD
+    try:
+        if card.exists() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
+            return []
+    except OSError:  # a folder of that name, or one that may not be read, is not ours either
+        return []
+    with replacing(card, "w") as stream:
+        stream.write(card_text(format, file, job, counts))
+    return [card]
+
+
+def card_text(format: str, file: Path, job: Job, counts: Path | None) -> str:
+    """The card: YAML for the Hub, then Markdown in which names from data are code and nothing else."""
+    records = [row.record for row in job.rows]
+    images = len({row.question.image_path for row in job.rows})
+    loading = _LOADING[format].format(
+        name=job.name, file=file.name, images=_OWN_IMAGES.get((format, job.paths), _IMAGES[job.paths])
+    )
+    parts = [
+        f"---\n{yaml.safe_dump(_front_matter(format, file, job), sort_keys=False, allow_unicode=True)}---\n{MARK}",
+        f"# {job.name}",
+        f"{_many(len(records), 'multiple-choice question')} on {_many(images, 'image')}, made to mend what a "
+        "multimodal model is weak at, after [MLLM-DataEngine](https://arxiv.org/abs/2308.13566). Exported as "
+        f"`{format}` by DataEngine {__version__}.",
+        f"## Loading\n\n{loading}"
+        + (f" The texts are written as {job.text_format}." if _is_chat(format) else ""),
+        "## Question types\n\n"
+        + _table("type", Counter(record.question_type or NO_TYPE for record in records)),
+        "## Who wrote what\n\nQuestions, choices, answers and explanations are **machine-written** and were read by "
+        f"{_readers(records)} Teachers:\n\n"
+        + _table("teacher", Counter(record.model or "not recorded" for record in records))
+        + "\n\n"
+        + _table("round", Counter(str(record.round or "not recorded") for record in records)),
+        "## Filters\n\n" + _filters(counts, len(records)),
+        "## Licences\n\n" + _licences(format),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(format: str, file: Path, job: Job) -> dict[str, Any]:
+    size = next((name for most, name in _SIZES if len(job.rows) < most), "n>1M")
+    data: Any = file.name
+    content = file
+    if format == "hf":
+        data = [{"split": "train", "path": "data/train-*"}]
+        content = file.parent
+    # datasets keeps what it has read under a hash of this config, in which nothing else tells two exports apart
+    config = {"config_name": "default", "description": f"sha256 {sha256(content)}", "data_files": data}
+    return {
+        "pretty_name": job.name,
+        "license": "unknown",
+        "task_categories": ["visual-question-answering"],
+        "size_categories": [size],
+        "tags": ["synthetic", "mllm-dataengine"],
+        "configs": [config],
+    }
+
+
+def _readers(records: list[TrainRecord]) -> str:
+    """By whom the records were read, the end of a sentence; step 4 writes down what a person decided."""
+    seen = Counter(record.review for record in records if record.review)
+    if not seen:
+        return "rules, not by people."
+    return (
+        f"rules; a person accepted {seen['accept']:,} and edited {seen['edit']:,} of the "
+        f"{_many(len(records), 'question')}."
+    )
+
+
+def _is_chat(format: str) -> bool:
+    return format in ("llava", "minigpt4", "llamafactory", "swift", "trl")
+
+
+def _filters(counts: Path | None, rows: int) -> str:
+    """What post-processing dropped, by its own counts; their file may be missing or of another version."""
+    try:
+        content: Any = read_json(counts, dict[str, Any]) if counts else {}
+    except DataEngineError:
+        content = {}
+    kept, dropped, reasons = (content.get(key) for key in ("kept", "dropped", "by_reason"))
+    if not isinstance(kept, int) or not isinstance(dropped, int):
+        return "Not recorded: no `post_process.json` lay beside the training data."
+    text = f"Of the teacher's replies, {kept:,} passed and {dropped:,} were dropped"
+    text += f"; this export holds {_many(rows, 'question')}." if rows != kept else "."
+    known = {k: v for k, v in reasons.items() if isinstance(v, int)} if isinstance(reasons, dict) else {}
+    return f"{text}\n\n{_table('dropped because', Counter(known))}" if known else text
+
+
+def _licences(format: str) -> str:
+    where = "are inside these files" if format == "hf" else "are not part of this folder"
+    return "\n".join(
+        [
+            f"- **Images** {where} and have licences of their own. COCO's come from Flickr, under the terms that "
+            "their photographers chose and Flickr's terms of use (https://cocodataset.org/#termsofuse).",
+            "- **Examples**: the teacher may have been shown questions of A-OKVQA, which is published under "
+            "Apache-2.0.",
+            "- **Texts**: check the teacher's terms before training or sharing, above all what they say of training "
+            "models that compete with the provider's (OpenAI's and others' terms speak of it).",
+            "- No licence is stated here for the whole; whoever shares it has to choose one that all parts allow.",
+        ]
+    )
+
+
+def _table(heading: str, counts: Counter[str]) -> str:
+    shown = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    lines = [f"| {heading} | number |", "|---|---:|"]
+    lines += [f"| {as_code(name)} | {number:,} |" for name, number in shown[:_MOST]]
+    if len(shown) > _MOST:
+        lines.append(f"| {len(shown) - _MOST} others | {sum(n for _, n in shown[_MOST:]):,} |")
+    return "\n".join(lines)
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def as_code(name: str) -> str:
+    """A name from data as Markdown shows it to the letter: a code span, in which links and HTML mean nothing."""
+    text = "".join(character if character.isprintable() else " " for character in name)
+    text = " ".join(text.replace("`", "'").replace("|", "¦").split())
+    return f"`{text[:_LONGEST] or ' '}`"

@@ -1,0 +1,138 @@
+"""After step 4: the training records as a folder that `datasets.load_dataset` reads, images inside."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.exports.records import Exportable, Job
+
+DATA = "data"
+_SHARD = 500_000_000  # bytes of images in a file, as the Hub recommends
+_GROUP = 100  # rows that a reader has to hold at a time
+_GROUP_BYTES = 64_000_000
+_OURS = re.compile(r"train-\d{5}-of-\d{5}\.parquet")
+
+_TEXT, _NUMBER = pa.string(), pa.int64()
+_TEXTS = pa.list_(pa.field("element", _TEXT))  # as Parquet names it
+COLUMNS: dict[str, pa.DataType] = {
+    "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    "question": _TEXT,
+    "choices": _TEXTS,
+    "correct_choice_idx": _NUMBER,
+    "answer": _TEXT,
+    "short_answer": _TEXT,
+    "rationales": _TEXTS,
+    "question_type": _TEXT,
+    "image_id": _NUMBER,
+    "image_path": _TEXT,
+    "question_id": _TEXT,
+    "query_id": _TEXT,
+    "model": _TEXT,
+    "request_key": _TEXT,
+    "template": _TEXT,
+    "prompt_sha256": _TEXT,
+    "example_ids": _TEXTS,
+    "round": _NUMBER,
+}
+
+
+def write_hf(job: Job) -> list[Path]:
+    """Write `data/train-*.parquet` and return the files; same records, images and pyarrow, same bytes.
+
+    Images are copied as they are and never all in memory. The files take the place of an earlier export's when all
+    are whole. Raises DataEngineError when something else lies there or an image cannot be read.
+    """
+    data, work = job.output / DATA, job.output / f".{DATA}.unfinished"
+    if data.exists() and (
+        not data.is_dir() or any(not _OURS.fullmatch(path.name) for path in data.iterdir())
+    ):
+        raise DataEngineError(f"{data}: holds something else than an export; choose another output")
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        shards = list(_shards(job))
+        for number, rows in enumerate(shards):
+            _write_shard(work / f"train-{number:05d}-of-{len(shards):05d}.parquet", rows, job)
+        shutil.rmtree(data, ignore_errors=True)
+        work.rename(data)
+    except OSError as error:
+        raise DataEngineError(
+            f"{error.filename or data}: {error.strerror}; the export was not written"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return sorted(data.iterdir())
+
+
+def read_hf(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """The rows of an export, a row group at a time. Raises DataEngineError when a file has other columns."""
+    for file in files:
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:  # else the whole file would be in memory
+            if not parquet.schema_arrow.equals(_schema(), check_metadata=True):
+                raise DataEngineError(f"{file}: has other columns than were written; export again")
+            for group in range(parquet.num_row_groups):
+                yield from parquet.read_row_group(group).to_pylist()
+
+
+def _shards(job: Job) -> Iterator[list[Exportable]]:
+    rows: list[Exportable] = []
+    size = 0
+    for row in job.rows:
+        more = (job.image_root / row.question.image_path).stat().st_size
+        if rows and size + more > _SHARD:
+            yield rows
+            rows, size = [], 0
+        rows.append(row)
+        size += more
+    yield rows
+
+
+def _write_shard(file: Path, rows: list[Exportable], job: Job) -> None:
+    # images are compressed already; equal texts, such as a type's name, are kept once
+    leaves = [f"{name}.list.element" if kind == _TEXTS else name for name, kind in COLUMNS.items()]
+    compression = dict.fromkeys([*leaves[1:], "image.path"], "zstd") | {"image.bytes": "none"}
+    repeated = ["question_type", "model", "template", "prompt_sha256"]
+    with pq.ParquetWriter(file, _schema(), compression=compression, use_dictionary=repeated) as writer:
+        group: list[dict[str, Any]] = []
+        size = 0
+        for row in rows:
+            group.append(_row(row, job))
+            size += len(group[-1]["image"]["bytes"])
+            if len(group) == _GROUP or size > _GROUP_BYTES:
+                writer.write_table(pa.Table.from_pylist(group, _schema()))
+                group, size = [], 0
+        if group:
+            writer.write_table(pa.Table.from_pylist(group, _schema()))
+
+
+def _row(row: Exportable, job: Job) -> dict[str, Any]:
+    question, record = row.question, row.record
+    path = job.image_root / question.image_path
+    found = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
+    return found | {
+        "image": {"bytes": path.read_bytes(), "path": path.name},
+        "answer": question.choices[question.correct_choice_idx],
+        "image_path": question.image_path,
+        "question_id": question.question_id,
+    }
+
+
+def _schema() -> pa.Schema:
+    """The columns with what `datasets` has to know of them, which is how it tells an image from a struct."""
+    info = json.dumps({"info": {"features": {name: _feature(kind) for name, kind in COLUMNS.items()}}})
+    return pa.schema(COLUMNS, metadata={"huggingface": info})
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):  # `Sequence` is read by every version of datasets, `List` by the newer ones
+        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    return {"dtype": str(kind), "_type": "Value"}

@@ -1,0 +1,41 @@
+"""Reads the image pool of step 2, whichever kind of folder it is."""
+
+from functools import partial
+from pathlib import Path
+
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.captioned_folder import captioned_folder_columns, captioned_folder_files
+from dataengine_lib.images.coco import coco_columns, coco_files
+from dataengine_lib.images.pool import COCO, FOLDER, VISUAL_GENOME, ImagePool
+from dataengine_lib.images.visual_genome import visual_genome_columns, visual_genome_files
+
+KINDS = {
+    COCO: (coco_files, coco_columns),
+    VISUAL_GENOME: (visual_genome_files, visual_genome_columns),
+    FOLDER: (captioned_folder_files, captioned_folder_columns),
+}
+
+
+def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImagePool:
+    """The images of a COCO folder, a Visual Genome folder, or a folder of images with captions.
+
+    Images whose shorter side has fewer than `min_side` pixels, or with fewer than `min_captions` captions, are left
+    out with that as reason. The annotations are read once and then kept, see `data/pool_cache.py`.
+    Raises DataEngineError when none of the three is there, a file is malformed, a file name leads outside its folder,
+    one id stands for two images, or no image file is there.
+    """
+    root = Path(root)
+    for kind, (files_of, columns_of) in KINDS.items():
+        if files := files_of(root):
+            from dataengine_lib.images.pool_cache import cached_columns
+            from dataengine_lib.images.pool_columns import facts_of
+
+            columns = cached_columns(root, kind, files, partial(columns_of, root, files))
+            pool = ImagePool(root, facts_of(columns), columns)
+            pool.keep_only(min_side, min_captions)
+            return pool
+    raise DataEngineError(
+        f"{root}: no instances_*.json and captions_*.json in annotations/ (COCO), no region_descriptions.json with "
+        "image_data.json (Visual Genome), no metadata.jsonl, metadata.csv or captions.json (a folder of images); "
+        "give a folder with one of these"
+    )

@@ -1,1 +1,0 @@
-"""The three models of the loop: student, teacher, encoder."""

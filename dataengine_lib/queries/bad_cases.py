@@ -1,0 +1,100 @@
+"""Bad-case pools for step 2: `{type: [record]}` as step 1 writes it and as MLLM-DataEngine published it."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.records import qa_prompt
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.images.references import ImageRef, image_ref
+
+
+class _Record(msgspec.Struct):
+    question: str = ""
+    choices: list[str] = []
+    correct_choice_idx: int = -1
+    image_id: int | str | None = None
+    image_path: str | None = None
+    prompt: str | None = None
+    question_id: str | int | None = None
+    idx: int | str | None = None  # a place, or the original's question_id
+    question_type: str | None = None
+
+
+@dataclass(frozen=True)
+class BadCase:
+    """A question that the student got wrong; `example` is what the teacher is shown of it."""
+
+    key: str
+    question_type: str
+    image: ImageRef
+    example: str
+
+
+def read_bad_cases(file: Path) -> dict[str, list[BadCase]]:
+    """The pool by type, types in the file's order, empty ones included; a flat list is grouped by `question_type`.
+
+    Records may lack `image_id`, `image_path` or `prompt`. Raises DataEngineError naming the row at fault.
+    """
+    content: dict[str, list[_Record]] | list[_Record] = read_json(
+        file, dict[str, list[_Record]] | list[_Record]
+    )
+    if isinstance(content, list):
+        grouped: dict[str, list[_Record]] = {}
+        for record in content:
+            grouped.setdefault(record.question_type or "", []).append(record)
+        if "" in grouped:
+            raise DataEngineError(
+                f"{file}: a record has no question_type; group the records by type, or add it"
+            )
+        content = grouped
+    pool: dict[str, list[BadCase]] = {}
+    for name, records in content.items():
+        kind = type_name(name)
+        cases = pool.setdefault(kind, [])
+        cases += [_case(record, kind, f"{file}: {name}[{row}]") for row, record in enumerate(records)]
+    return pool
+
+
+def type_name(name: str) -> str:
+    """`Identity reasoning` and `identity_reasoning` are one type."""
+    return "_".join(name.strip().lower().split())
+
+
+def known_type(name: str, types: Iterable[str], where: str) -> str:
+    """`name` as the type of `types` that it means. Raises ParameterError naming `where` and the nearest type."""
+    known = {type_name(kind): kind for kind in types}
+    if type_name(name) not in known:
+        near = difflib.get_close_matches(type_name(name), known, n=1, cutoff=0.0)
+        raise ParameterError(
+            f"{where}: unknown question type {name!r}; nearest: {near[0] if near else 'none'!r}"
+        )
+    return known[type_name(name)]
+
+
+def _case(record: _Record, kind: str, where: str) -> BadCase:
+    try:
+        image = image_ref(record.image_id, record.image_path)
+    except ValueError as error:
+        raise DataEngineError(
+            f"{where}: image_id {record.image_id!r} is not a number; mend or remove that row"
+        ) from error
+    if record.question and 0 <= record.correct_choice_idx < len(record.choices):
+        # one line each, so that a question cannot pass for one of the prompt's headings
+        question, *choices = (" ".join(text.split()) for text in (record.question, *record.choices))
+        prompt = qa_prompt(question, choices, record.correct_choice_idx, kind)
+    elif record.prompt:
+        prompt = record.prompt
+    else:
+        raise DataEngineError(
+            f"{where}: needs question, choices and a correct_choice_idx inside them, or prompt; mend or remove that row"
+        )
+    example = "\n".join(
+        line for line in prompt.strip().splitlines() if not line.lower().startswith("question type:")
+    )
+    key = record.question_id if record.question_id not in (None, "") else record.idx
+    return BadCase(str(key if key not in (None, "", -1) else where.rpartition(": ")[2]), kind, image, example)

@@ -1,0 +1,129 @@
+"""The prompt of a query (step 2): a template filled with a type, its bad cases, and an image's text and boxes.
+
+What answers it is read by `data/raw_reply.py`: a template asks for the headings that are known there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.chat.prices import estimate_tokens
+from dataengine_lib.core.prompt_template import sandbox
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.pool import Box, PoolImage
+
+PROMPTS = PROJECT_ROOT / "params" / "prompts"
+# by name: text alone as MLLM-DataEngine v1, with a short answer as v2, with the picture itself
+KINDS = ("v1", "v2", "vision")
+_NAMES = "names to use: question_type, definition, examples, captions, objects"
+
+
+class ShownBox(NamedTuple):
+    """An object as templates see it; `place` is its box as text, `[0.100, 0.200, 0.400, 0.600]`."""
+
+    name: str
+    xyxy: tuple[float, float, float, float]
+    place: str
+
+
+@dataclass(frozen=True)
+class QueryPrompt:
+    """A template that is ready to be filled; with `attach_image` the teacher is sent the picture as well.
+
+    `fill(question_type, definition, examples, captions, boxes)` gives the text.
+    """
+
+    file: Path
+    attach_image: bool
+    fill: Callable[[str, str, Sequence[str], Sequence[str], Sequence[Box]], str]
+
+    def render(
+        self,
+        question_type: str,
+        definition: str,
+        examples: Sequence[str],
+        image: PoolImage,
+        max_tokens: int | None = None,
+    ) -> str | None:
+        """The prompt of a query about `image`; captions go, the last first, until `max_tokens` hold it.
+
+        Captions and boxes are never cut: None when the rest alone is too long, by `estimate_tokens`.
+        """
+        for kept in range(len(image.captions), -1, -1):
+            text = self.fill(question_type, definition, examples, image.captions[:kept], image.boxes)
+            if max_tokens is None or estimate_tokens(text) <= max_tokens:
+                return text
+        return None
+
+
+def template_file(name: str | Path) -> Path:
+    """The file of one of KINDS; anything else is a path already."""
+    return PROMPTS / f"{name}.j2" if name in KINDS else Path(name)
+
+
+def load_template(file: Path) -> QueryPrompt:
+    """The prompt that a Jinja file makes; `{% set attach_image = true %}` in it attaches the picture.
+
+    Raises DataEngineError naming the file and line when the template is missing or wrong.
+    """
+    import jinja2
+
+    environment = sandbox()
+
+    def failed(error: jinja2.TemplateError) -> DataEngineError:
+        line = f"line {error.lineno}: " if isinstance(error, jinja2.TemplateSyntaxError) else ""
+        return DataEngineError(f"{file}: {line}{error.message}; {_NAMES}")
+
+    try:
+        source = Path(file).read_text(encoding="utf-8")
+        template = environment.from_string(source)
+        attach_image = _attaches(environment.parse(source))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise DataEngineError(
+            f"{file}: cannot be read ({why}); template is {', '.join(KINDS)} or a file"
+        ) from error
+    except jinja2.TemplateError as error:
+        raise failed(error) from error
+
+    def fill(
+        question_type: str,
+        definition: str,
+        examples: Sequence[str],
+        captions: Sequence[str],
+        boxes: Sequence[Box],
+    ) -> str:
+        values: dict[str, Any] = {
+            "captions": captions,
+            "objects": shown_boxes(boxes),
+            "examples": examples,
+        }
+        try:
+            return template.render(question_type=question_type, definition=definition, **values).strip()
+        except jinja2.TemplateError as error:
+            raise failed(error) from error
+
+    return QueryPrompt(Path(file), attach_image, fill)
+
+
+def _attaches(template: Any) -> bool:
+    """Whether the parsed template sets `attach_image` to something true."""
+    from jinja2 import nodes
+
+    return any(
+        isinstance(line.target, nodes.Name)
+        and line.target.name == "attach_image"
+        and isinstance(line.node, nodes.Const)
+        and bool(line.node.value)
+        for line in template.find_all(nodes.Assign)
+    )
+
+
+def shown_boxes(boxes: Sequence[Box]) -> list[ShownBox]:
+    """Boxes as templates see them."""
+    # places once here, not by a filter for every number: the sandbox looks at each call of one
+    return [
+        ShownBox(box.name, box.xyxy, "[{:.3f}, {:.3f}, {:.3f}, {:.3f}]".format(*box.xyxy)) for box in boxes
+    ]

@@ -1,0 +1,47 @@
+"""Category sets: the question types that a student is measured by (steps 0, 1 and 2), one YAML file each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.queries.bad_cases import type_name
+
+
+@dataclass(frozen=True)
+class CategorySet:
+    """A named, ordered set of question types with a one-line definition each."""
+
+    name: str
+    definitions: dict[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """The types in the file's order."""
+        return list(self.definitions)
+
+    def definition(self, question_type: str) -> str:
+        """What a type means; empty for a type outside the set."""
+        return self.definitions.get(question_type, "")
+
+
+def read_categories(file: Path) -> CategorySet:
+    """Read `{name: …, types: {type: definition}}`. Raises ParameterError naming the file and the key."""
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check `categories`") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"{file}: is not valid YAML ({reason}); mend the file") from error
+    types = content.get("types") if isinstance(content, dict) else None
+    if not isinstance(types, dict) or not types:
+        raise ParameterError(
+            f"{file}: `types` must map each question type to its definition; see params/categories/v1.yaml"
+        )
+    wrong = [key for key, text in types.items() if not isinstance(key, str) or not isinstance(text, str)]
+    if wrong:
+        raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; mend the file")
+    definitions = {type_name(key): text for key, text in types.items()}
+    return CategorySet(str(content.get("name", Path(file).stem)), definitions)

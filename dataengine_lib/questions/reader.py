@@ -1,0 +1,260 @@
+"""Question files of every format (steps 0, 1, 5): one check for all rows; wrong ones are counted, not fatal."""
+
+import ast
+import re
+import warnings
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from sys import intern
+from typing import Any
+
+import msgspec
+
+from dataengine_lib.core.files import UNDECODABLE, read_json, said_of
+from dataengine_lib.core.records import LETTERS, Question
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import ImageRef, image_ref, locate
+from dataengine_lib.queries.bad_cases import type_name
+from dataengine_lib.questions.dataengine_v2 import is_v2, v2_row
+from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields
+from dataengine_lib.questions.seed_bench import is_seed_bench, seed_bench_row, type_names
+from dataengine_lib.questions.tsv_table import is_table, table_rows
+
+_WRAPPERS = ("questions", "data")  # keys that hold a file's questions and are no type
+_LIST_SIZE = 20_000  # characters of a list given as text; ten answers have some hundreds
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A row that is left out, and why; `kind` is the reason to count by."""
+
+    row: str
+    reason: str
+    kind: str = ""
+
+
+@dataclass
+class QuestionRows:
+    """A file's usable questions and its other rows; `rows` and `places` say where each question stands.
+
+    A row is what a person looks for (`row 7`, `image_scene[7]`), a place is the number in the whole file.
+    """
+
+    questions: list[Question] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+class _Row(msgspec.Struct, kw_only=True):
+    """A question as files hold it: A-OKVQA's test split has null answers, ids are numbers or strings."""
+
+    split: str | None = None
+    image_id: int | str | None = None
+    question_id: int | str | None = None
+    question: str
+    choices: list[str | int | float]
+    correct_choice_idx: int | None = None
+    direct_answers: list[str | int | float] | str | None = None
+    difficult_direct_answer: bool | None = None
+    rationales: list[str] | None = None
+    question_type: str | None = None
+    image_path: str | None = None
+    prompt: str | None = None
+    teacher_type: str | None = None
+
+
+def read_question_file(
+    file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
+) -> QuestionRows:
+    """The usable questions in the file's order, with the rows left out.
+
+    The format is told by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
+    `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, records of
+    MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV. Images inside a table become files under `image_root`.
+    `type_field` and `split_field` name the keys that hold a question's type and split.
+    Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
+    """
+    found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
+    ids = Counter(_given_id(row.content) for row in found)
+    result, seen = QuestionRows(), dict[str, str]()
+    for place in range(len(found)):
+        row = found.popleft()  # a row and its question are not both kept
+        question = _question(row, ids)
+        if isinstance(question, Question) and question.question_id in seen:
+            same = f"question_id {question.question_id} occurs twice, first in {seen[question.question_id]}"
+            question = ("repeated question_id", same)
+        if isinstance(question, Question):
+            seen[question.question_id] = row.row
+            result.questions.append(question)
+            result.rows.append(row.row)
+            result.places.append(place)
+        else:
+            why, reason = question
+            result.skipped.append(Skipped(row.row, reason, why))
+    return result
+
+
+def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:
+    """All rows of a file in A-OKVQA's fields, before the check; raises DataEngineError as `read_question_file`."""
+    return table_rows(file, image_root, own) if is_table(file) else _json_rows(file, own)
+
+
+def read_question_rows(
+    file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
+) -> tuple[list[Question], list[Skipped]]:
+    """(usable questions in the file's order, rows left out with the reason)."""
+    content = read_question_file(file, image_root, type_field=type_field, split_field=split_field)
+    return content.questions, content.skipped
+
+
+def read_questions(
+    file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
+) -> list[Question]:
+    """All questions of a file. Raises DataEngineError naming the first row that cannot be used."""
+    questions, skipped = read_question_rows(file, image_root, type_field=type_field, split_field=split_field)
+    if skipped:
+        first = f"{skipped[0].row}: {skipped[0].reason}"
+        raise DataEngineError(f"{file}: {first}; mend or remove that row ({len(skipped)} in all)")
+    return questions
+
+
+def image_of(question: Question, root: Path) -> str:
+    """The path of a question's image relative to `root`: its own, or COCO's name for its id.
+
+    Raises DataEngineError when the path leads outside the root or no file is there.
+    """
+    try:
+        return locate(ImageRef(question.image_id, question.image_path), root)
+    except DataEngineError as error:  # without the remedy, which names another step's parameter
+        raise DataEngineError(str(error).partition(";")[0]) from error
+
+
+def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
+    """The rows of a JSON file. Raises DataEngineError when it is neither a list nor a dict of lists."""
+    content: Any = read_json(file, list[msgspec.Raw] | dict[str, msgspec.Raw])
+    parts = content if isinstance(content, dict) else {"": content}
+    types = parts.get("question_type") if "questions" in parts else None
+    # SEED-Bench's, or a list with `info` or `license` beside it: what else stands there is no question
+    whole = "questions" if types is not None else _whole(parts)
+    rows = [
+        FoundRow(f"{kind}[{number}]" if kind else f"row {number}", _decoded(raw), "" if whole else kind)
+        for kind, part in ({whole: parts[whole]} if whole else parts).items()
+        for number, raw in enumerate(_list(file, kind, part))
+    ]
+    del content, parts  # the file's text
+    keys = {key for row in rows if isinstance(row.content, dict) for key in row.content}
+    own.check(file, keys)
+    if is_v2([row.content for row in rows]):
+        return [v2_row(row.row, row.content, own) for row in rows]
+    if types is not None or is_seed_bench([row.content for row in rows]):
+        names = type_names(file, None if types is None else _decoded(types))
+        return [seed_bench_row(row.row, row.content, names, own) for row in rows]
+    for row in rows:
+        if isinstance(row.content, dict):
+            row.content.update(own.of(row.content))
+    return rows
+
+
+def _whole(parts: Mapping[str, Any]) -> str:
+    """The key that holds all questions and is no type; empty without one."""
+    lists = [key for key, part in parts.items() if isinstance(part, list) or memoryview(part)[:1] == b"["]
+    return lists[0] if len(lists) == 1 and lists[0] in _WRAPPERS else ""
+
+
+def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
+    if isinstance(part, list):
+        return part
+    try:
+        rows: list[msgspec.Raw] = msgspec.json.decode(part, type=list[msgspec.Raw])
+    except UNDECODABLE as error:
+        raise DataEngineError(
+            f"{file}: {key}: {said_of(error)}; give a list of questions or {{type: [question]}}"
+        ) from error
+    return rows
+
+
+def _decoded(raw: msgspec.Raw) -> Any | Fault:
+    try:
+        return msgspec.json.decode(raw)
+    except UNDECODABLE as error:
+        return "malformed row", said_of(error)
+
+
+def _given_id(row: Any) -> str:
+    """What a row says that it is called: our training data names the query that it came from."""
+    if not isinstance(row, dict):
+        return ""
+    given = row.get("question_id")
+    own = row.get("query_id") if given in (None, "") else given
+    return str(own) if isinstance(own, int | str) else ""
+
+
+def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | Fault:
+    """The record, or (kind of reason, reason); `ids` counts how many rows of the file say each name."""
+    if isinstance(found.content, tuple):
+        return found.content
+    try:
+        row = msgspec.convert(found.content, _Row, strict=False)
+    except (msgspec.ValidationError, RecursionError) as error:
+        return "malformed row", str(error)
+    choices, correct = [str(choice).strip() for choice in row.choices], row.correct_choice_idx
+    if not row.question.strip():
+        return "empty question", "question is empty"
+    if not 2 <= len(choices) <= len(LETTERS):
+        return "unusable choices", f"{len(choices)} choices, 2 to {len(LETTERS)} are needed"
+    if not all(choices):
+        return "unusable choices", "a choice is empty"
+    if correct is None:
+        return "no correct choice", "the correct choice is not given, so no answer can be judged"
+    if not 0 <= correct < len(choices):
+        reason = f"correct_choice_idx {correct} is outside the {len(choices)} choices"
+        return "index outside the choices", reason
+    try:
+        image = image_ref(row.image_id, row.image_path)
+    except ValueError:
+        return "unusable image_id", f"image_id {row.image_id!r} is not a number"
+    if image.image_id < 0 and not image.image_path:
+        return "no image", "neither image_id nor image_path is given"
+    question_id = "" if row.question_id is None else str(row.question_id)
+    if not question_id and ids[name := _given_id(found.content)] == 1:
+        question_id = name
+    return Question(
+        split=intern(row.split or ""),
+        image_id=image.image_id,
+        question_id=question_id or f"{image.image_id}-{found.row}",
+        question=row.question.strip(),
+        choices=choices,
+        correct_choice_idx=correct,
+        direct_answers=_direct_answers(row.direct_answers),
+        difficult_direct_answer=bool(row.difficult_direct_answer),
+        rationales=row.rationales or [],
+        question_type=intern(type_name(row.question_type or found.kind)),
+        image_path=image.image_path,
+        prompt=row.prompt or "",
+        teacher_type=row.teacher_type or "",
+    )
+
+
+def _direct_answers(given: list[str | int | float] | str | None) -> list[str]:
+    if isinstance(given, str):
+        listed = _list_in(given)
+        given = [given] * bool(given.strip()) if listed is None else listed
+    return [intern(str(answer)) for answer in given or []]  # ten people say the same word
+
+
+def _list_in(text: str) -> list[str | int | float] | None:
+    """The list that a text writes out, as copies of A-OKVQA on the Hub do; None for any other text."""
+    text = text.strip()
+    if not text.startswith("[") or len(text) > _LIST_SIZE:
+        return None
+    if not re.search(r"""['"]\s*,""", text):  # an array of numpy's has no commas
+        text = re.sub(r"""(['"])\s+(?=['"])""", r"\1, ", text)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of escapes that are none
+            found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    usable = isinstance(found, list) and all(isinstance(one, str | int | float) for one in found)
+    return found if usable else None

@@ -1,0 +1,215 @@
+"""Questions that ask nearly the same: in step 1 such bad cases become one, in step 4 they show leaks and repeats."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Any, Protocol
+
+from dataengine_lib.core.records import Answer
+
+_HASHES = 128
+_SOME = 1000  # texts hashed at a time
+_MISSED = 1e-3  # of the pairs at the threshold, the most that the hashes may miss
+# Thai to Burmese, Khmer, kana, Han: written without spaces, so each character counts as a word
+_UNSPACED = r"\u0e00-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_EDGES = ".,;:!?…¿¡。、'\"`‘’“”「」『』()[]"
+
+
+class HasChoices(Protocol):
+    """A question, an answer or a training record."""
+
+    question: str
+    choices: list[str]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A record that is left out, the kept one that stands for it, and how alike they are (0 to 1)."""
+
+    record: Answer
+    representative: Answer
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The records that stay, and those that others stand for; both in the order that they came in."""
+
+    kept: list[Answer]
+    dropped: list[Dropped]
+
+
+def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0) -> Reduced:
+    """Keep one of the records of a type whose questions, and whose choices, are alike by at least `threshold`.
+
+    Records are taken in an order drawn with `seed`; one stays unless it is near one that stays already. So each
+    dropped one is near its representative, which chains of pairs would not promise, and no two kept ones are near.
+    The order depends on a record's own text alone: copies in the input change nothing. `threshold` 1 drops exact
+    copies only, 0 keeps everything.
+    Alike is the Jaccard similarity of the shingles, of the questions or of the choices, whichever is lower: `What is
+    the man holding?` with other choices is another question, and so is another question with the same four colours.
+    The order of the choices makes no difference. At 0.8, a changed word counts in questions of up to 16 words.
+    Source: MLLM-DataEngine v2, near-duplicates among bad cases by MinHash and locality-sensitive hashing (Broder
+    1997); here the candidates that it finds are compared exactly.
+    """
+    if threshold <= 0:
+        return Reduced(list(records), [])
+    by_text: dict[str, list[int]] = {}
+    for place, record in enumerate(records):
+        by_text.setdefault(_text(record), []).append(place)
+    for copies in by_text.values():
+        copies.sort(key=lambda place: _drawn(seed, _name(records[place])))
+    by_type: dict[str, list[str]] = {}
+    for text in sorted(by_text, key=lambda text: _drawn(seed, text)):
+        by_type.setdefault(records[by_text[text][0]].question_type, []).append(text)
+    found: dict[int, tuple[int, float]] = {}
+    for texts in by_type.values():
+        cases = [by_text[text] for text in texts]
+        near = _nearest_kept([Shingles.of(records[copies[0]]) for copies in cases], threshold)
+        for copies, (kept, similarity) in zip(cases, near, strict=True):
+            found |= dict.fromkeys(copies, (cases[kept][0], similarity))
+    return Reduced(
+        kept=[record for place, record in enumerate(records) if found[place][0] == place],
+        dropped=[
+            Dropped(record, records[found[place][0]], round(found[place][1], 4))
+            for place, record in enumerate(records)
+            if found[place][0] != place
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Shingles:
+    """Pairs of neighbouring words of a question, and of each of its choices by itself, with each text's two ends.
+
+    Case, punctuation at words' ends and ways to write the same character make no difference.
+    """
+
+    question: frozenset[str]
+    choices: frozenset[str]
+
+    @classmethod
+    def of(cls, record: HasChoices) -> "Shingles":
+        return cls(_pairs("q", [record.question]), _pairs("c", record.choices))
+
+
+class NearQuestions:
+    """Questions with their choices, to be asked for ones that are alike by at least `threshold`, see `reduce_pool`."""
+
+    def __init__(self, records: Sequence[HasChoices], threshold: float = 0.8) -> None:
+        self.records, self.threshold = records, threshold
+        self._texts = [Shingles.of(record) for record in records]
+        self._bands, self._rows = _bands(threshold)
+        self._index = _index(self._bands, self._rows)
+        for place, sketch in enumerate(_sketches(self._texts, self._bands * self._rows)):
+            self._index.insert(place, sketch, check_duplication=False)
+
+    def near(self, records: Iterable[HasChoices]) -> Iterator[list[int]]:
+        """For each record the places of those that are alike, ascending; records are taken some at a time."""
+        waiting = iter(records)
+        while some := [Shingles.of(record) for record in islice(waiting, _SOME)]:
+            for text, sketch in zip(some, _sketches(some, self._bands * self._rows), strict=True):
+                candidates = sorted(self._index.query(sketch))
+                yield [p for p in candidates if _first_alike(text, self._texts, [p], self.threshold)]
+
+
+def same_question(one: str, other: str) -> float:
+    """How alike two questions are without their choices, 0 to 1: the Jaccard similarity of their shingles."""
+    return _jaccard(_pairs("q", [one]), _pairs("q", [other]))
+
+
+def plain_words(text: str) -> str:
+    """Equal for texts of the same words, whatever their case and punctuation."""
+    return " ".join(_words(text))
+
+
+def _pairs(kind: str, texts: Iterable[str]) -> frozenset[str]:
+    found = set()
+    for text in texts:
+        words = ["", *_words(text), ""]
+        found |= {"\0".join([kind, one, other]) for one, other in pairwise(words)}
+    return frozenset(found)
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    common = len(one & other)
+    return common / (len(one) + len(other) - common) if one or other else 1.0
+
+
+def _words(text: str) -> list[str]:
+    """The words; marks alone, as the choices `+` and `?` have them, count where there is nothing else."""
+    split = str.split if text.isascii() else _WORD.findall  # the same for ASCII, and faster
+    found = split(unicodedata.normalize("NFKC", text).casefold())
+    return [word for part in found if (word := part.strip(_EDGES))] or found
+
+
+def _text(record: Answer) -> str:
+    """Equal for records that ask exactly the same."""
+    choices = sorted("\1".join(_words(choice)) for choice in record.choices)
+    return "\0".join([record.question_type, "\1".join(_words(record.question)), *choices])
+
+
+def _name(record: Answer) -> str:
+    return "\0".join([record.question_id, str(record.image_id), record.image_path])
+
+
+def _drawn(seed: int, text: str) -> bytes:
+    """A place in an order that is random, yet the same in every run and for every input that has the text."""
+    return hashlib.sha256(f"{seed}\0{text}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _nearest_kept(texts: Sequence[Shingles], threshold: float) -> list[tuple[int, float]]:
+    """For each text in turn: the first one that stays and is near it, with the similarity; itself if it stays.
+
+    The hashes are of question and choices together: where both are alike by `threshold`, so are they together.
+    """
+    bands, rows = _bands(threshold)
+    index = _index(bands, rows)
+    near: list[tuple[int, float]] = []
+    for place, sketch in enumerate(_sketches(texts, bands * rows)):
+        found = _first_alike(texts[place], texts, sorted(index.query(sketch)), threshold)
+        near.append(found or (place, 1.0))
+        if found is None:
+            index.insert(place, sketch, check_duplication=False)
+    return near
+
+
+def _index(bands: int, rows: int) -> Any:
+    from datasketch import MinHashLSH
+
+    return MinHashLSH(num_perm=bands * rows, params=(bands, rows))
+
+
+def _sketches(texts: Iterable[Shingles], hashes: int) -> Iterator[Any]:
+    """The MinHash of every text's question and choices together."""
+    from datasketch import MinHash
+
+    encoded = (
+        [shingle.encode("utf-8", "surrogatepass") for shingle in text.question | text.choices]
+        for text in texts
+    )
+    yield from MinHash.generator(encoded, num_perm=hashes)
+
+
+def _first_alike(
+    text: Shingles, texts: Sequence[Shingles], candidates: Iterable[int], threshold: float
+) -> tuple[int, float] | None:
+    for place in candidates:
+        similarity = _jaccard(text.question, texts[place].question)
+        if similarity >= threshold:  # most candidates are done with before their choices are looked at
+            similarity = min(similarity, _jaccard(text.choices, texts[place].choices))
+            if similarity >= threshold:
+                return place, similarity
+    return None
+
+
+def _bands(threshold: float) -> tuple[int, int]:
+    """(bands, rows) of the hashes: the longest rows with which next to no pair at the threshold is missed."""
+    rows = next(
+        r for r in range(_HASHES // 2, 0, -1) if (1 - threshold**r) ** (_HASHES // r) <= _MISSED or r == 1
+    )
+    return _HASHES // rows, rows

@@ -1,0 +1,91 @@
+"""Diagnose and holdout: split by image, so that no picture is both a bad case and a measure."""
+
+import hashlib
+import posixpath
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from dataengine_lib.core.records import Question
+from dataengine_lib.errors import DataEngineError
+
+Split = Literal["diagnose", "holdout"]
+DIAGNOSE: Split = "diagnose"  # bad cases and weights come from here
+HOLDOUT: Split = "holdout"  # only ever scored
+SPLITS: tuple[Split, ...] = (DIAGNOSE, HOLDOUT)
+
+
+def own_split(written: str) -> Split | None:
+    """The split that a question's own `split` names, None for another word; `Holdout ` is holdout."""
+    word = written.strip().casefold()
+    return next((split for split in SPLITS if split == word), None)
+
+
+def check_own_splits(file: Path, questions: Sequence[Question], rows: Sequence[str], key: str) -> None:
+    """A value that is neither split is no wish for half and half, where the user's own splits are meant.
+
+    They are where `key` is not A-OKVQA's `split`, which holds train, val or test, or where any value names one.
+    Raises DataEngineError naming the row and its value.
+    """
+    if key == "split" and not any(own_split(question.split) for question in questions):
+        return
+    for question, row in zip(questions, rows, strict=True):
+        if question.split.strip() and own_split(question.split) is None:
+            raise DataEngineError(
+                f"{file}: {row}: {key} is {question.split!r}; write diagnose or holdout there, or nothing to have "
+                "the image decide"
+            )
+
+
+def assign_splits(questions: Iterable[Question]) -> list[Split]:
+    """Each question's split: its own where it says diagnose or holdout, else half and half by its image.
+
+    Questions that share an id or a path are about one image, also by way of others. The hash is of the image's
+    lowest id, or of its path where no question gives an id, so that adding questions or images moves nothing;
+    unless they give an image its first or a lower id, or show that two images are one. A question without a split
+    goes with the others about its image. Raises DataEngineError when an image is in both splits.
+    """
+    asked = list(questions)
+    images, own = _images(asked), dict[str, Split]()
+    for question, image in zip(asked, images, strict=True):
+        split = own_split(question.split)
+        if split and own.setdefault(image, split) != split:
+            raise DataEngineError(
+                f"image {image} has questions in both diagnose and holdout "
+                f"({question.question_id}); split by image, or leave `split` out"
+            )
+    return [own.get(image) or _by_hash(image) for image in images]
+
+
+def _images(questions: Sequence[Question]) -> list[str]:
+    """Each question's image by its one name; `./a.png` and `a.png` are one path."""
+    same: dict[int | str, int | str] = {}  # an id or a path -> another name of its image, nearer to the first
+
+    def first(name: int | str) -> int | str:
+        while same.setdefault(name, name) != name:
+            same[name] = name = same[same[name]]
+        return name
+
+    names = [_names(question) for question in questions]
+    for one, *others in names:
+        for other in others:
+            low, high = sorted((first(one), first(other)), key=_rank)
+            same[high] = low
+    return [str(first(some[0])) for some in names]
+
+
+def _names(question: Question) -> list[int | str]:
+    """What a question calls its image: its id, its path, or both."""
+    path = posixpath.normpath(question.image_path) if question.image_path else ""
+    if question.image_id < 0:
+        return [path]
+    return [question.image_id, path] if path else [question.image_id]
+
+
+def _rank(name: int | str) -> tuple[bool, int, str]:
+    """Ids before paths, low before high: an image is called by the first of its names."""
+    return (isinstance(name, str), 0 if isinstance(name, str) else name, str(name))
+
+
+def _by_hash(image: str) -> Split:
+    return HOLDOUT if hashlib.sha256(image.encode()).digest()[0] % 2 else DIAGNOSE

@@ -1,0 +1,110 @@
+"""Images that a question table holds as base64 text, brought into the image root as files (steps 0, 1)."""
+
+import ast
+import base64
+import binascii
+import hashlib
+import os
+from pathlib import Path
+
+from dataengine_lib.core.files import inside, replacing
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.questions.rows import Fault
+
+REFERENCE = 64  # VLMEvalKit: an image cell up to this long names the row whose image it shares
+_DIGITS = 20  # of the digest that names a file
+_MAGIC = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"II*\x00", ".tif"),
+    (b"MM\x00*", ".tif"),
+)
+
+
+class TableImages:
+    """The images of one table by the row's index; only their paths are kept in memory."""
+
+    def __init__(self, table: Path, root: Path | None) -> None:
+        self._table, self._root = table, root
+        self._paths: dict[str, str] = {}
+        self._shared: dict[str, str] = {}
+        self._faults: dict[str, Fault] = {}
+
+    def add(self, index: str, image: str, image_path: str) -> None:
+        """Take a row's image: its base64, else the index whose image it shares, else its path.
+
+        Raises DataEngineError when there is an image but no root to write it under.
+        """
+        cell = _single(image or image_path)
+        if not isinstance(cell, str):
+            self._faults[index] = cell
+        elif not image:
+            self._paths[index] = cell
+        elif data := _decoded(cell):
+            self._paths[index] = self._written(index, data)  # rows with the same picture have the same file
+        elif len(cell) <= REFERENCE:
+            self._shared[index] = cell
+        else:
+            reason = "image is not the base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF file"
+            self._faults[index] = ("broken image", reason)
+
+    def path(self, index: str) -> str | Fault:
+        """A row's image relative to the root, empty where it has none; ask when all rows were added."""
+        if index in self._shared:
+            other = self._shared[index]
+            reason = f"image {other!r} is neither base64 nor the index of a row with an image"
+            return self._paths.get(other) or ("broken image", reason)
+        return self._faults.get(index) or self._paths.get(index, "")
+
+    def _written(self, index: str, data: bytes) -> str:
+        """The path of the file that holds `data` under the root, named by it; one of the same size is left as it is.
+
+        Nothing is written through a link that leads out of the root.
+        """
+        if self._root is None:
+            raise DataEngineError(
+                f"{self._table}: index {index}: the image is inside the table; give image_root, the folder "
+                "that the images are unpacked into"
+            )
+        name = f"{self._table.stem}/{hashlib.sha256(data).hexdigest()[:_DIGITS]}{_suffix(data)}"
+        path = inside(self._root, name)
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise DataEngineError(
+                f"{path.parent}: leads outside {self._root}; images are only written inside image_root"
+            )
+        if not (path.is_file() and os.path.getsize(path) == len(data)):
+            with replacing(path) as stream:
+                stream.write(data)
+        return name
+
+
+def _single(cell: str) -> str | Fault:
+    """A cell's only image; VLMEvalKit writes several as a Python list of texts."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return cell
+    try:
+        parts = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return "broken image", "image is a list that cannot be read"
+    if len(parts) != 1:
+        return "several images", f"the question has {len(parts)} images, one is needed"
+    return str(parts[0])
+
+
+def _decoded(cell: str) -> bytes:
+    """The image file that a cell holds, empty when it holds none."""
+    if cell.startswith("data:"):
+        cell = cell.partition(",")[2]
+    try:
+        data = base64.b64decode("".join(cell.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return data if _suffix(data) else b""
+
+
+def _suffix(data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), "")

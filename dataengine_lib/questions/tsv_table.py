@@ -1,0 +1,134 @@
+"""Question tables (steps 0, 1): MMBench's and VLMEvalKit's TSV with index, question, A, B, …, answer, image."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.core.records import LETTERS
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields, answer_place, filled
+from dataengine_lib.questions.tsv_images import TableImages
+
+_CELL = 2**31 - 1  # an image's base64 is longer than the 128 KiB that csv allows a cell
+_NEEDED = ("index", "question", "A")
+
+
+def is_table(file: Path) -> bool:
+    """Whether a file is a table: a .tsv that is no JSON, or any file that begins with a table's headings."""
+    try:
+        with file.open("rb") as stream:
+            heading = stream.readline(1 << 16)
+    except OSError:
+        return False
+    heading = heading.removeprefix(b"\xef\xbb\xbf").strip()
+    names = {name.strip(b'" ') for name in heading.split(b"\t")}
+    if heading.startswith((b"[", b"{")):
+        return False
+    return file.suffix.lower() == ".tsv" or {b"index", b"question"} <= names
+
+
+def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:
+    """A table's rows in A-OKVQA's fields, numbered as a spreadsheet shows them; the heading is row 1.
+
+    Images in the table become files under `image_root`/the table's stem.
+    Raises DataEngineError when the file is no question table, or when it holds images and no root is given.
+    Source: MMBench's tables and vlmeval/dataset of open-compass/VLMEvalKit.
+    """
+    lines = _cells(file)
+    names = [name.strip() for name in next(lines, [])]
+    if missing := [name for name in _NEEDED if name not in names]:
+        raise DataEngineError(
+            f"{file}: has no column {missing[0]!r}; a question table has index, question, A, B, …, answer, "
+            "image or image_path, divided by tabs"
+        )
+    own.check(file, names)
+    rows: list[tuple[str, str, dict[str, Any] | Fault]] = []
+    images, seen = TableImages(file, image_root), dict[str, str]()
+    for number, cells in enumerate(lines, 2):
+        if not any(cells):
+            continue
+        if any(_holds_a_row(cell, cells, names) for cell in cells):
+            raise _stray_quote(file, number)
+        where, row = f"row {number}", dict.fromkeys(names, "")
+        row |= {name: _clean(cell) for name, cell in zip(names, cells, strict=False)}
+        index, image = row["index"], row.pop("image", "")
+        fault = _row_fault(cells, names, index, seen)
+        rows.append((where, index, fault or _fields(row, names, own)))
+        if not fault:
+            seen[index] = where
+            images.add(index, image, row.get("image_path", ""))
+    return [FoundRow(where, _with_image(content, images.path(index))) for where, index, content in rows]
+
+
+def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str, str]) -> Fault | None:
+    if len(cells) > len(names):
+        return "malformed row", f"{len(cells)} cells, but the heading has {len(names)}"
+    if not index:
+        return "malformed row", "index is empty"
+    if index in seen:
+        return "repeated question_id", f"index {index} occurs twice, first in {seen[index]}"
+    return None
+
+
+def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[str, Any] | Fault:
+    choices = filled(row[letter] for letter in takewhile(names.__contains__, LETTERS))
+    correct = answer_place(row.get("answer"), choices)
+    if isinstance(correct, tuple):
+        return correct
+    hint, question = row.get("hint", ""), row["question"]
+    return {
+        "question_id": row["index"],
+        "question": f"{hint}\n{question}" if hint and question else question,
+        "choices": choices,
+        "correct_choice_idx": correct,
+        "question_type": row.get("l2-category") or row.get("category", ""),
+        **own.of(row),
+    }
+
+
+def _with_image(content: dict[str, Any] | Fault, image: str | Fault) -> dict[str, Any] | Fault:
+    if isinstance(content, tuple):
+        return content
+    return image if isinstance(image, tuple) else {**content, "image_path": image}
+
+
+def _holds_a_row(cell: str, cells: list[str], names: list[str]) -> bool:
+    """Whether a cell looks like rows that two stray quotation marks made one.
+
+    Pandas quotes cells with line breaks and tabs too, but those have all other cells beside them, and hardly as
+    many tabs as a whole row.
+    """
+    return "\t" in cell and "\n" in cell and (len(cells) != len(names) or cell.count("\t") >= len(names) - 1)
+
+
+def _stray_quote(file: Path, row: int) -> DataEngineError:
+    return DataEngineError(
+        f"{file}: row {row}: a quotation mark opens a cell that does not end with one, which hides the rows after it; "
+        "save the table with cells quoted as pandas does"
+    )
+
+
+def _clean(cell: str) -> str:
+    """A cell's text; pandas writes a missing one as nothing or as nan."""
+    text = cell.strip()
+    return "" if text.lower() == "nan" else text
+
+
+def _cells(file: Path) -> Iterator[list[str]]:
+    """One row's cells at a time. Raises DataEngineError naming the row or the line at fault."""
+    csv.field_size_limit(_CELL)
+    line = row = 0
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter="\t", strict=True)
+            for cells in reader:
+                line, row = reader.line_num, row + 1
+                yield cells
+    except OSError as error:
+        raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
+    except csv.Error as error:
+        raise _stray_quote(file, row + 1) from error
+    except UnicodeDecodeError as error:
+        raise DataEngineError(f"{file}: after line {line}: {error}; save the table as UTF-8 text") from error

@@ -1,0 +1,158 @@
+"""Step 4: the four choices of a reply, as they are written and as they are kept.
+
+Every pattern is bounded, so that the time grows with the length of the reply and no faster.
+"""
+
+import re
+from functools import lru_cache
+
+from dataengine_lib.replies.boxes_in_text import has_box, may_hold_box, without_boxes
+from dataengine_lib.replies.drop_reasons import Dropped, Reason
+from dataengine_lib.replies.headings import without_label
+
+_WORD = re.compile(r"\w")
+
+
+def has_word(text: str) -> bool:
+    """Whether there is a letter or a digit in the text."""
+    return text[:1].isalnum() or bool(_WORD.search(text))
+
+
+def one_line(text: str) -> str:
+    """The plain text on one line; it holds no other white space than single spaces and line ends."""
+    return " ".join(text.split()) if "\n" in text else text.strip()
+
+
+# Skip as all that a part says, or with a reason behind it.
+SKIP = re.compile(
+    r"[\W_]*(?:(?:\(?[A-H]\)?[.:)]? ?)?skip[\"'”’)\]]*"
+    r"(?:\s*\Z|[.,;:!(\n]|\s?[-–—]\s|\s(?:this|because|since|as)\b))",
+    re.IGNORECASE,
+)
+_MARKS = [  # (A) · [A] · A) · A. · A: (the last three begin with the letter, which is searched for fastest)
+    re.compile(mark)
+    for mark in (
+        r"\( ?([A-Ha-h]) ?\)",
+        r"\[([A-Ha-h])\]",
+        r"([A-Ha-h])(?<![\w(].)\)",
+        r"([A-Ha-h])(?<!\w.)\.(?=\s|\Z)",
+        r"([A-Ha-h])(?<!\w.):(?=\s|\Z)",
+    )
+]
+_BULLETS = re.compile(r"[-*•]")
+_BULLET = re.compile(r" ?[-*•]? ?")
+
+
+_Mark = tuple[int, int, str]  # where a choice's letter begins and ends as written, and the letter
+
+
+def _marks(style: re.Pattern[str], text: str) -> list[_Mark]:
+    return [(*match.span(), match[1]) for match in style.finditer(text)]
+
+
+def _on_lines(marks: list[_Mark], text: str) -> list[_Mark]:
+    """The marks that lines begin with; a bullet is part of the mark."""
+    found = []
+    for start, end, letter in marks:
+        near = max(0, start - 4)  # a bullet with its spaces is no longer
+        line = text.rfind("\n", near, start) + 1 or near
+        if start - line <= 3 and _BULLET.fullmatch(text, line, start):
+            found.append((line, end, letter))
+    return found
+
+
+def split_off_choices(question: str) -> tuple[str, str]:
+    """A question whose choices follow it without a heading, taken apart at the first `(A)`; raises Dropped for others."""
+    for style in _MARKS:
+        marks = _marks(style, question)
+        starts = [start for start, _, letter in _on_lines(marks, question) if letter in "Aa"]
+        if not starts and style is _MARKS[0]:
+            starts = [start for start, _, letter in marks if letter == "A"]
+        if starts and starts[0] > 0:
+            asked = without_label(question[: starts[0]].strip())
+            if asked.endswith(","):
+                break  # "Is it (A) …, (B) …": the choices are part of the sentence
+            return asked, question[starts[0] :]
+    raise Dropped(Reason.NO_CHOICES)
+
+
+def written_choices(text: str) -> list[str]:
+    """The four choices as written. Marks are of one style and case, A to D in order, each once; or raises Dropped."""
+    text = text.strip()
+    begin = len(_BULLET.match(text)[0]) if text.startswith(("-", "*", "•")) else 0  # type: ignore[index]
+    for style in _MARKS:
+        if first := style.match(text, begin):
+            break
+    if first is None or first[1] not in "Aa":
+        raise Dropped(Reason.SKIPPED if SKIP.match(text) else Reason.NO_CHOICES)
+    letters = "ABCDEFGH" if first[1] == "A" else "abcdefgh"
+    parts = style.split(text)  # text before, letter, choice, letter, choice, …
+    if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
+        return _read_choices(parts[2::2])
+    marks = [mark for mark in _marks(style, text) if mark[2] in letters]
+    on_lines = _on_lines(marks, text) if "\n" in text else []
+    if "".join([mark[2] for mark in on_lines]) == letters[:4]:
+        marks = on_lines  # the others belong to the choices' words
+    elif "".join([mark[2] for mark in marks]) != letters[:4]:
+        raise Dropped(Reason.NOT_FOUR)
+    elif on_lines:
+        lines = {end: start for start, end, _ in on_lines}
+        marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
+    ends = [mark[0] for mark in marks[1:]] + [len(text)]
+    return _read_choices([text[mark[1] : end] for mark, end in zip(marks, ends, strict=True)])
+
+
+_MARKED = re.compile(r"[✓✔✅☑✗✘❌❎]|\((?:in)?correct(?: \w{1,10})?\)|\w ?\*\Z", re.IGNORECASE)
+
+
+def _read_choices(written: list[str]) -> list[str]:
+    """The choices without what only a list needs. Lines that only the last one goes on with belong to none."""
+    last = written[-1].strip()
+    if "\n" in last.partition("\n\n")[0] and not any("\n" in text.strip() for text in written[:-1]):
+        raise Dropped(Reason.NOT_FOUR)
+    return list(map(_choice, written))
+
+
+def _choice(written: str) -> str:
+    """What stands behind a choice's letter, up to an empty line, on one line and without what parts it from the next."""
+    text = written.strip()
+    if "\n" in text:
+        text = one_line(text.partition("\n\n")[0])
+    if text.endswith((" or", " and", " or,", " and,")):
+        text = text.rstrip(",").rpartition(" ")[0]
+    return text.rstrip(" ,;|")
+
+
+_SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "3.5." or "wait..."
+
+
+def clean_choices(raw: list[str]) -> list[str]:
+    """The choices as they are kept, without boxes; raises Dropped where they are no four different ones."""
+    choices, written = raw, " ".join(raw)
+    if may_hold_box(written):
+        cleaned = [without_boxes(choice, sentence=False) for choice in raw]
+        choices = [choice for choice in cleaned if choice is not None]
+        if len(choices) < len(raw):
+            raise Dropped(Reason.BOXES)
+    may_mark = "*" in written or "correct" in written.casefold() or not written.isascii()
+    if may_mark and any(map(_MARKED.search, choices)):
+        raise Dropped(Reason.MARKED)
+    if not all(map(has_word, choices)):
+        before = next(old for new, old in zip(choices, raw, strict=True) if not has_word(new))
+        raise Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
+    if len(set(map(same_words, choices))) < len(choices):
+        only_box = len(set(map(same_words, raw))) == len(raw)
+        raise Dropped(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
+    if choices[0].endswith(".") and all(map(_SENTENCE_END.search, choices)):
+        # a list of sentences; a mark of one alone may belong to it
+        return [choice[:-1] for choice in choices]
+    return choices
+
+
+@lru_cache(maxsize=256)  # a reply's choices are compared with each other, its answer and its short answer
+def same_words(text: str) -> str:
+    """The text without case, article and end mark: equal for two choices that say the same."""
+    words = (
+        " ".join(text.split()).casefold().strip("\"'“”‘’„‚«»「」`* ").rstrip(".,;:!\"'“”‘’«»「」。，；！ ")
+    )
+    return words.partition(" ")[2] if words.startswith(("a ", "an ", "the ")) else words

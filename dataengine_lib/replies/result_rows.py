@@ -1,0 +1,84 @@
+"""Step 4: the lines of `gptvqa_result.jsonl`, ours or the original's, one at a time; a malformed one stops nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from dataengine_lib.core.records import Result
+from dataengine_lib.errors import DataEngineError
+
+
+class _Row(msgspec.Struct):
+    """A result row as it may come: the original's files hold image ids as numbers or as strings of digits."""
+
+    image_id: int | str
+    raw_instructions: str
+    question_type: str
+    query_id: str | None = None
+    image_path: str | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    request_key: str | None = None
+    template: str | None = None
+    prompt_sha256: str | None = None
+    example_ids: list[str] | None = None
+    round: int | None = None
+
+
+_IDS = 2**63  # ids made from paths take up to 63 bits
+_OURS = msgspec.json.Decoder(Result)
+_ANY = msgspec.json.Decoder(_Row)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Every line that is not blank, with its number from 1. Raises DataEngineError when the file cannot be read."""
+    try:
+        with Path(path).open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                if number == 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                if line := line.strip():
+                    yield number, line
+    except OSError as error:
+        raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def read_row(line: bytes) -> Result | str:
+    """The row, or what is wrong with it."""
+    try:
+        ours = _OURS.decode(line)
+        if 0 <= ours.image_id < _IDS and (kind := ours.question_type.strip()):
+            ours.question_type = kind
+            return ours
+    except (ValueError, RecursionError):
+        pass  # the original's, or malformed
+    try:
+        row = _ANY.decode(line)
+    except RecursionError:
+        return "nested too deeply"
+    except ValueError as error:  # msgspec's errors, and bytes that are not UTF-8
+        return str(error)
+    image_id = row.image_id
+    if isinstance(image_id, str) or not 0 <= image_id < _IDS:
+        text = str(image_id).strip()
+        if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < _IDS):
+            return f"image_id {text[:40]!r} is not a number"
+        image_id = int(text)
+    question_type = row.question_type.strip()
+    if not question_type:
+        return "question_type is empty"
+    return Result(
+        image_id=image_id,
+        raw_instructions=row.raw_instructions,
+        question_type=question_type,
+        query_id=row.query_id or "",
+        image_path=row.image_path or "",
+        finish_reason=row.finish_reason or "",
+        model=row.model or "",
+        request_key=row.request_key or "",
+        template=row.template or "",
+        prompt_sha256=row.prompt_sha256 or "",
+        example_ids=row.example_ids or [],
+        round=row.round or 0,
+    )

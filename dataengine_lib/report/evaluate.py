@@ -1,0 +1,245 @@
+"""Report of step 1: splits, the weight rules beside each other, letters and the options' order, types in doubt."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
+from dataengine_lib.evaluation.metrics import Metrics, Score, SkippedRows, StudentUsage
+from dataengine_lib.evaluation.type_confusion import TypeConfusion
+from dataengine_lib.evaluation.weights import WEIGHT_RULES, Counts, WeightInterval, WeightRule
+from dataengine_lib.report.charts import (
+    BLUE,
+    DARK,
+    GREY,
+    ORANGE,
+    Chart,
+    drawn_chart,
+    label_rows,
+    plain_name,
+    short_label,
+)
+from dataengine_lib.report.tables import Figure, Html, percent, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LOOKS: dict[WeightRule, tuple[str, str]] = {
+    "1-acc": (GREY, "o"),
+    "sqrt(1-acc)": (ORANGE, "s"),
+    "shrunk": (BLUE, "D"),
+}
+
+
+def split_table(metrics: Metrics) -> Html:
+    """Each split's multiple-choice and direct-answer score, with what guessing would give."""
+    rows = [
+        (
+            name,
+            scored.overall.total,
+            percent(scored.overall.accuracy, scored.overall.low, scored.overall.high),
+            percent(scored.chance),
+            scored.cannot_tell,
+            percent(scored.overall.direct_answer),
+        )
+        for name, scored in metrics.splits.items()
+    ]
+    head = ["split", "questions", "multiple choice", "by guessing", "cannot tell", "direct answer"]
+    read = f" from {metrics.source}" if metrics.source else ""
+    return table(rows, head, f"rank rule: {metrics.rank}{read}{_taken(metrics.usage)}")
+
+
+def _taken(usage: StudentUsage | None) -> str:
+    """What a student behind a server took, for a caption; empty without one."""
+    if usage is None:
+        return ""
+    tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
+    cost = "price not known" if usage.cost_usd is None else f"{usage.cost_usd:.2f} US dollars"
+    return f"; the student took {usage.replies:,} replies, {tokens}, {cost}"
+
+
+def skipped_table(skipped: SkippedRows, most: int = 20) -> Html:
+    """Why rows were left out: every reason with its count, and the first `most` rows by name."""
+    rows = [(row.kind, row.row, row.reason) for row in skipped.rows[:most]]
+    counted = ", ".join(f"{kind} ({count:,})" for kind, count in skipped.by_reason.items())
+    caption = f"{skipped.total:,} of {skipped.of:,} rows left out{': ' if counted else ''}{counted}"
+    if skipped.total > most:
+        caption += f"; the first {most} are listed"
+    return table(rows, ["reason", "row", "what is wrong"], caption)
+
+
+def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
+    """The types of lowest accuracy with their intervals."""
+    asked = sorted((score.accuracy, kind) for kind, score in per_type.items() if score.accuracy is not None)
+    scores = [(kind, per_type[kind]) for _, kind in asked[:most]]
+    named = [f"{plain_name(kind)} {percent(s.accuracy, s.low, s.high).text}" for kind, s in scores]
+    return f"Weakest: {'; '.join(named)}."
+
+
+def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], counts: Counts) -> Chart:
+    """Every type's weight by each rule with its 95 % interval, heaviest by `shrunk` at the top.
+
+    `counts` are the (right answers, questions) that `weights` come from.
+    """
+    title = "Weights of the question types by each rule"
+    kinds = sorted(weights, key=lambda kind: (weights[kind]["shrunk"].weight, kind))
+
+    def draw(axes: "Axes") -> None:
+        for rule, offset in zip(WEIGHT_RULES, (0.26, 0.0, -0.26), strict=True):
+            rows = [weights[kind][rule] for kind in kinds]
+            color, marker = _LOOKS[rule]
+            axes.errorbar(
+                [row.weight for row in rows],
+                [place + offset for place in range(len(kinds))],
+                xerr=[
+                    [max(0.0, row.weight - row.low) for row in rows],
+                    [max(0.0, row.high - row.weight) for row in rows],
+                ],
+                fmt=marker,
+                color=color,
+                markersize=5.5,
+                elinewidth=1.4,
+                capsize=2.5,
+                label=rule,
+                clip_on=False,  # a mark at 0 or 1 is seen whole
+            )
+        for place in range(len(kinds)):
+            axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
+        label_rows(axes, [f"{short_label(kind)}  (n={counts[kind][1]})" for kind in kinds])
+        axes.set(xlim=(0, 1), xlabel="weight (0 to 1), with 95 % interval; n: number of questions")
+
+    said = ", ".join(f"{plain_name(kind)} {weights[kind]['shrunk'].weight:.2f}" for kind in kinds[::-1][:4])
+    return drawn_chart(
+        1.45 * len(kinds), title, f"{title}. Heaviest when shrunk: {said or 'no types'}.", draw
+    )
+
+
+def letter_chart(bias: LetterBias) -> Chart:
+    """How many wrong answers name each letter, beside what a student without a preference would give."""
+    title = "Letters of the wrong answers"
+    rows = bias.letters[::-1]
+
+    def draw(axes: "Axes") -> None:
+        places = range(len(rows))
+        axes.barh(places, [row.wrong for row in rows], color=ORANGE, height=0.66, label="wrong answers")
+        axes.errorbar(
+            [row.expected for row in rows],
+            places,
+            xerr=[
+                [row.expected - row.expected_low for row in rows],
+                [row.expected_high - row.expected for row in rows],
+            ],
+            fmt="D",
+            color=DARK,
+            markersize=5.5,
+            elinewidth=1.4,
+            capsize=3,
+            label="expected without a preference",
+        )
+        label_rows(axes, [f"({row.letter})  (n={row.offered})" for row in rows])
+        axes.set_xlim(left=0)
+        axes.set(
+            xlabel="number of wrong answers; marks: expected, with 95 % range; n: questions that offer it"
+        )
+        axes.locator_params(axis="x", integer=True)
+
+    return drawn_chart(len(rows), title, f"{title}. {bias_sentence(bias)}", draw)
+
+
+def bias_sentence(bias: LetterBias) -> str:
+    """Whether the student prefers letters, in words and with the test's figures."""
+    if bias.p_value is None or bias.statistic is None:
+        return "No wrong answer left more than one letter to choose from, so a preference cannot be told."
+    most = max(bias.letters, key=lambda row: row.wrong - row.expected)
+    found = (
+        f"Wrong answers favour ({most.letter}): {most.wrong:,} of {bias.wrong:,}, where {most.expected:.1f} are "
+        "expected without a preference"
+        if bias.p_value < 0.05
+        else f"No preference for a letter shows in {bias.wrong:,} wrong answers"
+    )
+    way = ", by Monte Carlo" if bias.method == "Monte Carlo" else ""
+    return f"{found} (chi-square {bias.statistic:.1f}, {bias.freedom} d.f., {_chance(bias.p_value)}{way})."
+
+
+def letter_table(bias: LetterBias) -> Html:
+    """Letter by letter: how often it was chosen, how often it is right, and the accuracy where it is."""
+    rows = [
+        (
+            f"({row.letter})",
+            row.offered,
+            row.chosen,
+            row.accuracy.total,
+            percent(row.accuracy.share, row.accuracy.low, row.accuracy.high),
+            row.wrong,
+            Figure(f"{row.expected:.1f} [{row.expected_low:.1f}, {row.expected_high:.1f}]"),
+        )
+        for row in bias.letters
+    ]
+    head = [
+        "letter",
+        "offered",
+        "chosen",
+        "right",
+        "accuracy where right",
+        "wrong answers",
+        "expected without a preference",
+    ]
+    unread = f" {bias.unread:,} answers name no letter." if bias.unread else ""
+    return table(rows, head, bias_sentence(bias) + unread)
+
+
+def order_table(both: Consistency | None) -> Html:
+    """What remains of the answers when the options stand in reverse; None: they were not asked so."""
+    if both is None:
+        return table([], [], "not asked in reverse, set robust to true")
+    rows = [
+        (name, share.count, percent(share.share, share.low, share.high))
+        for name, share in (
+            ("right as asked", both.as_asked),
+            ("right in reverse", both.in_reverse),
+            ("right both ways (robust)", both.robust),
+            ("same option both ways", both.same),
+        )
+    ]
+    change = both.change
+    caption = (
+        f"{both.questions:,} questions asked both ways; in reverse {100 * change.gain:+.1f} points "
+        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], McNemar {_chance(both.p_value)}"
+    )
+    return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
+
+
+def confusion_table(types: TypeConfusion, most: int = 40) -> Html:
+    """Pairs of known and teacher's type with the student's accuracy, the largest `most` of them."""
+    largest = sorted(types.pairs, key=lambda pair: -pair.accuracy.total)[:most]
+    rows = [
+        (
+            plain_name(pair.known),
+            plain_name(pair.teacher),
+            "yes" if pair.known == pair.teacher else "no",
+            pair.accuracy.total,
+            percent(pair.accuracy.share, pair.accuracy.low, pair.accuracy.high),
+        )
+        for pair in types.pairs
+        if pair in largest
+    ]
+    whole = percent(types.overall.share, types.overall.low, types.overall.high).text
+    left = len(types.pairs) - len(rows)
+    caption = f"Known types against the teacher's: {whole} of {types.compared:,} questions agree"
+    if left:
+        caption += f"; {left} smaller pairs are not listed"
+    return table(rows, ["known type", "teacher's type", "agree", "questions", "accuracy"], caption)
+
+
+def agreement_table(types: TypeConfusion) -> Html:
+    """How often the teacher says each known type of its questions, least often first."""
+    rows = [
+        (plain_name(kind), share.total, percent(share.share, share.low, share.high))
+        for kind, share in sorted(types.agreement.items(), key=lambda row: (row[1].share, row[0]))
+    ]
+    return table(
+        rows, ["known type", "questions", "teacher agrees"], "Agreement of the teacher by known type"
+    )
+
+
+def _chance(p_value: float) -> str:
+    return f"p = {p_value:.4f}" if p_value >= 0.0001 else "p < 0.0001"

@@ -1,0 +1,178 @@
+"""Step 4 in JupyterLab: look at records one by one and accept, reject or edit them; decisions go to a file."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.curation.review import Decision, read_review, write_decision
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.replies.letter_mentions import names_letters
+from dataengine_lib.report.gallery import qa_gallery
+from dataengine_lib.report.tables import Html, escaped
+
+
+@dataclass
+class ReviewBox:
+    """Shows `records` with their pictures; every decision is written to `file` at once.
+
+    A report shows how many decisions there are, since its buttons would do nothing.
+    """
+
+    records: Sequence[TrainRecord]
+    file: Path
+    image_root: Path | None = None
+    output: Path | None = None  # all records, to find one by its id
+
+    def summary(self) -> Html:
+        """The decisions so far, in words."""
+        kinds = [decision.decision for decision in read_review(self.file).values()]
+        said = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("accept", "reject", "edit"))
+        return Html(
+            f'<p class="why">Decisions in {escaped(self.file.name)}: {said}. '
+            "They are made in JupyterLab and count when this step runs next.</p>"
+        )
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.summary())  # type: ignore[no-untyped-call]
+        display(self.widget)  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def widget(self) -> Any:
+        """The form, made when it is first shown."""
+        return _Form(self).box
+
+
+def review_box(result: Any) -> ReviewBox:
+    """The kept QAs that a PostProcessResult shows; others are found by their id."""
+    return ReviewBox(result.sample, result.review_path, result.image_root, result.output)
+
+
+class _Form:
+    """The fields and buttons, and which record they are about."""
+
+    def __init__(self, review: ReviewBox) -> None:
+        import ipywidgets as w
+
+        self.review = review
+        self.records = list(review.records)
+        self.place = 0
+        wide, line = w.Layout(width="100%"), {"description_width": "90px"}
+        self.card, self.status = w.HTML(), w.HTML()
+        self.record_id = w.Text(description="record", style=line, layout=wide, continuous_update=False)
+        self.question = w.Textarea(description="question", style=line, layout=wide, rows=2)
+        self.choices = [w.Text(description=f"({letter})", style=line, layout=wide) for letter in "ABCD"]
+        self.correct = w.ToggleButtons(options=[(letter, n) for n, letter in enumerate("ABCD")])
+        self.correct.description = "right"
+        self.rationales = w.Textarea(description="rationales", style=line, layout=wide, rows=3)
+        self.rationales.placeholder = "one a line"
+        self.note = w.Text(description="note", style=line, layout=wide)
+        buttons: dict[str, tuple[str, Callable[[], None]]] = {
+            "←": ("", lambda: self.go(-1)),
+            "→": ("", lambda: self.go(1)),
+            "Accept": ("success", lambda: self.decide(Decision(decision="accept", note=self.note.value))),
+            "Reject": ("danger", lambda: self.decide(Decision(decision="reject", note=self.note.value))),
+            "Save edit": ("warning", lambda: self.decide(self.edit())),
+            "Take back": ("", lambda: self.decide(None)),
+        }
+        self.buttons = {}
+        for name, (style, act) in buttons.items():
+            self.buttons[name] = w.Button(description=name, button_style=style, layout=w.Layout(width="auto"))
+            self.buttons[name].on_click(lambda _, act=act: act())
+        self.record_id.observe(lambda change: self.find(change["new"]), names="value")
+        fields = [self.record_id, self.question, *self.choices, self.correct, self.rationales, self.note]
+        right = w.VBox([*fields, w.HBox(list(self.buttons.values())), self.status], layout=wide)
+        self.box = w.HBox([w.VBox([self.card], layout=w.Layout(min_width="360px")), right])
+        self.show()
+
+    @property
+    def record(self) -> TrainRecord | None:
+        return self.records[self.place] if self.records else None
+
+    def show(self, said: str = "") -> None:
+        """Fill the fields with the record, or with what was decided about it."""
+        record = self.record
+        if record is None:
+            self.status.value = "Nothing was kept that could be reviewed."
+            return
+        decision = read_review(self.review.file).get(record.record_id)
+        self.record_id.value = record.record_id
+        self.card.value = qa_gallery([record], self.review.image_root).text
+        self.question.value = (decision and decision.question) or record.question
+        choices = (decision and decision.choices) or record.choices
+        for field, choice in zip(self.choices, choices, strict=True):
+            field.value = choice
+        known = decision.correct_choice_idx if decision else None
+        self.correct.value = record.correct_choice_idx if known is None else known
+        reasons = decision.rationales if decision else None
+        self.rationales.value = "\n".join(record.rationales if reasons is None else reasons)
+        self.note.value = decision.note if decision else ""
+        decided = f"decided: {decision.decision}" if decision else "not decided yet"
+        self.status.value = f"{self.place + 1} of {len(self.records)}, {decided}. {escaped(said)}"
+
+    def go(self, step: int) -> None:
+        """To the next or the previous record, round and round."""
+        if self.records:
+            self.place = (self.place + step) % len(self.records)
+            self.show()
+
+    def find(self, record_id: str) -> None:
+        """Show the record of that id, read from the file of all records when it is not among those here."""
+        places = {record.record_id: place for place, record in enumerate(self.records)}
+        if record_id not in places and self.review.output is not None:
+            everyone: list[TrainRecord] = read_json(self.review.output, list[TrainRecord])
+            found = [record for record in everyone if record.record_id == record_id]
+            self.records += found
+            places |= {record_id: len(self.records) - 1} if found else {}
+        if record_id not in places:
+            self.status.value = f"There is no record {escaped(record_id)} among the kept ones."
+        elif places[record_id] != self.place:
+            self.place = places[record_id]
+            self.show()
+
+    def edit(self) -> Decision:
+        """What the fields say that the record does not, beside what an earlier edit changed.
+
+        Choices and rationales that name their letters are written together: neither is right beside other ones.
+        """
+        record = self.record
+        assert record is not None
+        before = read_review(self.review.file).get(record.record_id) or Decision(decision="edit")
+        choices = [field.value.strip() for field in self.choices]
+        reasons = [line.strip() for line in self.rationales.value.splitlines() if line.strip()]
+        moved = (choices, self.correct.value) != (record.choices, record.correct_choice_idx)
+        reasoned = reasons != record.rationales
+        if any(map(names_letters, reasons)) and (
+            moved or reasoned or before.choices is not None or before.rationales is not None
+        ):
+            moved = reasoned = True
+        question = self.question.value.strip()
+        return Decision(
+            decision="edit",
+            question=question if question != record.question else before.question,
+            choices=choices if moved else before.choices,
+            correct_choice_idx=self.correct.value if moved else before.correct_choice_idx,
+            rationales=reasons if reasoned else before.rationales,
+            note=self.note.value,
+        )
+
+    def decide(self, decision: Decision | None) -> None:
+        """Write the decision, or take it back, and go on to the next record; a wrong one is said and not written."""
+        record = self.record
+        if record is None:
+            return
+        try:
+            write_decision(self.review.file, record.record_id, decision)
+        except DataEngineError as error:
+            self.status.value = escaped(error)
+            return
+        if decision is None:
+            self.show()
+        else:
+            self.place = (self.place + 1) % len(self.records)
+            self.show(f"Written: {decision.decision} of {record.record_id}.")

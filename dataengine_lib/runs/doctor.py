@@ -1,0 +1,150 @@
+"""`dataengine doctor`: what would keep a run from working on this machine, found without running it."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.runs.endpoint_check import Mark, check_asking, check_listing
+from dataengine_lib.runs.parameters import Experiment
+from dataengine_lib.runs.workflow import Planned, plan
+from dataengine_lib.teachers.loading import endpoint
+
+_PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
+_FREE_GB = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor; `bad` will stop a run, `warn` may."""
+
+    mark: Mark
+    what: str
+    says: str
+
+
+def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[Finding]:
+    """Look at this machine, and with an experiment at its data, its teacher and its device.
+
+    With `ask` each teacher behind a server is sent one request, which may cost up to a cent.
+    """
+    findings = [*_versions(), _device(), _kernel(), _disk(Path.cwd())]
+    if experiment is None:
+        return [*findings, _key()]
+    try:
+        planned = plan(experiment, Path("reports") / experiment.head.run)
+    except ParameterError as error:
+        return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
+    return [*findings, *_paths(experiment, planned), *_teachers(planned, ask), *_encoder(planned)]
+
+
+def _versions() -> Iterator[Finding]:
+    found = sys.version_info[:3]
+    mark: Mark = "ok" if found >= (3, 11) else "bad"
+    yield Finding(mark, "python", ".".join(map(str, found)))
+    for package in _PACKAGES:
+        try:
+            yield Finding("ok", package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield Finding("bad", package, 'not installed; run: pip install -c constraints.txt -e ".[dev]"')
+
+
+def _device() -> Finding:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("bad", "device", f"torch cannot be loaded: {error}")
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return Finding(
+            "ok", "device", f"{torch.cuda.get_device_name()}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
+        )
+    if torch.backends.mps.is_available():
+        return Finding("ok", "device", "Apple GPU (mps)")
+    return Finding(
+        "ok", "device", f"CPU, {torch.get_num_threads()} threads: enough for the demo, slow for large models"
+    )
+
+
+def _kernel() -> Finding:
+    spec = Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
+    if spec.is_file():
+        return Finding("ok", "notebook kernel", "python3 of this environment")
+    return Finding(
+        "bad", "notebook kernel", f"{spec} is missing; run: python -m ipykernel install --sys-prefix"
+    )
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free / 1e9
+    if not os.access(folder, os.W_OK):
+        return Finding("bad", "disk", f"{folder} cannot be written; run from a folder of yours")
+    return Finding("ok" if free >= _FREE_GB else "warn", "disk", f"{free:.0f} GB free in {folder}")
+
+
+def _key() -> Finding:
+    if os.environ.get("OPENAI_API_KEY"):
+        return Finding("ok", "OPENAI_API_KEY", "is set (not shown)")
+    return Finding("ok", "OPENAI_API_KEY", "not set; only teachers openai:MODEL at OpenAI need it")
+
+
+def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
+    from dataengine_lib.runs.precheck import check_paths
+
+    try:
+        check_paths(experiment.file, planned, 0, len(planned) - 1)
+        yield Finding("ok", "data paths", "all there, or made by the run")
+    except ParameterError as error:
+        for line in str(error).splitlines():
+            yield Finding("bad", "data paths", line)
+
+
+def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
+    asked: dict[tuple[str, str | None], tuple[str, Path | None]] = {}
+    for item in planned:
+        for name, spec in item.asks.items():
+            key = (spec, getattr(item.config, "base_url", None))
+            asked.setdefault(key, (f"{name} of {item.step.name}", getattr(item.config, "prices", None)))
+    for (spec, base_url), (what, prices) in asked.items():
+        if spec.partition(":")[0] == "local":
+            yield _local_model(what, spec)
+            continue
+        if not spec.startswith("openai:"):
+            yield Finding("ok", what, f"{spec}: needs no key")
+            continue
+        try:
+            url, secret = endpoint(base_url)
+            found = check_listing(spec.partition(":")[2], url, secret)
+            yield Finding(found[0], what, found[1])
+            if found[0] != "bad":
+                for mark, says in check_asking(spec, url, paid=ask, prices=prices):
+                    yield Finding(mark, what, says)
+        except DataEngineError as error:
+            yield Finding("bad", what, str(error))
+
+
+def _local_model(what: str, spec: str) -> Finding:
+    from dataengine_lib.teachers.local_llm import model_file
+
+    try:
+        file = model_file(spec.partition(":")[2])
+    except ParameterError as error:
+        return Finding("bad", what, str(error))
+    size = file.stat().st_size / 1e6
+    return Finding("ok", what, f"{spec}: {file.name}, {size:,.0f} MB, in llama.cpp on this machine; no key")
+
+
+def _encoder(planned: list[Planned]) -> Iterator[Finding]:
+    encoders = {getattr(item.config, "encoder", "") for item in planned} - {""}
+    for encoder in sorted(encoders):
+        if encoder.startswith("clip:") and importlib.util.find_spec("clip") is None:
+            yield Finding(
+                "bad", "encoder", f'{encoder} needs the clip package; run: pip install -e ".[clip]"'
+            )
+        else:
+            yield Finding("ok", "encoder", encoder)

@@ -1,0 +1,94 @@
+"""Executes one notebook with papermill (all steps) and says in one line what went wrong in it."""
+
+import ast
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.errors import DataEngineError, ParameterError
+
+_START_TIMEOUT_S = 300  # a busy machine, or a cold network disk with the packages on it
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class NotebookFailed(DataEngineError):
+    """A cell raised; the message is that of our own error, or the exception's name and first line."""
+
+
+def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: str) -> float:
+    """Run `notebook` with `parameters` in the current folder; `output` is saved after every cell.
+
+    Returns the seconds spent in cells that call `function`, the step's own work. Raises NotebookFailed; then
+    `output` is the half-run notebook with its traceback.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    _prefer_own_kernel()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        done = papermill.execute_notebook(
+            str(notebook),
+            str(output),
+            parameters,
+            kernel_name="python3",
+            progress_bar=sys.stderr.isatty(),
+            log_output=False,
+            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own remarks are no news
+            start_timeout=_START_TIMEOUT_S,
+        )
+    except papermill.PapermillExecutionError as error:
+        raise NotebookFailed(_one_line(error.ename, error.evalue)) from error
+    except DeadKernelError as error:
+        raise NotebookFailed("its kernel died, most likely for lack of memory; lower batch_size") from error
+    call = re.compile(rf"\b{re.escape(function)}\(")
+    return sum(
+        cell.metadata.get("papermill", {}).get("duration") or 0.0
+        for cell in done.cells
+        if cell.cell_type == "code" and call.search(cell.source)
+    )
+
+
+def _prefer_own_kernel() -> None:
+    """Take the kernel of the running interpreter, not one of the same name in the user's home."""
+    own = str(Path(sys.prefix) / "share" / "jupyter")
+    paths = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
+    if paths[0] != own:
+        os.environ["JUPYTER_PATH"] = os.pathsep.join([own, *filter(None, paths)])
+
+
+def _one_line(name: str, message: str) -> str:
+    """Messages of our own errors stand alone; others need their class to be understood."""
+    lines = [line.strip() for line in _ANSI.sub("", message).splitlines() if line.strip()]
+    if name in _own_errors(DataEngineError):
+        return " | ".join(lines)
+    return f"{name}: {lines[0]}" if lines else name
+
+
+def _own_errors(kind: type[Exception]) -> set[str]:
+    return {kind.__name__}.union(*(_own_errors(below) for below in kind.__subclasses__()))
+
+
+def check_notebook(notebook: Path, names: set[str]) -> None:
+    """Raise ParameterError unless the notebook's `parameters` cell has exactly `names`.
+
+    papermill itself only warns, and would leave the notebook's own default in place.
+    """
+    if not notebook.is_file():
+        raise ParameterError(f"{notebook}: no such notebook; is this a full checkout?")
+    content: dict[str, Any] = read_json(notebook)
+    cells = content.get("cells", [])
+    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    found: set[str] = set()
+    for cell in tagged:
+        for line in ast.parse("".join(cell["source"])).body:
+            targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+            found.update(target.id for target in targets if isinstance(target, ast.Name))
+    if wrong := sorted(found ^ names):
+        has = "has" if wrong[0] in found else "lacks"
+        raise ParameterError(f"{notebook}: its parameters cell {has} {wrong[0]!r}, unlike the step's Config")

@@ -1,0 +1,124 @@
+"""An experiment's parameters (all steps): one YAML file and the `--set` options, checked key by key."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.errors import ParameterError
+
+# Keys of OpenAI and its like, Hugging Face, GitHub, Google, AWS; and URLs that carry a password.
+_SECRET_VALUE = re.compile(
+    r"\b(sk|rk|pk)-[\w-]{16,}|\bhf_\w{16,}|\b(gh[opsur]|github_pat)_\w{16,}|\bAIza[\w-]{30,}"
+    r"|\bAKIA[0-9A-Z]{16}\b|://[^/\s:@]+:[^/\s@]+@"
+)
+_SECRET_KEY = re.compile(r"(api|access|secret)_?key|_token$|^token$|password|secret", re.IGNORECASE)
+
+
+class PlaygroundSettings(StepConfig):
+    """The `playground` section: the offline world, written before step 0; `{playground}` is its folder."""
+
+    cache: Path = Path("reports/.playground")
+    seed: int = Field(0, ge=0)
+    sizes: dict[str, int] = Field(default_factory=dict)
+
+
+class ExperimentHead(StepConfig):
+    """What a YAML says beside its steps' sections."""
+
+    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # the folder's name below reports
+    rounds: int = Field(1, ge=1, le=100)
+    seed: int = Field(0, ge=0)
+    playground: PlaygroundSettings | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A YAML file after `--set`: the head, and per step the keys that the user wrote."""
+
+    file: Path
+    head: ExperimentHead
+    sections: dict[str, dict[str, Any]]
+    set_keys: tuple[str, ...] = ()
+
+    def where(self, section: str) -> str:
+        """How a message names a section: the file, and whether `--set` had a hand in it."""
+        hand = " with --set" if any(key.split(".")[0] == section for key in self.set_keys) else ""
+        return f"{self.file}{hand}: {section}"
+
+
+def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int | None = None) -> Experiment:
+    """Read `file`, apply `--set STEP.KEY=VALUE` options and `rounds`; `steps` are the sections it may have.
+
+    Raises ParameterError for unreadable YAML, an unknown section or a value that looks like a secret.
+    """
+    content = _load(file)
+    for option in sets:
+        _apply(content, option)
+    if rounds is not None:
+        content["rounds"] = rounds
+    _refuse_secrets(content, str(file))
+    heads = list(ExperimentHead.model_fields)
+    for key in content:
+        if key not in heads and key not in steps:
+            near = difflib.get_close_matches(str(key), [*heads, *steps], n=1, cutoff=0.0)
+            raise ParameterError(f"{file}: unknown section {key!r}; nearest valid one: {near[0]!r}")
+    sections: dict[str, dict[str, Any]] = {}
+    for key in steps:
+        section = content.get(key, {})
+        if section is not None and not isinstance(section, dict):
+            raise ParameterError(f"{file}: {key}: must hold `key: value` lines (given: {section!r})")
+        if key in content:
+            sections[key] = section or {}
+    head = ExperimentHead.read({key: content[key] for key in heads if key in content}, str(file))
+    return Experiment(file, head, sections, tuple(option.partition("=")[0] for option in sets))
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{file}: is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"{file}: must hold `key: value` lines; see params/demo.yaml")
+    return content
+
+
+def _apply(content: dict[str, Any], option: str) -> None:
+    """Put one `--set a.b=value` into the YAML's content; the value is read as YAML."""
+    key, equals, text = option.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ParameterError(f"--set {key.strip()}: write STEP.KEY=VALUE, for example evaluate.batch_size=32")
+    place = content
+    for part in parts[:-1]:
+        if place.get(part) is None:
+            place[part] = {}
+        place = place[part]
+        if not isinstance(place, dict):
+            raise ParameterError(f"--set {key.strip()}: {part!r} holds no keys")
+    try:
+        place[parts[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"--set {key.strip()}: the value is not valid YAML; quote it") from error
+
+
+def _refuse_secrets(value: Any, where: str, key: str = "") -> None:
+    """Parameters are written to notebooks and manifests; the message must not repeat the value either."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_secrets(inner, where, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_secrets(inner, where, key)
+    elif isinstance(value, str) and (_SECRET_VALUE.search(value) or (value and _SECRET_KEY.search(key))):
+        raise ParameterError(
+            f"{where}: {key}: looks like a secret; keep keys in the environment (OPENAI_API_KEY), never here"
+        )

@@ -1,0 +1,161 @@
+"""What is checked before the first step runs (all steps): range, files, folders, keys, notebooks, disk."""
+
+import difflib
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.chat.budget import check_priced
+from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.queries.bad_cases import known_type, type_name
+from dataengine_lib.questions.categories import read_categories
+from dataengine_lib.questions.reader import read_question_rows
+from dataengine_lib.runs.execute_notebook import check_notebook
+from dataengine_lib.runs.workflow import Planned
+from dataengine_lib.teachers.loading import endpoint
+from dataengine_lib.teachers.local_llm import model_file
+
+
+def selected(planned: list[Planned], start: str | None, stop: str | None) -> tuple[int, int]:
+    """Positions of the first and the last step to run.
+
+    A step is given as `evaluate`, `1`, `1_evaluate` (its first place in the run), or `round2/evaluate`.
+    """
+    first = _position(planned, "--from", start, 0) if start else 0
+    last = _position(planned, "--to", stop, first) if stop else len(planned) - 1
+    return first, last
+
+
+def _position(planned: list[Planned], option: str, name: str, earliest: int) -> int:
+    names: dict[str, int] = {}
+    for number, item in enumerate(planned):
+        place = item.label.removesuffix(item.step.notebook)
+        for short in (item.step.notebook, item.step.name, str(item.step.number)):
+            names.setdefault(place + short, number)
+            if number >= earliest:
+                names.setdefault(short, number)
+    found = names.get(name.strip())
+    if found is None:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        raise ParameterError(f"{option} {name}: no such step in this run; nearest: {near[0]}")
+    if found < earliest:
+        raise ParameterError(f"{option} {name}: comes before the step given with --from; give a later one")
+    return found
+
+
+def check_run(file: Path, planned: list[Planned], first: int, last: int, notebooks: Path, out: Path) -> None:
+    """Raise ParameterError, a line per fault, for what would stop a step from `first` to `last` later."""
+    checks: list[Callable[[], None]] = []
+    for item in planned[first : last + 1]:
+        names = set(type(item.config).model_fields)
+        checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
+        checks.append(partial(_check_endpoint, file, item))
+        checks.append(partial(_check_prices, file, item))
+        checks.append(partial(_check_student, file, item, planned))
+        checks.append(partial(_check_types, file, item, planned))
+    checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
+    wrong: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except ParameterError as error:
+            wrong[str(error)] = None
+    if wrong:
+        raise ParameterError("\n".join(wrong))
+
+
+def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> None:
+    """Raise ParameterError for every input that is neither there nor made by an earlier step of this run.
+
+    `file` is the YAML that the message names. Paths in a playground still to be written are passed over.
+    """
+    made: set[Path] = set()
+    wrong: dict[Path, str] = {}
+    for item in planned[first : last + 1]:
+        for name, paths in item.inputs().items():
+            for path in paths if name not in item.step.optional else ():
+                if not (path.exists() or path in made or str(path).startswith("{playground}")):
+                    remedy = "run the steps before" if name in item.step.reads else "check the path"
+                    wrong.setdefault(path, f"{item.step.name}.{name}: {path} does not exist; {remedy}")
+        made.update(item.outputs())
+    if wrong:
+        raise ParameterError("\n".join(f"{file}: {line}" for line in wrong.values()))
+
+
+def _check_endpoint(file: Path, item: Planned) -> None:
+    """What is behind an API needs its address and key before hours of evaluation, not after; so does a local model."""
+    student, asked = str(getattr(item.config, "student", "")), item.asks
+    if student.startswith("api:") or any(spec.startswith("openai:") for spec in asked.values()):
+        try:
+            endpoint(getattr(item.config, "base_url", None))
+        except ParameterError as error:
+            raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+    kind, _, model = asked.get("teacher", "").partition(":")
+    if kind == "local":
+        try:
+            model_file(model)
+        except ParameterError as error:
+            raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _check_prices(file: Path, item: Planned) -> None:
+    """A step with a budget needs prices, which it should not find out after others were paid for."""
+    config: Any = item.config
+    if getattr(config, "budget_usd", None) is None:
+        return
+    prices = read_prices(getattr(config, "prices", None))
+    for spec in item.asks.values():
+        try:
+            check_priced(prices.of(spec), spec)
+        except ParameterError as error:
+            raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:
+    """Only a student that is loaded as it stands can be fine-tuned."""
+    if item.step.name != "fine_tune":
+        return
+    student = str(getattr(item.config, "student", ""))
+    if student.startswith(("api:", "recorded:")):
+        raise ParameterError(
+            f"{file}: fine_tune.student: {student} cannot be fine-tuned; give the folder or hub name of a model, or "
+            "stop before with --to post_process"
+        )
+    adapters = [getattr(other.config, "adapter", None) for other in planned if other.step.name == "evaluate"]
+    if any(adapters):
+        raise ParameterError(
+            f"{file}: evaluate.adapter: fine_tune starts from {student} without it; merge the adapter into a "
+            "folder and give that as student"
+        )
+
+
+def _check_types(file: Path, item: Planned, planned: list[Planned]) -> None:
+    """A misspelt question type must not come out after the evaluation."""
+    config: Any = item.config
+    if item.step.name != "construct_queries":
+        return
+    named = [("targets", name) for name in config.targets]
+    named += [("preview_type", config.preview_type)] if config.preview_type else []
+    types = read_categories(config.categories).names if named else []
+    if {type_name(name) for _, name in named} - set(types):  # questions may have types of their own
+        own: Any = next((other.config for other in planned if other.step.name == "evaluate"), None)
+        if own is not None and own.questions.is_file():
+            fields = {"type_field": own.type_field, "split_field": own.split_field}
+            rows = read_question_rows(own.questions, own.image_root, **fields)[0]
+            types = [*types, *(row.question_type for row in rows if row.question_type)]
+    for key, name in named:
+        known_type(name, types, f"{file}: construct_queries.{key}")
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ParameterError(
+            f"--out {out}: cannot be written ({error.strerror}); choose a folder you may write to"
+        ) from error

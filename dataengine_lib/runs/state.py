@@ -1,0 +1,51 @@
+"""`run.json`: how far a run is (all steps), written whole after every step for the reports."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from dataengine_lib.core.files import write_json
+
+Status = Literal["waiting", "running", "done", "skipped", "failed"]
+
+
+class StepState(msgspec.Struct, kw_only=True):
+    """One step; paths are relative to the run's folder, `overhead_seconds` is what was not its own work."""
+
+    step: str
+    round: int | None
+    label: str
+    status: Status = "waiting"
+    seconds: float = 0.0
+    overhead_seconds: float = 0.0
+    html: str = ""
+    notebook: str = ""
+    error: str = ""
+    outputs: list[str] = []
+
+
+class RunState(msgspec.Struct, kw_only=True):
+    """`run.json`. Seconds add up over the steps, those of skipped ones as of when they ran.
+
+    `overhead_seconds` is notebook start-up and rendering, the rest of `seconds` the steps' own work.
+    """
+
+    run: str
+    status: Literal["running", "done", "failed"] = "running"
+    started: str
+    seconds: float = 0.0
+    overhead_seconds: float = 0.0
+    playground_seconds: float = 0.0
+    rounds: int
+    seed: int
+    error: str = ""
+    notes: list[str] = []
+    steps: list[StepState]
+    versions: dict[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Add up the seconds and write `run.json`."""
+        self.seconds = round(self.playground_seconds + sum(step.seconds for step in self.steps), 2)
+        self.overhead_seconds = round(sum(step.overhead_seconds for step in self.steps), 2)
+        write_json(folder / "run.json", self)

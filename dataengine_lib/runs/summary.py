@@ -1,0 +1,73 @@
+"""What a run says at its end (all steps): accuracy per type before and after, time split, the report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.runs.state import RunState
+
+if TYPE_CHECKING:
+    from dataengine_lib.steps.compare_rounds import SummaryRow
+
+
+def summary_lines(folder: Path, state: RunState) -> list[str]:
+    """The table of `compare_rounds.json` when the run got that far, seconds, and the report's path."""
+    lines: list[str] = []
+    if state.steps[-1].status in ("done", "skipped"):
+        from dataengine_lib.steps.compare_rounds import CompareRoundsResult, Figures
+
+        output = folder / "compare_rounds.json"
+        figures: Figures = read_json(output, Figures)
+        lines += ["", *table_lines(CompareRoundsResult(figures, output).summary_table())]
+    share = state.overhead_seconds / state.seconds if state.seconds else 0.0
+    lines.append("")
+    lines += [f"note: {note}" for note in state.notes]
+    lines.append(
+        f"time: {state.seconds:.0f} s, of which {state.overhead_seconds:.0f} s ({share:.0%})"
+        " notebook start-up and rendering"
+    )
+    lines.append(f"report: {folder / 'index.html'}")
+    return lines
+
+
+def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
+    """Accuracy per type before and after, with the gain and its 95 % interval, in points."""
+    width = max([len("question type"), *(len(row.question_type) for row in rows)])
+    lines = [f"{'question type':{width}}  before   after    gain   95 % interval"]
+    for row in rows:
+        interval = f"[{row.low * 100:+.1f}, {row.high * 100:+.1f}]"
+        figures = f"{row.before:6.1%}  {row.after:6.1%}  {row.gain * 100:+6.1f}"
+        lines.append(f"{row.question_type:{width}}  {figures}   {interval}")
+    return lines
+
+
+def write_pages(folder: Path) -> None:
+    """Write the run's `index.html`, and beside the run the one of all runs.
+
+    With --out the folder above may hold somebody else's index.html, which stays.
+    """
+    from dataengine_lib.report.index import write_index, write_run_index
+
+    write_run_index(folder)
+    above = folder.resolve().parent
+    page = above / "index.html"
+    if not page.exists() or "<title>All reports" in page.read_text(encoding="utf-8", errors="replace"):
+        write_index(above)
+
+
+def render_run(folder: Path) -> Path:
+    """Render every executed notebook of a run again; returns the run's index page."""
+    from dataengine_lib.report.html import render_notebook
+
+    file = folder / "run.json"
+    if not file.is_file():
+        raise ParameterError(f"{folder}: no run.json here; give the folder of a run, such as reports/demo")
+    state: RunState = read_json(file, RunState)
+    for step in state.steps:
+        if step.notebook and (folder / step.notebook).is_file():
+            executed = folder / step.notebook
+            render_notebook(executed, executed.with_suffix(".html"))
+    write_pages(folder)
+    return folder / "index.html"

@@ -1,0 +1,62 @@
+"""Step 3: a model behind an OpenAI-compatible server as the teacher."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.chat.client import ChatClient
+from dataengine_lib.chat.messages import data_url, jpeg_bytes
+from dataengine_lib.chat.request_key import messages
+from dataengine_lib.core.files import inside
+from dataengine_lib.core.records import Query
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.decode import read_image
+from dataengine_lib.replies.json_reply import qa_schema
+from dataengine_lib.teachers.loading import Again, AskFailed, Reply
+
+
+class OpenAITeacher(ChatClient):
+    """A chat model that is asked queries, with their pictures where they say so.
+
+    Pictures lie under `image_root` and are sent with a longer side of at most `max_side` pixels. With `json_replies`
+    the reply is held to the schema of a QA where the server can do that. The other options are those of ChatClient.
+    """
+
+    def __init__(
+        self,
+        *settings: Any,
+        image_root: Path | None = None,
+        max_side: int = 1024,
+        json_replies: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(*settings, **options)
+        self.image_root, self.max_side, self.json_replies = image_root, max_side, json_replies
+
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
+        """The model's reply to `query.prompt`, sent as one user message; raises what `complete` raises.
+
+        Raises AskFailed as well when the picture is to be sent and cannot be read.
+        """
+        # Decoding takes the time of many replies that arrive: it must not hold them up.
+        image = await asyncio.to_thread(self._picture, query) if query.attach_image else ""
+        return await self.complete(messages(query, image), schema=self._schema(query), room=room, again=again)
+
+    def query_body(self, query: Query, room: int) -> dict[str, Any]:
+        """The request's body as `ask` sends it first; raises AskFailed when the picture cannot be read."""
+        image = self._picture(query) if query.attach_image else ""
+        return self.body(messages(query, image), self._schema(query), room)
+
+    def _schema(self, query: Query) -> dict[str, Any] | None:
+        return qa_schema(query.prompt) if self.json_replies and self.takes_schema is not False else None
+
+    def _picture(self, query: Query) -> str:
+        if self.image_root is None:
+            raise AskFailed("the query's picture is to be sent: give image_root", teacher_at_fault=False)
+        try:
+            image = read_image(inside(self.image_root, query.image_path))
+        except DataEngineError as error:
+            raise AskFailed(str(error), teacher_at_fault=False) from error
+        if isinstance(image, str):
+            raise AskFailed(image, teacher_at_fault=False)
+        return data_url(jpeg_bytes(image, self.max_side))

@@ -1,0 +1,74 @@
+"""Step 3, a teacher that repeats: replies recorded in a ledger or a results file, without network or cost."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataengine_lib.chat.request_key import Canon, key_of
+from dataengine_lib.core.files import read_jsonl
+from dataengine_lib.core.records import Query
+from dataengine_lib.teachers.loading import Again, AskFailed, Reply
+
+
+class _Row(msgspec.Struct):
+    """What counts here of a LedgerRow, which has a `request`, or a Result, which has `raw_instructions`."""
+
+    request: dict[str, Any] | None = None
+    text: str = ""
+    raw_instructions: str | None = None
+    query_id: str = ""
+    image_id: int = -1
+    question_type: str = ""
+    finish_reason: str = "stop"
+    model: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ReplayTeacher:
+    """Gives the replies of `file`: of a ledger by what was asked, of a `gptvqa_result.jsonl` by query id.
+
+    A ledger answers the same messages whatever model and settings they were sent with, the last reply where there
+    are more. Rows of results without a query id (files of the original) are found by image id and question type.
+    Raises DataEngineError naming the line at fault.
+    """
+
+    def __init__(self, file: Path, image_root: Path | None = None, max_side: int = 1024) -> None:
+        self.file = file
+        self._canon = Canon("", max_side=max_side, json_replies=False, image_root=image_root)
+        self._replies: dict[str | tuple[int, str], Reply] = {}
+        rows: list[_Row] = read_jsonl(file, _Row, torn_tail=True)
+        for row in rows:
+            if row.request is not None:
+                self._replies[_asked(row.request)] = _reply(row, row.text)
+            elif row.raw_instructions is not None:
+                key = row.query_id or (row.image_id, row.question_type)
+                self._replies[key] = _reply(row, row.raw_instructions)
+
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
+        """The recorded reply; raises AskFailed when there is none."""
+        by_id = (query.query_id, (query.image_id, query.question_type))
+        for key in (_asked(self._canon.request(query)), *by_id):
+            if (reply := self._replies.get(key)) is not None:
+                return reply
+        raise AskFailed(f"{self.file} holds no reply to this query", teacher_at_fault=False)
+
+
+def _asked(request: dict[str, Any]) -> str:
+    """A key of the messages alone."""
+    return key_of(request.get("messages"))
+
+
+def _reply(row: _Row, text: str) -> Reply:
+    return Reply(
+        text,
+        row.finish_reason or "stop",
+        row.model,
+        row.prompt_tokens,
+        row.cached_tokens,
+        row.cache_write_tokens,
+        row.completion_tokens,
+    )

@@ -1,0 +1,153 @@
+"""Step 5: training rows as the student's processor encodes them, in batches; only the answer is learnt."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from tqdm.auto import tqdm
+
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.decode import read_image
+from dataengine_lib.students.inputs import PER_TOKEN, Part, chat_text, encode, joined, padding
+from dataengine_lib.students.option_scores import spell
+from dataengine_lib.training.texts import SkippedRows, TextFormat, TrainingRow
+
+IGNORED = -100  # the label that transformers' losses pass over
+UNREADABLE = "image cannot be read"
+NOT_ENCODED = "text cannot be encoded"
+_PER_TEXT = (*PER_TOKEN, "qformer_input_ids", "qformer_attention_mask")  # the Q-Former reads the question too
+_CHUNK = 64  # decoded photos held at a time
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row in one text format: its inputs of a value per token, each `(1, tokens)`, labels among them.
+
+    `answer` is the number of tokens that are learnt.
+    """
+
+    row: TrainingRow
+    prompt: str
+    text: str
+    tokens: dict[str, torch.Tensor]
+    answer: int
+
+    def __len__(self) -> int:
+        return self.tokens["input_ids"].shape[1]
+
+
+class Examples:
+    """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; other images are read again.
+
+    With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone.
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        skipped: SkippedRows,
+        *,
+        encoder_decoder: bool = False,
+        keep_bytes: int = 2 << 30,
+    ) -> None:
+        self._processor, self._skipped, self._room = processor, skipped, keep_bytes
+        self._encoder_decoder = encoder_decoder
+        self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
+        self._made: dict[tuple[str, TextFormat], Example | None] = {}
+
+    def make(
+        self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
+    ) -> list[Example | None]:
+        """An example for each row, None for those that cannot be used (counted in `skipped`)."""
+        new = list(
+            {
+                (row.where, name): (row, name) for row, name in wanted if (row.where, name) not in self._made
+            }.values()
+        )
+        with ThreadPoolExecutor() as readers:
+            for start in range(0, len(new), _CHUNK):
+                chunk = new[start : start + _CHUNK]
+                images = readers.map(read_image, [row.image for row, _ in chunk])
+                for (row, name), image in zip(chunk, images, strict=True):
+                    self._made[row.where, name] = self._encode(row, name, image)
+                    bar.update()
+        return [self._made[row.where, name] for row, name in wanted]
+
+    def _encode(self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str) -> Example | None:
+        if isinstance(image, str):
+            self._skipped.add(UNREADABLE, row.where, image)
+            return None
+        prompt, text = chat_text(self._processor, *row.text(text_format))
+        try:
+            tokens, pixels, answer = self._process(image, prompt, text)
+        except ValueError as error:  # such as an image token inside a question
+            self._skipped.add(NOT_ENCODED, row.where, str(error))
+            return None
+        if not answer:
+            self._skipped.add(NOT_ENCODED, row.where, "no token is left to learn")
+            return None
+        size = sum(part.nbytes for part in pixels.values())
+        if row.image not in self._pixels and size <= self._room:
+            self._pixels[row.image] = pixels
+            self._room -= size
+        return Example(row, prompt, text, tokens, answer)
+
+    def _process(
+        self, image: Image.Image, prompt: str, text: str
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], int]:
+        """(inputs with a value per token, those of the image, how many tokens at the end are the answer)."""
+        piece = spell(self._processor, prompt, text, [], apart=self._encoder_decoder)
+        answer, inputs = len(piece.lead), encode(self._processor, [prompt], [image])
+        if self._encoder_decoder:
+            labels = torch.tensor([piece.lead], dtype=torch.long)
+        else:
+            inputs = joined(self._processor, inputs, [Part(0, piece.drop, piece.lead)])
+            labels = inputs["input_ids"].clone()
+            labels[:, : labels.shape[1] - answer] = IGNORED
+        tokens = {key: value for key, value in inputs.items() if key in _PER_TEXT}
+        pixels = {key: value for key, value in inputs.items() if key not in tokens}
+        return tokens | {"labels": labels}, pixels, answer
+
+    def _pixels_of(self, example: Example) -> dict[str, torch.Tensor]:
+        if example.row.image in self._pixels:
+            return self._pixels[example.row.image]
+        image = read_image(example.row.image)
+        if isinstance(image, str):  # it was read before: the file has changed under the run
+            raise DataEngineError(f"{image}; it could be read when the step began")
+        return self._process(image, example.prompt, example.text)[1]
+
+    def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+        """The model's inputs with labels; padded on the right, as training needs no next token."""
+        fill = {"input_ids": padding(self._processor), "labels": IGNORED}
+        inputs = {}
+        for key in examples[0].tokens:
+            rows = [example.tokens[key] for example in examples]
+            longest = max(row.shape[1] for row in rows)
+            padded = [
+                F.pad(row, (*(0, 0) * (row.dim() - 2), 0, longest - row.shape[1]), value=fill.get(key, 0))
+                for row in rows
+            ]
+            inputs[key] = torch.cat(padded)
+        pixels = [self._pixels_of(example) for example in examples]
+        return inputs | {key: _join([one[key] for one in pixels]) for key in pixels[0]}
+
+
+def _join(parts: list[torch.Tensor]) -> torch.Tensor:
+    """One tensor along the first dimension; the others are filled up with zeros, as for tiled images."""
+    if len({part.shape[1:] for part in parts}) == 1:
+        return torch.cat(parts)
+    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    padding = [
+        [
+            p
+            for size, most in zip(reversed(part.shape[1:]), reversed(shape), strict=True)
+            for p in (0, most - size)
+        ]
+        for part in parts
+    ]
+    return torch.cat([F.pad(part, pad) for part, pad in zip(parts, padding, strict=True)])

@@ -1,0 +1,170 @@
+"""Step 5: the student made trainable (LoRA or full), the training loop, and the checkpoint."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import ceil, cos, isfinite, pi
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoConfig, set_seed
+
+from dataengine_lib.core.loading_bars import quiet_in_logs
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.loading import load_student
+from dataengine_lib.training.examples import Example, Examples
+from dataengine_lib.training.log import LossPoint
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass
+class Trainable:
+    """A student that can be trained.
+
+    `stored` is the precision of its weights on disk, `compute` that of its matrix products.
+    """
+
+    model: Any
+    processor: Any
+    device: torch.device
+    compute: torch.dtype
+    stored: torch.dtype
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+
+def load_trainable(
+    name: str,
+    *,
+    method: Literal["lora", "full"],
+    lora_rank: int,
+    train_vision: bool,
+    dtype: Dtype,
+    device: str,
+    seed: int,
+) -> Trainable:
+    """The student with LoRA adapters on every linear layer of language model and projector, or as a whole.
+
+    The vision tower takes part only with `train_vision`. Raises DataEngineError when it cannot be loaded.
+    """
+    set_seed(seed)
+    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    compute = _compute_dtype(dtype, place)
+    # A large model's frozen weights fit a GPU only in half precision; trained weights stay in float32.
+    held = (
+        torch.bfloat16
+        if method == "lora" and place.type == "cuda" and compute == torch.bfloat16
+        else torch.float32
+    )
+    loaded = load_student(name, place.type if place.index is None else str(place))
+    model, processor = loaded.model.to(held), loaded.processor
+    # the weights' precision on disk; the loaded model only knows what it was loaded in
+    stored = getattr(AutoConfig.from_pretrained(name), "dtype", None) or torch.float32
+    tower = model.get_encoder(modality="image")
+    frozen = [] if train_vision or tower is model else list(tower.modules())
+    if method == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        targets = _linear_layers(model, frozen)
+        settings = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=targets)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5 for it under its old name, which is nothing a user can mend
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            model = get_peft_model(model, settings)
+    else:
+        for module in frozen:
+            module.requires_grad_(False)
+    return Trainable(model.to(place), processor, place, compute, stored)
+
+
+def _compute_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
+    """`auto` takes bfloat16 where the hardware multiplies it, on GPUs and on CPUs with AVX512-BF16 or AMX."""
+    if dtype != "auto":
+        return torch.bfloat16 if dtype == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _linear_layers(model: Any, frozen: Sequence[torch.nn.Module]) -> list[str]:
+    """Names of the linear layers outside `frozen`, without the output layer (often the embedding itself)."""
+    left_out = {id(module) for module in [*frozen, model.get_output_embeddings()]}
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and id(module) not in left_out
+    ]
+
+
+def train(
+    student: Trainable,
+    examples: Examples,
+    batches: Sequence[Sequence[Example]],
+    *,
+    learning_rate: float,
+    accumulate: int = 1,
+    warmup: float = 0.03,
+    clip: float = 1.0,
+    seen: Callable[[LossPoint], None] = lambda point: None,
+) -> list[LossPoint]:
+    """Train in place on the batches in their order: AdamW, linear warm-up, then a cosine to zero.
+
+    `seen` is told every step's loss. Raises DataEngineError when the loss is no longer a number.
+    """
+    optimizer = torch.optim.AdamW(student.parameters, lr=learning_rate, weight_decay=0.0)
+    warm, steps = ceil(warmup * len(batches)), len(batches)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, warm, steps))
+    half = student.compute != torch.float32
+    student.model.train()
+    curve = []
+    for step, batch in enumerate(tqdm(batches, desc="fine-tuning", unit="step", disable=None), 1):
+        learnt = sum(example.answer for example in batch)
+        size, total = ceil(len(batch) / accumulate), 0.0
+        for part in (batch[start : start + size] for start in range(0, len(batch), size)):
+            inputs = {key: value.to(student.device) for key, value in examples.batch(part).items()}
+            with torch.autocast(student.device.type, student.compute) if half else nullcontext():
+                loss = student.model(**inputs, use_cache=False).loss
+            # every answer token of the batch counts the same, however the batch is parted
+            loss = loss * sum(example.answer for example in part) / learnt
+            loss.backward()
+            total += loss.item()
+        if not isfinite(total):
+            raise DataEngineError(
+                f"fine-tuning: the loss is {total} at step {step}; lower learning_rate ({learning_rate})"
+            )
+        torch.nn.utils.clip_grad_norm_(student.parameters, clip)
+        point = LossPoint(step, round(total, 6), float(schedule.get_last_lr()[0]))
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        curve.append(point)
+        seen(point)
+    return curve
+
+
+def _rate(step: int, warm: int, steps: int) -> float:
+    """The share of the learning rate at `step`, counted from 0; never none, so that one step trains too."""
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    return (1 + cos(pi * (step - warm) / max(1, steps - warm))) / 2
+
+
+def save_checkpoint(student: Trainable, folder: Path, *, keep_adapter: bool) -> None:
+    """Write model and processor in the student's own precision; adapters are merged unless `keep_adapter`."""
+    model = student.model
+    if not (keep_adapter and hasattr(model, "merge_and_unload")):
+        model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+        model.to(student.stored)
+    with quiet_in_logs():
+        model.save_pretrained(folder)
+    student.processor.save_pretrained(folder)

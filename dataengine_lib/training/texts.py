@@ -1,0 +1,130 @@
+"""Step 5: what the student is taught to say to each question, and the rows this can be made of."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dataengine_lib.core.records import LETTERS, Question, options_text
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import image_ref, locate
+from dataengine_lib.questions.reader import read_question_rows
+from dataengine_lib.replies.other_datasets import others_format, read_turns
+
+TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench"]
+MALFORMED = "malformed row"
+NO_IMAGE = "image not found"
+NO_RATIONALE = "no rationale for QM-AE"
+_SHOWN = 20  # skipped rows kept with their details; all of them are counted
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """A question that can be trained on: where its image is and in which text formats it can be written.
+
+    `as_is` holds instruction and answer of a turn of LLaVA's, which has its words already.
+    """
+
+    question: Question
+    image: Path
+    formats: tuple[TextFormat, ...]
+    where: str  # file and row, for messages; no two rows share it
+    as_is: tuple[str, str] | None = None
+
+    def text(self, text_format: TextFormat) -> tuple[str, str]:
+        """The instruction and the answer, as `training_text` gives them."""
+        return self.as_is or training_text(self.question, text_format)
+
+
+@dataclass
+class SkippedRows:
+    """Rows left out: counted by reason, the first few with file, row and detail."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, reason: str, where: str, detail: str = "") -> None:
+        """Count one row."""
+        self.counts[reason] += 1
+        if len(self.shown) < _SHOWN:
+            self.shown.append(
+                f"{where}: {reason}" + (f" ({' '.join(detail.split())[:160]})" if detail else "")
+            )
+
+
+def training_text(question: Question, text_format: TextFormat) -> tuple[str, str]:
+    """The instruction and the answer of one question.
+
+    The longest rationale follows the answer in QM-AE, and in mmbench where there is one.
+    Source: the v1 data sets of MLLM-DataEngine (minigpt4/datasets/datasets/vqa_dataset.py).
+    """
+    asked, right = question.question.strip(), question.correct_choice_idx
+    said = question.choices[right].strip()
+    if text_format == "Q-A":
+        return asked, f"The answer is {said}."
+    answer = f"The answer is ({LETTERS[right]}) {said}."
+    with_options = f"{asked}\n{options_text(question.choices)}"
+    if text_format == "QM-A":
+        return with_options, answer
+    explained = (
+        f"{answer} {max((text.strip() for text in question.rationales), key=len, default='')}".rstrip()
+    )
+    if text_format == "QM-AE":
+        return with_options, explained
+    lines = "\n".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(question.choices))
+    return f"{asked}\n{lines}", explained
+
+
+def read_training_rows(
+    file: Path, root: Path, formats: list[TextFormat], skipped: SkippedRows
+) -> list[TrainingRow]:
+    """The usable rows of any question file, or the turns of LLaVA's conversations; others are added to `skipped`.
+
+    Each turn stands by itself, without the turns before it.
+    Raises DataEngineError when the file as such cannot be read.
+    """
+    if others_format(file) == "llava":
+        return _turn_rows(file, root, formats[:1], skipped)
+    questions, wrong = read_question_rows(file, root)
+    for row in wrong:
+        skipped.add(MALFORMED, f"{file}: {row.row}", row.reason)
+    rows = []
+    for question in questions:
+        where = f"{file}: {question.question_id}"
+        try:
+            image = root / locate(image_ref(question.image_id, question.image_path), root)
+        except DataEngineError as error:
+            skipped.add(NO_IMAGE, where, str(error))
+            continue
+        explained = any(text.strip() for text in question.rationales)
+        possible = tuple(name for name in formats if name != "QM-AE" or explained)
+        if possible:
+            rows.append(TrainingRow(question, image, possible, where))
+        else:
+            skipped.add(NO_RATIONALE, where)
+    return rows
+
+
+def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: SkippedRows) -> list[TrainingRow]:
+    rows: list[TrainingRow] = []
+    seen: dict[str, Path | str] = {}  # by the image's name: its place, or why there is none
+    for number, turn in read_turns(file):
+        if isinstance(turn, str):
+            reason = NO_IMAGE if turn.startswith("image:") else MALFORMED
+            skipped.add(reason, f"{file}: row {number}", turn)
+            continue
+        where = f"{file}: {number}, {turn.key}"
+        if turn.image not in seen:
+            try:
+                seen[turn.image] = root / locate(image_ref(None, turn.image), root)
+            except DataEngineError as error:
+                seen[turn.image] = str(error)
+        image = seen[turn.image]
+        if isinstance(image, str):
+            skipped.add(NO_IMAGE, where, image)
+        elif not turn.asked or not turn.answer:
+            skipped.add(MALFORMED, where, "an empty turn")
+        else:
+            question = Question(question=turn.asked, choices=[turn.answer], correct_choice_idx=0)
+            rows.append(TrainingRow(question, image, tuple(formats), where, (turn.asked, turn.answer)))
+    return rows

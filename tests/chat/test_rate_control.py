@@ -1,0 +1,246 @@
+"""As many requests as the server allows and no more: growth, refusals, named limits, caps."""
+
+import asyncio
+import threading
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from dataengine_lib.chat import rate_control as flow
+from dataengine_lib.chat.client import ChatClient
+from dataengine_lib.chat.rate_control import Flow, Pace, seconds_of
+from dataengine_lib.playground.server import serve
+
+
+class Clock:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(flow.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(flow.asyncio, "sleep", self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def moments(gate: Flow, clock: Clock, number: int, tokens: int = 0) -> list[float]:
+    async def main() -> list[float]:
+        found = []
+        for _ in range(number):
+            entered = await gate.enter(tokens)
+            found.append(entered - 1000)
+            gate.left(entered)
+        return found
+
+    return asyncio.run(main())
+
+
+def test_more_at_a_time_while_all_is_well(clock: Clock) -> None:
+    async def main() -> None:
+        for _ in range(20):
+            entered = [await gate.enter() for _ in range(int(gate.window))]
+            clock.now += 0.1
+            for moment in entered:
+                gate.left(moment)
+
+    gate = Flow(50)
+    assert gate.window == flow.FIRST
+    asyncio.run(main())
+    assert gate.window == 50
+
+
+@pytest.mark.parametrize(("seconds", "grows"), [((20, 20, 20), True), ((2, 4, 20), False), ((40, 40), False)])
+def test_more_at_a_time_only_where_answers_do_not_wait_for_each_other(
+    clock: Clock, seconds: tuple[int, ...], grows: bool
+) -> None:
+    async def main() -> float:
+        for took in seconds:
+            before = gate.window
+            entered = [await gate.enter() for _ in range(int(gate.window))]
+            clock.now += took
+            for moment in entered:
+                gate.left(moment, slow=60)
+        return before
+
+    gate = Flow(500)
+    assert (asyncio.run(main()) < gate.window) is grows
+
+
+def test_caps_of_requests_and_tokens_are_kept(clock: Clock) -> None:
+    assert moments(Flow(10, rpm=60), clock, 4)[1:] == pytest.approx([0, 1, 2], abs=1.01)
+    clock.now = 1000.0
+    last = moments(Flow(10, tpm=6000), clock, 11, tokens=100)[-1]
+    assert last == pytest.approx(9, abs=1.1)
+
+
+def test_a_limit_that_the_server_names_is_kept(clock: Clock) -> None:
+    gate = Flow(10)
+    gate.told({"x-ratelimit-limit-requests": "120", "x-ratelimit-limit-tokens": "off"})
+    times = moments(gate, clock, 21)
+    assert (len(times) - 1) / times[-1] == pytest.approx(2 * flow.BELOW, rel=0.15)
+    gate.told({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2s"})
+    before = clock.now
+    assert moments(gate, clock, 1)[0] + 1000 >= before + 60
+
+
+def test_retry_after_holds_everybody(clock: Clock) -> None:
+    async def main() -> float:
+        entered = await gate.enter()
+        gate.refused_at(entered, 7.0)
+        return await gate.enter()
+
+    gate = Flow(10)
+    assert asyncio.run(main()) >= 1007
+
+
+def test_a_pause_after_a_refusal_is_not_caught_up_with(clock: Clock) -> None:
+    async def main() -> None:
+        for _ in range(100):
+            entered = await gate.enter()
+            clock.now += 0.1
+            gate.left(entered)
+        gate.refused_at(await gate.enter(), 3.0)
+
+    gate = Flow(50)
+    asyncio.run(main())
+    times = moments(gate, clock, 11)
+    assert (times[-1] - times[0]) / 10 == pytest.approx(0.1, rel=0.1)  # of ten a second: spaced, no burst
+
+
+def test_refusals_close_together_do_not_count_the_answers_between_them(clock: Clock) -> None:
+    async def main() -> None:
+        for _ in range(100):
+            entered = await gate.enter()
+            clock.now += 0.1
+            gate.left(entered)
+        for _ in range(2):  # the second comes before any answer could
+            gate.refused_at(await gate.enter(), None)
+
+    gate = Flow(50)
+    asyncio.run(main())
+    assert gate.requests.rate(clock.now) == pytest.approx(10 * flow.BELOW * flow.LESS * flow.BELOW, rel=0.05)
+
+
+def test_refusals_in_vain_are_met_with_longer_and_longer_silence(clock: Clock) -> None:
+    async def main() -> list[float]:
+        found = []
+        for _ in range(8):
+            entered = await gate.enter()
+            found.append(entered)
+            gate.refused_at(entered, None)
+        return found
+
+    gate = Flow(10)
+    times = asyncio.run(main())
+    pauses = [b - a for a, b in pairwise(times)]
+    assert all(b > 1.5 * a for a, b in pairwise(pauses)) and gate.window < flow.FIRST
+
+
+def test_refusals_now_and_then_do_not_slow_down_without_end(clock: Clock) -> None:
+    async def main() -> None:
+        for number in range(6000):
+            entered = await gate.enter()
+            await asyncio.sleep(0.01)
+            if number % 50 == 49:
+                gate.refused_at(entered, None)
+            else:
+                gate.left(entered)
+
+    gate = Flow(10)
+    asyncio.run(main())
+    assert clock.now - 1000 < 60 * 4  # 100 a second at best
+
+
+def test_a_rate_found_by_trying_grows_back() -> None:
+    pace = Pace(None)
+    assert pace.rate(0) is None
+    pace.found(50, 0)
+    assert pace.rate(0) == pytest.approx(49) and 49 < pace.rate(15) < 52 and pace.rate(40) > 100
+    pace.named(10)
+    assert pace.rate(40) == pytest.approx(9.8)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1h2m3.5s", 3723.5), ("20ms", 0.02), ("6m0s", 360), ("7", 7)])
+def test_spans_of_time(text: str, seconds: float) -> None:
+    assert seconds_of(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1w", "s"])
+def test_other_texts_are_no_spans(text: str) -> None:
+    with pytest.raises(ValueError, match=r"span|float"):
+        seconds_of(text)
+
+
+def test_a_real_server_that_allows_so_many_a_second() -> None:
+    """Most requests are sent in time, and few are refused."""
+    lock, bucket = threading.Lock(), {"tokens": 20.0, "last": time.monotonic(), "refused": 0}
+
+    def limit(body: dict[str, Any]) -> str | None:
+        with lock:
+            now = time.monotonic()
+            bucket["tokens"] = min(20.0, bucket["tokens"] + (now - bucket["last"]) * 40)
+            bucket["last"] = now
+            if bucket["tokens"] >= 1:
+                bucket["tokens"] -= 1
+                return None
+            bucket["refused"] += 1
+            return "429"
+
+    async def main(url: str) -> None:
+        async with ChatClient("local", url, "k", concurrency=16, max_attempts=10) as client:
+            asked = [client.complete([{"role": "user", "content": str(number)}]) for number in range(240)]
+            assert len({reply.text for reply in await asyncio.gather(*asked)}) == 240
+
+    with serve(lambda messages: messages[0]["content"], limit) as server:
+        asyncio.run(main(server.base_url))
+    assert bucket["refused"] < 60 and len(server.requests) == 240 + bucket["refused"]
+
+
+def test_a_closed_gate_lets_nobody_in_and_wakes_who_waits() -> None:
+    async def main() -> list[BaseException | float]:
+        gate = Flow(1)
+        entered = await gate.enter()
+        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+        pausing = asyncio.create_task(gate.pause(600))
+        await asyncio.sleep(0)
+        gate.close("no money left")
+        gate.left(entered)
+        await asyncio.wait_for(pausing, 30)
+        return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+
+    assert [str(error) for error in asyncio.run(main())] == ["no money left"] * 3
+
+
+@pytest.mark.parametrize(
+    ("limit", "left"), [("60;w=60", "0"), ("60, 60;w=60", "0.0"), ("off", "0;w=60"), ("", "0")]
+)
+def test_limits_in_other_forms(clock: Clock, limit: str, left: str) -> None:
+    gate = Flow(10)
+    gate.told(
+        {
+            "x-ratelimit-limit-requests": limit,
+            "x-ratelimit-remaining-requests": left,
+            "x-ratelimit-reset-requests": "20s",
+        }
+    )
+    assert moments(gate, clock, 1)[0] >= 19
+    rate = gate.requests.rate(clock.now)
+    assert rate == pytest.approx(flow.BELOW) if limit.startswith("60") else rate is None
+
+
+def test_a_busy_server_that_names_a_time_is_left_alone_until_then(clock: Clock) -> None:
+    gate = Flow(10)
+
+    async def main() -> float:
+        gate.failed(await gate.enter(), 9.0)
+        return await gate.enter()
+
+    assert asyncio.run(main()) >= 1009

@@ -1,0 +1,315 @@
+"""Step 4 with its checks: columns, reasons, counts, switches, and that answers' places follow the choices."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from planted import Planted, planted_records
+
+from dataengine_lib.chat import prices
+from dataengine_lib.core.files import read_json, read_jsonl, write_jsonl
+from dataengine_lib.core.records import LETTERS, Result, TrainRecord, options_text
+from dataengine_lib.curation.candidates import Reject
+from dataengine_lib.curation.option_order import OptionOrder
+from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.playground.server import serve
+from dataengine_lib.playground.teacher import reply, structured_reply
+from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.report.check_tables import blind_sentence, blind_table, checks_table
+from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return planted_records(tmp_path_factory.mktemp("planted"), images=60, per_image=10)
+
+
+def run(
+    folder: Path, planted: Planted, records: list[TrainRecord] | None = None, **options: Any
+) -> PostProcessResult:
+    folder.mkdir(exist_ok=True)
+    rows = [
+        Result(
+            image_id=one.image_id,
+            image_path=one.image_path,
+            raw_instructions=one.raw_instructions,
+            question_type=one.question_type,
+            query_id=one.query_id,
+        )
+        for one in (planted.records if records is None else records)
+    ]
+    write_jsonl(folder / "in.jsonl", rows)
+    config = {"input": folder / "in.jsonl", "output": folder / "out.json", "coco_dataset": planted.pool.root}
+    return post_process(PostProcessConfig.read(config | options, "test"))
+
+
+def kept(result: PostProcessResult) -> list[TrainRecord]:
+    records: list[TrainRecord] = read_json(result.output, list[TrainRecord])
+    return records
+
+
+def test_by_default_boxes_drop_and_words_are_measured(planted: Planted, tmp_path: Path) -> None:
+    result = run(tmp_path, planted)
+    checks = result.counts.checks
+    records = kept(result)
+    wrong = dict(zip((one.query_id for one in planted.records), planted.wrong, strict=True))
+    rejects = read_jsonl(result.rejects_path, Reject)
+    refuted = [one for one in rejects if one.reason == Reason.REFUTED]
+    assert list(checks.checks) == ["box_check", "near_duplicates", "blind_classifier"]
+    assert checks.checks["box_check"].dropped == len(refuted) > 5
+    assert checks.checks["box_check"].said > len(refuted) and all(wrong[one.query_id] for one in refuted)
+    assert all(one.detail for one in refuted)
+    assert {one.box_check for one in records} == {"", "supported"}
+    assert all(0 <= one.blind_score <= 1 for one in records)
+    assert checks.blind_classifier.all.total == len(records) and checks.after_dropping is None
+    assert "chance is 25.0 %" in blind_sentence(checks)
+    assert "boxes refute it" in checks_table(checks).text and "all" in blind_table(checks).text
+    again = run(tmp_path / "again", planted)
+    assert again.output.read_bytes() == result.output.read_bytes()
+
+
+def test_off_and_mark(planted: Planted, tmp_path: Path) -> None:
+    off = {"box_check": "off", "near_duplicates": "off", "blind_classifier": "off"}
+    plain = run(tmp_path / "off", planted, **off)
+    assert plain.counts.checks.checks == {} and plain.counts.kept == len(planted.records)
+    assert {(one.box_check, one.blind_score) for one in kept(plain)} == {("", None)}
+    marked = run(tmp_path / "mark", planted, **off | {"box_check": "mark"})
+    assert marked.counts.kept == len(planted.records)
+    assert (
+        sum(one.box_check == "refuted" for one in kept(marked))
+        == marked.counts.checks.checks["box_check"].marked
+    )
+    assert blind_sentence(plain.counts.checks) == ""
+    with pytest.raises(ParameterError, match="box_check"):
+        run(tmp_path / "x", planted, box_check="on")
+
+
+def test_readers_answers_follow_their_choices(planted: Planted, tmp_path: Path) -> None:
+    readers = {"second_reader": "playground", "blind_reader": "playground"}
+    result = run(tmp_path, planted, **readers)
+    wrong = dict(zip((one.query_id for one in planted.records), planted.wrong, strict=True))
+    records = kept(result)
+    assert not any(wrong[one.query_id] for one in records)
+    assert all(one.second_answer == one.correct_choice_idx for one in records)  # after choices changed places
+    assert result.counts.by_reason[Reason.SECOND_READER] > 0
+    written = {one.query_id: one.choices for one in planted.records}
+    moved = [one for one in records if one.choices != written[one.query_id]]
+    assert len(moved) > len(records) / 2
+    right = sum(one.blind_answer == one.correct_choice_idx for one in records)
+    figure = result.counts.checks.blind_reader.all
+    assert figure.found == right and figure.total == len(records)
+    usage = result.counts.checks.usage
+    assert usage["second_answer"].replies > usage["blind_answer"].replies > 0
+    ledger = (tmp_path / "readers_ledger.jsonl").read_bytes()
+    run(tmp_path, planted, **readers)
+    assert (tmp_path / "readers_ledger.jsonl").read_bytes() == ledger
+
+
+def test_a_killed_run_leaves_its_answers_and_no_half_output(planted: Planted, tmp_path: Path) -> None:
+    server_options = {"second_reader": "openai:any", "concurrency": 1}
+    with serve(reply, faults=[None] * 20 + ["401"] * 9, structured=structured_reply) as server:
+        with pytest.raises(DataEngineError, match="key was refused"):
+            run(tmp_path, planted, base_url=server.base_url, **server_options)
+        assert not (tmp_path / "out.json").exists()
+        asked = len(server.requests)
+        server._faults = iter([None] * 10_000)
+        result = run(tmp_path, planted, base_url=server.base_url, **server_options)
+        assert len(server.requests) - asked == result.counts.checks.usage["second_answer"].replies - 20
+
+
+@pytest.fixture
+def dollar_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's letter costs 9 dollars or a little more, and 2,000 at the most."""
+    (tmp_path / "prices.yaml").write_text("date: 2026-01-01\nmodels:\n  any: {input: 0, output: 1000000}\n")
+    monkeypatch.setattr(prices, "PRICES", tmp_path / "prices.yaml")
+
+
+def paid(folder: Path) -> int:
+    """Dollars, by `dollar_a_token`."""
+    return sum(row["completion_tokens"] for row in read_jsonl(folder / "readers_ledger.jsonl"))
+
+
+@pytest.mark.usefixtures("dollar_a_token")
+def test_a_budget_stops_the_readers_and_the_step_ends(planted: Planted, tmp_path: Path) -> None:
+    readers = {"second_reader": "openai:any", "blind_reader": "openai:any", "box_check": "off"}
+    records = planted.records[:60]
+
+    def step(folder: Path, budget: float | None, **options: Any) -> PostProcessResult:
+        return run(
+            folder, planted, records, base_url=server.base_url, budget_usd=budget, **readers, **options
+        )
+
+    with serve(reply, structured=structured_reply) as server:
+        first = step(tmp_path / "a", 2300)
+        checks = first.counts.checks.checks
+        asked = len(server.requests)
+        assert 30 < asked < 40 and paid(tmp_path / "a") <= 2300 < paid(tmp_path / "a") + 2000 + 10
+        assert (checks["second_answer"].said, checks["blind_answer"].said) == (asked, 0)
+        second, blind = first.notes
+        assert second.startswith(f"second_answer: {60 - asked} questions were not asked; budget_usd 2300: ")
+        assert blind.startswith(
+            f"blind_answer: {60 - checks['second_answer'].dropped} questions were not asked"
+        )
+        assert "raise budget_usd to go on" in second and "\n" not in second + blind
+        answered = [one.second_answer is not None for one in kept(first)]
+        assert not any(answered[answered.index(False) :])  # asked in their order
+        assert {one.blind_answer for one in kept(first)} == {None}
+        for place, options in (("a", {}), ("b", {"concurrency": 1}), ("c", {"concurrency": 40})):
+            again = step(tmp_path / place, 2300, **options)
+            assert again.output.read_bytes() == first.output.read_bytes() and again.notes == first.notes
+        assert len(server.requests) == 3 * asked  # of b and c, and none of a
+
+        server.requests.clear()
+        more = step(tmp_path / "a", 2700)
+        assert paid(tmp_path / "a") <= 2700 and 0 < more.counts.checks.checks["blind_answer"].said < 60
+        assert [note.partition(":")[0] for note in more.notes] == ["blind_answer"]
+        all_of_it = step(tmp_path / "a", 100_000)
+        usage = all_of_it.counts.checks.usage
+        assert all_of_it.notes == [] and usage["second_answer"].replies == 60
+        assert len(server.requests) == sum(one.replies for one in usage.values()) - asked  # none twice
+        assert all_of_it.output.read_bytes() == step(tmp_path / "d", None).output.read_bytes()
+
+
+def test_a_budget_without_a_price_asks_nobody(planted: Planted, tmp_path: Path) -> None:
+    readers = {"second_reader": "openai:gpt-4o-mini", "blind_reader": "openai:unheard-of"}
+    with serve(reply, structured=structured_reply) as server:
+        options: dict[str, Any] = {"base_url": server.base_url, "box_check": "off"} | readers
+        with pytest.raises(ParameterError) as caught:
+            run(tmp_path, planted, planted.records[:9], budget_usd=1, **options)
+        assert str(caught.value) == (
+            "budget_usd: no price is known for openai:unheard-of; add it to params/prices.yaml"
+        )
+        assert server.requests == [] and not (tmp_path / "out.json").exists()
+        run(tmp_path, planted, planted.records[:9], budget_usd=1, **options | {"blind_answer": "off"})
+        with pytest.raises(ParameterError, match="budget_usd: "):
+            run(tmp_path, planted, planted.records[:9], budget_usd=0, **options)
+
+
+def test_what_gives_the_evaluation_away_and_repeats_are_dropped(planted: Planted, tmp_path: Path) -> None:
+    first, second, third = (one for one in planted.records[:60:20])
+    questions = tmp_path / "questions.json"
+    asked = {
+        "image_id": first.image_id,
+        "question": "Is it so?",
+        "choices": ["a", "b"],
+        "correct_choice_idx": 0,
+    }
+    questions.write_text(json.dumps([asked | {"question_id": "1", "direct_answers": ["a"]}]))
+    before = tmp_path / "round1"
+    run(before, planted, [second], box_check="off")
+    options = {"box_check": "off", "questions": questions, "earlier": [before / "out.json"]}
+    result = run(tmp_path, planted, [first, second, third], **options)
+    rejects = {one.query_id: one for one in read_jsonl(result.rejects_path, Reject)}
+    assert rejects[first.query_id].reason == Reason.LEAK
+    assert rejects[first.query_id].detail == "evaluation image"
+    assert rejects[second.query_id].reason == Reason.NEAR_DUPLICATE
+    assert rejects[second.query_id].detail == f"round1/{second.query_id}"
+    assert [one.query_id for one in kept(result)] == [third.query_id]
+    marks = run(tmp_path, planted, [first, second, third], leaks="mark", near_duplicates="mark", **options)
+    columns = {one.query_id: (one.leak, one.near_duplicate_of) for one in kept(marks)}
+    assert columns == {
+        first.query_id: ("evaluation image", ""),
+        second.query_id: ("", f"round1/{second.query_id}"),
+        third.query_id: ("", ""),
+    }
+
+
+def test_pictures_that_look_the_same_count_as_one(planted: Planted, tmp_path: Path) -> None:
+    first, second, third = (one for one in planted.records[:60:20])
+    twin = msgspec.structs.replace(first, image_id=second.image_id, image_path="", query_id="twin")
+    ids = [one.image_id for one in (first, second, third)]
+    vectors = np.eye(4, dtype=np.float32)[[0, 0, 1]]
+    write_store(tmp_path / "s", StoreMeta(encoder="any"), np.array(ids), vectors, [StoredImage()] * 3)
+    evaluation = np.eye(4, dtype=np.float32)[[1]]
+    write_store(
+        tmp_path / "s/evaluation", StoreMeta(encoder="any"), np.array([9]), evaluation, [StoredImage()]
+    )
+    (tmp_path / "questions.json").write_text("[]")
+    options = {"box_check": "off", "questions": tmp_path / "questions.json"}
+    result = run(tmp_path, planted, [first, twin, third], coco_embedding=tmp_path / "s", **options)
+    rejects = {one.query_id: one.detail for one in read_jsonl(result.rejects_path, Reject)}
+    assert rejects == {"twin": first.query_id, third.query_id: "near-duplicate of an evaluation image"}
+    without = run(tmp_path, planted, [first, twin, third], coco_embedding=tmp_path / "none", **options)
+    assert without.counts.kept == 3 and "no embeddings" in without.notes[0]
+
+
+def test_words_are_dropped_down_to_chance(planted: Planted, tmp_path: Path) -> None:
+    """A teacher that says more of what is right, every second time."""
+    records = []
+    for number, one in enumerate(planted.records):
+        place = one.correct_choice_idx
+        choices = [
+            f"{text} as it seems" if number % 2 and at == place else text
+            for at, text in enumerate(one.choices)
+        ]
+        raw = (
+            f"Question: {one.question}\nChoices: {options_text(choices)}\n"
+            f"Answer: The answer is ({LETTERS[place]}): {choices[place]}.\nExplanation: It is."
+        )
+        records.append(msgspec.structs.replace(one, raw_instructions=raw))
+    result = run(tmp_path, planted, records, blind_classifier="drop", box_check="off")
+    checks = result.counts.checks
+    assert not checks.blind_classifier.all.at_chance and checks.after_dropping.all.at_chance
+    assert checks.after_dropping.all.total == result.counts.kept
+    assert result.counts.by_reason[Reason.BLIND] == checks.checks["blind_classifier"].dropped > 0
+    assert "as by guessing" in blind_sentence(checks)
+
+
+def test_of_many_a_sample_is_scored(planted: Planted, tmp_path: Path) -> None:
+    def scored(name: str, **options: Any) -> tuple[PostProcessResult, set[str]]:
+        result = run(tmp_path / name, planted, box_check="off", **options)
+        return result, {one.record_id for one in kept(result) if one.blind_score is not None}
+
+    result, some = scored("some", blind_sample=200)
+    checks, total = result.counts.checks, len(planted.records)
+    assert len(some) == checks.blind_classifier.all.total == checks.checks["blind_classifier"].said == 200
+    assert len({one.image_id for one in kept(result) if one.record_id in some}) > 50  # of 60: spread evenly
+    told = f"200 of {total} questions were scored"
+    assert any(told in note for note in result.notes)
+    assert f"a sample of {total}" in blind_table(checks).text
+    assert f"200 that were drawn from {total}" in blind_sentence(checks)
+    assert read_json(result.counts_path)["checks"]["blind_drawn_from"] == total
+    again, _ = scored("again", blind_sample=200)
+    assert again.output.read_bytes() == result.output.read_bytes()
+    assert scored("other", blind_sample=200, seed=1)[1] != some
+
+    whole, everything = scored("whole")  # no more than the sample's size
+    assert len(everything) == total and not whole.notes
+    assert "blind_drawn_from" not in read_json(whole.counts_path)["checks"]
+    for name, most in (("zero", 0), ("just", total)):
+        same, _ = scored(name, blind_sample=most)
+        assert same.output.read_bytes() == whole.output.read_bytes()
+        assert same.counts_path.read_bytes() == whole.counts_path.read_bytes()
+    dropped = run(tmp_path / "drop", planted, box_check="off", blind_classifier="drop", blind_sample=200)
+    assert dropped.counts.checks.blind_classifier == whole.counts.checks.blind_classifier
+    assert all(one.blind_score is not None for one in kept(dropped))
+
+
+def test_nothing_and_one_image_are_no_fault(planted: Planted, tmp_path: Path) -> None:
+    options = {"second_reader": "playground", "blind_classifier": "drop"}
+    assert run(tmp_path, planted, [], **options).counts.checks.blind_classifier is None
+    assert run(tmp_path, planted, planted.records[:1], **options).counts.checks.blind_classifier is None
+
+
+def test_readers_are_told_before_anything_is_read(planted: Planted, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"second_reader: .*openai:MODEL or playground"):
+        run(tmp_path, planted, second_reader="annotations")
+    with pytest.raises(ParameterError, match="coco_dataset"):
+        run(tmp_path, planted, second_reader="playground", coco_dataset=None)
+
+
+def test_places_of_answers_that_name_none_stay() -> None:
+    from dataengine_lib.curation.candidates import Candidate
+
+    record = TrainRecord(
+        image_id=1, raw_instructions="", question_type="t", question="Which?", choices=["k", "l", "m", "n"],
+        correct_choice_idx=2, second_answer=-1, blind_answer=0,
+    )  # fmt: skip
+    orders = OptionOrder(3)
+    for _ in range(20):
+        new = orders.shuffle(Candidate(1, record, 2)).record
+        assert new.second_answer == -1 and new.choices[new.blind_answer] == "k"

@@ -1,0 +1,166 @@
+"""The packing that trains several questions behind one image must equal asking each alone."""
+
+import argparse
+import re
+from random import Random
+
+import pytest
+import torch
+
+from dataengine_lib.demo_assets import train
+from dataengine_lib.demo_assets import train_llava as training_llava
+from dataengine_lib.demo_assets.lessons import (
+    IMAGE_TOKENS,
+    exercises_of,
+    pack,
+    segments_of,
+    soup_of,
+    texts_of,
+)
+from dataengine_lib.demo_assets.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
+from dataengine_lib.demo_assets.train_llava import train_llava, train_reading
+from dataengine_lib.demo_assets.train_tower import WordHead, say_words
+from dataengine_lib.demo_assets.update_step import set_rate
+from dataengine_lib.playground.sets import FIRST_ID
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(text for i in range(60) for text in texts_of(FIRST_ID["base"] + i, 0))
+
+
+@pytest.fixture(scope="module")
+def llava(tokenizer):
+    torch.manual_seed(0)
+    return build_llava(tokenizer, build_clip(tokenizer)).eval()
+
+
+@torch.no_grad()
+def test_packed_questions_do_not_see_each_other(tokenizer, llava):
+    segments = segments_of(tokenizer, 3, 0, Random(1), 0.0, told=False)
+    assert len(segments) > 2
+    pixels = torch.rand(1, 3, PIXELS, PIXELS)
+
+    def answer_logits(chosen):
+        packed = pack(tokenizer, [chosen])
+        del packed["weights"]
+        wanted = packed.pop("labels")[0] != -100
+        return llava(**packed, pixel_values=pixels).logits[0][wanted]
+
+    together = answer_logits(segments)
+    alone = torch.cat([answer_logits([segment]) for segment in segments])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+    other = torch.cat([answer_logits([segment]) for segment in segments[::-1]])
+    assert not torch.allclose(alone, other, atol=1e-2)
+
+
+def losses_in(printed):
+    return [float(line.split("loss ")[1].split(",")[0]) for line in printed.splitlines() if "loss " in line]
+
+
+def test_training_lowers_the_loss_on_answers_only(tokenizer, llava, capsys):
+    images = torch.randint(0, 255, (8, 3, PIXELS, PIXELS), dtype=torch.uint8)
+    train_llava(llava, tokenizer, images, [300, 301], 0, 2, batch=4, thin_share=0.0, rate=2e-3)
+    train_llava(llava, tokenizer, images, [300, 301], 0, 40, batch=4, thin_share=0.0, rate=2e-3)
+    first, last = losses_in(capsys.readouterr().out)
+    assert last < 0.5 * first
+
+
+def test_reading_lowers_the_loss_without_a_picture(tokenizer, capsys):
+    torch.manual_seed(0)
+    llava = build_llava(tokenizer, build_clip(tokenizer))
+    tower = [weight.clone() for weight in llava.model.vision_tower.parameters()]
+    train_reading(llava, tokenizer, 0, 1)
+    train_reading(llava, tokenizer, 0, 24)
+    first, last = losses_in(capsys.readouterr().out)
+    assert last < 0.6 * first
+    assert all(torch.equal(a, b) for a, b in zip(tower, llava.model.vision_tower.parameters(), strict=True))
+
+
+def test_soups_hold_the_words_of_the_answer(tokenizer):
+    words = tokenizer(" red blue cat dog").input_ids
+    for number in range(8):
+        (ids, _, _), shares = soup_of(tokenizer, 40, words, 0, Random(number), noise=0.0)
+        assert shares.shape == (IMAGE_TOKENS // 2, len(tokenizer)) and (shares >= 0).all()
+        assert (shares > 0).any(1).float().mean() > 0.7
+        noisy = soup_of(tokenizer, 40, words, 0, Random(number), noise=1.0)[1]
+        assert (noisy > 0).sum() > (shares > 0).sum()
+        said = {tokenizer.decode([word]).strip() for word in (shares > 0).any(0).nonzero()[:, 0]}
+        assert said & set(re.findall(r"\w+", tokenizer.decode(ids).split("ASSISTANT:")[1]))
+
+
+@torch.no_grad()
+def test_the_projector_says_the_words_of_a_patch_and_no_other(tokenizer):
+    torch.manual_seed(0)
+    llava = build_llava(tokenizer, build_clip(tokenizer))
+    torch.nn.init.normal_(llava.get_input_embeddings().weight)
+    images = torch.randint(0, 255, (16, 3, PIXELS, PIXELS), dtype=torch.uint8)
+    said = torch.rand(16, len(tokenizer)) < 0.5
+    said[:, 100:] = False  # fewer words than the projector has units
+    words = WordHead(llava.config.vision_config.hidden_size, said)
+    torch.nn.init.normal_(words.linear.weight, std=0.2)
+    torch.nn.init.constant_(words.linear.bias, -3.0)  # a patch shows few of them
+    say_words(llava, words, said, images)
+    patches = torch.randn(1, 200, llava.config.vision_config.hidden_size)
+    shown = words(patches)[0] > 0
+    spoken = llava.model.multi_modal_projector(patches)[0]
+    table = torch.nn.functional.normalize(llava.get_input_embeddings().weight[words.telling], dim=1)
+    like = torch.nn.functional.normalize(spoken, dim=1) @ table.T
+    assert 1 < shown.sum(1).float().mean() < 20
+    assert like[shown].mean() > 0.2 > 0.03 > like[~shown].mean().abs()
+
+
+def test_exercises_ask_for_what_their_options_hold(tokenizer):
+    answers = [["red", "blue", "green", "pink"], ["a stove", "a drum", "a goal", "a cake"]]
+    texts = [tokenizer.decode(ids) for ids, _, _ in exercises_of(tokenizer, answers, Random(0), 60)]
+    mixed = 0
+    for text in texts:
+        named, options, said = re.fullmatch(
+            r"\nChoose (.+)\.\n(.+) ASSISTANT: The answer is (.+)\.</s>", text
+        ).groups()
+        choices = dict(re.findall(r"(\([A-D]\)) ([^(]+?)(?= \(|$)", options))
+        letter, _, answer = said.partition(" ")
+        assert choices[letter] == answer and named in (letter, answer)
+        mixed += set(choices.values()) not in map(set, answers)
+    assert 10 < mixed < 50
+
+
+def test_rate_warms_up_and_fades():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    rates = []
+    for step in range(100):
+        set_rate(optimizer, 1.0, step, 100)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] < rates[2] == max(rates) and rates[-1] < 0.05
+
+
+def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def settings(folder):
+        return argparse.Namespace(output=folder / "models", work=folder, scenes=12, tower_steps=2, reading_steps=2,
+                                  soup_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
+
+    monkeypatch.setattr(train, "Check", lambda *_: lambda model: "checked")
+    monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3, 300, None))
+    monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
+    monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
+    monkeypatch.setitem(train.train_llava.__kwdefaults__, "every", 2)
+    train.train(settings(tmp_path / "whole"))
+    saved = train.save
+
+    def save_and_die(file, state):
+        saved(file, state)
+        raise Killed
+
+    for module in (train, training_llava):
+        monkeypatch.setattr(module, "save", save_and_die)
+    for _ in range(6):  # scenes, tower, reading, soups, lessons at step 2 and at step 4
+        with pytest.raises(Killed):
+            train.train(settings(tmp_path / "killed"))
+    train.train(settings(tmp_path / "killed"))
+    one, other = (
+        tmp_path / name / "models" / "tiny-llava" / "model.safetensors" for name in ("whole", "killed")
+    )
+    assert one.read_bytes() == other.read_bytes()

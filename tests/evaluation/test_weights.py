@@ -1,0 +1,208 @@
+"""Tests of the weight files between steps 1 and 2."""
+
+import json
+import logging
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.weights import (
+    WEIGHT_RULES,
+    Spread,
+    WeightRule,
+    read_weights,
+    weight_table,
+    weights_of,
+    write_weights,
+)
+
+TYPES = ["image_scene", "image_style", "knowledge-based_reasoning"]
+
+
+def weight_file(folder: Path, content: object) -> Path:
+    file = folder / "weight.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("1-acc", [0.333, 0.0, 1.0]), ("sqrt(1-acc)", [0.577, 0.0, 1.0])]
+)
+def test_weights_follow_the_rule(rule: WeightRule, expected: list[float]) -> None:
+    counts = dict(zip(TYPES, ((2, 3), (5, 5), (0, 4)), strict=True))
+    assert weights_of(counts, rule) == dict(zip(TYPES, expected, strict=True))
+
+
+def test_a_type_that_was_not_asked_gets_the_mean() -> None:
+    counts = {"a": (1, 2), "b": (0, 0), "c": (9, 10)}
+    assert weights_of(counts)["b"] == 0.3
+    assert weights_of(counts, "sqrt(1-acc)")["b"] == pytest.approx((0.5**0.5 + 0.1**0.5) / 2, abs=6e-4)
+
+
+@pytest.mark.parametrize("rule", WEIGHT_RULES)
+def test_without_any_question_there_are_no_weights(rule: WeightRule) -> None:
+    for counts in ({}, {"a": (0, 0)}):
+        with pytest.raises(DataEngineError, match="no question was answered in the diagnose split"):
+            weights_of(counts, rule)
+    with pytest.raises(DataEngineError, match="no question was answered"):
+        weight_table({"a": (0, 0)})
+
+
+def between_by_hand(counts: dict[str, tuple[int, int]]) -> float:
+    """DerSimonian and Laird's variance in plain arithmetic, as section 3 of the paper writes it."""
+    weights, rates = [], []
+    for right, total in counts.values():
+        smoothed = (total - right + 2) / (total + 4)
+        weights.append(total / (smoothed * (1 - smoothed)))
+        rates.append((total - right) / total)
+    mean = sum(w * y for w, y in zip(weights, rates, strict=True)) / sum(weights)
+    heterogeneity = sum(w * (y - mean) ** 2 for w, y in zip(weights, rates, strict=True))
+    scale = sum(weights) - sum(w * w for w in weights) / sum(weights)
+    return max(0.0, (heterogeneity - (len(weights) - 1)) / scale)
+
+
+def test_the_spread_between_types_is_dersimonian_and_lairds() -> None:
+    """The worked example: k = 3, so that each term can be checked."""
+    counts = {"a": (10, 40), "b": (30, 40), "c": (18, 20)}
+    spread = Spread.of({**counts, "unasked": (0, 0)})
+    assert spread.between == pytest.approx(between_by_hand(counts), rel=1e-12) and spread.between > 0.05
+    assert spread.overall == 42 / 100
+    assert spread.overall_variance == pytest.approx((44 / 104) * (60 / 104) / 100)
+
+
+def test_one_wrong_question_does_not_outweigh_many() -> None:
+    counts = {"rare": (0, 1), **{f"common {i}": (30 + 2 * i, 60) for i in range(10)}}
+    plain, shrunk = weights_of(counts), weights_of(counts, "shrunk")
+    assert plain["rare"] == 1.0 and max(plain, key=lambda kind: plain[kind]) == "rare"
+    assert shrunk["rare"] < shrunk["common 0"]
+    assert shrunk["rare"] / sum(shrunk.values()) < 0.12 < plain["rare"] / sum(plain.values())
+
+
+def test_shrinking_keeps_between_the_own_and_the_overall_rate_and_more_questions_shrink_less() -> None:
+    rng = Random(3)
+    for _ in range(200):
+        counts = {f"t{i}": (rng.randint(0, n), n) for i, n in enumerate(rng.choices(range(60), k=8))}
+        if not any(total for _, total in counts.values()):
+            continue
+        overall = Spread.of(counts).overall
+        shrunk = weights_of(counts, "shrunk")
+        for kind, (right, total) in counts.items():
+            own = (total - right) / total if total else overall
+            low, high = sorted((max(own, 0.1 * overall), overall))
+            assert low - 6e-4 <= shrunk[kind] <= high + 1.1e-3
+    spread = {"few": (1, 10), "many": (20, 200), "other": (180, 200), "third": (100, 200)}
+    shrunk = weights_of(spread, "shrunk")
+    assert 0.5 < shrunk["few"] < shrunk["many"] < 0.9
+
+
+def test_shrunk_estimates_are_nearer_the_truth_than_the_rates() -> None:
+    """Over many drawn students: less mean squared error, and intervals that hold the truth."""
+    rng = np.random.default_rng(0)
+    errors, held = {"1-acc": [], "shrunk": []}, []
+    for _ in range(150):
+        truth, sizes = rng.beta(4, 6, 18), rng.integers(1, 60, 18)
+        counts = {
+            str(i): (int(n - rng.binomial(n, p)), int(n))
+            for i, (p, n) in enumerate(zip(truth, sizes, strict=True))
+        }
+        table = weight_table(counts)
+        for rule, found in errors.items():
+            found += [(table[str(i)][rule].weight - p) ** 2 for i, p in enumerate(truth)]
+        held += [
+            table[str(i)]["shrunk"].low <= p <= table[str(i)]["shrunk"].high for i, p in enumerate(truth)
+        ]
+    assert np.mean(errors["shrunk"]) < 0.7 * np.mean(errors["1-acc"])
+    assert 0.9 < np.mean(held) < 0.98
+
+
+def test_types_that_do_not_differ_get_the_overall_rate_with_its_own_uncertainty() -> None:
+    table = weight_table({"a": (7, 10), "b": (7, 10), "c": (0, 0)})
+    assert {found["shrunk"].weight for found in table.values()} == {0.3}
+    assert all(0.05 < found["shrunk"].low < 0.3 < found["shrunk"].high < 0.55 for found in table.values())
+
+
+def test_no_type_is_abandoned() -> None:
+    counts = {"perfect": (1000, 1000), "weak": (200, 1000)}
+    assert weights_of(counts)["perfect"] == 0.0
+    assert weights_of(counts, "shrunk")["perfect"] == 0.04  # a tenth of 0.4
+    assert weights_of({"a": (5000, 5000), "b": (4990, 5000)}, "shrunk")["a"] == 0.001  # not rounded away
+
+
+def test_a_student_without_a_mistake_has_no_weights_to_speak_of() -> None:
+    for rule in WEIGHT_RULES:
+        assert weights_of({"a": (4, 4), "b": (1, 1), "c": (0, 0)}, rule) == {"a": 0.0, "b": 0.0, "c": 0.0}
+
+
+@pytest.mark.parametrize("counts", [{"a": (0, 3), "b": (0, 1)}, {"a": (1, 3)}, {"a": (0, 1)}])
+def test_few_and_only_wrong_answers_are_no_trouble(counts: dict[str, tuple[int, int]]) -> None:
+    for found in weight_table(counts).values():
+        for part in found.values():
+            assert 0 <= part.low <= part.weight <= part.high <= 1
+
+
+def test_the_table_has_every_rule_with_its_interval() -> None:
+    counts = {"a": (15, 20), "none": (0, 0), "b": (4, 40)}
+    table = weight_table(counts)
+    assert list(table) == list(counts) and all(tuple(row) == WEIGHT_RULES for row in table.values())
+    for rule in WEIGHT_RULES:
+        assert {kind: row[rule].weight for kind, row in table.items()} == weights_of(counts, rule)
+    wilson = binomtest(5, 20).proportion_ci(method="wilson")
+    plain, root = table["a"]["1-acc"], table["a"]["sqrt(1-acc)"]
+    assert (plain.low, plain.high) == (round(wilson.low, 3), round(wilson.high, 3))
+    assert (root.low, root.high) == (round(wilson.low**0.5, 3), round(wilson.high**0.5, 3))
+    unasked = table["none"]
+    assert (unasked["1-acc"].low, unasked["1-acc"].high) == (0, 1)
+    assert unasked["shrunk"].weight == round(41 / 60, 3)
+    assert (
+        unasked["shrunk"].high - unasked["shrunk"].low > table["b"]["shrunk"].high - table["b"]["shrunk"].low
+    )
+
+
+def test_both_files_hold_the_same_and_read_back(tmp_path: Path) -> None:
+    weights = {"image_scene": 0.25, "image_style": 0.125, "knowledge-based_reasoning": 1.0}
+    one, other = write_weights(tmp_path, weights)
+    assert (one.name, other.name) == ("weight.json", "weight.txt")
+    assert json.loads(one.read_text()) == json.loads(other.read_text()) == weights
+    assert read_weights(one, TYPES) == read_weights(other, TYPES) == weights
+
+
+def test_without_a_file_all_weigh_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert read_weights(None, TYPES) == dict.fromkeys(TYPES, 1.0)
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        assert read_weights(tmp_path / "weight.json", TYPES) == dict.fromkeys(TYPES, 1.0)
+    assert "no such weight file" in caplog.text
+
+
+def test_a_partial_file_warns_and_takes_the_mean(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = weight_file(tmp_path, {"image_style": 0.2, "image_scene": 0.4})
+    with caplog.at_level(logging.WARNING):
+        weights = read_weights(file, TYPES)
+    assert list(weights) == TYPES
+    assert weights["knowledge-based_reasoning"] == pytest.approx(0.3)
+    assert "knowledge-based_reasoning" in caplog.text and "image_style" not in caplog.text
+
+
+def test_other_types_are_ignored_and_names_may_have_spaces(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = weight_file(tmp_path, {"Image scene": 0.2, "image_style": 0.4, "ocr": 99})
+    assert read_weights(file, TYPES[:2]) == {"image_scene": 0.2, "image_style": 0.4}
+    assert not caplog.records
+
+
+def test_all_zero_is_an_error_of_one_line(tmp_path: Path) -> None:
+    file = weight_file(tmp_path, {**dict.fromkeys(TYPES, 0), "ocr": 1})
+    with pytest.raises(DataEngineError, match="all weights are zero") as caught:
+        read_weights(file, TYPES)
+    assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, "heavy", None, [1]])
+def test_what_is_no_weight_names_the_file(tmp_path: Path, wrong: object) -> None:
+    with pytest.raises(DataEngineError, match=r"weight\.json: "):
+        read_weights(weight_file(tmp_path, {"image_scene": wrong}), ["image_scene"])

@@ -1,0 +1,70 @@
+"""Training records of the playground's teacher, with wrong answers planted in its replies."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.images.pool import ImagePool
+from dataengine_lib.images.read_pool import read_pool
+from dataengine_lib.playground.questions import WRITERS
+from dataengine_lib.playground.sets import write_playground
+from dataengine_lib.playground.teacher import reply
+from dataengine_lib.queries.prompt import load_template, template_file
+from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.replies.parse import parse_reply
+
+_CHOICE = re.compile(r"\(([A-D])\) (.*?)(?= \([A-D]\) |$)")
+
+
+@dataclass
+class Planted:
+    """`wrong[i]` says whether the answer of `records[i]` was planted."""
+
+    pool: ImagePool
+    records: list[TrainRecord]
+    wrong: list[bool]
+
+
+def plant(text: str, rng: Random) -> str:
+    """A reply whose answer line names another of its choices, letter and text."""
+    choices = _CHOICE.findall(re.search(r"^Choices: (.+)$", text, re.M)[1])
+    right = re.search(r"^Answer: The answer is \(([A-D])\)", text, re.M)[1]
+    letter, choice = rng.choice([one for one in choices if one[0] != right])
+    return re.sub(r"^Answer: .+$", f"Answer: The answer is ({letter}): {choice}.", text, flags=re.M)
+
+
+def planted_records(
+    cache: Path, images: int, share: float = 0.15, per_image: int = 18, seed: int = 0
+) -> Planted:
+    """What the scripted teacher writes of a playground pool of that many images, up to `per_image` types of each."""
+    folder = write_playground(cache, sizes={"base": 0, "pool": images, "diagnose": 1, "holdout": 1})
+    pool = read_pool(folder / "pool")
+    template = load_template(template_file("v1"))
+    rng = Random(f"planted {seed}")
+    found = Planted(pool, [], [])
+    for image in pool:
+        for kind in rng.sample(list(WRITERS), per_image):
+            prompt = template.render(kind, "", [], image)
+            text = reply([{"role": "user", "content": prompt}])
+            if isinstance(parse_reply(text), Reason):
+                continue
+            wrong = rng.random() < share
+            text = plant(text, rng) if wrong else text
+            (qa,) = parse_reply(text)
+            found.wrong.append(wrong)
+            found.records.append(
+                TrainRecord(
+                    image_id=image.id,
+                    image_path=image.path,
+                    raw_instructions=text,
+                    question_type=kind,
+                    question=qa.question,
+                    choices=qa.choices,
+                    correct_choice_idx=qa.correct_choice_idx,
+                    rationales=qa.rationales,
+                    query_id=f"{image.id}-{kind}",
+                )
+            )
+    return found

@@ -1,0 +1,154 @@
+"""Galleries and tables show what there is, in reduced embedded images, and escape every text."""
+
+import base64
+import io
+import re
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from dataengine_lib.core.records import Answer, TrainRecord
+from dataengine_lib.evaluation.comparison import Change
+from dataengine_lib.report import gallery, tables
+
+EVIL = '<script>alert("x")</script><img src=http://evil.example/a.png onerror=alert(1)>'
+
+
+@pytest.fixture
+def root(tmp_path):
+    Image.new("RGB", (900, 600), "red").save(tmp_path / "big.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
+    return tmp_path
+
+
+def case(**changes):
+    values = {
+        "question": "What is it?",
+        "choices": ["cat", "cup", "dog", "cow"],
+        "correct_choice_idx": 0,
+        "predicted_choice_idx": 1,
+        "question_type": "image_scene",
+        "image_path": "big.png",
+    }
+    return Answer(**(values | changes))
+
+
+def record(**changes):
+    values = {
+        "image_id": 1,
+        "raw_instructions": "Question: What?",
+        "question_type": "image_scene",
+        "question": "What?",
+        "choices": ["a", "b", "c", "d"],
+        "correct_choice_idx": 2,
+        "rationales": ["Because."],
+        "image_path": "big.png",
+    }
+    return TrainRecord(**(values | changes))
+
+
+def test_model_text_is_escaped_everywhere(root):
+    row = record(
+        raw_instructions=EVIL, question_type=EVIL, question=EVIL, choices=[EVIL] * 4, rationales=[EVIL]
+    )
+    query = SimpleNamespace(question_type=EVIL, prompt=EVIL, neighbour=True, attach_image=False)
+    picture = root / "big.png"
+    preview = SimpleNamespace(
+        query=query, anchor=picture, image=picture, neighbours=[(picture, 0.5)], written=True
+    )
+    reject = SimpleNamespace(question_type=EVIL, detail=EVIL, raw_instructions=EVIL)
+    evil_case = case(question=EVIL, choices=["cat", EVIL, "dog", "cow"], question_type=EVIL)
+    shown = [
+        gallery.bad_case_gallery({EVIL: [evil_case]}, root),
+        gallery.qa_gallery([row], root),
+        gallery.reply_gallery([row], root),
+        gallery.change_gallery([Change("1", EVIL, 1, "big.png", EVIL, [EVIL] * 4, 0, EVIL, EVIL)], root),
+        gallery.query_gallery([preview]),
+        gallery.reject_gallery({EVIL: [reject]}),
+        gallery.bad_case_gallery({"a": [case(image_path=f"../{EVIL}")]}, root),
+        tables.table([[EVIL, 1, 0.5, None]], [EVIL, "a", "b", "c"], EVIL),
+        tables.table([], ["a"], EVIL),
+        tables.conclusion(EVIL),
+    ]
+    for part in shown:
+        assert "<script" not in part.text and "<img src=http" not in part.text
+        assert "&lt;script&gt;" in part.text
+
+
+def test_replies_with_a_question_come_before_skipped_ones(root):
+    skipped = record(
+        raw_instructions="Question: Skip\nChoices: Skip\nAnswer: Skip", question_type="image_topic"
+    )
+    written = record(
+        raw_instructions="Question: What is here?\nChoices: (A) a (B) b\nAnswer: The answer is (A): a"
+    )
+    text = gallery.reply_gallery([skipped, written], root).text
+    assert 0 < text.index("What is here?") < text.index("Question: Skip")
+
+
+def test_images_are_embedded_and_reduced(root):
+    text = gallery.bad_case_gallery({"a": [case()]}, root).text
+    found = re.findall(r"data:image/jpeg;base64,([^\"]+)", text)
+    assert len(found) == 1
+    with Image.open(io.BytesIO(base64.b64decode(found[0]))) as picture:
+        assert picture.format == "JPEG" and picture.size == (320, 213)
+    assert 'alt="Image of the question: What is it?"' in text
+
+
+@pytest.mark.parametrize("name", ["broken.jpg", "missing.png", "../../etc/passwd", "/etc/passwd", ""])
+def test_an_image_that_cannot_be_shown_is_said_so(root, name):
+    text = gallery.bad_case_gallery({"a": [case(image_path=name)]}, root).text
+    assert 'class="no-image"' in text and "<img" not in text and "What is it?" in text
+
+
+def test_right_and_wrong_are_marked_by_sign_and_word(root):
+    text = gallery.bad_case_gallery({"a": [case()]}, root).text
+    assert '<li class="right">(A) cat <b class="mark">✓ right</b></li>' in text
+    assert '<li class="wrong">(B) cup <b class="mark">✗ student</b></li>' in text
+    assert "<li>(C) dog</li>" in text
+
+
+def test_a_fixed_question_shows_both_answers(root):
+    change = Change("1", "image_scene", 1, "big.png", "What?", ["cat", "cup", "dog", "cow"], 0, "dog", "cat")
+    text = gallery.change_gallery([change], root).text
+    assert (
+        "(A) cat <b" in text and "✓ right · after" in text and "(C) dog <b" in text and "✗ · before" in text
+    )
+
+
+def test_every_type_gets_its_turn_and_the_gallery_ends(root):
+    cases = {
+        "few": [case(question="few")],
+        "many": [case(question=f"many {n}") for n in range(30)],
+        "none": [],
+    }
+    text = gallery.bad_case_gallery(cases, root, most=4).text
+    shown = re.findall(r'class="question">([^<]+)<', text)
+    assert shown == ["many 0", "few", "many 1", "many 2"]
+
+
+def test_more_choices_than_letters_are_shown(root):
+    choices = [str(number) for number in range(30)]
+    assert "(A) 26" in gallery.bad_case_gallery({"a": [case(choices=choices)]}, root).text
+
+
+def test_empty_galleries_and_tables_say_so(root):
+    assert "Nothing to show." in gallery.qa_gallery([], root).text
+    assert "0 rows; nothing to list." in tables.table([], ["a"], "0 rows").text
+
+
+def test_tables_put_numbers_to_the_right_with_their_intervals():
+    share = tables.percent(0.5, 0.25, 0.75)
+    assert share.text == "50.0 % [25.0, 75.0]" and tables.percent(None).text == "–"
+    assert tables.points(0.0831, -0.02, 0.14).text == "+8.3 [-2.0, +14.0]"
+    text = tables.table([["a", 12345, share], ["b", None, share]], ["name", "rows", "share"]).text
+    assert (
+        '<td class="number">12,345</td>' in text
+        and '<td class="number">–</td>' in text
+        and "<td>a</td>" in text
+    )
+
+
+def test_a_conclusion_leaves_out_empty_sentences():
+    assert tables.conclusion("One.", "", "Two.").text == '<p class="conclusion">One. Two.</p>'

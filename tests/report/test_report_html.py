@@ -1,0 +1,127 @@
+"""A report is one file that opens offline, without code, linked with its neighbours, and shows failures."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from dataengine_lib.core.files import write_json
+from dataengine_lib.report.html import render_notebook
+
+EVIL = '<script>alert("x")</script>'
+OUTSIDE = re.compile(
+    r"<(script|link|iframe)\b|\b(src|href)\s*=\s*[\"']?(https?:)?//|@import|url\(", re.IGNORECASE
+)
+
+
+def save(folder: Path, name: str, *cells, widgets=None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    book = new_notebook(cells=list(cells))
+    if widgets:
+        book.metadata["widgets"] = widgets
+    nbformat.write(book, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def render(notebook: Path, **more) -> str:
+    return render_notebook(notebook, notebook.with_suffix(".html"), **more).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def run(tmp_path):
+    names = ["1_evaluate", "2_construct_queries", "3_generate_qa"]
+    steps = [
+        {"step": n, "label": f"round1/{n}", "round": 1, "status": "waiting", "outputs": []} for n in names
+    ]
+    steps[1]["outputs"] = ["round1/weight.json", "round1/checkpoint", "round1/never made.json"]
+    folder = tmp_path / "reports" / "demo"
+    write_json(
+        folder / "run.json", {"run": "demo", "notes": [f"the teacher is a script {EVIL}"], "steps": steps}
+    )
+    write_json(folder / "round1" / "weight.json", {"a": 0.5})
+    write_json(folder / "round1" / "checkpoint" / "config.json", {"a": "b" * 150_000})
+    return folder
+
+
+def test_a_report_shows_displays_and_no_code_or_logs(tmp_path):
+    outputs = [
+        new_output("display_data", {"text/html": "<b>a figure</b>", "text/plain": "<Chart>"}),
+        new_output("stream", name="stderr", text="50%|##### | a warning"),
+        new_output("stream", name="stdout", text=f"printed {EVIL}"),
+        new_output("execute_result", {"text/plain": f"'value {EVIL}'"}),
+        new_output("display_data", {"text/plain": "0%| bar", "application/vnd.jupyter.widget-view+json": {}}),
+        new_output("display_data", {"application/javascript": "run()", "text/plain": "script object"}),
+    ]
+    code = new_code_cell("secret_code = 1", outputs=outputs)
+    text = render(save(tmp_path, "n", new_markdown_cell("# Title\n\nA sentence."), code, widgets={"x": {}}))
+    assert "<h1>Title</h1>" in text and "<b>a figure</b>" in text and "printed &lt;script&gt;" in text
+    for hidden in (
+        "secret_code",
+        "50%|",
+        "0%| bar",
+        "run()",
+        "¶",
+        "<script",
+        "&lt;Chart&gt;",
+        "In [",
+        "Out[",
+    ):
+        assert hidden not in text
+    assert not OUTSIDE.search(text)
+
+
+def test_a_report_links_steps_run_reports_and_files(run):
+    text = render(save(run / "round1", "2_construct_queries", new_markdown_cell("# T")))
+    for link in ("1_evaluate.html", "3_generate_qa.html", "../index.html", "../../index.html", "weight.json"):
+        assert f'href="{link}"' in text
+    assert "<title>demo · round 1 · 2 construct queries</title>" in text
+    assert 'checkpoint/</a> <span class="size">0.2 MB' in text and "never made" not in text
+    assert "the teacher is a script &lt;script&gt;" in text and "<script" not in text
+
+
+def test_files_can_be_given_and_need_no_run(tmp_path):
+    made = write_json(tmp_path / "data made here.json", {})
+    text = render(save(tmp_path, "n", new_markdown_cell("# T")), outputs=[made, tmp_path / "not made.json"])
+    assert 'href="data%20made%20here.json"' in text and "not made" not in text and "<title>n</title>" in text
+
+
+def test_a_failed_step_shows_its_traceback_and_what_came_before(run):
+    shown = new_code_cell("1", outputs=[new_output("display_data", {"text/html": "<i>made before</i>"})])
+    trace = ["\x1b[31mTraceback\x1b[0m", f"file {EVIL}"]
+    broken = new_code_cell(
+        "x", outputs=[new_output("error", ename="DataEngineError", evalue=f"weights {EVIL}", traceback=trace)]
+    )
+    note = new_markdown_cell("An Exception at In [4]", metadata={"tags": ["papermill-error-cell-tag"]})
+    text = render(save(run / "round1", "2_construct_queries", note, shown, broken))
+    assert "This step failed" in text and "DataEngineError: weights &lt;script&gt;" in text
+    assert "Traceback" in text and "<i>made before</i>" in text
+    for hidden in ("<script", "\x1b", "In [4]", "3_generate_qa.html"):
+        assert hidden not in text
+
+
+def test_rendering_leaves_the_notebook_alone_and_is_the_same_twice(run):
+    notebook = save(
+        run / "round1", "1_evaluate", new_code_cell("1", outputs=[new_output("stream", text="a")])
+    )
+    before = notebook.read_bytes()
+    assert render(notebook) == render(notebook)
+    assert notebook.read_bytes() == before
+
+
+def test_papermill_s_failed_notebook_renders(tmp_path):
+    """The real thing: the half-run notebook that papermill leaves."""
+    import papermill
+
+    good = new_code_cell("from dataengine_lib.report.tables import conclusion\nconclusion('done before')")
+    bad = new_code_cell(
+        "from dataengine_lib.errors import DataEngineError\nraise DataEngineError('row 3: bad')"
+    )
+    source = save(tmp_path, "source", good, bad)
+    executed = tmp_path / "executed.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError):
+        papermill.execute_notebook(str(source), str(executed), kernel_name="python3", progress_bar=False)
+    text = render(executed)
+    assert "DataEngineError: row 3: bad" in text and '<p class="conclusion">done before</p>' in text
+    assert "An Exception was encountered" not in text and "Execution using papermill" not in text

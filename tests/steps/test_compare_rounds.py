@@ -1,0 +1,196 @@
+"""Tests of step 6: the right questions paired, honest figures, the table, the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataengine_lib.core.files import read_json, sha256, write_json
+from dataengine_lib.core.intervals import wilson
+from dataengine_lib.core.records import Answer
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.evaluation.comparison import Figures
+from dataengine_lib.steps.compare_rounds import CompareRoundsConfig, CompareRoundsResult, compare_rounds
+
+# Right answers of 40 holdout and 20 diagnose questions a type: before, after round 1, after round 2.
+RIGHT = {"colour": (30, 32, 34), "counting": (10, 20, 30), "mood": (20, 20, 20), "place": (36, 34, 30)}
+DIAGNOSE = {"colour": 15, "counting": 2, "mood": 8, "place": 18}
+
+
+def answer(kind: str, number: int, correct: bool, split: str = "holdout", **more: Any) -> Answer:
+    settings: dict[str, Any] = {
+        "question_id": f"{kind}-{split}-{number}",
+        "image_id": number // 2,
+        "image_path": f"{split}/{number // 2:012d}.jpg",
+        "question": f"{kind} {number}?",
+        "choices": ["yes", "no"],
+        "correct_choice_idx": 0,
+        "question_type": kind,
+        "split": split,
+        "correct": correct,
+        "model_answer": "yes" if correct else "no",
+    }
+    return Answer(**(settings | more))
+
+
+def evaluation(round_number: int) -> list[Answer]:
+    rows = [answer(kind, n, n < right[round_number]) for kind, right in RIGHT.items() for n in range(40)]
+    return rows + [
+        answer(kind, n, n < right, "diagnose") for kind, right in DIAGNOSE.items() for n in range(20)
+    ]
+
+
+Run = Callable[..., CompareRoundsResult]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def compare(*rounds: list[Answer], **more: Any) -> CompareRoundsResult:
+        files = [write_json(tmp_path / f"{number}.json", rows) for number, rows in enumerate(rounds)]
+        settings = {"evaluations": files, "output": tmp_path / "compare_rounds.json", "weak_types": 2, **more}
+        return compare_rounds(CompareRoundsConfig(**settings))
+
+    return compare
+
+
+def test_scores_gains_and_changes(run: Run) -> None:
+    result = run(*map(evaluation, range(3)))
+    figures = result.figures
+    assert [scores.name for scores in figures.rounds] == ["before", "after round 1", "after round 2"]
+    assert [scores.overall.correct for scores in figures.rounds] == [96, 106, 114]
+    first = figures.rounds[0].by_type["counting"]
+    assert (first.total, first.accuracy) == (40, 0.25)
+    assert (first.low, first.high) == wilson(10, 40)
+    assert [(one.before, one.after) for one in figures.comparisons] == [
+        ("before", "after round 2"),
+        ("before", "after round 1"),
+        ("after round 1", "after round 2"),
+    ]
+    total = result.total
+    assert total.overall.gain.gain == pytest.approx(18 / 160)
+    assert (total.overall.fixed, total.overall.broken) == (24, 6) == (len(total.fixed), len(total.broken))
+    assert total.overall.p_value == pytest.approx(0.0014309, rel=1e-3)
+    assert total.overall.gain.low < 18 / 160 < total.overall.gain.high
+    assert total.by_type["counting"].gain.gain == pytest.approx(0.5)
+    assert total.by_type["mood"].gain.high == pytest.approx(0.1684, abs=1e-4)  # nothing changed in 20 images
+    assert total.by_type["mood"].p_value == 1
+    broken = total.broken[0]
+    assert (broken.question_id, broken.before, broken.after) == ("place-holdout-30", "yes", "no")
+    assert broken.image_path == "holdout/000000000015.jpg" and broken.question == "place 30?"
+    assert figures.images == 20 and figures.questions == 160
+
+
+def test_weak_types_are_chosen_on_the_diagnose_split(run: Run) -> None:
+    result = run(evaluation(0), evaluation(2))
+    assert result.figures.weak_types == ["counting", "mood"]
+    weak = result.total.weak
+    assert weak is not None and weak.gain == pytest.approx(0.25)
+    assert 0 < weak.low < 0.25 < weak.high
+    assert (weak.questions, result.figures.weak_note) == (80, "")
+
+
+def test_the_table(run: Run) -> None:
+    table = run(evaluation(0), evaluation(2)).summary_table()
+    assert [row.question_type for row in table] == [
+        "counting",
+        "mood",
+        "colour",
+        "place",
+        "weakest 2 types (average)",
+        "overall",
+    ]
+    assert table[0][:4] == (("counting", 0.25, 0.75, 0.5))
+    assert table[4][1:4] == pytest.approx((0.375, 0.625, 0.25))
+    assert table[5][1:4] == pytest.approx((0.6, 114 / 160, 18 / 160))
+    assert all(row.low <= row.gain <= row.high for row in table)
+
+
+def test_the_file_holds_every_figure_and_is_the_same_each_time(run: Run, tmp_path: Path) -> None:
+    result = run(evaluation(0), evaluation(1))
+    assert read_json(result.output, Figures) == result.figures
+    before = sha256(result.output)
+    run(evaluation(0), evaluation(1))
+    assert sha256(tmp_path / "compare_rounds.json") == before
+
+
+def test_questions_that_cannot_be_paired_are_named_and_left_out(run: Run) -> None:
+    first, last = evaluation(0), evaluation(2)
+    del last[0]  # colour-holdout-0
+    del first[1]  # colour-holdout-1
+    last[1].choices = ["no", "yes"]  # colour-holdout-2 is another question now
+    last.append(answer("colour", 3, False))  # a second row; the first counts
+    figures = run(first, last).figures
+    assert figures.questions == 157
+    assert [one.missing for one in figures.left_out] == [["colour-holdout-1"], ["colour-holdout-0"]]
+    assert [one.changed for one in figures.left_out] == [[], ["colour-holdout-2"]]
+    assert [one.repeated for one in figures.left_out] == [[], ["colour-holdout-3"]]
+    assert figures.rounds[1].by_type["colour"].correct == 31
+
+
+def test_the_order_of_rows_does_not_matter(run: Run) -> None:
+    straight = run(evaluation(0), evaluation(2)).figures
+    mixed = run(evaluation(0), evaluation(2)[::-1]).figures
+    assert straight == mixed
+
+
+def test_rows_without_question_id_are_paired_by_image_and_question(run: Run) -> None:
+    first, last = ([answer("a", n, n < k, question_id="") for n in range(10)] for k in (2, 6))
+    figures = run(first, last, weak_types=0).figures
+    assert figures.questions == 10 and figures.comparisons[0].overall.fixed == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "note"),
+    [
+        (lambda: [one for one in evaluation(0) if one.split == "holdout"], {}, "no diagnose questions"),
+        (lambda: evaluation(0), {"weak_types": 0}, "weak_types is 0"),
+        (
+            lambda: (
+                [answer("a", n, n < 3) for n in range(5)]
+                + [answer("a", n, True, "diagnose") for n in range(5)]
+            ),
+            {},
+            "no type is weak",
+        ),
+    ],
+)
+def test_without_weak_types_it_says_so(
+    run: Run, rows: Callable[[], list[Answer]], settings: dict[str, Any], note: str
+) -> None:
+    result = run(rows(), rows(), **settings)
+    assert result.figures.weak_types == [] and result.total.weak is None
+    assert note in result.figures.weak_note and note in result.conclusion()
+    assert not any("weakest" in row.question_type for row in result.summary_table())
+
+
+def test_a_weak_type_without_holdout_questions_is_named(run: Run) -> None:
+    first, last = evaluation(0), evaluation(2)
+    for rows in (first, last):
+        rows.append(answer("rare", 0, False, "diagnose"))
+    result = run(first, last)
+    assert result.figures.weak_types == ["counting"]
+    assert "rare" in result.figures.weak_note
+
+
+@pytest.mark.parametrize(
+    ("rounds", "verdict"), [((0, 2), "a real gain"), ((2, 0), "a real loss"), ((0, 0), "not distinguishable")]
+)
+def test_the_conclusion_says_no_more_than_the_interval(
+    run: Run, rounds: tuple[int, int], verdict: str
+) -> None:
+    text = run(*map(evaluation, rounds)).conclusion().split("The weak types")[0]
+    assert verdict in text
+
+
+def test_what_cannot_be_compared_is_an_error(run: Run, tmp_path: Path) -> None:
+    diagnose = [one for one in evaluation(0) if one.split == "diagnose"]
+    with pytest.raises(DataEngineError, match=r"1\.json: no row of split 'holdout' \(found: diagnose\)"):
+        run(evaluation(0), diagnose)
+    with pytest.raises(DataEngineError, match="no holdout question is in all of them"):
+        run([answer("a", 1, True)], [answer("a", 2, True)])
+    assert not (tmp_path / "compare_rounds.json").exists()
+    with pytest.raises(ParameterError, match="evaluations"):
+        CompareRoundsConfig.read(
+            {"evaluations": [tmp_path], "output": tmp_path}, "params.yaml: compare_rounds"
+        )

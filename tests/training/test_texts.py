@@ -1,0 +1,162 @@
+"""Tests of step 5's texts, row reading and mixing."""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+from PIL import Image
+
+from dataengine_lib.core.files import write_json
+from dataengine_lib.core.records import Question
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.training.mixing import draw, draw_counts, length_batches
+from dataengine_lib.training.texts import (
+    MALFORMED,
+    NO_IMAGE,
+    NO_RATIONALE,
+    SkippedRows,
+    TextFormat,
+    read_training_rows,
+    training_text,
+)
+
+QUESTION = Question(
+    question=" Which animal? ",
+    choices=["cat", "dog", "cow", "pig"],
+    correct_choice_idx=1,
+    rationales=["It barks.", "It has a collar and it barks.", ""],
+)
+
+
+@pytest.mark.parametrize(
+    ("text_format", "expected"),
+    [
+        ("Q-A", ("Which animal?", "The answer is dog.")),
+        ("QM-A", ("Which animal?\n(A) cat (B) dog (C) cow (D) pig", "The answer is (B) dog.")),
+        (
+            "QM-AE",
+            (
+                "Which animal?\n(A) cat (B) dog (C) cow (D) pig",
+                "The answer is (B) dog. It has a collar and it barks.",
+            ),
+        ),
+        (
+            "mmbench",
+            (
+                "Which animal?\nA. cat\nB. dog\nC. cow\nD. pig",
+                "The answer is (B) dog. It has a collar and it barks.",
+            ),
+        ),
+    ],
+)
+def test_texts_are_those_of_v1(text_format: TextFormat, expected: tuple[str, str]) -> None:
+    assert training_text(QUESTION, text_format) == expected
+
+
+def test_mmbench_without_a_rationale_ends_after_the_answer() -> None:
+    bare = Question(question="Q?", choices=["a", "b"], correct_choice_idx=0)
+    assert training_text(bare, "mmbench")[1] == "The answer is (A) a."
+
+
+def write_rows(folder: Path, rows: object) -> Path:
+    for number in (1, 2):
+        Image.new("RGB", (4, 4)).save(folder / f"{number:012d}.jpg")
+    return write_json(folder / "rows.json", rows)
+
+
+GOOD = {"image_id": 1, "question": "Q?", "choices": ["a", "b"], "correct_choice_idx": 0, "question_type": "t"}
+
+
+def test_bad_rows_are_counted_and_the_others_kept(tmp_path: Path) -> None:
+    rows = [
+        GOOD,
+        {**GOOD, "image_id": "2"},
+        {"image_id": 1},
+        {**GOOD, "correct_choice_idx": 2},
+        {**GOOD, "choices": ["a", " "]},
+        {**GOOD, "image_id": 3},
+        {**GOOD, "image_path": "../secret.jpg"},
+        17,
+    ]
+    skipped = SkippedRows()
+    kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], skipped)
+    assert [row.image.name for row in kept] == ["000000000001.jpg", "000000000002.jpg"]
+    assert skipped.counts == {MALFORMED: 4, NO_IMAGE: 2}
+    assert any("row 7" in line and MALFORMED in line for line in skipped.shown)
+    assert len({row.where for row in kept}) == 2
+
+
+def test_rows_grouped_by_type_are_read(tmp_path: Path) -> None:
+    rows = {"colour": [{key: value for key, value in GOOD.items() if key != "question_type"}], "empty": []}
+    kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], SkippedRows())
+    assert [row.question.question_type for row in kept] == ["colour"]
+
+
+def test_qm_ae_needs_a_rationale(tmp_path: Path) -> None:
+    file = write_rows(tmp_path, [GOOD, {**GOOD, "rationales": ["why"]}])
+    skipped = SkippedRows()
+    only = read_training_rows(file, tmp_path, ["QM-AE"], skipped)
+    assert [row.formats for row in only] == [("QM-AE",)]
+    assert skipped.counts == {NO_RATIONALE: 1}
+    both = read_training_rows(file, tmp_path, ["QM-A", "QM-AE"], SkippedRows())
+    assert [row.formats for row in both] == [("QM-A",), ("QM-A", "QM-AE")]
+
+
+def test_a_file_that_is_no_json_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[{")
+    with pytest.raises(DataEngineError, match=r"rows\.json"):
+        read_training_rows(tmp_path / "rows.json", tmp_path, ["QM-A"], SkippedRows())
+
+
+def test_shares_follow_the_square_roots() -> None:
+    new, base = draw_counts([900, 100], 1600, epochs=2)
+    assert sum(new) == 2000
+    assert new == [1500, 500]
+    assert base == 2000  # 40 of 30 + 10 + 40
+    assert draw_counts([100], 0) == ([100], 0)
+    assert draw_counts([100, 0], 400) == ([100, 0], 200)
+
+
+def test_base_share_and_bounds() -> None:
+    assert draw_counts([100], 10_000, base_share=0.2) == ([100], 25)
+    assert draw_counts([100], 10_000, base_share=0.0) == ([100], 0)
+    new, base = draw_counts([900, 100], 1600, epochs=9, most=64)
+    assert (sum(new), base) == (32, 32)
+    assert draw_counts([3], 0, epochs=0.01) == ([1], 0)
+
+
+def test_every_row_is_drawn_as_often_as_any_other() -> None:
+    drawn = draw(range(7), 17, lambda rows: list(rows), Random(0))
+    assert len(drawn) == 17
+    assert set(Counter(drawn).values()) == {2, 3}
+    assert drawn == draw(range(7), 17, lambda rows: list(rows), Random(0))
+    assert drawn != draw(range(7), 17, lambda rows: list(rows), Random(1))
+
+
+def test_unusable_rows_are_replaced_and_asked_once() -> None:
+    asked: Counter[int] = Counter()
+
+    def make(rows: list[int]) -> list[int | None]:
+        asked.update(rows)
+        return [row if row % 2 else None for row in rows]
+
+    drawn = draw(list(range(10)), 20, make, Random(0))
+    assert Counter(drawn) == dict.fromkeys((1, 3, 5, 7, 9), 4)
+    assert all(asked[row] == 1 for row in range(0, 10, 2))
+
+
+def test_without_a_usable_row_nothing_is_drawn() -> None:
+    assert draw([1, 2, 3], 5, lambda rows: [None for _ in rows], Random(0)) == []
+    assert draw([], 5, lambda rows: list(rows), Random(0)) == []
+
+
+def test_batches_hold_every_place_once_with_little_padding() -> None:
+    rng = Random(0)
+    lengths = [rng.randint(10, 200) for _ in range(1000)]
+    batches = length_batches(lengths, 8, Random(1))
+    assert sorted(place for batch in batches for place in batch) == list(range(1000))
+    assert len(batches) == 125
+    padded = sum(len(batch) * max(lengths[place] for place in batch) for batch in batches)
+    assert padded < 1.1 * sum(lengths)
+    assert [len(batch) for batch in length_batches([1] * 10, 4, Random(0), window=2)].count(2) == 1
