@@ -19,6 +19,7 @@ lab: $(STAMP)  ## the notebooks in JupyterLab
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo with its time split, and why the thin types are weak
 	$(BIN)/python tests/benchmarks/ranking_speed.py

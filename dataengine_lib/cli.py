@@ -293,7 +293,7 @@ def export(
     """Write training data as trainers read it, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
     dataengine-v2, hf, or all of them.
     """
-    from dataengine_lib.exports.export_lines import export_lines
+    from dataengine_lib.exports.export import export_lines
 
     options = {"name": name, "text_format": text_format, "paths": paths}
     for line in export_lines(format, input, output, image_root, **options):

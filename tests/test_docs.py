@@ -43,7 +43,7 @@ def test_every_verb_it_names_exists():
     from dataengine_lib.cli import app
 
     cli = (PROJECT_ROOT / "dataengine_lib" / "cli.py").read_text() + (
-        PROJECT_ROOT / "dataengine_lib" / "verbs.py"
+        PROJECT_ROOT / "dataengine_lib" / "cli_options.py"
     ).read_text()
     named = set(re.findall(r"dataengine ([a-z-]+) ", README))
     assert {"run", "plan", "doctor", "evaluate"} <= named
@@ -65,7 +65,7 @@ def test_the_families_it_names_are_those_that_are_tested():
 def test_the_guide_to_teachers_names_what_is_there():
     guide = (PROJECT_ROOT / "docs" / "teachers.md").read_text(encoding="utf-8")
     assert "(docs/teachers.md)" in README
-    files = set(re.findall(r"\b(?:params|tests|docs)/\w+\.\w+", guide))
+    files = set(re.findall(r"\b(?:params|tests|docs)/[\w/]+\.\w+", guide))
     assert "params/local_llm.yaml" in files
     assert all((PROJECT_ROOT / file).is_file() for file in files), files
     assert '".[local-llm]"' in guide and "\nlocal-llm = " in (PROJECT_ROOT / "pyproject.toml").read_text()

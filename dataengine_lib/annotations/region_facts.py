@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from dataengine_lib.annotations.annotation_nouns import CLOTHES, COCO_KINDS, PEOPLE, VG_NAMES, relatives
 from dataengine_lib.annotations.cooccurrence import Company
 from dataengine_lib.annotations.facts import (
     MAX_COUNT,
@@ -22,12 +21,17 @@ from dataengine_lib.annotations.facts import (
     shorter,
 )
 from dataengine_lib.annotations.vocabulary import (
+    CLOTHES,
+    COCO_KINDS,
     EASILY_MISSED,
+    PEOPLE,
     PLURAL_FORM,
+    VG_NAMES,
     called,
     mention,
     names_of,
     plural,
+    relatives,
 )
 from dataengine_lib.images.pool import Box as NamedBox
 from dataengine_lib.images.pool import PoolImage

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from random import Random
 
-from dataengine_lib.annotations.annotation_nouns import COCO_KINDS
 from dataengine_lib.annotations.cooccurrence import Company
 from dataengine_lib.annotations.draft import Draft, Writer
 from dataengine_lib.annotations.facts import Facts
 from dataengine_lib.annotations.region_facts import RegionFacts
+from dataengine_lib.annotations.vocabulary import COCO_KINDS
 from dataengine_lib.annotations.writers.actions import deed, pose
 from dataengine_lib.annotations.writers.amounts import count, count_one, larger, more_of
 from dataengine_lib.annotations.writers.attributes import colour, material
@@ -21,11 +21,11 @@ from dataengine_lib.annotations.writers.contacts import hold, support
 from dataengine_lib.annotations.writers.places import outermost, place, side
 from dataengine_lib.annotations.writers.presence import missing, present, topic
 from dataengine_lib.annotations.writers.scenes import role, scene
+from dataengine_lib.chat.reply import Again, Reply
 from dataengine_lib.core.records import LETTERS, Query, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
 from dataengine_lib.images.read_pool import read_pool
-from dataengine_lib.teachers.loading import Again, Reply
 
 SKIP = (
     "Question: Skip\nChoices: Skip\nAnswer: Skip\n"

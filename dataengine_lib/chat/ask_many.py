@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from dataengine_lib.teachers.loading import AskFailed, Reply, TeacherStop
+from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 
 T = TypeVar("T")
 Item = TypeVar("Item")

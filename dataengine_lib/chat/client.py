@@ -13,7 +13,9 @@ import msgspec
 import openai
 
 from dataengine_lib.chat.completion import read_completion
+from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url
 from dataengine_lib.chat.rate_control import Flow
+from dataengine_lib.chat.reply import Again, AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.server_errors import (
     FILTERED,
     connection_error,
@@ -21,15 +23,6 @@ from dataengine_lib.chat.server_errors import (
     retry_after,
     stop_for,
     unreachable,
-)
-from dataengine_lib.teachers.loading import (
-    NO_KEY,
-    Again,
-    AskFailed,
-    Reply,
-    TeacherStop,
-    on_loopback,
-    shown_url,
 )
 
 ATTEMPTS_TO_CONNECT = 3  # as long as nobody has ever answered: a wrong URL should not cost a minute

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from dataengine_lib.teachers.loading import Reply
+from dataengine_lib.chat.reply import Reply
 
 _TEXT_PARTS = ("text", "output_text")
 

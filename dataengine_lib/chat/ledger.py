@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.chat.prices import Price
+from dataengine_lib.chat.reply import Reply
+from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.append_file import AppendFile
-from dataengine_lib.evaluation.metrics import StudentUsage
-from dataengine_lib.teachers.loading import Reply
 
 
 class LedgerRow(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import Any
 
 from PIL import Image
 
@@ -20,3 +21,11 @@ def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
 def data_url(jpeg: bytes) -> str:
     """A JPEG as the URL that holds it."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def user_message(text: str, image_url: str = "") -> list[dict[str, Any]]:
+    """Text, then the image, if there is one: servers cache common beginnings, and OpenAI's documentation shows it so."""
+    if not image_url:
+        return [{"role": "user", "content": text}]
+    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": image_url}}]
+    return [{"role": "user", "content": parts}]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dataengine_lib.chat.ledger_data import LedgerRow
-from dataengine_lib.teachers.loading import Reply
+from dataengine_lib.chat.reply import Reply
 
 
 def ledger_row(key: str, reply: Reply, teacher: str, room: int, tier: str, **asked: Any) -> LedgerRow:

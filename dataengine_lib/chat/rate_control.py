@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 
-from dataengine_lib.teachers.loading import TeacherStop
+from dataengine_lib.chat.reply import TeacherStop
 
 FIRST = 8  # requests at the same time before anything is known
 BELOW = 0.98  # of a rate that the server named or refused to exceed: its clock is not ours

@@ -8,7 +8,7 @@ from math import nan
 import aiohttp
 import openai
 
-from dataengine_lib.teachers.loading import TeacherStop
+from dataengine_lib.chat.reply import TeacherStop
 
 LONGEST_WAIT = 120.0  # seconds of Retry-After that are waited for; a server asking for more is asked later
 FILTERED = ("content_filter", "content_policy_violation")  # as Azure and OpenAI say it of one request

@@ -1,1 +1,2 @@
-"""core."""
+"""What every part is written in: the records that cross the steps, whole files and append-only files,
+intervals and paired statistics, the sandboxed prompt template, StepConfig. Knows no model and no step."""

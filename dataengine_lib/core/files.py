@@ -184,3 +184,13 @@ def shown_name(name: str, most: int = 160) -> str:
     """An untrusted file name for a message: one line, cut short."""
     text = name if name.isprintable() else repr(name)
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def cache_folder(name: str) -> Path | None:
+    """`$XDG_CACHE_HOME/mllm-dataengine/NAME` (`~/.cache` without that variable); None for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return cache / "mllm-dataengine" / name

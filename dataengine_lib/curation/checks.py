@@ -15,10 +15,9 @@ from pydantic import BeforeValidator
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.blind_classifier import BlindTest, solve_blind
-from dataengine_lib.curation.blind_figure import answered_blind
 from dataengine_lib.curation.boxes.check import REFUTED, SILENT, check_boxes
 from dataengine_lib.curation.candidates import Candidate, Item, reject
-from dataengine_lib.curation.check_counts import CheckCount, ChecksSummary
+from dataengine_lib.curation.check_counts import CheckCount, ChecksSummary, answered_blind
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import NearDuplicates
 from dataengine_lib.curation.near_images import NearImages

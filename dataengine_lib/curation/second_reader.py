@@ -10,20 +10,22 @@ from typing import Any
 from dataengine_lib.chat.ask_many import ask_each, run
 from dataengine_lib.chat.budget import Budget, check_priced
 from dataengine_lib.chat.ledger import Ledger, LedgerRow, usage_of
-from dataengine_lib.chat.messages import data_url, jpeg_bytes
+from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.chat.request_key import key_of, user_message
+from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.request_key import key_of
+from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query, TrainRecord
 from dataengine_lib.curation.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt, other_order
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.evaluation.metrics import StudentUsage
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.images.pool import ImagePool, PoolImage
 from dataengine_lib.replies.answer_choice import written_choice
 from dataengine_lib.replies.answer_words import behind_thoughts
-from dataengine_lib.replies.letter_answer import letter_schema, structured_answer
-from dataengine_lib.teachers.loading import AskFailed, Reply, check_spec, load_chat
+from dataengine_lib.replies.json_reply import letter_schema, structured_answer
+from dataengine_lib.teachers.loading import load_chat
+from dataengine_lib.teachers.spec import check_spec
 
 CANNOT_SAY = -1  # the reader was asked and named no choice
 ROOM = 2000  # tokens of a reply: models that reason spend most of them before they answer

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dataengine_lib.core.loading_bars import quiet_in_logs
-from dataengine_lib.core.torch_loading import Dtype
+from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.embeddings.openai_clip import load_openai_clip
 from dataengine_lib.embeddings.pixels import Preparation, preparation_of
 from dataengine_lib.errors import DataEngineError

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.files import read_json, sha256, write_json
-from dataengine_lib.core.user_cache import cache_folder
+from dataengine_lib.core.files import cache_folder, read_json, sha256, write_json
 from dataengine_lib.errors import DataEngineError
 
 if TYPE_CHECKING:

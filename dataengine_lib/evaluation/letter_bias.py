@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.intervals import wilson
 from dataengine_lib.core.records import LETTERS, Answer
-from dataengine_lib.core.statistics import Gain, PairedGains, mcnemar
+from dataengine_lib.core.statistics import Gain, PairedGains, mcnemar, wilson
 
 SMALL = 5.0  # expected counts below this are too small for the chi-square distribution
 DRAWS = 9_999

@@ -1,23 +1,18 @@
 """Figures of step 1: accuracies per split and type with intervals, and A-OKVQA's direct-answer score."""
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
-from dataengine_lib.core.intervals import wilson
+from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.records import NO_TYPE, Answer
+from dataengine_lib.core.statistics import wilson
+from dataengine_lib.evaluation.answers import counts_directly
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
+from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
 from dataengine_lib.evaluation.weights import Counts, WeightInterval, WeightRule, weight_table
-from dataengine_lib.questions.reader import Skipped
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
-
-_EDGES = re.compile(r"^[\s\"'“”‘’«»]+|[\s\"'“”‘’«».,;:!?…]+$")  # signs stay: $5 is not 5, c++ not c
-_SENTENCE_END = re.compile(  # not behind the capitals of an abbreviation, nor behind one of these
-    r"(?<=[a-z0-9])(?<!\b[Ss]t)(?<!\b[MmDdJjSs]r)(?<!\b[Mm]rs)(?<!\b[Mm]s)(?<!\b[Mm]t)(?<!\b[Ff]t)(?<!\bvs)"
-    r"(?<!\b[Pp]rof)(?<!\bapprox)(?<!\.[a-z])(?<!^[a-z])\.(?=\s|$)(?!(?<=\b[Nn]o\.)\s\d)"
-)
 
 
 class Score(msgspec.Struct):
@@ -49,28 +44,6 @@ class SplitScore(msgspec.Struct):
     letters: LetterBias
     both_ways: Consistency | None
     types: TypeConfusion
-
-
-class SkippedRows(msgspec.Struct):
-    """Rows that could not be used, of how many, by reason and one by one."""
-
-    total: int
-    of: int
-    by_reason: dict[str, int]
-    rows: list[Skipped]
-
-
-class StudentUsage(msgspec.Struct, frozen=True):
-    """What a student behind a server took for these questions; `cost_usd` is None where its price is not known.
-
-    Every reply counts once, whichever run paid for it; tries that failed are not in it.
-    """
-
-    replies: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    cost_usd: float | None = None
 
 
 class Metrics(msgspec.Struct):
@@ -139,34 +112,3 @@ def score(answers: Sequence[Answer]) -> Score:
         direct_total=len(said),
         direct_answer=round(sum(said) / len(said), 4) if said else None,
     )
-
-
-def counts_directly(answer: Answer) -> bool:
-    """Whether A-OKVQA's direct-answer score takes this question in: difficult ones are left out."""
-    asked = answer.direct_answer is not None
-    return asked and bool(answer.direct_answers) and not answer.difficult_direct_answer
-
-
-def direct_answer_score(said: str, answers: Sequence[str]) -> float:
-    """min(1, matches / 3) over the people's answers, without regard to case and punctuation at the ends.
-
-    What has no word and no sign matches nothing. Source: A-OKVQA's eval_predictions.py.
-    """
-    plain = plain_answer(said)
-    matches = sum(plain_answer(answer) == plain for answer in answers) if plain else 0
-    return min(1.0, matches / 3)
-
-
-def plain_answer(text: str) -> str:
-    """The text by which answers are compared: without case, quotes around it and sentence punctuation behind."""
-    return _EDGES.sub("", " ".join(text.casefold().split()))
-
-
-def first_answer(written: str) -> str:
-    """The answer in what the student wrote behind `The answer is`: up to the first line's or sentence's end.
-
-    An option's letter before it is not part of it.
-    """
-    line = written.strip().split("\n")[0]
-    sentence = _SENTENCE_END.split(line)[0]
-    return re.sub(r"^\(?[A-Z]\)[:.]?\s*", "", sentence.strip()).strip(" :")

@@ -7,15 +7,14 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from dataengine_lib.chat.reply import AskFailed
 from dataengine_lib.core.records import Question, options_text
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.metrics import first_answer
-from dataengine_lib.evaluation.said import Said
+from dataengine_lib.evaluation.answers import Said, first_answer
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.questions.reader import Skipped
 from dataengine_lib.questions.splits import Split
 from dataengine_lib.replies.answer_choice import written_choice
-from dataengine_lib.teachers.loading import AskFailed
 
 if TYPE_CHECKING:
     from PIL.Image import Image

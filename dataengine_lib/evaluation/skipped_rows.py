@@ -3,10 +3,20 @@
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.metrics import SkippedRows
 from dataengine_lib.questions.reader import Skipped
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
+
+
+class SkippedRows(msgspec.Struct):
+    """Rows that could not be used, of how many, by reason and one by one."""
+
+    total: int
+    of: int
+    by_reason: dict[str, int]
+    rows: list[Skipped]
 
 
 class Skips:

@@ -6,7 +6,7 @@ import msgspec
 
 from dataengine_lib.core.records import NO_TYPE, Answer
 from dataengine_lib.evaluation.letter_bias import Share
-from dataengine_lib.queries.bad_cases import type_name
+from dataengine_lib.questions.categories import type_name
 
 
 class TypePair(msgspec.Struct, frozen=True):

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.intervals import wilson
+from dataengine_lib.core.statistics import wilson
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.queries.bad_cases import type_name
+from dataengine_lib.questions.categories import type_name
 
 WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
 WEIGHT_RULES: tuple[WeightRule, ...] = get_args(WeightRule)

@@ -1,12 +1,20 @@
 """Reads the image pool of step 2, whichever kind of folder it is."""
 
+import hashlib
+import logging
+import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+
+from dataengine_lib.core.files import cache_folder, replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.captioned_folder import captioned_folder_columns, captioned_folder_files
 from dataengine_lib.images.coco import coco_columns, coco_files
 from dataengine_lib.images.pool import COCO, FOLDER, VISUAL_GENOME, ImagePool
+from dataengine_lib.images.pool_columns import SCHEMA, facts_of
 from dataengine_lib.images.visual_genome import visual_genome_columns, visual_genome_files
 
 KINDS = {
@@ -20,16 +28,13 @@ def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImageP
     """The images of a COCO folder, a Visual Genome folder, or a folder of images with captions.
 
     Images whose shorter side has fewer than `min_side` pixels, or with fewer than `min_captions` captions, are left
-    out with that as reason. The annotations are read once and then kept, see `data/pool_cache.py`.
+    out with that as reason. The annotations are read once and then kept, see `cached_columns`.
     Raises DataEngineError when none of the three is there, a file is malformed, a file name leads outside its folder,
     one id stands for two images, or no image file is there.
     """
     root = Path(root)
     for kind, (files_of, columns_of) in KINDS.items():
         if files := files_of(root):
-            from dataengine_lib.images.pool_cache import cached_columns
-            from dataengine_lib.images.pool_columns import facts_of
-
             columns = cached_columns(root, kind, files, partial(columns_of, root, files))
             pool = ImagePool(root, facts_of(columns), columns)
             pool.keep_only(min_side, min_captions)
@@ -39,3 +44,88 @@ def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImageP
         "image_data.json (Visual Genome), no metadata.jsonl, metadata.csv or captions.json (a folder of images); "
         "give a folder with one of these"
     )
+
+
+log = logging.getLogger(__name__)
+
+
+VERSION = 2  # raise it when columns or the rules by which they are filled change
+
+
+_DIGEST = 32  # bytes of SHA-256 that end the file, over all before
+
+
+def cached_columns(
+    root: Path, kind: str, files: list[Path], read: Callable[[], pa.RecordBatch]
+) -> pa.RecordBatch:
+    """What `read()` returns, from the cache when these files were read before.
+
+    A cache file that is damaged or of another making is made again. Where none can be written it is done without.
+    Raises DataEngineError when one of the files cannot be read.
+    """
+    before = _states(files)
+    folder = cache_folder("pools")
+    if folder is None:
+        return read()
+    file = folder / f"{_key(root, kind, files)}.arrow"
+    columns = _load(file)
+    if columns is None:
+        columns = read()
+        if _states(files) == before:  # else the key may not be that of what was read
+            _save(file, columns)
+    return columns
+
+
+def _states(files: list[Path]) -> list[tuple[int, int, int]]:
+    try:
+        return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in map(os.stat, files)]
+    except OSError as error:
+        raise DataEngineError(
+            f"{error.filename}: cannot be read ({error.strerror}); check the path"
+        ) from error
+
+
+def _key(root: Path, kind: str, files: list[Path]) -> str:
+    """SHA-256 of the files' names and contents: 0.3 s for COCO's 550 MB where the processor has instructions for it."""
+    digest = hashlib.sha256(f"{VERSION}\n{kind}\n".encode())
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
+        digest.update(f"{file.relative_to(root).as_posix()}\n{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _load(file: Path) -> pa.RecordBatch | None:
+    try:
+        content = file.read_bytes()
+        body = memoryview(content)[:-_DIGEST]
+        if hashlib.sha256(body).digest() != content[-_DIGEST:]:
+            raise ValueError("its content is not what was written")
+        with pa.ipc.open_file(pa.py_buffer(body)) as reader:
+            columns = reader.get_batch(0)
+        if not columns.schema.equals(SCHEMA):
+            raise ValueError("other columns")
+        columns.validate(full=True)  # offsets that point elsewhere would crash the process
+        facts_of(columns)
+        return columns
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        log.info("%s: cannot be used (%s); reading the annotations again", file, error)
+        return None
+
+
+def _save(file: Path, columns: pa.RecordBatch) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, columns.schema) as writer:
+        writer.write_batch(columns)
+    body = sink.getvalue()
+    try:
+        with replacing(file) as stream:
+            stream.write(body)
+            stream.write(hashlib.sha256(body).digest())
+    except (OSError, DataEngineError) as error:
+        log.info("no cache of the image pool: %s", error)

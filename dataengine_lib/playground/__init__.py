@@ -1,1 +1,2 @@
-"""The offline world: drawn scenes, their questions, and how its tiny models were trained."""
+"""The offline world of demo and tests: scenes, their drawings (drawing/), captions, questions, and a
+scripted teacher behind a local OpenAI-compatible server."""

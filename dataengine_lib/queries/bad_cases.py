@@ -1,7 +1,5 @@
 """Bad-case pools for step 2: `{type: [record]}` as step 1 writes it and as MLLM-DataEngine published it."""
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +7,9 @@ import msgspec
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import qa_prompt
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref
+from dataengine_lib.questions.categories import type_name
 
 
 class _Record(msgspec.Struct):
@@ -58,22 +57,6 @@ def read_bad_cases(file: Path) -> dict[str, list[BadCase]]:
         cases = pool.setdefault(kind, [])
         cases += [_case(record, kind, f"{file}: {name}[{row}]") for row, record in enumerate(records)]
     return pool
-
-
-def type_name(name: str) -> str:
-    """`Identity reasoning` and `identity_reasoning` are one type."""
-    return "_".join(name.strip().lower().split())
-
-
-def known_type(name: str, types: Iterable[str], where: str) -> str:
-    """`name` as the type of `types` that it means. Raises ParameterError naming `where` and the nearest type."""
-    known = {type_name(kind): kind for kind in types}
-    if type_name(name) not in known:
-        near = difflib.get_close_matches(type_name(name), known, n=1, cutoff=0.0)
-        raise ParameterError(
-            f"{where}: unknown question type {name!r}; nearest: {near[0] if near else 'none'!r}"
-        )
-    return known[type_name(name)]
 
 
 def _case(record: _Record, kind: str, where: str) -> BadCase:

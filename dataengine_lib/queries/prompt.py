@@ -1,6 +1,6 @@
 """The prompt of a query (step 2): a template filled with a type, its bad cases, and an image's text and boxes.
 
-What answers it is read by `data/raw_reply.py`: a template asks for the headings that are known there.
+What answers it is read by `replies/parse.py`: a template asks for the headings that are known there.
 """
 
 from collections.abc import Callable, Sequence

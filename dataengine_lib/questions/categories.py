@@ -1,12 +1,13 @@
 """Category sets: the question types that a student is measured by (steps 0, 1 and 2), one YAML file each."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.queries.bad_cases import type_name
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,19 @@ def read_categories(file: Path) -> CategorySet:
         raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; mend the file")
     definitions = {type_name(key): text for key, text in types.items()}
     return CategorySet(str(content.get("name", Path(file).stem)), definitions)
+
+
+def type_name(name: str) -> str:
+    """`Identity reasoning` and `identity_reasoning` are one type."""
+    return "_".join(name.strip().lower().split())
+
+
+def known_type(name: str, types: Iterable[str], where: str) -> str:
+    """`name` as the type of `types` that it means. Raises ParameterError naming `where` and the nearest type."""
+    known = {type_name(kind): kind for kind in types}
+    if type_name(name) not in known:
+        near = difflib.get_close_matches(type_name(name), known, n=1, cutoff=0.0)
+        raise ParameterError(
+            f"{where}: unknown question type {name!r}; nearest: {near[0] if near else 'none'!r}"
+        )
+    return known[type_name(name)]

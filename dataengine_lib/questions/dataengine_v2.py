@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataengine_lib.core.records import LETTERS, Question
-from dataengine_lib.queries.bad_cases import type_name
+from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields, answer_place, filled
 from dataengine_lib.questions.seed_bench import IMAGE_TYPES
 

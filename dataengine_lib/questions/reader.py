@@ -16,7 +16,7 @@ from dataengine_lib.core.files import UNDECODABLE, read_json, said_of
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
-from dataengine_lib.queries.bad_cases import type_name
+from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.dataengine_v2 import is_v2, v2_row
 from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields
 from dataengine_lib.questions.seed_bench import is_seed_bench, seed_bench_row, type_names

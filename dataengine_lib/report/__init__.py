@@ -1,1 +1,2 @@
-"""What a colleague reads: charts, galleries, HTML reports and their index."""
+"""What a colleague reads: charts, galleries, tables, one HTML file a notebook, index pages, the review
+widget."""

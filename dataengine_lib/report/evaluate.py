@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
-from dataengine_lib.evaluation.metrics import Metrics, Score, SkippedRows, StudentUsage
+from dataengine_lib.evaluation.metrics import Metrics, Score
+from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
 from dataengine_lib.evaluation.weights import WEIGHT_RULES, Counts, WeightInterval, WeightRule
 from dataengine_lib.report.charts import (

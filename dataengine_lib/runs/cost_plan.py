@@ -11,9 +11,8 @@ from dataengine_lib.curation.second_reader import ROOM
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
-from dataengine_lib.queries.bad_cases import type_name
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
-from dataengine_lib.questions.categories import CategorySet, read_categories
+from dataengine_lib.questions.categories import CategorySet, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.endpoint_check import Mark, check_asking, check_listing
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan
-from dataengine_lib.teachers.loading import endpoint
 
 _PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
 _FREE_GB = 5

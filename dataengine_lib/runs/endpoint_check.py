@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import httpx2
 
+from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url
 from dataengine_lib.chat.prices import estimate_tokens, read_prices
+from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.json_reply import as_text, qa_schema
-from dataengine_lib.teachers.loading import NO_KEY, AskFailed, Reply, load_chat, on_loopback, shown_url
+from dataengine_lib.teachers.loading import load_chat
 
 # OpenAI's deprecations page: shut down before the list of models told so.
 RETIRED = {

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.chat.budget import check_priced
+from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.queries.bad_cases import known_type, type_name
-from dataengine_lib.questions.categories import read_categories
+from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned
-from dataengine_lib.teachers.loading import endpoint
 from dataengine_lib.teachers.local_llm import model_file
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from dataengine_lib.chat.ask_many import ask_each, run
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.chat.request_key import messages
+from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.core.append_file import AppendFile
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.prompt_template import sandbox
@@ -25,13 +25,9 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import Skipped, read_question_rows
 from dataengine_lib.replies.json_reply import objects_in, strict_object
-from dataengine_lib.teachers.loading import (
-    AskFailed,
-    Reply,
-    check_spec,
-    load_chat,
-    recorded_name,
-)
+from dataengine_lib.teachers.loading import load_chat
+from dataengine_lib.teachers.request import messages
+from dataengine_lib.teachers.spec import check_spec, recorded_name
 
 _LINE = re.compile(r"^\W*(?:question|item)?\s*(\d+)\W+(\w.*)$", re.IGNORECASE)
 _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}

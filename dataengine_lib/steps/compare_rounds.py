@@ -9,9 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.intervals import wilson
 from dataengine_lib.core.records import Answer
-from dataengine_lib.core.statistics import Gain, PairedGains, mcnemar
+from dataengine_lib.core.statistics import Gain, PairedGains, mcnemar, wilson
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.comparison import (

@@ -18,13 +18,13 @@ from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef, locate_all
 from dataengine_lib.queries import preview as query_preview
-from dataengine_lib.queries.bad_cases import BadCase, known_type, read_bad_cases
+from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.image_search import QueryPool, open_search
 from dataengine_lib.queries.preview import Preview, preview
 from dataengine_lib.queries.prompt import QueryPrompt, load_template, template_file
 from dataengine_lib.queries.sampling import Neighbours, Pick, draw_drafts, in_blocks, pick_images
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
-from dataengine_lib.questions.categories import CategorySet, read_categories
+from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.questions.evaluation_images import read_image_refs
 
 
@@ -120,7 +120,7 @@ class _Anchors:
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     """Draw types by weight or target, then examples, then images; write prompts to `output`, and `sampling.json`.
 
-    Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `data/sampling.py`. When images or bad cases run
+    Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `queries/sampling.py`. When images or bad cases run
     out, what there is is written and `sampling.json` says what was not filled and why. Same files and seed, same bytes.
     Raises ParameterError for a target or preview type that is none of the categories' or the bad cases'.
     """

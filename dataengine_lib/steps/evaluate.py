@@ -15,14 +15,12 @@ from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answer_progress import fingerprint
-from dataengine_lib.evaluation.answers import answer_of
+from dataengine_lib.evaluation.answers import Said, answer_of
 from dataengine_lib.evaluation.holdout_guard import check_not_examples
 from dataengine_lib.evaluation.metrics import Metrics, measure
 from dataengine_lib.evaluation.questioner import Manner, Questioner, RankRule, Task
 from dataengine_lib.evaluation.recorded.join import read_recorded
-from dataengine_lib.evaluation.resumable import answered, answered_with_progress, by_image
-from dataengine_lib.evaluation.said import Said
+from dataengine_lib.evaluation.resumable import answered, answered_with_progress, by_image, fingerprint
 from dataengine_lib.evaluation.skipped_rows import Skips
 from dataengine_lib.evaluation.weights import WeightRule, weights_of, write_weights
 from dataengine_lib.questions.categories import read_categories

@@ -11,12 +11,13 @@ from dataengine_lib.chat.ask_many import ask_each, run
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.paid_reply import ledger_row
 from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.chat.request_key import Canon, key_of
+from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.teachers.batch_state import BatchState, refuse_if_under_way
-from dataengine_lib.teachers.loading import AskFailed, Reply, check_spec, load_teacher, recorded_name
+from dataengine_lib.teachers.loading import load_teacher
 from dataengine_lib.teachers.query_costs import TypeCost, query_costs
 from dataengine_lib.teachers.reply_files import (
     MORE_ROOM,
@@ -26,6 +27,8 @@ from dataengine_lib.teachers.reply_files import (
     in_order,
     read_queries,
 )
+from dataengine_lib.teachers.request import Canon
+from dataengine_lib.teachers.spec import check_spec, recorded_name
 
 _OF_THE_TEACHER = {
     "coco_dataset", "max_side", "temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed", "concurrency",

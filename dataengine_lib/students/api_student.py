@@ -11,16 +11,17 @@ from PIL import Image
 
 from dataengine_lib.chat.ask_many import ask_each, run
 from dataengine_lib.chat.client import ChatClient
+from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.chat.ledger import Ledger, LedgerRow, usage_of
-from dataengine_lib.chat.messages import data_url, jpeg_bytes
+from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.chat.request_key import key_of, user_message
+from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.request_key import key_of
+from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.evaluation.metrics import StudentUsage
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.answer_words import behind_thoughts
-from dataengine_lib.replies.letter_answer import letter_schema, structured_answer
-from dataengine_lib.teachers.loading import AskFailed, Reply, endpoint
+from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 
 _BY_LETTER = (
     "Answer with the letter of the best option and nothing else. "

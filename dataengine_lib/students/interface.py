@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from dataengine_lib.teachers.loading import AskFailed
+    from dataengine_lib.chat.reply import AskFailed
 
 
 class Answerer(Protocol):

@@ -1,1 +1,2 @@
-"""teachers."""
+"""Step 3: who writes QAs and how their replies reach the disk. spec names them, loading opens them, batches
+uses the Batch API, reply_files makes results, failures and usage from the ledger."""

@@ -18,10 +18,10 @@ import openai
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.completion import read_completion
 from dataengine_lib.chat.paid_reply import ledger_row
+from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.server_errors import passing, passing_status, stop_for
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_state import BatchState, Job
-from dataengine_lib.teachers.loading import AskFailed, Reply, TeacherStop
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 from dataengine_lib.teachers.reply_files import MORE_ROOM, ReplyFiles
 

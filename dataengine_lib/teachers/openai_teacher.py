@@ -6,13 +6,13 @@ from typing import Any
 
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.messages import data_url, jpeg_bytes
-from dataengine_lib.chat.request_key import messages
+from dataengine_lib.chat.reply import Again, AskFailed, Reply
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.replies.json_reply import qa_schema
-from dataengine_lib.teachers.loading import Again, AskFailed, Reply
+from dataengine_lib.teachers.request import messages
 
 
 class OpenAITeacher(ChatClient):
@@ -60,3 +60,16 @@ class OpenAITeacher(ChatClient):
         if isinstance(image, str):
             raise AskFailed(image, teacher_at_fault=False)
         return data_url(jpeg_bytes(image, self.max_side))
+
+
+class LocalTeacher(OpenAITeacher):
+    """The model that `serve_local` serves. It reads text only."""
+
+    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
+        """As OpenAITeacher; raises AskFailed when a picture is to be sent."""
+        if query.attach_image:
+            raise AskFailed(
+                "teacher local reads no pictures; choose a template without them (v1, v2)",
+                teacher_at_fault=False,
+            )
+        return await super().ask(query, room, again)

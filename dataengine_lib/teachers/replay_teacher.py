@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 
-from dataengine_lib.chat.request_key import Canon, key_of
+from dataengine_lib.chat.reply import Again, AskFailed, Reply
+from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import Query
-from dataengine_lib.teachers.loading import Again, AskFailed, Reply
+from dataengine_lib.teachers.request import Canon
 
 
 class _Row(msgspec.Struct):

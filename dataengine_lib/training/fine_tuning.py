@@ -12,7 +12,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoConfig, set_seed
 
-from dataengine_lib.core.loading_bars import quiet_in_logs
+from dataengine_lib.core.torch_loading import quiet_in_logs
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.examples import Example, Examples

@@ -16,10 +16,10 @@ import pytest
 
 from dataengine_lib.chat.ask_many import ask_each
 from dataengine_lib.chat.client import ChatClient
+from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
 from dataengine_lib.replies.json_reply import objects_in, strict_object
-from dataengine_lib.teachers.loading import AskFailed, Reply, TeacherStop
 
 SCHEMA = strict_object(answer={"type": "string", "enum": ["A", "B"]})
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from dataengine_lib.chat.ledger import Ledger, LedgerRow
+from dataengine_lib.chat.reply import Reply
 from dataengine_lib.core.append_file import AppendFile
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.teachers.loading import Reply
 
 
 def row(key: str) -> LedgerRow:

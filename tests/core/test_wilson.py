@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dataengine_lib.core.intervals import wilson
+from dataengine_lib.core.statistics import wilson
 
 
 def test_wilson_is_the_published_formula() -> None:

@@ -13,7 +13,7 @@ from planted import planted_records
 from dataengine_lib.annotations.teacher import AnnotationsTeacher
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.blind_classifier import solve_blind
-from dataengine_lib.curation.blind_figure import BlindFigure, answered_blind
+from dataengine_lib.curation.check_counts import BlindFigure, answered_blind
 
 COLORS = ["red", "blue", "green", "yellow", "pink", "white", "black", "brown"]
 THINGS = ["ball", "hat", "car", "kite", "cup", "door", "shoe", "boat"]

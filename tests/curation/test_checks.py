@@ -19,7 +19,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground.server import serve
 from dataengine_lib.playground.teacher import reply, structured_reply
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.report.check_tables import blind_sentence, blind_table, checks_table
+from dataengine_lib.report.post_process import blind_sentence, blind_table, checks_table
 from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
 
 

@@ -13,6 +13,7 @@ from coco_folder import annotation, coco
 from planted import Planted, planted_records
 
 from dataengine_lib.chat import prices
+from dataengine_lib.chat.reply import TeacherStop
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import LETTERS, TrainRecord
 from dataengine_lib.curation.boxes.check import REFUTED, check_boxes
@@ -21,7 +22,6 @@ from dataengine_lib.curation.second_reader import CANNOT_SAY, SecondReader
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.server import PlaygroundServer, serve
-from dataengine_lib.teachers.loading import TeacherStop
 
 CHOICES = ["a ball", "a kite", "a hat", "a shoe"]
 

@@ -31,8 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         height = 64 + 2 * (i % 9)
         pixels = rng.integers(0, 255, (height // 8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((64, height)).save(folder / f"images/{i:012d}.png")
-    path = os.pathsep.join(map(str, (PROJECT_ROOT, PROJECT_ROOT / "tests", PACKAGES)))
-    script = PROJECT_ROOT / "tests" / "openai_clip.py"
+    path = os.pathsep.join(map(str, (PROJECT_ROOT, PROJECT_ROOT / "tests" / "helpers", PACKAGES)))
+    script = PROJECT_ROOT / "tests" / "helpers" / "openai_clip.py"
     done = subprocess.run(
         [sys.executable, str(script), str(folder)],
         env=os.environ | {"PYTHONPATH": path},

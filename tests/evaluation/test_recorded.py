@@ -11,8 +11,8 @@ from openpyxl import Workbook
 
 from dataengine_lib.core.records import Answer
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.answers import Said
 from dataengine_lib.evaluation.recorded.join import read_recorded
-from dataengine_lib.evaluation.said import Said
 from dataengine_lib.questions.reader import QuestionRows, read_question_file
 
 # (id, question, choices, correct); row 1 of the file cannot be used, so places are 0, 2, 3

@@ -14,8 +14,7 @@ from dataengine_lib import cli
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Question, Result, TrainRecord
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.exports.export import FORMATS, export, export_all, read_train_records
-from dataengine_lib.exports.export_lines import export_lines
+from dataengine_lib.exports.export import FORMATS, export, export_all, export_lines, read_train_records
 from dataengine_lib.exports.records import IMAGE
 from dataengine_lib.replies.other_datasets import read_others
 from dataengine_lib.replies.parse import parse_reply

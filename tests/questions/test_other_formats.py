@@ -11,8 +11,7 @@ from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question, TrainRecord
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.queries.bad_cases import type_name
-from dataengine_lib.questions.categories import read_categories
+from dataengine_lib.questions.categories import read_categories, type_name
 from dataengine_lib.questions.reader import image_of, read_question_file, read_questions
 from dataengine_lib.questions.seed_bench import IMAGE_TYPES
 

@@ -3,28 +3,14 @@
 import subprocess
 import sys
 from itertools import combinations
-from random import Random
 
 import pytest
+from near_questions import CHOICES, case, pool
 
 from dataengine_lib.core.records import Answer
 from dataengine_lib.questions.similarity import Shingles, reduce_pool
 
-CHOICES = ["a bat", "a ball", "a phone", "a cup"]
 LONG = "what is the man in the red shirt on the left side of the picture holding in his right hand today"
-
-
-def case(
-    question: str, choices: list[str] | None = None, kind: str = "t", key: str = "", image: int = 0
-) -> Answer:
-    return Answer(
-        question=question,
-        choices=choices or CHOICES,
-        correct_choice_idx=0,
-        question_type=kind,
-        question_id=key or f"{question} {choices}",
-        image_id=image,
-    )
 
 
 def similarity(one: Answer, other: Answer) -> float:
@@ -37,20 +23,6 @@ def similarity(one: Answer, other: Answer) -> float:
             (texts[0].choices, texts[1].choices),
         )
     )
-
-
-def pool(seed: int, size: int = 250) -> list[Answer]:
-    """Long questions, many of which are others with a word changed here and there."""
-    rng = Random(seed)
-    words = [f"w{i}" for i in range(400)]
-    questions = [[rng.choice(words) for _ in range(rng.randint(4, 40))] for _ in range(size // 5)]
-    rows = []
-    for number in range(size):
-        question = list(rng.choice(questions))
-        for _ in range(rng.randint(0, 4)):
-            question[rng.randrange(len(question))] = rng.choice(words)
-        rows.append(case(" ".join(question), kind=rng.choice("ab"), key=str(number)))
-    return rows
 
 
 @pytest.mark.parametrize(
@@ -170,7 +142,7 @@ def test_every_copy_can_be_the_one_that_stays() -> None:
 
 def test_the_order_of_hashes_in_python_does_not_matter() -> None:
     script = (
-        "from tests.test_near_questions import pool\n"
+        "from near_questions import pool\n"
         "from dataengine_lib.questions.similarity import reduce_pool\n"
         "found = reduce_pool(pool(4), 0.6, 1)\n"
         "print([r.question_id for r in found.kept], [d.representative.question_id for d in found.dropped])"

@@ -6,9 +6,11 @@ import xml.etree.ElementTree as ElementTree
 import msgspec
 import pytest
 
+from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.records import Answer
 from dataengine_lib.evaluation.letter_bias import Consistency, consistency, letter_bias
-from dataengine_lib.evaluation.metrics import SkippedRows, StudentUsage, measure
+from dataengine_lib.evaluation.metrics import measure
+from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import type_confusion
 from dataengine_lib.evaluation.weights import weight_table
 from dataengine_lib.questions.reader import Skipped

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import serve
 from dataengine_lib.runs.doctor import examine
 from dataengine_lib.runs.endpoint_check import check_asking, check_listing
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
-from dataengine_lib.teachers.loading import endpoint
 
 TODAY = datetime.date(2026, 11, 24)
 QA = {"question": "What runs?", "choices": ["dog", "cat", "cow", "pig"], "answer": "A", "explanation": "It runs.",

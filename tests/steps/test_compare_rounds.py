@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dataengine_lib.core.files import read_json, sha256, write_json
-from dataengine_lib.core.intervals import wilson
 from dataengine_lib.core.records import Answer
+from dataengine_lib.core.statistics import wilson
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.comparison import Figures
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig, CompareRoundsResult, compare_rounds

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from colour_student import CATEGORIES, COLOURS, ColourStudent, edit, question, run  # noqa: F401
 from PIL import Image
-from test_evaluate import CATEGORIES, COLOURS, ColourStudent, edit, question, root, run  # noqa: F401
 
 from dataengine_lib.core.records import options_text
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -31,7 +31,7 @@ class Writer(ColourStudent):
         return [ways[name].format("ABCD"[row.index(name)]) for name, row in zip(names, choices, strict=True)]
 
 
-def test_written_answers_are_read_and_never_guessed(root: Path) -> None:  # noqa: F811
+def test_written_answers_are_read_and_never_guessed(root: Path) -> None:
     result = run(root, Writer(), rank="generate")
     assert [answer.correct for answer in result.answers] == [True, False, True, True, False, True, True]
     unclear = result.answers[4]
@@ -48,7 +48,7 @@ def test_written_answers_are_read_and_never_guessed(root: Path) -> None:  # noqa
     assert (predictions["q1"], predictions["q4"]) == ({"multiple_choice": "green"}, {})
 
 
-def test_predictions_pass_the_official_check(root: Path) -> None:  # noqa: F811
+def test_predictions_pass_the_official_check(root: Path) -> None:
     """As A-OKVQA's eval_predictions.py does it: by key, each choice must be one of the question's."""
     result = run(root, Writer(), rank="generate")
     predictions = json.loads((root / "out/predictions.json").read_text())
@@ -62,7 +62,7 @@ def test_predictions_pass_the_official_check(root: Path) -> None:  # noqa: F811
     assert right == [answer.correct for answer in result.answers]
 
 
-def test_letters_are_scored_where_asked(root: Path) -> None:  # noqa: F811
+def test_letters_are_scored_where_asked(root: Path) -> None:
     student, asked = ColourStudent(), []
     plain = student.rank
     student.rank = lambda *given: asked.append(given[3]) or plain(*given)  # type: ignore[method-assign, func-returns-value]
@@ -86,7 +86,7 @@ class FirstLetter(ColourStudent):
         return scores
 
 
-def test_reversed_options_show_a_liking_for_a_place(root: Path) -> None:  # noqa: F811
+def test_reversed_options_show_a_liking_for_a_place(root: Path) -> None:
     student = FirstLetter()
     result = run(root, student, robust=True, direct_answers=False)
     assert options_text(list(COLOURS)[::-1]) in student.asked[-1] and len(student.asked) == 14
@@ -99,7 +99,7 @@ def test_reversed_options_show_a_liking_for_a_place(root: Path) -> None:  # noqa
     assert run(root, FirstLetter()).metrics.splits["diagnose"].both_ways is None
 
 
-def test_near_duplicate_bad_cases_are_one(root: Path) -> None:  # noqa: F811
+def test_near_duplicate_bad_cases_are_one(root: Path) -> None:
     asked = "Which of these colours is the one that this picture shows here?"
     edit(
         root,
@@ -117,7 +117,7 @@ def test_near_duplicate_bad_cases_are_one(root: Path) -> None:  # noqa: F811
     assert len(drawn) > 1
 
 
-def test_the_teachers_examples_are_not_scored_as_holdout(root: Path) -> None:  # noqa: F811
+def test_the_teachers_examples_are_not_scored_as_holdout(root: Path) -> None:
     query = {"image_id": 70, "prompt": "…", "question_type": "image_scene", "query_id": "n1"}
     queries = root / "gptvqa_prompt.json"
     queries.write_text(json.dumps([{**query, "example_ids": ["q0", "q1"], "anchor_image_id": 1}]))
@@ -129,7 +129,7 @@ def test_the_teachers_examples_are_not_scored_as_holdout(root: Path) -> None:  #
     assert run(root, teacher_queries=[queries], split="diagnose").answers
 
 
-def test_own_columns_for_type_and_split(root: Path) -> None:  # noqa: F811
+def test_own_columns_for_type_and_split(root: Path) -> None:
     edit(
         root,
         lambda rows: [
@@ -145,7 +145,7 @@ def test_own_columns_for_type_and_split(root: Path) -> None:  # noqa: F811
         run(root, split_field="part")
 
 
-def test_predictions_made_elsewhere(root: Path) -> None:  # noqa: F811
+def test_predictions_made_elsewhere(root: Path) -> None:
     predictions = {f"q{n}": {"multiple_choice": "red", "direct_answer": "red"} for n in range(1, 7)}
     file = root / "predictions_elsewhere.json"
     file.write_text(json.dumps({**predictions, "q77": {"multiple_choice": "red", "direct_answer": "x"}}))
@@ -162,7 +162,7 @@ def test_predictions_made_elsewhere(root: Path) -> None:  # noqa: F811
         run_recorded(root, student=f"recorded:{file}")
 
 
-def test_predictions_for_more_questions_do_not_stop_the_run(root: Path) -> None:  # noqa: F811
+def test_predictions_for_more_questions_do_not_stop_the_run(root: Path) -> None:
     file = root / "predictions_elsewhere.json"
     file.write_text(json.dumps({f"q{n}": {"multiple_choice": "red"} for n in range(100)}))
     result = run_recorded(root, student=f"recorded:{file}")
@@ -173,7 +173,7 @@ def test_predictions_for_more_questions_do_not_stop_the_run(root: Path) -> None:
         run_recorded(root, student=f"recorded:{file}")
 
 
-def run_recorded(root: Path, **more: Any) -> Any:  # noqa: F811
+def run_recorded(root: Path, **more: Any) -> Any:
     from dataengine_lib.steps.evaluate import evaluate
 
     values = {
@@ -183,7 +183,7 @@ def run_recorded(root: Path, **more: Any) -> Any:  # noqa: F811
     return evaluate(EvaluateConfig(**values))
 
 
-def test_our_own_answers_read_back_score_the_same(root: Path) -> None:  # noqa: F811
+def test_our_own_answers_read_back_score_the_same(root: Path) -> None:
     made = run(root)
     (root / "out/aokvqa_eval.json").rename(root / "eval.json")
     again = run_recorded(root, student=f"recorded:{root / 'eval.json'}")
@@ -206,7 +206,7 @@ def see(messages: list[dict[str, Any]]) -> str:
     return json.dumps({"answer": found[1]}) if found else name
 
 
-def test_a_student_behind_a_server(root: Path) -> None:  # noqa: F811
+def test_a_student_behind_a_server(root: Path) -> None:
     with serve(see) as server:
         values = {
             "student": "api:any",
@@ -224,7 +224,7 @@ def test_a_student_behind_a_server(root: Path) -> None:  # noqa: F811
         assert len(server.requests) == asked  # the second run pays for nothing
 
 
-def test_a_refusal_is_a_wrong_answer(root: Path) -> None:  # noqa: F811
+def test_a_refusal_is_a_wrong_answer(root: Path) -> None:
     with serve(see, ["refusal"]) as server:
         values = {
             "student": "api:any", "rank": "generate", "base_url": server.base_url, "direct_answers": False,
@@ -237,7 +237,7 @@ def test_a_refusal_is_a_wrong_answer(root: Path) -> None:  # noqa: F811
     assert result.metrics.splits["diagnose"].cannot_tell == 1
 
 
-def test_a_request_that_fails_is_counted_and_asked_again(root: Path) -> None:  # noqa: F811
+def test_a_request_that_fails_is_counted_and_asked_again(root: Path) -> None:
     broken = ["(1)?"]
 
     def faults(body: dict[str, Any]) -> str | None:

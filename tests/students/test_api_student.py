@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from dataengine_lib.chat.ledger import LedgerRow
+from dataengine_lib.chat.reply import AskFailed, TeacherStop
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground import server as playground_server
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
 from dataengine_lib.replies.answer_choice import written_choice
 from dataengine_lib.students.api_student import ApiStudent, jpeg_bytes
-from dataengine_lib.teachers.loading import AskFailed, TeacherStop
 
 KEY = "sk-canary-9876"
 CHOICES = ["dog", "cat", "cow"]

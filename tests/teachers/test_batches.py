@@ -18,6 +18,7 @@ import pytest
 from openai.resources.batches import AsyncBatches
 
 from dataengine_lib.chat.ledger_data import LEDGER
+from dataengine_lib.chat.reply import TeacherStop
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -31,7 +32,6 @@ from dataengine_lib.steps.generate_qa import (
 )
 from dataengine_lib.teachers import batches
 from dataengine_lib.teachers.batch_state import STATE
-from dataengine_lib.teachers.loading import TeacherStop
 
 
 @pytest.fixture(autouse=True)

@@ -8,21 +8,15 @@ from typing import Any
 import pytest
 
 from dataengine_lib.chat import ask_many as asking
+from dataengine_lib.chat.endpoint import endpoint
+from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.core.files import write_jsonl
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
-from dataengine_lib.teachers.loading import (
-    AskFailed,
-    Reply,
-    TeacherStop,
-    check_spec,
-    endpoint,
-    load_chat,
-    load_teacher,
-    recorded_name,
-)
+from dataengine_lib.teachers.loading import load_chat, load_teacher
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
+from dataengine_lib.teachers.spec import check_spec, recorded_name
 
 QUERY = Query(image_id=7, prompt="Tell me.", question_type="image_scene", query_id="r-7")
 

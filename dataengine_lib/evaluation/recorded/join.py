@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.answers import Said
 from dataengine_lib.evaluation.recorded.entries import Entry, Join, key_of, shown
 from dataengine_lib.evaluation.recorded.formats import read_entries
-from dataengine_lib.evaluation.said import Said
 from dataengine_lib.questions.reader import QuestionRows, Skipped
 
 

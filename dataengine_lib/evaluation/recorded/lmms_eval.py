@@ -9,6 +9,7 @@ from typing import Any
 
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.answers import Said
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
@@ -21,7 +22,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     other_answer,
     shown,
 )
-from dataengine_lib.evaluation.said import Said
 from dataengine_lib.questions.reader import Skipped
 from dataengine_lib.replies.answer_choice import written_choice
 

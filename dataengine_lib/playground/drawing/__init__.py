@@ -1,1 +1,1 @@
-"""drawing."""
+"""How a scene becomes a picture: the pen, the backdrop, people, animals, vehicles and things."""
