@@ -1,11 +1,7 @@
 """Turns a step's Config into the options of its `dataengine` verb (all steps): same names, same checks."""
 
-import ast
 import inspect
-import io
 import json
-import textwrap
-import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -32,14 +28,14 @@ def verb(
     Values are handed to the Config as text, so that a wrong one is answered as in a YAML. `renamed` gives a
     field another option name; `complete` may add to what was given before the Config sees it.
     """
-    notes, renamed = field_comments(config), renamed or {}
+    renamed = renamed or {}
     numbered = {field for field, info in config.model_fields.items() if get_origin(info.annotation) is dict}
     annotations: dict[str, Any] = {}
     flags: dict[str, str] = {}
     for field, info in config.model_fields.items():
         default = info.get_default(call_default_factory=True)
         kind, metavar = _option_type(info.annotation)
-        note = [notes.get(field, "")]
+        note = [info.description or ""]
         if default is PydanticUndefined:
             note.append("[required]")
         elif default not in (None, [], {}, False):
@@ -101,26 +97,6 @@ def _pairs(words: list[str], option: str) -> Values:
 def _short(default: Any) -> str:
     values = default if isinstance(default, list) else [default]
     return " ".join(value.name if isinstance(value, Path) else str(value) for value in values)
-
-
-def field_comments(config: type[StepConfig]) -> dict[str, str]:
-    """The comment beside each field of a Config's source, which is also what the notebook shows."""
-    found: dict[str, str] = {}
-    for kind in reversed(config.__mro__):
-        if not issubclass(kind, StepConfig) or kind is StepConfig:
-            continue
-        source = textwrap.dedent(inspect.getsource(kind))
-        comments = {
-            token.start[0]: token.string.lstrip("# ")
-            for token in tokenize.generate_tokens(io.StringIO(source).readline)
-            if token.type == tokenize.COMMENT
-        }
-        body = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)).body
-        for node in body:
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-                found[node.target.id] = " ".join(comments[line] for line in lines if line in comments)
-    return found
 
 
 def spread(arguments: list[str], many: set[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from dataengine_lib import PROJECT_ROOT, __version__, cli
-from dataengine_lib.cli_options import field_comments, spread
+from dataengine_lib.cli_options import spread
 from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
@@ -190,9 +190,9 @@ def test_lists_of_the_configs_may_be_given_at_once() -> None:
         assert {"--" + name.replace("_", "-") for name in lists} <= cli.MANY
 
 
-def test_help_is_the_comment_beside_the_field() -> None:
-    notes = field_comments(PostProcessConfig)
-    assert notes["output"] == "gptvqa_train_data.json"
+def test_help_is_the_docstring_below_the_field() -> None:
+    assert PostProcessConfig.model_fields["output"].description == "gptvqa_train_data.json."
+    assert "gptvqa_train_data.json." in call("post-process", "--help").stdout
 
 
 def test_the_store_names_the_encoder(tmp_path: Path) -> None:

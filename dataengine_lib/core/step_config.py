@@ -14,7 +14,7 @@ from dataengine_lib.errors import ParameterError
 class StepConfig(BaseModel):
     """A step's parameters; the field names are the notebook's parameters and the YAML section's keys."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
     @classmethod
     def read(cls, values: dict[str, Any], where: str) -> Self:

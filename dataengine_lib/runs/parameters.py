@@ -31,7 +31,8 @@ class PlaygroundSettings(StepConfig):
 class ExperimentHead(StepConfig):
     """What a YAML says beside its steps' sections."""
 
-    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # the folder's name below reports
+    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The folder's name below reports."""
     rounds: int = Field(1, ge=1, le=100)
     seed: int = Field(0, ge=0)
     playground: PlaygroundSettings | None = None

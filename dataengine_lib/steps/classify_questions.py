@@ -36,30 +36,45 @@ _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}
 class ClassifyQuestionsConfig(StepConfig):
     """Parameters of `0_classify_questions`."""
 
-    questions: Path  # A-OKVQA-style questions, with or without question_type
-    output: Path  # classified questions: {type: [question]}
-    image_root: Path | None = None  # where the images are; those inside a TSV are written there
-    teacher: str = "playground"  # openai:MODEL or playground
-    base_url: str | None = None  # OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself
+    questions: Path
+    """A-OKVQA-style questions, with or without question_type."""
+    output: Path
+    """Classified questions: {type: [question]}."""
+    image_root: Path | None = None
+    """Where the images are; those inside a TSV are written there."""
+    teacher: str = "playground"
+    """openai:MODEL or playground."""
+    base_url: str | None = None
+    """OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself."""
     categories: Path = Path("params/categories/v1.yaml")
     template: Path = Path("params/prompts/classify.j2")
-    batch_size: int = Field(20, ge=1)  # questions in one request
-    concurrency: int = Field(16, ge=1)  # most requests at the same time; fewer while the server is busy
-    rpm: float | None = Field(
-        None, gt=0
-    )  # most requests a minute; limits that the server names are kept anyway
-    tpm: float | None = Field(None, gt=0)  # most tokens a minute, prompts and replies together
-    service_tier: str | None = None  # passed to OpenAI: flex is slower, at half the price
-    budget_usd: float | None = Field(None, gt=0)  # stop before more than this is spent on this output
-    prices: Path | None = None  # price table; default params/prices.yaml
-    max_asks: int = Field(3, ge=1)  # times that a question is asked at most, until it gets a legal type
-    keep_known: bool = True  # keep question_type where there is one; the teacher's is only compared
-    agreement_sample: int = Field(200, ge=0)  # known types to compare the teacher's with, when kept
+    batch_size: int = Field(20, ge=1)
+    """Questions in one request."""
+    concurrency: int = Field(16, ge=1)
+    """Most requests at the same time; fewer while the server is busy."""
+    rpm: float | None = Field(None, gt=0)
+    """Most requests a minute; limits that the server names are kept anyway."""
+    tpm: float | None = Field(None, gt=0)
+    """Most tokens a minute, prompts and replies together."""
+    service_tier: str | None = None
+    """Passed to OpenAI: flex is slower, at half the price."""
+    budget_usd: float | None = Field(None, gt=0)
+    """Stop before more than this is spent on this output."""
+    prices: Path | None = None
+    """Price table; default params/prices.yaml."""
+    max_asks: int = Field(3, ge=1)
+    """Times that a question is asked at most, until it gets a legal type."""
+    keep_known: bool = True
+    """Keep question_type where there is one; the teacher's is only compared."""
+    agreement_sample: int = Field(200, ge=0)
+    """Known types to compare the teacher's with, when kept."""
     temperature: float | None = Field(None, ge=0)
-    max_output_tokens: int = Field(2000, ge=1)  # of one reply; models that reason need more
+    max_output_tokens: int = Field(2000, ge=1)
+    """Of one reply; models that reason need more."""
     timeout_s: float = Field(60, gt=0)
     max_attempts: int = Field(6, ge=1)
-    seed: int = 0  # draws the agreement sample
+    seed: int = 0
+    """Draws the agreement sample."""
 
     @field_validator("teacher")
     @classmethod

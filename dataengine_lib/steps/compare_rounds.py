@@ -31,13 +31,16 @@ NONE_ASKED = "weak_types is 0"
 class CompareRoundsConfig(StepConfig):
     """Parameters of `6_compare_rounds`."""
 
-    evaluations: list[Path] = Field(
-        min_length=2
-    )  # aokvqa_eval.json in order: before, after round 1, after round 2, …
-    output: Path  # compare_rounds.json
-    split: Literal["all", "diagnose", "holdout"] = "holdout"  # questions to compare on
-    weak_types: int = Field(4, ge=0)  # how many of the first round's weakest diagnose types to average over
-    image_root: Path | None = None  # where image_path starts; only to show the pictures
+    evaluations: list[Path] = Field(min_length=2)
+    """aokvqa_eval.json in order: before, after round 1, after round 2, …"""
+    output: Path
+    """compare_rounds.json."""
+    split: Literal["all", "diagnose", "holdout"] = "holdout"
+    """Questions to compare on."""
+    weak_types: int = Field(4, ge=0)
+    """How many of the first round's weakest diagnose types to average over."""
+    image_root: Path | None = None
+    """Where image_path starts; only to show the pictures."""
     seed: int = 0
 
 

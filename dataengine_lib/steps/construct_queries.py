@@ -31,41 +31,52 @@ from dataengine_lib.questions.evaluation_images import read_image_refs
 class ConstructQueriesConfig(StepConfig):
     """Parameters of `2_construct_queries`."""
 
-    input: Path  # bad cases by type, of step 1
-    coco_dataset: Path  # image pool: a COCO or Visual Genome folder, or images with captions
-    coco_embedding: Path  # the pool's embedding store; made or completed here when it is not up to date
-    output: Path  # gptvqa_prompt.json
-    weight: Path | None = None  # type weights of step 1; without it all types weigh the same
-    bad_case_image_root: Path | None = (
-        None  # images of bad cases and evaluation questions; default: coco_dataset
-    )
-    questions: Path | None = None  # evaluation questions, whose images must not be trained on
-    encoder: str  # clip:ViT-B/32, or a transformers CLIP/SigLIP name or folder
-    maxnum: int = Field(6000, ge=0)  # queries to write
-    targets: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict
-    )  # queries of a type, set by hand; the other types share the rest of maxnum by weight
-    topk: int = Field(1000, ge=1)  # neighbours to draw from
-    neighbour_share: float = Field(
-        0.5, ge=0, le=1
-    )  # share of queries that take a neighbour of the bad case's image
-    examples: int = Field(2, ge=1)  # bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10
-    template: Path = PROJECT_ROOT / "params/prompts/v1.j2"  # v1, v2, vision or a file
-    max_prompt_tokens: int | None = Field(
-        None, ge=1
-    )  # of a prompt's text; captions go, the last first, until it fits
+    input: Path
+    """Bad cases by type, of step 1."""
+    coco_dataset: Path
+    """Image pool: a COCO or Visual Genome folder, or images with captions."""
+    coco_embedding: Path
+    """The pool's embedding store; made or completed here when it is not up to date."""
+    output: Path
+    """gptvqa_prompt.json."""
+    weight: Path | None = None
+    """Type weights of step 1; without it all types weigh the same."""
+    bad_case_image_root: Path | None = None
+    """Images of bad cases and evaluation questions; default: coco_dataset."""
+    questions: Path | None = None
+    """Evaluation questions, whose images must not be trained on."""
+    encoder: str
+    """clip:ViT-B/32, or a transformers CLIP/SigLIP name or folder."""
+    maxnum: int = Field(6000, ge=0)
+    """Queries to write."""
+    targets: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Queries of a type, set by hand; the other types share the rest of maxnum by weight."""
+    topk: int = Field(1000, ge=1)
+    """Neighbours to draw from."""
+    neighbour_share: float = Field(0.5, ge=0, le=1)
+    """Share of queries that take a neighbour of the bad case's image."""
+    examples: int = Field(2, ge=1)
+    """Bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10."""
+    template: Path = PROJECT_ROOT / "params/prompts/v1.j2"
+    """V1, v2, vision or a file."""
+    max_prompt_tokens: int | None = Field(None, ge=1)
+    """Of a prompt's text; captions go, the last first, until it fits."""
     categories: Path = PROJECT_ROOT / "params/categories/v1.yaml"
-    exclude_queries: list[Path] = Field(default_factory=list)  # gptvqa_prompt.json of earlier rounds
-    min_side: int = Field(0, ge=0)  # pixels of a pool image's shorter side
-    min_captions: int = Field(1, ge=0)  # captions of a pool image
-    near_duplicate: float | None = Field(
-        0.98, gt=0, le=1
-    )  # cosine from which a pool image counts as an evaluation image
+    exclude_queries: list[Path] = Field(default_factory=list)
+    """gptvqa_prompt.json of earlier rounds."""
+    min_side: int = Field(0, ge=0)
+    """Pixels of a pool image's shorter side."""
+    min_captions: int = Field(1, ge=0)
+    """Captions of a pool image."""
+    near_duplicate: float | None = Field(0.98, gt=0, le=1)
+    """Cosine from which a pool image counts as an evaluation image."""
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
     seed: int = 0
-    round: int = Field(0, ge=0)  # of the loop, written into every query; 0 where the step is run by itself
-    preview_type: str = ""  # question type of the sample queries shown; empty: the heaviest types
+    round: int = Field(0, ge=0)
+    """Of the loop, written into every query; 0 where the step is run by itself."""
+    preview_type: str = ""
+    """Question type of the sample queries shown; empty: the heaviest types."""
 
     @field_validator("template", mode="before")
     @classmethod

@@ -23,19 +23,22 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 class EmbedConfig(StepConfig):
     """Parameters of `dataengine embed`."""
 
-    image_root: Path  # folder with the images
-    annotations: Path | None = (
-        None  # instances_*.json that names the images; without it every image file found
-    )
-    encoder: str  # clip:ViT-B/32, clip:FILE, or a transformers CLIP, SigLIP or DINOv2 name or folder
-    output: Path  # the store's folder
-    faiss: Path | None = None  # also write the store as a file for faiss.read_index, for search over millions
+    image_root: Path
+    """Folder with the images."""
+    annotations: Path | None = None
+    """instances_*.json that names the images; without it every image file found."""
+    encoder: str
+    """clip:ViT-B/32, clip:FILE, or a transformers CLIP, SigLIP or DINOv2 name or folder."""
+    output: Path
+    """The store's folder."""
+    faiss: Path | None = None
+    """Also write the store as a file for faiss.read_index, for search over millions."""
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
-    dtype: Dtype = "auto"  # what the encoder computes in; auto: float16 on a GPU, else float32
-    engine: Literal["local", "ray"] = (
-        "local"  # ray: on the cluster that RAY_ADDRESS names, or on all of this machine
-    )
+    dtype: Dtype = "auto"
+    """What the encoder computes in; auto: float16 on a GPU, else float32."""
+    engine: Literal["local", "ray"] = "local"
+    """ray: on the cluster that RAY_ADDRESS names, or on all of this machine."""
 
 
 def embed(config: EmbedConfig) -> EmbedResult:

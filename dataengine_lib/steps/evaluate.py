@@ -38,34 +38,55 @@ PROGRESS = "evaluate.progress.jsonl"  # what was answered so far, until all is w
 class EvaluateConfig(StepConfig):
     """Parameters of `1_evaluate`."""
 
-    questions: Path  # A-OKVQA list, {type: [question]} of step 0, SEED-Bench JSON, MMBench or VLMEvalKit TSV
-    image_root: Path  # folder that the questions' images are in
-    student: str  # model folder or hub name, api:MODEL, or recorded:FILE of predictions made elsewhere
+    questions: Path
+    """A-OKVQA list, {type: [question]} of step 0, SEED-Bench JSON, MMBench or VLMEvalKit TSV."""
+    image_root: Path
+    """Folder that the questions' images are in."""
+    student: str
+    """Model folder or hub name, api:MODEL, or recorded:FILE of predictions made elsewhere."""
     output_dir: Path
-    adapter: str | None = None  # folder or hub name of a PEFT adapter for the student
-    split: Literal["all", "diagnose", "holdout"] = "all"  # questions to score
-    split_field: str = "split"  # key of the questions that says diagnose or holdout
-    type_field: str = ""  # key that holds a question's type; empty: question_type, or what the format says
-    rank: RankRule = "text"  # text and letter: by mean token loss; generate: read what the student writes
-    robust: bool = False  # ask once more with the options in reverse
-    direct_answers: bool = True  # also let the student answer without the options
+    adapter: str | None = None
+    """Folder or hub name of a PEFT adapter for the student."""
+    split: Literal["all", "diagnose", "holdout"] = "all"
+    """Questions to score."""
+    split_field: str = "split"
+    """Key of the questions that says diagnose or holdout."""
+    type_field: str = ""
+    """Key that holds a question's type; empty: question_type, or what the format says."""
+    rank: RankRule = "text"
+    """Text and letter: by mean token loss; generate: read what the student writes."""
+    robust: bool = False
+    """Ask once more with the options in reverse."""
+    direct_answers: bool = True
+    """Also let the student answer without the options."""
     weight_rule: WeightRule = "1-acc"
-    near_duplicate: float = Field(0.8, ge=0, le=1)  # bad cases this alike are one (0: keep all)
+    near_duplicate: float = Field(0.8, ge=0, le=1)
+    """Bad cases this alike are one (0: keep all)."""
     categories: Path = Path("params/categories/v1.yaml")
-    teacher_queries: list[Path] = Field(
-        default_factory=list
-    )  # earlier rounds': their examples are no holdout
-    batch_size: int = Field(64, ge=1)  # questions in one pass, halved when memory runs out
-    device: str = "auto"  # cpu, cuda, cuda:1, mps, or device_map: spread over all GPUs
-    dtype: Dtype = "auto"  # auto: float32 on CPU
-    workers: int | Literal["ray"] = 1  # processes with a student each; ray: all of a Ray cluster
-    base_url: str | None = None  # server of api:MODEL; default OPENAI_BASE_URL, then OpenAI itself
-    concurrency: int = Field(8, ge=1)  # requests to it at the same time
-    max_side: int = Field(1024, ge=32)  # pixels of the longer side of an image sent to it
-    max_output_tokens: int = Field(2000, ge=1)  # of one of its answers; models that reason need room
-    timeout_s: float = Field(60, gt=0)  # for one of its answers
-    max_bad_share: float = Field(0.05, ge=0, le=1)  # stop when more rows than this cannot be used
-    seed: int = 0  # draws which of the near-duplicate bad cases stays
+    teacher_queries: list[Path] = Field(default_factory=list)
+    """Earlier rounds': their examples are no holdout."""
+    batch_size: int = Field(64, ge=1)
+    """Questions in one pass, halved when memory runs out."""
+    device: str = "auto"
+    """Cpu, cuda, cuda:1, mps, or device_map: spread over all GPUs."""
+    dtype: Dtype = "auto"
+    """auto: float32 on CPU."""
+    workers: int | Literal["ray"] = 1
+    """Processes with a student each; ray: all of a Ray cluster."""
+    base_url: str | None = None
+    """Server of api:MODEL; default OPENAI_BASE_URL, then OpenAI itself."""
+    concurrency: int = Field(8, ge=1)
+    """Requests to it at the same time."""
+    max_side: int = Field(1024, ge=32)
+    """Pixels of the longer side of an image sent to it."""
+    max_output_tokens: int = Field(2000, ge=1)
+    """Of one of its answers; models that reason need room."""
+    timeout_s: float = Field(60, gt=0)
+    """For one of its answers."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when more rows than this cannot be used."""
+    seed: int = 0
+    """Draws which of the near-duplicate bad cases stays."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

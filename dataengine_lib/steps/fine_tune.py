@@ -29,30 +29,39 @@ LOG, TIME = "train_log.json", "train_time.json"
 class FineTuneConfig(StepConfig):
     """Parameters of `5_fine_tune`."""
 
-    student: str  # model folder or Hugging Face name to start from
-    train_data: list[Path] = Field(min_length=1)  # gptvqa_train_data.json of every round so far
-    image_root: Path  # where the new data's image paths start
-    output_dir: Path  # gets the checkpoint: model, processor, train_log.json
-    base_data: Path | None = None  # questions or LLaVA conversations to mix in, so that nothing is forgotten
-    base_image_root: Path | None = None  # where the base data's image paths start; default: image_root
-    base_share: float | None = Field(
-        None, ge=0, lt=1
-    )  # share of base rows in the mix; default: square-root rule
-    text_formats: list[TextFormat] = Field(
-        ["QM-A"], min_length=1
-    )  # Q-A, QM-A, QM-AE, mmbench: one drawn per use of a row
+    student: str
+    """Model folder or Hugging Face name to start from."""
+    train_data: list[Path] = Field(min_length=1)
+    """gptvqa_train_data.json of every round so far."""
+    image_root: Path
+    """Where the new data's image paths start."""
+    output_dir: Path
+    """Gets the checkpoint: model, processor, train_log.json."""
+    base_data: Path | None = None
+    """Questions or LLaVA conversations to mix in, so that nothing is forgotten."""
+    base_image_root: Path | None = None
+    """Where the base data's image paths start; default: image_root."""
+    base_share: float | None = Field(None, ge=0, lt=1)
+    """Share of base rows in the mix; default: square-root rule."""
+    text_formats: list[TextFormat] = Field(["QM-A"], min_length=1)
+    """Q-A, QM-A, QM-AE, mmbench: one drawn per use of a row."""
     method: Literal["lora", "full"] = "lora"
     lora_rank: int = Field(16, ge=1)
-    keep_adapter: bool = False  # save the adapter alone, unmerged
-    train_vision: bool = False  # train the vision tower as well
+    keep_adapter: bool = False
+    """Save the adapter alone, unmerged."""
+    train_vision: bool = False
+    """Train the vision tower as well."""
     learning_rate: float = Field(2e-4, gt=0)
-    epochs: float = Field(1, gt=0)  # passes over the new data
-    max_steps: int | None = Field(None, ge=1)  # stop here at the latest
-    batch_size: int = Field(32, ge=1)  # rows per step
-    accumulate: int = Field(1, ge=1)  # passes that a step's rows are parted into, to fit the memory
-    dtype: Literal["auto", "float32", "bfloat16"] = (
-        "auto"  # of the products; auto: bfloat16 where the hardware is fast at it
-    )
+    epochs: float = Field(1, gt=0)
+    """Passes over the new data."""
+    max_steps: int | None = Field(None, ge=1)
+    """Stop here at the latest."""
+    batch_size: int = Field(32, ge=1)
+    """Rows per step."""
+    accumulate: int = Field(1, ge=1)
+    """Passes that a step's rows are parted into, to fit the memory."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the products; auto: bfloat16 where the hardware is fast at it."""
     device: str = "auto"
     seed: int = 0
 

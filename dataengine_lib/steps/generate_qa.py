@@ -39,30 +39,50 @@ _OF_THE_TEACHER = {
 class GenerateQaConfig(StepConfig):
     """Parameters of `3_generate_qa`."""
 
-    input: Path  # queries: gptvqa_prompt.json of step 2
-    output: Path  # gptvqa_result.jsonl; ledger, failures and usage.json are written beside it
-    teacher: str = "playground"  # openai:MODEL, local, annotations, replay:FILE or playground
-    base_url: str | None = None  # OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself
-    image_root: Path | None = None  # where the queries' images lie; default: coco_dataset
-    coco_dataset: Path | None = None  # image pool of the queries, for the annotations teacher
-    max_side: int = Field(1024, ge=32)  # pixels of the longer side of a picture sent to the teacher
-    mode: Literal["live", "batch"] = "live"  # batch: OpenAI's Batch API, half the price, within a day
-    batch_poll_s: float = Field(60, gt=0)  # seconds between two looks at the batches
-    batch_requests: int = Field(50_000, ge=1, le=50_000)  # most requests in one batch
-    reply_format: Literal["json", "text"] = "json"  # json: held to a schema where the server can do that
-    concurrency: int = Field(64, ge=1)  # most requests at the same time; fewer while the server is busy
-    rpm: float | None = Field(
-        None, gt=0
-    )  # most requests a minute; limits that the server names are kept anyway
-    tpm: float | None = Field(None, gt=0)  # most tokens a minute, prompts and replies together
-    service_tier: str | None = None  # passed to OpenAI: flex is slower, at half the price
-    temperature: float | None = Field(None, ge=0)  # left to the model when not given; some models reject it
-    max_output_tokens: int = Field(600, ge=1)  # of one reply; models that reason need more
-    timeout_s: float = Field(60, gt=0)  # for one reply
-    max_attempts: int = Field(6, ge=1)  # tries of one query when the server is busy or away
-    budget_usd: float | None = Field(None, gt=0)  # stop before more than this is spent on this output
-    prices: Path | None = None  # price table; default params/prices.yaml
-    seed: int = 0  # sent with temperature to servers that sample
+    input: Path
+    """queries: gptvqa_prompt.json of step 2."""
+    output: Path
+    """gptvqa_result.jsonl; ledger, failures and usage.json are written beside it."""
+    teacher: str = "playground"
+    """openai:MODEL, local, annotations, replay:FILE or playground."""
+    base_url: str | None = None
+    """OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself."""
+    image_root: Path | None = None
+    """Where the queries' images lie; default: coco_dataset."""
+    coco_dataset: Path | None = None
+    """Image pool of the queries, for the annotations teacher."""
+    max_side: int = Field(1024, ge=32)
+    """Pixels of the longer side of a picture sent to the teacher."""
+    mode: Literal["live", "batch"] = "live"
+    """batch: OpenAI's Batch API, half the price, within a day."""
+    batch_poll_s: float = Field(60, gt=0)
+    """Seconds between two looks at the batches."""
+    batch_requests: int = Field(50_000, ge=1, le=50_000)
+    """Most requests in one batch."""
+    reply_format: Literal["json", "text"] = "json"
+    """json: held to a schema where the server can do that."""
+    concurrency: int = Field(64, ge=1)
+    """Most requests at the same time; fewer while the server is busy."""
+    rpm: float | None = Field(None, gt=0)
+    """Most requests a minute; limits that the server names are kept anyway."""
+    tpm: float | None = Field(None, gt=0)
+    """Most tokens a minute, prompts and replies together."""
+    service_tier: str | None = None
+    """Passed to OpenAI: flex is slower, at half the price."""
+    temperature: float | None = Field(None, ge=0)
+    """Left to the model when not given; some models reject it."""
+    max_output_tokens: int = Field(600, ge=1)
+    """Of one reply; models that reason need more."""
+    timeout_s: float = Field(60, gt=0)
+    """For one reply."""
+    max_attempts: int = Field(6, ge=1)
+    """Tries of one query when the server is busy or away."""
+    budget_usd: float | None = Field(None, gt=0)
+    """Stop before more than this is spent on this output."""
+    prices: Path | None = None
+    """Price table; default params/prices.yaml."""
+    seed: int = 0
+    """Sent with temperature to servers that sample."""
 
     _check_teacher = field_validator("teacher")(check_spec)
 

@@ -27,37 +27,60 @@ from dataengine_lib.replies.result_rows import read_lines, read_row
 class PostProcessConfig(StepConfig):
     """Parameters of `4_post_process`."""
 
-    input: Path  # gptvqa_result.jsonl of step 3, or others' QAs: LLaVA's conversations, v2's records
-    output: Path  # gptvqa_train_data.json
-    rejects: Path | None = None  # dropped rows with their reasons; default: rejects.jsonl beside output
-    image_root: Path | None = None  # where image_path starts; only to show the pictures
-    shuffle_choices: bool = True  # every letter is right equally often in every type; False: as written
-    review: Path | None = None  # what a person decided about records; default: review.json beside output
-    box_check: Mode = "drop"  # off, mark or drop QAs that boxes refute; says nothing without coco_dataset
-    coco_dataset: Path | None = None  # captions and boxes of the images
-    leaks: Mode = (
-        "drop"  # off, mark or drop QAs that give away the evaluation; says nothing without questions
-    )
-    questions: Path | None = None  # evaluation questions
-    evaluation_image_root: Path | None = None  # where their image_path starts
-    near_duplicates: Mode = "drop"  # off, mark or drop QAs that ask nearly the same of the same image
-    near_question: float = Field(0.8, ge=0, le=1)  # questions this alike are the same (0: exactly the same)
-    earlier: list[Path] = Field(default_factory=list)  # gptvqa_train_data.json of earlier rounds
-    coco_embedding: Path | None = None  # of step 2; with it, near-duplicate images are one
-    near_image: float = Field(0.98, gt=0, le=1)  # cosine from which they are
-    second_reader: str = (
-        ""  # openai:MODEL or playground answers every question again; empty: nobody, it costs
-    )
-    second_reader_image: bool = False  # it is sent the picture too, which lies under image_root
-    second_answer: Mode = "drop"  # off, mark or drop QAs of which it says something else, or cannot tell
-    blind_reader: str = ""  # openai:MODEL or playground answers without the picture; empty: nobody, it costs
-    blind_answer: Mode = "mark"  # off, mark or drop QAs that it finds, a fourth of the fair ones by chance
-    blind_classifier: Mode = "mark"  # off, mark, or drop what words alone give away, until chance is reached
-    blind_sample: int = Field(10_000, ge=0)  # most QAs that it scores, drawn with seed; 0, or drop: all
-    base_url: str | None = None  # of the readers' server; default OPENAI_BASE_URL, then OpenAI itself
-    concurrency: int = Field(16, ge=1)  # requests to the readers at the same time
-    budget_usd: float | None = Field(None, gt=0)  # stop asking before more than this is spent on the readers
-    seed: int = 0  # draws the choices' order and the QAs that are shown
+    input: Path
+    """gptvqa_result.jsonl of step 3, or others' QAs: LLaVA's conversations, v2's records."""
+    output: Path
+    """gptvqa_train_data.json."""
+    rejects: Path | None = None
+    """Dropped rows with their reasons; default: rejects.jsonl beside output."""
+    image_root: Path | None = None
+    """Where image_path starts; only to show the pictures."""
+    shuffle_choices: bool = True
+    """Every letter is right equally often in every type; False: as written."""
+    review: Path | None = None
+    """What a person decided about records; default: review.json beside output."""
+    box_check: Mode = "drop"
+    """Off, mark or drop QAs that boxes refute; says nothing without coco_dataset."""
+    coco_dataset: Path | None = None
+    """Captions and boxes of the images."""
+    leaks: Mode = "drop"
+    """Off, mark or drop QAs that give away the evaluation; says nothing without questions."""
+    questions: Path | None = None
+    """Evaluation questions."""
+    evaluation_image_root: Path | None = None
+    """Where their image_path starts."""
+    near_duplicates: Mode = "drop"
+    """Off, mark or drop QAs that ask nearly the same of the same image."""
+    near_question: float = Field(0.8, ge=0, le=1)
+    """Questions this alike are the same (0: exactly the same)."""
+    earlier: list[Path] = Field(default_factory=list)
+    """gptvqa_train_data.json of earlier rounds."""
+    coco_embedding: Path | None = None
+    """Of step 2; with it, near-duplicate images are one."""
+    near_image: float = Field(0.98, gt=0, le=1)
+    """Cosine from which they are."""
+    second_reader: str = ""
+    """openai:MODEL or playground answers every question again; empty: nobody, it costs."""
+    second_reader_image: bool = False
+    """It is sent the picture too, which lies under image_root."""
+    second_answer: Mode = "drop"
+    """Off, mark or drop QAs of which it says something else, or cannot tell."""
+    blind_reader: str = ""
+    """openai:MODEL or playground answers without the picture; empty: nobody, it costs."""
+    blind_answer: Mode = "mark"
+    """Off, mark or drop QAs that it finds, a fourth of the fair ones by chance."""
+    blind_classifier: Mode = "mark"
+    """Off, mark, or drop what words alone give away, until chance is reached."""
+    blind_sample: int = Field(10_000, ge=0)
+    """Most QAs that it scores, drawn with seed; 0, or drop: all."""
+    base_url: str | None = None
+    """Of the readers' server; default OPENAI_BASE_URL, then OpenAI itself."""
+    concurrency: int = Field(16, ge=1)
+    """Requests to the readers at the same time."""
+    budget_usd: float | None = Field(None, gt=0)
+    """Stop asking before more than this is spent on the readers."""
+    seed: int = 0
+    """Draws the choices' order and the QAs that are shown."""
 
     @field_validator("second_reader", "blind_reader")
     @classmethod
