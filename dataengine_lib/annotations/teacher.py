@@ -21,7 +21,7 @@ from dataengine_lib.annotations.writers.contacts import hold, support
 from dataengine_lib.annotations.writers.places import outermost, place, side
 from dataengine_lib.annotations.writers.presence import missing, present, topic
 from dataengine_lib.annotations.writers.scenes import role, scene
-from dataengine_lib.chat.reply import Again, Reply
+from dataengine_lib.chat.reply import MayRetry, Reply
 from dataengine_lib.core.records import LETTERS, Query, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
@@ -62,7 +62,9 @@ class AnnotationsTeacher:
                 "give a folder of COCO or Visual Genome, or another teacher"
             )
 
-    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
+    async def ask(
+        self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
+    ) -> Reply:
         """A QA of the query's type about its image, or Skip."""
         return Reply(text=self.write(query), finish_reason="stop", model="annotations")
 

@@ -14,8 +14,8 @@ import openai
 
 from dataengine_lib.chat.completion import read_completion
 from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url
-from dataengine_lib.chat.rate_control import Flow
-from dataengine_lib.chat.reply import Again, AskFailed, Reply, TeacherStop
+from dataengine_lib.chat.rate_control import RateControl
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
 from dataengine_lib.chat.server_errors import (
     FILTERED,
     connection_error,
@@ -53,7 +53,7 @@ class ChatClient:
     `takes_schema` is None until the server has taken or refused a JSON schema, `refuses` names settings that the
     model does not take, `sent` counts requests, tries and refused ones included; all outlast the connections. At
     most `concurrency` requests are on their way at the same time, and `rpm` of them and `tpm` tokens go out a minute,
-    see Flow.
+    see RateControl.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ChatClient:
         self.takes_schema: bool | None = None
         self.refuses: list[str] = []
         self.max_output_tokens = max_output_tokens
-        self.flow = Flow(concurrency, rpm, tpm)
+        self.rate_control = RateControl(concurrency, rpm, tpm)
         self._url, self._key = base_url, key
         self._secrets = [secret for secret in (key, parts.password) if secret and secret != NO_KEY]
         self._reached = False
@@ -93,7 +93,7 @@ class ChatClient:
     @property
     def sent(self) -> int:
         """Requests sent so far, tries included."""
-        return self.flow.sent
+        return self.rate_control.sent
 
     async def __aenter__(self) -> Self:
         # The SDK's default connections look at every idle one for each request. No proxy to this machine itself,
@@ -110,7 +110,7 @@ class ChatClient:
             timeout=openai.Timeout(self.timeout_s, connect=min(10, self.timeout_s)),
             http_client=http,
         )
-        self.flow.reopen()
+        self.rate_control.reopen()
         self._first = asyncio.Lock()
         return self
 
@@ -118,12 +118,15 @@ class ChatClient:
         await self.client.close()
 
     def body(
-        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None = None, room: int | None = None
+        self,
+        messages: list[dict[str, Any]],
+        schema: dict[str, Any] | None = None,
+        max_output_tokens: int | None = None,
     ) -> dict[str, Any]:
-        """The request's body as this server takes it; `room` in place of max_output_tokens."""
+        """The request's body as this server takes it; `max_output_tokens` in place of max_output_tokens."""
         settings = dict(self.settings)
-        if room is not None:
-            settings |= {name: room for name in _LIMITS if name in settings}
+        if max_output_tokens is not None:
+            settings |= {name: max_output_tokens for name in _LIMITS if name in settings}
         body = {"model": self.model, "messages": messages, **settings}
         if schema is not None:
             named = {"name": "answer", "strict": True, "schema": schema}
@@ -135,16 +138,16 @@ class ChatClient:
         messages: list[dict[str, Any]],
         *,
         schema: dict[str, Any] | None = None,
-        room: int | None = None,
-        again: Again | None = None,
+        max_output_tokens: int | None = None,
+        may_retry: MayRetry | None = None,
     ) -> Reply:
         """The model's reply to `messages`, held to a strict JSON `schema` where the server can do that.
 
-        Tries again, with growing random pauses or the server's own Retry-After, after connection errors, 408,
-        409, 429, 5xx and replies that are no chat completion. A server that refuses the schema or a setting is asked
-        again at once without; `Reply.structured` says how it was with the schema. `room` is an output limit in place
-        of max_output_tokens. `again` is called after a try that ended without a word, which may be billed, and says
-        whether there may be another one.
+        Retries after connection errors, 408, 409, 429, 5xx and responses that are no chat completion, after a random
+        pause that grows or the time of the server's Retry-After. A server that refuses the schema or a setting is
+        asked at once without it; `Reply.structured` says whether the schema was used. `max_output_tokens` overrides
+        the client's own limit. `may_retry` is called before the retry of an attempt that got no response at all, which
+        may be billed.
 
         Raises AskFailed for this request, TeacherStop when asking on makes no sense.
         """
@@ -152,7 +155,7 @@ class ChatClient:
         while True:
             attempt += 1
             try:
-                reply, structured = await self._completion(messages, schema, room)
+                reply, structured = await self._completion(messages, schema, max_output_tokens)
                 return msgspec.structs.replace(reply, attempts=attempt, structured=structured)
             except (openai.APIError, TimeoutError, ValueError) as error:
                 # Never chained, and nothing is awaited in here: servers repeat the key in what they complain of,
@@ -169,27 +172,27 @@ class ChatClient:
                         reason, attempt, teacher_at_fault=at_fault, unanswered=unanswered
                     ) from None
                 pause = self._pause(error, attempt)
-            if unanswered and again is not None and not again():
+            if unanswered and may_retry is not None and not may_retry():
                 raise AskFailed(f"{reason}; no money is left for another try", attempt)
-            await self.flow.pause(pause)
+            await self.rate_control.pause(pause)
 
     async def _completion(
-        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, room: int | None
+        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, max_output_tokens: int | None
     ) -> tuple[Reply, bool]:
         """What the server sends, and whether it took `schema`; the first request finds that out for all."""
         if schema is not None and self.takes_schema is None:
             async with self._first:
                 if self.takes_schema is None:
-                    return await self._structured(messages, schema, room)
+                    return await self._structured(messages, schema, max_output_tokens)
         if schema is not None and self.takes_schema:
-            return await self._structured(messages, schema, room)
-        return await self._send(messages, None, room), False
+            return await self._structured(messages, schema, max_output_tokens)
+        return await self._send(messages, None, max_output_tokens), False
 
     async def _structured(
-        self, messages: list[dict[str, Any]], schema: dict[str, Any], room: int | None
+        self, messages: list[dict[str, Any]], schema: dict[str, Any], max_output_tokens: int | None
     ) -> tuple[Reply, bool]:
         try:
-            reply = await self._send(messages, schema, room)
+            reply = await self._send(messages, schema, max_output_tokens)
             self.takes_schema = True
             return reply, True
         except openai.APIStatusError as error:
@@ -199,19 +202,19 @@ class ChatClient:
                 raise
         if says_so and unknown:
             self.takes_schema = False
-        reply = await self._send(messages, None, room)
+        reply = await self._send(messages, None, max_output_tokens)
         if unknown:  # without a word about the schema, only this answer shows that it was at fault
             self.takes_schema = False
         return reply, False
 
     async def _send(
-        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, room: int | None
+        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, max_output_tokens: int | None
     ) -> Reply:
         """One answer of the server; what it does not take of the settings is left out from then on."""
         while True:
             settings = dict(self.settings)
             try:
-                return await self._post(self.body(messages, schema, room))
+                return await self._post(self.body(messages, schema, max_output_tokens))
             except openai.BadRequestError as error:
                 # Others on their way may have found it out meanwhile.
                 said = str(error)
@@ -221,8 +224,8 @@ class ChatClient:
                     raise
 
     async def _post(self, body: dict[str, Any]) -> Reply:
-        tokens = self._guess(body) if self.flow.tokens.cap else 0
-        entered = await self.flow.enter(tokens)
+        tokens = self._guess(body) if self.rate_control.tokens.cap else 0
+        entered = await self.rate_control.enter(tokens)
         try:
             # The client's own time limit is per chunk; this one is for the whole reply.
             async with asyncio.timeout(self.timeout_s):
@@ -231,31 +234,31 @@ class ChatClient:
                 )
             reply = read_completion(answer.content)
         except openai.APIStatusError as error:
-            self.flow.told(error.response.headers)
+            self.rate_control.read_limits(error.response.headers)
             if error.status_code == 429:
-                self.flow.refused_at(entered, retry_after(error.response.headers))
+                self.rate_control.on_rate_limited(entered, retry_after(error.response.headers))
             elif error.status_code >= 500:
-                self.flow.failed(entered, retry_after(error.response.headers))
+                self.rate_control.on_failure(entered, retry_after(error.response.headers))
             else:
-                self.flow.abandoned()
+                self.rate_control.on_cancelled()
             raise
         except (openai.APIError, TimeoutError, ValueError):
-            self.flow.failed(entered)
+            self.rate_control.on_failure(entered)
             raise
         except BaseException:
-            self.flow.abandoned()
+            self.rate_control.on_cancelled()
             raise
         self._reached = True
-        self.flow.told(answer.headers)
-        self.flow.left(entered, self.timeout_s)
+        self.rate_control.read_limits(answer.headers)
+        self.rate_control.on_success(entered, self.timeout_s)
         now = time.monotonic()
         if tokens and (used := reply.prompt_tokens + reply.completion_tokens):
-            self.flow.tokens.give_back(tokens - used, now)
+            self.rate_control.tokens.give_back(tokens - used, now)
         request_id = answer.headers.get("x-request-id") or reply.request_id
         return msgspec.structs.replace(reply, request_id=request_id, seconds=round(now - entered, 3))
 
     def _guess(self, body: dict[str, Any]) -> int:
-        """Tokens of a request as rate limiters count them: a quarter of its characters and all its room."""
+        """Tokens of a request as rate limiters count them: a quarter of its characters, and all of its output limit."""
         tokens = sum(int(body.get(name, 0)) for name in _LIMITS)
         for message in body["messages"]:
             content = message["content"]
@@ -303,12 +306,12 @@ class ChatClient:
     def _stop_if_hopeless(self, error: Exception, reason: str, attempt: int) -> None:
         where = f"{self.who} at {self.shown_url}"
         if stop := stop_for(error, where, self.model):
-            self.flow.close(str(stop))
+            self.rate_control.close(str(stop))
             raise stop from None
         tries = self.max_attempts if self._reached else min(ATTEMPTS_TO_CONNECT, self.max_attempts)
         if unreachable(error) and attempt >= tries:
             says = f"{where}: cannot be reached ({reason}); start it or mend base_url, then run again"
-            self.flow.close(says)
+            self.rate_control.close(says)
             raise TeacherStop(says) from None
 
     def _pause(self, error: Exception, attempt: int) -> float:

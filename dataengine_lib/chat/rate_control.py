@@ -1,7 +1,8 @@
-"""Steps 0, 1 and 3: how many requests are on their way to a server, and how fast they follow each other.
+"""Steps 0, 1, 3 and 4: how many requests are in flight at a server, and how fast new ones are sent.
 
-As fast as the server allows and no faster: more at a time while all is well, fewer when it refuses, never against
-its word. A rate that the server names is kept just below; one that it does not name is found by trying.
+The goal is the highest throughput that the server allows. Two limits are adjusted while replies come in: a window
+(requests in flight at the same time) and a rate (requests and tokens per second). A rate limit that the server names in
+its headers is kept just below; one that it does not name is found by trying.
 """
 
 import asyncio
@@ -13,249 +14,276 @@ from contextlib import suppress
 
 from dataengine_lib.chat.reply import TeacherStop
 
-FIRST = 8  # requests at the same time before anything is known
-BELOW = 0.98  # of a rate that the server named or refused to exceed: its clock is not ours
-GROWTH = 0.002  # of a rate that was found by trying, by which it grows each second
-PLATEAU = 15.0  # seconds after which it grows faster and faster: the limit seems to be elsewhere now
-ACCELERATION = 0.005  # of the rate, a second squared
-QUEUED = 2.5  # times the fastest answer: requests wait for each other at the server
-SHRINK = 0.7  # of the requests at the same time that remain when the server is busy
-TROUBLE = 0.1  # share of the last answers that were none, from which the server counts as busy
-_LATELY = 50  # answers that count as the last ones
-_COUNT = 2.0  # seconds over which answers tell a rate; before, too many of them are still on their way
-LESS = 0.92  # of the rate that remains when a refusal comes before that
-_PROOF = 5.0  # seconds over which a rate has to be kept to be proven
-LONGEST_HOLD = 30.0  # seconds of silence when every answer is a refusal and no time is named
-_LOOK = 1.0  # seconds between two looks at a pace that is waited for
-_BURST = 1.0  # seconds of the rate that may be caught up with after a pause
-_HEADERS = ("requests", "tokens")
-_NOT_PART = re.compile(r"[,;]")
+# The window: requests in flight at the same time.
+START_WINDOW = 8  # before anything is known about the server
+_SHRINK = 0.7  # factor of the window when the server is overloaded
+_QUEUED = 2.5  # a reply this many times slower than the fastest one has waited in the server's queue
+_RECENT = 50  # outcomes (reply or error) that are looked at to decide whether the server is overloaded
+_OVERLOADED = 0.1  # share of errors among the recent outcomes above which it is
+
+# The rate: requests or tokens per second.
+MARGIN = 0.98  # of a limit is used, since the server's clock is not ours
+REFUSED_FACTOR = 0.92  # of the rate remains after a 429 that comes too early to measure the rate anew
+_MEASURE_S = 2.0  # seconds of replies that are enough to measure a rate; before, too many are still in flight
+_PROVEN_S = 5.0  # seconds for which a rate must be sustained to count as proven
+_GROWTH = 0.002  # linear growth per second of a rate that was found by trying
+_PLATEAU_S = (
+    15.0  # seconds without a refusal after which growth accelerates: the limit seems to be elsewhere now
+)
+_ACCELERATION = 0.005  # quadratic growth per second squared after the plateau
+
+# Pauses, in seconds.
+_LONGEST_HOLD = 30.0  # when every request is refused and the server names no time
+_POLL = 1.0  # between two looks at a limit that is waited for
+_BURST = 1.0  # unused time that may be caught up with after a pause
+
+_HEADER_KINDS = ("requests", "tokens")
+_LIMIT_END = re.compile(r"[,;]")  # cuts "60;w=60" and "60, 60;w=60" after the first number
 
 
-class Flow:
-    """The gate before a server: `enter` waits for its turn, `left` says how it went.
+class RateControl:
+    """The gate before a server: `enter` waits for a free slot, then exactly one `on_...` method reports the outcome.
 
-    `most` requests at the same time at most; `rpm` and `tpm` are caps of requests and tokens a minute, None for
-    none. `sent` counts entries, `refused` those answered with 429.
+    `max_in_flight` is the largest window; `rpm` and `tpm` are the user's own limits of requests and tokens per minute,
+    None for none. `sent` counts requests that were let through, `refused` those answered with status 429.
     """
 
-    def __init__(self, most: int, rpm: float | None = None, tpm: float | None = None) -> None:
-        self.most = most
-        self.window = float(min(FIRST, most))
+    def __init__(self, max_in_flight: int, rpm: float | None = None, tpm: float | None = None) -> None:
+        self.max_in_flight = max_in_flight
+        self.window = float(min(START_WINDOW, max_in_flight))
         self.in_flight = self.sent = self.refused = 0
-        self.requests = Pace(rpm and rpm / 60)
-        self.tokens = Pace(tpm and tpm / 60)
-        self._hold = 0.0  # nothing is sent before this moment
-        self._cut = 0.0  # when it was last slowed down; what was sent before says nothing new
-        self._answers, self._since = 0, 0.0  # answers since the last cut, and when they began to be counted
-        self._fastest = float("inf")  # seconds of the fastest answer
-        self._in_vain = 0  # refusals since the last answer
-        self._lately: deque[bool] = deque(maxlen=_LATELY)  # of the last requests, which were answered
-        self._proven = 0.0  # answers a second that it has been seen to give
-        self._span = (0.0, 0)  # since when answers are counted for that, and how many there were
-        self._calm = True  # nothing has gone wrong yet
+        self.requests = RateLimit(rpm and rpm / 60)
+        self.tokens = RateLimit(tpm and tpm / 60)
+        # All moments are time.monotonic(), in seconds.
+        self._hold_until = 0.0  # nothing is sent before this moment
+        self._slowed_at = 0.0  # last slow-down; the outcome of a request sent before it says nothing new
+        self._replies, self._measured_since = (
+            0,
+            0.0,
+        )  # replies since the rate was last measured, and when that was
+        self._fastest = float("inf")  # seconds of the fastest reply
+        self._refused_in_row = 0  # refusals since the last reply
+        self._recent: deque[bool] = deque(maxlen=_RECENT)  # outcomes of the last requests, True for a reply
+        self._proven = 0.0  # replies per second that the server has sustained for _PROVEN_S
+        self._proving = (0.0, 0)  # the measurement of that under way: its start and its number of replies
+        self._ramping_up = True  # no error yet: the window grows by one a reply, as in TCP's slow start
         self._bind()
 
     def _bind(self) -> None:
-        self._turn, self._free = asyncio.Lock(), asyncio.Event()
-        self._closed = ""  # why nobody gets in any more
+        """Create what belongs to the running event loop."""
+        self._turn, self._slot_freed = asyncio.Lock(), asyncio.Event()
+        self._closed = ""  # the reason, once nothing is sent any more
 
     def reopen(self) -> None:
-        """Serve a new event loop; what was learned about the server stays."""
+        """Serve a new event loop; what was learned about the server is kept."""
         self.in_flight = 0
         self._bind()
 
     async def enter(self, tokens: int = 0) -> float:
-        """Wait until a request of about `tokens` may go; returns the moment, which `left` wants back.
+        """Wait until a request of about `tokens` may be sent; returns that moment, which `on_...` methods ask for.
 
         Raises TeacherStop once the gate is closed.
         """
-        async with self._turn:  # in the order of coming
+        async with self._turn:  # first come, first served
             while True:
                 if self._closed:
                     raise TeacherStop(self._closed)
                 now = time.monotonic()
-                wait = max(self._hold, self.requests.next, self.tokens.next if tokens else 0.0) - now
+                next_at = max(self._hold_until, self.requests.next_at, self.tokens.next_at if tokens else 0.0)
                 if self.in_flight >= max(1, int(self.window)):
-                    self._free.clear()
-                    await self._free.wait()
-                elif wait > 0:
-                    await asyncio.sleep(min(wait, _LOOK))  # what was taken too much may have been given back
+                    self._slot_freed.clear()
+                    await self._slot_freed.wait()
+                elif next_at > now:
+                    # Never sleep for the whole time: tokens reserved too high may be given back meanwhile.
+                    await asyncio.sleep(min(next_at - now, _POLL))
                 else:
                     break
             self.requests.take(1, now)
             self.tokens.take(tokens, now)
             self.in_flight += 1
             self.sent += 1
-            self._since = self._since or now
+            self._measured_since = self._measured_since or now
             return now
 
     async def pause(self, seconds: float) -> None:
-        """Wait, but no longer than the gate is open."""
+        """Wait before a retry; returns early when the gate is closed."""
         until = time.monotonic() + seconds
-        while not self._closed and (left := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, _LOOK))
+        while not self._closed and (remaining := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(remaining, _POLL))
 
-    def close(self, why: str) -> None:
-        """Let nobody in any more, those who wait included: no request will be answered."""
-        self._closed = self._closed or why
-        self._free.set()
+    def close(self, reason: str) -> None:
+        """Let no further request through, waiting ones included: `enter` raises TeacherStop with `reason`."""
+        self._closed = self._closed or reason
+        self._slot_freed.set()
 
-    def left(self, entered: float, slow: float = 60.0) -> None:
-        """A request came back with an answer.
+    def on_success(self, entered: float, timeout_s: float = 60.0) -> None:
+        """The request that entered at `entered` got a reply; the window grows if it is full and replies are quick.
 
-        More at a time do not help when answers take much longer than the fastest did, or come near `slow` seconds.
+        A larger window is of no use when replies take much longer than the fastest one, or come near `timeout_s`.
         """
         now = time.monotonic()
-        self._answers += 1
-        self._in_vain = 0
-        self._lately.append(True)
-        self._prove(now)
-        took = now - entered
-        self._fastest = min(self._fastest, took)
-        quick = took < max(slow / 4, QUEUED * self._fastest) and took < slow / 2
+        self._replies += 1
+        self._refused_in_row = 0
+        self._recent.append(True)
+        self._update_proven(now)
+        seconds = now - entered
+        self._fastest = min(self._fastest, seconds)
+        quick = seconds < max(timeout_s / 4, _QUEUED * self._fastest) and seconds < timeout_s / 2
         if self.in_flight >= 0.8 * int(self.window) and quick:
-            step = 1.0 if self._calm else max(1.0, 0.05 * self.window) / self.window
-            self.window = min(self.most, self.window + step)
+            # After an error: about one more, or 5 %, per window of replies instead of one more per reply.
+            step = 1.0 if self._ramping_up else max(1.0, 0.05 * self.window) / self.window
+            self.window = min(self.max_in_flight, self.window + step)
         self._leave()
 
-    def refused_at(self, entered: float, wait: float | None) -> None:
-        """A 429; `wait` is how many seconds the server asks for, None when it does not say."""
+    def on_rate_limited(self, entered: float, wait: float | None) -> None:
+        """The request got a 429; `wait` is how many seconds the server asks to wait, None when it does not say."""
         now = time.monotonic()
         self.refused += 1
-        self._lately.append(False)
+        self._recent.append(False)
         if wait is not None:
-            self._hold = max(self._hold, now + wait)
-        if entered >= self._cut:
+            self._hold_until = max(self._hold_until, now + wait)
+        if entered >= self._slowed_at:
             self._slow_down(now)
-            # Between two refusals a server serves just what it allows, pauses and bursts included. But some refuse
-            # now and then whatever the rate: without a floor that would slow down without end.
-            if self._troubled():
+            # Replies per second between two refusals are what the server allows, pauses and bursts included.
+            # But some servers refuse now and then at any rate: the proven rate is a floor against an endless
+            # slow-down. It is halved while many requests fail, since the limit may have been lowered.
+            if self._overloaded():
                 self._proven /= 2
-            rate, counted = self.requests.rate(now), now - self._since
-            if rate is None or counted > _COUNT:
-                rate = self._answers / max(0.25, counted)
-                self._answers, self._since = 0, now
+            rate, measured_s = self.requests.rate(now), now - self._measured_since
+            if rate is None or measured_s > _MEASURE_S:
+                rate = self._replies / max(0.25, measured_s)
+                self._replies, self._measured_since = 0, now
             else:
-                rate *= LESS
-            self.requests.found(max(rate, self._proven / 2), now)
-            if wait is None:
-                self._hold = max(self._hold, now + min(LONGEST_HOLD, 0.1 * 2**self._in_vain))
-            self._in_vain += 1
-        # What was allowed during the pause is not caught up with: a server that refuses has nothing saved up.
-        self.requests.next = max(self.requests.next, self._hold, now)
+                rate *= REFUSED_FACTOR
+            self.requests.on_refused(max(rate, self._proven / 2), now)
+            if wait is None:  # exponential back-off for the whole gate
+                self._hold_until = max(
+                    self._hold_until, now + min(_LONGEST_HOLD, 0.1 * 2**self._refused_in_row)
+                )
+            self._refused_in_row += 1
+        # No burst after the pause: a server that refuses has no unused quota saved up.
+        self.requests.next_at = max(self.requests.next_at, self._hold_until, now)
         self._leave()
 
-    def failed(self, entered: float, wait: float | None = None) -> None:
-        """No answer in time, no connection or a server's fault: fewer at a time, the rate may be right.
+    def on_failure(self, entered: float, wait: float | None = None) -> None:
+        """No reply in time, no connection or a 5xx: the window shrinks, the rate stays.
 
-        `wait` is how many seconds the server asks for, None when it does not say.
+        `wait` is how many seconds the server asks to wait, None when it does not say.
         """
-        self._lately.append(False)
+        self._recent.append(False)
         if wait is not None:
-            self._hold = max(self._hold, time.monotonic() + wait)
-        if entered >= self._cut:
+            self._hold_until = max(self._hold_until, time.monotonic() + wait)
+        if entered >= self._slowed_at:
             self._slow_down(time.monotonic())
         self._leave()
 
-    def abandoned(self) -> None:
-        """A request that was called off, or whose refusal says nothing about the pace."""
+    def on_cancelled(self) -> None:
+        """The request was cancelled, or its error says nothing about the server's load: only its slot is freed."""
         self._leave()
 
-    def told(self, headers: Mapping[str, str]) -> None:
+    def read_limits(self, headers: Mapping[str, str]) -> None:
         """Obey the limits that a server names: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`.
 
-        Source: OpenAI's guide "Rate limits"; limits are per minute, resets as in `1m6.5s` or `20ms`.
+        Limits are per minute, resets are durations such as `1m6.5s` or `20ms`; values of another form are ignored.
+        Source: OpenAI's guide "Rate limits".
         """
-        for name, pace in zip(_HEADERS, (self.requests, self.tokens), strict=True):
-            # "60;w=60" and "60, 60;w=60" are 60; what is no number at all is passed over
+        for kind, limit in zip(_HEADER_KINDS, (self.requests, self.tokens), strict=True):
             with suppress(ValueError):
-                if limit := headers.get(f"x-ratelimit-limit-{name}"):
-                    pace.named(float(_NOT_PART.split(limit)[0]) / 60)
+                if per_minute := headers.get(f"x-ratelimit-limit-{kind}"):
+                    limit.cap_at(_first_number(per_minute) / 60)
             with suppress(ValueError):
-                left = headers.get(f"x-ratelimit-remaining-{name}")
-                if left and float(_NOT_PART.split(left)[0]) <= 0:
-                    wait = seconds_of(headers.get(f"x-ratelimit-reset-{name}", ""))
-                    self._hold = max(self._hold, time.monotonic() + min(wait, 60.0))
+                remaining = headers.get(f"x-ratelimit-remaining-{kind}")
+                if remaining and _first_number(remaining) <= 0:
+                    wait = parse_duration(headers.get(f"x-ratelimit-reset-{kind}", ""))
+                    self._hold_until = max(self._hold_until, time.monotonic() + min(wait, 60.0))
 
     def _slow_down(self, now: float) -> None:
-        if self._troubled():
-            self.window = max(1.0, min(self.window, float(self.in_flight)) * SHRINK)
-        self._cut, self._calm = now, False
+        """Shrink the window if the server is overloaded; one stray error leaves it as it is."""
+        if self._overloaded():
+            self.window = max(1.0, min(self.window, float(self.in_flight)) * _SHRINK)
+        self._slowed_at, self._ramping_up = now, False
 
-    def _troubled(self) -> bool:
-        return self._lately.count(False) > TROUBLE * len(self._lately)
+    def _overloaded(self) -> bool:
+        return self._recent.count(False) > _OVERLOADED * len(self._recent)
 
-    def _prove(self, now: float) -> None:
-        begin, number = self._span
-        if now - begin < _PROOF:
-            self._span = (begin, number + 1)
+    def _update_proven(self, now: float) -> None:
+        """Count a reply; after each _PROVEN_S the measured rate is proven if it is the highest so far."""
+        begin, number = self._proving
+        if now - begin < _PROVEN_S:
+            self._proving = (begin, number + 1)
             return
         if begin:
             self._proven = max(self._proven, (number + 1) / (now - begin))
-        self._span = (now, 0)
+        self._proving = (now, 0)
 
     def _leave(self) -> None:
         self.in_flight -= 1
-        self._free.set()
+        self._slot_freed.set()
 
 
-class Pace:
-    """A rate of requests or tokens; `next` is the moment from which the next may go.
+class RateLimit:
+    """A limit of requests or tokens per second; `next_at` is the moment from which the next one may be sent.
 
-    A rate found by trying stays near it for a while and then grows ever faster, as CUBIC does (RFC 9438).
+    A limit that was found by being refused is kept for a while, then exceeded by more and more, as the congestion window of
+    CUBIC (RFC 9438) does. `cap`, per second, is never exceeded; None for no cap.
     """
 
     def __init__(self, cap: float | None) -> None:
-        self.cap = cap  # a second, by the user's or the server's word
-        self._found: float | None = None  # a second, by trying
-        self._since = 0.0
-        self.next = 0.0
+        self.cap = cap
+        self._found: float | None = None  # per second, just below the rate of the last refusal
+        self._found_at = 0.0
+        self.next_at = 0.0
 
     def rate(self, now: float) -> float | None:
-        """What is allowed a second now, None for no limit."""
+        """What is allowed per second at the moment `now`, None for no limit."""
         if self._found is None:
             return self.cap
-        calm = now - self._since
-        found = self._found * (1 + GROWTH * calm + ACCELERATION * max(0.0, calm - PLATEAU) ** 2)
+        age = now - self._found_at
+        found = self._found * (1 + _GROWTH * age + _ACCELERATION * max(0.0, age - _PLATEAU_S) ** 2)
         return found if self.cap is None else min(found, self.cap)
 
     def take(self, number: float, now: float) -> None:
         """Use up the time of `number` requests or tokens."""
         rate = self.rate(now)
         if rate is not None and number:
-            self.next = max(self.next, now - _BURST) + number / rate
+            self.next_at = max(self.next_at, now - _BURST) + number / rate
 
     def give_back(self, number: float, now: float) -> None:
-        """Less was used than taken."""
+        """Return `number` that were taken and not used."""
         rate = self.rate(now)
         if rate is not None:
-            self.next -= number / rate
+            self.next_at -= number / rate
 
-    def found(self, rate: float, now: float) -> None:
-        """A server refused at `rate` answers a second: go on just below, and try again in a while."""
+    def on_refused(self, rate: float, now: float) -> None:
+        """The server refused at `rate` per second: go on just below, and try more after a while."""
         if rate > 0:
-            self._found, self._since = rate * BELOW, now
+            self._found, self._found_at = rate * MARGIN, now
 
-    def named(self, rate: float) -> None:
-        """The server's own limit a second."""
-        if rate > 0 and (self.cap is None or rate * BELOW < self.cap):
-            self.cap = rate * BELOW
+    def cap_at(self, rate: float) -> None:
+        """Stay just below `rate` per second, the server's own limit; a lower cap stays."""
+        if rate > 0 and (self.cap is None or rate * MARGIN < self.cap):
+            self.cap = rate * MARGIN
 
 
-def seconds_of(text: str) -> float:
-    """Seconds of a span as in `1h2m3.5s`, `20ms` or `7`; ValueError for another text."""
+def _first_number(header: str) -> float:
+    """60 for `60`, `60;w=60` and `60, 60;w=60`; ValueError for anything else."""
+    return float(_LIMIT_END.split(header)[0])
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as `1h2m3.5s`, `20ms` or `7`; ValueError for another text."""
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     total, number, unit = 0.0, "", ""
+    # A unit ends where the next number begins, or at the space that is appended.
     for letter in f"{text} ":
         if letter.isalpha():
             unit += letter
             continue
         if unit:
-            total += float(number) * units.get(unit, float("nan"))
+            total += float(number) * units.get(unit, float("nan"))  # NaN marks an unknown unit
             number = unit = ""
         number += letter.strip()
     total += float(number) if number else 0.0
     if total != total or not text:
-        raise ValueError(f"not a span of time: {text!r}")
+        raise ValueError(f"not a duration: {text!r}")
     return total

@@ -1,21 +1,22 @@
-"""reply."""
+"""What comes back from a chat model (steps 0, 1, 3 and 4): a Reply, or the two errors for a request without one."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from dataengine_lib.errors import DataEngineError
 
-if TYPE_CHECKING:
-    pass
+MayRetry = Callable[[], bool]
+"""Called before a retry of a request that may be billed although no reply came; False forbids the retry."""
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a model wrote; `finish_reason` is `stop`, or `length`, `refusal`, `content_filter`: no use.
+    """What a model wrote. `finish_reason` is `stop` for a usable reply, else `length`, `refusal` or `content_filter`.
 
-    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`, `usage` is what the server said of tokens,
-    `seconds` what the last of `attempts` took. `structured` says that the server took the JSON schema that it was given.
+    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usage` is the server's own object of token
+    counts. `attempts` is how many requests it took, `seconds` the time of the last one. `structured` says that the
+    server accepted the JSON schema that was sent along.
     """
 
     text: str
@@ -32,16 +33,17 @@ class Reply(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
     @property
-    def counted(self) -> bool:
-        """Whether the server said how many tokens the reply took; where it does not, nobody knows the price."""
+    def has_token_counts(self) -> bool:
+        """Whether the server reported how many tokens it used; without them the price of the reply is unknown."""
         return bool(self.prompt_tokens or self.completion_tokens)
 
 
 class AskFailed(DataEngineError):
-    """This query got no reply of use.
+    """One request got no usable reply; others may.
 
-    `teacher_at_fault`: many of these in a row mean that the teacher is down. `declined`: it was there, and would
-    not answer. `unanswered`: its last try ended without a word, and may be billed all the same.
+    `teacher_at_fault`: the error points at the server, not at the request; many in a row mean that it is down.
+    `declined`: the server is fine and its content filter refused the request. `unanswered`: the last attempt ended
+    without any response (timeout, dropped connection), so it may be billed all the same.
     """
 
     def __init__(
@@ -54,13 +56,9 @@ class AskFailed(DataEngineError):
         unanswered: bool = False,
     ) -> None:
         super().__init__(reason)
-        self.attempts, self.unanswered = attempts, unanswered
-        self.teacher_at_fault = teacher_at_fault
-        self.declined = declined
+        self.attempts = attempts
+        self.teacher_at_fault, self.declined, self.unanswered = teacher_at_fault, declined, unanswered
 
 
 class TeacherStop(DataEngineError):
-    """No query can be answered (key refused, model gone, quota used up, server away): send nothing more."""
-
-
-Again = Callable[[], bool]
+    """No request can succeed (key refused, model gone, quota used up, server unreachable): send nothing more."""

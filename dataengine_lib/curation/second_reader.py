@@ -208,7 +208,7 @@ class SecondReader:
 
         def on_reply(request: _Request, reply: Reply) -> None:
             self.ledger.add(LedgerRow.of(request.key, reply, self.spec))
-            self._settle(request, not reply.counted)
+            self._settle(request, not reply.has_token_counts)
             bar.update()
 
         def on_failure(request: _Request, failure: AskFailed) -> None:
@@ -230,11 +230,13 @@ class SecondReader:
                         url = await asyncio.to_thread(_picture_url, request.picture, self.max_side)
                     schema = letter_schema(request.record.choices, may_pass=not self.blind)
 
-                    def again() -> bool:
+                    def may_retry() -> bool:
                         self._settle(request, unanswered=True)
                         return self.budget.reserve(request, self.settings["max_output_tokens"])
 
-                    return await chat.complete(user_message(request.prompt, url), schema=schema, again=again)
+                    return await chat.complete(
+                        user_message(request.prompt, url), schema=schema, may_retry=may_retry
+                    )
 
                 patience = self.settings["timeout_s"]
                 await ask_each(ask, requests(), self.concurrency, on_reply, on_failure, admit, patience)

@@ -299,11 +299,11 @@ class _Sorter:
         async with load_chat(config.teacher, config.base_url, **config.model_dump(include=given)) as chat:
 
             async def ask(batch: _Batch) -> Reply:
-                def again() -> bool:
+                def may_retry() -> bool:
                     self._settle(batch, unanswered=True)
                     return self.budget.reserve(batch.query, config.max_output_tokens)
 
-                return await chat.complete(messages(batch.query), schema=schema, again=again)
+                return await chat.complete(messages(batch.query), schema=schema, may_retry=may_retry)
 
             async def admit(batch: _Batch) -> bool:
                 return await self.budget.admit(batch.query, config.max_output_tokens)
@@ -330,7 +330,7 @@ class _Sorter:
             self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
         usd = self.price.of(reply, self.config.service_tier or "") if self.price else 0.0
         self.spent += usd
-        self._settle(batch, not reply.counted)
+        self._settle(batch, not reply.has_token_counts)
         types, illegal = parse_types(reply.text, self.names)
         self.illegal.update(illegal)
         self.foreign += sum(not 1 <= number <= len(batch.keys) for number in types)

@@ -351,13 +351,13 @@ class _Asking:
         return room * MORE_ROOM if cut_off else room
 
     async def _ask_once(self, teacher: Any, query: Query, room: int) -> Reply:
-        def again() -> bool:
+        def may_retry() -> bool:
             self._settle(query, unanswered=True)
             return self.budget.reserve(query, room)
 
-        reply: Reply = await teacher.ask(query, room, again)
+        reply: Reply = await teacher.ask(query, room, may_retry)
         self._keep(query, reply, room)
-        self._settle(query, not reply.counted)
+        self._settle(query, not reply.has_token_counts)
         return reply
 
     def _settle(self, query: Query, unanswered: bool = False) -> None:

@@ -265,7 +265,7 @@ class BatchRunner:
             reply, error = None, {"message": str(fault)}
         # A row that was answered, or may have been, is paid for whether its line can be read or not.
         answered = status == 200 if row else not self._cancelling
-        untold = answered and not (reply and reply.counted)
+        untold = answered and not (reply and reply.has_token_counts)
         if query is not None and (lost := self.budget.settle(query, untold)):
             self.files.ledger.lost(key, lost)
         if reply is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.messages import data_url, jpeg_bytes
-from dataengine_lib.chat.reply import Again, AskFailed, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
@@ -33,19 +33,26 @@ class OpenAITeacher(ChatClient):
         super().__init__(*settings, **options)
         self.image_root, self.max_side, self.json_replies = image_root, max_side, json_replies
 
-    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
+    async def ask(
+        self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
+    ) -> Reply:
         """The model's reply to `query.prompt`, sent as one user message; raises what `complete` raises.
 
         Raises AskFailed as well when the picture is to be sent and cannot be read.
         """
         # Decoding takes the time of many replies that arrive: it must not hold them up.
         image = await asyncio.to_thread(self._picture, query) if query.attach_image else ""
-        return await self.complete(messages(query, image), schema=self._schema(query), room=room, again=again)
+        return await self.complete(
+            messages(query, image),
+            schema=self._schema(query),
+            max_output_tokens=max_output_tokens,
+            may_retry=may_retry,
+        )
 
-    def query_body(self, query: Query, room: int) -> dict[str, Any]:
+    def query_body(self, query: Query, max_output_tokens: int) -> dict[str, Any]:
         """The request's body as `ask` sends it first; raises AskFailed when the picture cannot be read."""
         image = self._picture(query) if query.attach_image else ""
-        return self.body(messages(query, image), self._schema(query), room)
+        return self.body(messages(query, image), self._schema(query), max_output_tokens)
 
     def _schema(self, query: Query) -> dict[str, Any] | None:
         return qa_schema(query.prompt) if self.json_replies and self.takes_schema is not False else None
@@ -65,11 +72,13 @@ class OpenAITeacher(ChatClient):
 class LocalTeacher(OpenAITeacher):
     """The model that `serve_local` serves. It reads text only."""
 
-    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
+    async def ask(
+        self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
+    ) -> Reply:
         """As OpenAITeacher; raises AskFailed when a picture is to be sent."""
         if query.attach_image:
             raise AskFailed(
                 "teacher local reads no pictures; choose a template without them (v1, v2)",
                 teacher_at_fault=False,
             )
-        return await super().ask(query, room, again)
+        return await super().ask(query, max_output_tokens, may_retry)

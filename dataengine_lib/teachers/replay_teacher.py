@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from dataengine_lib.chat.reply import Again, AskFailed, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import Query
@@ -49,7 +49,9 @@ class ReplayTeacher:
                 key = row.query_id or (row.image_id, row.question_type)
                 self._replies[key] = _reply(row, row.raw_instructions)
 
-    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply:
+    async def ask(
+        self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
+    ) -> Reply:
         """The recorded reply; raises AskFailed when there is none."""
         by_id = (query.query_id, (query.image_id, query.question_type))
         for key in (_asked(self._canon.request(query)), *by_id):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from dataengine_lib.chat.reply import Again, Reply
+from dataengine_lib.chat.reply import MayRetry, Reply
 from dataengine_lib.core.records import Query
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ KINDS = "openai:MODEL, annotations, replay:FILE, playground, local, local:FILE.g
 class Teacher(Protocol):
     """Answers one query; raises AskFailed for that query only, TeacherStop when asking on makes no sense.
 
-    `room` is an output limit in place of the usual one, for those that have one; `again` is asked before another try
-    after one that ended without a word, see ChatClient.
+    `max_output_tokens` overrides the teacher's own output limit, if it has one; `may_retry` is called before the retry
+    of an attempt that may be billed, see ChatClient.complete.
     """
 
-    async def ask(self, query: Query, room: int | None = None, again: Again | None = None) -> Reply: ...
+    async def ask(
+        self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
+    ) -> Reply: ...
 
 
 def check_spec(spec: str) -> str:

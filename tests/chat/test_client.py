@@ -313,6 +313,6 @@ def test_tokens_by_their_other_names() -> None:
     usage = {"input_tokens": 12, "output_tokens": 3}
     with raw(200, {"choices": [{"message": {"content": "x"}}], "usage": usage}) as url:
         reply = ask(url)
-    assert (reply.prompt_tokens, reply.completion_tokens, reply.counted) == (12, 3, True)
+    assert (reply.prompt_tokens, reply.completion_tokens, reply.has_token_counts) == (12, 3, True)
     with raw(200, {"choices": [{"message": {"content": "x"}}]}) as url:
-        assert not ask(url).counted
+        assert not ask(url).has_token_counts

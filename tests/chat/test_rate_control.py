@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dataengine_lib.chat import rate_control as flow
+from dataengine_lib.chat import rate_control
 from dataengine_lib.chat.client import ChatClient
-from dataengine_lib.chat.rate_control import Flow, Pace, seconds_of
+from dataengine_lib.chat.rate_control import RateControl, RateLimit, parse_duration
 from dataengine_lib.playground.server import serve
 
 
@@ -19,8 +19,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(flow.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(flow.asyncio, "sleep", self.sleep)
+        monkeypatch.setattr(rate_control.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(rate_control.asyncio, "sleep", self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -31,13 +31,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def moments(gate: Flow, clock: Clock, number: int, tokens: int = 0) -> list[float]:
+def moments(gate: RateControl, clock: Clock, number: int, tokens: int = 0) -> list[float]:
     async def main() -> list[float]:
         found = []
         for _ in range(number):
             entered = await gate.enter(tokens)
             found.append(entered - 1000)
-            gate.left(entered)
+            gate.on_success(entered)
         return found
 
     return asyncio.run(main())
@@ -49,10 +49,10 @@ def test_more_at_a_time_while_all_is_well(clock: Clock) -> None:
             entered = [await gate.enter() for _ in range(int(gate.window))]
             clock.now += 0.1
             for moment in entered:
-                gate.left(moment)
+                gate.on_success(moment)
 
-    gate = Flow(50)
-    assert gate.window == flow.FIRST
+    gate = RateControl(50)
+    assert gate.window == rate_control.START_WINDOW
     asyncio.run(main())
     assert gate.window == 50
 
@@ -67,26 +67,26 @@ def test_more_at_a_time_only_where_answers_do_not_wait_for_each_other(
             entered = [await gate.enter() for _ in range(int(gate.window))]
             clock.now += took
             for moment in entered:
-                gate.left(moment, slow=60)
+                gate.on_success(moment, timeout_s=60)
         return before
 
-    gate = Flow(500)
+    gate = RateControl(500)
     assert (asyncio.run(main()) < gate.window) is grows
 
 
 def test_caps_of_requests_and_tokens_are_kept(clock: Clock) -> None:
-    assert moments(Flow(10, rpm=60), clock, 4)[1:] == pytest.approx([0, 1, 2], abs=1.01)
+    assert moments(RateControl(10, rpm=60), clock, 4)[1:] == pytest.approx([0, 1, 2], abs=1.01)
     clock.now = 1000.0
-    last = moments(Flow(10, tpm=6000), clock, 11, tokens=100)[-1]
+    last = moments(RateControl(10, tpm=6000), clock, 11, tokens=100)[-1]
     assert last == pytest.approx(9, abs=1.1)
 
 
 def test_a_limit_that_the_server_names_is_kept(clock: Clock) -> None:
-    gate = Flow(10)
-    gate.told({"x-ratelimit-limit-requests": "120", "x-ratelimit-limit-tokens": "off"})
+    gate = RateControl(10)
+    gate.read_limits({"x-ratelimit-limit-requests": "120", "x-ratelimit-limit-tokens": "off"})
     times = moments(gate, clock, 21)
-    assert (len(times) - 1) / times[-1] == pytest.approx(2 * flow.BELOW, rel=0.15)
-    gate.told({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2s"})
+    assert (len(times) - 1) / times[-1] == pytest.approx(2 * rate_control.MARGIN, rel=0.15)
+    gate.read_limits({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2s"})
     before = clock.now
     assert moments(gate, clock, 1)[0] + 1000 >= before + 60
 
@@ -94,10 +94,10 @@ def test_a_limit_that_the_server_names_is_kept(clock: Clock) -> None:
 def test_retry_after_holds_everybody(clock: Clock) -> None:
     async def main() -> float:
         entered = await gate.enter()
-        gate.refused_at(entered, 7.0)
+        gate.on_rate_limited(entered, 7.0)
         return await gate.enter()
 
-    gate = Flow(10)
+    gate = RateControl(10)
     assert asyncio.run(main()) >= 1007
 
 
@@ -106,10 +106,10 @@ def test_a_pause_after_a_refusal_is_not_caught_up_with(clock: Clock) -> None:
         for _ in range(100):
             entered = await gate.enter()
             clock.now += 0.1
-            gate.left(entered)
-        gate.refused_at(await gate.enter(), 3.0)
+            gate.on_success(entered)
+        gate.on_rate_limited(await gate.enter(), 3.0)
 
-    gate = Flow(50)
+    gate = RateControl(50)
     asyncio.run(main())
     times = moments(gate, clock, 11)
     assert (times[-1] - times[0]) / 10 == pytest.approx(0.1, rel=0.1)  # of ten a second: spaced, no burst
@@ -120,13 +120,15 @@ def test_refusals_close_together_do_not_count_the_answers_between_them(clock: Cl
         for _ in range(100):
             entered = await gate.enter()
             clock.now += 0.1
-            gate.left(entered)
+            gate.on_success(entered)
         for _ in range(2):  # the second comes before any answer could
-            gate.refused_at(await gate.enter(), None)
+            gate.on_rate_limited(await gate.enter(), None)
 
-    gate = Flow(50)
+    gate = RateControl(50)
     asyncio.run(main())
-    assert gate.requests.rate(clock.now) == pytest.approx(10 * flow.BELOW * flow.LESS * flow.BELOW, rel=0.05)
+    assert gate.requests.rate(clock.now) == pytest.approx(
+        10 * rate_control.MARGIN * rate_control.REFUSED_FACTOR * rate_control.MARGIN, rel=0.05
+    )
 
 
 def test_refusals_in_vain_are_met_with_longer_and_longer_silence(clock: Clock) -> None:
@@ -135,13 +137,13 @@ def test_refusals_in_vain_are_met_with_longer_and_longer_silence(clock: Clock) -
         for _ in range(8):
             entered = await gate.enter()
             found.append(entered)
-            gate.refused_at(entered, None)
+            gate.on_rate_limited(entered, None)
         return found
 
-    gate = Flow(10)
+    gate = RateControl(10)
     times = asyncio.run(main())
     pauses = [b - a for a, b in pairwise(times)]
-    assert all(b > 1.5 * a for a, b in pairwise(pauses)) and gate.window < flow.FIRST
+    assert all(b > 1.5 * a for a, b in pairwise(pauses)) and gate.window < rate_control.START_WINDOW
 
 
 def test_refusals_now_and_then_do_not_slow_down_without_end(clock: Clock) -> None:
@@ -150,33 +152,33 @@ def test_refusals_now_and_then_do_not_slow_down_without_end(clock: Clock) -> Non
             entered = await gate.enter()
             await asyncio.sleep(0.01)
             if number % 50 == 49:
-                gate.refused_at(entered, None)
+                gate.on_rate_limited(entered, None)
             else:
-                gate.left(entered)
+                gate.on_success(entered)
 
-    gate = Flow(10)
+    gate = RateControl(10)
     asyncio.run(main())
     assert clock.now - 1000 < 60 * 4  # 100 a second at best
 
 
 def test_a_rate_found_by_trying_grows_back() -> None:
-    pace = Pace(None)
-    assert pace.rate(0) is None
-    pace.found(50, 0)
-    assert pace.rate(0) == pytest.approx(49) and 49 < pace.rate(15) < 52 and pace.rate(40) > 100
-    pace.named(10)
-    assert pace.rate(40) == pytest.approx(9.8)
+    limit = RateLimit(None)
+    assert limit.rate(0) is None
+    limit.on_refused(50, 0)
+    assert limit.rate(0) == pytest.approx(49) and 49 < limit.rate(15) < 52 and limit.rate(40) > 100
+    limit.cap_at(10)
+    assert limit.rate(40) == pytest.approx(9.8)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("1h2m3.5s", 3723.5), ("20ms", 0.02), ("6m0s", 360), ("7", 7)])
 def test_spans_of_time(text: str, seconds: float) -> None:
-    assert seconds_of(text) == pytest.approx(seconds)
+    assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "1w", "s"])
 def test_other_texts_are_no_spans(text: str) -> None:
-    with pytest.raises(ValueError, match=r"span|float"):
-        seconds_of(text)
+    with pytest.raises(ValueError, match=r"duration|float"):
+        parse_duration(text)
 
 
 def test_a_real_server_that_allows_so_many_a_second() -> None:
@@ -206,13 +208,13 @@ def test_a_real_server_that_allows_so_many_a_second() -> None:
 
 def test_a_closed_gate_lets_nobody_in_and_wakes_who_waits() -> None:
     async def main() -> list[BaseException | float]:
-        gate = Flow(1)
+        gate = RateControl(1)
         entered = await gate.enter()
         waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
         pausing = asyncio.create_task(gate.pause(600))
         await asyncio.sleep(0)
         gate.close("no money left")
-        gate.left(entered)
+        gate.on_success(entered)
         await asyncio.wait_for(pausing, 30)
         return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
 
@@ -223,8 +225,8 @@ def test_a_closed_gate_lets_nobody_in_and_wakes_who_waits() -> None:
     ("limit", "left"), [("60;w=60", "0"), ("60, 60;w=60", "0.0"), ("off", "0;w=60"), ("", "0")]
 )
 def test_limits_in_other_forms(clock: Clock, limit: str, left: str) -> None:
-    gate = Flow(10)
-    gate.told(
+    gate = RateControl(10)
+    gate.read_limits(
         {
             "x-ratelimit-limit-requests": limit,
             "x-ratelimit-remaining-requests": left,
@@ -233,14 +235,14 @@ def test_limits_in_other_forms(clock: Clock, limit: str, left: str) -> None:
     )
     assert moments(gate, clock, 1)[0] >= 19
     rate = gate.requests.rate(clock.now)
-    assert rate == pytest.approx(flow.BELOW) if limit.startswith("60") else rate is None
+    assert rate == pytest.approx(rate_control.MARGIN) if limit.startswith("60") else rate is None
 
 
 def test_a_busy_server_that_names_a_time_is_left_alone_until_then(clock: Clock) -> None:
-    gate = Flow(10)
+    gate = RateControl(10)
 
     async def main() -> float:
-        gate.failed(await gate.enter(), 9.0)
+        gate.on_failure(await gate.enter(), 9.0)
         return await gate.enter()
 
     assert asyncio.run(main()) >= 1009
