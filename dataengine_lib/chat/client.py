@@ -24,6 +24,7 @@ from dataengine_lib.chat.server_errors import (
     stop_for,
     unreachable,
 )
+from dataengine_lib.chat.settings import ChatSettings
 
 ATTEMPTS_TO_CONNECT = 3  # as long as nobody has ever answered: a wrong URL should not cost a minute
 # These reject max_tokens; servers that know only max_tokens never serve these.
@@ -61,34 +62,27 @@ class ChatClient:
         model: str,
         base_url: str,
         key: str,
-        temperature: float | None = None,
-        max_output_tokens: int = 600,
-        timeout_s: float = 60,
-        max_attempts: int = 6,
-        seed: int = 0,
+        settings: ChatSettings | None = None,
         who: str = "teacher",
-        *,
-        concurrency: int = 64,
-        rpm: float | None = None,
-        tpm: float | None = None,
-        service_tier: str | None = None,
     ) -> None:
-        self.model, self.timeout_s, self.max_attempts, self.who = model, timeout_s, max_attempts, who
+        settings = settings or ChatSettings()
+        self.model, self.who = model, who
+        self.timeout_s, self.max_attempts = settings.timeout_s, settings.max_attempts
         self.shown_url, parts = shown_url(base_url), urlsplit(base_url)
         self.takes_schema: bool | None = None
         self.refuses: list[str] = []
-        self.max_output_tokens = max_output_tokens
-        self.rate_control = RateControl(concurrency, rpm, tpm)
+        self.max_output_tokens = settings.max_output_tokens
+        self.rate_control = RateControl(settings.concurrency, settings.rpm, settings.tpm)
         self._url, self._key = base_url, key
         self._secrets = [secret for secret in (key, parts.password) if secret and secret != NO_KEY]
         self._reached = False
         new_limit = parts.hostname == "api.openai.com" or _NEW_LIMIT.search(model)
-        self.settings: dict[str, Any] = {_LIMITS[bool(new_limit)]: max_output_tokens}
-        if temperature is not None:
+        self.settings: dict[str, Any] = {_LIMITS[bool(new_limit)]: settings.max_output_tokens}
+        if settings.temperature is not None:
             # The seed goes along only when sampling was asked for: some servers reject it.
-            self.settings |= {"temperature": temperature, "seed": seed}
-        if service_tier is not None:
-            self.settings["service_tier"] = service_tier
+            self.settings |= {"temperature": settings.temperature, "seed": settings.seed}
+        if settings.service_tier is not None:
+            self.settings["service_tier"] = settings.service_tier
 
     @property
     def sent(self) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from pydantic import BeforeValidator
 
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.blind_classifier import BlindTest, solve_blind
@@ -21,7 +22,7 @@ from dataengine_lib.curation.check_counts import CheckCount, ChecksSummary, answ
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import NearDuplicates
 from dataengine_lib.curation.near_images import NearImages
-from dataengine_lib.curation.second_reader import CANNOT_SAY, SecondReader
+from dataengine_lib.curation.second_reader import CANNOT_SAY, READER_OUTPUT_TOKENS, SecondReader
 from dataengine_lib.curation.spool import Spool
 from dataengine_lib.embeddings.store import store_exists
 from dataengine_lib.images.read_pool import read_pool
@@ -138,13 +139,16 @@ class RecordChecks:
         return SecondReader(
             spec,
             self.ledger,
+            ChatSettings(
+                base_url=checks.base_url,
+                concurrency=checks.concurrency,
+                max_output_tokens=READER_OUTPUT_TOKENS,
+                seed=checks.seed,
+            ),
             pool=self.pool,
             blind=blind,
             attach_image=checks.second_reader_image,
             image_root=checks.image_root,
-            base_url=checks.base_url,
-            concurrency=checks.concurrency,
-            seed=checks.seed,
             budget_usd=checks.budget_usd,
             before=self.second if blind else None,
         )

@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dataengine_lib.chat.ask_many import ask_each, run
 from dataengine_lib.chat.budget import Budget, check_priced
@@ -14,6 +13,7 @@ from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.request_key import key_of
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query, TrainRecord
@@ -28,7 +28,7 @@ from dataengine_lib.teachers.loading import load_chat
 from dataengine_lib.teachers.spec import check_spec
 
 CANNOT_SAY = -1  # the reader was asked and named no choice
-ROOM = 2000  # tokens of a reply: models that reason spend most of them before they answer
+READER_OUTPUT_TOKENS = 2000  # of a reply: models that reason spend most of them before they answer
 
 
 def check_reader(spec: str) -> str:
@@ -76,20 +76,14 @@ class SecondReader:
         self,
         spec: str,
         ledger: Path,
+        settings: ChatSettings,
         *,
         pool: ImagePool | None = None,
         blind: bool = False,
         attach_image: bool = False,
         image_root: Path | None = None,
-        base_url: str | None = None,
         template: Path | None = None,
-        concurrency: int = 16,
         max_side: int = 1024,
-        temperature: float | None = None,
-        max_output_tokens: int = ROOM,
-        timeout_s: float = 60,
-        max_attempts: int = 6,
-        seed: int = 0,
         budget_usd: float | None = None,
         before: "SecondReader | None" = None,
     ) -> None:
@@ -100,22 +94,15 @@ class SecondReader:
             raise ParameterError(
                 "second reader: it needs captions and boxes, or the picture; give coco_dataset"
             )
-        self.spec, self.base_url, self.blind, self.pool = spec, base_url, blind, None if blind else pool
+        self.spec, self.settings = spec, settings
+        self.blind, self.pool = blind, None if blind else pool
         self.image_root = image_root if attach_image and not blind else None
         self._prices = read_prices()
         self.ledger = Ledger(Path(ledger), None if budget_usd is None else self._cost)
         self.budget = Budget(budget_usd, self._prices.of(spec), "", lambda: self.ledger.spent)
         least = Query(image_id=-1, prompt="", question_type="", attach_image=self.image_root is not None)
-        self.budget.check([least], max_output_tokens, spec, remedy="raise it")
-        self.before, self.unasked = before, 0
-        self.concurrency, self.max_side, self.seed = concurrency, max_side, seed
-        self.settings: dict[str, Any] = {
-            "temperature": temperature,
-            "max_output_tokens": max_output_tokens,
-            "timeout_s": timeout_s,
-            "max_attempts": max_attempts,
-            "seed": seed,
-        }
+        self.budget.check([least], settings.max_output_tokens, spec, remedy="raise it")
+        self.before, self.unasked, self.max_side = before, 0, max_side
         self._fill = load_reader_prompt(template or (BLIND_READER if blind else SECOND_READER))
         self._used: set[str] = set()
 
@@ -145,7 +132,7 @@ class SecondReader:
         for place, (key, record) in enumerate(zip(keys, records, strict=True)):
             if (row := self.ledger.rows.get(key)) is not None:
                 self._used.add(key)
-                said = _said(row, record, other_order(record, self.seed), may_pass=not self.blind)
+                said = _said(row, record, other_order(record, self.settings.seed), may_pass=not self.blind)
                 if isinstance(said, str):
                     lost[key] = said
                 else:
@@ -184,16 +171,16 @@ class SecondReader:
                 digest = hashlib.sha256(picture.read_bytes()).hexdigest()
             except (DataEngineError, OSError) as error:
                 return f"picture of image {record.image_id} cannot be read ({error})"
-        order = other_order(record, self.seed)
+        order = other_order(record, self.settings.seed)
         text = self._fill(
             record.question, [record.choices[place] for place in order], image, picture is not None
         )
         asked = {
             "teacher": self.spec,
-            "server": self.base_url if self.spec.startswith("openai:") else None,
+            "server": self.settings.base_url if self.spec.startswith("openai:") else None,
             "text": text,
             "picture": [digest, self.max_side] if digest else None,
-            "settings": {k: v for k, v in self.settings.items() if k not in ("timeout_s", "max_attempts")},
+            "settings": self.settings.model_dump(include={"temperature", "max_output_tokens", "seed"}),
         }
         return _Request(record, text, order, picture, key_of(asked))
 
@@ -218,11 +205,11 @@ class SecondReader:
 
         async def admit(request: _Request) -> bool:
             # a cheaper one behind might fit: which are asked is to be plain
-            return not self.stopped and await self.budget.admit(request, self.settings["max_output_tokens"])
+            return not self.stopped and await self.budget.admit(request, self.settings.max_output_tokens)
 
         what = "asking the blind reader" if self.blind else "asking the second reader"
         with tqdm(total=len(places), desc=what, disable=None) as bar:
-            async with load_chat(self.spec, self.base_url, **self.settings) as chat:
+            async with load_chat(self.spec, self.settings) as chat:
 
                 async def ask(request: _Request) -> Reply:
                     url = ""
@@ -232,14 +219,14 @@ class SecondReader:
 
                     def may_retry() -> bool:
                         self._settle(request, unanswered=True)
-                        return self.budget.reserve(request, self.settings["max_output_tokens"])
+                        return self.budget.reserve(request, self.settings.max_output_tokens)
 
                     return await chat.complete(
                         user_message(request.prompt, url), schema=schema, may_retry=may_retry
                     )
 
-                patience = self.settings["timeout_s"]
-                await ask_each(ask, requests(), self.concurrency, on_reply, on_failure, admit, patience)
+                concurrency, patience = self.settings.concurrency, self.settings.timeout_s
+                await ask_each(ask, requests(), concurrency, on_reply, on_failure, admit, patience)
 
 
 def _picture_url(file: Path, max_side: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from dataengine_lib.chat.prices import PriceTable, estimate_tokens, image_tokens, read_prices
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.curation.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
-from dataengine_lib.curation.second_reader import ROOM
+from dataengine_lib.curation.second_reader import READER_OUTPUT_TOKENS
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
@@ -196,10 +196,12 @@ def _reader_note(name: str, spec: str, requests: int, prompts: list[str], attach
     tokens = requests * (sum(map(estimate_tokens, prompts)) // len(prompts) + picture)
     usd = "price not known"
     if price:
-        short, most = (price.cost(tokens, 0, requests * room) for room in (_LETTER_TOKENS, ROOM))
+        short, most = (
+            price.cost(tokens, 0, requests * room) for room in (_LETTER_TOKENS, READER_OUTPUT_TOKENS)
+        )
         usd = (
             f"prices as of {table.date}: {short:,.2f} US dollars where it writes a letter, "
-            f"{most:,.2f} where it thinks for all of {ROOM:,} tokens"
+            f"{most:,.2f} where it thinks for all of {READER_OUTPUT_TOKENS:,} tokens"
         )
     return f"{name}: at most {requests:,} requests to {spec}, {tokens:,} prompt tokens ({usd})"
 

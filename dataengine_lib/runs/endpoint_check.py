@@ -11,6 +11,7 @@ import httpx2
 from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url
 from dataengine_lib.chat.prices import estimate_tokens, read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.json_reply import as_text, qa_schema
 from dataengine_lib.teachers.loading import load_chat
@@ -115,5 +116,6 @@ def check_asking(spec: str, url: str, *, paid: bool, prices: Path | None = None)
 
 
 async def _ask(spec: str, url: str) -> Reply:
-    async with load_chat(spec, url, max_output_tokens=ROOM, max_attempts=2) as chat:
+    settings = ChatSettings(base_url=url, max_output_tokens=ROOM, max_attempts=2)
+    async with load_chat(spec, settings) as chat:
         return await chat.complete([{"role": "user", "content": _PROMPT}], schema=qa_schema(_PROMPT))

@@ -16,6 +16,7 @@ from dataengine_lib.chat.ask_many import ask_each, run
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.append_file import AppendFile
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.prompt_template import sandbox
@@ -33,7 +34,7 @@ _LINE = re.compile(r"^\W*(?:question|item)?\s*(\d+)\W+(\w.*)$", re.IGNORECASE)
 _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}
 
 
-class ClassifyQuestionsConfig(StepConfig):
+class ClassifyQuestionsConfig(StepConfig, ChatSettings):
     """Parameters of `0_classify_questions`."""
 
     questions: Path
@@ -44,20 +45,12 @@ class ClassifyQuestionsConfig(StepConfig):
     """Where the images are; those inside a TSV are written there."""
     teacher: str = "playground"
     """openai:MODEL or playground."""
-    base_url: str | None = None
-    """OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself."""
     categories: Path = Path("params/categories/v1.yaml")
     template: Path = Path("params/prompts/classify.j2")
     batch_size: int = Field(20, ge=1)
     """Questions in one request."""
     concurrency: int = Field(16, ge=1)
     """Most requests at the same time; fewer while the server is busy."""
-    rpm: float | None = Field(None, gt=0)
-    """Most requests a minute; limits that the server names are kept anyway."""
-    tpm: float | None = Field(None, gt=0)
-    """Most tokens a minute, prompts and replies together."""
-    service_tier: str | None = None
-    """Passed to OpenAI: flex is slower, at half the price."""
     budget_usd: float | None = Field(None, gt=0)
     """Stop before more than this is spent on this output."""
     prices: Path | None = None
@@ -68,13 +61,10 @@ class ClassifyQuestionsConfig(StepConfig):
     """Keep question_type where there is one; the teacher's is only compared."""
     agreement_sample: int = Field(200, ge=0)
     """Known types to compare the teacher's with, when kept."""
-    temperature: float | None = Field(None, ge=0)
     max_output_tokens: int = Field(2000, ge=1)
     """Of one reply; models that reason need more."""
-    timeout_s: float = Field(60, gt=0)
-    max_attempts: int = Field(6, ge=1)
     seed: int = 0
-    """Draws the agreement sample."""
+    """Draws the agreement sample; sent with temperature to servers that sample."""
 
     @field_validator("teacher")
     @classmethod
@@ -294,9 +284,7 @@ class _Sorter:
 
     async def _ask(self) -> None:
         config, schema = self.config, types_schema(self.names)
-        given = {"temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed", "concurrency", "rpm", "tpm",
-                 "service_tier"}  # fmt: skip
-        async with load_chat(config.teacher, config.base_url, **config.model_dump(include=given)) as chat:
+        async with load_chat(config.teacher, config) as chat:
 
             async def ask(batch: _Batch) -> Reply:
                 def may_retry() -> bool:

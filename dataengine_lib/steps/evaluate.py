@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from tqdm.auto import tqdm
 
 from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig
@@ -271,12 +272,14 @@ def _served(config: EvaluateConfig) -> "ApiStudent":
 
     return ApiStudent(
         config.student.partition(":")[2],
-        config.base_url,
+        ChatSettings(
+            base_url=config.base_url,
+            concurrency=config.concurrency,
+            max_output_tokens=config.max_output_tokens,
+            timeout_s=config.timeout_s,
+        ),
         ledger=config.output_dir / "student_ledger.jsonl",
-        concurrency=config.concurrency,
         max_side=config.max_side,
-        max_output_tokens=config.max_output_tokens,
-        timeout_s=config.timeout_s,
     )
 
 

@@ -13,6 +13,7 @@ from dataengine_lib.chat.paid_reply import ledger_row
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.request_key import key_of
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -30,13 +31,8 @@ from dataengine_lib.teachers.reply_files import (
 from dataengine_lib.teachers.request import Canon
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 
-_OF_THE_TEACHER = {
-    "coco_dataset", "max_side", "temperature", "max_output_tokens", "timeout_s", "max_attempts", "seed", "concurrency",
-    "rpm", "tpm", "service_tier",
-}  # fmt: skip
 
-
-class GenerateQaConfig(StepConfig):
+class GenerateQaConfig(StepConfig, ChatSettings):
     """Parameters of `3_generate_qa`."""
 
     input: Path
@@ -45,8 +41,6 @@ class GenerateQaConfig(StepConfig):
     """gptvqa_result.jsonl; ledger, failures and usage.json are written beside it."""
     teacher: str = "playground"
     """openai:MODEL, local, annotations, replay:FILE or playground."""
-    base_url: str | None = None
-    """OpenAI-compatible server; default OPENAI_BASE_URL, then OpenAI itself."""
     image_root: Path | None = None
     """Where the queries' images lie; default: coco_dataset."""
     coco_dataset: Path | None = None
@@ -61,28 +55,10 @@ class GenerateQaConfig(StepConfig):
     """Most requests in one batch."""
     reply_format: Literal["json", "text"] = "json"
     """json: held to a schema where the server can do that."""
-    concurrency: int = Field(64, ge=1)
-    """Most requests at the same time; fewer while the server is busy."""
-    rpm: float | None = Field(None, gt=0)
-    """Most requests a minute; limits that the server names are kept anyway."""
-    tpm: float | None = Field(None, gt=0)
-    """Most tokens a minute, prompts and replies together."""
-    service_tier: str | None = None
-    """Passed to OpenAI: flex is slower, at half the price."""
-    temperature: float | None = Field(None, ge=0)
-    """Left to the model when not given; some models reject it."""
-    max_output_tokens: int = Field(600, ge=1)
-    """Of one reply; models that reason need more."""
-    timeout_s: float = Field(60, gt=0)
-    """For one reply."""
-    max_attempts: int = Field(6, ge=1)
-    """Tries of one query when the server is busy or away."""
     budget_usd: float | None = Field(None, gt=0)
     """Stop before more than this is spent on this output."""
     prices: Path | None = None
     """Price table; default params/prices.yaml."""
-    seed: int = 0
-    """Sent with temperature to servers that sample."""
 
     _check_teacher = field_validator("teacher")(check_spec)
 
@@ -244,10 +220,11 @@ class _Asking:
         config = self.config
         return load_teacher(
             config.teacher,
-            config.base_url,
+            config,
+            coco_dataset=config.coco_dataset,
             image_root=self.canon.image_root,
+            max_side=config.max_side,
             json_replies=self.canon.json_replies,
-            **config.model_dump(include=_OF_THE_TEACHER),
         )
 
     async def ask_all(self, pending: list[Query]) -> None:

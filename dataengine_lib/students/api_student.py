@@ -17,6 +17,7 @@ from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.request_key import key_of
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
@@ -47,34 +48,21 @@ class ApiStudent:
     """Asks `model` about pictures; what `ledger` holds is never asked, or paid for, again.
 
     Pass the same Image object for questions about one image: it is then encoded once. `max_side` is in pixels;
-    `max_output_tokens` leaves room for models that reason before they answer. There is no `rank`: token losses
+    `settings.max_output_tokens` has to suffice for models that reason before they answer. There is no `rank`: token losses
     need weights. Raises ParameterError when OpenAI itself is meant and OPENAI_API_KEY is not set.
     """
 
     def __init__(
         self,
         model: str,
-        base_url: str | None = None,
+        settings: ChatSettings,
         *,
         ledger: Path,
-        concurrency: int = 8,
         max_side: int = 1024,
-        max_output_tokens: int = 2000,
-        timeout_s: float = 60,
-        max_attempts: int = 6,
     ) -> None:
-        url, key = endpoint(base_url)
-        self._chat = ChatClient(
-            model,
-            url,
-            key,
-            max_output_tokens=max_output_tokens,
-            timeout_s=timeout_s,
-            max_attempts=max_attempts,
-            who="student",
-        )
-        self.ledger = Ledger(Path(ledger))
-        self.concurrency, self.max_side, self.max_output_tokens = concurrency, max_side, max_output_tokens
+        url, key = endpoint(settings.base_url)
+        self._chat = ChatClient(model, url, key, settings, who="student")
+        self.ledger, self.settings, self.max_side = Ledger(Path(ledger)), settings, max_side
         self._used: dict[str, LedgerRow] = {}
 
     @property
@@ -145,7 +133,7 @@ class ApiStudent:
             failures[one.key] = failure
 
         async with self._chat:
-            await ask_each(ask, requests, self.concurrency, self._on_reply, on_failure)
+            await ask_each(ask, requests, self.settings.concurrency, self._on_reply, on_failure)
 
     def _on_reply(self, one: _Request, reply: Reply) -> None:
         self.ledger.add(LedgerRow.of(one.key, reply, self._chat.model))
@@ -157,7 +145,8 @@ class ApiStudent:
         if row.finish_reason == "content_filter":
             return AskFailed("stopped by the student's content filter", teacher_at_fault=False, declined=True)
         cut_off = AskFailed(
-            f"cut off at max_output_tokens={self.max_output_tokens}; raise it", teacher_at_fault=False
+            f"cut off at max_output_tokens={self.settings.max_output_tokens}; raise it",
+            teacher_at_fault=False,
         )
         text, unfinished = behind_thoughts(row.text)
         if unfinished:

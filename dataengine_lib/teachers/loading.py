@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dataengine_lib.chat.endpoint import NO_KEY, endpoint
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.teachers.spec import Teacher, check_spec
 
@@ -16,17 +17,16 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def load_teacher(
     spec: str,
-    base_url: str | None = None,
+    settings: ChatSettings | None = None,
     *,
     coco_dataset: Path | None = None,
     image_root: Path | None = None,
     max_side: int = 1024,
-    **options: Any,
+    json_replies: bool = True,
 ) -> AsyncIterator[Teacher]:
     """The teacher that `spec` names, open for the length of the block.
 
-    `image_root` and `max_side` are for chat models that are sent pictures, see OpenAITeacher, and so are `options`,
-    see load_chat.
+    All other parameters but `coco_dataset` are for chat models, see OpenAITeacher.
 
     Raises ParameterError when something that it needs is not given.
     """
@@ -43,7 +43,7 @@ async def load_teacher(
             raise ParameterError("teacher 'annotations' reads boxes and captions: give coco_dataset")
         yield AnnotationsTeacher(coco_dataset)
     else:
-        chat = load_chat(spec, base_url, image_root=image_root, max_side=max_side, **options)
+        chat = load_chat(spec, settings, image_root=image_root, max_side=max_side, json_replies=json_replies)
         async with chat as teacher:
             yield teacher
 
@@ -51,20 +51,11 @@ async def load_teacher(
 @asynccontextmanager
 async def load_chat(
     spec: str,
-    base_url: str | None = None,
+    settings: ChatSettings | None = None,
     *,
     image_root: Path | None = None,
     max_side: int = 1024,
-    temperature: float | None = None,
-    max_output_tokens: int = 600,
-    timeout_s: float = 60,
-    max_attempts: int = 6,
-    seed: int = 0,
     json_replies: bool = True,
-    concurrency: int = 64,
-    rpm: float | None = None,
-    tpm: float | None = None,
-    service_tier: str | None = None,
 ) -> AsyncIterator["OpenAITeacher"]:
     """The teacher that `openai:MODEL`, `local` or `playground` names, which can be asked anything, not queries alone.
 
@@ -72,16 +63,17 @@ async def load_chat(
     """
     from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 
+    settings = settings or ChatSettings()
     kind, _, model = spec.partition(":")
     asked = OpenAITeacher
     with ExitStack() as stack:
         if kind == "openai":
-            url, key = endpoint(base_url)
+            url, key = endpoint(settings.base_url)
         elif kind == "local":
             from dataengine_lib.teachers.local_llm import SLOTS, model_file, serve_local
             from dataengine_lib.teachers.openai_teacher import LocalTeacher
 
-            asked, concurrency = LocalTeacher, SLOTS
+            asked, settings = LocalTeacher, settings.model_copy(update={"concurrency": SLOTS})
             local = stack.enter_context(serve_local(model_file(model)))
             model, key, url = local.model, NO_KEY, local.base_url
         else:
@@ -95,18 +87,10 @@ async def load_chat(
             model,
             url,
             key,
-            temperature,
-            max_output_tokens,
-            timeout_s,
-            max_attempts,
-            seed,
+            settings,
             image_root=image_root,
             max_side=max_side,
             json_replies=json_replies,
-            concurrency=concurrency,
-            rpm=rpm,
-            tpm=tpm,
-            service_tier=service_tier,
         )
         async with teacher:
             yield teacher

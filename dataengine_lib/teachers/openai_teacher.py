@@ -7,6 +7,7 @@ from typing import Any
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.messages import data_url, jpeg_bytes
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
@@ -19,18 +20,21 @@ class OpenAITeacher(ChatClient):
     """A chat model that is asked queries, with their pictures where they say so.
 
     Pictures lie under `image_root` and are sent with a longer side of at most `max_side` pixels. With `json_replies`
-    the reply is held to the schema of a QA where the server can do that. The other options are those of ChatClient.
+    the reply is held to the schema of a QA where the server can do that. The other parameters are those of ChatClient.
     """
 
     def __init__(
         self,
-        *settings: Any,
+        model: str,
+        base_url: str,
+        key: str,
+        settings: ChatSettings | None = None,
+        *,
         image_root: Path | None = None,
         max_side: int = 1024,
         json_replies: bool = True,
-        **options: Any,
     ) -> None:
-        super().__init__(*settings, **options)
+        super().__init__(model, base_url, key, settings)
         self.image_root, self.max_side, self.json_replies = image_root, max_side, json_replies
 
     async def ask(

@@ -17,6 +17,7 @@ import pytest
 from dataengine_lib.chat.ask_many import ask_each
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
 from dataengine_lib.replies.json_reply import objects_in, strict_object
@@ -42,7 +43,7 @@ def complete(
     texts: list[str], faults: Faults = (), schema: dict[str, Any] | None = SCHEMA, model: str = "local"
 ) -> tuple[list[Reply], PlaygroundServer, ChatClient]:
     with serve(say, faults, fill_in) as server:
-        client = ChatClient(model, server.base_url, "sk-secret-1234", max_attempts=2, who="student")
+        client = ChatClient(model, server.base_url, "sk-secret-1234", ChatSettings(max_attempts=2), "student")
         return asyncio.run(_complete(client, texts, schema)), server, client
 
 
@@ -149,7 +150,7 @@ def raw(status: int, body: Any, headers: dict[str, str] | None = None) -> Iterat
 
 
 def ask(url: str, attempts: int = 1) -> Reply:
-    client = ChatClient("local", url, "sk-secret-1234", max_attempts=attempts, who="student")
+    client = ChatClient("local", url, "sk-secret-1234", ChatSettings(max_attempts=attempts), "student")
     (reply,) = asyncio.run(_complete(client, ["x"], None))
     return reply
 
@@ -214,7 +215,7 @@ ECHO = {"error": {"message": "no access for KEY", "code": "KEY"}}
 )
 def test_the_key_is_in_no_traceback(status: int, body: Any, headers: dict[str, str]) -> None:
     async def ask_many() -> None:
-        async with ChatClient("local", url, "sk-secret-1234", max_attempts=1) as client:
+        async with ChatClient("local", url, "sk-secret-1234", ChatSettings(max_attempts=1)) as client:
 
             async def ask(item: str) -> Reply:
                 return await client.complete([{"role": "user", "content": item}], schema=SCHEMA)

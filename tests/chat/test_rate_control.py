@@ -11,6 +11,7 @@ import pytest
 from dataengine_lib.chat import rate_control
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.rate_control import RateControl, RateLimit, parse_duration
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.playground.server import serve
 
 
@@ -197,7 +198,7 @@ def test_a_real_server_that_allows_so_many_a_second() -> None:
             return "429"
 
     async def main(url: str) -> None:
-        async with ChatClient("local", url, "k", concurrency=16, max_attempts=10) as client:
+        async with ChatClient("local", url, "k", ChatSettings(concurrency=16, max_attempts=10)) as client:
             asked = [client.complete([{"role": "user", "content": str(number)}]) for number in range(240)]
             assert len({reply.text for reply in await asyncio.gather(*asked)}) == 240
 

@@ -14,6 +14,7 @@ from planted import Planted, planted_records
 
 from dataengine_lib.chat import prices
 from dataengine_lib.chat.reply import TeacherStop
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import LETTERS, TrainRecord
 from dataengine_lib.curation.boxes.check import REFUTED, check_boxes
@@ -51,9 +52,16 @@ def folder(tmp_path: Path) -> Path:
     )
 
 
+def settings(server: PlaygroundServer | None = None, **options: Any) -> ChatSettings:
+    url = server.base_url if server else None
+    return ChatSettings(base_url=url, **{"max_output_tokens": 2000, "concurrency": 16, **options})
+
+
 def reader(folder: Path, server: PlaygroundServer, **options: Any) -> SecondReader:
-    options = {"pool": read_pool(folder), "base_url": server.base_url, "max_attempts": 1, **options}
-    return SecondReader("openai:any", folder.parent / "ledger.jsonl", **options)
+    names = ChatSettings.model_fields.keys() & options.keys()
+    asking = {"max_attempts": 1} | {name: options.pop(name) for name in names}
+    options = {"pool": read_pool(folder), **options}
+    return SecondReader("openai:any", folder.parent / "ledger.jsonl", settings(server, **asking), **options)
 
 
 def says(text: str) -> Any:
@@ -71,7 +79,7 @@ def test_boxes_and_second_reader_remove_planted_answers_and_keep_right_ones(
     planted: Planted, tmp_path: Path
 ) -> None:
     boxes = [one.verdict == REFUTED for one in check_boxes(planted.records, planted.pool)]
-    second = SecondReader("playground", tmp_path / "ledger.jsonl", pool=planted.pool)
+    second = SecondReader("playground", tmp_path / "ledger.jsonl", settings(), pool=planted.pool)
     answers, notes = second.answers(planted.records)
     differs = [
         a is not None and a != r.correct_choice_idx for a, r in zip(answers, planted.records, strict=True)
@@ -98,7 +106,9 @@ def test_boxes_and_second_reader_remove_planted_answers_and_keep_right_ones(
 
 
 def test_blind_the_scripted_reader_guesses(planted: Planted, tmp_path: Path) -> None:
-    answers, _ = SecondReader("playground", tmp_path / "ledger.jsonl", blind=True).answers(planted.records)
+    answers, _ = SecondReader("playground", tmp_path / "ledger.jsonl", settings(), blind=True).answers(
+        planted.records
+    )
     hits = sum(a == r.correct_choice_idx for a, r in zip(answers, planted.records, strict=True))
     assert CANNOT_SAY not in answers and None not in answers
     assert 0.2 < hits / len(answers) < 0.3
@@ -196,15 +206,15 @@ def test_the_blind_reader_is_told_nothing_of_the_picture(folder: Path) -> None:
 def test_what_a_reader_needs_is_asked_for(folder: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "l.jsonl"
     with pytest.raises(ValueError, match="openai:MODEL or playground"):
-        SecondReader("annotations", ledger, pool=read_pool(folder))
+        SecondReader("annotations", ledger, settings(), pool=read_pool(folder))
     with pytest.raises(ParameterError, match="image_root"):
-        SecondReader("playground", ledger, attach_image=True)
+        SecondReader("playground", ledger, settings(), attach_image=True)
     with pytest.raises(ParameterError, match="coco_dataset"):
-        SecondReader("playground", ledger)
+        SecondReader("playground", ledger, settings())
     with pytest.raises(ParameterError, match="line 1"):
         bad = tmp_path / "bad.j2"
         bad.write_text("{{ question }")
-        SecondReader("playground", ledger, blind=True, template=bad)
+        SecondReader("playground", ledger, settings(), blind=True, template=bad)
 
 
 @pytest.fixture
@@ -250,8 +260,8 @@ def test_a_budget_is_not_crossed_and_a_larger_one_goes_on(folder: Path, concurre
 def test_none_is_asked_behind_one_that_is_too_dear(folder: Path) -> None:
     long = msgspec.structs.replace(record(1), question="What is long? " * 1000)
     with serve(says("a kite")) as server:
-        options: dict[str, Any] = {"pool": read_pool(folder), "base_url": server.base_url, "budget_usd": 3000}
-        frugal = SecondReader("openai:read", folder.parent / "ledger.jsonl", **options)
+        options: dict[str, Any] = {"pool": read_pool(folder), "budget_usd": 3000}
+        frugal = SecondReader("openai:read", folder.parent / "ledger.jsonl", settings(server), **options)
         answers, _ = frugal.answers([record(0), long, *(record(n) for n in range(2, 20))])
     assert answers == [1] + [None] * 19 and frugal.unasked == 19
 
@@ -308,25 +318,29 @@ def test_a_stop_is_not_held_up_by_one_that_waits_for_money(folder: Path) -> None
 @pytest.mark.usefixtures("dollar_a_token")
 def test_a_budget_counts_pictures_and_needs_prices(folder: Path) -> None:
     with serve(says("a kite"), structured=says("a kite")) as server:
-        options: dict[str, Any] = {"base_url": server.base_url, "image_root": folder, "attach_image": True}
+        options: dict[str, Any] = {"image_root": folder, "attach_image": True}
         ledger = folder.parent / "ledger.jsonl"
         with pytest.raises(ParameterError, match=r"budget_usd 1 is less than .* cost \(2\.0.*; raise it$"):
-            SecondReader("openai:seen", ledger, budget_usd=1, **options)
+            SecondReader("openai:seen", ledger, settings(server), budget_usd=1, **options)
         # the picture is 2 dollars until the server says that it was a few tokens
-        seeing = SecondReader("openai:seen", ledger, budget_usd=3, **options)
+        seeing = SecondReader("openai:seen", ledger, settings(server), budget_usd=3, **options)
         assert seeing.answers([record(n) for n in range(5)])[0] == [1] * 5
-        SecondReader("openai:seen", ledger, budget_usd=1, blind=True, **options)  # which is sent none
+        SecondReader(
+            "openai:seen", ledger, settings(server), budget_usd=1, blind=True, **options
+        )  # which is sent none
         with pytest.raises(
             ParameterError, match="no price is known for openai:mine; add it to params/prices"
         ):
-            SecondReader("openai:mine", ledger, budget_usd=1, blind=True, **options)
-        mine = SecondReader("openai:mine", ledger, blind=True, **options)
+            SecondReader("openai:mine", ledger, settings(server), budget_usd=1, blind=True, **options)
+        mine = SecondReader("openai:mine", ledger, settings(server), blind=True, **options)
         assert mine.answers([record()])[0] != [None]
         asked = len(server.requests)
         for old in (False, True):
             if old:  # a ledger of before, which says what the server calls the model
                 ledger.write_text(ledger.read_text().replace('"asked":"openai:mine"', '"asked":""'))
-            counting = SecondReader("openai:seen", ledger, budget_usd=1, blind=True, **options)
+            counting = SecondReader(
+                "openai:seen", ledger, settings(server), budget_usd=1, blind=True, **options
+            )
             with pytest.raises(
                 ParameterError, match=r"for openai:mine, of which .*ledger.jsonl holds replies"
             ):

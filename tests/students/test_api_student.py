@@ -17,6 +17,7 @@ from PIL import Image
 
 from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.reply import AskFailed, TeacherStop
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground import server as playground_server
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
@@ -55,8 +56,13 @@ def choose(messages: list[dict[str, Any]], schema: dict[str, Any]) -> str:
     return json.dumps({"answer": letters[int(question_of(messages)[1:]) % len(letters)]})
 
 
+def settings(server: PlaygroundServer, **options: Any) -> ChatSettings:
+    return ChatSettings(base_url=server.base_url, **{"max_output_tokens": 2000, "concurrency": 8, **options})
+
+
 def student(folder: Path, server: PlaygroundServer, **options: Any) -> ApiStudent:
-    found = ApiStudent("local", server.base_url, ledger=folder / "ledger.jsonl", **options)
+    more = {"max_side": options.pop("max_side")} if "max_side" in options else {}
+    found = ApiStudent("local", settings(server, **options), ledger=folder / "ledger.jsonl", **more)
     found._chat.shown_url = "http://here/v1"  # each test's servers are one and the same, whatever their ports
     return found
 
@@ -153,7 +159,7 @@ def test_another_request_is_another_key(tmp_path: Path, change: dict[str, int]) 
 def test_another_server_is_another_student(tmp_path: Path) -> None:
     with serve(say, structured=choose) as one, serve(say, structured=choose) as other:
         for server in (one, other, one):
-            asked = ApiStudent("local", server.base_url, ledger=tmp_path / "ledger.jsonl")
+            asked = ApiStudent("local", settings(server), ledger=tmp_path / "ledger.jsonl")
             assert asked.generate([picture()], ["q1"], choices=[CHOICES]) == ["B"]
         assert len(one.requests) == len(other.requests) == 1
 
@@ -291,17 +297,18 @@ def test_a_stop_is_raised_and_keeps_what_came(tmp_path: Path, fault: str, words:
 def test_no_key_for_openai_itself_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ParameterError, match="OPENAI_API_KEY is not set"):
-        ApiStudent("gpt-5-mini", ledger=tmp_path / "ledger.jsonl")
+        ApiStudent("gpt-5-mini", ChatSettings(), ledger=tmp_path / "ledger.jsonl")
 
 
 KILLED = """
 import sys
 from pathlib import Path
 from PIL import Image
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.students.api_student import ApiStudent
 
 url, ledger, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-student = ApiStudent("local", url, ledger=ledger, concurrency=4)
+student = ApiStudent("local", ChatSettings(base_url=url, max_output_tokens=2000, concurrency=4), ledger=ledger)
 images = [Image.new("RGB", (40, 30), (number, 90, 200)) for number in range(count)]
 prompts = [f"q{number}\\n(A) dog (B) cat (C) cow" for number in range(count)]
 student.generate(images, prompts, choices=[["dog", "cat", "cow"]] * count)
@@ -325,7 +332,7 @@ def test_a_killed_run_is_paid_for_once(tmp_path: Path) -> None:
         time.sleep(0.2)  # for what was on its way
         killed_at, kept = len(server.requests), len(rows(tmp_path))
         assert 0 < kept < count and killed_at - kept <= 4
-        asked = ApiStudent("local", server.base_url, ledger=ledger)
+        asked = ApiStudent("local", settings(server), ledger=ledger)
         images = [picture(number) for number in range(count)]
         prompts = [f"q{number}\n(A) dog (B) cat (C) cow" for number in range(count)]
         answers = asked.generate(images, prompts, choices=[CHOICES] * count)

@@ -10,6 +10,7 @@ import pytest
 from dataengine_lib.chat import ask_many as asking
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import write_jsonl
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import ParameterError
@@ -32,7 +33,8 @@ def echo(messages: list[dict[str, Any]]) -> str:
 
 
 async def _ask(url: str, model: str = "local", **options: Any) -> Reply:
-    async with load_teacher(f"openai:{model}", url, **options) as teacher:
+    how = {name: options.pop(name) for name in ("image_root", "max_side", "json_replies") if name in options}
+    async with load_teacher(f"openai:{model}", ChatSettings(base_url=url, **options), **how) as teacher:
         return await teacher.ask(QUERY)
 
 
@@ -138,7 +140,9 @@ def test_a_setting_that_the_model_refuses_is_left_out_once_for_all() -> None:
         )
 
     async def ask_some(url: str) -> list[str]:
-        async with load_chat("openai:local", url, temperature=1.5, max_output_tokens=99) as chat:
+        async with load_chat(
+            "openai:local", ChatSettings(base_url=url, temperature=1.5, max_output_tokens=99)
+        ) as chat:
             replies = [await chat.ask(QUERY) for _ in range(3)]
             assert [reply.attempts for reply in replies] == [1, 1, 1]
             return chat.refuses
@@ -195,7 +199,7 @@ def test_the_playground_never_sees_the_users_key_or_server(monkeypatch: pytest.M
 
 def test_a_chat_is_a_teacher_that_can_be_asked_anything() -> None:
     async def ask_it(url: str) -> tuple[Reply, Reply]:
-        async with load_chat("openai:local", url) as chat:
+        async with load_chat("openai:local", ChatSettings(base_url=url)) as chat:
             return await chat.ask(QUERY), await chat.complete([{"role": "user", "content": "Tell me."}])
 
     with serve(echo) as server:

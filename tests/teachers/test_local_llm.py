@@ -19,6 +19,7 @@ import pytest
 from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -69,7 +70,9 @@ def queries(number: int) -> list[Query]:
 
 async def ask_under_schema(asked: list[Query]) -> list[tuple[Reply, float]]:
     """Each query's reply, and the seconds until it was there."""
-    async with load_chat("local", temperature=0.8, max_output_tokens=LIMIT, timeout_s=120) as chat:
+    async with load_chat(
+        "local", ChatSettings(temperature=0.8, max_output_tokens=LIMIT, timeout_s=120)
+    ) as chat:
 
         async def ask(query: Query) -> tuple[Reply, float]:
             began = time.monotonic()
