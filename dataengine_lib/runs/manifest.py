@@ -1,4 +1,4 @@
-"""What a step was made from and what it left (all steps), so that an unchanged step is skipped."""
+"""Manifests (all steps): what a step was made from and what it wrote, so that an unchanged step is skipped."""
 
 import hashlib
 import os
@@ -16,8 +16,13 @@ from dataengine_lib.core.files import read_json, sha256, write_json
 from dataengine_lib.errors import DataEngineError
 
 MISSING = "missing"
-_FRESH_S = 2.0  # a file younger than this may change again within one tick of its time stamp
-_CODE = ("data", "models", "steps")
+# A file changed less than this ago may change again with the same time stamp: file systems such as FAT and NFS
+# keep time stamps to 1 or 2 seconds. Its hash is not stored.
+_FRESH_SECONDS = 2.0
+_LIBRARY = Path(__file__).parents[1]
+# Packages that run steps or show their results but do not change the data that a step writes. The playground makes
+# data only where its teacher is used.
+_NO_DATA = {"demo_assets", "playground", "report", "runs"}
 _VERSIONS = ("torch", "transformers", "peft", "openai", "numpy", "papermill")
 
 
@@ -29,9 +34,10 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """`<step>.manifest.json`. `identity` sums up notebook, code, parameters and the contents of the inputs.
+    """`<step>.manifest.json`. `identity` is a hash of notebook, code, parameters and the contents of the inputs.
 
-    Paths of `outputs` are relative to the run's folder, so a run can be moved.
+    Paths of `outputs` are relative to the run's folder, so that a run can be moved. `seconds` is the whole time of
+    the step, `work_seconds` the part without notebook start-up and rendering.
     """
 
     step: str
@@ -49,7 +55,7 @@ class Manifest(msgspec.Struct, kw_only=True):
 
 
 class FileHashes:
-    """Hashes of contents, remembered in `file` by path, size and time of change: photos are read once."""
+    """Content hashes, stored in `file` by path, size and time of change, so that images are read only once."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -58,10 +64,10 @@ class FileHashes:
             try:
                 self._known = read_json(file, dict[str, tuple[str, str]])
             except DataEngineError:
-                self._known = {}  # only a memory: without it everything is hashed again
+                self._known = {}  # only a cache: without it every file is hashed again
 
     def of(self, path: Path) -> str:
-        """The hash of a file's or folder's contents, `missing` when there is none."""
+        """SHA-256 of a file's or folder's contents; `missing` when it does not exist."""
         if not path.exists():
             return MISSING
         stamp, newest = _stamp(path)
@@ -69,17 +75,17 @@ class FileHashes:
         if (known := self._known.get(key)) and known[0] == stamp:
             return known[1]
         digest = sha256(path)
-        if time.time() - newest > _FRESH_S:
+        if time.time() - newest > _FRESH_SECONDS:
             self._known[key] = (stamp, digest)
         return digest
 
     def save(self) -> None:
-        """Write what is known for the next run."""
+        """Write the hashes for the next run."""
         write_json(self.file, self._known)
 
 
 def _stamp(path: Path) -> tuple[str, float]:
-    """A short name for the state of a file or folder, and the time of its last change."""
+    """A hash of the names, sizes and change times in a file or folder, and the time of its last change."""
     lines, newest = [], 0.0
     parts = [path] if path.is_file() else sorted(Path(f, n) for f, _, names in os.walk(path) for n in names)
     for part in parts:
@@ -92,9 +98,9 @@ def _stamp(path: Path) -> tuple[str, float]:
 def identity(
     step: str, notebook: str, code: str, parameters: dict[str, Any], inputs: dict[str, list[Digest]]
 ) -> str:
-    """Sums up what a step's outputs depend on; inputs count by their contents, wherever they lie.
+    """One hash of everything that a step's outputs depend on; inputs count by content, not by path.
 
-    `parameters` are those that are neither inputs nor outputs.
+    `notebook` and `code` are hashes; `parameters` are those that are neither inputs nor outputs.
     """
     contents = {name: [digest.sha256 for digest in digests] for name, digests in inputs.items()}
     return hashlib.sha256(
@@ -102,15 +108,15 @@ def identity(
     ).hexdigest()
 
 
-def still_good(manifest: Manifest, identity: str, run: Path, hashes: FileHashes) -> bool:
-    """Whether a step need not run again: made from the same, and its outputs are as it left them."""
+def is_up_to_date(manifest: Manifest, identity: str, run: Path, hashes: FileHashes) -> bool:
+    """Whether a step need not run again: same identity, and its outputs in the folder `run` are unchanged."""
     return manifest.identity == identity and all(
         hashes.of(run / output.path) == output.sha256 for output in manifest.outputs
     )
 
 
 def read_manifest(file: Path) -> Manifest | None:
-    """The manifest, or None when there is none that can be read: then the step runs."""
+    """The manifest; None when the file is missing or cannot be read, and then the step runs."""
     try:
         return read_json(file, Manifest) if file.is_file() else None
     except DataEngineError:
@@ -118,7 +124,7 @@ def read_manifest(file: Path) -> Manifest | None:
 
 
 def notebook_hash(notebook: Path) -> str:
-    """Hash of the cells' sources: outputs left in a notebook by JupyterLab do not count."""
+    """Hash of the cells' sources; outputs saved in a notebook by JupyterLab do not count."""
     content: dict[str, Any] = read_json(notebook)
     cells = content.get("cells", [])
     sources = ["".join(cell.get("source", "")) for cell in cells]
@@ -126,18 +132,20 @@ def notebook_hash(notebook: Path) -> str:
 
 
 @cache
-def code_hash(*more: str) -> str:
-    """Hash of the library's code that makes data; `more` names further packages that a step uses."""
-    digest, root = hashlib.sha256(), Path(__file__).parent
-    for package in (*_CODE, *more):
-        for module in sorted((root / package).rglob("*.py")):
-            digest.update(str(module.relative_to(root)).encode() + b"\0" + module.read_bytes())
+def code_hash(*extra: str) -> str:
+    """Hash of the library's code that makes data; `extra` names packages of _NO_DATA that a step uses as well."""
+    digest = hashlib.sha256()
+    for module in sorted(_LIBRARY.rglob("*.py")):
+        name = module.relative_to(_LIBRARY)
+        # files beside the packages are the command line and errors.py
+        if len(name.parts) > 1 and name.parts[0] not in _NO_DATA - set(extra):
+            digest.update(name.as_posix().encode() + b"\0" + module.read_bytes())
     return digest.hexdigest()
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of what the results depend on, read without importing it."""
+    """Versions of the packages that results depend on, read without importing them."""
     found = {"dataengine": __version__, "python": platform.python_version()}
     for package in _VERSIONS:
         try:

@@ -18,9 +18,9 @@ from dataengine_lib.runs.manifest import (
     Manifest,
     code_hash,
     identity,
+    is_up_to_date,
     notebook_hash,
     read_manifest,
-    still_good,
     versions,
 )
 from dataengine_lib.runs.parameters import Experiment
@@ -134,7 +134,7 @@ def _step(job: _Run, number: int, again: bool) -> None:
     code = code_hash(*(["playground"] if "playground" in parameters.values() else []))
     mark = identity(item.step.name, notebook_hash(source), code, free, inputs)
     before = read_manifest(item.manifest)
-    if before and not again and still_good(before, mark, job.out, job.hashes):
+    if before and not again and is_up_to_date(before, mark, job.out, job.hashes):
         if job.relink or not item.html.is_file():
             _render(item)
         _show(job, number, "skipped", before)

@@ -1,10 +1,12 @@
 """Manifests: what counts as changed."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+import dataengine_lib
 from dataengine_lib.core.files import sha256, write_json
 from dataengine_lib.runs.manifest import (
     MISSING,
@@ -13,9 +15,9 @@ from dataengine_lib.runs.manifest import (
     Manifest,
     code_hash,
     identity,
+    is_up_to_date,
     notebook_hash,
     read_manifest,
-    still_good,
 )
 
 
@@ -90,12 +92,12 @@ def test_outputs_have_to_be_as_they_were_left(tmp_path: Path) -> None:
     read = read_manifest(file)
     assert read == manifest
     hashes = FileHashes(tmp_path / "hashes.json")
-    assert still_good(read, "same", tmp_path, hashes)
-    assert not still_good(read, "other", tmp_path, hashes)
+    assert is_up_to_date(read, "same", tmp_path, hashes)
+    assert not is_up_to_date(read, "other", tmp_path, hashes)
     output.write_text("{}")
-    assert not still_good(read, "same", tmp_path, hashes)
+    assert not is_up_to_date(read, "same", tmp_path, hashes)
     output.unlink()
-    assert not still_good(read, "same", tmp_path, hashes)
+    assert not is_up_to_date(read, "same", tmp_path, hashes)
     file.write_text("{torn")
     assert read_manifest(file) is None
     assert read_manifest(tmp_path / "none.json") is None
@@ -112,3 +114,23 @@ def test_notebook_hash_is_of_the_sources(tmp_path: Path) -> None:
 def test_code_hash_tells_packages_apart() -> None:
     assert code_hash() == code_hash()
     assert code_hash() != code_hash("playground")
+
+
+@pytest.mark.parametrize(
+    ("module", "counts"),
+    [
+        ("steps/evaluate.py", True),
+        ("queries/sampling.py", True),
+        ("core/files.py", True),
+        ("runs/run.py", False),
+    ],
+)
+def test_code_hash_follows_the_code_that_makes_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, counts: bool
+) -> None:
+    copy = tmp_path / "library"
+    shutil.copytree(Path(dataengine_lib.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("dataengine_lib.runs.manifest._LIBRARY", copy)
+    before = code_hash.__wrapped__()
+    (copy / module).write_text("changed = True\n")
+    assert (code_hash.__wrapped__() != before) is counts
