@@ -310,9 +310,9 @@ def trace(
     ] = Path("."),
 ) -> None:
     """Print where a training record comes from: reply, teacher, prompt, bad cases, evaluation."""
-    from dataengine_lib.runs.trace import trace as way_back
+    from dataengine_lib.runs.trace import trace_lines
 
-    for line in way_back(name, run_dir):
+    for line in trace_lines(name, run_dir):
         typer.echo(line)
 
 

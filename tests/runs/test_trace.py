@@ -1,4 +1,4 @@
-"""The way back from a record: by its id, its query's or its request's, in a round's or a run's folder."""
+"""Lineage of a record: found by record id, query id or request key, in the folder of a round or a run."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from dataengine_lib.cli import app
 from dataengine_lib.core.files import write_json, write_jsonl
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.runs.trace import trace
+from dataengine_lib.runs.trace import trace_lines
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
 KEY = "3f2a" * 16
@@ -21,7 +21,7 @@ REPLY = (
 
 
 def make_round(folder: Path, number: int, **reply: Any) -> None:
-    """What steps 1 to 4 leave of two queries: the first with two QAs, the second skipped."""
+    """Files of steps 1 to 4 for two queries: the first reply has two QAs, the second is skipped."""
     shared = {"question_type": "ocr", "template": "v1.j2", "example_ids": ["q1", "4"], "round": number}
     write_json(
         folder / "bad_case_aokvqa_classified.json",
@@ -71,7 +71,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_the_whole_way_back(run: Path) -> None:
-    lines = trace("r2-0abcdef-2", run)
+    lines = trace_lines("r2-0abcdef-2", run)
     text, place = "\n".join(lines), run / "round2"
     assert lines[0] == f"record r2-0abcdef-2 in {place / 'gptvqa_train_data.json'}"
     assert "What?" in lines[2] and "Which?" not in text
@@ -79,7 +79,7 @@ def test_the_whole_way_back(run: Path) -> None:
         "ocr, round 2, image 0",
         f"reply in {place / 'gptvqa_result.jsonl'}",
         f"teacher teacher-1, request key {KEY}2",
-        "tokens 1,200 in, 0 out; end: stop",
+        "tokens 1,200 in, 0 out; finish reason: stop",
         "query r2-0abcdef in",
         "prompt v1.j2, sha256 99ff",
         "drawn as a neighbour of a.jpg, cosine 0.900",
@@ -95,17 +95,17 @@ def test_the_whole_way_back(run: Path) -> None:
 
 def test_a_query_shows_all_that_came_of_it(run: Path) -> None:
     for name in ("r1-0abcdef", "r1-0ab", f"{KEY}1"):
-        lines = trace(name, run)
+        lines = trace_lines(name, run)
         records = [line.split()[1] for line in lines if line.startswith("record ")]
         assert records == ["r1-0abcdef", "r1-0abcdef-2"] or (
             name == "r1-0abcdef" and records == ["r1-0abcdef"]
         )
         assert sum(line.startswith("query ") for line in lines) == 1
-    assert trace(f"{KEY}1", run / "round1") == trace(f"{KEY}1", run)
+    assert trace_lines(f"{KEY}1", run / "round1") == trace_lines(f"{KEY}1", run)
 
 
 def test_what_was_dropped_says_why(run: Path) -> None:
-    text = "\n".join(trace("r1-1abcdef", run))
+    text = "\n".join(trace_lines("r1-1abcdef", run))
     assert "dropped r1-1abcdef in" in text and "reason: skipped by the teacher; line 2 of the replies" in text
     assert "drawn at random" in text and "record" not in text
 
@@ -113,27 +113,29 @@ def test_what_was_dropped_says_why(run: Path) -> None:
 def test_nothing_found_is_one_line(run: Path) -> None:
     for name in ("nothing", "r1-0", ""):
         with pytest.raises(DataEngineError, match="no record, query or request of that name") as raised:
-            trace(name, run)
+            trace_lines(name, run)
         assert "\n" not in str(raised.value)
-    with pytest.raises(DataEngineError, match="is no folder"):
-        trace("x", run / "missing")
+    with pytest.raises(DataEngineError, match="is not a folder"):
+        trace_lines("x", run / "missing")
 
 
 def test_a_beginning_of_several_names_is_not_guessed(run: Path) -> None:
-    with pytest.raises(DataEngineError, match="begins 4 names, among them r1-0abcdef, r1-1abcdef"):
-        trace(KEY[:8], run)
+    with pytest.raises(
+        DataEngineError, match="is the beginning of 4 names, among them r1-0abcdef, r1-1abcdef"
+    ):
+        trace_lines(KEY[:8], run)
 
 
 def test_files_that_are_missing_or_old(run: Path) -> None:
     for name in ("gptvqa_prompt.json", "bad_case_aokvqa_classified.json", "rejects.jsonl"):
         (run / "round1" / name).unlink()
-    text = "\n".join(trace("r1-0abcdef", run))
+    text = "\n".join(trace_lines("r1-0abcdef", run))
     assert "record r1-0abcdef" in text and "bad case q1: not in" in text and "query " not in text
 
 
 def test_text_of_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
     make_round(tmp_path, 1, model="\x1b[2J\x07teacher")
-    text = "\n".join(trace("r1-0abcdef", tmp_path))
+    text = "\n".join(trace_lines("r1-0abcdef", tmp_path))
     assert "teacher [2Jteacher" in text and "\x1b" not in text
 
 
