@@ -252,8 +252,8 @@ def test_plan_prices_readers_at_most(tmp_path: Path) -> None:
     done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = re.search(
-        r"second_reader: at most 720 requests to openai:gpt-4.1, ([\d,]+) prompt tokens \(prices as of [\d-]+: "
-        r"([\d.]+) US dollars where it writes a letter, ([\d.]+) where",
+        r"second_reader: at most 720 requests to openai:gpt-4.1, ([\d,]+) prompt tokens, 3,800 for each image "
+        r"\(prices as of [\d-]+: ([\d.]+) US dollars if each reply is a letter, ([\d.]+) if each takes",
         done.stdout,
     )
     tokens, usd, most = (float(number.replace(",", "")) for number in found.groups())
@@ -289,7 +289,7 @@ def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path)
     most = re.search(r"as max_output_tokens allows: ([\d,.]+) US dollars", done.stdout)
     requests, _, reply, usd = (float(value.replace(",", "")) for value in rows["all"][1:])
     assert reply == requests * 60 and usd == float(most[1].replace(",", ""))
-    assert "replies are taken as 60 tokens" in done.stdout
+    assert "replies are counted as 60 tokens" in done.stdout
     assert re.search(r"classify_questions: .* prompt tokens, [\d.,]+ US dollars", done.stdout)
 
 

@@ -1,10 +1,11 @@
-"""What a run will do and cost (all steps), from the files that are there; asks nobody, spends nothing."""
+"""`dataengine plan` (all steps): what a run will do and cost, estimated from the files; no request is sent."""
 
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.chat.prices import PriceTable, estimate_tokens, image_tokens, read_prices
+from dataengine_lib.chat.prices import Price, PriceTable, estimate_tokens, image_tokens, read_prices
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.curation.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
 from dataengine_lib.curation.second_reader import READER_OUTPUT_TOKENS
@@ -18,72 +19,68 @@ from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
 
-_LETTER_TOKENS = 10  # a letter in a structured answer
-_IMAGES = 50  # of the pool, rendered to learn how long prompts are
+_LETTER_TOKENS = 10  # of a reply that is one letter in JSON
+_CLASSIFIED_TOKENS = 8  # of a question's number and type in a reply of step 0
+_CHARACTERS_PER_TOKEN = 3  # of a question's text: an upper estimate, English has about 4
+_SAMPLE = 50  # images and questions that are rendered to learn how long prompts are
 
 
-def _line(cost: TypeCost, width: int) -> str:
-    usd = f"{'unknown':>10}" if cost.usd is None else f"{cost.usd:10.2f}"
-    numbers = f"{cost.requests:8,}  {cost.prompt_tokens:13,}  {cost.reply_tokens:12,}"
-    return f"{cost.name:{width}}  {numbers}  {usd}"
+@dataclass
+class _PlannedRun:
+    """The configs of a run's steps, of the first round where a step runs more than once, and notes on the plan."""
+
+    out: Path
+    rounds: int
+    classify: Any  # None when step 0 is not part of the run
+    evaluate: Any
+    queries: Any
+    teacher: Any
+    curation: Any
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, experiment: Experiment, planned: list[Planned], out: Path) -> "_PlannedRun":
+        """From the planned steps."""
+        configs: dict[str, Any] = {}
+        for item in planned:
+            configs.setdefault(item.step.name, item.config)
+        return cls(
+            out=out,
+            rounds=experiment.head.rounds,
+            classify=configs.get("classify_questions"),
+            evaluate=configs["evaluate"],
+            queries=configs["construct_queries"],
+            teacher=configs["generate_qa"],
+            curation=configs["post_process"],
+        )
 
 
 def plan_lines(experiment: Experiment, out: Path) -> list[str]:
-    """Steps with what each takes, then requests, tokens and US dollars per question type over all rounds."""
+    """Lines for a terminal: the steps, then requests, tokens and US dollars per question type over all rounds."""
     planned = plan(experiment, out)
-    steps = {item.step.name: item.config for item in planned}
-    lines = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_rows(item)}" for item in planned)]
-    notes: list[str] = []
-    teacher: Any = steps["generate_qa"]
-    prices = read_prices(teacher.prices)
-    price = prices.of(teacher.teacher)
-    queries, rounds = steps["construct_queries"], experiment.head.rounds
-    # the first: later ones are of checkpoints
-    evaluate: Any = next(item.config for item in planned if item.step.name == "evaluate")
-    picture = image_tokens(price)
-    images = _sample_images(queries, notes)
-    costs = _query_costs(queries, evaluate, images, rounds, out, notes, picture, teacher.max_output_tokens)
-    total = TypeCost(
-        "all", *(sum(getattr(c, key) for c in costs) for key in ("requests", "prompt_tokens", "reply_tokens"))
+    run = _PlannedRun.of(experiment, planned, out)
+    images = _sample_images(run)
+    prices = read_prices(run.teacher.prices)
+    price = prices.of(run.teacher.teacher)
+    costs = _teacher_costs(run, images, price)
+    total = costs[-1]
+    _add_teacher_notes(run, prices, total)
+    _add_reader_notes(run, images, total.requests)
+    if run.evaluate.student.startswith("api:"):
+        run.notes.append(_student_note(run.evaluate))
+    if run.classify is not None:
+        run.notes.append(_classify_note(run.classify))
+    run.notes.append(
+        "prompt tokens are an upper estimate from the length of the text; replies are counted as "
+        f"{min(REPLY_TOKENS, run.teacher.max_output_tokens)} tokens"
     )
-    for cost in (*costs, total):
-        cost.price(price, teacher.tier, teacher.max_output_tokens)
-    width = max(len(cost.name) for cost in [*costs, total])
-    head = f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars"
-    lines += ["", f"teacher {teacher.teacher}, {rounds} round(s):", head]
-    lines += [_line(cost, width) for cost in [*costs, total]]
-    if price is None:
-        notes.append(f"no price is known for {teacher.teacher}; add it to params/prices.yaml")
-    elif teacher.teacher.startswith("openai:"):
-        notes.append(f"prices as of {prices.date}; cached input, which is cheaper, is not counted on")
-        notes.append(
-            f"with every reply as long as max_output_tokens allows: {total.most_usd:,.2f} US dollars"
-        )
-        if teacher.tier in price.half:
-            notes.append(f"{teacher.tier}: half of the standard price is counted")
-    if teacher.budget_usd is not None:
-        notes.append(f"budget_usd stops each round at {teacher.budget_usd:g}")
-    checks: Any = steps["post_process"]
-    for name, spec in checks.readers.items():
-        blind = name == "blind_reader"
-        attached = checks.second_reader_image and not blind
-        prompts = _reader_prompts(evaluate, [] if blind else images, blind, attached)
-        notes.append(_reader_note(name, spec, total.requests, prompts, attached))
-    if checks.readers and checks.budget_usd is not None:
-        notes.append(f"post_process.budget_usd stops the readers of each round at {checks.budget_usd:g}")
-    if evaluate.student.startswith("api:"):
-        notes.append(_student_note(evaluate, prices))
-    if sorting := steps.get("classify_questions"):
-        notes.append(_sorting_note(sorting))
-    notes.append(
-        "prompt tokens are an upper guess from their length; replies are taken as "
-        f"{min(REPLY_TOKENS, teacher.max_output_tokens)} tokens"
-    )
-    return [*lines, "", *(f"note: {note}" for note in notes)]
+    steps = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_workload(item)}" for item in planned)]
+    head = f"teacher {run.teacher.teacher}, {run.rounds} round(s):"
+    return [*steps, "", head, *_cost_table(costs), "", *(f"note: {note}" for note in run.notes)]
 
 
-def _rows(item: Planned) -> str:
-    """What a step goes through, as far as files and parameters say."""
+def _workload(item: Planned) -> str:
+    """How many questions or queries a step will process, as far as files and parameters tell."""
     config: Any = item.config
     if item.step.name in ("classify_questions", "evaluate"):
         return f": {len(_questions(config)):,} questions" if config.questions.is_file() else ""
@@ -92,133 +89,184 @@ def _rows(item: Planned) -> str:
     return ""
 
 
-def _query_costs(
-    queries: Any,
-    evaluate: Any,
-    images: list[PoolImage],
-    rounds: int,
-    out: Path,
-    notes: list[str],
-    picture: int,
-    room: int,
-) -> list[TypeCost]:
-    """Requests and tokens by type; `picture` is what one counts, where the template attaches it, `room` an output limit."""
+def _cost_table(costs: list[TypeCost]) -> list[str]:
+    width = max(len(cost.name) for cost in costs)
+    lines = [f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars"]
+    for cost in costs:
+        usd = f"{'unknown':>10}" if cost.usd is None else f"{cost.usd:10.2f}"
+        numbers = f"{cost.requests:8,}  {cost.prompt_tokens:13,}  {cost.reply_tokens:12,}"
+        lines.append(f"{cost.name:{width}}  {numbers}  {usd}")
+    return lines
+
+
+def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | None) -> list[TypeCost]:
+    """Step 3's requests, tokens and price by question type, then of all types."""
+    queries, limit = run.queries, run.teacher.max_output_tokens
     categories = read_categories(queries.categories)
-    weight = next(
-        (file for n in range(rounds, 0, -1) if (file := out / f"round{n}" / "weight.json").is_file()), None
-    )
-    if weight is None:
-        notes.append("weights are known after round 1's evaluation; until then every type counts the same")
-    weights = read_weights(weight, categories.names)
     template = load_template(queries.template)
-    samples = _sample_prompts(queries, evaluate, images, categories, template)
-    known = {type_name(kind): number for kind, number in queries.targets.items()}
-    targets = {kind: known[kind] for kind in weights if kind in known}
-    free = {kind: value for kind, value in weights.items() if kind not in targets}
-    wanted, costs = queries.maxnum - sum(known.values()), []
-    for kind in weights:
-        share = targets[kind] if kind in targets else wanted * free[kind] / (sum(free.values()) or 1)
-        number = round(rounds * share)
-        lengths = [estimate_tokens(prompt) + template.attach_image * picture for prompt in samples[kind]]
+    prompts = _sample_prompts(run, images, categories, template)
+    attached = image_tokens(price) if template.attach_image else 0
+    costs = []
+    for kind, share in _queries_per_round(run, categories).items():
+        number = round(run.rounds * share)
+        lengths = [estimate_tokens(prompt) + attached for prompt in prompts[kind]]
         prompt_tokens = round(number * sum(lengths) / len(lengths))
-        costs.append(TypeCost(kind, number, prompt_tokens, number * min(REPLY_TOKENS, room)))
-    return costs
+        costs.append(TypeCost(kind, number, prompt_tokens, number * min(REPLY_TOKENS, limit)))
+    sums = (
+        sum(getattr(cost, key) for cost in costs) for key in ("requests", "prompt_tokens", "reply_tokens")
+    )
+    costs.append(TypeCost("all", *sums))
+    return [cost.price(price, run.teacher.tier, limit) for cost in costs]
 
 
-def _sample_images(queries: Any, notes: list[str]) -> list[PoolImage]:
+def _queries_per_round(run: _PlannedRun, categories: CategorySet) -> dict[str, float]:
+    """Expected queries by type: the targets, and the rest of `maxnum` by the latest weights."""
+    rounds = range(run.rounds, 0, -1)
+    weight = next((file for n in rounds if (file := run.out / f"round{n}" / "weight.json").is_file()), None)
+    if weight is None:
+        run.notes.append(
+            "weights are known after round 1's evaluation; until then all types are weighted equally"
+        )
+    weights = read_weights(weight, categories.names)
+    targets = {type_name(kind): number for kind, number in run.queries.targets.items()}
+    rest = run.queries.maxnum - sum(targets.values())
+    weighed = {kind: value for kind, value in weights.items() if kind not in targets}
+    whole = sum(weighed.values()) or 1
+    return {kind: targets[kind] if kind in targets else rest * weighed[kind] / whole for kind in weights}
+
+
+def _sample_images(run: _PlannedRun) -> list[PoolImage]:
+    """Up to _SAMPLE images at even distances in the pool."""
+    queries = run.queries
     if not queries.coco_dataset.is_dir():
-        notes.append(f"{queries.coco_dataset} is not there yet, so captions and boxes are not counted")
+        run.notes.append(f"{queries.coco_dataset} does not exist yet, so captions and boxes are not counted")
         return []
     pool = read_pool(queries.coco_dataset, min_side=queries.min_side, min_captions=queries.min_captions)
     rows = pool.eligible
-    return [pool[row] for row in rows[:: max(1, len(rows) // _IMAGES)][:_IMAGES]]
+    return [pool[row] for row in rows[:: max(1, len(rows) // _SAMPLE)][:_SAMPLE]]
 
 
 def _sample_prompts(
-    queries: Any, evaluate: Any, images: list[PoolImage], categories: CategorySet, template: QueryPrompt
+    run: _PlannedRun, images: list[PoolImage], categories: CategorySet, template: QueryPrompt
 ) -> dict[str, list[str]]:
-    """Prompts as step 2 would write them, with questions of each type as examples and images of the pool."""
-    questions = _questions(evaluate) if evaluate.questions.is_file() else []
-    typical = [_example(row) for row in questions[: queries.examples]]
+    """Prompts by type as step 2 would write them, with questions of the type as examples and images of the pool."""
+    queries = run.queries
+    questions = _questions(run.evaluate) if run.evaluate.questions.is_file() else []
+    any_type = [_as_example(row) for row in questions[: queries.examples]]
     prompts: dict[str, list[str]] = {}
     for kind in categories.names:
-        own = [_example(row) for row in questions if row.question_type == kind][: queries.examples] or typical
+        of_type = [_as_example(row) for row in questions if row.question_type == kind][: queries.examples]
+        examples = of_type or any_type
         definition = categories.definition(kind)
-        fits = queries.max_prompt_tokens
-        filled = [template.render(kind, definition, own, image, fits) for image in images]
+        limit = queries.max_prompt_tokens
+        filled = [template.render(kind, definition, examples, image, limit) for image in images]
         prompts[kind] = [prompt for prompt in filled if prompt is not None] or [
-            queries.template.read_text(encoding="utf-8") + definition + "\n".join(own)
+            queries.template.read_text(encoding="utf-8") + definition + "\n".join(examples)
         ]
     return prompts
 
 
 def _questions(config: Any) -> list[Question]:
     """The usable questions of step 0's or 1's file, as that step will read it."""
-    own = {name: getattr(config, name) for name in ("type_field", "split_field") if hasattr(config, name)}
-    return read_question_rows(config.questions, getattr(config, "image_root", None), **own)[0]
+    fields = {name: getattr(config, name) for name in ("type_field", "split_field") if hasattr(config, name)}
+    return read_question_rows(config.questions, getattr(config, "image_root", None), **fields)[0]
 
 
-def _example(row: Question) -> str:
+def _as_example(row: Question) -> str:
     return qa_prompt(row.question, row.choices, row.correct_choice_idx, row.question_type)
 
 
-def _student_note(config: Any, prices: PriceTable) -> str:
-    """What a student behind a server is asked in one evaluation."""
-    if not config.questions.is_file():
-        return f"evaluate is not counted: the questions for {config.student} are not there yet"
-    rows = _questions(config)
-    requests = len(rows) * (1 + config.robust + config.direct_answers)
-    price = prices.of(config.student)
-    picture = image_tokens(price)
-    text = sum(estimate_tokens(_example(row)) for row in rows) * requests // max(1, len(rows))
-    tokens = text + requests * picture
-    usd = f"{price.cost(tokens, 0, requests * _LETTER_TOKENS):.2f} US dollars" if price else "price not known"
-    return (
-        f"evaluate: {requests:,} requests to {config.student}, {tokens:,} prompt tokens ({usd}), "
-        f"a picture taken as {picture:,}"
-    )
+def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) -> None:
+    """Which prices step 3's costs are counted with, and what limits them."""
+    teacher = run.teacher
+    price = prices.of(teacher.teacher)
+    if price is None:
+        run.notes.append(f"no price is known for {teacher.teacher}; add it to params/prices.yaml")
+    elif teacher.teacher.startswith("openai:"):
+        run.notes.append(f"prices as of {prices.date}; the lower price of cached input is not used")
+        run.notes.append(
+            f"with every reply as long as max_output_tokens allows: {total.most_usd:,.2f} US dollars"
+        )
+        if teacher.tier in price.half:
+            run.notes.append(f"{teacher.tier}: half of the standard price is counted")
+    if teacher.budget_usd is not None:
+        run.notes.append(f"budget_usd stops each round at {teacher.budget_usd:g} US dollars")
+
+
+def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -> None:
+    """What step 4's readers are asked if each of the `queries` gives one question that reaches them."""
+    curation = run.curation
+    for name, spec in curation.readers.items():
+        blind = name == "blind_reader"
+        attached = curation.second_reader_image and not blind
+        prompts = _reader_prompts(run.evaluate, [] if blind else images, blind, attached)
+        length = sum(map(estimate_tokens, prompts)) // len(prompts)
+        requests = _Requests(spec, queries, queries * length, queries if attached else 0, READER_OUTPUT_TOKENS)
+        run.notes.append(f"{name}: at most {requests.text()}")
+    if curation.readers and curation.budget_usd is not None:
+        run.notes.append(
+            f"post_process.budget_usd stops the readers of each round at {curation.budget_usd:g} US dollars"
+        )
 
 
 def _reader_prompts(config: Any, images: list[PoolImage], blind: bool, attached: bool) -> list[str]:
-    """Prompts as a reader of step 4 would get them, with evaluation questions in place of new ones."""
-    questions = _questions(config)[:_IMAGES] if config.questions.is_file() else []
+    """Prompts as a reader of step 4 would get them, with evaluation questions in place of generated ones."""
+    questions = _questions(config)[:_SAMPLE] if config.questions.is_file() else []
     texts = [(row.question, row.choices) for row in questions] or [("", [])]
     fill = load_reader_prompt(BLIND_READER if blind else SECOND_READER)
     pairs = islice(zip(cycle(texts), cycle(images or [None])), max(len(texts), len(images)))
     return [fill(question, choices, image, attached) for (question, choices), image in pairs]
 
 
-def _reader_note(name: str, spec: str, requests: int, prompts: list[str], attached: bool) -> str:
-    """What a reader of step 4 is asked if every query gives a question that gets as far as that."""
-    table = read_prices()
-    price = table.of(spec)
-    picture = attached * image_tokens(price)
-    tokens = requests * (sum(map(estimate_tokens, prompts)) // len(prompts) + picture)
-    usd = "price not known"
-    if price:
-        short, most = (
-            price.cost(tokens, 0, requests * room) for room in (_LETTER_TOKENS, READER_OUTPUT_TOKENS)
-        )
-        usd = (
-            f"prices as of {table.date}: {short:,.2f} US dollars where it writes a letter, "
-            f"{most:,.2f} where it thinks for all of {READER_OUTPUT_TOKENS:,} tokens"
-        )
-    return f"{name}: at most {requests:,} requests to {spec}, {tokens:,} prompt tokens ({usd})"
-
-
-def _sorting_note(config: Any) -> str:
-    """Step 0 asks about what has no type yet, and about a sample of the rest."""
+def _student_note(config: Any) -> str:
+    """What a student behind a server is asked in one evaluation."""
     if not config.questions.is_file():
-        return "classify_questions is not counted: its questions are not there yet"
+        return f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
+    rows = _questions(config)
+    number = len(rows) * (1 + config.robust + config.direct_answers)
+    text = sum(estimate_tokens(_as_example(row)) for row in rows) * number // max(1, len(rows))
+    return f"evaluate: {_Requests(config.student, number, text, number).text()}"
+
+
+@dataclass(frozen=True)
+class _Requests:
+    """Requests to one model that answers with a letter; `text_tokens` are those of all prompts without images."""
+
+    model: str
+    number: int
+    text_tokens: int
+    images: int
+    max_output_tokens: int = 0  # 0: a reply is never more than a letter
+
+    def text(self) -> str:
+        """`720 requests to openai:gpt-4.1, 1,234,000 prompt tokens (prices as of …)`."""
+        table = read_prices()  # the one that steps 1 and 4 use
+        price = table.of(self.model)
+        prompt_tokens = self.text_tokens + self.images * image_tokens(price)
+        usd = "price not known"
+        if price:
+            letter = price.cost(prompt_tokens, 0, self.number * _LETTER_TOKENS)
+            usd = f"prices as of {table.date}: {letter:,.2f} US dollars if each reply is a letter"
+            if self.max_output_tokens:
+                most = price.cost(prompt_tokens, 0, self.number * self.max_output_tokens)
+                usd += f", {most:,.2f} if each takes all of {self.max_output_tokens:,} output tokens"
+        each = f", {image_tokens(price):,} for each image" if self.images else ""
+        return f"{self.number:,} requests to {self.model}, {prompt_tokens:,} prompt tokens{each} ({usd})"
+
+
+def _classify_note(config: Any) -> str:
+    """What step 0 asks: questions without a type, and a sample of the others to measure agreement."""
+    if not config.questions.is_file():
+        return "classify_questions is not counted: its file of questions does not exist yet"
     rows = _questions(config)
     untyped = [row for row in rows if not (row.question_type and config.keep_known)]
     asked = len(untyped) + min(config.agreement_sample, len(rows) - len(untyped))
-    requests = -(-asked // config.batch_size)
+    requests = -(-asked // config.batch_size)  # rounded up
     rules = estimate_tokens(config.template.read_text(encoding="utf-8")) + estimate_tokens(
         config.categories.read_text(encoding="utf-8")
     )
     text = sum(len(row.question) + sum(map(len, row.choices)) for row in rows) / max(1, len(rows))
-    tokens = requests * rules + round(asked * text / 3)
+    tokens = requests * rules + round(asked * text / _CHARACTERS_PER_TOKEN)
     price = read_prices(config.prices).of(config.teacher)
-    usd = f", {price.cost(tokens, 0, asked * 8):.2f} US dollars" if price else ""
+    usd = f", {price.cost(tokens, 0, asked * _CLASSIFIED_TOKENS):.2f} US dollars" if price else ""
     return f"classify_questions: {requests:,} requests for {asked:,} questions, {tokens:,} prompt tokens{usd}"
