@@ -201,7 +201,9 @@ def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -
         attached = curation.second_reader_image and not blind
         prompts = _reader_prompts(run.evaluate, [] if blind else images, blind, attached)
         length = sum(map(estimate_tokens, prompts)) // len(prompts)
-        requests = _Requests(spec, queries, queries * length, queries if attached else 0, READER_OUTPUT_TOKENS)
+        requests = _Requests(
+            spec, queries, queries * length, queries if attached else 0, READER_OUTPUT_TOKENS
+        )
         run.notes.append(f"{name}: at most {requests.text()}")
     if curation.readers and curation.budget_usd is not None:
         run.notes.append(
