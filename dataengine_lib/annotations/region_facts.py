@@ -33,8 +33,7 @@ from dataengine_lib.annotations.vocabulary import (
     plural,
     relatives,
 )
-from dataengine_lib.images.pool import Box as NamedBox
-from dataengine_lib.images.pool import PoolImage
+from dataengine_lib.images.pool import NamedBox, PoolImage
 
 ENOUGH = 20  # regions, before silence about a thing says anything
 _LARGE = 0.1  # share of the picture

@@ -11,12 +11,12 @@ import msgspec
 
 from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
 from dataengine_lib.embeddings.embed_shards import Done, Engine, Shards, encode_shards
-from dataengine_lib.embeddings.finished_shards import Part, pack, unpack
+from dataengine_lib.embeddings.finished_shards import EmbeddedRows, load_rows, save_rows
 from dataengine_lib.errors import DataEngineError
 
 if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
-    from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+    from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 
 
 def on_ray(load: Callable[[], "Encoder"]) -> Engine:
@@ -28,12 +28,12 @@ def on_ray(load: Callable[[], "Encoder"]) -> Engine:
     """
 
     def encode(
-        shards: Shards, root: Path, encoder: "Encoder | LateEncoder", batch_size: int, done: Done
-    ) -> Iterator[tuple[int, Part]]:
+        shards: Shards, root: Path, encoder: "Encoder | LazyEncoder", batch_size: int, done: Done
+    ) -> Iterator[tuple[int, EmbeddedRows]]:
         with ray_cluster("ray", "engine", "engine to local") as ray:
             for row in _rows(ray, shards, load, (str(root), encoder.weights_sha256, batch_size)):
                 done(len(shards[row["number"]]))
-                yield row["number"], unpack(io.BytesIO(row["part"]))
+                yield row["number"], load_rows(io.BytesIO(row["part"]))
 
     return encode
 
@@ -108,5 +108,5 @@ class _Shards:
             shards, self.root, self.encoder, self.batch_size, lambda count: None, self.threads
         )
         stream = io.BytesIO()
-        pack(stream, part)
+        save_rows(stream, part)
         return stream.getvalue()

@@ -13,29 +13,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from dataengine_lib.embeddings.finished_shards import Part, Unreadable
+from dataengine_lib.embeddings.finished_shards import EmbeddedRows, Unreadable
 from dataengine_lib.embeddings.store import StoredImage
-from dataengine_lib.images.decode import UNREADABLE, as_seen
+from dataengine_lib.images.decode import DECODE_ERRORS, as_seen
 
 if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
-    from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+    from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 
 Shards = dict[int, list[tuple[int, str]]]  # number of a shard -> (image id, path under the image root)
 Done = Callable[[int], object]  # told how many more images have been dealt with
 # shards, image root, encoder, batch size, progress -> the shards' rows as they are done
-Engine = Callable[[Shards, Path, "Encoder | LateEncoder", int, Done], Iterator[tuple[int, Part]]]
+Engine = Callable[[Shards, Path, "Encoder | LazyEncoder", int, Done], Iterator[tuple[int, EmbeddedRows]]]
 Loaded = tuple[StoredImage, np.ndarray | str]
 
 
 def encode_shards(
     shards: Shards,
     root: Path,
-    encoder: "Encoder | LateEncoder",
+    encoder: "Encoder | LazyEncoder",
     batch_size: int,
     done: Done,
     threads: int = 0,
-) -> Iterator[tuple[int, Part]]:
+) -> Iterator[tuple[int, EmbeddedRows]]:
     """Every shard's rows, in order; images that cannot be read are listed with them.
 
     PIL decodes and resizes outside Python's lock, so threads (one a CPU, at most 16) keep the model supplied.
@@ -64,11 +64,11 @@ def encode_shards(
                     vectors.append(encoder.encode_prepared(pixels))
                 done(len(batch))
             joined = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
-            yield number, Part(np.array(ids, dtype=np.int64), joined, images, unreadable)
+            yield number, EmbeddedRows(np.array(ids, dtype=np.int64), joined, images, unreadable)
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, paths: Iterable[str], root: Path, encoder: "Encoder | LateEncoder", window: int
+    pool: ThreadPoolExecutor, paths: Iterable[str], root: Path, encoder: "Encoder | LazyEncoder", window: int
 ) -> Iterator[Loaded]:
     """Decode in threads, at most `window` images ahead of the model, in order."""
     waiting: deque[Future[Loaded]] = deque()
@@ -80,7 +80,7 @@ def _ahead(
         yield waiting.popleft().result()
 
 
-def load_image(file: Path, path: str, encoder: "Encoder | LateEncoder") -> Loaded:
+def load_image(file: Path, path: str, encoder: "Encoder | LazyEncoder") -> Loaded:
     """What identifies the file, stored under `path`, and its pixels, or the reason why it cannot be read."""
     try:
         data, state = file.read_bytes(), file.stat()
@@ -89,7 +89,7 @@ def load_image(file: Path, path: str, encoder: "Encoder | LateEncoder") -> Loade
             return stored, encoder.prepare(as_seen(image))
     except UnidentifiedImageError:  # whose text would name an object in memory
         return StoredImage(path), "not an image file of a known kind"
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         return StoredImage(path), f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 

@@ -20,7 +20,7 @@ class Unreadable(msgspec.Struct):
 
 
 @dataclass
-class Part:
+class EmbeddedRows:
     """Rows of one shard, or of all of them: ids `(n,)`, vectors `(n, d)`, the files, and what could not be read."""
 
     ids: np.ndarray
@@ -35,13 +35,13 @@ def plan_digests(todo: list[tuple[int, str]], encoder: EncoderIdentity, shard: i
     return [hashlib.sha256(text.encode()).hexdigest() for text in (repr((kind, shard, todo)), kind)]
 
 
-def write_part(file: Path, part: Part) -> None:
+def write_shard(file: Path, part: EmbeddedRows) -> None:
     """Save one shard, whole or not at all."""
     with replacing(file) as stream:
-        pack(stream, part)
+        save_rows(stream, part)
 
 
-def pack(stream: IO[bytes], part: Part) -> None:
+def save_rows(stream: IO[bytes], part: EmbeddedRows) -> None:
     """Write one shard to an open file."""
     np.savez(
         stream,
@@ -52,10 +52,10 @@ def pack(stream: IO[bytes], part: Part) -> None:
     )
 
 
-def unpack(file: Path | IO[bytes]) -> Part:
+def load_rows(file: Path | IO[bytes]) -> EmbeddedRows:
     """Read one shard."""
     with np.load(file, allow_pickle=False) as content:
-        return Part(
+        return EmbeddedRows(
             content["ids"],
             content["vectors"],
             msgspec.json.decode(content["images"].tobytes(), type=list[StoredImage]),
@@ -63,11 +63,11 @@ def unpack(file: Path | IO[bytes]) -> Part:
         )
 
 
-def read_parts(folder: Path) -> Part:
+def read_shards(folder: Path) -> EmbeddedRows:
     """All shards of a folder in order, joined."""
-    parts = [unpack(file) for file in sorted(folder.glob("*.npz"))]
+    parts = [load_rows(file) for file in sorted(folder.glob("*.npz"))]
     vectors = [part.vectors for part in parts if len(part.ids)]
-    return Part(
+    return EmbeddedRows(
         np.concatenate([np.empty(0, dtype=np.int64), *(part.ids for part in parts)]),
         np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32),
         [image for part in parts for image in part.images],

@@ -32,7 +32,7 @@ class _Identity(msgspec.Struct):
     preprocessing: dict[str, Any]
 
 
-class LateEncoder:
+class LazyEncoder:
     """As `Encoder`; `load_encoder` is called with the same arguments, and raises what it raises, when it is needed."""
 
     def __init__(self, name: str, device: str = "auto", dtype: "Dtype" = "auto") -> None:

@@ -15,11 +15,11 @@ from tqdm.auto import tqdm
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.embeddings.embed_shards import Engine, digest, encode_shards, load_image
 from dataengine_lib.embeddings.finished_shards import (
-    Part,
+    EmbeddedRows,
     Unreadable,
     plan_digests,
-    read_parts,
-    write_part,
+    read_shards,
+    write_shard,
 )
 from dataengine_lib.embeddings.store import (
     EmbeddingStore,
@@ -33,7 +33,7 @@ from dataengine_lib.errors import DataEngineError
 
 if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
-    from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+    from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 
 _SHARD_BATCHES = 16  # batches between two saves
 _SAME = 0.95  # cosine above which two implementations are taken to run the same weights
@@ -52,7 +52,7 @@ class EmbedResult:
 def complete_store(
     images: list[tuple[int, str]],
     root: Path,
-    encoder: "Encoder | LateEncoder",
+    encoder: "Encoder | LazyEncoder",
     output: Path,
     batch_size: int = 64,
     engine: Engine = encode_shards,
@@ -76,14 +76,14 @@ def complete_store(
         if (
             read_json(parts / "plan.json", list[str])[1] == plan[1]
         ):  # same encoder, other images: keep what is done
-            store = _fold(output, store, encoder, read_parts(parts))
+            store = _fold(output, store, encoder, read_shards(parts))
             return complete_store(images, root, encoder, output, batch_size, engine)
         shutil.rmtree(parts)
     if not todo:
         return EmbedResult(store or _empty(output, encoder), rows, 0, [])
     write_json(parts / "plan.json", plan)
     _encode_missing(todo, root, encoder, parts, batch_size, engine)
-    part = read_parts(parts)
+    part = read_shards(parts)
     if not len(part.ids):
         shutil.rmtree(parts)
     if len(part.ids):
@@ -124,7 +124,7 @@ def _unchanged(file: str, stored: StoredImage) -> bool:
 
 def _check_import(
     store: EmbeddingStore,
-    encoder: "Encoder | LateEncoder",
+    encoder: "Encoder | LazyEncoder",
     images: list[tuple[int, str]],
     rows: np.ndarray,
     root: Path,
@@ -153,7 +153,7 @@ def _check_import(
 def _encode_missing(
     todo: list[tuple[int, str]],
     root: Path,
-    encoder: "Encoder | LateEncoder",
+    encoder: "Encoder | LazyEncoder",
     parts: Path,
     batch_size: int,
     engine: Engine,
@@ -165,11 +165,11 @@ def _encode_missing(
     left = sum(map(len, missing.values()))
     with tqdm(total=len(todo), initial=len(todo) - left, desc="embedding", unit="image", disable=None) as bar:
         for number, part in engine(missing, root, encoder, batch_size, bar.update):
-            write_part(files[number], part)
+            write_shard(files[number], part)
 
 
 def _fold(
-    output: Path, store: EmbeddingStore | None, encoder: "Encoder | LateEncoder", part: Part
+    output: Path, store: EmbeddingStore | None, encoder: "Encoder | LazyEncoder", part: EmbeddedRows
 ) -> EmbeddingStore:
     """Join the store's rows and the finished shards into a new store; a file's newer row replaces its older one."""
     ids, vectors, images = part.ids, part.vectors, part.images
@@ -188,7 +188,7 @@ def _fold(
     return result
 
 
-def _meta(encoder: "Encoder | LateEncoder") -> StoreMeta:
+def _meta(encoder: "Encoder | LazyEncoder") -> StoreMeta:
     return StoreMeta(
         encoder=encoder.name,
         weights_sha256=encoder.weights_sha256,
@@ -197,7 +197,7 @@ def _meta(encoder: "Encoder | LateEncoder") -> StoreMeta:
     )
 
 
-def _empty(output: Path, encoder: "Encoder | LateEncoder") -> EmbeddingStore:
+def _empty(output: Path, encoder: "Encoder | LazyEncoder") -> EmbeddingStore:
     return write_store(
         output, _meta(encoder), np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32), []
     )

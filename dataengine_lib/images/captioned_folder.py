@@ -14,7 +14,7 @@ import numpy as np
 
 from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.pool import FOLDER, PoolFacts
+from dataengine_lib.images.pool import CAPTIONED_FOLDER, PoolMetadata
 from dataengine_lib.images.references import image_number
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     """
     from dataengine_lib.images.pool_columns import caption_lists, pool_columns
 
-    facts = PoolFacts(kind=FOLDER, places=[])
+    facts = PoolMetadata(kind=CAPTIONED_FOLDER, places=[])
     rows: dict[int, int] = {}
     names: list[str] = []
     groups: list[int] = []

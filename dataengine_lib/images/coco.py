@@ -13,7 +13,7 @@ import numpy as np
 from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.folder_listing import ImageFolders, url_parts
-from dataengine_lib.images.pool import COCO, MAX_BOXES, NO_SIZE, REASONS, TOO_MANY_BOXES, PoolFacts
+from dataengine_lib.images.pool import COCO, MAX_BOXES, NO_SIZE, REASONS, TOO_MANY_BOXES, PoolMetadata
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,7 +129,7 @@ class _Images:
 
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}  # by id
-        self.facts = PoolFacts(kind=COCO, places=[])
+        self.facts = PoolMetadata(kind=COCO, places=[])
         self.names: list[str] = []
         self.groups: list[int] = []
         self.sizes: list[tuple[int, int]] = []

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 # what PIL's decoders raise on files that are truncated, of another kind, or far too large
-UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, OverflowError, struct.error, zlib.error,
+DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, TypeError, OverflowError, struct.error, zlib.error,
               Image.DecompressionBombError)  # fmt: skip
 
 
@@ -17,7 +17,7 @@ def read_image(path: Path) -> Image.Image | str:
     try:
         with Image.open(path) as image:
             return as_seen(image)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         return f"image {path} cannot be read ({' '.join(str(error).split())[:160]})"
 
 
@@ -26,14 +26,14 @@ def header_fault(path: Path) -> str:
     try:
         with Image.open(path):
             return ""
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         return f"image {path} cannot be read ({' '.join(str(error).split())[:160]})"
 
 
 def as_seen(image: Image.Image) -> Image.Image:
     """An opened image as RGB: first frame, turned as its EXIF says, on white where it is transparent.
 
-    Raises one of UNREADABLE. Gray values of 16 bits are brought to 8 by size, which `convert` would clip.
+    Raises one of DECODE_ERRORS. Gray values of 16 bits are brought to 8 by size, which `convert` would clip.
     """
     image = _upright(image)
     if image.mode == "I" or image.mode.startswith("I;16"):
@@ -50,7 +50,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
         return ImageOps.exif_transpose(image) if turned else image
-    except (*UNREADABLE, KeyError):  # EXIF that cannot be read says nothing of how the picture is turned
+    except (*DECODE_ERRORS, KeyError):  # EXIF that cannot be read says nothing of how the picture is turned
         return image
 
 

@@ -23,10 +23,10 @@ TOO_SMALL = "shorter side under {} pixels"
 FEW_CAPTIONS = "fewer than {} captions"
 REASONS = ("", TOO_MANY_BOXES, NO_SIZE)  # those that annotations alone decide, by their code in the columns
 
-COCO, VISUAL_GENOME, FOLDER = "COCO", "Visual Genome", "folder of images with captions"
+COCO, VISUAL_GENOME, CAPTIONED_FOLDER = "COCO", "Visual Genome", "folder of images with captions"
 
 
-class Box(msgspec.Struct, frozen=True, gc=False):
+class NamedBox(msgspec.Struct, frozen=True, gc=False):
     """One object: its category's name and `[x1, y1, x2, y2]` from 0 to 1, three decimals."""
 
     name: str
@@ -40,13 +40,13 @@ class PoolImage(msgspec.Struct, kw_only=True):
     path: str
     width: int = 0
     height: int = 0
-    boxes: list[Box] = []
+    boxes: list[NamedBox] = []
     captions: list[str] = []
     skip: str = ""
     crowds: list[str] = []  # names of which there are more than `boxes` tells, boxed as a crowd
 
 
-class PoolFacts(msgspec.Struct, kw_only=True):
+class PoolMetadata(msgspec.Struct, kw_only=True):
     """What is true of a whole pool: its kind, where its images may lie, its categories.
 
     `places[k]` are the folders in which an image of group k is looked for, in this order. `again` lists images that
@@ -66,7 +66,7 @@ class ImagePool:
     `paths` relative to `root`, "" where no file is there; `categories` every category's supercategory, "" if unknown.
     """
 
-    def __init__(self, root: Path, facts: PoolFacts, columns: Any) -> None:
+    def __init__(self, root: Path, facts: PoolMetadata, columns: Any) -> None:
         """`columns` is a record batch with `pool_columns.SCHEMA`, ids ascending and unique.
 
         Raises DataEngineError when no image file is there, a file name leads outside its folder, or one id stands
@@ -107,7 +107,7 @@ class ImagePool:
             width=width,
             height=height,
             boxes=[
-                Box(self._names[category], _normalised(box, width, height))
+                NamedBox(self._names[category], _normalised(box, width, height))
                 for category, *box in zip(*(values[boxes].tolist() for values in self._corners), strict=True)
             ],
             captions=self._captions[captions].to_pylist(),
@@ -120,7 +120,7 @@ class ImagePool:
         row = int(np.searchsorted(self.ids, image_id))
         return self[row] if row < len(self) and self.ids[row] == image_id else None
 
-    def regions(self, image_id: int) -> list[Box]:
+    def regions(self, image_id: int) -> list[NamedBox]:
         """The phrase, as name, and box of every region of a Visual Genome image, the largest first."""
         row = int(np.searchsorted(self.ids, image_id))
         if row >= len(self) or self.ids[row] != image_id or (self._sizes[row] <= 0).any():
@@ -129,7 +129,7 @@ class ImagePool:
         captions = self._captions[slice(*self._caption_ends[row : row + 2])].to_pylist()
         regions = self._regions[slice(*self._region_ends[row : row + 2])].to_pylist()
         return [
-            Box(captions[r["caption"]], _normalised([r["x"], r["y"], r["w"], r["h"]], width, height))
+            NamedBox(captions[r["caption"]], _normalised([r["x"], r["y"], r["w"], r["h"]], width, height))
             for r in regions
         ]
 
@@ -174,7 +174,7 @@ class ImagePool:
         self._skip[rows & self.free] = self._reasons.index(reason)
 
 
-def _located(root: Path, facts: PoolFacts, columns: Any) -> list[str]:
+def _located(root: Path, facts: PoolMetadata, columns: Any) -> list[str]:
     """Where every image is under the root now, "" where it is not: files may come and go, so no cache knows."""
     folders, names = ImageFolders(root), columns["name"].to_pylist()
     groups = columns["group"].to_pylist()
@@ -213,10 +213,10 @@ def _size_of(file: Path) -> tuple[int, int]:
     """Width and height from the file's head, zeros when it cannot be read."""
     from PIL import Image
 
-    from dataengine_lib.images.decode import UNREADABLE
+    from dataengine_lib.images.decode import DECODE_ERRORS
 
     try:
         with Image.open(file) as image:
             return image.size
-    except UNREADABLE:
+    except DECODE_ERRORS:
         return (0, 0)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from dataengine_lib.images.pool import PoolFacts
+from dataengine_lib.images.pool import PoolMetadata
 
 # Boxes are kept in pixels as published: they are normalised when an image is asked for.
 BOX = pa.struct(
@@ -19,7 +19,7 @@ SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
         ("name", pa.large_string()),  # as the annotations give it, not yet looked for
-        ("group", pa.int32()),  # which of PoolFacts.places
+        ("group", pa.int32()),  # which of PoolMetadata.places
         ("width", pa.int64()),
         ("height", pa.int64()),
         ("coco_id", pa.int64()),
@@ -34,7 +34,7 @@ _FACTS = b"pool"
 _CHUNK = 100_000  # captions that are Python strings at a time; Visual Genome has 5.4 million
 
 
-def pool_columns(facts: PoolFacts, values: Mapping[str, Any]) -> pa.RecordBatch:
+def pool_columns(facts: PoolMetadata, values: Mapping[str, Any]) -> pa.RecordBatch:
     """A record batch with SCHEMA's columns from arrays or lists in any order of images, sorted by id."""
     given = [values[field.name] for field in SCHEMA]
     arrays = [
@@ -46,9 +46,9 @@ def pool_columns(facts: PoolFacts, values: Mapping[str, Any]) -> pa.RecordBatch:
     return batch.replace_schema_metadata({_FACTS: msgspec.json.encode(facts)})
 
 
-def facts_of(batch: pa.RecordBatch) -> PoolFacts:
+def pool_metadata(batch: pa.RecordBatch) -> PoolMetadata:
     """What `pool_columns` was told. Raises ValueError or KeyError when the batch was made by something else."""
-    return msgspec.json.decode((batch.schema.metadata or {})[_FACTS], type=PoolFacts)
+    return msgspec.json.decode((batch.schema.metadata or {})[_FACTS], type=PoolMetadata)
 
 
 def grouped(rows: np.ndarray, values: pa.Array, count: int) -> pa.Array:

@@ -13,14 +13,14 @@ from dataengine_lib.core.files import cache_folder, replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.captioned_folder import captioned_folder_columns, captioned_folder_files
 from dataengine_lib.images.coco import coco_columns, coco_files
-from dataengine_lib.images.pool import COCO, FOLDER, VISUAL_GENOME, ImagePool
-from dataengine_lib.images.pool_columns import SCHEMA, facts_of
+from dataengine_lib.images.pool import CAPTIONED_FOLDER, COCO, VISUAL_GENOME, ImagePool
+from dataengine_lib.images.pool_columns import SCHEMA, pool_metadata
 from dataengine_lib.images.visual_genome import visual_genome_columns, visual_genome_files
 
 KINDS = {
     COCO: (coco_files, coco_columns),
     VISUAL_GENOME: (visual_genome_files, visual_genome_columns),
-    FOLDER: (captioned_folder_files, captioned_folder_columns),
+    CAPTIONED_FOLDER: (captioned_folder_files, captioned_folder_columns),
 }
 
 
@@ -36,7 +36,7 @@ def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImageP
     for kind, (files_of, columns_of) in KINDS.items():
         if files := files_of(root):
             columns = cached_columns(root, kind, files, partial(columns_of, root, files))
-            pool = ImagePool(root, facts_of(columns), columns)
+            pool = ImagePool(root, pool_metadata(columns), columns)
             pool.keep_only(min_side, min_captions)
             return pool
     raise DataEngineError(
@@ -109,7 +109,7 @@ def _load(file: Path) -> pa.RecordBatch | None:
         if not columns.schema.equals(SCHEMA):
             raise ValueError("other columns")
         columns.validate(full=True)  # offsets that point elsewhere would crash the process
-        facts_of(columns)
+        pool_metadata(columns)
         return columns
     except FileNotFoundError:
         return None

@@ -14,7 +14,7 @@ import numpy as np
 from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.folder_listing import url_parts
-from dataengine_lib.images.pool import MAX_BOXES, VISUAL_GENOME, PoolFacts
+from dataengine_lib.images.pool import MAX_BOXES, VISUAL_GENOME, PoolMetadata
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +82,7 @@ def visual_genome_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     from dataengine_lib.images.pool_columns import caption_lists, pool_columns, region_lists
 
     regions, images, *objects = files
-    facts = PoolFacts(kind=VISUAL_GENOME, places=[])
+    facts = PoolMetadata(kind=VISUAL_GENOME, places=[])
     values, rows = _images(images, facts)
     count = len(rows)
     of: list[int] = []
@@ -115,7 +115,7 @@ def _region_boxes(regions: list[_Region]) -> "array[int]":
     return numbers
 
 
-def _images(file: Path, facts: PoolFacts) -> tuple[dict[str, Any], dict[int, int]]:
+def _images(file: Path, facts: PoolMetadata) -> tuple[dict[str, Any], dict[int, int]]:
     """The columns of the images themselves, and each id's row."""
     rows: dict[int, int] = {}
     groups: dict[str, int] = {}
@@ -145,7 +145,7 @@ def _images(file: Path, facts: PoolFacts) -> tuple[dict[str, Any], dict[int, int
     return values, rows
 
 
-def _boxes(files: list[Path], rows: dict[int, int], facts: PoolFacts) -> "pa.Array":
+def _boxes(files: list[Path], rows: dict[int, int], facts: PoolMetadata) -> "pa.Array":
     from dataengine_lib.images.pool_columns import box_lists
 
     of: list[int] = []

@@ -12,11 +12,11 @@ from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.core.prompt_template import sandbox
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.pool import Box, PoolImage
+from dataengine_lib.images.pool import NamedBox, PoolImage
 
 PROMPTS = PROJECT_ROOT / "params" / "prompts"
 # by name: text alone as MLLM-DataEngine v1, with a short answer as v2, with the picture itself
-KINDS = ("v1", "v2", "vision")
+TEMPLATE_NAMES = ("v1", "v2", "vision")
 _NAMES = "names to use: question_type, definition, examples, captions, objects"
 
 
@@ -37,7 +37,7 @@ class QueryPrompt:
 
     file: Path
     attach_image: bool
-    fill: Callable[[str, str, Sequence[str], Sequence[str], Sequence[Box]], str]
+    fill: Callable[[str, str, Sequence[str], Sequence[str], Sequence[NamedBox]], str]
 
     def render(
         self,
@@ -59,8 +59,8 @@ class QueryPrompt:
 
 
 def template_file(name: str | Path) -> Path:
-    """The file of one of KINDS; anything else is a path already."""
-    return PROMPTS / f"{name}.j2" if name in KINDS else Path(name)
+    """The file of one of TEMPLATE_NAMES; anything else is a path already."""
+    return PROMPTS / f"{name}.j2" if name in TEMPLATE_NAMES else Path(name)
 
 
 def load_template(file: Path) -> QueryPrompt:
@@ -83,7 +83,7 @@ def load_template(file: Path) -> QueryPrompt:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise DataEngineError(
-            f"{file}: cannot be read ({why}); template is {', '.join(KINDS)} or a file"
+            f"{file}: cannot be read ({why}); template is {', '.join(TEMPLATE_NAMES)} or a file"
         ) from error
     except jinja2.TemplateError as error:
         raise failed(error) from error
@@ -93,7 +93,7 @@ def load_template(file: Path) -> QueryPrompt:
         definition: str,
         examples: Sequence[str],
         captions: Sequence[str],
-        boxes: Sequence[Box],
+        boxes: Sequence[NamedBox],
     ) -> str:
         values: dict[str, Any] = {
             "captions": captions,
@@ -121,7 +121,7 @@ def _attaches(template: Any) -> bool:
     )
 
 
-def shown_boxes(boxes: Sequence[Box]) -> list[ShownBox]:
+def shown_boxes(boxes: Sequence[NamedBox]) -> list[ShownBox]:
     """Boxes as templates see them."""
     # places once here, not by a filter for every number: the sandbox looks at each call of one
     return [

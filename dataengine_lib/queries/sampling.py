@@ -1,4 +1,4 @@
-"""Adaptive bad-case sampling (step 2): which types, which examples, which images. Pure, seeded, always ends."""
+"""Step 2: adaptive bad-case sampling: which types, which examples, which images. Opens no file; same seed, same draw."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,18 +10,25 @@ import numpy as np
 
 from dataengine_lib.core.records import Query
 
-USED_UP = "no unused image left among the neighbours"
-UNFIT = "the neighbours drawn do not fit the prompt"
-REDRAWS = 8  # images drawn in place of ones that do not fit, before their draft is given up
-# Queries of one type in a row let a server's prompt cache work; a run that its budget ends must still have asked of
-# all types. So types are grouped inside blocks: a cut leaves at most one block uneven, and a server keeps a prefix
-# for minutes, in which it answers several blocks.
-BLOCK = 240
+# reasons in `sampling.json` why a query that should show a neighbour shows a random image
+NEIGHBOURS_USED_UP = "no unused image left among the neighbours"
+_NEIGHBOURS_DO_NOT_FIT = "the neighbours drawn do not fit the prompt"
+
+MAX_REDRAWS = 8  # further images tried for a draft when the first does not fit, before the draft is given up
+
+# Queries of one type in a row let the teacher's server cache the prompt's prefix; a run that stops at its budget must
+# still have asked about all types. So queries are grouped by type inside blocks: a stop leaves at most one block
+# uneven, and a server keeps a prefix for minutes, in which it answers several blocks.
+QUERIES_PER_BLOCK = 240
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A query before it has an image: its type, the places of its examples in that type's pool, how to pick."""
+class QueryDraft:
+    """A query before it has an image.
+
+    `examples` are places in the list of its type's bad cases, the anchor first; `neighbour` says whether the image
+    shall be one of the anchor's neighbours.
+    """
 
     question_type: str
     examples: tuple[int, ...]
@@ -30,7 +37,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Pick:
-    """The image of the draft at place `draft`, as a row of the pool.
+    """The image for the draft at place `draft`, as a row of the pool, with its cosine to the anchor if a neighbour.
 
     `fallback` says why a neighbour was wanted but not taken.
     """
@@ -44,7 +51,10 @@ class Pick:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """An anchor's most similar pool rows with their similarities, or the reason why there are none."""
+    """An anchor's most similar pool images, best first: pool rows `(k,)` int64 with their cosines `(k,)` float32.
+
+    `missing` says why there are none.
+    """
 
     rows: np.ndarray
     similarities: np.ndarray
@@ -52,111 +62,119 @@ class Neighbours:
 
     @classmethod
     def none(cls, reason: str) -> "Neighbours":
-        """No neighbours, and why."""
+        """No neighbours, with the reason."""
         return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), reason)
 
 
 def draw_drafts(
     weights: Mapping[str, float],
-    cases: Mapping[str, int],
+    case_counts: Mapping[str, int],
     maxnum: int,
     *,
     examples: int,
     neighbour_share: float,
     rng: Random,
     targets: Mapping[str, int] | None = None,
-) -> tuple[list[Draft], dict[str, int]]:
-    """Types by weight and examples for each, at most `maxnum` drafts; returns them and the turns that each type got.
+) -> tuple[list[QueryDraft], dict[str, int]]:
+    """Draw types by weight and `examples` bad cases for each: at most `maxnum` drafts.
 
-    `targets` are numbers of drafts by type, set by hand; the other types share the rest by their weights. A type
-    without cases cannot be filled: its turns by weight go to the other types by theirs, so that their shares among
-    themselves stay as the weights say; those of a target are left out. Without any cases there are no drafts.
-    Source: MLLM-DataEngine, section 3.2 (adaptive bad-case sampling), with `share_out` in place of independent
-    draws, which would put a type of 330 in 6,000 queries off by 18 (one standard deviation) for nothing.
+    Also returns how many drafts each type was given. `targets` are numbers of drafts by type, set by hand; the other
+    types share the rest of `maxnum` by their weights. A type without bad cases cannot be filled: its drafts by weight
+    are shared by the other types in proportion to theirs; those of a target are left out. Without any bad cases there
+    are no drafts.
+    Source: MLLM-DataEngine, section 3.2 (adaptive bad-case sampling), with `allocate_by_weight` in place of
+    independent draws, which would put a type with 330 of 6,000 queries off by 18 (one standard deviation).
     """
     targets = targets or {}
     rest = maxnum - sum(targets.values())
-    free = {kind: weight for kind, weight in weights.items() if kind not in targets}
-    asked = dict.fromkeys(weights, 0) | share_out(free, rest, rng) | dict(targets)
-    fillable = share_out({kind: weight for kind, weight in free.items() if cases.get(kind)}, rest, rng)
-    asked |= fillable
-    counts = {kind: asked[kind] for kind in weights if asked[kind] and cases.get(kind)}
-    # Neighbours are counted out type by type: each type gets its share of them, and all together do.
-    next_place = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
-    drafts: list[Draft] = []
-    for kind in _spread(counts, rng):
-        chosen = tuple(rng.sample(range(cases[kind]), min(examples, cases[kind])))
-        place = next_place[kind]
-        next_place[kind] += 1
-        # with a share of 0.5 every second query, spread evenly for any other share
-        wants_neighbour = int((place + 1) * neighbour_share + 1e-9) > int(place * neighbour_share + 1e-9)
-        drafts.append(Draft(kind, chosen, wants_neighbour))
-    return drafts, asked
+    by_weight = {name: weight for name, weight in weights.items() if name not in targets}
+    given = dict.fromkeys(weights, 0) | allocate_by_weight(by_weight, rest, rng) | dict(targets)
+    # shared out a second time among the types that have cases; the others keep their number, to be reported
+    fillable = {name: weight for name, weight in by_weight.items() if case_counts.get(name)}
+    given |= allocate_by_weight(fillable, rest, rng)
+    counts = {name: given[name] for name in weights if given[name] and case_counts.get(name)}
+
+    # Drafts are numbered type after type to choose those with a neighbour: so each type has its share of neighbours,
+    # and so have all types together.
+    next_number = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+    drafts: list[QueryDraft] = []
+    for name in _mixed_order(counts, rng):
+        chosen = tuple(rng.sample(range(case_counts[name]), min(examples, case_counts[name])))
+        number = next_number[name]
+        next_number[name] += 1
+        # With a share of 0.5 every second draft, spread evenly for any other share: a draft has a neighbour when the
+        # whole part of number * share grows by one. 1e-9 is for shares like 0.1 that floats hold inexactly.
+        neighbour = int((number + 1) * neighbour_share + 1e-9) > int(number * neighbour_share + 1e-9)
+        drafts.append(QueryDraft(name, chosen, neighbour))
+    return drafts, given
 
 
-def share_out(weights: Mapping[str, float], number: int, rng: Random) -> dict[str, int]:
-    """`number` turns by weight: every type gets its exact share rounded up or down, right on average.
+def allocate_by_weight(weights: Mapping[str, float], number: int, rng: Random) -> dict[str, int]:
+    """Share out `number` items by weight: each type gets its exact share rounded up or down, exact on average.
 
     Nothing is given when all weights are zero. Source: systematic sampling (Madow 1949).
     """
-    heavy = {kind: weight for kind, weight in weights.items() if weight > 0}
+    positive = {name: weight for name, weight in weights.items() if weight > 0}
     counts = dict.fromkeys(weights, 0)
-    total, start = math.fsum(heavy.values()), rng.random()
-    ends = [math.floor(number * reached / total + start) for reached in accumulate(heavy.values())]
-    ends[-1:] = [number] if heavy else []  # a sum of floats may end just beside the total
-    for kind, begin, end in zip(heavy, [0, *ends], ends, strict=False):
-        counts[kind] = min(end, number) - min(begin, number)
+    total, start = math.fsum(positive.values()), rng.random()
+    # the types' shares end to end on a line of length `number`; one point on each unit, all moved by the same `start`
+    ends = [math.floor(number * reached / total + start) for reached in accumulate(positive.values())]
+    ends[-1:] = [number] if positive else []  # a sum of floats may end just beside the total
+    for name, begin, end in zip(positive, [0, *ends], ends, strict=False):
+        counts[name] = min(end, number) - min(begin, number)
     return counts
 
 
-def _spread(counts: Mapping[str, int], rng: Random) -> list[str]:
-    """Every type as often as it counts, in an order whose every beginning has the types by their counts."""
-    keys = [((turn + rng.random()) / count, kind) for kind, count in counts.items() for turn in range(count)]
-    return [kind for _, kind in sorted(keys)]
+def _mixed_order(counts: Mapping[str, int], rng: Random) -> list[str]:
+    """Each type as often as `counts` says, mixed so that every beginning of the list has the types in proportion."""
+    # item i of n lies at a random point of the i-th of n equal parts of the line from 0 to 1
+    positions = [((i + rng.random()) / count, name) for name, count in counts.items() for i in range(count)]
+    return [name for _, name in sorted(positions)]
 
 
 def pick_images(
-    drafts: Sequence[Draft],
+    drafts: Sequence[QueryDraft],
     anchors: Sequence[Neighbours | None],
     free: np.ndarray,
     rng: Random,
     fits: Callable[[int, int], bool] = lambda draft, row: True,
 ) -> list[Pick]:
-    """An image for every draft in turn, none twice, until the pool is empty: `len(result) <= len(drafts)`.
+    """Pick an image for each draft in turn, none twice, until the pool is empty: `len(result) <= len(drafts)`.
 
     `anchors[i]` are the neighbours of draft i's first example (None for random drafts); `free` is a bool per pool
-    row; `fits(i, row)` says whether draft i can take the image. A rejected image is drawn again, never its type;
-    where no neighbour is left, or fits, a random image is taken. A draft that REDRAWS further images do not fit
-    gets none.
+    row; `fits(i, row)` says whether draft i can take the image. An image that does not fit is drawn again, never the
+    type; where no neighbour is left, or fits, a random image is taken. A draft for which MAX_REDRAWS further images
+    do not fit either gets none.
     """
-    pool, unfit = _Pool(free, rng), Neighbours.none(UNFIT)
+    pool, no_fit = _FreeImages(free, rng), Neighbours.none(_NEIGHBOURS_DO_NOT_FIT)
     picks: list[Pick] = []
     for number, (draft, near) in enumerate(zip(drafts, anchors, strict=True)):
-        refused: list[int] = []
-        while len(refused) <= REDRAWS:
-            pick = pool.draw(number, draft, near if len(refused) <= REDRAWS // 2 else unfit)
+        rejected: list[int] = []
+        while len(rejected) <= MAX_REDRAWS:
+            # the first half of the tries among the neighbours, the others among all images
+            pick = pool.draw(number, draft, near if len(rejected) <= MAX_REDRAWS // 2 else no_fit)
             if pick is None:
                 break
             if fits(number, pick.row):
                 picks.append(pick)
                 break
-            refused.append(pick.row)
-        pool.put_back(refused)
-        if pick is None and not refused:
-            break
+            rejected.append(pick.row)
+        pool.put_back(rejected)
+        if pick is None and not rejected:
+            break  # the pool is empty
     return picks
 
 
-class _Pool:
-    """The images that are still free, and the order in which random ones are taken."""
+class _FreeImages:
+    """The images that are still free, and the order in which random ones are taken (from the end)."""
 
     def __init__(self, free: np.ndarray, rng: Random) -> None:
         self.free, self.rng = free.copy(), rng
         self.order: list[int] = np.flatnonzero(free).tolist()
         rng.shuffle(self.order)
 
-    def draw(self, number: int, draft: Draft, near: Neighbours | None) -> Pick | None:
-        """A free image, which is then no longer free; None when there is none."""
+    def draw(self, number: int, draft: QueryDraft, near: Neighbours | None) -> Pick | None:
+        """Take a free image for draft `number`; None when there is none."""
         if draft.neighbour and near is not None:
             places = np.flatnonzero(self.free[near.rows])
             if len(places):
@@ -164,23 +182,25 @@ class _Pool:
                 row = int(near.rows[place])
                 self.free[row] = False
                 return Pick(number, row, True, float(near.similarities[place]))
-        while self.order and not self.free[self.order[-1]]:
+        while self.order and not self.free[self.order[-1]]:  # taken as somebody's neighbour meanwhile
             self.order.pop()
         if not self.order:
             return None
         row = self.order.pop()
         self.free[row] = False
-        reason = near.missing if near is not None and near.missing else USED_UP
+        reason = near.missing if near is not None and near.missing else NEIGHBOURS_USED_UP
         return Pick(number, row, False, fallback=reason if draft.neighbour else "")
 
     def put_back(self, rows: list[int]) -> None:
-        """Free again, for other drafts; last in the order, or they would be what every draft tries first."""
+        """Make images free again for other drafts, at the far end: else each draft would try them first."""
         if rows:
             self.free[rows] = True
             self.order[:0] = rows
 
 
-def in_blocks(queries: Sequence[Query]) -> list[Query]:
-    """Queries as they are written: by type inside every BLOCK, else in the order in which they were drawn."""
-    order = sorted(range(len(queries)), key=lambda place: (place // BLOCK, queries[place].question_type))
+def order_in_blocks(queries: Sequence[Query]) -> list[Query]:
+    """Queries in the order of the file: sorted by type inside each block, otherwise as they were drawn."""
+    order = sorted(
+        range(len(queries)), key=lambda place: (place // QUERIES_PER_BLOCK, queries[place].question_type)
+    )
     return [queries[place] for place in order]

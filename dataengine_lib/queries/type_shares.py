@@ -1,11 +1,11 @@
-"""Step 2's account: how many queries of each type were asked for, how many there are, and why not all."""
+"""Step 2: how many queries of each type were wanted, how many were written, and why some are missing."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from dataengine_lib.queries.sampling import Draft, Pick
+from dataengine_lib.queries.sampling import Pick, QueryDraft
 
 NO_CASES = "no bad cases of this type; its turns went to the other types"
 NO_CASES_FOR_TARGET = "no bad cases of this type, so its target is not filled"
@@ -14,11 +14,12 @@ TOO_LONG = "with prompts over max_prompt_tokens even without captions"
 
 
 class TypeShare(msgspec.Struct):
-    """One type's line in `sampling.json` and in the notebook: how often it was drawn, and what became of it.
+    """One type's entry in `sampling.json` and in the notebook.
 
-    `weight_share` is the share of `maxnum` that weights and targets give it, `drawn_share` that of the queries
-    written; `target` is None where the weight decides. `fallbacks` counts by reason the queries that should have
-    had a neighbour and got a random image.
+    `asked` queries were wanted, `filled` were written, `neighbours` of these about a neighbour of the bad case's
+    image. `weight_share` is the share of `maxnum` that weights and targets give the type, `drawn_share` its share of
+    the queries written, both from 0 to 1; `target` is None where the weight decides. `fallbacks` counts by reason
+    the queries that should have had a neighbour and got a random image; `why_not` says why `filled` is below `asked`.
     """
 
     weight: float
@@ -36,40 +37,45 @@ def type_shares(
     weights: Mapping[str, float],
     targets: Mapping[str, int],
     maxnum: int,
-    cases: Mapping[str, int],
+    case_counts: Mapping[str, int],
     asked: Mapping[str, int],
-    drafts: Sequence[Draft],
+    drafts: Sequence[QueryDraft],
     picks: Sequence[Pick],
     too_long: Collection[int],
 ) -> dict[str, TypeShare]:
-    """A line for each type of `weights`; `cases` and `asked` are counts, `too_long` places of drafts given up."""
+    """An entry for each type of `weights`.
+
+    `case_counts` are bad cases by type, `asked` drafts by type, and `too_long` the places of the drafts that were
+    given up because no prompt fitted.
+    """
     rest = maxnum - sum(targets.values())
-    total = sum(weight for kind, weight in weights.items() if kind not in targets)
-    mine: dict[str, list[Pick]] = {kind: [] for kind in weights}
+    total = sum(weight for name, weight in weights.items() if name not in targets)
+    picks_by_type: dict[str, list[Pick]] = {name: [] for name in weights}
     for pick in picks:
-        mine[drafts[pick.draft].question_type].append(pick)
+        picks_by_type[drafts[pick.draft].question_type].append(pick)
     given_up = Counter(drafts[place].question_type for place in too_long)
     shares = {}
-    for kind, weight in weights.items():
-        wanted = targets[kind] if kind in targets else rest * weight / total if total else 0.0
-        got, missing = mine[kind], asked[kind] - len(mine[kind])
-        why = []
-        if not cases[kind] and kind in targets:
-            why += [NO_CASES_FOR_TARGET] if missing else []
-        elif not cases[kind]:
-            why += [NO_CASES] if weight > 0 else []
+    for name, weight in weights.items():
+        wanted = targets[name] if name in targets else rest * weight / total if total else 0.0
+        filled = picks_by_type[name]
+        missing = asked[name] - len(filled)
+        reasons = []
+        if not case_counts[name] and name in targets:
+            reasons += [NO_CASES_FOR_TARGET] if missing else []
+        elif not case_counts[name]:
+            reasons += [NO_CASES] if weight > 0 else []
         else:
-            why += [f"{given_up[kind]} {TOO_LONG}"] if given_up[kind] else []
-            why += [POOL_EMPTY] if missing > given_up[kind] else []
-        shares[kind] = TypeShare(
+            reasons += [f"{given_up[name]} {TOO_LONG}"] if given_up[name] else []
+            reasons += [POOL_EMPTY] if missing > given_up[name] else []
+        shares[name] = TypeShare(
             weight=weight,
-            target=targets.get(kind),
+            target=targets.get(name),
             weight_share=round(wanted / maxnum, 4) if maxnum else 0.0,
-            asked=asked[kind],
-            filled=len(got),
-            drawn_share=round(len(got) / len(picks), 4) if picks else 0.0,
-            neighbours=sum(pick.neighbour for pick in got),
-            fallbacks=dict(sorted(Counter(pick.fallback for pick in got if pick.fallback).items())),
-            why_not="; ".join(why),
+            asked=asked[name],
+            filled=len(filled),
+            drawn_share=round(len(filled) / len(picks), 4) if picks else 0.0,
+            neighbours=sum(pick.neighbour for pick in filled),
+            fallbacks=dict(sorted(Counter(pick.fallback for pick in filled if pick.fallback).items())),
+            why_not="; ".join(reasons),
         )
     return shares

@@ -13,7 +13,7 @@ from typing import Any
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.decode import UNREADABLE, as_seen
+from dataengine_lib.images.decode import DECODE_ERRORS, as_seen
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_reply
 from dataengine_lib.report.tables import Html, escaped
@@ -115,7 +115,7 @@ def image_tag(path: Path | None, alt: str) -> str:
     try:
         with Image.open(path) as opened:
             picture = as_seen(opened)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         why = f"{path.name} cannot be read ({type(error).__name__})"
         return f'<div class="no-image">{escaped(why)}</div>'
     picture.thumbnail((SIDE, SIDE))

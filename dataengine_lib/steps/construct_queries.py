@@ -1,7 +1,5 @@
 """Step 2: one query per training question wanted, from the student's bad cases and a pool of images."""
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -13,16 +11,16 @@ from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.core.step_config import StepConfig
-from dataengine_lib.embeddings.lazy_encoder import LateEncoder
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef, locate_all
-from dataengine_lib.queries import preview as query_preview
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
-from dataengine_lib.queries.image_search import QueryPool, open_search
-from dataengine_lib.queries.preview import Preview, preview
+from dataengine_lib.queries.image_search import Anchors, SearchSettings, search_neighbours
+from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
 from dataengine_lib.queries.prompt import QueryPrompt, load_template, template_file
-from dataengine_lib.queries.sampling import Neighbours, Pick, draw_drafts, in_blocks, pick_images
+from dataengine_lib.queries.query_pool import QueryPool
+from dataengine_lib.queries.query_writer import QueryWriter
+from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.questions.evaluation_images import read_image_refs
@@ -96,98 +94,80 @@ class ConstructQueriesConfig(StepConfig):
 
 @dataclass
 class ConstructQueriesResult:
-    """What notebook 2 shows; every query's image is under `image_root`."""
+    """What notebook 2 shows; every query's image is under `image_root`.
+
+    `pool` counts the images in the pool's folder, `eligible` those of them that could carry a query, `left_out` the
+    others by reason. `unreadable` names images of the pool, the bad cases and the questions that were not found or
+    could not be read.
+    """
 
     image_root: Path
     queries: list[Query]
     shares: dict[str, TypeShare]
     preview: list[Preview]
-    pool: int  # images in the pool's folder
-    eligible: int  # of these, images that could carry a query
-    left_out: dict[str, int]  # the others by reason
-    unreadable: list[
-        str
-    ]  # images of the pool, the bad cases and the questions that were not found or not readable
-
-
-@dataclass
-class _Anchors:
-    """Where the bad cases' images are, and the pool images near them."""
-
-    paths: dict[ImageRef, str]
-    missing: dict[ImageRef, str]
-    near: dict[str, Neighbours]
-
-    def of(self, case: BadCase) -> Neighbours:
-        """The neighbours of a bad case's image, or the reason why there are none."""
-        path = self.paths.get(case.image)
-        if path in self.near:
-            return self.near[path]
-        return Neighbours.none(
-            "the bad case's image was not found" if path is None else "the bad case's image cannot be read"
-        )
+    pool: int
+    eligible: int
+    left_out: dict[str, int]
+    unreadable: list[str]
 
 
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     """Draw types by weight or target, then examples, then images; write prompts to `output`, and `sampling.json`.
 
-    Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `queries/sampling.py`. When images or bad cases run
-    out, what there is is written and `sampling.json` says what was not filled and why. Same files and seed, same bytes.
-    Raises ParameterError for a target or preview type that is none of the categories' or the bad cases'.
+    Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `queries/sampling.py`. When images or bad cases
+    run out, fewer queries are written and `sampling.json` says how many are missing and why. Same files and seed,
+    same bytes. Raises ParameterError for a target or preview type that neither the categories nor the bad cases have.
     """
-    cases = read_bad_cases(config.input)
-    categories = read_categories(config.categories)
-    types = list(dict.fromkeys([*categories.names, *cases]))
-    targets = {known_type(name, types, "targets"): number for name, number in config.targets.items()}
-    shown_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
-    weights = read_weights(config.weight, types)
-    template = load_template(config.template)
-    images = read_pool(config.coco_dataset, min_side=config.min_side, min_captions=config.min_captions)
-    pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
+    inputs = _read_inputs(config)
+    # one generator for all draws: types and examples first, images after them
     rng = Random(config.seed)
-    counts = {kind: len(cases.get(kind, [])) for kind in types}
+    case_counts = {name: len(inputs.cases.get(name, [])) for name in inputs.types}
     drafts, asked = draw_drafts(
-        weights,
-        counts,
+        inputs.weights,
+        case_counts,
         config.maxnum,
         examples=config.examples,
         neighbour_share=config.neighbour_share,
         rng=rng,
-        targets=targets,
+        targets=inputs.targets,
     )
-    shown = [[cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
-    first = [
-        few[0]
-        for draft, few in zip(drafts, shown, strict=True)
-        if draft.neighbour or draft.question_type == shown_type
+    examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
+
+    # only these bad cases' images are searched for; the preview may show cases that no draft uses
+    preview_cases = inputs.cases.get(inputs.preview_type, [])[:MAX_PREVIEWS]
+    first_examples = [
+        cases[0]
+        for draft, cases in zip(drafts, examples, strict=True)
+        if draft.neighbour or draft.question_type == inputs.preview_type
     ]
-    to_show = cases.get(shown_type, [])[: query_preview.MOST]
-    anchors = _search(config, pool, cases, [*first, *to_show])
-    near = [anchors.of(few[0]) if draft.neighbour else None for draft, few in zip(drafts, shown, strict=True)]
+    anchors = _search(config, inputs, [*first_examples, *preview_cases])
+    pool = inputs.pool
     eligible = int(pool.free.sum())
-    writer = _Writer(template, categories, config, pool, anchors)
-    prompts: dict[int, str | None] = {}
 
-    def fits(place: int, row: int) -> bool:
-        prompts[place] = writer.prompt(drafts[place].question_type, shown[place], row)
-        return prompts[place] is not None
-
-    picks = pick_images(drafts, near, pool.free, rng, fits)
-    too_long = {place for place, prompt in prompts.items() if prompt is None}
-    queries = in_blocks(
-        [
-            writer.query(drafts[pick.draft].question_type, shown[pick.draft], pick, prompts[pick.draft] or "")
-            for pick in picks
-        ]
+    writer = QueryWriter(
+        inputs.template, inputs.categories, pool, anchors, config.max_prompt_tokens, config.round
     )
-    shares = type_shares(weights, targets, config.maxnum, counts, asked, drafts, picks, too_long)
+    written = writer.write(drafts, examples, rng)
+    queries = order_in_blocks(written.queries)
+    shares = type_shares(
+        inputs.weights,
+        inputs.targets,
+        config.maxnum,
+        case_counts,
+        asked,
+        drafts,
+        written.picks,
+        written.too_long,
+    )
     write_json(config.output, queries)
     write_json(config.output.with_name("sampling.json"), shares)
     return ConstructQueriesResult(
         image_root=config.coco_dataset,
         queries=queries,
         shares=shares,
-        preview=_previews(writer, queries, weights, shown_type, to_show),
+        preview=make_previews(
+            writer, queries, inputs.weights, inputs.preview_type, preview_cases, config.examples
+        ),
         pool=len(pool.images),
         eligible=eligible,
         left_out=dict(pool.left_out),
@@ -195,98 +175,50 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     )
 
 
-@dataclass
-class _Writer:
-    """Makes queries of bad cases and pool images."""
+@dataclass(frozen=True)
+class _Inputs:
+    """What the step reads; `types` are those of the categories, then further ones of the bad cases."""
 
-    template: QueryPrompt
+    types: list[str]
+    cases: dict[str, list[BadCase]]
+    weights: dict[str, float]
+    targets: dict[str, int]
+    preview_type: str
     categories: CategorySet
-    config: ConstructQueriesConfig
+    template: QueryPrompt
     pool: QueryPool
-    anchors: _Anchors
-
-    def prompt(self, kind: str, few: Sequence[BadCase], row: int) -> str | None:
-        """The prompt about the pool image of that row, None when it is too long."""
-        examples = [case.example for case in few]
-        definition = self.categories.definition(kind)
-        image, most = self.pool.images[row], self.config.max_prompt_tokens
-        return self.template.render(kind, definition, examples, image, most)
-
-    def query(self, kind: str, few: Sequence[BadCase], pick: Pick, prompt: str) -> Query:
-        """The row of `gptvqa_prompt.json`."""
-        image_id, anchor = int(self.pool.images.ids[pick.row]), few[0].image
-        return Query(
-            image_id=image_id,
-            prompt=prompt,
-            question_type=kind,
-            query_id="r-" + _sha(f"{image_id}\n{kind}\n{prompt}")[:16],
-            image_path=self.pool.images.paths[pick.row],
-            anchor_image_id=anchor.image_id,
-            anchor_image_path=self.anchors.paths.get(anchor, anchor.image_path),
-            example_ids=[case.key for case in few],
-            neighbour=pick.neighbour,
-            similarity=None if pick.similarity is None else round(pick.similarity, 4),
-            template=self.template.file.name,
-            prompt_sha256=_sha(prompt),
-            attach_image=self.template.attach_image,
-            round=self.config.round,
-        )
 
 
-def _search(
-    config: ConstructQueriesConfig, pool: QueryPool, cases: dict[str, list[BadCase]], anchors: list[BadCase]
-) -> _Anchors:
-    """Leave out what must not be asked about, embed what is needed and find the anchors' neighbours."""
-    refs = [case.image for part in cases.values() for case in part]
+def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
+    cases = read_bad_cases(config.input)
+    categories = read_categories(config.categories)
+    types = list(dict.fromkeys([*categories.names, *cases]))
+    targets = {known_type(name, types, "targets"): number for name, number in config.targets.items()}
+    preview_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
+    weights = read_weights(config.weight, types)
+    template = load_template(config.template)
+    images = read_pool(config.coco_dataset, min_side=config.min_side, min_captions=config.min_captions)
+    pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
+    return _Inputs(types, cases, weights, targets, preview_type, categories, template, pool)
+
+
+def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[BadCase]) -> Anchors:
+    """Leave out images that must not be asked about, and find the pool's neighbours of the anchors."""
+    pool = inputs.pool
+    refs: list[ImageRef] = [case.image for cases in inputs.cases.values() for case in cases]
     if config.questions:
         refs += read_image_refs(config.questions, pool.evaluation_root)
     refs = list(dict.fromkeys(refs))
     paths, missing = locate_all(refs, pool.find)
     pool.leave_out_evaluation(refs, paths)
     pool.leave_out_queries(config.exclude_queries)
-    used = {case.image for case in anchors}
-    wanted = [
-        (ref.image_id, path)
-        for ref, path in paths.items()
-        if ref in used or config.near_duplicate is not None
-    ]
-    near: dict[str, Neighbours] = {}
-    if wanted:
-        encoder = LateEncoder(config.encoder, config.device)
-        search = open_search(pool, wanted, encoder, config.coco_embedding, config.batch_size)
-        if config.near_duplicate is not None:
-            search.leave_out_near_duplicates(config.near_duplicate)
-        near = search.neighbours((paths[ref] for ref in used if ref in paths), config.topk)
-    return _Anchors(paths, missing, near)
-
-
-def _previews(
-    writer: _Writer,
-    queries: list[Query],
-    weights: dict[str, float],
-    shown_type: str,
-    to_show: list[BadCase],
-) -> list[Preview]:
-    """Queries of `shown_type`, made of `to_show` where none was drawn; without a type one of each heavy type."""
-    of_type = query_preview.of_type(queries, shown_type)
-    chosen = of_type if shown_type else query_preview.heaviest(queries, weights)
-    near = writer.anchors.near
-    shown = [
-        preview(writer.pool, query, near.get(query.anchor_image_path, Neighbours.none("")))
-        for query in chosen
-    ]
-    if shown or not writer.pool.free.any():
-        return shown
-    for case in to_show:
-        found = writer.anchors.of(case)
-        allowed = found.rows[writer.pool.free[found.rows]]
-        row = int(allowed[0]) if len(allowed) else int(writer.pool.free.argmax())
-        few = [case, *(other for other in to_show if other is not case)][: writer.config.examples]
-        if (prompt := writer.prompt(shown_type, few, row)) is not None:
-            query = writer.query(shown_type, few, Pick(-1, row, bool(len(allowed))), prompt)
-            shown.append(preview(writer.pool, query, found, written=False))
-    return shown
-
-
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    settings = SearchSettings(
+        encoder=config.encoder,
+        store=config.coco_embedding,
+        topk=config.topk,
+        near_duplicate=config.near_duplicate,
+        device=config.device,
+        batch_size=config.batch_size,
+    )
+    near = search_neighbours(pool, paths, [case.image for case in anchor_cases], settings)
+    return Anchors(paths, missing, near)

@@ -12,7 +12,7 @@ from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.embeddings.embed_shards import encode_shards
 from dataengine_lib.embeddings.faiss_file import write_faiss
-from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 from dataengine_lib.embeddings.update_store import EmbedResult, complete_store
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.coco import read_image_list
@@ -59,7 +59,7 @@ def embed(config: EmbedConfig) -> EmbedResult:
     if not images:
         raise DataEngineError(f"{config.image_root}: no images found; check image_root and annotations")
     load = partial(load_encoder, config.encoder, config.device, config.dtype)
-    encoder = LateEncoder(config.encoder, config.device, config.dtype)
+    encoder = LazyEncoder(config.encoder, config.device, config.dtype)
     engine = on_ray(load) if config.engine == "ray" else encode_shards
     result = complete_store(images, config.image_root, encoder, config.output, config.batch_size, engine)
     if not len(result.store.ids):

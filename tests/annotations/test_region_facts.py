@@ -8,7 +8,7 @@ from PIL import Image
 
 from dataengine_lib.annotations.teacher import WRITERS, AnnotationsTeacher
 from dataengine_lib.core.records import Query
-from dataengine_lib.images.pool import Box
+from dataengine_lib.images.pool import NamedBox
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import Qa, parse_reply
@@ -73,9 +73,9 @@ def test_regions_come_with_their_boxes(tmp_path: Path) -> None:
     ]
     pool = read_pool(genome(tmp_path, twice, filling=False))
     assert pool.regions(1) == [
-        Box("wall", (0.0, 0.0, 1.0, 1.0)),
-        Box("a bell", (0.0, 0.0, 0.5, 0.5)),
-        Box("a bell", (0.1, 0.1, 0.2, 0.2)),
+        NamedBox("wall", (0.0, 0.0, 1.0, 1.0)),
+        NamedBox("a bell", (0.0, 0.0, 0.5, 0.5)),
+        NamedBox("a bell", (0.1, 0.1, 0.2, 0.2)),
     ]
     assert pool.regions(2) == [] and pool[0].captions == ["wall", "a bell"]
 

@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 
 from dataengine_lib.core.records import qa_prompt
-from dataengine_lib.images.pool import Box, PoolImage
+from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.queries.prompt import QueryPrompt, load_template, template_file
 from dataengine_lib.queries.sampling import Neighbours, draw_drafts, pick_images
 
@@ -33,7 +33,7 @@ def pool(rng: np.random.Generator) -> list[PoolImage]:
             id=number,
             path=f"train2017/{number:012d}.jpg",
             captions=[captions[(number * 5 + place) % len(captions)] for place in range(5)],
-            boxes=[Box(name, (low[0], low[1], high[0], high[1])) for name in names],
+            boxes=[NamedBox(name, (low[0], low[1], high[0], high[1])) for name in names],
         )
         for number, (low, high) in enumerate(corners)
     ]

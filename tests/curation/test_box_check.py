@@ -15,7 +15,7 @@ from dataengine_lib.annotations.facts import Facts
 from dataengine_lib.annotations.teacher import AnnotationsTeacher
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.boxes.check import REFUTED, SILENT, SUPPORTED, check_boxes, judge
-from dataengine_lib.images.pool import Box, PoolImage
+from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.images.read_pool import read_pool
 
 KINDS = {
@@ -29,11 +29,11 @@ IMAGE = PoolImage(
     height=300,
     captions=["A dog lies beside a couch.", "A dog and two people in a room."],
     boxes=[
-        Box("dog", (0.02, 0.7, 0.22, 0.95)),
-        Box("couch", (0.4, 0.4, 0.98, 0.95)),
-        Box("person", (0.5, 0.2, 0.6, 0.7)),
-        Box("person", (0.75, 0.2, 0.85, 0.7)),
-        Box("frisbee", (0.1, 0.05, 0.2, 0.1)),
+        NamedBox("dog", (0.02, 0.7, 0.22, 0.95)),
+        NamedBox("couch", (0.4, 0.4, 0.98, 0.95)),
+        NamedBox("person", (0.5, 0.2, 0.6, 0.7)),
+        NamedBox("person", (0.75, 0.2, 0.85, 0.7)),
+        NamedBox("frisbee", (0.1, 0.05, 0.2, 0.1)),
     ],
 )
 

@@ -11,7 +11,7 @@ from tiny_clip import save_tiny_clip
 
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.embeddings.encoder import load_encoder
-from dataengine_lib.embeddings.lazy_encoder import LateEncoder
+from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 from dataengine_lib.errors import DataEngineError
 
 
@@ -219,25 +219,25 @@ def test_an_encoder_is_told_apart_without_loading_it(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     copy = save_tiny_clip(tmp_path / "copy")
-    first, known = LateEncoder(str(copy), "cpu"), load_encoder(str(folder), "cpu")
+    first, known = LazyEncoder(str(copy), "cpu"), load_encoder(str(folder), "cpu")
     assert (first.weights_sha256, first.preprocessing) == (known.weights_sha256, known.preprocessing)
     assert "loaded" in vars(first)
-    again = LateEncoder(str(copy), "cpu")
+    again = LazyEncoder(str(copy), "cpu")
     assert (again.weights_sha256, again.preprocessing) == (known.weights_sha256, known.preprocessing)
     assert "loaded" not in vars(again)
     assert again.encode_prepared([again.prepare(pictures(1)[0])]) == pytest.approx(known.encode(pictures(1)))
     (entry,) = (tmp_path / "cache/mllm-dataengine/encoders").iterdir()
     entry.write_text("{")  # damaged: found out again
-    assert LateEncoder(str(copy), "cpu").weights_sha256 == known.weights_sha256
-    assert LateEncoder(str(save_tiny_clip(copy, seed=1)), "cpu").weights_sha256 != known.weights_sha256
+    assert LazyEncoder(str(copy), "cpu").weights_sha256 == known.weights_sha256
+    assert LazyEncoder(str(save_tiny_clip(copy, seed=1)), "cpu").weights_sha256 != known.weights_sha256
     settings = copy / "preprocessor_config.json"
     settings.write_text(settings.read_text().replace("0.48", "0.5"))
-    assert LateEncoder(str(copy), "cpu").preprocessing != known.preprocessing
+    assert LazyEncoder(str(copy), "cpu").preprocessing != known.preprocessing
 
 
 def test_an_encoder_that_is_not_there_is_said_when_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match="encoder cannot be loaded"):
-        _ = LateEncoder(str(tmp_path / "none"), "cpu").weights_sha256
+        _ = LazyEncoder(str(tmp_path / "none"), "cpu").weights_sha256
 
 
 def test_loading_is_quiet_in_a_log(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -107,15 +107,15 @@ def test_killed_and_started_again_it_goes_on(
     monkeypatch.setattr(embedding, "_SHARD_BATCHES", 2)  # shards of 4 images
     whole = embed(config(images, clip, tmp_path / "whole")).store
     encoded.clear()
-    original = embedding.write_part
+    original = embedding.write_shard
 
-    def killed(file: Path, part: embedding.Part) -> None:
+    def killed(file: Path, part: embedding.EmbeddedRows) -> None:
         if file.stem == "000002":
             raise KeyboardInterrupt
         original(file, part)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(embedding, "write_part", killed)
+        patch.setattr(embedding, "write_shard", killed)
         embed(config(images, clip, tmp_path / "store"))
     encoded.clear()
     result = embed(config(images, clip, tmp_path / "store"))
@@ -280,15 +280,15 @@ def test_ray_goes_on_where_a_local_run_stopped_and_makes_the_same_bytes(
     (images / f"{1:012d}.png").write_bytes(b"")
     (images / f"{9:012d}.png").write_text("no picture")
     local = embed(config(images, clip, tmp_path / "local"))
-    original = embedding.write_part
+    original = embedding.write_shard
 
-    def killed(file: Path, part: embedding.Part) -> None:
+    def killed(file: Path, part: embedding.EmbeddedRows) -> None:
         if file.stem == "000001":
             raise KeyboardInterrupt
         original(file, part)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(embedding, "write_part", killed)
+        patch.setattr(embedding, "write_shard", killed)
         embed(config(images, clip, tmp_path / "ray"))
     result = embed(config(images, clip, tmp_path / "ray", engine="ray"))
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.coco import read_image_list
-from dataengine_lib.images.pool import NO_CAPTIONS, NO_FILE, TOO_MANY_BOXES, Box, PoolImage
+from dataengine_lib.images.pool import NO_CAPTIONS, NO_FILE, TOO_MANY_BOXES, NamedBox, PoolImage
 from dataengine_lib.images.read_pool import read_pool
 
 
@@ -30,9 +30,9 @@ def test_boxes_are_normalised_and_crowds_and_duplicates_dropped(tmp_path: Path) 
     ]
     image = the_image(coco(tmp_path, {1: "a.jpg"}, boxes))
     assert image.boxes == [
-        Box("dog", (0.1, 0.2, 0.4, 0.6)),
-        Box("cat", (0.1, 0.2, 0.4, 0.6)),
-        Box("dog", (0.333, 0.0, 1.0, 1.0)),
+        NamedBox("dog", (0.1, 0.2, 0.4, 0.6)),
+        NamedBox("cat", (0.1, 0.2, 0.4, 0.6)),
+        NamedBox("dog", (0.333, 0.0, 1.0, 1.0)),
     ]
 
 

@@ -11,17 +11,18 @@ from PIL import Image
 from dataengine_lib.annotations.teacher import AnnotationsTeacher
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import (
+    CAPTIONED_FOLDER,
     COCO,
-    FOLDER,
     NO_FILE,
     NO_SIZE,
     TOO_MANY_BOXES,
     VISUAL_GENOME,
-    Box,
+    NamedBox,
 )
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef
-from dataengine_lib.queries.image_search import EVALUATION_IMAGE, QueryPool
+from dataengine_lib.queries.query_pool import QueryPool
+from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 
 
 def picture(file: Path, size: tuple[int, int] = (100, 50)) -> None:
@@ -82,7 +83,7 @@ def test_visual_genome_objects_are_boxes_unless_there_are_many(genome: Path) -> 
     many = [thing("leaf", number, 0, 5, 5) for number in range(11)]
     write(genome / "objects.json", [{"image_id": 7, "objects": few}, {"image_id": 2, "objects": many}])
     tree, clock = read_pool(genome)
-    assert clock.boxes == [Box("bell", (0.1, 0.2, 0.4, 0.6)), Box("clock", (0.0, 0.0, 1.0, 1.0))]
+    assert clock.boxes == [NamedBox("bell", (0.1, 0.2, 0.4, 0.6)), NamedBox("clock", (0.0, 0.0, 1.0, 1.0))]
     assert tree.boxes == [] and tree.skip == ""
 
 
@@ -124,7 +125,7 @@ def test_a_folder_with_captions(tmp_path: Path, kind: str) -> None:
         write(tmp_path / "captions.json", {"a.jpg": ["A dog.", "An animal."], "sub/b.png": "A cat.",
                                            "000000000042.jpg": "A cow."})  # fmt: skip
     pool = read_pool(tmp_path)
-    assert pool.kind == FOLDER
+    assert pool.kind == CAPTIONED_FOLDER
     captions = {image.path: image.captions for image in pool}
     assert captions == {"a.jpg": ["A dog.", "An animal."], "sub/b.png": ["A cat."],
                         "000000000042.jpg": ["A cow."]}  # fmt: skip

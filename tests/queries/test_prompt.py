@@ -7,14 +7,14 @@ import pytest
 
 from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.pool import Box, PoolImage
+from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.playground.teacher import reply
-from dataengine_lib.queries.prompt import KINDS, QueryPrompt, load_template, template_file
+from dataengine_lib.queries.prompt import TEMPLATE_NAMES, QueryPrompt, load_template, template_file
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_reply
 
 CAPTIONS = [f"A dog number {number} sits on the grass. It is 3.{number} m long." for number in range(5)]
-IMAGE = PoolImage(id=1, path="1.jpg", captions=CAPTIONS, boxes=[Box("dog", (0.1, 0.25, 0.5, 1.0))] * 10)
+IMAGE = PoolImage(id=1, path="1.jpg", captions=CAPTIONS, boxes=[NamedBox("dog", (0.1, 0.25, 0.5, 1.0))] * 10)
 EXAMPLE = "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: The answer is (B): cat."
 
 
@@ -26,7 +26,7 @@ def render(template: QueryPrompt, kind: str = "image_scene", examples: int = 2, 
     return template.render(kind, "What it means.", [EXAMPLE] * examples, IMAGE, more.get("most"))
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_rules_then_type_then_examples_then_image(name: str) -> None:
     text = render(kind_of(name), examples=10)
     assert text is not None
@@ -48,7 +48,7 @@ def test_the_common_beginning_is_long_enough_for_a_servers_cache(name: str) -> N
     assert texts[0][:common].endswith("\nQuestion type: ") and common > 1024 * 4.29
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_the_layout_that_is_asked_for_is_what_step_4_reads(name: str) -> None:
     text = render(kind_of(name)) or ""
     layout, skip = re.findall(r"lines and nothing else:\n(.+?)\nor, when .+?:\n(.+?)\n\n", text, re.DOTALL)[0]
@@ -66,13 +66,13 @@ def test_the_layout_that_is_asked_for_is_what_step_4_reads(name: str) -> None:
     assert parse_reply(skip) is Reason.SKIPPED
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TEMPLATE_NAMES)
 def test_the_scripted_teacher_answers_each_kind_from_its_text(name: str) -> None:
     image = PoolImage(
         id=1,
         path="1.jpg",
         captions=["A sharp picture about a birthday, with bunting and confetti.", "There is a cake."],
-        boxes=[Box("cake", (0.0, 0.7, 0.2, 0.9))],
+        boxes=[NamedBox("cake", (0.0, 0.7, 0.2, 0.9))],
     )
     text = kind_of(name).render("image_topic", "", [EXAMPLE], image)
     parsed = parse_reply(reply([{"role": "user", "content": [{"type": "text", "text": text}]}]))
@@ -82,7 +82,7 @@ def test_the_scripted_teacher_answers_each_kind_from_its_text(name: str) -> None
 
 
 def test_only_vision_attaches_the_picture(tmp_path: Path) -> None:
-    assert {name: kind_of(name).attach_image for name in KINDS} == {
+    assert {name: kind_of(name).attach_image for name in TEMPLATE_NAMES} == {
         "v1": False, "v2": False, "vision": True,
     }  # fmt: skip
     for text, attached in (

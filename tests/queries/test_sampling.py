@@ -10,15 +10,15 @@ from scipy.stats import chisquare
 
 from dataengine_lib.core.records import Query
 from dataengine_lib.queries.sampling import (
-    BLOCK,
-    REDRAWS,
-    USED_UP,
-    Draft,
+    MAX_REDRAWS,
+    NEIGHBOURS_USED_UP,
+    QUERIES_PER_BLOCK,
     Neighbours,
+    QueryDraft,
+    allocate_by_weight,
     draw_drafts,
-    in_blocks,
+    order_in_blocks,
     pick_images,
-    share_out,
 )
 
 WEIGHTS = {"a": 0.75, "b": 0.3, "c": 0.05, "d": 0.0, "e": 0.5}
@@ -32,7 +32,7 @@ REAL_CASES = {
 }
 
 
-def drafts(maxnum: int = 4000, seed: int = 0, **more: object) -> tuple[list[Draft], dict[str, int]]:
+def drafts(maxnum: int = 4000, seed: int = 0, **more: object) -> tuple[list[QueryDraft], dict[str, int]]:
     options = {"examples": 2, "neighbour_share": 0.5, **more}
     return draw_drafts(WEIGHTS, CASES, maxnum, rng=Random(seed), **options)  # type: ignore[arg-type]
 
@@ -65,7 +65,7 @@ def test_shares_hold_after_rejections() -> None:
     assert len(picks) == 1400
     assert chisquare([counts[kind] for kind in "abc"], expected / expected.sum() * 1400).pvalue > 0.01
     assert sum(pick.neighbour for pick in picks) <= 40
-    assert Counter(pick.fallback for pick in picks)[USED_UP] > 600
+    assert Counter(pick.fallback for pick in picks)[NEIGHBOURS_USED_UP] > 600
 
 
 @pytest.mark.parametrize("maxnum", [0, 1, 5, 17, 600, 6001])
@@ -87,10 +87,12 @@ def test_every_type_gets_its_share_to_within_one_query(maxnum: int) -> None:
 
 
 def test_shares_are_right_on_average_where_they_are_no_whole_numbers() -> None:
-    draws = [share_out(REAL_WEIGHTS, 5, Random(seed)) for seed in range(4000)]
+    draws = [allocate_by_weight(REAL_WEIGHTS, 5, Random(seed)) for seed in range(4000)]
     counts = [sum(draw[kind] for draw in draws) for kind in REAL_WEIGHTS]
     assert chisquare(counts, [20000 * weight / sum(REAL) for weight in REAL]).pvalue > 0.01
-    assert share_out({}, 5, Random(0)) == {} and share_out({"a": 0.0}, 5, Random(0)) == {"a": 0}
+    assert allocate_by_weight({}, 5, Random(0)) == {} and allocate_by_weight({"a": 0.0}, 5, Random(0)) == {
+        "a": 0
+    }
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -110,7 +112,7 @@ def test_realistic_shares_hold_when_neighbours_and_then_images_run_out(seed: int
         np.ones(images, dtype=bool),
         Random(seed),
     )
-    assert len(picks) == images and any(pick.fallback == USED_UP for pick in picks)
+    assert len(picks) == images and any(pick.fallback == NEIGHBOURS_USED_UP for pick in picks)
     counts = Counter(made[pick.draft].question_type for pick in picks)
     kinds = [kind for kind in REAL_WEIGHTS if REAL_CASES[kind]]
     shares = np.array([REAL_WEIGHTS[kind] for kind in kinds])
@@ -144,7 +146,7 @@ def test_one_case_is_enough() -> None:
 
 
 def test_an_image_that_does_not_fit_is_drawn_again_and_stays_for_others() -> None:
-    made = [Draft("a", (0,), number % 2 == 1) for number in range(60)]
+    made = [QueryDraft("a", (0,), number % 2 == 1) for number in range(60)]
     near = Neighbours(np.arange(40), np.ones(40, dtype=np.float32))
     short = [0, 2, 5]
 
@@ -165,10 +167,10 @@ def test_a_draft_that_no_image_fits_is_given_up_and_the_next_one_is_not() -> Non
         tries[draft] += 1
         return draft != 0
 
-    made = [Draft("a", (0,), False)] * 3
+    made = [QueryDraft("a", (0,), False)] * 3
     picks = pick_images(made, [None] * 3, np.ones(50, dtype=bool), Random(0), fits)
     assert [pick.draft for pick in picks] == [1, 2]
-    assert tries == {0: REDRAWS + 1, 1: 1, 2: 1}
+    assert tries == {0: MAX_REDRAWS + 1, 1: 1, 2: 1}
     assert pick_images(made, [None] * 3, np.ones(2, dtype=bool), Random(0), lambda draft, row: False) == []
 
 
@@ -178,15 +180,17 @@ def test_types_are_grouped_in_blocks_so_that_a_cut_starves_none() -> None:
         Query(image_id=number, prompt="", question_type=draft.question_type)
         for number, draft in enumerate(made)
     ]
-    written = in_blocks(queries)
+    written = order_in_blocks(queries)
     assert sorted(query.image_id for query in written) == list(range(6000))
     kinds = [query.question_type for query in written]
     changes = sum(kind != after for kind, after in pairwise(kinds))
-    assert changes < 6000 / BLOCK * len(set(kinds))
+    assert changes < 6000 / QUERIES_PER_BLOCK * len(set(kinds))
     shares = {kind: count / 6000 for kind, count in Counter(kinds).items()}
-    for cut in range(BLOCK, 6000, 371):
+    for cut in range(QUERIES_PER_BLOCK, 6000, 371):
         counts = Counter(kinds[:cut])
-        assert all(abs(counts[kind] - cut * share) <= BLOCK * share + 3 for kind, share in shares.items())
+        assert all(
+            abs(counts[kind] - cut * share) <= QUERIES_PER_BLOCK * share + 3 for kind, share in shares.items()
+        )
 
 
 def test_examples_are_distinct_where_the_pool_allows() -> None:
@@ -224,20 +228,20 @@ def test_neighbours_come_from_the_anchors_list_and_no_image_comes_twice() -> Non
 def test_the_similarity_belongs_to_the_image() -> None:
     near = Neighbours(np.array([7, 3, 5]), np.array([0.9, 0.8, 0.7], dtype=np.float32))
     free = np.isin(np.arange(9), [5])
-    pick = pick_images([Draft("a", (0,), True)], [near], free, Random(0))[0]
+    pick = pick_images([QueryDraft("a", (0,), True)], [near], free, Random(0))[0]
     assert (pick.row, pick.neighbour) == (5, True)
     assert pick.similarity == pytest.approx(0.7)
 
 
 def test_a_missing_anchor_falls_back_with_its_reason() -> None:
     pick = pick_images(
-        [Draft("a", (0,), True)], [Neighbours.none("gone")], np.ones(3, dtype=bool), Random(0)
+        [QueryDraft("a", (0,), True)], [Neighbours.none("gone")], np.ones(3, dtype=bool), Random(0)
     )[0]
     assert (pick.neighbour, pick.similarity, pick.fallback) == (False, None, "gone")
 
 
 def test_random_images_are_uniform() -> None:
-    single = [Draft("a", (0,), False)]
+    single = [QueryDraft("a", (0,), False)]
     counts = Counter(
         pick_images(single, [None], np.ones(10, dtype=bool), Random(seed))[0].row for seed in range(3000)
     )

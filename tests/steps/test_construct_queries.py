@@ -22,13 +22,10 @@ from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.core.records import Query
 from dataengine_lib.embeddings.encoder import Encoder, load_encoder
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.queries.image_search import (
-    EARLIER_ROUND,
-    EVALUATION_IMAGE,
-    NEAR_DUPLICATE,
-    UNREADABLE,
-)
+from dataengine_lib.queries.image_search import UNREADABLE_IMAGE
+from dataengine_lib.queries.query_pool import EARLIER_ROUND
 from dataengine_lib.queries.type_shares import NO_CASES, NO_CASES_FOR_TARGET, POOL_EMPTY, TOO_LONG
+from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE
 from dataengine_lib.report.gallery import query_gallery
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.embed import EmbedConfig, embed
@@ -344,7 +341,7 @@ def test_what_cannot_carry_a_query_is_never_asked_about(world: SimpleNamespace) 
     (world.root / f"pool/train2017/{12:012d}.jpg").write_bytes(b"\xff\xd8 broken")
     result = world.run(maxnum=500)
     assert {11, 12} == set(range(1, 61)) - {query.image_id for query in result.queries}
-    assert result.left_out == {"more than 10 boxes": 1, UNREADABLE: 1}
+    assert result.left_out == {"more than 10 boxes": 1, UNREADABLE_IMAGE: 1}
     assert len(result.unreadable) == 1
     assert f"{12:012d}.jpg" in result.unreadable[0]
 

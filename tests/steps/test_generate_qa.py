@@ -23,7 +23,7 @@ from dataengine_lib.chat.prices import IMAGE_TOKENS, Price, read_prices
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.images.pool import Box, PoolImage
+from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.playground.server import PlaygroundServer, message_text, serve
 from dataengine_lib.queries.prompt import load_template, template_file
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
@@ -616,7 +616,7 @@ def test_the_playground_answers_other_prompts_from_their_text(tmp_path: Path, na
     Image.new("RGB", (20, 20), "red").save(tmp_path / "0.png")
     template = load_template(template_file(name))
     caption = "A sharp picture about a birthday, with bunting and confetti."
-    image = PoolImage(id=0, path="0.png", captions=[caption], boxes=[Box("cake", (0.0, 0.7, 0.2, 0.9))])
+    image = PoolImage(id=0, path="0.png", captions=[caption], boxes=[NamedBox("cake", (0.0, 0.7, 0.2, 0.9))])
     query = Query(
         image_id=0, prompt=template.render("image_topic", "", [], image) or "", question_type="image_topic",
         image_path="0.png", attach_image=template.attach_image,

@@ -1,0 +1,82 @@
+"""Step 2: the images of the pool, and which of them may still be asked about."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.records import Query
+from dataengine_lib.images.pool import ImagePool
+from dataengine_lib.images.references import ImageRef, locate
+from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
+
+EARLIER_ROUND = "used in an earlier round"
+
+
+class QueryPool:
+    """An image pool with a mask of the images that are free: no query may use any other one.
+
+    `images` are in id order; `free` is bool `(n,)`; `left_out` counts the other images by reason; `unreadable` has
+    one line for each image file that could not be embedded. `evaluation_root` is the folder of the bad cases' and
+    the evaluation questions' images.
+    """
+
+    def __init__(self, images: ImagePool, evaluation_root: Path) -> None:
+        self.images = images
+        self.evaluation_root = evaluation_root
+        self.same_root = evaluation_root.resolve() == images.root.resolve()
+        self.free = images.free
+        self.left_out: Counter[str] = Counter(images.skipped)
+        self.unreadable: list[str] = []
+
+    def leave_out(self, rows: Iterable[int], reason: str) -> None:
+        """Mark pool rows as not free; each image counts under the first reason given for it."""
+        for row in rows:
+            if self.free[row]:
+                self.free[row] = False
+                self.left_out[reason] += 1
+
+    def find(self, ref: ImageRef) -> str:
+        """An evaluation image's path, relative to `evaluation_root`. Raises DataEngineError when no file is there."""
+        known = self.images.find(ref.image_id) if self.same_root and not ref.image_path else None
+        return known.path if known is not None and known.path else locate(ref, self.evaluation_root)
+
+    def leave_out_evaluation(self, refs: Iterable[ImageRef], paths: dict[ImageRef, str]) -> None:
+        """Leave out every pool image that is an evaluation image, so that no scored image is trained on.
+
+        `paths` holds the location of those of `refs` that were found. Two images are the same when they are the same
+        file, have the same id in the same folder, or are the same COCO photo (Visual Genome names its COCO ids).
+        """
+        ids = [ref.image_id for ref in refs if ref.image_id >= 0]
+        same = np.isin(self.images.ids if self.same_root else self.images.coco_ids, ids)
+        real_path = _RealPaths()
+        files = {real_path(f"{self.evaluation_root}/{path}") for path in paths.values()}
+        root, names = str(self.images.root), {os.path.basename(file) for file in files}
+        for row, path in enumerate(self.images.paths):
+            # the name is compared first: it is much cheaper than resolving the path
+            if path.rpartition("/")[2] in names and real_path(f"{root}/{path}") in files:
+                same[row] = True
+        self.leave_out(np.flatnonzero(same).tolist(), EVALUATION_IMAGE)
+
+    def leave_out_queries(self, files: Iterable[Path]) -> None:
+        """Leave out the images of earlier rounds' queries, given as `gptvqa_prompt.json` files."""
+        for file in files:
+            queries: list[Query] = read_json(file, list[Query])
+            same = np.isin(self.images.ids, [query.image_id for query in queries])
+            self.leave_out(np.flatnonzero(same).tolist(), EARLIER_ROUND)
+
+
+class _RealPaths:
+    """Real paths of many files in few folders: each folder's links are resolved once, those of files never."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def __call__(self, path: str) -> str:
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return f"{self._folders[folder]}/{name}"

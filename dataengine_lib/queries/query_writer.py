@@ -1,0 +1,99 @@
+"""Step 2: from drafts to queries, by picking an image for each and filling the prompt template."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from dataengine_lib.core.records import Query
+from dataengine_lib.queries.bad_cases import BadCase
+from dataengine_lib.queries.image_search import Anchors
+from dataengine_lib.queries.prompt import QueryPrompt
+from dataengine_lib.queries.query_pool import QueryPool
+from dataengine_lib.queries.sampling import Pick, QueryDraft, pick_images
+from dataengine_lib.questions.categories import CategorySet
+
+
+@dataclass(frozen=True)
+class WrittenQueries:
+    """Queries in the order in which they were drawn, the pick of each, and what was given up.
+
+    `too_long` holds the places of drafts for which every image tried made a prompt over max_prompt_tokens.
+    """
+
+    queries: list[Query]
+    picks: list[Pick]
+    too_long: set[int]
+
+
+@dataclass(frozen=True)
+class QueryWriter:
+    """Makes queries from bad cases and pool images; `round` is written into each of them."""
+
+    template: QueryPrompt
+    categories: CategorySet
+    pool: QueryPool
+    anchors: Anchors
+    max_prompt_tokens: int | None = None
+    round: int = 0
+
+    def write(
+        self, drafts: Sequence[QueryDraft], examples: Sequence[Sequence[BadCase]], rng: Random
+    ) -> WrittenQueries:
+        """Pick an image for each draft and write its query; `examples[i]` are the bad cases that draft i shows.
+
+        An image whose prompt would be too long even without captions is drawn again (see `pick_images`).
+        """
+        near = [
+            self.anchors.neighbours_of(cases[0]) if draft.neighbour else None
+            for draft, cases in zip(drafts, examples, strict=True)
+        ]
+        prompts: dict[int, str | None] = {}  # by draft: that of the last image tried
+
+        def fits(place: int, row: int) -> bool:
+            prompts[place] = self.prompt(drafts[place].question_type, examples[place], row)
+            return prompts[place] is not None
+
+        picks = pick_images(drafts, near, self.pool.free, rng, fits)
+        queries = [
+            self.query(
+                drafts[pick.draft].question_type, examples[pick.draft], pick, prompts[pick.draft] or ""
+            )
+            for pick in picks
+        ]
+        return WrittenQueries(queries, picks, {place for place, prompt in prompts.items() if prompt is None})
+
+    def prompt(self, question_type: str, cases: Sequence[BadCase], row: int) -> str | None:
+        """The prompt about the pool image of that row, None when it is too long."""
+        return self.template.render(
+            question_type,
+            self.categories.definition(question_type),
+            [case.example for case in cases],
+            self.pool.images[row],
+            self.max_prompt_tokens,
+        )
+
+    def query(self, question_type: str, cases: Sequence[BadCase], pick: Pick, prompt: str) -> Query:
+        """The row of `gptvqa_prompt.json`."""
+        image_id, anchor = int(self.pool.images.ids[pick.row]), cases[0].image
+        return Query(
+            image_id=image_id,
+            prompt=prompt,
+            question_type=question_type,
+            # from the content, so that the same query has the same id in every run
+            query_id="r-" + _sha256(f"{image_id}\n{question_type}\n{prompt}")[:16],
+            image_path=self.pool.images.paths[pick.row],
+            anchor_image_id=anchor.image_id,
+            anchor_image_path=self.anchors.paths.get(anchor, anchor.image_path),
+            example_ids=[case.key for case in cases],
+            neighbour=pick.neighbour,
+            similarity=None if pick.similarity is None else round(pick.similarity, 4),
+            template=self.template.file.name,
+            prompt_sha256=_sha256(prompt),
+            attach_image=self.template.attach_image,
+            round=self.round,
+        )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
