@@ -17,12 +17,12 @@ from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url
 from dataengine_lib.chat.rate_control import RateControl
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
 from dataengine_lib.chat.server_errors import (
-    FILTERED,
+    FILTER_CODES,
     connection_error,
-    passing,
+    fatal_error,
+    is_temporary,
+    is_unreachable,
     retry_after,
-    stop_for,
-    unreachable,
 )
 from dataengine_lib.chat.settings import ChatSettings
 
@@ -155,13 +155,13 @@ class ChatClient:
                 # Never chained, and nothing is awaited in here: servers repeat the key in what they complain of,
                 # and a traceback, which a notebook keeps, would show it.
                 reason = self.reason(error)
-                unanswered = not isinstance(error, openai.APIStatusError) and not unreachable(error)
+                unanswered = not isinstance(error, openai.APIStatusError) and not is_unreachable(error)
                 self._stop_if_hopeless(error, reason, attempt)
-                if getattr(error, "code", None) in FILTERED:
+                if getattr(error, "code", None) in FILTER_CODES:
                     raise AskFailed(reason, attempt, teacher_at_fault=False, declined=True) from None
-                if not passing(error) or attempt >= self.max_attempts:
+                if not is_temporary(error) or attempt >= self.max_attempts:
                     # One request that is at fault itself says nothing about a server that has answered others.
-                    at_fault = passing(error) or not self._reached
+                    at_fault = is_temporary(error) or not self._reached
                     raise AskFailed(
                         reason, attempt, teacher_at_fault=at_fault, unanswered=unanswered
                     ) from None
@@ -192,7 +192,7 @@ class ChatClient:
         except openai.APIStatusError as error:
             says_so = error.status_code in _NO_SCHEMA and _SCHEMA.search(str(error))
             unknown = self.takes_schema is None
-            if error.code in FILTERED or not (says_so or (unknown and error.status_code == 400)):
+            if error.code in FILTER_CODES or not (says_so or (unknown and error.status_code == 400)):
                 raise
         if says_so and unknown:
             self.takes_schema = False
@@ -286,7 +286,7 @@ class ChatClient:
     def reason(self, error: Exception) -> str:
         """What went wrong in one line, without a secret in it."""
         lost = connection_error(error)
-        if isinstance(lost or error, TimeoutError) and not unreachable(error):
+        if isinstance(lost or error, TimeoutError) and not is_unreachable(error):
             return f"no reply within {self.timeout_s:g} s"
         text = f"{type(lost).__name__} {lost}" if lost else str(error) or type(error).__name__
         return self.shown(" ".join(text.split()))
@@ -299,11 +299,11 @@ class ChatClient:
 
     def _stop_if_hopeless(self, error: Exception, reason: str, attempt: int) -> None:
         where = f"{self.who} at {self.shown_url}"
-        if stop := stop_for(error, where, self.model):
+        if stop := fatal_error(error, where, self.model):
             self.rate_control.close(str(stop))
             raise stop from None
         tries = self.max_attempts if self._reached else min(ATTEMPTS_TO_CONNECT, self.max_attempts)
-        if unreachable(error) and attempt >= tries:
+        if is_unreachable(error) and attempt >= tries:
             says = f"{where}: cannot be reached ({reason}); start it or mend base_url, then run again"
             self.rate_control.close(says)
             raise TeacherStop(says) from None

@@ -1,4 +1,4 @@
-"""Steps 0, 1 and 3: a chat completion's bytes as a Reply, however loosely a server takes the format."""
+"""The body of a chat completion, read as a Reply however loosely a server follows the format (steps 0, 1, 3 and 4)."""
 
 import json
 from typing import Any
@@ -11,9 +11,10 @@ _TEXT_PARTS = ("text", "output_text")
 
 
 def read_completion(content: bytes | dict[str, Any]) -> Reply:
-    """The reply in a chat completion; what was paid for is kept, other types of its fields are passed over.
+    """The reply in a chat completion. Fields of an unexpected type are ignored: the reply was paid for and is kept.
 
-    Raises ValueError when there is no message in it.
+    Raises ValueError when there is no message in it. Source of the fields: OpenAI's API reference, "Chat
+    completions"; `input_tokens` and `output_tokens` are the names of its Responses API, which some servers use here.
     """
     body = json.loads(content) if isinstance(content, bytes) else content
     choices = body.get("choices") if isinstance(body, dict) else None
@@ -25,32 +26,33 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
     usage = usage if isinstance(usage, dict) else {}
     details = usage.get("prompt_tokens_details")
     details = details if isinstance(details, dict) else {}
-    refusal = text_of(message.get("refusal"))
-    prompt_tokens = count_of(usage.get("prompt_tokens", usage.get("input_tokens")))
+    refusal = _text(message.get("refusal"))
+    prompt_tokens = _token_count(usage.get("prompt_tokens", usage.get("input_tokens")))
     return Reply(
-        text=refusal or text_of(message.get("content")),
-        finish_reason="refusal" if refusal else text_of(first.get("finish_reason")) or "stop",
-        model=text_of(body.get("model")),
+        text=refusal or _text(message.get("content")),
+        finish_reason="refusal" if refusal else _text(first.get("finish_reason")) or "stop",
+        model=_text(body.get("model")),
         prompt_tokens=prompt_tokens,
-        cached_tokens=min(prompt_tokens, count_of(details.get("cached_tokens"))),
-        cache_write_tokens=min(prompt_tokens, count_of(details.get("cache_write_tokens"))),
-        completion_tokens=count_of(usage.get("completion_tokens", usage.get("output_tokens"))),
-        request_id=text_of(body.get("id")),
-        usage=msgspec.json.decode(msgspec.json.encode(usage)),  # as a file can hold it, without NaN
+        cached_tokens=min(prompt_tokens, _token_count(details.get("cached_tokens"))),
+        cache_write_tokens=min(prompt_tokens, _token_count(details.get("cache_write_tokens"))),
+        completion_tokens=_token_count(usage.get("completion_tokens", usage.get("output_tokens"))),
+        request_id=_text(body.get("id")),
+        # Through msgspec and back: NaN, which JSON files cannot hold, becomes null.
+        usage=msgspec.json.decode(msgspec.json.encode(usage)),
     )
 
 
-def text_of(value: Any) -> str:
-    """A text as UTF-8 can hold it; of a list of parts, those that are text, without reasoning and the like."""
+def _text(value: Any) -> str:
+    """A text, or the text parts of a list of parts (reasoning and other parts are left out); else an empty text."""
     if isinstance(value, list):
         parts = [part for part in value if isinstance(part, dict) and part.get("type") in _TEXT_PARTS]
         value = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
-    # a surrogate alone is half a character, which no file and no later request can hold
+    # A lone surrogate (half of a character) cannot be written to a file or sent in a request; it becomes "?".
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def count_of(value: Any) -> int:
-    """A number of tokens, 0 for what is none."""
+def _token_count(value: Any) -> int:
+    """A number of tokens, 0 for anything that is no number."""
     try:
         return max(0, int(float(value)))
     except (TypeError, ValueError, OverflowError):

@@ -19,7 +19,7 @@ from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.completion import read_completion
 from dataengine_lib.chat.paid_reply import ledger_row
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
-from dataengine_lib.chat.server_errors import passing, passing_status, stop_for
+from dataengine_lib.chat.server_errors import fatal_error, is_temporary, is_temporary_status
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_state import BatchState, Job
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
@@ -181,7 +181,7 @@ class BatchRunner:
                     metadata={_MARK: job.name},
                 )
             except openai.APIError as error:
-                if attempt == _CALL_TRIES or not passing(error):
+                if attempt == _CALL_TRIES or not is_temporary(error):
                     raise self._stop(error) from None
             else:
                 job.batch_id = batch.id
@@ -281,7 +281,7 @@ class BatchRunner:
             return
         said = _object(body.get("error")) or error or {"message": "the batch left it out"}
         message = self.teacher.shown(" ".join(f"{status or ''} {said.get('message') or said}".split()))
-        passing = not isinstance(status, int) or status == 200 or passing_status(status)
+        passing = not isinstance(status, int) or status == 200 or is_temporary_status(status)
         mended = not passing and self._do_without(str(said.get("param") or ""), message)
         tries = self.state.tries[key] = self.state.tries.get(key, 0) + 1
         if (passing or mended) and tries < self.teacher.max_attempts:
@@ -322,7 +322,7 @@ class BatchRunner:
             except openai.APIStatusError as error:
                 if error.status_code == 404:
                     raise _Gone from None
-                if not passing_status(error.status_code):
+                if not is_temporary_status(error.status_code):
                     raise self._stop(error) from None
                 reason = self.teacher.reason(error)
             except openai.APIError as error:
@@ -336,7 +336,7 @@ class BatchRunner:
 
     def _stop(self, error: openai.APIError) -> TeacherStop:
         reason = self.teacher.reason(error)
-        known = stop_for(error, self._where, self.teacher.model)
+        known = fatal_error(error, self._where, self.teacher.model)
         return known or TeacherStop(f"{self._where}: {reason}; run again to go on, or mend what it says")
 
 
