@@ -115,7 +115,7 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
     )
 
 
-def letter_chart(bias: LetterBias) -> Chart:
+def letter_bias_chart(bias: LetterBias) -> Chart:
     """How many wrong answers name each letter, beside what a student without a preference would give."""
     title = "Letters of the wrong answers"
     rows = bias.letters[::-1]
@@ -144,10 +144,10 @@ def letter_chart(bias: LetterBias) -> Chart:
         )
         axes.locator_params(axis="x", integer=True)
 
-    return drawn_chart(len(rows), title, f"{title}. {bias_sentence(bias)}", draw)
+    return drawn_chart(len(rows), title, f"{title}. {letter_bias_sentence(bias)}", draw)
 
 
-def bias_sentence(bias: LetterBias) -> str:
+def letter_bias_sentence(bias: LetterBias) -> str:
     """Whether the student prefers letters, in words and with the test's figures."""
     if bias.p_value is None or bias.statistic is None:
         return "No wrong answer left more than one letter to choose from, so a preference cannot be told."
@@ -162,7 +162,7 @@ def bias_sentence(bias: LetterBias) -> str:
     return f"{found} (chi-square {bias.statistic:.1f}, {bias.freedom} d.f., {_chance(bias.p_value)}{way})."
 
 
-def letter_table(bias: LetterBias) -> Html:
+def letter_bias_table(bias: LetterBias) -> Html:
     """Letter by letter: how often it was chosen, how often it is right, and the accuracy where it is."""
     rows = [
         (
@@ -186,7 +186,7 @@ def letter_table(bias: LetterBias) -> Html:
         "expected without a preference",
     ]
     unread = f" {bias.unread:,} answers name no letter." if bias.unread else ""
-    return table(rows, head, bias_sentence(bias) + unread)
+    return table(rows, head, letter_bias_sentence(bias) + unread)
 
 
 def order_table(both: Consistency | None) -> Html:

@@ -45,7 +45,7 @@ def cost_table(counts: Counts, replies: Path) -> Html:
     return table(rows, head, f"teacher {usage.teacher}{day}")
 
 
-def letter_chart(counts: Counts) -> Chart:
+def right_letter_chart(counts: Counts) -> Chart:
     """Share of the kept QAs in which each letter is right, as the teacher wrote them and as they are now."""
     title = "Right letter of the kept questions"
     before, after = _letters(counts)
@@ -74,7 +74,7 @@ def letter_chart(counts: Counts) -> Chart:
     return drawn_chart(6, title, f"{title}: {said if total else 'no questions'}.", draw)
 
 
-def letter_table(counts: Counts) -> Html:
+def right_letter_table(counts: Counts) -> Html:
     """Every type's right letters, A · B · C · D, as written and as kept."""
     rows = [
         (plain_name(kind), count.kept, _shown(count.letters_before), _shown(count.letters_after))
@@ -97,7 +97,7 @@ def _letters(counts: Counts) -> tuple[list[int], list[int]]:
     return before, after
 
 
-def letters_sentence(counts: Counts) -> str:
+def right_letter_sentence(counts: Counts) -> str:
     """How uneven the right letters were and are: the most frequent one's share."""
     before, after = _letters(counts)
     total = sum(after)

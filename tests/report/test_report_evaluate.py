@@ -64,23 +64,23 @@ def test_the_weight_chart_shows_every_rule_of_every_type() -> None:
 
 def test_the_letter_chart_and_table_name_the_letter_that_is_preferred() -> None:
     bias = letter_bias(answers([0] * 80))
-    chart = measuring.letter_chart(bias)
+    chart = measuring.letter_bias_chart(bias)
     text = " ".join(figure(chart).itertext())
     for name in ("(A)  (n=80)", "(D)  (n=80)", "expected without a preference", "95 % range"):
         assert name in text, name
-    for said in (chart.alt, measuring.letter_table(bias).text):
+    for said in (chart.alt, measuring.letter_bias_table(bias).text):
         assert "Wrong answers favour (A): 60 of 60, where 20.0 are expected" in said
         assert "p &lt; 0.0001" in said or "p < 0.0001" in said
-    assert "100.0 % [83.9, 100.0]" in measuring.letter_table(bias).text
+    assert "100.0 % [83.9, 100.0]" in measuring.letter_bias_table(bias).text
 
 
 def test_the_sentence_says_where_nothing_shows_or_can_show() -> None:
     even = letter_bias(answers([0, 1, 2, 3, 1, 2, 3, 0, 2, 3, 0, 1, 3, 0, 1, 2, -1]))
-    assert "No preference for a letter shows in 12 wrong answers" in measuring.bias_sentence(even)
-    assert "by Monte Carlo" in measuring.bias_sentence(even)
-    assert "1 answers name no letter" in measuring.letter_table(even).text
-    assert "cannot be told" in measuring.bias_sentence(letter_bias([]))
-    assert figure(measuring.letter_chart(letter_bias([]))) is not None
+    assert "No preference for a letter shows in 12 wrong answers" in measuring.letter_bias_sentence(even)
+    assert "by Monte Carlo" in measuring.letter_bias_sentence(even)
+    assert "1 answers name no letter" in measuring.letter_bias_table(even).text
+    assert "cannot be told" in measuring.letter_bias_sentence(letter_bias([]))
+    assert figure(measuring.letter_bias_chart(letter_bias([]))) is not None
 
 
 def test_the_order_table_has_shares_with_intervals() -> None:

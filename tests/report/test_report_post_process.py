@@ -1,7 +1,12 @@
 """The report pieces of step 4: reasons by type, and right letters before and after."""
 
 from dataengine_lib.curation.tally import Counts, TypeCount
-from dataengine_lib.report.post_process import letter_chart, letter_table, letters_sentence, reason_table
+from dataengine_lib.report.post_process import (
+    reason_table,
+    right_letter_chart,
+    right_letter_sentence,
+    right_letter_table,
+)
 
 EVIL = "<script>alert(1)</script>"
 COUNTS = Counts(
@@ -24,15 +29,18 @@ def test_reasons_by_type_with_the_worst_first() -> None:
 
 
 def test_letters_before_and_after() -> None:
-    chart = letter_chart(COUNTS)
+    chart = right_letter_chart(COUNTS)
     assert "A 8 % before and 25 % after, B 67 % before and 25 % after" in chart.alt
     for words in ("Right letter of the kept questions", "share in %", "n = 24 questions", "even, 25 %"):
         assert words in chart.svg
-    assert "2 · 14 · 2 · 2" in letter_table(COUNTS).text and "<script" not in letter_table(COUNTS).text
-    assert letters_sentence(COUNTS).startswith("The right letter was B in 67%")
+    assert (
+        "2 · 14 · 2 · 2" in right_letter_table(COUNTS).text
+        and "<script" not in right_letter_table(COUNTS).text
+    )
+    assert right_letter_sentence(COUNTS).startswith("The right letter was B in 67%")
 
 
 def test_nothing_kept() -> None:
-    assert letter_chart(NOTHING).alt.endswith("no questions.")
-    assert letters_sentence(NOTHING) == "" and "nothing to list" in reason_table(NOTHING).text
-    assert "nothing to list" in letter_table(NOTHING).text
+    assert right_letter_chart(NOTHING).alt.endswith("no questions.")
+    assert right_letter_sentence(NOTHING) == "" and "nothing to list" in reason_table(NOTHING).text
+    assert "nothing to list" in right_letter_table(NOTHING).text
