@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT, __version__, cli
+from dataengine_lib import __version__, cli
 from dataengine_lib.cli_options import spread
 from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig

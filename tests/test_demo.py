@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean
 
 import yaml
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.playground.sets import THIN_TYPES
 
 

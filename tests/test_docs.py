@@ -2,9 +2,9 @@
 
 import re
 
+from project import PROJECT_ROOT
 from tiny_families import FAMILIES
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
 

@@ -9,8 +9,7 @@ import time
 import urllib.request
 
 import pytest
-
-from dataengine_lib import PROJECT_ROOT
+from project import PROJECT_ROOT
 
 pytestmark = pytest.mark.browser
 TOKEN = "only-for-this-test"

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 import nbformat
 import pytest
 from papermill import execute_notebook, inspect_notebook
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.runs.workflow import STEPS
 
 BANNED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.Lambda)

@@ -13,8 +13,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT, __version__
+from dataengine_lib import __version__
 
 # What torch brings for one kind of accelerator only; pinned by torch's own version.
 ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton|intel-|pytorch-triton)")

@@ -24,7 +24,9 @@ class Asked(Protocol):
 def check_priced(price: Price | None, teacher: str) -> Price:
     """The price to count a budget with; raises ParameterError when none is known."""
     if price is None:
-        raise ParameterError(f"budget_usd: no price is known for {teacher}; add it to params/prices.yaml")
+        raise ParameterError(
+            f"budget_usd: no price is known for {teacher}; add it to dataengine_lib/resources/prices.yaml"
+        )
     return price
 
 

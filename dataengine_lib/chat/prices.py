@@ -9,12 +9,12 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.resources import PRICES
 
-PRICES = PROJECT_ROOT / "params" / "prices.yaml"
 IMAGE_TOKENS = 3_800  # of a picture, for models that count 1,536 patches at most, each up to 2.46 times
 FREE = ("annotations", "local", "playground", "replay")
+_EXAMPLE = "dataengine_lib/resources/prices.yaml"
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
@@ -81,7 +81,7 @@ def image_tokens(price: Price | None) -> int:
 
 
 class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
-    """`params/prices.yaml`: prices as of `date`."""
+    """`resources/prices.yaml`, or a user's own: prices as of `date`."""
 
     date: datetime.date
     models: dict[str, Price]
@@ -100,13 +100,13 @@ class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
     def note(self, teacher: str) -> tuple[str, str]:
         """What is to be said of a run's cost, and the prices' day where they count."""
         if self.of(teacher) is None:
-            said = f"no price is known for {teacher}, so cost_usd is null; add it to params/prices.yaml"
+            said = f"no price is known for {teacher}, so cost_usd is null; add it to {_EXAMPLE}"
             return said, ""
         return "", self.date.isoformat() if teacher.startswith("openai:") else ""
 
 
 def read_prices(path: Path | None = None) -> PriceTable:
-    """Read a price table.
+    """Read a price table; without `path` the built-in one.
 
     Raises ParameterError naming the file, the model and the key at fault.
     """
@@ -115,10 +115,12 @@ def read_prices(path: Path | None = None) -> PriceTable:
         text = path.read_bytes()
         return msgspec.yaml.decode(text, type=PriceTable)
     except OSError as error:
-        raise ParameterError(f"{path}: cannot be read ({error.strerror}); check prices") from error
+        raise ParameterError(
+            f"{path}: cannot be read ({error.strerror}); give a file, or leave `prices` out for the built-in table"
+        ) from error
     except msgspec.DecodeError as error:
         fault = _model_fault(text) or str(error)
-        raise ParameterError(f"{path}: {fault}; see params/prices.yaml for the form") from error
+        raise ParameterError(f"{path}: {fault}; see {_EXAMPLE} for the form") from error
 
 
 def _model_fault(text: bytes) -> str:

@@ -1,13 +1,12 @@
 """What every step's Config shares: unknown names are errors, and the nearest valid one is named."""
 
 import difflib
-import os
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dataengine_lib import PROJECT_ROOT
+from dataengine_lib.core.notebook_folder import enter_start_folder
 from dataengine_lib.errors import ParameterError
 
 
@@ -43,10 +42,15 @@ class StepConfig(BaseModel):
     def from_notebook(cls, names: dict[str, Any]) -> Self:
         """Build the Config from a notebook's `globals()`: every parameter is a variable of the same name.
 
-        Opened in `notebooks/`, a notebook first moves to the project's root, where its default paths start.
+        Relative paths start where `enter_start_folder` says. Raises ParameterError for a wrong value, and where the
+        example files are not there that the notebook's defaults name.
         """
-        if Path.cwd() == PROJECT_ROOT / "notebooks":
-            os.chdir(PROJECT_ROOT)
-        return cls.read(
-            {name: names[name] for name in cls.model_fields if name in names}, "the parameters cell"
-        )
+        enter_start_folder(names, cls.model_fields)
+        given = {name: names[name] for name in cls.model_fields if name in names}
+        for name, value in given.items():
+            if str(value).startswith("data_demo") and not Path(value).exists():
+                raise ParameterError(
+                    f"the parameters cell: {name}: {value} does not exist below {Path.cwd().name}; data_demo, the example "
+                    "that the defaults name, comes with the project's repository; give files of your own"
+                )
+        return cls.read(given, "the parameters cell")

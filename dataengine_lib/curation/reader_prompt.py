@@ -9,9 +9,10 @@ from dataengine_lib.core.prompt_template import sandbox
 from dataengine_lib.core.records import TrainRecord, options_text
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.pool import PoolImage
-from dataengine_lib.queries.prompt import PROMPTS, shown_boxes
+from dataengine_lib.queries.prompt import shown_boxes
+from dataengine_lib.resources import READER_PROMPTS
 
-SECOND_READER, BLIND_READER = PROMPTS / "second_reader.j2", PROMPTS / "blind_reader.j2"
+SECOND_READER, BLIND_READER = (READER_PROMPTS.file(name) for name in READER_PROMPTS.names)
 _NAMES = "names to use: question, choices, captions, objects, attached"
 
 # what fills a template: question, choices, the image where it may be told of, whether the picture itself is sent

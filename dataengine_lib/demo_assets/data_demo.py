@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import Question
 from dataengine_lib.playground.questions import WRITERS
@@ -19,6 +18,7 @@ from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
+DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # of the checkout
 SIZES = {"base": 24, "pool": 48, "diagnose": 4, "holdout": 3}
 SEED = 1  # not the demo's: no image of data_demo is one of the demo's
 
@@ -113,4 +113,4 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(PROJECT_ROOT / "data_demo", PROJECT_ROOT / "data_demo" / "models")
+    make(DATA_DEMO, DATA_DEMO / "models")

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.core.prompt_template import sandbox
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import NamedBox, PoolImage
+from dataengine_lib.resources import QUERY_PROMPTS
 
-PROMPTS = PROJECT_ROOT / "params" / "prompts"
-# by name: text alone as MLLM-DataEngine v1, with a short answer as v2, with the picture itself
-TEMPLATE_NAMES = ("v1", "v2", "vision")
 _NAMES = "names to use: question_type, definition, examples, captions, objects"
 
 
@@ -58,18 +55,14 @@ class QueryPrompt:
         return None
 
 
-def template_file(name: str | Path) -> Path:
-    """The file of one of TEMPLATE_NAMES; anything else is a path already."""
-    return PROMPTS / f"{name}.j2" if name in TEMPLATE_NAMES else Path(name)
-
-
-def load_template(file: Path) -> QueryPrompt:
-    """The prompt that a Jinja file makes; `{% set attach_image = true %}` in it attaches the picture.
+def load_template(choice: str | Path) -> QueryPrompt:
+    """The prompt of a built-in name or a Jinja file; `{% set attach_image = true %}` in it attaches the picture.
 
     Raises DataEngineError naming the file and line when the template is missing or wrong.
     """
     import jinja2
 
+    file = QUERY_PROMPTS.file(choice)
     environment = sandbox()
 
     def failed(error: jinja2.TemplateError) -> DataEngineError:
@@ -77,14 +70,12 @@ def load_template(file: Path) -> QueryPrompt:
         return DataEngineError(f"{file}: {line}{error.message}; {_NAMES}")
 
     try:
-        source = Path(file).read_text(encoding="utf-8")
+        source = file.read_text(encoding="utf-8")
         template = environment.from_string(source)
         attach_image = _attaches(environment.parse(source))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise DataEngineError(
-            f"{file}: cannot be read ({why}); template is {', '.join(TEMPLATE_NAMES)} or a file"
-        ) from error
+        raise DataEngineError(f"{file}: cannot be read ({why}); {QUERY_PROMPTS.hint()}") from error
     except jinja2.TemplateError as error:
         raise failed(error) from error
 
@@ -105,7 +96,7 @@ def load_template(file: Path) -> QueryPrompt:
         except jinja2.TemplateError as error:
             raise failed(error) from error
 
-    return QueryPrompt(Path(file), attach_image, fill)
+    return QueryPrompt(file, attach_image, fill)
 
 
 def _attaches(template: Any) -> bool:

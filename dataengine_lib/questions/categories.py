@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.resources import CATEGORY_SETS
 
 
 @dataclass(frozen=True)
@@ -27,25 +28,29 @@ class CategorySet:
         return self.definitions.get(question_type, "")
 
 
-def read_categories(file: Path) -> CategorySet:
-    """Read `{name: …, types: {type: definition}}`. Raises ParameterError naming the file and the key."""
+def read_categories(choice: str | Path) -> CategorySet:
+    """Read a built-in category set, or a file `{name: …, types: {type: definition}}`.
+
+    Raises ParameterError naming the file and the key.
+    """
+    file = CATEGORY_SETS.file(choice)
     try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check `categories`") from error
+        raise ParameterError(f"{file}: cannot be read ({error.strerror}); {CATEGORY_SETS.hint()}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ParameterError(f"{file}: is not valid YAML ({reason}); mend the file") from error
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:
         raise ParameterError(
-            f"{file}: `types` must map each question type to its definition; see params/categories/v1.yaml"
+            f"{file}: `types` must map each question type to its definition, as the built-in ones do"
         )
     wrong = [key for key, text in types.items() if not isinstance(key, str) or not isinstance(text, str)]
     if wrong:
         raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; mend the file")
     definitions = {type_name(key): text for key, text in types.items()}
-    return CategorySet(str(content.get("name", Path(file).stem)), definitions)
+    return CategorySet(str(content.get("name", file.stem)), definitions)
 
 
 def type_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 Replies come from a model and are not trusted: every pattern here is bounded, so that the time grows with the
 length of the reply and no faster, and what cannot be read in one way only is dropped rather than guessed.
-The templates of `params/prompts` ask for the layout that is read here.
+The templates of `resources/prompts` ask for the layout that is read here.
 """
 
 import re

@@ -15,6 +15,7 @@ from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.questions.categories import CategorySet, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
+from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
@@ -161,7 +162,7 @@ def _sample_prompts(
         limit = queries.max_prompt_tokens
         filled = [template.render(kind, definition, examples, image, limit) for image in images]
         prompts[kind] = [prompt for prompt in filled if prompt is not None] or [
-            queries.template.read_text(encoding="utf-8") + definition + "\n".join(examples)
+            template.file.read_text(encoding="utf-8") + definition + "\n".join(examples)
         ]
     return prompts
 
@@ -181,7 +182,9 @@ def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) ->
     teacher = run.teacher
     price = prices.of(teacher.teacher)
     if price is None:
-        run.notes.append(f"no price is known for {teacher.teacher}; add it to params/prices.yaml")
+        run.notes.append(
+            f"no price is known for {teacher.teacher}; add it to dataengine_lib/resources/prices.yaml"
+        )
     elif teacher.teacher.startswith("openai:"):
         run.notes.append(f"prices as of {prices.date}; the lower price of cached input is not used")
         run.notes.append(
@@ -264,9 +267,8 @@ def _classify_note(config: Any) -> str:
     untyped = [row for row in rows if not (row.question_type and config.keep_known)]
     asked = len(untyped) + min(config.agreement_sample, len(rows) - len(untyped))
     requests = -(-asked // config.batch_size)  # rounded up
-    rules = estimate_tokens(config.template.read_text(encoding="utf-8")) + estimate_tokens(
-        config.categories.read_text(encoding="utf-8")
-    )
+    files = (CLASSIFY_PROMPTS.file(config.template), CATEGORY_SETS.file(config.categories))
+    rules = sum(estimate_tokens(file.read_text(encoding="utf-8")) for file in files)
     text = sum(len(row.question) + sum(map(len, row.choices)) for row in rows) / max(1, len(rows))
     tokens = requests * rules + round(asked * text / _CHARACTERS_PER_TOKEN)
     price = read_prices(config.prices).of(config.teacher)

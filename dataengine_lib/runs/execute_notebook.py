@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.notebook_folder import ORIGIN, origin
 from dataengine_lib.errors import DataEngineError, ParameterError
 
 _START_TIMEOUT_S = 300  # a busy machine, or a cold network disk with the packages on it
@@ -19,8 +20,8 @@ class NotebookFailed(DataEngineError):
     """A cell raised; the message is that of our own error, or the exception's name and first line."""
 
 
-def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: str) -> float:
-    """Run `notebook` with `parameters` in the current folder; `output` is saved after every cell.
+def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: str, run: Path) -> float:
+    """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved after every cell.
 
     Returns the seconds spent in cells that call `function`, the step's own work. Raises NotebookFailed; then
     `output` is the half-run notebook with its traceback.
@@ -35,7 +36,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
         done = papermill.execute_notebook(
             str(notebook),
             str(output),
-            parameters,
+            parameters | {ORIGIN: origin(output, run)},
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
             log_output=False,

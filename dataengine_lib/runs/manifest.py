@@ -23,6 +23,7 @@ _LIBRARY = Path(__file__).parents[1]
 # Packages that run steps or show their results but do not change the data that a step writes. The playground makes
 # data only where its teacher is used.
 _NO_DATA = {"demo_assets", "playground", "report", "runs"}
+_CODE = (".py", ".j2", ".yaml")  # modules; built-in prompts, category sets and prices
 _VERSIONS = ("torch", "transformers", "peft", "openai", "numpy", "papermill")
 
 
@@ -133,13 +134,13 @@ def notebook_hash(notebook: Path) -> str:
 
 @cache
 def code_hash(*extra: str) -> str:
-    """Hash of the library's code that makes data; `extra` names packages of _NO_DATA that a step uses as well."""
+    """Hash of the code and resources that make data; `extra` names packages of _NO_DATA that a step uses as well."""
     digest = hashlib.sha256()
-    for module in sorted(_LIBRARY.rglob("*.py")):
-        name = module.relative_to(_LIBRARY)
+    for file in sorted(path for path in _LIBRARY.rglob("*") if path.suffix in _CODE):
+        name = file.relative_to(_LIBRARY)
         # files beside the packages are the command line and errors.py
         if len(name.parts) > 1 and name.parts[0] not in _NO_DATA - set(extra):
-            digest.update(name.as_posix().encode() + b"\0" + module.read_bytes())
+            digest.update(name.as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 

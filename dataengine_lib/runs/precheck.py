@@ -13,6 +13,7 @@ from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
+from dataengine_lib.resources import BuiltIns
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned
 from dataengine_lib.teachers.local_llm import model_file
@@ -77,11 +78,21 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
         for name, paths in item.inputs().items():
             for path in paths if name not in item.step.optional else ():
                 if not (path.exists() or path in made or str(path).startswith("{playground}")):
-                    remedy = "run the steps before" if name in item.step.reads else "check the path"
+                    remedy = "run the steps before" if name in item.step.reads else _remedy(item, name, path)
                     wrong.setdefault(path, f"{item.step.name}.{name}: {path} does not exist; {remedy}")
         made.update(item.outputs())
     if wrong:
         raise ParameterError("\n".join(f"{file}: {line}" for line in wrong.values()))
+
+
+def _remedy(item: Planned, name: str, path: Path) -> str:
+    """What to do about a missing input that no step makes."""
+    built_ins = [one for one in type(item.config).model_fields[name].metadata if isinstance(one, BuiltIns)]
+    if built_ins:
+        return built_ins[0].hint()
+    if path.parts[:1] == ("data_demo",):
+        return "data_demo comes with the project's repository; start there, or give files of your own"
+    return "check the path"
 
 
 def _check_endpoint(file: Path, item: Planned) -> None:

@@ -23,11 +23,12 @@ from dataengine_lib.runs.manifest import (
     read_manifest,
     versions,
 )
+from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.precheck import check_paths, check_run, selected
 from dataengine_lib.runs.state import RunState, StepState
 from dataengine_lib.runs.summary import write_pages
-from dataengine_lib.runs.workflow import NOTEBOOKS, Planned, plan, seen_from_here
+from dataengine_lib.runs.workflow import Planned, plan, seen_from_here
 
 Say = Callable[[str], None]
 
@@ -52,7 +53,7 @@ def run(
     start: str | None = None,
     stop: str | None = None,
     force: bool = False,
-    notebooks: Path = NOTEBOOKS,
+    notebooks: Path | None = None,
     say: Say = print,
 ) -> RunState:
     """Run `experiment` in the folder `out`; what is done and did not change is left as it is.
@@ -62,6 +63,7 @@ def run(
     whatever was made before stays, and the next call goes on from there.
     """
     out = seen_from_here(out)
+    notebooks = notebooks or notebooks_folder()
     planned = plan(experiment, out)
     first, last = selected(planned, start, stop)
     check_run(experiment.file, planned, first, last, notebooks, out)
@@ -157,7 +159,7 @@ def _step(job: _Run, number: int, again: bool) -> None:
         versions=versions(),
     )
     try:
-        manifest.work_seconds = round(execute(source, item.executed, parameters, item.step.name), 2)
+        manifest.work_seconds = round(execute(source, item.executed, parameters, item.step.name, job.out), 2)
         left = [path for path in item.outputs() if path.exists()]
         manifest.outputs = [Digest(os.path.relpath(path, job.out), job.hashes.of(path)) for path in left]
         write_json(item.manifest, manifest)  # before rendering: the page lists what it names

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.parameters import Experiment
@@ -17,8 +16,6 @@ from dataengine_lib.steps.evaluate import EvaluateConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
 from dataengine_lib.steps.post_process import PostProcessConfig
-
-NOTEBOOKS = PROJECT_ROOT / "notebooks"
 
 
 @dataclass(frozen=True)
@@ -162,6 +159,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
     `evaluate.questions` has to be classified already. Raises ParameterError with one line per wrong key.
     """
     out = seen_from_here(out)
+    roots = _yaml_roots(experiment.file)
     planned: list[Planned] = []
     wrong: list[str] = []
     configs: dict[str, StepConfig] = {}
@@ -176,7 +174,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
             taken = [key for key in section if key in wired]
             if taken and step.name not in met:  # the student is the YAML's in round 1, a checkpoint later
                 raise ParameterError(f"{where}: {taken[0]} is set by the workflow; remove it")
-            config = _localised(step.config.read(usual | section | wired, where), out)
+            config = _with_found_paths(step.config.read(usual | section | wired, where), out, roots)
         except ParameterError as error:
             # What should have come from a step that is wrong itself is not asked for as well.
             lines = [line for line in str(error).splitlines() if line not in wrong]
@@ -253,21 +251,27 @@ def _in_playground(value: Any, folder: str) -> Any:
     return value.replace("{playground}", folder) if isinstance(value, str) else value
 
 
-def _localised(config: StepConfig, out: Path) -> StepConfig:
-    """Inputs as seen from the current folder: what is not there is looked for in the checkout."""
-    return config.model_copy(update={name: _local(name, value, out) for name, value in config})
+def _yaml_roots(file: Path) -> list[Path]:
+    """Where relative paths of an experiment may start beside the current folder: its YAML's, and the one above params/."""
+    folder = file.absolute().parent
+    return [folder, folder.parent] if folder.name == "params" else [folder]
 
 
-def _local(name: str, value: Any, out: Path) -> Any:
+def _with_found_paths(config: StepConfig, out: Path, roots: list[Path]) -> StepConfig:
+    """The config with its paths as seen from the current folder; what is not there is looked for in `roots`."""
+    return config.model_copy(update={name: _found(name, value, out, roots) for name, value in config})
+
+
+def _found(name: str, value: Any, out: Path, roots: list[Path]) -> Any:
     if isinstance(value, list):
-        return [_local(name, item, out) for item in value]
+        return [_found(name, item, out, roots) for item in value]
     if not isinstance(value, Path) and name not in ("student", "encoder"):
         return value
     path = Path(value).expanduser()
-    if path.is_relative_to(out):  # made by this run; a run of that name in the checkout is another one
+    if path.is_relative_to(out):  # made by this run; a run of that name beside the YAML is another one
         return value
-    if not path.is_absolute() and not path.exists() and (PROJECT_ROOT / path).exists():
-        path = PROJECT_ROOT / path
+    if not path.is_absolute() and not path.exists():
+        path = next((root / path for root in roots if (root / path).exists()), path)
     path = seen_from_here(path)
     if isinstance(value, Path):
         return path

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from pydantic import Field, field_validator
@@ -26,6 +26,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import Skipped, read_question_rows
 from dataengine_lib.replies.json_reply import objects_in, strict_object
+from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.loading import load_chat
 from dataengine_lib.teachers.request import messages
 from dataengine_lib.teachers.spec import check_spec, recorded_name
@@ -45,8 +46,10 @@ class ClassifyQuestionsConfig(StepConfig, ChatSettings):
     """Where the images are; those inside a TSV are written there."""
     teacher: str = "playground"
     """openai:MODEL or playground."""
-    categories: Path = Path("params/categories/v1.yaml")
-    template: Path = Path("params/prompts/classify.j2")
+    categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
+    """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
+    template: Annotated[str | Path, CLASSIFY_PROMPTS] = "classify"
+    """What the teacher is asked: classify or a file."""
     batch_size: int = Field(20, ge=1)
     """Questions in one request."""
     concurrency: int = Field(16, ge=1)
@@ -54,7 +57,7 @@ class ClassifyQuestionsConfig(StepConfig, ChatSettings):
     budget_usd: float | None = Field(None, gt=0)
     """Stop before more than this is spent on this output."""
     prices: Path | None = None
-    """Price table; default params/prices.yaml."""
+    """Price table; default: the built-in one."""
     max_asks: int = Field(3, ge=1)
     """Times that a question is asked at most, until it gets a legal type."""
     keep_known: bool = True
@@ -344,14 +347,17 @@ class _Sorter:
             self.stream.add(_Said("", "", usd))
 
 
-def _load_template(file: Path, types: list[tuple[str, str]]) -> Callable[[list[Question]], str]:
+def _load_template(choice: str | Path, types: list[tuple[str, str]]) -> Callable[[list[Question]], str]:
     """`render(questions) -> prompt`; raises ParameterError naming the file and what is wrong with it."""
     import jinja2
 
+    file = CLASSIFY_PROMPTS.file(choice)
     try:
         template = sandbox().from_string(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check template") from error
+        raise ParameterError(
+            f"{file}: cannot be read ({error.strerror}); {CLASSIFY_PROMPTS.hint()}"
+        ) from error
     except jinja2.TemplateSyntaxError as error:
         raise ParameterError(f"{file}: line {error.lineno}: {error.message}") from error
 

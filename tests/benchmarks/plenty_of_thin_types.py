@@ -13,7 +13,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import write_json
 from dataengine_lib.evaluation.metrics import SplitScore
 from dataengine_lib.playground.drawing.scene import draw
@@ -28,6 +27,8 @@ from dataengine_lib.playground.sets import (
 from dataengine_lib.playground.world import make_scene
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 STUDENT = str(PROJECT_ROOT / "data_demo/models/tiny-llava")
 

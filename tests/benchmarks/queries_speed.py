@@ -14,7 +14,7 @@ import numpy as np
 
 from dataengine_lib.core.records import qa_prompt
 from dataengine_lib.images.pool import NamedBox, PoolImage
-from dataengine_lib.queries.prompt import QueryPrompt, load_template, template_file
+from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.sampling import Neighbours, draw_drafts, pick_images
 
 IMAGES, TYPES, CASES, TOPK = 118_287, 18, 40, 1000  # COCO 2017, and a student with some 700 bad cases
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     turns = parser.parse_args().turns
     rng = np.random.default_rng(0)
-    images, near, template = pool(rng), neighbours(rng), load_template(template_file("v1"))
+    images, near, template = pool(rng), neighbours(rng), load_template("v1")
     took: dict[int, list[float]] = {600: [], 6000: []}
     for _ in range(turns):
         for count, times in took.items():

@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.playground.sets import read_questions, write_playground
 from dataengine_lib.students.inputs import PREFIX, prefix_text
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.students.student import Student
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 SMOLLM2_135M: dict[str, Any] = {  # as HuggingFaceTB/SmolLM2-135M's config says
     "hidden_size": 576,

@@ -181,7 +181,7 @@ def test_a_budget_without_a_price_asks_nobody(planted: Planted, tmp_path: Path) 
         with pytest.raises(ParameterError) as caught:
             run(tmp_path, planted, planted.records[:9], budget_usd=1, **options)
         assert str(caught.value) == (
-            "budget_usd: no price is known for openai:unheard-of; add it to params/prices.yaml"
+            "budget_usd: no price is known for openai:unheard-of; add it to dataengine_lib/resources/prices.yaml"
         )
         assert server.requests == [] and not (tmp_path / "out.json").exists()
         run(tmp_path, planted, planted.records[:9], budget_usd=1, **options | {"blind_answer": "off"})

@@ -329,7 +329,8 @@ def test_a_budget_counts_pictures_and_needs_prices(folder: Path) -> None:
             "openai:seen", ledger, settings(server), budget_usd=1, blind=True, **options
         )  # which is sent none
         with pytest.raises(
-            ParameterError, match="no price is known for openai:mine; add it to params/prices"
+            ParameterError,
+            match="no price is known for openai:mine; add it to dataengine_lib/resources/prices",
         ):
             SecondReader("openai:mine", ledger, settings(server), budget_usd=1, blind=True, **options)
         mine = SecondReader("openai:mine", ledger, settings(server), blind=True, **options)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from project import PROJECT_ROOT
 from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPModel
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.playground.sets import THIN_TYPES, write_playground
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 

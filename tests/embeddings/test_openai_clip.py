@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.embeddings.store import EmbeddingStore, nearest, open_store
 
 PACKAGES = Path(sys.prefix) / "test-packages"

@@ -16,9 +16,9 @@ import torch
 from coco_folder import coco
 from coco_mini import COCO_MINI
 from PIL import Image
+from project import PROJECT_ROOT
 from tiny_clip import save_tiny_clip
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.ray_cluster import ray_cluster
 from dataengine_lib.embeddings import update_store as embedding
 from dataengine_lib.embeddings.embed_on_ray import on_ray

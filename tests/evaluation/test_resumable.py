@@ -18,9 +18,9 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from project import PROJECT_ROOT
 from tiny_models import save_tiny_llava
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.ray_cluster import shares
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
@@ -62,7 +62,7 @@ def values(folder: Path, out: Path, **more: Any) -> dict[str, Any]:
         "image_root": folder,
         "student": str(folder / "model"),
         "output_dir": out,
-        "categories": PROJECT_ROOT / "params/categories/v1.yaml",
+        "categories": "v1",
         "device": "cpu",
         "batch_size": 4,
         **more,

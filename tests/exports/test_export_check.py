@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from export_records import RECORDS, photos
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports import export as exports

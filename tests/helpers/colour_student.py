@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.steps.evaluate import EvaluateConfig, EvaluateResult, evaluate
 
-CATEGORIES = PROJECT_ROOT / "params/categories/v1.yaml"
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
 
@@ -86,7 +84,7 @@ def run(root: Path, student: Any = None, **more: Any) -> EvaluateResult:
         "image_root": root,
         "student": "none",
         "output_dir": root / "out",
-        "categories": CATEGORIES,
+        "categories": "v1",
         **more,
     }
     return evaluate(EvaluateConfig(**values), student or ColourStudent())

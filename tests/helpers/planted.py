@@ -11,7 +11,7 @@ from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.questions import WRITERS
 from dataengine_lib.playground.sets import write_playground
 from dataengine_lib.playground.teacher import reply
-from dataengine_lib.queries.prompt import load_template, template_file
+from dataengine_lib.queries.prompt import load_template
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_reply
 
@@ -41,7 +41,7 @@ def planted_records(
     """What the scripted teacher writes of a playground pool of that many images, up to `per_image` types of each."""
     folder = write_playground(cache, sizes={"base": 0, "pool": images, "diagnose": 1, "holdout": 1})
     pool = read_pool(folder / "pool")
-    template = load_template(template_file("v1"))
+    template = load_template("v1")
     rng = Random(f"planted {seed}")
     found = Planted(pool, [], [])
     for image in pool:

@@ -9,9 +9,10 @@ from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.playground.teacher import reply
-from dataengine_lib.queries.prompt import TEMPLATE_NAMES, QueryPrompt, load_template, template_file
+from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_reply
+from dataengine_lib.resources import QUERY_PROMPTS
 
 CAPTIONS = [f"A dog number {number} sits on the grass. It is 3.{number} m long." for number in range(5)]
 IMAGE = PoolImage(id=1, path="1.jpg", captions=CAPTIONS, boxes=[NamedBox("dog", (0.1, 0.25, 0.5, 1.0))] * 10)
@@ -19,14 +20,14 @@ EXAMPLE = "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: T
 
 
 def kind_of(name: str) -> QueryPrompt:
-    return load_template(template_file(name))
+    return load_template(name)
 
 
 def render(template: QueryPrompt, kind: str = "image_scene", examples: int = 2, **more: int) -> str | None:
     return template.render(kind, "What it means.", [EXAMPLE] * examples, IMAGE, more.get("most"))
 
 
-@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+@pytest.mark.parametrize("name", QUERY_PROMPTS.names)
 def test_rules_then_type_then_examples_then_image(name: str) -> None:
     text = render(kind_of(name), examples=10)
     assert text is not None
@@ -48,7 +49,7 @@ def test_the_common_beginning_is_long_enough_for_a_servers_cache(name: str) -> N
     assert texts[0][:common].endswith("\nQuestion type: ") and common > 1024 * 4.29
 
 
-@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+@pytest.mark.parametrize("name", QUERY_PROMPTS.names)
 def test_the_layout_that_is_asked_for_is_what_step_4_reads(name: str) -> None:
     text = render(kind_of(name)) or ""
     layout, skip = re.findall(r"lines and nothing else:\n(.+?)\nor, when .+?:\n(.+?)\n\n", text, re.DOTALL)[0]
@@ -66,7 +67,7 @@ def test_the_layout_that_is_asked_for_is_what_step_4_reads(name: str) -> None:
     assert parse_reply(skip) is Reason.SKIPPED
 
 
-@pytest.mark.parametrize("name", TEMPLATE_NAMES)
+@pytest.mark.parametrize("name", QUERY_PROMPTS.names)
 def test_the_scripted_teacher_answers_each_kind_from_its_text(name: str) -> None:
     image = PoolImage(
         id=1,
@@ -82,7 +83,7 @@ def test_the_scripted_teacher_answers_each_kind_from_its_text(name: str) -> None
 
 
 def test_only_vision_attaches_the_picture(tmp_path: Path) -> None:
-    assert {name: kind_of(name).attach_image for name in TEMPLATE_NAMES} == {
+    assert {name: kind_of(name).attach_image for name in QUERY_PROMPTS.names} == {
         "v1": False, "v2": False, "vision": True,
     }  # fmt: skip
     for text, attached in (
@@ -101,7 +102,9 @@ def test_custom_templates_may_use_the_numbers_of_boxes(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_neither_kind_nor_file_says_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(DataEngineError, match=r"v3: cannot be read .*; template is v1, v2, vision or a file"):
+    with pytest.raises(
+        DataEngineError, match=r"v3: cannot be read .*; give a file or a built-in name: v1, v2, vision"
+    ):
         kind_of("v3")
     (tmp_path / "t.j2").write_bytes(b"\xff\xfe")
     with pytest.raises(DataEngineError, match=r"t\.j2: cannot be read \(not UTF-8\)"):

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from question_tables import COLUMNS, JPEG, only_reason, read, row, table
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question, TrainRecord
 from dataengine_lib.errors import DataEngineError
@@ -225,7 +224,7 @@ physical_relation structuralized_imagetext_understanding future_prediction"""
     ("name", "published"), [("seed_bench", list(IMAGE_TYPES)), ("mmbench", L2), ("mmbench_l3", L3.split())]
 )
 def test_category_sets_are_what_the_published_columns_become(name: str, published: list[str]) -> None:
-    found = read_categories(PROJECT_ROOT / f"params/categories/{name}.yaml")
+    found = read_categories(name)
     assert (found.name, found.names) == (name, [type_name(kind) for kind in published])
     definitions = [found.definition(kind) for kind in found.names]
     assert all(20 < len(text) < 160 and "\n" not in text for text in definitions)

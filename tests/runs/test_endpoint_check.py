@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import serve

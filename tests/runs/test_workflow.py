@@ -12,8 +12,8 @@ import fake_loop
 import psutil
 import pytest
 from fake_loop import STEPS, ShoutConfig, make_loop, read_fake, run_fake, write_yaml
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs import workflow
@@ -21,9 +21,10 @@ from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.lock import run_lock
 from dataengine_lib.runs.parameters import Experiment, read_experiment
 from dataengine_lib.runs.precheck import check_paths, check_run, selected
-from dataengine_lib.runs.workflow import NOTEBOOKS, plan
+from dataengine_lib.runs.workflow import plan
 
 REAL_STEPS = workflow.STEPS
+NOTEBOOKS = PROJECT_ROOT / "notebooks"
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +189,7 @@ class TestPlan:
             (["blind_reader=playground", "budget_usd=1"], ""),
             (
                 ["blind_reader=openai:mine", "base_url=http://localhost:1/v1", "budget_usd=1"],
-                "budget_usd: no price is known for openai:mine; add it to params/prices.yaml",
+                "budget_usd: no price is known for openai:mine; add it to dataengine_lib/resources/prices.yaml",
             ),
         ],
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError, ParameterError

@@ -17,7 +17,6 @@ from PIL import Image
 from scipy.stats import chisquare
 from tiny_clip import save_tiny_clip
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.core.records import Query
 from dataengine_lib.embeddings.encoder import Encoder, load_encoder
@@ -94,8 +93,8 @@ def world(base: Path, tmp_path: Path) -> SimpleNamespace:
             "maxnum": 20,
             "topk": 10,
             "near_duplicate": None,
-            "categories": PROJECT_ROOT / "params/categories/v1.yaml",
-            "template": PROJECT_ROOT / "params/prompts/v1.j2",
+            "categories": "v1",
+            "template": "v1",
             "batch_size": 16,
             "device": "cpu",
             **changes,

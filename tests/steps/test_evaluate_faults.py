@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from tiny_models import save_tiny_llava
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.evaluate import EvaluateConfig, EvaluateResult, evaluate
 
@@ -79,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, out: Path, **more: Any) -> EvaluateResult:
     values: dict[str, Any] = {
         "questions": folder / "questions.json", "image_root": folder, "student": str(folder / "model"),
-        "output_dir": out, "device": "cpu", "categories": PROJECT_ROOT / "params/categories/v1.yaml", **more,
+        "output_dir": out, "device": "cpu", "categories": "v1", **more,
     }  # fmt: skip
     return evaluate(EvaluateConfig(**values))
 

@@ -8,13 +8,10 @@ import pytest
 from question_tables import JPEG, picture, row, table
 from tiny_models import save_tiny_llava
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.steps.evaluate import EvaluateConfig, EvaluateResult, evaluate
-
-CATEGORIES = PROJECT_ROOT / "params/categories"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +22,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> str:
 def run(folder: Path, student: str, questions: Path, **more: Any) -> EvaluateResult:
     values: dict[str, Any] = {
         "questions": questions, "image_root": folder, "student": student, "output_dir": folder / "out",
-        "device": "cpu", "categories": CATEGORIES / "v1.yaml", **more,
+        "device": "cpu", "categories": "v1", **more,
     }  # fmt: skip
     return evaluate(EvaluateConfig(**values))
 
@@ -43,12 +40,12 @@ def test_mmbench_with_its_images_inside(tmp_path: Path, student: str) -> None:
     file = table(
         tmp_path, row(1), row(2, image="1", answer="A"), row(3, **{"l2-category": "coarse_perception"})
     )
-    result = run(tmp_path, student, file, categories=CATEGORIES / "mmbench.yaml")
+    result = run(tmp_path, student, file, categories="mmbench")
     assert asked(result) == {"attribute_reasoning": 2, "coarse_perception": 1}
-    assert set(asked(result)) < set(read_categories(CATEGORIES / "mmbench.yaml").names)
+    assert set(asked(result)) < set(read_categories("mmbench").names)
     assert [answer.question_id for answer in result.answers] == ["1", "2", "3"]
     assert result.answers[0].image_path == result.answers[1].image_path
-    by_l3 = run(tmp_path, student, file, categories=CATEGORIES / "mmbench_l3.yaml", type_field="category")
+    by_l3 = run(tmp_path, student, file, categories="mmbench_l3", type_field="category")
     assert asked(by_l3) == {"identity_reasoning": 3}
 
 
@@ -65,7 +62,7 @@ def test_seed_bench_leaves_its_videos_out(tmp_path: Path, student: str) -> None:
         "question_type": {"Instances Counting": 5, "Action Recognition": 10},
     }
     (tmp_path / "SEED-Bench.json").write_text(json.dumps(content))
-    result = run(tmp_path, student, tmp_path / "SEED-Bench.json", categories=CATEGORIES / "seed_bench.yaml")
+    result = run(tmp_path, student, tmp_path / "SEED-Bench.json", categories="seed_bench")
     assert asked(result) == {"instances_counting": 1}
     assert result.metrics.skipped.by_reason == {"not an image": 1}  # counted, and no reason to stop
 

@@ -25,7 +25,7 @@ from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.playground.server import PlaygroundServer, message_text, serve
-from dataengine_lib.queries.prompt import load_template, template_file
+from dataengine_lib.queries.prompt import load_template
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 from dataengine_lib.teachers.query_costs import query_costs
@@ -614,7 +614,7 @@ def test_recorded_replies_need_no_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["v2", "vision"])
 def test_the_playground_answers_other_prompts_from_their_text(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (20, 20), "red").save(tmp_path / "0.png")
-    template = load_template(template_file(name))
+    template = load_template(name)
     caption = "A sharp picture about a birthday, with bunting and confetti."
     image = PoolImage(id=0, path="0.png", captions=[caption], boxes=[NamedBox("cake", (0.0, 0.7, 0.2, 0.9))])
     query = Query(

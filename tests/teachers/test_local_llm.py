@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+from project import PROJECT_ROOT
 
-from dataengine_lib import PROJECT_ROOT
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.settings import ChatSettings

@@ -1,0 +1,38 @@
+"""The notebooks of the loop (all steps): where they are, and copies of them to work in."""
+
+from pathlib import Path
+
+import dataengine_lib
+from dataengine_lib.errors import ParameterError
+
+
+def notebooks_folder() -> Path:
+    """The folder of `0_classify_questions.ipynb` and the others: inside an installed wheel, beside it in a checkout."""
+    package = Path(dataengine_lib.__file__).parent
+    inside = package / "notebooks"
+    return inside if inside.is_dir() else package.parent / "notebooks"
+
+
+def copy_notebooks(folder: Path, *, force: bool = False) -> list[Path]:
+    """Copy every notebook into `folder`; returns the copies.
+
+    Raises ParameterError, before anything is written, when a file there differs from the package's and `force` is not
+    given: it may hold a person's work.
+    """
+    found = {file.name: file.read_bytes() for file in sorted(notebooks_folder().glob("*.ipynb"))}
+    copies = [folder / name for name in found]
+    changed = [copy.name for copy in copies if copy.is_file() and copy.read_bytes() != found[copy.name]]
+    if changed and not force:
+        raise ParameterError(
+            f"{folder}: {', '.join(changed)} would be overwritten and differ(s) from the package's; "
+            "choose another folder or give --force"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for copy in copies:
+            copy.write_bytes(found[copy.name])
+    except OSError as error:
+        raise ParameterError(
+            f"{folder}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
+    return copies
