@@ -14,7 +14,7 @@ import numpy as np
 
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.core.statistics import wilson
-from dataengine_lib.curation.check_counts import BlindFigures
+from dataengine_lib.curation.counts import BlindFigures
 
 FOLDS = 5
 # ways to cut the images into folds; a figure is their mean, as one alone goes up and down by a point

@@ -1,15 +1,23 @@
-"""Step 4: a QA on its way to the training data. It stays a candidate, or is rejected with one reason."""
+"""Step 4: QAs on their way to the training data; each stays a candidate or is rejected with one reason.
+
+`Spool` holds them on disk for checks that must see all of them before they can judge the first.
+"""
+
+import tempfile
+from collections.abc import Container, Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 
 from dataengine_lib.core.records import Result, TrainRecord
+from dataengine_lib.errors import DataEngineError
 
 
 class Candidate(msgspec.Struct):
-    """A QA that no filter has dropped so far, and the line of the input that its reply stands on.
+    """A QA that no filter has dropped so far; `line` is the input line of its reply.
 
-    `written_idx` is the right choice's place as the teacher wrote it; the last two say what became of the QA when
-    its choices changed places.
+    `written_idx` is the index of the right choice as the teacher wrote it. `choices_stay` and `rationales_left_out`
+    are set when the choices are shuffled, see `OptionOrder`.
     """
 
     line: int
@@ -20,10 +28,10 @@ class Candidate(msgspec.Struct):
 
 
 class Reject(msgspec.Struct, kw_only=True):
-    """A row of `rejects.jsonl`: the line of the input, what was dropped and the reason.
+    """A row of `rejects.jsonl`: the input line, what was dropped, and the reason.
 
-    Of a malformed row `raw_instructions` holds the line itself and `detail` what is wrong with it. `record_id` is
-    empty where a whole reply was dropped.
+    For a malformed row, `raw_instructions` holds the line itself and `detail` says what is wrong with it. `record_id`
+    is empty if a whole reply was dropped.
     """
 
     line: int
@@ -37,19 +45,19 @@ class Reject(msgspec.Struct, kw_only=True):
     record_id: str = ""
 
 
-Item = Candidate | Reject
+CandidateOrReject = Candidate | Reject
 
 
-def reject(candidate: Candidate, reason: str, detail: str = "") -> Reject:
-    """The candidate, dropped for `reason`; `detail` says more about this one."""
+def reject_candidate(candidate: Candidate, reason: str, detail: str = "") -> Reject:
+    """The candidate as a reject, dropped for `reason`; `detail` says more about this one."""
     record = candidate.record
-    return rejected(candidate.line, record, reason, detail, record.record_id)
+    return reject_row(candidate.line, record, reason, detail, record.record_id)
 
 
-def rejected(
+def reject_row(
     line: int, row: Result | TrainRecord, reason: str, detail: str = "", record_id: str = ""
 ) -> Reject:
-    """A reply, or a QA of it, dropped for `reason`."""
+    """A reply, or one QA of it, as a reject."""
     return Reject(
         line=line,
         reason=reason,
@@ -61,3 +69,43 @@ def rejected(
         raw_instructions=row.raw_instructions,
         record_id=record_id,
     )
+
+
+_CANDIDATE_DECODER, _REJECT_DECODER = msgspec.json.Decoder(Candidate), msgspec.json.Decoder(Reject)
+_BUFFER = 1 << 20  # bytes
+
+
+class Spool:
+    """Candidates and rejects in a temporary file, to be read several times in their order.
+
+    `candidate_count` is the number of candidates. The file is unlinked from the start, so nothing is left behind even
+    if the process is killed. Raises DataEngineError when `folder` cannot be written.
+    """
+
+    def __init__(self, items: Iterable[CandidateOrReject], folder: Path) -> None:
+        self.candidate_count = 0
+        try:
+            self._file = tempfile.TemporaryFile(buffering=_BUFFER, dir=folder)  # noqa: SIM115  # open as long as the spool
+            for item in items:
+                is_candidate = isinstance(item, Candidate)
+                self.candidate_count += is_candidate
+                self._file.write((b"c" if is_candidate else b"r") + msgspec.json.encode(item) + b"\n")
+        except OSError as error:
+            raise DataEngineError(
+                f"{folder}: cannot be written ({error.strerror}); choose another output"
+            ) from error
+
+    def __iter__(self) -> Iterator[CandidateOrReject]:
+        self._file.seek(0)
+        # each line is a tag, c or r, and the JSON of a candidate or a reject
+        for line in self._file:
+            yield (
+                _CANDIDATE_DECODER.decode(line[1:]) if line[:1] == b"c" else _REJECT_DECODER.decode(line[1:])
+            )
+
+    def records(self, positions: Container[int] | None = None) -> Iterator[TrainRecord]:
+        """The candidates' records in order; with `positions` only those at these positions among the candidates."""
+        self._file.seek(0)
+        for position, line in enumerate(line for line in self._file if line[:1] == b"c"):
+            if positions is None or position in positions:
+                yield _CANDIDATE_DECODER.decode(line[1:]).record

@@ -42,7 +42,7 @@ class EvaluationSet:
         """How each record leaks: EVALUATION_IMAGE, NEAR_DUPLICATE, EVALUATION_QUESTION, or empty; the first that holds.
 
         Records' images lie under `image_root`; `near` are ids of images that are near-duplicates of an evaluation
-        image, see `NearImages.of_evaluation`. A question leaks when evaluation asks nearly the same, with nearly the
+        image, see `NearImages.near_evaluation`. A question leaks when evaluation asks nearly the same, with nearly the
         same choices and the same right answer, unless it asks the same words of COMMON or more pictures: "What color
         is the car?" is a turn of phrase.
         """

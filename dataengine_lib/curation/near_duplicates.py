@@ -1,15 +1,24 @@
-"""Step 4: records that ask nearly the same of the same picture, inside a round and across rounds."""
+"""Step 4: QAs that ask nearly the same about the same image, within a round and across rounds.
 
-from collections.abc import Mapping, Sequence
+`NearDuplicates` compares the text of QAs; `NearImages` finds images that are nearly the same by their embeddings.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
+from dataengine_lib.embeddings.store import EmbeddingStore, closest, nearest, open_store, store_exists
 from dataengine_lib.questions.similarity import plain_words, same_question
 
+_MOST_NEIGHBOURS = 16  # near-duplicates that are looked for per image
+_ROUNDING = 1e-5  # rounding error of a cosine in float32, so that equal images reach a threshold of 1
 
-class Asked(Protocol):
-    """A training record of this round or an earlier one."""
+
+class AnsweredQuestion(Protocol):
+    """What is compared of a training record, of this round or of an earlier one."""
 
     image_id: int
     question: str
@@ -17,54 +26,98 @@ class Asked(Protocol):
     correct_choice_idx: int
 
 
-class _Words(msgspec.Struct, gc=False):
-    """What a record asks, and its right answer; they become plain words when another record is first compared."""
+class _QuestionText(msgspec.Struct, gc=False):
+    """Question and right answer of a record; normalized when they are first compared, as most never are."""
 
     name: str
     question: str
     answer: str
-    plain: bool = False
+    is_normalized: bool = False
 
     @classmethod
-    def of(cls, record: Asked, name: str = "") -> "_Words":
+    def of(cls, record: AnsweredQuestion, name: str = "") -> "_QuestionText":
         return cls(name, record.question, record.choices[record.correct_choice_idx])
 
-    def read(self) -> tuple[str, str]:
-        if not self.plain:
+    def normalized(self) -> tuple[str, str]:
+        if not self.is_normalized:
             self.question, self.answer = plain_words(self.question), plain_words(self.answer)
-            self.plain = True
+            self.is_normalized = True
         return self.question, self.answer
 
 
 class NearDuplicates:
-    """Knows what has been asked of which image, some 200 bytes a record.
+    """Remembers which questions were asked about which image, about 200 bytes per record.
 
-    Two records are near-duplicates when they are about one image, or about two that `near_images` (of
-    `NearImages.pairs`) calls the same, and ask the same with the same right answer, in words alike by `threshold` (0:
-    the same words). About one image the same words are enough: they repeat each other, or one answer is wrong. So a
-    question whose one word in twenty is changed, and its answer with it, is another.
+    Two records are near-duplicates when both of these hold:
+    - they are about the same image, or about two that `near_images` (from `NearImages.pairs`) lists as the same;
+    - their right answers are equal, and the similarity of their questions reaches `threshold` (0: only equal words).
+    About the same image, equal questions are enough even if the answers differ: one of the two must be wrong. A long
+    question in which one word was changed, and the answer with it, is therefore not a near-duplicate.
     """
 
     def __init__(
         self, threshold: float = 0.8, near_images: Mapping[int, Sequence[int]] | None = None
     ) -> None:
         self.threshold, self.near_images = threshold or 1.0, near_images or {}
-        self._asked: dict[int, list[_Words]] = {}
+        self._by_image: dict[int, list[_QuestionText]] = {}
 
-    def add(self, record: Asked, name: str) -> None:
-        """Remember a record, of this round or an earlier one, under the name by which it is found."""
-        self._asked.setdefault(record.image_id, []).append(_Words.of(record, name))
+    def add(self, record: AnsweredQuestion, name: str) -> None:
+        """Remember a record, of this round or an earlier one, under the name that `find` returns for it."""
+        self._by_image.setdefault(record.image_id, []).append(_QuestionText.of(record, name))
 
-    def of(self, record: Asked) -> str:
-        """The name of the first record added of which this one is a near-duplicate, empty where there is none."""
+    def find(self, record: AnsweredQuestion) -> str:
+        """The name of the first added record that this one is a near-duplicate of; empty if there is none."""
         images = [record.image_id, *self.near_images.get(record.image_id, ())]
-        if self._asked.keys().isdisjoint(images):
+        if self._by_image.keys().isdisjoint(images):
             return ""
-        question, answer = _Words.of(record).read()
+        question, answer = _QuestionText.of(record).normalized()
         for image_id in images:
-            for asked in self._asked.get(image_id, ()):
-                other, its_answer = asked.read()
-                same = question == other and image_id == record.image_id
-                if same or (answer == its_answer and same_question(question, other) >= self.threshold):
-                    return asked.name
+            for earlier in self._by_image.get(image_id, ()):
+                other_question, other_answer = earlier.normalized()
+                same = question == other_question and image_id == record.image_id
+                if same or (
+                    answer == other_answer and same_question(question, other_question) >= self.threshold
+                ):
+                    return earlier.name
         return ""
+
+
+class NearImages:
+    """Near-duplicates among the images of step 2's vector store: cosine similarity of at least `threshold`.
+
+    Raises DataEngineError when there is no store at `path` or its files do not belong together.
+    """
+
+    def __init__(self, path: Path, threshold: float = 0.98) -> None:
+        self.store, self.threshold = open_store(path), threshold - _ROUNDING
+        evaluation = Path(path) / "evaluation"  # step 2 stores the evaluation images there
+        self.evaluation: EmbeddingStore | None = open_store(evaluation) if store_exists(evaluation) else None
+        self._row = {int(image_id): row for row, image_id in enumerate(self.store.ids)}
+
+    def near_evaluation(self, image_ids: Iterable[int]) -> set[int]:
+        """The given images that are near-duplicates of an evaluation image; empty without embeddings of those."""
+        ids, vectors = self._vectors(image_ids)
+        if self.evaluation is None or not len(ids):
+            return set()
+        best = closest(vectors, np.asarray(self.evaluation.vectors))
+        return set(ids[best >= self.threshold].tolist())
+
+    def pairs(self, image_ids: Iterable[int]) -> dict[int, list[int]]:
+        """Each image that has near-duplicates among the given ones, with up to 16 of them, the nearest first.
+
+        Exact search: the time grows with the square of the number of images, about two minutes for 100,000.
+        """
+        ids, vectors = self._vectors(image_ids)
+        if len(ids) < 2:
+            return {}
+        rows, cosines = nearest(vectors, vectors, _MOST_NEIGHBOURS + 1)  # one more: the image finds itself
+        found = {}
+        for row in np.flatnonzero((cosines >= self.threshold).sum(axis=1) > 1).tolist():
+            near = rows[row][cosines[row] >= self.threshold]
+            found[int(ids[row])] = [int(ids[other]) for other in near if other != row]
+        return found
+
+    def _vectors(self, image_ids: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids `(n,)`, ascending, of the given images that the store holds, and their vectors `(n, d)`."""
+        ids = np.array(sorted({one for one in image_ids if one in self._row}), dtype=np.int64)
+        return ids, np.asarray(self.store.vectors[[self._row[one] for one in ids.tolist()]])

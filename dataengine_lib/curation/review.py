@@ -9,7 +9,7 @@ import msgspec
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import TrainRecord
-from dataengine_lib.curation.candidates import Candidate, Item, reject
+from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, reject_candidate
 from dataengine_lib.curation.option_order import CHOICES
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
@@ -109,14 +109,14 @@ def write_decision(path: Path, record_id: str, decision: Decision | None) -> dic
     return decisions
 
 
-def reviewed(items: Iterator[Item], decisions: Decisions) -> Iterator[Item]:
+def reviewed(items: Iterator[CandidateOrReject], decisions: Decisions) -> Iterator[CandidateOrReject]:
     """The items as the person wants them: rejected ones become rejects, edited ones are changed."""
     for item in items:
         decision = decisions.get(item.record.record_id) if isinstance(item, Candidate) else None
         if decision is None or not isinstance(item, Candidate):
             yield item
         elif decision.decision == "reject":
-            yield reject(item, Reason.REVIEWER.value, decision.note)
+            yield reject_candidate(item, Reason.REVIEWER.value, decision.note)
         else:
             record = msgspec.structs.replace(edited(item.record, decision), review=decision.decision)
             yield msgspec.structs.replace(item, record=record)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.statistics import wilson
-from dataengine_lib.curation.check_counts import BlindFigure, BlindFigures, ChecksSummary
-from dataengine_lib.curation.tally import Counts
+from dataengine_lib.curation.counts import BlindFigure, BlindFigures, ChecksSummary, PostProcessCounts
 from dataengine_lib.report.charts import BLUE, DARK, ORANGE, RED, Chart, drawn_chart, label_rows, plain_name
 from dataengine_lib.report.tables import Figure, Html, percent, table
 from dataengine_lib.teachers.reply_files import Usage, UsageFile
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def reason_table(counts: Counts) -> Html:
+def reason_table(counts: PostProcessCounts) -> Html:
     """Every type's kept share with its 95 % Wilson interval, and its reasons from the most frequent on."""
     rows = []
     for kind, count in sorted(counts.by_type.items(), key=lambda pair: (-pair[1].dropped, pair[0])):
@@ -27,7 +26,7 @@ def reason_table(counts: Counts) -> Html:
     return table(rows, ["question type", "written", "kept", "dropped", "because"])
 
 
-def cost_table(counts: Counts, replies: Path) -> Html:
+def cost_table(counts: PostProcessCounts, replies: Path) -> Html:
     """US dollars for each kept QA, in all and per type, from the `usage.json` beside the replies."""
     file = replies.with_name("usage.json")
     usage: UsageFile | None = read_json(file, UsageFile) if file.is_file() else None
@@ -45,7 +44,7 @@ def cost_table(counts: Counts, replies: Path) -> Html:
     return table(rows, head, f"teacher {usage.teacher}{day}")
 
 
-def right_letter_chart(counts: Counts) -> Chart:
+def right_letter_chart(counts: PostProcessCounts) -> Chart:
     """Share of the kept QAs in which each letter is right, as the teacher wrote them and as they are now."""
     title = "Right letter of the kept questions"
     before, after = _letters(counts)
@@ -74,7 +73,7 @@ def right_letter_chart(counts: Counts) -> Chart:
     return drawn_chart(6, title, f"{title}: {said if total else 'no questions'}.", draw)
 
 
-def right_letter_table(counts: Counts) -> Html:
+def right_letter_table(counts: PostProcessCounts) -> Html:
     """Every type's right letters, A · B · C · D, as written and as kept."""
     rows = [
         (plain_name(kind), count.kept, _shown(count.letters_before), _shown(count.letters_after))
@@ -88,7 +87,7 @@ def _shown(letters: list[int]) -> str:
     return " · ".join(f"{number:,}" for number in letters)
 
 
-def _letters(counts: Counts) -> tuple[list[int], list[int]]:
+def _letters(counts: PostProcessCounts) -> tuple[list[int], list[int]]:
     """How often each letter is right over all types, before and after."""
     before, after = [0] * 4, [0] * 4
     for count in counts.by_type.values():
@@ -97,7 +96,7 @@ def _letters(counts: Counts) -> tuple[list[int], list[int]]:
     return before, after
 
 
-def right_letter_sentence(counts: Counts) -> str:
+def right_letter_sentence(counts: PostProcessCounts) -> str:
     """How uneven the right letters were and are: the most frequent one's share."""
     before, after = _letters(counts)
     total = sum(after)

@@ -13,7 +13,7 @@ from planted import planted_records
 from dataengine_lib.annotations.teacher import AnnotationsTeacher
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.blind_classifier import solve_blind
-from dataengine_lib.curation.check_counts import BlindFigure, answered_blind
+from dataengine_lib.curation.counts import BlindFigure, blind_reader_figures
 
 COLORS = ["red", "blue", "green", "yellow", "pink", "white", "black", "brown"]
 THINGS = ["ball", "hat", "car", "kite", "cup", "door", "shoe", "boat"]
@@ -112,7 +112,7 @@ def test_figures_by_type_and_of_a_blind_reader() -> None:
     records = [record(rng, image, kind="ab"[image % 2]) for image in range(100)]
     right = [one.correct_choice_idx for one in records]
     answers = [right[i] if i % 2 else -1 for i in range(100)]
-    figures = answered_blind(records, [None, None, *answers[2:]])
+    figures = blind_reader_figures(records, [None, None, *answers[2:]])
     assert (figures.by_type["b"].accuracy, figures.by_type["a"].accuracy) == (1.0, 0.0)
     assert figures.by_type["a"].total == 49 and figures.by_type["a"].chance == 0.25
     assert figures.all.accuracy == 0.5 and not figures.all.at_chance

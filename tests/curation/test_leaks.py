@@ -11,8 +11,7 @@ import pytest
 
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.leaks import EVALUATION_QUESTION, EvaluationSet, image_key
-from dataengine_lib.curation.near_duplicates import NearDuplicates
-from dataengine_lib.curation.near_images import NearImages
+from dataengine_lib.curation.near_duplicates import NearDuplicates, NearImages
 from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE
@@ -156,10 +155,10 @@ LONG = "what does the man in the blue shirt on the left side of the wide street 
 )
 def test_near_duplicates(other: TrainRecord, same: bool) -> None:
     known = NearDuplicates(near_images={3: [1, 9]})
-    assert known.of(other) == ""
+    assert known.find(other) == ""
     known.add(record(LONG), "round1-17")
     known.add(msgspec.structs.replace(record(LONG), image_id=77), "another")
-    assert known.of(other) == ("round1-17" if same else "")
+    assert known.find(other) == ("round1-17" if same else "")
 
 
 def store(root: Path, vectors: np.ndarray, first: int) -> None:
@@ -176,8 +175,8 @@ def test_near_images(tmp_path: Path) -> None:
     store(tmp_path / "s", vectors, first=100)
     store(tmp_path / "s" / "evaluation", np.concatenate([rng.normal(size=(5, 32)), vectors[[11]]]), first=1)
     near = NearImages(tmp_path / "s", 0.98)
-    assert near.of_evaluation(range(200)) == {111}
-    assert near.of_evaluation([110, 112]) == set()
+    assert near.near_evaluation(range(200)) == {111}
+    assert near.near_evaluation([110, 112]) == set()
     pairs = near.pairs(range(200))
     assert {key: set(value) for key, value in pairs.items()} == {
         103: {107, 120}, 107: {103, 120}, 120: {103, 107},

@@ -62,7 +62,9 @@ def test_accept_reject_and_edit(tmp_path: Path) -> None:
         "rejected by a reviewer", "no such animal", "q-1", 2,
     )  # fmt: skip
     assert result.counts.reviewed == {"accept": 1, "reject": 1, "edit": 2, "unknown": 1}
-    assert len(result.notes) == 1 and "1 decisions are about records that are not here" in result.notes[0]
+    assert (
+        len(result.notes) == 1 and "1 decisions are about records that do not exist here" in result.notes[0]
+    )
 
 
 def test_a_decision_on_what_was_dropped_before_is_told(tmp_path: Path) -> None:

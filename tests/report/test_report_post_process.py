@@ -1,6 +1,6 @@
 """The report pieces of step 4: reasons by type, and right letters before and after."""
 
-from dataengine_lib.curation.tally import Counts, TypeCount
+from dataengine_lib.curation.counts import PostProcessCounts, TypeCount
 from dataengine_lib.report.post_process import (
     reason_table,
     right_letter_chart,
@@ -9,7 +9,7 @@ from dataengine_lib.report.post_process import (
 )
 
 EVIL = "<script>alert(1)</script>"
-COUNTS = Counts(
+COUNTS = PostProcessCounts(
     kept=24,
     dropped=6,
     by_reason={"no answer": 5, EVIL: 1},
@@ -18,7 +18,7 @@ COUNTS = Counts(
         f"ocr{EVIL}$x$": TypeCount(4, 6, {"no answer": 5, EVIL: 1}, [0, 2, 2, 0], [1, 1, 1, 1]),
     },
 )
-NOTHING = Counts(kept=0, dropped=0, by_reason={}, by_type={})
+NOTHING = PostProcessCounts(kept=0, dropped=0, by_reason={}, by_type={})
 
 
 def test_reasons_by_type_with_the_worst_first() -> None:

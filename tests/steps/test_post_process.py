@@ -9,7 +9,7 @@ import pytest
 from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Reject
-from dataengine_lib.curation.tally import EXAMPLES, NO_TYPE, SAMPLE
+from dataengine_lib.curation.tally import EXAMPLES, SAMPLE, UNKNOWN_TYPE
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
@@ -158,7 +158,7 @@ def test_malformed_rows_are_counted_and_stop_nothing(tmp_path: Path) -> None:
     result = run(tmp_path, *MALFORMED, b"", row())
     assert len(kept(result)) == 1
     assert result.counts.by_reason == {Reason.MALFORMED: len(MALFORMED)}
-    assert result.counts.by_type[NO_TYPE].dropped == len(MALFORMED)
+    assert result.counts.by_type[UNKNOWN_TYPE].dropped == len(MALFORMED)
     assert all(reject.detail and reject.image_id is None for reject in dropped(result))
     assert [reject.line for reject in dropped(result)] == list(range(1, len(MALFORMED) + 1))
     assert len(result.examples[Reason.MALFORMED]) == EXAMPLES

@@ -1,0 +1,126 @@
+"""Step 4: the figures of `post_process.json`: QAs kept and dropped, what the checks found, and blind accuracy."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from dataengine_lib.chat.usage import StudentUsage
+from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.statistics import wilson
+from dataengine_lib.curation.option_order import CHOICES
+
+
+class BlindFigure(msgspec.Struct, frozen=True):
+    """How many questions were answered correctly without the image.
+
+    `found` of `total` questions; `accuracy` is their share, `low` to `high` its Wilson interval, `chance` the share that
+    guessing would reach. `found` is a mean if the questions were answered several times.
+    """
+
+    found: float
+    total: int
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+
+    @classmethod
+    def of(cls, found: float, total: int, chance: float) -> "BlindFigure":
+        interval = wilson(round(found), total)
+        share = found / total if total else 0.0
+        return cls(round(found, 2), total, *(round(x, 4) for x in (share, *interval, chance)))
+
+    @property
+    def at_chance(self) -> bool:
+        """True if guessing may do as well: chance lies in the interval, as it always does with few questions."""
+        return self.low <= self.chance <= self.high
+
+
+class BlindFigures(msgspec.Struct, frozen=True):
+    """The figure of all questions, and one per question type."""
+
+    all: BlindFigure
+    by_type: dict[str, BlindFigure]
+
+    @classmethod
+    def of(cls, kinds: Sequence[str], found: Iterable[float], chances: Iterable[float]) -> "BlindFigures":
+        """From each question's type, how often it was answered correctly (0 to 1), and the chance of guessing it."""
+        rows = list(zip(kinds, found, chances, strict=True))
+
+        def figure(part: list[tuple[str, float, float]]) -> BlindFigure:
+            return BlindFigure.of(
+                sum(row[1] for row in part), len(part), sum(row[2] for row in part) / max(1, len(part))
+            )
+
+        types = sorted(set(kinds))
+        by_type: dict[str, list[tuple[str, float, float]]] = {name: [] for name in types}
+        for row in rows:
+            by_type[row[0]].append(row)
+        return cls(figure(rows), {name: figure(by_type[name]) for name in types})
+
+
+class CheckCount(msgspec.Struct):
+    """The QAs that a check could judge (`said`), those of them that failed (`marked`), and those dropped."""
+
+    said: int = 0
+    marked: int = 0
+    dropped: int = 0
+
+
+class ChecksSummary(msgspec.Struct, kw_only=True):
+    """What the checks found: `checks` maps a check's parameter to its counts; checks that are off are absent.
+
+    `blind_classifier`: the classifier's figures on the QAs that earlier checks kept, None if it could not be fitted;
+    `after_dropping`: the same on the QAs that remained, None if nothing is dropped by it. `blind_drawn_from`: the
+    number of QAs of which the classifier scored a sample; absent if it scored all. `blind_reader`: figures of a
+    model that was not given the image. `usage`: requests, tokens and cost of the readers.
+    """
+
+    checks: dict[str, CheckCount] = {}
+    blind_classifier: BlindFigures | None = None
+    blind_drawn_from: int | msgspec.UnsetType = msgspec.UNSET
+    after_dropping: BlindFigures | None = None
+    blind_reader: BlindFigures | None = None
+    usage: dict[str, StudentUsage] = {}
+
+
+def blind_reader_figures(records: Iterable[TrainRecord], answers: Iterable[int | None]) -> BlindFigures:
+    """The figures of a reader that was not given the image; questions without an answer (None) do not count."""
+    answered = [(r, a) for r, a in zip(records, answers, strict=True) if a is not None]
+    return BlindFigures.of(
+        [record.question_type for record, _ in answered],
+        [float(answer == record.correct_choice_idx) for record, answer in answered],
+        [1 / len(record.choices) for record, _ in answered],
+    )
+
+
+class TypeCount(msgspec.Struct):
+    """Of one question type: the QAs kept, the replies or QAs dropped, and the reasons.
+
+    `letters_before` and `letters_after` count the kept QAs by the letter of the right choice, A to D: as the teacher
+    wrote them and after shuffling.
+    """
+
+    kept: int = 0
+    dropped: int = 0
+    by_reason: dict[str, int] = {}
+    letters_before: list[int] = msgspec.field(default_factory=lambda: [0] * CHOICES)
+    letters_after: list[int] = msgspec.field(default_factory=lambda: [0] * CHOICES)
+
+
+class PostProcessCounts(msgspec.Struct):
+    """The file `post_process.json`. `kept` counts QAs; `dropped` counts unusable replies and dropped QAs.
+
+    `choices_stay`: kept QAs whose choices could not be shuffled; `rationales_left_out`: rationales removed because it
+    is unclear which choices their letters mean. `reviewed` counts a person's decisions by kind; "dropped" are those
+    that accept or edit a QA which a filter or check had dropped, "unknown" those whose record does not exist.
+    """
+
+    kept: int
+    dropped: int
+    by_reason: dict[str, int]
+    by_type: dict[str, TypeCount]
+    choices_stay: int = 0
+    rationales_left_out: int = 0
+    reviewed: dict[str, int] = {}
+    checks: ChecksSummary = msgspec.field(default_factory=ChecksSummary)

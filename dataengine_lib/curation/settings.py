@@ -1,0 +1,86 @@
+"""Step 4: the settings of all checks beyond format."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from dataengine_lib.curation.second_reader import check_reader
+
+# YAML reads a bare `off` as false.
+CheckMode = Annotated[
+    Literal["off", "mark", "drop"], BeforeValidator(lambda value: "off" if value is False else value)
+]
+
+
+class CheckSettings(BaseModel):
+    """What is checked and with what; a step's Config that inherits it has the fields as parameters.
+
+    A check of mode `mark` fills its column of the record; `drop` also drops the QAs that fail.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+    image_root: Path | None = None
+    """Where image_path starts; needed to show the images or to send them to the second reader."""
+    box_check: CheckMode = "drop"
+    """Off, mark or drop QAs that boxes refute; does nothing without coco_dataset."""
+    coco_dataset: Path | None = None
+    """Captions and boxes of the images."""
+    leaks: CheckMode = "drop"
+    """Off, mark or drop QAs that give away the evaluation; does nothing without questions."""
+    questions: Path | None = None
+    """Evaluation questions."""
+    evaluation_image_root: Path | None = None
+    """Where their image_path starts."""
+    near_duplicates: CheckMode = "drop"
+    """Off, mark or drop QAs that ask nearly the same about the same image."""
+    near_question: float = Field(0.8, ge=0, le=1)
+    """Similarity from which two questions count as the same (0: only equal ones)."""
+    earlier: list[Path] = Field(default_factory=list)
+    """gptvqa_train_data.json of earlier rounds."""
+    coco_embedding: Path | None = None
+    """Vector store of step 2; with it, near-duplicate images count as the same."""
+    near_image: float = Field(0.98, gt=0, le=1)
+    """Cosine similarity from which two images count as the same."""
+    second_reader: str = ""
+    """Model (openai:MODEL or playground) that answers every question without seeing its answer, at a cost; empty: none."""
+    second_reader_image: bool = False
+    """Send it the image too, which lies under image_root."""
+    second_answer: CheckMode = "drop"
+    """Off, mark or drop QAs where its answer differs, or where it cannot tell."""
+    blind_reader: str = ""
+    """Model (openai:MODEL or playground) that answers without the image, at a cost; empty: none."""
+    blind_answer: CheckMode = "mark"
+    """Off, mark or drop QAs that it answers correctly; guessing does that for a fourth of the fair ones."""
+    blind_classifier: CheckMode = "mark"
+    """Off, mark, or drop QAs whose words alone reveal the answer, until accuracy is at chance."""
+    blind_sample: int = Field(10_000, ge=0)
+    """Most QAs that it scores, drawn with seed; 0, or mode drop: all."""
+    base_url: str | None = None
+    """Server of the readers; default OPENAI_BASE_URL, then OpenAI itself."""
+    concurrency: int = Field(16, ge=1)
+    """Most requests to the readers at the same time."""
+    budget_usd: float | None = Field(None, gt=0)
+    """Stop asking before more than this is spent on the readers."""
+    seed: int = 0
+    """Draws the order of choices, the sample of blind_classifier and the QAs that are shown."""
+
+    @field_validator("second_reader", "blind_reader")
+    @classmethod
+    def _is_chat_model(cls, spec: str) -> str:
+        return check_reader(spec) if spec else spec
+
+    @property
+    def readers(self) -> dict[str, str]:
+        """The models that will be asked, by the parameter that names them."""
+        readers = {
+            "second_reader": self.second_reader if self.second_answer != "off" else "",
+            "blind_reader": self.blind_reader if self.blind_answer != "off" else "",
+        }
+        return {name: spec for name, spec in readers.items() if spec}
+
+    @property
+    def needs_pool(self) -> bool:
+        """True if a check that is on reads captions or boxes of `coco_dataset`."""
+        return self.box_check != "off" or "second_reader" in self.readers
