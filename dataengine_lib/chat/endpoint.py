@@ -48,5 +48,7 @@ def shown_url(url: str) -> str:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:  # whose message shows what stands behind the colon, which may be that password
-        raise ParameterError("base_url: it is no URL, or its port no number up to 65535; mend it") from None
+        raise ParameterError(
+            "base_url: it is no URL, or its port no number up to 65535; correct it"
+        ) from None
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

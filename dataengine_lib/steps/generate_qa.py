@@ -17,7 +17,7 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.teachers.batch_state import BatchState, refuse_if_under_way
+from dataengine_lib.teachers.batch_state import BatchState, refuse_if_in_progress
 from dataengine_lib.teachers.loading import load_teacher
 from dataengine_lib.teachers.query_costs import TypeCost, query_costs
 from dataengine_lib.teachers.reply_files import (
@@ -140,7 +140,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         if not cancel:
             budget.check(queries, config.max_output_tokens, config.teacher)
             if config.mode == "live":
-                refuse_if_under_way(config.output)
+                refuse_if_in_progress(config.output)
         asking = _Asking(config, canon, files, budget, images)
         earlier = len(files.results)
         pending = files.pending()
@@ -262,7 +262,7 @@ class _Asking:
                         ask, pending, config.concurrency, on_reply, on_failure, admit, config.timeout_s
                     )
                 finally:
-                    for name in getattr(teacher, "refuses", ()):
+                    for name in getattr(teacher, "refused_settings", ()):
                         self.notes.append(f"{config.teacher} does not take {name}; it was asked without")
 
     async def in_batches(self, pending: list[Query], cancel: bool) -> None:

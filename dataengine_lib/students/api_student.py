@@ -61,7 +61,7 @@ class ApiStudent:
         max_side: int = 1024,
     ) -> None:
         url, key = endpoint(settings.base_url)
-        self._chat = ChatClient(model, url, key, settings, who="student")
+        self._chat = ChatClient(model, url, key, settings, role="student")
         self.ledger, self.settings, self.max_side = Ledger(Path(ledger)), settings, max_side
         self._used: dict[str, LedgerRow] = {}
 
@@ -121,7 +121,7 @@ class ApiStudent:
             "model": self._chat.model,
             "messages": user_message(text, hashlib.sha256(jpeg).hexdigest()),
             "schema": schema,
-            "settings": self._chat.settings,
+            "settings": self._chat.format.settings,
         }
         return key_of(asked)
 

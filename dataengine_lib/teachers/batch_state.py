@@ -1,4 +1,4 @@
-"""Step 3, `mode: batch`: what is under way at the server, written down before and after each call."""
+"""Step 3, `mode: batch`: which batches are in progress at the server, saved before and after each call."""
 
 import hashlib
 from pathlib import Path
@@ -11,16 +11,16 @@ from dataengine_lib.errors import ParameterError
 STATE = "gptvqa_batches.json"
 
 
-class Job(msgspec.Struct):
-    """One file of requests: the keys in it, the output limit and the teacher that they were made with.
+class BatchJob(msgspec.Struct):
+    """One file of requests: their keys, and the output limit and teacher that they were made with.
 
-    `name` is known to the server too, as metadata; an empty `file_id` or `batch_id` is not known yet. `waits`: the
-    server had no room for it while others were under way.
+    `name` is known to the server too, as metadata. `file_id` and `batch_id` are empty until the server has given them.
+    `waits`: the server's queue was full, so the job is submitted when no other one is in progress.
     """
 
     name: str
     keys: list[str]
-    room: int
+    max_output_tokens: int = msgspec.field(name="room")
     teacher: str
     file_id: str = ""
     batch_id: str = ""
@@ -28,13 +28,13 @@ class Job(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
-    jobs: list[Job] = []
+    jobs: list[BatchJob] = []
     tries: dict[str, int] = {}
     number: int = 0
 
 
 class BatchState:
-    """`gptvqa_batches.json` beside `output`: jobs on their way, and how often each key was sent in vain."""
+    """`gptvqa_batches.json` beside `output`: the unfinished `jobs`, and failed attempts by request key (`tries`)."""
 
     def __init__(self, output: Path) -> None:
         self.file = output.with_name(STATE)
@@ -42,30 +42,31 @@ class BatchState:
         self.jobs, self.tries, self._number = found.jobs, found.tries, found.number
 
     def save(self) -> None:
-        """Write it down."""
+        """Write the file."""
         write_json(self.file, _File(self.jobs, self.tries, self._number))
 
     def keys(self) -> set[str]:
-        """Keys of the requests that were submitted, or are about to be, and not collected."""
+        """Keys of all requests in unfinished jobs, submitted or not."""
         return {key for job in self.jobs for key in job.keys}
 
-    def add(self, keys: list[str], room: int, teacher: str) -> None:
-        """A new job, to be submitted."""
-        self.jobs.append(Job(self._name(), keys, room, teacher))
+    def add(self, keys: list[str], max_output_tokens: int, teacher: str) -> None:
+        """Add a job that is to be submitted."""
+        self.jobs.append(BatchJob(self._new_name(), keys, max_output_tokens, teacher))
 
-    def rename(self, job: Job) -> None:
-        """The job is to be submitted as another batch: the one of its old name came to nothing."""
-        job.name, job.batch_id = self._name(), ""
+    def rename(self, job: BatchJob) -> None:
+        """Prepare the job to be submitted as another batch: the server still has the failed one by the old name."""
+        job.name, job.batch_id = self._new_name(), ""
 
-    def _name(self) -> str:
+    def _new_name(self) -> str:
+        """A name that no other batch has: of this file's path and a counter."""
         self._number += 1
         return hashlib.sha256(f"{self.file.resolve()} {self._number}".encode()).hexdigest()[:32]
 
 
-def refuse_if_under_way(output: Path) -> None:
-    """Raise ParameterError when batches of `output` are under way: what they hold would be paid for twice."""
+def refuse_if_in_progress(output: Path) -> None:
+    """Raise ParameterError when batches of `output` are unfinished: asking now would pay for their requests twice."""
     if number := len(BatchState(output).jobs):
         raise ParameterError(
-            f"{output.with_name(STATE)}: {number} batches are under way; collect them with mode: batch, or call"
-            " them off with dataengine cancel-batches"
+            f"{output.with_name(STATE)}: {number} batches are in progress; collect them with mode: batch, or cancel"
+            " them with dataengine cancel-batches"
         )

@@ -56,10 +56,12 @@ class OpenAITeacher(ChatClient):
     def query_body(self, query: Query, max_output_tokens: int) -> dict[str, Any]:
         """The request's body as `ask` sends it first; raises AskFailed when the picture cannot be read."""
         image = self._picture(query) if query.attach_image else ""
-        return self.body(messages(query, image), self._schema(query), max_output_tokens)
+        return self.format.body(messages(query, image), self._schema(query), max_output_tokens)
 
     def _schema(self, query: Query) -> dict[str, Any] | None:
-        return qa_schema(query.prompt) if self.json_replies and self.takes_schema is not False else None
+        return (
+            qa_schema(query.prompt) if self.json_replies and self.format.takes_schema is not False else None
+        )
 
     def _picture(self, query: Query) -> str:
         if self.image_root is None:

@@ -303,7 +303,10 @@ def test_no_question_is_tried_again_beyond_the_budget(folder: Path) -> None:
         answers, notes = second.answers([record(n) for n in range(4)])
     # a letter for 9 and two tries that may have cost 20 each; a third would cross 60
     assert answers == [1, None, None, None] and second.unasked == 2 and len(server.requests) == 3
-    assert "no money is left for another try" in notes[0] and "budget_usd 60: 49.0000 spent" in second.stopped
+    assert (
+        "the budget allows no further attempt" in notes[0]
+        and "budget_usd 60: 49.0000 spent" in second.stopped
+    )
 
 
 @pytest.mark.usefixtures("dollar_a_token")

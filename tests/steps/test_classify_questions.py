@@ -366,7 +366,7 @@ def test_a_budget_counts_what_brought_no_type(tmp_path: Path) -> None:
     result, server = classify(tmp_path, rows, by_colour, budget_usd=60, **options)
     spent = sum(row["usd"] for row in read_jsonl(tmp_path / "classified.json.progress.jsonl"))
     assert len(server.requests) == 3 and len(result.unanswered) == 10 and 40 < spent <= 60
-    assert any("no money is left for another try" in line for line in result.failed)
+    assert any("the budget allows no further attempt" in line for line in result.failed)
     assert classify(tmp_path, rows, by_colour, budget_usd=60, **options)[1].requests == []
     # what a reply without a type cost is not forgotten either
     options |= {"output": tmp_path / "new.json", "faults": ()}

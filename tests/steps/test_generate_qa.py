@@ -401,7 +401,7 @@ def test_no_request_is_tried_again_beyond_the_budget(tmp_path: Path, fault: str)
         # A reply of 5 and two tries that may have cost 10 each; a third would cross 30.
         result = generate(tmp_path, server, budget_usd=30, **options)
         assert len(server.requests) == 3 and len(result.results) == 1 and result.unasked == 3
-        assert "no money is left for another try" in result.failures[0].reason
+        assert "the budget allows no further attempt" in result.failures[0].reason
         assert "budget_usd 30: 25.0000 spent" in result.stopped
         assert generate(tmp_path, server, budget_usd=34, **options).unasked == 4
         assert len(server.requests) == 3

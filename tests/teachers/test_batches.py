@@ -321,7 +321,7 @@ def test_what_is_under_way_is_not_asked_live(tmp_path: Path) -> None:
     queries(tmp_path, 5)
     with serve(write) as server:
         killed_at_collecting(tmp_path, server)
-        with pytest.raises(ParameterError, match="2 batches are under way"):
+        with pytest.raises(ParameterError, match="2 batches are in progress"):
             generate(tmp_path, server, mode="live")
         assert len(server.requests) == 5 and len(generate(tmp_path, server).results) == 5
 
@@ -344,6 +344,17 @@ def test_a_server_that_is_full_gets_the_next_batch_later(tmp_path: Path) -> None
         server.batches.fail = lambda number: "token_limit_exceeded" if number in (1, 2) else None
         assert len(generate(tmp_path, server).results) == 12
         assert Counter(batch["status"] for batch in server.batches.batches.values())["completed"] == 3
+
+
+def test_a_server_without_a_batch_api_stops_the_run(tmp_path: Path) -> None:
+    def upload(raw: bytes, content_type: str) -> dict[str, Any]:
+        raise Refused(404, "no such path")
+
+    queries(tmp_path, 2)
+    with serve(write) as server:
+        server.batches.upload = upload  # type: ignore[method-assign]
+        with pytest.raises(TeacherStop, match=r"could not upload a batch.*\(404\).*has a Batch API"):
+            generate(tmp_path, server)
 
 
 def test_a_batch_that_is_gone_can_be_forgotten(tmp_path: Path) -> None:
@@ -392,7 +403,7 @@ def test_a_refused_batch_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_files_stay_below_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queries(tmp_path, 6)
-    monkeypatch.setattr(batches, "MOST_BYTES", 2500)
+    monkeypatch.setattr(batches, "_MOST_BYTES", 2500)
     with serve(write) as server:
         result = generate(tmp_path, server, batch_requests=50)
         assert len(result.results) == 6 and len(server.batches.batches) > 1

@@ -145,7 +145,7 @@ def test_a_setting_that_the_model_refuses_is_left_out_once_for_all() -> None:
         ) as chat:
             replies = [await chat.ask(QUERY) for _ in range(3)]
             assert [reply.attempts for reply in replies] == [1, 1, 1]
-            return chat.refuses
+            return chat.refused_settings
 
     with serve(echo, refuses) as server:
         assert sorted(asyncio.run(ask_some(server.base_url))) == ["max_tokens", "temperature"]
@@ -169,7 +169,7 @@ def test_temperature_and_seed_only_when_given() -> None:
 
 
 def test_openai_itself_is_given_the_new_limit() -> None:
-    settings = OpenAITeacher("gpt-4o-mini", "https://api.openai.com/v1", "k").settings
+    settings = OpenAITeacher("gpt-4o-mini", "https://api.openai.com/v1", "k").format.settings
     assert settings == {"max_completion_tokens": 600}
 
 

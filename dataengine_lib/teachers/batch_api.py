@@ -1,0 +1,124 @@
+"""Step 3, `mode: batch`: the calls of OpenAI's Batch API, each repeated while that can do no harm.
+
+Source of names and limits: OpenAI's guide "Batch API".
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import openai
+
+from dataengine_lib.chat.client import ChatClient
+from dataengine_lib.chat.reply import TeacherStop
+from dataengine_lib.chat.server_errors import fatal_error, is_temporary, is_temporary_status
+
+BATCH_ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
+FINAL_STATUSES = ("completed", "failed", "expired", "cancelled")
+_NAME_KEY = "dataengine"  # the key in a batch's metadata under which its job's name stands
+_ATTEMPTS = 8  # of one call; with the pauses between them about two minutes
+_LONGEST_PAUSE_S = 30.0
+_UPLOAD_S = 600.0  # for a file of up to 200 MB
+
+
+class BatchGone(TeacherStop):
+    """The server does not know this batch or file (any more), or has no Batch API at all (status 404)."""
+
+
+class BatchApi:
+    """Batches and their files at the server that `client` asks.
+
+    All calls raise TeacherStop when they fail for good, its subclass BatchGone for what is not there. `poll_s`, seconds
+    between two looks at the server, also limits the pauses between attempts.
+    """
+
+    def __init__(self, client: ChatClient, poll_s: float) -> None:
+        self.client, self.poll_s = client, poll_s
+
+    @property
+    def _api(self) -> openai.AsyncOpenAI:
+        return self.client.client
+
+    async def retrieve(self, batch_id: str) -> Any:
+        """The batch with its status."""
+        return await self._call("look at a batch", partial(self._api.batches.retrieve, batch_id))
+
+    async def cancel(self, batch_id: str) -> None:
+        """Ask the server to cancel the batch, which it does within minutes."""
+        await self._call("cancel a batch", partial(self._api.batches.cancel, batch_id))
+
+    async def find(self, name: str) -> str:
+        """The id of the batch that was created with this job name, empty if there is none."""
+
+        async def look() -> str:
+            async for batch in self._api.batches.list(limit=100):
+                if (batch.metadata or {}).get(_NAME_KEY) == name:
+                    return str(batch.id)
+            return ""
+
+        found: str = await self._call("list the batches", look)
+        return found
+
+    async def upload(self, path: Path) -> str:
+        """The id of the uploaded file."""
+        files = self._api.with_options(timeout=_UPLOAD_S).files
+        uploaded = await self._call("upload a batch", lambda: files.create(file=path, purpose="batch"))
+        return str(uploaded.id)
+
+    async def create(self, name: str, file_id: str) -> str:
+        """The id of a new batch of an uploaded file."""
+        attempt = 1
+        while True:
+            try:
+                batch = await self._api.batches.create(
+                    input_file_id=file_id,
+                    endpoint=BATCH_ENDPOINT,
+                    completion_window="24h",
+                    metadata={_NAME_KEY: name},
+                )
+                return str(batch.id)
+            except openai.APIError as error:
+                if attempt == _ATTEMPTS or not is_temporary(error):
+                    raise self._stop(error) from None
+            await self._pause(attempt)
+            # Unlike the other calls this one must not be repeated blindly: it may have worked, with its response lost.
+            if found := await self.find(name):
+                return found
+            attempt += 1
+
+    async def download(self, file_id: str) -> list[bytes]:
+        """The lines of a result or error file."""
+        response = await self._call("download a batch's results", partial(self._api.files.content, file_id))
+        lines: list[bytes] = response.content.splitlines()
+        return lines
+
+    async def _call(self, doing: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        """The result of a call that can be repeated without harm."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await call()
+            except openai.APIStatusError as error:
+                if error.status_code == 404:
+                    raise BatchGone(
+                        f"{self.client.where}: could not {doing}, nothing is found there (404); check that the server"
+                        " has a Batch API"
+                    ) from None
+                if not is_temporary_status(error.status_code):
+                    raise self._stop(error) from None
+                reason = self.client.error_text(error)
+            except openai.APIError as error:
+                reason = self.client.error_text(error)
+            # Outside of `except`, so that no error with a secret in it is chained to a later one.
+            if attempt < _ATTEMPTS:
+                await self._pause(attempt)
+        raise TeacherStop(f"{self.client.where}: could not {doing} ({reason}); run again to go on")
+
+    async def _pause(self, attempt: int) -> None:
+        await asyncio.sleep(min(_LONGEST_PAUSE_S, 0.5 * 2**attempt, max(self.poll_s, 0.05)))
+
+    def _stop(self, error: openai.APIError) -> TeacherStop:
+        known = fatal_error(error, self.client.where, self.client.model)
+        problem = f"{self.client.where}: {self.client.error_text(error)}"
+        return known or TeacherStop(f"{problem}; correct what it names, or run again to go on")
