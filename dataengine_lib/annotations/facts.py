@@ -7,6 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from dataengine_lib.annotations.cooccurrence import NOBODY, Company
+from dataengine_lib.annotations.geometry import Rectangle, area, enclosing_box, shorter_side
 from dataengine_lib.annotations.vocabulary import (
     EASILY_MISSED,
     IN_HEAPS,
@@ -18,34 +19,13 @@ from dataengine_lib.annotations.vocabulary import (
     names_of,
     plural,
 )
+from dataengine_lib.core.number_words import number_of
 from dataengine_lib.images.pool import PoolImage
-
-Box = tuple[float, float, float, float]
 
 MAX_COUNT = 6  # above, annotators miss some and a glance no longer counts them
 SEEN = 0.01  # a thing that covers less of the picture is too small to be asked for
 _SMALLEST = 0.004  # share of the picture: where one thing is smaller, more of them may have been overlooked
 SMALLEST_SIDE = 0.04  # shorter boxes are specks that a question should not ask about
-_NUMBERS = {
-    word: n
-    for n, word in enumerate(
-        [
-            "no",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ]
-    )
-}
 _VAGUE = re.compile(
     r"\b(?:several|many|group|herd|flock|fleet|lots?|crowd|crowded|bunch|bunches|row|rows|stack|stacks|pile|piles|some|various|multiple|"
     r"dozens?|numerous|few|full|filled|assortment|collection|array|line|lined|other|others|another|pairs?|couples?|family)\b"
@@ -59,7 +39,7 @@ class Thing(NamedTuple):
 
     words: str
     several: bool
-    box: Box
+    box: Rectangle
 
 
 @dataclass(frozen=True)
@@ -69,7 +49,7 @@ class Facts:
     `boxes` by name; `captions` in lower case; `kinds` every category's supercategory; `company` draws wrong answers.
     """
 
-    boxes: dict[str, list[Box]]
+    boxes: dict[str, list[Rectangle]]
     crowds: frozenset[str]
     captions: tuple[str, ...]
     kinds: dict[str, str]
@@ -78,20 +58,20 @@ class Facts:
 
     @classmethod
     def of(cls, image: PoolImage, kinds: dict[str, str], company: Company = NOBODY) -> "Facts":
-        boxes: dict[str, list[Box]] = {}
+        boxes: dict[str, list[Rectangle]] = {}
         for box in image.boxes:
             boxes.setdefault(box.name, []).append(box.xyxy)
         captions = tuple(caption.casefold() for caption in image.captions)
         return cls(dict(sorted(boxes.items())), frozenset(image.crowds), captions, kinds, company)
 
-    def singles(self) -> dict[str, Box]:
+    def singles(self) -> dict[str, Rectangle]:
         """Things of which there is one: one box, no crowd, and no caption that speaks of more."""
         return {
             name: boxes[0]
             for name, boxes in self.boxes.items()
             if len(boxes) == 1
             and name not in self.crowds
-            and shorter(boxes[0]) >= SMALLEST_SIDE
+            and shorter_side(boxes[0]) >= SMALLEST_SIDE
             and area(boxes[0]) >= (SEEN if name in EASILY_MISSED else _SMALLEST)
             and not self.more_than_one(name)
             and (name not in IN_HEAPS or any(map(self.mentioned_exactly, called(name))))
@@ -105,7 +85,7 @@ class Facts:
             for name, boxes in self.boxes.items()
             if len(boxes) <= MAX_COUNT
             and name not in self.crowds
-            and min(map(shorter, boxes)) >= SMALLEST_SIDE / 2
+            and min(map(shorter_side, boxes)) >= SMALLEST_SIDE / 2
             and min(map(area, boxes)) >= (SEEN if name in EASILY_MISSED and len(boxes) == 1 else _SMALLEST)
             and name not in UNCOUNTABLE | IN_HEAPS
             and (len(boxes) == 1 or not self._may_be_one(name))
@@ -120,9 +100,9 @@ class Facts:
         return [
             *(Thing(name, name in PLURAL_FORM, box) for name, box in self.singles().items()),
             *(
-                Thing(plural(name), True, _around(boxes))
+                Thing(plural(name), True, enclosing_box(boxes))
                 for name, boxes in groups.items()
-                if name not in PLURAL_FORM and min(map(shorter, boxes)) >= SMALLEST_SIDE
+                if name not in PLURAL_FORM and min(map(shorter_side, boxes)) >= SMALLEST_SIDE
             ),
         ]
 
@@ -210,27 +190,9 @@ class Facts:
         for caption in self.captions:
             if not words.search(caption):
                 continue
-            said = {
-                _NUMBERS.get(word, int(word) if word.isdecimal() else None)
-                for word in re.findall(r"\w{1,9}", caption)
-            } - {None, 0, 1}
+            said = {number_of(word) for word in re.findall(r"\w{1,9}", caption)} - {None, 0, 1}
             if said - {count}:
                 return False
             vague += bool(_VAGUE.search(caption))
             exact += count in said
         return not vague or exact > 1
-
-
-def area(box: Box) -> float:
-    """Share of the picture inside the box."""
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _around(boxes: list[Box]) -> Box:
-    x1, y1, x2, y2 = zip(*boxes, strict=True)
-    return min(x1), min(y1), max(x2), max(y2)
-
-
-def shorter(box: Box) -> float:
-    """The box's shorter side, in shares of the picture's width or height."""
-    return min(box[2] - box[0], box[3] - box[1])

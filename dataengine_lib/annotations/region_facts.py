@@ -14,11 +14,16 @@ from dataengine_lib.annotations.facts import (
     MAX_COUNT,
     SEEN,
     SMALLEST_SIDE,
-    Box,
     Facts,
     Thing,
+)
+from dataengine_lib.annotations.geometry import (
+    Rectangle,
     area,
-    shorter,
+    enclosing_box,
+    overlap_over_union,
+    shared_area,
+    shorter_side,
 )
 from dataengine_lib.annotations.vocabulary import (
     CLOTHES,
@@ -33,6 +38,7 @@ from dataengine_lib.annotations.vocabulary import (
     plural,
     relatives,
 )
+from dataengine_lib.core.number_words import NUMBER_WORDS
 from dataengine_lib.images.pool import NamedBox, PoolImage
 
 ENOUGH = 20  # regions, before silence about a thing says anything
@@ -58,12 +64,8 @@ _NOT_REAL = re.compile(
 _MORE = re.compile(
     r"\b(?:another|other|others|second|two|three|four|both|several|many|multiple|pair|row|group|some)\b"
 )
+_COUNTED = {word: n for n in range(2, MAX_COUNT + 1) for word in (NUMBER_WORDS[n], str(n))}
 _VAGUE = re.compile(r"\b(?:other|others|another|several|many|some|group|row|herd)\b")
-_NUMBERS = {
-    word: n
-    for n, pair in enumerate(["two 2", "three 3", "four 4", "five 5", "six 6"], 2)
-    for word in pair.split()
-}
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class RegionFacts(Facts):
     nothing else.
     """
 
-    regions: tuple[tuple[str, Box], ...] = ()
-    bare: dict[str, list[Box]] = field(default_factory=dict)
+    regions: tuple[tuple[str, Rectangle], ...] = ()
+    bare: dict[str, list[Rectangle]] = field(default_factory=dict)
     complete = False
 
     @classmethod
@@ -83,8 +85,8 @@ class RegionFacts(Facts):
         """The objects of `objects.json`, where the pool has them, are regions whose phrase is the object's name."""
         found = tuple((box.name.casefold().strip(" ."), box.xyxy) for box in (*regions, *image.boxes))
         phrases = tuple(phrase for phrase, _ in found[: len(regions)])
-        boxes: dict[str, list[Box]] = {}
-        bare: dict[str, list[Box]] = {}
+        boxes: dict[str, list[Rectangle]] = {}
+        bare: dict[str, list[Rectangle]] = {}
         for phrase, box in found:
             if (head := _HEAD.match(phrase)) and not _NOT_REAL.search(phrase):
                 name = _NAME[head["noun"]]
@@ -94,14 +96,14 @@ class RegionFacts(Facts):
         return cls(dict(sorted(boxes.items())), frozenset(), phrases, COCO_KINDS, company, found, bare)
 
     @cached_property
-    def _singles(self) -> dict[str, Box]:
+    def _singles(self) -> dict[str, Rectangle]:
         if len(self.captions) < ENOUGH:
             return {}
         found = {name: box for name in self.boxes if (box := self._the_only(name)) is not None}
         # Whoever else is in the picture may wear one, too.
         return found if PEOPLE & {*found} else {n: box for n, box in found.items() if n not in CLOTHES}
 
-    def singles(self) -> dict[str, Box]:
+    def singles(self) -> dict[str, Rectangle]:
         """Things of which several regions speak, all of them on one spot."""
         return self._singles
 
@@ -109,15 +111,15 @@ class RegionFacts(Facts):
         """How many there are of a thing, where a phrase says so and as many boxes are apart."""
         counts: dict[str, int] = {}
         for name, boxes in self.bare.items() if len(self.captions) >= ENOUGH else ():
-            several = re.compile(rf"\b({'|'.join(_NUMBERS)}) (?:[\w-]+ )?{re.escape(plural(name))}\b")
-            stated = [(_NUMBERS[m[1]], box) for phrase, box in self.regions if (m := several.search(phrase))]
+            several = re.compile(rf"\b({'|'.join(_COUNTED)}) (?:[\w-]+ )?{re.escape(plural(name))}\b")
+            stated = [(_COUNTED[m[1]], box) for phrase, box in self.regions if (m := several.search(phrase))]
             spots, words = _spots(boxes), mention((*called(name), *names_of(name), *relatives(name)))
             spoken = [(phrase, box) for phrase, box in self.regions if words.search(phrase)]
             if (
                 {n for n, _ in stated} == {len(spots)}
                 and len(spots) <= MAX_COUNT
-                and all(_shared(box, spot) > 0 for _, box in stated for spot in spots)
-                and all(any(_shared(box, spot) > 0 for spot in spots) for _, box in spoken)
+                and all(shared_area(box, spot) > 0 for _, box in stated for spot in spots)
+                and all(any(shared_area(box, spot) > 0 for spot in spots) for _, box in spoken)
                 and not any(_VAGUE.search(phrase) for phrase, _ in spoken)
             ):
                 counts[name] = len(spots)
@@ -138,33 +140,31 @@ class RegionFacts(Facts):
     def around(self, name: str) -> tuple[str, ...]:
         """The phrases of regions that meet the thing, and those that name it."""
         box, words = self._singles[name], mention((name, *names_of(name)))
-        return tuple(p for p, other in self.regions if _shared(box, other) > 0 or words.search(p))
+        return tuple(p for p, other in self.regions if shared_area(box, other) > 0 or words.search(p))
 
     def area(self, name: str) -> float:
         """Share of the picture inside the largest region of just this thing."""
         return max(map(area, self.bare.get(name, [])), default=0.0)
 
-    def _the_only(self, name: str) -> Box | None:
+    def _the_only(self, name: str) -> Rectangle | None:
         bare = self.bare.get(name, [])
         if len(self.boxes[name]) < 2 or not bare or self._depicted(name):
             return None
-        if any(_overlap(one, other) < _SAME for one in bare for other in bare):
+        if any(overlap_over_union(one, other) < _SAME for one in bare for other in bare):
             return None
-        around: Box = tuple(  # type: ignore[assignment]
-            pick(values) for pick, values in zip((min, min, max, max), zip(*bare, strict=True), strict=True)
-        )
+        around = enclosing_box(bare)
         words = mention((*called(name), *names_of(name), *relatives(name)))
         several = re.compile(rf"\b(?:{'|'.join(re.escape(plural(word)) for word in called(name))})\b")
         for phrase, box in self.regions:
             if words.search(phrase) and (
                 several.search(phrase)
                 or _MORE.search(phrase)
-                or _shared(around, box) < 0.5 * min(area(around), area(box))
+                or shared_area(around, box) < 0.5 * min(area(around), area(box))
             ):
                 return None
         # There may be more of what is common, unless it fills the view.
         large = area(around) >= (_LARGE if name in EASILY_MISSED else SEEN)
-        return around if large and shorter(around) >= SMALLEST_SIDE else None
+        return around if large and shorter_side(around) >= SMALLEST_SIDE else None
 
     def _depicted(self, name: str) -> bool:
         words = mention(called(name))
@@ -181,23 +181,13 @@ _HEAD = re.compile(rf"{_START}(?:\Z|{_FOLLOWS})")
 _ONLY = re.compile(rf"{_START}(?:{_BARE})")
 
 
-def _spots(boxes: list[Box]) -> list[Box]:
+def _spots(boxes: list[Rectangle]) -> list[Rectangle]:
     """One box for each spot; empty when two overlap so that they may be one thing or two."""
-    spots: list[Box] = []
+    spots: list[Rectangle] = []
     for box in boxes:
-        shares = [_overlap(box, spot) for spot in spots]
+        shares = [overlap_over_union(box, spot) for spot in spots]
         if any(0.2 < share < _SAME for share in shares):
             return []
         if not any(share >= _SAME for share in shares):
             spots.append(box)
     return spots
-
-
-def _shared(one: Box, other: Box) -> float:
-    width, height = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
-    return max(width, 0) * max(height, 0)
-
-
-def _overlap(one: Box, other: Box) -> float:
-    both = _shared(one, other)
-    return both / max(area(one) + area(other) - both, 1e-9)

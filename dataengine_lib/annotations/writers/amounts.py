@@ -4,7 +4,8 @@ from itertools import permutations
 from random import Random
 
 from dataengine_lib.annotations.draft import Draft
-from dataengine_lib.annotations.facts import MAX_COUNT, Facts, area
+from dataengine_lib.annotations.facts import MAX_COUNT, Facts
+from dataengine_lib.annotations.geometry import area
 from dataengine_lib.annotations.vocabulary import plural
 
 LARGER = 2.5  # ratio of box areas; at 1.5 one in thirty outlines in COCO is the other way round, at 2.5 none

@@ -5,12 +5,11 @@ from itertools import chain
 from random import Random
 
 from dataengine_lib.annotations.draft import Draft, a, is_are
-from dataengine_lib.annotations.facts import Box, Facts
+from dataengine_lib.annotations.facts import Facts
+from dataengine_lib.annotations.geometry import touches
 from dataengine_lib.annotations.vocabulary import called
 from dataengine_lib.annotations.writers.actions import WORDS, agents_of, said_of_people
 from dataengine_lib.annotations.writers.attributes import AGREE
-
-_REACH = 0.02  # boxes that are further apart do not touch
 
 _SEATS = "bench|couch|bed|chair|toilet|suitcase|motorcycle|horse|elephant|skateboard|boat|truck|car"
 # How captions say it, what can take part, and whether nobody does it with two things at once.
@@ -149,12 +148,8 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _touch(facts: Facts, thing: str, who: str) -> bool:
-    return any(_meet(one, other) for one in facts.boxes.get(thing, []) for other in facts.boxes[who])
+    return any(touches(one, other) for one in facts.boxes.get(thing, []) for other in facts.boxes[who])
 
 
 def _apart(facts: Facts, thing: str, who: str) -> bool:
     return thing not in facts.crowds and not _touch(facts, thing, who)
-
-
-def _meet(one: Box, other: Box) -> bool:
-    return all(min(one[i + 2], other[i + 2]) - max(one[i], other[i]) >= -_REACH for i in (0, 1))

@@ -4,12 +4,14 @@ from itertools import permutations
 from random import Random
 
 from dataengine_lib.annotations.draft import Draft
-from dataengine_lib.annotations.facts import Box, Facts, Thing
-
-GAP = 0.03  # clear space between two things, in shares of the picture
-OVERLAP = 0.5  # two things side by side share this part of the lower one's height
-MARGIN = 0.01  # a thing is in a third of the picture when it stays this far from the next third
-_AHEAD = 0.08  # how much further out the middle of the outermost thing lies
+from dataengine_lib.annotations.facts import Facts, Thing
+from dataengine_lib.annotations.geometry import (
+    TEACHER_SLOPE,
+    corner_side,
+    is_further_out,
+    straight_side,
+    third_of_span,
+)
 
 _COLUMNS, _ROWS = ("left", "middle", "right"), ("top", "middle", "bottom")
 _SIDES = {
@@ -34,7 +36,7 @@ def place(facts: Facts, rng: Random) -> Draft | None:
     found: list[tuple[Thing, str, list[str]]] = []
     for thing in facts.located():
         x1, y1, x2, y2 = thing.box
-        column, row = _third(x1, x2), _third(y1, y2)
+        column, row = third_of_span(x1, x2), third_of_span(y1, y2)
         if column is not None and row is not None:
             found.append((thing, cells[3 * row + column], cells))
         elif column is not None:
@@ -55,14 +57,10 @@ def outermost(facts: Facts, rng: Random) -> Draft | None:
     """Of four things, the one that begins, ends and has its middle furthest to one side."""
     things = facts.located()
     found: list[tuple[str, Thing, list[str]]] = []
-    for words, axis, sign in (
-        ("furthest to the left", 0, 1),
-        ("furthest to the right", 0, -1),
-        ("nearest to the top", 1, 1),
-        ("nearest to the bottom", 1, -1),
-    ):
+    for side in ("left", "right", "top", "bottom"):
+        words = f"{'furthest' if side in ('left', 'right') else 'nearest'} to the {side}"
         for thing in things:
-            inner = [other.words for other in things if _further_out(thing.box, other.box, axis, sign)]
+            inner = [other.words for other in things if is_further_out(thing.box, side, other.box)]
             if len(inner) >= 3:
                 found.append((words, thing, inner))
     if not found:
@@ -81,10 +79,10 @@ def side(facts: Facts, rng: Random) -> Draft | None:
     pairs: list[tuple[Thing, Thing, str, list[str]]] = []
     for a, b in permutations(facts.located(), 2):
         it = "them" if b.several else "it"
-        if straight := _side(a.box, b.box):
+        if straight := straight_side(a.box, b.box, TEACHER_SLOPE):
             others = [f"{words} {it}" for key, words in _SIDES.items() if key != straight]
             pairs.append((a, b, f"{_SIDES[straight]} {it}", others))
-        elif corner := _corner(a.box, b.box):
+        elif corner := corner_side(a.box, b.box):
             others = [words.format(it) for key, words in _CORNERS.items() if key != corner]
             pairs.append((a, b, _CORNERS[corner].format(it), others))
     if not pairs:
@@ -97,40 +95,3 @@ def side(facts: Facts, rng: Random) -> Draft | None:
 
 def _is(thing: Thing) -> str:
     return "are" if thing.several else "is"
-
-
-def _third(low: float, high: float) -> int | None:
-    """Which third of 0 to 1 the span lies in, clear of the others by MARGIN."""
-    for third in range(3):
-        begin, end = third / 3, (third + 1) / 3
-        if (third == 0 or low >= begin + MARGIN) and (third == 2 or high <= end - MARGIN):
-            return third
-    return None
-
-
-def _further_out(box: Box, other: Box, axis: int, sign: int) -> bool:
-    low, high = sign * (other[axis] - box[axis]), sign * (other[axis + 2] - box[axis + 2])
-    return low >= GAP and high >= GAP and (low + high) / 2 >= _AHEAD
-
-
-def _side(a: Box, b: Box) -> str | None:
-    """Where `a` is seen from `b`, when only one of the four words is true."""
-    shared_x, shared_y = _shared(a, b)
-    if shared_y >= OVERLAP * min(a[3] - a[1], b[3] - b[1]) and shared_x <= -GAP:
-        return "left" if a[0] < b[0] else "right"
-    if shared_x >= OVERLAP * min(a[2] - a[0], b[2] - b[0]) and shared_y <= -GAP:
-        return "above" if a[1] < b[1] else "below"
-    return None
-
-
-def _corner(a: Box, b: Box) -> tuple[str, str] | None:
-    """Where `a` is seen from `b`, when they are apart both ways."""
-    shared_x, shared_y = _shared(a, b)
-    if shared_x > -GAP or shared_y > -GAP:
-        return None
-    return ("above" if a[1] < b[1] else "below", "left" if a[0] < b[0] else "right")
-
-
-def _shared(a: Box, b: Box) -> tuple[float, float]:
-    """How much of the width and of the height two boxes have in common; below zero is the space between them."""
-    return min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])

@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dataengine_lib.annotations.facts import Box, Facts
+from dataengine_lib.annotations.facts import Facts
+from dataengine_lib.annotations.geometry import Rectangle
 from dataengine_lib.annotations.vocabulary import UNCOUNTABLE, names_of
 from dataengine_lib.annotations.writers.amounts import LARGER
+from dataengine_lib.core.number_words import number_of
 from dataengine_lib.curation.boxes.places import further_out, places_of, sides_of_words, stands, within
 from dataengine_lib.curation.boxes.things import (
     EQUAL,
@@ -23,7 +25,6 @@ from dataengine_lib.curation.boxes.things import (
 )
 
 MOST = 0.1  # of the picture: what takes up more of it than this would have got a box
-_NUMBERS = re.findall(r"\w+", "zero one two three four five six seven eight nine ten eleven twelve")
 _PICTURE = r"(?:(?:in|on) )?(?:the|this) (?:picture|image|photo|photograph|scene)"
 _SEEN = r"(?:there|visible|seen|shown|present|depicted)"
 _COUNT = re.compile(  # "the number of the bus" is written on it
@@ -135,13 +136,8 @@ def _number(choice: str) -> int | None:
     word = choice.split(" ")[0] if len(choice.split(" ")) <= 2 else ""
     if word in ("no", "none"):
         return 0
-    return (
-        int(word)
-        if word.isdecimal() and len(word) < 4
-        else _NUMBERS.index(word)
-        if word in _NUMBERS
-        else None
-    )
+    # four digits and more are rather a year or what is written on a thing
+    return None if word.isdecimal() and len(word) > 3 else number_of(word)
 
 
 def _presences(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
@@ -180,7 +176,7 @@ def _places(found: re.Match[str], choices: list[str], facts: Facts) -> list[Trut
     return [None if place is None else within(box, place) for place in places_of(choices)] if box else []
 
 
-def _box(words: str, facts: Facts) -> Box | None:
+def _box(words: str, facts: Facts) -> Rectangle | None:
     """The box of the one thing that words name, or around all that there are of it where they are plural."""
     located = {thing.words: thing.box for thing in facts.located()}
     bare = re.sub(r"^(?:an?|the) ", "", words)

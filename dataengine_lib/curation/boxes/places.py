@@ -7,8 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dataengine_lib.annotations.facts import Box
-from dataengine_lib.annotations.writers.places import GAP, MARGIN, OVERLAP
+from dataengine_lib.annotations.geometry import (
+    CHECK_SLOPE,
+    GAP,
+    Rectangle,
+    corner_side,
+    is_further_out,
+    straight_side,
+    third_of_span,
+)
 
 _FILLER = frozenset(
     re.findall(
@@ -25,8 +32,6 @@ _ACROSS = (
     r"(?:(?:to|on) )?(?:the |its |their )?(?P<across>left|right)(?: side)?(?: of (?:it|them|the [a-z -]+))?"
 )
 _SIDE = re.compile(rf"(?P<along>above|below){_IT}(?: and {_ACROSS})?|{_ACROSS.replace('across', 'alone')}")
-_AHEAD = 0.08  # how much further out the middle of the outermost thing lies
-_SLOPE = 0.5  # as far up or down, of what it is to the side: still beside
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def _third_of(words: set[str], middle: tuple[int | None, int | None]) -> tuple[i
     return None if column is None and row is None else (column, row)
 
 
-def within(box: Box, place: Place) -> bool | None:
+def within(box: Rectangle, place: Place) -> bool | None:
     """Whether the box is in the place."""
     parts = [
         _on_axis(low, high, third, thirds)
@@ -94,10 +99,8 @@ def _on_axis(low: float, high: float, third: int, thirds: bool) -> bool | None:
     if third == _WHOLE:
         return True if low <= 0.05 and high >= 0.95 else False if high - low < 0.8 else None
     if thirds:
-        for at in range(3):  # wholly in one third
-            begin, end = at / 3, (at + 1) / 3
-            if (at == 0 or low >= begin + MARGIN) and (at == 2 or high <= end - MARGIN):
-                return at == third
+        if (whole := third_of_span(low, high)) is not None:
+            return whole == third
         if third == 1:
             return (
                 True
@@ -120,13 +123,13 @@ def sides_of_words(words: str) -> frozenset[str]:
     return frozenset(filter(None, found.groupdict().values())) if found else frozenset()
 
 
-def stands(one: Box, sides: frozenset[str], other: Box) -> bool | None:
+def stands(one: Rectangle, sides: frozenset[str], other: Rectangle) -> bool | None:
     """Whether `one` is on these sides of `other`, seen by whoever looks at the picture."""
-    straight, corner = _straight(one, other), _corner(one, other)
+    straight, corner = straight_side(one, other, CHECK_SLOPE), corner_side(one, other)
     if straight and len(sides) == 1:
         return straight in sides
     if corner and len(sides) == 2:
-        return corner == sides
+        return sides == {*corner}
     across = (one[0] + one[2] - other[0] - other[2]) / 2
     contrary = {
         "left": across >= GAP,
@@ -138,35 +141,8 @@ def stands(one: Box, sides: frozenset[str], other: Box) -> bool | None:
     return False if any(contrary[side] for side in sides) else None
 
 
-def further_out(one: Box, side: str, other: Box) -> bool | None:
+def further_out(one: Rectangle, side: str, other: Rectangle) -> bool | None:
     """Whether `one` is clearly further to that side (`left`, `right`, `top`, `bottom`) of the picture than `other`."""
-    axis, sign = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}[side]
-    low, high = sign * (other[axis] - one[axis]), sign * (other[axis + 2] - one[axis + 2])
-    if low >= GAP and high >= GAP and (low + high) / 2 >= _AHEAD:
+    if is_further_out(one, side, other):
         return True
-    return False if low <= -GAP and high <= -GAP and (low + high) / 2 <= -_AHEAD else None
-
-
-def _straight(one: Box, other: Box) -> str:
-    """The side when only one of the four words is true, else empty."""
-    shared_x, shared_y = _shared(one, other)
-    dx, dy = (abs(one[axis] + one[axis + 2] - other[axis] - other[axis + 2]) for axis in (0, 1))
-    lower, narrower = (min(one[axis + 2] - one[axis], other[axis + 2] - other[axis]) for axis in (1, 0))
-    if shared_x <= -GAP and (shared_y >= OVERLAP * lower or dy <= _SLOPE * dx):
-        return "left" if one[0] < other[0] else "right"
-    if shared_y <= -GAP and (shared_x >= OVERLAP * narrower or dx <= _SLOPE * dy):
-        return "above" if one[1] < other[1] else "below"
-    return ""
-
-
-def _corner(one: Box, other: Box) -> frozenset[str]:
-    """The two sides when they are apart both ways, else empty."""
-    shared_x, shared_y = _shared(one, other)
-    if shared_x > -GAP or shared_y > -GAP:
-        return frozenset()
-    return frozenset({"above" if one[1] < other[1] else "below", "left" if one[0] < other[0] else "right"})
-
-
-def _shared(one: Box, other: Box) -> tuple[float, float]:
-    """How much of the width and of the height the boxes have in common; below zero is the space between them."""
-    return min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return False if is_further_out(other, side, one) else None

@@ -1,0 +1,12 @@
+"""The English number words up to twelve, as captions, questions and choices write them."""
+
+NUMBER_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+
+
+def number_of(word: str) -> int | None:
+    """The number that a lower-case word is, `3` or `three`; None for other words and for more than nine digits."""
+    if word.isdecimal():
+        return int(word) if len(word) <= 9 else None
+    return NUMBER_WORDS.index(word) if word in NUMBER_WORDS else None
