@@ -1,7 +1,7 @@
-"""The image pool of step 2 from COCO's files: `annotations/instances_*.json`, `captions_*.json`, image folders.
+"""Step 2: an image pool from COCO's files, `annotations/instances_*.json`, `captions_*.json` and the image folders.
 
-They are decoded into the few fields that are needed, so the segmentation polygons, nine tenths of
-`instances_train2017.json`, are never built.
+Only the fields needed are decoded: the segmentation polygons, nine tenths of `instances_train2017.json`, never
+become Python objects. Format: https://cocodataset.org/#format-data.
 """
 
 from pathlib import Path
@@ -67,7 +67,10 @@ class _Captions(msgspec.Struct):
 
 
 def coco_files(root: Path) -> list[Path]:
-    """The annotation files of a COCO folder, empty when it is none. Raises DataEngineError when half is missing."""
+    """The annotation files of a COCO folder, empty for any other folder.
+
+    Raises DataEngineError when there are instances without captions, or captions without instances.
+    """
     patterns = ("instances_*.json", "captions_*.json")
     found = {pattern: sorted((root / "annotations").glob(pattern)) for pattern in patterns}
     for pattern, files in found.items():
@@ -85,68 +88,77 @@ def coco_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     """
     from dataengine_lib.images.pool_columns import caption_lists, pool_columns
 
-    images = _Images()
+    images = _ImagesAndBoxes()
     for file in files:
         if file.name.startswith("instances_"):
             images.add(file, read_json(file, _Instances))
-    rows: list[np.ndarray] = []
+    caption_rows: list[np.ndarray] = []  # the image of each of `texts`, -1 for unknown images left out
     texts: list[str] = []
     for file in files:
         if file.name.startswith("captions_"):
             content: _Captions = read_json(file, _Captions)
-            of = [images.rows.get(row.image_id, -1) for row in content.annotations]
-            texts += [row.caption for row, image in zip(content.annotations, of, strict=True) if image >= 0]
-            rows.append(np.array([image for image in of if image >= 0], dtype=np.int64))
-            del content, of
-    captions = caption_lists(np.concatenate(rows), texts, len(images.rows))
-    return pool_columns(images.facts, {**images.columns(), "captions": captions})
+            rows = [images.rows.get(caption.image_id, -1) for caption in content.annotations]
+            texts += [c.caption for c, row in zip(content.annotations, rows, strict=True) if row >= 0]
+            caption_rows.append(np.array([row for row in rows if row >= 0], dtype=np.int64))
+            del content, rows  # before the next file is read: they are large
+    captions = caption_lists(np.concatenate(caption_rows), texts, len(images.rows))
+    return pool_columns(images.metadata, {**images.columns(), "captions": captions})
 
 
 def read_image_list(annotations: Path, image_root: Path) -> list[tuple[int, str]]:
-    """`(id, path relative to image_root)` of the images that an instances file names and the folder holds."""
+    """`(id, path relative to image_root)` of the images that an instances file names and the folder holds (step 2)."""
     content: _ImageList = read_json(annotations, _ImageList)
     folders = ImageFolders(Path(image_root))
     split = _split_of(annotations)
-    found = [(image.id, folders.find(*_where(image, split))) for image in content.images]
+    found = [(image.id, folders.find(*_folders_and_name(image, split))) for image in content.images]
     return [(image_id, path) for image_id, path in found if path]
 
 
 def _split_of(file: Path) -> str:
+    """`instances_train2017.json` belongs to `train2017`."""
     return file.stem.partition("_")[2]
 
 
-def _where(image: _Image, split: str) -> tuple[list[str], str]:
-    """Folders to look in, and the file's name: the split's folder, `images/`, the root, or the folder in `coco_url`."""
+def _folders_and_name(image: _Image, split: str) -> tuple[list[str], str]:
+    """The folders in which an image may lie, and its file name.
+
+    In this order: the split's folder, the same below `images/`, `images/`, the root, the folder in `coco_url`.
+    """
     url_folder, url_name = url_parts(image.coco_url or "")
-    places = [split, f"images/{split}", "images", ""] if split else ["images", ""]
-    if url_folder and url_folder not in places:
-        places.append(url_folder)
-    return places, image.file_name or url_name
+    folders = [split, f"images/{split}", "images", ""] if split else ["images", ""]
+    if url_folder and url_folder not in folders:
+        folders.append(url_folder)
+    return folders, image.file_name or url_name
 
 
-class _Images:
-    """Gathers images and boxes over several instances files; an image belongs to the first that names it."""
+class _ImagesAndBoxes:
+    """Collects images and boxes over several instances files; an image belongs to the first file that names it.
+
+    In the arrays of rows, `rows[i]` is the image of box i.
+    """
 
     def __init__(self) -> None:
-        self.rows: dict[int, int] = {}  # by id
-        self.facts = PoolMetadata(kind=COCO, places=[])
+        self.rows: dict[int, int] = {}  # image id -> row
+        self.metadata = PoolMetadata(kind=COCO, folders=[])
         self.names: list[str] = []
         self.groups: list[int] = []
         self.sizes: list[tuple[int, int]] = []
         self.reasons: list[np.ndarray] = []
-        self.boxes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.crowds: list[tuple[np.ndarray, np.ndarray]] = []
+        self.boxes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # rows, categories, pixel boxes
+        self.crowds: list[tuple[np.ndarray, np.ndarray]] = []  # rows, categories
 
     def add(self, file: Path, content: _Instances) -> None:
-        """Add what a file says of images that no file before has named."""
+        """Add the images of a file that no earlier file has named, with their boxes."""
         names = {category.id: " ".join(category.name.split()) for category in content.categories}
-        self.facts.categories |= {names[c.id]: c.supercategory or "" for c in content.categories}
-        index = {name: number for number, name in enumerate(self.facts.categories)}
+        self.metadata.categories |= {names[c.id]: c.supercategory or "" for c in content.categories}
+        index = {name: number for number, name in enumerate(self.metadata.categories)}
         numbers = {category_id: index[name] for category_id, name in names.items()}
         before = len(self.rows)
         self._add_images(content.images, _split_of(file))
+
+        # the annotations as arrays, one entry for each
         count = len(content.annotations)
-        of = np.fromiter((self.rows.get(a.image_id, -1) for a in content.annotations), np.int64, count)
+        rows = np.fromiter((self.rows.get(a.image_id, -1) for a in content.annotations), np.int64, count)
         categories = np.fromiter(
             (numbers.get(a.category_id, -1) for a in content.annotations), np.int32, count
         )
@@ -154,27 +166,29 @@ class _Images:
         boxes = np.array([(b.x, b.y, b.w, b.h) for a in content.annotations for b in (a.bbox,)]).reshape(
             -1, 4
         )
-        boxes += 0.0  # no minus zero
-        mine = of >= before
-        self.crowds.append((of[mine & crowd], categories[mine & crowd]))
-        kept = np.flatnonzero(mine & ~crowd & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
-        kept = kept[_distinct(of[kept], categories[kept], boxes[kept])]
-        reasons = self._reasons(of[kept] - before, before)
+        boxes += 0.0  # turns -0.0 into 0.0, which are equal but have different bytes
+
+        # without crowds, empty boxes, repeated boxes, and images that are left out
+        new = rows >= before
+        self.crowds.append((rows[new & crowd], categories[new & crowd]))
+        kept = np.flatnonzero(new & ~crowd & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
+        kept = kept[_distinct(rows[kept], categories[kept], boxes[kept])]
+        reasons = self._reasons(rows[kept] - before, before)
         self.reasons.append(reasons)
-        kept = kept[reasons[of[kept] - before] == 0]
+        kept = kept[reasons[rows[kept] - before] == 0]
         for place in kept[categories[kept] < 0][:1]:
-            row = content.annotations[place]
+            annotation = content.annotations[place]
             raise DataEngineError(
-                f"{file}: an annotation of image {row.image_id} has category_id {row.category_id}, "
+                f"{file}: an annotation of image {annotation.image_id} has category_id {annotation.category_id}, "
                 "which is not in `categories`; add it there"
             )
-        self.boxes.append((of[kept], categories[kept], boxes[kept]))
+        self.boxes.append((rows[kept], categories[kept], boxes[kept]))
 
     def _add_images(self, images: list[_Image], split: str) -> None:
-        groups = {tuple(places): number for number, places in enumerate(self.facts.places)}
+        groups = {tuple(folders): number for number, folders in enumerate(self.metadata.folders)}
         for image in images:
-            places, name = _where(image, split)
-            group = groups.setdefault(tuple(places), len(groups))
+            folders, name = _folders_and_name(image, split)
+            group = groups.setdefault(tuple(folders), len(groups))
             known = self.rows.get(image.id)
             if known is None:
                 self.rows[image.id] = len(self.rows)
@@ -182,29 +196,32 @@ class _Images:
                 self.groups.append(group)
                 self.sizes.append((image.width or 0, image.height or 0))
             elif (self.names[known], self.groups[known]) != (name, group):
-                self.facts.again.append((image.id, name, group))
-        self.facts.places = [list(places) for places in groups]
+                self.metadata.repeated.append((image.id, name, group))
+        self.metadata.folders = [list(folders) for folders in groups]
 
-    def _reasons(self, of: np.ndarray, before: int) -> np.ndarray:
-        """Of the images from row `before` on: the code of what their boxes say against them."""
+    def _reasons(self, rows: np.ndarray, before: int) -> np.ndarray:
+        """Int8: for each image from row `before` on, why its boxes rule it out, as a place in REASONS (0: they do not).
+
+        `rows` is the image of each box, counted from `before`.
+        """
         sizes = np.array(self.sizes[before:], dtype=np.int64).reshape(-1, 2)
-        counts = np.bincount(of, minlength=len(sizes))
+        counts = np.bincount(rows, minlength=len(sizes))
         reasons = np.zeros(len(sizes), dtype=np.int8)
         reasons[(counts > 0) & (sizes <= 0).any(axis=1)] = REASONS.index(NO_SIZE)
         reasons[counts > MAX_BOXES] = REASONS.index(TOO_MANY_BOXES)
         return reasons
 
     def columns(self) -> dict[str, object]:
-        """All columns of the pool but the captions."""
+        """All columns of the pool except the captions."""
         import pyarrow as pa
 
-        from dataengine_lib.images.pool_columns import box_lists, grouped
+        from dataengine_lib.images.pool_columns import box_lists, list_column
 
         count = len(self.rows)
         ids = np.fromiter(self.rows, np.int64, count)
         sizes = np.array(self.sizes, dtype=np.int64).reshape(-1, 2)
-        of, categories, boxes = map(np.concatenate, zip(*self.boxes, strict=True))
-        crowds_of, crowds = map(np.concatenate, zip(*self.crowds, strict=True))
+        rows, categories, boxes = map(np.concatenate, zip(*self.boxes, strict=True))
+        crowd_rows, crowds = map(np.concatenate, zip(*self.crowds, strict=True))
         return {
             "id": ids,
             "name": self.names,
@@ -213,17 +230,17 @@ class _Images:
             "height": sizes[:, 1],
             "coco_id": np.full(count, -1),
             "reason": np.concatenate(self.reasons),
-            "boxes": box_lists(of, categories, boxes, count),
-            "crowds": grouped(crowds_of, pa.array(crowds), count),
+            "boxes": box_lists(rows, categories, boxes, count),
+            "crowds": list_column(crowd_rows, pa.array(crowds), count),
             "regions": [[]] * count,
         }
 
 
-def _distinct(of: np.ndarray, categories: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The places, ascending, at which a box of one image and category stands for the first time."""
+def _distinct(rows: np.ndarray, categories: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The places, ascending, of the boxes without exact repetitions: same image, category and `(k, 4)` corners."""
     import pyarrow as pa
 
-    values = [of, categories, *boxes.T.copy(), np.arange(len(of))]
+    values = [rows, categories, *boxes.T.copy(), np.arange(len(rows))]
     names = ["image", "category", "x", "y", "w", "h"]
     table = pa.table(values, [*names, "place"])
     first = table.group_by(names, use_threads=False).aggregate([("place", "min")])["place_min"]

@@ -1,4 +1,4 @@
-"""Where the image files of a pool lie (step 2): one listing a folder instead of 100,000 look-ups."""
+"""Step 2: finds the image files of a pool with one listing for each folder instead of 100,000 look-ups."""
 
 import os
 import posixpath
@@ -14,44 +14,46 @@ class ImageFolders:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._names: dict[tuple[str, str], set[str]] = {}
+        self._names: dict[tuple[str, str], set[str]] = {}  # (folder, subfolder) -> file names in it
 
-    def find(self, places: Sequence[str], name: str) -> str:
-        """The path relative to the root of `name` in the first place that holds it, "" when none does.
+    def find(self, folders: Sequence[str], name: str) -> str:
+        """The path, relative to the root, of `name` in the first of `folders` that holds it; "" when none does.
 
-        Raises DataEngineError when the name leads outside the place.
+        `name` may have subfolders. Raises DataEngineError when it leads outside the folder.
         """
-        name = (
-            posixpath.normpath(name) if "/" in name else name
-        )  # as `inside` reads it: no `..` follows a link
+        # `..` is resolved in the text, as `inside` does: "link/../b.jpg" must not follow the link
+        name = posixpath.normpath(name) if "/" in name else name
         below, _, base = name.rpartition("/") if "/" in name else ("", "", name)
         if name.startswith("/"):
             below = below or "/"
-        for place in places if base else ():
-            names = self._names.get((place, below))
+        for folder in folders if base else ():
+            names = self._names.get((folder, below))
             if names is None:
-                names = self._names[place, below] = self._listing(place, below)
+                names = self._names[folder, below] = self._list(folder, below)
             if base in names:
-                return f"{place}/{name}" if place else name
+                return f"{folder}/{name}" if folder else name
         return ""
 
-    def _listing(self, place: str, below: str) -> set[str]:
-        top = self.root / place
-        folder = inside(top, below) if below else top
+    def _list(self, folder: str, below: str) -> set[str]:
+        top = self.root / folder
+        directory = inside(top, below) if below else top
         try:
-            with os.scandir(folder) as entries:
-                # a link is followed, as by `inside`: a hub's cache holds nothing else
+            with os.scandir(directory) as entries:
+                # links to files count: the snapshot folders of a Hugging Face cache hold nothing else
                 return {entry.name for entry in entries if entry.is_file()}
         except (FileNotFoundError, NotADirectoryError):
             return set()
         except OSError as error:
             raise DataEngineError(
-                f"{folder}: cannot be listed ({error.strerror}); check its permissions"
+                f"{directory}: cannot be listed ({error.strerror}); check its permissions"
             ) from error
 
 
 def url_parts(url: str) -> tuple[str, str]:
-    """The last folder and the file name in an address, "" for a folder that could lead elsewhere."""
+    """The last folder and the file name in a URL: `http://x/VG_100K/2.jpg` gives `("VG_100K", "2.jpg")`.
+
+    The folder is "" where it could lead elsewhere (`..`, a backslash).
+    """
     rest, _, name = url.rpartition("/")
     folder = rest.rpartition("/")[2]
     return ("" if folder in (".", "..") or "\\" in folder else folder), name

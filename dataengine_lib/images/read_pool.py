@@ -1,4 +1,7 @@
-"""Reads the image pool of step 2, whichever kind of folder it is."""
+"""Step 2: reads an image pool, whichever kind of folder it is, and caches what was read.
+
+Parsing COCO's or Visual Genome's annotations takes many seconds; their columns come back from an Arrow file in one.
+"""
 
 import hashlib
 import logging
@@ -17,23 +20,28 @@ from dataengine_lib.images.pool import CAPTIONED_FOLDER, COCO, VISUAL_GENOME, Im
 from dataengine_lib.images.pool_columns import SCHEMA, pool_metadata
 from dataengine_lib.images.visual_genome import visual_genome_columns, visual_genome_files
 
-KINDS = {
+_log = logging.getLogger(__name__)
+
+# kind of pool -> (finds its annotation files in a folder, reads them); the first kind that finds files is taken
+_READERS = {
     COCO: (coco_files, coco_columns),
     VISUAL_GENOME: (visual_genome_files, visual_genome_columns),
     CAPTIONED_FOLDER: (captioned_folder_files, captioned_folder_columns),
 }
+_CACHE_VERSION = 3  # raise it when the columns, their metadata or the rules by which they are filled change
+_DIGEST_BYTES = 32  # a cache file ends with the SHA-256 of everything before
 
 
 def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImagePool:
     """The images of a COCO folder, a Visual Genome folder, or a folder of images with captions.
 
     Images whose shorter side has fewer than `min_side` pixels, or with fewer than `min_captions` captions, are left
-    out with that as reason. The annotations are read once and then kept, see `cached_columns`.
+    out with that as reason. The annotations are read once and then cached, see `cached_columns`.
     Raises DataEngineError when none of the three is there, a file is malformed, a file name leads outside its folder,
     one id stands for two images, or no image file is there.
     """
     root = Path(root)
-    for kind, (files_of, columns_of) in KINDS.items():
+    for kind, (files_of, columns_of) in _READERS.items():
         if files := files_of(root):
             columns = cached_columns(root, kind, files, partial(columns_of, root, files))
             pool = ImagePool(root, pool_metadata(columns), columns)
@@ -46,37 +54,31 @@ def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImageP
     )
 
 
-log = logging.getLogger(__name__)
-
-
-VERSION = 2  # raise it when columns or the rules by which they are filled change
-
-
-_DIGEST = 32  # bytes of SHA-256 that end the file, over all before
-
-
 def cached_columns(
     root: Path, kind: str, files: list[Path], read: Callable[[], pa.RecordBatch]
 ) -> pa.RecordBatch:
-    """What `read()` returns, from the cache when these files were read before.
+    """What `read()` returns, from the cache where files with the same names and contents were read before.
 
-    A cache file that is damaged or of another making is made again. Where none can be written it is done without.
-    Raises DataEngineError when one of the files cannot be read.
+    The cache lies in the user's cache folder. A cache file that is damaged or has other columns is replaced; where
+    none can be written, the annotations are read every time. Raises DataEngineError when one of `files` cannot be
+    read.
     """
-    before = _states(files)
+    before = _file_states(files)
     folder = cache_folder("pools")
     if folder is None:
         return read()
-    file = folder / f"{_key(root, kind, files)}.arrow"
-    columns = _load(file)
+    cache_file = folder / f"{_cache_key(root, kind, files)}.arrow"
+    columns = _load(cache_file)
     if columns is None:
         columns = read()
-        if _states(files) == before:  # else the key may not be that of what was read
-            _save(file, columns)
+        # a file that changed while it was read would be cached under the key of its old content
+        if _file_states(files) == before:
+            _save(cache_file, columns)
     return columns
 
 
-def _states(files: list[Path]) -> list[tuple[int, int, int]]:
+def _file_states(files: list[Path]) -> list[tuple[int, int, int]]:
+    """Inode, size and modification time of each file."""
     try:
         return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in map(os.stat, files)]
     except OSError as error:
@@ -85,9 +87,9 @@ def _states(files: list[Path]) -> list[tuple[int, int, int]]:
         ) from error
 
 
-def _key(root: Path, kind: str, files: list[Path]) -> str:
-    """SHA-256 of the files' names and contents: 0.3 s for COCO's 550 MB where the processor has instructions for it."""
-    digest = hashlib.sha256(f"{VERSION}\n{kind}\n".encode())
+def _cache_key(root: Path, kind: str, files: list[Path]) -> str:
+    """SHA-256 of the files' names and contents: 0.3 s for COCO's 550 MB on a processor with SHA instructions."""
+    digest = hashlib.sha256(f"{_CACHE_VERSION}\n{kind}\n".encode())
     for file in files:
         try:
             with file.open("rb") as stream:
@@ -98,34 +100,36 @@ def _key(root: Path, kind: str, files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _load(file: Path) -> pa.RecordBatch | None:
+def _load(cache_file: Path) -> pa.RecordBatch | None:
+    """The cached columns; None when there are none or they cannot be used."""
     try:
-        content = file.read_bytes()
-        body = memoryview(content)[:-_DIGEST]
-        if hashlib.sha256(body).digest() != content[-_DIGEST:]:
+        content = cache_file.read_bytes()
+        body = memoryview(content)[:-_DIGEST_BYTES]
+        if hashlib.sha256(body).digest() != content[-_DIGEST_BYTES:]:
             raise ValueError("its content is not what was written")
         with pa.ipc.open_file(pa.py_buffer(body)) as reader:
             columns = reader.get_batch(0)
         if not columns.schema.equals(SCHEMA):
             raise ValueError("other columns")
-        columns.validate(full=True)  # offsets that point elsewhere would crash the process
-        pool_metadata(columns)
+        columns.validate(full=True)  # list offsets outside the data would crash the process later
+        pool_metadata(columns)  # raises where the file has none
         return columns
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        log.info("%s: cannot be used (%s); reading the annotations again", file, error)
+        _log.info("%s: cannot be used (%s); the annotations are read instead", cache_file, error)
         return None
 
 
-def _save(file: Path, columns: pa.RecordBatch) -> None:
+def _save(cache_file: Path, columns: pa.RecordBatch) -> None:
+    """Write the columns and their digest, whole or not at all; a failure is only logged."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, columns.schema) as writer:
         writer.write_batch(columns)
     body = sink.getvalue()
     try:
-        with replacing(file) as stream:
+        with replacing(cache_file) as stream:
             stream.write(body)
             stream.write(hashlib.sha256(body).digest())
     except (OSError, DataEngineError) as error:
-        log.info("no cache of the image pool: %s", error)
+        _log.info("no cache of the image pool: %s", error)

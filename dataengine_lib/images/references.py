@@ -1,4 +1,8 @@
-"""How records name their images (all steps), and where these are under an image root."""
+"""How records refer to their images (all steps): an id, a path or both; and the file that a reference means.
+
+Four things that must not be confused: a reference (`ImageRef`, what a record says), an image id (int, -1 unknown), a
+path (text, relative to an image root), and pixels (`decode.py`).
+"""
 
 import hashlib
 import os
@@ -11,22 +15,25 @@ import msgspec
 from dataengine_lib.core.files import inside, shown_name
 from dataengine_lib.errors import DataEngineError
 
-COCO_FOLDERS = ("", "val2017", "train2017", "images", "val2014", "train2014")
+# folders of an image root in which a COCO image may lie, in the order in which they are tried ("": the root itself)
+_COCO_FOLDERS = ("", "val2017", "train2017", "images", "val2014", "train2014")
+# a file name: "000000370270.jpg" (2017), "COCO_val2014_000000370270.jpg" (2014)
 _COCO_NAME = re.compile(r"(?:COCO_[a-z]+20[0-9]{2}_)?([0-9]{12})\.[A-Za-z]+")
+# an image id: "COCO_val2014_000000370270", with or without the suffix; bare digits are read by int()
 _COCO_ID = re.compile(r"COCO_[a-z]+20[0-9]{2}_([0-9]{12})(?:\.[A-Za-z]+)?")
 
 
 class ImageRef(msgspec.Struct, frozen=True):
-    """How a record names its image: an id (-1 unknown), a path (empty: unknown), or both."""
+    """What a record says about its image: an id (-1 unknown), a path (empty: unknown), or both."""
 
     image_id: int = -1
     image_path: str = ""
 
 
 def image_ref(image_id: int | str | None, image_path: str | None) -> ImageRef:
-    """A reference with whatever is known; the id is taken from COCO's file name where it is not given.
+    """A reference with what is known; a missing id is taken from a COCO file name.
 
-    An id may be such a name itself: `COCO_val2014_000000370270`. Raises ValueError when it is no number otherwise.
+    An id may be such a name itself: `COCO_val2014_000000370270`. Raises ValueError for other text that is no number.
     """
     path = image_path or ""
     named = _COCO_ID.fullmatch(image_id.strip()) if isinstance(image_id, str) else None
@@ -41,20 +48,21 @@ def coco_number(path: str) -> int:
 
 
 def image_number(path: str) -> int:
-    """An id for an image that has only a path: COCO's number in its name, else one made from the path, so that it
-    stays the same when other images come or go.
+    """An id for an image that has only a path: COCO's number in its name, else 60 bits of the path's SHA-256.
+
+    So the id stays the same when other images come or go.
     """
     number = coco_number(path)
     return number if number >= 0 else int(hashlib.sha256(path.encode()).hexdigest()[:15], 16)
 
 
 def locate(ref: ImageRef, root: Path) -> str:
-    """The image's path relative to `root`: its own path, else where COCO's folders hold its name.
+    """The path of a reference's image file, relative to `root`.
 
-    Only COCO's names mean the same image in every folder. Any other path stands for itself alone, whatever the id,
-    and the id counts where there is no path. A COCO name below somebody else's root, as MLLM-DataEngine's files have
-    it, is looked for by the name; what lies at such a path is never opened.
-    Raises DataEngineError when another path leads outside the root, or when no file is there.
+    The reference's own path counts if a file is there. Otherwise only COCO file names are looked for in other folders,
+    because only they mean the same image everywhere. The id counts where there is no path. A COCO name below another
+    person's root (MLLM-DataEngine's files have such absolute paths) is looked for by its name; nothing outside `root`
+    is ever opened. Raises DataEngineError when any other path leads outside the root, or when no file is there.
     """
     number = coco_number(ref.image_path) if ref.image_path else ref.image_id
     try:
@@ -67,22 +75,22 @@ def locate(ref: ImageRef, root: Path) -> str:
         return own.relative_to(root).as_posix()
     names = [PurePosixPath(ref.image_path).name] if ref.image_path else []
     for name in [*names, f"{number:012d}.jpg"] if number >= 0 else []:
-        for folder in COCO_FOLDERS:
+        for folder in _COCO_FOLDERS:
             if os.path.isfile(root / folder / name):
                 return f"{folder}/{name}" if folder else name
-    asked = shown_name(ref.image_path) or str(ref.image_id)
-    raise DataEngineError(f"{asked}: image not found under {root}; check bad_case_image_root")
+    shown = shown_name(ref.image_path) or str(ref.image_id)
+    raise DataEngineError(f"{shown}: image not found under {root}; check bad_case_image_root")
 
 
 def locate_all(
     refs: list[ImageRef], find: Callable[[ImageRef], str]
 ) -> tuple[dict[ImageRef, str], dict[ImageRef, str]]:
-    """(path of every reference that `find` finds, reason for every other one)."""
-    found: dict[ImageRef, str] = {}
+    """Look for many images: the path of each reference that `find` finds, and the error message for each other one."""
+    paths: dict[ImageRef, str] = {}
     missing: dict[ImageRef, str] = {}
     for ref in refs:
         try:
-            found[ref] = find(ref)
+            paths[ref] = find(ref)
         except DataEngineError as error:
             missing[ref] = str(error)
-    return found, missing
+    return paths, missing

@@ -1,4 +1,4 @@
-"""The image pool of step 2 from Visual Genome: `region_descriptions.json`, `image_data.json`, `objects.json` if there.
+"""Step 2: an image pool from Visual Genome's `region_descriptions.json`, `image_data.json` and, if there, `objects.json`.
 
 Format: https://homes.cs.washington.edu/~ranjay/visualgenome/api.html (versions 1.2 and 1.4).
 """
@@ -19,7 +19,8 @@ from dataengine_lib.images.pool import MAX_BOXES, VISUAL_GENOME, PoolMetadata
 if TYPE_CHECKING:
     import pyarrow as pa
 
-REGIONS, IMAGES, OBJECTS = "region_descriptions.json", "image_data.json", "objects.json"
+_REGIONS_FILE, _IMAGES_FILE, _OBJECTS_FILE = "region_descriptions.json", "image_data.json", "objects.json"
+_MAX_PIXEL = 30_000  # region boxes are stored as int16; no image of Visual Genome is as large
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -60,67 +61,70 @@ class _Objects(msgspec.Struct):
 
 
 def visual_genome_files(root: Path) -> list[Path]:
-    """The annotation files of a Visual Genome folder, empty when it is none. Raises DataEngineError when half is there."""
-    if not (root / REGIONS).is_file():
+    """The annotation files of a Visual Genome folder, empty for any other folder.
+
+    Raises DataEngineError when there are regions without the list of images.
+    """
+    if not (root / _REGIONS_FILE).is_file():
         return []
-    if not (root / IMAGES).is_file():
+    if not (root / _IMAGES_FILE).is_file():
         raise DataEngineError(
-            f"{root}: has {REGIONS} but no {IMAGES}; put it beside, as Visual Genome publishes it"
+            f"{root}: has {_REGIONS_FILE} but no {_IMAGES_FILE}; put both there, as Visual Genome publishes them"
         )
-    return [root / name for name in (REGIONS, IMAGES, OBJECTS) if (root / name).is_file()]
+    return [root / name for name in (_REGIONS_FILE, _IMAGES_FILE, _OBJECTS_FILE) if (root / name).is_file()]
 
 
 def visual_genome_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     """The pool's columns from `visual_genome_files`.
 
     A region's phrase is a caption of its image. The largest region comes first: it says most about the whole picture,
-    and a prompt that is too long drops captions from the last on. Boxes are those of `objects.json` under the
-    object's first name. An image with more than ten keeps its phrases and shows no boxes: Visual Genome also boxes
-    parts and background, 35 a picture on average, so leaving such images out, as is right for COCO's eighty kinds of
-    things, would leave hardly any. Raises DataEngineError naming the file and row that is malformed.
+    and a prompt that is too long drops its last captions first. Boxes are those of `objects.json`, named by the
+    object's first name. An image with more than MAX_BOXES keeps its phrases and shows no boxes: Visual Genome also
+    boxes parts and background, 35 in an image on average, so leaving such images out, as is done for COCO, would
+    leave hardly any. Raises DataEngineError naming the file and row that is malformed.
     """
     from dataengine_lib.images.pool_columns import caption_lists, pool_columns, region_lists
 
     regions, images, *objects = files
-    facts = PoolMetadata(kind=VISUAL_GENOME, places=[])
-    values, rows = _images(images, facts)
+    metadata = PoolMetadata(kind=VISUAL_GENOME, folders=[])
+    values, rows = _images(images, metadata)
     count = len(rows)
-    of: list[int] = []
+    caption_rows: list[int] = []  # the image of each of `texts`
     texts: list[str] = []
-    boxes: dict[int, array[int]] = {}
+    boxes: dict[int, array[int]] = {}  # row -> five numbers for each region
     for image_id, found in _rows(regions, _Regions):
         if (row := rows.get(image_id, -1)) >= 0:
             found.regions.sort(key=lambda region: -region.width * region.height)
-            of += [row] * len(found.regions)
+            caption_rows += [row] * len(found.regions)
             texts += [region.phrase for region in found.regions]
-            # Of an image that comes twice the second list's phrases are captions only.
+            # where an image comes twice, the second list's phrases become captions without a box
             boxes.setdefault(row, _region_boxes(found.regions))
-    values["captions"] = caption_lists(np.array(of, dtype=np.int64), texts, count)
-    lengths = [len(part) // 5 for part in boxes.values()]
-    of_box = np.repeat(np.fromiter(boxes, np.int64, len(boxes)), lengths)
-    values["regions"] = region_lists(of_box, np.frombuffer(b"".join(boxes.values()), np.int16), count)
-    values["boxes"] = _boxes(objects, rows, facts)
-    return pool_columns(facts, values)
+    values["captions"] = caption_lists(np.array(caption_rows, dtype=np.int64), texts, count)
+    lengths = [len(numbers) // 5 for numbers in boxes.values()]
+    region_rows = np.repeat(np.fromiter(boxes, np.int64, len(boxes)), lengths)
+    values["regions"] = region_lists(region_rows, np.frombuffer(b"".join(boxes.values()), np.int16), count)
+    values["boxes"] = _boxes(objects, rows, metadata)
+    return pool_columns(metadata, values)
 
 
 def _region_boxes(regions: list[_Region]) -> "array[int]":
-    """Five numbers a region: the place of its phrase among those that differ, x, y, width, height."""
+    """Five int16 for each region: the place of its phrase among the image's distinct phrases, x, y, width, height."""
     numbers = array("h")
     places: dict[str, int] = {}
     for region in regions:
         if line := " ".join(region.phrase.split()):
             place = places.setdefault(line, len(places))
             box = (region.x, region.y, region.width, region.height)
-            numbers.extend([place, *(round(min(max(value, -30_000), 30_000)) for value in box)])
+            numbers.extend([place, *(round(min(max(value, -_MAX_PIXEL), _MAX_PIXEL)) for value in box)])
     return numbers
 
 
-def _images(file: Path, facts: PoolMetadata) -> tuple[dict[str, Any], dict[int, int]]:
-    """The columns of the images themselves, and each id's row."""
+def _images(file: Path, metadata: PoolMetadata) -> tuple[dict[str, Any], dict[int, int]]:
+    """The columns that `image_data.json` fills, and each image id's row."""
     rows: dict[int, int] = {}
-    groups: dict[str, int] = {}
+    groups: dict[str, int] = {}  # folder in the URL -> group
     names: list[str] = []
-    kept: list[tuple[int, int, int, int]] = []
+    kept: list[tuple[int, int, int, int]] = []  # group, width, height, COCO id
     content: list[_Image] = read_json(file, list[_Image])
     for image in content:
         folder, name = url_parts(image.url)
@@ -129,15 +133,15 @@ def _images(file: Path, facts: PoolMetadata) -> tuple[dict[str, Any], dict[int, 
         group = groups.setdefault(folder, len(groups))
         if image_id in rows:
             if (names[rows[image_id]], kept[rows[image_id]][0]) != (name, group):
-                facts.again.append((image_id, name, group))
+                metadata.repeated.append((image_id, name, group))
             continue
         rows[image_id] = len(rows)
         names.append(name)
         kept.append(
             (group, image.width or 0, image.height or 0, -1 if image.coco_id is None else image.coco_id)
         )
-    usual = ["VG_100K", "VG_100K_2", "images", ""]
-    facts.places = [[*dict.fromkeys([*([f, f"images/{f}"] if f else []), *usual])] for f in groups]
+    usual = ["VG_100K", "VG_100K_2", "images", ""]  # the folders of the two archives, or all in one
+    metadata.folders = [[*dict.fromkeys([*([f, f"images/{f}"] if f else []), *usual])] for f in groups]
     columns = np.array(kept, dtype=np.int64).reshape(-1, 4).T
     values: dict[str, Any] = {"id": np.fromiter(rows, np.int64, len(rows)), "name": names}
     values |= dict(zip(("group", "width", "height", "coco_id"), columns, strict=True))
@@ -145,13 +149,14 @@ def _images(file: Path, facts: PoolMetadata) -> tuple[dict[str, Any], dict[int, 
     return values, rows
 
 
-def _boxes(files: list[Path], rows: dict[int, int], facts: PoolMetadata) -> "pa.Array":
+def _boxes(files: list[Path], rows: dict[int, int], metadata: PoolMetadata) -> "pa.Array":
+    """The `boxes` column from `objects.json` (`files` is empty without it); fills the categories."""
     from dataengine_lib.images.pool_columns import box_lists
 
-    of: list[int] = []
+    box_rows: list[int] = []
     categories: list[int] = []
     boxes: list[tuple[float, float, float, float]] = []
-    index: dict[str, int] = {}
+    index: dict[str, int] = {}  # category -> number
     for file in files:
         for image_id, found in _rows(file, _Objects):
             named = ((" ".join(thing.names[0].split()), thing) for thing in found.objects if thing.names)
@@ -159,29 +164,33 @@ def _boxes(files: list[Path], rows: dict[int, int], facts: PoolMetadata) -> "pa.
                 (name, t.x, t.y, t.w, t.h) for name, t in named if name and t.w > 0 < t.h
             )
             if image_id in rows and len(distinct) <= MAX_BOXES:
-                of += [rows[image_id]] * len(distinct)
+                box_rows += [rows[image_id]] * len(distinct)
                 categories += [index.setdefault(name, len(index)) for name, *_ in distinct]
                 boxes += [(x, y, w, h) for _, x, y, w, h in distinct]
-    facts.categories = dict.fromkeys(index, "")
+    metadata.categories = dict.fromkeys(index, "")
     return box_lists(
-        np.array(of, dtype=np.int64), np.array(categories, dtype=np.int32), np.array(boxes), len(rows)
+        np.array(box_rows, dtype=np.int64), np.array(categories, dtype=np.int32), np.array(boxes), len(rows)
     )
 
 
 def _rows(file: Path, row_type: Any) -> Iterator[tuple[int, Any]]:
-    """The rows of a list with their image's id, decoded one at a time: 700 MB of regions as objects are several GB."""
+    """The rows of a list with their image's id, decoded one at a time: all of 700 MB of regions would take several GB."""
     decoder = msgspec.json.Decoder(row_type, strict=False)
     rows: list[msgspec.Raw] = read_json(file, list[msgspec.Raw])
     for number, raw in enumerate(rows):
         try:
             row = decoder.decode(raw)
         except msgspec.DecodeError as error:
-            raise DataEngineError(f"{file}: row {number}: {error}; mend the file or make it again") from error
+            raise DataEngineError(
+                f"{file}: row {number}: {error}; correct the file or download it again"
+            ) from error
         yield _id(row.image_id, row.id, file), row
 
 
 def _id(image_id: int | None, short: int | None, file: Path) -> int:
     found = image_id if image_id is not None else short
     if found is None:
-        raise DataEngineError(f"{file}: a row has neither image_id nor id; mend the file or make it again")
+        raise DataEngineError(
+            f"{file}: a row has neither image_id nor id; correct the file or download it again"
+        )
     return found
