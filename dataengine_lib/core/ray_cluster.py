@@ -1,4 +1,4 @@
-"""The Ray cluster that steps 1 and 2 share their work out on: joined when it is needed, left as it was found."""
+"""Steps 1 and 2: the Ray cluster on which work is shared out; joined when needed, left as it was found."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,25 +10,27 @@ from dataengine_lib.errors import DataEngineError
 
 
 @contextmanager
-def ray_cluster(workers: int | str, asked: str, otherwise: str) -> Iterator[Any]:
-    """The module `ray`, connected: for `ray` to the cluster that RAY_ADDRESS names, else to one of this machine's own.
+def ray_cluster(workers: int | str, parameter: str, without_ray: str) -> Iterator[Any]:
+    """The module `ray`, connected to a cluster until the block ends.
 
-    A number of `workers` always means this machine. `asked` is the parameter that wanted Ray, `otherwise` what does
-    without it. Raises DataEngineError when Ray is not installed or not reached, and the one that a task raised.
+    With `workers` "ray" it is the cluster that RAY_ADDRESS names, or one started on this machine where that is not
+    set; with a number always one started on this machine. `parameter` is the one that asked for Ray and `without_ray`
+    the setting that needs none, both for messages. Raises DataEngineError when Ray is not installed or not reached,
+    and the DataEngineError that a task raised.
     """
     try:
         import ray
         import ray.exceptions
     except ImportError as error:
         raise DataEngineError(
-            f"{asked}: needs Ray; pip install 'mllm-dataengine[ray]', or set {otherwise}"
+            f"{parameter}: needs Ray; pip install 'mllm-dataengine[ray]', or set {without_ray}"
         ) from error
     started = not ray.is_initialized()
     if started:
-        _join(ray, workers, asked)
+        _connect(ray, workers, parameter)
     try:
         yield ray
-    except ray.exceptions.RayTaskError as error:
+    except ray.exceptions.RayTaskError as error:  # wraps what was raised in a worker
         if isinstance(error.cause, DataEngineError):
             raise error.cause from error
         raise
@@ -38,42 +40,45 @@ def ray_cluster(workers: int | str, asked: str, otherwise: str) -> Iterator[Any]
 
 
 def node_resources(ray: Any) -> list[dict[str, float]]:
-    """What every machine of the cluster that is alive has: CPUs, GPUs, …"""
+    """The resources (CPUs, GPUs, …) of each machine of the cluster that is alive."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def shares(
     nodes: Sequence[Mapping[str, float]], workers: int | str, parts: int
 ) -> tuple[int, dict[str, float]]:
-    """How many workers, and what each is given: all of them find room, for one without would wait for ever.
+    """How many workers to start for `parts` pieces of work, and each one's `num_cpus` and `num_gpus`.
 
-    A worker is on one node, and uses as many threads as it is given CPUs there.
+    All of them fit on the nodes at once: Ray would let a worker that does not fit wait for ever. A worker runs on one
+    node and uses as many threads as it has CPUs. With GPUs there is a worker for each, or several share one.
     """
     gpus = [int(node.get("GPU", 0)) for node in nodes]
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     if total := sum(gpus):
         count = min(total if workers == "ray" else int(workers), parts)
-        each = ceil(count / total)  # on one GPU
-        room = all(has >= gpu * each for has, gpu in zip(cpus, gpus, strict=True))
-        return count, {"num_gpus": 1 / each, "num_cpus": 1 if room else 0}
+        per_gpu = ceil(count / total)
+        enough_cpus = all(cpu >= gpu * per_gpu for cpu, gpu in zip(cpus, gpus, strict=True))
+        return count, {"num_gpus": 1 / per_gpu, "num_cpus": 1 if enough_cpus else 0}
     total = max(1, sum(cpus))
     count = min(total if workers == "ray" else int(workers), parts, total)
-    fitting = (some for some in range(total // count, 1, -1) if sum(has // some for has in cpus) >= count)
+    # the most CPUs for each worker with which all workers fit on the nodes
+    fitting = (each for each in range(total // count, 1, -1) if sum(cpu // each for cpu in cpus) >= count)
     return count, {"num_cpus": next(fitting, 1)}
 
 
-def _join(ray: Any, workers: int | str, asked: str) -> None:
-    more: dict[str, Any] = (
+def _connect(ray: Any, workers: int | str, parameter: str) -> None:
+    # with RAY_ADDRESS set, ray.init connects there by itself
+    where: dict[str, Any] = (
         {"address": "local", "num_cpus": max(int(workers), os.cpu_count() or 1)}
         if workers != "ray"
         else ({} if os.environ.get("RAY_ADDRESS") else {"address": "local"})
     )
-    # nothing is sent home, no page is served, and nothing is printed into the report
+    # no usage statistics are sent, no dashboard is served, and nothing is printed into the report
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **more)
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **where)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         line = " ".join(str(error).split())[:160]
-        raise DataEngineError(f"{asked}: Ray cannot be reached ({line}); check RAY_ADDRESS") from error
+        raise DataEngineError(f"{parameter}: Ray cannot be reached ({line}); check RAY_ADDRESS") from error

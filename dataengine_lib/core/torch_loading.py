@@ -1,16 +1,22 @@
-"""What a student (steps 1 and 5) and an encoder (step 2) may compute in; auto is for each to choose by its device."""
+"""Loading PyTorch models and tensor files: what the student (steps 1 and 5) and the encoder (step 2) share."""
 
+import pickle
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
+from dataengine_lib.errors import DataEngineError
+
+# What a model computes in. "auto" is resolved by student and encoder, each from its device.
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @contextmanager
 def quiet_in_logs() -> Iterator[None]:
-    """transformers draws progress bars into logs too; ours stay quiet where nobody watches."""
+    """Turn transformers' progress bars off where stderr is no terminal: it would draw them into log files."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -21,3 +27,28 @@ def quiet_in_logs() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def tensor_file_errors(file: Path, what: str) -> Iterator[None]:
+    """Turn what restricted unpicklers raise about `file`, a `what` (checkpoint, pickle), into DataEngineError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataEngineError(
+            f"{file}: cannot be read ({error.strerror or error}); check the path"
+        ) from error
+    except pickle.UnpicklingError as error:
+        # torch's message goes on about filing an issue
+        reason = " ".join(str(error).split()).split(" Please file an issue")[0][:240]
+        raise DataEngineError(
+            f"{file}: refused: this {what} holds more than tensors and could run code: {reason}"
+        ) from error
+    except (
+        *(EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, RecursionError),
+        zipfile.BadZipFile,
+    ) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataEngineError(
+            f"{file}: not a readable {what} ({reason}); download or make it again"
+        ) from error

@@ -1,2 +1,3 @@
-"""Image vectors. encoder (lazy_encoder, openai_clip) makes them, embed_shards and embed_on_ray run it,
-store keeps them, update_store brings a store up to date; import_pth and faiss_file exchange them."""
+"""Image vectors (step 2). encoder makes them (pixels prepares images, openai_clip and clip_checkpoint load OpenAI's
+format, lazy_encoder loads late); embed_shards and embed_on_ray run it, finished_shards keeps what is done, store holds
+the vectors and searches them, update_store brings a store up to date; import_pth and faiss_file exchange vectors."""

@@ -1,8 +1,8 @@
-"""Part of step 2's encoder: the weights in a CLIP checkpoint of OpenAI's format, read without running what is in it.
+"""Step 2: reads the weights of a CLIP checkpoint in OpenAI's format without running code from the file.
 
-`clip.load` would unpickle a file, or load it as TorchScript, and both may run code that is in the file. Here a plain
-state dict goes through torch's weights-only reader, and of a TorchScript archive (what OpenAI publishes) only the
-tensors are read.
+`clip.load` would unpickle the file or load it as TorchScript; both may run code that is in it. Here a plain state dict
+goes through torch's weights-only reader, and of a TorchScript archive (what OpenAI publishes) only the tensors are
+read.
 """
 
 import pickle
@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
+from dataengine_lib.core.torch_loading import tensor_file_errors
 from dataengine_lib.errors import DataEngineError
 
-_STORAGES = {
+# storage classes that a pickle may name, with the type of their numbers
+_STORAGE_DTYPES = {
     "FloatStorage": torch.float32,
     "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16,
@@ -26,32 +28,17 @@ _STORAGES = {
 
 
 def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
-    """A checkpoint's tensors by name, on the CPU, in the precision they are stored in.
+    """A checkpoint's tensors by name, on the CPU, in their stored precision.
 
     Raises DataEngineError when the file cannot be read or holds anything but tensors.
     """
-    try:
+    with tensor_file_errors(file, "checkpoint"):
         with file.open("rb") as stream:
             archive = zipfile.ZipFile(stream) if zipfile.is_zipfile(stream) else None
-            if archive and (scripted := [n for n in archive.namelist() if n.endswith("/constants.pkl")]):
-                return _Archive(archive, scripted[0].partition("/")[0]).tensors()
+            # only TorchScript archives have constants.pkl: "ViT-B-32/constants.pkl"
+            if archive and (constants := [n for n in archive.namelist() if n.endswith("/constants.pkl")]):
+                return _TorchScriptUnpickler(archive, constants[0].partition("/")[0]).tensors()
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise DataEngineError(
-            f"{file}: cannot be read ({error.strerror or error}); check the path"
-        ) from error
-    except pickle.UnpicklingError as error:
-        reason = " ".join(str(error).split()).split(" Please file an issue")[0][:240]
-        raise DataEngineError(
-            f"{file}: refused, for this checkpoint is not only tensors and could run code: {reason}"
-        ) from error
-    except (
-        *(EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, RecursionError),
-        zipfile.BadZipFile,
-    ) as error:
-        raise DataEngineError(
-            f"{file}: not a readable checkpoint ({' '.join(str(error).split())[:160]}); download it again"
-        ) from error
     if not isinstance(content, dict) or not all(
         isinstance(value, torch.Tensor) for value in content.values()
     ):
@@ -62,19 +49,22 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
 
 
 class _Module:
-    """Stands for any module of a TorchScript archive: only its attributes count."""
+    """Stands for any module class of a TorchScript archive; unpickling sets its attributes."""
 
 
-def _tensor(values: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> torch.Tensor:
-    return torch.as_strided(values, tuple(size), tuple(stride), offset)  # checks the bounds
+def _rebuild_tensor(values: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> torch.Tensor:
+    return torch.as_strided(values, tuple(size), tuple(stride), offset)  # raises outside the storage's bounds
 
 
-def _as_it_is(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
-class _Archive(pickle.Unpickler):
-    """The modules of a TorchScript archive, by its `data.pkl`; its code is not looked at."""
+class _TorchScriptUnpickler(pickle.Unpickler):
+    """Reads the modules of a TorchScript archive from its `data.pkl`; the archive's code is never opened.
+
+    Only the names below can be unpickled, and none of them runs anything.
+    """
 
     def __init__(self, archive: zipfile.ZipFile, top: str) -> None:
         super().__init__(archive.open(f"{top}/data.pkl"))
@@ -83,28 +73,32 @@ class _Archive(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "__torch__" or module.startswith("__torch__."):
             return _Module
-        if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
+        if module == "torch" and name in _STORAGE_DTYPES:
+            return _STORAGE_DTYPES[name]
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor
-        if module == "torch.jit._pickle" and name.startswith("build_"):
-            return _as_it_is
+            return _rebuild_tensor
+        if module == "torch.jit._pickle" and name.startswith("build_"):  # typed lists
+            return _identity
         if (module, name) == ("collections", "OrderedDict"):
             return dict
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
     def persistent_load(self, pid: Any) -> torch.Tensor:
+        """The numbers of a storage, from its own file in the archive; `pid` is ("storage", type, key, …)."""
         _, dtype, key, *_ = pid
         return torch.frombuffer(bytearray(self.archive.read(f"{self.top}/data/{int(key)}")), dtype=dtype)
 
     def tensors(self) -> dict[str, torch.Tensor]:
+        """All tensors by their dotted name, as in a state dict: `visual.conv1.weight`."""
         found: dict[str, torch.Tensor] = {}
 
         def collect(module: Any, above: str) -> None:
             for name, value in vars(module).items():
                 if isinstance(value, _Module):
                     collect(value, f"{above}{name}.")
-                elif isinstance(value, torch.Tensor) and name != "attn_mask":  # made anew with the model
+                elif (
+                    isinstance(value, torch.Tensor) and name != "attn_mask"
+                ):  # no weight: the model builds it
                     found[above + name] = value
 
         collect(self.load(), "")

@@ -1,4 +1,4 @@
-"""Part of step 2's embedding: shards of images on the machines of a Ray cluster (Ray Data), one encoder each."""
+"""Step 2: embeds shards of images on the machines of a Ray cluster (Ray Data), one encoder in each worker."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
-from dataengine_lib.embeddings.embed_shards import Done, Engine, Shards, encode_shards
+from dataengine_lib.embeddings.embed_shards import Engine, OnProgress, Shards, encode_shards
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, load_rows, save_rows
 from dataengine_lib.errors import DataEngineError
 
@@ -22,42 +22,43 @@ if TYPE_CHECKING:
 def on_ray(load: Callable[[], "Encoder"]) -> Engine:
     """An engine that embeds whole shards, as `encode_shards` does, on the cluster that RAY_ADDRESS names.
 
-    `load` makes the encoder in each worker: one for each GPU of the cluster, else for each CPU. Every machine sees
-    the images, and an encoder's folder, under the same path. Raises DataEngineError without Ray, or when a machine
-    has other weights.
+    `load` makes the encoder in each worker: one for each GPU of the cluster, or for each CPU where there is no GPU.
+    All machines must see the images, and an encoder's folder, under the same path. The engine raises DataEngineError
+    without Ray, or when a machine has other weights.
     """
 
     def encode(
-        shards: Shards, root: Path, encoder: "Encoder | LazyEncoder", batch_size: int, done: Done
+        shards: Shards, root: Path, encoder: "Encoder | LazyEncoder", batch_size: int, on_progress: OnProgress
     ) -> Iterator[tuple[int, EmbeddedRows]]:
         with ray_cluster("ray", "engine", "engine to local") as ray:
-            for row in _rows(ray, shards, load, (str(root), encoder.weights_sha256, batch_size)):
-                done(len(shards[row["number"]]))
-                yield row["number"], load_rows(io.BytesIO(row["part"]))
+            for row in _encoded_rows(ray, shards, load, (str(root), encoder.weights_sha256, batch_size)):
+                on_progress(len(shards[row["number"]]))
+                yield row["number"], load_rows(io.BytesIO(row["embedded"]))
 
     return encode
 
 
-def _rows(
+def _encoded_rows(
     ray: Any, shards: Shards, load: Callable[[], "Encoder"], work: tuple[str, str, int]
 ) -> Iterator[Any]:
+    """Each shard's `{number, embedded, fault}` as it is done; `work` is image root, weights' SHA-256, batch size."""
     try:
         from ray import data
     except ImportError as error:
         raise DataEngineError(
             f"engine: needs Ray Data ({error}); pip install 'mllm-dataengine[ray]', or set engine to local"
         ) from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # its plan and its bars are not the user's
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # its execution plans would fill the log
     data.DataContext.get_current().enable_progress_bars = False
     nodes = node_resources(ray)
     count, share = shares(nodes, "ray", len(shards))
-    # beside a GPU all CPUs decode; without one the model takes the CPUs that a worker is given
+    # with GPUs, all CPUs are free for decoding; without, the model itself runs on the worker's CPUs
     threads = (
         int(sum(node.get("CPU", 0) for node in nodes)) // count if "num_gpus" in share else share["num_cpus"]
     )
     items = [{"number": n, "images": msgspec.json.encode(images)} for n, images in shards.items()]
     rows = data.from_items(items, override_num_blocks=len(items)).map_batches(
-        _Shards,
+        _ShardWorker,
         fn_constructor_args=(load, str(Path.cwd()), *work, max(1, int(threads))),
         batch_size=1,
         compute=data.ActorPoolStrategy(size=count),
@@ -70,8 +71,8 @@ def _rows(
         yield row
 
 
-class _Shards:
-    """Holds an encoder; `folder` is where the parameters' paths start."""
+class _ShardWorker:
+    """A Ray actor with an encoder; `folder` is the working directory that relative paths start from."""
 
     def __init__(
         self,
@@ -90,12 +91,12 @@ class _Shards:
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         number = int(rows["number"][0])
         try:
-            part, fault = self._encoded(number, rows["images"][0]), ""
-        except DataEngineError as error:  # an exception would come back as the text of Ray Data's own
-            part, fault = b"", str(error)
-        return {"number": [number], "part": [part], "fault": [fault]}
+            embedded, fault = self._embed(number, rows["images"][0]), ""
+        except DataEngineError as error:  # raised here, it would arrive as the text of an error of Ray Data
+            embedded, fault = b"", str(error)
+        return {"number": [number], "embedded": [embedded], "fault": [fault]}
 
-    def _encoded(self, number: int, images: bytes) -> bytes:
+    def _embed(self, number: int, images: bytes) -> bytes:
         if self.encoder is None:
             self.encoder = self.load()
             if self.encoder.weights_sha256 != self.weights:
@@ -104,9 +105,9 @@ class _Shards:
                     "machines the same"
                 )
         shards = {number: msgspec.json.decode(images, type=list[tuple[int, str]])}
-        ((_, part),) = encode_shards(
+        ((_, embedded),) = encode_shards(
             shards, self.root, self.encoder, self.batch_size, lambda count: None, self.threads
         )
         stream = io.BytesIO()
-        save_rows(stream, part)
+        save_rows(stream, embedded)
         return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Part of step 2's embedding: image files to vectors, decoded in threads while the encoder runs, shard by shard."""
+"""Step 2: turns image files into vectors, shard by shard; threads decode images while the encoder runs."""
 
 import hashlib
 import io
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 
 Shards = dict[int, list[tuple[int, str]]]  # number of a shard -> (image id, path under the image root)
-Done = Callable[[int], object]  # told how many more images have been dealt with
-# shards, image root, encoder, batch size, progress -> the shards' rows as they are done
-Engine = Callable[[Shards, Path, "Encoder | LazyEncoder", int, Done], Iterator[tuple[int, EmbeddedRows]]]
-Loaded = tuple[StoredImage, np.ndarray | str]
+OnProgress = Callable[[int], object]  # called with the number of further images that are done
+# (shards, image root, encoder, batch size, on_progress) -> each shard's number and rows as soon as it is done
+Engine = Callable[
+    [Shards, Path, "Encoder | LazyEncoder", int, OnProgress], Iterator[tuple[int, EmbeddedRows]]
+]
+_Loaded = tuple[StoredImage, np.ndarray | str]  # the file, and its pixels or the reason why there are none
 
 
 def encode_shards(
@@ -33,16 +35,17 @@ def encode_shards(
     root: Path,
     encoder: "Encoder | LazyEncoder",
     batch_size: int,
-    done: Done,
+    on_progress: OnProgress,
     threads: int = 0,
 ) -> Iterator[tuple[int, EmbeddedRows]]:
-    """Every shard's rows, in order; images that cannot be read are listed with them.
+    """Embed shards in order; images that cannot be read are listed in their shard's rows.
 
-    PIL decodes and resizes outside Python's lock, so threads (one a CPU, at most 16) keep the model supplied.
+    PIL decodes and resizes outside Python's global lock, so threads (by default one for each CPU, at most 16) keep the
+    model supplied.
     """
     with ThreadPoolExecutor(threads or min(16, os.cpu_count() or 1)) as pool:
         paths = (path for items in shards.values() for _, path in items)
-        loaded = _ahead(pool, paths, root, encoder, 3 * batch_size)
+        loaded = _load_ahead(pool, paths, root, encoder, 3 * batch_size)
         for number, items in shards.items():
             ids: list[int] = []
             images: list[StoredImage] = []
@@ -62,16 +65,16 @@ def encode_shards(
                         pixels.append(content)
                 if pixels:
                     vectors.append(encoder.encode_prepared(pixels))
-                done(len(batch))
+                on_progress(len(batch))
             joined = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
             yield number, EmbeddedRows(np.array(ids, dtype=np.int64), joined, images, unreadable)
 
 
-def _ahead(
+def _load_ahead(
     pool: ThreadPoolExecutor, paths: Iterable[str], root: Path, encoder: "Encoder | LazyEncoder", window: int
-) -> Iterator[Loaded]:
-    """Decode in threads, at most `window` images ahead of the model, in order."""
-    waiting: deque[Future[Loaded]] = deque()
+) -> Iterator[_Loaded]:
+    """Decode images in threads and yield them in order, at most `window` images ahead of the model."""
+    waiting: deque[Future[_Loaded]] = deque()
     for path in paths:
         waiting.append(pool.submit(load_image, root / path, path, encoder))
         if len(waiting) >= window:
@@ -80,19 +83,19 @@ def _ahead(
         yield waiting.popleft().result()
 
 
-def load_image(file: Path, path: str, encoder: "Encoder | LazyEncoder") -> Loaded:
-    """What identifies the file, stored under `path`, and its pixels, or the reason why it cannot be read."""
+def load_image(file: Path, path: str, encoder: "Encoder | LazyEncoder") -> _Loaded:
+    """Read and prepare one image; `path` is its name in the store. Returns the reason in place of pixels it lacks."""
     try:
         data, state = file.read_bytes(), file.stat()
         stored = StoredImage(path, len(data), state.st_mtime_ns, digest(data))
         with Image.open(io.BytesIO(data)) as image:
             return stored, encoder.prepare(as_seen(image))
-    except UnidentifiedImageError:  # whose text would name an object in memory
+    except UnidentifiedImageError:  # its message names an object in memory, not the file
         return StoredImage(path), "not an image file of a known kind"
     except DECODE_ERRORS as error:
         return StoredImage(path), f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 def digest(data: bytes) -> str:
-    """A file's content in 24 letters."""
+    """The BLAKE2b digest of a file's content, 24 hexadecimal digits: enough to see that a file has changed."""
     return hashlib.blake2b(data, digest_size=12).hexdigest()

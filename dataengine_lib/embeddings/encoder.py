@@ -1,4 +1,4 @@
-"""The image encoder of step 2: CLIP, SigLIP or DINOv2 vectors by which neighbours of a bad case's image are found."""
+"""Step 2: the image encoder, CLIP, SigLIP or DINOv2; by its vectors the images like a bad case's image are found."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -14,19 +14,20 @@ from dataengine_lib.embeddings.openai_clip import load_openai_clip
 from dataengine_lib.embeddings.pixels import Preparation, preparation_of
 from dataengine_lib.errors import DataEngineError
 
-_PREPROCESSING = (
+# settings of a transformers image processor that decide the pixel values
+_PREPROCESSING_KEYS = (
     "do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor",
     "do_normalize", "image_mean", "image_std",
 )  # fmt: skip
-_KINDS = "CLIP, SigLIP or DINOv2"
+_MODEL_FAMILIES = "CLIP, SigLIP or DINOv2"  # for messages
 
 
 class Encoder:
-    """Images in, unit vectors out: `encode(images) -> (n, d) float32`.
+    """Turns images into vectors: `encode(images)` gives `(n, d)` float32 of unit length.
 
-    `prepare(image)` gives one image's pixels `(3, h, w)`, uint8 or float32, and may be called from many threads.
-    `weights_sha256` and `preprocessing` say which vectors may be compared; `name` and `dtype`, in which the model
-    computes, are only for people.
+    `prepare(image)` gives one image's pixels `(3, h, w)`, uint8 or float32, and may be called from several threads.
+    Vectors may be compared when `weights_sha256` and `preprocessing` are equal; `name` and `dtype` (what the model
+    computes in) are for information only.
     """
 
     def __init__(
@@ -41,15 +42,19 @@ class Encoder:
         device: str,
         dtype: str,
     ) -> None:
-        """`prepare` is the model's own way to float32 pixel values; `fast` takes its place where it gives the same."""
+        """`vision` maps pixel values `(n, 3, h, w)` to features `(n, d)`; `weights` are those that take part.
+
+        `prepare` is the model's own preprocessing to float32 `(3, h, w)`; `fast` replaces it where both agree.
+        """
         self.name = name
         self.device = device
         self.dtype = dtype
-        self.weights_sha256 = _hash(weights)
+        self.weights_sha256 = _weights_sha256(weights)
         self.preprocessing = preprocessing
-        same = fast is not None and fast.agrees(prepare)
-        self.prepare = fast.prepare if fast is not None and same else prepare
-        self._finish = fast.finish if fast is not None and same else torch.Tensor.float
+        if fast is not None and not fast.agrees(prepare):
+            fast = None
+        self.prepare = fast.prepare if fast is not None else prepare
+        self._finish = fast.finish if fast is not None else torch.Tensor.float
         self._vision = vision
 
     def encode(self, images: Sequence[Image.Image]) -> np.ndarray:
@@ -57,12 +62,12 @@ class Encoder:
         return self.encode_prepared([self.prepare(image) for image in images])
 
     def encode_prepared(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        """As `encode`, for images that `prepare` has seen."""
+        """As `encode`, for pixels that come from `prepare`."""
         batch = torch.from_numpy(np.stack(pixels)).to(self.device)
-        kind = getattr(torch, self.dtype)
-        # the weights stay float32: what loses too much in half precision (layer norm) is left alone
-        half = torch.autocast(torch.device(self.device).type, kind, enabled=kind != torch.float32)
-        with torch.inference_mode(), half:
+        dtype = getattr(torch, self.dtype)
+        # autocast with float32 weights: operations that lose too much in half precision (layer norm) stay float32
+        autocast = torch.autocast(torch.device(self.device).type, dtype, enabled=dtype != torch.float32)
+        with torch.inference_mode(), autocast:
             features = self._vision(self._finish(batch))
         vectors: np.ndarray = features.float().cpu().numpy()
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -71,16 +76,16 @@ class Encoder:
 def load_encoder(name: str, device: str = "auto", dtype: Dtype = "auto") -> Encoder:
     """Load `clip:MODEL` or `clip:FILE` (OpenAI's `clip` package), or a transformers model by name or folder.
 
-    Of transformers CLIP, SigLIP and models with a class token or a pooled output, as DINOv2. `dtype: auto` computes
-    in float32 on a CPU and in float16 on a GPU. Raises DataEngineError with the remedy when the model or its
-    package is not there.
+    transformers models may be CLIP, SigLIP, or have a class token or a pooled output, like DINOv2. With `auto` the
+    device is a GPU if there is one, and the dtype float32 on a CPU, float16 on a GPU. Raises DataEngineError with the
+    remedy when the model or its package is missing.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = dtype if dtype != "auto" else "float32" if torch.device(device).type == "cpu" else "float16"
-    return (
-        _load_clip(name, device, kind) if name.startswith("clip:") else _load_transformers(name, device, kind)
-    )
+    if dtype == "auto":
+        dtype = "float32" if torch.device(device).type == "cpu" else "float16"
+    load = _load_clip if name.startswith("clip:") else _load_transformers
+    return load(name, device, dtype)
 
 
 def _load_clip(name: str, device: str, dtype: str) -> Encoder:
@@ -92,6 +97,7 @@ def _load_clip(name: str, device: str, dtype: str) -> Encoder:
         pixels: np.ndarray = preprocess(image.convert("RGB")).numpy()
         return pixels
 
+    # the last of the package's torchvision transforms is Normalize(mean, std)
     normalize = getattr(preprocess, "transforms", [None])[-1]
     mean, std = (tuple(getattr(normalize, key, ())) for key in ("mean", "std"))
     fast = Preparation(size, (size, size), Image.Resampling.BICUBIC, 1 / 255, mean, std, half_even=True)
@@ -112,49 +118,47 @@ def _load_transformers(name: str, device: str, dtype: str) -> Encoder:
 
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise DataEngineError(
-            f"{name}: no config.json in this folder; encoder must be a {_KINDS} model folder or name"
+            f"{name}: no config.json in this folder; encoder must be a {_MODEL_FAMILIES} model folder or name"
         )
     try:
-        # the PIL processor with or without torchvision: their resizing differs, and vectors must not
+        # always the PIL processor, also where torchvision is installed: their resizing differs, and so would vectors
         with quiet_in_logs():
             processor = AutoImageProcessor.from_pretrained(name, backend="pil")
             model = AutoModel.from_pretrained(name)
     except (OSError, ValueError) as error:
         line = " ".join(str(error).split())[:200]
         raise DataEngineError(
-            f"{name}: encoder cannot be loaded ({line}); give a {_KINDS} name or folder, or clip:ViT-B/32"
+            f"{name}: encoder cannot be loaded ({line}); give a {_MODEL_FAMILIES} name or folder, or clip:ViT-B/32"
         ) from error
     model = model.float().to(device).eval()
-    vision, used = _image_vector(name, model)
+    vision, takes_part = _vision_of(name, model)
 
     def prepare(image: Image.Image) -> np.ndarray:
         pixels = processor(images=image.convert("RGB"), return_tensors="np")["pixel_values"][0]
         return np.asarray(pixels, dtype=np.float32)
 
     settings = {
-        key: _plain(value)
+        key: _json_value(value)
         for key, value in processor.to_dict().items()
-        if key in _PREPROCESSING and value is not None
+        if key in _PREPROCESSING_KEYS and value is not None
     }
     return Encoder(
         name,
         vision=vision,
         prepare=prepare,
         fast=preparation_of(settings),
-        weights={key: value for key, value in model.state_dict().items() if used(key)},
-        preprocessing={key: settings[key] for key in _PREPROCESSING if key in settings},
+        weights={key: value for key, value in model.state_dict().items() if takes_part(key)},
+        preprocessing={key: settings[key] for key in _PREPROCESSING_KEYS if key in settings},
         device=device,
         dtype=dtype,
     )
 
 
-def _image_vector(
-    name: str, model: Any
-) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[str], bool]]:
-    """How this model gives one vector an image, and which of its weights take part.
+def _vision_of(name: str, model: Any) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[str], bool]]:
+    """The function from pixel values to one vector for each image, and which weights take part in it (by name).
 
-    CLIP and SigLIP: the image features that are compared with texts. Others: the class token of the last layer,
-    DINOv2's own choice for retrieval, or the pooled output of models without one.
+    CLIP and SigLIP: the image features that are compared with texts. Others: the class token of the last layer, as
+    DINOv2 uses for retrieval (arXiv 2304.07193), or the pooled output of models without a class token.
     """
     if hasattr(model, "get_image_features") and hasattr(model, "vision_model"):
 
@@ -165,9 +169,11 @@ def _image_vector(
 
         return features, lambda key: key.startswith(("vision_", "visual_"))
     if hasattr(model, "get_image_features") or getattr(model, "main_input_name", "") != "pixel_values":
-        raise DataEngineError(f"{name}: {type(model).__name__} is no {_KINDS}; give one of those as encoder")
+        raise DataEngineError(
+            f"{name}: {type(model).__name__} is no {_MODEL_FAMILIES}; give one of those as encoder"
+        )
     if any(key.endswith("cls_token") for key, _ in model.named_parameters()):
-        # a pooling layer that the checkpoint lacks would be random and is left out
+        # the pooling layer is left out: checkpoints may lack it, and then its weights would be random
         return lambda pixels: model(pixel_values=pixels).last_hidden_state[:, 0], (
             lambda key: not key.startswith("pooler.")
         )
@@ -176,21 +182,23 @@ def _image_vector(
         found = getattr(model(pixel_values=pixels), "pooler_output", None)
         if found is None:
             raise DataEngineError(
-                f"{name}: {type(model).__name__} has neither class token nor pooled output; give {_KINDS} as encoder"
+                f"{name}: {type(model).__name__} has neither class token nor pooled output; "
+                f"give {_MODEL_FAMILIES} as encoder"
             )
         return found.flatten(1)
 
     return pooled, lambda key: True
 
 
-def _plain(value: Any) -> Any:
-    """A setting as JSON gives it back: sizes come as a mapping class, means as tuples."""
+def _json_value(value: Any) -> Any:
+    """A setting as it comes back from JSON: sizes are given as a mapping class, means as tuples."""
     if hasattr(value, "keys"):
         return {key: value[key] for key in value if value[key] is not None}
     return list(value) if isinstance(value, tuple) else value
 
 
-def _hash(weights: dict[str, torch.Tensor]) -> str:
+def _weights_sha256(weights: dict[str, torch.Tensor]) -> str:
+    """SHA-256 over names and float32 values in the order of the names, so that file format and dtype do not count."""
     digest = hashlib.sha256()
     for key in sorted(weights):
         if weights[key].is_floating_point():

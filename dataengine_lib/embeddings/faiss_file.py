@@ -1,8 +1,8 @@
-"""Part of step 2: an embedding store as one file that FAISS reads, for approximate search over millions.
+"""Step 2: writes an embedding store as one file for FAISS, for approximate search over millions of images.
 
-Format: faiss/impl/index_write.cpp, an IndexFlatIP (`IxFI`) in an IndexIDMap (`IxMp`), so that searches answer with
-image ids and the cosine. FAISS itself is not needed to write it; `faiss.read_index` reads it, as the flat index it is
-or to train another from (`index_factory`).
+Format: faiss/impl/index_write.cpp, an IndexFlatIP (`IxFI`) in an IndexIDMap (`IxMp`), so that searches return image
+ids and cosines. FAISS is not needed to write the file; `faiss.read_index` reads it, to search the flat index or to
+train another kind from its vectors (`index_factory`).
 """
 
 import struct
@@ -13,14 +13,14 @@ import numpy as np
 from dataengine_lib.core.files import replacing
 from dataengine_lib.embeddings.store import EmbeddingStore
 
-_INNER_PRODUCT = 0
-_ROWS = 1 << 16  # written at a time
+_INNER_PRODUCT = 0  # faiss.METRIC_INNER_PRODUCT
+_ROWS = 1 << 16  # vectors written at a time
 
 
 def write_faiss(store: EmbeddingStore, file: Path) -> Path:
     """Write the store's ids and vectors to `file`, whole or not at all."""
     count, dimension = store.vectors.shape
-    # dimension, rows, two unused numbers, trained, metric
+    # dimension, rows, two unused numbers (FAISS writes 1 << 20), is_trained, metric
     header = struct.pack("<iqqq?i", dimension, count, 1 << 20, 1 << 20, True, _INNER_PRODUCT)
     with replacing(file) as stream:
         stream.write(b"IxMp" + header + b"IxFI" + header + struct.pack("<Q", count * dimension))

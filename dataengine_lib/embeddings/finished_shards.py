@@ -1,4 +1,4 @@
-"""Part of step 2: the finished shards of an embedding run, kept until the store is whole."""
+"""Step 2: saves the finished shards of an embedding run, so that an interrupted run goes on from them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dataengine_lib.embeddings.store import EncoderIdentity, StoredImage
 
 
 class Unreadable(msgspec.Struct):
-    """An image that could not be embedded."""
+    """An image that could not be embedded: its path under the image root, and the reason."""
 
     path: str
     reason: str
@@ -21,7 +21,11 @@ class Unreadable(msgspec.Struct):
 
 @dataclass
 class EmbeddedRows:
-    """Rows of one shard, or of all of them: ids `(n,)`, vectors `(n, d)`, the files, and what could not be read."""
+    """Rows for the store, of one shard or of several joined.
+
+    `ids` int64 `(n,)`, `vectors` float32 `(n, d)` of unit length (`(0, 0)` without rows), `images` the n files, and the
+    images that could not be read.
+    """
 
     ids: np.ndarray
     vectors: np.ndarray
@@ -29,31 +33,38 @@ class EmbeddedRows:
     unreadable: list[Unreadable]
 
 
-def plan_digests(todo: list[tuple[int, str]], encoder: EncoderIdentity, shard: int) -> list[str]:
-    """Digests of the whole plan and of the encoder alone: shards of another plan do not line up with this one."""
-    kind = repr((encoder.weights_sha256, encoder.preprocessing))
-    return [hashlib.sha256(text.encode()).hexdigest() for text in (repr((kind, shard, todo)), kind)]
+def plan_digests(
+    missing: list[tuple[int, str]], encoder: EncoderIdentity, shard_size: int
+) -> tuple[str, str]:
+    """SHA-256 of the whole plan (encoder, shard size, images to embed) and of the encoder alone.
+
+    Finished shards can be continued only by the same plan; those of another plan with the same encoder are still
+    valid vectors.
+    """
+    identity = repr((encoder.weights_sha256, encoder.preprocessing))
+    plan = repr((identity, shard_size, missing))
+    return hashlib.sha256(plan.encode()).hexdigest(), hashlib.sha256(identity.encode()).hexdigest()
 
 
-def write_shard(file: Path, part: EmbeddedRows) -> None:
+def write_shard(file: Path, rows: EmbeddedRows) -> None:
     """Save one shard, whole or not at all."""
     with replacing(file) as stream:
-        save_rows(stream, part)
+        save_rows(stream, rows)
 
 
-def save_rows(stream: IO[bytes], part: EmbeddedRows) -> None:
-    """Write one shard to an open file."""
+def save_rows(stream: IO[bytes], rows: EmbeddedRows) -> None:
+    """Write rows to an open file in NumPy's npz format; the lists are JSON bytes in it."""
     np.savez(
         stream,
-        ids=part.ids,
-        vectors=part.vectors,
-        images=np.frombuffer(msgspec.json.encode(part.images), dtype=np.uint8),
-        unreadable=np.frombuffer(msgspec.json.encode(part.unreadable), dtype=np.uint8),
+        ids=rows.ids,
+        vectors=rows.vectors,
+        images=np.frombuffer(msgspec.json.encode(rows.images), dtype=np.uint8),
+        unreadable=np.frombuffer(msgspec.json.encode(rows.unreadable), dtype=np.uint8),
     )
 
 
 def load_rows(file: Path | IO[bytes]) -> EmbeddedRows:
-    """Read one shard."""
+    """Read what `save_rows` wrote."""
     with np.load(file, allow_pickle=False) as content:
         return EmbeddedRows(
             content["ids"],
@@ -65,11 +76,11 @@ def load_rows(file: Path | IO[bytes]) -> EmbeddedRows:
 
 def read_shards(folder: Path) -> EmbeddedRows:
     """All shards of a folder in order, joined."""
-    parts = [load_rows(file) for file in sorted(folder.glob("*.npz"))]
-    vectors = [part.vectors for part in parts if len(part.ids)]
+    shards = [load_rows(file) for file in sorted(folder.glob("*.npz"))]
+    vectors = [shard.vectors for shard in shards if len(shard.ids)]
     return EmbeddedRows(
-        np.concatenate([np.empty(0, dtype=np.int64), *(part.ids for part in parts)]),
+        np.concatenate([np.empty(0, dtype=np.int64), *(shard.ids for shard in shards)]),
         np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32),
-        [image for part in parts for image in part.images],
-        [bad for part in parts for bad in part.unreadable],
+        [image for shard in shards for image in shard.images],
+        [bad for shard in shards for bad in shard.unreadable],
     )

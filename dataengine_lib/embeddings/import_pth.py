@@ -1,7 +1,7 @@
-"""Step 2 with embeddings made elsewhere: MLLM-DataEngine's `coco_images.pth` becomes a store of ours.
+"""Step 2: imports embeddings made elsewhere, MLLM-DataEngine's `coco_images.pth`, into an embedding store.
 
-The file is a pickle of `{image_id: tensor[1, d]}`. A pickle can run any code when it is read, so only the names
-that rebuild tensors and arrays are allowed.
+The file is a pickle of `{image_id: tensor[1, d]}`. A pickle can run any code when it is read, so only the names that
+rebuild tensors and arrays are allowed.
 """
 
 import io
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dataengine_lib.core.torch_loading import tensor_file_errors
 from dataengine_lib.embeddings.store import (
     EmbeddingStore,
     StoredImage,
@@ -21,6 +22,7 @@ from dataengine_lib.embeddings.store import (
 from dataengine_lib.errors import DataEngineError
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first object of a file by torch.save before version 1.6
+# names that a pickle of tensors or arrays refers to, by versions of torch and NumPy
 _ALLOWED = {
     ("collections", "OrderedDict"),
     ("torch._utils", "_rebuild_tensor_v2"),
@@ -35,9 +37,11 @@ _ALLOWED = {
 
 
 class _TensorUnpickler(pickle.Unpickler):
+    """Unpickles dicts, tensors and arrays; raises UnpicklingError for every other name."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return _load_storage  # torch's own would unpickle the inner bytes without restriction
+            return _load_storage  # torch's own unpickles the inner bytes without restriction
         if (module, name) in _ALLOWED:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
@@ -52,8 +56,9 @@ def _load_storage(data: bytes) -> Any:
 def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32") -> EmbeddingStore:
     """Read `{image_id: vector}` (a plain pickle or torch.save) into a store at `output`, normalised to unit length.
 
-    `encoder` names what made the vectors. Raises DataEngineError for a pickle that would run code, and for rows
-    that are no vectors of one length.
+    `encoder` names the encoder that made the vectors; the file does not say which weights it had, so `embed` and
+    `construct_queries` compare a few images later. Raises DataEngineError for a pickle that would run code, and when
+    the values are not finite vectors of one length.
     """
     content = _read(Path(source))
     if not isinstance(content, dict) or not content:
@@ -88,9 +93,10 @@ def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32"
 
 
 def _read(source: Path) -> Any:
+    """The content of a plain pickle, or of a file by torch.save before 1.6 (several pickles) or after (a zip file)."""
     import torch
 
-    try:
+    with tensor_file_errors(source, "pickle"):
         with source.open("rb") as stream:
             if not zipfile.is_zipfile(stream):
                 stream.seek(0)
@@ -98,16 +104,3 @@ def _read(source: Path) -> Any:
                 if content != _TORCH_MAGIC:
                     return content
         return torch.load(source, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise DataEngineError(
-            f"{source}: cannot be read ({error.strerror or error}); check the path"
-        ) from error
-    except pickle.UnpicklingError as error:
-        reason = " ".join(str(error).split()).split(" Please file an issue")[0][:240]
-        raise DataEngineError(
-            f"{source}: refused, for this pickle is not only tensors and could run code: {reason}"
-        ) from error
-    except (EOFError, RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        raise DataEngineError(
-            f"{source}: not a readable pickle ({error}); download or make it again"
-        ) from error

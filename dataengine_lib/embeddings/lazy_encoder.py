@@ -1,7 +1,7 @@
-"""The encoder of step 2, loaded when it is first needed: a store that is up to date needs none of it.
+"""Step 2: the encoder, loaded only when it is first needed; an up-to-date store never needs it.
 
-What tells encoders apart takes seconds to find out, since the weights have to be loaded for it; so it is kept in the
-user's cache under a digest of the files that the encoder would be loaded from.
+An encoder's identity (the digest of its weights, its preprocessing) takes seconds to find out because the weights must
+be loaded. So it is cached in the user's cache folder under a digest of the files that the encoder is loaded from.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dataengine_lib.core.torch_loading import Dtype
     from dataengine_lib.embeddings.encoder import Encoder
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class _Identity(msgspec.Struct):
@@ -33,7 +33,7 @@ class _Identity(msgspec.Struct):
 
 
 class LazyEncoder:
-    """As `Encoder`; `load_encoder` is called with the same arguments, and raises what it raises, when it is needed."""
+    """Behaves like `Encoder`; calls `load_encoder` with the same arguments, and raises its errors, on first use."""
 
     def __init__(self, name: str, device: str = "auto", dtype: "Dtype" = "auto") -> None:
         self.name = name
@@ -63,33 +63,34 @@ class LazyEncoder:
         return self.loaded.prepare
 
     def encode_prepared(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        """`(n, d)` float32 vectors of unit length for images that `prepare` has seen."""
+        """`(n, d)` float32 vectors of unit length for pixels that come from `prepare`."""
         return self.loaded.encode_prepared(pixels)
 
     @cached_property
     def _identity(self) -> _Identity:
-        file = _cached(self.name)
+        file = _identity_file(self.name)
+        # a cached_property that was computed is in vars(self): a loaded encoder is asked itself
         if file is not None and file.is_file() and "loaded" not in vars(self):
             try:
                 found: _Identity = read_json(file, _Identity)
                 return found
             except DataEngineError as error:
-                log.info("%s; finding it out again", error)
+                _log.info("%s; the encoder is loaded instead", error)
         identity = _Identity(self.loaded.weights_sha256, self.loaded.preprocessing)
         if file is not None:
             try:
                 write_json(file, identity)
             except (OSError, DataEngineError) as error:
-                log.info("no cache of the encoder's identity: %s", error)
+                _log.info("no cache of the encoder's identity: %s", error)
         return identity
 
 
-def _cached(name: str) -> Path | None:
-    """Where the identity is kept; None where it cannot be told which files the encoder is loaded from."""
-    folder, files = cache_folder("encoders"), _files(name)
+def _identity_file(name: str) -> Path | None:
+    """The cache file of an encoder's identity; None where the files it is loaded from are not known."""
+    folder, files = cache_folder("encoders"), _source_files(name)
     if folder is None or not files:
         return None
-    # what the settings mean, and which defaults they have, is for the libraries to say
+    # the same files may mean another identity in another version: settings have defaults in the libraries
     libraries = [
         importlib.metadata.version(package) for package in ("transformers", "torch", "mllm-dataengine")
     ]
@@ -97,7 +98,8 @@ def _cached(name: str) -> Path | None:
     return folder / f"{hashlib.sha256(repr((libraries, content)).encode()).hexdigest()}.json"
 
 
-def _files(name: str) -> list[Path]:
+def _source_files(name: str) -> list[Path]:
+    """The files that `load_encoder` would read, empty where they are not on this machine yet or not known."""
     kind, _, file = name.partition(":")
     if kind == "clip":
         return [Path(file)] if Path(file).is_file() else []

@@ -1,4 +1,4 @@
-"""Part of step 2's encoder: OpenAI's `clip` package, with a model of its list or a checkpoint file."""
+"""Step 2: loads a model of OpenAI's `clip` package by its name, or from a checkpoint file."""
 
 import importlib.util
 import sys
@@ -18,15 +18,15 @@ _REMEDY = 'install it with `pip install -e ".[clip]"`, or set encoder to openai/
 def load_openai_clip(name: str) -> tuple[Any, Any]:
     """The model of `clip:NAME` or `clip:FILE` in float32 on the CPU, and its torchvision preprocessing.
 
-    NAME is one of the package's list, downloaded and checked by the package; FILE a state dict or a TorchScript
+    NAME is one of the package's list, downloaded and checked by the package. FILE is a state dict or a TorchScript
     archive, of which only the tensors are read. Raises DataEngineError with the remedy.
     """
-    clip = _package(name)
-    which = name.removeprefix("clip:")
-    if which not in clip.available_models() and Path(which).is_file():
-        return _from_file(clip, Path(which))
+    clip = _import_clip(name)
+    model_or_file = name.removeprefix("clip:")
+    if model_or_file not in clip.available_models() and Path(model_or_file).is_file():
+        return _from_file(clip, Path(model_or_file))
     try:
-        model, preprocess = clip.load(which, device="cpu", jit=False)
+        model, preprocess = clip.load(model_or_file, device="cpu", jit=False)
     except (RuntimeError, OSError) as error:
         raise DataEngineError(
             f"{name}: cannot be loaded ({_line(error)}); one of {clip.available_models()}, or a checkpoint file"
@@ -37,19 +37,20 @@ def load_openai_clip(name: str) -> tuple[Any, Any]:
 def _from_file(clip: Any, file: Path) -> tuple[Any, Any]:
     weights = read_checkpoint(file)
     try:
-        model = clip.model.build_model(
-            dict(weights)
-        ).float()  # this rounds to float16, as OpenAI's weights are
+        # build_model rounds to float16, as OpenAI's own weights are; loading once more keeps float32 weights exact
+        model = clip.model.build_model(dict(weights)).float()
         model.load_state_dict(weights, strict=False)
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise DataEngineError(f"{file}: these are no weights of OpenAI's CLIP ({_line(error)})") from error
     return model, clip.clip._transform(model.visual.input_resolution)
 
 
-def _package(name: str) -> Any:
+def _import_clip(name: str) -> Any:
     try:
-        with _old_setuptools(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torchvision about operators that resizing does not need
+        with _pkg_resources_stand_in(), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # torchvision's about compiled operators, which resizing does not need
             import clip  # type: ignore[import-not-found]
     except (ImportError, OSError) as error:
         raise DataEngineError(f"{name}: needs OpenAI's `clip` package ({error}); {_REMEDY}") from error
@@ -59,8 +60,8 @@ def _package(name: str) -> Any:
 
 
 @contextmanager
-def _old_setuptools() -> Iterator[None]:
-    """openai-clip takes `packaging` from pkg_resources, which setuptools 82 no longer has."""
+def _pkg_resources_stand_in() -> Iterator[None]:
+    """Provide `pkg_resources.packaging` while `clip` is imported: it needs it, and setuptools 82 has it no more."""
     if importlib.util.find_spec("pkg_resources") is not None:
         yield
         return

@@ -1,7 +1,7 @@
-"""Part of step 2's encoder: an image's pixels as the model wants them, so fast that the model need not wait.
+"""Step 2: prepares an image's pixels for the encoder, fast enough that the model does not wait.
 
-The same resizing and cropping as the model's own processor, by PIL alone, which holds no lock while it works; scaling
-and normalising are left to the model's device, for a whole batch at a time.
+Resizes and crops like the model's own processor, but with PIL alone, which releases Python's global lock, so threads
+help; scaling and normalising run on the model's device for a whole batch at a time.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-_SAME = 1e-5  # of normalised values, of which two neighbouring levels are 0.01 apart
-_PROBES = ((97, 61), (60, 131), (53, 53))
+_TOLERANCE = 1e-5  # of normalised values; two neighbouring levels of the 256 are about 0.01 apart
+_PROBE_SIZES = ((97, 61), (60, 131), (53, 53))  # wide, tall and square, with odd sides to test the rounding
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Resize, crop the centre, scale, normalise: `prepare(image)` is uint8 `(3, h, w)`, `finish(batch)` float32.
+    """Resize and crop the centre (`prepare`, uint8 `(3, h, w)`), then scale and normalise (`finish`, float32).
 
-    `size` is the shorter edge after resizing, or (height, width); `half_even` says how a centre between two pixels
-    is rounded: torchvision to the even one, transformers down.
+    `size` is the shorter edge after resizing, or (height, width), in pixels; `crop` is (height, width). `half_even`
+    says how a centre between two pixels is rounded: to the even one (torchvision) or down (transformers).
     """
 
     size: int | tuple[int, int]
@@ -33,14 +33,14 @@ class Preparation:
     half_even: bool = False
 
     def prepare(self, image: Image.Image) -> np.ndarray:
-        """One image's pixels."""
+        """One image's pixels, uint8 `(3, h, w)`."""
         width, height = image.size
         if isinstance(self.size, tuple):
             high, wide = self.size
         else:
             short, long = self.size, int(self.size * max(image.size) / min(image.size))
             high, wide = (long, short) if width <= height else (short, long)
-        image = image if image.mode == "RGB" else image.convert("RGB")  # which would copy an RGB one
+        image = image if image.mode == "RGB" else image.convert("RGB")  # convert would copy an RGB image
         resized = image.resize((wide, high), Image.Resampling(self.resample))
         if self.crop:
             top, left = self._start(high - self.crop[0]), self._start(wide - self.crop[1])
@@ -51,26 +51,26 @@ class Preparation:
         return round(rest / 2) if self.half_even else rest // 2
 
     def finish(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The model's input `(n, 3, h, w)` float32 of a batch of pixels, on their device."""
+        """The model's input, float32 `(n, 3, h, w)`, from a batch of pixels, on the same device."""
         mean, std = (
             torch.tensor(part, device=pixels.device).view(-1, 1, 1) for part in (self.mean, self.std)
         )
         return pixels.float().mul_(self.scale).sub_(mean).div_(std)
 
     def agrees(self, processor: Callable[[Image.Image], np.ndarray]) -> bool:
-        """Is the outcome on three images that of `processor`, which gives float32 `(3, h, w)`?"""
+        """Whether `processor`, which gives float32 `(3, h, w)`, yields the same values on three test images."""
         rng = np.random.default_rng(0)
-        for width, height in _PROBES:
+        for width, height in _PROBE_SIZES:
             image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
             expected = processor(image)
             found = self.finish(torch.from_numpy(self.prepare(image)[None]))[0].numpy()
-            if found.shape != expected.shape or not np.allclose(found, expected, rtol=0, atol=_SAME):
+            if found.shape != expected.shape or not np.allclose(found, expected, rtol=0, atol=_TOLERANCE):
                 return False
         return True
 
 
 def preparation_of(settings: dict[str, Any]) -> Preparation | None:
-    """What a transformers image processor's settings ask for; None where they ask for something else."""
+    """The preparation that a transformers image processor's settings describe; None for settings it cannot do."""
     size, crop = settings.get("size") or {}, settings.get("crop_size") or {}
     steps = ("do_resize", "do_rescale", "do_normalize", "image_mean", "image_std", "rescale_factor")
     if not all(settings.get(step) for step in steps) or settings.get("do_pad"):
@@ -82,8 +82,8 @@ def preparation_of(settings: dict[str, Any]) -> Preparation | None:
     else:
         return None
     kept = (crop["height"], crop["width"]) if settings.get("do_center_crop") and crop else None
-    least = shape if isinstance(shape, tuple) else (shape, shape)
-    if kept and (kept[0] > least[0] or kept[1] > least[1]):  # a crop that adds a border
+    smallest = shape if isinstance(shape, tuple) else (shape, shape)
+    if kept and (kept[0] > smallest[0] or kept[1] > smallest[1]):  # such a crop adds a border
         return None
     return Preparation(
         shape,

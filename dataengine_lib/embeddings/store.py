@@ -1,7 +1,7 @@
-"""The embedding store of step 2: image ids, unit vectors and the encoder that made them, in one folder.
+"""Step 2: the embedding store, a folder with image ids, unit vectors and the encoder that made them; exact search.
 
-`ids.npy` int64 `(n,)`, `vectors.npy` float32 `(n, d)` read memory-mapped, `images.json` which file each row was made
-from, `meta.json` encoder. A new version is written whole beside the old one and then moved over it.
+Files: `ids.npy` int64 `(n,)`; `vectors.npy` float32 `(n, d)`, read memory-mapped; `images.json`, the file that each row
+was made from; `meta.json`, the encoder. A new version is written whole into `new/` and then moved over the old one.
 """
 
 import os
@@ -18,14 +18,25 @@ import numpy as np
 from dataengine_lib.core.files import read_json, replacing, sha256, write_json
 from dataengine_lib.errors import DataEngineError
 
-_FILES = ("ids.npy", "vectors.npy", "images.json", "meta.json")  # meta.json last: it vouches for the others
+_FILES = (
+    "ids.npy",
+    "vectors.npy",
+    "images.json",
+    "meta.json",
+)  # meta.json last: it is there when all others are
 _BLOCK, _ROWS = 256, 1 << 17  # queries and stored rows compared at a time: their float32 cosines are 134 MB
-_WORTH_TORCH = 300_000_000  # cosines
-_DECIMALS, _ROUNDING = 6, 2e-6  # of a float32 cosine that count, and what two that are equal may differ by
+_WORTH_TORCH = 300_000_000  # number of cosines from which importing torch is worth its time
+_DECIMALS, _ROUNDING = (
+    6,
+    2e-6,
+)  # decimals of a float32 cosine that count; how far two equal cosines may differ
 
 
 class StoredImage(msgspec.Struct, gc=False):
-    """The file a row was made from; `size` is -1 where it is not known (an imported row)."""
+    """The file that a row was made from: path under the image root, bytes, modification time, BLAKE2b digest.
+
+    `size` is -1 where the file is not known (an imported row).
+    """
 
     path: str = ""
     size: int = -1
@@ -34,9 +45,9 @@ class StoredImage(msgspec.Struct, gc=False):
 
 
 class StoreMeta(msgspec.Struct, kw_only=True):
-    """What made the vectors; `weights_sha256` is empty for imported vectors, whose weights nobody recorded.
+    """What made the vectors; `weights_sha256` is empty for imported vectors, whose weights are not recorded.
 
-    `dtype` is what the encoder last computed in; the vectors are float32 whatever it is.
+    `dtype` is what the encoder last computed in; the vectors are float32 in any case.
     """
 
     encoder: str
@@ -49,7 +60,7 @@ class StoreMeta(msgspec.Struct, kw_only=True):
 
 
 class EncoderIdentity(Protocol):
-    """The part of an encoder that decides whether vectors may be compared."""
+    """The part of an encoder that decides whether its vectors may be compared with others."""
 
     name: str
 
@@ -62,7 +73,7 @@ class EncoderIdentity(Protocol):
 
 @dataclass
 class EmbeddingStore:
-    """An open store; `vectors` is memory-mapped and of unit length."""
+    """An open store: `ids` int64 `(n,)`, `vectors` float32 `(n, d)` of unit length (memory-mapped), n `images`."""
 
     path: Path
     meta: StoreMeta
@@ -73,12 +84,12 @@ class EmbeddingStore:
     def check_encoder(self, encoder: EncoderIdentity) -> None:
         """Raise DataEngineError when `encoder` would give other vectors than this store holds."""
         if not self.meta.weights_sha256:
-            return  # imported: compared on images, see steps/embed.py
-        for what, ours, theirs in (
+            return  # imported: compared on a few images, see update_store.py
+        for what, stored, given in (  # the first difference is reported
             ("weights", self.meta.weights_sha256, encoder.weights_sha256),
             ("preprocessing", self.meta.preprocessing, encoder.preprocessing),
         ):
-            if ours != theirs:
+            if stored != given:
                 raise DataEngineError(
                     f"{self.path}: made by encoder {self.meta.encoder}, whose {what} differ from those of {encoder.name}; "
                     "use that encoder, or another folder for the embeddings"
@@ -86,12 +97,12 @@ class EmbeddingStore:
 
 
 def store_exists(path: Path) -> bool:
-    """Is there a store, or a finished one still to be moved into place?"""
+    """Whether there is a store at `path`, or a finished one in `new/` that was not moved into place yet."""
     return (Path(path) / "meta.json").is_file() or (Path(path) / "new" / "meta.json").is_file()
 
 
 def open_store(path: Path) -> EmbeddingStore:
-    """Open a store. Raises DataEngineError when it is missing or its files do not belong together."""
+    """Open a store. Raises DataEngineError when it is missing, or damaged (its files do not belong together)."""
     path = Path(path)
     if not store_exists(path):
         raise DataEngineError(f"{path}: no embedding store here; make it with `dataengine embed`")
@@ -118,7 +129,7 @@ def open_store(path: Path) -> EmbeddingStore:
 def write_store(
     path: Path, meta: StoreMeta, ids: np.ndarray, vectors: np.ndarray, images: Sequence[StoredImage]
 ) -> EmbeddingStore:
-    """Write a whole store; a reader sees the old one or the new one, also after a kill."""
+    """Write a whole store and open it; also after a kill, a reader sees either the old one or the new one."""
     path = Path(path)
     new = path / "new"
     shutil.rmtree(new, ignore_errors=True)
@@ -134,7 +145,7 @@ def write_store(
 
 
 def _move_into_place(path: Path) -> None:
-    """Finish an interrupted `write_store`: what lies complete in `new/` replaces the old files."""
+    """Finish a `write_store`, also an interrupted one: complete files in `new/` replace the old ones."""
     new = path / "new"
     if (new / "meta.json").is_file():
         for name in _FILES:
@@ -144,20 +155,21 @@ def _move_into_place(path: Path) -> None:
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k most similar rows of `vectors` for every query by exact cosine, best first.
+    """The k most similar rows of `vectors` `(n, d)` for each of `queries` `(m, d)` by exact cosine, best first.
 
-    Both are unit length; `vectors` may be memory-mapped and is read once. Returns indices int64 and similarities
-    float32 to six decimals, each `(m, min(k, n))`; equal similarities by row number.
+    Both are float32 of unit length; `vectors` may be memory-mapped and is read once. Returns indices int64 and cosines
+    float32 rounded to six decimals, each `(m, min(k, n))`; equal cosines are in the order of the rows.
     """
     shape = (len(queries), min(k, len(vectors)))
     indices, similarities = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
     # torch takes a third of NumPy's time, but importing it takes as long as NumPy does for 300 million cosines
     by_torch = "torch" in sys.modules or len(queries) * len(vectors) > _WORTH_TORCH
-    done = 0  # columns that hold the best of the rows so far
+    done = 0  # columns of the result that hold the best of the rows so far
     for first in range(0, len(vectors), _ROWS):
         rows = np.asarray(vectors[first : first + _ROWS])
         for start in range(0, len(queries), _BLOCK):
             block = slice(start, start + _BLOCK)
+            # merge the best of these rows with the best of the earlier ones
             found, values = _highest(queries[block] @ rows.T, shape[1], by_torch)
             found = np.concatenate([indices[block, :done], found + first], axis=1)
             values = np.concatenate([similarities[block, :done], values], axis=1)
@@ -171,20 +183,22 @@ def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarra
 
 
 def _highest(similarities: np.ndarray, k: int, by_torch: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and values of the k highest in each row, best first; equal ones by column.
+    """Columns and values of the k highest in each row, best first; equal values in the order of the columns.
 
-    Products of equal vectors differ in the last bits, by where they stand in a processor's tiles: six decimals count.
+    A matrix product gives equal vectors cosines that differ in the last bits, depending on their place in the
+    processor's tiles. So six decimals count, or the order would depend on the machine.
     """
     k = min(k, similarities.shape[1])
-    # one more than asked for shows whether the last place is shared with columns that were not given
+    # one more than k shows whether columns beyond the last place are equal to it
     columns = _top(similarities, min(k + 1, similarities.shape[1]), by_torch)
     values = np.take_along_axis(similarities, columns, axis=1)
     found = columns[:, :k]
     if values.shape[1] > k:
         for row in np.flatnonzero(values[:, k] >= values[:, k - 1] - _ROUNDING):
-            among = np.flatnonzero(similarities[row] >= values[row, k - 1] - _ROUNDING)
-            near = np.round(similarities[row, among], _DECIMALS)
-            found[row] = among[np.argsort(-near, kind="stable")[:k]]
+            # such a row is decided among all columns that reach the last place
+            candidates = np.flatnonzero(similarities[row] >= values[row, k - 1] - _ROUNDING)
+            rounded = np.round(similarities[row, candidates], _DECIMALS)
+            found[row] = candidates[np.argsort(-rounded, kind="stable")[:k]]
     found = np.sort(found, axis=1)
     best = np.round(np.take_along_axis(similarities, found, axis=1), _DECIMALS)
     order = np.argsort(-best, axis=1, kind="stable")
@@ -192,7 +206,7 @@ def _highest(similarities: np.ndarray, k: int, by_torch: bool) -> tuple[np.ndarr
 
 
 def _top(similarities: np.ndarray, k: int, by_torch: bool) -> np.ndarray:
-    """Columns of the k highest in each row, best first; equal ones in any order."""
+    """Columns `(m, k)` of the k highest in each row, best first; equal values in any order."""
     if by_torch:
         import torch
 
@@ -207,7 +221,7 @@ def _top(similarities: np.ndarray, k: int, by_torch: bool) -> np.ndarray:
 
 
 def closest(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For every row of `vectors` its highest cosine with any row of `others`: `(n,)`, -1 where there are none."""
+    """For each row of `vectors` its highest cosine with any row of `others`: float32 `(n,)`, -1 without others."""
     best = np.full(len(vectors), -1.0, dtype=np.float32)
     if len(others):
         for start in range(0, len(vectors), 8 * _BLOCK):

@@ -1,6 +1,6 @@
-"""Brings an embedding store up to date (step 2): embeds what is new, saves in shards.
+"""Step 2: brings an embedding store up to date: embeds what is new, shard by shard.
 
-Killed and started again it goes on where it was, and ends with the same vectors.
+An interrupted run that is started again goes on where it stopped, and ends with the same vectors.
 """
 
 import os
@@ -35,13 +35,17 @@ if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
     from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 
-_SHARD_BATCHES = 16  # batches between two saves
-_SAME = 0.95  # cosine above which two implementations are taken to run the same weights
+_SHARD_BATCHES = 16  # batches in a shard; each shard is saved when it is done
+_SAME_WEIGHTS = 0.95  # median cosine from which two implementations are taken to run the same weights
+_COMPARED = 8  # images embedded for that
 
 
 @dataclass
 class EmbedResult:
-    """An up-to-date store; `rows[i]` is the store's row of the i-th image asked for, -1 if it is unreadable."""
+    """An up-to-date store; `rows` int64 `(n,)` is the store's row of each image asked for, -1 if it is unreadable.
+
+    `added` counts the images embedded in this run.
+    """
 
     store: EmbeddingStore
     rows: np.ndarray
@@ -59,47 +63,52 @@ def complete_store(
 ) -> EmbedResult:
     """Bring the store at `output` up to date for `images`, pairs of (id, path relative to `root`).
 
-    `engine` embeds here, or on the machines of a Ray cluster.
-    Rows whose file is unchanged are kept; images that cannot be read are listed in the result.
-    Raises DataEngineError when another encoder made the store.
+    `engine` embeds on this machine (`encode_shards`) or on the machines of a Ray cluster. Rows whose file is unchanged
+    are kept; images that cannot be read are listed in the result. Raises DataEngineError when another encoder made the
+    store.
     """
     store = open_store(output) if store_exists(output) else None
     if store is not None:
         store.check_encoder(encoder)
-    parts = Path(output) / "parts"
+    shards = Path(output) / "parts"  # finished shards of a run, beside plan.json: what the run was to do
+    plan_file = shards / "plan.json"
     rows = _known_rows(store, images, root)
     if store is not None and not store.meta.weights_sha256:
         _check_import(store, encoder, images, rows, root)
-    todo = [image for image, row in zip(images, rows, strict=True) if row < 0]
-    plan = plan_digests(todo, encoder, batch_size * _SHARD_BATCHES)
-    if (parts / "plan.json").is_file() and read_json(parts / "plan.json", list[str])[0] != plan[0]:
-        if (
-            read_json(parts / "plan.json", list[str])[1] == plan[1]
-        ):  # same encoder, other images: keep what is done
-            store = _fold(output, store, encoder, read_shards(parts))
+    missing = [image for image, row in zip(images, rows, strict=True) if row < 0]
+
+    plan, identity = plan_digests(missing, encoder, batch_size * _SHARD_BATCHES)
+    if plan_file.is_file():
+        old: tuple[str, str] = read_json(plan_file, tuple[str, str])
+        old_plan, old_identity = old
+        if old_plan != plan and old_identity == identity:
+            # an interrupted run for other images: its finished shards go into the store first
+            _add_to_store(output, store, encoder, read_shards(shards))
             return complete_store(images, root, encoder, output, batch_size, engine)
-        shutil.rmtree(parts)
-    if not todo:
-        return EmbedResult(store or _empty(output, encoder), rows, 0, [])
-    write_json(parts / "plan.json", plan)
-    _encode_missing(todo, root, encoder, parts, batch_size, engine)
-    part = read_shards(parts)
-    if not len(part.ids):
-        shutil.rmtree(parts)
-    if len(part.ids):
-        store = _fold(output, store, encoder, part)
-    store = store or _empty(output, encoder)
-    return EmbedResult(store, _known_rows(store, images, root), len(part.ids), part.unreadable)
+        if old_plan != plan:
+            shutil.rmtree(shards)
+    if not missing:
+        return EmbedResult(store or _empty_store(output, encoder), rows, 0, [])
+
+    write_json(plan_file, [plan, identity])
+    _encode_missing(missing, root, encoder, shards, batch_size, engine)
+    embedded = read_shards(shards)
+    if len(embedded.ids):
+        store = _add_to_store(output, store, encoder, embedded)
+    else:
+        shutil.rmtree(shards)
+    store = store or _empty_store(output, encoder)
+    return EmbedResult(store, _known_rows(store, images, root), len(embedded.ids), embedded.unreadable)
 
 
 def _known_rows(store: EmbeddingStore | None, images: list[tuple[int, str]], root: Path) -> np.ndarray:
-    """The store's row of every image whose file is still the one that was embedded, else -1."""
+    """Int64 `(n,)`: the store's row of each image whose file is still the one that was embedded, else -1."""
     rows = np.full(len(images), -1, dtype=np.int64)
     if store is None:
         return rows
     by_path = {image.path: row for row, image in enumerate(store.images) if image.path}
     by_id = {image_id: row for row, image_id in enumerate(store.ids.tolist())}
-    folder = f"{root}/"  # joining 100,000 Path objects would take longer than asking for the files
+    folder = f"{root}/"  # text, not Path: joining 100,000 Path objects takes longer than the file look-ups
     for i, (image_id, path) in enumerate(images):
         row = by_path.get(path)
         if row is None:
@@ -110,16 +119,16 @@ def _known_rows(store: EmbeddingStore | None, images: list[tuple[int, str]], roo
 
 
 def _unchanged(file: str, stored: StoredImage) -> bool:
-    if stored.size < 0:
+    if stored.size < 0:  # an imported row, which knows no file
         return True
     try:
         state = os.stat(file)
         if state.st_size != stored.size:
             return False
-        # a copied folder has new times: then the content decides
+        # a copied folder has new modification times: then the content decides
         return state.st_mtime_ns == stored.mtime_ns or digest(Path(file).read_bytes()) == stored.digest
     except OSError:
-        return False  # gone or locked: the encoding pass reports it by name
+        return False  # missing or not permitted: encoding it will report the reason
 
 
 def _check_import(
@@ -129,7 +138,10 @@ def _check_import(
     rows: np.ndarray,
     root: Path,
 ) -> None:
-    """Imported vectors do not say which weights made them, so a few images are embedded again and compared."""
+    """Compare imported vectors, whose weights are not known, with the encoder's vectors of a few images.
+
+    Raises DataEngineError when they do not fit.
+    """
     cosines: list[float] = []
     for (_, path), row in zip(images, rows, strict=True):
         if row >= 0 and store.images[row].size < 0:
@@ -140,9 +152,9 @@ def _check_import(
             cosines.append(
                 float(vector @ store.vectors[row]) if vector.shape == store.vectors[row].shape else -1.0
             )
-            if len(cosines) == 8:
+            if len(cosines) == _COMPARED:
                 break
-    if cosines and float(np.median(cosines)) < _SAME:
+    if cosines and float(np.median(cosines)) < _SAME_WEIGHTS:
         raise DataEngineError(
             f"{store.path}: its imported vectors do not fit encoder {encoder.name} (median cosine "
             f"{float(np.median(cosines)):.2f} on {len(cosines)} images); set encoder to the one that made them "
@@ -151,35 +163,36 @@ def _check_import(
 
 
 def _encode_missing(
-    todo: list[tuple[int, str]],
+    missing: list[tuple[int, str]],
     root: Path,
     encoder: "Encoder | LazyEncoder",
-    parts: Path,
+    folder: Path,
     batch_size: int,
     engine: Engine,
 ) -> None:
+    """Embed shard by shard into `folder`, without the shards that are there already."""
     size = batch_size * _SHARD_BATCHES
-    shards = {n: todo[start : start + size] for n, start in enumerate(range(0, len(todo), size))}
-    files = {n: parts / f"{n:06d}.npz" for n in shards}
-    missing = {n: items for n, items in shards.items() if not files[n].is_file()}
-    left = sum(map(len, missing.values()))
-    with tqdm(total=len(todo), initial=len(todo) - left, desc="embedding", unit="image", disable=None) as bar:
-        for number, part in engine(missing, root, encoder, batch_size, bar.update):
-            write_shard(files[number], part)
+    shards = {n: missing[start : start + size] for n, start in enumerate(range(0, len(missing), size))}
+    files = {n: folder / f"{n:06d}.npz" for n in shards}
+    todo = {n: items for n, items in shards.items() if not files[n].is_file()}
+    done = len(missing) - sum(map(len, todo.values()))
+    with tqdm(total=len(missing), initial=done, desc="embedding", unit="image", disable=None) as bar:
+        for number, rows in engine(todo, root, encoder, batch_size, bar.update):
+            write_shard(files[number], rows)
 
 
-def _fold(
-    output: Path, store: EmbeddingStore | None, encoder: "Encoder | LazyEncoder", part: EmbeddedRows
+def _add_to_store(
+    output: Path, store: EmbeddingStore | None, encoder: "Encoder | LazyEncoder", new: EmbeddedRows
 ) -> EmbeddingStore:
-    """Join the store's rows and the finished shards into a new store; a file's newer row replaces its older one."""
-    ids, vectors, images = part.ids, part.vectors, part.images
+    """Write a store of the old rows and `new`, and remove the shards; a file's new row replaces its old one."""
+    ids, vectors, images = new.ids, new.vectors, new.images
     if store is not None and len(store.ids):
-        fresh = {image.path for image in images}
-        kept = [row for row, image in enumerate(store.images) if image.path not in fresh]
+        new_paths = {image.path for image in images}
+        kept = [row for row, image in enumerate(store.images) if image.path not in new_paths]
         ids = np.concatenate([store.ids[kept], ids])
         vectors = (
             np.concatenate([store.vectors[kept], vectors])
-            if len(part.ids)
+            if len(new.ids)
             else np.asarray(store.vectors[kept])
         )
         images = [store.images[row] for row in kept] + images
@@ -197,7 +210,7 @@ def _meta(encoder: "Encoder | LazyEncoder") -> StoreMeta:
     )
 
 
-def _empty(output: Path, encoder: "Encoder | LazyEncoder") -> EmbeddingStore:
+def _empty_store(output: Path, encoder: "Encoder | LazyEncoder") -> EmbeddingStore:
     return write_store(
         output, _meta(encoder), np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32), []
     )

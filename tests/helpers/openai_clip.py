@@ -93,12 +93,12 @@ def main(folder: Path) -> None:
     import torch
 
     from dataengine_lib.embeddings.encoder import load_encoder
-    from dataengine_lib.embeddings.openai_clip import _package
+    from dataengine_lib.embeddings.openai_clip import _import_clip
     from dataengine_lib.steps.embed import EmbedConfig, embed
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # torchvision without its operators must not disturb
-        _package("clip:test")
+        _import_clip("clip:test")
     model = random_clip()
     torch.save(model.state_dict(), folder / "state.pt")
     inputs = {
