@@ -13,8 +13,10 @@ demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the repor
 test: lint $(TEST_STAMP)  ## everything on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
+# JupyterLab sees the whole project and begins in notebooks/. A container's only user is often root.
 lab: $(STAMP)  ## the notebooks in JupyterLab
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks  # a container's only user is often root
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,71 +2,89 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-# The variable that a run puts into the notebooks it executes; `from_notebook` reads it when they run once more.
+# The variable that a run adds to the parameters of the notebooks it executes.
 ORIGIN = "executed_by_run"
 
 
-def origin(notebook: Path, run: Path) -> dict[str, str]:
-    """The value of `ORIGIN` for a notebook executed from the current folder as a part of `run`."""
-    return {"start": str(Path.cwd()), "run": str(run), "notebook": str(notebook)}
+@dataclass(frozen=True)
+class Origin:
+    """Where a run executed a notebook; relative `run` and `notebook` start at `start`, as the parameters do."""
+
+    start: Path  # the folder in which the run was started; absolute
+    run: Path  # the run's folder: reports/demo
+    notebook: Path  # reports/demo/round1/1_evaluate.ipynb
+
+    @classmethod
+    def here(cls, run: Path, notebook: Path) -> Self:
+        """Of a notebook that is executed from the current folder."""
+        return cls(Path.cwd(), run, notebook)
+
+    @classmethod
+    def of(cls, names: dict[str, Any]) -> Self | None:
+        """What an executed notebook says in its globals; None for a notebook that no run has executed."""
+        found = names.get(ORIGIN)
+        return cls(**{name: Path(value) for name, value in found.items()}) if found else None
+
+    def as_parameter(self) -> dict[str, dict[str, str]]:
+        """The parameter by which `of` finds it."""
+        return {ORIGIN: {"start": str(self.start), "run": str(self.run), "notebook": str(self.notebook)}}
+
+    @property
+    def folder(self) -> Path:
+        """Where the notebook was written."""
+        return (self.start / self.notebook).parent
 
 
 def enter_start_folder(names: dict[str, Any], parameters: Iterable[str]) -> None:
     """Change to the folder in which the relative paths of a notebook start; `names` are its globals.
 
-    An executed notebook goes back to the folder its run was started in. A notebook of the project or a copy of it
-    starts in the folder above its own where that holds `data_demo`, and in the current folder otherwise.
+    An executed notebook goes back to the folder in which its run was started. When the run's folder was moved and the
+    kernel was started beside the notebook, as JupyterLab does, those of `parameters` that name files of the run
+    are changed to the new place. Any other notebook starts in the current folder or, when the folder above holds
+    `data_demo`, there: so do the project's `notebooks/` and copies of it.
     """
     here = Path.cwd()
-    if ORIGIN not in names:
-        if (
-            not (here / "data_demo").is_dir()
-            and _is_notebook_folder(here)
-            and (here.parent / "data_demo").is_dir()
-        ):
+    origin = Origin.of(names)
+    if origin is None:
+        if _is_notebooks_of_project(here):
             os.chdir(here.parent)
         return
-    start, run, notebook = (Path(names[ORIGIN][key]) for key in ("start", "run", "notebook"))
-    moved_run = None if here == start else _moved_run(here, start, run, notebook)
-    if moved_run is not None:
-        parts = () if run.is_absolute() else run.parts
-        if (
-            parts and moved_run.parts[-len(parts) :] == parts
-        ):  # the whole project was moved: `reports/demo` still fits
-            start = moved_run.parents[len(parts) - 1]
+    start = origin.start
+    if here != start and (moved := _moved_run(here, origin)):
+        parts = () if origin.run.is_absolute() else origin.run.parts
+        if parts and moved.parts[-len(parts) :] == parts:
+            start = moved.parents[
+                len(parts) - 1
+            ]  # the whole project was moved: `reports/demo` is right below it
         else:
-            names |= _at_new_place(
-                {name: names[name] for name in parameters if name in names}, start, run, moved_run
-            )
+            given = {name: names[name] for name in parameters if name in names}
+            names |= {name: _at_new_place(value, origin, moved) for name, value in given.items()}
     if start.is_dir():
         os.chdir(start)
 
 
-def _is_notebook_folder(folder: Path) -> bool:
-    return next(folder.glob("[0-9]_*.ipynb"), None) is not None
+def _is_notebooks_of_project(folder: Path) -> bool:
+    has_notebooks = next(folder.glob("[0-9]_*.ipynb"), None) is not None
+    return has_notebooks and not (folder / "data_demo").is_dir() and (folder.parent / "data_demo").is_dir()
 
 
-def _moved_run(here: Path, start: Path, run: Path, notebook: Path) -> Path | None:
-    """The run's folder now, if the kernel was started beside the executed notebook and that is not where it was made."""
-    made_in = (start / notebook).parent
-    depth = len(
-        made_in.relative_to(start / run).parts
-    )  # 1 for reports/demo/round1, below the run reports/demo
-    found = here.parents[depth - 1] if depth else here
-    beside = (here / notebook.with_suffix(".manifest.json").name).is_file() and (found / "run.json").is_file()
-    return found if beside and here != made_in else None
+def _moved_run(here: Path, origin: Origin) -> Path | None:
+    """The run's folder now, if `here` holds the executed notebook and is not where it was written."""
+    depth = len(origin.folder.relative_to(origin.start / origin.run).parts)  # 1 in reports/demo/round1
+    run = here.parents[depth - 1] if depth else here
+    manifest = here / f"{origin.notebook.stem}.manifest.json"
+    return run if here != origin.folder and manifest.is_file() and (run / "run.json").is_file() else None
 
 
-def _at_new_place(values: dict[str, Any], start: Path, run: Path, moved_run: Path) -> dict[str, Any]:
-    """The parameters `values`, where those that name a file of the run name it in the folder it was moved to."""
-
-    def moved(value: Any) -> Any:
-        if isinstance(value, list):
-            return [moved(item) for item in value]
-        inside = isinstance(value, str) and (start / value).is_relative_to(start / run)
-        return str(moved_run / (start / value).relative_to(start / run)) if inside else value
-
-    return {name: moved(value) for name, value in values.items()}
+def _at_new_place(value: Any, origin: Origin, moved: Path) -> Any:
+    """A parameter's value, with the run's folder replaced by `moved` where it names a file of the run."""
+    if isinstance(value, list):
+        return [_at_new_place(item, origin, moved) for item in value]
+    old_run = origin.start / origin.run
+    if not isinstance(value, str) or not (path := origin.start / value).is_relative_to(old_run):
+        return value
+    return str(moved / path.relative_to(old_run))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.notebook_folder import ORIGIN, origin
+from dataengine_lib.core.notebook_folder import Origin
 from dataengine_lib.errors import DataEngineError, ParameterError
 
 _START_TIMEOUT_S = 300  # a busy machine, or a cold network disk with the packages on it
@@ -36,7 +36,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
         done = papermill.execute_notebook(
             str(notebook),
             str(output),
-            parameters | {ORIGIN: origin(output, run)},
+            parameters | Origin.here(run, output).as_parameter(),
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
             log_output=False,

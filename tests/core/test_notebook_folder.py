@@ -1,0 +1,134 @@
+"""Where a notebook's relative paths start: in the project, in copies, in executed notebooks, in moved ones."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from dataengine_lib.core.notebook_folder import ORIGIN, Origin, enter_start_folder
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.errors import ParameterError
+
+
+class StepOneConfig(StepConfig):
+    questions: Path
+    output: Path
+    earlier: list[Path] = Field(default_factory=list)
+    rank: str = "text"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with an executed notebook: `reports/demo/round1/1_evaluate.ipynb`."""
+    project = tmp_path / "project"
+    round1 = project / "reports" / "demo" / "round1"
+    round1.mkdir(parents=True)
+    (project / "data_demo").mkdir()
+    (project / "data_demo" / "q.json").write_text("[]")
+    (round1.parent / "run.json").write_text("{}")
+    (round1 / "1_evaluate.manifest.json").write_text("{}")
+    return project
+
+
+def executed(project: Path) -> dict[str, Any]:
+    """Globals of that notebook."""
+    run = Path("reports/demo")
+    origin = Origin(project, run, run / "round1" / "1_evaluate.ipynb")
+    values = {
+        "questions": "data_demo/q.json",
+        "output": "reports/demo/round1/out.json",
+        "earlier": ["reports/demo/round1/a.json", "data_demo/b.json"],
+        "rank": "text",
+        "In": ["reports/demo/round1/no parameter"],
+    }
+    return values | origin.as_parameter()
+
+
+@pytest.mark.parametrize("name", ["notebooks", "mine"])
+def test_notebooks_of_a_project_start_in_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (project / name).mkdir()
+    (project / name / "1_evaluate.ipynb").touch()
+    monkeypatch.chdir(project / name)
+    enter_start_folder({}, [])
+    assert Path.cwd() == project
+    enter_start_folder({}, [])
+    assert Path.cwd() == project, "nothing more to do the second time"
+
+
+def test_elsewhere_the_current_folder_stays(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "1_evaluate.ipynb").touch()
+    (project / "other").mkdir()
+    for folder in (
+        tmp_path / "copy",
+        project / "other",
+        project,
+    ):  # no data_demo above; no notebooks; the project
+        monkeypatch.chdir(folder)
+        enter_start_folder({}, [])
+        assert Path.cwd() == folder
+
+
+def test_the_example_of_the_defaults_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ParameterError, match=r"questions: data_demo/q\.json does not exist.*give files of your own"
+    ):
+        StepOneConfig.from_notebook({"questions": "data_demo/q.json", "output": "out.json"})
+
+
+@pytest.mark.parametrize("place", ["elsewhere", "project/reports/demo/round1"])
+def test_an_executed_notebook_goes_back_to_where_its_run_was_started(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / place)
+    config = StepOneConfig.from_notebook(executed(project))
+    assert Path.cwd() == project
+    assert config.output == Path("reports/demo/round1/out.json") and config.questions.is_file()
+
+
+def test_in_a_moved_run_its_own_files_are_those_beside_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = executed(project)
+    moved = (project / "reports" / "demo").rename(tmp_path / "kept")
+    monkeypatch.chdir(moved / "round1")
+    config = StepOneConfig.from_notebook(names)
+    assert config.output == moved / "round1" / "out.json"
+    assert config.earlier == [moved / "round1" / "a.json", Path("data_demo/b.json")]
+    assert Path.cwd() == project and config.questions.is_file()
+    assert names["output"] == str(config.output), "cells that use the variable see the same"
+    assert names["In"] == ["reports/demo/round1/no parameter"]
+
+
+def test_in_a_moved_project_everything_is_found(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = executed(project)
+    moved = project.rename(tmp_path / "renamed")
+    monkeypatch.chdir(moved / "reports" / "demo" / "round1")
+    config = StepOneConfig.from_notebook(names)
+    assert Path.cwd() == moved and config.output == Path("reports/demo/round1/out.json")
+
+
+def test_a_run_outside_the_folder_it_was_started_in(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    (out / "final").mkdir(parents=True)
+    (out / "run.json").write_text("{}")
+    (out / "final" / "1_evaluate.manifest.json").write_text("{}")
+    names = {"output": str(out / "final" / "x.json"), "questions": "data_demo/q.json"}
+    names |= Origin(project, out, out / "final" / "1_evaluate.ipynb").as_parameter()
+    moved = out.rename(tmp_path / "moved")
+    monkeypatch.chdir(moved / "final")
+    assert StepOneConfig.from_notebook(names).output == moved / "final" / "x.json"
+    assert ORIGIN in names

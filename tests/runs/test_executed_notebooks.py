@@ -1,0 +1,62 @@
+"""Notebooks that a run has executed run again where they lie, from any folder, and write the same data."""
+
+import re
+from pathlib import Path
+
+import pytest
+from papermill import execute_notebook
+from project import PROJECT_ROOT
+
+from dataengine_lib.report.html import render_notebook
+from dataengine_lib.runs.execute_notebook import execute
+from dataengine_lib.runs.notebooks import notebooks_folder
+from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
+
+RUN = Path("reports/demo")
+DATA = "compare_rounds.json"
+
+
+@pytest.fixture
+def executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`project/reports/demo` with step 6 executed from `project`; its data file names its inputs by relative paths."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "data_demo").symlink_to(PROJECT_ROOT / "data_demo")
+    monkeypatch.chdir(project)
+    config = CompareRoundsConfig(
+        evaluations=[Path("data_demo/aokvqa_eval.json"), Path("data_demo/aokvqa_eval_after.json")],
+        output=RUN / DATA,
+        image_root=Path("data_demo"),
+    )
+    source = notebooks_folder() / "6_compare_rounds.ipynb"
+    notebook = RUN / source.name
+    assert execute(source, notebook, config.model_dump(mode="json"), "compare_rounds", RUN) > 0
+    (RUN / "run.json").write_text("{}")
+    notebook.with_suffix(".manifest.json").write_text("{}")
+    return project / notebook
+
+
+def test_an_executed_notebook_runs_again_from_any_folder(
+    executed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = executed.parent / DATA
+    first = data.read_bytes()
+    assert str(tmp_path).encode() not in first, "no path of this machine in a data file"
+    page = render_notebook(executed, executed.with_suffix(".html")).read_text()
+    assert not re.search(re.escape(str(tmp_path)), page), "nor in the page that is sent to colleagues"
+
+    data.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    execute_notebook(str(executed), "again.ipynb", progress_bar=False)
+    assert data.read_bytes() == first
+    assert [path.name for path in Path().iterdir()] == ["again.ipynb"]
+
+
+def test_moved_with_its_run_it_writes_beside_itself(executed: Path, tmp_path: Path) -> None:
+    first = (executed.parent / DATA).read_bytes()
+    moved = executed.parent.rename(tmp_path / "kept")
+    (moved / DATA).unlink()
+    execute_notebook(str(moved / executed.name), str(tmp_path / "a.ipynb"), cwd=moved, progress_bar=False)
+    assert (moved / DATA).read_bytes() == first
+    assert not executed.parent.exists()
