@@ -1,4 +1,4 @@
-"""Turns a step's Config into the options of its `dataengine` verb (all steps): same names, same checks."""
+"""The options of a step's `dataengine` verb (all steps): the fields of its Config, with the same names and checks."""
 
 import inspect
 import json
@@ -7,74 +7,78 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
 
-Values = dict[str, Any]
+Values = dict[str, Any]  # the options that were given, by field
+# Options that take several values, as `--train-data A B`.
+LIST_OPTIONS = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"}
 
 
-def verb(
+def config_command(
     config: type[StepConfig],
     name: str,
     run: Callable[[Any], None],
     *,
-    renamed: dict[str, str] | None = None,
-    complete: Callable[[Values], Values] = lambda given: given,
+    option_names: dict[str, str],
+    complete: Callable[[Values], Values],
 ) -> Callable[..., None]:
-    """A function whose options are the fields of `config`; typer makes the command from its signature.
+    """The function from whose signature typer makes the verb `name`: an option for every field of `config`.
 
-    Values are handed to the Config as text, so that a wrong one is answered as in a YAML. `renamed` gives a
-    field another option name; `complete` may add to what was given before the Config sees it.
+    Values reach the Config as text, so that a wrong one gets the same message as in a YAML. `option_names` are those of
+    fields whose option has another name; `complete` may add values before the Config checks them.
     """
-    renamed = renamed or {}
-    numbered = {field for field, info in config.model_fields.items() if get_origin(info.annotation) is dict}
-    annotations: dict[str, Any] = {}
-    flags: dict[str, str] = {}
-    for field, info in config.model_fields.items():
-        default = info.get_default(call_default_factory=True)
-        kind, metavar = _option_type(info.annotation)
-        note = [info.description or ""]
-        if default is PydanticUndefined:
-            note.append("[required]")
-        elif default not in (None, [], {}, False):
-            note.append(f"[default: {_short(default)}]")
-        flag = renamed.get(field, "--" + field.replace("_", "-"))
-        if kind == bool | None:
-            flag = f"{flag}/--no-{flag.removeprefix('--')}"
-        option = typer.Option(flag, help=" ".join(filter(None, note)), metavar=metavar, show_default=False)
-        annotations[field] = Annotated[kind, option]
-        flags[field] = flag
+    flags = {field: option_names.get(field, "--" + field.replace("_", "-")) for field in config.model_fields}
+    annotations = {field: _option(info, flags[field]) for field, info in config.model_fields.items()}
 
     def command(**values: Any) -> None:
-        given = {
-            field: _pairs(value, flags[field]) if field in numbered else value
-            for field, value in values.items()
-            if value not in (None, [])
-        }
+        given = {field: value for field, value in values.items() if value not in (None, [])}
+        for field in given:
+            if get_origin(config.model_fields[field].annotation) is dict:
+                given[field] = _pairs(given[field], flags[field])
         run(config.read(complete(given), f"dataengine {name}"))
 
-    kind_ = inspect.Parameter.KEYWORD_ONLY
+    keyword = inspect.Parameter.KEYWORD_ONLY
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(field, kind_, default=None, annotation=a) for field, a in annotations.items()]
+        [inspect.Parameter(field, keyword, default=None, annotation=a) for field, a in annotations.items()]
     )
     command.__annotations__ = annotations
     return command
 
 
+def _option(field: FieldInfo, flag: str) -> Any:
+    """The annotation that typer reads an option from; its help is the docstring below the field."""
+    kind, metavar = _option_type(field.annotation)
+    default = field.get_default(call_default_factory=True)
+    help_parts = [field.description or ""]
+    if default is PydanticUndefined:
+        help_parts.append("[required]")
+    elif default is not False and default not in (None, [], {}, ""):
+        help_parts.append(f"[default: {_default_text(default)}]")
+    if kind == bool | None:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    text = " ".join(filter(None, help_parts))
+    return Annotated[kind, typer.Option(flag, help=text, metavar=metavar, show_default=False)]
+
+
 def _option_type(annotation: Any) -> tuple[Any, str | None]:
     """What typer reads an option as, and the word that help shows for its value."""
-    inner = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     if get_origin(annotation) is dict:
         return list[str] | None, "NAME=VALUE…"
     if get_origin(annotation) is list:
         return list[str] | None, "VALUE…"
     if annotation is bool:
         return bool | None, None
-    words = {Path: "PATH", int: "N", float: "X", str: "TEXT"}
-    choices = [part for part in inner if isinstance(part, str)]
-    return str | None, "|".join(choices) if choices else words.get(inner[0], "TEXT")
+    inner = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
+    choices = [part for part in inner if isinstance(part, str)]  # of a Literal
+    if choices:
+        return str | None, "|".join(choices)
+    if {str, Path} <= set(inner):  # a built-in name or a file
+        return str | None, "NAME|PATH"
+    return str | None, {Path: "PATH", int: "N", float: "X"}.get(inner[0], "TEXT")
 
 
 def _pairs(words: list[str], option: str) -> Values:
@@ -94,18 +98,18 @@ def _pairs(words: list[str], option: str) -> Values:
     return found
 
 
-def _short(default: Any) -> str:
+def _default_text(default: Any) -> str:
     values = default if isinstance(default, list) else [default]
     return " ".join(value.name if isinstance(value, Path) else str(value) for value in values)
 
 
-def spread(arguments: list[str], many: set[str]) -> list[str]:
-    """`--train-data A B` as `--train-data A --train-data B`, for the options in `many`."""
+def repeat_list_options(arguments: list[str]) -> list[str]:
+    """`--train-data A B` as `--train-data A --train-data B`, which is what typer understands."""
     result: list[str] = []
     option = ""
     for argument in arguments:
         if argument.startswith("--"):
-            option = argument if argument in many else ""
+            option = argument if argument in LIST_OPTIONS else ""
             result.append(argument)
         elif option and result[-1] != option:
             result += [option, argument]

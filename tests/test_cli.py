@@ -11,8 +11,9 @@ import pytest
 import typer
 from project import PROJECT_ROOT
 
-from dataengine_lib import __version__, cli
-from dataengine_lib.cli_options import spread
+from dataengine_lib import __version__, cli, cli_steps
+from dataengine_lib.cli_options import LIST_OPTIONS, repeat_list_options
+from dataengine_lib.cli_steps import StepVerb, encoder_of_store
 from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
@@ -28,6 +29,7 @@ OPTIONS = {
     "plan": "",
     "doctor": "--ask",
     "report": "",
+    "notebooks": "--force",
     "classify-questions": "--input --image-root --output",
     "evaluate": "--questions --image-root --student --output-dir --split",
     "embed": "--image-root --annotations --encoder --output",
@@ -139,7 +141,7 @@ def test_many_files_after_one_option() -> None:
         "s",
         "--train-data=c.json",
     ]
-    assert spread(line, cli.MANY) == expected
+    assert repeat_list_options(line) == expected
 
 
 def test_targets_as_words_or_as_json(
@@ -147,9 +149,9 @@ def test_targets_as_words_or_as_json(
 ) -> None:
     given: list[ConstructQueriesConfig] = []
     monkeypatch.setitem(
-        cli.VERBS,
+        cli_steps.STEP_VERBS,
         "construct-queries",
-        ("ConstructQueriesConfig", "construct_queries", given.append, {}),
+        StepVerb("construct_queries", "ConstructQueriesConfig", given.append),
     )
     monkeypatch.setattr(cli, "app", typer.Typer())
     line = [
@@ -188,7 +190,7 @@ def test_lists_of_the_configs_may_be_given_at_once() -> None:
             if str(info.annotation).startswith(("list", "dict"))
         ]
         assert lists
-        assert {"--" + name.replace("_", "-") for name in lists} <= cli.MANY
+        assert {"--" + name.replace("_", "-") for name in lists} <= LIST_OPTIONS
 
 
 def test_help_is_the_docstring_below_the_field() -> None:
@@ -200,10 +202,10 @@ def test_the_store_names_the_encoder(tmp_path: Path) -> None:
     store = tmp_path / "store"
     meta = StoreMeta(encoder="some/clip")
     write_store(store, meta, np.array([1]), np.ones((1, 1), dtype=np.float32), [StoredImage()])
-    assert cli._with_encoder({"coco_embedding": str(store)})["encoder"] == "some/clip"
+    assert encoder_of_store({"coco_embedding": str(store)})["encoder"] == "some/clip"
     given = {"coco_embedding": str(store), "encoder": "mine"}
-    assert cli._with_encoder(given) == given
-    assert cli._with_encoder({"coco_embedding": str(tmp_path / "none")}) == {
+    assert encoder_of_store(given) == given
+    assert encoder_of_store({"coco_embedding": str(tmp_path / "none")}) == {
         "coco_embedding": str(tmp_path / "none")
     }
 

@@ -42,9 +42,9 @@ def test_every_verb_it_names_exists():
 
     from dataengine_lib.cli import app
 
-    cli = (PROJECT_ROOT / "dataengine_lib" / "cli.py").read_text() + (
-        PROJECT_ROOT / "dataengine_lib" / "cli_options.py"
-    ).read_text()
+    cli = "".join(
+        (PROJECT_ROOT / "dataengine_lib" / f"{name}.py").read_text() for name in ("cli", "cli_steps")
+    )
     named = set(re.findall(r"dataengine ([a-z-]+) ", README))
     assert {"run", "plan", "doctor", "evaluate"} <= named
     known = set(get_command(app).commands)  # type: ignore[attr-defined]

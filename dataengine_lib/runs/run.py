@@ -46,7 +46,7 @@ class _Run:
     relink: bool  # the steps are not those of the run before, so its pages' links to others are not right
 
 
-def run(
+def run_experiment(
     experiment: Experiment,
     out: Path,
     *,

@@ -10,7 +10,7 @@ import yaml
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.runs import workflow
 from dataengine_lib.runs.parameters import Experiment, read_experiment
-from dataengine_lib.runs.run import run
+from dataengine_lib.runs.run import run_experiment
 from dataengine_lib.runs.state import RunState
 from dataengine_lib.runs.workflow import Step
 
@@ -107,7 +107,7 @@ def run_fake(file: Path, *sets: str, **how: Any) -> RunState:
     """Run the loop of `file` in `runs/fake` beside it."""
     workflow.STEPS = STEPS
     how.setdefault("say", lambda line: None)
-    return run(
+    return run_experiment(
         read_fake(file, *sets), file.parent / "runs" / "fake", notebooks=file.parent / "notebooks", **how
     )
 

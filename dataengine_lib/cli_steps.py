@@ -1,0 +1,172 @@
+"""The verbs of single steps: each reads its Config, calls the step's function and prints what was written (all steps)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from os.path import isfile
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dataengine_lib.cli_options import Values, config_command
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.records import Question
+
+
+def _classify_questions(config: Any) -> None:
+    """Step 0: give every question its type through the teacher."""
+    from dataengine_lib.steps.classify_questions import classify_questions
+
+    result = classify_questions(config)
+    known = sum(result.counts.values())
+    typer.echo(f"{result.output}: {known} questions with a type, {len(result.unanswered)} without")
+    if config.image_root:
+        written: dict[str, list[Question]] = read_json(result.output, dict[str, list[Question]])
+        paths = {row.image_path for rows in written.values() for row in rows}
+        lost = sorted(path for path in paths if not isfile(config.image_root / path))
+        if lost:
+            typer.echo(
+                f"  {len(lost)} of {len(paths)} images are not below {config.image_root}, first: {lost[0]}"
+            )
+
+
+def _evaluate(config: Any) -> None:
+    """Step 1: measure the student; writes answers, bad cases, weights and metrics."""
+    from dataengine_lib.steps.evaluate import evaluate
+
+    evaluate(config)
+    typer.echo(f"{config.output_dir / 'aokvqa_eval.json'}; figures in {config.output_dir / 'metrics.json'}")
+
+
+def _embed(config: Any) -> None:
+    """Embed an image folder once, so that step 2 finds neighbours at once."""
+    from dataengine_lib.steps.embed import embed
+
+    result = embed(config)
+    typer.echo(f"{config.output}: {len(result.store.ids)} images, {len(result.unreadable)} unreadable")
+    for bad in result.unreadable:
+        typer.echo(f"  {bad.path}: {bad.reason}")
+    if config.faiss:
+        typer.echo(f"{config.faiss}: the same for faiss.read_index")
+
+
+def _construct_queries(config: Any) -> None:
+    """Step 2: draw bad cases and images by the weights and write the teacher's prompts."""
+    from dataengine_lib.steps.construct_queries import construct_queries
+
+    result = construct_queries(config)
+    typer.echo(f"{config.output}: {len(result.queries)} queries of {config.maxnum} wanted")
+    for kind, share in result.shares.items():
+        if share.why_not:
+            typer.echo(f"  {kind}: {share.filled} of {share.asked}; {share.why_not}")
+
+
+def _generate_qa(config: Any) -> None:
+    """Step 3: ask the teacher; what is answered already is not asked again."""
+    from dataengine_lib.steps.generate_qa import generate_qa
+
+    result = generate_qa(config)
+    typer.echo(f"{result.output}: {len(result.results)} replies, {len(result.failures)} failures")
+    for note in result.notes:
+        typer.echo(f"  {note}")
+
+
+def _cancel_batches(config: Any) -> None:
+    """Step 3: cancel the batches of an output that are under way, and keep what they have done."""
+    from dataengine_lib.steps.generate_qa import cancel_batches
+
+    result = cancel_batches(config)
+    typer.echo(f"{result.output}: {len(result.results)} replies, {result.unasked} not asked")
+    for note in result.notes:
+        typer.echo(f"  {note}")
+
+
+def _post_process(config: Any) -> None:
+    """Step 4: turn raw replies into training data; drops with a reason."""
+    from dataengine_lib.steps.post_process import post_process
+
+    result = post_process(config)
+    typer.echo(
+        f"{result.output}: {result.counts.kept} kept; {result.rejects_path}: {result.counts.dropped} dropped"
+    )
+    for reason, number in result.counts.by_reason.items():
+        typer.echo(f"  {reason}: {number}")
+    for note in result.notes:
+        typer.echo(f"  {note}")
+
+
+def _fine_tune(config: Any) -> None:
+    """Step 5: train the student on the new data, mixed with base data."""
+    from dataengine_lib.steps.fine_tune import fine_tune
+
+    typer.echo(f"{fine_tune(config).checkpoint}: fine-tuned")
+
+
+def _compare_rounds(config: Any) -> None:
+    """Step 6: compare evaluations of the same questions, with paired intervals."""
+    from dataengine_lib.runs.summary import table_lines
+    from dataengine_lib.steps.compare_rounds import compare_rounds
+
+    for line in table_lines(compare_rounds(config).summary_table()):
+        typer.echo(line)
+
+
+def encoder_of_store(given: Values) -> Values:
+    """The values with the encoder that the embedding store names, where no --encoder was given and a store exists."""
+    from dataengine_lib.embeddings.store import open_store, store_exists
+
+    store = Path(given.get("coco_embedding", ""))
+    if "encoder" in given or "coco_embedding" not in given or not store_exists(store):
+        return given
+    return given | {"encoder": open_store(store).meta.encoder}
+
+
+@dataclass(frozen=True)
+class StepVerb:
+    """A verb that runs one step; `module` and `config` name its module in `steps` and the Config there."""
+
+    module: str
+    config: str
+    run: Callable[[Any], None]  # its docstring is the verb's help
+    option_names: dict[str, str] = field(default_factory=dict)  # of fields whose option has another name
+    complete: Callable[[Values], Values] = lambda given: given  # may add values before they are checked
+
+    def command(self, name: str) -> Callable[..., None]:
+        """The function that typer makes the command `name` from. Imports the step."""
+        config = getattr(import_module(f"dataengine_lib.steps.{self.module}"), self.config)
+        return config_command(config, name, self.run, option_names=self.option_names, complete=self.complete)
+
+
+STEP_VERBS = {
+    "classify-questions": StepVerb(
+        "classify_questions",
+        "ClassifyQuestionsConfig",
+        _classify_questions,
+        option_names={"questions": "--input"},
+    ),
+    "evaluate": StepVerb("evaluate", "EvaluateConfig", _evaluate),
+    "embed": StepVerb("embed", "EmbedConfig", _embed),
+    "construct-queries": StepVerb(
+        "construct_queries", "ConstructQueriesConfig", _construct_queries, complete=encoder_of_store
+    ),
+    "generate-qa": StepVerb("generate_qa", "GenerateQaConfig", _generate_qa),
+    "cancel-batches": StepVerb("generate_qa", "GenerateQaConfig", _cancel_batches),
+    "post-process": StepVerb("post_process", "PostProcessConfig", _post_process),
+    "fine-tune": StepVerb("fine_tune", "FineTuneConfig", _fine_tune),
+    "compare-rounds": StepVerb("compare_rounds", "CompareRoundsConfig", _compare_rounds),
+}
+
+
+def add_step_verbs(app: typer.Typer, asked: str) -> None:
+    """Add the commands of STEP_VERBS; only the one `asked` for imports its step and gets its options.
+
+    Importing them all would take seconds, for `dataengine --help` as well.
+    """
+    for name, verb in STEP_VERBS.items():
+        command = verb.command(name) if name == asked else _no_options
+        app.command(name, help=verb.run.__doc__)(command)
+
+
+def _no_options() -> None:
+    """Stands for a verb that was not asked for."""
