@@ -83,7 +83,9 @@ class Query(msgspec.Struct, kw_only=True):
 class Result(msgspec.Struct, kw_only=True):
     """What the teacher wrote for one query, a row of `gptvqa_result.jsonl`.
 
-    The last five fields say where it comes from: the key of its request in the ledger, and its query's own.
+    `raw_instructions` is text in the layout of MLLM-DataEngine v1; where it was made from a structured reply, that
+    reply is `reply_json`, from which step 4 reads the QA. `request_key` to `round` say where the row comes from: the
+    key of its request in the ledger, and its query's own fields.
     """
 
     image_id: int
@@ -101,6 +103,7 @@ class Result(msgspec.Struct, kw_only=True):
     prompt_sha256: str = ""
     example_ids: list[str] = []
     round: int = 0
+    reply_json: str = ""  # as the teacher wrote it; empty where the reply was text
 
 
 class TrainRecord(msgspec.Struct, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from dataengine_lib.core.records import Result
 from dataengine_lib.replies.choices import same_words
-from dataengine_lib.replies.parse import Qa
+from dataengine_lib.replies.one_qa import Qa
 
 
 class Repeats:

@@ -110,10 +110,10 @@ def _read_choices(written: list[str]) -> list[str]:
     last = written[-1].strip()
     if "\n" in last.partition("\n\n")[0] and not any("\n" in text.strip() for text in written[:-1]):
         raise Dropped(Reason.NOT_FOUR)
-    return list(map(_choice, written))
+    return list(map(without_separator, written))
 
 
-def _choice(written: str) -> str:
+def without_separator(written: str) -> str:
     """What stands behind a choice's letter, up to an empty line, on one line and without what parts it from the next."""
     text = written.strip()
     if "\n" in text:

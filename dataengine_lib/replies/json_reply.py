@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.replies.answer_choice import CANNOT_TELL, written_choice
@@ -54,43 +54,104 @@ def qa_schema(prompt: str) -> dict[str, Any]:
     )
 
 
+class QaObject(NamedTuple):
+    """A QA of a structured reply, its texts on one line each; nothing is checked yet.
+
+    Fields that are missing or of a wrong type are empty; `short_answer` is None where the object has no such field.
+    Where `skip` is true, `reason` says why no question was written and the other fields count for nothing.
+    """
+
+    question: str
+    choices: list[str]
+    answer: str
+    short_answer: str | None
+    explanation: str
+    skip: bool
+    reason: str
+
+    @property
+    def texts(self) -> list[str]:
+        """What the QA says, none for a skip."""
+        if self.skip:
+            return []
+        return [self.question, *self.choices, self.answer, self.short_answer or "", self.explanation]
+
+
+_MOST_CHOICES = 9  # read of a reply; four are needed, and a runaway list has thousands
+
+
+def qa_objects(reply: str) -> list[QaObject]:
+    """The QAs of a JSON reply, none where it is no JSON or holds no question.
+
+    Servers that do not keep to the schema put the object, or several, into a list, a code fence or between words.
+    """
+    return [
+        QaObject(
+            question=_line(found.get("question")),
+            choices=_choices(found.get("choices")),
+            answer=_line(found.get("answer")),
+            short_answer=_line(found["short_answer"]) if "short_answer" in found else None,
+            explanation=_line(found.get("explanation")),
+            skip=found.get("skip") is True,
+            reason=_line(found.get("reason")),
+        )
+        for found in _question_objects(reply)
+    ]
+
+
+def _question_objects(reply: str) -> list[dict[str, Any]]:
+    with suppress(ValueError, RecursionError):
+        whole = json.loads(reply)
+        if isinstance(whole, dict):
+            return [whole] if whole.keys() & {"question", "skip"} else []
+    if '"question"' not in reply:
+        return []
+    reply = behind_thoughts(reply)[0]
+    for found in (_outer_objects(reply), objects_in(reply)):
+        if questions := [one for one in found if one.keys() >= {"question", "choices"}]:
+            return questions
+    return []
+
+
+def _outer_objects(text: str) -> list[dict[str, Any]]:
+    """The object or list of objects that a text holds once, between other words; its strings may hold braces."""
+    begin = min((place for mark in "{[" if (place := text.find(mark)) >= 0), default=0)
+    end = max(text.rfind("}"), text.rfind("]")) + 1
+    with suppress(ValueError, RecursionError):
+        found = json.loads(text[begin:end])
+        objects = found if isinstance(found, list) else [found]
+        if all(isinstance(one, dict) for one in objects):
+            return objects
+    return []
+
+
 def as_text(reply: str) -> str:
     """A JSON reply in the layout `Question: … Choices: … Answer: … Explanation: …`; any other text as it is.
 
-    Servers that do not keep to the schema put the object, or several, into a list, a code fence or between words.
-    Nothing is mended here: a letter outside the choices or a missing choice shows in the text, and step 4 drops it.
+    This is what readers of v1's files find. Nothing is mended here: a letter outside the choices or a missing choice
+    shows in the text.
     """
-    return "\n\n".join(map(_as_text, _qa_objects(reply))) or reply
+    return "\n\n".join(map(_as_text, qa_objects(reply))) or reply
 
 
-def _qa_objects(reply: str) -> list[dict[str, Any]]:
-    with suppress(ValueError, RecursionError):
-        found = json.loads(reply)
-        if isinstance(found, dict):
-            return [found] if found.keys() & {"question", "skip"} else []
-    found = objects_in(behind_thoughts(reply)[0]) if '"question"' in reply else []
-    return [one for one in found if one.keys() >= {"question", "choices"}]
-
-
-def _as_text(found: dict[str, Any]) -> str:
-    if found.get("skip") is True:
-        return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_line(found.get('reason')) or 'Skip'}"
-    choices, letter = found.get("choices"), _line(found.get("answer"))
-    choices = _without_marks([_line(choice) for choice in choices[:9]]) if isinstance(choices, list) else []
-    answer = f"The answer is ({letter})" if letter else ""
-    if letter in LETTERS[: len(choices)] and letter:
-        answer += f": {choices[LETTERS.index(letter)]}."
-    lines = [f"Question: {_line(found.get('question'))}"]
-    if "short_answer" in found:
-        lines.append(f"Short answer: {_line(found['short_answer'])}")
-    lines += [f"Choices: {options_text(choices)}", f"Answer: {answer}"]
-    if explanation := _line(found.get("explanation")):
-        lines.append(f"Explanation: {explanation}")
+def _as_text(found: QaObject) -> str:
+    if found.skip:
+        return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {found.reason or 'Skip'}"
+    answer = f"The answer is ({found.answer})" if found.answer else ""
+    if found.answer in LETTERS[: len(found.choices)] and found.answer:
+        answer += f": {found.choices[LETTERS.index(found.answer)]}."
+    lines = [f"Question: {found.question}"]
+    if found.short_answer is not None:
+        lines.append(f"Short answer: {found.short_answer}")
+    lines += [f"Choices: {options_text(found.choices)}", f"Answer: {answer}"]
+    if found.explanation:
+        lines.append(f"Explanation: {found.explanation}")
     return "\n".join(lines)
 
 
-def _without_marks(choices: list[str]) -> list[str]:
+def _choices(given: Any) -> list[str]:
     """The choices without their letters, which models like to repeat inside them."""
+    choices = [_line(choice) for choice in given[:_MOST_CHOICES]] if isinstance(given, list) else []
     bare = [
         re.sub(rf"^\(?{letter}[).:] +", "", choice) for letter, choice in zip(LETTERS, choices, strict=False)
     ]
@@ -98,6 +159,7 @@ def _without_marks(choices: list[str]) -> list[str]:
 
 
 def _line(value: Any) -> str:
+    """A text on one line; empty for what is no text. Lone surrogates (`\\ud800`) become question marks."""
     text = " ".join(value.split()) if isinstance(value, str) else ""
     return text.encode("utf-8", "replace").decode()
 

@@ -24,6 +24,7 @@ class _Row(msgspec.Struct):
     prompt_sha256: str | None = None
     example_ids: list[str] | None = None
     round: int | None = None
+    reply_json: str | None = None
 
 
 _IDS = 2**63  # ids made from paths take up to 63 bits
@@ -81,4 +82,5 @@ def read_row(line: bytes) -> Result | str:
         prompt_sha256=row.prompt_sha256 or "",
         example_ids=row.example_ids or [],
         round=row.round or 0,
+        reply_json=row.reply_json or "",
     )

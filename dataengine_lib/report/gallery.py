@@ -15,7 +15,7 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import DECODE_ERRORS, as_seen
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.parse import parse_reply
+from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.report.tables import Html, escaped
 
 SIDE = 320  # pixels of the longer side in a report
@@ -59,7 +59,7 @@ def reply_gallery(results: Sequence[Any], image_root: Path | None, most: int = 1
     skipped: list[Any] = []
     written: list[Any] = []
     for row in _in_turn(_by_type(results)):
-        (skipped if parse_reply(row.raw_instructions) is Reason.SKIPPED else written).append(row)
+        (skipped if parse_result(row) is Reason.SKIPPED else written).append(row)
         if len(written) == most:  # the rest of a large run need not be parsed
             break
     return cards(

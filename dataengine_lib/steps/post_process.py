@@ -19,8 +19,9 @@ from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
-from dataengine_lib.replies.parse import Qa, parse_reply
+from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.replies.result_rows import read_lines, read_row
 
 
@@ -167,7 +168,7 @@ def _parsed(path: Path) -> Iterator[CandidateOrReject]:
             raw = line.decode("utf-8", "replace")
             yield Reject(line=number, reason=Reason.MALFORMED.value, detail=row, raw_instructions=raw)
             continue
-        parsed = parse_reply(row.raw_instructions, truncated=row.finish_reason == "length")
+        parsed = parse_result(row)
         if isinstance(parsed, Reason):
             yield reject_row(number, row, parsed.value)
             continue

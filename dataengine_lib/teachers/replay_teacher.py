@@ -18,6 +18,7 @@ class _Row(msgspec.Struct):
     request: dict[str, Any] | None = None
     text: str = ""
     raw_instructions: str | None = None
+    reply_json: str = ""
     query_id: str = ""
     image_id: int = -1
     question_type: str = ""
@@ -47,7 +48,7 @@ class ReplayTeacher:
                 self._replies[_asked(row.request)] = _reply(row, row.text)
             elif row.raw_instructions is not None:
                 key = row.query_id or (row.image_id, row.question_type)
-                self._replies[key] = _reply(row, row.raw_instructions)
+                self._replies[key] = _reply(row, row.reply_json or row.raw_instructions)
 
     async def ask(
         self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None

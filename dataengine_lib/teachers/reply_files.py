@@ -220,6 +220,7 @@ class ReplyFiles:
             prompt_sha256=query.prompt_sha256,
             example_ids=query.example_ids,
             round=query.round,
+            reply_json=paid.text if text != paid.text else "",
             **shared,
         )
 

@@ -11,7 +11,8 @@ from dataengine_lib.core.records import Query
 from dataengine_lib.images.pool import NamedBox
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.parse import Qa, parse_reply
+from dataengine_lib.replies.one_qa import Qa
+from dataengine_lib.replies.parse import parse_reply
 
 Region = tuple[str, int, int, int, int]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataengine_lib.replies.parse import Qa
+from dataengine_lib.replies.one_qa import Qa
 
 _COLOURS = "red orange yellow green blue purple pink brown black white gray grey silver gold tan beige"
 STEMS = {  # how captions may say what an answer says

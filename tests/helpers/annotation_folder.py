@@ -9,7 +9,8 @@ from PIL import Image
 from dataengine_lib.annotations.teacher import AnnotationsTeacher
 from dataengine_lib.core.records import Query
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.parse import Qa, parse_reply
+from dataengine_lib.replies.one_qa import Qa
+from dataengine_lib.replies.parse import parse_reply
 
 NAMES = {
     1: ("dog", "animal"),

@@ -1,6 +1,14 @@
 """Made-up teachers' replies in many layouts and with many faults, for step 4's benchmark and its fuzzer."""
 
+import json
+import re
 from random import Random
+from typing import Any, NamedTuple
+
+from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
+from dataengine_lib.replies.choices import same_words
+from dataengine_lib.replies.one_qa import Qa
 
 ADJECTIVES = ["brown", "small", "old", "wooden", "striped", "empty", "bright", "folded", "wet", "round"]
 NOUNS = [
@@ -32,6 +40,18 @@ HEADINGS = [
 ]
 MARKS = ["({})", "({})", "({})", "{})", "{}.", "[{}]"]
 TYPES = [f"type_{number:02}" for number in range(18)]
+# what replies are mangled with
+PIECES = [
+    "Question:", "Choices:", "Answer:", "Explanation:", "The answer is", "Question 2:", "Reason is",
+    "the correct answer", "answer choices", "Short answer:", "(A)", "(B) cat", "(a)", "A.", "D)", "[C]",
+    "(E)", "(", ")", "[", "]", "{", ":", "\n", "\n\n", "\r\n", "\t", " ", "  ", "**", "###", "---", "```",
+    "- ", "1. ", "Skip", "skipping rope", "and", "[0.1, 0.2, 0.3", "[0.1, 0.2, 0.3, 0.4]", "(.1,.2,.3,.4)",
+    "0.1, 0.2, 0.3", "located at", "Bounding box", "coordinates", "description", "\0", "\u200b", "\u00a0",
+    "é", "（Ａ）", "：", "İ", "ſ", "🙂", "\u2028", "\\ud800", "NaN", "all of the above", "option B", "1,000",
+    "Final Answer:", "the best", "correct choice", "Multiple-choice", "New question:", "step-by-step",
+    "detailed explanation:", "my", "ground truth answer is", "Choose one:", "<think>", "</think>", "<|im_end|>",
+    "<image>", "✅", "(correct)", "*", ", or", "-5", "（Ｂ）", "［", "。", "the answer is (C).", "(D) is correct",
+]  # fmt: skip
 BECAUSE = [
     "It stands beside the {} and nothing else does.",
     "Looking at the picture, we can see that the {} is close to it, which rules out the others.",
@@ -46,8 +66,19 @@ def box(rng: Random) -> str:
     return str([round(rng.random(), 3) for _ in range(4)])
 
 
-def reply(rng: Random) -> str:
-    """A reply in one of the layouts that are read; about one in three has a fault."""
+class Made(NamedTuple):
+    """The parts of a made-up reply, faults and all; `letter` and `said` are the answer's letter and text."""
+
+    question: str
+    choices: list[str]
+    letters: str
+    letter: str
+    said: str
+    because: str
+
+
+def made(rng: Random) -> Made | None:
+    """The parts of a reply, about one in three with a fault; None for one in 36, which is no QA."""
     nouns = rng.sample(NOUNS, 4)
     choices = [f"{rng.choice(ADJECTIVES)} {noun}" for noun in nouns]
     right, letters = rng.randrange(4), rng.choice(["ABCD", "ABCD", "ABCD", "abcd"])
@@ -57,7 +88,7 @@ def reply(rng: Random) -> str:
     said, letter = choices[right], letters[right]
     fault = rng.randrange(36)
     if fault == 0:
-        return rng.choice(["Skip", "Question: Skip\nChoices: Skip\nAnswer: Skip", "I cannot see a picture."])
+        return None
     if fault == 1:
         choices[(right + 1) % 4] = choices[right]
     elif fault == 2:
@@ -79,18 +110,60 @@ def reply(rng: Random) -> str:
         because += f" The {nouns[right]} {box(rng)} is near the cell phone {box(rng)}."
     elif fault == 12:
         because = ""
+    return Made(question, choices, letters, letter, said, because)
+
+
+def reply(rng: Random) -> str:
+    """A text reply in one of the layouts that are read; about one in three has a fault."""
+    parts = made(rng)
+    if parts is None:
+        return rng.choice(["Skip", "Question: Skip\nChoices: Skip\nAnswer: Skip", "I cannot see a picture."])
     mark = rng.choice(MARKS)
     between = rng.choice([" ", " ", "\n", ", " if mark.startswith(("(", "[")) else "\n"])
     options = between.join(
-        f"{mark.format(name)} {choice}" for name, choice in zip(letters, choices, strict=True)
+        f"{mark.format(name)} {choice}" for name, choice in zip(parts.letters, parts.choices, strict=True)
     )
     lead = rng.choice([" ", " ", "\n"])
     answer = rng.choice(["The answer is ({}): {}.", "The answer is ({}): {}.", "({}) {}", "{}", "{}. {}"])
     heads = ["Question:", "Choices:", "Answer:", f"{rng.choice(HEADINGS)}:"]
     if rng.randrange(8) == 0:
         heads = [f"**{head}**" for head in heads]
-    text = f"{heads[0]} {question}\n{heads[1]}{lead}{options}\n{heads[2]} {answer.format(letter, said)}"
-    return f"{text}\n{heads[3]} {because}" if because else text
+    text = f"{heads[0]} {parts.question}\n{heads[1]}{lead}{options}\n{heads[2]} {answer.format(parts.letter, parts.said)}"
+    return f"{text}\n{heads[3]} {parts.because}" if parts.because else text
+
+
+def structured_reply(rng: Random) -> str:
+    """A reply under the JSON schema of a QA, as servers write it that keep to it and as others do."""
+    objects = [_qa_object(rng) for _ in range(2 if rng.randrange(20) == 0 else 1)]
+    if len(objects) == 1 and rng.randrange(4):
+        return json.dumps(objects[0], ensure_ascii=rng.random() < 0.5, indent=rng.choice([None, None, 2]))
+    around = rng.choice(
+        ["{}", "```json\n{}\n```", "Here it is:\n{}\nAnything else?", "<think>A QA.</think>{}"]
+    )
+    return around.replace("{}", json.dumps(objects))
+
+
+def _qa_object(rng: Random) -> dict[str, Any]:
+    parts = made(rng)
+    if parts is None:
+        blank = {"question": "", "choices": [""] * 4, "answer": "A", "explanation": ""}
+        return blank | {"skip": True, "reason": "Nothing can be seen."}
+    choices = list(parts.choices)
+    if rng.randrange(8) == 0:  # models like to repeat the letters
+        choices = [f"{letter}. {choice}" for letter, choice in zip("ABCD", choices, strict=True)]
+    elif rng.randrange(8) == 0:
+        choices = [f" {choice.capitalize()}." for choice in choices]
+    choices = choices[: rng.choice([4] * 30 + [3])]
+    found = {
+        "question": parts.question,
+        "choices": choices,
+        "answer": parts.letter,
+        "explanation": parts.because,
+    }
+    if rng.randrange(4) == 0:
+        wrong = rng.randrange(30) == 0
+        found["short_answer"] = choices[0] if wrong else rng.choice([parts.said, "something else", ""])
+    return found | {"skip": False, "reason": ""}
 
 
 def row(rng: Random, number: int) -> dict[str, object]:
@@ -115,3 +188,17 @@ def row(rng: Random, number: int) -> dict[str, object]:
         "example_ids": [f"bad-{rng.getrandbits(64):016x}", f"bad-{rng.getrandbits(64):016x}"],
         "round": 1,
     }
+
+
+def check_kept(qa: Qa | TrainRecord) -> None:
+    """What every kept QA holds to, however it was written."""
+    texts = [qa.question, *qa.choices, *qa.rationales, qa.short_answer]
+    assert re.search(r"\w", qa.question)
+    assert len(qa.choices) == 4 == len({same_words(choice) for choice in qa.choices})
+    assert 0 <= qa.correct_choice_idx < 4
+    assert all(re.search(r"\w", text) for text in [*qa.choices, *qa.rationales])
+    assert not any(has_box(text) or speaks_of_boxes(text) for text in texts)
+    assert not any(re.search(r"\bdescriptions?\b", text, re.IGNORECASE) for text in qa.rationales)
+    assert all(text == " ".join(text.split()) for text in texts)
+    assert not any(re.search(r"<\|\w|<image>|</s>", text) for text in texts)
+    assert not any(re.search(r"✅|\(correct\)| (?:or|and)$", choice) for choice in qa.choices)

@@ -8,7 +8,8 @@ import pytest
 from dataengine_lib.replies import parse as raw_reply
 from dataengine_lib.replies.boxes_in_text import without_boxes
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.parse import MAX_CHARACTERS, Qa, parse_reply
+from dataengine_lib.replies.one_qa import Qa
+from dataengine_lib.replies.parse import MAX_CHARACTERS, parse_reply
 
 BASE = (
     "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"

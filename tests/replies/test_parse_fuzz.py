@@ -1,36 +1,23 @@
 """Step 4 against mangled replies: nothing raises, every reply ends in one place, what is kept is valid."""
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_replies import reply, row
+from made_replies import PIECES, check_kept, reply, row
 
 from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Reject
-from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
-from dataengine_lib.replies.choices import same_words
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.headings import _HEADING, _Found, _found, _headings, plain_text
-from dataengine_lib.replies.parse import Qa, parse_reply
+from dataengine_lib.replies.one_qa import Qa
+from dataengine_lib.replies.parse import parse_reply
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
-PIECES = [
-    "Question:", "Choices:", "Answer:", "Explanation:", "The answer is", "Question 2:", "Reason is",
-    "the correct answer", "answer choices", "Short answer:", "(A)", "(B) cat", "(a)", "A.", "D)", "[C]",
-    "(E)", "(", ")", "[", "]", "{", ":", "\n", "\n\n", "\r\n", "\t", " ", "  ", "**", "###", "---", "```",
-    "- ", "1. ", "Skip", "skipping rope", "and", "[0.1, 0.2, 0.3", "[0.1, 0.2, 0.3, 0.4]", "(.1,.2,.3,.4)",
-    "0.1, 0.2, 0.3", "located at", "Bounding box", "coordinates", "description", "\0", "\u200b", "\u00a0",
-    "é", "（Ａ）", "：", "İ", "ſ", "🙂", "\u2028", "\\ud800", "NaN", "all of the above", "option B", "1,000",
-    "Final Answer:", "the best", "correct choice", "Multiple-choice", "New question:", "step-by-step",
-    "detailed explanation:", "my", "ground truth answer is", "Choose one:", "<think>", "</think>", "<|im_end|>",
-    "<image>", "✅", "(correct)", "*", ", or", "-5", "（Ｂ）", "［", "。", "the answer is (C).", "(D) is correct",
-]  # fmt: skip
 FIELDS = {
     "image_id",
     "raw_instructions",
@@ -57,20 +44,6 @@ def mangled(rng: Random) -> str:
     return text
 
 
-def check(qa: Qa | TrainRecord) -> None:
-    """What every kept QA holds to, however it was written."""
-    texts = [qa.question, *qa.choices, *qa.rationales, qa.short_answer]
-    assert re.search(r"\w", qa.question)
-    assert len(qa.choices) == 4 == len({same_words(choice) for choice in qa.choices})
-    assert 0 <= qa.correct_choice_idx < 4
-    assert all(re.search(r"\w", text) for text in [*qa.choices, *qa.rationales])
-    assert not any(has_box(text) or speaks_of_boxes(text) for text in texts)
-    assert not any(re.search(r"\bdescriptions?\b", text, re.IGNORECASE) for text in qa.rationales)
-    assert all(text == " ".join(text.split()) for text in texts)
-    assert not any(re.search(r"<\|\w|<image>|</s>", text) for text in texts)
-    assert not any(re.search(r"✅|\(correct\)| (?:or|and)$", choice) for choice in qa.choices)
-
-
 def test_ten_thousand_mangled_replies(tmp_path: Path) -> None:
     rng, source = Random(2), tmp_path / "gptvqa_result.jsonl"
     lines = []
@@ -88,7 +61,7 @@ def test_ten_thousand_mangled_replies(tmp_path: Path) -> None:
     records: list[TrainRecord] = read_json(result.output, list[TrainRecord])
     rejects = read_jsonl(result.rejects_path, Reject)
     for record in records:
-        check(record)
+        check_kept(record)
     assert len({record.record_id for record in records}) == len(records)
     written = {json.loads(line)["query_id"]: place for place, line in enumerate(lines, 1) if _is_row(line)}
     kept = {written[record.query_id] for record in records}
@@ -125,7 +98,7 @@ def test_any_text_is_parsed_or_dropped(raw: str, truncated: bool) -> None:
         return
     assert parsed
     for qa in parsed:
-        check(qa)
+        check_kept(qa)
 
 
 WORDS = st.text(alphabet="bcdefghijklmnopqrstuvwxyz", min_size=2, max_size=8).filter(

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.parse import Qa, parse_reply
+from dataengine_lib.replies.one_qa import Qa
+from dataengine_lib.replies.parse import parse_reply
 
 BASE = (
     "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\n"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from dataengine_lib.core.records import Answer, TrainRecord
+from dataengine_lib.core.records import Answer, Result, TrainRecord
 from dataengine_lib.evaluation.comparison import Change
 from dataengine_lib.report import gallery, tables
 
@@ -57,12 +57,13 @@ def test_model_text_is_escaped_everywhere(root):
     preview = SimpleNamespace(
         query=query, anchor=picture, image=picture, neighbours=[(picture, 0.5)], written=True
     )
+    reply = Result(image_id=1, raw_instructions=EVIL, question_type=EVIL)
     reject = SimpleNamespace(question_type=EVIL, detail=EVIL, raw_instructions=EVIL)
     evil_case = case(question=EVIL, choices=["cat", EVIL, "dog", "cow"], question_type=EVIL)
     shown = [
         gallery.bad_case_gallery({EVIL: [evil_case]}, root),
         gallery.qa_gallery([row], root),
-        gallery.reply_gallery([row], root),
+        gallery.reply_gallery([reply], root),
         gallery.change_gallery([Change("1", EVIL, 1, "big.png", EVIL, [EVIL] * 4, 0, EVIL, EVIL)], root),
         gallery.query_gallery([preview]),
         gallery.reject_gallery({EVIL: [reject]}),
@@ -77,11 +78,15 @@ def test_model_text_is_escaped_everywhere(root):
 
 
 def test_replies_with_a_question_come_before_skipped_ones(root):
-    skipped = record(
-        raw_instructions="Question: Skip\nChoices: Skip\nAnswer: Skip", question_type="image_topic"
+    skipped = Result(
+        image_id=1,
+        raw_instructions="Question: Skip\nChoices: Skip\nAnswer: Skip",
+        question_type="image_topic",
     )
-    written = record(
-        raw_instructions="Question: What is here?\nChoices: (A) a (B) b\nAnswer: The answer is (A): a"
+    written = Result(
+        image_id=1,
+        raw_instructions="Question: What is here?\nChoices: (A) a (B) b\nAnswer: The answer is (A): a",
+        question_type="image_scene",
     )
     text = gallery.reply_gallery([skipped, written], root).text
     assert 0 < text.index("What is here?") < text.index("Question: Skip")

@@ -263,7 +263,7 @@ def test_a_run_that_fails_leaves_the_files_of_the_last(
     def broken(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dataengine_lib.steps.post_process.parse_reply", broken)
+    monkeypatch.setattr("dataengine_lib.steps.post_process.parse_result", broken)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, row(image_id=9))
     assert [path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)] == before

@@ -1,0 +1,174 @@
+"""Step 4: one QA from the parts of a reply, whatever its layout: checked, cleaned, and its right choice found.
+
+Every pattern is bounded, so that the time grows with the length of the reply and no faster.
+"""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from dataengine_lib.replies.boxes_in_text import may_speak_of_boxes, speaks_of_boxes, without_boxes
+from dataengine_lib.replies.choices import clean_choices, has_word, one_line, same_words
+from dataengine_lib.replies.drop_reasons import Dropped, Reason
+
+
+class Qa(msgspec.Struct, kw_only=True):
+    """One question read from a reply; `rationales` is empty when the teacher gave no explanation.
+
+    `short_answer` is what answers the question without its choices, empty where the reply has no such line.
+    """
+
+    question: str
+    choices: list[str]
+    correct_choice_idx: int
+    rationales: list[str] = []
+    short_answer: str = ""
+
+
+class QaParts(NamedTuple):
+    """The parts of one QA as the teacher wrote them; nothing but the number of choices is checked yet.
+
+    `letter_index` is the place of the right choice where the answer is given as a letter of its own, in JSON.
+    Otherwise it is None and the place is read from `answer`, the words behind the heading.
+    """
+
+    question: str
+    choices: list[str]
+    answer: str
+    short_answer: str
+    explanations: list[str]
+    letter_index: int | None = None
+
+
+def checked_qa(parts: QaParts, plain: str) -> Qa:
+    """The QA of these parts. Raises Dropped with the first reason not to take it.
+
+    `plain` is the casefolded text of the whole reply: what it does not hold need not be searched for in the parts.
+    """
+    rationales = [text for text in parts.explanations if has_word(text)]
+    if may_speak_of_boxes(plain):
+        written = "\n".join([parts.question, *parts.choices, parts.answer, parts.short_answer, *rationales])
+        if speaks_of_boxes(written):
+            raise Dropped(Reason.BOXES)
+    if "description" in plain and any(map(_DESCRIPTION.search, rationales)):
+        raise Dropped(Reason.DESCRIPTION)
+    question = _clean(one_line(parts.question))
+    if not has_word(question):
+        raise Dropped(Reason.NO_QUESTION)
+    choices = clean_choices(parts.choices)
+    if parts.letter_index is None:
+        correct = _correct(without_lead(parts.answer), parts.choices, choices)
+    elif parts.letter_index < len(choices):
+        correct = parts.letter_index
+    else:
+        raise Dropped(Reason.OUTSIDE)
+    if any(_says_other_letter(text, "ABCD"[correct]) for text in rationales):
+        raise Dropped(Reason.CONTRADICTS)
+    return Qa(
+        question=question,
+        choices=choices,
+        correct_choice_idx=correct,
+        rationales=[_clean(text) for text in rationales],
+        short_answer=_short(parts.short_answer, choices, correct),
+    )
+
+
+def without_lead(answer: str) -> str:
+    """The answer without the words that lead to it: `(B): cat` of `The correct answer is (B): cat`."""
+    return answer[len(_LEAD.match(answer)[0]) :]  # type: ignore[index]  # it matches nothing, too
+
+
+_DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
+
+# Both begin with what is searched for fast; words in small letters before " is" are looked at where it matches.
+_IS_LETTER = re.compile(
+    r" is:? (?:option |choice )?(?:[(\[\"'“]([A-D])[)\]\"'”]|([A-D])(?=[.,;:)]|\Z))(?!, | or | and )"
+)
+_SPEAKS_OF_RIGHT = re.compile(r"(?:\banswer|\b(?:correct|right|best) (?:choice|option))\Z", re.IGNORECASE)
+_LETTER_IS_RIGHT = re.compile(
+    r"\(([A-D])\)(?<!nor .{3})(?<!or .{3})(?<!and .{3}) is (?:the )?(?:correct|right)"
+    r"(?= (?:answer|choice|option|one|because|since|as)\b|[.,;]|\Z)"
+)
+
+
+def _says_other_letter(text: str, right: str) -> bool:
+    """A rationale calls another letter right: "The correct answer is (A)" below "Answer: (B)"."""
+    for match in _IS_LETTER.finditer(text):
+        if (match[1] or match[2]) != right and _SPEAKS_OF_RIGHT.search(
+            text, max(0, match.start() - 20), match.start()
+        ):
+            return True
+    return ") is " in text and any(match[1] != right for match in _LETTER_IS_RIGHT.finditer(text))
+
+
+def _clean(line: str) -> str:
+    cleaned = without_boxes(line)
+    if cleaned is None:
+        raise Dropped(Reason.BOXES)
+    return cleaned
+
+
+def _short(text: str, choices: list[str], correct: int) -> str:
+    """The short answer; one that says the same as a wrong choice gives two answers to one question."""
+    if not text:
+        return ""
+    cleaned = without_boxes(one_line(text), sentence=False)
+    if cleaned is None:
+        raise Dropped(Reason.BOXES)
+    said = same_words(cleaned)
+    if said != same_words(choices[correct]) and said in map(same_words, choices):
+        raise Dropped(Reason.SHORT_DISAGREES)
+    return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
+
+
+_LEAD = re.compile(
+    r"\A\s*(?:(?:the )?(?:correct |right |best )?(?:answer|option|choice)(?: is| would be)?\b ?:? ?)?"
+    r"(?:is )?(?:option |choice )?",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(
+    r"(?:\( ?([A-Z]) ?\)|\[([A-Z])\]|([A-Z])(?=[.):,]|\Z)|([A-Z]) )(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
+_GOES_ON = re.compile(r"\s?(?:[.,;:(–—-]|because\b|since\b|as\b)")
+_OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
+
+
+def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
+    """The index of the right choice: letter, text or both, as long as they say the same."""
+    said = one_line(answer)
+    if not has_word(said):
+        raise Dropped(Reason.NO_ANSWER)
+    keys = list(map(same_words, choices))
+    as_written = keys if choices is raw_choices else list(map(same_words, raw_choices))
+    whole = same_words(said)
+    by_text = keys.index(whole) if whole in keys else None
+    if whole in as_written and (by_text is None or as_written.index(whole) < by_text):
+        by_text = as_written.index(whole)
+    if by_text is not None and len(whole) > 1:
+        return by_text
+    match = _LETTER.match(said)
+    if match is None:
+        begun = [i for i in range(len(keys)) if _begins(whole, keys[i])]
+        if len(begun) != 1 or _OTHER_LETTER.search(said):
+            raise Dropped(Reason.NO_ANSWER)
+        return begun[0]
+    letter = match[1] or match[2] or match[3] or match[4]
+    index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,–—")
+    if rest.startswith("-") and not rest[1:2].isdigit():  # of "-5" it is a sign
+        rest = rest.lstrip(" .):,-–—")
+    if index >= len(choices):
+        raise Dropped(Reason.OUTSIDE)
+    text = same_words(rest)
+    agrees = not text or text in (as_written[index], keys[index])
+    if not agrees and text not in as_written and text not in keys:
+        others = {other.upper() for other in _OTHER_LETTER.findall(rest)} - {letter.upper()}
+        agrees = not others and any(_begins(text, key) for key in (as_written[index], keys[index]))
+    if not agrees or (by_text is not None and by_text != index):
+        raise Dropped(Reason.DISAGREE)
+    return index
+
+
+def _begins(text: str, choice: str) -> bool:
+    """`text` is the choice and then a remark: "cat, because it has whiskers"."""
+    return text.startswith(choice) and bool(_GOES_ON.match(text, len(choice)))
