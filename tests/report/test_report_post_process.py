@@ -31,7 +31,12 @@ def test_reasons_by_type_with_the_worst_first() -> None:
 def test_letters_before_and_after() -> None:
     chart = right_letter_chart(COUNTS)
     assert "A 8 % before and 25 % after, B 67 % before and 25 % after" in chart.alt
-    for words in ("Right letter of the kept questions", "share in %", "n = 24 questions", "even, 25 %"):
+    for words in (
+        "Letter of the right choice in the kept questions",
+        "share in %",
+        "n = 24 questions",
+        "even, 25 %",
+    ):
         assert words in chart.svg
     assert (
         "2 · 14 · 2 · 2" in right_letter_table(COUNTS).text
