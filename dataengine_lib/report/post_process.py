@@ -1,4 +1,4 @@
-"""Step 4: what its report shows: reasons and cost by type, the checks, blind answers, and how even the right letters are."""
+"""Report of step 4: reasons and cost by type, checks, blind answers, and how even the right letters are."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
