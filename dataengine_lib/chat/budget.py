@@ -10,8 +10,8 @@ from dataengine_lib.errors import ParameterError
 _SCHEMA_TOKENS = 150  # of the JSON schema that goes along with a prompt
 
 
-class Asked(Protocol):
-    """What a request's price depends on, of a Query or a reader's; `query_id` is its own among all."""
+class PricedRequest(Protocol):
+    """What a reservation depends on; `query_id` names the request among all that are sent."""
 
     @property
     def query_id(self) -> str: ...
@@ -31,10 +31,11 @@ def check_priced(price: Price | None, teacher: str) -> Price:
 
 
 class Budget:
-    """`admit` lets a request through only when the worst that it can cost is still there.
+    """Money for requests: one may be sent only while the most that it can cost is available.
 
-    `limit` in US dollars, None for none; `spent()` is what all replies so far cost, with what tries without an answer
-    may have: the server may bill them all the same.
+    `limit` is in US dollars, None for no limit. `spent()` is the cost of all replies so far, plus the most that
+    requests without a reply can have cost: the server may bill them too. `stopped` says why the last request was
+    refused, in one line.
     """
 
     def __init__(
@@ -44,84 +45,86 @@ class Budget:
         self.stopped = ""
         self._spent = spent
         self._reserved: dict[str, float] = {}
-        self._held = 0.0  # the sum of these
+        self._reserved_sum = 0.0
         self._changed = asyncio.Event()
 
     def check(
         self,
-        queries: Sequence[Asked],
-        room: int,
+        requests: Sequence[PricedRequest],
+        max_output_tokens: int,
         teacher: str,
         remedy: str = "raise it, or lower max_output_tokens",
     ) -> None:
-        """Raise ParameterError when there is no price to count with, or one request may cost more than the limit."""
-        if self.limit is None or not queries:
+        """Raise ParameterError when no price is known, or one of `requests` may cost more than the whole limit."""
+        if self.limit is None or not requests:
             return
         if self.tier not in ("", "default", *check_priced(self.price, teacher).half):
             raise ParameterError(
                 f"budget_usd: what service_tier {self.tier} costs is not known; leave it out, or the budget"
             )
-        dearest = max(self.worst(query, room) for query in queries)
+        dearest = max(self.most(request, max_output_tokens) for request in requests)
         if dearest > self.limit:
             raise ParameterError(
                 f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f}); {remedy}"
             )
 
-    def worst(self, query: Asked, room: int) -> float:
-        """The most that one reply of up to `room` tokens can cost."""
+    def most(self, request: PricedRequest, max_output_tokens: int) -> float:
+        """The most that one reply of up to `max_output_tokens` can cost, in US dollars; 0 without a price."""
         if self.price is None:
             return 0.0
-        tokens = estimate_tokens(query.prompt) + _SCHEMA_TOKENS
-        tokens += query.attach_image * self.price.image_tokens
-        return self.price.most(tokens, room, self.tier)
+        tokens = estimate_tokens(request.prompt) + _SCHEMA_TOKENS
+        tokens += request.attach_image * self.price.image_tokens
+        return self.price.most(tokens, max_output_tokens, self.tier)
 
-    async def admit(self, query: Asked, room: int) -> bool:
-        """Reserve the worst of this request, when need be after others are settled; False: it may not be sent."""
+    async def admit(self, request: PricedRequest, max_output_tokens: int) -> bool:
+        """Reserve the most that the request can cost, if need be after others are settled; False: do not send it."""
         if self.limit is None:
             return True
-        cost = self.worst(query, room)
-        while (spent := self._spent()) + self._held + cost > self.limit:
-            if not self._reserved:
+        cost = self.most(request, max_output_tokens)
+        while (spent := self._spent()) + self._reserved_sum + cost > self.limit:
+            if not self._reserved:  # no running request can release money any more
                 self.stopped = (
                     f"budget_usd {self.limit:g}: {spent:.4f} spent, one more may cost {cost:.4f};"
                     " stopped with what is done, raise budget_usd to go on"
                 )
                 return False
             await self._changed.wait()
-        self._hold(query, cost)
+        self._reserve(request, cost)
         return True
 
-    def reserve(self, query: Asked, room: int) -> bool:
+    def reserve(self, request: PricedRequest, max_output_tokens: int) -> bool:
         """As `admit`, but without waiting for others."""
         if self.limit is None:
             return True
-        cost = self.worst(query, room)
-        spent, reserved = self._spent(), self._held
+        cost = self.most(request, max_output_tokens)
+        spent, reserved = self._spent(), self._reserved_sum
         if spent + reserved + cost > self.limit:
             self.stopped = (
                 f"budget_usd {self.limit:g}: {spent:.4f} spent and {reserved:.4f} under way, one more may cost"
                 f" {cost:.4f}; raise budget_usd to go on"
             )
             return False
-        self._hold(query, cost)
+        self._reserve(request, cost)
         return True
 
-    def hold(self, query: Asked, room: int) -> None:
+    def hold(self, request: PricedRequest, max_output_tokens: int) -> None:
         """Reserve for a request that is under way already."""
         if self.limit is not None:
-            self._hold(query, self.worst(query, room))
+            self._reserve(request, self.most(request, max_output_tokens))
 
-    def settle(self, query: Asked, unanswered: bool = False) -> float:
-        """The request, or the try of it, is done; returns what it may have cost when it ended `unanswered`, or untold.
+    def settle(self, request: PricedRequest, cost_unknown: bool = False) -> float:
+        """Release the reservation of a request, or of one attempt, that has ended.
 
-        0 where nothing was reserved. What is returned has to be in `spent()` from then on.
+        Returns the reserved amount if its cost is unknown (no reply, or no token counts: it may still be billed),
+        else 0, and 0 where nothing was reserved. The caller adds what is returned to `spent()`.
         """
-        cost = self._reserved.pop(query.query_id, 0.0)
-        self._held = self._held - cost if self._reserved else 0.0  # no rests of rounding
+        cost = self._reserved.pop(request.query_id, 0.0)
+        # exactly 0 when nothing is reserved: differences of floats would leave a remainder
+        self._reserved_sum = self._reserved_sum - cost if self._reserved else 0.0
         self._changed.set()
-        self._changed = asyncio.Event()  # one that has been waited for is of its event loop for ever
-        return cost if unanswered else 0.0
+        self._changed = asyncio.Event()  # an Event belongs for good to the event loop in which it was awaited
+        return cost if cost_unknown else 0.0
 
-    def _hold(self, query: Asked, cost: float) -> None:
-        self._held += cost - self._reserved.get(query.query_id, 0.0)
-        self._reserved[query.query_id] = cost
+    def _reserve(self, request: PricedRequest, cost: float) -> None:
+        self._reserved_sum += cost - self._reserved.get(request.query_id, 0.0)
+        self._reserved[request.query_id] = cost

@@ -1,107 +1,224 @@
-"""Steps 1 and 4: what a student or a reader behind a server has replied, kept on the disk: nothing is paid for twice."""
+"""Steps 0, 1, 3 and 4: the ledger, an append-only record of every reply that was paid for, so that none is paid twice."""
 
+import datetime
 import math
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.reply import Reply
-from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.append_file import AppendFile
 
 
-class LedgerRow(msgspec.Struct):
-    """A reply that was paid for; `key` is the SHA-256 of all that the request asked, `structured` as in Reply.
+class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The part of a LedgerRow that a run keeps in memory.
 
-    `asked` is the name by which the model was asked for, and is priced; `model` what the server calls it.
-    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. A row with `lost_usd` is no reply: so much a
-    try that ended without an answer may have cost.
+    `key` is the SHA-256 of the request. `teacher` is the model's recorded name (steps 0 and 3), `asked` the name by
+    which a student or a reader was requested and is priced (steps 1 and 4), `model` what the server calls it.
+    `room` is the output limit of the request in tokens, `tier` its service tier or `batch`. `cached_tokens` and
+    `cache_write_tokens` are parts of `prompt_tokens`. `usd` is the price on the day of the reply; None where no price
+    was known, and in files of versions that wrote none.
+
+    Three kinds of rows are no replies: `finished` (a time) says that a run had sent every request by then,
+    `lost_usd` what requests for `key` that got no reply may have cost (the server may bill them), and `question_type`
+    is what the teacher of step 0 answered about one question.
     """
 
-    key: str
-    model: str = ""
+    key: str = ""
+    teacher: str = ""
+    asked: str = ""
     text: str = ""
     finish_reason: str = "stop"
+    structured: bool = False
+    model: str = ""
+    request_id: str = ""
+    room: int = 0
+    tier: str = ""
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    completion_tokens: int = 0
-    structured: bool = False
     cache_write_tokens: int = 0
-    asked: str = ""  # empty in ledgers of before
+    completion_tokens: int = 0
+    usd: float | None = None
+    finished: str = ""
     lost_usd: float = 0.0
+    question_type: str = ""
+
+
+class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
+    """A row as it is written: with the time, the canonical request, the attempts, and the server's own token counts."""
+
+    time: str = ""
+    query_id: str = ""
+    request: dict[str, Any] = {}
+    attempts: int = 1
+    seconds: float = 0.0
+    usage: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, key: str, reply: Reply, model: str) -> "LedgerRow":
-        """The row of a reply; `model` is the name it was asked by, for servers that give none."""
-        return cls(
-            key=key,
-            model=reply.model or model,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            cached_tokens=reply.cached_tokens,
-            completion_tokens=reply.completion_tokens,
-            structured=reply.structured,
-            cache_write_tokens=reply.cache_write_tokens,
-            asked=model,
-        )
+    def of(cls, key: str, reply: Reply, **request_fields: Any) -> Self:
+        """The row of a reply; `request_fields` are the fields that say how it was requested."""
+        return cls(key=key, **msgspec.structs.asdict(reply), **request_fields)
 
 
-def usage_of(rows: Collection[LedgerRow], price: Price | None) -> StudentUsage:
-    """What `rows` took together; US dollars where there is a price."""
-    prompt, cached = sum(row.prompt_tokens for row in rows), sum(row.cached_tokens for row in rows)
-    written = sum(row.completion_tokens for row in rows)
-    stored = sum(row.cache_write_tokens for row in rows)
-    cost = None if price is None else round(price.cost(prompt, cached, written, stored), 6)
-    return StudentUsage(len(rows), prompt, cached, written, cost)
+class PaidTotal(msgspec.Struct):
+    """All replies to one request: the text of the last one, the tokens and US dollars of all.
+
+    `cost_usd` is None when the price of one of them is unknown. `closed`: the run that received the last one had sent
+    all its requests and ended.
+    """
+
+    text: str = ""
+    finish_reason: str = ""
+    structured: bool = False
+    request_id: str = ""
+    room: int = 0
+    replies: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    closed: bool = False
+
+    def add(self, row: PaidReply, usd: float | None) -> None:
+        """Count one more reply that cost `usd`."""
+        self.text, self.finish_reason, self.structured = row.text, row.finish_reason, row.structured
+        self.request_id, self.room, self.closed = row.request_id, max(self.room, row.room), False
+        self.replies += 1
+        self.prompt_tokens += row.prompt_tokens
+        self.cached_tokens += row.cached_tokens
+        self.cache_write_tokens += row.cache_write_tokens
+        self.completion_tokens += row.completion_tokens
+        self.cost_usd = None if usd is None or self.cost_usd is None else self.cost_usd + usd
+
+
+class StudentUsage(msgspec.Struct, frozen=True):
+    """What the answers of a student or reader behind a server took; `cost_usd` is None where a price is unknown.
+
+    Every reply counts once, whichever run paid for it; requests that failed are not included.
+    """
+
+    replies: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost_usd: float | None = None
+
+
+def usage_of(totals: Collection[PaidTotal], price: Price | None) -> StudentUsage:
+    """What `totals` took together; without any, US dollars only where there is a `price`."""
+    costs = [total.cost_usd for total in totals]
+    known = [cost for cost in costs if cost is not None]
+    unknown = len(known) < len(costs) or (price is None and not costs)
+    return StudentUsage(
+        sum(total.replies for total in totals),
+        sum(total.prompt_tokens for total in totals),
+        sum(total.cached_tokens for total in totals),
+        sum(total.completion_tokens for total in totals),
+        None if unknown else round(sum(known), 6),
+    )
 
 
 class Ledger:
-    """All replies to a student's or reader's requests in an append-only JSONL file; `rows` by their keys.
+    """Every reply that was paid for, in an append-only JSONL file, and the sum of what they cost.
 
-    `spent` is what all of them cost, whoever paid, by `cost`: US dollars of a row. Without that it stays 0. What tries
-    without an answer may have cost is in it.
+    `price` gives the US dollars of a row that has none yet, by today's prices, or None. `paid` holds the replies by
+    request key, `question_types` the answers of step 0 by theirs. `cost_usd` is what all replies cost, `lost_usd` what
+    requests without a reply may have cost.
+
+    `with ledger:` holds the file against other runs and reads what they wrote in the meantime. While another run holds
+    it, a ledger that `waits` does so too, others fail after a moment, naming `output`.
     """
 
-    def __init__(self, file: Path, cost: Callable[[LedgerRow], float] | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        price: Callable[[PaidReply], float | None],
+        *,
+        output: Path | None = None,
+        waits: bool = False,
+    ) -> None:
         self.file = file
-        self.rows: dict[str, LedgerRow] = {}
-        self.spent = 0.0
-        self._cost = cost
-        self._end = 0  # of what has been read, in bytes
+        self.paid: dict[str, PaidTotal] = {}
+        self.question_types: dict[str, str] = {}
+        self.cost_usd = self.lost_usd = 0.0
+        self._price, self._output = price, output or file
+        self._patience = math.inf if waits else None
+        self._end = 0  # bytes that have been read
+        self._stream: AppendFile | None = None
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Hold the file against other runs, whose end is waited for; what they wrote is read.
+    @property
+    def spent_usd(self) -> float:
+        """US dollars to count against a budget: of all replies, and of requests that may be billed without one."""
+        return self.cost_usd + self.lost_usd
 
-        Raises DataEngineError when the file cannot be written or a line is no row.
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def open(self) -> Self:
+        """Take the file and read the rows that are new; `close` gives it back.
+
+        Raises DataEngineError when it cannot be written, another run has it, or a line is not a row.
         """
-        self._stream = AppendFile(self.file, self.file, patience=math.inf)
+        self._stream = AppendFile(self.file, self._output, self._patience)
         try:
-            for row in self._stream.rows(msgspec.json.Decoder(LedgerRow).decode, self._end):
-                self._take(row)
-            try:
-                yield
-            finally:
-                self._end = self._stream.end()
-        finally:
+            for row in self._stream.rows(msgspec.json.Decoder(PaidReply).decode, self._end):
+                self._count(row)
+        except BaseException:
             self._stream.close()
+            self._stream = None
+            raise
+        return self
+
+    def close(self) -> None:
+        """Push all rows to the disk and let other runs have the file."""
+        if self._stream is not None:
+            try:
+                self._end = self._stream.end()
+            finally:
+                self._stream.close()
+                self._stream = None
 
     def add(self, row: LedgerRow) -> None:
-        """Keep a reply."""
+        """Write a row, with its time and price, before anything else is done with the reply."""
+        row.time = _now()
+        if row.usd is None and not (row.lost_usd or row.question_type):
+            row.usd = self._price(row)
+        self._write(row)
+        self._count(row)
+
+    def add_lost(self, key: str, usd: float) -> None:
+        """Requests for `key` ended without a reply and may have cost up to `usd`."""
+        self.add(LedgerRow(key=key, lost_usd=usd))
+
+    def add_finished(self) -> None:
+        """All requests were sent: the next run may send those again whose replies were not usable."""
+        self._write({"finished": _now()})
+
+    def _write(self, row: Any) -> None:
+        assert self._stream is not None, "the ledger is not open"
         self._stream.add(row)
-        self._take(row)
 
-    def lost(self, key: str, usd: float) -> None:
-        """A try of the request ended without an answer and may have cost `usd`."""
-        self.add(LedgerRow(key, lost_usd=usd))
+    def _count(self, row: PaidReply) -> None:
+        if row.finished:
+            for total in self.paid.values():
+                total.closed = True
+        elif row.lost_usd:
+            self.lost_usd += row.lost_usd
+        elif row.question_type:
+            self.question_types[row.key] = row.question_type
+            self.cost_usd += row.usd or 0.0
+        else:
+            usd = self._price(row) if row.usd is None else row.usd
+            self.paid.setdefault(row.key, PaidTotal()).add(row, usd)
+            self.cost_usd += usd or 0.0
 
-    def _take(self, row: LedgerRow) -> None:
-        if row.lost_usd:
-            self.spent += row.lost_usd
-            return
-        self.rows[row.key] = row
-        self.spent += self._cost(row) if self._cost else 0.0
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

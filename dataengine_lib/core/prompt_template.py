@@ -1,14 +1,54 @@
-"""Steps 0, 2 and 4: where users' prompt templates are filled; they can reach nothing but what they are given."""
+"""Steps 0, 2 and 4: users' prompt templates, Jinja files that can reach nothing but the values they are filled with."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from jinja2.sandbox import SandboxedEnvironment
+from dataengine_lib.errors import ParameterError
 
 
-def sandbox() -> "SandboxedEnvironment":
-    """Jinja as prompts are written in it: an unknown name is an error, and blocks leave no blank lines."""
-    import jinja2
-    from jinja2.sandbox import SandboxedEnvironment
+class PromptTemplate:
+    """The Jinja template in `file`; `names` are the values that it may use, `remedy` what to do when it is missing.
 
-    return SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    Raises ParameterError naming the file, and the line of a syntax error.
+    """
+
+    def __init__(self, file: Path, names: str, remedy: str) -> None:
+        import jinja2
+        from jinja2.sandbox import SandboxedEnvironment
+
+        self.file, self._names = Path(file), names
+        # an unknown name is an error, and blocks leave no blank lines
+        self._environment = SandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        try:
+            self._source = self.file.read_text(encoding="utf-8")
+            self._template = self._environment.from_string(self._source)
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ParameterError(f"{file}: cannot be read ({why}); {remedy}") from error
+        except jinja2.TemplateSyntaxError as error:
+            raise ParameterError(
+                f"{file}: line {error.lineno}: {error.message}; names to use: {names}"
+            ) from error
+
+    def render(self, **values: Any) -> str:
+        """The template filled with `values`; raises ParameterError when it uses another name, or a value wrongly."""
+        import jinja2
+
+        try:
+            return self._template.render(values)
+        except jinja2.TemplateError as error:
+            raise ParameterError(f"{self.file}: {error.message}; names to use: {self._names}") from error
+
+    def sets(self, name: str) -> bool:
+        """Whether `{% set name = … %}` in the template gives `name` a constant that is true."""
+        from jinja2 import nodes
+
+        return any(
+            isinstance(line.target, nodes.Name)
+            and line.target.name == name
+            and isinstance(line.node, nodes.Const)
+            and bool(line.node.value)
+            for line in self._environment.parse(self._source).find_all(nodes.Assign)
+        )

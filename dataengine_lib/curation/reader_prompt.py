@@ -3,17 +3,14 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from dataengine_lib.core.prompt_template import sandbox
+from dataengine_lib.core.prompt_template import PromptTemplate
 from dataengine_lib.core.records import TrainRecord, options_text
-from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.queries.prompt import shown_boxes
 from dataengine_lib.resources import READER_PROMPTS
 
 SECOND_READER, BLIND_READER = (READER_PROMPTS.file(name) for name in READER_PROMPTS.names)
-_NAMES = "names to use: question, choices, captions, objects, attached"
 
 # what fills a template: question, choices, the image where it may be told of, whether the picture itself is sent
 Fill = Callable[[str, Sequence[str], PoolImage | None, bool], str]
@@ -24,29 +21,19 @@ def load_reader_prompt(file: Path) -> Fill:
 
     Raises ParameterError naming the file and line when it is missing or wrong.
     """
-    import jinja2
-
-    try:
-        template = sandbox().from_string(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    except (UnicodeDecodeError, jinja2.TemplateSyntaxError) as error:
-        line = f"line {error.lineno}: " if isinstance(error, jinja2.TemplateSyntaxError) else ""
-        raise ParameterError(f"{file}: {line}{error}; {_NAMES}") from error
+    template = PromptTemplate(
+        file, names="question, choices, captions, objects, attached", remedy="check the path"
+    )
 
     def fill(question: str, choices: Sequence[str], image: PoolImage | None, attached: bool) -> str:
         # One line each: a line break in a question must not look like another part of the prompt.
-        values: dict[str, Any] = {
-            "question": " ".join(question.split()),
-            "choices": " ".join(options_text(list(choices)).split()),
-            "captions": [" ".join(caption.split()) for caption in image.captions] if image else [],
-            "objects": shown_boxes(image.boxes) if image else [],
-            "attached": attached,
-        }
-        try:
-            return template.render(values).strip()
-        except jinja2.TemplateError as error:
-            raise ParameterError(f"{file}: {error.message}; {_NAMES}") from error
+        return template.render(
+            question=" ".join(question.split()),
+            choices=" ".join(options_text(list(choices)).split()),
+            captions=[" ".join(caption.split()) for caption in image.captions] if image else [],
+            objects=shown_boxes(image.boxes) if image else [],
+            attached=attached,
+        ).strip()
 
     return fill
 

@@ -3,18 +3,18 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from dataengine_lib.chat.ask_many import ask_each, run
+from dataengine_lib.chat.ask_many import run
 from dataengine_lib.chat.budget import Budget, check_priced
-from dataengine_lib.chat.ledger import Ledger, LedgerRow, usage_of
+from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal, StudentUsage, usage_of
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
+from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query, TrainRecord
 from dataengine_lib.curation.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt, other_order
@@ -38,23 +38,14 @@ def check_reader(spec: str) -> str:
     return check_spec(spec)
 
 
-@dataclass(frozen=True)
-class _Request:
-    """One question as it is sent; `order[k]` is the record's place of the choice that stands at letter k."""
+class _Question(NamedTuple):
+    """What a request asks about: a record's question, and the file of its picture where that is sent."""
 
     record: TrainRecord
-    prompt: str
-    order: list[int]
     picture: Path | None
-    key: str
 
-    @property
-    def query_id(self) -> str:
-        return self.key
 
-    @property
-    def attach_image(self) -> bool:
-        return self.picture is not None
+_Request = PaidRequest[_Question]
 
 
 class SecondReader:
@@ -98,8 +89,8 @@ class SecondReader:
         self.blind, self.pool = blind, None if blind else pool
         self.image_root = image_root if attach_image and not blind else None
         self._prices = read_prices()
-        self.ledger = Ledger(Path(ledger), None if budget_usd is None else self._cost)
-        self.budget = Budget(budget_usd, self._prices.of(spec), "", lambda: self.ledger.spent)
+        self.ledger = Ledger(Path(ledger), self._price, waits=True)
+        self.budget = Budget(budget_usd, self._prices.of(spec), "", lambda: self.ledger.spent_usd)
         least = Query(image_id=-1, prompt="", question_type="", attach_image=self.image_root is not None)
         self.budget.check([least], settings.max_output_tokens, spec, remedy="raise it")
         self.before, self.unasked, self.max_side = before, 0, max_side
@@ -122,15 +113,15 @@ class SecondReader:
             keys.append(request if isinstance(request, str) else request.key)
             if isinstance(request, str):
                 lost[request] = request
-        with self.ledger.open():
+        with self.ledger:
             wanted: dict[str, int] = {}
             for place, key in enumerate(keys):
-                if key not in lost and key not in self.ledger.rows:
+                if key not in lost and key not in self.ledger.paid:
                     wanted.setdefault(key, place)
             if wanted and not self.stopped:
                 run(self._ask(records, list(wanted.values()), lost))
         for place, (key, record) in enumerate(zip(keys, records, strict=True)):
-            if (row := self.ledger.rows.get(key)) is not None:
+            if (row := self.ledger.paid.get(key)) is not None:
                 self._used.add(key)
                 said = _said(row, record, other_order(record, self.settings.seed), may_pass=not self.blind)
                 if isinstance(said, str):
@@ -143,21 +134,19 @@ class SecondReader:
 
     def usage(self) -> StudentUsage:
         """What all answers took since the reader was made, those that the ledger held included."""
-        return usage_of([self.ledger.rows[key] for key in self._used], self._prices.of(self.spec))
+        return usage_of([self.ledger.paid[key] for key in self._used], self._prices.of(self.spec))
 
     @property
     def stopped(self) -> str:
         """Why nothing more is asked, in one line; empty as long as there is money."""
         return self.budget.stopped or (self.before.stopped if self.before else "")
 
-    def _cost(self, row: LedgerRow) -> float:
+    def _price(self, row: PaidReply) -> float | None:
         asked = row.asked or f"openai:{row.model}"
-        whose = f"{asked}, of which {self.ledger.file} holds replies"
-        return check_priced(self._prices.of(asked), whose).of(row)
-
-    def _settle(self, request: _Request, unanswered: bool = False) -> None:
-        if lost := self.budget.settle(request, unanswered):
-            self.ledger.lost(request.key, lost)
+        price = self._prices.of(asked)
+        if self.budget.limit is not None:
+            check_priced(price, f"{asked}, of which {self.ledger.file} holds replies")
+        return None if price is None else price.of(row)
 
     def _request(self, record: TrainRecord) -> _Request | str:
         """What is sent for a record, or why nothing can be."""
@@ -182,7 +171,7 @@ class SecondReader:
             "picture": [digest, self.max_side] if digest else None,
             "settings": self.settings.model_dump(include={"temperature", "max_output_tokens", "seed"}),
         }
-        return _Request(record, text, order, picture, key_of(asked))
+        return PaidRequest(key_of(asked), text, _Question(record, picture), attach_image=picture is not None)
 
     async def _ask(self, records: Sequence[TrainRecord], places: Sequence[int], lost: dict[str, str]) -> None:
         from tqdm.auto import tqdm
@@ -190,43 +179,33 @@ class SecondReader:
         def requests() -> Iterator[_Request]:
             for place in places:  # made again rather than held: 100,000 prompts are 200 MB
                 request = self._request(records[place])
-                if isinstance(request, _Request):
+                if isinstance(request, PaidRequest):
                     yield request
 
         def on_reply(request: _Request, reply: Reply) -> None:
-            self.ledger.add(LedgerRow.of(request.key, reply, self.spec))
-            self._settle(request, not reply.has_token_counts)
             bar.update()
 
         def on_failure(request: _Request, failure: AskFailed) -> None:
             lost[request.key] = str(failure)
-            self._settle(request, failure.unanswered)
             bar.update()
-
-        async def admit(request: _Request) -> bool:
-            # a cheaper one behind might fit: which are asked is to be plain
-            return not self.stopped and await self.budget.admit(request, self.settings.max_output_tokens)
 
         what = "asking the blind reader" if self.blind else "asking the second reader"
         with tqdm(total=len(places), desc=what, disable=None) as bar:
             async with load_chat(self.spec, self.settings) as chat:
 
-                async def ask(request: _Request) -> Reply:
-                    url = ""
-                    if request.picture is not None:
-                        url = await asyncio.to_thread(_picture_url, request.picture, self.max_side)
-                    schema = letter_schema(request.record.choices, may_pass=not self.blind)
+                async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
+                    record, picture = request.subject
+                    url = await asyncio.to_thread(_picture_url, picture, self.max_side) if picture else ""
+                    schema = letter_schema(record.choices, may_pass=not self.blind)
+                    message = user_message(request.prompt, url)
+                    return await chat.complete(message, schema=schema, may_retry=may_retry)
 
-                    def may_retry() -> bool:
-                        self._settle(request, unanswered=True)
-                        return self.budget.reserve(request, self.settings.max_output_tokens)
-
-                    return await chat.complete(
-                        user_message(request.prompt, url), schema=schema, may_retry=may_retry
-                    )
-
-                concurrency, patience = self.settings.concurrency, self.settings.timeout_s
-                await ask_each(ask, requests(), concurrency, on_reply, on_failure, admit, patience)
+                paid = PaidRequests(
+                    self.ledger, self.budget, self.settings, send, lambda request: {"asked": self.spec}
+                )
+                # None behind the first that is too expensive, though a cheaper one might fit: which records
+                # are asked has to be easy to tell.
+                await paid.ask_all(requests(), on_reply, on_failure, lambda: bool(self.stopped))
 
 
 def _picture_url(file: Path, max_side: int) -> str:
@@ -236,7 +215,7 @@ def _picture_url(file: Path, max_side: int) -> str:
     return data_url(jpeg_bytes(image, max_side))
 
 
-def _said(row: LedgerRow, record: TrainRecord, order: Sequence[int], may_pass: bool) -> int | str:
+def _said(row: PaidTotal, record: TrainRecord, order: Sequence[int], may_pass: bool) -> int | str:
     """The record's choice that a reply names, or why the reply is no answer."""
     if row.finish_reason in ("refusal", "content_filter"):
         return "the reader refused to answer"

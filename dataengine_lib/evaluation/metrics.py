@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dataengine_lib.chat.usage import StudentUsage
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.records import NO_TYPE, Answer
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.evaluation.answers import counts_directly

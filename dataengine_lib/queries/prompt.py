@@ -6,15 +6,12 @@ What answers it is read by `replies/parse.py`: a template asks for the headings 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dataengine_lib.chat.prices import estimate_tokens
-from dataengine_lib.core.prompt_template import sandbox
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.core.prompt_template import PromptTemplate
 from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.resources import QUERY_PROMPTS
-
-_NAMES = "names to use: question_type, definition, examples, captions, objects"
 
 
 class ShownBox(NamedTuple):
@@ -58,26 +55,14 @@ class QueryPrompt:
 def load_template(choice: str | Path) -> QueryPrompt:
     """The prompt of a built-in name or a Jinja file; `{% set attach_image = true %}` in it attaches the picture.
 
-    Raises DataEngineError naming the file and line when the template is missing or wrong.
+    Raises ParameterError naming the file and line when the template is missing or wrong.
     """
-    import jinja2
-
     file = QUERY_PROMPTS.file(choice)
-    environment = sandbox()
-
-    def failed(error: jinja2.TemplateError) -> DataEngineError:
-        line = f"line {error.lineno}: " if isinstance(error, jinja2.TemplateSyntaxError) else ""
-        return DataEngineError(f"{file}: {line}{error.message}; {_NAMES}")
-
-    try:
-        source = file.read_text(encoding="utf-8")
-        template = environment.from_string(source)
-        attach_image = _attaches(environment.parse(source))
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise DataEngineError(f"{file}: cannot be read ({why}); {QUERY_PROMPTS.hint()}") from error
-    except jinja2.TemplateError as error:
-        raise failed(error) from error
+    template = PromptTemplate(
+        file,
+        names="question_type, definition, examples, captions, objects",
+        remedy=QUERY_PROMPTS.hint(),
+    )
 
     def fill(
         question_type: str,
@@ -86,30 +71,15 @@ def load_template(choice: str | Path) -> QueryPrompt:
         captions: Sequence[str],
         boxes: Sequence[NamedBox],
     ) -> str:
-        values: dict[str, Any] = {
-            "captions": captions,
-            "objects": shown_boxes(boxes),
-            "examples": examples,
-        }
-        try:
-            return template.render(question_type=question_type, definition=definition, **values).strip()
-        except jinja2.TemplateError as error:
-            raise failed(error) from error
+        return template.render(
+            question_type=question_type,
+            definition=definition,
+            examples=examples,
+            captions=captions,
+            objects=shown_boxes(boxes),
+        ).strip()
 
-    return QueryPrompt(file, attach_image, fill)
-
-
-def _attaches(template: Any) -> bool:
-    """Whether the parsed template sets `attach_image` to something true."""
-    from jinja2 import nodes
-
-    return any(
-        isinstance(line.target, nodes.Name)
-        and line.target.name == "attach_image"
-        and isinstance(line.node, nodes.Const)
-        and bool(line.node.value)
-        for line in template.find_all(nodes.Assign)
-    )
+    return QueryPrompt(file, template.sets("attach_image"), fill)
 
 
 def shown_boxes(boxes: Sequence[NamedBox]) -> list[ShownBox]:

@@ -159,7 +159,7 @@ def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> Evalu
     metrics = measure(answers, categories.names, _rule(config), config.weight_rule, skips.summary())
     metrics.source = source
     if served is not None:
-        metrics.usage = served.usage(read_prices().of(config.student))
+        metrics.usage = served.usage()
     bad_cases: dict[str, list[Answer]] = {}
     alike: dict[str, int] = {}
     weights: dict[str, float] = {}
@@ -282,6 +282,7 @@ def _served(config: EvaluateConfig) -> "ApiStudent":
         ),
         ledger=config.output_dir / "student_ledger.jsonl",
         max_side=config.max_side,
+        price=read_prices().of(config.student),
     )
 
 

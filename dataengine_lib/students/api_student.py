@@ -3,22 +3,23 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from dataengine_lib.chat.ask_many import ask_each, run
+from dataengine_lib.chat.ask_many import run
+from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.endpoint import endpoint
-from dataengine_lib.chat.ledger import Ledger, LedgerRow, usage_of
+from dataengine_lib.chat.ledger import Ledger, PaidTotal, StudentUsage, usage_of
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
+from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.chat.usage import StudentUsage
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.answer_words import behind_thoughts
@@ -34,14 +35,15 @@ _NAMED = re.compile(r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\
 
 
 @dataclass(frozen=True)
-class _Request:
-    """One question; `schema` is None where it is asked without choices."""
+class _Question:
+    """What a request asks about; `schema` is None where the question has no choices."""
 
-    text: str
-    jpeg: bytes = field(repr=False)
+    jpeg: bytes
     choices: Sequence[str] | None
     schema: dict[str, Any] | None
-    key: str
+
+
+_Request = PaidRequest[_Question]
 
 
 class ApiStudent:
@@ -59,20 +61,22 @@ class ApiStudent:
         *,
         ledger: Path,
         max_side: int = 1024,
+        price: Price | None = None,
     ) -> None:
         url, key = endpoint(settings.base_url)
         self._chat = ChatClient(model, url, key, settings, role="student")
-        self.ledger, self.settings, self.max_side = Ledger(Path(ledger)), settings, max_side
-        self._used: dict[str, LedgerRow] = {}
+        self.settings, self.max_side, self.price = settings, max_side, price
+        self.ledger = Ledger(Path(ledger), lambda row: None if price is None else price.of(row), waits=True)
+        self._used: dict[str, PaidTotal] = {}
 
     @property
     def sent(self) -> int:
         """Requests sent since it was made, tries included."""
         return self._chat.sent
 
-    def usage(self, price: Price | None = None) -> StudentUsage:
+    def usage(self) -> StudentUsage:
         """What all replies used since it was made took, those that the ledger held included."""
-        return usage_of(self._used.values(), price)
+        return usage_of(self._used.values(), self.price)
 
     def generate(
         self,
@@ -91,11 +95,11 @@ class ApiStudent:
         """
         requests = self._requests(images, prompts, choices)
         failures: dict[str, AskFailed] = {}
-        with self.ledger.open():
-            missing = {one.key: one for one in requests if one.key not in self.ledger.rows}
+        with self.ledger:
+            missing = {request.key: request for request in requests if request.key not in self.ledger.paid}
             if missing:
                 run(self._ask(missing.values(), failures))
-        return [failures.get(one.key) or self._answer(one) for one in requests]
+        return [failures.get(request.key) or self._answer(request) for request in requests]
 
     def _requests(
         self,
@@ -112,7 +116,8 @@ class ApiStudent:
             text = f"{prompt}\n{_IN_WORDS if options is None else _BY_LETTER}"
             schema = None if options is None else letter_schema(options)
             jpeg = jpegs[id(image)]
-            found.append(_Request(text, jpeg, options, schema, self._key(text, jpeg, schema)))
+            question = _Question(jpeg, options, schema)
+            found.append(PaidRequest(self._key(text, jpeg, schema), text, question, attach_image=True))
         return found
 
     def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
@@ -126,20 +131,23 @@ class ApiStudent:
         return key_of(asked)
 
     async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
-        async def ask(one: _Request) -> Reply:
-            return await self._chat.complete(user_message(one.text, data_url(one.jpeg)), schema=one.schema)
+        async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
+            message = user_message(request.prompt, data_url(request.subject.jpeg))
+            return await self._chat.complete(message, schema=request.subject.schema, may_retry=may_retry)
 
-        def on_failure(one: _Request, failure: AskFailed) -> None:
-            failures[one.key] = failure
+        def on_failure(request: _Request, failure: AskFailed) -> None:
+            failures[request.key] = failure
 
+        no_limit = Budget(None, self.price, "", lambda: self.ledger.spent_usd)
         async with self._chat:
-            await ask_each(ask, requests, self.settings.concurrency, self._on_reply, on_failure)
+            paid = PaidRequests(
+                self.ledger, no_limit, self.settings, send, lambda request: {"asked": self._chat.model}
+            )
+            await paid.ask_all(requests, lambda request, reply: None, on_failure)
 
-    def _on_reply(self, one: _Request, reply: Reply) -> None:
-        self.ledger.add(LedgerRow.of(one.key, reply, self._chat.model))
-
-    def _answer(self, one: _Request) -> str | AskFailed:
-        row = self._used[one.key] = self.ledger.rows[one.key]
+    def _answer(self, request: _Request) -> str | AskFailed:
+        row = self._used[request.key] = self.ledger.paid[request.key]
+        choices = request.subject.choices
         if row.finish_reason == "refusal":
             return AskFailed("the student refused", teacher_at_fault=False, declined=True)
         if row.finish_reason == "content_filter":
@@ -151,10 +159,10 @@ class ApiStudent:
         text, unfinished = behind_thoughts(row.text)
         if unfinished:
             return cut_off
-        chosen = None if one.choices is None else structured_answer(text, one.choices)
+        chosen = None if choices is None else structured_answer(text, choices)
         if chosen is not None:
             return chosen
-        if row.finish_reason == "length" and (row.structured or not _is_answer(text, one.choices)):
+        if row.finish_reason == "length" and (row.structured or not _is_answer(text, choices)):
             return cut_off
         return text
 

@@ -14,14 +14,14 @@ import msgspec
 
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.completion import read_completion
-from dataengine_lib.chat.paid_reply import ledger_row
+from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.server_errors import is_temporary_status
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone
 from dataengine_lib.teachers.batch_state import BatchJob, BatchState
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
-from dataengine_lib.teachers.reply_files import MORE_ROOM, ReplyFiles
+from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
 
 _MOST_LINES, _MOST_BYTES = 50_000, 200_000_000  # of one batch, by OpenAI's guide "Batch API"
 _QUEUE_FULL = "token_limit_exceeded"  # the error code when too many tokens are in progress already
@@ -225,10 +225,10 @@ class BatchRunner:
         answered = row.status == 200 if row.found else not self._cancelling
         price_unknown = answered and not (row.reply and row.reply.has_token_counts)
         if query is not None and (lost := self.budget.settle(query, price_unknown)):
-            self.files.ledger.lost(row.key, lost)
+            self.files.ledger.add_lost(row.key, lost)
         if row.reply is not None:
             self._on_reply(row.key, query, row.reply, job)
-            more = self.teacher.max_output_tokens * MORE_ROOM
+            more = self.teacher.max_output_tokens * LONGER
             if query is not None and row.reply.finish_reason == "length" and job.max_output_tokens < more:
                 retries.append((query, more))
             return
@@ -259,7 +259,9 @@ class BatchRunner:
         if query is not None:
             self.keep(query, reply, job.max_output_tokens)
         else:  # requested by an earlier run with other parameters: paid for all the same
-            self.files.paid(ledger_row(key, reply, job.teacher, job.max_output_tokens, "batch"))
+            self.files.ledger.add(
+                LedgerRow.of(key, reply, teacher=job.teacher, room=job.max_output_tokens, tier="batch")
+            )
 
     def _adapt(self, param: str, message: str) -> bool:
         """Whether the request can be sent without what its error refuses, as learned from it or from one before it."""

@@ -7,15 +7,16 @@ from typing import IO, Any
 
 import msgspec
 
-from dataengine_lib.chat.ledger_data import Ledger, LedgerRow, Paid
+from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.core.files import read_json, read_jsonl, write_json, write_jsonl
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.json_reply import as_text
 
+LEDGER = "gptvqa_ledger.jsonl"
 ERROR = "error"  # the one kind of failure that was not paid for
-MORE_ROOM = 2  # times the output limit, for the one more try of a reply that was cut off
+LONGER = 2  # times the output limit, for the one more request after a reply that was cut off
 _UNUSABLE = {
     "length": "cut off at {room} tokens; raise max_output_tokens and run again",
     "refusal": "the teacher refused",
@@ -55,7 +56,7 @@ class Usage(msgspec.Struct):
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
 
-    def add(self, paid: Paid) -> None:
+    def add(self, paid: PaidTotal) -> None:
         self.requests += paid.replies
         self.prompt_tokens += paid.prompt_tokens
         self.cached_tokens += paid.cached_tokens
@@ -126,8 +127,10 @@ class ReplyFiles:
         self._same: dict[str, list[Query]] = {}
         for query in queries:
             self._same.setdefault(keys[query.query_id], []).append(query)
-        self.ledger = Ledger(output, teacher, price)
+        self.price = price
+        self.ledger = Ledger(output.with_name(LEDGER), self._price, output=output)
         self._handle: IO[bytes] | None = None
+        self.ledger.open()
         try:
             self._keep_aside()
             for query in queries:
@@ -137,7 +140,7 @@ class ReplyFiles:
                 row = self.outcome(query)
                 if isinstance(row, Result):
                     self.results[query.query_id] = row
-                elif not paid.closed and not (row.kind == "length" and paid.room < MORE_ROOM * room):
+                elif not paid.closed and not (row.kind == "length" and paid.room < LONGER * room):
                     # of a run that was cut short: it goes on, and pays for nothing twice
                     self.failures[query.query_id] = row
             write_jsonl(output, in_order(self.results, queries))
@@ -150,10 +153,6 @@ class ReplyFiles:
         """The queries that are to be asked, in their order; of those that ask the very same, the first alone."""
         known = self.results.keys() | self.failures.keys()
         return [same[0] for same in self._same.values() if same[0].query_id not in known]
-
-    def paid(self, row: LedgerRow) -> None:
-        """Keep a reply: in the ledger, before anything else is done with it."""
-        self.ledger.add(row)
 
     def settle(self, query: Query) -> None:
         """The query's last reply is the one that counts, for all that ask the same."""
@@ -176,7 +175,7 @@ class ReplyFiles:
     def give_up(self, query: Query, reason: str) -> None:
         """The query got no reply, nor did those that ask the same."""
         key = self.keys[query.query_id]
-        paid = self.ledger.paid.get(key, Paid())  # for a reply that was cut off
+        paid = self.ledger.paid.get(key, PaidTotal())  # for a reply that was cut off
         for one in self._same[key]:
             self.failures[one.query_id] = Failure(
                 query_id=one.query_id,
@@ -231,13 +230,17 @@ class ReplyFiles:
         write_jsonl(self.output, in_order(self.results, self.queries))
         write_jsonl(self.failed, in_order(self.failures, self.queries))
         if len(self.results) + len(self.failures) == len(self.queries):
-            self.ledger.finished()
+            self.ledger.add_finished()
 
     def close(self) -> None:
         """Let other runs have the files."""
         if self._handle is not None:
             self._handle.close()
         self.ledger.close()
+
+    def _price(self, row: PaidReply) -> float | None:
+        """What a row without a price costs: rows of other teachers may cost anything."""
+        return self.price.of(row, row.tier) if self.price and row.teacher == self.teacher else None
 
     def write_usage(self, settings: dict[str, Any], price_date: str, note: str) -> UsageFile:
         """Write `usage.json`: every reply that was paid for, of this run and of those before it."""
@@ -247,7 +250,7 @@ class ReplyFiles:
             settings=settings,
             price_date=price_date,
             note=note,
-            cost_usd=None if self.ledger.price is None else 0.0,
+            cost_usd=None if self.price is None else 0.0,
         )
         mine = set()
         for query in sorted(self.queries, key=lambda query: (query.question_type, query.query_id)):

@@ -235,7 +235,7 @@ def frugal(folder: Path, server: PlaygroundServer, budget_usd: float | None, **o
 
 
 def paid(folder: Path) -> float:
-    return sum(row["completion_tokens"] for row in read_jsonl(folder.parent / "ledger.jsonl"))
+    return sum(row.get("completion_tokens", 0) for row in read_jsonl(folder.parent / "ledger.jsonl"))
 
 
 @pytest.mark.usefixtures("dollar_a_token")

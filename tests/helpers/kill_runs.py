@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.chat.ledger_data import LEDGER
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.playground.server import serve
+from dataengine_lib.teachers.reply_files import LEDGER
 
 KEY = "sk-canary-7f3a9c"
 PASSING = ("429", "429 retry-after=0.2", "500", "503", "timeout", "drop", "malformed", "half", "wrong-shape")

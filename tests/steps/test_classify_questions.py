@@ -14,12 +14,11 @@ from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, StructuredWriter, serve
+from dataengine_lib.replies.type_reply import parse_types, types_schema
 from dataengine_lib.steps.classify_questions import (
     ClassifyQuestionsConfig,
     ClassifyQuestionsResult,
     classify_questions,
-    parse_types,
-    types_schema,
 )
 
 NAMES = ["image_scene", "knowledge-based_reasoning", "attribute_recognition"]
@@ -83,6 +82,10 @@ def classify(
             ),
         )
         return classify_questions(config), server
+
+
+def spent_in(ledger: Path) -> float:
+    return sum(row.get("usd", 0) + row.get("lost_usd", 0) for row in read_jsonl(ledger))
 
 
 @pytest.mark.parametrize(
@@ -299,7 +302,8 @@ def test_a_teacher_that_is_down_keeps_what_came(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match="cannot be reached") as caught:
         classify(tmp_path, rows, by_colour, base_url=gone.base_url)
     assert gone.base_url in str(caught.value)
-    assert len((tmp_path / "classified.json.progress.jsonl").read_text().splitlines()) == 2
+    rows_kept = read_jsonl(tmp_path / "classified.json.progress.jsonl")
+    assert [row.get("question_type") for row in rows_kept] == [None, *["attribute_recognition"] * 2]
 
 
 def test_malformed_rows_are_counted(tmp_path: Path) -> None:
@@ -347,7 +351,7 @@ def test_a_budget_stops_and_counts_what_earlier_runs_spent(tmp_path: Path) -> No
     with pytest.raises(ParameterError, match="less than one request may cost"):
         classify(tmp_path, rows, by_colour, budget_usd=5, **options)
     result, server = classify(tmp_path, rows, by_colour, budget_usd=45, **options)
-    spent = sum(row["usd"] for row in read_jsonl(tmp_path / "classified.json.progress.jsonl"))
+    spent = spent_in(tmp_path / "classified.json.progress.jsonl")
     assert 0 < spent <= 45 and 0 < len(server.requests) < 6 and "budget_usd 45" in result.failed[-1]
     again, server = classify(tmp_path, rows, by_colour, budget_usd=45, **options)
     assert server.requests == [] and again.counts == result.counts
@@ -364,7 +368,7 @@ def test_a_budget_counts_what_brought_no_type(tmp_path: Path) -> None:
     }  # fmt: skip
     # a reply of 5 tokens and two tries that may have cost 20 each; a third would cross 60
     result, server = classify(tmp_path, rows, by_colour, budget_usd=60, **options)
-    spent = sum(row["usd"] for row in read_jsonl(tmp_path / "classified.json.progress.jsonl"))
+    spent = spent_in(tmp_path / "classified.json.progress.jsonl")
     assert len(server.requests) == 3 and len(result.unanswered) == 10 and 40 < spent <= 60
     assert any("the budget allows no further attempt" in line for line in result.failed)
     assert classify(tmp_path, rows, by_colour, budget_usd=60, **options)[1].requests == []

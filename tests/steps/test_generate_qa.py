@@ -18,7 +18,6 @@ import msgspec
 import pytest
 from PIL import Image
 
-from dataengine_lib.chat.ledger_data import LEDGER
 from dataengine_lib.chat.prices import IMAGE_TOKENS, Price, read_prices
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query, Result
@@ -29,6 +28,7 @@ from dataengine_lib.queries.prompt import load_template
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 from dataengine_lib.teachers.query_costs import query_costs
+from dataengine_lib.teachers.reply_files import LEDGER
 
 KEY = "sk-secret-1234"
 TYPES = ("object_localization", "image_scene", "action_recognition")

@@ -17,7 +17,6 @@ import openai
 import pytest
 from openai.resources.batches import AsyncBatches
 
-from dataengine_lib.chat.ledger_data import LEDGER
 from dataengine_lib.chat.reply import TeacherStop
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query
@@ -32,6 +31,7 @@ from dataengine_lib.steps.generate_qa import (
 )
 from dataengine_lib.teachers import batches
 from dataengine_lib.teachers.batch_state import STATE
+from dataengine_lib.teachers.reply_files import LEDGER
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,103 @@
+"""Steps 0, 1, 3 and 4: many requests at once, within a budget, each reply in the ledger before it is used."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from dataengine_lib.chat.ask_many import ask_each
+from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.ledger import Ledger, LedgerRow
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.settings import ChatSettings
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True)
+class PaidRequest(Generic[Subject]):
+    """A request about `subject`; `key` is its key in the ledger, `prompt` and `attach_image` decide its price.
+
+    `max_output_tokens` is its output limit, 0 for that of the settings.
+    """
+
+    key: str
+    prompt: str
+    subject: Subject = field(repr=False)
+    attach_image: bool = False
+    max_output_tokens: int = 0
+
+    @property
+    def query_id(self) -> str:
+        """The name under which the budget reserves money for it."""
+        return self.key
+
+
+class PaidRequests(Generic[Subject]):
+    """Sends requests to one model: reserve money, send, write the ledger's row, release the reservation.
+
+    `send(request, max_output_tokens, may_retry)` gets one reply; `row_fields(request)` are the fields of its LedgerRow
+    that say how it was requested. The ledger has to be open. With `longer_output_tokens` a reply that was cut off at a
+    lower limit is requested once more at that one, if the budget allows it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        budget: Budget,
+        settings: ChatSettings,
+        send: Callable[[PaidRequest[Subject], int, MayRetry], Awaitable[Reply]],
+        row_fields: Callable[[PaidRequest[Subject]], dict[str, Any]],
+        longer_output_tokens: int = 0,
+    ) -> None:
+        self.ledger, self.budget, self.settings = ledger, budget, settings
+        self._send, self._row_fields = send, row_fields
+        self._longer_output_tokens = longer_output_tokens
+
+    async def ask_all(
+        self,
+        requests: Iterable[PaidRequest[Subject]],
+        on_reply: Callable[[PaidRequest[Subject], Reply], None],
+        on_failure: Callable[[PaidRequest[Subject], AskFailed], None],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Send `requests` in their order, none after the first that the budget does not allow.
+
+        Each that is sent ends in one call of `on_reply` or `on_failure`. Once `stopped()` is true no other is sent.
+        Raises TeacherStop as `ask_each` does.
+        """
+
+        async def admit(request: PaidRequest[Subject]) -> bool:
+            return not stopped() and await self.budget.admit(request, self._limit(request))
+
+        def failed(request: PaidRequest[Subject], failure: AskFailed) -> None:
+            on_failure(request, failure)
+            self._settle(request, failure.unanswered)
+
+        await ask_each(
+            self._ask, requests, self.settings.concurrency, on_reply, failed, admit, self.settings.timeout_s
+        )
+
+    def _limit(self, request: PaidRequest[Subject]) -> int:
+        return request.max_output_tokens or self.settings.max_output_tokens
+
+    async def _ask(self, request: PaidRequest[Subject]) -> Reply:
+        limit, longer = self._limit(request), self._longer_output_tokens
+        reply = await self._ask_once(request, limit)
+        if reply.finish_reason == "length" and limit < longer and await self.budget.admit(request, longer):
+            reply = await self._ask_once(request, longer)
+        return reply
+
+    async def _ask_once(self, request: PaidRequest[Subject], limit: int) -> Reply:
+        def may_retry() -> bool:
+            # The attempt that just ended may be billed, so the next one needs a reservation of its own.
+            self._settle(request, cost_unknown=True)
+            return self.budget.reserve(request, limit)
+
+        reply = await self._send(request, limit, may_retry)
+        self.ledger.add(LedgerRow.of(request.key, reply, room=limit, **self._row_fields(request)))
+        self._settle(request, cost_unknown=not reply.has_token_counts)
+        return reply
+
+    def _settle(self, request: PaidRequest[Subject], cost_unknown: bool) -> None:
+        if lost := self.budget.settle(request, cost_unknown):
+            self.ledger.add_lost(request.key, lost)

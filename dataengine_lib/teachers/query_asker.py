@@ -1,0 +1,166 @@
+"""Step 3: sends queries to the teacher, one by one or in batches, and has every reply in the files of the output."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.ledger import LedgerRow
+from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.records import Query
+from dataengine_lib.teachers.batch_state import BatchState
+from dataengine_lib.teachers.loading import load_teacher
+from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
+from dataengine_lib.teachers.request import Canon
+
+_Request = PaidRequest[Query]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How batches are sent: seconds between two looks at them, and the most requests in one."""
+
+    poll_s: float
+    most_requests: int
+
+
+class QueryAsker:
+    """Asks the teacher `spec` the queries of `files`, within `budget`.
+
+    `canon` says how, as far as replies depend on it; `images` are its names for the queries' pictures, by query id.
+    `tier` is the service tier or `batch`. `notes` are for the user.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        settings: ChatSettings,
+        canon: Canon,
+        files: ReplyFiles,
+        budget: Budget,
+        images: dict[str, str],
+        coco_dataset: Path | None = None,
+    ) -> None:
+        self.spec, self.settings, self.canon = spec, settings, canon
+        self.files, self.budget, self.images, self.coco_dataset = files, budget, images, coco_dataset
+        self.notes: list[str] = []
+
+    async def ask_all(self, pending: list[Query]) -> None:
+        """Ask `pending`; each of them ends in the files, except those that a budget or a stop leaves unasked."""
+        from tqdm.auto import tqdm
+
+        total = len(self.files.queries)
+        with tqdm(total=total, initial=total - len(pending), desc="asking the teacher", disable=None) as bar:
+
+            async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
+                reply: Reply = await teacher.ask(request.subject, max_output_tokens, may_retry)
+                return reply
+
+            def on_reply(request: _Request, reply: Reply) -> None:
+                self.files.settle(request.subject)
+                step()
+
+            def on_failure(request: _Request, failure: AskFailed) -> None:
+                self.files.give_up(request.subject, str(failure))
+                step()
+
+            def step() -> None:
+                bar.update()
+                if self.files.ledger.cost_usd:
+                    bar.set_postfix_str(self._money(bar.n, total), refresh=False)
+
+            async with self._load() as teacher:
+                paid = PaidRequests(
+                    self.files.ledger,
+                    self.budget,
+                    self.settings,
+                    send,
+                    lambda request: self._row_fields(request.subject),
+                    longer_output_tokens=self.settings.max_output_tokens * LONGER,
+                )
+                try:
+                    await paid.ask_all(map(self._request, pending), on_reply, on_failure)
+                finally:
+                    for name in getattr(teacher, "refused_settings", ()):
+                        self.notes.append(f"{self.spec} does not take {name}; it was asked without")
+
+    async def ask_in_batches(self, pending: list[Query], options: BatchOptions, cancel: bool = False) -> None:
+        """Ask `pending` through the Batch API, as far as the budget goes, and collect what is under way.
+
+        With `cancel` nothing is sent, and what is under way is cancelled.
+        """
+        from tqdm.auto import tqdm
+
+        from dataengine_lib.teachers.batches import BatchRunner
+
+        files, total = self.files, len(self.files.queries)
+        with tqdm(total=total, desc="asking in batches", disable=None) as bar:
+            async with self._load() as teacher:
+                runner = BatchRunner(
+                    teacher,
+                    BatchState(files.output),
+                    # the first of the queries that ask the very same
+                    {files.keys[query.query_id]: query for query in reversed(files.queries)},
+                    self._keep_batched,
+                    files,
+                    self.budget,
+                    options.poll_s,
+                    options.most_requests,
+                )
+
+                def progress(status: str) -> None:
+                    bar.n = len(files.results) + len(files.failures)
+                    bar.set_postfix_str(f"{status} {self._money(bar.n, total)}")
+
+                runner.progress = progress
+                if cancel:
+                    self.notes.append(f"{await runner.cancel()} batches cancelled")
+                sent = runner.state.keys()
+                wanted = [query for query in pending if files.keys[query.query_id] not in sent and not cancel]
+                try:
+                    await runner.run([(query, self._max_output_tokens(query)) for query in wanted])
+                finally:
+                    for query in files.pending():  # cut off, and the longer reply did not come
+                        files.settle_if_paid(query)
+
+    def _load(self) -> AbstractAsyncContextManager[Any]:
+        return load_teacher(
+            self.spec,
+            self.settings,
+            coco_dataset=self.coco_dataset,
+            image_root=self.canon.image_root,
+            max_side=self.canon.max_side,
+            json_replies=self.canon.json_replies,
+        )
+
+    def _request(self, query: Query) -> _Request:
+        key = self.files.keys[query.query_id]
+        return PaidRequest(key, query.prompt, query, query.attach_image, self._max_output_tokens(query))
+
+    def _max_output_tokens(self, query: Query) -> int:
+        """The output limit, raised where the reply to an earlier run was cut off at this one."""
+        limit = self.settings.max_output_tokens
+        before = self.files.ledger.paid.get(self.files.keys[query.query_id])
+        cut_off = before is not None and before.finish_reason == "length" and before.room >= limit
+        return limit * LONGER if cut_off else limit
+
+    def _keep_batched(self, query: Query, reply: Reply, max_output_tokens: int) -> None:
+        key, fields = self.files.keys[query.query_id], self._row_fields(query)
+        self.files.ledger.add(LedgerRow.of(key, reply, room=max_output_tokens, **fields))
+        if reply.finish_reason != "length" or max_output_tokens > self.settings.max_output_tokens:
+            self.files.settle(query)
+
+    def _row_fields(self, query: Query) -> dict[str, Any]:
+        return {
+            "teacher": self.canon.teacher,
+            "tier": self.budget.tier,
+            "query_id": query.query_id,
+            "request": self.canon.request(query, self.images.get(query.query_id, "")),
+        }
+
+    def _money(self, done: int, total: int) -> str:
+        spent = self.files.ledger.cost_usd
+        return f"${spent:.2f} of about ${spent * total / max(1, done):.2f}"

@@ -1,0 +1,153 @@
+"""Step 0: asks the teacher for the types of questions, a batch of them in each request."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dataengine_lib.chat.ask_many import run
+from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.ledger import Ledger, LedgerRow
+from dataengine_lib.chat.messages import user_message
+from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.request_key import key_of
+from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.prompt_template import PromptTemplate
+from dataengine_lib.core.records import Question, options_text
+from dataengine_lib.questions.categories import CategorySet
+from dataengine_lib.replies.type_reply import parse_types, types_schema
+from dataengine_lib.resources import CLASSIFY_PROMPTS
+from dataengine_lib.teachers.loading import load_chat
+from dataengine_lib.teachers.spec import recorded_name
+
+TypePrompt = Callable[[list[Question]], str]
+_Request = PaidRequest[list[str]]  # about the questions with these keys
+
+
+def load_type_prompt(choice: str | Path, categories: CategorySet) -> TypePrompt:
+    """A function `questions -> prompt` from a built-in name or a Jinja file.
+
+    Raises ParameterError naming the file and what is wrong with it.
+    """
+    file = CLASSIFY_PROMPTS.file(choice)
+    template = PromptTemplate(file, names="types, items", remedy=CLASSIFY_PROMPTS.hint())
+    types = [(name, categories.definition(name)) for name in categories.names]
+
+    def render(questions: list[Question]) -> str:
+        # One line each: a line break in a question must not look like an item of the list.
+        items = [
+            (number, " ".join(row.question.split()), " ".join(options_text(row.choices).split()))
+            for number, row in enumerate(questions, 1)
+        ]
+        return template.render(types=types, items=items)
+
+    return render
+
+
+class QuestionClassifier:
+    """Asks the teacher `spec` which of the types `names` each of `wanted` has; these are questions by their keys.
+
+    `types` holds the answers by question key, those in `ledger` included. `requests` counts batches sent, `illegal`
+    names that are not types, `foreign` answers about items that were not in the prompt; `failed` says why requests got
+    no usable reply.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        settings: ChatSettings,
+        prompt: TypePrompt,
+        names: list[str],
+        wanted: dict[str, Question],
+        ledger: Ledger,
+        budget: Budget,
+    ) -> None:
+        self.spec, self.settings, self.prompt, self.names = spec, settings, prompt, names
+        self.wanted, self.ledger, self.budget = wanted, ledger, budget
+        self.types: dict[str, str] = {}
+        self.illegal: Counter[str] = Counter()
+        self.failed: list[str] = []
+        self.requests = self.foreign = 0
+        # Answers of another teacher, or to another prompt, do not count for this one.
+        asked = f"{recorded_name(spec)}\n{prompt([])}".encode()
+        self._cache_key = hashlib.sha256(asked).hexdigest()[:8]
+
+    def classify(self, batch_size: int, max_asks: int) -> None:
+        """Ask about the questions that the ledger has no type for, each at most `max_asks` times.
+
+        Raises ParameterError when the budget is too small for one request, TeacherStop when the teacher is down.
+        """
+        from tqdm.auto import tqdm
+
+        with self.ledger:
+            for key in self.wanted:
+                if known := self.ledger.question_types.get(self._answer_key(key)):
+                    self.types[key] = known
+            if missing := self._missing():
+                first = self._request(missing[:batch_size])
+                self.budget.check([first], self.settings.max_output_tokens, self.spec)
+                self._bar = tqdm(
+                    total=len(self.wanted), initial=len(self.types), desc="sorting questions", disable=None
+                )
+                with self._bar:
+                    run(self._ask(batch_size, max_asks))
+        if self.budget.stopped:
+            self.failed.append(self.budget.stopped)
+
+    def _answer_key(self, key: str) -> str:
+        return f"{self._cache_key}-{key}"
+
+    def _missing(self) -> list[str]:
+        return [key for key in self.wanted if key not in self.types]
+
+    def _request(self, keys: list[str]) -> _Request:
+        prompt = self.prompt([self.wanted[key] for key in keys])
+        return PaidRequest(key_of(self._canonical(prompt)), prompt, keys)
+
+    def _canonical(self, prompt: str) -> dict[str, Any]:
+        return {"model": recorded_name(self.spec), "messages": user_message(prompt, "")}
+
+    async def _ask(self, batch_size: int, max_asks: int) -> None:
+        schema = types_schema(self.names)
+        async with load_chat(self.spec, self.settings) as chat:
+
+            async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
+                return await chat.complete(
+                    user_message(request.prompt, ""), schema=schema, may_retry=may_retry
+                )
+
+            paid = PaidRequests(self.ledger, self.budget, self.settings, send, self._row_fields)
+            for _ in range(max_asks):
+                missing = [] if self.budget.stopped else self._missing()
+                self.requests += -(-len(missing) // batch_size)
+                await paid.ask_all(self._batches(missing, batch_size), self._on_reply, self._on_failure)
+
+    def _batches(self, keys: list[str], batch_size: int) -> Iterator[_Request]:
+        # one at a time, when it is sent: the prompts of all would be in memory otherwise
+        for start in range(0, len(keys), batch_size):
+            yield self._request(keys[start : start + batch_size])
+
+    def _row_fields(self, request: _Request) -> dict[str, Any]:
+        return {
+            "teacher": recorded_name(self.spec),
+            "tier": self.budget.tier,
+            "request": self._canonical(request.prompt),
+        }
+
+    def _on_reply(self, request: _Request, reply: Reply) -> None:
+        if reply.finish_reason in ("length", "refusal", "content_filter"):
+            limit = self.settings.max_output_tokens
+            self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
+        types, illegal = parse_types(reply.text, self.names)
+        self.illegal.update(illegal)
+        self.foreign += sum(not 1 <= number <= len(request.subject) for number in types)
+        for number, key in enumerate(request.subject, 1):
+            if number in types:
+                self.types[key] = types[number]
+                self.ledger.add(LedgerRow(key=self._answer_key(key), question_type=types[number]))
+                self._bar.update()
+
+    def _on_failure(self, request: _Request, failure: AskFailed) -> None:
+        self.failed.append(str(failure))
