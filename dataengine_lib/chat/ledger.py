@@ -136,7 +136,7 @@ class Ledger:
     def __init__(
         self,
         file: Path,
-        price: Callable[[PaidReply], float | None],
+        price: Callable[[PaidReply], float | None] = lambda row: None,
         *,
         output: Path | None = None,
         waits: bool = False,
@@ -168,7 +168,7 @@ class Ledger:
         """
         self._stream = AppendFile(self.file, self._output, self._patience)
         try:
-            for row in self._stream.rows(msgspec.json.Decoder(PaidReply).decode, self._end):
+            for row in self._stream.rows(_decode, self._end):
                 self._count(row)
         except BaseException:
             self._stream.close()
@@ -218,6 +218,16 @@ class Ledger:
             usd = self._price(row) if row.usd is None else row.usd
             self.paid.setdefault(row.key, PaidTotal()).add(row, usd)
             self.cost_usd += usd or 0.0
+
+
+_DECODER = msgspec.json.Decoder(PaidReply)
+
+
+def _decode(line: bytes) -> PaidReply:
+    row = _DECODER.decode(line)
+    if not (row.key or row.finished or row.usd):  # rows of step 0 with a price alone are old
+        raise msgspec.ValidationError("Object missing required field `key`")
+    return row
 
 
 def _now() -> str:

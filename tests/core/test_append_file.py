@@ -14,22 +14,22 @@ from dataengine_lib.errors import DataEngineError
 
 
 def row(key: str) -> LedgerRow:
-    return LedgerRow.of(key, Reply("A"), "openai:mine")
+    return LedgerRow.of(key, Reply("A"), asked="openai:mine")
 
 
 def test_a_ledger_waits_for_the_other_and_reads_what_it_wrote(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, second = Ledger(tmp_path / "l.jsonl"), Ledger(tmp_path / "l.jsonl")
+    first, second = (Ledger(tmp_path / "l.jsonl", waits=True) for _ in range(2))
     found: list[list[str]] = []
 
     def other() -> None:
-        with second.open():
-            found.append(list(second.rows))
+        with second:
+            found.append(list(second.paid))
             second.add(row("c"))
 
     thread = threading.Thread(target=other)
-    with caplog.at_level(logging.WARNING), first.open():
+    with caplog.at_level(logging.WARNING), first:
         first.add(row("a"))
         thread.start()
         thread.join(0.5)
@@ -38,26 +38,26 @@ def test_a_ledger_waits_for_the_other_and_reads_what_it_wrote(
     thread.join(10)
     assert found == [["a", "b"]]
     assert caplog.text.count("another run is writing it; waiting") == 1
-    with first.open():
-        assert list(first.rows) == ["a", "b", "c"]
+    with first:
+        assert list(first.paid) == ["a", "b", "c"]
 
 
 def test_a_bad_line_is_named_and_nothing_behind_it_is_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "l.jsonl"
-    ledger = Ledger(file)
-    with ledger.open():
+    ledger = Ledger(file, waits=True)
+    with ledger:
         ledger.add(row("a"))
     good = file.read_bytes()
     file.write_bytes(good + b"\n{}\n" + msgspec.json.encode(row("b")) + b"\n")
     for _ in range(2):
         with (
             pytest.raises(DataEngineError, match=r"l\.jsonl: line 3: .*; mend or remove that line"),
-            ledger.open(),
+            ledger,
         ):
             pass
     file.write_bytes(good + msgspec.json.encode(row("b")) + b"\n")
-    with ledger.open():
-        assert list(ledger.rows) == ["a", "b"]
+    with ledger:
+        assert list(ledger.paid) == ["a", "b"]
 
 
 def test_who_may_not_wait_is_refused(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def dollar_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def paid(folder: Path) -> int:
     """Dollars, by `dollar_a_token`."""
-    return sum(row["completion_tokens"] for row in read_jsonl(folder / "readers_ledger.jsonl"))
+    return sum(row.get("completion_tokens", 0) for row in read_jsonl(folder / "readers_ledger.jsonl"))
 
 
 @pytest.mark.usefixtures("dollar_a_token")
