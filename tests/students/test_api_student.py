@@ -216,8 +216,8 @@ def test_the_ledgers_rows(tmp_path: Path) -> None:
     (row,) = rows(tmp_path)
     # fields with their defaults are left out: nothing was cached, no price is known
     assert sorted(row) == [
-        "asked", "completion_tokens", "finish_reason", "key", "model", "prompt_tokens", "request_id", "room", "seconds", "structured",
-        "text", "time", "usage",
+        "asked", "completion_tokens", "finish_reason", "key", "model", "prompt_tokens", "request_id", "room",
+        "seconds", "structured", "text", "time", "usage",
     ]  # fmt: skip
     assert (row["model"], row["text"], row["finish_reason"]) == ("local", '{"answer": "A"}', "stop")
     assert row["asked"] == "local"
