@@ -1,4 +1,4 @@
-"""Steps 1, 3 and 4: a picture as OpenAI-compatible servers take it in a chat message."""
+"""Text and image as a chat message of OpenAI's API (steps 0, 1, 3 and 4)."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
-    """`image` as a JPEG of quality 90, its longest side at most `max_side` pixels; same image, same bytes."""
+    """`image` as a JPEG of quality 90, its longer side at most `max_side` pixels. The same image gives the same bytes."""
     scale = max_side / max(image.size)
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -19,12 +19,15 @@ def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
 
 
 def data_url(jpeg: bytes) -> str:
-    """A JPEG as the URL that holds it."""
+    """A JPEG file as a data URL."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def user_message(text: str, image_url: str = "") -> list[dict[str, Any]]:
-    """Text, then the image, if there is one: servers cache common beginnings, and OpenAI's documentation shows it so."""
+    """The messages of a chat with one message, of the user: the text, then the image if there is one.
+
+    The text comes first because servers cache common beginnings of prompts. Source: OpenAI's guide "Images and vision".
+    """
     if not image_url:
         return [{"role": "user", "content": text}]
     parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": image_url}}]

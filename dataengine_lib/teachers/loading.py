@@ -1,4 +1,4 @@
-"""Steps 0 and 3: the teacher, whatever answers a query with text (a model, recorded replies, rules)."""
+"""Steps 0, 3 and 4: opens the teacher that a spec names, with the local server that some of them need."""
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -13,6 +13,8 @@ from dataengine_lib.teachers.spec import Teacher, check_spec
 if TYPE_CHECKING:
     from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 
+# Each teacher is imported where it is opened: none of them needs what the others need.
+
 
 @asynccontextmanager
 async def load_teacher(
@@ -24,11 +26,10 @@ async def load_teacher(
     max_side: int = 1024,
     json_replies: bool = True,
 ) -> AsyncIterator[Teacher]:
-    """The teacher that `spec` names, open for the length of the block.
+    """The teacher that `spec` names, open for the length of the `async with` block.
 
-    All other parameters but `coco_dataset` are for chat models, see OpenAITeacher.
-
-    Raises ParameterError when something that it needs is not given.
+    `coco_dataset` is the image pool that teacher `annotations` reads; the other parameters are for chat models, see
+    OpenAITeacher. Raises ParameterError when something that the teacher needs is not given.
     """
     check_spec(spec)
     kind, _, rest = spec.partition(":")
@@ -57,40 +58,33 @@ async def load_chat(
     max_side: int = 1024,
     json_replies: bool = True,
 ) -> AsyncIterator["OpenAITeacher"]:
-    """The teacher that `openai:MODEL`, `local` or `playground` names, which can be asked anything, not queries alone.
+    """The chat model that `openai:MODEL`, `local` or `playground` names; it takes any messages, not only queries.
 
-    Raises ParameterError when the server needs a key and none is set, or `local` is not installed.
+    Raises ParameterError when the server needs a key and none is set, or what `local` needs is not installed.
     """
-    from dataengine_lib.teachers.openai_teacher import OpenAITeacher
+    from dataengine_lib.teachers.openai_teacher import LocalTeacher, OpenAITeacher
 
     settings = settings or ChatSettings()
     kind, _, model = spec.partition(":")
-    asked = OpenAITeacher
+    teacher_class = OpenAITeacher
     with ExitStack() as stack:
         if kind == "openai":
             url, key = endpoint(settings.base_url)
         elif kind == "local":
             from dataengine_lib.teachers.local_llm import SLOTS, model_file, serve_local
-            from dataengine_lib.teachers.openai_teacher import LocalTeacher
 
-            asked, settings = LocalTeacher, settings.model_copy(update={"concurrency": SLOTS})
+            teacher_class, settings = LocalTeacher, settings.model_copy(update={"concurrency": SLOTS})
             local = stack.enter_context(serve_local(model_file(model)))
             model, key, url = local.model, NO_KEY, local.base_url
         else:
             from dataengine_lib.playground.server import serve
             from dataengine_lib.playground.teacher import reply, structured_reply
 
-            # A literal key: the user's own must go nowhere but to the server that they named.
+            # No key here and for `local`: the user's own must only go to the server that they named.
             server = stack.enter_context(serve(reply, structured=structured_reply))
             model, key, url = "playground", NO_KEY, server.base_url
-        teacher = asked(
-            model,
-            url,
-            key,
-            settings,
-            image_root=image_root,
-            max_side=max_side,
-            json_replies=json_replies,
+        teacher = teacher_class(
+            model, url, key, settings, image_root=image_root, max_side=max_side, json_replies=json_replies
         )
         async with teacher:
             yield teacher

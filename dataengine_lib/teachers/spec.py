@@ -1,20 +1,16 @@
-"""spec."""
+"""Step 3: what a teacher is, and the specs that name one, such as `openai:gpt-4o-mini`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from dataengine_lib.chat.reply import MayRetry, Reply
 from dataengine_lib.core.records import Query
 
-if TYPE_CHECKING:
-    pass
-
-
-KINDS = "openai:MODEL, annotations, replay:FILE, playground, local, local:FILE.gguf"
+_SPECS = "openai:MODEL, annotations, replay:FILE, playground, local, local:FILE.gguf"
 
 
 class Teacher(Protocol):
-    """Answers one query; raises AskFailed for that query only, TeacherStop when asking on makes no sense.
+    """Answers one query; raises AskFailed if this query fails, TeacherStop if every other one would fail too.
 
     `max_output_tokens` overrides the teacher's own output limit, if it has one; `may_retry` is called before the retry
     of an attempt that may be billed, see ChatClient.complete.
@@ -26,22 +22,21 @@ class Teacher(Protocol):
 
 
 def check_spec(spec: str) -> str:
-    """`spec` itself when it names a teacher.
-
-    Raises ValueError (a wrong parameter when a Config calls this).
-    """
+    """`spec` itself; raises ValueError if it names no teacher, which a Config reports as a wrong parameter."""
     kind, colon, rest = spec.partition(":")
-    named, unnamed = kind in ("openai", "replay"), kind in ("annotations", "playground")
-    if (named and rest) or (unnamed and not colon) or (kind == "local" and (rest or not colon)):
+    with_name, alone = kind in ("openai", "replay"), kind in ("annotations", "playground")
+    if (with_name and rest) or (alone and not colon) or (kind == "local" and (rest or not colon)):
         return spec
-    raise ValueError(f"not a teacher; choose one of {KINDS}")
+    raise ValueError(f"not a teacher; choose one of {_SPECS}")
 
 
 def recorded_name(spec: str) -> str:
-    """The name that rows of this teacher carry: the model's own, or the kind and file name of the others."""
+    """The name in data files: the model's own for `openai:MODEL`, kind and file name for a teacher with a file."""
     kind, _, rest = spec.partition(":")
-    if kind == "local":
-        from dataengine_lib.teachers.local_llm import FILE
+    if kind == "openai":
+        return rest
+    if kind == "local" and not rest:
+        from dataengine_lib.teachers.local_llm import DEFAULT_MODEL
 
-        rest = rest or FILE
-    return rest if kind == "openai" else f"{kind}:{Path(rest).name}" if kind in ("replay", "local") else kind
+        rest = DEFAULT_MODEL
+    return f"{kind}:{Path(rest).name}" if kind in ("replay", "local") else kind

@@ -31,7 +31,7 @@ from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.teachers.loading import load_chat, load_teacher
-from dataengine_lib.teachers.local_llm import FILE, SLOTS, LocalServer, model_file, serve_local
+from dataengine_lib.teachers.local_llm import DEFAULT_MODEL, SLOTS, LocalServer, model_file, serve_local
 from dataengine_lib.teachers.reply_files import Failure
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 
@@ -93,7 +93,7 @@ def test_twenty_replies_under_a_schema_and_what_step_4_keeps(
     seconds = time.monotonic() - began
     outcomes: Counter[str] = Counter()
     for reply, waited in answered:
-        assert reply.structured and reply.model == Path(FILE).stem
+        assert reply.structured and reply.model == Path(DEFAULT_MODEL).stem
         assert reply.prompt_tokens > 500 and 0 < reply.completion_tokens <= LIMIT and waited > 0.1
         assert reply.text.lstrip().startswith("{")
         if reply.finish_reason == "length":
@@ -132,7 +132,7 @@ def test_step_3_asks_it_as_any_teacher(packages: Path, tmp_path: Path) -> None:
     failures: list[Failure] = read_jsonl(tmp_path / "gptvqa_failed.jsonl", Failure)
     results: list[Result] = read_jsonl(config.output, Result)
     rows: list[Failure | Result] = [*failures, *results]
-    assert [row.model for row in rows] == [f"local:{FILE}"] * 2
+    assert [row.model for row in rows] == [f"local:{DEFAULT_MODEL}"] * 2
     assert all(
         row.prompt_tokens > 500 and 20 < row.completion_tokens <= 60 for row in rows
     )  # 20, then once more with 40
@@ -145,7 +145,7 @@ def test_it_listens_on_loopback_only_and_names_no_path(server: LocalServer) -> N
     listening = [c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert listening == ["127.0.0.1"]
     answer = httpx2.get(f"{server.base_url}/models", headers={"Origin": "http://page.example"})
-    assert [row["id"] for row in answer.json()["data"]] == [server.model] == [Path(FILE).stem]
+    assert [row["id"] for row in answer.json()["data"]] == [server.model] == [Path(DEFAULT_MODEL).stem]
     assert answer.headers["access-control-allow-origin"] == ""  # no page in a browser may ask it
 
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_served_is_one_line_with_the_servers_words(packages: Path
     torn.write_bytes(model_file().read_bytes()[:5000])
     with (
         pytest.raises(
-            DataEngineError, match=r"llama.cpp does not serve it: .*torn\.gguf; it said: .+"
+            DataEngineError, match=r"llama.cpp does not serve it: .*torn\.gguf; its log: .+"
         ) as caught,
         serve_local(model_file(str(torn))),
     ):
@@ -204,7 +204,7 @@ def test_what_cannot_be_served_is_one_line_with_the_servers_words(packages: Path
 @needs_llm
 def test_a_file_of_ones_own_is_checked_before_anything_starts(packages: Path, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_text("no model")
-    for given, says in (("nowhere.gguf", "cannot be read"), ("model.gguf", "is no GGUF file")):
+    for given, says in (("nowhere.gguf", "cannot be read"), ("model.gguf", "is not a GGUF file")):
         with pytest.raises(ParameterError, match=says) as caught:
             model_file(str(tmp_path / given))
         assert "\n" not in str(caught.value)
@@ -217,7 +217,7 @@ def test_pictures_are_not_sent(packages: Path) -> None:
             query = Query(image_id=1, prompt="?", question_type="t", query_id="r-1", attach_image=True)
             return await teacher.ask(query)
 
-    with pytest.raises(AskFailed, match="reads no pictures"):
+    with pytest.raises(AskFailed, match="reads no images"):
         asyncio.run(ask_it())
 
 
@@ -248,7 +248,7 @@ def test_the_doctor_finds_it(packages: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(PROJECT_ROOT)
     experiment = read_experiment(Path("params/local_llm.yaml"), [step.name for step in STEPS], [])
     (finding,) = [finding for finding in examine(experiment) if finding.what == "teacher of generate_qa"]
-    assert finding.mark == "ok" and f"{FILE}, 98 MB" in finding.says
+    assert finding.mark == "ok" and f"{DEFAULT_MODEL}, 98 MB" in finding.says
     assert experiment.sections["generate_qa"]["concurrency"] == SLOTS
 
 
@@ -256,7 +256,9 @@ def test_specs_names_and_prices() -> None:
     assert [check_spec(spec) for spec in ("local", "local:m.gguf")] == ["local", "local:m.gguf"]
     with pytest.raises(ValueError, match=r"local:FILE\.gguf"):
         check_spec("local:")
-    assert recorded_name("local") == f"local:{FILE}" == recorded_name(f"local:/models/{FILE}")
+    assert (
+        recorded_name("local") == f"local:{DEFAULT_MODEL}" == recorded_name(f"local:/models/{DEFAULT_MODEL}")
+    )
     for spec in ("local", "local:/models/m.gguf"):
         price = read_prices().of(spec)
         assert price is not None and price.cost(1000, 0, 1000) == 0
