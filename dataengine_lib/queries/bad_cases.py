@@ -1,4 +1,4 @@
-"""Bad-case pools for step 2: `{type: [record]}` as step 1 writes it and as MLLM-DataEngine published it."""
+"""Step 2: reads bad cases, `{type: [record]}` as step 1 writes them and as MLLM-DataEngine published them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,16 @@ class _Record(msgspec.Struct):
     image_path: str | None = None
     prompt: str | None = None
     question_id: str | int | None = None
-    idx: int | str | None = None  # a place, or the original's question_id
+    idx: int | str | None = None  # the place in step 1's file, or MLLM-DataEngine's question_id
     question_type: str | None = None
 
 
 @dataclass(frozen=True)
 class BadCase:
-    """A question that the student got wrong; `example` is what the teacher is shown of it."""
+    """A question that the student got wrong; `example` is its text as the teacher sees it.
+
+    `key` identifies it in queries: its question_id, else its `idx`, else its place in the file.
+    """
 
     key: str
     question_type: str
@@ -35,7 +38,7 @@ class BadCase:
 
 
 def read_bad_cases(file: Path) -> dict[str, list[BadCase]]:
-    """The pool by type, types in the file's order, empty ones included; a flat list is grouped by `question_type`.
+    """The bad cases by type, types in the file's order, empty ones included; a flat list is grouped by `question_type`.
 
     Records may lack `image_id`, `image_path` or `prompt`. Raises DataEngineError naming the row at fault.
     """
@@ -51,33 +54,38 @@ def read_bad_cases(file: Path) -> dict[str, list[BadCase]]:
                 f"{file}: a record has no question_type; group the records by type, or add it"
             )
         content = grouped
-    pool: dict[str, list[BadCase]] = {}
+    cases_by_type: dict[str, list[BadCase]] = {}
     for name, records in content.items():
-        kind = type_name(name)
-        cases = pool.setdefault(kind, [])
-        cases += [_case(record, kind, f"{file}: {name}[{row}]") for row, record in enumerate(records)]
-    return pool
+        question_type = type_name(name)  # "Image scene" and "image_scene" are one type
+        cases = cases_by_type.setdefault(question_type, [])
+        cases += [
+            _case(record, question_type, f"{file}: {name}[{row}]") for row, record in enumerate(records)
+        ]
+    return cases_by_type
 
 
-def _case(record: _Record, kind: str, where: str) -> BadCase:
+def _case(record: _Record, question_type: str, where: str) -> BadCase:
     try:
         image = image_ref(record.image_id, record.image_path)
     except ValueError as error:
         raise DataEngineError(
-            f"{where}: image_id {record.image_id!r} is not a number; mend or remove that row"
+            f"{where}: image_id {record.image_id!r} is not a number; correct or remove that row"
         ) from error
     if record.question and 0 <= record.correct_choice_idx < len(record.choices):
-        # one line each, so that a question cannot pass for one of the prompt's headings
+        # each on one line: a line break in a question could make a line that looks like a heading of the prompt
         question, *choices = (" ".join(text.split()) for text in (record.question, *record.choices))
-        prompt = qa_prompt(question, choices, record.correct_choice_idx, kind)
+        prompt = qa_prompt(question, choices, record.correct_choice_idx, question_type)
     elif record.prompt:
         prompt = record.prompt
     else:
         raise DataEngineError(
-            f"{where}: needs question, choices and a correct_choice_idx inside them, or prompt; mend or remove that row"
+            f"{where}: needs question, choices and a correct_choice_idx inside them, or prompt; "
+            "correct or remove that row"
         )
+    # the prompt names the type itself, once
     example = "\n".join(
         line for line in prompt.strip().splitlines() if not line.lower().startswith("question type:")
     )
     key = record.question_id if record.question_id not in (None, "") else record.idx
-    return BadCase(str(key if key not in (None, "", -1) else where.rpartition(": ")[2]), kind, image, example)
+    place = where.rpartition(": ")[2]  # "image_scene[0]"
+    return BadCase(str(key if key not in (None, "", -1) else place), question_type, image, example)

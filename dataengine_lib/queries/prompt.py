@@ -1,6 +1,6 @@
-"""The prompt of a query (step 2): a template filled with a type, its bad cases, and an image's text and boxes.
+"""Step 2: the prompt of a query, a template filled with a type, its bad cases, and an image's captions and boxes.
 
-What answers it is read by `replies/parse.py`: a template asks for the headings that are known there.
+The teacher's reply is read by `replies/parse.py`: a template must ask for the headings known there.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.resources import QUERY_PROMPTS
 
 
-class ShownBox(NamedTuple):
+class _ShownBox(NamedTuple):
     """An object as templates see it; `place` is its box as text, `[0.100, 0.200, 0.400, 0.600]`."""
 
     name: str
@@ -24,7 +24,7 @@ class ShownBox(NamedTuple):
 
 @dataclass(frozen=True)
 class QueryPrompt:
-    """A template that is ready to be filled; with `attach_image` the teacher is sent the picture as well.
+    """A loaded template; with `attach_image` the picture itself is sent to the teacher too.
 
     `fill(question_type, definition, examples, captions, boxes)` gives the text.
     """
@@ -41,9 +41,10 @@ class QueryPrompt:
         image: PoolImage,
         max_tokens: int | None = None,
     ) -> str | None:
-        """The prompt of a query about `image`; captions go, the last first, until `max_tokens` hold it.
+        """The prompt of a query about `image`; captions are left out, the last first, until it has at most `max_tokens`.
 
-        Captions and boxes are never cut: None when the rest alone is too long, by `estimate_tokens`.
+        No caption is cut in two, and boxes and examples are always whole: None when the prompt is too long even
+        without captions. Tokens are counted by `estimate_tokens`.
         """
         for kept in range(len(image.captions), -1, -1):
             text = self.fill(question_type, definition, examples, image.captions[:kept], image.boxes)
@@ -82,9 +83,9 @@ def load_template(choice: str | Path) -> QueryPrompt:
     return QueryPrompt(file, template.sets("attach_image"), fill)
 
 
-def shown_boxes(boxes: Sequence[NamedBox]) -> list[ShownBox]:
-    """Boxes as templates see them."""
-    # places once here, not by a filter for every number: the sandbox looks at each call of one
+def shown_boxes(boxes: Sequence[NamedBox]) -> list[_ShownBox]:
+    """Boxes as templates see them: fields `name`, `xyxy` (four floats from 0 to 1) and `place` (these as text)."""
+    # formatted here, not by a filter in the template: the sandbox checks each call, four for every box
     return [
-        ShownBox(box.name, box.xyxy, "[{:.3f}, {:.3f}, {:.3f}, {:.3f}]".format(*box.xyxy)) for box in boxes
+        _ShownBox(box.name, box.xyxy, "[{:.3f}, {:.3f}, {:.3f}, {:.3f}]".format(*box.xyxy)) for box in boxes
     ]

@@ -58,29 +58,29 @@ class ConstructQueriesConfig(StepConfig):
     template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
     """What the teacher is asked: v1, v2 (with a short answer), vision (with the image) or a file."""
     max_prompt_tokens: int | None = Field(None, ge=1)
-    """Of a prompt's text; captions go, the last first, until it fits."""
+    """Most tokens of a prompt's text; captions are left out, the last first, until it fits."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
     """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
     exclude_queries: list[Path] = Field(default_factory=list)
     """gptvqa_prompt.json of earlier rounds."""
     min_side: int = Field(0, ge=0)
-    """Pixels of a pool image's shorter side."""
+    """Pool images whose shorter side has fewer pixels are left out."""
     min_captions: int = Field(1, ge=0)
-    """Captions of a pool image."""
+    """Pool images with fewer captions are left out."""
     near_duplicate: float | None = Field(0.98, gt=0, le=1)
-    """Cosine from which a pool image counts as an evaluation image."""
+    """Pool images whose cosine with an evaluation image reaches this are left out."""
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
     seed: int = 0
     round: int = Field(0, ge=0)
-    """Of the loop, written into every query; 0 where the step is run by itself."""
+    """The loop's round, written into every query; 0 where the step is run by itself."""
     preview_type: str = ""
     """Question type of the sample queries shown; empty: the heaviest types."""
 
     @field_validator("targets")
     @classmethod
     def _within_maxnum(cls, targets: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        maxnum = info.data.get("maxnum")  # not there when it is wrong itself
+        maxnum = info.data.get("maxnum")  # missing when maxnum itself is not valid
         if maxnum is not None and sum(targets.values()) > maxnum:
             raise ValueError(
                 f"{sum(targets.values())} queries in all, more than maxnum {maxnum}; raise maxnum or lower one"

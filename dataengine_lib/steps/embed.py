@@ -1,4 +1,4 @@
-"""Part of step 2: embed an image folder once, so that a bad case's neighbours are found without the encoder."""
+"""Step 2: embeds an image folder once, so that later runs find a bad case's neighbours without the encoder."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from dataengine_lib.embeddings.update_store import EmbedResult, complete_store
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.coco import read_image_list
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 class EmbedConfig(StepConfig):
@@ -32,7 +32,7 @@ class EmbedConfig(StepConfig):
     output: Path
     """The store's folder."""
     faiss: Path | None = None
-    """Also write the store as a file for faiss.read_index, for search over millions."""
+    """Also write the store as a file for faiss.read_index, for search over millions of images."""
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
     dtype: Dtype = "auto"
@@ -44,8 +44,8 @@ class EmbedConfig(StepConfig):
 def embed(config: EmbedConfig) -> EmbedResult:
     """Make or complete the store at `config.output` for every image of the folder.
 
-    Images that cannot be read are listed in the result. Raises DataEngineError when none can be read, or when the
-    store is another encoder's.
+    Images that cannot be read are listed in the result. Raises DataEngineError when none can be read, or when another
+    encoder made the store.
     """
     from dataengine_lib.embeddings.embed_on_ray import on_ray
     from dataengine_lib.embeddings.encoder import load_encoder
@@ -53,7 +53,7 @@ def embed(config: EmbedConfig) -> EmbedResult:
     if not config.image_root.is_dir():
         raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
     if config.annotations is None:
-        images = [(_id_of(path), path) for path in _walk(config.image_root)]
+        images = [(_id_of(path), path) for path in _image_files(config.image_root)]
     else:
         images = read_image_list(config.annotations, config.image_root)
     if not images:
@@ -72,18 +72,19 @@ def embed(config: EmbedConfig) -> EmbedResult:
     return result
 
 
-def _walk(root: Path) -> list[str]:
+def _image_files(root: Path) -> list[str]:
+    """Paths of all image files in the folder and its subfolders, relative to it, sorted."""
     return sorted(
         str((Path(folder) / name).relative_to(root).as_posix())
         for folder, _, names in os.walk(root)
         for name in names
-        if name.lower().endswith(SUFFIXES)
+        if name.lower().endswith(_SUFFIXES)
     )
 
 
 def _id_of(path: str) -> int:
-    """COCO's number in the file name; for other names a stable number made from the path."""
+    """The number that a file name ends with (`000000370270.jpg`, `val_7.png`), else 60 bits of the path's SHA-256."""
     digits = Path(path).stem.rpartition("_")[2]
-    if digits.isascii() and digits.isdigit() and len(digits) < 19:
+    if digits.isascii() and digits.isdigit() and len(digits) < 19:  # fits into int64
         return int(digits)
     return int(hashlib.sha256(path.encode()).hexdigest()[:15], 16)
