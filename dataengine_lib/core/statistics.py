@@ -1,4 +1,4 @@
-"""Step 6: is the later round really better? Figures for two rounds that answered the same questions."""
+"""Intervals and paired tests (steps 1, 4 and 6): is a share known well, is a later round really better?"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -6,107 +6,26 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-DRAWS = 10_000
-_CELLS = 4_000_000  # counts held in memory at a time
+Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile: half width of a 95 % interval
+BOOTSTRAP_DRAWS = 10_000
+_COUNTS_IN_MEMORY = 4_000_000  # of 8 bytes each
+
+
+class Interval(NamedTuple):
+    """Lower and upper end of an interval of a share, both in [0, 1]."""
+
+    low: float
+    high: float
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """Mean of after minus before with its 95 % interval, in shares of one, and what it rests on."""
+    """Mean of after minus before with its 95 % interval, all in [-1, 1], and how many questions and images it has."""
 
     gain: float
     low: float
     high: float
     questions: int
     images: int
-
-
-class PairedGains:
-    """Gains of groups of questions, with percentile bootstrap intervals over images.
-
-    `difference` is after minus before per question (-1, 0 or 1), `images` names each question's image,
-    `groups` maps a name to a boolean mask over the questions. Questions of one image are not independent, so
-    whole images are drawn with replacement, the same ones for every group. Where no question changed, every draw
-    is zero, which would pass for certainty: the interval is then the exact binomial one for no change among as many
-    images.
-    """
-
-    def __init__(
-        self,
-        groups: Mapping[str, np.ndarray],
-        difference: np.ndarray,
-        images: Sequence[str],
-        *,
-        seed: int,
-        draws: int = DRAWS,
-    ) -> None:
-        self._place = {name: column for column, name in enumerate(groups)}
-        masks = np.column_stack([np.asarray(mask, dtype=float) for mask in groups.values()])
-        self._changed = np.abs(difference) @ masks
-        per_image = _by_image(np.hstack([masks * difference[:, None], masks]), images)
-        self._sums, self._sizes = np.hsplit(per_image, 2)
-        totals = _resample(per_image, seed, draws)
-        self._drawn_sums, self._drawn_sizes = np.hsplit(totals, 2)
-
-    def gain(self, name: str) -> Gain:
-        """The gain of one group; of a group without questions nothing is known: 0 in (-1, 1)."""
-        return self.average([name])
-
-    def average(self, names: Sequence[str]) -> Gain:
-        """The plain average of several groups' gains: each group weighs the same.
-
-        Groups without questions take no part; a draw that holds no question of a group is passed over.
-        """
-        columns = [self._place[name] for name in names if self._sizes[:, self._place[name]].any()]
-        if not columns:
-            return Gain(0.0, -1.0, 1.0, 0, 0)
-        sums, sizes = self._sums[:, columns], self._sizes[:, columns]
-        drawn_sums, drawn_sizes = self._drawn_sums[:, columns], self._drawn_sizes[:, columns]
-        questions, images = int(sizes.sum()), int(sizes.any(axis=1).sum())
-        if not self._changed[columns].any():
-            most = 1 - 0.025 ** (1 / images)  # Clopper-Pearson's upper limit of a rate seen 0 times
-            return Gain(0.0, -most, most, questions, images)
-        held = (drawn_sizes > 0).all(axis=1)
-        mean = float((sums.sum(axis=0) / sizes.sum(axis=0)).mean())
-        low, high = np.quantile((drawn_sums[held] / drawn_sizes[held]).mean(axis=1), [0.025, 0.975])
-        return Gain(mean, float(low), float(high), questions, images)
-
-
-def _by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:
-    """`(images, columns)`: the questions' values added up image by image."""
-    names, place = np.unique(np.asarray(images, dtype=str), return_inverse=True)
-    added = np.zeros((len(names), values.shape[1]))
-    np.add.at(added, place, values)
-    return added
-
-
-def _resample(per_image: np.ndarray, seed: int, draws: int) -> np.ndarray:
-    """`(draws, columns)`: totals over as many images as there are, drawn with replacement."""
-    rng, count = np.random.default_rng(seed), len(per_image)
-    step = max(1, _CELLS // max(1, count))
-    parts = []
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        drawn = rng.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
-        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
-        parts.append(times @ per_image)
-    return np.vstack(parts)
-
-
-def mcnemar(fixed: int, broken: int) -> float:
-    """Exact two-sided p-value of "fixing and breaking are equally likely"; 1 when nothing changed.
-
-    Source: McNemar 1947, in its exact form: a binomial test of the questions whose answer changed.
-    """
-    from scipy.stats import binomtest
-
-    return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
-
-
-class Interval(NamedTuple):
-    """A share's lower and upper end."""
-
-    low: float
-    high: float
 
 
 def wilson(correct: int, total: int, level: float = 0.95) -> Interval:
@@ -120,3 +39,88 @@ def wilson(correct: int, total: int, level: float = 0.95) -> Interval:
 
     found = binomtest(correct, total).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """Exact two-sided p-value of "fixing and breaking are equally likely"; 1 when nothing changed.
+
+    Source: McNemar 1947, in its exact form: a binomial test of the questions whose answer changed.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
+
+
+class PairedGains:
+    """Gains of groups of questions, with percentile bootstrap intervals over images.
+
+    `groups` maps a name to a boolean mask `(questions,)`; `difference` `(questions,)` is after minus before (-1, 0 or
+    1); `images` names each question's image. Questions of one image are not independent, so whole images are drawn
+    with replacement, the same ones for every group. Where no question changed, every draw is zero, which would look
+    like certainty: the interval is then the exact binomial one for no change among as many images.
+    Source: paired cluster bootstrap (Efron and Tibshirani 1993, percentile interval), images as the clusters.
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[str, np.ndarray],
+        difference: np.ndarray,
+        images: Sequence[str],
+        *,
+        seed: int,
+        draws: int = BOOTSTRAP_DRAWS,
+    ) -> None:
+        self._column = {name: column for column, name in enumerate(groups)}
+        masks = np.column_stack([np.asarray(mask, dtype=float) for mask in groups.values()])
+        self._changed = np.abs(difference) @ masks
+        # per image and group: the sum of differences, and the number of questions
+        per_image = _summed_by_image(np.hstack([masks * difference[:, None], masks]), images)
+        self._sums, self._sizes = np.hsplit(per_image, 2)
+        totals = _bootstrap_totals(per_image, seed, draws)
+        self._drawn_sums, self._drawn_sizes = np.hsplit(totals, 2)
+
+    def gain(self, name: str) -> Gain:
+        """The gain of one group; for a group without questions 0 in (-1, 1), since nothing is known."""
+        return self.average([name])
+
+    def average(self, names: Sequence[str]) -> Gain:
+        """The plain average of several groups' gains: each group weighs the same.
+
+        Groups without questions are ignored, and so are draws that hold no question of one of the groups.
+        """
+        columns = [self._column[name] for name in names if self._sizes[:, self._column[name]].any()]
+        if not columns:
+            return Gain(0.0, -1.0, 1.0, 0, 0)
+        sums, sizes = self._sums[:, columns], self._sizes[:, columns]
+        drawn_sums, drawn_sizes = self._drawn_sums[:, columns], self._drawn_sizes[:, columns]
+        questions, images = int(sizes.sum()), int(sizes.any(axis=1).sum())
+        if not self._changed[columns].any():
+            limit = 1 - 0.025 ** (1 / images)  # Clopper-Pearson's upper limit of a rate seen 0 times
+            return Gain(0.0, -limit, limit, questions, images)
+        complete = (drawn_sizes > 0).all(axis=1)
+        mean = float((sums.sum(axis=0) / sizes.sum(axis=0)).mean())
+        drawn_means = (drawn_sums[complete] / drawn_sizes[complete]).mean(axis=1)
+        low, high = np.quantile(drawn_means, [0.025, 0.975])
+        return Gain(mean, float(low), float(high), questions, images)
+
+
+def _summed_by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:
+    """`(images, columns)`: the questions' values `(questions, columns)` added up image by image."""
+    names, image = np.unique(np.asarray(images, dtype=str), return_inverse=True)
+    added = np.zeros((len(names), values.shape[1]))
+    np.add.at(added, image, values)
+    return added
+
+
+def _bootstrap_totals(per_image: np.ndarray, seed: int, draws: int) -> np.ndarray:
+    """`(draws, columns)`: totals over as many images as there are, drawn with replacement."""
+    rng, count = np.random.default_rng(seed), len(per_image)
+    step = max(1, _COUNTS_IN_MEMORY // max(1, count))
+    parts = []
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        # each draw's images are numbered in a range of its own, so that one bincount counts them all
+        drawn = rng.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        parts.append(times @ per_image)
+    return np.vstack(parts)

@@ -2,17 +2,17 @@
 
 import msgspec
 
-from dataengine_lib.core.statistics import DRAWS, Gain
+from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain
 
 METHOD = (
     f"gain: mean of after - before over the same questions, with its 95 % percentile bootstrap over images "
-    f"({DRAWS:,} draws; exact binomial where nothing changed); "
+    f"({BOOTSTRAP_DRAWS:,} draws; exact binomial where nothing changed); "
     "p: exact McNemar; accuracies with Wilson intervals"
 )
 
 
-class Score(msgspec.Struct):
-    """Accuracy with its Wilson interval."""
+class Accuracy(msgspec.Struct):
+    """Accuracy with its 95 % Wilson interval, in [0, 1]."""
 
     correct: int
     total: int
@@ -22,16 +22,16 @@ class Score(msgspec.Struct):
 
 
 class RoundScores(msgspec.Struct):
-    """One evaluation's scores on the compared questions."""
+    """One evaluation's accuracies on the compared questions."""
 
     name: str
     evaluation: str
-    overall: Score
-    by_type: dict[str, Score]
+    overall: Accuracy
+    by_type: dict[str, Accuracy]
 
 
-class Change(msgspec.Struct):
-    """A question that one round answers right and the other wrong."""
+class ChangedAnswer(msgspec.Struct):
+    """A question that one of two rounds answers right and the other wrong."""
 
     question_id: str
     question_type: str
@@ -45,7 +45,7 @@ class Change(msgspec.Struct):
 
 
 class PairedScore(msgspec.Struct):
-    """A gain with its interval, the questions behind it and McNemar's p-value."""
+    """A gain with its interval, how many questions were fixed and broken, and McNemar's p-value."""
 
     gain: Gain
     fixed: int
@@ -54,21 +54,21 @@ class PairedScore(msgspec.Struct):
 
 
 class Comparison(msgspec.Struct):
-    """Two rounds side by side; `weak` is the average gain of the weak types, None where there are none."""
+    """Two rounds compared; `weak` is the average gain of the weak types, None where there are none."""
 
     before: str
     after: str
     overall: PairedScore
     by_type: dict[str, PairedScore]
     weak: Gain | None
-    fixed: list[Change]
-    broken: list[Change]
+    fixed: list[ChangedAnswer]
+    broken: list[ChangedAnswer]
 
 
 class LeftOut(msgspec.Struct):
-    """Questions that are not compared, by id: missing in `evaluation`, or not the same there as in the first.
+    """Ids of questions that are not compared: missing in `evaluation`, or changed against the first that has them.
 
-    Of `repeated` questions the first row counts.
+    `repeated` questions are compared by their first row.
     """
 
     evaluation: str
@@ -78,7 +78,7 @@ class LeftOut(msgspec.Struct):
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """`compare_rounds.json`. `comparisons` holds first to last first, then each round to the next."""
+    """`compare_rounds.json`. The first of `comparisons` is first round to last, then each round to the next."""
 
     split: str
     questions: int

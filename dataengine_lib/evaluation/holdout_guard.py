@@ -1,4 +1,4 @@
-"""Step 1, second round on: what the teacher was shown may not be scored as holdout."""
+"""Step 1 from the second round on: a question that the teacher was shown may not be scored as holdout."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from dataengine_lib.images.references import ImageRef, coco_number, image_ref
 
 
 class _Query(msgspec.Struct, gc=False):
-    """The part of `records.Query` that says what the teacher saw; the prompts are never decoded."""
+    """The fields of `records.Query` that tell what the teacher saw; the long prompts are not decoded."""
 
     image_id: int = -1
     image_path: str = ""
@@ -24,26 +24,29 @@ class _Query(msgspec.Struct, gc=False):
     example_ids: list[str] = []
 
 
-def check_not_examples(questions: Sequence[Question], queries_files: Sequence[Path]) -> None:
-    """Check that no question to be scored as holdout has been shown to the teacher, nor its image.
+def check_holdout_not_shown(questions: Sequence[Question], queries_files: Sequence[Path]) -> None:
+    """Check that no holdout question, and no image of one, was shown to the teacher.
 
-    A question is one of `example_ids`; its image is the one that a query asks about, or that of its first example.
-    Raises DataEngineError naming the first file, query and question at fault, and how many questions there are.
+    A query shows the questions in `example_ids`, the image it asks about and the image of its first example.
+    Raises DataEngineError naming the first such file, query and question, and how many questions were shown.
     """
     for file in queries_files:
         shown = _Shown.of(read_json(Path(file), list[_Query]))
-        faults = [(question, why) for question in questions if (why := shown.fault(question))]
-        if faults:
-            question, why = faults[0]
+        found = [(question, why) for question in questions if (why := shown.reason(question))]
+        if found:
+            question, why = found[0]
             raise DataEngineError(
-                f"{file}: {why} holdout question {question.question_id}; take it out of holdout, or the file out of "
-                f"teacher_queries where it is about other data ({len(faults)} of {len(questions)} questions)"
+                f"{file}: {why} holdout question {question.question_id}; remove it from holdout, or remove the file from "
+                f"teacher_queries if it is about other data ({len(found)} of {len(questions)} questions)"
             )
 
 
 @dataclass
 class _Shown:
-    """What one file's queries showed the teacher, by what can be looked up; values say which query did what."""
+    """What one file's queries showed the teacher; the values are the reasons, for messages.
+
+    `examples` is by question id, `ids` by image id, `names` by the file name of the image.
+    """
 
     examples: dict[str, str] = field(default_factory=dict)
     ids: dict[int, dict[ImageRef, str]] = field(default_factory=dict)
@@ -64,14 +67,14 @@ class _Shown:
                     shown.names.setdefault(PurePosixPath(ref.image_path).name, {}).setdefault(ref, why)
         return shown
 
-    def fault(self, question: Question) -> str:
-        """Which query showed a question or its image, and how; empty when none did."""
+    def reason(self, question: Question) -> str:
+        """Which query showed the question or its image, and how; empty when none did."""
         if why := self.examples.get(question.question_id):
             return why
         image = image_ref(question.image_id, question.image_path)
         name = PurePosixPath(image.image_path).name
-        near = chain(self.ids.get(image.image_id, {}).items(), self.names.get(name, {}).items())
-        return next((why for ref, why in near if _same(ref, image)), "")
+        candidates = chain(self.ids.get(image.image_id, {}).items(), self.names.get(name, {}).items())
+        return next((why for ref, why in candidates if _same_image(ref, image)), "")
 
 
 def _images(query: _Query) -> Iterator[tuple[ImageRef, str]]:
@@ -79,11 +82,11 @@ def _images(query: _Query) -> Iterator[tuple[ImageRef, str]]:
     yield image_ref(query.anchor_image_id, query.anchor_image_path), "starts from"
 
 
-def _same(one: ImageRef, other: ImageRef) -> bool:
-    """Whether two records, whose paths may start at different folders, mean the same image.
+def _same_image(one: ImageRef, other: ImageRef) -> bool:
+    """Whether two records mean the same image; their paths may start at different folders.
 
-    COCO's numbers mean the same image in every folder. Any other id is a data set's own, so that it needs the same
-    file name beside it where both have one; without ids, one path has to be the end of the other.
+    COCO's numbers mean the same image in every folder. Any other id is specific to a data set, so the file names must
+    agree as well where both records have one; without ids, one path must be the end of the other.
     """
     numbers = [coco_number(ref.image_path) for ref in (one, other)]
     if min(numbers) >= 0:

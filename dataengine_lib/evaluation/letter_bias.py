@@ -1,4 +1,4 @@
-"""Step 1: does the student prefer a letter over what it names, and do its answers outlast another order?"""
+"""Step 1: does the student prefer a letter, and do its answers stay the same when options are reordered?"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,11 +7,10 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.records import LETTERS, Answer
-from dataengine_lib.core.statistics import Gain, PairedGains, mcnemar, wilson
+from dataengine_lib.core.statistics import Z_95, Gain, PairedGains, mcnemar, wilson
 
-SMALL = 5.0  # expected counts below this are too small for the chi-square distribution
-DRAWS = 9_999
-_Z = 1.959963984540054  # of a 95 % normal range
+MIN_EXPECTED_COUNT = 5.0  # the usual limit (Cochran 1954) for using the chi-square distribution
+_MONTE_CARLO_DRAWS = 9_999  # with the observed counts themselves 10,000
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -34,8 +33,8 @@ class Share(msgspec.Struct, frozen=True):
 class LetterUse(msgspec.Struct, frozen=True):
     """One letter: how many questions offer it, how often it was chosen, and its accuracy where it is right.
 
-    `wrong` counts the wrong answers that name it; `expected` is how many would, with a 95 % range, if all wrong
-    letters of a question were as likely.
+    `wrong` counts the wrong answers that name it; `expected` is the expected number, with a 95 % range, if all wrong
+    letters of a question were equally likely.
     """
 
     letter: str
@@ -49,10 +48,10 @@ class LetterUse(msgspec.Struct, frozen=True):
 
 
 class LetterBias(msgspec.Struct, frozen=True):
-    """Letters over all answers; `p_value` is of "no letter is preferred", None where nothing can tell.
+    """Letters over all answers; `p_value` is of "no letter is preferred", None where it cannot be tested.
 
-    `unread` answers name no letter; `method` is chi-square or Monte Carlo, `statistic` has `freedom` degrees of
-    freedom.
+    `unread` answers name no letter, `wrong` ones name a wrong letter. `method` is chi-square or Monte Carlo;
+    `statistic` has `freedom` degrees of freedom.
     """
 
     questions: int
@@ -66,10 +65,11 @@ class LetterBias(msgspec.Struct, frozen=True):
 
 
 class Consistency(msgspec.Struct, frozen=True):
-    """The same questions asked with the options in reverse as well.
+    """Questions that were asked with the options in reverse order as well.
 
-    `same` counts answers that name the same option both ways, `robust` those that are right both ways. `change` is
-    the accuracy in reverse minus that as asked, with a bootstrap interval over images; `p_value` is McNemar's.
+    `same` counts answers that name the same option both times, `robust` those that are right both times, `unread`
+    those that name no option at least once. `change` is the accuracy in reverse minus that as asked, with a paired
+    bootstrap interval over images; `p_value` is McNemar's.
     """
 
     questions: int
@@ -85,39 +85,40 @@ class Consistency(msgspec.Struct, frozen=True):
 def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
     """How often each letter is chosen, and a test whether some are preferred beyond what the right ones explain.
 
-    Only wrong answers can tell: a right one names its letter for a reason. Given the right letter, a student without
-    a preference takes each of the others as often, so the counts O of wrong letters have a mean E and a covariance V
-    that add up question by question, and (O - E)' V^-1 (O - E) is chi-square. Where an E is below 5, it is compared
-    with its own values in draws from that null (`seed`). Two options leave one wrong letter, which tells nothing.
+    Only wrong answers are tested: a right one names its letter for a reason. Given the right letter, a student
+    without a preference takes each wrong letter equally often, so the counts O of wrong letters have a mean E and a
+    covariance V that are sums over questions, and (O - E)' V^-1 (O - E) is chi-square. Where an E is below 5, the
+    statistic is compared with its values in draws from that null hypothesis (`seed`) instead. Questions with two
+    options have a single wrong letter, which says nothing.
     Source: the generalised Mantel-Haenszel statistic (Landis, Heyman and Koch 1978), a question type a stratum.
     """
-    size = max((len(answer.choices) for answer in answers), default=0)
+    size = max((len(answer.choices) for answer in answers), default=0)  # letters
     wrong = [
         answer for answer in answers if answer.predicted_choice_idx not in (-1, answer.correct_choice_idx)
     ]
     strata = Counter((len(answer.choices), answer.correct_choice_idx) for answer in wrong)
     observed = np.bincount([answer.predicted_choice_idx for answer in wrong], minlength=size)
-    expected, covariance = _null(strata, size)
+    expected, covariance = _null_moments(strata, size)
     freedom = int(np.linalg.matrix_rank(covariance, hermitian=True)) if size else 0
     statistic, p_value, method = None, None, ""
     if freedom:
         inverse = np.linalg.pinv(covariance, hermitian=True)
-        value = float(_distance(observed - expected, inverse))
+        value = float(_quadratic_form(observed - expected, inverse))
         statistic = round(value, 4)
-        if expected[expected > 0].min() >= SMALL:
+        if expected[expected > 0].min() >= MIN_EXPECTED_COUNT:
             from scipy.stats import chi2
 
             p_value, method = round(float(chi2.sf(value, freedom)), 4), "chi-square"
         else:
-            drawn = _distance(_draws(strata, size, seed) - expected, inverse)
-            more = int((drawn >= value - 1e-9).sum())
-            p_value, method = round((1 + more) / (1 + DRAWS), 4), "Monte Carlo"
-    spread = _Z * np.sqrt(np.diag(covariance))
+            drawn = _quadratic_form(_null_draws(strata, size, seed) - expected, inverse)
+            as_large = int((drawn >= value - 1e-9).sum())  # despite rounding errors
+            p_value, method = round((1 + as_large) / (1 + _MONTE_CARLO_DRAWS), 4), "Monte Carlo"
+    spread = Z_95 * np.sqrt(np.diag(covariance))
     return LetterBias(
         questions=len(answers),
         unread=sum(answer.predicted_choice_idx < 0 for answer in answers),
         letters=[
-            _use(answers, place, int(observed[place]), float(expected[place]), float(spread[place]))
+            _letter_use(answers, place, int(observed[place]), float(expected[place]), float(spread[place]))
             for place in range(size)
         ],
         wrong=len(wrong),
@@ -128,7 +129,9 @@ def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
     )
 
 
-def _use(answers: Sequence[Answer], place: int, wrong: int, expected: float, spread: float) -> LetterUse:
+def _letter_use(
+    answers: Sequence[Answer], place: int, wrong: int, expected: float, spread: float
+) -> LetterUse:
     right = [answer for answer in answers if answer.correct_choice_idx == place]
     return LetterUse(
         letter=LETTERS[place],
@@ -150,7 +153,7 @@ def _wrong_letters(choices: int, right: int, size: int) -> np.ndarray:
     return shares
 
 
-def _null(strata: Counter[tuple[int, int]], size: int) -> tuple[np.ndarray, np.ndarray]:
+def _null_moments(strata: Counter[tuple[int, int]], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean `(size,)` and covariance `(size, size)` of the letters' counts when none is preferred."""
     mean, covariance = np.zeros(size), np.zeros((size, size))
     for (choices, right), count in strata.items():
@@ -160,40 +163,41 @@ def _null(strata: Counter[tuple[int, int]], size: int) -> tuple[np.ndarray, np.n
     return mean, covariance
 
 
-def _draws(strata: Counter[tuple[int, int]], size: int, seed: int) -> np.ndarray:
+def _null_draws(strata: Counter[tuple[int, int]], size: int, seed: int) -> np.ndarray:
     """`(draws, size)`: counts of letters drawn without a preference."""
-    rng, total = np.random.default_rng(seed), np.zeros((DRAWS, size))
+    rng, total = np.random.default_rng(seed), np.zeros((_MONTE_CARLO_DRAWS, size))
     for (choices, right), count in sorted(strata.items()):
-        total += rng.multinomial(count, _wrong_letters(choices, right, size), size=DRAWS)
+        total += rng.multinomial(count, _wrong_letters(choices, right, size), size=_MONTE_CARLO_DRAWS)
     return total
 
 
-def _distance(apart: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    return np.einsum("...i,ij,...j->...", apart, inverse, apart)
+def _quadratic_form(deviation: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """`(...,)`: d' V^-1 d of each row of `deviation` `(..., size)`."""
+    return np.einsum("...i,ij,...j->...", deviation, inverse, deviation)
 
 
 def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
-    """What becomes of the answers when the options stand in reverse; None when no question was asked both ways.
+    """How the answers change when the options are reversed; None when no question was asked both ways.
 
-    An answer that names no option is wrong, and the same as no other.
+    An answer that names no option is wrong, and not the same as any other. `seed` is of the bootstrap.
     """
     both = [answer for answer in answers if answer.reversed_choice_idx is not None]
     if not both:
         return None
-    forth = np.array([answer.predicted_choice_idx for answer in both])
-    back = np.array([answer.reversed_choice_idx for answer in both])
+    as_asked = np.array([answer.predicted_choice_idx for answer in both])
+    in_reverse = np.array([answer.reversed_choice_idx for answer in both])
     right = np.array([answer.correct_choice_idx for answer in both])
-    change = (back == right).astype(int) - (forth == right)
+    change = (in_reverse == right).astype(int) - (as_asked == right)
     images = [str(answer.image_id) if answer.image_id >= 0 else answer.image_path for answer in both]
     gain = PairedGains({"all": np.ones(len(both), dtype=bool)}, change, images, seed=seed).gain("all")
     count = len(both)
     return Consistency(
         questions=count,
-        unread=int(((forth < 0) | (back < 0)).sum()),
-        same=Share.of(int(((forth == back) & (forth >= 0)).sum()), count),
-        as_asked=Share.of(int((forth == right).sum()), count),
-        in_reverse=Share.of(int((back == right).sum()), count),
-        robust=Share.of(int(((forth == right) & (back == right)).sum()), count),
+        unread=int(((as_asked < 0) | (in_reverse < 0)).sum()),
+        same=Share.of(int(((as_asked == in_reverse) & (as_asked >= 0)).sum()), count),
+        as_asked=Share.of(int((as_asked == right).sum()), count),
+        in_reverse=Share.of(int((in_reverse == right).sum()), count),
+        robust=Share.of(int(((as_asked == right) & (in_reverse == right)).sum()), count),
         change=msgspec.structs.replace(
             gain, gain=round(gain.gain, 4), low=round(gain.low, 4), high=round(gain.high, 4)
         ),

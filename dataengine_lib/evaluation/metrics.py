@@ -7,18 +7,18 @@ import msgspec
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.records import NO_TYPE, Answer
 from dataengine_lib.core.statistics import wilson
-from dataengine_lib.evaluation.answers import counts_directly
+from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
 from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
-from dataengine_lib.evaluation.weights import Counts, WeightInterval, WeightRule, weight_table
+from dataengine_lib.evaluation.weights import TypeCounts, WeightInterval, WeightRule, weight_table
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
 
 
 class Score(msgspec.Struct):
-    """Multiple-choice accuracy with its 95 % Wilson interval, and the direct-answer score.
+    """Multiple-choice accuracy with its 95 % Wilson interval, and the direct-answer score; all in [0, 1].
 
-    `direct_total` questions count for the latter. Accuracies are None where nothing was asked.
+    `direct_total` questions count for the direct-answer score. Both are None where nothing was asked.
     """
 
     total: int
@@ -31,10 +31,10 @@ class Score(msgspec.Struct):
 
 
 class SplitScore(msgspec.Struct):
-    """One split: all its questions, and each type's; types without questions are there with a total of 0.
+    """One split: all its questions, and each type's; a type without questions has a total of 0.
 
-    `chance` is the share that guessing gets right. `cannot_tell` counts the answers that name no option, which are
-    wrong; `both_ways` is None where the options were not asked in reverse as well.
+    `chance` is the expected accuracy of guessing, in [0, 1]. `cannot_tell` counts the answers that name no option,
+    which are wrong; `both_ways` is None where the options were not asked in reverse order as well.
     """
 
     overall: Score
@@ -47,9 +47,9 @@ class SplitScore(msgspec.Struct):
 
 
 class Metrics(msgspec.Struct):
-    """`metrics.json`; `weights` are diagnose's by every rule, none without that split.
+    """`metrics.json`; `weights` are those of the diagnose split by every rule, empty without that split.
 
-    `source` says how predictions made elsewhere were read and joined, `usage` what a server's student took.
+    `source` says how predictions made elsewhere were read and joined, `usage` the tokens of a student on a server.
     """
 
     splits: dict[str, SplitScore]
@@ -60,21 +60,21 @@ class Metrics(msgspec.Struct):
     source: str = ""
     usage: StudentUsage | None = None
 
-    def counts(self) -> Counts:
-        """(right answers, questions) of every type in the diagnose split; none without it."""
+    def counts(self) -> TypeCounts:
+        """(right answers, questions) of every type in the diagnose split; empty without that split."""
         if DIAGNOSE not in self.splits:
             return {}
         return {kind: (score.correct, score.total) for kind, score in self.splits[DIAGNOSE].per_type.items()}
 
 
-def measure(
+def compute_metrics(
     answers: Sequence[Answer], types: Sequence[str], rank: str, weight_rule: str, skipped: SkippedRows
 ) -> Metrics:
-    """The figures of all splits that occur."""
+    """The figures of all splits that occur; `types` are listed even without questions."""
     splits: dict[str, SplitScore] = {
-        split: score_split(part, types)
+        split: score_split(of_split, types)
         for split in SPLITS
-        if (part := [answer for answer in answers if answer.split == split])
+        if (of_split := [answer for answer in answers if answer.split == split])
     }
     metrics = Metrics(splits, rank, weight_rule, {}, skipped)
     if DIAGNOSE in splits:
@@ -88,20 +88,20 @@ def score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     for answer in answers:
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)
     return SplitScore(
-        score(answers),
-        {name: score(part) for name, part in by_type.items()},
-        round(sum(1 / len(answer.choices) for answer in answers) / max(1, len(answers)), 4),
-        sum(answer.predicted_choice_idx < 0 for answer in answers),
-        letter_bias(answers),
-        consistency(answers),
-        type_confusion(answers),
+        overall=score_answers(answers),
+        per_type={name: score_answers(of_type) for name, of_type in by_type.items()},
+        chance=round(sum(1 / len(answer.choices) for answer in answers) / max(1, len(answers)), 4),
+        cannot_tell=sum(answer.predicted_choice_idx < 0 for answer in answers),
+        letters=letter_bias(answers),
+        both_ways=consistency(answers),
+        types=type_confusion(answers),
     )
 
 
-def score(answers: Sequence[Answer]) -> Score:
-    """The score of some answers; numbers have four decimals."""
+def score_answers(answers: Sequence[Answer]) -> Score:
+    """The score of any answers; numbers have four decimals."""
     total, correct = len(answers), sum(answer.correct for answer in answers)
-    said = [answer.direct_answer_score for answer in answers if counts_directly(answer)]
+    direct = [answer.direct_answer_score for answer in answers if counts_for_direct_score(answer)]
     interval = wilson(correct, total)
     return Score(
         total=total,
@@ -109,6 +109,6 @@ def score(answers: Sequence[Answer]) -> Score:
         accuracy=round(correct / total, 4) if total else None,
         low=round(interval.low, 4),
         high=round(interval.high, 4),
-        direct_total=len(said),
-        direct_answer=round(sum(said) / len(said), 4) if said else None,
+        direct_total=len(direct),
+        direct_answer=round(sum(direct) / len(direct), 4) if direct else None,
     )

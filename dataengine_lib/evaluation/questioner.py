@@ -1,4 +1,4 @@
-"""Step 1: puts questions to a student by a rank rule, in whatever process that is, and notes what it said."""
+"""Step 1: asks a student questions by a rank rule, in whatever process that runs, and records its answers."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,42 +8,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from dataengine_lib.chat.reply import AskFailed
-from dataengine_lib.core.records import Question, options_text
+from dataengine_lib.core.records import options_text
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import Said, first_answer
+from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.evaluation.direct_answers import extract_direct_answer
+from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.questions.reader import Skipped
-from dataengine_lib.questions.splits import Split
 from dataengine_lib.replies.answer_choice import written_choice
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from dataengine_lib.students.api_student import ApiStudent
-    from dataengine_lib.students.interface import Answerer
+    from dataengine_lib.students.interface import Student
 
 RankRule = Literal["text", "letter", "generate"]
-Outcome = Said | Skipped
+Outcome = StudentAnswer | Skipped
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _CHOICE_TOKENS = 24  # a letter and an option, or a short sentence around them
-_DECODERS = 4
-_PIXELS = 200_000_000  # decoded at a time, in three bytes each: a part may be of 20-megapixel photos
+_DECODERS = 4  # threads that decode images
+_PIXELS = 200_000_000  # decoded at a time, of three bytes each: a batch may be of 20-megapixel photos
 
 
 @dataclass(frozen=True)
-class Task:
-    """A question to ask: where it stands, its split and its image relative to the image root."""
+class AskOptions:
+    """How every question is asked.
 
-    row: str
-    place: int
-    question: Question
-    split: Split
-    image: str
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How every question is asked: `robust` once more with the options in reverse, `direct` also without them."""
+    `rank` is the rule by which the choice is found; `robust` asks once more with the options in reverse order,
+    `direct` also without the options.
+    """
 
     rank: RankRule = "text"
     robust: bool = False
@@ -51,22 +45,26 @@ class Manner:
 
 
 class Questioner:
-    """Asks one student; what comes back has no picture and no tensor in it, so that it can cross processes."""
+    """Asks one student; its results hold no image and no tensor, so that they can be sent between processes.
+
+    `name` (the student's) and `file` (the questions') are for messages; `image_root` is where image paths start.
+    """
 
     def __init__(
-        self, student: "Answerer | ApiStudent", name: str, manner: Manner, root: Path, file: Path
+        self, student: "Student | ApiStudent", name: str, options: AskOptions, image_root: Path, file: Path
     ) -> None:
-        self.student, self.name, self.manner, self.root, self.file = student, name, manner, root, file
+        self.student, self.name, self.options = student, name, options
+        self.image_root, self.file = image_root, file
 
     def ask(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """What the student said of each question, or why that one could not be asked.
+        """The student's answer to each question, or why that question could not be asked.
 
         Questions about one image must follow each other. Raises DataEngineError for a student that is broken.
         """
         outcomes: dict[int, Outcome] = {}
-        for shown in self._with_images(tasks):
+        for group in self._with_images(tasks):
             readable, images = [], []
-            for task, image in shown:
+            for task, image in group:
                 if isinstance(image, str):
                     outcomes[task.place] = Skipped(task.row, image, "image cannot be read")
                 else:
@@ -77,89 +75,104 @@ class Questioner:
         return [outcomes[task.place] for task in tasks]
 
     def _with_images(self, tasks: Sequence[Task]) -> Iterator[list[tuple[Task, "Image | str"]]]:
-        """The tasks with their images, read once each, as many at a time as memory should hold."""
+        """The tasks with their images (or why one cannot be read), as many at a time as memory should hold.
+
+        Every image is read once, and questions about it get the same Image object.
+        """
         names = list(dict.fromkeys(task.image for task in tasks))
-        mine: dict[str, list[Task]] = {name: [] for name in names}
+        by_image: dict[str, list[Task]] = {name: [] for name in names}
         for task in tasks:
-            mine[task.image].append(task)
-        shown: list[tuple[Task, Image | str]] = []
+            by_image[task.image].append(task)
+        group: list[tuple[Task, Image | str]] = []
         pixels = 0
         with ThreadPoolExecutor(_DECODERS) as pool:
             for at in range(0, len(names), _DECODERS):
                 few = names[at : at + _DECODERS]
-                for name, image in zip(few, pool.map(self._read, few), strict=True):
-                    shown += [(task, image) for task in mine[name]]
+                for name, image in zip(few, pool.map(self._read_image, few), strict=True):
+                    group += [(task, image) for task in by_image[name]]
                     pixels += 0 if isinstance(image, str) else image.width * image.height
                 if pixels > _PIXELS:
-                    yield shown
-                    shown, pixels = [], 0
-        if shown:
-            yield shown
+                    yield group
+                    group, pixels = [], 0
+        if group:
+            yield group
 
-    def _read(self, name: str) -> "Image | str":
-        return read_image(self.root / name)
+    def _read_image(self, name: str) -> "Image | str":
+        return read_image(self.image_root / name)
 
     def _answers(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """Asks up to three times: with the options, with them in reverse order, and without them."""
         if not tasks:
             return []
         choices = [task.question.choices for task in tasks]
-        found = self._choices(tasks, images, choices)
-        back: list[Outcome | None] = [None] * len(tasks)
-        if self.manner.robust:
-            back = [*self._choices(tasks, images, [row[::-1] for row in choices])]
+        as_asked = self._choose(tasks, images, choices)
+        in_reverse: list[Outcome | None] = [None] * len(tasks)
+        if self.options.robust:
+            in_reverse = [*self._choose(tasks, images, [row[::-1] for row in choices])]
         direct: Sequence[str | AskFailed | None] = [None] * len(tasks)
-        if self.manner.direct:
-            asked = [task.question.question for task in tasks]
-            direct = self.student.generate(images, asked, max_new_tokens=_DIRECT_TOKENS)
-        rows = zip(tasks, found, back, direct, strict=True)
-        return [_together(task, said, again, free) for task, said, again, free in rows]
+        if self.options.direct:
+            questions = [task.question.question for task in tasks]
+            direct = self.student.generate(images, questions, max_new_tokens=_DIRECT_TOKENS)
+        rows = zip(tasks, as_asked, in_reverse, direct, strict=True)
+        return [_combined(*row) for row in rows]
 
-    def _choices(self, tasks: list[Task], images: "list[Image]", choices: list[list[str]]) -> list[Outcome]:
+    def _choose(self, tasks: list[Task], images: "list[Image]", choices: list[list[str]]) -> list[Outcome]:
+        """The option that the student takes of each question; `choices` are in the order to ask them in."""
         prompts = [
             f"{task.question.question}\n{options_text(row)}" for task, row in zip(tasks, choices, strict=True)
         ]
-        if self.manner.rank == "generate":
+        if self.options.rank == "generate":
             texts = self.student.generate(images, prompts, choices=choices, max_new_tokens=_CHOICE_TOKENS)
-            return [_read(*written) for written in zip(tasks, texts, choices, strict=True)]
-        student = cast("Answerer", self.student)  # a server's student is read: the Config sees to that
-        scores = student.rank(images, prompts, choices, self.manner.rank)
-        return [self._ranked(task, row) for task, row in zip(tasks, scores, strict=True)]
+            return [_read_choice(*written) for written in zip(tasks, texts, choices, strict=True)]
+        student = cast("Student", self.student)  # EvaluateConfig allows `generate` alone for an ApiStudent
+        scores = student.rank(images, prompts, choices, self.options.rank)
+        return [self._best_choice(task, row) for task, row in zip(tasks, scores, strict=True)]
 
-    def _ranked(self, task: Task, scores: list[float]) -> Said:
+    def _best_choice(self, task: Task, scores: list[float]) -> StudentAnswer:
         if not all(map(isfinite, scores)):
             raise DataEngineError(
                 f"{self.file}: {task.row}: student {self.name} scores {scores}; "
-                "its weights are broken or overflow in half precision, set device to cpu to tell"
+                "its weights are broken or overflow in half precision, set device to cpu to find out which"
             )
-        # four decimals: what is left does not depend on the batch that a question came in
+        # rounding to four decimals removes what depends on the batch that a question came in
         rounded = [round(score, 4) for score in scores]
-        return Said(rounded.index(max(rounded)), rounded)
+        return StudentAnswer(rounded.index(max(rounded)), rounded)
 
 
-def _together(task: Task, said: Outcome, back: Outcome | None, direct: str | AskFailed | None) -> Outcome:
-    """One outcome of a question's askings; one that got no answer is asked again as a whole."""
-    if isinstance(said, Skipped):
-        return said
-    if isinstance(back, Skipped):
-        return back
+def _combined(
+    task: Task, as_asked: Outcome, in_reverse: Outcome | None, direct: str | AskFailed | None
+) -> Outcome:
+    """One outcome of a question's requests; if one of them got no answer, the whole question is skipped."""
+    if isinstance(as_asked, Skipped):
+        return as_asked
+    if isinstance(in_reverse, Skipped):
+        return in_reverse
     if isinstance(direct, AskFailed):
         if not direct.declined:
-            return _lost(task, direct)
+            return _not_answered(task, direct)
         direct = ""
-    if back is not None:
+    if in_reverse is not None:  # back to the indices of the original order
         last = len(task.question.choices) - 1
-        back = Said(None if back.choice is None else last - back.choice, back.scores[::-1], back.written)
-    return Said(
-        said.choice, said.scores, said.written, None if direct is None else first_answer(direct), back
+        in_reverse = StudentAnswer(
+            None if in_reverse.choice is None else last - in_reverse.choice,
+            in_reverse.scores[::-1],
+            in_reverse.written,
+        )
+    return StudentAnswer(
+        as_asked.choice,
+        as_asked.scores,
+        as_asked.written,
+        None if direct is None else extract_direct_answer(direct),
+        in_reverse,
     )
 
 
-def _read(task: Task, text: str | AskFailed, choices: list[str]) -> Outcome:
-    """A student that would not answer is wrong; one that could not be reached has not been asked."""
+def _read_choice(task: Task, text: str | AskFailed, choices: list[str]) -> Outcome:
+    """A student that declines to answer is wrong; one that could not be reached has not been asked."""
     if isinstance(text, AskFailed):
-        return Said(None, written=str(text)) if text.declined else _lost(task, text)
-    return Said(written_choice(text, choices), written=text.strip())
+        return StudentAnswer(None, written=str(text)) if text.declined else _not_answered(task, text)
+    return StudentAnswer(written_choice(text, choices), written=text.strip())
 
 
-def _lost(task: Task, failure: AskFailed) -> Skipped:
+def _not_answered(task: Task, failure: AskFailed) -> Skipped:
     return Skipped(task.row, f"student gave no answer: {failure}", "no answer from the student")

@@ -1,140 +1,99 @@
-"""Step 1: all the questions, a part at a time, by one student or many; a run that was killed goes on."""
+"""Step 1: all questions in batches, by one student or by several workers; a run that was killed continues."""
 
-import hashlib
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-import msgspec
-
-from dataengine_lib.core.append_file import AppendFile
-from dataengine_lib.evaluation.answers import Said
-from dataengine_lib.evaluation.questioner import Outcome, Questioner, Task
+from dataengine_lib.evaluation.answer_progress import AnswerProgress, fingerprint
+from dataengine_lib.evaluation.questioner import Outcome, Questioner
+from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.questions.reader import Skipped
 
 _NOT_ASKED = Skipped("", "", "")
+# (number of a batch, the outcomes of its tasks), as they are done
+BatchOutcomes = Generator[tuple[int, list[Outcome]], None, None]
 
 
-def by_image(tasks: Sequence[Task], batch_size: int) -> list[list[Task]]:
-    """Parts of at most `batch_size` images, with all questions about them, in file order."""
+@dataclass(frozen=True)
+class ProgressSettings:
+    """Where answers are kept until all are written, and what they depend on.
+
+    `student_key` is of everything beside question and image (the student and how it is asked); `image_root` is
+    where the tasks' image paths start.
+    """
+
+    file: Path
+    student_key: str
+    image_root: Path
+
+
+def batches_by_image(tasks: Sequence[Task], batch_size: int) -> list[list[Task]]:
+    """Batches of at most `batch_size` images, each with all questions about it, in file order."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         groups.setdefault(task.image, []).append(task)
-    together = list(groups.values())
+    by_image = list(groups.values())
     return [
-        [task for group in together[at : at + batch_size] for task in group]
-        for at in range(0, len(together), batch_size)
+        [task for group in by_image[at : at + batch_size] for task in group]
+        for at in range(0, len(by_image), batch_size)
     ]
 
 
-def answered(
-    parts: Sequence[list[Task]], make: Callable[[], Questioner], workers: int | str = 1
-) -> Generator[tuple[int, list[Outcome]], None, None]:
-    """(number of a part, its outcomes) as they come; `make` loads a student, in each of the workers.
+def ask_in_batches(
+    batches: Sequence[list[Task]], make_questioner: Callable[[], Questioner], workers: int | str = 1
+) -> BatchOutcomes:
+    """Ask every batch; `make_questioner` loads a student, once in each worker.
 
-    Whoever stops in the middle must close it: a notebook keeps the last error, and with it students and workers.
+    A caller that stops early must close the generator: a notebook keeps the last traceback, and with it students
+    and workers. Raises DataEngineError when the student cannot be loaded or is broken, or workers keep dying.
     """
-    if not parts:
+    if not batches:
         return
     if workers == 1:
-        questioner = make()
-        yield from ((number, questioner.ask(part)) for number, part in enumerate(parts))
+        questioner = make_questioner()
+        yield from ((number, questioner.ask(batch)) for number, batch in enumerate(batches))
     else:
-        from dataengine_lib.evaluation.workers import answered_by_workers
+        from dataengine_lib.evaluation.workers import ask_with_workers
 
-        yield from answered_by_workers(parts, make, workers)
+        yield from ask_with_workers(batches, make_questioner, workers)
 
 
-def answered_with_progress(
-    parts: Sequence[list[Task]],
-    make: Callable[[], Questioner],
+def ask_with_progress(
+    batches: Sequence[list[Task]],
+    make_questioner: Callable[[], Questioner],
     workers: int | str,
-    file: Path,
-    opinion: str,
-    root: Path,
-) -> Generator[tuple[int, list[Outcome]], None, None]:
-    """As `answered`, with every part kept in `file`; parts kept there before come first.
+    settings: ProgressSettings,
+) -> BatchOutcomes:
+    """As `ask_in_batches`, with every batch kept in a file; the batches found there come first.
 
-    What was left out before is asked again: an image may be readable now. `opinion` says what an answer depends on
-    beside question and image.
+    What was skipped in an earlier run is asked once more: its image may be readable now.
     """
-    with AnswerProgress(file) as progress:
-        keys = [fingerprint(opinion, *_content(part, root)) for part in parts]
-        missing: list[tuple[int, list[Outcome], list[Task]]] = []
-        for number, (part, key) in enumerate(zip(parts, keys, strict=True)):
-            before = progress.get(key) or [_NOT_ASKED] * len(part)
-            left = [task for task, outcome in zip(part, before, strict=True) if isinstance(outcome, Skipped)]
-            if left:
-                missing.append((number, before, left))
+    with AnswerProgress(settings.file) as progress:
+        keys = [fingerprint(settings.student_key, *_content(batch, settings.image_root)) for batch in batches]
+        unfinished: list[tuple[int, list[Outcome], list[Task]]] = []
+        for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
+            known = progress.get(key) or [_NOT_ASKED] * len(batch)
+            to_ask = [
+                task for task, outcome in zip(batch, known, strict=True) if isinstance(outcome, Skipped)
+            ]
+            if to_ask:
+                unfinished.append((number, known, to_ask))
             else:
-                yield number, before
-        with closing(answered([left for _, _, left in missing], make, workers)) as coming:
-            for place, found in coming:
-                number, before, _ = missing[place]
+                yield number, known
+        asked = ask_in_batches([to_ask for _, _, to_ask in unfinished], make_questioner, workers)
+        with closing(asked):
+            for place, found in asked:
+                number, known, _ = unfinished[place]
                 new = iter(found)
-                outcomes = [next(new) if isinstance(outcome, Skipped) else outcome for outcome in before]
+                outcomes = [next(new) if isinstance(outcome, Skipped) else outcome for outcome in known]
                 progress.add(keys[number], outcomes)
                 yield number, outcomes
 
 
-def _content(part: Sequence[Task], root: Path) -> Iterator[object]:
-    for task in part:
-        image = os.stat(root / task.image)
+def _content(batch: Sequence[Task], image_root: Path) -> Iterator[object]:
+    """What the outcomes of a batch depend on: its questions and image files."""
+    for task in batch:
+        image = os.stat(image_root / task.image)
         yield (task.row, task.question, task.image, image.st_size, image.st_mtime_ns)
-
-
-class _Row(msgspec.Struct):
-    """One part's outcomes, under a key of everything that they depend on."""
-
-    key: str
-    outcomes: list[tuple[Said | None, Skipped | None]]
-
-
-class AnswerProgress:
-    """The finished parts in `file`, which one run holds at a time; a torn last line, of a kill, is dropped.
-
-    Raises DataEngineError when it cannot be written, another run has it, or a line is no row.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._rows = AppendFile(file, file)
-        try:
-            rows: Iterator[_Row] = self._rows.rows(msgspec.json.Decoder(_Row).decode)
-            self._found = {row.key: row.outcomes for row in rows}
-        except BaseException:
-            self._rows.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._rows.close()
-
-    def get(self, key: str) -> list[Said | Skipped] | None:
-        """What was said of the part."""
-        found = self._found.get(key)
-        return (
-            None if found is None else [outcome for pair in found for outcome in pair if outcome is not None]
-        )
-
-    def add(self, key: str, outcomes: list[Said | Skipped]) -> None:
-        """Keep a part's outcomes."""
-        pairs: list[tuple[Said | None, Skipped | None]] = [
-            (o, None) if isinstance(o, Said) else (None, o) for o in outcomes
-        ]
-        self._rows.add(_Row(key, pairs))
-
-
-def fingerprint(*parts: object) -> str:
-    """A key of what an answer depends on; files of a folder count by name, size and time of change."""
-    content: list[object] = []
-    for part in parts:
-        if isinstance(part, Path):
-            files = sorted(file for file in part.rglob("*") if file.is_file()) if part.is_dir() else [part]
-            content += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        else:
-            content.append(part)
-    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()

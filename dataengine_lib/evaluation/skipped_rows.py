@@ -11,7 +11,7 @@ from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 
 
 class SkippedRows(msgspec.Struct):
-    """Rows that could not be used, of how many, by reason and one by one."""
+    """The part of `metrics.json` about skipped rows: how many of how many rows, by reason and one by one."""
 
     total: int
     of: int
@@ -19,28 +19,31 @@ class SkippedRows(msgspec.Struct):
     rows: list[Skipped]
 
 
-class Skips:
-    """Rows left out of `of`; over `max_share` of them, `add` raises DataEngineError naming the first.
+class SkippedRowCounter:
+    """Collects skipped rows of `file`, which has `n_rows` rows to use; at most a share of `max_share` may be bad.
 
-    SEED-Bench's questions about videos are left out too, but there is nothing wrong with them.
+    SEED-Bench's questions about videos are skipped too, but are not bad.
     """
 
-    def __init__(self, file: Path, max_share: float, of: int) -> None:
-        self.file, self.max_share, self.of = file, max_share, of
+    def __init__(self, file: Path, max_share: float, n_rows: int) -> None:
+        self.file, self.max_share, self.n_rows = file, max_share, n_rows
         self.rows: list[Skipped] = []
 
-    def add(self, rows: list[Skipped], *, more: int = 0) -> None:
-        """Leave out `rows`; `more` of them had not been counted among all rows."""
+    def add(self, rows: list[Skipped], *, extra: int = 0) -> None:
+        """Count `rows` as skipped; `extra` of them are not among the `n_rows`.
+
+        Raises DataEngineError naming the first bad row when there are too many.
+        """
         self.rows += rows
-        self.of += more
+        self.n_rows += extra
         bad = [row for row in self.rows if row.kind != NO_IMAGE_TASK]
-        if len(bad) > self.max_share * self.of:
+        if len(bad) > self.max_share * self.n_rows:
             raise DataEngineError(
-                f"{self.file}: {bad[0].row}: {bad[0].reason}; {len(bad)} of {self.of} rows cannot be used: "
-                f"mend them, check image_root, or raise max_bad_share ({self.max_share})"
+                f"{self.file}: {bad[0].row}: {bad[0].reason}; {len(bad)} of {self.n_rows} rows cannot be used: "
+                f"correct them, check image_root, or raise max_bad_share ({self.max_share})"
             )
 
     def summary(self) -> SkippedRows:
         """The counts by reason, and the rows."""
         reasons = Counter(row.kind for row in self.rows)
-        return SkippedRows(len(self.rows), self.of, dict(sorted(reasons.items())), self.rows)
+        return SkippedRows(len(self.rows), self.n_rows, dict(sorted(reasons.items())), self.rows)

@@ -1,4 +1,4 @@
-"""Step 1: where the teacher's question types differ from the known ones, and how the student does there."""
+"""Step 1: where the teacher's question types differ from the known ones, and the student's accuracy there."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from dataengine_lib.questions.categories import type_name
 
 
 class TypePair(msgspec.Struct, frozen=True):
-    """Questions of one known type that the teacher puts in one type, with the student's accuracy on them."""
+    """Questions of one known type that the teacher gave one type, with the student's accuracy on them."""
 
     known: str
     teacher: str
@@ -20,7 +20,7 @@ class TypePair(msgspec.Struct, frozen=True):
 class TypeConfusion(msgspec.Struct, frozen=True):
     """All pairs of known and teacher's type that occur; `compared` questions have both, `left_out` do not.
 
-    `agreement` is how often the teacher says a known type of its questions, over all and by known type.
+    `overall` is how often the teacher gives the known type, `agreement` the same by known type.
     """
 
     compared: int
@@ -31,7 +31,7 @@ class TypeConfusion(msgspec.Struct, frozen=True):
 
 
 def type_confusion(answers: Sequence[Answer]) -> TypeConfusion:
-    """Known types against the teacher's: known ones in alphabetical order, each with its largest pair first."""
+    """Known types against the teacher's; known ones in alphabetical order, each with its most frequent pair first."""
     by_pair: dict[tuple[str, str], list[bool]] = {}
     for answer in answers:
         known, teacher = type_name(answer.question_type), type_name(answer.teacher_type)

@@ -1,4 +1,4 @@
-"""Weights of question types: written by step 1 from accuracies, read by step 2 to share out its queries."""
+"""Weights of question types: written by step 1 from accuracies, read by step 2 to distribute its queries."""
 
 import logging
 import math
@@ -11,64 +11,63 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.statistics import wilson
+from dataengine_lib.core.statistics import Z_95, wilson
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import type_name
 
 WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
 WEIGHT_RULES: tuple[WeightRule, ...] = get_args(WeightRule)
-FLOOR = 0.1  # of the overall error rate: the least that `shrunk` gives a type, so that none is abandoned
+_FLOOR = 0.1  # share of the overall error rate: the least weight by `shrunk`, so that every type gets queries
 _DECIMALS = 3  # of weight.json
-_Z = 1.959963984540054  # of a 95 % normal interval
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-Counts = Mapping[str, tuple[int, int]]  # type -> (right answers, questions)
-_Parts = tuple[float, float, float]  # weight, and the lower and upper end of its interval
+TypeCounts = Mapping[str, tuple[int, int]]  # type -> (right answers, questions)
+_Estimate = tuple[float, float, float]  # weight, and the lower and upper end of its interval
 
 
 class WeightInterval(msgspec.Struct, frozen=True):
-    """A type's weight by one rule, with its 95 % interval; all from 0 to 1, rounded as in `weight.json`."""
+    """A type's weight by one rule, with its 95 % interval; all in [0, 1], rounded to three decimals."""
 
     weight: float
     low: float
     high: float
 
 
-def weights_of(counts: Counts, rule: WeightRule = "1-acc") -> dict[str, float]:
-    """Each type's weight from its (right answers, questions), rounded to 3.
+def type_weights(counts: TypeCounts, rule: WeightRule = "1-acc") -> dict[str, float]:
+    """Each type's weight in [0, 1] from its (right answers, questions), rounded to three decimals.
 
-    `1-acc` is the error rate, `sqrt(1-acc)` its root; `shrunk` pulls the error rate towards the overall one by its
-    uncertainty, so that a few wrong answers do not outweigh many. A type of which nothing was asked gets the mean
-    of the others, under `shrunk` the overall error rate. Raises DataEngineError when nothing was asked of any type.
+    `1-acc` is the error rate, `sqrt(1-acc)` its root; `shrunk` pulls the error rate towards the overall one the more,
+    the less certain it is, so that a few wrong answers do not outweigh many. A type without questions gets the mean
+    of the other types, under `shrunk` the overall error rate. Raises DataEngineError when no type has a question.
     Source: MLLM-DataEngine v1 (`1-acc`), v2 (`sqrt(1-acc)`); DerSimonian and Laird 1986 (`shrunk`).
     """
     return {kind: found.weight for kind, found in _intervals(counts, rule).items()}
 
 
-def weight_table(counts: Counts) -> dict[str, dict[WeightRule, WeightInterval]]:
-    """Every type's weight by every rule, beside each other: type -> rule -> weight with its 95 % interval.
+def weight_table(counts: TypeCounts) -> dict[str, dict[WeightRule, WeightInterval]]:
+    """Every type's weight by every rule: type -> rule -> weight with its 95 % interval.
 
-    `1-acc` has Wilson's interval of the error rate, `sqrt(1-acc)` the root of its ends, `shrunk` the normal one of
-    the estimate; of a type without questions nothing is known, so by the first two it is (0, 1).
+    `1-acc` has Wilson's interval of the error rate, `sqrt(1-acc)` the roots of its ends, `shrunk` the normal one of
+    the estimate. For a type without questions the interval by the first two rules is (0, 1).
     Raises DataEngineError as `weights_of` does.
     """
     by_rule = {rule: _intervals(counts, rule) for rule in WEIGHT_RULES}
     return {kind: {rule: by_rule[rule][kind] for rule in WEIGHT_RULES} for kind in counts}
 
 
-def _intervals(counts: Counts, rule: WeightRule) -> dict[str, WeightInterval]:
+def _intervals(counts: TypeCounts, rule: WeightRule) -> dict[str, WeightInterval]:
     if not any(total for _, total in counts.values()):
         raise DataEngineError(
             "no question was answered in the diagnose split, so there are no weights; check questions"
         )
-    found = _shrunk(counts) if rule == "shrunk" else _plain(counts, rule)
+    found = _shrunk(counts) if rule == "shrunk" else _error_rates(counts, rule)
     return {
         kind: WeightInterval(*(round(part, _DECIMALS) for part in parts)) for kind, parts in found.items()
     }
 
 
-def _plain(counts: Counts, rule: WeightRule) -> dict[str, _Parts]:
-    known: dict[str, _Parts] = {}
+def _error_rates(counts: TypeCounts, rule: WeightRule) -> dict[str, _Estimate]:
+    known: dict[str, _Estimate] = {}
     for kind, (correct, total) in counts.items():
         if total:
             value, ends = (total - correct) / total, wilson(total - correct, total)
@@ -79,31 +78,31 @@ def _plain(counts: Counts, rule: WeightRule) -> dict[str, _Parts]:
     return {kind: known.get(kind, (mean, 0.0, 1.0)) for kind in counts}
 
 
-def _shrunk(counts: Counts) -> dict[str, _Parts]:
+def _shrunk(counts: TypeCounts) -> dict[str, _Estimate]:
     """Weight and ends of the interval by type, none below the floor.
 
-    The interval joins what is left of the type's own uncertainty with that of the overall error rate; without the
-    latter, types that do not differ would pass for exactly known.
+    The interval combines the type's remaining uncertainty with that of the overall error rate; without the latter,
+    the weights of types that do not differ would look exactly known.
     """
     spread = Spread.of(counts)
-    least = FLOOR * spread.overall
+    least = _FLOOR * spread.overall
     if spread.overall:
-        least = max(least, 10.0**-_DECIMALS)  # what rounds to zero is abandoned all the same
+        least = max(least, 10.0**-_DECIMALS)  # a weight that rounds to zero would get no query either
 
-    def kept(value: float) -> float:
+    def clamped(value: float) -> float:
         return min(1.0, max(least, value))
 
-    found: dict[str, _Parts] = {}
+    found: dict[str, _Estimate] = {}
     for kind, (correct, total) in counts.items():
-        pull, left = 1.0, spread.between  # of a type without questions: that of types in general
+        pull, remaining = 1.0, spread.between  # without questions: what is known of types in general
         if total:
             within = within_variance(total - correct, total)
             pull = within / (within + spread.between)
-            left = within * (1 - pull)
+            remaining = within * (1 - pull)
         own = (total - correct) / total if total else 0.0
         value = pull * spread.overall + (1 - pull) * own
-        half = _Z * math.sqrt(left + pull**2 * spread.overall_variance)
-        found[kind] = (kept(value), kept(value - half), kept(value + half))
+        half = Z_95 * math.sqrt(remaining + pull**2 * spread.overall_variance)
+        found[kind] = (clamped(value), clamped(value - half), clamped(value + half))
     return found
 
 
@@ -111,8 +110,8 @@ def _shrunk(counts: Counts) -> dict[str, _Parts]:
 class Spread:
     """How much the types' error rates differ beyond chance.
 
-    `overall` is the error rate of all questions, `overall_variance` its sampling variance, `between` the variance
-    between types (0 when chance alone explains the differences).
+    `overall` is the error rate of all questions in [0, 1], `overall_variance` its sampling variance, `between` the
+    variance between types (0 when chance alone explains the differences).
     """
 
     overall: float
@@ -120,8 +119,8 @@ class Spread:
     between: float
 
     @classmethod
-    def of(cls, counts: Counts) -> "Spread":
-        """Estimated from (right answers, questions); types without questions take no part.
+    def of(cls, counts: TypeCounts) -> "Spread":
+        """Estimated from (right answers, questions); types without questions are ignored.
 
         Source: DerSimonian and Laird 1986, the moment estimator of random-effects meta-analysis.
         """
@@ -138,7 +137,7 @@ class Spread:
 
 
 def within_variance(wrong: int, total: int) -> float:
-    """Sampling variance of an error rate; two wrong and two right answers added keep it positive at 0 and 1.
+    """Sampling variance of an error rate; two wrong and two right answers are added to keep it positive at 0 and 1.
 
     Source: Agresti and Coull 1998.
     """
@@ -147,12 +146,12 @@ def within_variance(wrong: int, total: int) -> float:
 
 
 def write_weights(folder: Path, weights: Mapping[str, float]) -> list[Path]:
-    """Write `weight.json`, and the same content as `weight.txt`, the name that the original reads."""
+    """Write `weight.json`, and the same content to `weight.txt`, the name that MLLM-DataEngine reads."""
     return [write_json(Path(folder) / name, weights) for name in ("weight.json", "weight.txt")]
 
 
 def read_weights(file: Path | None, types: list[str]) -> dict[str, float]:
-    """A weight for each of `types`: uniform without a file; types missing in it get its mean, with a warning.
+    """A weight for each of `types`: 1 each without a file; types missing in it get its mean, with a warning.
 
     Types of the file that are not in `types` are ignored.
     Raises DataEngineError for negative, infinite or all-zero weights.
@@ -160,18 +159,20 @@ def read_weights(file: Path | None, types: list[str]) -> dict[str, float]:
     if file is None:
         return dict.fromkeys(types, 1.0)
     if not Path(file).exists():
-        log.warning("%s: no such weight file; all question types weigh the same", file)
+        _log.warning("%s: no such weight file; all question types get the same weight", file)
         return dict.fromkeys(types, 1.0)
     content: dict[str, float] = read_json(file, dict[str, float])
     for kind, value in content.items():
         if not (math.isfinite(value) and value >= 0):
-            raise DataEngineError(f"{file}: {kind}: weight {value} must be a number from 0; mend that key")
+            raise DataEngineError(
+                f"{file}: {kind}: weight {value} must be a number of at least 0; correct that key"
+            )
     read = {type_name(kind): value for kind, value in content.items()}
     given = {kind: read[type_name(kind)] for kind in types if type_name(kind) in read}
     if missing := [kind for kind in types if kind not in given]:
         default = sum(given.values()) / len(given) if given else 1.0
         names = ", ".join(missing)
-        log.warning("%s: no weight for %s; taken as the mean of the others, %.3f", file, names, default)
+        _log.warning("%s: no weight for %s; using the mean of the other types, %.3f", file, names, default)
         given |= dict.fromkeys(missing, default)
     if not any(given.values()):
         raise DataEngineError(f"{file}: all weights are zero, so no type can be drawn; raise at least one")

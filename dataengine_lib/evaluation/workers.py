@@ -1,4 +1,4 @@
-"""Step 1 on more than one process or machine: parts of the questions on Ray actors, one student each."""
+"""Step 1 on more than one process or machine: batches of questions on Ray actors, each with its own student."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,42 +7,43 @@ from typing import Any
 
 from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.questioner import Outcome, Questioner, Task
+from dataengine_lib.evaluation.questioner import Outcome, Questioner
+from dataengine_lib.evaluation.tasks import Task
 
-_RESTARTS = 3  # of one worker; one that dies again and again has a fault that another start does not mend
+_RESTARTS = 3  # of one worker; one that dies again and again has a fault that a restart does not mend
 
 
-def answered_by_workers(
-    parts: Sequence[list[Task]], make: Callable[[], Questioner], workers: int | str
+def ask_with_workers(
+    batches: Sequence[list[Task]], make_questioner: Callable[[], Questioner], workers: int | str
 ) -> Iterator[tuple[int, list[Outcome]]]:
-    """(number of a part, its outcomes) as they are done; `make` loads a student in each worker.
+    """(number of a batch, its outcomes) as they are done; `make_questioner` loads a student in each worker.
 
     `workers` is how many to start on this machine, or `ray`: one for each GPU, else for each CPU, of the cluster
-    that RAY_ADDRESS names (this machine without it). A worker that dies is started again and its part asked
-    again. Raises DataEngineError when Ray is not there or workers keep dying.
+    that RAY_ADDRESS names (this machine without it). A worker that dies is restarted and its batch is asked once
+    more. Raises DataEngineError when Ray is not installed or workers keep dying.
     """
     with ray_cluster(workers, "workers", "workers to 1") as ray:
         try:
-            yield from _answered(ray, parts, make, workers)
+            yield from _ask_on_actors(ray, batches, make_questioner, workers)
         except ray.exceptions.RayActorError as error:
             raise DataEngineError(
-                f"workers: a worker died {_RESTARTS + 1} times ({_line(error)}); its answers so far are kept, check "
-                "memory, lower workers or batch_size, and run again"
+                f"workers: a worker died {_RESTARTS + 1} times ({_one_line(error)}); its answers so far are kept, "
+                "check memory, lower workers or batch_size, and run again"
             ) from error
 
 
-def _answered(
-    ray: Any, parts: Sequence[list[Task]], make: Callable[[], Questioner], workers: int | str
+def _ask_on_actors(
+    ray: Any, batches: Sequence[list[Task]], make_questioner: Callable[[], Questioner], workers: int | str
 ) -> Iterator[tuple[int, list[Outcome]]]:
-    """Every worker has one part at a time and gets the next when it is done with it."""
-    count, share = shares(node_resources(ray), workers, len(parts))
-    kind = ray.remote(max_restarts=_RESTARTS, max_task_retries=_RESTARTS, **share)(_Worker)
+    """Every worker has one batch at a time and gets the next when it is done with it."""
+    count, share = shares(node_resources(ray), workers, len(batches))
+    actor_class = ray.remote(max_restarts=_RESTARTS, max_task_retries=_RESTARTS, **share)(_Worker)
     folder = str(Path.cwd())
-    waiting = iter(enumerate(parts))
-    running: dict[Any, tuple[int, Any]] = {}
-    for actor in [kind.remote(make, folder) for _ in range(count)]:
-        number, part = next(waiting)
-        running[actor.ask.remote(part)] = (number, actor)
+    waiting = iter(enumerate(batches))
+    running: dict[Any, tuple[int, Any]] = {}  # by Ray's reference to the coming result
+    for actor in [actor_class.remote(make_questioner, folder) for _ in range(count)]:
+        number, batch = next(waiting)
+        running[actor.ask.remote(batch)] = (number, actor)
     while running:
         (ready, *_), _ = ray.wait(list(running))
         number, actor = running.pop(ready)
@@ -53,18 +54,18 @@ def _answered(
 
 
 class _Worker:
-    """Holds a student; `folder` is where the parameters' paths start."""
+    """Holds a student; `folder` is where relative paths of the parameters start."""
 
-    def __init__(self, make: Callable[[], Questioner], folder: str) -> None:
+    def __init__(self, make_questioner: Callable[[], Questioner], folder: str) -> None:
         os.chdir(folder)
-        self.make = make
+        self.make_questioner = make_questioner
         self.questioner: Questioner | None = None
 
-    def ask(self, part: list[Task]) -> list[Outcome]:
-        # loaded here, where what is wrong with the student comes back as the error that it is
-        self.questioner = self.questioner or self.make()
-        return self.questioner.ask(part)
+    def ask(self, batch: list[Task]) -> list[Outcome]:
+        # loaded here and not in __init__, so that an error about the student arrives as itself
+        self.questioner = self.questioner or self.make_questioner()
+        return self.questioner.ask(batch)
 
 
-def _line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:160]

@@ -8,7 +8,7 @@ from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
 from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
-from dataengine_lib.evaluation.weights import WEIGHT_RULES, Counts, WeightInterval, WeightRule
+from dataengine_lib.evaluation.weights import WEIGHT_RULES, TypeCounts, WeightInterval, WeightRule
 from dataengine_lib.report.charts import (
     BLUE,
     DARK,
@@ -77,7 +77,7 @@ def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
     return f"Weakest: {'; '.join(named)}."
 
 
-def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], counts: Counts) -> Chart:
+def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], counts: TypeCounts) -> Chart:
     """Every type's weight by each rule with its 95 % interval, heaviest by `shrunk` at the top.
 
     `counts` are the (right answers, questions) that `weights` come from.

@@ -4,37 +4,45 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from tqdm.auto import tqdm
 
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import Said, answer_of
-from dataengine_lib.evaluation.holdout_guard import check_not_examples
-from dataengine_lib.evaluation.metrics import Metrics, measure
-from dataengine_lib.evaluation.questioner import Manner, Questioner, RankRule, Task
+from dataengine_lib.evaluation.answer_progress import fingerprint
+from dataengine_lib.evaluation.answers import StudentAnswer, answer_record
+from dataengine_lib.evaluation.bad_cases import BadCases, collect_bad_cases
+from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
+from dataengine_lib.evaluation.metrics import Metrics, compute_metrics
+from dataengine_lib.evaluation.output_files import check_writable, write_evaluation
+from dataengine_lib.evaluation.questioner import AskOptions, Questioner, RankRule
 from dataengine_lib.evaluation.recorded.join import read_recorded
-from dataengine_lib.evaluation.resumable import answered, answered_with_progress, by_image, fingerprint
-from dataengine_lib.evaluation.skipped_rows import Skips
-from dataengine_lib.evaluation.weights import WeightRule, weights_of, write_weights
+from dataengine_lib.evaluation.resumable import (
+    ProgressSettings,
+    ask_in_batches,
+    ask_with_progress,
+    batches_by_image,
+)
+from dataengine_lib.evaluation.skipped_rows import SkippedRowCounter
+from dataengine_lib.evaluation.tasks import Task, TaskSelection, select_tasks
+from dataengine_lib.evaluation.weights import WeightRule, type_weights
 from dataengine_lib.questions.categories import read_categories
-from dataengine_lib.questions.reader import QuestionRows, Skipped, image_of, read_question_file
-from dataengine_lib.questions.similarity import reduce_pool
-from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT, assign_splits, check_own_splits
+from dataengine_lib.questions.reader import QuestionRows, Skipped, read_question_file
+from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
 
 if TYPE_CHECKING:
     from dataengine_lib.students.api_student import ApiStudent
-    from dataengine_lib.students.interface import Answerer
+    from dataengine_lib.students.interface import Student
 
-PROGRESS = "evaluate.progress.jsonl"  # what was answered so far, until all is written
+_PROGRESS_FILE = "evaluate.progress.jsonl"  # answers so far, until all files are written
 
 
 class EvaluateConfig(StepConfig):
@@ -108,8 +116,8 @@ class EvaluateConfig(StepConfig):
 class EvaluateResult:
     """What notebook 1 shows; images are under `image_root`, `paths` are the files written, by name.
 
-    Of a run without diagnose questions, `bad_cases` and `weights` are empty and not written. `alike` counts the
-    bad cases that were left out of the pool because another of their type asks nearly the same.
+    Without diagnose questions `bad_cases` and `weights` are empty and not written. `alike` counts, by type, the bad
+    cases that were left out because another of their type asks nearly the same.
     """
 
     image_root: Path
@@ -122,154 +130,144 @@ class EvaluateResult:
     paths: dict[str, Path]
 
 
-def evaluate(config: EvaluateConfig, student: "Answerer | None" = None) -> EvaluateResult:
-    """Score the questions of `split`; write answers, metrics, predictions, and diagnose's cases and weights.
+def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> EvaluateResult:
+    """Score the questions of `split`; write answers, metrics, predictions, and the diagnose split's bad cases and weights.
 
-    `student` is a loaded one to use in place of `config.student`. Rows that cannot be used are left out and
-    counted. What is answered is kept as it comes: a run that was killed goes on from there.
-    Raises DataEngineError when too many rows cannot be used (`max_bad_share`), when nothing is left to ask, or
-    when a holdout question was an example for the teacher.
+    `student` is a loaded one to use instead of `config.student`. Rows that cannot be used are skipped and counted.
+    Answers are kept as they come: a run that was killed continues where it was.
+    Raises DataEngineError when too many rows cannot be used (`max_bad_share`), when no question is left to ask, or
+    when a holdout question was shown to the teacher.
     """
     categories = read_categories(config.categories)
-    if not config.image_root.is_dir():
-        raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
-    content = read_question_file(
-        config.questions, config.image_root, type_field=config.type_field, split_field=config.split_field
+    content = _read_questions(config)
+    tasks, skipped = select_tasks(
+        content,
+        TaskSelection(
+            config.questions, config.image_root, config.split, config.split_field, config.max_bad_share
+        ),
     )
-    tasks, skips = _tasks(config, content)
     holdout = [task.question for task in tasks if task.split == HOLDOUT]
-    check_not_examples(holdout, config.teacher_queries)
-    _check_writable(config.output_dir)
-    source, served = "", None
-    if student is None and config.student.startswith("recorded:"):
-        said, source = _recorded(config, content, tasks, skips)
-    else:
-        if student is None and config.student.startswith("api:"):
-            served = _served(config)
-        said = _asked(config, served or student, tasks, skips)
+    check_holdout_not_shown(holdout, config.teacher_queries)
+    check_writable(config.output_dir)
+    given = _student_answers(config, student, content, tasks, skipped)
     answers = [
-        answer_of(task.question, task.place, task.split, task.image, said[task.place])
+        answer_record(task.question, task.place, task.split, task.image, given.answers[task.place])
         for task in tasks
-        if task.place in said
+        if task.place in given.answers
     ]
     if not answers:
         raise DataEngineError(
             f"{config.questions}: no question is left to score; check image_root and max_bad_share"
         )
-    metrics = measure(answers, categories.names, _rule(config), config.weight_rule, skips.summary())
-    metrics.source = source
-    if served is not None:
-        metrics.usage = served.usage()
-    bad_cases: dict[str, list[Answer]] = {}
-    alike: dict[str, int] = {}
-    weights: dict[str, float] = {}
+    rank = "recorded" if config.student.startswith("recorded:") else config.rank
+    metrics = compute_metrics(answers, categories.names, rank, config.weight_rule, skipped.summary())
+    metrics.source, metrics.usage = given.source, given.usage
+    bad_cases, weights = BadCases({}, {}), dict[str, float]()
     if DIAGNOSE in metrics.splits:
-        scores = metrics.splits[DIAGNOSE].per_type
-        wrong = [answer for answer in answers if answer.split == DIAGNOSE and not answer.correct]
-        for kind in scores:
-            mine = [answer for answer in wrong if answer.question_type == kind]
-            bad_cases[kind] = reduce_pool(mine, config.near_duplicate, config.seed).kept
-            alike[kind] = len(mine) - len(bad_cases[kind])
-        weights = weights_of(metrics.counts(), config.weight_rule)
-    paths = _write(config.output_dir, answers, metrics, bad_cases, weights)
-    (config.output_dir / PROGRESS).unlink(missing_ok=True)
-    return EvaluateResult(config.image_root, metrics, answers, bad_cases, alike, weights, skips.rows, paths)
+        diagnose = [answer for answer in answers if answer.split == DIAGNOSE]
+        types = metrics.splits[DIAGNOSE].per_type
+        bad_cases = collect_bad_cases(diagnose, types, config.near_duplicate, config.seed)
+        weights = type_weights(metrics.counts(), config.weight_rule)
+    paths = write_evaluation(config.output_dir, answers, metrics, bad_cases.kept, weights)
+    (config.output_dir / _PROGRESS_FILE).unlink(missing_ok=True)
+    return EvaluateResult(
+        config.image_root, metrics, answers, bad_cases.kept, bad_cases.alike, weights, skipped.rows, paths
+    )
 
 
-def _tasks(config: EvaluateConfig, content: QuestionRows) -> tuple[list[Task], Skips]:
-    """The questions of the wanted split whose image file is there, and the rows that fell out so far."""
-    check_own_splits(config.questions, content.questions, content.rows, config.split_field)
-    splits = assign_splits(content.questions)
-    wanted = [i for i, split in enumerate(splits) if config.split in ("all", split)]
-    skips = Skips(config.questions, config.max_bad_share, len(wanted) + len(content.skipped))
-    skips.add(content.skipped)
-    if not wanted:
-        raise DataEngineError(f"{config.questions}: no usable question in split {config.split}; check split")
-    tasks, lost = [], []
-    for i in wanted:
-        question, row = content.questions[i], content.rows[i]
-        try:
-            image = image_of(question, config.image_root)
-        except DataEngineError as error:
-            lost.append(Skipped(row, f"image {error}", "image not found"))
-        else:
-            tasks.append(Task(row, content.places[i], question, splits[i], image))
-    skips.add(lost)
-    return tasks, skips
+def _read_questions(config: EvaluateConfig) -> QuestionRows:
+    if not config.image_root.is_dir():
+        raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
+    return read_question_file(
+        config.questions, config.image_root, type_field=config.type_field, split_field=config.split_field
+    )
 
 
-def _check_writable(folder: Path) -> None:
-    """An hour of scoring must not end at a folder that cannot be written."""
-    probe = folder / ".evaluate.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise DataEngineError(
-            f"{folder}: cannot be written ({error.strerror}); choose an output_dir you may write to"
-        ) from error
+class _GivenAnswers(NamedTuple):
+    """The answers by the tasks' places in the question file; the rest is for `metrics.json`."""
+
+    answers: dict[int, StudentAnswer]
+    source: str = ""  # how recorded predictions were read and joined
+    usage: StudentUsage | None = None  # of a student on a server
 
 
-def _recorded(
-    config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skips: Skips
-) -> tuple[dict[int, Said], str]:
-    """What a file says of the tasks, by their places, and how it was read.
-
-    Rows of either side without a partner are left out.
-    """
-    found = read_recorded(Path(config.student.partition(":")[2]), content)
-    skips.add(found.unmatched, more=len(found.unmatched))
-    by_place = {content.places[i]: said for i, said in found.said.items()}
-    missing = [task for task in tasks if task.place not in by_place]
-    skips.add([Skipped(task.row, "no prediction for this question", "no prediction") for task in missing])
-    return by_place, found.format
-
-
-def _asked(
-    config: EvaluateConfig, student: "Answerer | ApiStudent | None", tasks: list[Task], skips: Skips
-) -> dict[int, Said]:
-    """What the student says of the tasks, by their places, a part at a time."""
-    parts = by_image(tasks, config.batch_size)
-    make = partial(_questioner, config, student)
+def _student_answers(
+    config: EvaluateConfig,
+    student: "Student | None",
+    content: QuestionRows,
+    tasks: list[Task],
+    skipped: SkippedRowCounter,
+) -> _GivenAnswers:
+    """From the given `student`, a file of predictions, a server, or a student loaded here."""
     if student is not None:
-        # a server's answers are kept in its ledger, those of a student that was handed over not at all
-        coming = answered(parts, make)
+        return _GivenAnswers(_ask(config, student, tasks, skipped))
+    if config.student.startswith("recorded:"):
+        return _recorded_answers(config, content, tasks, skipped)
+    if config.student.startswith("api:"):
+        server = _api_student(config)
+        answers = _ask(config, server, tasks, skipped)
+        return _GivenAnswers(answers, usage=server.usage())
+    return _GivenAnswers(_ask(config, None, tasks, skipped))
+
+
+def _recorded_answers(
+    config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skipped: SkippedRowCounter
+) -> _GivenAnswers:
+    """The predictions in a file; its rows without a question, and tasks without a row, are skipped."""
+    found = read_recorded(Path(config.student.partition(":")[2]), content)
+    skipped.add(found.unmatched, extra=len(found.unmatched))
+    by_place = {content.places[i]: answer for i, answer in found.answers.items()}
+    missing = [task for task in tasks if task.place not in by_place]
+    skipped.add([Skipped(task.row, "no prediction for this question", "no prediction") for task in missing])
+    return _GivenAnswers(by_place, source=found.format)
+
+
+def _ask(
+    config: EvaluateConfig,
+    student: "Student | ApiStudent | None",
+    tasks: list[Task],
+    skipped: SkippedRowCounter,
+) -> dict[int, StudentAnswer]:
+    """The student's answers by the tasks' places, a batch at a time; without `student` it is loaded."""
+    batches = batches_by_image(tasks, config.batch_size)
+    make_questioner = partial(_make_questioner, config, student)
+    if student is not None:
+        # no progress file: a server's answers are kept in its ledger, those of a given student not at all
+        asked = ask_in_batches(batches, make_questioner)
     else:
-        file = config.output_dir / PROGRESS
-        coming = answered_with_progress(
-            parts, make, config.workers, file, _opinion(config), config.image_root
+        progress = ProgressSettings(
+            config.output_dir / _PROGRESS_FILE, _student_key(config), config.image_root
         )
-    said: dict[int, Said] = {}
-    with closing(coming), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
-        for number, outcomes in coming:
-            skips.add([outcome for outcome in outcomes if isinstance(outcome, Skipped)])
-            for task, outcome in zip(parts[number], outcomes, strict=True):
-                if isinstance(outcome, Said):
-                    said[task.place] = outcome
+        asked = ask_with_progress(batches, make_questioner, config.workers, progress)
+    answers: dict[int, StudentAnswer] = {}
+    with closing(asked), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
+        for number, outcomes in asked:
+            skipped.add([outcome for outcome in outcomes if isinstance(outcome, Skipped)])
+            for task, outcome in zip(batches[number], outcomes, strict=True):
+                if isinstance(outcome, StudentAnswer):
+                    answers[task.place] = outcome
             bar.update(len(outcomes))
-    return said
+    return answers
 
 
-def _opinion(config: EvaluateConfig) -> str:
-    """What a local student's answers depend on beside the questions."""
+def _student_key(config: EvaluateConfig) -> str:
+    """A key of what a local student's answers depend on beside questions and images."""
     names = (config.student, config.adapter or "")
     folders = [Path(name) for name in names if name and Path(name).exists()]
-    manner = (config.rank, config.robust, config.direct_answers, config.dtype)
-    return fingerprint(*names, *folders, *manner)
+    return fingerprint(*names, *folders, config.rank, config.robust, config.direct_answers, config.dtype)
 
 
-def _questioner(config: EvaluateConfig, given: "Answerer | ApiStudent | None" = None) -> Questioner:
+def _make_questioner(config: EvaluateConfig, given: "Student | ApiStudent | None" = None) -> Questioner:
     from dataengine_lib.students.loading import load_student
 
     student = given or load_student(
         config.student, config.device, config.adapter, config.batch_size, config.dtype
     )
-    manner = Manner(config.rank, config.robust, config.direct_answers)
-    return Questioner(student, config.student, manner, config.image_root, config.questions)
+    options = AskOptions(config.rank, config.robust, config.direct_answers)
+    return Questioner(student, config.student, options, config.image_root, config.questions)
 
 
-def _served(config: EvaluateConfig) -> "ApiStudent":
+def _api_student(config: EvaluateConfig) -> "ApiStudent":
     from dataengine_lib.students.api_student import ApiStudent
 
     return ApiStudent(
@@ -284,39 +282,3 @@ def _served(config: EvaluateConfig) -> "ApiStudent":
         max_side=config.max_side,
         price=read_prices().of(config.student),
     )
-
-
-def _rule(config: EvaluateConfig) -> str:
-    return "recorded" if config.student.startswith("recorded:") else config.rank
-
-
-def _write(
-    folder: Path,
-    answers: list[Answer],
-    metrics: Metrics,
-    bad_cases: dict[str, list[Answer]],
-    weights: dict[str, float],
-) -> dict[str, Path]:
-    predictions = {answer.question_id: _prediction(answer) for answer in answers}
-    paths = [
-        write_json(folder / "aokvqa_eval.json", answers),
-        write_json(folder / "metrics.json", metrics),
-        write_json(folder / "predictions.json", predictions),
-    ]
-    if bad_cases:
-        paths.append(write_json(folder / "bad_case_aokvqa_classified.json", bad_cases))
-        paths += write_weights(folder, weights)
-    return {path.name: path for path in paths}
-
-
-def _prediction(answer: Answer) -> dict[str, str]:
-    """A value of A-OKVQA's leaderboard file, where what was not told or not asked has no key.
-
-    Source: A-OKVQA's eval_predictions.py, which refuses a multiple_choice that is none of the choices.
-    """
-    said: dict[str, str] = {}
-    if answer.predicted_choice_idx >= 0:
-        said["multiple_choice"] = answer.model_answer
-    if answer.direct_answer is not None:
-        said["direct_answer"] = answer.direct_answer
-    return said

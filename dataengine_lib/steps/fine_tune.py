@@ -17,11 +17,11 @@ from dataengine_lib.core.files import write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.training.log import MixPart, TrainLog, TrainTime, TypeDraws
-from dataengine_lib.training.mixing import draw, draw_counts, length_batches
-from dataengine_lib.training.texts import SkippedRows, TextFormat, TrainingRow, read_training_rows
+from dataengine_lib.training.mixing import draw_counts, draw_examples, length_batches
+from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat, TrainingRow, read_training_rows
 
 if TYPE_CHECKING:
-    from dataengine_lib.training.examples import Example, Examples
+    from dataengine_lib.training.examples import Example, ExampleEncoder
 
 LOG, TIME = "train_log.json", "train_time.json"
 
@@ -100,7 +100,7 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     if config.output_dir.resolve() == Path(config.student).resolve():
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
     with _whole_or_not(config.output_dir) as folder:
-        skipped = SkippedRows()
+        skipped = SkippedTrainingRows()
         sets = _read_sets(config, skipped)
         _need_rows(sets, skipped, config)
         log, seconds = _train(config, sets, skipped, folder)
@@ -109,7 +109,7 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     return FineTuneResult(config.output_dir, log, seconds)
 
 
-def _read_sets(config: FineTuneConfig, skipped: SkippedRows) -> list[_Set]:
+def _read_sets(config: FineTuneConfig, skipped: SkippedTrainingRows) -> list[_Set]:
     """The new data's files in order, then the base data."""
     sets = [
         _Set(
@@ -124,7 +124,7 @@ def _read_sets(config: FineTuneConfig, skipped: SkippedRows) -> list[_Set]:
     return sets
 
 
-def _need_rows(sets: list[_Set], skipped: SkippedRows, config: FineTuneConfig) -> None:
+def _need_rows(sets: list[_Set], skipped: SkippedTrainingRows, config: FineTuneConfig) -> None:
     if not any(one.rows for one in sets if one.name != "base"):
         why = f"; first: {skipped.shown[0]}" if skipped.shown else ""
         files = ", ".join(map(str, config.train_data))
@@ -134,11 +134,11 @@ def _need_rows(sets: list[_Set], skipped: SkippedRows, config: FineTuneConfig) -
 
 
 def _train(
-    config: FineTuneConfig, sets: list[_Set], skipped: SkippedRows, folder: Path
+    config: FineTuneConfig, sets: list[_Set], skipped: SkippedTrainingRows, folder: Path
 ) -> tuple[TrainLog, TrainTime]:
     from dataengine_lib.students.encoder_decoder import is_encoder_decoder
-    from dataengine_lib.training.examples import Examples
-    from dataengine_lib.training.fine_tuning import load_trainable, save_checkpoint, train
+    from dataengine_lib.training.examples import ExampleEncoder
+    from dataengine_lib.training.fine_tuning import load_trainable, save_checkpoint, train_on_batches
 
     student = load_trainable(
         config.student,
@@ -150,7 +150,9 @@ def _train(
         seed=config.seed,
     )
     began, rng = time.monotonic(), Random(f"fine-tune {config.seed}")
-    examples = Examples(student.processor, skipped, encoder_decoder=is_encoder_decoder(student.model.config))
+    examples = ExampleEncoder(
+        student.processor, skipped, encoder_decoder=is_encoder_decoder(student.model.config)
+    )
     drawn = _draw(config, sets, examples, rng)
     _need_rows([_Set(one.name, one.file, [e.row for e in drawn[one.name]]) for one in sets], skipped, config)
     mixed = [example for part in drawn.values() for example in part]
@@ -158,7 +160,7 @@ def _train(
     places = length_batches([len(example) for example in mixed], config.batch_size, rng)
     batches = [[mixed[place] for place in batch] for batch in places]
     read = time.monotonic()
-    curve = train(
+    curve = train_on_batches(
         student, examples, batches, learning_rate=config.learning_rate, accumulate=config.accumulate
     )
     seconds = TrainTime(round(read - began, 1), round(time.monotonic() - read, 1), str(student.device))
@@ -188,7 +190,7 @@ def _train(
 
 
 def _draw(
-    config: FineTuneConfig, sets: list[_Set], examples: "Examples", rng: Random
+    config: FineTuneConfig, sets: list[_Set], examples: "ExampleEncoder", rng: Random
 ) -> dict[str, list["Example"]]:
     """The examples of the whole training by data set, in the shares that `draw_counts` gives."""
     new = [one for one in sets if one.name != "base"]
@@ -199,7 +201,7 @@ def _draw(
     )
     with tqdm(desc="reading images", unit="row", disable=None) as bar:
         return {
-            one.name: draw(
+            one.name: draw_examples(
                 one.rows,
                 count,
                 lambda rows: examples.make([(row, rng.choice(row.formats)) for row in rows], bar),

@@ -1,2 +1,3 @@
-"""The model under test. loading brings any Hugging Face VLM in, student ranks and writes with
-image_kv_cache, prefix_kv_cache or uncached; api_student asks a server."""
+"""The model under test (steps 1 and 5). `loading` opens any Hugging Face vision-language model; `HuggingFaceStudent`
+ranks options and generates answers through one of four backends (image_kv_cache, prefix_kv_cache, uncached,
+encoder_decoder); `ApiStudent` asks a server. Knows no files of questions and no metrics."""

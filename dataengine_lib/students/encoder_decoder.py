@@ -1,6 +1,6 @@
 """Step 1 for encoder-decoders (BLIP-2 and InstructBLIP on T5): the encoder reads image and prompt once a question.
 
-The decoder writes the answer, beginning with its start token; all options go on from what the encoder has read.
+The decoder writes the answer, beginning with its start token; all options continue from the same encoder output.
 """
 
 from collections.abc import Sequence
@@ -9,85 +9,96 @@ from typing import Any
 import torch
 from PIL import Image
 
-from dataengine_lib.students.inputs import encode, padding
-from dataengine_lib.students.option_scores import Piece, option_scores
-from dataengine_lib.students.uncached import greedy
+from dataengine_lib.students.inputs import encode_prompts, padding_token_id
+from dataengine_lib.students.option_scores import TokenizedQuestion, option_scores
+from dataengine_lib.students.uncached import greedy_generation
 
 
 def is_encoder_decoder(config: Any) -> bool:
-    """Whether a model of this config reads its prompt in one part and writes its answer in another."""
+    """Whether a model of this config reads its prompt in an encoder and writes its answer in a decoder."""
     return bool(config.get_text_config(decoder=True).is_encoder_decoder)
 
 
-class EncoderDecoder:
-    """Ranks and writes; in the pieces it takes, all of the answer is in `lead` and `options`."""
+class EncoderDecoderBackend:
+    """Ranks and generates; in the questions it takes, the answer alone is tokenized (`prompt` is empty)."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
-        self.start = int(model.language_model.config.decoder_start_token_id)
+        self.start_token = int(model.language_model.config.decoder_start_token_id)
 
     def rank(
-        self, images: Sequence[Image.Image], prompts: Sequence[str], pieces: Sequence[Piece], batch_size: int
+        self,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        questions: Sequence[TokenizedQuestion],
+        batch_size: int,
     ) -> list[list[float]]:
-        """One score per option of every piece; questions of similar length go together."""
-        order = sorted(range(len(pieces)), key=lambda i: (len(prompts[i]), i))
-        scores: list[list[float]] = [[] for _ in pieces]
+        """One score per option of every question; prompts of similar length share a batch."""
+        order = sorted(range(len(questions)), key=lambda i: (len(prompts[i]), i))
+        scores: list[list[float]] = [[] for _ in questions]
         for at in range(0, len(order), batch_size):
-            rows = order[at : at + batch_size]
-            inputs = self._inputs([images[i] for i in rows], [prompts[i] for i in rows])
-            for i, row in zip(rows, self._rank_batch(inputs, [pieces[i] for i in rows]), strict=True):
+            batch = order[at : at + batch_size]
+            inputs = self._inputs([images[i] for i in batch], [prompts[i] for i in batch])
+            found = self._rank_batch(inputs, [questions[i] for i in batch])
+            for i, row in zip(batch, found, strict=True):
                 scores[i] = row
         return scores
 
     def _inputs(self, images: list[Image.Image], prompts: list[str]) -> Any:
-        return encode(self.processor, prompts, images).to(self.model.device, self.model.dtype)
+        return encode_prompts(self.processor, prompts, images).to(self.model.device, self.model.dtype)
 
-    def _rank_batch(self, inputs: Any, pieces: list[Piece]) -> list[list[float]]:
-        start = torch.full((len(pieces), 1), self.start, device=self.model.device)
-        read = self.model(**inputs, decoder_input_ids=start, use_cache=True).language_model_outputs
-        # indices on the CPU select from layers on any device
-        which = torch.tensor([n for n, piece in enumerate(pieces) for _ in piece.options])
-        behind = [piece.lead + option for piece in pieces for option in piece.options]
-        logits = read.logits[which]
-        if (new := max(map(len, behind)) - 1) > 0:
-            cache, pad = read.past_key_values, padding(self.processor)
-            cache.batch_select_indices(which)
+    def _rank_batch(self, inputs: Any, questions: list[TokenizedQuestion]) -> list[list[float]]:
+        start = torch.full((len(questions), 1), self.start_token, device=self.model.device)
+        first = self.model(**inputs, decoder_input_ids=start, use_cache=True).language_model_outputs
+        # the question of each option; indices on the CPU select from layers on any device
+        question_of = torch.tensor([n for n, question in enumerate(questions) for _ in question.options])
+        answers = [question.answer_start + option for question in questions for option in question.options]
+        logits = first.logits[question_of]
+        # the start token's logits predict the first token of each answer, a second pass predicts the others
+        if (width := max(map(len, answers)) - 1) > 0:
+            cache, pad = first.past_key_values, padding_token_id(self.processor)
+            cache.batch_select_indices(question_of)
             # padding on the right comes after all that is scored, and changes nothing before it
-            ids = [tokens[:-1] + [pad] * (new - len(tokens) + 1) for tokens in behind]
+            ids = [tokens[:-1] + [pad] * (width - len(tokens) + 1) for tokens in answers]
             later = self.model.language_model(
                 decoder_input_ids=torch.tensor(ids, device=self.model.device),
-                encoder_outputs=(read.encoder_last_hidden_state[which],),
-                attention_mask=inputs["attention_mask"][which],
+                encoder_outputs=(first.encoder_last_hidden_state[question_of],),
+                attention_mask=inputs["attention_mask"][question_of],
                 past_key_values=cache,
                 use_cache=True,
             ).logits
             logits = torch.cat([logits, later], dim=1)
-        return option_scores(logits, pieces)
+        return option_scores(logits, questions)
 
     def generate(
         self,
         images: Sequence[Image.Image],
         prompts: Sequence[str],
-        pieces: Sequence[Piece],
+        questions: Sequence[TokenizedQuestion],
         batch_size: int,
         max_new_tokens: int,
     ) -> list[list[int]]:
-        """What the model's own greedy search writes behind each piece's beginning."""
-        order = sorted(range(len(pieces)), key=lambda i: (len(pieces[i].lead), len(prompts[i]), i))
-        written: list[list[int]] = [[] for _ in pieces]
+        """The token ids that the model's own greedy search writes behind each question's `answer_start`."""
+        order = sorted(
+            range(len(questions)), key=lambda i: (len(questions[i].answer_start), len(prompts[i]), i)
+        )
+        written: list[list[int]] = [[] for _ in questions]
         at = 0
         while at < len(order):
-            said = len(pieces[order[at]].lead)  # beginnings of one length need no padding
-            rows = [i for i in order[at : at + batch_size] if len(pieces[i].lead) == said]
-            inputs = self._inputs([images[i] for i in rows], [prompts[i] for i in rows])
-            start = torch.tensor([[self.start, *pieces[i].lead] for i in rows], device=self.model.device)
-            with greedy(self.model):
+            length = len(questions[order[at]].answer_start)  # starts of one length need no padding
+            batch = [i for i in order[at : at + batch_size] if len(questions[i].answer_start) == length]
+            inputs = self._inputs([images[i] for i in batch], [prompts[i] for i in batch])
+            start = torch.tensor(
+                [[self.start_token, *questions[i].answer_start] for i in batch], device=self.model.device
+            )
+            with greedy_generation(self.model):
                 ids = self.model.generate(
-                    **inputs, decoder_input_ids=start, decoder_start_token_id=self.start,
-                    max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=padding(self.processor),
+                    **inputs, decoder_input_ids=start, decoder_start_token_id=self.start_token,
+                    max_new_tokens=max_new_tokens, do_sample=False,
+                    pad_token_id=padding_token_id(self.processor),
                 )  # fmt: skip
-            for i, row in zip(rows, ids[:, start.shape[1] :].tolist(), strict=True):
-                written[i] = row
-            at += len(rows)
+            for i, new_ids in zip(batch, ids[:, start.shape[1] :].tolist(), strict=True):
+                written[i] = new_ids
+            at += len(batch)
         return written

@@ -1,7 +1,7 @@
-"""Makes step 1 fast: the student reads an image once for all its questions, a question once for all options.
+"""Fast ranking and generation (step 1): an image is read once for all its questions, a question once for all options.
 
-The tokens of image, questions and options form a tree; keys and values of an image are kept, and an attention
-mask keeps the options of a question apart. The scores are those of one plain pass per option.
+The tokens of image, question and options form a tree. Keys and values of the images are kept, and an attention mask
+hides a question's options from each other. The scores are those of one plain pass per option.
 """
 
 from collections.abc import Iterator
@@ -11,34 +11,42 @@ import torch
 from PIL import Image
 from transformers import DynamicCache
 
-from dataengine_lib.students.inputs import padding
-from dataengine_lib.students.option_scores import Piece, Place, mean_log_probability
+from dataengine_lib.students.inputs import padding_token_id
+from dataengine_lib.students.option_scores import ScoredToken, TokenizedQuestion, mean_log_probabilities
 
-_KEYS = {"input_ids", "attention_mask", "pixel_values"}
+_LLAVA_INPUTS = {"input_ids", "attention_mask", "pixel_values"}
+# in `_rank_batch`, the part of a row that a token belongs to; options are numbered from 1
+_PADDING, _QUESTION = -1, 0
 
 
-class SharedImage:
-    """For models that take one run of image tokens and nothing but pixels, as LLaVA does."""
+class ImageCacheBackend:
+    """For models that take one run of image tokens per image and no image input but pixels, as LLaVA does.
+
+    The cache holds `[tokens before the image, image tokens]` of up to one batch of images.
+    """
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
         self.image_token = int(processor.image_token_id)
-        self._run: list[int] | None = None
+        self._image_tokens: list[int] = []  # what the processor makes of one image
         self._images: list[Image.Image] = []
         self._cache: DynamicCache | None = None
-        self._head: list[int] = []
+        self._cached_ids: list[int] = []  # token ids of each cache row
 
     @classmethod
     def for_model(cls, model: Any, processor: Any) -> Self | None:
-        """None where keys and values cannot simply be shared: other positions, windows or image inputs."""
+        """A backend, or None where keys and values cannot simply be shared.
+
+        That is so for models with multi-dimensional positions, sliding windows or further image inputs.
+        """
         text = model.config.get_text_config(decoder=True)
-        plain_layers = set(getattr(text, "layer_types", None) or ["full_attention"]) == {"full_attention"}
+        full_attention = set(getattr(text, "layer_types", None) or ["full_attention"]) == {"full_attention"}
         rotary = getattr(text, "rope_parameters", None) or {}
         token = getattr(processor, "image_token_id", None)
         if (
             token is None
-            or not plain_layers
+            or not full_attention
             or "mrope_section" in rotary
             or getattr(text, "sliding_window", None)
         ):
@@ -46,174 +54,200 @@ class SharedImage:
         tiny = Image.new("RGB", (32, 32))
         inputs = processor(text=[processor.image_token], images=[[tiny]], return_tensors="pt")
         if (
-            set(inputs) - {"token_type_ids", "mm_token_type_ids"} != _KEYS
+            set(inputs) - {"token_type_ids", "mm_token_type_ids"} != _LLAVA_INPUTS
             or inputs["pixel_values"].dim() != 4
         ):
             return None
-        found = cls(model, processor)
+        backend = cls(model, processor)
         ids = inputs["input_ids"][0].tolist()
-        # other sizes of image must not change the run, or the places of the text would move
+        # images of another size must give as many tokens, or the positions of the text would move
         other = processor(text=[processor.image_token], images=[[tiny.resize((48, 24))]], return_tensors="pt")
-        if other["input_ids"].tolist() != [ids] or found.image_token not in ids:
+        if other["input_ids"].tolist() != [ids] or backend.image_token not in ids:
             return None
-        first, last = ids.index(found.image_token), len(ids) - ids[::-1].index(found.image_token)
-        found._run = ids[first:last]
-        return found if set(found._run) == {found.image_token} else None
+        first, last = ids.index(backend.image_token), len(ids) - ids[::-1].index(backend.image_token)
+        backend._image_tokens = ids[first:last]
+        # a separator within the run (rows of tiles) would need the image's size
+        return backend if set(backend._image_tokens) == {backend.image_token} else None
 
-    def fits(self, prefixes: list[list[int]]) -> bool:
-        """Every prefix has one image, and the same tokens before it."""
+    def supports(self, prefixes: list[list[int]]) -> bool:
+        """Whether every prefix has exactly one image, the same tokens before it and some text after it."""
         if any(ids.count(self.image_token) != 1 for ids in prefixes):
             return False
-        heads = {tuple(ids[: ids.index(self.image_token)]) for ids in prefixes}
-        return len(heads) == 1 and all(ids[-1] != self.image_token for ids in prefixes)
+        before = {tuple(ids[: ids.index(self.image_token)]) for ids in prefixes}
+        return len(before) == 1 and all(ids[-1] != self.image_token for ids in prefixes)
 
-    def rank(self, images: list[Image.Image], pieces: list[Piece], batch_size: int) -> list[list[float]]:
-        """One score per option of every piece."""
-        scores: list[list[float]] = [[] for _ in pieces]
-        size = [len(piece.shared) + sum(map(len, piece.options)) for piece in pieces]
-        for rows, cache, which in self._batches(images, [piece.shared for piece in pieces], size, batch_size):
-            for i, row in zip(rows, self._rank_batch([pieces[i] for i in rows], cache, which), strict=True):
+    def rank(
+        self, images: list[Image.Image], questions: list[TokenizedQuestion], batch_size: int
+    ) -> list[list[float]]:
+        """One score per option of every question."""
+        scores: list[list[float]] = [[] for _ in questions]
+        prefixes = [question.prefix for question in questions]
+        lengths = [len(question.prefix) + sum(map(len, question.options)) for question in questions]
+        for batch, cache, cache_rows in self._batches(images, prefixes, lengths, batch_size):
+            found = self._rank_batch([questions[i] for i in batch], cache, cache_rows)
+            for i, row in zip(batch, found, strict=True):
                 scores[i] = row
         return scores
 
     def generate(
         self, images: list[Image.Image], prefixes: list[list[int]], batch_size: int, max_new_tokens: int
     ) -> list[list[int]]:
-        """Greedy continuations, without the end token."""
+        """Token ids of greedy continuations, without the end token."""
         written: list[list[int]] = [[] for _ in prefixes]
-        size = [len(ids) for ids in prefixes]
-        for rows, cache, which in self._batches(images, prefixes, size, batch_size):
-            tails = [self._tail(prefixes[i]) for i in rows]
-            for i, ids in zip(rows, self._continue(tails, cache, which, max_new_tokens), strict=True):
+        lengths = [len(ids) for ids in prefixes]
+        for batch, cache, cache_rows in self._batches(images, prefixes, lengths, batch_size):
+            texts = [self._after_image(prefixes[i]) for i in batch]
+            continued = self._generate_batch(texts, cache, cache_rows, max_new_tokens)
+            for i, ids in zip(batch, continued, strict=True):
                 written[i] = ids
         return written
 
     def _batches(
-        self, images: list[Image.Image], prefixes: list[list[int]], size: list[int], batch_size: int
+        self, images: list[Image.Image], prefixes: list[list[int]], lengths: list[int], batch_size: int
     ) -> Iterator[tuple[list[int], DynamicCache, list[int]]]:
-        """(questions of similar length, the cache of the images at hand, each question's image in it)."""
+        """(indices of questions of similar length, the cache of their images, each question's row in it).
+
+        At most `batch_size` images are cached at a time, and all questions about them come before the next images.
+        """
         number: dict[int, int] = {}
         for image in images:
             number.setdefault(id(image), len(number))
         distinct = {number[id(image)]: image for image in images}
         for first in range(0, len(distinct), batch_size):
-            shown = [distinct[n] for n in range(first, min(first + batch_size, len(distinct)))]
-            cache = self._read_images(shown, prefixes[0])
-            mine = [i for i, image in enumerate(images) if 0 <= number[id(image)] - first < len(shown)]
-            mine.sort(key=lambda i: (size[i], i))
-            for at in range(0, len(mine), batch_size):
-                rows = mine[at : at + batch_size]
-                yield rows, cache, [number[id(images[i])] - first for i in rows]
+            group = [distinct[n] for n in range(first, min(first + batch_size, len(distinct)))]
+            cache = self._cache_of(group, prefixes[0])
+            of_group = [i for i, image in enumerate(images) if 0 <= number[id(image)] - first < len(group)]
+            of_group.sort(key=lambda i: (lengths[i], i))
+            for at in range(0, len(of_group), batch_size):
+                batch = of_group[at : at + batch_size]
+                yield batch, cache, [number[id(images[i])] - first for i in batch]
 
-    def _read_images(self, images: list[Image.Image], prefix: list[int]) -> DynamicCache:
-        """Keys and values of all up to the images' end; kept for the next call about the same images."""
-        head = prefix[: prefix.index(self.image_token)] + (self._run or [])
+    def _cache_of(self, images: list[Image.Image], prefix: list[int]) -> DynamicCache:
+        """Keys and values up to the end of each image; the last result is reused for the same Image objects.
+
+        One row an image; `prefix` is that of any question, since all have the same tokens before the image.
+        """
+        ids = prefix[: prefix.index(self.image_token)] + self._image_tokens
         same = len(images) == len(self._images) and all(
             a is b for a, b in zip(images, self._images, strict=True)
         )
-        if self._cache is None or not same or head != self._head:
-            self.forget()  # before the new one is made
+        if self._cache is None or not same or ids != self._cached_ids:
+            self.clear()  # free its memory before the new one is made
             pixels = self.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
             cache = DynamicCache()
             self.model(
-                input_ids=torch.tensor([head] * len(images), device=self.model.device),
+                input_ids=torch.tensor([ids] * len(images), device=self.model.device),
                 pixel_values=pixels.to(self.model.device, self.model.dtype),
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
-            # together and only now: an interrupt in between must not leave one image's cache for another's
-            self._cache, self._images, self._head = cache, images, head
+            # assigned together and only now: after an interrupt one image's cache must not pass for another's
+            self._cache, self._images, self._cached_ids = cache, images, ids
         return self._cache
 
-    def forget(self) -> None:
-        """Let go of the images' keys and values."""
+    def clear(self) -> None:
+        """Drop the images' keys and values."""
         self._cache, self._images = None, []
 
-    def _tail(self, prefix: list[int]) -> list[int]:
+    def _after_image(self, prefix: list[int]) -> list[int]:
         return prefix[prefix.index(self.image_token) + 1 :]
 
-    def _rank_batch(self, pieces: list[Piece], cache: DynamicCache, which: list[int]) -> list[list[float]]:
-        """Rows of `[padding, question, option A, option B, …, padding]` behind their images, in one pass."""
-        tails = [self._tail(piece.shared) for piece in pieces]
-        asked = max(map(len, tails))
-        offered = max(sum(map(len, piece.options)) for piece in pieces)
-        head, size = len(self._head), (len(pieces), asked + offered)
-        ids = torch.full(size, padding(self.processor))
-        positions = torch.zeros(size, dtype=torch.long)
-        part = torch.full(size, -1)  # 0 the question, 1.. its options, -1 padding
-        places: list[Place] = []
-        option = 0
-        for r, (tail, piece) in enumerate(zip(tails, pieces, strict=True)):
-            ids[r, asked - len(tail) : asked] = torch.tensor(tail)
-            positions[r, asked - len(tail) : asked] = torch.arange(head, head + len(tail))
-            part[r, asked - len(tail) : asked] = 0
-            at, start = asked, head + len(tail)
-            for k, tokens in enumerate(piece.options, 1):
+    def _rank_batch(
+        self, questions: list[TokenizedQuestion], cache: DynamicCache, cache_rows: list[int]
+    ) -> list[list[float]]:
+        """Scores of all options, from one pass over rows `[padding, question, option A, option B, …, padding]`.
+
+        Each option has the positions that it would have directly behind the question.
+        """
+        texts = [self._after_image(question.prefix) for question in questions]
+        text_width = max(map(len, texts))
+        options_width = max(sum(map(len, question.options)) for question in questions)
+        n_cached, shape = len(self._cached_ids), (len(questions), text_width + options_width)
+        ids = torch.full(shape, padding_token_id(self.processor))
+        positions = torch.zeros(shape, dtype=torch.long)
+        part = torch.full(shape, _PADDING)
+        targets: list[ScoredToken] = []
+        n_options = 0
+        for row, (text, question) in enumerate(zip(texts, questions, strict=True)):
+            text_columns = slice(text_width - len(text), text_width)
+            ids[row, text_columns] = torch.tensor(text)
+            positions[row, text_columns] = torch.arange(n_cached, n_cached + len(text))
+            part[row, text_columns] = _QUESTION
+            at, start = text_width, n_cached + len(text)
+            for number, tokens in enumerate(question.options, 1):
                 end = at + len(tokens)
-                ids[r, at:end] = torch.tensor(tokens)
-                positions[r, at:end] = torch.arange(start, start + len(tokens))
-                part[r, at:end] = k
-                # the kept logits begin with the question's last token, which predicts any option's first
-                places += [(r, at - asked + j if j else 0, token, option) for j, token in enumerate(tokens)]
-                at, option = end, option + 1
+                ids[row, at:end] = torch.tensor(tokens)
+                positions[row, at:end] = torch.arange(start, start + len(tokens))
+                part[row, at:end] = number
+                # kept logits begin at the question's last token (index 0), which predicts any option's first token
+                targets += [
+                    (row, at - text_width + j if j else 0, token, n_options) for j, token in enumerate(tokens)
+                ]
+                at, n_options = end, n_options + 1
         logits = self.model(
             input_ids=ids.to(self.model.device),
             position_ids=positions.to(self.model.device),
             attention_mask=self._tree_mask(part.to(self.model.device)),
-            past_key_values=_rows_of(cache, which),
+            past_key_values=_copied_rows(cache, cache_rows),
             use_cache=True,
-            logits_to_keep=offered + 1,
+            logits_to_keep=options_width + 1,
         ).logits
-        scores = iter(mean_log_probability(logits, places, option))
-        return [[next(scores) for _ in piece.options] for piece in pieces]
+        scores = iter(mean_log_probabilities(logits, targets, n_options))
+        return [[next(scores) for _ in question.options] for question in questions]
 
     def _tree_mask(self, part: torch.Tensor) -> torch.Tensor:
-        """(rows, 1, new, head + new), to add to the attention: image, question and itself, backwards."""
+        """Attention mask `(rows, 1, new, cached + new)`, added to the attention scores: 0 or the dtype's minimum.
+
+        A token sees the cached image, the question and its own option, each up to itself. `part` is `(rows, new)`.
+        """
         new = part.shape[1]
-        backwards = torch.ones(new, new, dtype=torch.bool, device=part.device).tril()
-        related = (part[:, None, :] == 0) | (part[:, None, :] == part[:, :, None])
-        seen = related & backwards & (part[:, None, :] >= 0)
-        head = torch.ones(*part.shape, len(self._head), dtype=torch.bool, device=part.device)
-        seen = torch.cat([head, seen], dim=2)[:, None]
+        causal = torch.ones(new, new, dtype=torch.bool, device=part.device).tril()
+        # [row, query, key]: the key is of the question, or of the same part as the query
+        related = (part[:, None, :] == _QUESTION) | (part[:, None, :] == part[:, :, None])
+        seen = related & causal & (part[:, None, :] > _PADDING)
+        cached = torch.ones(*part.shape, len(self._cached_ids), dtype=torch.bool, device=part.device)
+        seen = torch.cat([cached, seen], dim=2)[:, None]
         low = torch.finfo(self.model.dtype).min
         return torch.zeros(seen.shape, dtype=self.model.dtype, device=part.device).masked_fill_(~seen, low)
 
-    def _continue(
-        self, tails: list[list[int]], cache: DynamicCache, which: list[int], max_new_tokens: int
+    def _generate_batch(
+        self, texts: list[list[int]], cache: DynamicCache, cache_rows: list[int], max_new_tokens: int
     ) -> list[list[int]]:
-        device, head, asked = self.model.device, len(self._head), max(map(len, tails))
-        pad = padding(self.processor)
-        ids = torch.tensor([[pad] * (asked - len(tail)) + tail for tail in tails], device=device)
-        lengths = torch.tensor([len(tail) for tail in tails], device=device)
-        place = torch.arange(asked, device=device)[None] - (asked - lengths)[:, None]
-        mask = torch.cat([torch.ones(len(tails), head, device=device), place >= 0], dim=1).long()
-        positions = head + place.clamp(min=0)
-        ends = torch.tensor(self._ends(), device=device)
-        past = _rows_of(cache, which)
-        written, open_ = [], torch.ones(len(tails), dtype=torch.bool, device=device)
+        """Greedy continuations of `texts` (token ids behind the image), padded on the left."""
+        device, n_cached, width = self.model.device, len(self._cached_ids), max(map(len, texts))
+        pad = padding_token_id(self.processor)
+        ids = torch.tensor([[pad] * (width - len(text)) + text for text in texts], device=device)
+        lengths = torch.tensor([len(text) for text in texts], device=device)
+        # offset of each column from the first token of the row's text; negative on padding
+        offset = torch.arange(width, device=device)[None] - (width - lengths)[:, None]
+        mask = torch.cat([torch.ones(len(texts), n_cached, device=device), offset >= 0], dim=1).long()
+        positions = n_cached + offset.clamp(min=0)
+        ends = torch.tensor(self._end_tokens(), device=device)
+        past = _copied_rows(cache, cache_rows)
+        written, unfinished = [], torch.ones(len(texts), dtype=torch.bool, device=device)
         for _ in range(max_new_tokens):
             out = self.model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=past,
                 use_cache=True, logits_to_keep=1,
             )  # fmt: skip
             token = out.logits[:, -1].argmax(-1)
-            open_ = open_ & ~torch.isin(token, ends)
-            written.append(torch.where(open_, token, -1))
-            if not open_.any():
+            unfinished = unfinished & ~torch.isin(token, ends)
+            written.append(torch.where(unfinished, token, -1))
+            if not unfinished.any():
                 break
             ids, positions = token[:, None], positions[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(tails), 1)], dim=1)
+            mask = torch.cat([mask, mask.new_ones(len(texts), 1)], dim=1)
         return [[token for token in row if token >= 0] for row in torch.stack(written, 1).tolist()]
 
-    def _ends(self) -> list[int]:
+    def _end_tokens(self) -> list[int]:
         ends = self.model.generation_config.eos_token_id
         found = ends if isinstance(ends, list) else [ends]
         return [int(end) for end in [*found, self.processor.tokenizer.eos_token_id] if end is not None]
 
 
-def _rows_of(cache: DynamicCache, which: list[int]) -> DynamicCache:
-    """A copy that holds the given rows, to be grown without touching the original."""
+def _copied_rows(cache: DynamicCache, rows: list[int]) -> DynamicCache:
+    """A copy that holds the given rows; it grows with the questions, the original stays as it is."""
     layers: list[Any] = cache.layers
-    rows = torch.tensor(which)  # indices on the CPU select from layers on any device
-    return DynamicCache(ddp_cache_data=[(layer.keys[rows], layer.values[rows]) for layer in layers])
+    index = torch.tensor(rows)  # indices on the CPU select from layers on any device
+    return DynamicCache(ddp_cache_data=[(layer.keys[index], layer.values[index]) for layer in layers])

@@ -1,7 +1,7 @@
-"""What a student reads (steps 1 and 5): the text of prompt and answer, and their tokens, for every family.
+"""A student's inputs (steps 1 and 5): the text of prompt and answer, and its tensors, for every family.
 
-Only prompts go through the processor; the answer's tokens are joined behind them. So a Q-Former that reads the
-text, or a prefix that sees itself both ways (PaliGemma), is never shown the answer.
+Only prompts go through the processor; the answer's tokens are appended to its result. So a Q-Former that reads the
+text (InstructBLIP), or a prompt with bidirectional attention (PaliGemma), never sees the answer.
 """
 
 from collections.abc import Sequence
@@ -14,47 +14,52 @@ from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
 
-PREFIX = "The answer is"
-_IMAGE_FIRST = ("InstructBlipProcessor", "Blip2Processor")  # put the image before the text
-_TYPES = ("token_type_ids", "mm_token_type_ids")
-_SEEN = (
-    "cross_attention_mask"  # which tiles of the image a token sees, (rows, tokens, images, tiles): Mllama's
-)
-PER_TOKEN = ("input_ids", "attention_mask", *_TYPES, _SEEN)
+ANSWER_START = "The answer is"
+_IMAGE_FIRST = ("InstructBlipProcessor", "Blip2Processor")  # these put the image before the text themselves
+_TYPE_KEYS = ("token_type_ids", "mm_token_type_ids")
+# Mllama: which tiles of the image a token attends to, (rows, tokens, images, tiles)
+_CROSS_ATTENTION_KEY = "cross_attention_mask"
+# inputs with one value per token, as against those of the image
+PER_TOKEN_KEYS = ("input_ids", "attention_mask", *_TYPE_KEYS, _CROSS_ATTENTION_KEY)
 
 
 def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tuple[str, str]:
-    """(prompt, prompt + answer + end) as the processor's chat template writes one question about one image.
+    """(prompt, prompt + answer + end of turn) as the processor's chat template writes one question about one image.
 
     Scoring and training both take their texts from here, so that what is scored is what was learnt. Special
-    tokens inside `instruction` and `answer` are broken up, as data. Without `answer` both are the prompt.
-    Raises DataEngineError for a template that does not write the image once.
+    tokens inside `instruction` and `answer` are escaped. Without `answer` both texts are the prompt.
+    Raises DataEngineError for a template that does not write the image exactly once.
     """
-    instruction = plain_text(processor, instruction)
+    instruction = escape_special_tokens(processor, instruction)
     end = processor.tokenizer.eos_token or ""
     user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": instruction}]}
     found = _templated(processor, user)
     if found is None:
         prompt = _plain_prompt(processor, instruction)
-        return prompt, prompt if answer is None else f"{prompt} {plain_text(processor, answer)}{end}"
+        return (
+            prompt,
+            prompt if answer is None else f"{prompt} {escape_special_tokens(processor, answer)}{end}",
+        )
     prompt, template = found
     if answer is None:
         return prompt, prompt
-    answer = plain_text(processor, answer)
-    said = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    full = processor.apply_chat_template([user, said], chat_template=template)
+    answer = escape_special_tokens(processor, answer)
+    reply = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    full = processor.apply_chat_template([user, reply], chat_template=template)
     if not full.startswith(prompt) or answer not in full[len(prompt) :]:
-        gap = "" if prompt[-1:].isspace() else " "  # a template that writes finished answers in another way
+        # the template writes a finished answer in another way than the start of one: append it ourselves
+        gap = "" if prompt[-1:].isspace() else " "
         return prompt, f"{prompt}{gap}{answer}{end}"
     start = full.index(answer, len(prompt)) + len(answer)
-    # a template without an end of turn would never teach the student to stop
+    # with a template that writes no end of turn, the student would never learn to stop
     return prompt, full[:start] + (full[start:].rstrip() or end)
 
 
 def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] | None:
-    """The prompt by the processor's template, else by its tokenizer's, and that template (None: its own).
+    """(prompt, template) by the processor's chat template (then the template is None), else by its tokenizer's.
 
-    None without a template; one of a tokenizer that knows of no images does not count.
+    None without a template, and where the tokenizer's is for text only. Raises DataEngineError when the processor's
+    does not write the image exactly once.
     """
     if getattr(processor, "chat_template", None):
         prompt = processor.apply_chat_template([user], add_generation_prompt=True)
@@ -69,53 +74,59 @@ def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] |
         return None
     try:
         prompt = processor.apply_chat_template([user], chat_template=template, add_generation_prompt=True)
-    except (TemplateError, TypeError, ValueError):  # takes the list of image and text for one text
+    except (
+        TemplateError,
+        TypeError,
+        ValueError,
+    ):  # a text-only template expects a string, not a list of parts
         return None
     return (prompt, template) if _shows_image(processor, prompt, user, template) else None
 
 
 def _shows_image(processor: Any, prompt: str, user: dict[str, Any], template: str | None) -> bool:
-    """Whether the image stands in the prompt once; BLIP-2 and PaliGemma put it there by themselves."""
+    """Whether the image is in the prompt exactly once; BLIP-2's and PaliGemma's processors add it later."""
     if _family(processor) in (*_IMAGE_FIRST, "PaliGemmaProcessor"):
         return True
-    # Gemma 3's template writes the token that begins an image, from which its processor makes the image's
+    # Gemma 3's template writes the begin-of-image token, which its processor expands
     marks = (_image_token(processor), getattr(processor, "boi_token", None))
     counts = [prompt.count(mark) for mark in marks if mark]
     if any(counts):
         return 1 in counts
-    # a mark of the family's own: whatever the image adds, but for the message itself, printed
+    # another mark: the image must add something to the prompt, but not the printed message part itself
     text_only = user | {"content": user["content"][1:]}
-    blind = processor.apply_chat_template([text_only], chat_template=template, add_generation_prompt=True)
-    return blind != prompt and "'type': 'image'" not in prompt
+    text_prompt = processor.apply_chat_template(
+        [text_only], chat_template=template, add_generation_prompt=True
+    )
+    return text_prompt != prompt and "'type': 'image'" not in prompt
 
 
 def _plain_prompt(processor: Any, instruction: str) -> str:
     if _family(processor) in _IMAGE_FIRST:
         return f"###Human: {instruction} ###Assistant:"
     image = _image_token(processor)
-    if _family(processor) == "PaliGemmaProcessor":  # begins the text behind the image
+    if _family(processor) == "PaliGemmaProcessor":  # its text begins behind the image
         return f"{image}###Human: {instruction} ###Assistant:"
     return f"###Human: {image}\n{instruction} ###Assistant:"
 
 
-def prefix_text(processor: Any, instruction: str, said: str = PREFIX) -> str:
-    """The prompt and the beginning of its answer, exactly as `chat_text` writes them for training."""
-    prompt, full = chat_text(processor, instruction, said)
-    return full[: full.index(said, len(prompt)) + len(said)]
+def prompt_with_answer_start(processor: Any, instruction: str, answer_start: str = ANSWER_START) -> str:
+    """The prompt and the start of its answer, exactly as `chat_text` writes them for training."""
+    prompt, full = chat_text(processor, instruction, answer_start)
+    return full[: full.index(answer_start, len(prompt)) + len(answer_start)]
 
 
-def plain_text(processor: Any, text: str) -> str:
-    """`text` with special tokens inside it broken up: it is data, whoever wrote it."""
+def escape_special_tokens(processor: Any, text: str) -> str:
+    """`text` with a space inside each special token, so that data cannot act as one: `< image>`, `< /s>`."""
     for token in {*processor.tokenizer.all_special_tokens, _image_token(processor)}:
         if len(token) > 1 and token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
 
 
-def encode(processor: Any, prompts: list[str], images: Sequence[Image.Image]) -> Any:
-    """The model's inputs for prompts of `chat_text`, one image each, as tensors; padded on the right."""
-    # a beginning-of-text token that the chat template has written is not added a second time
-    more = {"add_special_tokens": False} if starts_text(processor, prompts[0]) else {}
+def encode_prompts(processor: Any, prompts: list[str], images: Sequence[Image.Image]) -> Any:
+    """The model's inputs for prompts of `chat_text`, one image each, as tensors `(prompts, tokens)`; padded right."""
+    # do not add a beginning-of-text token that the chat template has written
+    more = {"add_special_tokens": False} if begins_with_bos(processor, prompts[0]) else {}
     inputs = processor(
         text=prompts,
         images=list(images) if _family(processor) == "GotOcr2Processor" else [[image] for image in images],
@@ -124,35 +135,42 @@ def encode(processor: Any, prompts: list[str], images: Sequence[Image.Image]) ->
         return_tensors="pt",
         **more,
     )
-    inputs.pop("labels", None)  # PaliGemma's, which would be all that is not its prompt
+    inputs.pop("labels", None)  # PaliGemma's processor adds some; ours are made in training/examples.py
     return inputs
 
 
-class Part(NamedTuple):
-    """What comes behind the prompt of an encoded row: its last `drop` tokens go, `tokens` follow."""
+class RowSuffix(NamedTuple):
+    """What to append to an encoded row: its last `dropped` tokens are removed, then `tokens` follow."""
 
     row: int
-    drop: int
+    dropped: int
     tokens: list[int]
 
 
-def joined(processor: Any, inputs: Any, parts: Sequence[Part], side: str = "right") -> Any:
-    """`inputs` with rows `[prompt, part]`, one a part, padded on `side`; what belongs to images is not touched."""
-    tensors = {key: inputs[key] for key in PER_TOKEN if key in inputs}
-    behind = {key: 1 if key == "token_type_ids" and prompt_is_read_apart(processor) else 0 for key in _TYPES}
+def append_tokens(processor: Any, inputs: Any, suffixes: Sequence[RowSuffix], side: str = "right") -> Any:
+    """`inputs` with one row `[prompt, suffix]` per suffix, padded on `side`; the image inputs are not changed.
+
+    `inputs` is what `encode_prompts` gives. A row may be used by one suffix only, since the images are not repeated.
+    """
+    tensors = {key: inputs[key] for key in PER_TOKEN_KEYS if key in inputs}
+    # PaliGemma: type 0 is the prompt, with bidirectional attention, and 1 the answer; elsewhere 0 is text
+    appended_type = {
+        key: 1 if key == "token_type_ids" and has_bidirectional_prompt(processor) else 0 for key in _TYPE_KEYS
+    }
     rows: dict[str, list[torch.Tensor]] = {key: [] for key in tensors}
-    for part in parts:
-        kept = inputs["attention_mask"][part.row].bool()
+    for suffix in suffixes:
+        not_padding = inputs["attention_mask"][suffix.row].bool()
         for key, tensor in tensors.items():
-            prompt = tensor[part.row][kept]
-            prompt = prompt[: len(prompt) - part.drop]
-            if key == _SEEN:  # what follows sees what the prompt's end sees
-                rows[key].append(torch.cat([prompt, prompt[-1:].repeat_interleave(len(part.tokens), dim=0)]))
+            prompt = tensor[suffix.row][not_padding]
+            prompt = prompt[: len(prompt) - suffix.dropped]
+            if key == _CROSS_ATTENTION_KEY:  # appended tokens see the tiles that the prompt's last token sees
+                last = prompt[-1:].repeat_interleave(len(suffix.tokens), dim=0)
+                rows[key].append(torch.cat([prompt, last]))
                 continue
-            fill = {"input_ids": part.tokens, "attention_mask": [1] * len(part.tokens)}
-            more = fill.get(key, [behind.get(key, 0)] * len(part.tokens))
+            values = {"input_ids": suffix.tokens, "attention_mask": [1] * len(suffix.tokens)}
+            more = values.get(key, [appended_type.get(key, 0)] * len(suffix.tokens))
             rows[key].append(torch.cat([prompt, prompt.new_tensor(more)]))
-    pad = {"input_ids": padding(processor)}
+    pad = {"input_ids": padding_token_id(processor)}
     found = type(inputs)(dict(inputs))
     for key, made in rows.items():
         longest = max(map(len, made))
@@ -161,31 +179,35 @@ def joined(processor: Any, inputs: Any, parts: Sequence[Part], side: str = "righ
 
 
 def _padded(row: torch.Tensor, length: int, value: int, side: str) -> torch.Tensor:
+    """`row` with its first dimension filled up to `length`."""
     missing = length - len(row)
-    other = (0, 0) * (row.dim() - 1)  # counted from the last dimension
+    other = (0, 0) * (row.dim() - 1)  # F.pad counts from the last dimension
     return F.pad(row, (*other, missing, 0) if side == "left" else (*other, 0, missing), value=value)
 
 
-def padding(processor: Any) -> int:
-    """The token to pad with; a tokenizer without one pads with its end token."""
+def padding_token_id(processor: Any) -> int:
+    """The token id to pad with; a tokenizer without one pads with its end token, else with 0."""
     tokenizer = processor.tokenizer
     found = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     return int(found or 0)
 
 
 def token_ids(processor: Any, texts: list[str]) -> list[list[int]]:
-    """The tokens of whole texts, with an image as its one token."""
-    special = not starts_text(processor, texts[0])
+    """The token ids of whole texts; an image is one token."""
+    special = not begins_with_bos(processor, texts[0])
     ids: list[list[int]] = processor.tokenizer(texts, add_special_tokens=special).input_ids
     return ids
 
 
-def prompt_is_read_apart(processor: Any) -> bool:
-    """Whether prompt and answer are tokenised apart, and the prompt's tokens see each other both ways."""
+def has_bidirectional_prompt(processor: Any) -> bool:
+    """Whether the prompt's tokens all attend to each other, as PaliGemma's do.
+
+    Prompt and answer of such a model are tokenized separately.
+    """
     return _family(processor) == "PaliGemmaProcessor"
 
 
-def starts_text(processor: Any, text: str) -> bool:
+def begins_with_bos(processor: Any, text: str) -> bool:
     """Whether the text already begins with the beginning-of-text token."""
     start = processor.tokenizer.bos_token
     return bool(start) and text.startswith(start)

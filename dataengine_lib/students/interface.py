@@ -1,4 +1,4 @@
-"""What step 1 evaluates: `models.student.Student`, or anything that is called in the same way."""
+"""The Student interface: what step 1 calls to get scores of options and written answers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -8,18 +8,23 @@ if TYPE_CHECKING:
 
     from dataengine_lib.chat.reply import AskFailed
 
+ScoredText = Literal["text", "letter"]  # of an option: ` (A) dog`, or ` (A)` alone
 
-class Answerer(Protocol):
-    """Answers `prompts[i]` about `images[i]`; questions about one image are given the same Image object."""
+
+class Student(Protocol):
+    """Answers `prompts[i]` about `images[i]`, in batches.
+
+    Questions about one image are given the same Image object, so that an implementation can process it once.
+    """
 
     def rank(
         self,
         images: "Sequence[Image]",
         prompts: Sequence[str],
         choices: Sequence[Sequence[str]],
-        scored: Literal["text", "letter"] = "text",
+        scored: ScoredText = "text",
     ) -> list[list[float]]:
-        """One score per choice, higher is better: of its letter and text, or of its letter alone."""
+        """One score per choice of each question, higher is better: of letter and text, or of the letter alone."""
 
     def generate(
         self,

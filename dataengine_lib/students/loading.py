@@ -6,15 +6,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, AutoTokenizer
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
-from transformers.utils import PushToHubMixin, cached_file
+from transformers import AutoConfig
 
-from dataengine_lib.core.files import read_json
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.encoder_decoder import is_encoder_decoder
-from dataengine_lib.students.student import Student
+from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
+from dataengine_lib.students.processor_loading import load_processor
 
 
 def load_student(
@@ -23,14 +21,14 @@ def load_student(
     adapter: Path | str | None = None,
     batch_size: int = 64,
     dtype: Dtype = "auto",
-) -> Student:
+) -> HuggingFaceStudent:
     """Load a model folder or hub name with its processor, and merge the adapter of a folder or hub name into it.
 
     `device` is `auto` (a GPU where there is one), torch's name of one, or `device_map`: spread over all GPUs and
     the machine's memory. `dtype` of `auto` is float32 on CPU and the checkpoint's own on a GPU.
     Raises DataEngineError with the remedy when it is not there.
     """
-    from transformers import AutoConfig, AutoModelForImageTextToText
+    from transformers import AutoModelForImageTextToText
 
     if _is_path(name) and not Path(name).is_dir():
         raise DataEngineError(f"{name}: no such folder; student must be a model folder or hub name")
@@ -74,7 +72,7 @@ def load_student(
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     if adapter is not None:
         model = _with_adapter(model, adapter)
-    return Student(model if place is None else _moved(model, place, name), processor, batch_size)
+    return HuggingFaceStudent(model if place is None else _moved(model, place, name), processor, batch_size)
 
 
 def _check_weights(name: str, found: dict[str, Any]) -> None:
@@ -161,49 +159,3 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def load_processor(name: str) -> Any:
-    """The processor of a model folder or hub name, with image processors of the PIL kind.
-
-    With or without torchvision the same resizing: it differs between the kinds, and scores must not.
-    """
-    try:
-        return AutoProcessor.from_pretrained(name, backend="pil")
-    except ImportError:
-        # Qwen-VL's and SmolVLM's video processors exist for torchvision alone; images need none of it.
-        return _without_videos(name)
-
-
-class _UnusedVideos(PushToHubMixin):
-    """Stands where a video processor stood, and keeps its settings for the folder that is saved."""
-
-    _auto_class = None
-    num_frames = fps = None  # what SmolVLM's chat template asks for
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = settings
-
-    def to_dict(self) -> dict[str, Any]:
-        return self.settings
-
-
-def _without_videos(name: str) -> Any:
-    family: Any = PROCESSOR_MAPPING[type(AutoConfig.from_pretrained(name))]
-    settings, _ = family.get_processor_dict(name)
-    file = cached_file(name, "video_preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
-    videos = settings.get("video_processor") or (read_json(Path(file), dict[str, Any]) if file else {})
-    parts = {
-        "image_processor": AutoImageProcessor.from_pretrained(name, backend="pil"),
-        "tokenizer": AutoTokenizer.from_pretrained(name),
-        "video_processor": _UnusedVideos(videos),
-    }
-
-    def check(self: Any, argument_name: str, argument: Any) -> Any:
-        if argument_name != "video_processor":
-            return family.check_argument_for_proper_class(self, argument_name, argument)
-        return _UnusedVideos
-
-    # under the family's own name, which is what a saved folder says
-    kind: Any = type(family.__name__, (family,), {"check_argument_for_proper_class": check})
-    return kind.from_args_and_dict([parts[key] for key in family.get_attributes()], settings)

@@ -1,4 +1,8 @@
-"""What the student's ranking (step 1) scores: the tokens of each option, and their mean log-probability."""
+"""Step 1, ranking: the tokens of a question and its options, and the score of each option.
+
+An option's score is the mean log-probability of its tokens behind the prompt and `The answer is`, at most 0.
+Source: MLLM-DataEngine's evaluation, which takes the option of the lowest mean token cross-entropy.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,74 +10,92 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from dataengine_lib.students.inputs import prompt_is_read_apart, token_ids
+from dataengine_lib.students.inputs import has_bidirectional_prompt, token_ids
 
-Place = tuple[int, int, int, int]  # row and position whose logits predict, the token predicted, the option
+# (row, position) of the logits that predict the token, the token's id, and the number of its option in the batch
+ScoredToken = tuple[int, int, int, int]
 
 
-class Piece(NamedTuple):
-    """A question's tokens: of its prompt, of the answer's beginning, and of each option from where they part.
+class TokenizedQuestion(NamedTuple):
+    """A question's token ids, split where its options begin to differ.
 
-    `prompt` has an image as one token and is without its last `drop` tokens, which the answer changes.
+    `[prompt, answer_start, option]` is the whole text of one option. `prompt` holds an image as one token and lacks
+    its own last `dropped` tokens, which change when an answer follows (a tokenizer may merge over the seam).
     """
 
     prompt: list[int]
-    drop: int
-    lead: list[int]
+    dropped: int
+    answer_start: list[int]
     options: list[list[int]]
 
     @property
-    def shared(self) -> list[int]:
-        return self.prompt + self.lead
+    def prefix(self) -> list[int]:
+        """The tokens that all options have in common."""
+        return self.prompt + self.answer_start
 
 
-def spell(processor: Any, prompt: str, prefix: str, options: Sequence[str], *, apart: bool = False) -> Piece:
-    """The tokens of `prompt`, of `prefix`, which begins with it, and of the options behind that.
+def tokenize_question(
+    processor: Any, prompt: str, prefix: str, options: Sequence[str], *, separate_answer: bool = False
+) -> TokenizedQuestion:
+    """The tokens of `prompt`, of `prefix` (the prompt and the start of the answer), and of the options behind it.
 
-    Texts are tokenised whole, as in training; a tokenizer that merges over a seam moves the seam forward. With
-    `apart` the answer is a text of its own, as for an encoder-decoder, and no token of the prompt is given.
+    Each text is tokenized as a whole, as in training; where a tokenizer merges characters of two parts, the seam
+    between them moves forward. With `separate_answer` (an encoder-decoder) the answer is tokenized by itself, and
+    the result holds no token of the prompt.
     """
-    if apart or prompt_is_read_apart(processor):
-        said = prefix[len(prompt) :].lstrip()
+    if separate_answer or has_bidirectional_prompt(processor):
+        start = prefix[len(prompt) :].lstrip()
         tokenizer = processor.tokenizer
-        ids = tokenizer([said, *(said + option for option in options)], add_special_tokens=False).input_ids
-        return _piece([], *ids)
-    return _piece(*token_ids(processor, [prompt, prefix, *(prefix + option for option in options)]))
+        ids = tokenizer([start, *(start + option for option in options)], add_special_tokens=False).input_ids
+        return _split_at_seams([], *ids)
+    return _split_at_seams(*token_ids(processor, [prompt, prefix, *(prefix + option for option in options)]))
 
 
-def _piece(prompt: list[int], prefix: list[int], *texts: list[int]) -> Piece:
-    whole = [prefix, *texts]
-    start = min(_common(prompt, ids) for ids in whole)
-    seam = max(start, min((_common(prefix, ids) for ids in texts), default=len(prefix)))
-    return Piece(prompt[:start], len(prompt) - start, prefix[start:seam], [ids[seam:] for ids in texts])
+def _split_at_seams(prompt: list[int], prefix: list[int], *texts: list[int]) -> TokenizedQuestion:
+    """Split where the token ids stop being equal: prompt against all texts, prefix against the options' texts."""
+    prompt_end = min(_common_length(prompt, ids) for ids in [prefix, *texts])
+    prefix_end = max(prompt_end, min((_common_length(prefix, ids) for ids in texts), default=len(prefix)))
+    return TokenizedQuestion(
+        prompt[:prompt_end],
+        len(prompt) - prompt_end,
+        prefix[prompt_end:prefix_end],
+        [ids[prefix_end:] for ids in texts],
+    )
 
 
-def _common(one: list[int], other: list[int]) -> int:
+def _common_length(one: list[int], other: list[int]) -> int:
+    """How many leading token ids two texts share."""
     return next(
         (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )
 
 
-def option_scores(logits: torch.Tensor, pieces: Sequence[Piece]) -> list[list[float]]:
-    """One score per option of every piece, from logits (options, tokens, words) of one row an option.
+def option_scores(logits: torch.Tensor, questions: Sequence[TokenizedQuestion]) -> list[list[float]]:
+    """One score per option of every question.
 
-    A row's first logits predict the first token of the answer's beginning, the next ones what follows it.
+    `logits` is `(options, tokens, vocabulary)`, one row an option, in the order of the questions. A row's first
+    logits predict the first token of `answer_start`, the next ones the tokens that follow it.
     """
-    places: list[Place] = []
-    number = 0
-    for piece in pieces:
-        lead = len(piece.lead)
-        for option in piece.options:
-            places += [(number, lead + at, token, number) for at, token in enumerate(option)]
-            number += 1
-    scores = iter(mean_log_probability(logits, places, number))
-    return [[next(scores) for _ in piece.options] for piece in pieces]
+    targets: list[ScoredToken] = []
+    row = 0
+    for question in questions:
+        start = len(question.answer_start)
+        for option in question.options:
+            targets += [(row, start + j, token, row) for j, token in enumerate(option)]
+            row += 1
+    scores = iter(mean_log_probabilities(logits, targets, row))
+    return [[next(scores) for _ in question.options] for question in questions]
 
 
-def mean_log_probability(logits: torch.Tensor, places: Sequence[Place], options: int) -> list[float]:
-    """Mean log-probability per option over its places, in float32."""
-    row, position, token, option = torch.tensor(places, device=logits.device).T
+def mean_log_probabilities(
+    logits: torch.Tensor, targets: Sequence[ScoredToken], n_options: int
+) -> list[float]:
+    """Mean log-probability of the tokens of each option, `(n_options,)`, computed in float32.
+
+    `logits` is `(rows, positions, vocabulary)`.
+    """
+    row, position, token, option = torch.tensor(targets, device=logits.device).T
     loss = F.cross_entropy(logits[row, position].float(), token, reduction="none")
-    total = torch.zeros(options, device=logits.device).index_add_(0, option, loss)
-    count = torch.bincount(option, minlength=options)
+    total = torch.zeros(n_options, device=logits.device).index_add_(0, option, loss)
+    count = torch.bincount(option, minlength=n_options)
     return (-total / count).tolist()

@@ -13,14 +13,25 @@ from tqdm.auto import tqdm
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import read_image
-from dataengine_lib.students.inputs import PER_TOKEN, Part, chat_text, encode, joined, padding
-from dataengine_lib.students.option_scores import spell
-from dataengine_lib.training.texts import SkippedRows, TextFormat, TrainingRow
+from dataengine_lib.students.inputs import (
+    PER_TOKEN_KEYS,
+    RowSuffix,
+    append_tokens,
+    chat_text,
+    encode_prompts,
+    padding_token_id,
+)
+from dataengine_lib.students.option_scores import tokenize_question
+from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat, TrainingRow
 
-IGNORED = -100  # the label that transformers' losses pass over
-UNREADABLE = "image cannot be read"
+IGNORED_LABEL = -100  # the label that transformers' losses pass over
+IMAGE_UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
-_PER_TEXT = (*PER_TOKEN, "qformer_input_ids", "qformer_attention_mask")  # the Q-Former reads the question too
+_PER_TEXT = (
+    *PER_TOKEN_KEYS,
+    "qformer_input_ids",
+    "qformer_attention_mask",
+)  # the Q-Former reads the question too
 _CHUNK = 64  # decoded photos held at a time
 
 
@@ -41,7 +52,7 @@ class Example:
         return self.tokens["input_ids"].shape[1]
 
 
-class Examples:
+class ExampleEncoder:
     """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; other images are read again.
 
     With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone.
@@ -50,7 +61,7 @@ class Examples:
     def __init__(
         self,
         processor: Any,
-        skipped: SkippedRows,
+        skipped: SkippedTrainingRows,
         *,
         encoder_decoder: bool = False,
         keep_bytes: int = 2 << 30,
@@ -80,7 +91,7 @@ class Examples:
 
     def _encode(self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str) -> Example | None:
         if isinstance(image, str):
-            self._skipped.add(UNREADABLE, row.where, image)
+            self._skipped.add(IMAGE_UNREADABLE, row.where, image)
             return None
         prompt, text = chat_text(self._processor, *row.text(text_format))
         try:
@@ -101,14 +112,18 @@ class Examples:
         self, image: Image.Image, prompt: str, text: str
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], int]:
         """(inputs with a value per token, those of the image, how many tokens at the end are the answer)."""
-        piece = spell(self._processor, prompt, text, [], apart=self._encoder_decoder)
-        answer, inputs = len(piece.lead), encode(self._processor, [prompt], [image])
+        tokenized = tokenize_question(
+            self._processor, prompt, text, [], separate_answer=self._encoder_decoder
+        )
+        answer, inputs = len(tokenized.answer_start), encode_prompts(self._processor, [prompt], [image])
         if self._encoder_decoder:
-            labels = torch.tensor([piece.lead], dtype=torch.long)
+            labels = torch.tensor([tokenized.answer_start], dtype=torch.long)
         else:
-            inputs = joined(self._processor, inputs, [Part(0, piece.drop, piece.lead)])
+            inputs = append_tokens(
+                self._processor, inputs, [RowSuffix(0, tokenized.dropped, tokenized.answer_start)]
+            )
             labels = inputs["input_ids"].clone()
-            labels[:, : labels.shape[1] - answer] = IGNORED
+            labels[:, : labels.shape[1] - answer] = IGNORED_LABEL
         tokens = {key: value for key, value in inputs.items() if key in _PER_TEXT}
         pixels = {key: value for key, value in inputs.items() if key not in tokens}
         return tokens | {"labels": labels}, pixels, answer
@@ -123,7 +138,7 @@ class Examples:
 
     def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
         """The model's inputs with labels; padded on the right, as training needs no next token."""
-        fill = {"input_ids": padding(self._processor), "labels": IGNORED}
+        fill = {"input_ids": padding_token_id(self._processor), "labels": IGNORED_LABEL}
         inputs = {}
         for key in examples[0].tokens:
             rows = [example.tokens[key] for example in examples]
@@ -138,16 +153,17 @@ class Examples:
 
 
 def _join(parts: list[torch.Tensor]) -> torch.Tensor:
-    """One tensor along the first dimension; the others are filled up with zeros, as for tiled images."""
+    """One tensor along the first dimension; the others are filled up with zeros, as for images of several tiles."""
     if len({part.shape[1:] for part in parts}) == 1:
         return torch.cat(parts)
     shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-    padding = [
+    # F.pad takes (before, after) pairs from the last dimension on
+    pads = [
         [
-            p
+            end
             for size, most in zip(reversed(part.shape[1:]), reversed(shape), strict=True)
-            for p in (0, most - size)
+            for end in (0, most - size)
         ]
         for part in parts
     ]
-    return torch.cat([F.pad(part, pad) for part, pad in zip(parts, padding, strict=True)])
+    return torch.cat([F.pad(part, pad) for part, pad in zip(parts, pads, strict=True)])

@@ -15,10 +15,10 @@ from transformers import AutoConfig, set_seed
 from dataengine_lib.core.torch_loading import quiet_in_logs
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.training.examples import Example, Examples
+from dataengine_lib.training.examples import Example, ExampleEncoder
 from dataengine_lib.training.log import LossPoint
 
-Dtype = Literal["auto", "float32", "bfloat16"]
+TrainDtype = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass
@@ -45,7 +45,7 @@ def load_trainable(
     method: Literal["lora", "full"],
     lora_rank: int,
     train_vision: bool,
-    dtype: Dtype,
+    dtype: TrainDtype,
     device: str,
     seed: int,
 ) -> Trainable:
@@ -83,7 +83,7 @@ def load_trainable(
     return Trainable(model.to(place), processor, place, compute, stored)
 
 
-def _compute_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
+def _compute_dtype(dtype: TrainDtype, device: torch.device) -> torch.dtype:
     """`auto` takes bfloat16 where the hardware multiplies it, on GPUs and on CPUs with AVX512-BF16 or AMX."""
     if dtype != "auto":
         return torch.bfloat16 if dtype == "bfloat16" else torch.float32
@@ -106,9 +106,9 @@ def _linear_layers(model: Any, frozen: Sequence[torch.nn.Module]) -> list[str]:
     ]
 
 
-def train(
+def train_on_batches(
     student: Trainable,
-    examples: Examples,
+    examples: ExampleEncoder,
     batches: Sequence[Sequence[Example]],
     *,
     learning_rate: float,

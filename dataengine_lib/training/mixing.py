@@ -6,8 +6,8 @@ from math import sqrt
 from random import Random
 from typing import TypeVar
 
-T = TypeVar("T")
-E = TypeVar("E")
+_T = TypeVar("_T")
+_E = TypeVar("_E")
 
 
 def draw_counts(
@@ -47,13 +47,15 @@ def _apportion(total: int, weights: list[float]) -> list[int]:
     return counts
 
 
-def draw(rows: Sequence[T], count: int, make: Callable[[list[T]], list[E | None]], rng: Random) -> list[E]:
+def draw_examples(
+    rows: Sequence[_T], count: int, make: Callable[[list[_T]], list[_E | None]], rng: Random
+) -> list[_E]:
     """What `make` makes of `count` rows in random order, each row as often as any other, give or take one.
 
     A row of which `make` makes None is replaced by another and not tried again; without usable rows nothing
     is drawn. Rows are made only when their turn comes.
     """
-    alive, waiting, drawn = list(rows), deque[T](), list[E]()
+    alive, waiting, drawn = list(rows), deque[_T](), list[_E]()
     while len(drawn) < count and (waiting or alive):
         if not waiting:
             waiting.extend(rng.sample(alive, len(alive)))

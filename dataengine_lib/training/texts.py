@@ -37,7 +37,7 @@ class TrainingRow:
 
 
 @dataclass
-class SkippedRows:
+class SkippedTrainingRows:
     """Rows left out: counted by reason, the first few with file, row and detail."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -76,7 +76,7 @@ def training_text(question: Question, text_format: TextFormat) -> tuple[str, str
 
 
 def read_training_rows(
-    file: Path, root: Path, formats: list[TextFormat], skipped: SkippedRows
+    file: Path, root: Path, formats: list[TextFormat], skipped: SkippedTrainingRows
 ) -> list[TrainingRow]:
     """The usable rows of any question file, or the turns of LLaVA's conversations; others are added to `skipped`.
 
@@ -105,7 +105,9 @@ def read_training_rows(
     return rows
 
 
-def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: SkippedRows) -> list[TrainingRow]:
+def _turn_rows(
+    file: Path, root: Path, formats: list[TextFormat], skipped: SkippedTrainingRows
+) -> list[TrainingRow]:
     rows: list[TrainingRow] = []
     seen: dict[str, Path | str] = {}  # by the image's name: its place, or why there is none
     for number, turn in read_turns(file):

@@ -15,9 +15,9 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.playground.sets import read_questions, write_playground
-from dataengine_lib.students.inputs import PREFIX, prefix_text
+from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
+from dataengine_lib.students.inputs import ANSWER_START, prompt_with_answer_start
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.students.student import Student
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,11 +33,11 @@ SMOLLM2_135M: dict[str, Any] = {  # as HuggingFaceTB/SmolLM2-135M's config says
 
 
 @torch.inference_mode()
-def naive_rank(student: Student, images: Any, prompts: Any, choices: Any) -> list[list[float]]:
+def naive_rank(student: HuggingFaceStudent, images: Any, prompts: Any, choices: Any) -> list[list[float]]:
     """The original's way: a whole text and its image through processor and model for every option."""
     scores = []
     for image, prompt, row in zip(images, prompts, choices, strict=True):
-        prefix = prefix_text(student.processor, prompt, PREFIX)
+        prefix = prompt_with_answer_start(student.processor, prompt, ANSWER_START)
         start = student.processor(text=[prefix], images=[[image]], return_tensors="pt")["input_ids"].shape[1]
         found = []
         for letter, choice in zip(LETTERS, row, strict=False):
@@ -51,7 +51,9 @@ def naive_rank(student: Student, images: Any, prompts: Any, choices: Any) -> lis
     return scores
 
 
-def compare(name: str, student: Student, asked: tuple[Any, Any, Any], turns: int, at_least: float) -> bool:
+def compare(
+    name: str, student: HuggingFaceStudent, asked: tuple[Any, Any, Any], turns: int, at_least: float
+) -> bool:
     """Print the ratio of the fastest of `turns`; False when the answers differ or it is below `at_least`."""
     ways = {"naive": lambda: naive_rank(student, *asked), "fast": lambda: student.rank(*asked)}
     student.rank(*(part[:2] for part in asked))  # which way is right for this student is found out once
@@ -59,8 +61,8 @@ def compare(name: str, student: Student, asked: tuple[Any, Any, Any], turns: int
     scores = {}
     for _ in range(turns):
         for way, rank in ways.items():
-            if student._shared_image is not None:
-                student._shared_image.forget()  # no turn may live on the images of another
+            if student._image_cache is not None:
+                student._image_cache.clear()  # no turn may live on the images of another
             started = time.perf_counter()
             scores[way] = rank()
             took[way].append(time.perf_counter() - started)
@@ -82,14 +84,14 @@ def questions(folder: Path, count: int) -> tuple[list[Image.Image], list[str], l
     return [images[row.image_path] for row in rows], prompts, [row.choices for row in rows]
 
 
-def larger(student: Student) -> Student:
+def larger(student: HuggingFaceStudent) -> HuggingFaceStudent:
     """The playground student with random weights, and a language model of SmolLM2-135M's size."""
     config = LlavaConfig.from_dict(student.model.config.to_dict())
     for key, value in SMOLLM2_135M.items():
         setattr(config.text_config, key, value)
     config.text_config.head_dim = 64
     torch.manual_seed(0)
-    return Student(LlavaForConditionalGeneration(config), student.processor, batch_size=16)
+    return HuggingFaceStudent(LlavaForConditionalGeneration(config), student.processor, batch_size=16)
 
 
 def main() -> None:
@@ -102,7 +104,7 @@ def main() -> None:
     good.append(compare("playground student", tiny, questions(playground, 400), turns, 6))
     large, asked = larger(tiny), questions(playground, 32)
     good.append(compare("language model of 135M", large, asked, turns, 3))
-    large._shared_image = None
+    large._image_cache = None
     good.append(compare("the same by the way for any family", large, asked, turns, 3))
     if not all(good):
         sys.exit("an answer differs, or a ratio is below what is promised (6 times, 3 times)")

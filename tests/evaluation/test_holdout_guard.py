@@ -9,7 +9,7 @@ import pytest
 
 from dataengine_lib.core.records import Query, Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.holdout_guard import check_not_examples
+from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
 
 
 def question(key: str = "q1", image_id: int = -1, image_path: str = "") -> Question:
@@ -37,15 +37,15 @@ def test_a_file_of_another_encoding_is_one_clear_line(tmp_path: Path) -> None:
     file = tmp_path / "gptvqa_prompt.json"
     file.write_bytes(b'[{"image_id": 1, "image_path": "caf\xe9.jpg"}]')
     with pytest.raises(DataEngineError, match=r"gptvqa_prompt\.json: not saved as UTF-8"):
-        check_not_examples([], [file])
+        check_holdout_not_shown([], [file])
 
 
 def test_an_example_may_not_be_scored(tmp_path: Path) -> None:
     clean = file_of(tmp_path, query(), name="round1.json")
     file = file_of(tmp_path, query(), query(query_id="r-{2}", example_ids=["q8", "q9"]))
-    check_not_examples([question("q1"), question("q2")], [clean, file])
+    check_holdout_not_shown([question("q1"), question("q2")], [clean, file])
     with pytest.raises(DataEngineError) as caught:
-        check_not_examples([question("q1"), question("q9"), question("q8")], [clean, file])
+        check_holdout_not_shown([question("q1"), question("q9"), question("q8")], [clean, file])
     assert str(caught.value) == (
         f"{file}: query r-{{2}} shows the teacher, as an example, holdout question q9; take it out of holdout, or "
         "the file out of teacher_queries where it is about other data (2 of 3 questions)"
@@ -73,7 +73,7 @@ def test_the_image_of_a_query_may_not_be_scored(
     with pytest.raises(
         DataEngineError, match=f"query r-1 {said} the image of holdout question q1; "
     ) as caught:
-        check_not_examples([question("q0", 77), question("q1", *scored)], [file])
+        check_holdout_not_shown([question("q0", 77), question("q1", *scored)], [file])
     assert str(file) in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -89,25 +89,25 @@ def test_the_image_of_a_query_may_not_be_scored(
     ],
 )
 def test_another_image_is_no_fault(tmp_path: Path, shown: dict[str, Any], scored: tuple[int, str]) -> None:
-    check_not_examples([question("q1", *scored)], [file_of(tmp_path, query(**shown))])
+    check_holdout_not_shown([question("q1", *scored)], [file_of(tmp_path, query(**shown))])
 
 
 def test_the_originals_files_are_read(tmp_path: Path) -> None:
     file = tmp_path / "gptvqa_prompt.json"
     file.write_text(json.dumps([{"image_id": "7", "prompt": "…", "question_type": "t"}]))
-    check_not_examples([question("q1", 8)], [file])
+    check_holdout_not_shown([question("q1", 8)], [file])
     with pytest.raises(DataEngineError, match="query row 0 asks about the image of holdout question q1"):
-        check_not_examples([question("q1", 7)], [file])
+        check_holdout_not_shown([question("q1", 7)], [file])
 
 
 def test_no_files_nothing_to_check_and_a_broken_one_is_named(tmp_path: Path) -> None:
-    check_not_examples([question()], [])
-    check_not_examples([], [file_of(tmp_path, query())])
+    check_holdout_not_shown([question()], [])
+    check_holdout_not_shown([], [file_of(tmp_path, query())])
     with pytest.raises(DataEngineError, match=r"missing\.json"):
-        check_not_examples([question()], [tmp_path / "missing.json"])
+        check_holdout_not_shown([question()], [tmp_path / "missing.json"])
     (tmp_path / "broken.json").write_text('[{"image_id": "x"}]')
     with pytest.raises(DataEngineError, match=r"broken\.json: .*image_id"):
-        check_not_examples([question()], [tmp_path / "broken.json"])
+        check_holdout_not_shown([question()], [tmp_path / "broken.json"])
 
 
 def test_one_among_thousands_of_queries_is_found(tmp_path: Path) -> None:
@@ -117,6 +117,6 @@ def test_one_among_thousands_of_queries_is_found(tmp_path: Path) -> None:
     ]
     file = file_of(tmp_path, *queries)
     questions = [question(f"q{i}", 10_000 + i) for i in range(20_000)]
-    check_not_examples(questions, [file])
+    check_holdout_not_shown(questions, [file])
     with pytest.raises(DataEngineError, match="holdout question e4711"):
-        check_not_examples([*questions, question("e4711", 9_999_999)], [file])
+        check_holdout_not_shown([*questions, question("e4711", 9_999_999)], [file])

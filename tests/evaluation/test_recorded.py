@@ -11,7 +11,7 @@ from openpyxl import Workbook
 
 from dataengine_lib.core.records import Answer
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import Said
+from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.recorded.join import read_recorded
 from dataengine_lib.questions.reader import QuestionRows, read_question_file
 
@@ -58,7 +58,7 @@ def write_json(folder: Path, content: Any, name: str = "recorded.json") -> Path:
     return file
 
 
-def choices_of(found: dict[int, Said]) -> dict[int, int | None]:
+def choices_of(found: dict[int, StudentAnswer]) -> dict[int, int | None]:
     return {i: said.choice for i, said in found.items()}
 
 
@@ -87,10 +87,10 @@ def answers() -> list[dict[str, Any]]:
 
 def test_our_own_answers_come_back_in_any_order(tmp_path: Path, rows: QuestionRows) -> None:
     found = read_recorded(write_json(tmp_path, answers()[::-1]), rows)
-    assert choices_of(found.said) == {0: 3, 1: 2, 2: 1}
-    assert list(found.said) == [0, 1, 2]
-    assert found.said[0] == Said(3, [0.0, 0.0, 0.0, 1.0], "cigarette", "")
-    assert found.said[1].direct_answer == "yes"
+    assert choices_of(found.answers) == {0: 3, 1: 2, 2: 1}
+    assert list(found.answers) == [0, 1, 2]
+    assert found.answers[0] == StudentAnswer(3, [0.0, 0.0, 0.0, 1.0], "cigarette", "")
+    assert found.answers[1].direct_answer == "yes"
     assert (found.unmatched, found.missing) == ([], [])
     assert found.format == "aokvqa_eval.json, joined on question_id"
 
@@ -98,7 +98,7 @@ def test_our_own_answers_come_back_in_any_order(tmp_path: Path, rows: QuestionRo
 def test_no_direct_answer_at_all_means_that_none_was_asked(tmp_path: Path, rows: QuestionRows) -> None:
     silent = [{**answer, "direct_answer": ""} for answer in answers()]
     found = read_recorded(write_json(tmp_path, silent), rows)
-    assert [said.direct_answer for said in found.said.values()] == [None] * 3
+    assert [said.direct_answer for said in found.answers.values()] == [None] * 3
 
 
 def test_where_some_have_a_direct_answer_the_missing_ones_count_as_wrong(
@@ -108,7 +108,7 @@ def test_where_some_have_a_direct_answer_the_missing_ones_count_as_wrong(
     some[0]["direct_answer"] = None
     del some[2]["direct_answer"]
     found = read_recorded(write_json(tmp_path, some), rows)
-    assert [said.direct_answer for said in found.said.values()] == ["", "yes", ""]
+    assert [said.direct_answer for said in found.answers.values()] == ["", "yes", ""]
 
 
 ORIGINAL = ("image_id", "idx", "question", "choices", "correct_choice_idx", "model_answer")
@@ -118,8 +118,8 @@ def test_the_originals_rows_join_on_the_place_and_read_the_text(tmp_path: Path, 
     original = [{key: answer[key] for key in ORIGINAL} for answer in answers()]
     original[0]["model_answer"] = "(B) food"
     found = read_recorded(write_json(tmp_path, original), rows)
-    assert choices_of(found.said) == {0: 1, 1: 2, 2: 1}
-    assert found.said[0] == Said(1, [], "(B) food", None)
+    assert choices_of(found.answers) == {0: 1, 1: 2, 2: 1}
+    assert found.answers[0] == StudentAnswer(1, [], "(B) food", None)
     assert found.format == "aokvqa_eval.json, joined on idx = place"
 
 
@@ -127,11 +127,11 @@ def test_an_exact_text_is_taken_before_a_letter(tmp_path: Path) -> None:
     rows = question_rows(tmp_path, ["a", "b", "c"])
     rows.questions[0].choices = ["b", "B", "a", "A"]
     found = read_recorded(write_json(tmp_path, {"a": {"multiple_choice": "B"}}), rows)
-    assert found.said == {0: Said(1, [], "B")}
+    assert found.answers == {0: StudentAnswer(1, [], "B")}
     rows.questions[0].choices = ["-5", "5", "$5", "5%"]
     for place, text in enumerate(rows.questions[0].choices):
         found = read_recorded(write_json(tmp_path, {"a": {"multiple_choice": text}}), rows)
-        assert found.said[0].choice == place
+        assert found.answers[0].choice == place
 
 
 def test_each_fault_of_an_answer_is_named(tmp_path: Path, rows: QuestionRows) -> None:
@@ -148,7 +148,7 @@ def test_each_fault_of_an_answer_is_named(tmp_path: Path, rows: QuestionRows) ->
         {"question": 5},
     ]
     found = read_recorded(write_json(tmp_path, faulty), rows)
-    assert choices_of(found.said) == {1: 2}
+    assert choices_of(found.answers) == {1: 2}
     assert found.missing == [0, 2]
     assert [(one.row, one.kind) for one in found.unmatched] == [
         ("row 1", "another question"),
@@ -170,14 +170,14 @@ def test_each_fault_of_an_answer_is_named(tmp_path: Path, rows: QuestionRows) ->
 def test_what_cannot_be_read_is_cannot_tell(tmp_path: Path, rows: QuestionRows) -> None:
     vague = [{**answers()[0], "predicted_choice_idx": -1, "model_answer": "food or a cigarette"}]
     found = read_recorded(write_json(tmp_path, vague), rows)
-    assert found.said[0].choice is None
-    assert found.said[0].written == "food or a cigarette"
+    assert found.answers[0].choice is None
+    assert found.answers[0].written == "food or a cigarette"
 
 
 def test_ids_that_the_question_file_does_not_have_do_not_hide_the_places(tmp_path: Path) -> None:
     rows = question_rows(tmp_path, [None, None, None])
     found = read_recorded(write_json(tmp_path, answers()), rows)
-    assert choices_of(found.said) == {0: 3, 1: 2, 2: 1}
+    assert choices_of(found.answers) == {0: 3, 1: 2, 2: 1}
     assert found.format == "aokvqa_eval.json, joined on idx = place"
 
 
@@ -196,14 +196,14 @@ PUBLISHED: dict[str, Any] = {
 
 def test_the_published_idx_is_the_question_id(tmp_path: Path, rows: QuestionRows) -> None:
     found = read_recorded(write_json(tmp_path, [PUBLISHED]), rows)
-    assert found.said == {0: Said(1, [], "food")}
+    assert found.answers == {0: StudentAnswer(1, [], "food")}
     assert found.format == "aokvqa_eval.json, joined on idx = question_id"
 
 
 def test_another_right_answer_is_another_question(tmp_path: Path, rows: QuestionRows) -> None:
     content = [PUBLISHED, {**answers()[1], "idx": "q-café", "question_id": "", "correct_choice_idx": 2}]
     found = read_recorded(write_json(tmp_path, content), rows)
-    assert choices_of(found.said) == {0: 1}
+    assert choices_of(found.answers) == {0: 1}
     assert [(one.kind, one.reason) for one in found.unmatched] == [
         (
             "another answer",
@@ -221,7 +221,7 @@ def test_a_missing_number_of_one_row_is_that_rows_alone(tmp_path: Path, rows: Qu
     text = json.dumps(content).replace("null", "NaN").replace('"scores": [', '"scores": [-Infinity, ')
     (tmp_path / "r.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
     found = read_recorded(tmp_path / "r.json", rows)
-    assert found.said == {0: Said(None, [], "NaN, or Infinity")}
+    assert found.answers == {0: StudentAnswer(None, [], "NaN, or Infinity")}
     assert [(one.row, one.kind) for one in found.unmatched] == [("row 1", "malformed row")]
 
 
@@ -237,10 +237,10 @@ def test_leaderboard_predictions(tmp_path: Path, rows: QuestionRows) -> None:
         "q-null": {"multiple_choice": None},
     }
     found = read_recorded(write_json(tmp_path, predictions), rows)
-    assert found.said == {
-        0: Said(None, [], "", "cigarette"),
-        1: Said(3, [], "猫", ""),  # asked for as well, so it counts as 0
-        2: Said(1, [], "2", "two"),
+    assert found.answers == {
+        0: StudentAnswer(None, [], "", "cigarette"),
+        1: StudentAnswer(3, [], "猫", ""),  # asked for as well, so it counts as 0
+        2: StudentAnswer(1, [], "2", "two"),
     }
     assert found.unmatched == []
     assert [(one.row, one.kind) for one in found.surplus] == [
@@ -254,7 +254,7 @@ def test_leaderboard_predictions(tmp_path: Path, rows: QuestionRows) -> None:
 def test_a_leaderboard_value_of_another_shape_is_named(tmp_path: Path, rows: QuestionRows) -> None:
     content = {"q-count": {"multiple_choice": ["2"]}, "q-mouth": {}, "q-café": {"multiple_choice": "là-haut"}}
     found = read_recorded(write_json(tmp_path, content), rows)
-    assert choices_of(found.said) == {1: 2}
+    assert choices_of(found.answers) == {1: 2}
     assert [(one.row, one.kind) for one in found.unmatched] == [
         ("q-count", "malformed row"),
         ("q-mouth", "no prediction"),
@@ -279,20 +279,24 @@ def sample(i: int, answer: Any, **more: Any) -> dict[str, Any]:
 def test_written_answers_join_on_the_place(tmp_path: Path, rows: QuestionRows, shape: Any) -> None:
     lines = [sample(2, shape("(B) 2")), sample(0, shape("D")), sample(1, shape("là-haut"))]
     found = read_recorded(write_log(tmp_path, lines), rows)
-    assert found.said == {0: Said(3, [], "D"), 1: Said(2, [], "là-haut"), 2: Said(1, [], "(B) 2")}
+    assert found.answers == {
+        0: StudentAnswer(3, [], "D"),
+        1: StudentAnswer(2, [], "là-haut"),
+        2: StudentAnswer(1, [], "(B) 2"),
+    }
     assert found.format == "lmms-eval samples (written answers), joined on doc_id = place"
 
 
 def test_tries_that_differ_are_cannot_tell(tmp_path: Path, rows: QuestionRows) -> None:
     lines = [sample(0, ["D", "A"]), sample(1, ["B", "(B) à droite"]), sample(2, [""], resps=[["B"]])]
     found = read_recorded(write_log(tmp_path, lines), rows)
-    assert choices_of(found.said) == {0: None, 1: 1, 2: None}
-    assert found.said[0].written == "D\nA"
+    assert choices_of(found.answers) == {0: None, 1: 1, 2: None}
+    assert found.answers[0].written == "D\nA"
 
 
 def test_responses_stand_in_where_nothing_was_filtered(tmp_path: Path, rows: QuestionRows) -> None:
     line = {"doc_id": 0, "target": "D", "resps": [["A"]]}
-    assert read_recorded(write_log(tmp_path, [line]), rows).said == {0: Said(0, [], "A")}
+    assert read_recorded(write_log(tmp_path, [line]), rows).answers == {0: StudentAnswer(0, [], "A")}
 
 
 LIKELIHOODS = [-3.0, -1.5, -1.5, -2.0]
@@ -306,7 +310,7 @@ def test_the_best_likelihood_wins_and_the_first_of_equals(
     tmp_path: Path, rows: QuestionRows, given: Any
 ) -> None:
     found = read_recorded(write_log(tmp_path, [sample(0, given)]), rows)
-    assert found.said == {0: Said(1, LIKELIHOODS, "food")}
+    assert found.answers == {0: StudentAnswer(1, LIKELIHOODS, "food")}
     assert found.format.startswith("lmms-eval samples (log-likelihoods)")
     assert found.missing == [1, 2]
 
@@ -315,8 +319,8 @@ def test_losses_are_turned_round(tmp_path: Path, rows: QuestionRows) -> None:
     losses = [[str(-number), "True"] for number in LIKELIHOODS]
     lines = [sample(0, losses), sample(1, [["0.0", "True"], ["2", "False"], ["2", "False"], ["2", "False"]])]
     found = read_recorded(write_log(tmp_path, lines), rows)
-    assert found.said[0] == Said(1, LIKELIHOODS, "food")
-    assert found.said[1] == Said(0, [0.0, -2.0, -2.0, -2.0], "à gauche")
+    assert found.answers[0] == StudentAnswer(1, LIKELIHOODS, "food")
+    assert found.answers[1] == StudentAnswer(0, [0.0, -2.0, -2.0, -2.0], "à gauche")
     assert found.format.startswith("lmms-eval samples (losses, the lowest wins)")
 
 
@@ -329,7 +333,7 @@ def test_numbers_of_both_signs_are_refused(tmp_path: Path, rows: QuestionRows) -
 def test_likelihoods_that_do_not_fit(tmp_path: Path, rows: QuestionRows) -> None:
     broken = [["nan", "False"], *AS_TEXT[1:]]
     found = read_recorded(write_log(tmp_path, [sample(0, AS_TEXT[:3]), sample(1, broken)]), rows)
-    assert found.said == {1: Said(None, [], "[nan, -1.5, -1.5, -2.0]")}
+    assert found.answers == {1: StudentAnswer(None, [], "[nan, -1.5, -1.5, -2.0]")}
     assert [(one.row, one.reason) for one in found.unmatched] == [
         ("line 1", "3 likelihoods for 4 choices: other questions?")
     ]
@@ -341,7 +345,7 @@ def test_a_docs_own_id_is_taken_before_its_place(tmp_path: Path, rows: QuestionR
         for place, letter, key in [(3, "A", "q-mouth"), (0, "B", "q-café"), (2, "C", "q-count")]
     ]
     found = read_recorded(write_log(tmp_path, lines), rows)
-    assert choices_of(found.said) == {0: 0, 1: 1, 2: 2}
+    assert choices_of(found.answers) == {0: 0, 1: 1, 2: 2}
     assert found.format == "lmms-eval samples (written answers), joined on doc.question_id = question_id"
 
 
@@ -352,7 +356,7 @@ def test_a_docs_index_is_an_id_or_a_place(tmp_path: Path, ids: list[Any], index:
         sample(i, ["A"], doc_id=100 + i, doc={"index": index[i], "question": ASKED[i][1]}) for i in range(3)
     ]
     found = read_recorded(write_log(tmp_path, lines[::-1]), rows)
-    assert choices_of(found.said) == {0: 0, 1: 0, 2: 0}
+    assert choices_of(found.answers) == {0: 0, 1: 0, 2: 0}
     to = "question_id" if index == ids else "place"
     assert found.format == f"lmms-eval samples (written answers), joined on doc.index = {to}"
 
@@ -365,7 +369,7 @@ def test_an_index_is_read_in_the_sense_that_matches_most(tmp_path: Path) -> None
         for i, place in enumerate(PLACES)
     ]
     found = read_recorded(write_log(tmp_path, lines), rows)
-    assert choices_of(found.said) == {0: 0, 1: 1, 2: 2}
+    assert choices_of(found.answers) == {0: 0, 1: 1, 2: 2}
     assert found.format == "lmms-eval samples (written answers), joined on doc.index = place"
 
 
@@ -379,9 +383,9 @@ def test_one_key_holds_for_the_whole_file(tmp_path: Path) -> None:
         {"doc_id": 3, "target": "", "filtered_resps": ["D"], "doc": {}},
     ]
     found = read_recorded(write_log(tmp_path, lines[:3]), rows)
-    assert choices_of(found.said) == {0: 2, 1: 0, 2: 1}
+    assert choices_of(found.answers) == {0: 2, 1: 0, 2: 1}
     found = read_recorded(write_log(tmp_path, lines), rows)
-    assert choices_of(found.said) == {0: 2, 1: 0, 2: 1}
+    assert choices_of(found.answers) == {0: 2, 1: 0, 2: 1}
     assert [(one.row, one.reason) for one in found.unmatched] == [("line 4", "has no doc.question_id")]
 
 
@@ -392,14 +396,14 @@ READABLE = ["D", "(D)", "d.", "cigarette", " Cigarette ", "D. cigarette", "(D) c
 def test_a_target_that_agrees_or_says_nothing_is_accepted(
     tmp_path: Path, rows: QuestionRows, target: Any
 ) -> None:
-    assert 0 in read_recorded(write_log(tmp_path, [sample(0, ["A"], target=target)]), rows).said
+    assert 0 in read_recorded(write_log(tmp_path, [sample(0, ["A"], target=target)]), rows).answers
 
 
 @pytest.mark.parametrize("target", ["A", "(b)", "food", "A. toothpick", "A. cigarette", "D. food", "0", 2])
 def test_a_target_that_is_not_the_answer_is_no_match(tmp_path: Path, rows: QuestionRows, target: Any) -> None:
     lines = [sample(0, ["A"], target=target), sample(1, ["A"])]
     found = read_recorded(write_log(tmp_path, lines), rows)
-    assert choices_of(found.said) == {1: 0}
+    assert choices_of(found.answers) == {1: 0}
     assert [(one.row, one.kind) for one in found.unmatched] == [("line 1", "another answer")]
     assert found.unmatched[0].reason == (
         f"target {str(target)!r} is not the question file's answer: other questions or another order?"
@@ -426,14 +430,14 @@ def test_a_doc_of_another_question_or_order_is_no_match(tmp_path: Path, rows: Qu
     found = read_recorded(
         write_log(tmp_path, [sample(i, ["A"], doc=doc) for i, doc in enumerate(docs)]), rows
     )
-    assert choices_of(found.said) == {2: 0}
+    assert choices_of(found.answers) == {2: 0}
     assert [one.kind for one in found.unmatched] == ["another question", "other choices"]
 
 
 def test_a_torn_tail_is_left_out_and_other_bad_lines_are_named(tmp_path: Path, rows: QuestionRows) -> None:
     lines = ["{torn", '{"doc_id": 0}', "[1]", "", sample(0, ["A"], acc=float("nan")), sample(0, ["B"])]
     found = read_recorded(write_log(tmp_path, lines, tail='{"doc_id": 2, "target": "A", "filte'), rows)
-    assert choices_of(found.said) == {0: 0}
+    assert choices_of(found.answers) == {0: 0}
     assert [(one.row, one.kind) for one in found.unmatched] == [
         ("line 1", "malformed row"),
         ("line 2", "malformed row"),
@@ -444,8 +448,8 @@ def test_a_torn_tail_is_left_out_and_other_bad_lines_are_named(tmp_path: Path, r
 
 def test_half_a_surrogate_pair_can_be_written_later(tmp_path: Path, rows: QuestionRows) -> None:
     found = read_recorded(write_log(tmp_path, [sample(0, ["\ud800 food"])]), rows)
-    assert found.said[0] == Said(1, [], "? food")
-    msgspec.json.encode(found.said[0])
+    assert found.answers[0] == StudentAnswer(1, [], "? food")
+    msgspec.json.encode(found.answers[0])
 
 
 # --- VLMEvalKit tables
@@ -483,10 +487,10 @@ SUFFIXES = pytest.mark.parametrize("suffix", [".tsv", ".csv", ".xlsx"])
 def test_a_table_joins_on_the_place(tmp_path: Path, rows: QuestionRows, suffix: str) -> None:
     lines = table(PLACES, ["D", 'It is\nlà-haut, "I\tthink"', "B"])
     found = read_recorded(write_table(tmp_path, suffix, lines[::-1]), rows)
-    assert found.said == {
-        0: Said(3, [], "D"),
-        1: Said(None, [], 'It is\nlà-haut, "I\tthink"'),
-        2: Said(1, [], "B"),
+    assert found.answers == {
+        0: StudentAnswer(3, [], "D"),
+        1: StudentAnswer(None, [], 'It is\nlà-haut, "I\tthink"'),
+        2: StudentAnswer(1, [], "B"),
     }
     assert found.format == "VLMEvalKit table, joined on index = place"
 
@@ -496,14 +500,14 @@ def test_a_table_joins_on_ids_before_places(tmp_path: Path, suffix: str) -> None
     rows = question_rows(tmp_path, [3, 0, 2])
     lines = table([3.0, 0.0, 2.0], ["A", "B", "C"])  # as pandas writes a column with a gap
     found = read_recorded(write_table(tmp_path, suffix, lines), rows)
-    assert choices_of(found.said) == {0: 0, 1: 1, 2: 2}
+    assert choices_of(found.answers) == {0: 0, 1: 1, 2: 2}
     assert found.format == "VLMEvalKit table, joined on index = question_id"
 
 
 def test_ids_that_lead_to_other_questions_do_not_beat_the_places(tmp_path: Path) -> None:
     rows = question_rows(tmp_path, [3, 0, 2])
     found = read_recorded(write_table(tmp_path, ".tsv", table(PLACES, ["A", "B", "C"])), rows)
-    assert choices_of(found.said) == {0: 0, 1: 1, 2: 2}
+    assert choices_of(found.answers) == {0: 0, 1: 1, 2: 2}
     assert found.format == "VLMEvalKit table, joined on index = place"
 
 
@@ -511,14 +515,14 @@ def test_numbers_and_formulas_of_a_workbook_are_values(tmp_path: Path, rows: Que
     lines = table(PLACES, ["=1+1", "B", 2])
     lines[2][2:6] = [1, 2.0, 3, 4]  # the options as numbers
     found = read_recorded(write_table(tmp_path, ".xlsx", lines), rows)
-    assert found.said[0] == Said(None, [], "")  # a formula that was never computed has no value
-    assert found.said[2] == Said(1, [], "2")
+    assert found.answers[0] == StudentAnswer(None, [], "")  # a formula that was never computed has no value
+    assert found.answers[2] == StudentAnswer(1, [], "2")
 
 
 def test_options_that_a_table_made_floats_are_the_same(tmp_path: Path, rows: QuestionRows) -> None:
     lines = table(PLACES, ["D", "A", "2"])
     lines[2][2:6] = ["1.0", "2.0", "3.0", "4.0"]
-    assert read_recorded(write_table(tmp_path, ".tsv", lines), rows).said[2] == Said(1, [], "2")
+    assert read_recorded(write_table(tmp_path, ".tsv", lines), rows).answers[2] == StudentAnswer(1, [], "2")
     lines[2][2:6] = ["1.0", "2.5", "3.0", "4.0"]
     assert read_recorded(write_table(tmp_path, ".tsv", lines), rows).missing == [2]
 
@@ -552,14 +556,14 @@ def test_options_as_pandas_writes_them(
         rows.questions[2].correct_choice_idx = 0
         lines[2][6] = "A"
         found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
-        assert (2 in found.said) is same
+        assert (2 in found.answers) is same
 
 
 def test_a_tables_own_answer_must_be_the_question_files(tmp_path: Path, rows: QuestionRows) -> None:
     lines = table(PLACES, ["D", "A", "B"])
     lines[0][6], lines[1][6] = "C", ""
     found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
-    assert choices_of(found.said) == {1: 0, 2: 1}
+    assert choices_of(found.answers) == {1: 0, 2: 1}
     reason = "answer 'C' is not the question file's answer: other questions or another order?"
     assert [(one.row, one.reason) for one in found.unmatched] == [("row 2", reason)]
 
@@ -572,10 +576,10 @@ def test_ids_that_pandas_made_floats_are_the_same_on_both_sides(tmp_path: Path) 
     head = ["index", "question", "A", "B", "answer", "prediction"]
     lines = [[f"{n}.0", "Which?", "x", "y", "A", "AB"[n == 2]] for n in range(3)]
     found = read_recorded(write_table(tmp_path, ".tsv", lines, head), read_question_file(file))
-    assert choices_of(found.said) == {0: 1, 1: 0, 2: 0}
+    assert choices_of(found.answers) == {0: 1, 1: 0, 2: 0}
     assert found.format == "VLMEvalKit table, joined on index = question_id"
     predictions = write_json(tmp_path, {"2.0": {"multiple_choice": "y"}})
-    assert choices_of(read_recorded(predictions, read_question_file(file)).said) == {0: 1}
+    assert choices_of(read_recorded(predictions, read_question_file(file)).answers) == {0: 1}
     file.write_text(heading + "5\tWhich?\tx\ty\tA\t1.jpg\n5.0\tWhich?\tx\ty\tA\t2.jpg\n")
     with pytest.raises(DataEngineError, match="index '5' is the question_id of 2 questions"):
         read_recorded(write_table(tmp_path, ".tsv", [["5", *lines[0][1:]]], head), read_question_file(file))
@@ -587,7 +591,7 @@ def test_a_file_for_more_questions_is_no_fault(tmp_path: Path, rows: QuestionRow
         *([str(n), *table(PLACES, ["D"] * 3)[0][1:]] for n in range(9, 99)),
     ]
     found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
-    assert len(found.said) == 3 and not found.unmatched and len(found.surplus) == 90
+    assert len(found.answers) == 3 and not found.unmatched and len(found.surplus) == 90
     assert found.format.endswith(
         "joined on index = place; rows about none of the questions: 90 (first: row 5)"
     )
@@ -607,7 +611,7 @@ def test_case_white_space_and_composition_do_not_matter(tmp_path: Path, rows: Qu
     lines[1][1] = "OU\u0300  est le\ncafe\u0301? "
     lines[1][2] = " A\u0300 gauche"
     found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
-    assert choices_of(found.said) == {0: 0, 1: 1, 2: 2}
+    assert choices_of(found.answers) == {0: 0, 1: 1, 2: 2}
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -618,9 +622,9 @@ def test_a_hint_may_stand_before_the_question(tmp_path: Path, rows: QuestionRows
         rows.questions[0].question = f"{hint}\n{ASKED[0][1]}"
     else:
         line[2] = f"{hint} {line[2]}"
-    assert choices_of(read_recorded(write_table(tmp_path, ".tsv", [line], ["hint", *HEAD]), rows).said) == {
-        0: 0
-    }
+    assert choices_of(
+        read_recorded(write_table(tmp_path, ".tsv", [line], ["hint", *HEAD]), rows).answers
+    ) == {0: 0}
     line[0] = "It is dark."
     with pytest.raises(DataEngineError, match="row 2: question"):
         read_recorded(write_table(tmp_path, ".tsv", [line], ["hint", *HEAD]), rows)
@@ -637,7 +641,7 @@ def test_each_fault_of_a_table_is_named(tmp_path: Path, rows: QuestionRows, suff
     none[0] = ""
     lines = [other, order, gap, far, none, [""] * len(HEAD), *good, [*good[2]]]
     found = read_recorded(write_table(tmp_path, suffix, lines), rows)
-    assert choices_of(found.said) == {0: 0, 1: 1, 2: 2}
+    assert choices_of(found.answers) == {0: 0, 1: 1, 2: 2}
     assert [(one.row, one.kind) for one in found.unmatched] == [
         ("row 2", "another question"),
         ("row 3", "other choices"),

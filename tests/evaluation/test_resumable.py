@@ -118,17 +118,17 @@ def wait_for(true: Any, process: subprocess.Popen[bytes], seconds: float = 120) 
 
 def counted(folder: Path, out: Path) -> int:
     """Run the step; the number of questions that the student was asked."""
-    from dataengine_lib.students.student import Student
+    from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
 
     asked = []
-    plain_rank = Student.rank
+    plain_rank = HuggingFaceStudent.rank
 
     def rank(self: Any, images: Any, *more: Any) -> Any:
         asked.append(len(images))
         return plain_rank(self, images, *more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Student, "rank", rank)
+        patch.setattr(HuggingFaceStudent, "rank", rank)
         evaluate(EvaluateConfig(**values(folder, out)))
     return sum(asked)
 

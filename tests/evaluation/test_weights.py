@@ -15,8 +15,8 @@ from dataengine_lib.evaluation.weights import (
     Spread,
     WeightRule,
     read_weights,
+    type_weights,
     weight_table,
-    weights_of,
     write_weights,
 )
 
@@ -34,20 +34,20 @@ def weight_file(folder: Path, content: object) -> Path:
 )
 def test_weights_follow_the_rule(rule: WeightRule, expected: list[float]) -> None:
     counts = dict(zip(TYPES, ((2, 3), (5, 5), (0, 4)), strict=True))
-    assert weights_of(counts, rule) == dict(zip(TYPES, expected, strict=True))
+    assert type_weights(counts, rule) == dict(zip(TYPES, expected, strict=True))
 
 
 def test_a_type_that_was_not_asked_gets_the_mean() -> None:
     counts = {"a": (1, 2), "b": (0, 0), "c": (9, 10)}
-    assert weights_of(counts)["b"] == 0.3
-    assert weights_of(counts, "sqrt(1-acc)")["b"] == pytest.approx((0.5**0.5 + 0.1**0.5) / 2, abs=6e-4)
+    assert type_weights(counts)["b"] == 0.3
+    assert type_weights(counts, "sqrt(1-acc)")["b"] == pytest.approx((0.5**0.5 + 0.1**0.5) / 2, abs=6e-4)
 
 
 @pytest.mark.parametrize("rule", WEIGHT_RULES)
 def test_without_any_question_there_are_no_weights(rule: WeightRule) -> None:
     for counts in ({}, {"a": (0, 0)}):
         with pytest.raises(DataEngineError, match="no question was answered in the diagnose split"):
-            weights_of(counts, rule)
+            type_weights(counts, rule)
     with pytest.raises(DataEngineError, match="no question was answered"):
         weight_table({"a": (0, 0)})
 
@@ -76,7 +76,7 @@ def test_the_spread_between_types_is_dersimonian_and_lairds() -> None:
 
 def test_one_wrong_question_does_not_outweigh_many() -> None:
     counts = {"rare": (0, 1), **{f"common {i}": (30 + 2 * i, 60) for i in range(10)}}
-    plain, shrunk = weights_of(counts), weights_of(counts, "shrunk")
+    plain, shrunk = type_weights(counts), type_weights(counts, "shrunk")
     assert plain["rare"] == 1.0 and max(plain, key=lambda kind: plain[kind]) == "rare"
     assert shrunk["rare"] < shrunk["common 0"]
     assert shrunk["rare"] / sum(shrunk.values()) < 0.12 < plain["rare"] / sum(plain.values())
@@ -89,13 +89,13 @@ def test_shrinking_keeps_between_the_own_and_the_overall_rate_and_more_questions
         if not any(total for _, total in counts.values()):
             continue
         overall = Spread.of(counts).overall
-        shrunk = weights_of(counts, "shrunk")
+        shrunk = type_weights(counts, "shrunk")
         for kind, (right, total) in counts.items():
             own = (total - right) / total if total else overall
             low, high = sorted((max(own, 0.1 * overall), overall))
             assert low - 6e-4 <= shrunk[kind] <= high + 1.1e-3
     spread = {"few": (1, 10), "many": (20, 200), "other": (180, 200), "third": (100, 200)}
-    shrunk = weights_of(spread, "shrunk")
+    shrunk = type_weights(spread, "shrunk")
     assert 0.5 < shrunk["few"] < shrunk["many"] < 0.9
 
 
@@ -127,14 +127,14 @@ def test_types_that_do_not_differ_get_the_overall_rate_with_its_own_uncertainty(
 
 def test_no_type_is_abandoned() -> None:
     counts = {"perfect": (1000, 1000), "weak": (200, 1000)}
-    assert weights_of(counts)["perfect"] == 0.0
-    assert weights_of(counts, "shrunk")["perfect"] == 0.04  # a tenth of 0.4
-    assert weights_of({"a": (5000, 5000), "b": (4990, 5000)}, "shrunk")["a"] == 0.001  # not rounded away
+    assert type_weights(counts)["perfect"] == 0.0
+    assert type_weights(counts, "shrunk")["perfect"] == 0.04  # a tenth of 0.4
+    assert type_weights({"a": (5000, 5000), "b": (4990, 5000)}, "shrunk")["a"] == 0.001  # not rounded away
 
 
 def test_a_student_without_a_mistake_has_no_weights_to_speak_of() -> None:
     for rule in WEIGHT_RULES:
-        assert weights_of({"a": (4, 4), "b": (1, 1), "c": (0, 0)}, rule) == {"a": 0.0, "b": 0.0, "c": 0.0}
+        assert type_weights({"a": (4, 4), "b": (1, 1), "c": (0, 0)}, rule) == {"a": 0.0, "b": 0.0, "c": 0.0}
 
 
 @pytest.mark.parametrize("counts", [{"a": (0, 3), "b": (0, 1)}, {"a": (1, 3)}, {"a": (0, 1)}])
@@ -149,7 +149,7 @@ def test_the_table_has_every_rule_with_its_interval() -> None:
     table = weight_table(counts)
     assert list(table) == list(counts) and all(tuple(row) == WEIGHT_RULES for row in table.values())
     for rule in WEIGHT_RULES:
-        assert {kind: row[rule].weight for kind, row in table.items()} == weights_of(counts, rule)
+        assert {kind: row[rule].weight for kind, row in table.items()} == type_weights(counts, rule)
     wilson = binomtest(5, 20).proportion_ci(method="wilson")
     plain, root = table["a"]["1-acc"], table["a"]["sqrt(1-acc)"]
     assert (plain.low, plain.high) == (round(wilson.low, 3), round(wilson.high, 3))

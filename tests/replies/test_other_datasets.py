@@ -16,7 +16,7 @@ from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others, split_choices
 from dataengine_lib.replies.parse import parse_reply
-from dataengine_lib.training.texts import NO_IMAGE, SkippedRows, read_training_rows
+from dataengine_lib.training.texts import NO_IMAGE, SkippedTrainingRows, read_training_rows
 
 
 def chat(*turns: str, **fields: Any) -> dict[str, Any]:
@@ -270,7 +270,7 @@ def test_step_5_mixes_conversations_in_as_they_are(tmp_path: Path) -> None:
         chat("q"),
     ]
     file.write_text(json.dumps(rows))
-    skipped = SkippedRows()
+    skipped = SkippedTrainingRows()
     kept = read_training_rows(file, tmp_path, ["QM-A", "Q-A"], skipped)
     assert [row.text("QM-A") for row in kept] == [("What is it?", "A cat."), ("Why?", "It purrs.")]
     assert {row.formats for row in kept} == {("QM-A",)}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dataengine_lib.core.records import Answer, Result, TrainRecord
-from dataengine_lib.evaluation.comparison import Change
+from dataengine_lib.evaluation.comparison import ChangedAnswer
 from dataengine_lib.report import gallery, tables
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/a.png onerror=alert(1)>'
@@ -64,7 +64,9 @@ def test_model_text_is_escaped_everywhere(root):
         gallery.bad_case_gallery({EVIL: [evil_case]}, root),
         gallery.qa_gallery([row], root),
         gallery.reply_gallery([reply], root),
-        gallery.change_gallery([Change("1", EVIL, 1, "big.png", EVIL, [EVIL] * 4, 0, EVIL, EVIL)], root),
+        gallery.change_gallery(
+            [ChangedAnswer("1", EVIL, 1, "big.png", EVIL, [EVIL] * 4, 0, EVIL, EVIL)], root
+        ),
         gallery.query_gallery([preview]),
         gallery.reject_gallery({EVIL: [reject]}),
         gallery.bad_case_gallery({"a": [case(image_path=f"../{EVIL}")]}, root),
@@ -115,7 +117,9 @@ def test_right_and_wrong_are_marked_by_sign_and_word(root):
 
 
 def test_a_fixed_question_shows_both_answers(root):
-    change = Change("1", "image_scene", 1, "big.png", "What?", ["cat", "cup", "dog", "cow"], 0, "dog", "cat")
+    change = ChangedAnswer(
+        "1", "image_scene", 1, "big.png", "What?", ["cat", "cup", "dog", "cow"], 0, "dog", "cat"
+    )
     text = gallery.change_gallery([change], root).text
     assert (
         "(A) cat <b" in text and "✓ right · after" in text and "(C) dog <b" in text and "✗ · before" in text

@@ -4,7 +4,7 @@ import pytest
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.statistics import Gain
-from dataengine_lib.evaluation.comparison import Comparison, Figures, PairedScore, RoundScores, Score
+from dataengine_lib.evaluation.comparison import Accuracy, Comparison, Figures, PairedScore, RoundScores
 from dataengine_lib.report.index import write_index, write_run_index
 
 EVIL = "<script>alert(1)</script>"
@@ -47,7 +47,7 @@ def write_figures(folder):
     paired = PairedScore(gain, 30, 10, 0.01)
 
     def scores(name, share):
-        score = Score(int(200 * share), 200, share, share - 0.05, share + 0.05)
+        score = Accuracy(int(200 * share), 200, share, share - 0.05, share + 0.05)
         return RoundScores(name, "aokvqa_eval.json", score, {"image_scene": score})
 
     compared = Comparison("before", "after", paired, {"image_scene": paired}, gain, [], [])

@@ -9,7 +9,7 @@ import pytest
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.records import Answer
 from dataengine_lib.evaluation.letter_bias import Consistency, consistency, letter_bias
-from dataengine_lib.evaluation.metrics import measure
+from dataengine_lib.evaluation.metrics import compute_metrics
 from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import type_confusion
 from dataengine_lib.evaluation.weights import weight_table
@@ -121,7 +121,7 @@ def test_splits_and_the_weakest_types_are_told_with_their_intervals() -> None:
         for number, row in enumerate(answers([0] * count))
     ]
     types = ["image_scene", "image_style", "image_topic"]
-    metrics = measure(asked, types, "text", "1-acc", SkippedRows(0, 12, {}, []))
+    metrics = compute_metrics(asked, types, "text", "1-acc", SkippedRows(0, 12, {}, []))
     shown = measuring.split_table(metrics).text
     assert "diagnose" in shown and "75.0 % [46.8, 91.1]" in shown and "25.0 %" in shown
     assert "rank rule: text</caption>" in shown

@@ -13,7 +13,7 @@ from tiny_models import save_tiny_llava
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.evaluation.answers import direct_answer_score, first_answer
+from dataengine_lib.evaluation.direct_answers import direct_answer_score, extract_direct_answer
 from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.queries.bad_cases import read_bad_cases
@@ -254,7 +254,7 @@ def test_a_real_student_gives_the_same_bytes_whatever_the_batch(root: Path) -> N
     ],
 )
 def test_the_answer_in_what_was_written(written: str, answer: str) -> None:
-    assert first_answer(written) == answer
+    assert extract_direct_answer(written) == answer
 
 
 @pytest.mark.parametrize(

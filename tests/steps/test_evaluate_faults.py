@@ -99,7 +99,7 @@ def test_every_fault_is_named_and_the_rest_is_scored(folder: Path, tmp_path: Pat
 
 
 def test_over_the_share_it_stops_and_says_so(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataEngineError, match=r"\d+ of 28 rows cannot be used: mend them") as caught:
+    with pytest.raises(DataEngineError, match=r"\d+ of 28 rows cannot be used: correct them") as caught:
         run(folder, tmp_path / "out", max_bad_share=0.3)
     assert "\n" not in str(caught.value) and "raise max_bad_share (0.3)" in str(caught.value)
     assert not (tmp_path / "out/metrics.json").exists()

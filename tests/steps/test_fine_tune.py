@@ -17,10 +17,10 @@ from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.training.examples import IGNORED, NOT_ENCODED, UNREADABLE, Examples
+from dataengine_lib.training.examples import IGNORED_LABEL, IMAGE_UNREADABLE, NOT_ENCODED, ExampleEncoder
 from dataengine_lib.training.fine_tuning import load_trainable
 from dataengine_lib.training.log import TrainLog
-from dataengine_lib.training.texts import SkippedRows, read_training_rows
+from dataengine_lib.training.texts import SkippedTrainingRows, read_training_rows
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 QUESTION = "Which colour has the car?"
@@ -109,11 +109,11 @@ def test_the_same_seed_gives_the_same_weights(config: Make, images: Path) -> Non
 
 def examples_of(
     student: Path, rows: list[Any], images: Path, **more: Any
-) -> tuple[Examples, list[Any], SkippedRows]:
+) -> tuple[ExampleEncoder, list[Any], SkippedTrainingRows]:
     file = write_json(images / "rows.json", rows)
-    skipped = SkippedRows()
+    skipped = SkippedTrainingRows()
     read = read_training_rows(file, images, ["QM-A", "Q-A"], skipped)
-    examples = Examples(load_student(str(student), "cpu").processor, skipped, **more)
+    examples = ExampleEncoder(load_student(str(student), "cpu").processor, skipped, **more)
     made = examples.make([(one, name) for one in read for name in one.formats], tqdm(disable=True))
     return examples, made, skipped
 
@@ -122,7 +122,7 @@ def test_labels_hold_the_answer_and_its_end_alone(student: Path, images: Path) -
     examples, made, _ = examples_of(student, [row(1), row(2)], images)
     tokenizer = load_student(str(student), "cpu").processor.tokenizer
     batch = examples.batch(made)
-    learnt = [tokenizer.decode(line[line != IGNORED]) for line in batch["labels"]]
+    learnt = [tokenizer.decode(line[line != IGNORED_LABEL]) for line in batch["labels"]]
     assert learnt == [
         " The answer is (B) green.</s>",
         " The answer is green.</s>",
@@ -131,8 +131,8 @@ def test_labels_hold_the_answer_and_its_end_alone(student: Path, images: Path) -
     ]
     for number, example in enumerate(made):
         assert batch["attention_mask"][number].sum() == len(example)
-        assert (batch["labels"][number, : len(example) - example.answer] == IGNORED).all()
-        assert (batch["labels"][number, len(example) :] == IGNORED).all()
+        assert (batch["labels"][number, : len(example) - example.answer] == IGNORED_LABEL).all()
+        assert (batch["labels"][number, len(example) :] == IGNORED_LABEL).all()
 
 
 def test_the_loss_is_that_of_the_answer_tokens(student: Path, images: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_loss_is_that_of_the_answer_tokens(student: Path, images: Path) -> N
     batch = examples.batch(made)
     with torch.no_grad():
         out = model(**batch)
-    rows, places = torch.nonzero(batch["labels"] != IGNORED, as_tuple=True)
+    rows, places = torch.nonzero(batch["labels"] != IGNORED_LABEL, as_tuple=True)
     picked = out.logits.log_softmax(-1)[rows, places - 1, batch["labels"][rows, places]]
     assert out.loss.item() == pytest.approx(-picked.mean().item(), rel=1e-5)
 
@@ -254,9 +254,9 @@ def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, imag
         {"question": "?"},
     ]
     log = fine_tune(config(rows)).log
-    assert log.skipped == {UNREADABLE: 2, "malformed row": 1}
+    assert log.skipped == {IMAGE_UNREADABLE: 2, "malformed row": 1}
     assert log.mix[0].drawn == 6  # others were drawn in place of the two
-    assert any("cut.png" in line or UNREADABLE in line for line in log.skipped_rows)
+    assert any("cut.png" in line or IMAGE_UNREADABLE in line for line in log.skipped_rows)
 
 
 def test_an_image_token_in_a_question_is_plain_text(student: Path, images: Path) -> None:

@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.students.encoder_decoder import EncoderDecoder, is_encoder_decoder
-from dataengine_lib.students.inputs import PREFIX, chat_text, prefix_text
+from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
+from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
+from dataengine_lib.students.inputs import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.students.student import Student
-from dataengine_lib.training.examples import IGNORED, Examples
-from dataengine_lib.training.texts import SkippedRows, TrainingRow, training_text
+from dataengine_lib.training.examples import IGNORED_LABEL, ExampleEncoder
+from dataengine_lib.training.texts import SkippedTrainingRows, TrainingRow, training_text
 
 QUESTIONS = [
     ("What is in the picture?", ["a dog", "two cats", "cow", "pig"]),
@@ -33,7 +33,7 @@ SLOW = ("qwen3_5", "mllama")  # whose caches cannot be repeated for the options,
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
-def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Student:
+def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceStudent:
     folder = save_family(request.param, tmp_path_factory.mktemp("families") / request.param)
     return load_student(str(folder), device="cpu")
 
@@ -49,7 +49,7 @@ def pictures() -> list[Image.Image]:
     return [found[0], found[1], found[0], found[2], found[1]]
 
 
-def whole_inputs(student: Student, image: Image.Image, prompt: str, said: str) -> Any:
+def whole_inputs(student: HuggingFaceStudent, image: Image.Image, prompt: str, said: str) -> Any:
     """One whole text as the family's own documentation passes it, without padding."""
     processor, family = student.processor, type(student.processor).__name__
     text, _ = chat_text(processor, prompt)
@@ -70,19 +70,21 @@ def whole_inputs(student: Student, image: Image.Image, prompt: str, said: str) -
         inputs = dict(processor(text=text, images=image, return_tensors="pt"))
         whole = processor(text=f"{text} {said}", images=image, return_tensors="pt")
         return inputs | {key: whole[key] for key in ("input_ids", "attention_mask")}
-    start = prefix_text(processor, prompt, said)
+    start = prompt_with_answer_start(processor, prompt, said)
     special = {} if not start.startswith("<s>") else {"add_special_tokens": False}
     return dict(processor(text=[start], images=[[image]], return_tensors="pt", **special))
 
 
-def naive_scores(student: Student, images: list[Image.Image], texts: list[list[str]]) -> list[list[float]]:
+def naive_scores(
+    student: HuggingFaceStudent, images: list[Image.Image], texts: list[list[str]]
+) -> list[list[float]]:
     scores = []
     for image, prompt, options in zip(images, PROMPTS, texts, strict=True):
         written = "decoder_input_ids" if is_encoder_decoder(student.model.config) else "input_ids"
-        before = whole_inputs(student, image, prompt, PREFIX)[written].shape[1]
+        before = whole_inputs(student, image, prompt, ANSWER_START)[written].shape[1]
         row = []
         for option in options:
-            inputs = whole_inputs(student, image, prompt, f"{PREFIX} {option}")
+            inputs = whole_inputs(student, image, prompt, f"{ANSWER_START} {option}")
             with torch.no_grad():
                 logits = student.model(**inputs, use_cache=False).logits[0]
             target = inputs[written][0, before:]
@@ -97,48 +99,52 @@ def assert_close(found: list[list[float]], expected: list[list[float]]) -> None:
         assert row == pytest.approx(wanted, abs=1e-4)
 
 
-def test_fast_ranking_equals_one_plain_pass_per_option(student: Student, pictures: list[Image.Image]) -> None:
+def test_fast_ranking_equals_one_plain_pass_per_option(
+    student: HuggingFaceStudent, pictures: list[Image.Image]
+) -> None:
     texts = [[f"({'ABCD'[k]}) {choice}" for k, choice in enumerate(row)] for row in CHOICES]
     expected = naive_scores(student, pictures, texts)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    shared = student._shared_prefix is not None or isinstance(student._plain, EncoderDecoder)
+    shared = student._prefix_cache is not None or isinstance(student._uncached, EncoderDecoderBackend)
     slow = student.model.config.model_type in SLOW
-    assert student._shared_image is None and shared != slow  # the shortcut was taken
+    assert student._image_cache is None and shared != slow  # the shortcut was taken
     assert min(max(row) - min(row) for row in expected) > 1e-2  # a wrong score would show
-    assert_close(student._plain.rank(*plain_arguments(student, pictures)), expected)
+    assert_close(student._uncached.rank(*plain_arguments(student, pictures)), expected)
 
 
-def plain_arguments(student: Student, pictures: list[Image.Image]) -> Any:
+def plain_arguments(student: HuggingFaceStudent, pictures: list[Image.Image]) -> Any:
     texts = [chat_text(student.processor, prompt)[0] for prompt in PROMPTS]
     options = [[f" ({'ABCD'[k]}) {choice}" for k, choice in enumerate(row)] for row in CHOICES]
-    return pictures, texts, student._pieces(texts, PROMPTS, PREFIX, options), 3
+    return pictures, texts, student._tokenize(texts, PROMPTS, ANSWER_START, options), 3
 
 
-def test_letters_are_ranked_alone(student: Student, pictures: list[Image.Image]) -> None:
+def test_letters_are_ranked_alone(student: HuggingFaceStudent, pictures: list[Image.Image]) -> None:
     texts = [[f"({'ABCD'[k]})" for k in range(len(row))] for row in CHOICES]
     assert_close(student.rank(pictures, PROMPTS, CHOICES, "letter"), naive_scores(student, pictures, texts))
 
 
-def test_the_picture_is_seen(student: Student, pictures: list[Image.Image]) -> None:
+def test_the_picture_is_seen(student: HuggingFaceStudent, pictures: list[Image.Image]) -> None:
     one, other = student.rank([pictures[0], pictures[3]], [PROMPTS[0]] * 2, [CHOICES[0]] * 2)
     assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 1e-3
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_answers_do_not_depend_on_batch_size_or_order(
-    student: Student, pictures: list[Image.Image], batch_size: int
+    student: HuggingFaceStudent, pictures: list[Image.Image], batch_size: int
 ) -> None:
     expected = student.rank(pictures, PROMPTS, CHOICES)
-    smaller = Student(student.model, student.processor, batch_size)
+    smaller = HuggingFaceStudent(student.model, student.processor, batch_size)
     assert_close(smaller.rank(pictures[::-1], PROMPTS[::-1], CHOICES[::-1])[::-1], expected)
     assert smaller.generate(pictures, PROMPTS) == student.generate(pictures, PROMPTS)
 
 
-def test_generate_takes_the_likeliest_token_each_time(student: Student, pictures: list[Image.Image]) -> None:
+def test_generate_takes_the_likeliest_token_each_time(
+    student: HuggingFaceStudent, pictures: list[Image.Image]
+) -> None:
     found = student.generate(pictures, PROMPTS, max_new_tokens=4)
     end = student.processor.tokenizer.eos_token_id
     for image, prompt, text in zip(pictures, PROMPTS, found, strict=True):
-        inputs, written = whole_inputs(student, image, prompt, PREFIX), []
+        inputs, written = whole_inputs(student, image, prompt, ANSWER_START), []
         for _ in range(4):
             with torch.no_grad():
                 token = int(student.model(**inputs, use_cache=False).logits[0, -1].argmax())
@@ -158,7 +164,7 @@ def test_generate_takes_the_likeliest_token_each_time(student: Student, pictures
     assert len(set(found)) > 1
 
 
-def _types(student: Student, inputs: Any) -> list[tuple[str, int]]:
+def _types(student: HuggingFaceStudent, inputs: Any) -> list[tuple[str, int]]:
     apart = type(student.processor).__name__ == "PaliGemmaProcessor"
     return [
         (key, int(apart and key == "token_type_ids"))
@@ -168,7 +174,7 @@ def _types(student: Student, inputs: Any) -> list[tuple[str, int]]:
 
 
 def test_training_learns_the_answer_alone(
-    student: Student, pictures: list[Image.Image], tmp_path: Path
+    student: HuggingFaceStudent, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
     rows = []
     for n, (image, prompt) in enumerate(zip(pictures, PROMPTS, strict=True)):
@@ -178,7 +184,7 @@ def test_training_learns_the_answer_alone(
         rows.append(TrainingRow(question, file, ("Q-A",), f"row {n}"))
     batch, counts = training_batch(student, rows)
     for n, (row, labels) in enumerate(zip(rows, batch["labels"], strict=True)):
-        learnt = student.processor.tokenizer.decode(labels[labels != IGNORED])
+        learnt = student.processor.tokenizer.decode(labels[labels != IGNORED_LABEL])
         answer = training_text(row.question, "Q-A")[1]
         assert learnt.strip() == f"{answer}</s>", n
     with torch.no_grad():
@@ -190,10 +196,10 @@ def test_training_learns_the_answer_alone(
     assert loss.item() == pytest.approx(together.item(), abs=1e-4)
 
 
-def training_batch(student: Student, rows: list[TrainingRow]) -> tuple[Any, list[int]]:
+def training_batch(student: HuggingFaceStudent, rows: list[TrainingRow]) -> tuple[Any, list[int]]:
     """The rows as one batch, and how many tokens of each are learnt."""
     apart = is_encoder_decoder(student.model.config)
-    examples = Examples(student.processor, skipped := SkippedRows(), encoder_decoder=apart)
+    examples = ExampleEncoder(student.processor, skipped := SkippedTrainingRows(), encoder_decoder=apart)
     found = examples.make([(row, "Q-A") for row in rows], tqdm(disable=True))
     assert not skipped.counts
     made = [example for example in found if example is not None]
@@ -201,7 +207,7 @@ def training_batch(student: Student, rows: list[TrainingRow]) -> tuple[Any, list
 
 
 def test_a_saved_processor_reads_the_same(
-    student: Student, pictures: list[Image.Image], tmp_path: Path
+    student: HuggingFaceStudent, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
     expected = student.rank(pictures, PROMPTS, CHOICES)
     student.model.save_pretrained(tmp_path)

@@ -10,12 +10,12 @@ from PIL import Image
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.training.mixing import draw, draw_counts, length_batches
+from dataengine_lib.training.mixing import draw_counts, draw_examples, length_batches
 from dataengine_lib.training.texts import (
     MALFORMED,
     NO_IMAGE,
     NO_RATIONALE,
-    SkippedRows,
+    SkippedTrainingRows,
     TextFormat,
     read_training_rows,
     training_text,
@@ -79,7 +79,7 @@ def test_bad_rows_are_counted_and_the_others_kept(tmp_path: Path) -> None:
         {**GOOD, "image_path": "../secret.jpg"},
         17,
     ]
-    skipped = SkippedRows()
+    skipped = SkippedTrainingRows()
     kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], skipped)
     assert [row.image.name for row in kept] == ["000000000001.jpg", "000000000002.jpg"]
     assert skipped.counts == {MALFORMED: 4, NO_IMAGE: 2}
@@ -89,24 +89,24 @@ def test_bad_rows_are_counted_and_the_others_kept(tmp_path: Path) -> None:
 
 def test_rows_grouped_by_type_are_read(tmp_path: Path) -> None:
     rows = {"colour": [{key: value for key, value in GOOD.items() if key != "question_type"}], "empty": []}
-    kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], SkippedRows())
+    kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], SkippedTrainingRows())
     assert [row.question.question_type for row in kept] == ["colour"]
 
 
 def test_qm_ae_needs_a_rationale(tmp_path: Path) -> None:
     file = write_rows(tmp_path, [GOOD, {**GOOD, "rationales": ["why"]}])
-    skipped = SkippedRows()
+    skipped = SkippedTrainingRows()
     only = read_training_rows(file, tmp_path, ["QM-AE"], skipped)
     assert [row.formats for row in only] == [("QM-AE",)]
     assert skipped.counts == {NO_RATIONALE: 1}
-    both = read_training_rows(file, tmp_path, ["QM-A", "QM-AE"], SkippedRows())
+    both = read_training_rows(file, tmp_path, ["QM-A", "QM-AE"], SkippedTrainingRows())
     assert [row.formats for row in both] == [("QM-A",), ("QM-A", "QM-AE")]
 
 
 def test_a_file_that_is_no_json_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("[{")
     with pytest.raises(DataEngineError, match=r"rows\.json"):
-        read_training_rows(tmp_path / "rows.json", tmp_path, ["QM-A"], SkippedRows())
+        read_training_rows(tmp_path / "rows.json", tmp_path, ["QM-A"], SkippedTrainingRows())
 
 
 def test_shares_follow_the_square_roots() -> None:
@@ -127,11 +127,11 @@ def test_base_share_and_bounds() -> None:
 
 
 def test_every_row_is_drawn_as_often_as_any_other() -> None:
-    drawn = draw(range(7), 17, lambda rows: list(rows), Random(0))
+    drawn = draw_examples(range(7), 17, lambda rows: list(rows), Random(0))
     assert len(drawn) == 17
     assert set(Counter(drawn).values()) == {2, 3}
-    assert drawn == draw(range(7), 17, lambda rows: list(rows), Random(0))
-    assert drawn != draw(range(7), 17, lambda rows: list(rows), Random(1))
+    assert drawn == draw_examples(range(7), 17, lambda rows: list(rows), Random(0))
+    assert drawn != draw_examples(range(7), 17, lambda rows: list(rows), Random(1))
 
 
 def test_unusable_rows_are_replaced_and_asked_once() -> None:
@@ -141,14 +141,14 @@ def test_unusable_rows_are_replaced_and_asked_once() -> None:
         asked.update(rows)
         return [row if row % 2 else None for row in rows]
 
-    drawn = draw(list(range(10)), 20, make, Random(0))
+    drawn = draw_examples(list(range(10)), 20, make, Random(0))
     assert Counter(drawn) == dict.fromkeys((1, 3, 5, 7, 9), 4)
     assert all(asked[row] == 1 for row in range(0, 10, 2))
 
 
 def test_without_a_usable_row_nothing_is_drawn() -> None:
-    assert draw([1, 2, 3], 5, lambda rows: [None for _ in rows], Random(0)) == []
-    assert draw([], 5, lambda rows: list(rows), Random(0)) == []
+    assert draw_examples([1, 2, 3], 5, lambda rows: [None for _ in rows], Random(0)) == []
+    assert draw_examples([], 5, lambda rows: list(rows), Random(0)) == []
 
 
 def test_batches_hold_every_place_once_with_little_padding() -> None:

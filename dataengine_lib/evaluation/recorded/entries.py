@@ -1,4 +1,4 @@
-"""Step 1, `student: recorded:FILE`: one row of a prediction file, and whether it is about a given question."""
+"""Step 1, `student: recorded:FILE`: a row of a prediction file, and whether it is about a given question."""
 
 import re
 import unicodedata
@@ -9,19 +9,21 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from dataengine_lib.core.records import LETTERS, Question
-from dataengine_lib.evaluation.answers import Said
+from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.questions.reader import Skipped
 
-Fault = tuple[str, str]  # (kind of reason, reason)
-_SHOWN = 60
+# why a row cannot be used for a question: (reason to count by, reason in full)
+Mismatch = tuple[str, str]
+_SHOWN_CHARACTERS = 60
+# a number as a table may write it: `2`, `-1.50`, `.5`, `1e-3`; bounded, since the text is untrusted
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:e[-+]?[0-9]{1,3})?")
-# words that pandas reads as a missing cell and writes as an empty one
+# words that pandas reads as a missing cell and writes as an empty one (its STR_NA_VALUES, in lower case)
 _MISSING = {"", "n/a", "na", "nan", "none", "null", "<na>", "#n/a", "#na", "-nan"}
 
 
 @dataclass(frozen=True)
-class Join:
-    """A field of the file that names a question, and what of the question it is compared with."""
+class JoinKey:
+    """A field of the file that names a question, and the property of the question that it is compared with."""
 
     field: str
     to: Literal["question_id", "place"]
@@ -32,81 +34,92 @@ class Join:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a file: its keys by field, and what it says of the question that a key leads to."""
+    """One row of a file: its keys by field, and a function that gives its answer to the question that a key names."""
 
     row: str
     keys: dict[str, str]
-    said: Callable[[Question], Said | Fault]
+    answer_to: Callable[[Question], StudentAnswer | Mismatch]
 
 
 @dataclass(frozen=True)
 class Entries:
-    """A file's rows; of two joins that match as many rows the earlier one holds."""
+    """A file's rows, and the keys to try in that order; the format's name is for the report."""
 
     format: str
-    joins: tuple[Join, ...]
+    joins: tuple[JoinKey, ...]
     entries: list[Entry | Skipped]
 
 
-def key_of(value: Any) -> str:
-    """A key as text, empty for what is no key."""
+def join_key(value: Any) -> str:
+    """A key as text; empty for a value that cannot be one (None, a list, a boolean)."""
     usable = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return whole(clean(value)) if usable else ""
+    return _integer_text(utf8_safe(value)) if usable else ""
 
 
-def whole(text: str) -> str:
-    """`5.0` is what a table makes of the number 5."""
+def _integer_text(text: str) -> str:
+    """`5` for `5.0`, which is how a table with empty cells writes a whole number."""
     return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())
 
 
-def differs(question: Question, text: str, choices: Sequence[str], hint: str = "") -> Fault | None:
-    """Why a row with this text and these choices is about another question; either text may start with the hint."""
-    own, given, before = folded(question.question), folded(text), folded(hint)
+def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: str = "") -> Mismatch | None:
+    """Why a row with this text and these choices is about another question, None when it is about this one.
+
+    Either text may start with the hint.
+    """
+    own, given, before = normalised(question.question), normalised(text), normalised(hint)
     if own != given and not (before and (own == f"{before} {given}" or given == f"{before} {own}")):
         return (
             "another question",
-            f"question {shown(text)} is {shown(question.question)} in the question file",
+            f"question {shortened(text)} is {shortened(question.question)} in the question file",
         )
-    if not all(_same(*pair) for pair in zip_longest(choices, question.choices, fillvalue="")):
-        return "other choices", f"choices {shown(choices)} are {shown(question.choices)} in the question file"
+    if not all(_same_in_table(*pair) for pair in zip_longest(choices, question.choices, fillvalue="")):
+        return (
+            "other choices",
+            f"choices {shortened(choices)} are {shortened(question.choices)} in the question file",
+        )
     return None
 
 
-def folded(text: str) -> str:
-    """Text without the differences that writing it to a table makes: case, white space, Unicode composition."""
+def normalised(text: str) -> str:
+    """Text without the differences that a table may introduce: case, white space, Unicode composition."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
-def clean(value: Any) -> str:
-    """Untrusted text that can be written as UTF-8: half a surrogate pair becomes a question mark."""
+def utf8_safe(value: Any) -> str:
+    """Untrusted text made encodable as UTF-8: half of a surrogate pair becomes a question mark."""
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def shown(value: Any) -> str:
+def shortened(value: Any) -> str:
     """Untrusted text on one line, cut short."""
-    text = repr(list(value) if isinstance(value, list | tuple) else clean(value))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    text = repr(list(value) if isinstance(value, list | tuple) else utf8_safe(value))
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-def other_answer(question: Question, field: str, given: str) -> Fault | None:
-    """Why a row whose own right answer this is, is about another question; None where it cannot be read.
+def answer_mismatch(question: Question, field: str, given: str) -> Mismatch | None:
+    """Why a row whose right answer is `given` is about another question; None when it agrees or cannot be read.
 
-    It may be an option's text, its letter, both (`B. cat`), or its number from 0, as lmms-eval writes its target.
+    `given` may be an option's text, its letter, both (`B. cat`), or its number from 0, as lmms-eval writes its
+    target.
     """
-    places = _places(given, question.choices)
-    if not places or question.correct_choice_idx in places:
+    meant = _meant_choices(given, question.choices)
+    if not meant or question.correct_choice_idx in meant:
         return None
-    reason = f"{field} {shown(given)} is not the question file's answer"
+    reason = f"{field} {shortened(given)} is not the question file's answer"
     return "another answer", f"{reason}: other questions or another order?"
 
 
-def _places(given: str, choices: Sequence[str]) -> set[int]:
-    """The places that an answer can mean; empty: it cannot be read, {-1}: a letter beside another option's text."""
-    said, texts = folded(given), [folded(choice) for choice in choices]
-    found = {i for i, text in enumerate(texts) if text == said}
-    if re.fullmatch(r"[0-9]{1,2}", said) and int(said) < len(choices):
-        found.add(int(said))
-    marked = re.match(r"\(?([a-z])(?:$|[).:]+\s*(.*)$)", said)
+def _meant_choices(given: str, choices: Sequence[str]) -> set[int]:
+    """The indices of choices that an answer can mean.
+
+    Empty: it cannot be read. {-1}: a letter with the text of another option.
+    """
+    answer, texts = normalised(given), [normalised(choice) for choice in choices]
+    found = {i for i, text in enumerate(texts) if text == answer}
+    if re.fullmatch(r"[0-9]{1,2}", answer) and int(answer) < len(choices):
+        found.add(int(answer))
+    # `b`, `(b)`, `b.`, `b) cat`, `b: cat`
+    marked = re.match(r"\(?([a-z])(?:$|[).:]+\s*(.*)$)", answer)
     if marked and (place := LETTERS.find(marked[1].upper())) < len(choices):
         if not marked[2]:
             found.add(place)
@@ -115,13 +128,13 @@ def _places(given: str, choices: Sequence[str]) -> set[int]:
     return found
 
 
-def _same(one: str, other: str) -> bool:
-    """Equal but for what passing through a table changes.
+def _same_in_table(one: str, other: str) -> bool:
+    """Whether two texts are equal but for what writing one to a table changes.
 
-    Those are case and white space, the figures of a number (`2` and `2.0`, `1.50` and `1.5`), and a word for nothing
-    (`None`), which comes out empty.
+    Those changes are case and white space, the form of a number (`2` and `2.0`, `1.50` and `1.5`), and a word for a
+    missing value (`None`), which becomes an empty cell.
     """
-    pair = (folded(one), folded(other))
+    pair = (normalised(one), normalised(other))
     if "" in pair:
         return _MISSING.issuperset(pair)
     if all(map(_NUMBER.fullmatch, pair)):

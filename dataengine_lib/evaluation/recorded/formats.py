@@ -15,42 +15,42 @@ import msgspec
 from dataengine_lib.core.files import UNDECODABLE, read_json, said_of
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import Said
+from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
-    Fault,
-    Join,
-    clean,
-    differs,
-    key_of,
-    other_answer,
+    JoinKey,
+    Mismatch,
+    answer_mismatch,
+    join_key,
+    text_mismatch,
+    utf8_safe,
 )
-from dataengine_lib.evaluation.recorded.lmms_eval import read_samples
+from dataengine_lib.evaluation.recorded.lmms_eval import read_lmms_eval_samples
 from dataengine_lib.questions.reader import Skipped
 from dataengine_lib.questions.rows import filled
 from dataengine_lib.replies.answer_choice import written_choice
 
-_READ = (
+_SUPPORTED = (
     "an aokvqa_eval.json, A-OKVQA predictions (.json), an lmms-eval *_samples_*.jsonl, or a VLMEvalKit table "
     "(.xlsx, .tsv, .csv) with index, question, A, B, … and prediction"
 )
-_CELL = 1 << 26  # characters; a table may hold its images
-T = TypeVar("T")
+_MAX_CELL = 1 << 26  # characters; a table may hold images as base64 text
+_T = TypeVar("_T")
 
 
-def read_entries(file: Path) -> Entries:
-    """The rows of a prediction file, its format told by suffix and content.
+def read_prediction_file(file: Path) -> Entries:
+    """The rows of a prediction file; its format is recognised by suffix and content.
 
-    Raises DataEngineError when the file cannot be read or has none of the formats.
+    Raises DataEngineError when the file cannot be read or has none of the supported formats.
     """
     suffix, found = file.suffix.lower(), None
     try:
         file.stat()
         if suffix in (".xlsx", ".tsv", ".csv"):
-            found = _table(_sheet(file) if suffix == ".xlsx" else _text_table(file, suffix))
+            found = _table(_workbook_rows(file) if suffix == ".xlsx" else _text_rows(file, suffix))
         elif suffix == ".jsonl":
-            found = read_samples(file)
+            found = read_lmms_eval_samples(file)
         elif suffix == ".json":
             content: Any = read_json(file, list[msgspec.Raw] | dict[str, msgspec.Raw])
             found = _answers(content) if isinstance(content, list) else _predictions(content)
@@ -59,29 +59,29 @@ def read_entries(file: Path) -> Entries:
             f"{file}: cannot be read ({error.strerror or error}); check the path"
         ) from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise DataEngineError(f"{file}: cannot be decoded ({error}); give {_READ}") from error
+        raise DataEngineError(f"{file}: cannot be decoded ({error}); give {_SUPPORTED}") from error
     if found is None or not found.entries:
-        raise DataEngineError(f"{file}: holds no predictions in a format that is read; give {_READ}")
+        raise DataEngineError(f"{file}: has no predictions in a supported format; give {_SUPPORTED}")
     return found
 
 
 class _Answer(msgspec.Struct):
-    """A row of aokvqa_eval.json, ours or the original's."""
+    """A row of aokvqa_eval.json, ours or MLLM-DataEngine's."""
 
     question: str
     choices: list[str | int | float]
     question_id: str | int | None = None
-    idx: int | str | None = None  # a place; the original writes the question_id here
+    idx: int | str | None = None  # a place in the question file; MLLM-DataEngine writes the question_id here
     correct_choice_idx: int | None = None
     model_answer: str | int | float | None = None
     predicted_choice_idx: int | None = None
     scores: list[float | None] | None = None
     direct_answer: str | None = None
 
-    def said(self, question: Question) -> Said | Fault:
+    def answer_to(self, question: Question) -> StudentAnswer | Mismatch:
         choices = [str(choice) for choice in self.choices]
-        if fault := differs(question, self.question, choices) or self._other_answer(question):
-            return fault
+        if mismatch := text_mismatch(question, self.question, choices) or self._answer_mismatch(question):
+            return mismatch
         place = -1 if self.predicted_choice_idx is None else self.predicted_choice_idx
         written = "" if self.model_answer is None else str(self.model_answer)
         if place >= len(question.choices):
@@ -90,14 +90,14 @@ class _Answer(msgspec.Struct):
         if place < 0 and self.model_answer is None:
             return "no prediction", "has neither predicted_choice_idx nor model_answer"
         scores = [score for score in self.scores or [] if score is not None and isfinite(score)]
-        return Said(
+        return StudentAnswer(
             choice=place if place >= 0 else written_choice(written, question.choices),
             scores=scores if len(scores) == len(question.choices) else [],
             written=written or (question.choices[place] if place >= 0 else ""),
             direct_answer=self.direct_answer,
         )
 
-    def _other_answer(self, question: Question) -> Fault | None:
+    def _answer_mismatch(self, question: Question) -> Mismatch | None:
         own = self.correct_choice_idx
         if own is None or own < 0 or own == question.correct_choice_idx:
             return None
@@ -108,7 +108,7 @@ class _Answer(msgspec.Struct):
 def _answers(content: list[msgspec.Raw]) -> Entries | None:
     """aokvqa_eval.json: a list of records; None for any other list.
 
-    The original's have no question_id; `idx` is the question_id in the published ones, the place in others.
+    MLLM-DataEngine's have no question_id; `idx` is the question_id in the published files, the place in others.
     """
     rows = [_decoded(raw, _Answer, f"row {number}") for number, raw in enumerate(content)]
     if all(
@@ -119,10 +119,12 @@ def _answers(content: list[msgspec.Raw]) -> Entries | None:
     entries = [
         row
         if isinstance(row, Skipped)
-        else Entry(f"row {n}", {"question_id": key_of(row.question_id), "idx": key_of(row.idx)}, row.said)
+        else Entry(
+            f"row {n}", {"question_id": join_key(row.question_id), "idx": join_key(row.idx)}, row.answer_to
+        )
         for n, row in enumerate(rows)
     ]
-    joins = (Join("question_id", "question_id"), Join("idx", "question_id"), Join("idx", "place"))
+    joins = (JoinKey("question_id", "question_id"), JoinKey("idx", "question_id"), JoinKey("idx", "place"))
     return Entries("aokvqa_eval.json", joins, entries)
 
 
@@ -132,12 +134,12 @@ class _Prediction(msgspec.Struct):
     multiple_choice: str | int | float | None = None
     direct_answer: str | int | float | None = None
 
-    def said(self, question: Question) -> Said | Fault:
+    def answer_to(self, question: Question) -> StudentAnswer | Mismatch:
         if self.multiple_choice is None and self.direct_answer is None:
             return "no prediction", "has neither multiple_choice nor direct_answer"
         written = "" if self.multiple_choice is None else str(self.multiple_choice)
         direct = None if self.direct_answer is None else str(self.direct_answer)
-        return Said(written_choice(written, question.choices), written=written, direct_answer=direct)
+        return StudentAnswer(written_choice(written, question.choices), written=written, direct_answer=direct)
 
 
 def _predictions(content: dict[str, msgspec.Raw]) -> Entries | None:
@@ -146,20 +148,20 @@ def _predictions(content: dict[str, msgspec.Raw]) -> Entries | None:
     if all(isinstance(row, Skipped) or row == _Prediction() for row in rows.values()):
         return None
     entries = [
-        row if isinstance(row, Skipped) else Entry(key, {"question_id": key_of(key)}, row.said)
+        row if isinstance(row, Skipped) else Entry(key, {"question_id": join_key(key)}, row.answer_to)
         for key, row in rows.items()
     ]
-    return Entries("A-OKVQA predictions", (Join("question_id", "question_id"),), entries)
+    return Entries("A-OKVQA predictions", (JoinKey("question_id", "question_id"),), entries)
 
 
-def _decoded(raw: msgspec.Raw, type: type[T], row: str) -> T | Skipped:
+def _decoded(raw: msgspec.Raw, type: type[_T], row: str) -> _T | Skipped:
     try:
         return msgspec.json.decode(raw, type=type, strict=False)
     except UNDECODABLE as error:
         return Skipped(row, said_of(error), "malformed row")
 
 
-class _Row(msgspec.Struct):
+class _TableRow(msgspec.Struct):
     """A row of a VLMEvalKit table."""
 
     question: str
@@ -168,16 +170,18 @@ class _Row(msgspec.Struct):
     answer: str
     prediction: str
 
-    def said(self, question: Question) -> Said | Fault:
-        fault = differs(question, self.question, self.choices, self.hint)
-        fault = fault or other_answer(question, "answer", self.answer)
-        return fault or Said(written_choice(self.prediction, question.choices), written=self.prediction)
+    def answer_to(self, question: Question) -> StudentAnswer | Mismatch:
+        mismatch = text_mismatch(question, self.question, self.choices, self.hint)
+        mismatch = mismatch or answer_mismatch(question, "answer", self.answer)
+        return mismatch or StudentAnswer(
+            written_choice(self.prediction, question.choices), written=self.prediction
+        )
 
 
 def _table(rows: Iterable[list[str]]) -> Entries | None:
     """VLMEvalKit's columns index, question, [hint,] A, B, …, [answer,] prediction; None for any other table.
 
-    Rows are numbered as a spreadsheet shows them, the heading is row 1.
+    Rows are numbered as a spreadsheet shows them: the heading is row 1.
     """
     lines = iter(rows)
     names = [name.strip() for name in next(lines, [])]
@@ -189,14 +193,14 @@ def _table(rows: Iterable[list[str]]) -> Entries | None:
             continue
         at = dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
         choices = filled(at[letter].strip() for letter in takewhile(at.__contains__, LETTERS))
-        row = _Row(at["question"], at.get("hint", ""), choices, at.get("answer", ""), at["prediction"])
-        entries.append(Entry(f"row {number}", {"index": key_of(at["index"])}, row.said))
-    return Entries("VLMEvalKit table", (Join("index", "question_id"), Join("index", "place")), entries)
+        row = _TableRow(at["question"], at.get("hint", ""), choices, at.get("answer", ""), at["prediction"])
+        entries.append(Entry(f"row {number}", {"index": join_key(at["index"])}, row.answer_to))
+    return Entries("VLMEvalKit table", (JoinKey("index", "question_id"), JoinKey("index", "place")), entries)
 
 
-def _text_table(file: Path, suffix: str) -> Iterator[list[str]]:
-    """The cells of a .tsv or .csv. Raises DataEngineError naming the line at fault."""
-    csv.field_size_limit(_CELL)
+def _text_rows(file: Path, suffix: str) -> Iterator[list[str]]:
+    """The cells of a .tsv or .csv row by row. Raises DataEngineError naming the line that cannot be read."""
+    csv.field_size_limit(_MAX_CELL)
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
         try:
@@ -207,17 +211,20 @@ def _text_table(file: Path, suffix: str) -> Iterator[list[str]]:
             ) from error
 
 
-def _sheet(file: Path) -> Iterator[list[str]]:
-    """The cells of an .xlsx's first sheet, the values of formulas. Raises DataEngineError when it is no workbook."""
+def _workbook_rows(file: Path) -> Iterator[list[str]]:
+    """The cells of an .xlsx's first sheet row by row, with formulas as their values.
+
+    Raises DataEngineError when it is not a workbook.
+    """
     from openpyxl import load_workbook
 
     try:
         book = load_workbook(file, read_only=True, data_only=True)
         try:
             sheet = book.worksheets[0]
-            sheet.reset_dimensions()  # some writers state them wrongly
+            sheet.reset_dimensions()  # some programs write wrong ones
             for cells in sheet.iter_rows(values_only=True):
-                yield ["" if cell is None else clean(cell) for cell in cells]
+                yield ["" if cell is None else utf8_safe(cell) for cell in cells]
         finally:
             book.close()
     except (
@@ -230,4 +237,6 @@ def _sheet(file: Path) -> Iterator[list[str]]:
         EOFError,
         zlib.error,
     ) as error:
-        raise DataEngineError(f"{file}: is no workbook ({error}); save the table as .xlsx or .tsv") from error
+        raise DataEngineError(
+            f"{file}: is not a workbook ({error}); save the table as .xlsx or .tsv"
+        ) from error

@@ -1,4 +1,4 @@
-"""Step 1, `student: recorded:FILE`: the sample logs of lmms-eval, generated answers or option likelihoods."""
+"""Step 1, `student: recorded:FILE`: sample logs of lmms-eval, with generated answers or option likelihoods."""
 
 import json
 from collections.abc import Sequence
@@ -9,40 +9,40 @@ from typing import Any
 
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import Said
+from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
-    Fault,
-    Join,
-    clean,
-    differs,
-    folded,
-    key_of,
-    other_answer,
-    shown,
+    JoinKey,
+    Mismatch,
+    answer_mismatch,
+    join_key,
+    normalised,
+    shortened,
+    text_mismatch,
+    utf8_safe,
 )
 from dataengine_lib.questions.reader import Skipped
 from dataengine_lib.replies.answer_choice import written_choice
 
 _JOINS = (
-    Join("doc.question_id", "question_id"),
-    Join("doc.index", "question_id"),
-    Join("doc.index", "place"),
-    Join("doc_id", "place"),
+    JoinKey("doc.question_id", "question_id"),
+    JoinKey("doc.index", "question_id"),
+    JoinKey("doc.index", "place"),
+    JoinKey("doc_id", "place"),
 )
 
 
-def read_samples(file: Path) -> Entries | None:
-    """The lines of a `*_samples_*.jsonl`, None when no line is lmms-eval's; a torn last line is left out.
+def read_lmms_eval_samples(file: Path) -> Entries | None:
+    """The lines of a `*_samples_*.jsonl`, None when no line is lmms-eval's; an incomplete last line is ignored.
 
-    Multiple-choice tasks log mean losses (the lowest wins) for most models and log-likelihoods for others; the
-    sign tells which. Raises DataEngineError when a file has both.
+    Multiple-choice tasks log mean losses (the lowest wins) for most models and log-likelihoods (the highest wins) for
+    others; losses are positive and log-likelihoods negative. Raises DataEngineError when a file has both.
     Source: lmms-eval's Task.process_results (argmin of what its models' loglikelihood() returns, e.g. llava.py).
     """
     found = _lines(file.read_bytes().split(b"\n"))
     answers = {
-        line: _given(row.get("filtered_resps") or row.get("resps"))
+        line: _response(row.get("filtered_resps") or row.get("resps"))
         for line, row in found.items()
         if isinstance(row, dict)
     }
@@ -61,9 +61,9 @@ def read_samples(file: Path) -> Entries | None:
             entries.append(row)
             continue
         doc = row["doc"] if isinstance(row.get("doc"), dict) else {}
-        keys = {f"doc.{field}": key_of(doc.get(field)) for field in ("question_id", "index")}
+        keys = {f"doc.{field}": join_key(doc.get(field)) for field in ("question_id", "index")}
         sample = _Sample(answers[line], losses, row.get("target"), doc)
-        entries.append(Entry(line, keys | {"doc_id": key_of(row["doc_id"])}, sample.said))
+        entries.append(Entry(line, keys | {"doc_id": join_key(row["doc_id"])}, sample.answer_to))
     kind = "losses, the lowest wins" if losses else "log-likelihoods" if numbers else "written answers"
     return Entries(f"lmms-eval samples ({kind})", _JOINS, entries)
 
@@ -75,7 +75,7 @@ def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | Skipped]:
             continue
         name = f"line {number}"
         try:
-            row = json.loads(line)  # msgspec refuses a metric that is NaN
+            row = json.loads(line)  # and not msgspec, which refuses a metric that is NaN
         except (ValueError, RecursionError) as error:
             if number < len(lines):
                 found[name] = Skipped(name, f"no JSON: {error}", "malformed row")
@@ -88,8 +88,8 @@ def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | Skipped]:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What the model gave: one number per choice, or a text per try."""
+class _Response:
+    """The model's response: one number per choice, or one text per attempt."""
 
     numbers: list[float]
     texts: list[str]
@@ -97,54 +97,57 @@ class _Given:
 
 @dataclass(frozen=True)
 class _Sample:
-    """A line of the log."""
+    """A line of the log; with `losses` its numbers are losses, else log-likelihoods."""
 
-    given: _Given
+    response: _Response
     losses: bool
     target: Any
     doc: dict[str, Any]
 
-    def said(self, question: Question) -> Said | Fault:
+    def answer_to(self, question: Question) -> StudentAnswer | Mismatch:
         choices = question.choices
-        if fault := self._other(question):
-            return fault
-        numbers, texts = self.given.numbers, self.given.texts
+        if mismatch := self._mismatch(question):
+            return mismatch
+        numbers, texts = self.response.numbers, self.response.texts
         if not numbers:
             read = {written_choice(text, question.choices) for text in texts}
-            return Said(read.pop() if len(read) == 1 else None, written="\n".join(texts))
+            return StudentAnswer(read.pop() if len(read) == 1 else None, written="\n".join(texts))
         if len(numbers) != len(choices):
             return "other choices", f"{len(numbers)} likelihoods for {len(choices)} choices: other questions?"
         if not all(map(isfinite, numbers)):
-            return Said(None, written=str(numbers))
+            return StudentAnswer(None, written=str(numbers))
         scores = [0.0 - number if self.losses else number for number in numbers]
         best = scores.index(max(scores))
-        return Said(best, scores, written=choices[best])
+        return StudentAnswer(best, scores, written=choices[best])
 
-    def _other(self, question: Question) -> Fault | None:
-        """What in the line speaks against this question; a task may have put more around its text."""
-        target = "" if self.target is None else clean(_unpacked(self.target))
+    def _mismatch(self, question: Question) -> Mismatch | None:
+        """Why the line is about another question, None when it is about this one.
+
+        A task may have put more text around the question, which is fine.
+        """
+        target = "" if self.target is None else utf8_safe(_unpacked(self.target))
         choices, text, given = question.choices, self.doc.get("question"), self.doc.get("choices")
-        if isinstance(text, str) and folded(question.question) not in folded(text):
+        if isinstance(text, str) and normalised(question.question) not in normalised(text):
             hint = self.doc.get("hint")
-            if fault := differs(question, text, choices, hint if isinstance(hint, str) else ""):
-                return fault
+            if mismatch := text_mismatch(question, text, choices, hint if isinstance(hint, str) else ""):
+                return mismatch
         if (
             isinstance(given, list)
             and sorted(map(str, given)) == sorted(choices)
             and [*map(str, given)] != choices
         ):
-            return "other choices", f"choices {shown(given)} stand in another order in the question file"
-        return other_answer(question, "target", target)
+            return "other choices", f"choices {shortened(given)} stand in another order in the question file"
+        return answer_mismatch(question, "target", target)
 
 
-def _given(responses: Any) -> _Given:
-    """Generated texts, or the numbers of `[number, is_greedy]` pairs; lists of one are unpacked."""
+def _response(responses: Any) -> _Response:
+    """Generated texts, or the numbers of `[number, is_greedy]` pairs; lists of one element are unpacked."""
     given = _unpacked(responses)
     parts = [_unpacked(part) for part in given] if isinstance(given, list) else [given]
     numbers = [number for part in parts if (number := _number(part)) is not None]
     if numbers and len(numbers) == len(parts):
-        return _Given(numbers, [])
-    return _Given([], list(dict.fromkeys("" if part is None else clean(part) for part in parts)))
+        return _Response(numbers, [])
+    return _Response([], list(dict.fromkeys("" if part is None else utf8_safe(part) for part in parts)))
 
 
 def _unpacked(given: Any) -> Any:

@@ -12,11 +12,17 @@ from PIL import Image
 from tiny_models import save_tiny_llava
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.students.image_kv_cache import SharedImage, _rows_of
-from dataengine_lib.students.inputs import PREFIX, chat_text, encode, prefix_text, token_ids
+from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
+from dataengine_lib.students.image_kv_cache import ImageCacheBackend, _copied_rows
+from dataengine_lib.students.inputs import (
+    ANSWER_START,
+    chat_text,
+    encode_prompts,
+    prompt_with_answer_start,
+    token_ids,
+)
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.students.option_scores import spell
-from dataengine_lib.students.student import Student
+from dataengine_lib.students.option_scores import tokenize_question
 
 QUESTIONS = [
     ("What is in the picture?", ["a dog", "two cats", "cow", "pig"]),
@@ -49,15 +55,15 @@ PROMPTS = [
 CHOICES = [choices for _, choices in QUESTIONS]
 
 
-def plain_scores(student: Student, images: list[Image.Image]) -> list[list[float]]:
+def plain_scores(student: HuggingFaceStudent, images: list[Image.Image]) -> list[list[float]]:
     """One text, one image, one pass at a time, nothing shared and nothing padded."""
     scores = []
     for image, prompt, choices in zip(images, PROMPTS, CHOICES, strict=True):
         row = []
         for letter, choice in zip("ABCD", choices, strict=False):
-            prefix = prefix_text(student.processor, prompt)
-            inputs = encode(student.processor, [f"{prefix} ({letter}) {choice}"], [image])
-            start = encode(student.processor, [prefix], [image])["input_ids"].shape[1]
+            prefix = prompt_with_answer_start(student.processor, prompt)
+            inputs = encode_prompts(student.processor, [f"{prefix} ({letter}) {choice}"], [image])
+            start = encode_prompts(student.processor, [prefix], [image])["input_ids"].shape[1]
             with torch.no_grad():
                 logits = student.model(**inputs).logits[0]
             target = inputs["input_ids"][0, start:]
@@ -81,32 +87,32 @@ def test_rank_equals_one_plain_pass_per_option(
     student = load_student(str(save_tiny_llava(tmp_path / "m", **options)), device="cpu")
     expected = plain_scores(student, pictures)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    assert student._shared_image is not None  # the shortcut was taken
+    assert student._image_cache is not None  # the shortcut was taken
     spread = [max(row) - min(row) for row in expected]
     assert min(spread) > 1e-2  # far above the tolerance, so that a wrong score shows
 
 
 def test_rank_without_the_shortcut_is_the_same(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu", batch_size=3)
-    student._shared_image = None
+    student._image_cache = None
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
 
 
 def test_a_shortcut_that_gives_other_scores_is_not_taken(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu")
-    assert student._shared_image is not None
-    student._shared_image._run = [*student._shared_image._run[:-1], 5]  # type: ignore[misc]
-    student._shared_image._read_images = lambda images, prefix: wrong_cache(student, prefix)  # type: ignore[method-assign]
+    assert student._image_cache is not None
+    student._image_cache._image_tokens = [*student._image_cache._image_tokens[:-1], 5]
+    student._image_cache._cache_of = lambda images, prefix: wrong_cache(student, prefix)  # type: ignore[method-assign]
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
-    assert student._shared_image is None
+    assert student._image_cache is None
 
 
-def wrong_cache(student: Student, prefix: list[int]) -> Any:
+def wrong_cache(student: HuggingFaceStudent, prefix: list[int]) -> Any:
     """What a model would keep that looks at no image."""
     from transformers import DynamicCache
 
     cache = DynamicCache()
-    student._shared_image._head = [7, 8, 9]  # type: ignore[union-attr]
+    student._image_cache._cached_ids = [7, 8, 9]  # type: ignore[union-attr]
     with torch.no_grad():
         student.model(input_ids=torch.tensor([[7, 8, 9]] * 3), past_key_values=cache, use_cache=True)
     return cache
@@ -125,15 +131,17 @@ def test_generate_equals_the_models_own_greedy_search(folder: Path, pictures: li
     student = load_student(str(folder), device="cpu")
     expected = []
     for image, prompt in zip(pictures, PROMPTS, strict=True):
-        inputs = encode(student.processor, [prefix_text(student.processor, prompt)], [image])
+        inputs = encode_prompts(
+            student.processor, [prompt_with_answer_start(student.processor, prompt)], [image]
+        )
         ids = student.model.generate(**inputs, max_new_tokens=6, do_sample=False)[
             :, inputs["input_ids"].shape[1] :
         ]
         expected += student.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
     assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
-    assert student._shared_image is not None
+    assert student._image_cache is not None
     assert len(set(expected)) > 1 and all(expected)
-    student._shared_image = None
+    student._image_cache = None
     assert student.generate(pictures, PROMPTS, max_new_tokens=6) == expected
 
 
@@ -177,7 +185,10 @@ def test_chat_text_is_the_templates_text(folder: Path) -> None:
     assert prompt == "USER: <image>\nWhat?\n(A) dog ASSISTANT:"
     assert full == "USER: <image>\nWhat?\n(A) dog ASSISTANT: The answer is (A) dog.</s>"
     assert chat_text(processor, "What?") == ("USER: <image>\nWhat? ASSISTANT:",) * 2
-    assert full.startswith(prefix_text(processor, "What?\n(A) dog")) and PREFIX == "The answer is"
+    assert (
+        full.startswith(prompt_with_answer_start(processor, "What?\n(A) dog"))
+        and ANSWER_START == "The answer is"
+    )
     processor.chat_template = processor.tokenizer.chat_template = None
     assert chat_text(processor, "What?", "Yes.") == (
         "###Human: <image>\nWhat? ###Assistant:",
@@ -212,7 +223,7 @@ def test_special_tokens_in_a_question_are_text(folder: Path, pictures: list[Imag
 def test_the_students_image_matters(folder: Path, pictures: list[Image.Image], shared: bool) -> None:
     student = load_student(str(folder), device="cpu")
     if not shared:
-        student._shared_image = None
+        student._image_cache = None
     one, other = student.rank([pictures[0], pictures[1]], PROMPTS[:1] * 2, CHOICES[:1] * 2)
     assert one != pytest.approx(other, abs=1e-3)
 
@@ -315,14 +326,14 @@ def test_a_tokenizer_without_padding_pads_with_its_end(
     file = tmp_path / "m" / "tokenizer_config.json"
     file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "pad_token"}))
     student = load_student(str(tmp_path / "m"), device="cpu")
-    student._shared_image = None
+    student._image_cache = None
     assert student.processor.tokenizer.pad_token == "</s>"
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
 
 
 def test_a_checkpoints_own_penalties_do_not_count(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu")
-    student._shared_image = None
+    student._image_cache = None
     expected = student.generate(pictures, PROMPTS, max_new_tokens=6)
     own = student.model.generation_config
     own.update(repetition_penalty=1.9, no_repeat_ngram_size=1, suppress_tokens=[5], num_beams=3)
@@ -381,17 +392,17 @@ def test_rows_are_selected_on_whatever_devices_the_layers_are() -> None:
             return torch.ones(len(rows), 1, 4, 8)
 
     layers = [SimpleNamespace(keys=Elsewhere(), values=torch.ones(2, 1, 4, 8))]
-    found = _rows_of(SimpleNamespace(layers=layers), [0, 1, 1])  # type: ignore[arg-type]
+    found = _copied_rows(SimpleNamespace(layers=layers), [0, 1, 1])  # type: ignore[arg-type]
     assert found.layers[0].values.shape[0] == 3
 
 
-@pytest.mark.parametrize("way", ["_shared_image", "_shared_prefix"])
+@pytest.mark.parametrize("way", ["_image_cache", "_prefix_cache"])
 def test_a_shortcut_that_fails_is_not_taken(
     folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
     student = load_student(str(folder), device="cpu")
-    if way == "_shared_prefix":
-        student._shared_image = None
+    if way == "_prefix_cache":
+        student._image_cache = None
 
     def fail(*given: Any) -> Any:
         raise IndexError("no such layer")
@@ -412,7 +423,7 @@ def test_images_that_cannot_be_shared_are_read_apart(
     def fail(*given: Any) -> Any:
         raise ValueError("Nested images are only supported")
 
-    monkeypatch.setattr(SharedImage, "for_model", fail)
+    monkeypatch.setattr(ImageCacheBackend, "for_model", fail)
     student = load_student(str(folder), device="cpu")
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
     assert caplog.text.count("ValueError: Nested images") == 1
@@ -427,7 +438,7 @@ def test_options_are_taken_one_by_one_where_a_question_does_not_fit(
     folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     student = load_student(str(folder), device="cpu", batch_size=2)
-    student._shared_image = None
+    student._image_cache = None
     expected = student.rank(pictures, PROMPTS, CHOICES)
     forward = student.model.forward
 
@@ -438,7 +449,7 @@ def test_options_are_taken_one_by_one_where_a_question_does_not_fit(
 
     monkeypatch.setattr(student.model, "forward", small)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    assert student.batch_size == 1 and student._shared_prefix is None
+    assert student.batch_size == 1 and student._prefix_cache is None
 
 
 def test_out_of_memory_halves_the_batch_and_loses_no_row(
@@ -520,19 +531,24 @@ class Pairs:
 
 
 def test_an_answer_joined_to_its_prompt_begins_with_the_joined_token() -> None:
-    piece = spell(Pairs(), "abc", "abcdef", [])
-    assert (piece.prompt, piece.drop, piece.lead, piece.options) == (["ab"], 1, ["cd", "ef"], [])
-    piece = spell(Pairs(), "ab", "abcde", ["f", "gh"])
-    assert (piece.prompt, piece.drop, piece.lead) == (["ab"], 0, ["cd"])
-    assert piece.options == [["ef"], ["eg", "h"]]
+    tokenized = tokenize_question(Pairs(), "abc", "abcdef", [])
+    assert (tokenized.prompt, tokenized.dropped, tokenized.answer_start, tokenized.options) == (
+        ["ab"],
+        1,
+        ["cd", "ef"],
+        [],
+    )
+    tokenized = tokenize_question(Pairs(), "ab", "abcde", ["f", "gh"])
+    assert (tokenized.prompt, tokenized.dropped, tokenized.answer_start) == (["ab"], 0, ["cd"])
+    assert tokenized.options == [["ef"], ["eg", "h"]]
 
 
 def test_a_cache_that_gives_other_scores_is_not_used(
     folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture
 ) -> None:
     student = load_student(str(folder), device="cpu")
-    student._shared_image = None
-    right = student._shared_prefix._continued  # type: ignore[union-attr]
-    student._shared_prefix._continued = lambda *given: right(*given) * 0.5  # type: ignore[union-attr, method-assign]
+    student._image_cache = None
+    right = student._prefix_cache._answer_logits  # type: ignore[union-attr]
+    student._prefix_cache._answer_logits = lambda *given: right(*given) * 0.5  # type: ignore[union-attr, method-assign]
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
-    assert student._shared_prefix is None and "the slow way" in caplog.text
+    assert student._prefix_cache is None and "ranking without it" in caplog.text

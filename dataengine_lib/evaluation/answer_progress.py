@@ -1,0 +1,67 @@
+"""Step 1: the answers so far in a file, so that a run that was killed continues instead of starting again."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from dataengine_lib.core.append_file import AppendFile
+from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.questions.reader import Skipped
+
+
+class _ProgressRow(msgspec.Struct):
+    """One batch's outcomes, under a key of everything that they depend on; of each pair one is None."""
+
+    key: str
+    outcomes: list[tuple[StudentAnswer | None, Skipped | None]]
+
+
+class AnswerProgress:
+    """The finished batches in `file`, which one run holds at a time; a last line that a kill left torn is dropped.
+
+    Raises DataEngineError when the file cannot be written, another run has it, or a line is not a row.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = AppendFile(file, file)
+        try:
+            rows: Iterator[_ProgressRow] = self._file.rows(msgspec.json.Decoder(_ProgressRow).decode)
+            self._found = {row.key: row.outcomes for row in rows}
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def get(self, key: str) -> list[StudentAnswer | Skipped] | None:
+        """The outcomes of a batch, in the order of its tasks; None when it is not in the file."""
+        found = self._found.get(key)
+        if found is None:
+            return None
+        return [outcome for pair in found for outcome in pair if outcome is not None]
+
+    def add(self, key: str, outcomes: list[StudentAnswer | Skipped]) -> None:
+        """Append a batch's outcomes. Raises DataEngineError when they cannot be written."""
+        pairs: list[tuple[StudentAnswer | None, Skipped | None]] = [
+            (outcome, None) if isinstance(outcome, StudentAnswer) else (None, outcome) for outcome in outcomes
+        ]
+        self._file.add(_ProgressRow(key, pairs))
+
+
+def fingerprint(*parts: object) -> str:
+    """A SHA-256 key of what an answer depends on; a Path counts by the name, size and mtime of its files."""
+    content: list[object] = []
+    for part in parts:
+        if isinstance(part, Path):
+            files = sorted(file for file in part.rglob("*") if file.is_file()) if part.is_dir() else [part]
+            content += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        else:
+            content.append(part)
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()

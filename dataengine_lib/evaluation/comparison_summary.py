@@ -1,0 +1,69 @@
+"""Step 6: the comparison of the first and the last round as a table and as a paragraph."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dataengine_lib.core.statistics import Gain
+from dataengine_lib.evaluation.comparison import Figures
+
+
+class SummaryRow(NamedTuple):
+    """One line of the table at the end of a run; accuracies in [0, 1], gains in [-1, 1]."""
+
+    question_type: str
+    before: float
+    after: float
+    gain: float
+    low: float
+    high: float
+
+
+def summary_rows(figures: Figures) -> list[SummaryRow]:
+    """First round against last: types from weakest to strongest, then the weak types' average, then overall."""
+    first, last, total = figures.rounds[0], figures.rounds[-1], figures.comparisons[0]
+    rows = [
+        _summary_row(kind, first.by_type[kind].accuracy, last.by_type[kind].accuracy, paired.gain)
+        for kind, paired in total.by_type.items()
+    ]
+    rows.sort(key=lambda row: (row.before, row.question_type))
+    if total.weak:
+        weak = [row for row in rows if row.question_type in figures.weak_types]
+        before, after = (float(np.mean([row[column] for row in weak])) for column in (1, 2))
+        rows.append(_summary_row(f"weakest {len(weak)} types (average)", before, after, total.weak))
+    rows.append(_summary_row("overall", first.overall.accuracy, last.overall.accuracy, total.overall.gain))
+    return rows
+
+
+def _summary_row(name: str, before: float, after: float, gain: Gain) -> SummaryRow:
+    return SummaryRow(name, before, after, gain.gain, gain.low, gain.high)
+
+
+def conclusion_text(figures: Figures) -> str:
+    """One paragraph on the first round against the last; it claims a gain or loss only where the interval excludes 0."""
+    total = figures.comparisons[0]
+    asked = f"{figures.questions} {'' if figures.split == 'all' else figures.split + ' '}questions"
+    sentences = [
+        f"On {asked} accuracy went {_points(total.overall.gain)}, "
+        f"{total.overall.fixed} fixed and {total.overall.broken} broken, "
+        f"McNemar p = {total.overall.p_value:.2g}: {_verdict(total.overall.gain)}."
+    ]
+    if total.weak:
+        names = ", ".join(figures.weak_types)
+        sentences.append(
+            f"The weak types ({names}) went {_points(total.weak)} on average: {_verdict(total.weak)}."
+        )
+    if figures.weak_note:
+        sentences.append(f"Weak types: {figures.weak_note}.")
+    return " ".join(sentences)
+
+
+def _points(gain: Gain) -> str:
+    direction, size = "up" if gain.gain >= 0 else "down", 100 * abs(gain.gain)
+    return f"{direction} by {size:.1f} points (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+
+
+def _verdict(gain: Gain) -> str:
+    if gain.low > 0:
+        return "a real gain"
+    return "a real loss" if gain.high < 0 else "not distinguishable from chance"

@@ -1,0 +1,47 @@
+"""Step 1: answers without options, and A-OKVQA's direct-answer score."""
+
+import re
+from collections.abc import Sequence
+
+from dataengine_lib.core.records import Answer
+
+# white space and quotes before a text, these and sentence punctuation after it: matches both ends of `"A dog."`
+_EDGES = re.compile(r"^[\s\"'“”‘’«»]+|[\s\"'“”‘’«».,;:!?…]+$")  # other signs stay: $5 is not 5, c++ is not c
+# the dot that ends a sentence, as in `a dog. It sits`, but not in `U.S. Army`, `st. bernard`, `dr. pepper`,
+# `approx. 5`, `p.m. train`, `j. smith` or `no. 7`
+_SENTENCE_END = re.compile(
+    r"(?<=[a-z0-9])(?<!\b[Ss]t)(?<!\b[MmDdJjSs]r)(?<!\b[Mm]rs)(?<!\b[Mm]s)(?<!\b[Mm]t)(?<!\b[Ff]t)(?<!\bvs)"
+    r"(?<!\b[Pp]rof)(?<!\bapprox)(?<!\.[a-z])(?<!^[a-z])\.(?=\s|$)(?!(?<=\b[Nn]o\.)\s\d)"
+)
+_LETTER = re.compile(r"^\(?[A-Z]\)[:.]?\s*")  # `(B) `, `B) `, `(B): `
+
+
+def counts_for_direct_score(answer: Answer) -> bool:
+    """Whether A-OKVQA's direct-answer score includes this question: it leaves difficult ones out."""
+    asked = answer.direct_answer is not None
+    return asked and bool(answer.direct_answers) and not answer.difficult_direct_answer
+
+
+def direct_answer_score(given: str, answers: Sequence[str]) -> float:
+    """min(1, matches / 3) over the people's answers, in [0, 1]; case and punctuation at the ends are ignored.
+
+    An answer without a word or sign matches nothing. Source: A-OKVQA's eval_predictions.py.
+    """
+    normalised = normalised_answer(given)
+    matches = sum(normalised_answer(answer) == normalised for answer in answers) if normalised else 0
+    return min(1.0, matches / 3)
+
+
+def normalised_answer(text: str) -> str:
+    """The text by which answers are compared: without case, quotes around it and sentence punctuation after it."""
+    return _EDGES.sub("", " ".join(text.casefold().split()))
+
+
+def extract_direct_answer(written: str) -> str:
+    """The answer in what the student wrote after `The answer is`: up to the end of the first line or sentence.
+
+    An option's letter before it is removed.
+    """
+    line = written.strip().split("\n")[0]
+    sentence = _SENTENCE_END.split(line)[0]
+    return _LETTER.sub("", sentence.strip()).strip(" :")

@@ -1,0 +1,253 @@
+"""Step 1's local student: any Hugging Face vision-language model; ranks options and generates answers."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from PIL import Image
+
+from dataengine_lib.core.records import LETTERS
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
+from dataengine_lib.students.image_kv_cache import ImageCacheBackend
+from dataengine_lib.students.inputs import (
+    ANSWER_START,
+    chat_text,
+    escape_special_tokens,
+    prompt_with_answer_start,
+)
+from dataengine_lib.students.interface import ScoredText
+from dataengine_lib.students.option_scores import TokenizedQuestion, tokenize_question
+from dataengine_lib.students.prefix_kv_cache import PrefixCacheBackend
+from dataengine_lib.students.uncached import UncachedBackend
+
+# two prompts of different length and options of different length: a wrong mask or position changes their scores
+_TRIAL_PROMPTS = [
+    "What is it?",
+    "Which of these words is the best for what stands in the middle of the picture?",
+]
+_TRIAL_CHOICES = ["a dog", "yes", "a red car", "2"]
+# of RuntimeErrors by CUDA and cuBLAS, which torch's own OutOfMemoryError does not cover
+_OUT_OF_MEMORY_MESSAGES = ("cuda error: out of memory", "cublas_status_alloc_failed")
+_log = logging.getLogger(__name__)
+_R = TypeVar("_R")
+
+
+class _Batch(NamedTuple):
+    """What a backend ranks."""
+
+    images: list[Image.Image]
+    prompts: list[str]
+    questions: list[TokenizedQuestion]
+
+
+class HuggingFaceStudent:
+    """A loaded student; `batch_size` is the number of questions, and of distinct images, in one pass.
+
+    Pass the same Image object for questions about one image: where the family allows, it is then processed once.
+    Results come in the order of the questions. In float32 they do not depend on the batch size, which is halved
+    when memory runs out; in half precision a score changes in its third digit with the batch it is in.
+
+    A cache of keys and values is used after a trial has shown that it gives this model's own scores.
+    """
+
+    def __init__(self, model: Any, processor: Any, batch_size: int = 64) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.batch_size = batch_size
+        self._is_encoder_decoder = is_encoder_decoder(model.config)
+        self._uncached: EncoderDecoderBackend | UncachedBackend
+        self._image_cache: ImageCacheBackend | None = None
+        self._prefix_cache: PrefixCacheBackend | None = None
+        if self._is_encoder_decoder:  # its encoder output plays the part of a cache
+            self._uncached = EncoderDecoderBackend(model, processor)
+        else:
+            self._uncached = UncachedBackend(model, processor)
+            self._image_cache = _image_cache_for(model, processor)
+            self._prefix_cache = PrefixCacheBackend(model, processor)
+        self._tried: set[str] = set()  # caches that have had their trial
+
+    @torch.inference_mode()
+    def rank(
+        self,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        scored: ScoredText = "text",
+    ) -> list[list[float]]:
+        """One score per choice, higher is better: the mean log-probability of ` (A) dog`'s tokens.
+
+        The choice follows `The answer is` in the answer to `prompts[i]` about `images[i]`; with `scored` of
+        `letter`, only ` (A)` does. Raises DataEngineError when one question does not fit into memory.
+        Source: MLLM-DataEngine's evaluation, which takes the option of the lowest mean token cross-entropy.
+        """
+        options = [
+            [f" ({LETTERS[k]})" + (f" {escape_special_tokens(self.processor, text)}" if scored == "text" else "")
+             for k, text in enumerate(row)]
+            for row in choices
+        ]  # fmt: skip
+        texts = [chat_text(self.processor, prompt)[0] for prompt in prompts]
+        questions = self._tokenize(texts, prompts, ANSWER_START, options)
+        if not questions:
+            return []
+        batch = _Batch(list(images), texts, questions)
+        return self._within_memory(lambda batch_size: self._rank(batch, batch_size))
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        *,
+        choices: Sequence[Sequence[str]] | None = None,
+        prefix: str = ANSWER_START,
+        max_new_tokens: int = 8,
+    ) -> list[str]:
+        """What the student writes after `prefix` in its answer to `prompts[i]` about `images[i]`; greedy.
+
+        `choices` is for servers that can restrict an answer to them, and is not used here: they are in the prompt.
+        Raises DataEngineError when one question does not fit into memory.
+        """
+        texts = [chat_text(self.processor, prompt)[0] for prompt in prompts]
+        questions = self._tokenize(texts, prompts, prefix, [[]] * len(texts))
+        if not questions:
+            return []
+
+        def write(batch_size: int) -> list[list[int]]:
+            if (image_cache := self._usable_image_cache(images, questions, batch_size)) is not None:
+                prefixes = [question.prefix for question in questions]
+                return image_cache.generate(list(images), prefixes, batch_size, max_new_tokens)
+            return self._uncached.generate(images, texts, questions, batch_size, max_new_tokens)
+
+        written = self._within_memory(write)
+        return self.processor.tokenizer.batch_decode(written, skip_special_tokens=True)
+
+    def _tokenize(
+        self, texts: list[str], prompts: Sequence[str], answer_start: str, options: Sequence[list[str]]
+    ) -> list[TokenizedQuestion]:
+        """`texts` are the prompts as the chat template writes them."""
+        return [
+            tokenize_question(
+                self.processor,
+                text,
+                prompt_with_answer_start(self.processor, prompt, answer_start),
+                row,
+                separate_answer=self._is_encoder_decoder,
+            )
+            for text, prompt, row in zip(texts, prompts, options, strict=True)
+        ]
+
+    def _rank(self, batch: _Batch, batch_size: int) -> list[list[float]]:
+        """Ranked by the fastest backend that is right for this model: by image, by prefix, else uncached."""
+        image_cache = self._usable_image_cache(batch.images, batch.questions, batch_size)
+        if image_cache is not None:
+            return image_cache.rank(batch.images, batch.questions, batch_size)
+        if (prefix_cache := self._prefix_cache) is not None and "prefix" not in self._tried:
+            trial = self._trial(batch.images)
+            if not self._same_scores(
+                trial, lambda: prefix_cache.rank(*trial, batch_size), batch_size, "cache"
+            ):
+                self._prefix_cache = None
+            self._tried.add("prefix")
+        backend = self._prefix_cache or self._uncached
+        return backend.rank(*batch, batch_size)
+
+    def _usable_image_cache(
+        self, images: Sequence[Image.Image], questions: Sequence[TokenizedQuestion], batch_size: int
+    ) -> ImageCacheBackend | None:
+        """The cache by image, where it supports the questions and gives this model's own scores."""
+        image_cache = self._image_cache
+        if image_cache is None or not image_cache.supports([question.prefix for question in questions]):
+            return None
+        if "image" not in self._tried:
+            trial = self._trial(images)
+            if not self._same_scores(
+                trial,
+                lambda: image_cache.rank(trial.images, trial.questions, batch_size),
+                batch_size,
+                "cache of images",
+            ):
+                self._image_cache = None
+            self._tried.add("image")
+        return self._image_cache
+
+    def _trial(self, images: Sequence[Image.Image]) -> _Batch:
+        """Two questions of different length about images of the first call."""
+        texts = [chat_text(self.processor, prompt)[0] for prompt in _TRIAL_PROMPTS]
+        options = [f" ({LETTERS[k]}) {text}" for k, text in enumerate(_TRIAL_CHOICES)]
+        questions = self._tokenize(texts, _TRIAL_PROMPTS, ANSWER_START, [options] * 2)
+        return _Batch([images[0], images[-1]], texts, questions)
+
+    def _same_scores(
+        self, trial: _Batch, rank: Callable[[], list[list[float]]], batch_size: int, name: str
+    ) -> bool:
+        """Whether the cached `rank` of the trial gives the uncached scores; a log line says why not."""
+        try:
+            scores = rank()
+        except Exception as error:  # a family's own code may raise anything at a cache that is not its kind
+            if is_out_of_memory(error):
+                raise
+            _log.warning("the student's %s cannot be used (%s); ranking without it", name, _one_line(error))
+            return False
+        # InstructBLIP's and BLIP-2's Q-Former stays in float32 when the language model is in float16
+        dtype = self.model.get_input_embeddings().weight.dtype
+        tolerance = 1e-3 if dtype == torch.float32 else 0.1
+        uncached = self._uncached.rank(*trial, batch_size)
+        same = torch.allclose(torch.tensor(scores), torch.tensor(uncached), rtol=0, atol=tolerance)
+        if not same:
+            _log.warning("the student's %s changes its scores; ranking without it", name)
+        return same
+
+    def _within_memory(self, work: Callable[[int], _R]) -> _R:
+        """`work(batch_size)`; when memory runs out, with half the batch size as often as needed, then without caches.
+
+        Raises DataEngineError when not even one option fits.
+        """
+        while True:
+            try:
+                return work(self.batch_size)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                has_cache = self._image_cache is not None or self._prefix_cache is not None
+                if self.batch_size == 1 and not has_cache:
+                    raise DataEngineError(
+                        "one question does not fit into memory with this student; take a smaller one, another "
+                        "dtype, or device: device_map"
+                    ) from error
+            if self._image_cache is not None:
+                self._image_cache.clear()
+            if self.batch_size > 1:
+                self.batch_size //= 2
+                _log.warning("out of memory; continuing with %d questions in one pass", self.batch_size)
+            else:  # a cache holds all options of a question at once, which takes more than one option
+                self._image_cache = self._prefix_cache = None
+                _log.warning("out of memory; continuing with one option in one pass")
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch may help; CUDA and cuBLAS word their errors differently from torch's allocator."""
+    message = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or should_reduce_batch_size(error)
+        or (isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY_MESSAGES))
+    )
+
+
+def _image_cache_for(model: Any, processor: Any) -> ImageCacheBackend | None:
+    try:
+        return ImageCacheBackend.for_model(model, processor)
+    except Exception as error:  # processors differ in what they accept, and this only asks whether it works
+        _log.warning(
+            "the student's images cannot be cached (%s); each question reads its own", _one_line(error)
+        )
+        return None
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
