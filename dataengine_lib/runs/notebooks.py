@@ -24,7 +24,7 @@ def copy_notebooks(folder: Path, *, force: bool = False) -> list[Path]:
     changed = [copy.name for copy in copies if copy.is_file() and copy.read_bytes() != found[copy.name]]
     if changed and not force:
         raise ParameterError(
-            f"{folder}: {', '.join(changed)} would be overwritten and differ(s) from the package's; "
+            f"{folder}: {', '.join(changed)} {'was' if len(changed) == 1 else 'were'} changed and would be overwritten; "
             "choose another folder or give --force"
         )
     try:

@@ -78,7 +78,7 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
         for name, paths in item.inputs().items():
             for path in paths if name not in item.step.optional else ():
                 if not (path.exists() or path in made or str(path).startswith("{playground}")):
-                    remedy = "run the steps before" if name in item.step.reads else _remedy(item, name, path)
+                    remedy = "run the steps before" if name in item.wired else _remedy(item, name, path)
                     wrong.setdefault(path, f"{item.step.name}.{name}: {path} does not exist; {remedy}")
         made.update(item.outputs())
     if wrong:

@@ -115,6 +115,7 @@ class Planned:
     round: int | None
     folder: Path
     config: StepConfig
+    wired: frozenset[str]  # the parameters that the workflow has set
 
     @property
     def asks(self) -> dict[str, str]:
@@ -185,7 +186,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
             met.add(step.name)
         configs[step.name] = config
         label = f"{place}/{step.notebook}" if place else step.notebook
-        planned.append(Planned(step, label, round_, out / place, config))
+        planned.append(Planned(step, label, round_, out / place, config, frozenset(wired)))
     if wrong:
         raise ParameterError("\n".join(wrong))
     return planned

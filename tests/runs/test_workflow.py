@@ -350,6 +350,31 @@ class TestBeforeItRuns:
         )
         assert not (tmp_path / "runs" / "fake" / "run.json").exists()
 
+    def test_a_missing_template_is_answered_with_the_built_in_names(self, tmp_path: Path) -> None:
+        workflow.STEPS = REAL_STEPS
+        planned = plan(demo("construct_queries.template=params/prompts/v1.j2"), tmp_path)
+        with pytest.raises(ParameterError) as caught:
+            check_paths(Path("mine.yaml"), planned, 0, len(planned) - 1)
+        says = "params/prompts/v1.j2 does not exist; give a file or a built-in name: v1, v2, vision"
+        assert f"mine.yaml: construct_queries.template: {says}" in str(caught.value).splitlines()
+
+    def test_a_relative_path_is_found_beside_the_yaml_or_above_params(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "params").mkdir()
+        (tmp_path / "notes.txt").write_text("above")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        for folder, found in (
+            ("params", tmp_path / "notes.txt"),
+            ("", tmp_path / "notes.txt"),
+            ("other", None),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            file = write_yaml(tmp_path / folder, write={"source": "notes.txt"})
+            first = plan(read_fake(file), Path("out"))[0]
+            assert first.config.source == (found or Path("notes.txt")), folder
+
     def test_from_needs_what_the_steps_before_made(self, tmp_path: Path) -> None:
         file = make_loop(tmp_path)
         with pytest.raises(

@@ -1,0 +1,28 @@
+"""`dataengine notebooks DIR`: copies that lose nobody's work."""
+
+from pathlib import Path
+
+import pytest
+
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.runs.notebooks import copy_notebooks, notebooks_folder
+
+
+def test_a_changed_notebook_is_overwritten_only_by_force(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    copies = copy_notebooks(folder)
+    assert copies and copy_notebooks(folder) == copies, "what is unchanged may be copied once more"
+    copies[1].write_text("my work")
+    copies[0].unlink()
+    with pytest.raises(ParameterError, match=rf"b: {copies[1].name} was changed.*--force"):
+        copy_notebooks(folder)
+    assert copies[1].read_text() == "my work" and not copies[0].exists(), "nothing was written"
+    copy_notebooks(folder, force=True)
+    originals = [notebooks_folder() / copy.name for copy in copies]
+    assert [copy.read_bytes() for copy in copies] == [original.read_bytes() for original in originals]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ParameterError, match=r"file/x: cannot be written \(Not a directory\)"):
+        copy_notebooks(tmp_path / "file" / "x")
