@@ -1,11 +1,11 @@
-"""The one exception that every step raises for bad input, shown to the user as one line."""
+"""The exceptions that every step raises for wrong input, shown to the user as one line."""
 
 
 class DataEngineError(Exception):
-    """Something the user can mend: names the file, the row or key, and the remedy, in one line.
+    """Something that the user can correct. The message is one line: the file, the row or key, and the remedy.
 
     The command line prints it without a traceback and exits with `exit_code`:
-    1 the work failed, 2 wrong usage or parameters.
+    1 when the work failed, 2 for wrong usage or parameters.
     """
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""Reading and writing the loop's files: typed JSON in, whole files out, never a half-written one."""
+"""Files of all steps: JSON and JSONL read as typed records, written whole or not at all; hashes and safe paths."""
 
 import hashlib
 import os
@@ -14,18 +14,20 @@ import msgspec
 
 from dataengine_lib.errors import DataEngineError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-# what msgspec raises on text that is no JSON, not of the type, not UTF-8, or nested too deep
+# what msgspec raises on text that is not JSON, not of the type, not UTF-8, or nested too deep
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_BUFFER = 1 << 20  # bytes; rows that are written one by one go to the disk in few pieces
-_BOM = b"\xef\xbb\xbf"
-_NO_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+_BUFFER = 1 << 20  # bytes; rows that are written one by one reach the disk in few system calls
+_BOM = b"\xef\xbb\xbf"  # byte order mark, which Windows editors write before UTF-8 text
+# Matches a whole JSON string, or NaN, Infinity or -Infinity outside of one. In {"NaN": NaN, "a": "Infinity"} that is
+# "NaN", the bare NaN, "a" and "Infinity": taking strings first keeps the words inside them as they are.
+_STRING_OR_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 
 
 @contextmanager
 def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """A handle on a temporary file beside `path` that takes its place only when the block ends well.
+    """A handle on a temporary file beside `path` that replaces it only when the block ends without an error.
 
     Raises DataEngineError when the folder cannot be written.
     """
@@ -58,7 +60,7 @@ def _umask() -> int:
 def write_json(path: Path, value: Any) -> Path:
     """Write `value` (records, dicts, lists) as indented UTF-8 JSON, atomically; same value, same bytes."""
     with replacing(path) as stream:
-        if isinstance(value, list):  # row by row, so that a long list is not in memory twice as text
+        if isinstance(value, list):  # row by row, so that a long list is never held as text as well
             rows = JsonList(stream)
             for row in value:
                 rows.append(row)
@@ -87,15 +89,15 @@ class JsonList:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:
-    """Write one JSON value a line, atomically."""
+    """Write one JSON value per line, atomically."""
     with replacing(path) as stream:
         for row in rows:
             stream.write(msgspec.json.encode(row) + b"\n")
     return Path(path)
 
 
-def read_json(path: Path, type: type[T] | Any = Any) -> T:
-    """Read a JSON file as `type` (a msgspec Struct, list[Struct], dict…); NaN, as pandas writes it, is null.
+def read_json(path: Path, type: type[_T] | Any = Any) -> _T:
+    """Read a JSON file as `type` (a msgspec Struct, list[Struct], dict…); NaN, as pandas writes it, is read as null.
 
     Raises DataEngineError naming the file and the row or key at fault.
     """
@@ -105,13 +107,13 @@ def read_json(path: Path, type: type[T] | Any = Any) -> T:
     except OSError as error:
         raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UNDECODABLE as error:
-        raise DataEngineError(f"{path}: {said_of(error)}; mend the file or make it again") from error
+        raise DataEngineError(f"{path}: {decode_fault(error)}; correct the file or make it again") from error
 
 
-def read_jsonl(path: Path, type: type[T] | Any = Any, *, torn_tail: bool = False) -> list[T]:
-    """Read one value a line as `type`; blank lines are passed over, NaN is null.
+def read_jsonl(path: Path, type: type[_T] | Any = Any, *, torn_tail: bool = False) -> list[_T]:
+    """Read one value per line as `type`; blank lines are skipped, NaN is read as null.
 
-    With `torn_tail`, a last line that a killed writer left unfinished is left out.
+    With `torn_tail`, a last line that a killed writer did not finish is skipped.
     Raises DataEngineError naming the file and the line.
     """
     try:
@@ -128,29 +130,29 @@ def read_jsonl(path: Path, type: type[T] | Any = Any, *, torn_tail: bool = False
             if torn_tail and number == len(lines):
                 break
             raise DataEngineError(
-                f"{path}: line {number}: {said_of(error)}; mend or remove that line"
+                f"{path}: line {number}: {decode_fault(error)}; correct or remove that line"
             ) from error
     return rows
 
 
-def said_of(error: Exception) -> str:
-    """One of UNDECODABLE as a person understands it."""
+def decode_fault(error: Exception) -> str:
+    """What is wrong with the text, for a message; `error` is one of UNDECODABLE."""
     if isinstance(error, UnicodeDecodeError):
         return f"not saved as UTF-8 ({error.reason}: {error.object[error.start : error.start + 1]!r})"
     return "nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
-def _decoded(content: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """JSON's value; Python's NaN and Infinity, which no other language reads, are missing values."""
+def _decoded(content: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
+    """The value; NaN and Infinity, which Python writes although JSON has no such numbers, are read as null."""
     try:
         return decoder.decode(content)
-    except msgspec.ValidationError:
+    except msgspec.ValidationError:  # valid JSON of another type: nothing to replace
         raise
     except msgspec.DecodeError:
         if b"NaN" not in content and b"Infinity" not in content:
             raise
     return decoder.decode(
-        _NO_NUMBER.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", content)
+        _STRING_OR_NAN.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", content)
     )
 
 
@@ -167,10 +169,10 @@ def sha256(path: Path) -> str:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The path of `name` under `root`, without `..`; a name that leads outside is refused.
+    """The path of `name` under `root`, without `..`. Raises DataEngineError for a name that leads outside.
 
-    Names come from data files and are not trusted, so `..` is taken out before any link is followed. Links that lie
-    under the root are the user's own: COCO's folders often stand on another disk. Raises DataEngineError.
+    Names come from data files and are not trusted, so `..` is resolved as text, before any symbolic link is followed.
+    Links below the root are allowed, because the user made them: COCO's folders often lie on another disk.
     """
     plain = posixpath.normpath(Path(name).as_posix())
     if Path(plain).is_absolute() or plain.split("/")[0] == "..":
@@ -181,13 +183,13 @@ def inside(root: Path, name: str) -> Path:
 
 
 def shown_name(name: str, most: int = 160) -> str:
-    """An untrusted file name for a message: one line, cut short."""
+    """An untrusted file name for a message: one line of at most `most` characters."""
     text = name if name.isprintable() else repr(name)
     return text if len(text) <= most else f"{text[:most]}…"
 
 
 def cache_folder(name: str) -> Path | None:
-    """`$XDG_CACHE_HOME/mllm-dataengine/NAME` (`~/.cache` without that variable); None for a user without a home."""
+    """`$XDG_CACHE_HOME/mllm-dataengine/NAME`, in `~/.cache` without that variable; None without a home folder."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"

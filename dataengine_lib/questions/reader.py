@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dataengine_lib.core.files import UNDECODABLE, read_json, said_of
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
@@ -170,7 +170,7 @@ def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
         rows: list[msgspec.Raw] = msgspec.json.decode(part, type=list[msgspec.Raw])
     except UNDECODABLE as error:
         raise DataEngineError(
-            f"{file}: {key}: {said_of(error)}; give a list of questions or {{type: [question]}}"
+            f"{file}: {key}: {decode_fault(error)}; give a list of questions or {{type: [question]}}"
         ) from error
     return rows
 
@@ -179,7 +179,7 @@ def _decoded(raw: msgspec.Raw) -> Any | Fault:
     try:
         return msgspec.json.decode(raw)
     except UNDECODABLE as error:
-        return "malformed row", said_of(error)
+        return "malformed row", decode_fault(error)
 
 
 def _given_id(row: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from dataengine_lib.core.files import UNDECODABLE, read_json, said_of
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, NO_TYPE, Result, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_number
@@ -100,7 +100,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
             try:
                 row = msgspec.json.decode(raw if listed else raw.removeprefix(b"\xef\xbb\xbf"))
             except UNDECODABLE as error:
-                yield number, said_of(error)
+                yield number, decode_fault(error)
                 continue
             yield number, row if isinstance(row, dict) else "is no object"
 

@@ -1,4 +1,4 @@
-"""One run at a time appends to a ledger; who may wait goes on with what the other wrote."""
+"""One run at a time appends to a ledger; a run that may wait continues with what the other wrote."""
 
 import logging
 import threading
@@ -51,7 +51,7 @@ def test_a_bad_line_is_named_and_nothing_behind_it_is_passed_over(tmp_path: Path
     file.write_bytes(good + b"\n{}\n" + msgspec.json.encode(row("b")) + b"\n")
     for _ in range(2):
         with (
-            pytest.raises(DataEngineError, match=r"l\.jsonl: line 3: .*; mend or remove that line"),
+            pytest.raises(DataEngineError, match=r"l\.jsonl: line 3: .*; correct or remove that line"),
             ledger,
         ):
             pass
@@ -73,8 +73,10 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
     rows = AppendFile(tmp_path / "rows.jsonl", tmp_path / "rows.jsonl")
     rows._stream.close()
     rows._stream = open("/dev/full", "ab")  # noqa: SIM115  # closed below
-    with pytest.raises(DataEngineError, match=r"rows.jsonl: cannot be written \(No space left.*make room"):
+    with pytest.raises(
+        DataEngineError, match=r"rows.jsonl: cannot be written \(No space left.*free disk space"
+    ):
         rows.add({"key": "x" * 10_000_000})
-    with pytest.raises(DataEngineError, match="make room"):
+    with pytest.raises(DataEngineError, match="free disk space"):
         rows.close()
     assert rows._stream.closed

@@ -1,4 +1,4 @@
-"""Tests of reading JSON: what other programs write is read, and what cannot be is one clear line."""
+"""Reading JSON: what other programs write is read, and what cannot be read is reported in one line."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_numbers_that_are_none_are_null(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b'{"caf\xe9": 1}', "not saved as UTF-8"),
         (b'["caf\xe9"]', "not saved as UTF-8"),
@@ -44,10 +44,10 @@ def test_numbers_that_are_none_are_null(tmp_path: Path) -> None:
         (b"[1", "truncated"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     file = written(tmp_path, content)
     for read, where in ((read_json, r"file\.json: "), (read_jsonl, r"file\.json: line 1: ")):
-        with pytest.raises(DataEngineError, match=f"{where}.*{said}") as caught:
+        with pytest.raises(DataEngineError, match=f"{where}.*{message}") as caught:
             read(file)
         assert "\n" not in str(caught.value)
 

@@ -384,7 +384,7 @@ def test_a_budget_counts_what_brought_no_type(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fcntl = pytest.importorskip("fcntl", reason="file locks are POSIX only")
-    monkeypatch.setattr("dataengine_lib.core.append_file.PATIENCE", 0.3)
+    monkeypatch.setattr("dataengine_lib.core.append_file.PATIENCE_SECONDS", 0.3)
     with (tmp_path / "classified.json.progress.jsonl").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(DataEngineError, match="another run is writing"):

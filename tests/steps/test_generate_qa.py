@@ -491,7 +491,7 @@ def test_replay_gives_the_same_results(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fcntl = pytest.importorskip("fcntl", reason="file locks are POSIX only")
-    monkeypatch.setattr("dataengine_lib.core.append_file.PATIENCE", 0.3)
+    monkeypatch.setattr("dataengine_lib.core.append_file.PATIENCE_SECONDS", 0.3)
     queries(tmp_path, 2)
     with (tmp_path / LEDGER).open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

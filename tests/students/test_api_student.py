@@ -237,7 +237,7 @@ def test_a_torn_last_line_is_mended(tmp_path: Path, cut: int, asked_again: int) 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger.jsonl").write_text('{"key": 3}\n')
-    with pytest.raises(DataEngineError, match=r"ledger.jsonl: line 1: .*; mend or remove that line"):
+    with pytest.raises(DataEngineError, match=r"ledger.jsonl: line 1: .*; correct or remove that line"):
         ask(tmp_path, 1)
 
 

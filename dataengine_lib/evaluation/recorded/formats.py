@@ -12,7 +12,7 @@ from xml.etree.ElementTree import ParseError
 
 import msgspec
 
-from dataengine_lib.core.files import UNDECODABLE, read_json, said_of
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer
@@ -158,7 +158,7 @@ def _decoded(raw: msgspec.Raw, type: type[_T], row: str) -> _T | Skipped:
     try:
         return msgspec.json.decode(raw, type=type, strict=False)
     except UNDECODABLE as error:
-        return Skipped(row, said_of(error), "malformed row")
+        return Skipped(row, decode_fault(error), "malformed row")
 
 
 class _TableRow(msgspec.Struct):
