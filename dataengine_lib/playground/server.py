@@ -1,6 +1,6 @@
-"""Step 3 of the playground: an OpenAI-compatible server on loopback around any function that writes replies.
+"""The playground's OpenAI-compatible server on loopback, around any function that writes replies (steps 0, 3 and 4).
 
-The demo's scripted teacher is asked through it by the real client; tests make it misbehave on purpose.
+In the demo the real client asks the scripted teacher through it; tests make it misbehave on purpose.
 """
 
 import json
@@ -14,23 +14,26 @@ from itertools import chain, repeat
 from typing import Any
 from urllib.parse import parse_qsl
 
-from dataengine_lib.playground.server_batches import Batches, Refused
+from dataengine_lib.playground.server_batches import BatchStore, RequestRefused
 
-Writer = Callable[[list[dict[str, Any]]], str]
+# Chat messages -> the reply's text; with the JSON schema of `response_format` as second argument if there is one.
+ReplyWriter = Callable[[list[dict[str, Any]]], str]
 StructuredWriter = Callable[[list[dict[str, Any]], dict[str, Any]], str]
+# One fault per request in their order, or a function of the request's body; see PlaygroundServer.
 Faults = Iterable[str | None] | Callable[[dict[str, Any]], str | None]
 _CODES = {"401": "invalid_api_key", "404": "model_not_found", "429": "rate_limit_exceeded"}
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+_TOKEN = re.compile(r"\w+|[^\w\s]")  # splits "(A) dog, cat." into ( A ) dog , cat .
 _IMAGE_TOKENS = 85  # what OpenAI counts for a small image
+_HANG_S = 60.0  # of a request with fault "timeout", unless the server is closed before
 
 
 def count_tokens(text: str) -> int:
-    """Words and punctuation marks: a stand-in for a tokenizer, the same on every machine."""
+    """The number of words and punctuation marks, in place of a tokenizer's tokens: the same on every machine."""
     return len(_TOKEN.findall(text))
 
 
 def message_text(message: dict[str, Any]) -> str:
-    """The text of a chat message, whose content is a text or a list of parts."""
+    """The text of a chat message, whose content may be a text or a list of parts."""
     content = message["content"]
     if isinstance(content, str):
         return content
@@ -38,14 +41,16 @@ def message_text(message: dict[str, Any]) -> str:
 
 
 class PlaygroundServer(ThreadingHTTPServer):
-    """`base_url` is what a client is given; `requests` are the bodies received so far, in order, of `batches` too.
+    """A server for chat completions, models, files and batches; `serve` starts one.
 
-    `before_answer(path)` is called when the work of a batch's call is done and its answer not yet sent.
+    `base_url` is the address for clients. `requests` are the chat bodies received so far, in order, those in batches
+    included. `before_answer(path)` is called when a call of the Batch API is done and its response not yet sent.
 
-    A fault, one a request, is `None` (behave), `"429"`, `"429 retry-after=2"` or another status, `"quota"`,
-    `"400 unsupported temperature"` or another field, `"400 says WORDS"`, `"timeout"`, `"drop"`, `"half"` (of the body),
-    `"malformed"`, `"wrong-shape"`, `"length"`, `"refusal"`, `"content_filter"`, `"no-usage"` (tell no tokens) or
-    `"no-schema"` (behave, but refuse a request with `response_format`).
+    A fault makes the response to one request go wrong: `"429"`, `"429 retry-after=2"` or another status; `"quota"`;
+    `"400 unsupported temperature"` or another field; `"400 says WORDS"`; `"timeout"`; `"drop"` (close the connection);
+    `"half"` (of the body); `"malformed"` (JSON); `"wrong-shape"`; `"length"`, `"refusal"` or `"content_filter"` (as
+    finish reason); `"no-usage"` (no token counts); `"no-schema"` (refuse a request with `response_format`, else
+    behave). None: behave.
     """
 
     daemon_threads = True
@@ -53,7 +58,7 @@ class PlaygroundServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        writer: Writer,
+        writer: ReplyWriter,
         faults: Faults,
         structured: StructuredWriter | None,
         headers: Callable[[], dict[str, str]] = dict,
@@ -67,35 +72,35 @@ class PlaygroundServer(ThreadingHTTPServer):
         self.models: list[dict[str, Any]] = [
             {"id": "playground", "object": "model", "created": 0, "owned_by": "playground"}
         ]
-        self.batches = Batches(self._line)
+        self.batches = BatchStore(self._batch_answer)
         self.before_answer: Callable[[str], None] = lambda path: None
         self._fault_of = faults if callable(faults) else None
         self._faults = iter(()) if callable(faults) else chain(faults, repeat(None))
 
     def received(self, body: dict[str, Any]) -> tuple[int, str | None]:
-        """Note a request; its number and the fault that is its turn."""
+        """Note a request; returns its number and its fault."""
         with self._lock:
             self.requests.append(body)
             fault = self._fault_of(body) if self._fault_of else next(self._faults)
             return len(self.requests), fault
 
-    def _line(self, number: int, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """The status and body of a line in a batch; of the faults, statuses and finish reasons count."""
-        place, fault = self.received(body)
+    def _batch_answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The status and response body for a request in a batch; only statuses and finish reasons work as faults."""
+        number, fault = self.received(body)
         if fault and fault[:3].isdigit():
             code = _CODES.get(fault[:3], "")
             return int(fault[:3]), {"error": {"message": f"fault {fault}", "type": code, "code": code}}
-        return 200, _completion(place, body["model"], body["messages"], self.written(body), fault or "")
+        return 200, _completion(number, body["model"], body["messages"], self.written(body), fault or "")
 
     def written(self, body: dict[str, Any]) -> str:
-        """The reply's text: the structured writer's where the request has a JSON schema."""
+        """The reply's text, by the structured writer if the request has a JSON schema and there is such a writer."""
         form = body.get("response_format") or {}
         if self.structured and form.get("type") == "json_schema":
             return self.structured(body["messages"], form["json_schema"]["schema"])
         return self.writer(body["messages"])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing about a client that hangs up in the middle (killed, timed out)."""
+        """Log nothing about a client that closes the connection (killed, timed out)."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -106,15 +111,17 @@ class _Handler(BaseHTTPRequestHandler):
     server: PlaygroundServer
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: requests are in `server.requests`."""
+        """Log nothing: requests are in `server.requests`."""
 
     def do_GET(self) -> None:
-        path, _, asked = self.path.partition("?")
+        path, _, query = self.path.partition("?")
         batches = self.server.batches
         match path.strip("/").split("/"):
             case ["v1", "batches"]:
-                words = dict(parse_qsl(asked))
-                return self._batch(lambda: batches.list(words.get("after", ""), int(words.get("limit", 20))))
+                options = dict(parse_qsl(query))
+                return self._batch(
+                    lambda: batches.list(options.get("after", ""), int(options.get("limit", 20)))
+                )
             case ["v1", "batches", name]:
                 return self._batch(lambda: batches.get(name))
             case ["v1", "files", name, "content"]:
@@ -125,10 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "", f"no such path: {self.path}")
         return None
 
-    def _batch(self, answer: Callable[[], dict[str, Any] | bytes]) -> None:
+    def _batch(self, call: Callable[[], dict[str, Any] | bytes]) -> None:
+        """Answer a call of the Batch API with what `call` returns."""
         try:
-            found = answer()
-        except Refused as error:
+            found = call()
+        except RequestRefused as error:
             return self._error(error.status, "", str(error))
         self.server.before_answer(self.path)
         return self._send_bytes(200, found, {}) if isinstance(found, bytes) else self._send(200, found)
@@ -152,40 +160,47 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(400, "invalid_request", f"no chat request: {error}")
         number, fault = self.server.received(body)
         kind, _, wait = (fault or "").partition(" retry-after=")
-        if kind == "quota":
-            return self._error(429, "insufficient_quota", "fault quota")
-        if kind.startswith("400 unsupported "):
-            name = kind.removeprefix("400 unsupported ")
-            return self._error(400, "unsupported_parameter", f"Unsupported parameter: '{name}'", param=name)
-        if kind.startswith("400 says "):
-            return self._error(400, "invalid_request_error", kind.removeprefix("400 says "))
-        if kind.isdigit():
-            return self._error(
-                int(kind), _CODES.get(kind, ""), f"fault {kind}", {"Retry-After": wait} if wait else {}
-            )
         if kind == "no-schema":
             if "response_format" in body:
                 return self._error(400, "invalid_request", "response_format json_schema is not supported")
             kind = ""
-        if kind == "timeout":
-            self.server.closing.wait(60)
-        if kind in ("timeout", "drop"):
-            self.close_connection = True
+        if self._send_fault(kind, wait):
             return None
-        if kind == "malformed":
-            return self._send_bytes(200, b'{"id": "chat', {})
-        if kind == "wrong-shape":
-            return self._send(200, {"error": {"message": "upstream went away"}})
         try:
             text = self.server.written(body)
-        except Exception as error:  # any failure of the writer is the server's 500, as everywhere
+        except Exception as error:  # whatever fails in a writer is a status 500, as on any server
             return self._error(500, "server_error", f"{type(error).__name__}: {error}")
         completion = _completion(number, model, messages, text, "" if kind == "half" else kind)
         if kind == "half":
             return self._half(json.dumps(completion).encode())
         return self._send(200, completion, {"x-request-id": f"req-{number}"})
 
+    def _send_fault(self, kind: str, wait: str) -> bool:
+        """Send the response of a fault that needs no reply; False if there is none of this kind."""
+        if kind == "quota":
+            self._error(429, "insufficient_quota", "fault quota")
+        elif kind.startswith("400 unsupported "):
+            name = kind.removeprefix("400 unsupported ")
+            self._error(400, "unsupported_parameter", f"Unsupported parameter: '{name}'", param=name)
+        elif kind.startswith("400 says "):
+            self._error(400, "invalid_request_error", kind.removeprefix("400 says "))
+        elif kind.isdigit():
+            headers = {"Retry-After": wait} if wait else {}
+            self._error(int(kind), _CODES.get(kind, ""), f"fault {kind}", headers)
+        elif kind in ("timeout", "drop"):
+            if kind == "timeout":
+                self.server.closing.wait(_HANG_S)
+            self.close_connection = True
+        elif kind == "malformed":
+            self._send_bytes(200, b'{"id": "chat', {})
+        elif kind == "wrong-shape":
+            self._send(200, {"error": {"message": "upstream went away"}})
+        else:
+            return False
+        return True
+
     def _half(self, body: bytes) -> None:
+        """Send the first half of a body whose whole length was announced, then close the connection."""
         self.close_connection = True
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -213,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers |= self.server.headers()
         for name, value in headers.items():
             self.send_header(name, value)
-        # One packet: headers and body sent apart would wait for each other's acknowledgement.
+        # Headers and body in one packet: the body would wait until the headers are acknowledged (Nagle's algorithm).
         self._headers_buffer.append(b"\r\n" + body)  # type: ignore[attr-defined]
         self.flush_headers()
 
@@ -221,6 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
 def _completion(
     number: int, model: str, messages: list[dict[str, Any]], text: str, fault: str
 ) -> dict[str, Any]:
+    """The body of a chat completion, with the finish reason of `fault`. Source: OpenAI's API reference."""
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
     finish = "stop"
     if fault == "length":
@@ -231,13 +247,13 @@ def _completion(
         message["content"], finish = "", "content_filter"
     elif fault and fault != "no-usage":
         raise ValueError(f"unknown fault {fault!r}")
-    asked = sum(count_tokens(message_text(message)) for message in messages)
+    prompt_tokens = sum(count_tokens(message_text(message)) for message in messages)
     parts = [
         part for message in messages if isinstance(message["content"], list) for part in message["content"]
     ]
-    asked += _IMAGE_TOKENS * sum(part.get("type") == "image_url" for part in parts)
-    said = count_tokens(message["content"] or "")
-    usage = {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said,
+    prompt_tokens += _IMAGE_TOKENS * sum(part.get("type") == "image_url" for part in parts)
+    written = count_tokens(message["content"] or "")
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": written, "total_tokens": prompt_tokens + written,
              "prompt_tokens_details": {"cached_tokens": 0}}  # fmt: skip
     return {
         "id": f"chat-{number}", "object": "chat.completion", "created": 0, "model": model,
@@ -248,16 +264,15 @@ def _completion(
 
 @contextmanager
 def serve(
-    writer: Writer,
+    writer: ReplyWriter,
     faults: Faults = (),
     structured: StructuredWriter | None = None,
     headers: Callable[[], dict[str, str]] = dict,
 ) -> Iterator[PlaygroundServer]:
-    """A running server on a free loopback port; `writer` turns chat messages into the reply's text.
+    """A running server on a free port of 127.0.0.1; `writer` turns chat messages into the reply's text.
 
-    `structured` does so from messages and the JSON schema of `response_format`; without it a schema is accepted
-    and not kept to, as some servers do. `faults` is one fault a request in their order, or a function of the
-    request's body; see PlaygroundServer. `headers` gives headers of every answer.
+    `structured` does so for requests with a JSON schema; without it a schema is accepted and ignored, as some servers
+    do. `headers` returns headers for every response.
     """
     server = PlaygroundServer(writer, faults, structured, headers)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -1,4 +1,4 @@
-"""Step 3 of the playground: the Batch API's files and batches, for the server on loopback.
+"""The Batch API's files and batches in memory, for the playground's server (step 3, `mode: batch`).
 
 Source of the paths and fields: OpenAI's API reference, "Batch" and "Files".
 """
@@ -9,44 +9,44 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-Answer = Callable[[int, dict[str, Any]], tuple[int, dict[str, Any]]]
-ENDPOINT = "/v1/chat/completions"
-MOST_LINES, MOST_BYTES = 50_000, 200_000_000
+MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one batch, OpenAI's own limits
 
 
-class Refused(Exception):
-    """An error answer: status and message."""
+class RequestRefused(Exception):
+    """Makes the server answer with this status and error message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-class Batches:
-    """Uploaded files and the batches made of them; `answer(number, body)` gives each line's status and body.
+class BatchStore:
+    """Uploaded files and the batches made of them; `answer(body)` gives each request's status and response body.
 
-    `expire` says after how many lines the batch of that number ends as expired, None for never. `took` counts the
-    lines that were answered, by custom id: what a user pays for. `fail` gives an error code to a batch that is to fail,
-    `spoil` what is sent of a file in place of its content.
+    `answered` lists the custom ids of the requests with status 200, which a user pays for. Three functions make
+    batches go wrong: `expires_after(number)` is the line after which the batch of that number expires and
+    `error_code(number)` the code with which it fails, both None for not at all; `corrupt(content)` is what is sent of a
+    file.
     """
 
-    def __init__(self, answer: Answer, expire: Callable[[int], int | None] = lambda number: None) -> None:
-        self.answer, self.expire = answer, expire
-        self.fail: Callable[[int], str | None] = lambda number: None
-        self.spoil: Callable[[bytes], bytes] = lambda content: content
+    def __init__(self, answer: Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]) -> None:
+        self.answer = answer
+        self.expires_after: Callable[[int], int | None] = lambda number: None
+        self.error_code: Callable[[int], str | None] = lambda number: None
+        self.corrupt: Callable[[bytes], bytes] = lambda content: content
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
-        self.took: list[str] = []
+        self.answered: list[str] = []
         self._lock = threading.Lock()
 
     def upload(self, raw: bytes, content_type: str) -> dict[str, Any]:
-        """The file of a multipart form."""
+        """Store the file of a multipart form; returns its description."""
         boundary = content_type.partition("boundary=")[2].strip('"').encode()
         for part in raw.split(b"--" + boundary):
             head, _, body = part.partition(b"\r\n\r\n")
             if b'name="file"' in head:
                 return self._keep(body.removesuffix(b"\r\n"))
-        raise Refused(400, "no file in the form")
+        raise RequestRefused(400, "no file in the form")
 
     def _keep(self, content: bytes) -> dict[str, Any]:
         with self._lock:
@@ -55,16 +55,16 @@ class Batches:
         return {"id": name, "object": "file", "bytes": len(content), "purpose": "batch", "created_at": 0,
                 "filename": "batch.jsonl", "status": "processed"}  # fmt: skip
 
-    def create(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """A new batch, at work at once."""
-        content = self.files.get(asked["input_file_id"])
+    def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A new batch, whose requests are answered in a thread from now on."""
+        content = self.files.get(request["input_file_id"])
         if content is None:
-            raise Refused(400, f"no file {asked['input_file_id']}")
+            raise RequestRefused(400, f"no file {request['input_file_id']}")
         with self._lock:
             number = len(self.batches)
-            batch = {"id": f"batch-{number}", "object": "batch", "endpoint": asked["endpoint"], "created_at": number,
-                     "completion_window": asked["completion_window"], "input_file_id": asked["input_file_id"],
-                     "status": "validating", "metadata": asked.get("metadata"), "output_file_id": None,
+            batch = {"id": f"batch-{number}", "object": "batch", "endpoint": request["endpoint"], "created_at": number,
+                     "completion_window": request["completion_window"], "input_file_id": request["input_file_id"],
+                     "status": "validating", "metadata": request.get("metadata"), "output_file_id": None,
                      "error_file_id": None, "errors": None,
                      "request_counts": {"total": 0, "completed": 0, "failed": 0}}  # fmt: skip
             self.batches[batch["id"]] = batch
@@ -72,13 +72,13 @@ class Batches:
         return batch
 
     def get(self, name: str) -> dict[str, Any]:
-        """A batch as it stands."""
+        """The batch in its present state."""
         if name not in self.batches:
-            raise Refused(404, f"no batch {name}")
+            raise RequestRefused(404, f"no batch {name}")
         return self.batches[name]
 
     def list(self, after: str, limit: int) -> dict[str, Any]:
-        """The batches, newest first, from the one after `after`."""
+        """A page of the batches, newest first, from the one after `after` on."""
         names = list(self.batches)[::-1]
         begin = names.index(after) + 1 if after in names else 0
         page = names[begin : begin + limit]
@@ -87,48 +87,49 @@ class Batches:
                 "last_id": page[-1] if page else None}  # fmt: skip
 
     def cancel(self, name: str) -> dict[str, Any]:
-        """The batch will stop soon, with what is done."""
+        """Stop the batch soon; what was answered is kept."""
         batch = self.get(name)
         if batch["status"] not in ("validating", "in_progress"):
-            raise Refused(409, f"cannot cancel a batch that is {batch['status']}")
+            raise RequestRefused(409, f"cannot cancel a batch that is {batch['status']}")
         batch["status"] = "cancelling"
         return batch
 
     def content(self, name: str) -> bytes:
-        """What a file holds."""
+        """The content of a file, corrupted if a test asks for it."""
         if name not in self.files:
-            raise Refused(404, f"no file {name}")
-        return self.spoil(self.files[name])
+            raise RequestRefused(404, f"no file {name}")
+        return self.corrupt(self.files[name])
 
     def _work(self, number: int, batch: dict[str, Any], content: bytes) -> None:
+        """Answer a batch's requests until all are done, it is cancelled or it expires."""
         lines = content.splitlines()
         counts = batch["request_counts"]
         counts["total"] = len(lines)
-        code = self.fail(number) or (
+        code = self.error_code(number) or (
             "too_large" if len(lines) > MOST_LINES or len(content) > MOST_BYTES else ""
         )
         if code:
-            said = "more than 50,000 lines or 200 MB" if code == "too_large" else code.replace("_", " ")
-            error = {"code": code, "message": said, "line": None}
+            message = "more than 50,000 lines or 200 MB" if code == "too_large" else code.replace("_", " ")
+            error = {"code": code, "message": message, "line": None}
             batch |= {"status": "failed", "errors": {"object": "list", "data": [error]}}
             return
         if batch["status"] == "validating":
             batch["status"] = "in_progress"
         good: list[bytes] = []
         bad: list[bytes] = []
-        end, ending = self.expire(number), "completed"
+        end, ending = self.expires_after(number), "completed"
         for place, line in enumerate(lines):
-            asked = json.loads(line)
+            request = json.loads(line)
             if batch["status"] == "cancelling" or place == end:
                 ending = "cancelled" if batch["status"] == "cancelling" else "expired"
                 bad += [_line(json.loads(rest)["custom_id"], None, ending) for rest in lines[place:]]
                 break
-            status, body = self.answer(number, asked["body"])
-            self.took += [asked["custom_id"]] * (status == 200)
-            (good if status == 200 else bad).append(_line(asked["custom_id"], (status, body)))
+            status, body = self.answer(request["body"])
+            self.answered += [request["custom_id"]] * (status == 200)
+            (good if status == 200 else bad).append(_line(request["custom_id"], (status, body)))
             counts["completed" if status == 200 else "failed"] += 1
             if place % 1000 == 999:
-                time.sleep(0.001)  # others have a turn
+                time.sleep(0.001)  # lets other threads run
         for field, rows in (("output_file_id", good), ("error_file_id", bad)):
             if rows:
                 batch[field] = self._keep(b"\n".join(rows) + b"\n")["id"]
@@ -136,6 +137,7 @@ class Batches:
 
 
 def _line(custom_id: str, answer: tuple[int, dict[str, Any]] | None, ending: str = "") -> bytes:
+    """A line of an output or error file; without an answer, of a request that `ending` ended first."""
     row: dict[str, Any] = {
         "id": f"line-{custom_id[:8]}",
         "custom_id": custom_id,

@@ -43,7 +43,7 @@ def main() -> None:
             for i in range(REQUESTS)
         ]
         write_json(folder / "q.json", rows)
-        server.batches.expire = lambda number: 30_000 if number == 1 else None
+        server.batches.expires_after = lambda number: 30_000 if number == 1 else None
         killed, start = 0, time.monotonic()
         while True:
             process = subprocess.Popen(
@@ -67,7 +67,7 @@ def main() -> None:
         results = [row["query_id"] for row in read_jsonl(folder / "r.jsonl")]
         failed = [row["query_id"] for row in read_jsonl(folder / "gptvqa_failed.jsonl")]
         assert Counter(results + failed) == Counter(row.query_id for row in rows), "an id is missing or twice"
-        assert max(Counter(server.batches.took).values()) == 1, "a line was paid for twice"
+        assert max(Counter(server.batches.answered).values()) == 1, "a line was paid for twice"
         sizes = [
             len(server.batches.files[batch["input_file_id"]].splitlines())
             for batch in server.batches.batches.values()

@@ -22,7 +22,7 @@ from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground.server import PlaygroundServer, serve
-from dataengine_lib.playground.server_batches import Refused
+from dataengine_lib.playground.server_batches import RequestRefused
 from dataengine_lib.steps.generate_qa import (
     GenerateQaConfig,
     GenerateQaResult,
@@ -102,13 +102,14 @@ def test_only_failed_expired_and_cut_off_rows_are_sent_again(tmp_path: Path) -> 
         return always.get(prompt_of(body)) or once.pop(prompt_of(body), None)
 
     with serve(write, fault) as server:
-        server.batches.expire = lambda number: 2 if number == 0 else None  # queries 2 and 3 are not reached
+        # queries 2 and 3 are not reached
+        server.batches.expires_after = lambda number: 2 if number == 0 else None
         result = generate(tmp_path, server, max_attempts=3)
     asked = Counter(prompt_of(body) for body in server.requests)
     assert asked == Counter([f"query {i}" for i in range(12)]) + Counter(
         {"query 1": 1, "query 2": 1, "query 5": 1, "query 8": 2}
     )
-    assert Counter(server.batches.took) == Counter(
+    assert Counter(server.batches.answered) == Counter(
         row["key"] for row in read_jsonl(tmp_path / LEDGER) if "key" in row
     )
     assert [(row.query_id, row.kind) for row in result.failures] == [
@@ -160,7 +161,7 @@ def test_a_restart_between_any_two_calls_loses_and_repeats_nothing(tmp_path: Pat
     assert [row["query_id"] for row in kept] == [f"r-{i}" for i in range(7) if i != 3]
     (failed,) = read_jsonl(tmp_path / "gptvqa_failed.jsonl")
     assert failed["query_id"] == "r-3" and "500" in failed["reason"]
-    assert Counter(server.batches.took) == Counter(row["request_key"] for row in kept)
+    assert Counter(server.batches.answered) == Counter(row["request_key"] for row in kept)
 
 
 def test_cancelling_keeps_what_was_done(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_cancelling_keeps_what_was_done(tmp_path: Path) -> None:
         assert [row.query_id for row in result.results] == ["r-0", "r-1", "r-2", "r-4", "r-5", "r-6"]
         assert result.unasked == 2 and "2 batches cancelled" in result.notes and not result.failures
         assert read_json(tmp_path / STATE)["jobs"] == []
-        assert len(generate(tmp_path, server).results) == 8 and len(server.batches.took) == 8
+        assert len(generate(tmp_path, server).results) == 8 and len(server.batches.answered) == 8
 
 
 def test_a_budget_sends_no_more_than_it_allows(tmp_path: Path) -> None:
@@ -234,17 +235,17 @@ def test_rows_whose_lines_cannot_be_read_count_at_their_worst_against_a_budget(t
     prices = tmp_path / "prices.yaml"
     prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 2000000}\n")
     with serve(write) as server:
-        server.batches.spoil = lambda content: content[: len(content) // 2]
+        server.batches.corrupt = lambda content: content[: len(content) // 2]
         result = generate(tmp_path, server, budget_usd=60, prices=prices, max_output_tokens=10)
         # five dollars a reply, ten for one that was lost
-        assert 5 * len(server.batches.took) <= 60 and "budget_usd 60" in result.stopped
+        assert 5 * len(server.batches.answered) <= 60 and "budget_usd 60" in result.stopped
         assert result.results and not result.failures
 
 
 def test_the_key_in_a_batch_s_error_is_not_shown(tmp_path: Path) -> None:
     queries(tmp_path, 2)
     with serve(write) as server:
-        server.batches.fail = lambda number: "no file for sk-secret-1234"
+        server.batches.error_code = lambda number: "no file for sk-secret-1234"
         with pytest.raises(TeacherStop) as caught:
             generate(tmp_path, server)
     assert "no file for ***" in str(caught.value) and "sk-secret" not in str(caught.value)
@@ -256,7 +257,7 @@ def test_the_key_in_a_batch_s_error_is_not_shown(tmp_path: Path) -> None:
 def test_lines_that_are_none_do_not_hold_up_the_others(tmp_path: Path, garbage: bytes) -> None:
     queries(tmp_path, 4)
     with serve(write) as server:
-        server.batches.spoil = lambda content: (
+        server.batches.corrupt = lambda content: (
             content.replace(b"\n", b"\n" + garbage, 1) if garbage.endswith(b"\n") else content + garbage
         )
         assert len(generate(tmp_path, server).results) == len(server.requests) == 4
@@ -271,7 +272,7 @@ def test_a_file_that_is_cut_short_is_downloaded_again(tmp_path: Path) -> None:
         return content[: len(content) // 2] if len(spoilt) == 1 else content
 
     with serve(write) as server:
-        server.batches.spoil = cut
+        server.batches.corrupt = cut
         assert len(generate(tmp_path, server).results) == len(server.requests) == 4 and len(spoilt) == 2
 
 
@@ -341,14 +342,14 @@ def test_cancelling_what_is_over_sends_nothing_more(tmp_path: Path) -> None:
 def test_a_server_that_is_full_gets_the_next_batch_later(tmp_path: Path) -> None:
     queries(tmp_path, 12)
     with serve(write) as server:
-        server.batches.fail = lambda number: "token_limit_exceeded" if number in (1, 2) else None
+        server.batches.error_code = lambda number: "token_limit_exceeded" if number in (1, 2) else None
         assert len(generate(tmp_path, server).results) == 12
         assert Counter(batch["status"] for batch in server.batches.batches.values())["completed"] == 3
 
 
 def test_a_server_without_a_batch_api_stops_the_run(tmp_path: Path) -> None:
     def upload(raw: bytes, content_type: str) -> dict[str, Any]:
-        raise Refused(404, "no such path")
+        raise RequestRefused(404, "no such path")
 
     queries(tmp_path, 2)
     with serve(write) as server:
@@ -391,7 +392,7 @@ def test_the_key_is_in_no_error_of_a_restart(tmp_path: Path) -> None:
 
 
 def refuse(after: str, limit: int) -> dict[str, Any]:
-    raise Refused(401, "Incorrect API key provided: sk-secret-1234")
+    raise RequestRefused(401, "Incorrect API key provided: sk-secret-1234")
 
 
 def test_a_refused_batch_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
