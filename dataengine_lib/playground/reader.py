@@ -1,6 +1,6 @@
-"""The playground's scripted reader: answers a question from the captions and boxes in its prompt, or guesses blind.
+"""The playground's scripted reader (step 4): answers a question from captions and boxes, or guesses without them.
 
-It finds its answer by what a question asks for, not by writing the question again, and knows nothing but the prompt.
+It works from the form of the question, independently of how questions are written, and knows nothing but the prompt.
 """
 
 import hashlib
@@ -21,30 +21,38 @@ from dataengine_lib.playground.questions import (
 )
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 
-MARK = "Question to answer:"  # in every prompt that asks for an answer
+QUESTION_HEADING = "Question to answer:"  # stands in every prompt that asks for an answer
+# Matches "Question: What color is the dog?\nChoices: (A) red (B) blue"; the next one its single choices.
 _QUESTION = re.compile(r"^Question: (.+)\nChoices: (.+)$", re.M)
 _CHOICE = re.compile(r"\(([A-Z])\) (.*?)(?= \([A-Z]\) |$)")
 
 
 def read_question(prompt: str, facts: Facts | None) -> str:
-    """The letter of the right choice, or `cannot tell`; without facts a guess from the words of the question alone."""
-    asked = _QUESTION.search(prompt.rpartition(MARK)[2])
-    if asked is None:
+    """The letter of the right choice, or `cannot tell` if not exactly one choice is right.
+
+    Without `facts` it is a guess, always the same for a question with its choices in whatever order.
+    """
+    found = _QUESTION.search(prompt.rpartition(QUESTION_HEADING)[2])
+    if found is None:
         return CANNOT_TELL
-    question, choices = asked[1], [text for _, text in _CHOICE.findall(asked[2])]
+    question, choices = found[1], [text for _, text in _CHOICE.findall(found[2])]
     if facts is None:
         texts = sorted(choices)
-        drawn = int(hashlib.sha256("\0".join([question, *texts]).encode()).hexdigest(), 16) % len(texts)
-        return LETTERS[choices.index(texts[drawn])]
+        guess = int(hashlib.sha256("\0".join([question, *texts]).encode()).hexdigest(), 16) % len(texts)
+        return LETTERS[choices.index(texts[guess])]
     right = [place for place, choice in enumerate(choices) if choice in _answers(question, choices, facts)]
     return LETTERS[right[0]] if len(right) == 1 else CANNOT_TELL
 
 
 def _answers(question: str, choices: list[str], facts: Facts) -> set[str]:
+    """The answers that the facts prove, whether they are among the choices or not."""
     for pattern, answer in _FORMS:
         if found := pattern.fullmatch(question):
             return {text for text in answer(facts, choices, *found.groups()) if text}
     return set()
+
+
+# The functions below take the facts, the choices and what the question names, and return the answers that are proven.
 
 
 def _thing(facts: Facts, kind: str) -> Known | None:
@@ -108,6 +116,8 @@ def _meaning(table: dict[str, str], key: str) -> Iterable[str]:
 
 
 _Answer = Callable[..., Iterable[str]]
+# The forms of questions, each with the function that answers it; groups become the function's last arguments. A form
+# with "|" has a group in either half, of which one is None.
 _FORMS: list[tuple[re.Pattern[str], _Answer]] = [
     (re.compile(pattern), answer)
     for pattern, answer in (

@@ -1,6 +1,6 @@
-"""The playground's scripted teacher: it reads only the prompt, as a GPT-class model would, and answers by rules.
+"""The playground's scripted teacher (steps 0, 3 and 4): it sees only the prompt, as a hosted model would.
 
-Behind `playground/server.py` it stands in for a hosted model in the demo. It is a script and reports say so.
+It answers by rules, behind the server of `playground/server.py`. It is a script, and reports say so.
 """
 
 import json
@@ -11,35 +11,39 @@ from typing import Any
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.playground.captions import Facts, read_captions
 from dataengine_lib.playground.questions import WRITERS, write_question
-from dataengine_lib.playground.reader import MARK, read_question
+from dataengine_lib.playground.reader import QUESTION_HEADING, read_question
 from dataengine_lib.playground.server import message_text
 from dataengine_lib.playground.world import Box
 from dataengine_lib.replies.json_reply import as_text
 
+# The parts of the prompts of steps 3 and 0 that are read.
+# Matches "Question type: image scene (where it takes place)".
 _TYPE = re.compile(r"^Question type: (.+)$", re.M)
+# Matches "- traffic light: [0.12, 0.3, 0.4, 0.55]": a name, and x0, y0, x1, y1 as shares of the image's sides.
 _OBJECT = re.compile(r"- ([a-z][a-z -]*): \[([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+)\]")
+# Matches "12: What color is the dog? Choices: red, blue" without the choices.
 _NUMBERED = re.compile(r"^(\S+): (.+?)(?: Choices: .*)?$", re.M)
 _NO_SUPPORT = "The image information does not support this question type."
-SKIP = f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_NO_SUPPORT}"
+SKIP_REPLY = f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_NO_SUPPORT}"
 
 
 def reply(messages: list[dict]) -> str:
-    """The answer to a chat: a QA, Skip, a choice's letter, or a type per question when the chat asks for types."""
+    """The reply to chat messages, by what they ask for: a QA or Skip, the letter of a choice, or types of questions."""
     prompt = "\n".join(map(message_text, messages))
-    if MARK in prompt:
-        return answer(prompt)
+    if QUESTION_HEADING in prompt:
+        return _answer(prompt)
     if "Image information" in prompt:
-        return write_qa(prompt)
+        return _write_qa(prompt)
     return classify(prompt)
 
 
 def structured_reply(messages: list[dict], schema: dict) -> str:
-    """The same as JSON: a QA with step 3's fields, `{"answer"}`, or step 0's `{"types": [{"id", "question_type"}]}`."""
+    """As `reply`, as JSON: a QA with step 3's fields, `{"answer"}`, or step 0's `{"types": [{"id", "question_type"}]}`."""
     prompt = "\n".join(map(message_text, messages))
-    if MARK in prompt:
-        return json.dumps({"answer": answer(prompt)})
+    if QUESTION_HEADING in prompt:
+        return json.dumps({"answer": _answer(prompt)})
     if "question" in schema.get("properties", {}):
-        qa = compose_qa(prompt)
+        qa = _compose_qa(prompt)
         blank = {
             "choices": [""] * 4,
             "answer": "A",
@@ -52,22 +56,26 @@ def structured_reply(messages: list[dict], schema: dict) -> str:
     return json.dumps({"types": [{"id": int(number), "question_type": kind} for number, kind in pairs]})
 
 
-def answer(prompt: str) -> str:
-    """The letter of the choice that the prompt's captions and boxes prove, a guess where it has none."""
-    information = prompt.rpartition(MARK)[2].partition("Image information")[2]
+def _answer(prompt: str) -> str:
+    """The letter of the choice that the prompt's captions and boxes prove; without these in the prompt, a guess."""
+    information = prompt.rpartition(QUESTION_HEADING)[2].partition("Image information")[2]
     return read_question(prompt, _facts(information) if information else None)
 
 
-def write_qa(prompt: str) -> str:
+def _write_qa(prompt: str) -> str:
     """A QA in the layout that the prompt asks for, or Skip."""
-    qa = compose_qa(prompt)
-    return SKIP if qa is None else as_text(json.dumps(qa))
+    qa = _compose_qa(prompt)
+    return SKIP_REPLY if qa is None else as_text(json.dumps(qa))
 
 
-def compose_qa(prompt: str) -> dict[str, Any] | None:
-    """A QA of the prompt's question type that its captions and boxes prove, or None. The same prompt, the same QA."""
-    asked = _TYPE.findall(prompt)
-    question_type = asked[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if asked else ""
+def _compose_qa(prompt: str) -> dict[str, Any] | None:
+    """A QA of the prompt's question type that its captions and boxes prove, None if there is none.
+
+    The same prompt always gives the same QA.
+    """
+    types = _TYPE.findall(prompt)
+    # Cuts off an explanation: "image scene (where it takes place)", "image_scene - where it takes place".
+    question_type = types[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if types else ""
     if question_type not in WRITERS:
         return None
     rng = Random(prompt)
@@ -82,6 +90,7 @@ def compose_qa(prompt: str) -> dict[str, Any] | None:
 
 
 def _facts(section: str) -> Facts:
+    """What the captions and boxes in a prompt's section "Image information" say."""
     captions, _, objects = section.partition("Objects")
     lines = [line[2:].strip() for line in captions.splitlines() if line.startswith("- ")]
     boxes: list[tuple[str, Box]] = []
@@ -90,8 +99,8 @@ def _facts(section: str) -> Facts:
     return read_captions(lines, boxes)
 
 
-# The words by which a question gives its type away, most telling first.
-_SIGNS = (
+# Words in a question that show its type; the first pattern that is found decides.
+_TYPE_WORDS = (
     ("job|who is", "identity_reasoning"), ("made of|material", "physical_property_reasoning"), ("color",
     "attribute_recognition"),
     ("good for|could somebody use", "function_reasoning"), ("compared with|seen from", "spatial_relationship"),
@@ -105,10 +114,10 @@ _SIGNS = (
 
 
 def classify(prompt: str) -> str:
-    """One line `id: type` for every numbered question in the prompt."""
+    """A line `id: type` for every numbered question in the prompt whose type is recognised."""
     lines = []
     for key, question in _NUMBERED.findall(prompt.rpartition("Questions")[2]):
-        found = next((kind for sign, kind in _SIGNS if re.search(sign, question.lower())), None)
+        found = next((kind for words, kind in _TYPE_WORDS if re.search(words, question.lower())), None)
         if found:
             lines.append(f"{key}: {found}")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from dataengine_lib.playground import world
 from dataengine_lib.playground.captions import Facts, Known, facts_of, place_of, read_captions, write_captions
 from dataengine_lib.playground.questions import SIDES, WRITERS, write_question
 from dataengine_lib.playground.sets import CATEGORIES, FIRST_ID, THIN_TYPES, base_questions, write_playground
-from dataengine_lib.playground.teacher import SKIP, classify, reply
+from dataengine_lib.playground.teacher import SKIP_REPLY, classify, reply
 from dataengine_lib.playground.world import make_scene
 
 SCENES = [make_scene(FIRST_ID["pool"] + i, 0) for i in range(400)]
@@ -151,7 +151,7 @@ def test_the_scripted_teacher_writes_what_is_true_of_the_scene():
         for question_type in WRITERS:
             text = reply([{"role": "user", "content": prompt_for(scene, question_type)}])
             truth = write_question(question_type, facts_of(scene), Random(0))
-            assert (text == SKIP) == (truth is None), (question_type, scene)
+            assert (text == SKIP_REPLY) == (truth is None), (question_type, scene)
             if truth and question_type in (
                 "image_scene",
                 "image_emotion",
@@ -165,8 +165,10 @@ def test_the_scripted_teacher_writes_what_is_true_of_the_scene():
 
 def test_the_scripted_teacher_skips_what_the_prompt_does_not_support():
     scene = next(s for s in SCENES if s.social)
-    assert reply([{"role": "user", "content": prompt_for(scene, "social_relation", captions=[])}]) == SKIP
-    assert reply([{"role": "user", "content": prompt_for(scene, "celebrity_recognition")}]) == SKIP
+    assert (
+        reply([{"role": "user", "content": prompt_for(scene, "social_relation", captions=[])}]) == SKIP_REPLY
+    )
+    assert reply([{"role": "user", "content": prompt_for(scene, "celebrity_recognition")}]) == SKIP_REPLY
 
 
 def test_the_scripted_teacher_classifies_its_own_questions():
