@@ -6,10 +6,11 @@ from itertools import tee
 from pathlib import Path
 
 from dataengine_lib.core.records import Question, TrainRecord
+from dataengine_lib.core.text import words_key
 from dataengine_lib.images.references import coco_number
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE, read_image_refs
 from dataengine_lib.questions.reader import read_question_rows
-from dataengine_lib.questions.similarity import NearQuestions, plain_words
+from dataengine_lib.questions.similarity import NearQuestions
 
 EVALUATION_QUESTION = "evaluation question"
 COMMON = 3  # pictures that evaluation asks the same words of: such words tell of no single one
@@ -32,8 +33,8 @@ class EvaluationSet:
         asked_of: dict[str, set[int | str]] = {}
         for one in questions:
             image = image_key(one.image_id, one.image_path, image_root)
-            asked_of.setdefault(plain_words(one.question), set()).add(image)
-        self.questions = [one for one in questions if len(asked_of[plain_words(one.question)]) < COMMON]
+            asked_of.setdefault(words_key(one.question), set()).add(image)
+        self.questions = [one for one in questions if len(asked_of[words_key(one.question)]) < COMMON]
         self.index = NearQuestions(self.questions, threshold or 1.0)
 
     def leaks(
@@ -70,4 +71,4 @@ def image_key(image_id: int, image_path: str, root: Path | None) -> int | str:
 
 
 def _answer(record: Question | TrainRecord) -> str:
-    return plain_words(record.choices[record.correct_choice_idx])
+    return words_key(record.choices[record.correct_choice_idx])

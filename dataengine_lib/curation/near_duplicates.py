@@ -10,8 +10,9 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from dataengine_lib.core.text import words_key
 from dataengine_lib.embeddings.store import EmbeddingStore, closest, nearest, open_store, store_exists
-from dataengine_lib.questions.similarity import plain_words, same_question
+from dataengine_lib.questions.similarity import same_question
 
 _MOST_NEIGHBOURS = 16  # near-duplicates that are looked for per image
 _ROUNDING = 1e-5  # rounding error of a cosine in float32, so that equal images reach a threshold of 1
@@ -40,7 +41,7 @@ class _QuestionText(msgspec.Struct, gc=False):
 
     def normalized(self) -> tuple[str, str]:
         if not self.is_normalized:
-            self.question, self.answer = plain_words(self.question), plain_words(self.answer)
+            self.question, self.answer = words_key(self.question), words_key(self.answer)
             self.is_normalized = True
         return self.question, self.answer
 

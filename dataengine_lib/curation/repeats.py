@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from dataengine_lib.core.records import Result
-from dataengine_lib.replies.choices import same_words
+from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.one_qa import Qa
 
 
@@ -33,8 +33,8 @@ class Repeats:
 
 
 def _key(image_id: int, qa: Qa) -> bytes:
-    choices = [same_words(choice) for choice in qa.choices]
-    parts = [str(image_id), same_words(qa.question), choices[qa.correct_choice_idx], *sorted(choices)]
+    choices = [choice_key(choice) for choice in qa.choices]
+    parts = [str(image_id), choice_key(qa.question), choices[qa.correct_choice_idx], *sorted(choices)]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
 
 

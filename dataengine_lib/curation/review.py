@@ -9,11 +9,11 @@ import msgspec
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.text import choice_key
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, reject_candidate
 from dataengine_lib.curation.option_order import CHOICES
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
-from dataengine_lib.replies.choices import same_words
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.letter_mentions import names_letters
 
@@ -75,7 +75,7 @@ def fault_of(decision: Decision) -> str:
     if choices is not None and correct is not None:
         if len(choices) != CHOICES or not all(map(_has_words, choices)):
             return f"choices: {CHOICES} that are not empty are needed"
-        if len({same_words(choice) for choice in choices}) < CHOICES:
+        if len({choice_key(choice) for choice in choices}) < CHOICES:
             return "choices: two say the same"
         if not 0 <= correct < CHOICES:
             return f"correct_choice_idx: {correct} is none of the choices, 0 to {CHOICES - 1}"
@@ -131,6 +131,6 @@ def edited(record: TrainRecord, decision: Decision) -> TrainRecord:
         changes |= {"box_check": "", "second_answer": None, "blind_answer": None, "blind_score": None}
     if decision.choices is not None and decision.correct_choice_idx is not None:
         right = decision.choices[decision.correct_choice_idx]
-        if same_words(record.short_answer) != same_words(right):
+        if choice_key(record.short_answer) != choice_key(right):
             changes["short_answer"] = ""
     return msgspec.structs.replace(record, **changes)

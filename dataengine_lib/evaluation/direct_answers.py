@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 
 from dataengine_lib.core.records import Answer
+from dataengine_lib.core.text import answer_key
 
-# white space and quotes before a text, these and sentence punctuation after it: matches both ends of `"A dog."`
-_EDGES = re.compile(r"^[\s\"'“”‘’«»]+|[\s\"'“”‘’«».,;:!?…]+$")  # other signs stay: $5 is not 5, c++ is not c
 # the dot that ends a sentence, as in `a dog. It sits`, but not in `U.S. Army`, `st. bernard`, `dr. pepper`,
 # `approx. 5`, `p.m. train`, `j. smith` or `no. 7`
 _SENTENCE_END = re.compile(
@@ -27,14 +26,9 @@ def direct_answer_score(given: str, answers: Sequence[str]) -> float:
 
     An answer without a word or sign matches nothing. Source: A-OKVQA's eval_predictions.py.
     """
-    normalised = normalised_answer(given)
-    matches = sum(normalised_answer(answer) == normalised for answer in answers) if normalised else 0
+    normalised = answer_key(given)
+    matches = sum(answer_key(answer) == normalised for answer in answers) if normalised else 0
     return min(1.0, matches / 3)
-
-
-def normalised_answer(text: str) -> str:
-    """The text by which answers are compared: without case, quotes around it and sentence punctuation after it."""
-    return _EDGES.sub("", " ".join(text.casefold().split()))
 
 
 def extract_direct_answer(written: str) -> str:

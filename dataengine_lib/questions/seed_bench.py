@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.text import caseless
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields, answer_place, filled
 
@@ -85,7 +86,7 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
 
 def _other_medium(data_type: Any, image: Any) -> Fault | None:
     """Why a row is not about one image."""
-    medium = " ".join(str(data_type or "image").casefold().replace("_", " ").split())
+    medium = caseless(str(data_type or "image").replace("_", " "))
     if medium in _VIDEO:
         return NO_IMAGE_TASK, f"data_type is {data_type!r}; only questions about images are asked"
     if medium in _IMAGES or isinstance(image, list):

@@ -1,22 +1,17 @@
 """Questions that ask nearly the same: in step 1 such bad cases become one, in step 4 they show leaks and repeats."""
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, Protocol
 
 from dataengine_lib.core.records import Answer
+from dataengine_lib.core.text import key_words
 
 _HASHES = 128
 _SOME = 1000  # texts hashed at a time
 _MISSED = 1e-3  # of the pairs at the threshold, the most that the hashes may miss
-# Thai to Burmese, Khmer, kana, Han: written without spaces, so each character counts as a word
-_UNSPACED = r"\u0e00-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
-_EDGES = ".,;:!?…¿¡。、'\"`‘’“”「」『』()[]"
 
 
 class HasChoices(Protocol):
@@ -122,15 +117,10 @@ def same_question(one: str, other: str) -> float:
     return _jaccard(_pairs("q", [one]), _pairs("q", [other]))
 
 
-def plain_words(text: str) -> str:
-    """Equal for texts of the same words, whatever their case and punctuation."""
-    return " ".join(_words(text))
-
-
 def _pairs(kind: str, texts: Iterable[str]) -> frozenset[str]:
     found = set()
     for text in texts:
-        words = ["", *_words(text), ""]
+        words = ["", *key_words(text), ""]
         found |= {"\0".join([kind, one, other]) for one, other in pairwise(words)}
     return frozenset(found)
 
@@ -140,17 +130,10 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return common / (len(one) + len(other) - common) if one or other else 1.0
 
 
-def _words(text: str) -> list[str]:
-    """The words; marks alone, as the choices `+` and `?` have them, count where there is nothing else."""
-    split = str.split if text.isascii() else _WORD.findall  # the same for ASCII, and faster
-    found = split(unicodedata.normalize("NFKC", text).casefold())
-    return [word for part in found if (word := part.strip(_EDGES))] or found
-
-
 def _text(record: Answer) -> str:
     """Equal for records that ask exactly the same."""
-    choices = sorted("\1".join(_words(choice)) for choice in record.choices)
-    return "\0".join([record.question_type, "\1".join(_words(record.question)), *choices])
+    choices = sorted("\1".join(key_words(choice)) for choice in record.choices)
+    return "\0".join([record.question_type, "\1".join(key_words(record.question)), *choices])
 
 
 def _name(record: Answer) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.replies.answer_words import OUTSIDE, Options, Words, behind_thoughts, cleaned, folded
+from dataengine_lib.replies.answer_words import OUTSIDE, Options, Words, behind_thoughts, cleaned, option_key
 
 CANNOT_TELL = "cannot tell"  # what a student may say in place of an option
 
@@ -97,7 +97,7 @@ def written_choice(text: str, choices: Sequence[str]) -> int | None:
     if whole := _whole(reply, options):
         return _only(whole)
     reply = _marked(cleaned(reply))
-    if folded(reply) == CANNOT_TELL:  # an option may be in these words
+    if option_key(reply) == CANNOT_TELL:  # an option may be in these words
         return None
     reply = _NEXT_QUESTION.split(reply)[0]
     if (stated := _stated(reply, options)) is not None:
@@ -160,7 +160,7 @@ def _answer(line: str, options: Options) -> set[int]:
     """The options that stand behind `the answer is`."""
     first = Words(line, options).first_sentence()
     label = _label(line, options)
-    if label is not None and len(folded(line)) == 1:
+    if label is not None and len(option_key(line)) == 1:
         return label  # `Answer: A` means the letter, whatever the options' texts
     return (
         options.same(line)
@@ -207,7 +207,7 @@ def _alone(line: str, options: Options, last: bool) -> set[int]:
         return set()
     if label := _LABEL.match(line):
         place, behind = options.place(label["inside"] or label["bare"]), line[label.end() :]
-        if place != OUTSIDE and (not folded(behind) or place in options.same(behind)):
+        if place != OUTSIDE and (not option_key(behind) or place in options.same(behind)):
             return {place}
     return options.same(line) if last else set()
 
@@ -273,7 +273,7 @@ def _is_marked(letter: str, mark: str, behind: str, rest: str | None) -> bool:
 
 def _against(place: int, behind: str, options: Options) -> set[int]:
     """The options that the words behind a label speak of, where they do not speak of its own."""
-    few = {*folded(behind).split()} - {"a", "an", "the"}
+    few = {*option_key(behind).split()} - {"a", "an", "the"}
     if 0 < len(few) < 3 and not few & {*options.texts[place].split()}:  # `B. Obama` may be Barack Obama
         return {i for i, text in enumerate(options.texts) if few & {*text.split()}}
     texts = Words(Words(behind, options).first_sentence(), options).texts() - {OUTSIDE}

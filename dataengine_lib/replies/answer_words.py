@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.text import answer_key, without_article
 
 OUTSIDE = -1  # the place of a letter that no option has
 
@@ -31,9 +32,8 @@ _EMPHASIS = re.compile(
     r"\*\*|__|`|(?<!\w)_(?=\w)|(?<=\w)_(?!\w)|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])"
 )
 _DOTTED = re.compile(r"(?<![\w.])[A-Za-z](?:\.[A-Za-z])+(?!\w)\.?")  # a.m., D.C.
-_EDGES = re.compile(r"^[\s\"'“”‘«»•]+|[\s\"'“”‘«».,;:!?…]+$")
+_LIST_START = re.compile(r"^[\s\"'“”‘«»•]+")  # matches the start of `• "dog"`
 _BULLET = re.compile(r"^\s*[-*•]\s+(?=[^\W\d])")
-_ARTICLE = re.compile(r"^(?:an?|the)\s+(?=\S)", re.IGNORECASE)
 # What touches a word or a number and makes another of it: 0.5 is no 5, $1,200 no $200, -5 no 5, C++ no C.
 _BEFORE = r"(?<![\w$€£¥#@&+\-–=%/\\^])(?<!\d[.,:])(?<!\w')(?<!minus )"
 _AFTER = r"(?!\w|[+#°$€£¥/=^×]|\s?%|[-–']\w|[.,:]\d)"
@@ -71,17 +71,9 @@ def cleaned(text: str) -> str:
     return _DOTTED.sub(lambda found: found[0].replace(".", ""), _EMPHASIS.sub("", text))
 
 
-def folded(text: str) -> str:
-    """What texts are compared by: without case, bullet, and sentence punctuation or quotes at the ends.
-
-    Signs stay, as they tell `-5` from `5` and `C++` from `C`.
-    """
-    return " ".join(_EDGES.sub("", _BULLET.sub("", cleaned(text))).casefold().split())
-
-
-def without_article(text: str) -> str:
-    """`a dog` and `the dog` are `dog`."""
-    return _ARTICLE.sub("", text, count=1)
+def option_key(text: str) -> str:
+    """What options and a reply's words are compared by: `answer_key` of the cleaned text without a list's mark."""
+    return answer_key(_LIST_START.sub("", _BULLET.sub("", cleaned(text))))
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ class Options:
     @cached_property
     def texts(self) -> list[str]:
         """The options folded; empty for one that is nothing but punctuation."""
-        return [folded(choice) for choice in self.choices]
+        return [option_key(choice) for choice in self.choices]
 
     @cached_property
     def patterns(self) -> "list[re.Pattern[str] | None]":
@@ -107,7 +99,7 @@ class Options:
 
     def same(self, text: str) -> set[int]:
         """The options whose text this is: as it stands, else folded, else without the articles."""
-        stripped, said = text.strip(), folded(text)
+        stripped, said = text.strip(), option_key(text)
         found = {i for i, choice in enumerate(self.choices) if choice.strip() == stripped}
         if not found and said:
             found = {i for i, own in enumerate(self.texts) if own == said}

@@ -4,8 +4,8 @@ Every pattern is bounded, so that the time grows with the length of the reply an
 """
 
 import re
-from functools import lru_cache
 
+from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.boxes_in_text import has_box, may_hold_box, without_boxes
 from dataengine_lib.replies.drop_reasons import Dropped, Reason
 from dataengine_lib.replies.headings import without_label
@@ -140,19 +140,10 @@ def clean_choices(raw: list[str]) -> list[str]:
     if not all(map(has_word, choices)):
         before = next(old for new, old in zip(choices, raw, strict=True) if not has_word(new))
         raise Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
-    if len(set(map(same_words, choices))) < len(choices):
-        only_box = len(set(map(same_words, raw))) == len(raw)
+    if len(set(map(choice_key, choices))) < len(choices):
+        only_box = len(set(map(choice_key, raw))) == len(raw)
         raise Dropped(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
     if choices[0].endswith(".") and all(map(_SENTENCE_END.search, choices)):
         # a list of sentences; a mark of one alone may belong to it
         return [choice[:-1] for choice in choices]
     return choices
-
-
-@lru_cache(maxsize=256)  # a reply's choices are compared with each other, its answer and its short answer
-def same_words(text: str) -> str:
-    """The text without case, article and end mark: equal for two choices that say the same."""
-    words = (
-        " ".join(text.split()).casefold().strip("\"'“”‘’„‚«»「」`* ").rstrip(".,;:!\"'“”‘’«»「」。，；！ ")
-    )
-    return words.partition(" ")[2] if words.startswith(("a ", "an ", "the ")) else words

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.boxes_in_text import may_speak_of_boxes, speaks_of_boxes, without_boxes
-from dataengine_lib.replies.choices import clean_choices, has_word, one_line, same_words
+from dataengine_lib.replies.choices import clean_choices, has_word, one_line
 from dataengine_lib.replies.drop_reasons import Dropped, Reason
 
 
@@ -116,8 +117,8 @@ def _short(text: str, choices: list[str], correct: int) -> str:
     cleaned = without_boxes(one_line(text), sentence=False)
     if cleaned is None:
         raise Dropped(Reason.BOXES)
-    said = same_words(cleaned)
-    if said != same_words(choices[correct]) and said in map(same_words, choices):
+    said = choice_key(cleaned)
+    if said != choice_key(choices[correct]) and said in map(choice_key, choices):
         raise Dropped(Reason.SHORT_DISAGREES)
     return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
 
@@ -139,9 +140,9 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     said = one_line(answer)
     if not has_word(said):
         raise Dropped(Reason.NO_ANSWER)
-    keys = list(map(same_words, choices))
-    as_written = keys if choices is raw_choices else list(map(same_words, raw_choices))
-    whole = same_words(said)
+    keys = list(map(choice_key, choices))
+    as_written = keys if choices is raw_choices else list(map(choice_key, raw_choices))
+    whole = choice_key(said)
     by_text = keys.index(whole) if whole in keys else None
     if whole in as_written and (by_text is None or as_written.index(whole) < by_text):
         by_text = as_written.index(whole)
@@ -159,7 +160,7 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
         rest = rest.lstrip(" .):,-–—")
     if index >= len(choices):
         raise Dropped(Reason.OUTSIDE)
-    text = same_words(rest)
+    text = choice_key(rest)
     agrees = not text or text in (as_written[index], keys[index])
     if not agrees and text not in as_written and text not in keys:
         others = {other.upper() for other in _OTHER_LETTER.findall(rest)} - {letter.upper()}

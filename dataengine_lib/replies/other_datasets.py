@@ -14,10 +14,10 @@ import msgspec
 
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, NO_TYPE, Result, options_text
+from dataengine_lib.core.text import choice_key
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_number
 from dataengine_lib.questions.dataengine_v2 import is_v2, letter_of, qtype_name, rationales, unmarked
-from dataengine_lib.replies.choices import same_words
 
 OthersFormat = Literal["llava", "dataengine-v2"]
 
@@ -258,7 +258,7 @@ def _answer(said: str, choices: list[str]) -> tuple[str, str]:
     rest, letter, choice = said[found.end() :], LETTERS[place], choices[place]
     others = choices[:place] + choices[place + 1 :]
     text = rest.strip()
-    if text and same_words(text) in map(same_words, others):  # the letter of one, the words of another
+    if text and choice_key(text) in map(choice_key, others):  # the letter of one, the words of another
         return said, ""
     if text[: len(choice)].casefold() == choice.casefold():
         after = text[len(choice) :]
@@ -278,7 +278,7 @@ def _is_remark(text: str, letter: str, choice: str, others: list[str]) -> bool:
     Nor may it share a word with another choice where it does not name its own: it might tell that one in other words.
     """
     said, own = _words(text), _words(choice)
-    if len(said.split()) < _SENTENCE or same_words(text) == same_words(choice):
+    if len(said.split()) < _SENTENCE or choice_key(text) == choice_key(choice):
         return False
     if any((mark[1] or mark[2]) != letter for mark in _NAMED.finditer(text)):
         return False
@@ -290,7 +290,7 @@ def _is_remark(text: str, letter: str, choice: str, others: list[str]) -> bool:
 
 def _words(text: str) -> str:
     """The words between spaces, without a first article, so that one text is looked for in another."""
-    return f" {' '.join(_WORD.findall(same_words(text)))} "
+    return f" {' '.join(_WORD.findall(choice_key(text)))} "
 
 
 def _stems(*texts: str) -> set[str]:

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from dataengine_lib.core.records import LETTERS, Result
+from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.answer_words import behind_thoughts
 from dataengine_lib.replies.choices import (
     SKIP,
     one_line,
-    same_words,
     split_off_choices,
     without_separator,
     written_choices,
@@ -189,8 +189,8 @@ def _contradict(qas: Sequence[Qa]) -> bool:
     """Two of them ask the same with the same choices and take another one for right."""
     answers: dict[tuple[str, frozenset[str]], str] = {}
     for qa in qas:
-        choices = list(map(same_words, qa.choices))
+        choices = list(map(choice_key, qa.choices))
         right = choices[qa.correct_choice_idx]
-        if answers.setdefault((same_words(qa.question), frozenset(choices)), right) != right:
+        if answers.setdefault((choice_key(qa.question), frozenset(choices)), right) != right:
             return True
     return False

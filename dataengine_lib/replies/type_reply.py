@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from dataengine_lib.core.text import one_line, underscored
 from dataengine_lib.replies.json_reply import objects_in, strict_object
 
 # matches "1: image_scene", "- **1**: `image_scene`" and "Question 1 - IMAGE_SCENE"
@@ -26,13 +27,13 @@ def parse_types(text: str, names: list[str]) -> tuple[dict[int, str], Counter[st
     Reads the objects of `types_schema` and `number: type` lines; bullets, bold, capitals, spaces for
     underscores and a remark behind the type are ignored. A number with two different types gets none.
     """
-    legal = {_normal(name): name for name in names}
+    legal = {underscored(name): name for name in names}
     types: dict[int, str] = {}
     illegal: Counter[str] = Counter()
     for number, words in _numbered(text):
-        found = legal.get(_normal(words)) or legal.get(_normal(_REMARK.split(words)[0]))
+        found = legal.get(underscored(words)) or legal.get(underscored(_REMARK.split(words)[0]))
         if found is None:
-            illegal[" ".join(words.split())[:_SHOWN_CHARACTERS]] += 1
+            illegal[one_line(words)[:_SHOWN_CHARACTERS]] += 1
         elif types.setdefault(number, found) != found:
             types[number] = ""
     return {number: name for number, name in types.items() if name}, illegal
@@ -45,7 +46,3 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
     for line in text.splitlines():
         if match := _NUMBERED_LINE.match(line):
             yield int(match[1]), match[2]
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[\W_]+", "_", name.lower()).strip("_")

@@ -21,6 +21,7 @@ from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.text import caseless
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.answer_words import behind_thoughts
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
@@ -169,7 +170,7 @@ class ApiStudent:
 
 def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
     """Whether a reply that was cut off had said its answer: an option, or a few words, and no reasoning before."""
-    said = _plain(text)
+    said = caseless(text)
     if choices is None:
         return 0 < len(said.split()) <= _WORDS
     named = _NAMED.match(said)
@@ -180,11 +181,7 @@ def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
         options = list(choices)
     # the option may be cut off too, and what comes behind it must be no part of the same sentence
     return any(
-        _plain(option).startswith(said) or re.match(rf"{re.escape(_plain(option))}\s?[.,;:!)*]", said)
+        caseless(option).startswith(said) or re.match(rf"{re.escape(caseless(option))}\s?[.,;:!)*]", said)
         for option in options
         if said or named
     )
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -5,9 +5,10 @@ import re
 from random import Random
 from typing import Any, NamedTuple
 
+from dataengine_lib.core.text import choice_key
+
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
-from dataengine_lib.replies.choices import same_words
 from dataengine_lib.replies.one_qa import Qa
 
 ADJECTIVES = ["brown", "small", "old", "wooden", "striped", "empty", "bright", "folded", "wet", "round"]
@@ -194,7 +195,7 @@ def check_kept(qa: Qa | TrainRecord) -> None:
     """What every kept QA holds to, however it was written."""
     texts = [qa.question, *qa.choices, *qa.rationales, qa.short_answer]
     assert re.search(r"\w", qa.question)
-    assert len(qa.choices) == 4 == len({same_words(choice) for choice in qa.choices})
+    assert len(qa.choices) == 4 == len({choice_key(choice) for choice in qa.choices})
     assert 0 <= qa.correct_choice_idx < 4
     assert all(re.search(r"\w", text) for text in [*qa.choices, *qa.rationales])
     assert not any(has_box(text) or speaks_of_boxes(text) for text in texts)

@@ -13,6 +13,7 @@ from dataengine_lib.annotations.geometry import Rectangle
 from dataengine_lib.annotations.vocabulary import UNCOUNTABLE, names_of
 from dataengine_lib.annotations.writers.amounts import LARGER
 from dataengine_lib.core.number_words import number_of
+from dataengine_lib.core.text import caseless
 from dataengine_lib.curation.boxes.places import further_out, places_of, sides_of_words, stands, within
 from dataengine_lib.curation.boxes.things import (
     EQUAL,
@@ -114,7 +115,7 @@ def supposes_absent(question: str, facts: Facts) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().replace("’", "'").split()).rstrip("?.! ")
+    return caseless(text.replace("’", "'")).rstrip("?.! ")
 
 
 def _counts(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:

@@ -1,7 +1,6 @@
 """Step 1, `student: recorded:FILE`: a row of a prediction file, and whether it is about a given question."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,6 +8,7 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from dataengine_lib.core.records import LETTERS, Question
+from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.questions.reader import Skipped
 
@@ -66,7 +66,11 @@ def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: s
 
     Either text may start with the hint.
     """
-    own, given, before = normalised(question.question), normalised(text), normalised(hint)
+    own, given, before = (
+        caseless_composed(question.question),
+        caseless_composed(text),
+        caseless_composed(hint),
+    )
     if own != given and not (before and (own == f"{before} {given}" or given == f"{before} {own}")):
         return (
             "another question",
@@ -78,11 +82,6 @@ def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: s
             f"choices {shortened(choices)} are {shortened(question.choices)} in the question file",
         )
     return None
-
-
-def normalised(text: str) -> str:
-    """Text without the differences that a table may introduce: case, white space, Unicode composition."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def utf8_safe(value: Any) -> str:
@@ -114,7 +113,7 @@ def _meant_choices(given: str, choices: Sequence[str]) -> set[int]:
 
     Empty: it cannot be read. {-1}: a letter with the text of another option.
     """
-    answer, texts = normalised(given), [normalised(choice) for choice in choices]
+    answer, texts = caseless_composed(given), [caseless_composed(choice) for choice in choices]
     found = {i for i, text in enumerate(texts) if text == answer}
     if re.fullmatch(r"[0-9]{1,2}", answer) and int(answer) < len(choices):
         found.add(int(answer))
@@ -134,7 +133,7 @@ def _same_in_table(one: str, other: str) -> bool:
     Those changes are case and white space, the form of a number (`2` and `2.0`, `1.50` and `1.5`), and a word for a
     missing value (`None`), which becomes an empty cell.
     """
-    pair = (normalised(one), normalised(other))
+    pair = (caseless_composed(one), caseless_composed(other))
     if "" in pair:
         return _MISSING.issuperset(pair)
     if all(map(_NUMBER.fullmatch, pair)):

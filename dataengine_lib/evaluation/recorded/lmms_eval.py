@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.records import Question
+from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.recorded.entries import (
@@ -17,7 +18,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     Mismatch,
     answer_mismatch,
     join_key,
-    normalised,
     shortened,
     text_mismatch,
     utf8_safe,
@@ -127,7 +127,7 @@ class _Sample:
         """
         target = "" if self.target is None else utf8_safe(_unpacked(self.target))
         choices, text, given = question.choices, self.doc.get("question"), self.doc.get("choices")
-        if isinstance(text, str) and normalised(question.question) not in normalised(text):
+        if isinstance(text, str) and caseless_composed(question.question) not in caseless_composed(text):
             hint = self.doc.get("hint")
             if mismatch := text_mismatch(question, text, choices, hint if isinstance(hint, str) else ""):
                 return mismatch
