@@ -25,6 +25,7 @@ from dataengine_lib.chat.server_errors import (
     retry_after,
 )
 from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.text import one_line
 
 _ATTEMPTS_TO_CONNECT = 3  # until the server has ever answered: a wrong URL should not cost a minute
 _CONNECT_S = 10.0  # to open a connection
@@ -231,7 +232,7 @@ class ChatClient:
         if isinstance(lost or error, TimeoutError) and not is_unreachable(error):
             return f"no reply within {self.timeout_s:g} s"
         text = f"{type(lost).__name__} {lost}" if lost else str(error) or type(error).__name__
-        return self.without_secrets(" ".join(text.split()))
+        return self.without_secrets(one_line(text))
 
     def without_secrets(self, text: str) -> str:
         """A server's message with key and password masked, shortened to 200 characters."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
 
@@ -80,5 +81,5 @@ def _connect(ray: Any, workers: int | str, parameter: str) -> None:
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **where)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        line = " ".join(str(error).split())[:160]
+        line = one_line(str(error))[:160]
         raise DataEngineError(f"{parameter}: Ray cannot be reached ({line}); check RAY_ADDRESS") from error

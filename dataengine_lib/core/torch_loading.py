@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
 # What a model computes in. "auto" is resolved by student and encoder, each from its device.
@@ -40,7 +41,7 @@ def tensor_file_errors(file: Path, what: str) -> Iterator[None]:
         ) from error
     except pickle.UnpicklingError as error:
         # torch's message goes on about filing an issue
-        reason = " ".join(str(error).split()).split(" Please file an issue")[0][:240]
+        reason = one_line(str(error)).split(" Please file an issue")[0][:240]
         raise DataEngineError(
             f"{file}: refused: this {what} holds more than tensors and could run code: {reason}"
         ) from error
@@ -48,7 +49,7 @@ def tensor_file_errors(file: Path, what: str) -> Iterator[None]:
         *(EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, RecursionError),
         zipfile.BadZipFile,
     ) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(str(error))[:160]
         raise DataEngineError(
             f"{file}: not a readable {what} ({reason}); download or make it again"
         ) from error

@@ -6,6 +6,7 @@ from random import Random
 
 from dataengine_lib.core.prompt_template import PromptTemplate
 from dataengine_lib.core.records import TrainRecord, options_text
+from dataengine_lib.core.text import one_line
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.queries.prompt import shown_boxes
 from dataengine_lib.resources import READER_PROMPTS
@@ -28,9 +29,9 @@ def load_reader_prompt(file: Path) -> Fill:
     def fill(question: str, choices: Sequence[str], image: PoolImage | None, attached: bool) -> str:
         # One line each: a line break in a question must not look like another part of the prompt.
         return template.render(
-            question=" ".join(question.split()),
-            choices=" ".join(options_text(list(choices)).split()),
-            captions=[" ".join(caption.split()) for caption in image.captions] if image else [],
+            question=one_line(question),
+            choices=one_line(options_text(list(choices))),
+            captions=[one_line(caption) for caption in image.captions] if image else [],
             objects=shown_boxes(image.boxes) if image else [],
             attached=attached,
         ).strip()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.embeddings.openai_clip import load_openai_clip
 from dataengine_lib.embeddings.pixels import Preparation, preparation_of
@@ -126,7 +127,7 @@ def _load_transformers(name: str, device: str, dtype: str) -> Encoder:
             processor = AutoImageProcessor.from_pretrained(name, backend="pil")
             model = AutoModel.from_pretrained(name)
     except (OSError, ValueError) as error:
-        line = " ".join(str(error).split())[:200]
+        line = one_line(str(error))[:200]
         raise DataEngineError(
             f"{name}: encoder cannot be loaded ({line}); give a {_MODEL_FAMILIES} name or folder, or clip:ViT-B/32"
         ) from error

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.clip_checkpoint import read_checkpoint
 from dataengine_lib.errors import DataEngineError
 
@@ -77,4 +78,4 @@ def _pkg_resources_stand_in() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return one_line(str(error))[:200]

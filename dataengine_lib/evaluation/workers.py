@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.questioner import Outcome, Questioner
 from dataengine_lib.evaluation.tasks import Task
@@ -68,4 +69,4 @@ class _Worker:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]
+    return one_line(str(error))[:160]

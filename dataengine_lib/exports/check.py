@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.core.records import LETTERS, Question
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports.chats import LISTING
 from dataengine_lib.exports.minigpt4 import config_file
@@ -227,7 +228,7 @@ def _load(folder: Path, files: list[Path]) -> None:
         image = features.decode_example(next(read_hf(files)))["image"]
         image.load()
     except Exception as error:  # a library's own, of many kinds
-        text = " ".join(str(error).split())[:300]
+        text = one_line(str(error))[:300]
         raise DataEngineError(f"{folder}: datasets cannot load it ({text}); look at its README.md") from error
     if {name: [Path(file).resolve() for file in some] for name, some in found.items()} != {
         "train": [file.resolve() for file in files]

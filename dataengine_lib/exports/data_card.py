@@ -9,6 +9,7 @@ import yaml
 from dataengine_lib import __version__
 from dataengine_lib.core.files import read_json, replacing, sha256
 from dataengine_lib.core.records import NO_TYPE, TrainRecord
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports.records import Job
 
@@ -172,5 +173,5 @@ def _many(number: int, noun: str) -> str:
 def as_code(name: str) -> str:
     """A name from data as Markdown shows it to the letter: a code span, in which links and HTML mean nothing."""
     text = "".join(character if character.isprintable() else " " for character in name)
-    text = " ".join(text.replace("`", "'").replace("|", "¦").split())
+    text = one_line(text.replace("`", "'").replace("|", "¦"))
     return f"`{text[:_LONGEST] or ' '}`"

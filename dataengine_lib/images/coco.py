@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.folder_listing import ImageFolders, url_parts
 from dataengine_lib.images.pool import COCO, MAX_BOXES, NO_SIZE, REASONS, TOO_MANY_BOXES, PoolMetadata
@@ -149,7 +150,7 @@ class _ImagesAndBoxes:
 
     def add(self, file: Path, content: _Instances) -> None:
         """Add the images of a file that no earlier file has named, with their boxes."""
-        names = {category.id: " ".join(category.name.split()) for category in content.categories}
+        names = {category.id: one_line(category.name) for category in content.categories}
         self.metadata.categories |= {names[c.id]: c.supercategory or "" for c in content.categories}
         index = {name: number for number, name in enumerate(self.metadata.categories)}
         numbers = {category_id: index[name] for category_id, name in names.items()}

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.images.pool import PoolMetadata
 
 # Boxes stay in pixels as published; they are normalised when an image is accessed.
@@ -88,7 +89,7 @@ def caption_lists(rows: np.ndarray, texts: Sequence[str], count: int) -> pa.Arra
             if len(lines) >= _CHUNK:
                 chunks.append(pa.array(lines, pa.large_string()))
                 lines = []
-        line = " ".join(texts[place].split())
+        line = one_line(texts[place])
         if line and line not in seen:
             seen.add(line)
             lines.append(line)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.folder_listing import url_parts
 from dataengine_lib.images.pool import MAX_BOXES, VISUAL_GENOME, PoolMetadata
@@ -112,7 +113,7 @@ def _region_boxes(regions: list[_Region]) -> "array[int]":
     numbers = array("h")
     places: dict[str, int] = {}
     for region in regions:
-        if line := " ".join(region.phrase.split()):
+        if line := one_line(region.phrase):
             place = places.setdefault(line, len(places))
             box = (region.x, region.y, region.width, region.height)
             numbers.extend([place, *(round(min(max(value, -_MAX_PIXEL), _MAX_PIXEL)) for value in box)])
@@ -159,7 +160,7 @@ def _boxes(files: list[Path], rows: dict[int, int], metadata: PoolMetadata) -> "
     index: dict[str, int] = {}  # category -> number
     for file in files:
         for image_id, found in _rows(file, _Objects):
-            named = ((" ".join(thing.names[0].split()), thing) for thing in found.objects if thing.names)
+            named = ((one_line(thing.names[0]), thing) for thing in found.objects if thing.names)
             distinct = dict.fromkeys(
                 (name, t.x, t.y, t.w, t.h) for name, t in named if name and t.w > 0 < t.h
             )

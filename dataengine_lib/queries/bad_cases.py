@@ -7,6 +7,7 @@ import msgspec
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import qa_prompt
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.categories import type_name
@@ -73,7 +74,7 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase:
         ) from error
     if record.question and 0 <= record.correct_choice_idx < len(record.choices):
         # each on one line: a line break in a question could make a line that looks like a heading of the prompt
-        question, *choices = (" ".join(text.split()) for text in (record.question, *record.choices))
+        question, *choices = (one_line(text) for text in (record.question, *record.choices))
         prompt = qa_prompt(question, choices, record.correct_choice_idx, question_type)
     elif record.prompt:
         prompt = record.prompt

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import CATEGORY_SETS
 
@@ -39,7 +40,7 @@ def read_categories(choice: str | Path) -> CategorySet:
     except OSError as error:
         raise ParameterError(f"{file}: cannot be read ({error.strerror}); {CATEGORY_SETS.hint()}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(str(error))
         raise ParameterError(f"{file}: is not valid YAML ({reason}); mend the file") from error
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:

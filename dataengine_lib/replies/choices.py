@@ -5,7 +5,7 @@ Every pattern is bounded, so that the time grows with the length of the reply an
 
 import re
 
-from dataengine_lib.core.text import choice_key
+from dataengine_lib.core.text import choice_key, joined_lines
 from dataengine_lib.replies.boxes_in_text import has_box, may_hold_box, without_boxes
 from dataengine_lib.replies.drop_reasons import Dropped, Reason
 from dataengine_lib.replies.headings import without_label
@@ -18,9 +18,9 @@ def has_word(text: str) -> bool:
     return text[:1].isalnum() or bool(_WORD.search(text))
 
 
-def one_line(text: str) -> str:
+def joined_lines(text: str) -> str:
     """The plain text on one line; it holds no other white space than single spaces and line ends."""
-    return " ".join(text.split()) if "\n" in text else text.strip()
+    return joined_lines(text) if "\n" in text else text.strip()
 
 
 # Skip as all that a part says, or with a reason behind it.
@@ -117,7 +117,7 @@ def without_separator(written: str) -> str:
     """What stands behind a choice's letter, up to an empty line, on one line and without what parts it from the next."""
     text = written.strip()
     if "\n" in text:
-        text = one_line(text.partition("\n\n")[0])
+        text = joined_lines(text.partition("\n\n")[0])
     if text.endswith((" or", " and", " or,", " and,")):
         text = text.rstrip(",").rpartition(" ")[0]
     return text.rstrip(" ,;|")

@@ -10,7 +10,7 @@ import msgspec
 
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.boxes_in_text import may_speak_of_boxes, speaks_of_boxes, without_boxes
-from dataengine_lib.replies.choices import clean_choices, has_word, one_line
+from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines
 from dataengine_lib.replies.drop_reasons import Dropped, Reason
 
 
@@ -54,7 +54,7 @@ def checked_qa(parts: QaParts, plain: str) -> Qa:
             raise Dropped(Reason.BOXES)
     if "description" in plain and any(map(_DESCRIPTION.search, rationales)):
         raise Dropped(Reason.DESCRIPTION)
-    question = _clean(one_line(parts.question))
+    question = _clean(joined_lines(parts.question))
     if not has_word(question):
         raise Dropped(Reason.NO_QUESTION)
     choices = clean_choices(parts.choices)
@@ -114,7 +114,7 @@ def _short(text: str, choices: list[str], correct: int) -> str:
     """The short answer; one that says the same as a wrong choice gives two answers to one question."""
     if not text:
         return ""
-    cleaned = without_boxes(one_line(text), sentence=False)
+    cleaned = without_boxes(joined_lines(text), sentence=False)
     if cleaned is None:
         raise Dropped(Reason.BOXES)
     said = choice_key(cleaned)
@@ -137,7 +137,7 @@ _OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
 
 def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     """The index of the right choice: letter, text or both, as long as they say the same."""
-    said = one_line(answer)
+    said = joined_lines(answer)
     if not has_word(said):
         raise Dropped(Reason.NO_ANSWER)
     keys = list(map(choice_key, choices))

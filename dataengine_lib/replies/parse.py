@@ -14,7 +14,7 @@ from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.answer_words import behind_thoughts
 from dataengine_lib.replies.choices import (
     SKIP,
-    one_line,
+    joined_lines,
     split_off_choices,
     without_separator,
     written_choices,
@@ -88,7 +88,7 @@ def _block_parts(block: Block, may_skip: bool) -> QaParts:
         choices=written_choices(parts["choices"]),
         answer=answer,
         short_answer=short,
-        explanations=[one_line(text) for kind, text in block if kind == "explanation"],
+        explanations=[joined_lines(text) for kind, text in block if kind == "explanation"],
     )
 
 

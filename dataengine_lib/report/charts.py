@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dataengine_lib.core.text import one_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -49,7 +51,7 @@ class Chart:
 
 def plain_name(name: str) -> str:
     """A type's or reason's name as people read it, on one line and not too long."""
-    words = " ".join(name.replace("_", " ").split())
+    words = one_line(name.replace("_", " "))
     return words if len(words) <= 44 else f"{words[:43]}…"
 
 

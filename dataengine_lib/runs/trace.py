@@ -9,6 +9,7 @@ from typing import Any
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import LETTERS, Query, Result, TrainRecord, options_text
+from dataengine_lib.core.text import one_line
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.runs.lineage import Lineage, find_lineages
@@ -131,6 +132,6 @@ def _or_unknown(value: object) -> str:
 
 def _one_line(value: object) -> str:
     """Text from a file on one line, without control characters that could steer the terminal."""
-    text = " ".join(str("" if value is None else value).split())
+    text = one_line(str("" if value is None else value))
     text = "".join(letter for letter in text if letter.isprintable())
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"

@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.encoder_decoder import is_encoder_decoder
@@ -158,4 +159,4 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(str(error))[:200] or type(error).__name__

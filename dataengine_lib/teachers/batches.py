@@ -18,6 +18,7 @@ from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.server_errors import is_temporary_status
 from dataengine_lib.core.records import Query
+from dataengine_lib.core.text import one_line
 from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone
 from dataengine_lib.teachers.batch_state import BatchJob, BatchState
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
@@ -235,7 +236,7 @@ class BatchRunner:
         if query is None or row.error.get("code") == "batch_cancelled":
             return
         error = row.error or {"message": "the batch left it out"}
-        message = " ".join(f"{row.status or ''} {error.get('message') or error}".split())
+        message = one_line(f"{row.status or ''} {error.get('message') or error}")
         message = self.teacher.without_secrets(message)
         temporary = not isinstance(row.status, int) or row.status == 200 or is_temporary_status(row.status)
         adapted = not temporary and self._adapt(str(error.get("param") or ""), message)

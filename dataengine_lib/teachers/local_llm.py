@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError, ParameterError
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"  # of the package below, for a spec without a file
@@ -137,7 +138,7 @@ def _wait_for_address(child: subprocess.Popen[bytes], start_s: float, file: Path
 def _start_error(problem: str, file: Path, log: IO[bytes]) -> DataEngineError:
     """The error with the last three error lines of the server's log, or its last lines if none is an error."""
     log.seek(0)
-    lines = [" ".join(line.split()) for line in log.read().decode(errors="replace").splitlines()]
+    lines = [one_line(line) for line in log.read().decode(errors="replace").splitlines()]
     # llama.cpp writes " E " before the text of an error.
     errors = [line.partition(" E ")[2] for line in lines if " E " in line]
     last = (errors or [line for line in lines if line] or ["empty"])[-3:]

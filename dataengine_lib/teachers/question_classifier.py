@@ -16,6 +16,7 @@ from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.prompt_template import PromptTemplate
 from dataengine_lib.core.records import Question, options_text
+from dataengine_lib.core.text import one_line
 from dataengine_lib.questions.categories import CategorySet
 from dataengine_lib.replies.type_reply import parse_types, types_schema
 from dataengine_lib.resources import CLASSIFY_PROMPTS
@@ -38,7 +39,7 @@ def load_type_prompt(choice: str | Path, categories: CategorySet) -> TypePrompt:
     def render(questions: list[Question]) -> str:
         # One line each: a line break in a question must not look like an item of the list.
         items = [
-            (number, " ".join(row.question.split()), " ".join(options_text(row.choices).split()))
+            (number, one_line(row.question), one_line(options_text(row.choices)))
             for number, row in enumerate(questions, 1)
         ]
         return template.render(types=types, items=items)

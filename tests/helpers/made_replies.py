@@ -5,9 +5,8 @@ import re
 from random import Random
 from typing import Any, NamedTuple
 
-from dataengine_lib.core.text import choice_key
-
 from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
 from dataengine_lib.replies.one_qa import Qa
 
