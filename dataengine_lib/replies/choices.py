@@ -5,7 +5,7 @@ Every pattern is bounded, so that the time grows with the length of the reply an
 
 import re
 
-from dataengine_lib.core.text import choice_key, joined_lines
+from dataengine_lib.core.text import choice_key, one_line
 from dataengine_lib.replies.boxes_in_text import has_box, may_hold_box, without_boxes
 from dataengine_lib.replies.drop_reasons import Dropped, Reason
 from dataengine_lib.replies.headings import without_label
@@ -20,7 +20,7 @@ def has_word(text: str) -> bool:
 
 def joined_lines(text: str) -> str:
     """The plain text on one line; it holds no other white space than single spaces and line ends."""
-    return joined_lines(text) if "\n" in text else text.strip()
+    return one_line(text) if "\n" in text else text.strip()
 
 
 # Skip as all that a part says, or with a reason behind it.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from dataengine_lib.core.records import LETTERS, options_text
-from dataengine_lib.core.text import joined_lines
+from dataengine_lib.core.text import one_line
 from dataengine_lib.replies.answer_choice import CANNOT_TELL, written_choice
 from dataengine_lib.replies.answer_words import behind_thoughts
 
@@ -161,7 +161,7 @@ def _choices(given: Any) -> list[str]:
 
 def _line(value: Any) -> str:
     """A text on one line; empty for what is no text. Lone surrogates (`\\ud800`) become question marks."""
-    text = joined_lines(value) if isinstance(value, str) else ""
+    text = one_line(value) if isinstance(value, str) else ""
     return text.encode("utf-8", "replace").decode()
 
 

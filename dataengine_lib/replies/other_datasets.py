@@ -14,7 +14,7 @@ import msgspec
 
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, NO_TYPE, Result, options_text
-from dataengine_lib.core.text import choice_key, joined_lines
+from dataengine_lib.core.text import choice_key, one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_number
 from dataengine_lib.questions.dataengine_v2 import is_v2, letter_of, qtype_name, rationales, unmarked
@@ -223,7 +223,7 @@ def split_choices(asked: str) -> tuple[str, list[str]] | None:
         while before := _BEFORE_IT.match(question):
             question = question[before.end() :].strip()
         if question and all(choices):
-            return question, [joined_lines(choice) for choice in choices]
+            return question, [one_line(choice) for choice in choices]
     return None
 
 

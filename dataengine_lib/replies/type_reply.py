@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from dataengine_lib.core.text import joined_lines, underscored
+from dataengine_lib.core.text import one_line, underscored
 from dataengine_lib.replies.json_reply import objects_in, strict_object
 
 # matches "1: image_scene", "- **1**: `image_scene`" and "Question 1 - IMAGE_SCENE"
@@ -33,7 +33,7 @@ def parse_types(text: str, names: list[str]) -> tuple[dict[int, str], Counter[st
     for number, words in _numbered(text):
         found = legal.get(underscored(words)) or legal.get(underscored(_REMARK.split(words)[0]))
         if found is None:
-            illegal[joined_lines(words)[:_SHOWN_CHARACTERS]] += 1
+            illegal[one_line(words)[:_SHOWN_CHARACTERS]] += 1
         elif types.setdefault(number, found) != found:
             types[number] = ""
     return {number: name for number, name in types.items() if name}, illegal
