@@ -58,7 +58,7 @@ class ConstructQueriesConfig(StepConfig):
     template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
     """What the teacher is asked: v1, v2 (with a short answer), vision (with the image) or a file."""
     max_prompt_tokens: int | None = Field(None, ge=1)
-    """Most tokens of a prompt's text; captions are left out, the last first, until it fits."""
+    """Most tokens of a prompt's text; the last captions are left out until it fits."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
     """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
     exclude_queries: list[Path] = Field(default_factory=list)

@@ -1,8 +1,8 @@
 """How long does the image pool of all of COCO take, and how much memory? Without and with its cache, and at a tenth.
 
-Each figure comes from a fresh process and includes making 6,000 images; `json.load` of the instances file alone is
-what it is compared with. Exits with a sentence when a limit is broken. The files are made below the temporary folder
-(about 1.2 GB) and removed.
+Each figure comes from a fresh process and includes making 6,000 images; it is compared with
+`json.load` of the instances file alone. Exits with a message when a limit is exceeded. The files are made below the
+temporary folder (about 1.2 GB) and removed.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from tempfile import TemporaryDirectory
 
 from coco_sized import BOXES, CAPTIONS, IMAGES, write_coco
 
-ASKED = 6_000  # images that become objects, as many as a round has queries
+ACCESSED = 6_000  # images that become objects, as many as a round has queries
 COLD_S, COLD_MB, WARM_S = 12.0, 2_000, 2.0
 GROWTH = 11.0  # times the seconds for ten times the images
 
 
 def measure(way: str, folder: Path) -> None:
-    """Read the folder one way and print seconds and peak memory (MB) as JSON."""
+    """Read the folder with `json.load` or as a pool, and print seconds and peak memory (MB) as JSON."""
     started = time.perf_counter()
     if way == "json":
         with (folder / "annotations/instances_train2017.json").open() as stream:
@@ -32,7 +32,7 @@ def measure(way: str, folder: Path) -> None:
         from dataengine_lib.images.read_pool import read_pool
 
         pool = read_pool(folder)
-        assert len([pool[row] for row in pool.eligible[:ASKED]]) == min(ASKED, len(pool.eligible))
+        assert len([pool[row] for row in pool.eligible[:ACCESSED]]) == min(ACCESSED, len(pool.eligible))
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "peak_mb": peak}))
@@ -52,12 +52,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("way", nargs="?", choices=["write", "write tenth", "json", "cold", "warm"])
     parser.add_argument("folder", nargs="?", type=Path)
-    asked = parser.parse_args()
-    if asked.way in ("write", "write tenth"):
-        share = 1 if asked.way == "write" else 0.1
-        write_coco(asked.folder, *(round(number * share) for number in (IMAGES, BOXES, CAPTIONS)))
-    elif asked.way:
-        measure(asked.way, asked.folder)
+    options = parser.parse_args()
+    if options.way in ("write", "write tenth"):
+        share = 1 if options.way == "write" else 0.1
+        write_coco(options.folder, *(round(number * share) for number in (IMAGES, BOXES, CAPTIONS)))
+    elif options.way:
+        measure(options.way, options.folder)
     else:
         compare()
 

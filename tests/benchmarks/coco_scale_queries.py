@@ -1,7 +1,7 @@
 """All of step 2 on all of COCO: 6,000 queries from 300 bad cases, embeddings given, without and with the pool's cache.
 
 Run by `make bench`. Each figure comes from a fresh process; the seconds are those of the step, what it imports
-included. A tenth of the images and queries shows how it grows. Exits with a sentence when a limit is broken. The files
+included. A tenth of the images and queries shows how it grows. Exits with a message when a limit is exceeded. The files
 are made below the temporary folder (about 1 GB) and removed.
 """
 
@@ -116,9 +116,9 @@ def main() -> None:
     parser.add_argument("way", nargs="?", choices=["write", "measure"])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("share", nargs="?", type=float)
-    asked = parser.parse_args()
-    if asked.way:
-        (write if asked.way == "write" else measure)(asked.folder, asked.share)
+    options = parser.parse_args()
+    if options.way:
+        (write if options.way == "write" else measure)(options.folder, options.share)
     else:
         compare()
 
@@ -131,7 +131,7 @@ def compare() -> None:
         for folder, share in ((full, 1.0), (tenth, 0.1)):
             environment = os.environ | {
                 "XDG_CACHE_HOME": str(folder / "none")
-            }  # written with no cache to find
+            }  # so that no cache of the pool is left for the measurement
             subprocess.run(
                 [sys.executable, __file__, "write", str(folder), str(share)], env=environment, check=True
             )

@@ -12,8 +12,8 @@ import numpy as np
 
 IMAGES, BOXES, CAPTIONS = 118_287, 860_001, 591_753  # of COCO 2017's training split
 _CATEGORIES = [number for number in range(1, 91) if number % 9]  # eighty, with gaps like COCO's
-_BANK = 4_096  # different polygons and sentences, drawn again and again
-_CROWDS, _TWICE = 0.012, 0.001  # shares of boxes
+_BANK = 4_096  # different polygons and sentences, each used many times
+_CROWDS, _REPEATED = 0.012, 0.001  # shares of all boxes
 _WORDS = """
     a the two several man woman dog cat train street kitchen table plate pizza field ball red white large
     small old young sitting standing riding holding looking near beside under on with of in front
@@ -64,18 +64,21 @@ def _write(file: Path, head: str, annotations: Iterable[str], tail: str) -> None
 
 def _boxes(rng: np.random.Generator, ids: np.ndarray, sizes: np.ndarray, count: int) -> Iterable[str]:
     share = rng.gamma(1.1, size=len(ids))
-    of = rng.choice(len(ids), count, p=share / share.sum())
+    image_rows = rng.choice(len(ids), count, p=share / share.sum())
     low, high = np.sort(rng.random((2, count, 2)), axis=0)
-    corner, size = np.round(low * sizes[of], 2), np.round(np.maximum((high - low) * sizes[of], 1), 2)
+    corner, size = (
+        np.round(low * sizes[image_rows], 2),
+        np.round(np.maximum((high - low) * sizes[image_rows], 1), 2),
+    )
     kinds = rng.choice(_CATEGORIES, count)
     crowd = rng.random(count) < _CROWDS
-    again = np.flatnonzero(rng.random(count) < _TWICE)
-    again = again[again > 0]
-    for values in (of, corner, size, kinds, crowd):
-        values[again] = values[again - 1]
+    repeated = np.flatnonzero(rng.random(count) < _REPEATED)
+    repeated = repeated[repeated > 0]
+    for values in (image_rows, corner, size, kinds, crowd):
+        values[repeated] = values[repeated - 1]
     shapes = _polygons(rng)
     drawn = rng.integers(0, _BANK, count).tolist()
-    columns = (ids[of], corner, size, kinds, crowd)
+    columns = (ids[image_rows], corner, size, kinds, crowd)
     rows = zip(*(values.tolist() for values in columns), drawn, strict=True)
     for number, (image_id, (x, y), (w, h), kind, many, shape) in enumerate(rows):
         outline = f'{{"counts": {shapes[shape][1:-1]},"size": [480,640]}}' if many else shapes[shape]
@@ -107,9 +110,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=IMAGES)
-    asked = parser.parse_args()
-    share = asked.images / IMAGES
-    write_coco(asked.folder, asked.images, round(BOXES * share), round(CAPTIONS * share))
+    options = parser.parse_args()
+    share = options.images / IMAGES
+    write_coco(options.folder, options.images, round(BOXES * share), round(CAPTIONS * share))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Does `embed` keep the model busy? 400 photo-sized JPEGs through it, against the model's own time and a plain loop.
 
-Run by `make bench`, alone on the machine. Two random CLIPs, since two things are asked:
+Run by `make bench`, alone on the machine. Two random CLIPs, for two questions:
 
 - `ViT-B/32`'s shape, the encoder that the full-size experiment uses: the whole of `embed` (reading, resizing, writing
-  the store) against the model's forward passes on pixels that lie ready.
+  the store) against the model's forward passes on prepared pixels.
 - `small` (24 layers of width 64, 64 pixels), where an image costs more in calls than in arithmetic. Against one image
   at a time, as in the examples of `clip` and transformers: open, `processor(image)`, `model(pixels)`.
 
@@ -85,7 +85,7 @@ def embedded(images: list[tuple[int, str]], root: Path, encoder: Encoder) -> tup
 
 
 def forward(images: list[tuple[int, str]], root: Path, encoder: Encoder) -> tuple[float, float]:
-    """Seconds of the model alone, on pixels that lie ready."""
+    """Seconds of the model alone, on prepared pixels."""
     pixels = []
     for _, path in images:
         with Image.open(root / path) as image:

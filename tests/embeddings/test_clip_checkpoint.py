@@ -1,4 +1,4 @@
-"""Tests of reading CLIP checkpoints: only tensors come out, and nothing that is in the file is run."""
+"""Tests of reading CLIP checkpoints: only tensors are read, and no code in the file is run."""
 
 import os
 import pickle
@@ -75,7 +75,7 @@ def test_code_is_refused_and_not_run(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_script_that_acts_when_it_is_loaded_is_only_read(tmp_path: Path) -> None:
-    """TorchScript may write files from `__setstate__`; of an archive only the tensors are looked at."""
+    """TorchScript may write files from `__setstate__`; of an archive only the tensors are read."""
 
     class Writes(torch.nn.Module):
         def __init__(self) -> None:

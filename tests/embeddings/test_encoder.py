@@ -64,7 +64,7 @@ def test_identity_is_weights_and_preprocessing_not_the_name(folder: Path, tmp_pa
 
 
 def save_vision_model(folder: Path, kind: str, *, pooler: bool = True) -> Path:
-    """A random model that knows images only, with DINOv2's preprocessing."""
+    """A random vision-only model with DINOv2's preprocessing."""
     import torch
     from transformers import (
         ConvNextConfig,
@@ -157,7 +157,7 @@ def test_half_precision_is_near_and_comparable(folder: Path, dtype: Dtype) -> No
 
 
 def test_pixels_are_prepared_fast_where_that_is_the_same(folder: Path, tmp_path: Path) -> None:
-    """The processor's own way otherwise: here for a crop that adds a border."""
+    """Otherwise the processor's own preprocessing is used: here for a crop that adds a border."""
     assert load_encoder(str(folder)).prepare(pictures(1)[0]).dtype == np.uint8
     copy = save_tiny_clip(tmp_path / "border")
     file = copy / "preprocessor_config.json"
@@ -222,12 +222,14 @@ def test_an_encoder_is_told_apart_without_loading_it(
     first, known = LazyEncoder(str(copy), "cpu"), load_encoder(str(folder), "cpu")
     assert (first.weights_sha256, first.preprocessing) == (known.weights_sha256, known.preprocessing)
     assert "loaded" in vars(first)
-    again = LazyEncoder(str(copy), "cpu")
-    assert (again.weights_sha256, again.preprocessing) == (known.weights_sha256, known.preprocessing)
-    assert "loaded" not in vars(again)
-    assert again.encode_prepared([again.prepare(pictures(1)[0])]) == pytest.approx(known.encode(pictures(1)))
+    second = LazyEncoder(str(copy), "cpu")
+    assert (second.weights_sha256, second.preprocessing) == (known.weights_sha256, known.preprocessing)
+    assert "loaded" not in vars(second)
+    assert second.encode_prepared([second.prepare(pictures(1)[0])]) == pytest.approx(
+        known.encode(pictures(1))
+    )
     (entry,) = (tmp_path / "cache/mllm-dataengine/encoders").iterdir()
-    entry.write_text("{")  # damaged: found out again
+    entry.write_text("{")  # damaged: the encoder is loaded instead
     assert LazyEncoder(str(copy), "cpu").weights_sha256 == known.weights_sha256
     assert LazyEncoder(str(save_tiny_clip(copy, seed=1)), "cpu").weights_sha256 != known.weights_sha256
     settings = copy / "preprocessor_config.json"

@@ -1,4 +1,4 @@
-"""FAISS itself reads the store's export, and finds what our exact search finds."""
+"""Tests of the FAISS file: FAISS itself reads it and finds what our exact search finds."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_faiss_finds_what_our_search_finds(store: EmbeddingStore, tmp_path: Path
 
 
 def test_its_bytes_are_the_formats(store: EmbeddingStore, tmp_path: Path) -> None:
-    """For where FAISS is not at hand: two headers of 33 bytes, then codes and ids, each after its length."""
+    """Checked where FAISS is not installed: two headers of 33 bytes, then codes and ids, each after its length."""
     content = write_faiss(store, tmp_path / "x.faiss").read_bytes()
     assert (content[:4], content[37:41]) == (b"IxMp", b"IxFI")
     assert len(content) == 2 * 37 + 8 + 500 * 24 * 4 + 8 + 500 * 8

@@ -1,4 +1,4 @@
-"""Tests of OpenAI's `clip` package itself as encoder, on a small random checkpoint, beside the same in transformers."""
+"""Tests of OpenAI's `clip` package as encoder: a small random checkpoint, compared with transformers."""
 
 import json
 import os
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `openai_clip.py` leaves behind, run in a process that alone sees clip and its torchvision."""
+    """The output of `helpers/openai_clip.py`, run in a process of its own that has clip and torchvision on its path."""
     folder = tmp_path_factory.mktemp("clip")
     (folder / "images").mkdir()
     rng = np.random.default_rng(0)
     for i in range(60):
-        # the two packages round a centre between two pixels apart: heights whose rest is even have none
+        # the packages round a centre between two pixels differently; with an even rest there is no such centre
         height = 64 + 2 * (i % 9)
         pixels = rng.integers(0, 255, (height // 8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((64, height)).save(folder / f"images/{i:012d}.png")
@@ -71,6 +71,6 @@ def test_half_precision_is_near_and_recorded(folder: Path) -> None:
 
 
 def test_what_is_no_clip_is_one_clear_line(folder: Path) -> None:
-    said = json.loads((folder / "said.json").read_text())
-    assert "DataEngineError" in said["other.pt"] and "no weights of OpenAI's CLIP" in said["other.pt"]
-    assert "ViT-B/32" in said["99"] and "or a checkpoint file" in said["99"]
+    messages = json.loads((folder / "messages.json").read_text())
+    assert "DataEngineError" in messages["other.pt"] and "no weights of OpenAI's CLIP" in messages["other.pt"]
+    assert "ViT-B/32" in messages["99"] and "or a checkpoint file" in messages["99"]

@@ -1,4 +1,4 @@
-"""Preparing pixels fast gives what the models' own processors give."""
+"""Tests of fast image preparation: it gives the same values as the models' own processors."""
 
 from typing import Any
 

@@ -37,12 +37,12 @@ def store(path: Path, count: int = 5, seed: int = 0):  # type: ignore[no-untyped
 
 def test_a_store_is_read_back_memory_mapped(tmp_path: Path) -> None:
     store(tmp_path / "s")
-    again = open_store(tmp_path / "s")
-    assert again.ids.tolist() == [0, 7, 14, 21, 28]
-    assert isinstance(again.vectors, np.memmap)
-    assert np.array_equal(again.vectors, unit(5))
-    assert again.images[3].path == "3.jpg"
-    assert (again.meta.count, again.meta.dimension) == (5, 8)
+    opened = open_store(tmp_path / "s")
+    assert opened.ids.tolist() == [0, 7, 14, 21, 28]
+    assert isinstance(opened.vectors, np.memmap)
+    assert np.array_equal(opened.vectors, unit(5))
+    assert opened.images[3].path == "3.jpg"
+    assert (opened.meta.count, opened.meta.dimension) == (5, 8)
 
 
 def test_another_encoder_is_refused(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_ids_of_another_store_are_noticed(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["torch", "numpy"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search with torch and without it; which one is taken depends on what has been imported."""
+    """The search with torch and without; `nearest` uses torch when it has been imported already."""
     import torch
 
     if request.param == "numpy":
@@ -188,7 +188,7 @@ class Evil:
 
 
 class EvilStorage:
-    """Hides the code one level down, in the bytes that torch's own loader would unpickle unrestricted."""
+    """Hides code one level down, in bytes that torch's own loader would unpickle without restriction."""
 
     def __init__(self, target: Path) -> None:
         self.target = target

@@ -54,7 +54,7 @@ def config(
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images each call of the encoder was given."""
+    """The number of images in each call of the encoder."""
     counts: list[int] = []
     original = Encoder.encode_prepared
 
@@ -162,7 +162,7 @@ def test_nothing_readable_is_an_error(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match="no images found"):
         embed(config(tmp_path / "images", clip, tmp_path / "store"))
     (tmp_path / "images/a.jpg").write_text("no picture")
-    for _ in range(2):  # and again
+    for _ in range(2):  # the second run starts from the store
         with pytest.raises(DataEngineError, match=r"none of 1 images can be read; a\.jpg"):
             embed(config(tmp_path / "images", clip, tmp_path / "store"))
 
@@ -265,7 +265,7 @@ def test_the_command_lists_what_cannot_be_read(images: Path, clip: Path, tmp_pat
 
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
-    """One cluster for the tests below; `engine: ray` uses what is there."""
+    """One cluster for the tests below; `engine: ray` uses a cluster that is already connected."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.delenv("RAY_ADDRESS", raising=False)

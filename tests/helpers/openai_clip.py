@@ -89,7 +89,10 @@ def _renamed(ours: dict[str, Any], names: Any) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    """Stores `state`, `script` and `transformers` in `folder` of the same weights, and `bfloat16` of the first."""
+    """Write stores of the same weights to `folder`: `state`, `script`, `transformers`, and `bfloat16` of the first.
+
+    `messages.json` holds the errors for two encoders that cannot be loaded.
+    """
     import torch
 
     from dataengine_lib.embeddings.encoder import load_encoder
@@ -122,13 +125,13 @@ def main(folder: Path) -> None:
             "dtype": dtype,
         }
         embed(EmbedConfig(**values, device="cpu"))
-    said = {}
+    messages = {}
     for name in (f"{folder}/other.pt", "ViT-Z/99"):
         try:
             load_encoder(f"clip:{name}", "cpu")
         except Exception as error:
-            said[Path(name).name] = f"{type(error).__name__}: {error}"
-    (folder / "said.json").write_text(json.dumps(said))
+            messages[Path(name).name] = f"{type(error).__name__}: {error}"
+    (folder / "messages.json").write_text(json.dumps(messages))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tests of the image pool: what is read from a COCO folder, what is dropped, what is refused."""
+"""Tests of the image pool from a COCO folder: what is read, what is left out, what is an error."""
 
 import json
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_a_url_cannot_name_the_folder_above(tmp_path: Path) -> None:
 
 
 def test_links_that_the_user_set_are_followed(tmp_path: Path) -> None:
-    """A snapshot in a hub's cache holds links to files that lie elsewhere."""
+    """A snapshot folder in a Hugging Face cache holds links to files in another folder."""
     Image.new("RGB", (9, 9)).save(tmp_path / "blob.jpg")
     root = coco(tmp_path / "pool", {1: "a.jpg", 2: "b.jpg"})
     (root / "train2017/b.jpg").unlink()

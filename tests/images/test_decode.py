@@ -1,4 +1,4 @@
-"""Tests of reading images: what the student is shown is what a person sees in the same file."""
+"""Tests of decoding images: the student gets what a person sees when opening the same file."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
 def two_colours(size: tuple[int, int] = (32, 16)) -> Image.Image:
-    """Red left, blue right."""
+    """A picture that is red on the left and blue on the right."""
     image = Image.new("RGB", size, RED)
     image.paste(BLUE, (size[0] // 2, 0, *size))
     return image

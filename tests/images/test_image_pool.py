@@ -1,4 +1,4 @@
-"""Tests of the image pool's other kinds (Visual Genome, a folder with captions), its filter and its columns."""
+"""Tests of image pools from Visual Genome and from a folder with captions, their filters and their columns."""
 
 import json
 from pathlib import Path

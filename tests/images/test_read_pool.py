@@ -1,4 +1,4 @@
-"""Tests of the image pool's cache: when it is used, when it is not, and that nobody can tell from the pool."""
+"""Tests of the image pool's cache: when it is used, when it is not, and that the pool is the same with and without."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from dataengine_lib.images.read_pool import cached_columns, read_pool
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache's folder, empty."""
+    """The cache's folder, not made yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/mllm-dataengine/pools"
 
@@ -39,11 +39,11 @@ def is_cached(root: Path) -> bool:
     read: list[int] = []
     files = coco_files(root)
 
-    def again() -> pa.RecordBatch:
+    def count_and_read() -> pa.RecordBatch:
         read.append(1)
         return coco_columns(root, files)
 
-    cached_columns(root, COCO, files, again)
+    cached_columns(root, COCO, files, count_and_read)
     return not read
 
 
@@ -73,7 +73,7 @@ def test_one_changed_byte_is_seen(root: Path, home: Path) -> None:
 
 
 def other(content: bytes) -> bytes:
-    """A sound Arrow file of another making."""
+    """A valid Arrow file with other columns."""
     sink = pa.BufferOutputStream()
     batch = pa.record_batch({"id": [1]})
     with pa.ipc.new_file(sink, batch.schema) as writer:
@@ -83,7 +83,7 @@ def other(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         lambda content: content[: len(content) // 2] + b"\xff" + content[len(content) // 2 + 1 :],
         lambda content: content[:-1],
@@ -93,13 +93,13 @@ def other(content: bytes) -> bytes:
     ],
     ids=["one byte", "cut", "stump", "empty", "other"],
 )
-def test_a_damaged_cache_is_made_again(root: Path, home: Path, spoil) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_cache_is_made_again(root: Path, home: Path, damage) -> None:  # type: ignore[no-untyped-def]
     cold = images(root)
     (file,) = home.iterdir()
-    sound = file.read_bytes()
-    file.write_bytes(spoil(sound))
+    intact = file.read_bytes()
+    file.write_bytes(damage(intact))
     assert images(root) == cold
-    assert file.read_bytes() == sound and is_cached(root)
+    assert file.read_bytes() == intact and is_cached(root)
 
 
 def test_without_a_place_to_write_it_is_done_without(

@@ -1,4 +1,4 @@
-"""How records name images, and the images of evaluation files."""
+"""Tests of image references: how records name images, which file that is, and the images of evaluation files."""
 
 import base64
 import hashlib
@@ -98,7 +98,7 @@ def test_a_path_below_somebody_elses_root_counts_by_its_name(tmp_path: Path) -> 
 
 
 def test_a_link_below_the_root_is_the_users_own(tmp_path: Path) -> None:
-    """But a `..` never follows one: what lies beside the folder that it leads to is not the user's choice."""
+    """But a `..` never follows a link: the folder beside the link's target was not given by the user."""
     root = made(tmp_path / "root", "own.jpg")
     made(tmp_path / "disk", "coco/000000000111.jpg", "secret.jpg")
     (root / "val2017").symlink_to(tmp_path / "disk/coco")

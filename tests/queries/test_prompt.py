@@ -1,4 +1,4 @@
-"""Prompts of step 2: what every template begins with, what it asks for can be read, and how it keeps to a budget."""
+"""Tests of step 2's prompts: order of the parts, a layout that step 4 can read, and the limit on tokens."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ IMAGE = PoolImage(id=1, path="1.jpg", captions=CAPTIONS, boxes=[NamedBox("dog", 
 EXAMPLE = "Question: Which?\nChoices: (A) dog (B) cat (C) cow (D) pig\nAnswer: The answer is (B): cat."
 
 
-def kind_of(name: str) -> QueryPrompt:
+def built_in(name: str) -> QueryPrompt:
     return load_template(name)
 
 
@@ -29,7 +29,7 @@ def render(template: QueryPrompt, kind: str = "image_scene", examples: int = 2, 
 
 @pytest.mark.parametrize("name", QUERY_PROMPTS.names)
 def test_rules_then_type_then_examples_then_image(name: str) -> None:
-    text = render(kind_of(name), examples=10)
+    text = render(built_in(name), examples=10)
     assert text is not None
     places = [
         text.index(part)
@@ -44,14 +44,14 @@ def test_rules_then_type_then_examples_then_image(name: str) -> None:
 @pytest.mark.parametrize("name", ["v2", "vision"])
 def test_the_common_beginning_is_long_enough_for_a_servers_cache(name: str) -> None:
     """OpenAI caches from 1,024 tokens on; GPT tokenizers (cl100k, o200k) take 4.29 characters of these for one."""
-    texts = [render(kind_of(name), kind) or "" for kind in ("image_scene", "action_recognition")]
+    texts = [render(built_in(name), kind) or "" for kind in ("image_scene", "action_recognition")]
     common = next(place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
     assert texts[0][:common].endswith("\nQuestion type: ") and common > 1024 * 4.29
 
 
 @pytest.mark.parametrize("name", QUERY_PROMPTS.names)
 def test_the_layout_that_is_asked_for_is_what_step_4_reads(name: str) -> None:
-    text = render(kind_of(name)) or ""
+    text = render(built_in(name)) or ""
     layout, skip = re.findall(r"lines and nothing else:\n(.+?)\nor, when .+?:\n(.+?)\n\n", text, re.DOTALL)[0]
     words = iter(["dog", "cat", "cow", "pig"])
     filled = layout.replace("<the question>", "Which?").replace("<one to three words>", "cat")
@@ -75,7 +75,7 @@ def test_the_scripted_teacher_answers_each_kind_from_its_text(name: str) -> None
         captions=["A sharp picture about a birthday, with bunting and confetti.", "There is a cake."],
         boxes=[NamedBox("cake", (0.0, 0.7, 0.2, 0.9))],
     )
-    text = kind_of(name).render("image_topic", "", [EXAMPLE], image)
+    text = built_in(name).render("image_topic", "", [EXAMPLE], image)
     parsed = parse_reply(reply([{"role": "user", "content": [{"type": "text", "text": text}]}]))
     assert isinstance(parsed, list)
     assert parsed[0].choices[parsed[0].correct_choice_idx] == "birthday"
@@ -83,7 +83,7 @@ def test_the_scripted_teacher_answers_each_kind_from_its_text(name: str) -> None
 
 
 def test_only_vision_attaches_the_picture(tmp_path: Path) -> None:
-    assert {name: kind_of(name).attach_image for name in QUERY_PROMPTS.names} == {
+    assert {name: built_in(name).attach_image for name in QUERY_PROMPTS.names} == {
         "v1": False, "v2": False, "vision": True,
     }  # fmt: skip
     for text, attached in (
@@ -105,14 +105,14 @@ def test_a_name_that_is_neither_kind_nor_file_says_what_there_is(tmp_path: Path)
     with pytest.raises(
         DataEngineError, match=r"v3: cannot be read .*; give a file or a built-in name: v1, v2, vision"
     ):
-        kind_of("v3")
+        built_in("v3")
     (tmp_path / "t.j2").write_bytes(b"\xff\xfe")
     with pytest.raises(DataEngineError, match=r"t\.j2: cannot be read \(not UTF-8\)"):
         load_template(tmp_path / "t.j2")
 
 
 def test_captions_go_last_first_and_whole_until_the_budget_holds_the_text() -> None:
-    template = kind_of("v1")
+    template = built_in("v1")
     full = render(template) or ""
     seen = set()
     for most in range(estimate_tokens(full), 0, -1):

@@ -1,4 +1,4 @@
-"""Tests of the sampler: shares follow weights, rejections change the image only, nothing twice, it always ends."""
+"""Tests of sampling: shares follow weights, a rejection changes only the image, no image twice, it always ends."""
 
 from collections import Counter
 from itertools import pairwise

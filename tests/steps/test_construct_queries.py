@@ -1,4 +1,4 @@
-"""Tests of step 2 on small COCO folders with a tiny random CLIP, and on real photos where they are at hand."""
+"""Tests of step 2 on small COCO folders with a tiny random CLIP, and on real photos where they are available."""
 
 import hashlib
 import html
@@ -69,7 +69,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(base: Path, tmp_path: Path) -> SimpleNamespace:
-    """A copy to spoil, and `run(**changes)`."""
+    """A copy of `base` that a test may change, and `run(**changes)` to run the step on it."""
     root = tmp_path / "w"
     shutil.copytree(base, root)
     cases = {
