@@ -1,29 +1,34 @@
 """Step 5: the student is trained on the new questions of all rounds, mixed with its base data."""
 
-import shutil
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
-from tqdm.auto import tqdm
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.training.log import MixPart, TrainLog, TrainTime, TypeDraws
-from dataengine_lib.training.mixing import draw_counts, draw_examples, length_batches
-from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat, TrainingRow, read_training_rows
+from dataengine_lib.training.checkpoint_folder import replaced_when_complete
+from dataengine_lib.training.data_sets import (
+    DataSet,
+    DataSource,
+    MixSettings,
+    draw_from_sets,
+    draws_by_type,
+    mix_parts,
+    read_data_sets,
+)
+from dataengine_lib.training.log import TrainLog, TrainTime
+from dataengine_lib.training.mixing import length_batches
+from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat
 
 if TYPE_CHECKING:
-    from dataengine_lib.training.examples import Example, ExampleEncoder
+    from dataengine_lib.training.fine_tuning import Trainable
 
-LOG, TIME = "train_log.json", "train_time.json"
+_LOG, _TIME = "train_log.json", "train_time.json"
 
 
 class FineTuneConfig(StepConfig):
@@ -74,24 +79,17 @@ class FineTuneConfig(StepConfig):
 
 @dataclass
 class FineTuneResult:
-    """What the notebook shows."""
+    """What notebook 5 shows; `checkpoint` is the folder written."""
 
     checkpoint: Path
     log: TrainLog
     time: TrainTime
 
 
-@dataclass
-class _Set:
-    name: str
-    file: Path
-    rows: list[TrainingRow]
-
-
 def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     """Train the student and write the checkpoint, whole or not at all; same seed, same weights on a CPU.
 
-    Raises DataEngineError when no new row can be used, the student not loaded or the folder not written.
+    Raises DataEngineError when no new row can be used, the student cannot be loaded or the folder not written.
     """
     if config.student.partition(":")[0] in ("api", "recorded"):
         raise ParameterError(
@@ -99,33 +97,27 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         )
     if config.output_dir.resolve() == Path(config.student).resolve():
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
-    with _whole_or_not(config.output_dir) as folder:
+    with replaced_when_complete(config.output_dir, _LOG) as folder:
         skipped = SkippedTrainingRows()
         sets = _read_sets(config, skipped)
-        _need_rows(sets, skipped, config)
-        log, seconds = _train(config, sets, skipped, folder)
-        write_json(folder / LOG, log)
-        write_json(folder / TIME, seconds)
+        _check_new_rows(any(one.rows for one in sets if not one.is_base), skipped, config)
+        student = _load(config)
+        log, seconds = _train(config, student, sets, skipped)
+        _save(config, student, folder)
+        write_json(folder / _LOG, log)
+        write_json(folder / _TIME, seconds)
     return FineTuneResult(config.output_dir, log, seconds)
 
 
-def _read_sets(config: FineTuneConfig, skipped: SkippedTrainingRows) -> list[_Set]:
-    """The new data's files in order, then the base data."""
-    sets = [
-        _Set(
-            f"round {number}", file, read_training_rows(file, config.image_root, config.text_formats, skipped)
-        )
-        for number, file in enumerate(config.train_data, 1)
-    ]
+def _read_sets(config: FineTuneConfig, skipped: SkippedTrainingRows) -> list[DataSet]:
+    new, base = DataSource(config.train_data, config.image_root), None
     if config.base_data:
-        root = config.base_image_root or config.image_root
-        rows = read_training_rows(config.base_data, root, config.text_formats, skipped)
-        sets.append(_Set("base", config.base_data, rows))
-    return sets
+        base = DataSource([config.base_data], config.base_image_root or config.image_root)
+    return read_data_sets(new, base, config.text_formats, skipped)
 
 
-def _need_rows(sets: list[_Set], skipped: SkippedTrainingRows, config: FineTuneConfig) -> None:
-    if not any(one.rows for one in sets if one.name != "base"):
+def _check_new_rows(any_usable: bool, skipped: SkippedTrainingRows, config: FineTuneConfig) -> None:
+    if not any_usable:
         why = f"; first: {skipped.shown[0]}" if skipped.shown else ""
         files = ", ".join(map(str, config.train_data))
         raise DataEngineError(
@@ -133,15 +125,10 @@ def _need_rows(sets: list[_Set], skipped: SkippedTrainingRows, config: FineTuneC
         )
 
 
-def _train(
-    config: FineTuneConfig, sets: list[_Set], skipped: SkippedTrainingRows, folder: Path
-) -> tuple[TrainLog, TrainTime]:
-    from dataengine_lib.students.encoder_decoder import is_encoder_decoder
-    from dataengine_lib.training.examples import ExampleEncoder
-    from dataengine_lib.training.fine_tuning import load_trainable, save_checkpoint, train_on_batches
+def _load(config: FineTuneConfig) -> "Trainable":
+    from dataengine_lib.training.fine_tuning import TrainableSettings, load_trainable
 
-    student = load_trainable(
-        config.student,
+    settings = TrainableSettings(
         method=config.method,
         lora_rank=config.lora_rank,
         train_vision=config.train_vision,
@@ -149,106 +136,49 @@ def _train(
         device=config.device,
         seed=config.seed,
     )
+    return load_trainable(config.student, settings)
+
+
+def _train(
+    config: FineTuneConfig, student: "Trainable", sets: list[DataSet], skipped: SkippedTrainingRows
+) -> tuple[TrainLog, TrainTime]:
+    """Draw the examples, shuffle and batch them, and train on them; one generator makes all random draws."""
+    from dataengine_lib.students.encoder_decoder import is_encoder_decoder
+    from dataengine_lib.training.examples import ExampleEncoder
+    from dataengine_lib.training.fine_tuning import train_on_batches
+
     began, rng = time.monotonic(), Random(f"fine-tune {config.seed}")
     examples = ExampleEncoder(
         student.processor, skipped, encoder_decoder=is_encoder_decoder(student.model.config)
     )
-    drawn = _draw(config, sets, examples, rng)
-    _need_rows([_Set(one.name, one.file, [e.row for e in drawn[one.name]]) for one in sets], skipped, config)
-    mixed = [example for part in drawn.values() for example in part]
+    most = config.max_steps * config.batch_size if config.max_steps else None
+    drawn = draw_from_sets(sets, MixSettings(config.epochs, config.base_share, most), examples, rng)
+    # a row may prove unusable only when it is encoded
+    _check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), skipped, config)
+    mixed = [example for of_set in drawn.values() for example in of_set]
     rng.shuffle(mixed)
-    places = length_batches([len(example) for example in mixed], config.batch_size, rng)
-    batches = [[mixed[place] for place in batch] for batch in places]
+    indices = length_batches([len(example) for example in mixed], config.batch_size, rng)
+    batches = [[mixed[i] for i in batch] for batch in indices]
     read = time.monotonic()
     curve = train_on_batches(
         student, examples, batches, learning_rate=config.learning_rate, accumulate=config.accumulate
     )
     seconds = TrainTime(round(read - began, 1), round(time.monotonic() - read, 1), str(student.device))
-    count = sum(parameter.numel() for parameter in student.parameters)
-    save_checkpoint(student, folder, keep_adapter=config.keep_adapter)
     return TrainLog(
         student=config.student,
         method=config.method,
         dtype=str(student.compute).removeprefix("torch."),
-        trained_parameters=count,
+        trained_parameters=sum(parameter.numel() for parameter in student.parameters),
         steps=len(curve),
         loss=curve,
-        mix=[
-            MixPart(
-                one.name,
-                str(one.file),
-                len(one.rows),
-                len(drawn[one.name]),
-                round(len(drawn[one.name]) / len(mixed), 4),
-            )
-            for one in sets
-        ],
-        by_type=_by_type(drawn),
+        mix=mix_parts(sets, drawn),
+        by_type=draws_by_type(drawn),
         skipped=dict(sorted(skipped.counts.items())),
         skipped_rows=skipped.shown,
     ), seconds
 
 
-def _draw(
-    config: FineTuneConfig, sets: list[_Set], examples: "ExampleEncoder", rng: Random
-) -> dict[str, list["Example"]]:
-    """The examples of the whole training by data set, in the shares that `draw_counts` gives."""
-    new = [one for one in sets if one.name != "base"]
-    base = sum(len(one.rows) for one in sets if one.name == "base")
-    most = config.max_steps * config.batch_size if config.max_steps else None
-    counts, base_count = draw_counts(
-        [len(one.rows) for one in new], base, epochs=config.epochs, base_share=config.base_share, most=most
-    )
-    with tqdm(desc="reading images", unit="row", disable=None) as bar:
-        return {
-            one.name: draw_examples(
-                one.rows,
-                count,
-                lambda rows: examples.make([(row, rng.choice(row.formats)) for row in rows], bar),
-                rng,
-            )
-            for one, count in zip(sets, [*counts, base_count], strict=False)
-        }
+def _save(config: FineTuneConfig, student: "Trainable", folder: Path) -> None:
+    from dataengine_lib.training.fine_tuning import save_checkpoint
 
-
-def _by_type(drawn: dict[str, list["Example"]]) -> dict[str, TypeDraws]:
-    new: Counter[str] = Counter()
-    base: Counter[str] = Counter()
-    for name, part in drawn.items():
-        for example in part:
-            (base if name == "base" else new)[example.row.question.question_type or "unknown"] += 1
-    return {kind: TypeDraws(new[kind], base[kind]) for kind in sorted(new | base)}
-
-
-@contextmanager
-def _whole_or_not(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place when the block ends well; a killed run's is removed.
-
-    Only an empty folder or an earlier checkpoint of this step is replaced. Raises DataEngineError otherwise.
-    """
-    folder = folder.absolute()
-    if folder.exists() and not (folder / LOG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataEngineError(
-            f"{folder}: holds something else than a checkpoint of this step; choose another output_dir"
-        )
-    work, old = (folder.with_name(f".{folder.name}.{end}") for end in ("unfinished", "old"))
-    try:
-        for left in (work, old):
-            if left.exists():
-                shutil.rmtree(left)
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise DataEngineError(
-            f"{folder}: cannot be written ({error.strerror}); choose a folder you may write to"
-        ) from error
-    try:
-        yield work
-        if folder.exists():
-            folder.rename(old)
-        work.rename(folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    save_checkpoint(student, folder, keep_adapter=config.keep_adapter)

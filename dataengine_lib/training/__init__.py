@@ -1,1 +1,2 @@
-"""Step 5: what is taught (texts), how sets are mixed, batches, and the fine-tuning itself."""
+"""Step 5: what is taught (texts), how data sets are mixed (data_sets, mixing), batches of examples, the fine-tuning
+itself, its log and its checkpoint. Knows no teacher and no checks: it reads training files as they are."""

@@ -1,4 +1,4 @@
-"""Step 5: training rows as the student's processor encodes them, in batches; only the answer is learnt."""
+"""Step 5: training rows encoded by the student's processor, and their batches; the loss counts the answer alone."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,22 +24,23 @@ from dataengine_lib.students.inputs import (
 from dataengine_lib.students.option_scores import tokenize_question
 from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat, TrainingRow
 
-IGNORED_LABEL = -100  # the label that transformers' losses pass over
+IGNORED_LABEL = -100  # ignore_index of torch's cross_entropy, which transformers' losses use
+# reasons in `train_log.json` for rows that were skipped
 IMAGE_UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
 _PER_TEXT = (
     *PER_TOKEN_KEYS,
     "qformer_input_ids",
     "qformer_attention_mask",
-)  # the Q-Former reads the question too
-_CHUNK = 64  # decoded photos held at a time
+)  # InstructBLIP's Q-Former reads the question too
+_CHUNK = 64  # decoded images in memory at a time
 
 
 @dataclass(frozen=True)
 class Example:
-    """One row in one text format: its inputs of a value per token, each `(1, tokens)`, labels among them.
+    """One row in one text format; `tokens` are its inputs with a value per token and its labels, each `(1, tokens)`.
 
-    `answer` is the number of tokens that are learnt.
+    `answer` is the number of tokens that the loss counts.
     """
 
     row: TrainingRow
@@ -53,9 +54,10 @@ class Example:
 
 
 class ExampleEncoder:
-    """Encodes rows and keeps each image's pixels once, up to `keep_bytes`; other images are read again.
+    """Encodes rows; keeps each image's pixels once, up to `keep_bytes` in all, and reads other images again.
 
-    With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone.
+    With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone. Rows that cannot be
+    encoded are added to `skipped`.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class ExampleEncoder:
         encoder_decoder: bool = False,
         keep_bytes: int = 2 << 30,
     ) -> None:
-        self._processor, self._skipped, self._room = processor, skipped, keep_bytes
+        self._processor, self._skipped, self._free_bytes = processor, skipped, keep_bytes
         self._encoder_decoder = encoder_decoder
         self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
         self._made: dict[tuple[str, TextFormat], Example | None] = {}
@@ -74,7 +76,7 @@ class ExampleEncoder:
     def make(
         self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
     ) -> list[Example | None]:
-        """An example for each row, None for those that cannot be used (counted in `skipped`)."""
+        """An example for each row, None for those that cannot be used; `bar` advances by one per new row."""
         new = list(
             {
                 (row.where, name): (row, name) for row, name in wanted if (row.where, name) not in self._made
@@ -96,22 +98,25 @@ class ExampleEncoder:
         prompt, text = chat_text(self._processor, *row.text(text_format))
         try:
             tokens, pixels, answer = self._process(image, prompt, text)
-        except ValueError as error:  # such as an image token inside a question
+        except ValueError as error:  # such as a text that is too long
             self._skipped.add(NOT_ENCODED, row.where, str(error))
             return None
         if not answer:
             self._skipped.add(NOT_ENCODED, row.where, "no token is left to learn")
             return None
         size = sum(part.nbytes for part in pixels.values())
-        if row.image not in self._pixels and size <= self._room:
+        if row.image not in self._pixels and size <= self._free_bytes:
             self._pixels[row.image] = pixels
-            self._room -= size
+            self._free_bytes -= size
         return Example(row, prompt, text, tokens, answer)
 
     def _process(
         self, image: Image.Image, prompt: str, text: str
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], int]:
-        """(inputs with a value per token, those of the image, how many tokens at the end are the answer)."""
+        """(inputs with a value per token and labels, inputs of the image, number of answer tokens at the end).
+
+        Tokens of the prompt have the label IGNORED_LABEL. Raises ValueError when the processor refuses the text.
+        """
         tokenized = tokenize_question(
             self._processor, prompt, text, [], separate_answer=self._encoder_decoder
         )
@@ -132,12 +137,15 @@ class ExampleEncoder:
         if example.row.image in self._pixels:
             return self._pixels[example.row.image]
         image = read_image(example.row.image)
-        if isinstance(image, str):  # it was read before: the file has changed under the run
+        if isinstance(image, str):  # it was readable before: the file has changed during the run
             raise DataEngineError(f"{image}; it could be read when the step began")
         return self._process(image, example.prompt, example.text)[1]
 
     def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-        """The model's inputs with labels; padded on the right, as training needs no next token."""
+        """The model's inputs with labels, `(examples, tokens)`; padded on the right.
+
+        Raises DataEngineError when an image that was read before is no longer readable.
+        """
         fill = {"input_ids": padding_token_id(self._processor), "labels": IGNORED_LABEL}
         inputs = {}
         for key in examples[0].tokens:

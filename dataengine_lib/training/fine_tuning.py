@@ -1,4 +1,4 @@
-"""Step 5: the student made trainable (LoRA or full), the training loop, and the checkpoint."""
+"""Step 5: a trainable student (LoRA or full), the training loop, and saving the result."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,6 +21,18 @@ from dataengine_lib.training.log import LossPoint
 TrainDtype = Literal["auto", "float32", "bfloat16"]
 
 
+@dataclass(frozen=True)
+class TrainableSettings:
+    """What is trained and how it is held: the fields of FineTuneConfig of the same names."""
+
+    method: Literal["lora", "full"]
+    lora_rank: int
+    train_vision: bool
+    dtype: TrainDtype
+    device: str
+    seed: int
+
+
 @dataclass
 class Trainable:
     """A student that can be trained.
@@ -36,55 +48,49 @@ class Trainable:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
+        """Those that are trained."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
 
-def load_trainable(
-    name: str,
-    *,
-    method: Literal["lora", "full"],
-    lora_rank: int,
-    train_vision: bool,
-    dtype: TrainDtype,
-    device: str,
-    seed: int,
-) -> Trainable:
-    """The student with LoRA adapters on every linear layer of language model and projector, or as a whole.
+def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
+    """The student with LoRA adapters on every linear layer of language model and projector, or with all its weights.
 
-    The vision tower takes part only with `train_vision`. Raises DataEngineError when it cannot be loaded.
+    The vision tower is trained only with `train_vision`. Raises DataEngineError when the student cannot be loaded.
     """
-    set_seed(seed)
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    compute = _compute_dtype(dtype, place)
+    set_seed(settings.seed)
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(automatic if settings.device == "auto" else settings.device)
+    compute = _compute_dtype(settings.dtype, device)
+    lora = settings.method == "lora"
     # A large model's frozen weights fit a GPU only in half precision; trained weights stay in float32.
-    held = (
-        torch.bfloat16
-        if method == "lora" and place.type == "cuda" and compute == torch.bfloat16
-        else torch.float32
-    )
-    loaded = load_student(name, place.type if place.index is None else str(place))
-    model, processor = loaded.model.to(held), loaded.processor
-    # the weights' precision on disk; the loaded model only knows what it was loaded in
+    half = lora and device.type == "cuda" and compute == torch.bfloat16
+    loaded = load_student(name, device.type if device.index is None else str(device))
+    model, processor = loaded.model.to(torch.bfloat16 if half else torch.float32), loaded.processor
+    # the weights' precision on disk; the loaded model only knows the one it was loaded in
     stored = getattr(AutoConfig.from_pretrained(name), "dtype", None) or torch.float32
     tower = model.get_encoder(modality="image")
-    frozen = [] if train_vision or tower is model else list(tower.modules())
-    if method == "lora":
-        from peft import LoraConfig, get_peft_model
-
-        targets = _linear_layers(model, frozen)
-        settings = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=targets)
-        with warnings.catch_warnings():
-            # peft 0.21 asks transformers 5 for it under its old name, which is nothing a user can mend
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            model = get_peft_model(model, settings)
+    frozen = [] if settings.train_vision or tower is model else list(tower.modules())
+    if lora:
+        model = _with_lora(model, settings.lora_rank, frozen)
     else:
         for module in frozen:
             module.requires_grad_(False)
-    return Trainable(model.to(place), processor, place, compute, stored)
+    return Trainable(model.to(device), processor, device, compute, stored)
+
+
+def _with_lora(model: Any, rank: int, frozen: Sequence[torch.nn.Module]) -> Any:
+    """The model with new adapters of scale 2 (alpha over rank) on its linear layers outside `frozen`."""
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_linear_layers(model, frozen))
+    with warnings.catch_warnings():
+        # peft 0.21 uses an old name of transformers 5; users can do nothing about the warning
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        return get_peft_model(model, lora)
 
 
 def _compute_dtype(dtype: TrainDtype, device: torch.device) -> torch.dtype:
-    """`auto` takes bfloat16 where the hardware multiplies it, on GPUs and on CPUs with AVX512-BF16 or AMX."""
+    """`auto` is bfloat16 where the hardware multiplies it: on GPUs, and on CPUs with AVX512-BF16 or AMX."""
     if dtype != "auto":
         return torch.bfloat16 if dtype == "bfloat16" else torch.float32
     if device.type == "cuda":
@@ -97,12 +103,12 @@ def _compute_dtype(dtype: TrainDtype, device: torch.device) -> torch.dtype:
 
 
 def _linear_layers(model: Any, frozen: Sequence[torch.nn.Module]) -> list[str]:
-    """Names of the linear layers outside `frozen`, without the output layer (often the embedding itself)."""
-    left_out = {id(module) for module in [*frozen, model.get_output_embeddings()]}
+    """Names of the linear layers outside `frozen`, without the output layer, which often is the embedding itself."""
+    excluded = {id(module) for module in [*frozen, model.get_output_embeddings()]}
     return [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and id(module) not in left_out
+        if isinstance(module, torch.nn.Linear) and id(module) not in excluded
     ]
 
 
@@ -115,27 +121,31 @@ def train_on_batches(
     accumulate: int = 1,
     warmup: float = 0.03,
     clip: float = 1.0,
-    seen: Callable[[LossPoint], None] = lambda point: None,
+    on_step: Callable[[LossPoint], None] = lambda point: None,
 ) -> list[LossPoint]:
     """Train in place on the batches in their order: AdamW, linear warm-up, then a cosine to zero.
 
-    `seen` is told every step's loss. Raises DataEngineError when the loss is no longer a number.
+    One batch is one optimizer step, in `accumulate` passes; `warmup` is a share of all steps, `clip` the largest norm
+    of the gradient. `on_step` is called after every step. Raises DataEngineError when the loss is not finite.
     """
     optimizer = torch.optim.AdamW(student.parameters, lr=learning_rate, weight_decay=0.0)
-    warm, steps = ceil(warmup * len(batches)), len(batches)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, warm, steps))
+    warmup_steps, steps = ceil(warmup * len(batches)), len(batches)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate_factor(step, warmup_steps, steps)
+    )
     half = student.compute != torch.float32
     student.model.train()
     curve = []
     for step, batch in enumerate(tqdm(batches, desc="fine-tuning", unit="step", disable=None), 1):
-        learnt = sum(example.answer for example in batch)
+        answer_tokens = sum(example.answer for example in batch)
         size, total = ceil(len(batch) / accumulate), 0.0
         for part in (batch[start : start + size] for start in range(0, len(batch), size)):
             inputs = {key: value.to(student.device) for key, value in examples.batch(part).items()}
             with torch.autocast(student.device.type, student.compute) if half else nullcontext():
                 loss = student.model(**inputs, use_cache=False).loss
-            # every answer token of the batch counts the same, however the batch is parted
-            loss = loss * sum(example.answer for example in part) / learnt
+            # the model's loss is a mean over the part's answer tokens; weighted by their number, every answer token
+            # of the batch counts the same, however the batch is divided
+            loss = loss * sum(example.answer for example in part) / answer_tokens
             loss.backward()
             total += loss.item()
         if not isfinite(total):
@@ -148,19 +158,19 @@ def train_on_batches(
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         curve.append(point)
-        seen(point)
+        on_step(point)
     return curve
 
 
-def _rate(step: int, warm: int, steps: int) -> float:
-    """The share of the learning rate at `step`, counted from 0; never none, so that one step trains too."""
-    if step < warm:
-        return (step + 1) / (warm + 1)
-    return (1 + cos(pi * (step - warm) / max(1, steps - warm))) / 2
+def _rate_factor(step: int, warmup_steps: int, steps: int) -> float:
+    """Factor of the learning rate at `step`, counted from 0; in (0, 1], so that a training of one step has an effect."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return (1 + cos(pi * (step - warmup_steps) / max(1, steps - warmup_steps))) / 2
 
 
 def save_checkpoint(student: Trainable, folder: Path, *, keep_adapter: bool) -> None:
-    """Write model and processor in the student's own precision; adapters are merged unless `keep_adapter`."""
+    """Write model and processor in the precision of the student's files; adapters are merged unless `keep_adapter`."""
     model = student.model
     if not (keep_adapter and hasattr(model, "merge_and_unload")):
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model

@@ -1,10 +1,10 @@
-"""What step 5 keeps of a training: its loss curve and what it was trained on."""
+"""The log of step 5: the loss curve, and what was trained on."""
 
 import msgspec
 
 
 class LossPoint(msgspec.Struct):
-    """The mean loss per answer token of one step, and the learning rate it was taken with."""
+    """One training step: the mean cross-entropy per answer token (nats), and the learning rate used."""
 
     step: int
     loss: float
@@ -12,7 +12,7 @@ class LossPoint(msgspec.Struct):
 
 
 class MixPart(msgspec.Struct):
-    """One data set's part in the training: usable rows, draws of them, and its share of all draws."""
+    """One data set's part in the training: usable rows, draws of them, and its share of all draws in [0, 1]."""
 
     name: str
     file: str
@@ -22,7 +22,7 @@ class MixPart(msgspec.Struct):
 
 
 class TypeDraws(msgspec.Struct):
-    """How many rows of one question type were trained on."""
+    """How many rows of one question type were trained on, from new data and from base data."""
 
     new: int = 0
     base: int = 0
@@ -44,7 +44,7 @@ class TrainLog(msgspec.Struct, kw_only=True):
 
 
 class TrainTime(msgspec.Struct):
-    """`train_time.json`: seconds spent in reading images and in training, on this device."""
+    """`train_time.json`: seconds spent reading images and training, on this device."""
 
     reading: float
     training: float

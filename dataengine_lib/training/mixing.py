@@ -1,4 +1,4 @@
-"""Step 5: how often each training set is drawn from, by the square root of its size."""
+"""Step 5: how many rows are drawn from each training set, in what order, and how they are batched."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ def draw_counts(
     base_share: float | None = None,
     most: int | None = None,
 ) -> tuple[list[int], int]:
-    """How many rows to draw from each new set, and from the base set.
+    """(how many rows to draw from each new set, how many from the base set).
 
-    An epoch is as many draws of new rows as there are new rows. Shares follow the square roots of the sizes
-    (InstructBLIP, section 2.3, arXiv 2305.06500); `base_share` sets the base set's share of all draws
-    instead.
-    `most` bounds the draws in all and leaves the shares as they are.
+    An epoch is as many draws of new rows as there are new rows. A set's share of the draws is proportional to the
+    square root of its size; `base_share` in [0, 1) sets the base set's share of all draws instead. At most `most`
+    rows are drawn in all, in the same shares.
+    Source: the square-root mixing of InstructBLIP (section 2.3, arXiv 2305.06500).
     """
     roots = [sqrt(size) for size in new_sizes]
     if not base_size:
@@ -38,7 +38,7 @@ def draw_counts(
 
 
 def _apportion(total: int, weights: list[float]) -> list[int]:
-    """Whole numbers in proportion to `weights` that add up to `total`, by largest remainders."""
+    """Whole numbers in proportion to `weights` that add up to `total`, by the largest-remainder method."""
     exact = [total * weight / (sum(weights) or 1) for weight in weights]
     counts = [int(share) for share in exact]
     remainders = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
@@ -50,35 +50,35 @@ def _apportion(total: int, weights: list[float]) -> list[int]:
 def draw_examples(
     rows: Sequence[_T], count: int, make: Callable[[list[_T]], list[_E | None]], rng: Random
 ) -> list[_E]:
-    """What `make` makes of `count` rows in random order, each row as often as any other, give or take one.
+    """The examples that `make` gives for `count` rows in random order; each row is used equally often, or once more.
 
-    A row of which `make` makes None is replaced by another and not tried again; without usable rows nothing
-    is drawn. Rows are made only when their turn comes.
+    A row for which `make` gives None is replaced by another and not tried a second time; without usable rows nothing
+    is drawn. `make` is called only for rows whose turn has come, so that unused rows are never encoded.
     """
-    alive, waiting, drawn = list(rows), deque[_T](), list[_E]()
-    while len(drawn) < count and (waiting or alive):
+    usable, waiting, drawn = list(rows), deque[_T](), list[_E]()
+    while len(drawn) < count and (waiting or usable):
         if not waiting:
-            waiting.extend(rng.sample(alive, len(alive)))
+            waiting.extend(rng.sample(usable, len(usable)))
         turn = [waiting.popleft() for _ in range(min(count - len(drawn), len(waiting)))]
         made = make(turn)
         drawn += [example for example in made if example is not None]
         if bad := {id(row) for row, example in zip(turn, made, strict=True) if example is None}:
-            alive = [row for row in alive if id(row) not in bad]
+            usable = [row for row in usable if id(row) not in bad]
     return drawn
 
 
 def length_batches(lengths: Sequence[int], size: int, rng: Random, window: int = 16) -> list[list[int]]:
-    """Every place once, in batches of `size` with little padding.
+    """Every index into `lengths` once, in batches of `size` with little padding.
 
-    Within windows of `window` batches the places are sorted by length and the batches shuffled, so that the
+    Within windows of `window` batches the indices are sorted by length and the batches shuffled, so that the
     order stays close to the given one. Only the last window may hold a smaller batch.
     """
     batches: list[list[int]] = []
     for start in range(0, len(lengths), size * window):
-        places = sorted(
-            range(start, min(start + size * window, len(lengths))), key=lambda place: lengths[place]
+        window_indices = sorted(
+            range(start, min(start + size * window, len(lengths))), key=lambda i: lengths[i]
         )
-        cut = [places[first : first + size] for first in range(0, len(places), size)]
+        cut = [window_indices[first : first + size] for first in range(0, len(window_indices), size)]
         rng.shuffle(cut)
         batches += cut
     return batches

@@ -1,4 +1,4 @@
-"""Step 5: what the student is taught to say to each question, and the rows this can be made of."""
+"""Step 5: the instruction and the answer that the student learns from each row, and the usable rows of a file."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,23 +12,25 @@ from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.replies.other_datasets import others_format, read_turns
 
 TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench"]
+# reasons in `train_log.json` for rows that were skipped
 MALFORMED = "malformed row"
 NO_IMAGE = "image not found"
 NO_RATIONALE = "no rationale for QM-AE"
-_SHOWN = 20  # skipped rows kept with their details; all of them are counted
+_MAX_SHOWN = 20  # skipped rows that are listed with their details; all of them are counted
 
 
 @dataclass(frozen=True)
 class TrainingRow:
     """A question that can be trained on: where its image is and in which text formats it can be written.
 
-    `as_is` holds instruction and answer of a turn of LLaVA's, which has its words already.
+    `where` is its file and row, for messages; no two rows share it. `as_is` is the instruction and the answer of a
+    turn of a LLaVA conversation, which are used without a text format.
     """
 
     question: Question
     image: Path
     formats: tuple[TextFormat, ...]
-    where: str  # file and row, for messages; no two rows share it
+    where: str
     as_is: tuple[str, str] | None = None
 
     def text(self, text_format: TextFormat) -> tuple[str, str]:
@@ -38,7 +40,7 @@ class TrainingRow:
 
 @dataclass
 class SkippedTrainingRows:
-    """Rows left out: counted by reason, the first few with file, row and detail."""
+    """Rows that are not trained on: counted by reason, the first few with file, row and detail."""
 
     counts: Counter[str] = field(default_factory=Counter)
     shown: list[str] = field(default_factory=list)
@@ -46,7 +48,7 @@ class SkippedTrainingRows:
     def add(self, reason: str, where: str, detail: str = "") -> None:
         """Count one row."""
         self.counts[reason] += 1
-        if len(self.shown) < _SHOWN:
+        if len(self.shown) < _MAX_SHOWN:
             self.shown.append(
                 f"{where}: {reason}" + (f" ({' '.join(detail.split())[:160]})" if detail else "")
             )
@@ -55,14 +57,16 @@ class SkippedTrainingRows:
 def training_text(question: Question, text_format: TextFormat) -> tuple[str, str]:
     """The instruction and the answer of one question.
 
+    Q-A: `{question}` -> `The answer is {answer}.`; QM-A: `{question}\\n(A) … (B) …` -> `The answer is (B) {answer}.`;
+    QM-AE: the same with the longest rationale; mmbench: options on lines of their own, `A. …`.
     The longest rationale follows the answer in QM-AE, and in mmbench where there is one.
     Source: the v1 data sets of MLLM-DataEngine (minigpt4/datasets/datasets/vqa_dataset.py).
     """
     asked, right = question.question.strip(), question.correct_choice_idx
-    said = question.choices[right].strip()
+    choice = question.choices[right].strip()
     if text_format == "Q-A":
-        return asked, f"The answer is {said}."
-    answer = f"The answer is ({LETTERS[right]}) {said}."
+        return asked, f"The answer is {choice}."
+    answer = f"The answer is ({LETTERS[right]}) {choice}."
     with_options = f"{asked}\n{options_text(question.choices)}"
     if text_format == "QM-A":
         return with_options, answer
@@ -78,9 +82,9 @@ def training_text(question: Question, text_format: TextFormat) -> tuple[str, str
 def read_training_rows(
     file: Path, root: Path, formats: list[TextFormat], skipped: SkippedTrainingRows
 ) -> list[TrainingRow]:
-    """The usable rows of any question file, or the turns of LLaVA's conversations; others are added to `skipped`.
+    """The usable rows of any question file, or the turns of LLaVA conversations; others are added to `skipped`.
 
-    Each turn stands by itself, without the turns before it.
+    Each turn is a row of its own, without the turns before it. `root` is where image paths start.
     Raises DataEngineError when the file as such cannot be read.
     """
     if others_format(file) == "llava":
@@ -109,7 +113,7 @@ def _turn_rows(
     file: Path, root: Path, formats: list[TextFormat], skipped: SkippedTrainingRows
 ) -> list[TrainingRow]:
     rows: list[TrainingRow] = []
-    seen: dict[str, Path | str] = {}  # by the image's name: its place, or why there is none
+    seen: dict[str, Path | str] = {}  # by the image's name: its path, or why it was not found
     for number, turn in read_turns(file):
         if isinstance(turn, str):
             reason = NO_IMAGE if turn.startswith("image:") else MALFORMED

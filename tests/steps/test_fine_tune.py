@@ -18,7 +18,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.examples import IGNORED_LABEL, IMAGE_UNREADABLE, NOT_ENCODED, ExampleEncoder
-from dataengine_lib.training.fine_tuning import load_trainable
+from dataengine_lib.training.fine_tuning import TrainableSettings, load_trainable
 from dataengine_lib.training.log import TrainLog
 from dataengine_lib.training.texts import SkippedTrainingRows, read_training_rows
 
@@ -166,7 +166,7 @@ def test_lora_spares_the_vision_tower_and_the_output_layer(student: Path) -> Non
             "device": "cpu",
             "seed": 0,
         }
-        model = load_trainable(str(student), **(settings | more)).model
+        model = load_trainable(str(student), TrainableSettings(**(settings | more))).model
         return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
     names = trained()
