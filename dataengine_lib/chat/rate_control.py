@@ -22,7 +22,7 @@ _RECENT = 50  # outcomes (reply or error) that are looked at to decide whether t
 _OVERLOADED = 0.1  # share of errors among the recent outcomes above which it is
 
 # The rate: requests or tokens per second.
-MARGIN = 0.98  # of a limit is used, since the server's clock is not ours
+LIMIT_SHARE = 0.98  # of a limit is used, since the server's clock is not ours
 REFUSED_FACTOR = 0.92  # of the rate remains after a 429 that comes too early to measure the rate anew
 _MEASURE_S = 2.0  # seconds of replies that are enough to measure a rate; before, too many are still in flight
 _PROVEN_S = 5.0  # seconds for which a rate must be sustained to count as proven
@@ -257,12 +257,12 @@ class RateLimit:
     def on_refused(self, rate: float, now: float) -> None:
         """The server refused at `rate` per second: go on just below, and try more after a while."""
         if rate > 0:
-            self._found, self._found_at = rate * MARGIN, now
+            self._found, self._found_at = rate * LIMIT_SHARE, now
 
     def cap_at(self, rate: float) -> None:
         """Stay just below `rate` per second, the server's own limit; a lower cap stays."""
-        if rate > 0 and (self.cap is None or rate * MARGIN < self.cap):
-            self.cap = rate * MARGIN
+        if rate > 0 and (self.cap is None or rate * LIMIT_SHARE < self.cap):
+            self.cap = rate * LIMIT_SHARE
 
 
 def _first_number(header: str) -> float:

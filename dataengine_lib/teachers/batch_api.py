@@ -4,15 +4,18 @@ Source of names and limits: OpenAI's guide "Batch API".
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import openai
 
 from dataengine_lib.chat.client import ChatClient
-from dataengine_lib.chat.reply import TeacherStop
+from dataengine_lib.chat.completion import read_completion
+from dataengine_lib.chat.reply import Reply, TeacherStop
 from dataengine_lib.chat.server_errors import fatal_error, is_temporary, is_temporary_status
 
 BATCH_ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
@@ -25,6 +28,19 @@ _UPLOAD_S = 600.0  # for a file of up to 200 MB
 
 class BatchGone(TeacherStop):
     """The server does not know this batch or file (any more), or has no Batch API at all (status 404)."""
+
+
+class BatchRow(msgspec.Struct, frozen=True):
+    """A line of an output or error file: the request's `key`, and its reply or what was wrong.
+
+    `found` is False for a request that stands in neither file; `status` is the HTTP status, None where there is none.
+    """
+
+    key: str
+    found: bool = False
+    status: Any = None
+    reply: Reply | None = None
+    error: dict[str, Any] = {}
 
 
 class BatchApi:
@@ -88,11 +104,10 @@ class BatchApi:
                 return found
             attempt += 1
 
-    async def download(self, file_id: str) -> list[bytes]:
-        """The lines of a result or error file."""
+    async def download(self, file_id: str) -> Iterator[BatchRow]:
+        """The rows of an output or error file."""
         response = await self._call("download a batch's results", partial(self._api.files.content, file_id))
-        lines: list[bytes] = response.content.splitlines()
-        return lines
+        return map(_read_row, response.content.splitlines())
 
     async def _call(self, doing: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """The result of a call that can be repeated without harm."""
@@ -122,3 +137,30 @@ class BatchApi:
         known = fatal_error(error, self.client.where, self.client.model)
         problem = f"{self.client.where}: {self.client.error_text(error)}"
         return known or TeacherStop(f"{problem}; correct what it names, or run again to go on")
+
+
+def _read_row(line: bytes) -> BatchRow:
+    """The row in a line, with an empty key for a line that is none; of unexpected types nothing is read."""
+    try:
+        row = _as_dict(json.loads(line))
+    except (ValueError, RecursionError):
+        row = {}
+    key, response, error = row.get("custom_id"), _as_dict(row.get("response")), _as_dict(row.get("error"))
+    body, status = _as_dict(response.get("body")), response.get("status_code")
+    reply = None
+    if status == 200:
+        try:
+            reply = read_completion(body)
+        except ValueError as fault:
+            error = {"message": str(fault)}
+    return BatchRow(
+        key if isinstance(key, str) else "",
+        True,
+        status,
+        reply,
+        _as_dict(body.get("error")) or error,
+    )
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

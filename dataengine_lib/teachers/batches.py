@@ -4,7 +4,6 @@ A run may end between any two calls: the next one finds its batches at the serve
 """
 
 import asyncio
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.chat.budget import Budget
-from dataengine_lib.chat.completion import read_completion
 from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.server_errors import is_temporary_status
 from dataengine_lib.core.records import Query
 from dataengine_lib.core.text import one_line
-from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone
+from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone, BatchRow
 from dataengine_lib.teachers.batch_state import BatchJob, BatchState
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
@@ -209,17 +207,16 @@ class BatchRunner:
         for file_id in (batch.output_file_id, batch.error_file_id) * 2:
             if not file_id or not missing:
                 continue
-            for line in await self._api.download(file_id):
-                row = _read_row(line)
+            for row in await self._api.download(file_id):
                 if row.key in missing:
                     del missing[row.key]
                     self._on_row(row, job, retries)
         for key in missing:  # neither in the output file nor in the error file
-            self._on_row(_Row(key), job, retries)
+            self._on_row(BatchRow(key), job, retries)
         self.state.jobs.remove(job)
         self._add_jobs(retries)
 
-    def _on_row(self, row: "_Row", job: BatchJob, retries: list[_Request]) -> None:
+    def _on_row(self, row: BatchRow, job: BatchJob, retries: list[_Request]) -> None:
         """Keep a row's reply, or decide whether a request without one is sent once more."""
         query = self.by_key.get(row.key)
         # A row that was answered, or may have been, is paid for whether its line can be read or not.
@@ -274,43 +271,3 @@ class BatchRunner:
         self.state.tries.pop(self.files.keys[query.query_id], None)
         self.budget.settle(query)
         self.files.give_up(query, reason)
-
-
-class _Row(msgspec.Struct, frozen=True):
-    """A line of an output or error file: the request's `key`, and its reply or what was wrong.
-
-    `found` is False for a request that stands in neither file; `status` is the HTTP status, None where there is none.
-    """
-
-    key: str
-    found: bool = False
-    status: Any = None
-    reply: Reply | None = None
-    error: dict[str, Any] = {}
-
-
-def _read_row(line: bytes) -> _Row:
-    """The row in a line, with an empty key for a line that is none; of unexpected types nothing is read."""
-    try:
-        row = _as_dict(json.loads(line))
-    except (ValueError, RecursionError):
-        row = {}
-    key, response, error = row.get("custom_id"), _as_dict(row.get("response")), _as_dict(row.get("error"))
-    body, status = _as_dict(response.get("body")), response.get("status_code")
-    reply = None
-    if status == 200:
-        try:
-            reply = read_completion(body)
-        except ValueError as fault:
-            error = {"message": str(fault)}
-    return _Row(
-        key if isinstance(key, str) else "",
-        True,
-        status,
-        reply,
-        _as_dict(body.get("error")) or error,
-    )
-
-
-def _as_dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

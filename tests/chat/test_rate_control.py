@@ -86,7 +86,7 @@ def test_a_limit_that_the_server_names_is_kept(clock: Clock) -> None:
     gate = RateControl(10)
     gate.read_limits({"x-ratelimit-limit-requests": "120", "x-ratelimit-limit-tokens": "off"})
     times = moments(gate, clock, 21)
-    assert (len(times) - 1) / times[-1] == pytest.approx(2 * rate_control.MARGIN, rel=0.15)
+    assert (len(times) - 1) / times[-1] == pytest.approx(2 * rate_control.LIMIT_SHARE, rel=0.15)
     gate.read_limits({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m2s"})
     before = clock.now
     assert moments(gate, clock, 1)[0] + 1000 >= before + 60
@@ -128,7 +128,7 @@ def test_refusals_close_together_do_not_count_the_answers_between_them(clock: Cl
     gate = RateControl(50)
     asyncio.run(main())
     assert gate.requests.rate(clock.now) == pytest.approx(
-        10 * rate_control.MARGIN * rate_control.REFUSED_FACTOR * rate_control.MARGIN, rel=0.05
+        10 * rate_control.LIMIT_SHARE * rate_control.REFUSED_FACTOR * rate_control.LIMIT_SHARE, rel=0.05
     )
 
 
@@ -236,7 +236,7 @@ def test_limits_in_other_forms(clock: Clock, limit: str, left: str) -> None:
     )
     assert moments(gate, clock, 1)[0] >= 19
     rate = gate.requests.rate(clock.now)
-    assert rate == pytest.approx(rate_control.MARGIN) if limit.startswith("60") else rate is None
+    assert rate == pytest.approx(rate_control.LIMIT_SHARE) if limit.startswith("60") else rate is None
 
 
 def test_a_busy_server_that_names_a_time_is_left_alone_until_then(clock: Clock) -> None:
