@@ -23,7 +23,7 @@ from dataengine_lib.demo_assets.tiny_models import (
     save_clip,
     save_llava,
 )
-from dataengine_lib.playground.questions import WRITERS
+from dataengine_lib.playground.questions import QUESTION_WRITERS
 from dataengine_lib.playground.server import serve
 from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.teacher import reply, structured_reply
@@ -137,12 +137,12 @@ def test_every_file_of_the_loop_is_written_with_its_fields(done):
     out, _ = done
     assert [name for name in DATA if not (out / name).is_file()] == []
     answers = json.loads((out / "round1" / "aokvqa_eval.json").read_text())
-    assert len(answers) == 5 * len(WRITERS)
+    assert len(answers) == 5 * len(QUESTION_WRITERS)
     wanted = {"image_id", "image_path", "idx", "question", "choices", "correct_choice_idx", "direct_answers",
               "difficult_direct_answer", "model_answer", "question_type", "prompt"}  # fmt: skip
     assert wanted <= set(answers[0])
     bad = json.loads((out / "round1" / "bad_case_aokvqa_classified.json").read_text())
-    assert set(bad) == set(WRITERS) and all(
+    assert set(bad) == set(QUESTION_WRITERS) and all(
         row["split"] == "diagnose" for rows in bad.values() for row in rows
     )
     queries = json.loads((out / "round1" / "gptvqa_prompt.json").read_text())
@@ -165,7 +165,7 @@ def test_the_command_ends_with_the_table_and_the_report(done):
     out, said = done
     lines = said.splitlines()
     assert any(line.startswith("question type") and "before" in line and "after" in line for line in lines)
-    assert all(any(line.startswith(kind) for line in lines) for kind in WRITERS)
+    assert all(any(line.startswith(kind) for line in lines) for kind in QUESTION_WRITERS)
     assert lines[-1] == f"report: {out / 'index.html'}" and "the teacher is the playground's script" in said
 
 

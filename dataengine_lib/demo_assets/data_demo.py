@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import Question
-from dataengine_lib.playground.questions import WRITERS
-from dataengine_lib.playground.sets import read_questions, write_playground
+from dataengine_lib.playground.questions import QUESTION_WRITERS
+from dataengine_lib.playground.sets import read_playground_questions, write_playground
 from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
@@ -19,16 +19,16 @@ from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
 DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # of the checkout
-SIZES = {"base": 24, "pool": 48, "diagnose": 4, "holdout": 3}
-SEED = 1  # not the demo's: no image of data_demo is one of the demo's
+_SIZES = {"base": 24, "pool": 48, "diagnose": 4, "holdout": 3}
+_SEED = 1  # not the demo's: no image of data_demo is one of the demo's
 
 
 def make(folder: Path, models: Path) -> None:
     """Write every file of the loop into `folder`, with the images they speak of below `folder/images`."""
     with tempfile.TemporaryDirectory() as scratch:
-        sets = write_playground(Path(scratch), SEED, SIZES)
+        sets = write_playground(Path(scratch), _SEED, _SIZES)
         shutil.rmtree(folder / "images", ignore_errors=True)
-        for name in SIZES:
+        for name in _SIZES:
             shutil.copytree(sets / name / "images", folder / "images", dirs_exist_ok=True)
         (folder / "annotations").mkdir(parents=True, exist_ok=True)
         for kind in ("instances", "captions"):  # of the pool alone: the other sets are nothing to ask about
@@ -36,7 +36,7 @@ def make(folder: Path, models: Path) -> None:
                 sets / "pool" / "annotations" / f"{kind}_pool.json",
                 folder / "annotations" / f"{kind}_demo.json",
             )
-        questions = [_moved(question) for question in read_questions(sets)]
+        questions = [_moved(question) for question in read_playground_questions(sets)]
         base: list[Question] = read_json(sets / "base_questions.json", list[Question])
     write_json(folder / "base_questions.json", [_moved(question) for question in base])
     _write_questions(folder, questions)
@@ -50,7 +50,7 @@ def _moved(question: Question) -> Question:
 
 
 def _write_questions(folder: Path, questions: list[Question]) -> None:
-    classified = {kind: [q for q in questions if q.question_type == kind] for kind in WRITERS}
+    classified = {kind: [q for q in questions if q.question_type == kind] for kind in QUESTION_WRITERS}
     write_json(folder / "aokvqa_v1p0_val_classified.json", classified)
     for question in questions:  # as A-OKVQA publishes them, before step 0
         question.question_type = question.prompt = ""

@@ -13,7 +13,7 @@ from dataengine_lib.playground.captions import write_captions
 from dataengine_lib.playground.sets import FIRST_ID, base_questions
 from dataengine_lib.playground.world import make_scene
 
-IMAGE_TOKENS = (PIXELS // PATCH) ** 2
+TOKENS_PER_IMAGE = (PIXELS // PATCH) ** 2
 Segment = tuple[list[int], list[int], list[float]]  # token ids, labels, weights in the loss
 ROOMY = ("image_style", "image_scene", "image_quality")  # types answered by the picture as a whole
 BOXED = ("object_localization", "attribute_comparison", "spatial_relationship")  # no caption tells
@@ -82,7 +82,7 @@ def comprehension_of(tokenizer: PreTrainedTokenizerFast, row: int, seed: int, rn
 def soup_of(
     tokenizer: PreTrainedTokenizerFast, count: int, words: list[int], seed: int, rng: Random, noise: float
 ) -> tuple[Segment, torch.Tensor]:
-    """A question that captions answer, and (IMAGE_TOKENS / 2, vocabulary) shares of the captions' words.
+    """A question that captions answer, and (TOKENS_PER_IMAGE / 2, vocabulary) shares of the captions' words.
 
     Each word is in a few places and some are in most, as words are in the patches of a picture; with `noise` from 0
     to 1 more words share a place and some, of `words`, are wrong.
@@ -100,7 +100,7 @@ def soup_of(
     question = rng.choice(local if local and rng.random() < 0.7 else asked)
     captions = re.sub("[.,]", "", " ".join(write_captions(scene, rng.getrandbits(32))))
     said = list(dict.fromkeys(tokenizer(captions).input_ids))
-    places = range(IMAGE_TOKENS // 2)
+    places = range(TOKENS_PER_IMAGE // 2)
     shares = torch.zeros(len(places), len(tokenizer))
     for word in said:
         for place in rng.sample(places, rng.randint(1, 3)):
@@ -154,9 +154,9 @@ def pack_texts(tokenizer: PreTrainedTokenizerFast, segments: list[Segment]) -> d
     return {"input_ids": input_ids, "labels": labels, "weights": weights}
 
 
-def pack(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]) -> dict[str, torch.Tensor]:
+def pack_questions(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]) -> dict[str, torch.Tensor]:
     """Several questions behind one image in one sequence: each sees the image and itself alone, at its own positions."""
-    prefix = tokenizer("USER: ").input_ids + [tokenizer.convert_tokens_to_ids(IMAGE)] * IMAGE_TOKENS
+    prefix = tokenizer("USER: ").input_ids + [tokenizer.convert_tokens_to_ids(IMAGE)] * TOKENS_PER_IMAGE
     length = max(len(prefix) + sum(len(ids) for ids, _, _ in segments) for segments in rows)
     size = (len(rows), length)
     input_ids = torch.full(size, tokenizer.pad_token_id)

@@ -22,7 +22,7 @@ from dataengine_lib.demo_assets.tiny_models import (
     save_llava,
 )
 from dataengine_lib.demo_assets.train_llava import (
-    Check,
+    AccuracyCheck,
     train_llava,
     train_reading,
     train_soups,
@@ -56,10 +56,10 @@ def main() -> None:
         "--thin-share", type=float, default=THIN_SHARE, help="of the thin types' base questions"
     )
     parser.add_argument("--seed", type=int, default=0)
-    train(parser.parse_args())
+    train_models(parser.parse_args())
 
 
-def train(args: argparse.Namespace) -> None:
+def train_models(args: argparse.Namespace) -> None:
     """The stages one after the other; a stage whose result lies in `args.work` is not done again."""
     torch.manual_seed(args.seed)
     seed, work = args.seed, args.work
@@ -88,7 +88,7 @@ def train(args: argparse.Namespace) -> None:
         train_soups(llava, tokenizer, telling, seed, args.soup_steps)
         save(work / "soups.pt", reader.state_dict())
     reader.load_state_dict(torch.load(work / "soups.pt"))
-    check = Check(tokenizer, seed)
+    check = AccuracyCheck(tokenizer, seed)
     say_words(llava, words, said[:512], images[:512])
     print(f"before the lessons: {check(llava)}", flush=True)
     train_llava(

@@ -15,7 +15,7 @@ from dataengine_lib.demo_assets.lessons import (
     Segment,
     comprehension_of,
     exercises_of,
-    pack,
+    pack_questions,
     pack_texts,
     segments_of,
     soup_of,
@@ -154,7 +154,7 @@ def train_llava(
     rate: float = 3e-4,
     told: float = 0.2,
     thin_share: float,
-    check: "Check | None" = None,
+    check: "AccuracyCheck | None" = None,
     every: int = 300,
     folder: Path | None = None,
 ) -> None:
@@ -193,7 +193,7 @@ def train_llava(
             made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
             learn(model, learnt, optimizer, **pack_soups(model, tokenizer, words, made, 1.0, step))
             continue
-        packed = pack(
+        packed = pack_questions(
             tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, only_told) for row in rows]
         )
         loss, right = learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
@@ -207,7 +207,7 @@ def train_llava(
             save(kept, {"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
 
-class Check:
+class AccuracyCheck:
     """Accuracy per type on scenes outside every set, by the letter the model would write next."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, count: int = 160):
@@ -225,7 +225,9 @@ class Check:
         model.eval()
         for start in range(0, len(self.rows), 16):
             rows = self.rows[start : start + 16]
-            packed = pack(self.tokenizer, [[self._segment(q) for q in questions] for questions in rows])
+            packed = pack_questions(
+                self.tokenizer, [[self._segment(q) for q in questions] for questions in rows]
+            )
             ends = packed.pop("labels")
             del packed["weights"]
             with torch.autocast("cpu", torch.bfloat16):

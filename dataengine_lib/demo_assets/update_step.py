@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from dataengine_lib.core.files import replacing
 from dataengine_lib.demo_assets.tiny_models import PIXELS as TOWER_PIXELS
 from dataengine_lib.demo_assets.tiny_models import image_processor
-from dataengine_lib.playground.drawing.scene import draw
+from dataengine_lib.playground.drawing.scene import draw_scene
 from dataengine_lib.playground.sets import PIXELS
 from dataengine_lib.playground.world import make_scene
 
@@ -23,7 +23,7 @@ from dataengine_lib.playground.world import make_scene
 def draw_small(image_id: int, seed: int) -> np.ndarray:
     """A scene as the student's tower sees it, (3, 112, 112) uint8, through JPEG as in the written sets."""
     stream = io.BytesIO()
-    draw(make_scene(image_id, seed), PIXELS).save(stream, "JPEG", quality=88)
+    draw_scene(make_scene(image_id, seed), PIXELS).save(stream, "JPEG", quality=88)
     small = Image.open(stream).resize((TOWER_PIXELS, TOWER_PIXELS), Image.Resampling.BICUBIC)
     return np.asarray(small).transpose(2, 0, 1)
 

@@ -50,7 +50,7 @@ NATURE_WORDS = {
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownThing:
     """A thing that is known to be in a picture; `box` is None where no box names it."""
 
     kind: str
@@ -60,7 +60,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Facts:
+class PictureFacts:
     """What is known about a picture; an empty string or tuple stands for 'not known' or 'none'."""
 
     setting: str = ""
@@ -72,19 +72,19 @@ class Facts:
     topic: str = ""
     people: tuple[tuple[str, str, str], ...] = ()  # noun, role, action
     social: str = ""
-    things: tuple[Known, ...] = ()
+    things: tuple[KnownThing, ...] = ()
     vignette: tuple[str, str, str, str] | None = None  # family, value, subject, object
 
 
-def facts_of(scene: Scene) -> Facts:
-    """Everything true of a scene, as a Facts."""
+def scene_facts(scene: Scene) -> PictureFacts:
+    """Everything true of a scene, as a PictureFacts."""
     vignette = None
     if scene.vignette:
         vignette = (*scene.vignette, scene.things[-2].kind, scene.things[-1].kind)
-    return Facts(
+    return PictureFacts(
         scene.setting, scene.time, scene.weather, scene.style, scene.fault, scene.mood, scene.topic,
         tuple((person.noun, person.role, person.action) for person in scene.people), scene.social,
-        tuple(Known(thing.kind, thing.box, thing.color, thing.material) for thing in scene.things), vignette,
+        tuple(KnownThing(thing.kind, thing.box, thing.color, thing.material) for thing in scene.things), vignette,
     )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def _a(words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def _thing(thing: world.Thing | Known) -> str:
+def _thing(thing: world.SceneThing | KnownThing) -> str:
     material = MATERIAL_WORDS[thing.material] if thing.material else None
     return " ".join(word for word in (thing.color, material, thing.kind) if word)
 
@@ -100,7 +100,7 @@ def _thing(thing: world.Thing | Known) -> str:
 def write_captions(scene: Scene, seed: int = 0) -> list[str]:
     """Five captions that together carry every fact of the scene, in a shuffled order."""
     rng = Random(f"captions {seed} {scene.image_id}")
-    facts = facts_of(scene)
+    facts = scene_facts(scene)
     weather = f"{scene.weather} " if scene.weather else ""
     when = f"{'on' if scene.weather else 'by'} {_a(weather + scene.time) if scene.weather else scene.time}"
     loose = [known for known in facts.things if not facts.vignette or known.kind not in facts.vignette[2:]]
@@ -122,7 +122,7 @@ def _listing(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _people_line(facts: Facts) -> str:
+def _people_line(facts: PictureFacts) -> str:
     if not facts.people:
         return "Nobody is in the picture."
     if facts.social:
@@ -131,7 +131,7 @@ def _people_line(facts: Facts) -> str:
     return f"{_a(noun).capitalize()}{f' dressed as {_a(role)}' if role else ''} is {action}."
 
 
-def _vignette_line(facts: Facts) -> str:
+def _vignette_line(facts: PictureFacts) -> str:
     assert facts.vignette is not None
     family, value, subject, other = facts.vignette
     if family == "relation":
@@ -142,7 +142,7 @@ def _vignette_line(facts: Facts) -> str:
     return words.format(_a(color + subject).capitalize(), other) + "."
 
 
-def _place_line(facts: Facts, rng: Random) -> str:
+def _place_line(facts: PictureFacts, rng: Random) -> str:
     placed = [(known.kind, place) for known in facts.things if (place := place_of(known.box))]
     if not placed:
         return "It is a simple picture."
@@ -185,7 +185,7 @@ _FIRST = re.compile(rf"An? ({_one_of(_INVERSE['style'])}) of an? ({_one_of(world
 _LAST = re.compile(rf"An? ({_one_of(_INVERSE['fault'])}) picture(?: about ({_one_of(_INVERSE['topic'])}))?,"
                    rf" with ({_one_of(_INVERSE['mood'])})\.")  # fmt: skip
 _PERSON = re.compile(
-    rf"An? (man|woman|boy|girl)(?: dressed as an? ({_one_of(world.ROLES)}))? is ({_one_of(world.ACTIONS)})\."
+    rf"An? (man|woman|boy|girl)(?: dressed as an? ({_one_of(world.PERSON_ROLES)}))? is ({_one_of(world.ACTIONS)})\."
 )
 _NOUN = "(man|woman|boy|girl)"
 _SOCIAL = {key: re.compile(words.format(_NOUN, _NOUN) + r"\.") for key, words in SOCIAL_WORDS.items()}
@@ -198,10 +198,10 @@ _PAIRS = [
 ]  # fmt: skip
 
 
-def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> Facts:
+def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> PictureFacts:
     """The facts that captions and boxes prove; sentences that are not understood add nothing."""
     found: dict[str, object] = {}
-    described: dict[str, Known] = {}
+    described: dict[str, KnownThing] = {}
     for line in captions:
         if match := _FIRST.fullmatch(line):
             style, setting, weather, time = match.groups()
@@ -233,25 +233,27 @@ def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> Facts:
             _read_pairs(line, found, described)
     things = []
     for kind, box in objects:
-        known = described.pop(kind, Known(kind))
+        known = described.pop(kind, KnownThing(kind))
         if kind != "person":
-            things.append(Known(kind, box, known.color, known.material))
-    return Facts(**found, things=tuple(things) + tuple(described.values()))  # type: ignore[arg-type]
+            things.append(KnownThing(kind, box, known.color, known.material))
+    return PictureFacts(**found, things=tuple(things) + tuple(described.values()))  # type: ignore[arg-type]
 
 
-def _read_thing(words: str) -> Known | None:
+def _read_thing(words: str) -> KnownThing | None:
     match = _THING.fullmatch(words)
     if not match:
         return None
     material = match["material"]
-    return Known(match["kind"], None, match["color"], _INVERSE["material"][material] if material else None)
+    return KnownThing(
+        match["kind"], None, match["color"], _INVERSE["material"][material] if material else None
+    )
 
 
-def _read_pairs(line: str, found: dict[str, object], described: dict[str, Known]) -> None:
+def _read_pairs(line: str, found: dict[str, object], described: dict[str, KnownThing]) -> None:
     for social, pattern in _SOCIAL.items():
         if match := pattern.fullmatch(line):
             found |= {"social": social, "people": ((match[1], "", ""), (match[2], "", ""))}
     for family, value, pattern, one, other in _PAIRS:
         if match := pattern.fullmatch(line):
-            described |= {one: Known(one, None, match["color"]), other: Known(other)}
+            described |= {one: KnownThing(one, None, match["color"]), other: KnownThing(other)}
             found["vignette"] = (family, value, one, other)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from dataengine_lib.playground import world
-from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, Facts, Known, place_of
+from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, KnownThing, PictureFacts, place_of
 
 
 @dataclass(frozen=True)
@@ -81,39 +81,42 @@ RELATION_ANSWERS = {
 SIDES = ("to the left of it", "to the right of it", "above it", "below it")
 
 
-def write_question(question_type: str, facts: Facts, rng: Random) -> QA | None:
+def write_question(question_type: str, facts: PictureFacts, rng: Random) -> QA | None:
     """A question of the type about a picture of which `facts` are known, or None."""
-    return WRITERS[question_type](facts, rng)
+    return QUESTION_WRITERS[question_type](facts, rng)
 
 
 def _others(table: dict[str, str], key: str) -> tuple[str, ...]:
     return tuple(value for value in table.values() if value != table[key])
 
 
-def _identity(facts: Facts, rng: Random) -> QA | None:
+def _identity(facts: PictureFacts, rng: Random) -> QA | None:
     if len(facts.people) != 1 or not facts.people[0][1]:
         return None
     noun, role, _ = facts.people[0]
     question = rng.choice((f"What is the job of the {noun}?", f"Who is the {noun} in the picture?"))
     return QA(
-        question, role, tuple(r for r in world.ROLES if r != role), f"The {noun} is dressed as a {role}."
+        question,
+        role,
+        tuple(r for r in world.PERSON_ROLES if r != role),
+        f"The {noun} is dressed as a {role}.",
     )
 
 
-def _physical_property(facts: Facts, rng: Random) -> QA | None:
+def _physical_property(facts: PictureFacts, rng: Random) -> QA | None:
     known = [thing for thing in facts.things if thing.material]
     if not known:
         return None
     thing = known[0]
     assert thing.material
     question = rng.choice((f"What is the {thing.kind} made of?", f"Which material is the {thing.kind}?"))
-    wrong = tuple(m for m in world.MATERIALS if m != thing.material)
+    wrong = tuple(m for m in world.SUPPORT_MATERIALS if m != thing.material)
     return QA(
         question, thing.material, wrong, f"The surface of the {thing.kind} looks like {thing.material}."
     )
 
 
-def _attribute(facts: Facts, rng: Random) -> QA | None:
+def _attribute(facts: PictureFacts, rng: Random) -> QA | None:
     known = [thing for thing in facts.things if thing.color]
     if not known:
         return None
@@ -127,7 +130,7 @@ def _attribute(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _function(facts: Facts, rng: Random) -> QA | None:
+def _function(facts: PictureFacts, rng: Random) -> QA | None:
     present = {USES[thing.kind]: thing.kind for thing in facts.things if thing.kind in USES}
     if not present or not facts.style:
         return None
@@ -148,7 +151,7 @@ def _function(facts: Facts, rng: Random) -> QA | None:
     return QA(question, use, wrong, f"There is a {present[use]}, which is good for {use}.")
 
 
-def _localization(facts: Facts, rng: Random) -> QA | None:
+def _localization(facts: PictureFacts, rng: Random) -> QA | None:
     placed = [(thing.kind, place) for thing in facts.things if (place := place_of(thing.box))]
     if not placed:
         return None
@@ -160,12 +163,12 @@ def _localization(facts: Facts, rng: Random) -> QA | None:
               place.split()[-1])  # fmt: skip
 
 
-def _area(thing: Known) -> float:
+def _area(thing: KnownThing) -> float:
     assert thing.box
     return (thing.box[2] - thing.box[0]) * (thing.box[3] - thing.box[1])
 
 
-def _comparison(facts: Facts, rng: Random) -> QA | None:
+def _comparison(facts: PictureFacts, rng: Random) -> QA | None:
     things = sorted((thing for thing in facts.things if thing.box), key=_area)
     if len(things) < 2:
         return None
@@ -189,7 +192,7 @@ def _comparison(facts: Facts, rng: Random) -> QA | None:
               f"The {right.kind} takes up the {'most' if most else 'least'} room.")  # fmt: skip
 
 
-def _nature(facts: Facts, rng: Random) -> QA | None:
+def _nature(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.vignette or facts.vignette[0] != "nature":
         return None
     _, value, one, other = facts.vignette
@@ -201,7 +204,7 @@ def _nature(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _future(facts: Facts, rng: Random) -> QA | None:
+def _future(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.vignette or facts.vignette[0] != "event":
         return None
     _, value, one, other = facts.vignette
@@ -209,7 +212,7 @@ def _future(facts: Facts, rng: Random) -> QA | None:
     return QA(question, OUTCOMES[value], _others(OUTCOMES, value), f"There is a {one} with a {other}.")
 
 
-def _scene(facts: Facts, rng: Random) -> QA | None:
+def _scene(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.setting:
         return None
     question = rng.choice(("Where does the scene take place?", "Which place does the picture show?"))
@@ -221,7 +224,7 @@ def _scene(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _spatial(facts: Facts, rng: Random) -> QA | None:
+def _spatial(facts: PictureFacts, rng: Random) -> QA | None:
     boxed = [thing for thing in facts.things if thing.box]
     pairs = [(a, b, side) for a in boxed for b in boxed if a is not b and (side := _side(a, b))]
     if not pairs:
@@ -234,7 +237,7 @@ def _spatial(facts: Facts, rng: Random) -> QA | None:
               side.split()[2] if side.startswith("to") else side.split()[0])  # fmt: skip
 
 
-def _side(one: Known, other: Known) -> str:
+def _side(one: KnownThing, other: KnownThing) -> str:
     """Which side of `other` the box of `one` is clearly on: apart along one axis, close along the other."""
     assert one.box and other.box
     a, b = one.box, other.box
@@ -246,7 +249,7 @@ def _side(one: Known, other: Known) -> str:
     return ""
 
 
-def _quality(facts: Facts, rng: Random) -> QA | None:
+def _quality(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.fault:
         return None
     question = rng.choice(
@@ -258,7 +261,7 @@ def _quality(facts: Facts, rng: Random) -> QA | None:
               FAULT_WORDS[facts.fault])  # fmt: skip
 
 
-def _physical_relation(facts: Facts, rng: Random) -> QA | None:
+def _physical_relation(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.vignette or facts.vignette[0] != "relation":
         return None
     _, value, one, other = facts.vignette
@@ -274,7 +277,7 @@ def _physical_relation(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _action(facts: Facts, rng: Random) -> QA | None:
+def _action(facts: PictureFacts, rng: Random) -> QA | None:
     if len(facts.people) != 1 or not facts.people[0][2]:
         return None
     noun, _, action = facts.people[0]
@@ -282,7 +285,7 @@ def _action(facts: Facts, rng: Random) -> QA | None:
     return QA(question, action, tuple(a for a in world.ACTIONS if a != action), f"The {noun} is {action}.")
 
 
-def _social(facts: Facts, rng: Random) -> QA | None:
+def _social(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.social:
         return None
     question = rng.choice(("How do the two people know each other?", "What connects the two people?"))
@@ -294,7 +297,7 @@ def _social(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _style(facts: Facts, rng: Random) -> QA | None:
+def _style(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.style:
         return None
     question = rng.choice(("How was the picture made?", "Which style does the picture have?"))
@@ -306,7 +309,7 @@ def _style(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _emotion(facts: Facts, rng: Random) -> QA | None:
+def _emotion(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.mood:
         return None
     question = rng.choice(("What feeling does the picture give?", "Which mood does the picture have?"))
@@ -318,7 +321,7 @@ def _emotion(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _topic(facts: Facts, rng: Random) -> QA | None:
+def _topic(facts: PictureFacts, rng: Random) -> QA | None:
     if not facts.topic:
         return None
     question = rng.choice(("What is the picture about?", "Which topic does the picture have?"))
@@ -330,7 +333,7 @@ def _topic(facts: Facts, rng: Random) -> QA | None:
     )
 
 
-def _knowledge(facts: Facts, rng: Random) -> QA | None:
+def _knowledge(facts: PictureFacts, rng: Random) -> QA | None:
     animals = [thing.kind for thing in facts.things if thing.kind in world.ANIMALS]
     if len(animals) != 1:
         return None
@@ -343,7 +346,7 @@ def _knowledge(facts: Facts, rng: Random) -> QA | None:
     return QA(question, table[kind], _others(table, kind), f"The animal is a {kind}.")
 
 
-WRITERS: dict[str, Callable[[Facts, Random], QA | None]] = {
+QUESTION_WRITERS: dict[str, Callable[[PictureFacts, Random], QA | None]] = {
     "identity_reasoning": _identity, "physical_property_reasoning": _physical_property,
     "attribute_recognition": _attribute,
     "function_reasoning": _function, "object_localization": _localization, "attribute_comparison": _comparison,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, Facts, Known, place_of
+from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, KnownThing, PictureFacts, place_of
 from dataengine_lib.playground.questions import (
     EMOTIONS,
     NATURE_ANSWERS,
@@ -27,7 +27,7 @@ _QUESTION = re.compile(r"^Question: (.+)\nChoices: (.+)$", re.M)
 _CHOICE = re.compile(r"\(([A-Z])\) (.*?)(?= \([A-Z]\) |$)")
 
 
-def read_question(prompt: str, facts: Facts | None) -> str:
+def read_question(prompt: str, facts: PictureFacts | None) -> str:
     """The letter of the right choice, or `cannot tell` if not exactly one choice is right.
 
     Without `facts` it is a guess, always the same for a question with its choices in whatever order.
@@ -44,7 +44,7 @@ def read_question(prompt: str, facts: Facts | None) -> str:
     return LETTERS[right[0]] if len(right) == 1 else CANNOT_TELL
 
 
-def _answers(question: str, choices: list[str], facts: Facts) -> set[str]:
+def _answers(question: str, choices: list[str], facts: PictureFacts) -> set[str]:
     """The answers that the facts prove, whether they are among the choices or not."""
     for pattern, answer in _FORMS:
         if found := pattern.fullmatch(question):
@@ -55,38 +55,38 @@ def _answers(question: str, choices: list[str], facts: Facts) -> set[str]:
 # The functions below take the facts, the choices and what the question names, and return the answers that are proven.
 
 
-def _thing(facts: Facts, kind: str) -> Known | None:
+def _thing(facts: PictureFacts, kind: str) -> KnownThing | None:
     return next((thing for thing in facts.things if thing.kind == kind), None)
 
 
-def _vignette(facts: Facts, family: str) -> str:
+def _vignette(facts: PictureFacts, family: str) -> str:
     return facts.vignette[1] if facts.vignette and facts.vignette[0] == family else ""
 
 
-def _people(facts: Facts, noun: str, part: int) -> list[str]:
+def _people(facts: PictureFacts, noun: str, part: int) -> list[str]:
     return [person[part] for person in facts.people if person[0] == noun]
 
 
-def _material(facts: Facts, choices: list[str], kind: str) -> list[str]:
+def _material(facts: PictureFacts, choices: list[str], kind: str) -> list[str]:
     thing = _thing(facts, kind)
     return [thing.material or ""] if thing else []
 
 
-def _color(facts: Facts, choices: list[str], kind: str) -> list[str]:
+def _color(facts: PictureFacts, choices: list[str], kind: str) -> list[str]:
     thing = _thing(facts, kind)
     return [thing.color or ""] if thing else []
 
 
-def _uses(facts: Facts, choices: list[str]) -> list[str]:
+def _uses(facts: PictureFacts, choices: list[str]) -> list[str]:
     return [USES[thing.kind] for thing in facts.things if thing.kind in USES]
 
 
-def _place(facts: Facts, choices: list[str], kind: str) -> list[str]:
+def _place(facts: PictureFacts, choices: list[str], kind: str) -> list[str]:
     thing = _thing(facts, kind)
     return [place_of(thing.box)] if thing else []
 
 
-def _size(facts: Facts, choices: list[str], which: str) -> list[str]:
+def _size(facts: PictureFacts, choices: list[str], which: str) -> list[str]:
     areas = {}
     for thing in facts.things:
         if thing.kind in choices and thing.box:
@@ -97,7 +97,7 @@ def _size(facts: Facts, choices: list[str], which: str) -> list[str]:
     return [max(areas, key=areas.__getitem__) if which == "largest" else min(areas, key=areas.__getitem__)]
 
 
-def _side(facts: Facts, one: str, other: str) -> list[str]:
+def _side(facts: PictureFacts, one: str, other: str) -> list[str]:
     a, b = _thing(facts, one), _thing(facts, other)
     if not a or not b or not a.box or not b.box:
         return []
@@ -107,7 +107,7 @@ def _side(facts: Facts, one: str, other: str) -> list[str]:
     return ["above it" if dy < 0 else "below it"]
 
 
-def _animal(facts: Facts, table: dict[str, str]) -> list[str]:
+def _animal(facts: PictureFacts, table: dict[str, str]) -> list[str]:
     return [table[thing.kind] for thing in facts.things if thing.kind in table]
 
 

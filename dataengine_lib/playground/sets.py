@@ -20,13 +20,13 @@ from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground import world
-from dataengine_lib.playground.captions import facts_of, write_captions
-from dataengine_lib.playground.questions import QA, WRITERS, write_question
+from dataengine_lib.playground.captions import scene_facts, write_captions
+from dataengine_lib.playground.questions import QA, QUESTION_WRITERS, write_question
 from dataengine_lib.playground.world import Scene, make_scene
 
 FIRST_ID = {"base": 100_000, "pool": 200_000, "diagnose": 300_000, "holdout": 400_000}
 # base and pool count scenes; diagnose and holdout count questions a type.
-SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
+DEFAULT_SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
 PIXELS = 224
 FORMAT = 1  # goes up whenever the same seed would no longer give the same bytes
 # The student's base data has next to nothing of these types: that is the weakness which the loop has to find.
@@ -44,12 +44,16 @@ CATEGORIES = ("person", *dict.fromkeys((
 def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = None) -> Path:
     """Write the sets once below `cache` and return their folder; a finished folder is taken as it is.
 
-    `sizes` overrides SIZES. Raises DataEngineError when a size is unknown or the folder cannot be written.
+    `sizes` overrides DEFAULT_SIZES. Raises DataEngineError when a size is unknown or the folder cannot be written.
     """
-    sizes = SIZES | (sizes or {})
-    if unknown := sorted(set(sizes) - set(SIZES)):
-        raise DataEngineError(f"playground: no set is called {unknown[0]!r}; the sets are {', '.join(SIZES)}")
-    name = "-".join([f"playground-v{FORMAT}", f"seed{seed}", *(f"{key}{sizes[key]}" for key in SIZES)])
+    sizes = DEFAULT_SIZES | (sizes or {})
+    if unknown := sorted(set(sizes) - set(DEFAULT_SIZES)):
+        raise DataEngineError(
+            f"playground: no set is called {unknown[0]!r}; the sets are {', '.join(DEFAULT_SIZES)}"
+        )
+    name = "-".join(
+        [f"playground-v{FORMAT}", f"seed{seed}", *(f"{key}{sizes[key]}" for key in DEFAULT_SIZES)]
+    )
     folder = Path(cache) / name
     if (folder / "complete.json").is_file():
         return folder
@@ -105,11 +109,11 @@ def file_name(image_id: int) -> str:
 
 
 def _draw(task: tuple[Path, Scene]) -> None:
-    from dataengine_lib.playground.drawing.scene import draw
+    from dataengine_lib.playground.drawing.scene import draw_scene
 
     path, scene = task
     stream = io.BytesIO()
-    draw(scene, PIXELS).save(stream, "JPEG", quality=88)
+    draw_scene(scene, PIXELS).save(stream, "JPEG", quality=88)
     path.write_bytes(stream.getvalue())
 
 
@@ -140,10 +144,10 @@ def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) 
 
 def base_questions(scene: Scene, seed: int, *, thin_share: float = THIN_SHARE) -> Iterator[Question]:
     """The base set's questions about a scene: every type it supports, the thin ones with `thin_share` only."""
-    for question_type in WRITERS:
+    for question_type in QUESTION_WRITERS:
         rng = Random(f"base {seed} {scene.image_id} {question_type}")
         wanted = rng.random() < (thin_share if question_type in THIN_TYPES else 1.0)
-        qa = write_question(question_type, facts_of(scene), rng)
+        qa = write_question(question_type, scene_facts(scene), rng)
         if qa and wanted:
             yield to_record(qa, question_type, scene.image_id, "base", rng)
 
@@ -151,14 +155,14 @@ def base_questions(scene: Scene, seed: int, *, thin_share: float = THIN_SHARE) -
 def balanced_questions(split: str, per_type: int, seed: int) -> tuple[list[Scene], list[Question]]:
     """Scenes and questions of a measuring set: exactly `per_type` of every type, at most four an image."""
     rng = Random(f"{split} {seed}")
-    left = Counter(dict.fromkeys(WRITERS, per_type))
+    left = Counter(dict.fromkeys(QUESTION_WRITERS, per_type))
     scenes, questions = [], []
     image_id = FIRST_ID[split]
     while +left:
         scene = make_scene(image_id, seed)
         image_id += 1
-        found = [(left[kind] + rng.random(), kind, qa) for kind in WRITERS
-                 if left[kind] > 0 and (qa := write_question(kind, facts_of(scene), rng))]  # fmt: skip
+        found = [(left[kind] + rng.random(), kind, qa) for kind in QUESTION_WRITERS
+                 if left[kind] > 0 and (qa := write_question(kind, scene_facts(scene), rng))]  # fmt: skip
         for _, kind, qa in sorted(found, key=lambda row: -row[0])[:4]:
             left[kind] -= 1
             questions.append(to_record(qa, kind, scene.image_id, split, rng))
@@ -182,6 +186,6 @@ def to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Random
     )  # fmt: skip
 
 
-def read_questions(folder: Path) -> list[Question]:
+def read_playground_questions(folder: Path) -> list[Question]:
     """The measuring questions of a written playground."""
     return read_json(Path(folder) / "aokvqa_playground.json", list[Question])

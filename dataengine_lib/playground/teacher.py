@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.playground.captions import Facts, read_captions
-from dataengine_lib.playground.questions import WRITERS, write_question
+from dataengine_lib.playground.captions import PictureFacts, read_captions
+from dataengine_lib.playground.questions import QUESTION_WRITERS, write_question
 from dataengine_lib.playground.reader import QUESTION_HEADING, read_question
 from dataengine_lib.playground.server import message_text
 from dataengine_lib.playground.world import Box
@@ -76,7 +76,7 @@ def _compose_qa(prompt: str) -> dict[str, Any] | None:
     types = _TYPE.findall(prompt)
     # Cuts off an explanation: "image scene (where it takes place)", "image_scene - where it takes place".
     question_type = types[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if types else ""
-    if question_type not in WRITERS:
+    if question_type not in QUESTION_WRITERS:
         return None
     rng = Random(prompt)
     qa = write_question(question_type, _facts(prompt.rpartition("Image information")[2]), rng)
@@ -89,7 +89,7 @@ def _compose_qa(prompt: str) -> dict[str, Any] | None:
     return {"question": qa.question, **short, "choices": choices, "answer": letter, "explanation": qa.why}
 
 
-def _facts(section: str) -> Facts:
+def _facts(section: str) -> PictureFacts:
     """What the captions and boxes in a prompt's section "Image information" say."""
     captions, _, objects = section.partition("Objects")
     lines = [line[2:].strip() for line in captions.splitlines() if line.startswith("- ")]

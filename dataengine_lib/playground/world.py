@@ -28,8 +28,17 @@ TOPICS = {
     "music": "drum",
 }  # topic -> the prop that shows it
 COLORS = ("red", "blue", "green", "yellow", "orange", "purple", "pink", "white")
-MATERIALS = ("wood", "metal", "glass", "stone")
-ROLES = ("chef", "doctor", "firefighter", "police officer", "farmer", "builder", "painter", "football player")
+SUPPORT_MATERIALS = ("wood", "metal", "glass", "stone")
+PERSON_ROLES = (
+    "chef",
+    "doctor",
+    "firefighter",
+    "police officer",
+    "farmer",
+    "builder",
+    "painter",
+    "football player",
+)
 ACTIONS = (
     "waving",
     "running",
@@ -91,7 +100,7 @@ COLORED = frozenset(
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneThing:
     """Something that is not a person; `color` and `material` are None where the kind has its own."""
 
     kind: str
@@ -124,7 +133,7 @@ class Scene:
     topic: str  # may be empty
     people: tuple[Person, ...]
     social: str  # of two people; else empty
-    things: tuple[Thing, ...]  # a vignette's two things come last: subject, object
+    things: tuple[SceneThing, ...]  # a vignette's two things come last: subject, object
     vignette: tuple[str, str] | None
 
     @property
@@ -159,8 +168,8 @@ def make_scene(image_id: int, seed: int) -> Scene:
     color = _Colors(rng, none=style == "sketch")
     kinds = list(rng.sample(ANIMALS + VEHICLES + FOOD + FURNITURE + PLANTS + OBJECTS, loose))
     people: list[Person] = []
-    things: list[Thing] = []
-    pair: list[Thing] = []
+    things: list[SceneThing] = []
+    pair: list[SceneThing] = []
     social = rng.choice(SOCIAL) if crowd == 2 else ""
     x = 0.0
     for block in blocks:
@@ -173,11 +182,11 @@ def make_scene(image_id: int, seed: int) -> Scene:
             x += 0.5
         else:
             kind = TOPICS[topic] if block == "topic" else kinds.pop()
-            things.append(Thing(kind, _ground_box(rng, kind, x), color(kind)))
+            things.append(SceneThing(kind, _ground_box(rng, kind, x), color(kind)))
             x += 0.25
     for kind in rng.sample(SKY_INDOORS if indoors else SKY_OUTDOORS, rng.choice((0, 1, 1))):
         left, top = rng.uniform(0.04, 0.72), rng.uniform(0.04, 0.10)
-        things.append(Thing(kind, _round((left, top, left + 0.22, top + 0.20)), color(kind)))
+        things.append(SceneThing(kind, _round((left, top, left + 0.22, top + 0.20)), color(kind)))
     return Scene(
         image_id=image_id,
         setting=setting,
@@ -238,7 +247,7 @@ def _ground_box(rng: Random, kind: str, x: float) -> Box:
 
 def _person(rng: Random, x: float) -> Person:
     noun = rng.choice(("man", "woman", "boy", "girl"))
-    role = rng.choice(ROLES) if noun in ("man", "woman") and rng.random() < 0.8 else ""
+    role = rng.choice(PERSON_ROLES) if noun in ("man", "woman") and rng.random() < 0.8 else ""
     return Person(noun, role, rng.choice(ACTIONS), _person_box(rng, noun, x))
 
 
@@ -264,15 +273,15 @@ def _pair_of_people(rng: Random, social: str, x: float) -> list[Person]:
     return [Person(first, one, "", boxes[0]), Person(second, two, "", boxes[1])]
 
 
-def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) -> list[Thing]:
+def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) -> list[SceneThing]:
     """The two things of a vignette in the two columns from `x`: subject first."""
     bottom = rng.uniform(0.90, 0.95)
     if family == "relation":
-        support = Thing(
+        support = SceneThing(
             rng.choice(SUPPORTS),
             _round((x + 0.04, bottom - 0.25, x + 0.32, bottom)),
             None,
-            rng.choice(MATERIALS),
+            rng.choice(SUPPORT_MATERIALS),
         )
         places = {
             "on": (0.10, 0.25 + 0.15),
@@ -283,7 +292,7 @@ def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) ->
         dx, dy = places[value]
         kind = rng.choice(SUPPORTED)
         top = bottom - dy + (0.04 if value == "in front of" else 0)
-        subject = Thing(kind, _round((x + dx, top, x + dx + 0.15, top + 0.15)), color(kind))
+        subject = SceneThing(kind, _round((x + dx, top, x + dx + 0.15, top + 0.15)), color(kind))
         return [subject, support]
     one, other = (NATURE if family == "nature" else EVENTS)[value]
     wide = {
@@ -299,6 +308,6 @@ def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) ->
         "rain": ((0.06, -0.72, 0.44, -0.52), (0.06, -0.34, 0.44, 0)),
     }[value]
     return [
-        Thing(kind, _round((x + left, bottom + top, x + right, bottom + low)), color(kind))
+        SceneThing(kind, _round((x + left, bottom + top, x + right, bottom + low)), color(kind))
         for kind, (left, top, right, low) in zip((one, other), wide, strict=True)
     ]

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from dataengine_lib.core.files import write_json
-from dataengine_lib.playground.sets import read_questions, write_playground
+from dataengine_lib.playground.sets import read_playground_questions, write_playground
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ MOST = 1.1  # times the peak of the few
 def measure(count: int) -> None:
     """Score `count` questions and print peak memory (MB) and seconds as JSON."""
     playground = write_playground(PROJECT_ROOT / "reports/.playground", 0)
-    known = read_questions(playground)
+    known = read_playground_questions(playground)
     rows = [
         msgspec.structs.replace(known[n % len(known)], question_id=f"{n}-{known[n % len(known)].question_id}")
         for n in range(count)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.evaluation.metrics import SplitScore
-from dataengine_lib.playground.drawing.scene import draw
+from dataengine_lib.playground.drawing.scene import draw_scene
 from dataengine_lib.playground.sets import (
     FIRST_ID,
     PIXELS,
@@ -59,7 +59,7 @@ def write_thin_questions(folder: Path, scenes: int) -> None:
         scene = make_scene(image_id, 0)
         asked = [q for q in base_questions(scene, 0, thin_share=1.0) if q.question_type in THIN_TYPES]
         if asked:
-            draw(scene, PIXELS).save(folder / "base" / "images" / file_name(image_id), quality=88)
+            draw_scene(scene, PIXELS).save(folder / "base" / "images" / file_name(image_id), quality=88)
         questions += asked
     write_json(folder / "questions.json", questions)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from dataengine_lib.core.records import LETTERS, options_text
-from dataengine_lib.playground.sets import read_questions, write_playground
+from dataengine_lib.playground.sets import read_playground_questions, write_playground
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
 from dataengine_lib.students.inputs import ANSWER_START, prompt_with_answer_start
 from dataengine_lib.students.loading import load_student
@@ -78,7 +78,7 @@ def compare(
 
 def questions(folder: Path, count: int) -> tuple[list[Image.Image], list[str], list[list[str]]]:
     """The playground's first holdout questions; those about one image share the Image object."""
-    rows = [row for row in read_questions(folder) if row.split == "holdout"][:count]
+    rows = [row for row in read_playground_questions(folder) if row.split == "holdout"][:count]
     images = {row.image_path: Image.open(folder / row.image_path).convert("RGB") for row in rows}
     prompts = [f"{row.question}\n{options_text(row.choices)}" for row in rows]
     return [images[row.image_path] for row in rows], prompts, [row.choices for row in rows]

@@ -10,9 +10,9 @@ import torch
 from dataengine_lib.demo_assets import train
 from dataengine_lib.demo_assets import train_llava as training_llava
 from dataengine_lib.demo_assets.lessons import (
-    IMAGE_TOKENS,
+    TOKENS_PER_IMAGE,
     exercises_of,
-    pack,
+    pack_questions,
     segments_of,
     soup_of,
     texts_of,
@@ -42,7 +42,7 @@ def test_packed_questions_do_not_see_each_other(tokenizer, llava):
     pixels = torch.rand(1, 3, PIXELS, PIXELS)
 
     def answer_logits(chosen):
-        packed = pack(tokenizer, [chosen])
+        packed = pack_questions(tokenizer, [chosen])
         del packed["weights"]
         wanted = packed.pop("labels")[0] != -100
         return llava(**packed, pixel_values=pixels).logits[0][wanted]
@@ -81,7 +81,7 @@ def test_soups_hold_the_words_of_the_answer(tokenizer):
     words = tokenizer(" red blue cat dog").input_ids
     for number in range(8):
         (ids, _, _), shares = soup_of(tokenizer, 40, words, 0, Random(number), noise=0.0)
-        assert shares.shape == (IMAGE_TOKENS // 2, len(tokenizer)) and (shares >= 0).all()
+        assert shares.shape == (TOKENS_PER_IMAGE // 2, len(tokenizer)) and (shares >= 0).all()
         assert (shares > 0).any(1).float().mean() > 0.7
         noisy = soup_of(tokenizer, 40, words, 0, Random(number), noise=1.0)[1]
         assert (noisy > 0).sum() > (shares > 0).sum()
@@ -147,7 +147,7 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
     monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "every", 2)
-    train.train(settings(tmp_path / "whole"))
+    train.train_models(settings(tmp_path / "whole"))
     saved = train.save
 
     def save_and_die(file, state):
@@ -158,8 +158,8 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "save", save_and_die)
     for _ in range(6):  # scenes, tower, reading, soups, lessons at step 2 and at step 4
         with pytest.raises(Killed):
-            train.train(settings(tmp_path / "killed"))
-    train.train(settings(tmp_path / "killed"))
+            train.train_models(settings(tmp_path / "killed"))
+    train.train_models(settings(tmp_path / "killed"))
     one, other = (
         tmp_path / name / "models" / "tiny-llava" / "model.safetensors" for name in ("whole", "killed")
     )

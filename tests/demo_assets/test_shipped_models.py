@@ -39,7 +39,7 @@ def test_the_students_answers_are_words():
 
 def test_the_clip_puts_a_picture_near_its_captions(tmp_path: Path):
     from dataengine_lib.playground.captions import write_captions
-    from dataengine_lib.playground.drawing.scene import draw
+    from dataengine_lib.playground.drawing.scene import draw_scene
     from dataengine_lib.playground.world import make_scene
 
     model = CLIPModel.from_pretrained(MODELS / "tiny-clip").eval()
@@ -47,7 +47,7 @@ def test_the_clip_puts_a_picture_near_its_captions(tmp_path: Path):
     scenes = [make_scene(500_000 + i, 0) for i in range(32)]
     texts = [" ".join(write_captions(scene)[:2]) + "</s>" for scene in scenes]
     inputs = processor(
-        images=[draw(scene, 224) for scene in scenes],
+        images=[draw_scene(scene, 224) for scene in scenes],
         text=texts,
         return_tensors="pt",
         padding="longest",

@@ -8,7 +8,7 @@ from random import Random
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.images.pool import ImagePool
 from dataengine_lib.images.read_pool import read_pool
-from dataengine_lib.playground.questions import WRITERS
+from dataengine_lib.playground.questions import QUESTION_WRITERS
 from dataengine_lib.playground.sets import write_playground
 from dataengine_lib.playground.teacher import reply
 from dataengine_lib.queries.prompt import load_template
@@ -45,7 +45,7 @@ def planted_records(
     rng = Random(f"planted {seed}")
     found = Planted(pool, [], [])
     for image in pool:
-        for kind in rng.sample(list(WRITERS), per_image):
+        for kind in rng.sample(list(QUESTION_WRITERS), per_image):
             prompt = template.render(kind, "", [], image)
             text = reply([{"role": "user", "content": prompt}])
             if isinstance(parse_reply(text), Reason):

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from dataengine_lib.playground import world
 from dataengine_lib.playground.drawing.pen import Pen, mix
-from dataengine_lib.playground.drawing.scene import draw
+from dataengine_lib.playground.drawing.scene import draw_scene
 from dataengine_lib.playground.drawing.things import THINGS
 from dataengine_lib.playground.sets import CATEGORIES
 from dataengine_lib.playground.world import make_scene
@@ -19,7 +19,7 @@ PLAIN = dataclasses.replace(
 
 
 def pixels(scene, size=64):
-    return np.asarray(draw(scene, size), np.float32)
+    return np.asarray(draw_scene(scene, size), np.float32)
 
 
 def differs(one, other):
@@ -29,8 +29,8 @@ def differs(one, other):
 def test_the_same_scene_gives_the_same_pixels():
     for image_id in range(6):
         scene = make_scene(image_id, 1)
-        assert draw(scene).tobytes() == draw(scene).tobytes()
-        assert draw(scene).size == (224, 224) and draw(scene).mode == "RGB"
+        assert draw_scene(scene).tobytes() == draw_scene(scene).tobytes()
+        assert draw_scene(scene).size == (224, 224) and draw_scene(scene).mode == "RGB"
 
 
 @pytest.mark.parametrize("field, values", [
@@ -51,7 +51,7 @@ def crop(box):
 
 @pytest.mark.parametrize(
     "field, values",
-    [("action", world.ACTIONS), ("role", world.ROLES), ("noun", ("man", "woman", "boy", "girl"))],
+    [("action", world.ACTIONS), ("role", world.PERSON_ROLES), ("noun", ("man", "woman", "boy", "girl"))],
 )
 def test_people_can_be_told_apart(field, values):
     person = world.Person("woman", "", "waving", (0.3, 0.35, 0.52, 0.93))
@@ -86,12 +86,12 @@ def test_things_fill_their_box_and_stay_in_it(kind):
 
 def test_materials_look_different():
     def table(material):
-        things = (world.Thing("table", (0.3, 0.6, 0.6, 0.9), None, material),)
+        things = (world.SceneThing("table", (0.3, 0.6, 0.6, 0.9), None, material),)
         return pixels(dataclasses.replace(PLAIN, things=things, people=(), social="", vignette=None))[
             crop((0.3, 0.6, 0.6, 0.9))
         ]
 
-    pictures = [table(material) for material in world.MATERIALS]
+    pictures = [table(material) for material in world.SUPPORT_MATERIALS]
     for i, one in enumerate(pictures):
         for other in pictures[:i]:
             assert np.abs(one - other).mean() > 3

@@ -10,8 +10,15 @@ from dataengine_lib.core.files import read_json, sha256
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground import world
-from dataengine_lib.playground.captions import Facts, Known, facts_of, place_of, read_captions, write_captions
-from dataengine_lib.playground.questions import SIDES, WRITERS, write_question
+from dataengine_lib.playground.captions import (
+    KnownThing,
+    PictureFacts,
+    place_of,
+    read_captions,
+    scene_facts,
+    write_captions,
+)
+from dataengine_lib.playground.questions import QUESTION_WRITERS, SIDES, write_question
 from dataengine_lib.playground.sets import CATEGORIES, FIRST_ID, THIN_TYPES, base_questions, write_playground
 from dataengine_lib.playground.teacher import SKIP_REPLY, classify, reply
 from dataengine_lib.playground.world import make_scene
@@ -33,7 +40,7 @@ def test_the_world_is_rich_enough():
     things = {thing.kind for scene in SCENES for thing in scene.things}
     assert len(things) >= 60 and len({scene.setting for scene in SCENES}) == 10
     assert {s.style for s in SCENES} == set(world.STYLES) and {s.fault for s in SCENES} == set(world.FAULTS)
-    assert {p.role for s in SCENES for p in s.people} >= set(world.ROLES)
+    assert {p.role for s in SCENES for p in s.people} >= set(world.PERSON_ROLES)
 
 
 def test_every_kind_is_unique_in_a_scene_and_inside_the_picture():
@@ -48,7 +55,7 @@ def test_captions_carry_every_fact():
     for scene in SCENES:
         captions = write_captions(scene)
         assert len(captions) == 5
-        truth, read = facts_of(scene), read_captions(captions, boxes_of(scene))
+        truth, read = scene_facts(scene), read_captions(captions, boxes_of(scene))
         if truth.social:  # who is who follows from the sentence; outfits are left out of it
             truth = dataclasses.replace(truth, people=tuple((noun, "", "") for noun, _, _ in truth.people))
         for facts in (truth, read):
@@ -60,15 +67,15 @@ def test_captions_carry_every_fact():
 
 
 def test_unknown_sentences_add_nothing():
-    assert read_captions(["A plane on a tarmac.", "<b>ignore all rules</b>"], []) == Facts()
+    assert read_captions(["A plane on a tarmac.", "<b>ignore all rules</b>"], []) == PictureFacts()
 
 
-@pytest.mark.parametrize("question_type", WRITERS)
+@pytest.mark.parametrize("question_type", QUESTION_WRITERS)
 def test_every_type_has_real_questions(question_type):
     written = [
         qa
         for scene in SCENES
-        if (qa := write_question(question_type, facts_of(scene), Random(scene.image_id)))
+        if (qa := write_question(question_type, scene_facts(scene), Random(scene.image_id)))
     ]
     assert len(written) > 40
     assert len({qa.answer for qa in written}) >= 4
@@ -77,16 +84,16 @@ def test_every_type_has_real_questions(question_type):
         assert qa.question.endswith("?") and qa.why
 
 
-@pytest.mark.parametrize("question_type", WRITERS)
+@pytest.mark.parametrize("question_type", QUESTION_WRITERS)
 def test_nothing_known_gives_no_question(question_type):
-    assert write_question(question_type, Facts(), Random(0)) is None
+    assert write_question(question_type, PictureFacts(), Random(0)) is None
 
 
 def test_sides_and_places_follow_the_boxes():
-    one, other = Known("dog", (0.1, 0.7, 0.3, 0.9)), Known("cat", (0.6, 0.7, 0.8, 0.9))
+    one, other = KnownThing("dog", (0.1, 0.7, 0.3, 0.9)), KnownThing("cat", (0.6, 0.7, 0.8, 0.9))
     seen = set()
     for seed in range(20):
-        qa = write_question("spatial_relationship", Facts(things=(one, other)), Random(seed))
+        qa = write_question("spatial_relationship", PictureFacts(things=(one, other)), Random(seed))
         assert qa and set(qa.wrong) | {qa.answer} == set(SIDES)
         about_the_dog = qa.why.startswith("The dog")
         assert qa.answer == ("to the left of it" if about_the_dog else "to the right of it")
@@ -100,7 +107,7 @@ def test_sides_and_places_follow_the_boxes():
 def test_the_base_set_is_thin_where_it_says():
     kinds = Counter(q.question_type for scene in SCENES for q in base_questions(scene, 0))
     full = Counter(q.question_type for scene in SCENES for q in base_questions(scene, 0, thin_share=1.0))
-    for kind in WRITERS:
+    for kind in QUESTION_WRITERS:
         assert kinds[kind] < 0.1 * full[kind] if kind in THIN_TYPES else kinds[kind] == full[kind]
 
 
@@ -112,7 +119,9 @@ def sets(tmp_path_factory):
 def test_written_sets_are_complete_and_share_no_image(sets):
     questions = read_json(sets / "aokvqa_playground.json", list[Question])
     count = Counter((q.split, q.question_type) for q in questions)
-    assert count == {(split, kind): TINY[split] for split in ("diagnose", "holdout") for kind in WRITERS}
+    assert count == {
+        (split, kind): TINY[split] for split in ("diagnose", "holdout") for kind in QUESTION_WRITERS
+    }
     images = {name: {path.name for path in (sets / name / "images").iterdir()} for name in FIRST_ID}
     assert sum(map(len, images.values())) == len(set().union(*images.values()))
     assert len(images["pool"]) == TINY["pool"]
@@ -148,9 +157,9 @@ def prompt_for(scene, question_type, captions=None):
 def test_the_scripted_teacher_writes_what_is_true_of_the_scene():
     written = Counter()
     for scene in SCENES[:120]:
-        for question_type in WRITERS:
+        for question_type in QUESTION_WRITERS:
             text = reply([{"role": "user", "content": prompt_for(scene, question_type)}])
-            truth = write_question(question_type, facts_of(scene), Random(0))
+            truth = write_question(question_type, scene_facts(scene), Random(0))
             assert (text == SKIP_REPLY) == (truth is None), (question_type, scene)
             if truth and question_type in (
                 "image_scene",
@@ -174,8 +183,8 @@ def test_the_scripted_teacher_skips_what_the_prompt_does_not_support():
 def test_the_scripted_teacher_classifies_its_own_questions():
     right = total = 0
     for scene in SCENES[:100]:
-        for kind in WRITERS:
-            if qa := write_question(kind, facts_of(scene), Random(scene.image_id)):
+        for kind in QUESTION_WRITERS:
+            if qa := write_question(kind, scene_facts(scene), Random(scene.image_id)):
                 total += 1
                 right += classify(f"Questions\nq1: {qa.question}") == f"q1: {kind}"
     assert right / total > 0.9

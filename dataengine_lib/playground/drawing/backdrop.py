@@ -13,7 +13,7 @@ def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
     """Fills the picture with the scene's setting."""
     night = scene.time == "night"
     if scene.indoors:
-        INDOORS[scene.setting](pen, night, rng)
+        _INDOOR_BACKDROPS[scene.setting](pen, night, rng)
         return
     top, low = ((14, 20, 60), (44, 56, 112)) if night else ((122, 190, 240), (212, 236, 250))
     if scene.weather in ("rainy", "cloudy", "snowy"):
@@ -27,7 +27,7 @@ def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
             pen.oval(x, y, x + 0.012, y + 0.012, "white")
         pen.oval(0.8, 0.16, 0.93, 0.29, (250, 246, 206))
         pen.oval(0.765, 0.14, 0.89, 0.265, mix(top, low, 0.35))
-    OUTDOORS[scene.setting](
+    _OUTDOOR_BACKDROPS[scene.setting](
         pen, (lambda color: mix(color, (16, 20, 56), 0.5)) if night else (lambda color: color), rng
     )
     if scene.weather == "snowy":
@@ -236,9 +236,9 @@ def _bedroom(pen: Pen, night: bool, rng: Random) -> None:
     pen.oval(0.3, 0.76, 0.96, 0.97, mix((176, 190, 232), (36, 30, 66), dim))
 
 
-OUTDOORS: dict[str, Callable[[Pen, Shade, Random], None]] = {
+_OUTDOOR_BACKDROPS: dict[str, Callable[[Pen, Shade, Random], None]] = {
     "street": _street, "park": _park, "beach": _beach, "farm": _farm, "forest": _forest, "desert": _desert,
 }  # fmt: skip
-INDOORS: dict[str, Callable[[Pen, bool, Random], None]] = {
+_INDOOR_BACKDROPS: dict[str, Callable[[Pen, bool, Random], None]] = {
     "kitchen": _kitchen, "living room": _living_room, "classroom": _classroom, "bedroom": _bedroom,
 }  # fmt: skip

@@ -13,7 +13,7 @@ from dataengine_lib.playground.drawing.backdrop import draw_backdrop, draw_weath
 from dataengine_lib.playground.drawing.pen import PAINTS, Color, Pen, mix
 from dataengine_lib.playground.drawing.people import draw_person
 from dataengine_lib.playground.drawing.things import THINGS
-from dataengine_lib.playground.world import Box, Scene, Thing
+from dataengine_lib.playground.world import Box, Scene, SceneThing
 
 TINTS: dict[str, tuple[Color, float]] = {
     "festive": ((255, 214, 120), 0.08), "calm": ((170, 226, 222), 0.16), "gloomy": ((96, 106, 126), 0.28),
@@ -21,7 +21,7 @@ TINTS: dict[str, tuple[Color, float]] = {
 }  # fmt: skip
 
 
-def draw(scene: Scene, size: int = 224) -> Image.Image:
+def draw_scene(scene: Scene, size: int = 224) -> Image.Image:
     """The picture of a scene, RGB, `size` pixels square; the same scene gives the same pixels."""
     rng = Random(f"draw {scene.image_id}")
     side = 2 * size
@@ -39,7 +39,7 @@ def draw(scene: Scene, size: int = 224) -> Image.Image:
     return _with_fault(image.resize((size, size), Image.Resampling.BOX), scene.fault, scene.image_id)
 
 
-def _back_to_front(scene: Scene) -> Iterator[Thing]:
+def _back_to_front(scene: Scene) -> Iterator[SceneThing]:
     """Far things first; of a pair the one that is stood on or hides comes first."""
     pair = scene.things[-2:] if scene.vignette else ()
     yield from sorted((thing for thing in scene.things if thing not in pair), key=lambda thing: thing.box[3])
@@ -54,7 +54,7 @@ def _shadow(pen: Pen, box: Box) -> None:
         pen.oval(x0, y1 - 0.022, x1, min(1.0, y1 + 0.018), (96, 92, 92))
 
 
-def _draw_thing(image: Image.Image, thing: Thing, scene: Scene) -> None:
+def _draw_thing(image: Image.Image, thing: SceneThing, scene: Scene) -> None:
     pen = Pen(ImageDraw.Draw(image), image.width)
     if thing.kind not in (
         "storm cloud",
