@@ -1,88 +1,98 @@
-"""Step 3, annotations teacher: wrong answers that could well be there, by what pictures of the pool show together."""
+"""Step 3, annotations teacher: draws plausible wrong answers, namely things that the pool often shows together."""
 
 import re
 from collections.abc import Iterable, Mapping
 from random import Random
+from typing import ClassVar
 
 import numpy as np
 
 from dataengine_lib.annotations.vocabulary import plural
 from dataengine_lib.images.pool import ImagePool
 
-_BLOCK = 16_384  # images counted at a time: their table of yes and no takes a few MB
-_SAMPLE = 4_000  # images of Visual Genome that are read: a share of them tells what goes together
-_DOUBT = 10  # pictures of a thing before its company counts for half
-_ANY = 0.02  # weight of what has never been seen together, so that a tiny pool draws from everything
-_SETTING = 0.1  # added for a kind found in the same surroundings: what a pool of few pictures goes by
+_BLOCK = 16_384  # images that are counted at a time: their table takes a few MB
+_SAMPLE = 4_000  # images of Visual Genome that are read; a sample is enough to see what occurs together
+_PRIOR_IMAGES = (
+    10  # added to a thing's images, so that shares of rare things are small: with 10 images they are halved
+)
+_BASE_WEIGHT = 0.02  # weight of things never seen together, so that a tiny pool draws from everything
+_SETTING_WEIGHT = 0.1  # added for things of the same setting; decides in pools with few images
 _SETTINGS = (
     {"furniture", "appliance", "electronic", "kitchen", "food", "indoor"},
     {"vehicle", "outdoor", "sports", "animal"},
 )
 
 
-class Company:
-    """How often the things of a pool are in one picture; `counts` is `(k, k)`, in the order of `kinds`.
+class Cooccurrence:
+    """How often things of a pool occur in the same image.
 
-    `kinds` has every thing's supercategory, "" if unknown.
+    `kinds` maps each thing to its supercategory ("" if unknown); `counts` is `(k, k)`, in the order of `kinds`: the
+    number of images with both things, on the diagonal with the one.
     """
+
+    EMPTY: ClassVar["Cooccurrence"]
+    """Knows no things; for facts from which no wrong answers are drawn."""
 
     def __init__(self, kinds: Mapping[str, str], counts: np.ndarray) -> None:
         self._kinds = kinds
-        self._place = {name: place for place, name in enumerate(kinds)}
-        self._shares = counts / (counts.diagonal()[:, None] + _DOUBT)
+        self._index = {name: index for index, name in enumerate(kinds)}
+        self._shares = counts / (counts.diagonal()[:, None] + _PRIOR_IMAGES)
 
     @classmethod
-    def of_boxes(cls, pool: ImagePool) -> "Company":
+    def of_boxes(cls, pool: ImagePool) -> "Cooccurrence":
         """Counted over the boxes of all images; COCO's 118,287 images take less than a second."""
         rows, categories = pool.box_categories
         return cls(pool.categories, _counts(rows, categories, len(pool), len(pool.categories)))
 
     @classmethod
-    def of_phrases(cls, pool: ImagePool, kinds: Mapping[str, str]) -> "Company":
-        """Counted over the region phrases of images spread evenly over the pool."""
-        forms = {form: place for place, name in enumerate(kinds) for form in (name, plural(name))}
+    def of_phrases(cls, pool: ImagePool, kinds: Mapping[str, str]) -> "Cooccurrence":
+        """Counted over the region phrases of a sample of images, spread evenly over the pool."""
+        forms = {form: index for index, name in enumerate(kinds) for form in (name, plural(name))}
+        # the longest name first, so that "dining table" is not read as "table"
         longest_first = "|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form))))
         pattern = re.compile(rf"\b(?:{longest_first})\b")
         rows: list[int] = []
         categories: list[int] = []
-        picked = np.unique(np.linspace(0, len(pool) - 1, min(len(pool), _SAMPLE)).astype(np.int64))
-        for number, row in enumerate(picked.tolist()):
+        sample = np.unique(np.linspace(0, len(pool) - 1, min(len(pool), _SAMPLE)).astype(np.int64))
+        for number, row in enumerate(sample.tolist()):
             found = {
                 forms[word] for phrase in pool[row].captions for word in pattern.findall(phrase.casefold())
             }
             rows += [number] * len(found)
             categories += found
-        counts = _counts(np.array(rows, np.int64), np.array(categories, np.int64), len(picked), len(kinds))
+        counts = _counts(np.array(rows, np.int64), np.array(categories, np.int64), len(sample), len(kinds))
         return cls(kinds, counts)
 
-    def draw(self, rng: Random, candidates: Iterable[str], present: Iterable[str], n: int) -> tuple[str, ...]:
-        """`n` of the candidates, or all if there are fewer; what often goes with `present` is drawn more often."""
-        around = sorted(set(present))
-        weights = {name: self._weight(name, around) for name in sorted(set(candidates))}
+    def draw(
+        self, rng: Random, candidates: Iterable[str], in_image: Iterable[str], n: int
+    ) -> tuple[str, ...]:
+        """`n` of the candidates, or all if there are fewer; more often those that occur together with `in_image`."""
+        others = sorted(set(in_image))
+        weights = {name: self._weight(name, others) for name in sorted(set(candidates))}
         # Weighted draws without replacement: Efraimidis and Spirakis 2006.
         keys = {name: rng.random() ** (1 / weight) for name, weight in weights.items()}
         return tuple(sorted(keys, key=lambda name: (-keys[name], name))[:n])
 
-    def _weight(self, name: str, around: list[str]) -> float:
-        weight, kind = _ANY, self._kinds.get(name, "")
-        near = {self._kinds.get(other, "") for other in around}
-        if any(kind in setting and near & setting for setting in _SETTINGS):
-            weight += _SETTING
-        places = [self._place[other] for other in around if other in self._place]
-        if name in self._place and places:
-            weight += float(self._shares[places, self._place[name]].sum())
+    def _weight(self, name: str, others: list[str]) -> float:
+        weight, kind = _BASE_WEIGHT, self._kinds.get(name, "")
+        other_kinds = {self._kinds.get(other, "") for other in others}
+        if any(kind in setting and other_kinds & setting for setting in _SETTINGS):
+            weight += _SETTING_WEIGHT
+        rows = [self._index[other] for other in others if other in self._index]
+        if name in self._index and rows:
+            weight += float(self._shares[rows, self._index[name]].sum())
         return weight
 
 
+Cooccurrence.EMPTY = Cooccurrence({}, np.zeros((0, 0)))
+
+
 def _counts(rows: np.ndarray, categories: np.ndarray, images: int, names: int) -> np.ndarray:
-    """`(names, names)` in how many images two things are together; `rows` ascending."""
+    """`(names, names)`: in how many images two things occur together; `rows` are the boxes' images, ascending."""
     counts = np.zeros((names, names))
     for begin in range(0, images, _BLOCK):
-        part = slice(*np.searchsorted(rows, (begin, begin + _BLOCK)))
+        block = slice(*np.searchsorted(rows, (begin, begin + _BLOCK)))
         table = np.zeros((_BLOCK, names), dtype=np.float32)  # exact: no sum reaches 2 ** 24
-        table[rows[part] - begin, categories[part]] = 1
+        table[rows[block] - begin, categories[block]] = 1
         counts += table.T @ table
     return counts
-
-
-NOBODY = Company({}, np.zeros((0, 0)))  # for whoever draws no wrong answers

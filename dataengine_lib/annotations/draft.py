@@ -1,19 +1,19 @@
-"""Step 3, annotations teacher: a question with its proven answer, and the small grammar that questions share."""
+"""Step 3, annotations teacher: a question with its proven answer, and the grammar that all questions share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from dataengine_lib.annotations.vocabulary import PLURAL_FORM
+from dataengine_lib.annotations.vocabulary import ALWAYS_PLURAL
 
 if TYPE_CHECKING:
-    from dataengine_lib.annotations.facts import Facts
+    from dataengine_lib.annotations.facts import ImageFacts
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A question with its proven answer and three answers that are proven wrong."""
+class QaDraft:
+    """A question with its proven answer, three answers that are proven wrong, and the reason."""
 
     question: str
     answer: str
@@ -21,16 +21,17 @@ class Draft:
     why: str
 
 
-Writer = Callable[["Facts", Random], Draft | None]
+QaWriter = Callable[["ImageFacts", Random], QaDraft | None]
+"""Drafts one question from an image's facts and random numbers; None if they prove none of its kind."""
 
 
-def is_are(name: str) -> str:
+def is_or_are(name: str) -> str:
     """The verb that goes with a category's name."""
-    return "are" if name in PLURAL_FORM else "is"
+    return "are" if name in ALWAYS_PLURAL else "is"
 
 
-def a(name: str) -> str:
+def with_article(name: str) -> str:
     """The name with its indefinite article, if it takes one."""
-    if name in PLURAL_FORM or name == "broccoli":
+    if name in ALWAYS_PLURAL or name == "broccoli":
         return name
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"

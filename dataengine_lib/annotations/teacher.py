@@ -1,7 +1,6 @@
-"""Step 3, the teacher that is built in: free, offline, and it writes only QAs that boxes and captions prove.
+"""Step 3: the built-in teacher. It is free, works offline and writes only QAs that boxes and captions prove.
 
-Whatever they leave open is answered with Skip. The same query gets the same reply, its right
-letter drawn by hash.
+Every other query is answered with Skip. The same query always gets the same reply.
 """
 
 import hashlib
@@ -9,49 +8,58 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from random import Random
 
-from dataengine_lib.annotations.cooccurrence import Company
-from dataengine_lib.annotations.draft import Draft, Writer
-from dataengine_lib.annotations.facts import Facts
+from dataengine_lib.annotations.cooccurrence import Cooccurrence
+from dataengine_lib.annotations.draft import QaDraft, QaWriter
+from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.annotations.region_facts import RegionFacts
 from dataengine_lib.annotations.vocabulary import COCO_KINDS
-from dataengine_lib.annotations.writers.actions import deed, pose
-from dataengine_lib.annotations.writers.amounts import count, count_one, larger, more_of
-from dataengine_lib.annotations.writers.attributes import colour, material
-from dataengine_lib.annotations.writers.contacts import hold, support
-from dataengine_lib.annotations.writers.places import outermost, place, side
-from dataengine_lib.annotations.writers.presence import missing, present, topic
-from dataengine_lib.annotations.writers.scenes import role, scene
+from dataengine_lib.annotations.writers.actions import write_action, write_pose
+from dataengine_lib.annotations.writers.amounts import (
+    write_count,
+    write_count_of_one,
+    write_larger,
+    write_more_of,
+)
+from dataengine_lib.annotations.writers.attributes import write_colour, write_material
+from dataengine_lib.annotations.writers.contacts import write_holding, write_support
+from dataengine_lib.annotations.writers.places import write_outermost, write_place, write_side
+from dataengine_lib.annotations.writers.presence import write_missing, write_present, write_topic
+from dataengine_lib.annotations.writers.scenes import write_role, write_scene
 from dataengine_lib.chat.reply import MayRetry, Reply
 from dataengine_lib.core.records import LETTERS, Query, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
 from dataengine_lib.images.read_pool import read_pool
 
-SKIP = (
+SKIP_REPLY = (
     "Question: Skip\nChoices: Skip\nAnswer: Skip\n"
     "Explanation: What is known about the picture does not prove an answer."
 )
 
 
-# Of each type: what is tried first, and within this what is tried in an order drawn for the query.
-WRITERS: dict[str, list[list[Writer]]] = {
-    "object_localization": [[place, outermost]],
-    "spatial_relationship": [[side]],
-    "physical_relation": [[hold, support]],
-    "attribute_comparison": [[larger, more_of]],
-    "attribute_recognition": [[colour, count], [count_one]],
-    "physical_property_reasoning": [[material]],
-    "action_recognition": [[deed, pose]],
-    "identity_reasoning": [[role], [present, missing]],
-    "image_topic": [[topic]],
-    "image_scene": [[scene]],
+# Per question type: groups of writers. The groups are tried in order, the writers of a group in an order drawn for the
+# query. A writer's key seeds its random numbers: with another key it would write other questions.
+WRITERS_BY_TYPE: dict[str, list[dict[str, QaWriter]]] = {
+    "object_localization": [{"place": write_place, "outermost": write_outermost}],
+    "spatial_relationship": [{"side": write_side}],
+    "physical_relation": [{"hold": write_holding, "support": write_support}],
+    "attribute_comparison": [{"larger": write_larger, "more_of": write_more_of}],
+    "attribute_recognition": [
+        {"colour": write_colour, "count": write_count},
+        {"count_one": write_count_of_one},
+    ],
+    "physical_property_reasoning": [{"material": write_material}],
+    "action_recognition": [{"deed": write_action, "pose": write_pose}],
+    "identity_reasoning": [{"role": write_role}, {"present": write_present, "missing": write_missing}],
+    "image_topic": [{"topic": write_topic}],
+    "image_scene": [{"scene": write_scene}],
 }
 
 
 class AnnotationsTeacher:
-    """`ask(query)` answers from the folder of COCO or Visual Genome that holds the query's image.
+    """`ask(query)` answers from the COCO or Visual Genome folder that holds the query's image.
 
-    Raises DataEngineError when the folder cannot be read or is of another kind, or a query's image is not in it.
+    Raises DataEngineError when the folder cannot be read or is of another kind, or does not hold a query's image.
     """
 
     def __init__(self, coco_dataset: Path) -> None:
@@ -65,18 +73,19 @@ class AnnotationsTeacher:
     async def ask(
         self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
     ) -> Reply:
-        """A QA of the query's type about its image, or Skip."""
+        """A reply with a QA of the query's type about its image, or Skip."""
         return Reply(text=self.write(query), finish_reason="stop", model="annotations")
 
     def write(self, query: Query) -> str:
-        """The reply's text, as `raw_instructions` holds it."""
+        """The text of the reply, as step 3 stores it in `raw_instructions`."""
         image = self._image(query)
-        if query.question_type not in WRITERS or image.skip in (TOO_MANY_BOXES, NO_SIZE):
-            return SKIP
+        if query.question_type not in WRITERS_BY_TYPE or image.skip in (TOO_MANY_BOXES, NO_SIZE):
+            return SKIP_REPLY
         key = query.query_id or f"{query.image_id} {query.question_type} {query.prompt}"
-        draft = _draft(WRITERS[query.question_type], self._facts(image), key)
+        draft = _draft(WRITERS_BY_TYPE[query.question_type], self._facts(image), key)
         if draft is None:
-            return SKIP
+            return SKIP_REPLY
+        # the letter of the right choice, drawn by hash of the query
         place = int(hashlib.sha256(f"letter {key}".encode()).hexdigest(), 16) % 4
         choices = list(draft.wrong)
         choices.insert(place, draft.answer)
@@ -86,16 +95,16 @@ class AnnotationsTeacher:
         )
 
     @cached_property
-    def _company(self) -> Company:
-        """Counted when the first question needs it."""
+    def _cooccurrence(self) -> Cooccurrence:
+        """Counted only when the first question needs it."""
         if self.pool.kind == COCO:
-            return Company.of_boxes(self.pool)
-        return Company.of_phrases(self.pool, COCO_KINDS)
+            return Cooccurrence.of_boxes(self.pool)
+        return Cooccurrence.of_phrases(self.pool, COCO_KINDS)
 
-    def _facts(self, image: PoolImage) -> Facts:
+    def _facts(self, image: PoolImage) -> ImageFacts:
         if self.pool.kind == COCO:
-            return Facts.of(image, self.pool.categories, self._company)
-        return RegionFacts.of_image(image, self.pool.regions(image.id), self._company)
+            return ImageFacts.of(image, self.pool.categories, self._cooccurrence)
+        return RegionFacts.of_image(image, self.pool.regions(image.id), self._cooccurrence)
 
     def _image(self, query: Query) -> PoolImage:
         image = self.pool.find(query.image_id)
@@ -114,12 +123,13 @@ class AnnotationsTeacher:
         return image
 
 
-def _draft(writers: list[list[Writer]], facts: Facts, key: str) -> Draft | None:
-    """The first question that can be proven, each writer with random numbers of its own."""
+def _draft(groups: list[dict[str, QaWriter]], facts: ImageFacts, key: str) -> QaDraft | None:
+    """The first question that can be proven; each writer has random numbers of its own."""
     order = Random(f"annotations {key}")
-    for alike in writers:
-        for writer in order.sample(alike, len(alike)):
-            draft = writer(facts, Random(f"{writer.__name__} {key}"))
+    for group in groups:
+        for name in order.sample(list(group), len(group)):
+            draft = group[name](facts, Random(f"{name} {key}"))
+            # the right answer and three wrong ones, all different
             if draft is not None and len({draft.answer, *draft.wrong}) == 4:
                 return draft
     return None

@@ -1,12 +1,68 @@
-"""Step 3, annotations teacher: the words by which captions speak of COCO's categories.
+"""Step 3, annotations teacher: names of things, and the words that captions use for them.
 
-They only ever make the teacher more careful: a thing that a caption may be speaking of is not called absent.
+The words only ever make the teacher more careful: a thing that a caption may mean is never said to be absent.
 """
 
 import re
 from functools import lru_cache
 
-SYNONYMS = {
+# COCO's 80 categories by supercategory, as in its instances_*.json.
+_COCO = {
+    "person": "person",
+    "vehicle": "bicycle|car|motorcycle|airplane|bus|train|truck|boat",
+    "outdoor": "traffic light|fire hydrant|stop sign|parking meter|bench",
+    "animal": "bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe",
+    "accessory": "backpack|umbrella|handbag|tie|suitcase",
+    "sports": "frisbee|skis|snowboard|sports ball|kite|baseball bat|baseball glove|skateboard|surfboard|tennis racket",
+    "kitchen": "bottle|wine glass|cup|fork|knife|spoon|bowl",
+    "food": "banana|apple|sandwich|orange|broccoli|carrot|hot dog|pizza|donut|cake",
+    "furniture": "chair|couch|potted plant|bed|dining table|toilet",
+    "electronic": "tv|laptop|mouse|remote|keyboard|cell phone",
+    "appliance": "microwave|oven|toaster|sink|refrigerator",
+    "indoor": "book|clock|vase|scissors|teddy bear|hair drier|toothbrush",
+}
+COCO_KINDS = {
+    name: kind for kind, names in _COCO.items() for name in names.split("|")
+}  # category -> supercategory
+
+# Things of Visual Genome that are not categories of COCO, each with other words that may mean the same thing.
+_FURTHER_THINGS = {
+    "man": "guy|male|gentleman|person|player|skier|surfer|rider|skateboarder|snowboarder|he|him|his|boy|worker",
+    "woman": "lady|female|girl|person|player|skier|surfer|rider|she|her|mother",
+    "boy": "kid|child|man|male|guy|son|person|player|he|him|his|toddler",
+    "girl": "kid|child|woman|lady|female|person|player|she|her|daughter|toddler",
+    "house": "building|home|cottage|barn",
+    "church": "building|cathedral|chapel",
+    "bridge": "overpass",
+    "tower": "building|clock tower|steeple",
+    "lamp": "light|lantern|lampshade",
+    "mirror": "reflection",
+    "table": "desk|counter|tabletop",
+    "desk": "table|counter",
+    "plate": "dish|saucer|platter",
+    "tray": "plate|platter",
+    "hat": "cap|helmet|beanie",
+    "helmet": "hat|cap",
+    "shirt": "t-shirt|top|jersey|blouse|sweater|tee|tank",
+    "jacket": "coat|vest|sweater|hoodie|suit|blazer",
+    "fountain": "statue",
+    "statue": "sculpture|figure|fountain",
+    "basket": "bin|crate|box",
+    "fireplace": "mantle|mantel",
+    "rug": "carpet|mat",
+    "van": "car|vehicle|truck|bus|minivan|suv",
+    "helicopter": "plane|aircraft",
+    "fan": "ceiling fan",
+    "piano": "keyboard",
+    "guitar": "instrument",
+}
+
+PEOPLE = frozenset({"person", "man", "woman", "boy", "girl"})
+CLOTHES = frozenset({"shirt", "jacket", "hat", "helmet"})
+VG_NAMES = (*COCO_KINDS, *_FURTHER_THINGS)
+
+# Words for a category, and for what is often seen with it: where a caption has one, the category may be there.
+_RELATED_WORDS = {
     "person": (
         "people man men woman women boy girl child children kid lady ladies guy player "
         "pitcher batter catcher skier surfer rider skateboarder snowboarder baby toddler "
@@ -80,8 +136,8 @@ SYNONYMS = {
     "pizza": "pizzas slice",
     "toothbrush": "brush",
 }
-# Words that mean the category itself, not what is often beside it.
-_CALLED = {
+# Words that mean the category itself, not what is often seen with it.
+_SYNONYMS = {
     "bicycle": "bike",
     "motorcycle": "motorbike|bike|moped|scooter",
     "airplane": "plane|jet|aircraft|jetliner|airliner",
@@ -107,7 +163,7 @@ _CALLED = {
     "toothbrush": "tooth brush",
     "person": "man|woman|boy|girl|child|kid|lady|guy|player|people",
 }
-# Words after which something of that kind may be in sight, boxed or not.
+# Words in a caption that make it possible that something of this supercategory is visible, even without a box.
 WORDS_OF_KIND = {
     "animal": "animal pet wildlife zoo farm",
     "vehicle": "vehicle traffic transportation street highway intersection parking harbor airport station",
@@ -119,7 +175,7 @@ WORDS_OF_KIND = {
     "kitchen": "utensil dish silverware",
     "accessory": "luggage baggage",
 }
-# Common in the background and often left without a box: never offered as what is absent.
+# Common in the background and often without a box: never used as an example of what is absent.
 EASILY_MISSED = frozenset(
     {
         "person",
@@ -163,10 +219,13 @@ EASILY_MISSED = frozenset(
         "apple",
     }
 )
-# One box is often around a heap or a bunch of these.
+# COCO often draws one box around a heap or a bunch of these.
 IN_HEAPS = frozenset({"banana", "orange", "apple", "carrot", "broccoli", "book"})
+# Boxes of these do not say how many there are: pairs, parts, or annotators who count differently.
 UNCOUNTABLE = frozenset({"dining table", "broccoli", "scissors", "skis", "hair drier", "book", "carrot"})
-PLURAL_FORM = {"scissors", "skis"}
+# Category names that are plural nouns: "the skis are …".
+ALWAYS_PLURAL = {"scissors", "skis"}
+# Irregular plurals.
 _PLURALS = {
     "person": "people",
     "tv": "televisions",
@@ -184,24 +243,27 @@ _PLURALS = {
 
 
 @lru_cache(maxsize=4096)
-def mention(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds any of the phrases, singular or plural, in lower-case text."""
+def mention_pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    """A pattern that finds any of the phrases, singular or plural, in lower-case text.
+
+    Of ("dog",) it finds "dog", "dogs" and "dog's", and not the start of "dogma".
+    """
     forms = {form for phrase in phrases for form in (phrase, plural(phrase))}
     return re.compile(rf"\b(?:{'|'.join(re.escape(form) for form in sorted(forms))})(?:'s)?\b")
 
 
-def names_of(category: str) -> tuple[str, ...]:
-    """The category's name and the caption words that may stand for it."""
-    return (category, *SYNONYMS.get(category, "").split())
+def with_related_words(category: str) -> tuple[str, ...]:
+    """The category's name and all words that may mean it or that are often seen with it."""
+    return (category, *_RELATED_WORDS.get(category, "").split())
 
 
-def called(category: str) -> tuple[str, ...]:
-    """The category's name and the words that mean just this."""
-    return (category, *filter(None, _CALLED.get(category, "").split("|")))
+def with_synonyms(category: str) -> tuple[str, ...]:
+    """The category's name and the words that mean exactly the same."""
+    return (category, *filter(None, _SYNONYMS.get(category, "").split("|")))
 
 
 def plural(noun: str) -> str:
-    """The English plural of a category's name; nouns of two words bend the last one."""
+    """The English plural of a name; of two words the last one changes."""
     if noun in _PLURALS:
         return _PLURALS[noun]
     if noun.endswith(("s", "x", "z", "ch", "sh")):
@@ -211,67 +273,7 @@ def plural(noun: str) -> str:
     return noun + "s"
 
 
-_COCO = {
-    "person": "person",
-    "vehicle": "bicycle|car|motorcycle|airplane|bus|train|truck|boat",
-    "outdoor": "traffic light|fire hydrant|stop sign|parking meter|bench",
-    "animal": "bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe",
-    "accessory": "backpack|umbrella|handbag|tie|suitcase",
-    "sports": "frisbee|skis|snowboard|sports ball|kite|baseball bat|baseball glove|skateboard|surfboard|tennis racket",
-    "kitchen": "bottle|wine glass|cup|fork|knife|spoon|bowl",
-    "food": "banana|apple|sandwich|orange|broccoli|carrot|hot dog|pizza|donut|cake",
-    "furniture": "chair|couch|potted plant|bed|dining table|toilet",
-    "electronic": "tv|laptop|mouse|remote|keyboard|cell phone",
-    "appliance": "microwave|oven|toaster|sink|refrigerator",
-    "indoor": "book|clock|vase|scissors|teddy bear|hair drier|toothbrush",
-}
-
-
-COCO_KINDS = {name: kind for kind, names in _COCO.items() for name in names.split("|")}
-
-
-# Further things, each with the words that may mean the same one.
-FURTHER = {
-    "man": "guy|male|gentleman|person|player|skier|surfer|rider|skateboarder|snowboarder|he|him|his|boy|worker",
-    "woman": "lady|female|girl|person|player|skier|surfer|rider|she|her|mother",
-    "boy": "kid|child|man|male|guy|son|person|player|he|him|his|toddler",
-    "girl": "kid|child|woman|lady|female|person|player|she|her|daughter|toddler",
-    "house": "building|home|cottage|barn",
-    "church": "building|cathedral|chapel",
-    "bridge": "overpass",
-    "tower": "building|clock tower|steeple",
-    "lamp": "light|lantern|lampshade",
-    "mirror": "reflection",
-    "table": "desk|counter|tabletop",
-    "desk": "table|counter",
-    "plate": "dish|saucer|platter",
-    "tray": "plate|platter",
-    "hat": "cap|helmet|beanie",
-    "helmet": "hat|cap",
-    "shirt": "t-shirt|top|jersey|blouse|sweater|tee|tank",
-    "jacket": "coat|vest|sweater|hoodie|suit|blazer",
-    "fountain": "statue",
-    "statue": "sculpture|figure|fountain",
-    "basket": "bin|crate|box",
-    "fireplace": "mantle|mantel",
-    "rug": "carpet|mat",
-    "van": "car|vehicle|truck|bus|minivan|suv",
-    "helicopter": "plane|aircraft",
-    "fan": "ceiling fan",
-    "piano": "keyboard",
-    "guitar": "instrument",
-}
-
-
-PEOPLE = frozenset({"person", "man", "woman", "boy", "girl"})
-
-
-CLOTHES = frozenset({"shirt", "jacket", "hat", "helmet"})
-
-
-VG_NAMES = (*COCO_KINDS, *FURTHER)
-
-
-def relatives(name: str) -> tuple[str, ...]:
-    """Words by which a phrase may speak of such a thing, too; empty for a category, see `names_of`."""
-    return tuple(filter(None, FURTHER.get(name, "").split("|")))
+def with_all_words(name: str) -> tuple[str, ...]:
+    """A name of `VG_NAMES`, its synonyms and all related words, whether it is a category of COCO or not."""
+    further = filter(None, _FURTHER_THINGS.get(name, "").split("|"))
+    return (*with_synonyms(name), *with_related_words(name), *further)

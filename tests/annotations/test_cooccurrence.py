@@ -8,7 +8,7 @@ import numpy as np
 from coco_folder import annotation, write
 from PIL import Image
 
-from dataengine_lib.annotations.cooccurrence import Company
+from dataengine_lib.annotations.cooccurrence import Cooccurrence
 from dataengine_lib.images.read_pool import read_pool
 
 KINDS = {"dog": "animal", "frisbee": "sports", "pizza": "food", "oven": "appliance", "kite": "sports"}
@@ -36,33 +36,37 @@ def pool_of(root: Path, pictures: list[str]) -> Path:
 
 def test_counts_are_of_pictures(tmp_path: Path) -> None:
     pictures = ["dog dog frisbee", "dog frisbee kite", "dog", "pizza oven", ""]
-    company = Company.of_boxes(read_pool(pool_of(tmp_path, pictures)))
+    cooccurrence = Cooccurrence.of_boxes(read_pool(pool_of(tmp_path, pictures)))
     together = {(a, b): sum(a in p and b in p for p in pictures) for a in KINDS for b in KINDS}
     own = {a: together[a, a] for a in KINDS}
     expected = [[together[a, b] / (own[a] + 10) for b in KINDS] for a in KINDS]
-    np.testing.assert_allclose(company._shares, expected)
+    np.testing.assert_allclose(cooccurrence._shares, expected)
 
 
 def test_counts_do_not_depend_on_the_blocks(monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     pool = read_pool(pool_of(tmp_path, ["dog frisbee", "", "pizza", "dog kite frisbee", "oven"] * 5))
-    whole = Company.of_boxes(pool)._shares
+    whole = Cooccurrence.of_boxes(pool)._shares
     monkeypatch.setattr("dataengine_lib.annotations.cooccurrence._BLOCK", 3)
-    np.testing.assert_array_equal(Company.of_boxes(pool)._shares, whole)
+    np.testing.assert_array_equal(Cooccurrence.of_boxes(pool)._shares, whole)
 
 
 def test_what_goes_together_is_drawn_more_often(tmp_path: Path) -> None:
-    company = Company.of_boxes(
+    cooccurrence = Cooccurrence.of_boxes(
         read_pool(pool_of(tmp_path, ["dog frisbee"] * 30 + ["dog", "pizza", "oven"] * 10))
     )
-    first = Counter(company.draw(Random(n), ["frisbee", "pizza", "oven"], ["dog"], 1)[0] for n in range(500))
+    first = Counter(
+        cooccurrence.draw(Random(n), ["frisbee", "pizza", "oven"], ["dog"], 1)[0] for n in range(500)
+    )
     assert first["frisbee"] > 4 * max(first["pizza"], first["oven"]) > 0
-    assert company.draw(Random(1), {"pizza", "oven"}, ["dog"], 3) == company.draw(
+    assert cooccurrence.draw(Random(1), {"pizza", "oven"}, ["dog"], 3) == cooccurrence.draw(
         Random(1), ["oven", "pizza"], ["dog"], 3
     )
 
 
 def test_a_pool_that_knows_nothing_goes_by_surroundings(tmp_path: Path) -> None:
-    company = Company.of_boxes(read_pool(pool_of(tmp_path, ["dog"])))
-    first = Counter(company.draw(Random(n), ["kite", "pizza", "oven"], ["dog"], 1)[0] for n in range(600))
+    cooccurrence = Cooccurrence.of_boxes(read_pool(pool_of(tmp_path, ["dog"])))
+    first = Counter(
+        cooccurrence.draw(Random(n), ["kite", "pizza", "oven"], ["dog"], 1)[0] for n in range(600)
+    )
     assert first["kite"] > first["pizza"] + first["oven"]
     assert min(first["pizza"], first["oven"]) > 20

@@ -6,7 +6,7 @@ import pytest
 from coco_folder import write
 from PIL import Image
 
-from dataengine_lib.annotations.teacher import WRITERS, AnnotationsTeacher
+from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE, AnnotationsTeacher
 from dataengine_lib.core.records import Query
 from dataengine_lib.images.pool import NamedBox
 from dataengine_lib.images.read_pool import read_pool
@@ -159,4 +159,4 @@ def test_presence_is_a_region_and_absence_no_word_for_it_or_a_relative(tmp_path:
 
 def test_few_regions_prove_nothing(tmp_path: Path) -> None:
     few = genome(tmp_path, STREET[:8], filling=False)
-    assert all(asked(few, question_type) == {} for question_type in WRITERS)
+    assert all(asked(few, question_type) == {} for question_type in WRITERS_BY_TYPE)

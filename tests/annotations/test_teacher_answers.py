@@ -10,7 +10,7 @@ from annotation_checks import Raw, check
 from annotation_folder import IDS, ask, box, folder, right
 from coco_mini import COCO_MINI
 
-from dataengine_lib.annotations.teacher import SKIP, WRITERS, AnnotationsTeacher
+from dataengine_lib.annotations.teacher import SKIP_REPLY, WRITERS_BY_TYPE, AnnotationsTeacher
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.drop_reasons import Reason
@@ -22,7 +22,7 @@ def answers(folder: Path, per_type: int = 1) -> list[tuple[int, str, str]]:
     return [
         (i, kind, teacher.write(Query(image_id=i, prompt="", question_type=kind, query_id=f"{n}-{i}")))
         for i in teacher.pool.ids.tolist()
-        for kind in WRITERS
+        for kind in WRITERS_BY_TYPE
         for n in range(per_type)
     ]
 
@@ -33,7 +33,7 @@ def check_all(folder: Path, per_type: int) -> Counter[str]:
     for image_id, question_type, text in answers(folder, per_type):
         parsed = parse_reply(text)
         if isinstance(parsed, Reason):
-            assert (parsed, text) == (Reason.SKIPPED, SKIP)
+            assert (parsed, text) == (Reason.SKIPPED, SKIP_REPLY)
             continue
         raw = raws.setdefault(image_id, Raw(folder, image_id))
         assert len(parsed) == 1
@@ -46,7 +46,7 @@ def check_all(folder: Path, per_type: int) -> Counter[str]:
 @pytest.mark.skipif(not COCO_MINI.exists(), reason="../shared/coco_mini, 80 photos of COCO, is not here")
 def test_answers_on_photos_are_true() -> None:
     written = check_all(COCO_MINI, per_type=4)
-    assert set(written) == set(WRITERS)
+    assert set(written) == set(WRITERS_BY_TYPE)
     assert sum(written.values()) > 4 * 170
 
 
@@ -208,7 +208,7 @@ def test_topic_and_scene_need_captions_that_agree(tmp_path: Path) -> None:
 
 def test_other_types_and_full_images_are_skipped(tmp_path: Path) -> None:
     root = folder(tmp_path, [box("dog", 25 * n, 0, 20, 20) for n in range(11)], {1: ["Dogs."]})
-    for question_type in (*WRITERS, "future_prediction", "image_emotion", "", "ocr"):
+    for question_type in (*WRITERS_BY_TYPE, "future_prediction", "image_emotion", "", "ocr"):
         assert ask(root, question_type) is None
 
 

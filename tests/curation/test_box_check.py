@@ -11,7 +11,7 @@ from coco_folder import annotation, coco
 from coco_mini import COCO_MINI
 from photo_qas import photo_records
 
-from dataengine_lib.annotations.facts import Facts
+from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.annotations.teacher import AnnotationsTeacher
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.boxes.check import REFUTED, SILENT, SUPPORTED, check_boxes, judge
@@ -51,7 +51,7 @@ def record(question: str, choices: str, correct: int, image_id: int = 1) -> Trai
 
 def verdicts(question: str, choices: str) -> list[str]:
     """The verdict with each of the choices as the right one."""
-    facts = Facts.of(IMAGE, KINDS)
+    facts = ImageFacts.of(IMAGE, KINDS)
     return [judge(record(question, choices, place), facts).verdict for place in range(4)]
 
 
@@ -145,7 +145,7 @@ def test_what_boxes_say(question: str, choices: str, expected: list[str]) -> Non
 
 
 def test_time_grows_no_faster_than_the_question() -> None:
-    facts = Facts.of(IMAGE, KINDS)
+    facts = ImageFacts.of(IMAGE, KINDS)
     for begin in ("", "What is the number of ", "Is there a ", "Are ", "What "):
         for piece in ("a", "what ", "the ", "the dog in the picture ", "there ", "visible "):
             begun = time.perf_counter()
@@ -154,7 +154,7 @@ def test_time_grows_no_faster_than_the_question() -> None:
 
 
 def test_why_is_told() -> None:
-    facts = Facts.of(IMAGE, KINDS)
+    facts = ImageFacts.of(IMAGE, KINDS)
     assert judge(record("How many people are there?", "1|2|3|4", 0), facts).why == "count: the boxes say '2'"
     assert "no airplane" in judge(record("Who flies the airplane?", "a|b|c|d", 0), facts).why
 

@@ -1,6 +1,6 @@
 """What the annotations teacher writes about the COCO photos: one query an image and type."""
 
-from dataengine_lib.annotations.teacher import WRITERS, AnnotationsTeacher
+from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE, AnnotationsTeacher
 from dataengine_lib.core.records import Query, TrainRecord
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_reply
@@ -10,7 +10,7 @@ def photo_records(teacher: AnnotationsTeacher) -> list[TrainRecord]:
     """Its QAs as training records."""
     records = []
     for image_id in teacher.pool.ids.tolist():
-        for kind in WRITERS:
+        for kind in WRITERS_BY_TYPE:
             query = Query(image_id=image_id, prompt="", question_type=kind, query_id=f"{image_id} {kind}")
             parsed = parse_reply(teacher.write(query))
             for qa in [] if isinstance(parsed, Reason) else parsed:

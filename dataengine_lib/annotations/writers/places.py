@@ -1,10 +1,10 @@
-"""Step 3, annotations teacher: where a thing is, in the picture or seen from another thing, by their boxes."""
+"""Step 3, annotations teacher: questions about where a thing is in the image or relative to another thing."""
 
 from itertools import permutations
 from random import Random
 
-from dataengine_lib.annotations.draft import Draft
-from dataengine_lib.annotations.facts import Facts, Thing
+from dataengine_lib.annotations.draft import QaDraft
+from dataengine_lib.annotations.facts import ImageFacts, LocatedThing
 from dataengine_lib.annotations.geometry import (
     TEACHER_SLOPE,
     corner_side,
@@ -28,13 +28,13 @@ _CORNERS = {
 }
 
 
-def place(facts: Facts, rng: Random) -> Draft | None:
-    """The ninth or third of the picture that holds the whole of a thing."""
+def write_place(facts: ImageFacts, rng: Random) -> QaDraft | None:
+    """Which ninth or third of the image holds all of a thing."""
     cells = [f"{r} {c}" if r != c else "the very middle" for r in _ROWS for c in _COLUMNS]
     columns = [*(f"the {c} third" for c in _COLUMNS), "the whole width"]
     rows = [*(f"the {r} third" for r in _ROWS), "the whole height"]
-    found: list[tuple[Thing, str, list[str]]] = []
-    for thing in facts.located():
+    found: list[tuple[LocatedThing, str, list[str]]] = []
+    for thing in facts.located_things():
         x1, y1, x2, y2 = thing.box
         column, row = third_of_span(x1, x2), third_of_span(y1, y2)
         if column is not None and row is not None:
@@ -47,16 +47,16 @@ def place(facts: Facts, rng: Random) -> Draft | None:
         return None
     thing, answer, places = rng.choice(found)
     wrong = tuple(rng.sample([other for other in places if other != answer], 3))
-    verb = _is(thing)
+    verb = _verb(thing)
     question = f"Which part of the picture {verb} the {thing.words} in?"
     why = f"The {thing.words} {verb} wholly in this part of the picture: {answer}."
-    return Draft(question, answer, wrong, why)
+    return QaDraft(question, answer, wrong, why)
 
 
-def outermost(facts: Facts, rng: Random) -> Draft | None:
-    """Of four things, the one that begins, ends and has its middle furthest to one side."""
-    things = facts.located()
-    found: list[tuple[str, Thing, list[str]]] = []
+def write_outermost(facts: ImageFacts, rng: Random) -> QaDraft | None:
+    """Which of four things is furthest to one side of the image, with both of its edges and its middle."""
+    things = facts.located_things()
+    found: list[tuple[str, LocatedThing, list[str]]] = []
     for side in ("left", "right", "top", "bottom"):
         words = f"{'furthest' if side in ('left', 'right') else 'nearest'} to the {side}"
         for thing in things:
@@ -70,15 +70,15 @@ def outermost(facts: Facts, rng: Random) -> Draft | None:
         question = f"Which of these is {words} in the picture?"
     else:
         question = f"Which of these is {words} of the picture?"
-    why = f"The {thing.words} {_is(thing)} {words}; the others are further in."
-    return Draft(question, thing.words, tuple(rng.sample(inner, 3)), why)
+    why = f"The {thing.words} {_verb(thing)} {words}; the others are further in."
+    return QaDraft(question, thing.words, tuple(rng.sample(inner, 3)), why)
 
 
-def side(facts: Facts, rng: Random) -> Draft | None:
-    """Where one thing is seen from another."""
-    pairs: list[tuple[Thing, Thing, str, list[str]]] = []
-    for a, b in permutations(facts.located(), 2):
-        it = "them" if b.several else "it"
+def write_side(facts: ImageFacts, rng: Random) -> QaDraft | None:
+    """On which side of another thing a thing lies."""
+    pairs: list[tuple[LocatedThing, LocatedThing, str, list[str]]] = []
+    for a, b in permutations(facts.located_things(), 2):
+        it = "them" if b.is_plural else "it"
         if straight := straight_side(a.box, b.box, TEACHER_SLOPE):
             others = [f"{words} {it}" for key, words in _SIDES.items() if key != straight]
             pairs.append((a, b, f"{_SIDES[straight]} {it}", others))
@@ -88,10 +88,10 @@ def side(facts: Facts, rng: Random) -> Draft | None:
     if not pairs:
         return None
     a, b, answer, others = rng.choice(pairs)
-    question = f"Where in the picture {_is(a)} the {a.words}, compared with the {b.words}?"
-    why = f"Seen from the {b.words}, the {a.words} {_is(a)} {answer}."
-    return Draft(question, answer, tuple(rng.sample(others, 3)), why)
+    question = f"Where in the picture {_verb(a)} the {a.words}, compared with the {b.words}?"
+    why = f"Seen from the {b.words}, the {a.words} {_verb(a)} {answer}."
+    return QaDraft(question, answer, tuple(rng.sample(others, 3)), why)
 
 
-def _is(thing: Thing) -> str:
-    return "are" if thing.several else "is"
+def _verb(thing: LocatedThing) -> str:
+    return "are" if thing.is_plural else "is"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from dataengine_lib.annotations.facts import Facts
+from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.boxes.claims import Claims, claims_of, supposes_absent
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, ImagePool
@@ -32,7 +32,7 @@ def check_boxes(records: Iterable[TrainRecord], pool: ImagePool) -> Iterator[Box
     of images that the pool does not hold or skips, and nothing at all by a pool whose boxes are not of COCO's kind: there
     a thing without a box may well be there.
     """
-    facts: Facts | None = None
+    facts: ImageFacts | None = None
     image: tuple[int, str] | None = None
     for record in records:
         if pool.kind != COCO:
@@ -44,7 +44,7 @@ def check_boxes(records: Iterable[TrainRecord], pool: ImagePool) -> Iterator[Box
         yield BoxVerdict() if facts is None else judge(record, facts)
 
 
-def judge(record: TrainRecord, facts: Facts) -> BoxVerdict:
+def judge(record: TrainRecord, facts: ImageFacts) -> BoxVerdict:
     """What the facts of its image say of one record."""
     claims = claims_of(record.question, record.choices, facts)
     if claims is not None and (found := _judge_claims(record, claims)).verdict != SILENT:
@@ -70,9 +70,9 @@ def _judge_claims(record: TrainRecord, claims: Claims) -> BoxVerdict:
     return BoxVerdict(SUPPORTED if right else SILENT)
 
 
-def _facts(record: TrainRecord, pool: ImagePool) -> Facts | None:
+def _facts(record: TrainRecord, pool: ImagePool) -> ImageFacts | None:
     image = pool.find(record.image_id)
     if image is None or image.skip in (TOO_MANY_BOXES, NO_SIZE):
         return None
     names = {PurePosixPath(path).name for path in (record.image_path, image.path) if path}
-    return Facts.of(image, pool.categories) if len(names) <= 1 else None
+    return ImageFacts.of(image, pool.categories) if len(names) <= 1 else None

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dataengine_lib.annotations.facts import Facts
+from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.annotations.geometry import Rectangle
-from dataengine_lib.annotations.vocabulary import UNCOUNTABLE, names_of
-from dataengine_lib.annotations.writers.amounts import LARGER
+from dataengine_lib.annotations.vocabulary import UNCOUNTABLE, with_related_words
+from dataengine_lib.annotations.writers.amounts import CLEARLY_LARGER
 from dataengine_lib.core.number_words import number_of
 from dataengine_lib.core.text import caseless
 from dataengine_lib.curation.boxes.places import further_out, places_of, sides_of_words, stands, within
@@ -91,7 +91,7 @@ class Claims:
     what: str  # the kind of claim, for a report
 
 
-def claims_of(question: str, choices: Sequence[str], facts: Facts) -> Claims | None:
+def claims_of(question: str, choices: Sequence[str], facts: ImageFacts) -> Claims | None:
     """What the boxes say of every choice; None where no form fits, or they say nothing."""
     asked = _plain(question)
     said = [_plain(choice) for choice in choices]
@@ -102,7 +102,7 @@ def claims_of(question: str, choices: Sequence[str], facts: Facts) -> Claims | N
     return None
 
 
-def supposes_absent(question: str, facts: Facts) -> str:
+def supposes_absent(question: str, facts: ImageFacts) -> str:
     """The category that a question takes for granted ("the elephant") and that is certainly not there, or empty."""
     asked = _plain(question)
     supposed = _SUPPOSED.findall(asked)
@@ -110,7 +110,7 @@ def supposes_absent(question: str, facts: Facts) -> str:
         supposed.append(there[1])
     names = [category_of(found, facts) for found in supposed]
     names = [name for name in names if name and name not in facts.boxes]
-    absent = set(facts.absent()) if names else set()
+    absent = set(facts.absent_things()) if names else set()
     return next((name for name in names if name in absent), "")
 
 
@@ -118,13 +118,13 @@ def _plain(text: str) -> str:
     return caseless(text.replace("’", "'")).rstrip("?.! ")
 
 
-def _counts(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _counts(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     what = found["what"] or found["in"] or found["of"]
     name = category_of(what, facts)
     if not name or name in UNCOUNTABLE or (found["of"] and not is_plural(what, name)):
         return []
     number = facts.counts().get(name)
-    if number is None and name not in facts.boxes and name in facts.absent():
+    if number is None and name not in facts.boxes and name in facts.absent_things():
         number = 0
     if number is None:
         return []
@@ -141,11 +141,11 @@ def _number(choice: str) -> int | None:
     return None if word.isdecimal() and len(word) > 3 else number_of(word)
 
 
-def _presences(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _presences(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     return presences(choices, facts, found["kind"] or "", absent=bool(found["not"]))
 
 
-def _which(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _which(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     """As `_presences`; but "which object" may mean the one that catches the eye, and "which animal" all of them."""
     kind, absent = found["kind"] or found["kind_seen"], bool(found["not"] or found["not_seen"])
     truths = presences(choices, facts, kind, absent=absent)
@@ -154,7 +154,7 @@ def _which(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth
     return only_false(truths) if unclear and not absent else truths
 
 
-def _is_there(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _is_there(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     what = found["what"] or found["seen"] or found["you"]
     name = category_of(what, facts)
     truth = present(name, facts)
@@ -167,25 +167,25 @@ def _is_there(found: re.Match[str], choices: list[str], facts: Facts) -> list[Tr
     return [None if t and words.count(word) > 1 else t for t, word in zip(truths, words, strict=True)]
 
 
-def _topics(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _topics(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     """Boxes cannot tell what a picture is about, but it is not about what is not there."""
     return only_false([present(category_of(choice, facts), facts) for choice in choices])
 
 
-def _places(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _places(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     box = _box(found["what"], facts)
     return [None if place is None else within(box, place) for place in places_of(choices)] if box else []
 
 
-def _box(words: str, facts: Facts) -> Rectangle | None:
+def _box(words: str, facts: ImageFacts) -> Rectangle | None:
     """The box of the one thing that words name, or around all that there are of it where they are plural."""
-    located = {thing.words: thing.box for thing in facts.located()}
+    located = {thing.words: thing.box for thing in facts.located_things()}
     bare = re.sub(r"^(?:an?|the) ", "", words)
     name = category_of(bare, facts)
     return located.get(bare) or (located.get(name) if bare in EQUAL else None)
 
 
-def _sides(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _sides(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     one, other = _box(found["one"] or found["seen"], facts), _box(found["other"] or found["from"], facts)
     if not one or not other:
         return []
@@ -193,13 +193,13 @@ def _sides(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth
     return [stands(one, sides, other) if sides else None for sides in said]
 
 
-def _besides(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _besides(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     other, sides = _box(found["other"], facts), sides_of_words(found["side"].removesuffix(" of"))
     ones = [_box(choice, facts) for choice in choices]
     return [stands(one, sides, other) if one else None for one in ones] if other and sides else []
 
 
-def _outermost(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _outermost(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     boxes = [_box(choice, facts) for choice in choices]
     side = found["across"] or found["along"]
 
@@ -213,7 +213,7 @@ def _outermost(found: re.Match[str], choices: list[str], facts: Facts) -> list[T
     return [truth(place) for place in range(len(choices))]
 
 
-def _more(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
+def _more(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
     """One that was overlooked must not turn it round."""
     counts, names = facts.counts(), [category_of(found[part], facts) for part in ("one", "other")]
     if any(name not in counts for name in names) or abs(counts[names[0]] - counts[names[1]]) < 2:
@@ -226,8 +226,8 @@ def _more(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]
     ]
 
 
-def _sizes(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth]:
-    """Of the choices: which takes up the most, or the least; half the room and less is needed to tell, see LARGER."""
+def _sizes(found: re.Match[str], choices: list[str], facts: ImageFacts) -> list[Truth]:
+    """Which of the choices takes up the most or the least room; decided only by a ratio of CLEARLY_LARGER."""
     most = (found["room"] or found["size"]) in ("most", "more", "largest", "biggest", "larger", "bigger")
     names = [category_of(choice, facts) for choice in choices]
     sizes = {
@@ -245,26 +245,26 @@ def _sizes(found: re.Match[str], choices: list[str], facts: Facts) -> list[Truth
         if not others:
             return None
         own = sizes[name]
-        if (max(others) >= LARGER * own) if most else (LARGER * min(others) <= own):
+        if (max(others) >= CLEARLY_LARGER * own) if most else (CLEARLY_LARGER * min(others) <= own):
             return False
         # a choice that no category names ("the sky") may be the largest of all
         known = all(
             name or _NO_THING.match(choice) for name, choice in zip(names, choices, strict=True)
         ) and all(other in sizes for other in names if other and (not most or _may_be_there(other, facts)))
-        clear = own >= LARGER * max(others) if most else LARGER * own <= min(others)
+        clear = own >= CLEARLY_LARGER * max(others) if most else CLEARLY_LARGER * own <= min(others)
         return True if clear and known else None
 
     return [truth(name) for name in names]
 
 
-def _may_be_there(name: str, facts: Facts) -> bool:
+def _may_be_there(name: str, facts: ImageFacts) -> bool:
     """Boxed, as a crowd too, spoken of, or of the kind of something that is boxed, which it may be mistaken for."""
     kind = facts.kinds.get(name)
     near = any(kind and facts.kinds.get(other) == kind for other in (*facts.boxes, *facts.crowds))
-    return name in facts.boxes or name in facts.crowds or near or facts.mentioned(names_of(name))
+    return name in facts.boxes or name in facts.crowds or near or facts.mentioned(with_related_words(name))
 
 
-_Judge = Callable[[re.Match[str], list[str], Facts], list[Truth]]
+_Judge = Callable[[re.Match[str], list[str], ImageFacts], list[Truth]]
 # pattern, kind of claim, whether two true choices make no question, what judges the choices
 _FORMS: list[tuple[re.Pattern[str], str, bool, _Judge]] = [
     (_COUNT, "count", True, _counts),

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from dataengine_lib.annotations.facts import Facts
-from dataengine_lib.annotations.vocabulary import names_of, plural
+from dataengine_lib.annotations.facts import ImageFacts
+from dataengine_lib.annotations.vocabulary import plural, with_related_words
 
 Truth = bool | None
 
@@ -17,7 +17,7 @@ _OF_A_KIND = ("animal", "vehicle")  # words of questions that are supercategorie
 _SEVERAL = re.compile(r" (?:and|or|as well as) |[,&/]|^(?:they|all|both|each|neither|none|nothing)\b")
 
 
-def category_of(words: str, facts: Facts) -> str:
+def category_of(words: str, facts: ImageFacts) -> str:
     """The dataset's category that words name, one or several of it, with an article or without; empty for others."""
     bare = re.sub(r"^(?:an?|the|some) ", "", words)
     return _singulars(tuple(facts.kinds)).get(bare, "")
@@ -40,14 +40,14 @@ def is_plural(words: str, name: str) -> bool:
     return words == plural(name) or (words != name and (words == "people" or words.endswith("s")))
 
 
-def present(name: str, facts: Facts) -> Truth:
+def present(name: str, facts: ImageFacts) -> Truth:
     """Whether a thing of the category is there; None where it is small, or may have been overlooked."""
     if name in facts.boxes:
-        return True if name in facts.present() else None
-    return False if name and name in facts.absent() else None
+        return True if name in facts.visible_things() else None
+    return False if name and name in facts.absent_things() else None
 
 
-def presences(choices: Sequence[str], facts: Facts, word: str, *, absent: bool) -> list[Truth]:
+def presences(choices: Sequence[str], facts: ImageFacts, word: str, *, absent: bool) -> list[Truth]:
     """Of each choice whether it is there, or `absent`, where a question asks for a `word`, as "animal", or "" for all."""
     names = [category_of(choice, facts) for choice in choices]
     truths = [present(name, facts) for name in names]
@@ -74,7 +74,7 @@ def only_false(truths: Sequence[Truth]) -> list[Truth]:
 
 def _is_one(choice: str, name: str) -> bool:
     bare = re.sub(r"^(?:an?|the|some) ", "", choice)
-    return any(bare in (word, plural(word)) for word in names_of(name))
+    return any(bare in (word, plural(word)) for word in with_related_words(name))
 
 
 def _may_be_meant(word: str, kind: str) -> bool:
