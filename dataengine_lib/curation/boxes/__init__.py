@@ -1,1 +1,1 @@
-"""Step 4: what a record says of counts, presence and places, held against the boxes of its image."""
+"""Step 4: checks what a record claims about numbers, presence, places and sizes against the boxes of its image."""

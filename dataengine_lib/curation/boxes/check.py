@@ -1,7 +1,7 @@
-"""Step 4: a training record against its image's boxes: does what it claims hold?
+"""Step 4: checks a training record against the boxes of its image.
 
-Of counts, presence, places, sides and sizes boxes know; of everything else they say nothing, and neither does the
-check. What boxes prove is what the annotations teacher would write, see `annotation_facts.py`.
+Boxes tell about counts, presence, places, sides and sizes; about anything else the check says nothing. What boxes
+prove is defined in `annotations/facts.py`, for the annotations teacher as well.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.core.records import TrainRecord
-from dataengine_lib.curation.boxes.claims import Claims, claims_of, supposes_absent
+from dataengine_lib.curation.boxes.claims import Claims, claims_of, presupposed_absent
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, ImagePool
 
 SUPPORTED, REFUTED, SILENT = "supported", "refuted", ""
@@ -18,19 +18,21 @@ SUPPORTED, REFUTED, SILENT = "supported", "refuted", ""
 
 @dataclass(frozen=True)
 class BoxVerdict:
-    """`verdict` is SUPPORTED, REFUTED or SILENT, the record's `box_check`; `why` says of a refuted one what is wrong."""
+    """`verdict` (SUPPORTED, REFUTED or SILENT) is the record's `box_check`; `why` says what is wrong if it is refuted."""
 
     verdict: str = SILENT
     why: str = ""
 
 
 def check_boxes(records: Iterable[TrainRecord], pool: ImagePool) -> Iterator[BoxVerdict]:
-    """What the boxes of `pool` say of each record, in order; one image's boxes are held at a time.
+    """The verdict of the pool's boxes on each record, in order; only one image's boxes are in memory.
 
-    Refuted: the right choice is false; or a wrong one is true where the right one is not proven; or, in questions that
-    allow one answer only, beside it; or the question takes for granted what is certainly not there. Nothing is said
-    of images that the pool does not hold or skips, and nothing at all by a pool whose boxes are not of COCO's kind: there
-    a thing without a box may well be there.
+    A record is refuted if one of these holds:
+    - its right choice is false;
+    - a wrong choice is true, and the right one is not proven or the question allows only one true choice;
+    - the question presupposes a thing that is certainly not in the image.
+    The verdict is SILENT for images that the pool does not hold or skips, and for every record if the pool is not a
+    COCO folder: elsewhere, a thing without a box may well be in the image.
     """
     facts: ImageFacts | None = None
     image: tuple[int, str] | None = None
@@ -45,24 +47,24 @@ def check_boxes(records: Iterable[TrainRecord], pool: ImagePool) -> Iterator[Box
 
 
 def judge(record: TrainRecord, facts: ImageFacts) -> BoxVerdict:
-    """What the facts of its image say of one record."""
+    """The verdict of the facts of its image on one record."""
     claims = claims_of(record.question, record.choices, facts)
     if claims is not None and (found := _judge_claims(record, claims)).verdict != SILENT:
         return found
-    if absent := supposes_absent(record.question, facts):
+    if absent := presupposed_absent(record.question, facts):
         return BoxVerdict(REFUTED, f"presence: there is no {absent}")
     return BoxVerdict()
 
 
 def _judge_claims(record: TrainRecord, claims: Claims) -> BoxVerdict:
     right = claims.truths[record.correct_choice_idx]
-    true = [
+    true_wrong_choices = [
         choice
-        for place, (choice, truth) in enumerate(zip(record.choices, claims.truths, strict=True))
-        if truth and place != record.correct_choice_idx
+        for index, (choice, truth) in enumerate(zip(record.choices, claims.truths, strict=True))
+        if truth and index != record.correct_choice_idx
     ]
-    if true and (right is not True or claims.exclusive):
-        return BoxVerdict(REFUTED, f"{claims.what}: the boxes say {true[0]!r}")
+    if true_wrong_choices and (right is not True or claims.exclusive):
+        return BoxVerdict(REFUTED, f"{claims.what}: the boxes say {true_wrong_choices[0]!r}")
     if right is False:
         return BoxVerdict(
             REFUTED, f"{claims.what}: not {record.choices[record.correct_choice_idx]!r} by the boxes"

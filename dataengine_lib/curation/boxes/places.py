@@ -1,6 +1,7 @@
-"""Step 4, box check: words for places in a picture and for sides of a thing, and which boxes they are true of.
+"""Step 4, box check: words for places in the image and for sides of a thing, and of which boxes they are true.
 
-A place or side is true of a box, false, or, where people would not agree, neither: None.
+The result is True, False, or None where people would not agree. What is clear lies between two thresholds: a box is
+only "not on the left" if nobody would say so.
 """
 
 import re
@@ -17,28 +18,42 @@ from dataengine_lib.annotations.geometry import (
     third_of_span,
 )
 
-_FILLER = frozenset(
-    re.findall(
-        r"\S+",
-        "in on at to the very far side corner part third half of picture image photo area hand section it it's is",
-    )
-)
+# Words that a place may have beside the ones that say where it is: "in the upper left corner of the image".
+_FILLER = {
+    "in", "on", "at", "to", "the", "very", "far", "side", "corner", "part", "third", "half", "of", "picture", "image",
+    "photo", "area", "hand", "section", "it", "it's", "is",
+}  # fmt: skip
 _COLUMNS, _ROWS = {"left": 0, "right": 2}, {"top": 0, "upper": 0, "bottom": 2, "lower": 2}
 _MIDDLE = {"middle", "center", "centre", "central"}
-_WHOLE = 3  # beside 0, 1, 2 for the thirds of an axis
+_WHOLE = 3  # stands beside 0, 1 and 2, the thirds of an axis
 _WIDTH, _HEIGHT = {"width", "wide", "left", "right"}, {"height", "high", "top", "bottom", "upper", "lower"}
 _IT = r"(?: (?:it|them|the [a-z -]+?))?"
+# "to the left", "on its right side", "left of the dog"
 _ACROSS = (
     r"(?:(?:to|on) )?(?:the |its |their )?(?P<across>left|right)(?: side)?(?: of (?:it|them|the [a-z -]+))?"
 )
+# "above", "below the dog", "above it and to the left"; or one of the above alone
 _SIDE = re.compile(rf"(?P<along>above|below){_IT}(?: and {_ACROSS})?|{_ACROSS.replace('across', 'alone')}")
+
+# The thresholds of `_is_on_axis`, in shares of the image's width or height.
+_SPANS_WHOLE, _NOT_WHOLE = (
+    0.05,
+    0.8,
+)  # "the whole width": free space at each end at most; surely not if narrower
+_IN_MIDDLE, _NOT_IN_MIDDLE = 0.08, 0.25  # "in the middle": distance of the box's middle from the image's
+_MIDDLE_WIDTH = 0.5  # wider boxes are not clearly in the middle
+_IN_END_THIRD = 0.3  # "on the left", beside "in the middle": where the box's middle lies at most
+_IN_HALF = (
+    0.5  # where the box ends at most; and where its middle begins to be surely outside, if parts are thirds
+)
+_NOT_IN_HALF = 0.6  # the same for the middle, if parts are halves
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which third, or `_WHOLE`, of the width and of the height; None where the words leave that axis open.
+class ImagePart:
+    """Third (0, 1, 2) of the width and of the height, or `_WHOLE`; None if the words say nothing about that axis.
 
-    `thirds`: of the width and of the height, whether the choices tell three parts apart, not two.
+    `thirds`: whether the choices distinguish three parts of the width and of the height, rather than two.
     """
 
     column: int | None
@@ -46,22 +61,25 @@ class Place:
     thirds: tuple[bool, bool]
 
 
-def places_of(choices: Sequence[str]) -> list[Place | None]:
-    """The places that lower-case choices name, each read beside the others; None for one that names none."""
-    said = [_words(choice) for choice in choices]
-    across = any(words & _WIDTH and not words & _HEIGHT for words in said)
-    along = any(words & _HEIGHT and not words & _WIDTH for words in said)
-    # "the middle" alone is of the axis of which the others tell the ends; "middle third" stands beside thirds
+def image_parts_of(choices: Sequence[str]) -> list[ImagePart | None]:
+    """The parts that lower-case choices name, each read together with the others; None for one that names none."""
+    words_of = [_words(choice) for choice in choices]
+    across = any(words & _WIDTH and not words & _HEIGHT for words in words_of)
+    along = any(words & _HEIGHT and not words & _WIDTH for words in words_of)
+    # "the middle" alone means the axis whose ends the other choices name, else both
     middle = (1, None) if across else (None, 1) if along else (1, 1)
-    found = [_third_of(words, middle) for words in said]
+    found = [_thirds_named(words, middle) for words in words_of]
     thirds = [
-        any("third" in words for words in said) or any(one and one[axis] == 1 for one in found)
+        any("third" in words for words in words_of) or any(one and one[axis] == 1 for one in found)
         for axis in (0, 1)
     ]
-    return [Place(*one, (thirds[0], thirds[1])) if one else None for one in found]
+    return [ImagePart(*one, (thirds[0], thirds[1])) if one else None for one in found]
 
 
-def _third_of(words: set[str], middle: tuple[int | None, int | None]) -> tuple[int | None, int | None] | None:
+def _thirds_named(
+    words: set[str], middle: tuple[int | None, int | None]
+) -> tuple[int | None, int | None] | None:
+    """Column and row that the words name; None for other words. `middle` is what "the middle" alone means."""
     if words & {"whole", "entire"}:
         return _WHOLE if words & _WIDTH else None, _WHOLE if words & _HEIGHT else None
     columns, rows = ({table[word] for word in words & table.keys()} for table in (_COLUMNS, _ROWS))
@@ -77,72 +95,75 @@ def _third_of(words: set[str], middle: tuple[int | None, int | None]) -> tuple[i
     return None if column is None and row is None else (column, row)
 
 
-def within(box: Rectangle, place: Place) -> bool | None:
-    """Whether the box is in the place."""
-    parts = [
-        _on_axis(low, high, third, thirds)
+def is_in_part(box: Rectangle, part: ImagePart) -> bool | None:
+    """Whether the box lies in that part of the image."""
+    truths = [
+        _is_on_axis(low, high, third, thirds)
         for low, high, third, thirds in (
-            (box[0], box[2], place.column, place.thirds[0]),
-            (box[1], box[3], place.row, place.thirds[1]),
+            (box[0], box[2], part.column, part.thirds[0]),
+            (box[1], box[3], part.row, part.thirds[1]),
         )
         if third is not None
     ]
-    return False if False in parts else None if None in parts else True
+    return False if False in truths else None if None in truths else True
 
 
 def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z']+", text))
 
 
-def _on_axis(low: float, high: float, third: int, thirds: bool) -> bool | None:
+def _is_on_axis(low: float, high: float, third: int, thirds: bool) -> bool | None:
+    """Whether the span of a box lies in a third of the axis, or with `thirds` False in the half at that end."""
     middle = (low + high) / 2
     if third == _WHOLE:
-        return True if low <= 0.05 and high >= 0.95 else False if high - low < 0.8 else None
+        if low <= _SPANS_WHOLE and high >= 1 - _SPANS_WHOLE:
+            return True
+        return False if high - low < _NOT_WHOLE else None
     if thirds:
-        if (whole := third_of_span(low, high)) is not None:
-            return whole == third
+        if (own_third := third_of_span(low, high)) is not None:
+            return own_third == third
         if third == 1:
-            return (
-                True
-                if abs(middle - 0.5) <= 0.08 and high - low <= 0.5
-                else False
-                if abs(middle - 0.5) >= 0.25
-                else None
-            )
-    if third == 2:
+            off = abs(middle - 0.5)
+            if off <= _IN_MIDDLE and high - low <= _MIDDLE_WIDTH:
+                return True
+            return False if off >= _NOT_IN_MIDDLE else None
+    if third == 2:  # mirrored, so that the rest speaks of the left or the top only
         low, high, middle = 1 - high, 1 - low, 1 - middle
     if thirds:
-        return True if middle <= 0.3 and high <= 0.5 else False if middle >= 0.5 else None
-    return True if high <= 0.5 else False if low >= 0.5 or middle >= 0.6 else None
+        return True if middle <= _IN_END_THIRD and high <= _IN_HALF else False if middle >= _IN_HALF else None
+    return True if high <= _IN_HALF else False if low >= _IN_HALF or middle >= _NOT_IN_HALF else None
 
 
 def sides_of_words(words: str) -> frozenset[str]:
-    """Which of left, right, above, below lower-case words say of another thing: one, or two as in "above it and to the
-    left"; empty for other words."""
+    """The sides (left, right, above, below) that lower-case words name: one, or two as in "above it and to the left".
+
+    Empty for other words.
+    """
     found = _SIDE.fullmatch(words)
     return frozenset(filter(None, found.groupdict().values())) if found else frozenset()
 
 
-def stands(one: Rectangle, sides: frozenset[str], other: Rectangle) -> bool | None:
-    """Whether `one` is on these sides of `other`, seen by whoever looks at the picture."""
+def is_on_sides(one: Rectangle, sides: frozenset[str], other: Rectangle) -> bool | None:
+    """Whether `one` lies on these sides of `other`, as seen in the image."""
     straight, corner = straight_side(one, other, CHECK_SLOPE), corner_side(one, other)
     if straight and len(sides) == 1:
         return straight in sides
     if corner and len(sides) == 2:
         return sides == {*corner}
     across = (one[0] + one[2] - other[0] - other[2]) / 2
-    contrary = {
+    # Where no single word fits, only the opposite is false.
+    is_opposite = {
         "left": across >= GAP,
         "right": across <= -GAP,
-        # what stands behind a thing is higher in the picture and yet not above: only what is clear counts
+        # a thing behind another one is higher in the image, but not above it: the boxes must be apart
         "above": one[1] >= other[3],
         "below": one[3] <= other[1],
     }
-    return False if any(contrary[side] for side in sides) else None
+    return False if any(is_opposite[side] for side in sides) else None
 
 
-def further_out(one: Rectangle, side: str, other: Rectangle) -> bool | None:
-    """Whether `one` is clearly further to that side (`left`, `right`, `top`, `bottom`) of the picture than `other`."""
+def is_outer(one: Rectangle, side: str, other: Rectangle) -> bool | None:
+    """Whether `one` is further to that side (`left`, `right`, `top`, `bottom`) of the image than `other`."""
     if is_further_out(one, side, other):
         return True
     return False if is_further_out(other, side, one) else None
