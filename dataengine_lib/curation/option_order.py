@@ -1,4 +1,4 @@
-"""Step 4: choices in a drawn order, so that the right letter says nothing: each is right equally often in every type."""
+"""Step 4: shuffles the choices so that the letter tells nothing: each letter is right equally often in every type."""
 
 from itertools import permutations
 from random import Random
@@ -7,7 +7,7 @@ from dataengine_lib.curation.candidates import Candidate
 from dataengine_lib.replies.letter_mentions import moved, names_places
 
 CHOICES = 4
-# every order of the choices that brings the right one from its old place to a new one
+# (old index, new index) of the right choice -> all orders of the choices that move it so
 _ORDERS = {
     (old, new): [order for order in permutations(range(CHOICES)) if order[new] == old]
     for old in range(CHOICES)
@@ -16,11 +16,12 @@ _ORDERS = {
 
 
 class OptionOrder:
-    """Draws an order for one QA after the other; same seed and same QAs, same orders.
+    """Draws a new order of choices for one QA after the other; the same seed and QAs give the same orders.
 
-    The right choice goes to a letter that has been right least often in the QA's type so far, of these to one that
-    has been right least often at all, and of those to any; so no two letters of a type are more than one apart,
-    unless choices had to stay, and thin types together are even, too. The wrong choices stand in any order.
+    The right choice moves to the letter that was right least often in the QA's type so far; among equals, to the one that
+    was right least often over all types; among equals again, to a random one. So the counts of two letters of a type
+    never differ by more than one (unless choices must keep their order), and types with few QAs are even together. The
+    wrong choices take any order.
     """
 
     def __init__(self, seed: int) -> None:
@@ -29,10 +30,10 @@ class OptionOrder:
         self._all = [0] * CHOICES
 
     def shuffle(self, candidate: Candidate) -> Candidate:
-        """The candidate itself, its choices brought into a new order, and the letters in its rationales with them.
+        """Shuffle the choices of the candidate, in place, and change the letters in its rationales to match.
 
-        A rationale whose letters cannot be told is left out and counted in `rationales_left_out`. Choices stay where
-        they are when the question or a choice speaks of their places ("all of the above").
+        A rationale is removed and counted in `rationales_left_out` if it is unclear which choices its letters mean. If the
+        question or a choice refers to positions ("all of the above"), the choices keep their order.
         """
         record = candidate.record
         counts = self._right.setdefault(record.question_type, [0] * CHOICES)
@@ -42,24 +43,24 @@ class OptionOrder:
             self._all[correct] += 1
             candidate.choices_stay = True
             return candidate
-        often = list(zip(counts, self._all, strict=True))  # as the right letter: in this type, at all
-        least = min(often)
-        free = [letter for letter, number in enumerate(often) if number == least]
-        place = free[int(self._rng.random() * len(free))]
-        counts[place] += 1
-        self._all[place] += 1
-        orders = _ORDERS[correct, place]
-        places = orders[int(self._rng.random() * len(orders))]
-        rationales = [moved(text, places, record.choices) for text in record.rationales]
-        told = [text for text in rationales if text is not None]
-        candidate.rationales_left_out = len(rationales) - len(told)
-        record.choices = [record.choices[old] for old in places]
-        record.correct_choice_idx, record.rationales = place, told
-        record.second_answer = _now(record.second_answer, places)
-        record.blind_answer = _now(record.blind_answer, places)
+        times_right = list(zip(counts, self._all, strict=True))  # per letter: in this type, over all types
+        least = min(times_right)
+        free = [letter for letter, number in enumerate(times_right) if number == least]
+        new = free[int(self._rng.random() * len(free))]
+        counts[new] += 1
+        self._all[new] += 1
+        orders = _ORDERS[correct, new]
+        order = orders[int(self._rng.random() * len(orders))]
+        rationales = [moved(text, order, record.choices) for text in record.rationales]
+        clear = [text for text in rationales if text is not None]
+        candidate.rationales_left_out = len(rationales) - len(clear)
+        record.choices = [record.choices[old] for old in order]
+        record.correct_choice_idx, record.rationales = new, clear
+        record.second_answer = _new_index(record.second_answer, order)
+        record.blind_answer = _new_index(record.blind_answer, order)
         return candidate
 
 
-def _now(place: int | None, places: tuple[int, ...]) -> int | None:
-    """Where the choice stands that stood at `place`; readers' answers that name none stay."""
-    return place if place is None or place < 0 else places.index(place)
+def _new_index(index: int | None, order: tuple[int, ...]) -> int | None:
+    """Where the choice at `index` stands in the new order; None and CANNOT_SAY (a reader's answer) stay as they are."""
+    return index if index is None or index < 0 else order.index(index)

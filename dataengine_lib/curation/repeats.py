@@ -1,4 +1,4 @@
-"""Step 4: QAs that repeat one of the same image, and names for QAs that are no repeats."""
+"""Step 4: finds QAs that repeat one about the same image, and gives every other QA an id."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from dataengine_lib.replies.one_qa import Qa
 
 
 class Repeats:
-    """Knows the QAs seen so far by 16 bytes each, so that a hundred thousand take a few megabytes."""
+    """Remembers the QAs seen so far, 16 bytes each: 100,000 take a few MB."""
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
 
     def new(self, image_id: int, qas: Sequence[Qa]) -> list[Qa]:
-        """The QAs of a reply, one that the reply says twice once; none when one of them was seen before.
+        """The QAs of a reply, without repeats within it; empty if one of them was seen before.
 
-        Two QAs repeat each other when they ask the same of the same image, whatever the order of their choices.
+        Two QAs repeat each other if they ask the same about the same image, whatever the order of their choices.
         """
         if len(qas) == 1:
             key = _key(image_id, qas[0])
@@ -25,6 +25,7 @@ class Repeats:
                 return []
             self._seen.add(key)
             return list(qas)
+        # reversed, so that of two equal QAs the first one is kept
         keys = {_key(image_id, qa): qa for qa in reversed(qas)}
         if not self._seen.isdisjoint(keys):
             return []
@@ -39,21 +40,21 @@ def _key(image_id: int, qa: Qa) -> bytes:
 
 
 class RecordIds:
-    """Gives every record an id of its own, the same on every run over the same rows."""
+    """Gives every record a unique id, the same in every run over the same rows."""
 
     def __init__(self) -> None:
         self._given: set[str] = set()
 
     def of(self, row: Result, number: int) -> str:
-        """The id of a reply's QA, `number` 0 being its first; see `TrainRecord`."""
-        name = row.query_id or f"h-{_hash(row)}"
+        """The id of a reply's QA; `number` counts the QAs of the reply from 0. See `TrainRecord`."""
+        name = row.query_id or f"h-{_row_hash(row)}"
         name = f"{name}-{number + 1}" if number else name
-        if name in self._given:  # two replies to one query, in files put together by hand
-            name = f"{name}-{_hash(row)}"
+        if name in self._given:  # two replies to one query, in files that were concatenated by hand
+            name = f"{name}-{_row_hash(row)}"
         self._given.add(name)
         return name
 
 
-def _hash(row: Result) -> str:
+def _row_hash(row: Result) -> str:
     text = "\0".join([str(row.image_id), row.question_type, row.raw_instructions])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

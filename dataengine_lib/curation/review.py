@@ -1,4 +1,4 @@
-"""Step 4: what a person decided about single records, kept in a file so that it holds on every run."""
+"""Step 4: a person's decisions about single records, kept in a file so that every run applies them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,10 @@ from dataengine_lib.replies.letter_mentions import names_letters
 
 
 class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One value of the review file, `{record_id: {"decision": …}}`; an edit gives what it changes.
+    """One value of the review file, `{record_id: {"decision": …}}`; an edit gives the fields that it changes.
 
-    An index means something only beside the choices that it counts, so `choices` and `correct_choice_idx` come
-    together; and so does a letter in `rationales`, which needs both.
+    `choices` and `correct_choice_idx` come together, since an index means something only beside its choices. An edit of
+    `rationales` that names letters needs both as well.
     """
 
     decision: Literal["accept", "reject", "edit"]
@@ -38,9 +38,9 @@ _EDITABLE = ("question", "choices", "correct_choice_idx", "rationales")
 
 
 def read_review(path: Path) -> dict[str, Decision]:
-    """All decisions of the file; none when it is not there yet.
+    """All decisions of the file; none if it does not exist yet.
 
-    Raises ParameterError with one line per wrong decision, naming the file and the record.
+    Raises ParameterError with one line per invalid decision that names the file and the record.
     """
     if not Path(path).exists():
         return {}
@@ -50,18 +50,18 @@ def read_review(path: Path) -> dict[str, Decision]:
     for name, value in values.items():
         try:
             decisions[name] = msgspec.convert(value, Decision)
-            fault = fault_of(decisions[name])
+            fault = decision_fault(decisions[name])
         except msgspec.ValidationError as error:
             fault = str(error)
         if fault:
-            wrong.append(f"{path}: {name}: {fault}; mend or remove this decision")
+            wrong.append(f"{path}: {name}: {fault}; correct or remove this decision")
     if wrong:
         raise ParameterError("\n".join(wrong))
     return decisions
 
 
-def fault_of(decision: Decision) -> str:
-    """Why the decision cannot be followed, empty when it can: an edit has to leave a valid record."""
+def decision_fault(decision: Decision) -> str:
+    """Why the decision cannot be applied, or empty: an edit has to result in a valid record."""
     given = [name for name in _EDITABLE if getattr(decision, name) is not None]
     if decision.decision != "edit":
         return f"{given[0]}: only an edit changes this" if given else ""
@@ -74,16 +74,16 @@ def fault_of(decision: Decision) -> str:
         return "choices and correct_choice_idx: an edit gives both or none"
     if choices is not None and correct is not None:
         if len(choices) != CHOICES or not all(map(_has_words, choices)):
-            return f"choices: {CHOICES} that are not empty are needed"
+            return f"choices: {CHOICES} non-empty ones are needed"
         if len({choice_key(choice) for choice in choices}) < CHOICES:
             return "choices: two say the same"
         if not 0 <= correct < CHOICES:
-            return f"correct_choice_idx: {correct} is none of the choices, 0 to {CHOICES - 1}"
+            return f"correct_choice_idx: {correct} is not an index of the choices, 0 to {CHOICES - 1}"
     if not all(map(_has_words, decision.rationales or [])):
         return "rationales: one is empty"
     if choices is None and any(map(names_letters, decision.rationales or [])):
-        # the record's choices stand in another order when the seed or the replies before it are others
-        return "rationales: one names choices by letter or place; add choices and correct_choice_idx as it means them"
+        # the letters of a record's choices change with the seed and with the replies before it
+        return "rationales: one names choices by letter or position; add choices and correct_choice_idx that go with it"
     for name, text in (("question", question or ""), *(("choices", choice) for choice in choices or [])):
         if has_box(text) or speaks_of_boxes(text):
             return f"{name}: {Reason.BOXES.value}"
@@ -95,11 +95,11 @@ def _has_words(text: str) -> bool:
 
 
 def write_decision(path: Path, record_id: str, decision: Decision | None) -> dict[str, Decision]:
-    """Put one decision into the file, or take it out with None; the others stay. Returns all of them.
+    """Add one decision to the file, or remove it with None; the others stay. Returns all decisions.
 
-    Raises ParameterError when the decision cannot be followed; then nothing is written.
+    Raises ParameterError when the decision cannot be applied; then nothing is written.
     """
-    if decision is not None and (fault := fault_of(decision)):
+    if decision is not None and (fault := decision_fault(decision)):
         raise ParameterError(f"{path}: {record_id}: {fault}")
     decisions = read_review(path)
     decisions.pop(record_id, None)
@@ -109,8 +109,8 @@ def write_decision(path: Path, record_id: str, decision: Decision | None) -> dic
     return decisions
 
 
-def reviewed(items: Iterator[CandidateOrReject], decisions: Decisions) -> Iterator[CandidateOrReject]:
-    """The items as the person wants them: rejected ones become rejects, edited ones are changed."""
+def apply_review(items: Iterator[CandidateOrReject], decisions: Decisions) -> Iterator[CandidateOrReject]:
+    """The items after the person's decisions: rejected QAs become rejects, edited ones are changed."""
     for item in items:
         decision = decisions.get(item.record.record_id) if isinstance(item, Candidate) else None
         if decision is None or not isinstance(item, Candidate):
@@ -118,16 +118,16 @@ def reviewed(items: Iterator[CandidateOrReject], decisions: Decisions) -> Iterat
         elif decision.decision == "reject":
             yield reject_candidate(item, Reason.REVIEWER.value, decision.note)
         else:
-            record = msgspec.structs.replace(edited(item.record, decision), review=decision.decision)
+            record = msgspec.structs.replace(_edited(item.record, decision), review=decision.decision)
             yield msgspec.structs.replace(item, record=record)
 
 
-def edited(record: TrainRecord, decision: Decision) -> TrainRecord:
-    """The record with what the decision changes; a short answer that no longer fits the right choice goes."""
+def _edited(record: TrainRecord, decision: Decision) -> TrainRecord:
+    """The record with the changes of the decision; a short answer that no longer fits the right choice is removed."""
     changes: dict[str, Any] = {
         name: value for name in _EDITABLE if (value := getattr(decision, name)) is not None
     }
-    if changes.keys() - {"rationales"}:  # what checks found, they found of the words that stood there
+    if changes.keys() - {"rationales"}:  # the checks judged the words that the edit replaces
         changes |= {"box_check": "", "second_answer": None, "blind_answer": None, "blind_score": None}
     if decision.choices is not None and decision.correct_choice_idx is not None:
         right = decision.choices[decision.correct_choice_idx]

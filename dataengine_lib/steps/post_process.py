@@ -14,7 +14,7 @@ from dataengine_lib.curation.checks import RecordChecks
 from dataengine_lib.curation.counts import PostProcessCounts
 from dataengine_lib.curation.option_order import OptionOrder
 from dataengine_lib.curation.repeats import RecordIds, Repeats
-from dataengine_lib.curation.review import Decisions, read_review, reviewed
+from dataengine_lib.curation.review import Decisions, apply_review, read_review
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
 from dataengine_lib.errors import ParameterError
@@ -142,7 +142,7 @@ def _items(
     items = checks.run(_parsed(config.input))
     if config.shuffle_choices:
         items = _shuffled(items, OptionOrder(config.seed))
-    return reviewed(items, decisions) if decisions else items
+    return apply_review(items, decisions) if decisions else items
 
 
 def _shuffled(items: Iterator[CandidateOrReject], order: OptionOrder) -> Iterator[CandidateOrReject]:
