@@ -100,7 +100,7 @@ def _doctor(
     from dataengine_lib.runs.doctor import examine
 
     findings = examine(_read(params, sets, None) if params else None, ask=ask)
-    _print(f"{finding.mark:4} {finding.what}: {finding.says}" for finding in findings)
+    _print(f"{finding.mark:4} {finding.subject}: {finding.message}" for finding in findings)
     if any(finding.mark == "bad" for finding in findings):
         raise typer.Exit(1)
 

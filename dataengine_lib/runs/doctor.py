@@ -1,4 +1,4 @@
-"""`dataengine doctor`: what would keep a run from working on this machine, found without running it."""
+"""`dataengine doctor`: finds what would stop a run on this machine, without running it."""
 
 import importlib.util
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.runs.endpoint_check import Mark, check_asking, check_listing
+from dataengine_lib.runs.endpoint_check import Mark, check_listing, check_request
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan
 
 _PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
-_FREE_GB = 5
+_FREE_GB = 5  # of disk space, below which a warning is given: a 7B checkpoint with its cache needs more
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Finding:
     """One line of the doctor; `bad` will stop a run, `warn` may."""
 
     mark: Mark
-    what: str
-    says: str
+    subject: str
+    message: str
 
 
 def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[Finding]:
-    """Look at this machine, and with an experiment at its data, its teacher and its device.
+    """Check this machine and, with an experiment, its data paths, models behind servers and encoder.
 
-    With `ask` each teacher behind a server is sent one request, which may cost up to a cent.
+    With `ask` each model behind a server is sent one request, which may cost up to a cent.
     """
     findings = [*_versions(), _device(), _kernel(), _disk(Path.cwd())]
     if experiment is None:
@@ -40,7 +40,7 @@ def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[
         planned = plan(experiment, Path("reports") / experiment.head.run)
     except ParameterError as error:
         return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
-    return [*findings, *_paths(experiment, planned), *_teachers(planned, ask), *_encoder(planned)]
+    return [*findings, *_paths(experiment, planned), *_models(planned, ask), *_encoder(planned)]
 
 
 def _versions() -> Iterator[Finding]:
@@ -83,14 +83,14 @@ def _kernel() -> Finding:
 def _disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free / 1e9
     if not os.access(folder, os.W_OK):
-        return Finding("bad", "disk", f"{folder} cannot be written; run from a folder of yours")
+        return Finding("bad", "disk", f"{folder} cannot be written; start in a folder that you may write to")
     return Finding("ok" if free >= _FREE_GB else "warn", "disk", f"{free:.0f} GB free in {folder}")
 
 
 def _key() -> Finding:
     if os.environ.get("OPENAI_API_KEY"):
         return Finding("ok", "OPENAI_API_KEY", "is set (not shown)")
-    return Finding("ok", "OPENAI_API_KEY", "not set; only teachers openai:MODEL at OpenAI need it")
+    return Finding("ok", "OPENAI_API_KEY", "not set; only models openai:MODEL at OpenAI need it")
 
 
 def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
@@ -98,45 +98,48 @@ def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
 
     try:
         check_paths(experiment.file, planned, 0, len(planned) - 1)
-        yield Finding("ok", "data paths", "all there, or made by the run")
+        yield Finding("ok", "data paths", "all exist, or are made by the run")
     except ParameterError as error:
         for line in str(error).splitlines():
             yield Finding("bad", "data paths", line)
 
 
-def _teachers(planned: list[Planned], ask: bool) -> Iterator[Finding]:
+def _models(planned: list[Planned], ask: bool) -> Iterator[Finding]:
+    """Teachers and readers; one that several steps ask at the same address is checked once."""
     asked: dict[tuple[str, str | None], tuple[str, Path | None]] = {}
     for item in planned:
         for name, spec in item.asks.items():
             key = (spec, getattr(item.config, "base_url", None))
             asked.setdefault(key, (f"{name} of {item.step.name}", getattr(item.config, "prices", None)))
-    for (spec, base_url), (what, prices) in asked.items():
+    for (spec, base_url), (subject, prices) in asked.items():
         if spec.partition(":")[0] == "local":
-            yield _local_model(what, spec)
+            yield _local_model(subject, spec)
             continue
         if not spec.startswith("openai:"):
-            yield Finding("ok", what, f"{spec}: needs no key")
+            yield Finding("ok", subject, f"{spec}: needs no key")
             continue
         try:
             url, secret = endpoint(base_url)
-            found = check_listing(spec.partition(":")[2], url, secret)
-            yield Finding(found[0], what, found[1])
-            if found[0] != "bad":
-                for mark, says in check_asking(spec, url, paid=ask, prices=prices):
-                    yield Finding(mark, what, says)
+            listing = check_listing(spec.partition(":")[2], url, secret)
+            yield Finding(listing.mark, subject, listing.message)
+            if listing.mark != "bad":
+                request = check_request(spec, url, paid=ask, prices=prices)
+                yield Finding(request.mark, subject, request.message)
         except DataEngineError as error:
-            yield Finding("bad", what, str(error))
+            yield Finding("bad", subject, str(error))
 
 
-def _local_model(what: str, spec: str) -> Finding:
+def _local_model(subject: str, spec: str) -> Finding:
     from dataengine_lib.teachers.local_llm import model_file
 
     try:
         file = model_file(spec.partition(":")[2])
     except ParameterError as error:
-        return Finding("bad", what, str(error))
+        return Finding("bad", subject, str(error))
     size = file.stat().st_size / 1e6
-    return Finding("ok", what, f"{spec}: {file.name}, {size:,.0f} MB, in llama.cpp on this machine; no key")
+    return Finding(
+        "ok", subject, f"{spec}: {file.name}, {size:,.0f} MB, in llama.cpp on this machine; no key"
+    )
 
 
 def _encoder(planned: list[Planned]) -> Iterator[Finding]:

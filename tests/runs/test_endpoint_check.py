@@ -12,7 +12,7 @@ from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import serve
 from dataengine_lib.runs.doctor import examine
-from dataengine_lib.runs.endpoint_check import check_asking, check_listing
+from dataengine_lib.runs.endpoint_check import check_listing, check_request
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
 
@@ -31,11 +31,11 @@ def write(messages: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("date", "mark", "says"),
+    ("date", "mark", "message"),
     [
         (None, "ok", "some at http"),
         ("2026-11-24", "bad", "was shut down on 2026-11-24"),
-        ("2026-12-11", "warn", "17 days are left"),
+        ("2026-12-11", "warn", "17 days left"),
         ("2027-11-24", "ok", "until 2027-11-24"),
         ("2026-11-24T00:00:00Z", "bad", "was shut down on 2026-11-24"),
         ("2026-11-24 00:00:00", "bad", "was shut down on 2026-11-24"),
@@ -43,18 +43,18 @@ def write(messages: list[dict[str, Any]]) -> str:
         ("soon", "warn", "shutdown_date 'soon' cannot be read"),
     ],
 )
-def test_a_models_shutdown_date(date: str | int | None, mark: str, says: str) -> None:
+def test_a_models_shutdown_date(date: str | int | None, mark: str, message: str) -> None:
     with serve(write) as server:
         server.models = [{"id": "some", "object": "model", "shutdown_date": date}]
         found = check_listing("some", server.base_url, "sk-secret-1234", TODAY)
-        assert found[0] == mark and says in found[1]
+        assert found[0] == mark and message in found[1]
         found = check_listing("other", server.base_url, "k", TODAY)
         assert found == ("warn", f"{server.base_url} lists no model other; it offers some")
         server.models = [{"id": "llama:latest"}]
         assert check_listing("llama", server.base_url, "k")[0] == "ok"
     away = server.base_url.replace("//", "//me:s3cret@")
-    mark, says = check_listing("llama", away, "k")
-    assert mark == "bad" and f"{server.base_url} does not answer" in says and "s3cret" not in says
+    mark, message = check_listing("llama", away, "k")
+    assert mark == "bad" and f"{server.base_url} does not answer" in message and "s3cret" not in message
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "localhost:8000/v1", "ftp://here/v1", "http://here:port/v1"])
@@ -70,8 +70,8 @@ def test_a_base_url_is_named_without_its_password() -> None:
 
 
 def test_a_host_s_name_that_is_none() -> None:
-    mark, says = check_listing("some", "http://a..b/v1", "k")
-    assert mark == "bad" and "does not answer" in says
+    mark, message = check_listing("some", "http://a..b/v1", "k")
+    assert mark == "bad" and "does not answer" in message
 
 
 def test_a_retired_model_needs_no_server() -> None:
@@ -79,43 +79,41 @@ def test_a_retired_model_needs_no_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "structured", "mark", "says"),
+    ("fault", "structured", "mark", "message"),
     [
         (None, True, "ok", "JSON schema works"),
-        (None, False, "warn", "not kept to"),
-        ("no-schema", True, "warn", "no JSON schema"),
+        (None, False, "warn", "the reply does not follow it"),
+        ("no-schema", True, "warn", "accepts no JSON schema"),
         ("length", True, "warn", "raise max_output_tokens"),
         ("refusal", True, "warn", "the model refused to answer"),
-        ("content_filter", True, "warn", "filter kept the reply back"),
+        ("content_filter", True, "warn", "filter blocked the reply"),
         ("401", True, "bad", "key was refused"),
         ("500", True, "bad", "one request failed"),
     ],
 )
 def test_schema_mode_is_tried_on_a_server_here(
-    fault: str | None, structured: bool, mark: str, says: str
+    fault: str | None, structured: bool, mark: str, message: str
 ) -> None:
     filled = (lambda messages, schema: json.dumps(QA)) if structured else None
     with serve(write, lambda body: fault, filled) as server:
-        ((found, line),) = check_asking("openai:some", server.base_url, paid=False)
-    assert (found, says in line) == (mark, True), line
+        found, line = check_request("openai:some", server.base_url, paid=False)
+    assert (found, message in line) == (mark, True), line
     assert "sk-secret" not in line
 
 
 def test_money_is_spent_only_on_request_and_no_more_than_a_cent(monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = "https://api.openai.com/v1"
-    assert "JSON schema not tried" in next(check_asking("openai:gpt-5.4-mini", elsewhere, paid=False))[1]
-    monkeypatch.setattr("dataengine_lib.runs.endpoint_check.MOST_USD", 1e-9)
-    assert (
-        "not asked: one reply may cost" in next(check_asking("openai:gpt-5.4-mini", elsewhere, paid=True))[1]
-    )
+    assert "JSON schema not tried" in check_request("openai:gpt-5.4-mini", elsewhere, paid=False)[1]
+    monkeypatch.setattr("dataengine_lib.runs.endpoint_check.MAX_USD", 1e-9)
+    assert "not asked: one reply may cost" in check_request("openai:gpt-5.4-mini", elsewhere, paid=True)[1]
 
 
 def test_the_price_table_of_the_step_counts(tmp_path: Path) -> None:
     prices = tmp_path / "prices.yaml"
     prices.write_text("date: 2026-01-01\nmodels:\n  some: {input: 1000000, output: 1}\n")
     with serve(write) as server:
-        ((mark, says),) = check_asking("openai:some", server.base_url, paid=True, prices=prices)
-    assert mark == "warn" and "not asked: one reply may cost" in says and server.requests == []
+        mark, message = check_request("openai:some", server.base_url, paid=True, prices=prices)
+    assert mark == "warn" and "not asked: one reply may cost" in message and server.requests == []
 
 
 def test_the_doctor_asks_the_readers_servers_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,5 +122,7 @@ def test_the_doctor_asks_the_readers_servers_once_each(monkeypatch: pytest.Monke
     sets = ["generate_qa.teacher=openai:gpt-4.1", "post_process.second_reader=openai:gpt-4.1"]
     sets += ["post_process.blind_reader=openai:gpt-4o"]
     experiment = read_experiment(Path("params/demo.yaml"), [step.name for step in STEPS], sets)
-    bad = [finding.what for finding in examine(experiment) if "OPENAI_API_KEY is not set" in finding.says]
+    bad = [
+        finding.subject for finding in examine(experiment) if "OPENAI_API_KEY is not set" in finding.message
+    ]
     assert bad == ["teacher of generate_qa", "blind_reader of post_process"]
