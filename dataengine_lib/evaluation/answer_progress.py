@@ -9,14 +9,14 @@ import msgspec
 
 from dataengine_lib.core.append_file import AppendFile
 from dataengine_lib.evaluation.answers import StudentAnswer
-from dataengine_lib.questions.reader import Skipped
+from dataengine_lib.questions.reader import SkippedRow
 
 
 class _ProgressRow(msgspec.Struct):
     """One batch's outcomes, under a key of everything that they depend on; of each pair one is None."""
 
     key: str
-    outcomes: list[tuple[StudentAnswer | None, Skipped | None]]
+    outcomes: list[tuple[StudentAnswer | None, SkippedRow | None]]
 
 
 class AnswerProgress:
@@ -40,16 +40,16 @@ class AnswerProgress:
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
-    def get(self, key: str) -> list[StudentAnswer | Skipped] | None:
+    def get(self, key: str) -> list[StudentAnswer | SkippedRow] | None:
         """The outcomes of a batch, in the order of its tasks; None when it is not in the file."""
         found = self._found.get(key)
         if found is None:
             return None
         return [outcome for pair in found for outcome in pair if outcome is not None]
 
-    def add(self, key: str, outcomes: list[StudentAnswer | Skipped]) -> None:
+    def add(self, key: str, outcomes: list[StudentAnswer | SkippedRow]) -> None:
         """Append a batch's outcomes. Raises DataEngineError when they cannot be written."""
-        pairs: list[tuple[StudentAnswer | None, Skipped | None]] = [
+        pairs: list[tuple[StudentAnswer | None, SkippedRow | None]] = [
             (outcome, None) if isinstance(outcome, StudentAnswer) else (None, outcome) for outcome in outcomes
         ]
         self._file.add(_ProgressRow(key, pairs))

@@ -14,7 +14,7 @@ from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.direct_answers import extract_direct_answer
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.decode import read_image
-from dataengine_lib.questions.reader import Skipped
+from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.replies.answer_choice import written_choice
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dataengine_lib.students.interface import Student
 
 RankRule = Literal["text", "letter", "generate"]
-Outcome = StudentAnswer | Skipped
+Outcome = StudentAnswer | SkippedRow
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _CHOICE_TOKENS = 24  # a letter and an option, or a short sentence around them
 _DECODERS = 4  # threads that decode images
@@ -66,7 +66,7 @@ class Questioner:
             readable, images = [], []
             for task, image in group:
                 if isinstance(image, str):
-                    outcomes[task.place] = Skipped(task.row, image, "image cannot be read")
+                    outcomes[task.place] = SkippedRow(task.row, image, "image cannot be read")
                 else:
                     readable.append(task)
                     images.append(image)
@@ -143,9 +143,9 @@ def _combined(
     task: Task, as_asked: Outcome, in_reverse: Outcome | None, direct: str | AskFailed | None
 ) -> Outcome:
     """One outcome of a question's requests; if one of them got no answer, the whole question is skipped."""
-    if isinstance(as_asked, Skipped):
+    if isinstance(as_asked, SkippedRow):
         return as_asked
-    if isinstance(in_reverse, Skipped):
+    if isinstance(in_reverse, SkippedRow):
         return in_reverse
     if isinstance(direct, AskFailed):
         if not direct.declined:
@@ -174,5 +174,5 @@ def _read_choice(task: Task, text: str | AskFailed, choices: list[str]) -> Outco
     return StudentAnswer(written_choice(text, choices), written=text.strip())
 
 
-def _not_answered(task: Task, failure: AskFailed) -> Skipped:
-    return Skipped(task.row, f"student gave no answer: {failure}", "no answer from the student")
+def _not_answered(task: Task, failure: AskFailed) -> SkippedRow:
+    return SkippedRow(task.row, f"student gave no answer: {failure}", "no answer from the student")

@@ -9,9 +9,9 @@ from pathlib import Path
 from dataengine_lib.evaluation.answer_progress import AnswerProgress, fingerprint
 from dataengine_lib.evaluation.questioner import Outcome, Questioner
 from dataengine_lib.evaluation.tasks import Task
-from dataengine_lib.questions.reader import Skipped
+from dataengine_lib.questions.reader import SkippedRow
 
-_NOT_ASKED = Skipped("", "", "")
+_NOT_ASKED = SkippedRow("", "", "")
 # (number of a batch, the outcomes of its tasks), as they are done
 BatchOutcomes = Generator[tuple[int, list[Outcome]], None, None]
 
@@ -76,7 +76,7 @@ def ask_with_progress(
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
             known = progress.get(key) or [_NOT_ASKED] * len(batch)
             to_ask = [
-                task for task, outcome in zip(batch, known, strict=True) if isinstance(outcome, Skipped)
+                task for task, outcome in zip(batch, known, strict=True) if isinstance(outcome, SkippedRow)
             ]
             if to_ask:
                 unfinished.append((number, known, to_ask))
@@ -87,7 +87,7 @@ def ask_with_progress(
             for place, found in asked:
                 number, known, _ = unfinished[place]
                 new = iter(found)
-                outcomes = [next(new) if isinstance(outcome, Skipped) else outcome for outcome in known]
+                outcomes = [next(new) if isinstance(outcome, SkippedRow) else outcome for outcome in known]
                 progress.add(keys[number], outcomes)
                 yield number, outcomes
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.reader import Skipped
+from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 
 
@@ -16,7 +16,7 @@ class SkippedRows(msgspec.Struct):
     total: int
     of: int
     by_reason: dict[str, int]
-    rows: list[Skipped]
+    rows: list[SkippedRow]
 
 
 class SkippedRowCounter:
@@ -27,9 +27,9 @@ class SkippedRowCounter:
 
     def __init__(self, file: Path, max_share: float, n_rows: int) -> None:
         self.file, self.max_share, self.n_rows = file, max_share, n_rows
-        self.rows: list[Skipped] = []
+        self.rows: list[SkippedRow] = []
 
-    def add(self, rows: list[Skipped], *, extra: int = 0) -> None:
+    def add(self, rows: list[SkippedRow], *, extra: int = 0) -> None:
         """Count `rows` as skipped; `extra` of them are not among the `n_rows`.
 
         Raises DataEngineError naming the first bad row when there are too many.

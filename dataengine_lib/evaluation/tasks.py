@@ -7,7 +7,7 @@ from typing import Literal
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.skipped_rows import SkippedRowCounter
-from dataengine_lib.questions.reader import QuestionRows, Skipped, image_of
+from dataengine_lib.questions.reader import QuestionRows, SkippedRow, image_of
 from dataengine_lib.questions.splits import Split, assign_splits, check_own_splits
 
 
@@ -60,7 +60,7 @@ def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[
         try:
             image = image_of(question, selection.image_root)
         except DataEngineError as error:
-            without_image.append(Skipped(row, f"image {error}", "image not found"))
+            without_image.append(SkippedRow(row, f"image {error}", "image not found"))
         else:
             tasks.append(Task(row, content.places[i], question, splits[i], image))
     skipped.add(without_image)

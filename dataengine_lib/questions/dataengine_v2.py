@@ -9,12 +9,12 @@ from typing import Any
 
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.questions.categories import type_name
-from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields, answer_place, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_place, filled
 from dataengine_lib.questions.seed_bench import IMAGE_TYPES
 
-REASONING = 8
+_REASONING = 8
 # The nine types of SEED-Bench as v2 numbers them, and the types of v1; 8 is visual reasoning.
-QTYPES = {type_name(name): number for number, name in enumerate(IMAGE_TYPES, 1)} | {
+_QTYPES = {type_name(name): number for number, name in enumerate(IMAGE_TYPES, 1)} | {
     "image_scene": 1,
     "image_style": 1,
     "image_emotion": 1,
@@ -35,7 +35,7 @@ QTYPES = {type_name(name): number for number, name in enumerate(IMAGE_TYPES, 1)}
 
 
 def v2_record(question: Question, image: str) -> dict[str, Any]:
-    """A question as a v2 record; a type that is none of QTYPES counts as reasoning."""
+    """A question as a v2 record; a type that is none of _QTYPES counts as reasoning."""
     return {
         "instruction": question.question,
         "answer": question.choices[question.correct_choice_idx],
@@ -43,7 +43,7 @@ def v2_record(question: Question, image: str) -> dict[str, Any]:
         "options": question.choices,
         "choice_answer": LETTERS[question.correct_choice_idx],
         "image": image,
-        "qtype": QTYPES.get(question.question_type, REASONING),
+        "qtype": _QTYPES.get(question.question_type, _REASONING),
     }
 
 
@@ -73,7 +73,7 @@ def v2_row(where: str, row: Any, own: OwnFields) -> FoundRow:
     return FoundRow(where, _fields(row, own) if isinstance(row, dict) else row)
 
 
-def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | Fault:
+def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:
     if not isinstance(row.get("options"), list):
         return "unusable choices", "options is not a list of choices"
     choices = filled(row["options"])

@@ -18,7 +18,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.dataengine_v2 import is_v2, v2_row
-from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault
 from dataengine_lib.questions.seed_bench import is_seed_bench, seed_bench_row, type_names
 from dataengine_lib.questions.tsv_table import is_table, table_rows
 
@@ -26,7 +26,7 @@ _WRAPPERS = ("questions", "data")  # keys that hold a file's questions and are n
 _LIST_SIZE = 20_000  # characters of a list given as text; ten answers have some hundreds
 
 
-class Skipped(msgspec.Struct, frozen=True):
+class SkippedRow(msgspec.Struct, frozen=True):
     """A row that is left out, and why; `kind` is the reason to count by."""
 
     row: str
@@ -44,7 +44,7 @@ class QuestionRows:
     questions: list[Question] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedRow] = field(default_factory=list)
 
 
 class _Row(msgspec.Struct, kw_only=True):
@@ -92,7 +92,7 @@ def read_question_file(
             result.places.append(place)
         else:
             why, reason = question
-            result.skipped.append(Skipped(row.row, reason, why))
+            result.skipped.append(SkippedRow(row.row, reason, why))
     return result
 
 
@@ -103,7 +103,7 @@ def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
 
 def read_question_rows(
     file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
-) -> tuple[list[Question], list[Skipped]]:
+) -> tuple[list[Question], list[SkippedRow]]:
     """(usable questions in the file's order, rows left out with the reason)."""
     content = read_question_file(file, image_root, type_field=type_field, split_field=split_field)
     return content.questions, content.skipped
@@ -175,7 +175,7 @@ def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
     return rows
 
 
-def _decoded(raw: msgspec.Raw) -> Any | Fault:
+def _decoded(raw: msgspec.Raw) -> Any | RowFault:
     try:
         return msgspec.json.decode(raw)
     except UNDECODABLE as error:
@@ -191,7 +191,7 @@ def _given_id(row: Any) -> str:
     return str(own) if isinstance(own, int | str) else ""
 
 
-def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | Fault:
+def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | RowFault:
     """The record, or (kind of reason, reason); `ids` counts how many rows of the file say each name."""
     if isinstance(found.content, tuple):
         return found.content

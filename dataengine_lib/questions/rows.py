@@ -9,7 +9,7 @@ from typing import Any
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
 
-Fault = tuple[str, str]  # (kind of reason, reason)
+RowFault = tuple[str, str]  # (kind of reason, reason)
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FoundRow:
     """
 
     row: str
-    content: Any | Fault
+    content: Any | RowFault
     kind: str = ""
 
 
@@ -57,7 +57,7 @@ def filled(choices: Iterable[Any]) -> list[Any]:
     return kept
 
 
-def answer_place(answer: Any, choices: Collection[Any]) -> int | Fault | None:
+def answer_place(answer: Any, choices: Collection[Any]) -> int | RowFault | None:
     """The place of the choice that an answer's letter means, None without an answer."""
     letter = "" if answer is None else str(answer).strip()
     if not letter:

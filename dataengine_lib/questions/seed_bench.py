@@ -9,7 +9,7 @@ import msgspec
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields, answer_place, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_place, filled
 
 # ids 1 to 9; the ids above them ask about videos, and mean other things in SEED-Bench-2
 IMAGE_TYPES = (
@@ -60,7 +60,7 @@ def seed_bench_row(where: str, row: Any, types: Mapping[str, str], own: OwnField
     return FoundRow(where, _fields(row, types, own) if isinstance(row, dict) else row)
 
 
-def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> dict[str, Any] | Fault:
+def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> dict[str, Any] | RowFault:
     image = row.get("data_id")
     if isinstance(image, list) and len(image) == 1:
         image = image[0]
@@ -84,7 +84,7 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
     return {**found, "question": row["question"]} if "question" in row else found
 
 
-def _other_medium(data_type: Any, image: Any) -> Fault | None:
+def _other_medium(data_type: Any, image: Any) -> RowFault | None:
     """Why a row is not about one image."""
     medium = caseless(str(data_type or "image").replace("_", " "))
     if medium in _VIDEO:

@@ -14,7 +14,7 @@ _SOME = 1000  # texts hashed at a time
 _MISSED = 1e-3  # of the pairs at the threshold, the most that the hashes may miss
 
 
-class HasChoices(Protocol):
+class _HasChoices(Protocol):
     """A question, an answer or a training record."""
 
     question: str
@@ -22,7 +22,7 @@ class HasChoices(Protocol):
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DroppedRecord:
     """A record that is left out, the kept one that stands for it, and how alike they are (0 to 1)."""
 
     record: Answer
@@ -31,14 +31,14 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Reduced:
+class ReducedPool:
     """The records that stay, and those that others stand for; both in the order that they came in."""
 
     kept: list[Answer]
-    dropped: list[Dropped]
+    dropped: list[DroppedRecord]
 
 
-def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0) -> Reduced:
+def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0) -> ReducedPool:
     """Keep one of the records of a type whose questions, and whose choices, are alike by at least `threshold`.
 
     Records are taken in an order drawn with `seed`; one stays unless it is near one that stays already. So each
@@ -52,7 +52,7 @@ def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0
     1997); here the candidates that it finds are compared exactly.
     """
     if threshold <= 0:
-        return Reduced(list(records), [])
+        return ReducedPool(list(records), [])
     by_text: dict[str, list[int]] = {}
     for place, record in enumerate(records):
         by_text.setdefault(_text(record), []).append(place)
@@ -67,10 +67,10 @@ def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0
         near = _nearest_kept([Shingles.of(records[copies[0]]) for copies in cases], threshold)
         for copies, (kept, similarity) in zip(cases, near, strict=True):
             found |= dict.fromkeys(copies, (cases[kept][0], similarity))
-    return Reduced(
+    return ReducedPool(
         kept=[record for place, record in enumerate(records) if found[place][0] == place],
         dropped=[
-            Dropped(record, records[found[place][0]], round(found[place][1], 4))
+            DroppedRecord(record, records[found[place][0]], round(found[place][1], 4))
             for place, record in enumerate(records)
             if found[place][0] != place
         ],
@@ -88,14 +88,14 @@ class Shingles:
     choices: frozenset[str]
 
     @classmethod
-    def of(cls, record: HasChoices) -> "Shingles":
+    def of(cls, record: _HasChoices) -> "Shingles":
         return cls(_pairs("q", [record.question]), _pairs("c", record.choices))
 
 
 class NearQuestions:
     """Questions with their choices, to be asked for ones that are alike by at least `threshold`, see `reduce_pool`."""
 
-    def __init__(self, records: Sequence[HasChoices], threshold: float = 0.8) -> None:
+    def __init__(self, records: Sequence[_HasChoices], threshold: float = 0.8) -> None:
         self.records, self.threshold = records, threshold
         self._texts = [Shingles.of(record) for record in records]
         self._bands, self._rows = _bands(threshold)
@@ -103,7 +103,7 @@ class NearQuestions:
         for place, sketch in enumerate(_sketches(self._texts, self._bands * self._rows)):
             self._index.insert(place, sketch, check_duplication=False)
 
-    def near(self, records: Iterable[HasChoices]) -> Iterator[list[int]]:
+    def near(self, records: Iterable[_HasChoices]) -> Iterator[list[int]]:
         """For each record the places of those that are alike, ascending; records are taken some at a time."""
         waiting = iter(records)
         while some := [Shingles.of(record) for record in islice(waiting, _SOME)]:

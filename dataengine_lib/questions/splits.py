@@ -15,7 +15,7 @@ HOLDOUT: Split = "holdout"  # only ever scored
 SPLITS: tuple[Split, ...] = (DIAGNOSE, HOLDOUT)
 
 
-def own_split(written: str) -> Split | None:
+def _own_split(written: str) -> Split | None:
     """The split that a question's own `split` names, None for another word; `Holdout ` is holdout."""
     word = written.strip().casefold()
     return next((split for split in SPLITS if split == word), None)
@@ -27,10 +27,10 @@ def check_own_splits(file: Path, questions: Sequence[Question], rows: Sequence[s
     They are where `key` is not A-OKVQA's `split`, which holds train, val or test, or where any value names one.
     Raises DataEngineError naming the row and its value.
     """
-    if key == "split" and not any(own_split(question.split) for question in questions):
+    if key == "split" and not any(_own_split(question.split) for question in questions):
         return
     for question, row in zip(questions, rows, strict=True):
-        if question.split.strip() and own_split(question.split) is None:
+        if question.split.strip() and _own_split(question.split) is None:
             raise DataEngineError(
                 f"{file}: {row}: {key} is {question.split!r}; write diagnose or holdout there, or nothing to have "
                 "the image decide"
@@ -48,7 +48,7 @@ def assign_splits(questions: Iterable[Question]) -> list[Split]:
     asked = list(questions)
     images, own = _images(asked), dict[str, Split]()
     for question, image in zip(asked, images, strict=True):
-        split = own_split(question.split)
+        split = _own_split(question.split)
         if split and own.setdefault(image, split) != split:
             raise DataEngineError(
                 f"image {image} has questions in both diagnose and holdout "

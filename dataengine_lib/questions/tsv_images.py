@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dataengine_lib.core.files import inside, replacing
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import Fault
+from dataengine_lib.questions.rows import RowFault
 
-REFERENCE = 64  # VLMEvalKit: an image cell up to this long names the row whose image it shares
+_REFERENCE_CHARACTERS = 64  # VLMEvalKit: an image cell up to this long names the row whose image it shares
 _DIGITS = 20  # of the digest that names a file
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -30,7 +30,7 @@ class TableImages:
         self._table, self._root = table, root
         self._paths: dict[str, str] = {}
         self._shared: dict[str, str] = {}
-        self._faults: dict[str, Fault] = {}
+        self._faults: dict[str, RowFault] = {}
 
     def add(self, index: str, image: str, image_path: str) -> None:
         """Take a row's image: its base64, else the index whose image it shares, else its path.
@@ -44,13 +44,13 @@ class TableImages:
             self._paths[index] = cell
         elif data := _decoded(cell):
             self._paths[index] = self._written(index, data)  # rows with the same picture have the same file
-        elif len(cell) <= REFERENCE:
+        elif len(cell) <= _REFERENCE_CHARACTERS:
             self._shared[index] = cell
         else:
             reason = "image is not the base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF file"
             self._faults[index] = ("broken image", reason)
 
-    def path(self, index: str) -> str | Fault:
+    def path(self, index: str) -> str | RowFault:
         """A row's image relative to the root, empty where it has none; ask when all rows were added."""
         if index in self._shared:
             other = self._shared[index]
@@ -80,7 +80,7 @@ class TableImages:
         return name
 
 
-def _single(cell: str) -> str | Fault:
+def _single(cell: str) -> str | RowFault:
     """A cell's only image; VLMEvalKit writes several as a Python list of texts."""
     if not (cell.startswith("[") and cell.endswith("]")):
         return cell

@@ -8,7 +8,7 @@ from typing import Any
 
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import Fault, FoundRow, OwnFields, answer_place, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_place, filled
 from dataengine_lib.questions.tsv_images import TableImages
 
 _CELL = 2**31 - 1  # an image's base64 is longer than the 128 KiB that csv allows a cell
@@ -44,7 +44,7 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
             "image or image_path, divided by tabs"
         )
     own.check(file, names)
-    rows: list[tuple[str, str, dict[str, Any] | Fault]] = []
+    rows: list[tuple[str, str, dict[str, Any] | RowFault]] = []
     images, seen = TableImages(file, image_root), dict[str, str]()
     for number, cells in enumerate(lines, 2):
         if not any(cells):
@@ -62,7 +62,7 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
     return [FoundRow(where, _with_image(content, images.path(index))) for where, index, content in rows]
 
 
-def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str, str]) -> Fault | None:
+def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str, str]) -> RowFault | None:
     if len(cells) > len(names):
         return "malformed row", f"{len(cells)} cells, but the heading has {len(names)}"
     if not index:
@@ -72,7 +72,7 @@ def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str
     return None
 
 
-def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[str, Any] | Fault:
+def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[str, Any] | RowFault:
     choices = filled(row[letter] for letter in takewhile(names.__contains__, LETTERS))
     correct = answer_place(row.get("answer"), choices)
     if isinstance(correct, tuple):
@@ -88,7 +88,7 @@ def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[st
     }
 
 
-def _with_image(content: dict[str, Any] | Fault, image: str | Fault) -> dict[str, Any] | Fault:
+def _with_image(content: dict[str, Any] | RowFault, image: str | RowFault) -> dict[str, Any] | RowFault:
     if isinstance(content, tuple):
         return content
     return image if isinstance(image, tuple) else {**content, "image_path": image}

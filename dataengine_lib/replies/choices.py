@@ -7,7 +7,7 @@ import re
 
 from dataengine_lib.core.text import choice_key, one_line
 from dataengine_lib.replies.boxes_in_text import has_box, may_hold_box, without_boxes
-from dataengine_lib.replies.drop_reasons import Dropped, Reason
+from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 from dataengine_lib.replies.headings import without_label
 
 _WORD = re.compile(r"\w")
@@ -24,7 +24,7 @@ def joined_lines(text: str) -> str:
 
 
 # Skip as all that a part says, or with a reason behind it.
-SKIP = re.compile(
+SKIP_PATTERN = re.compile(
     r"[\W_]*(?:(?:\(?[A-H]\)?[.:)]? ?)?skip[\"'”’)\]]*"
     r"(?:\s*\Z|[.,;:!(\n]|\s?[-–—]\s|\s(?:this|because|since|as)\b))",
     re.IGNORECASE,
@@ -62,7 +62,10 @@ def _on_lines(marks: list[_Mark], text: str) -> list[_Mark]:
 
 
 def split_off_choices(question: str) -> tuple[str, str]:
-    """A question whose choices follow it without a heading, taken apart at the first `(A)`; raises Dropped for others."""
+    """(question, choices as text) of a question whose choices follow it without a heading, split at the first `(A)`.
+
+    Raises DroppedReply where no choices follow, or where they belong to the question's sentence.
+    """
     for style in _MARKS:
         marks = _marks(style, question)
         starts = [start for start, _, letter in _on_lines(marks, question) if letter in "Aa"]
@@ -73,18 +76,18 @@ def split_off_choices(question: str) -> tuple[str, str]:
             if asked.endswith(","):
                 break  # "Is it (A) …, (B) …": the choices are part of the sentence
             return asked, question[starts[0] :]
-    raise Dropped(Reason.NO_CHOICES)
+    raise DroppedReply(Reason.NO_CHOICES)
 
 
 def written_choices(text: str) -> list[str]:
-    """The four choices as written. Marks are of one style and case, A to D in order, each once; or raises Dropped."""
+    """The four choices as written. Marks are of one style and case, A to D in order, each once; or raises DroppedReply."""
     text = text.strip()
     begin = len(_BULLET.match(text)[0]) if text.startswith(("-", "*", "•")) else 0  # type: ignore[index]
     for style in _MARKS:
         if first := style.match(text, begin):
             break
     if first is None or first[1] not in "Aa":
-        raise Dropped(Reason.SKIPPED if SKIP.match(text) else Reason.NO_CHOICES)
+        raise DroppedReply(Reason.SKIPPED if SKIP_PATTERN.match(text) else Reason.NO_CHOICES)
     letters = "ABCDEFGH" if first[1] == "A" else "abcdefgh"
     parts = style.split(text)  # text before, letter, choice, letter, choice, …
     if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
@@ -94,7 +97,7 @@ def written_choices(text: str) -> list[str]:
     if "".join([mark[2] for mark in on_lines]) == letters[:4]:
         marks = on_lines  # the others belong to the choices' words
     elif "".join([mark[2] for mark in marks]) != letters[:4]:
-        raise Dropped(Reason.NOT_FOUR)
+        raise DroppedReply(Reason.NOT_FOUR)
     elif on_lines:
         lines = {end: start for start, end, _ in on_lines}
         marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
@@ -109,7 +112,7 @@ def _read_choices(written: list[str]) -> list[str]:
     """The choices without what only a list needs. Lines that only the last one goes on with belong to none."""
     last = written[-1].strip()
     if "\n" in last.partition("\n\n")[0] and not any("\n" in text.strip() for text in written[:-1]):
-        raise Dropped(Reason.NOT_FOUR)
+        raise DroppedReply(Reason.NOT_FOUR)
     return list(map(without_separator, written))
 
 
@@ -127,22 +130,22 @@ _SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "
 
 
 def clean_choices(raw: list[str]) -> list[str]:
-    """The choices as they are kept, without boxes; raises Dropped where they are no four different ones."""
+    """The choices as they are kept, without boxes; raises DroppedReply where they are no four different ones."""
     choices, written = raw, " ".join(raw)
     if may_hold_box(written):
         cleaned = [without_boxes(choice, sentence=False) for choice in raw]
         choices = [choice for choice in cleaned if choice is not None]
         if len(choices) < len(raw):
-            raise Dropped(Reason.BOXES)
+            raise DroppedReply(Reason.BOXES)
     may_mark = "*" in written or "correct" in written.casefold() or not written.isascii()
     if may_mark and any(map(_MARKED.search, choices)):
-        raise Dropped(Reason.MARKED)
+        raise DroppedReply(Reason.MARKED)
     if not all(map(has_word, choices)):
         before = next(old for new, old in zip(choices, raw, strict=True) if not has_word(new))
-        raise Dropped(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
+        raise DroppedReply(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
     if len(set(map(choice_key, choices))) < len(choices):
         only_box = len(set(map(choice_key, raw))) == len(raw)
-        raise Dropped(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
+        raise DroppedReply(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
     if choices[0].endswith(".") and all(map(_SENTENCE_END.search, choices)):
         # a list of sentences; a mark of one alone may belong to it
         return [choice[:-1] for choice in choices]

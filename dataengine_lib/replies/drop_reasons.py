@@ -36,7 +36,7 @@ class Reason(StrEnum):
     REVIEWER = "rejected by a reviewer"
 
 
-class Dropped(Exception):
+class DroppedReply(Exception):
     """A reply that is not taken, for one reason."""
 
     def __init__(self, reason: Reason) -> None:

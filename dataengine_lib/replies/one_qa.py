@@ -11,7 +11,7 @@ import msgspec
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.boxes_in_text import may_speak_of_boxes, speaks_of_boxes, without_boxes
 from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines
-from dataengine_lib.replies.drop_reasons import Dropped, Reason
+from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 
 
 class Qa(msgspec.Struct, kw_only=True):
@@ -43,7 +43,7 @@ class QaParts(NamedTuple):
 
 
 def checked_qa(parts: QaParts, plain: str) -> Qa:
-    """The QA of these parts. Raises Dropped with the first reason not to take it.
+    """The QA of these parts. Raises DroppedReply with the first reason not to take it.
 
     `plain` is the casefolded text of the whole reply: what it does not hold need not be searched for in the parts.
     """
@@ -51,21 +51,21 @@ def checked_qa(parts: QaParts, plain: str) -> Qa:
     if may_speak_of_boxes(plain):
         written = "\n".join([parts.question, *parts.choices, parts.answer, parts.short_answer, *rationales])
         if speaks_of_boxes(written):
-            raise Dropped(Reason.BOXES)
+            raise DroppedReply(Reason.BOXES)
     if "description" in plain and any(map(_DESCRIPTION.search, rationales)):
-        raise Dropped(Reason.DESCRIPTION)
+        raise DroppedReply(Reason.DESCRIPTION)
     question = _clean(joined_lines(parts.question))
     if not has_word(question):
-        raise Dropped(Reason.NO_QUESTION)
+        raise DroppedReply(Reason.NO_QUESTION)
     choices = clean_choices(parts.choices)
     if parts.letter_index is None:
         correct = _correct(without_lead(parts.answer), parts.choices, choices)
     elif parts.letter_index < len(choices):
         correct = parts.letter_index
     else:
-        raise Dropped(Reason.OUTSIDE)
+        raise DroppedReply(Reason.OUTSIDE)
     if any(_says_other_letter(text, "ABCD"[correct]) for text in rationales):
-        raise Dropped(Reason.CONTRADICTS)
+        raise DroppedReply(Reason.CONTRADICTS)
     return Qa(
         question=question,
         choices=choices,
@@ -106,7 +106,7 @@ def _says_other_letter(text: str, right: str) -> bool:
 def _clean(line: str) -> str:
     cleaned = without_boxes(line)
     if cleaned is None:
-        raise Dropped(Reason.BOXES)
+        raise DroppedReply(Reason.BOXES)
     return cleaned
 
 
@@ -116,10 +116,10 @@ def _short(text: str, choices: list[str], correct: int) -> str:
         return ""
     cleaned = without_boxes(joined_lines(text), sentence=False)
     if cleaned is None:
-        raise Dropped(Reason.BOXES)
+        raise DroppedReply(Reason.BOXES)
     said = choice_key(cleaned)
     if said != choice_key(choices[correct]) and said in map(choice_key, choices):
-        raise Dropped(Reason.SHORT_DISAGREES)
+        raise DroppedReply(Reason.SHORT_DISAGREES)
     return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
 
 
@@ -139,7 +139,7 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     """The index of the right choice: letter, text or both, as long as they say the same."""
     said = joined_lines(answer)
     if not has_word(said):
-        raise Dropped(Reason.NO_ANSWER)
+        raise DroppedReply(Reason.NO_ANSWER)
     keys = list(map(choice_key, choices))
     as_written = keys if choices is raw_choices else list(map(choice_key, raw_choices))
     whole = choice_key(said)
@@ -152,21 +152,21 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     if match is None:
         begun = [i for i in range(len(keys)) if _begins(whole, keys[i])]
         if len(begun) != 1 or _OTHER_LETTER.search(said):
-            raise Dropped(Reason.NO_ANSWER)
+            raise DroppedReply(Reason.NO_ANSWER)
         return begun[0]
     letter = match[1] or match[2] or match[3] or match[4]
     index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,–—")
     if rest.startswith("-") and not rest[1:2].isdigit():  # of "-5" it is a sign
         rest = rest.lstrip(" .):,-–—")
     if index >= len(choices):
-        raise Dropped(Reason.OUTSIDE)
+        raise DroppedReply(Reason.OUTSIDE)
     text = choice_key(rest)
     agrees = not text or text in (as_written[index], keys[index])
     if not agrees and text not in as_written and text not in keys:
         others = {other.upper() for other in _OTHER_LETTER.findall(rest)} - {letter.upper()}
         agrees = not others and any(_begins(text, key) for key in (as_written[index], keys[index]))
     if not agrees or (by_text is not None and by_text != index):
-        raise Dropped(Reason.DISAGREE)
+        raise DroppedReply(Reason.DISAGREE)
     return index
 
 

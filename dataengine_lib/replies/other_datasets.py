@@ -19,7 +19,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_number
 from dataengine_lib.questions.dataengine_v2 import is_v2, letter_of, qtype_name, rationales, unmarked
 
-OthersFormat = Literal["llava", "dataengine-v2"]
+_OthersFormat = Literal["llava", "dataengine-v2"]
 
 _HEAD = 1 << 20  # bytes in which a file's first row ends
 _IMAGE = re.compile(r"[ \t]*<image>[ \t]*\n?")
@@ -36,7 +36,7 @@ class Turn(NamedTuple):
     answer: str
 
 
-def others_format(file: Path) -> OthersFormat | None:
+def others_format(file: Path) -> _OthersFormat | None:
     """Which of the formats a JSON list or JSON lines file has by its first row; None for any other file.
 
     Raises DataEngineError when the file cannot be read.

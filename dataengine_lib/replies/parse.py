@@ -13,13 +13,13 @@ from dataengine_lib.core.records import LETTERS, Result
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.answer_words import behind_thoughts
 from dataengine_lib.replies.choices import (
-    SKIP,
+    SKIP_PATTERN,
     joined_lines,
     split_off_choices,
     without_separator,
     written_choices,
 )
-from dataengine_lib.replies.drop_reasons import Dropped, Reason
+from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 from dataengine_lib.replies.headings import Block, blocks, plain_text
 from dataengine_lib.replies.json_reply import QaObject, qa_objects
 from dataengine_lib.replies.one_qa import Qa, QaParts, checked_qa, without_lead
@@ -69,20 +69,20 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
 
 
 def _block_parts(block: Block, may_skip: bool) -> QaParts:
-    """The parts of a question's block. Raises Dropped where they are not four choices and one answer."""
+    """The parts of a question's block. Raises DroppedReply where they are not four choices and one answer."""
     parts = dict(reversed(block))  # the first of each kind
     question = parts["question"]
-    if may_skip and SKIP.match(question):
-        raise Dropped(Reason.SKIPPED)
+    if may_skip and SKIP_PATTERN.match(question):
+        raise DroppedReply(Reason.SKIPPED)
     if "choices" not in parts:
         question, parts["choices"] = split_off_choices(question)
     answer, short = parts.get("answer", ""), parts.get("short", "")
-    if may_skip and (SKIP.match(without_lead(answer)) or SKIP.match(short)):
-        raise Dropped(Reason.SKIPPED)
+    if may_skip and (SKIP_PATTERN.match(without_lead(answer)) or SKIP_PATTERN.match(short)):
+        raise DroppedReply(Reason.SKIPPED)
     if len(parts) < len(block):
         kinds = [kind for kind, _ in block]
         if any(kinds.count(kind) > 1 for kind in ("choices", "answer", "short")):
-            raise Dropped(Reason.REPEATED_PART)
+            raise DroppedReply(Reason.REPEATED_PART)
     return QaParts(
         question=question,
         choices=written_choices(parts["choices"]),
@@ -125,24 +125,24 @@ def _plain_field(text: str) -> str:
 
 
 def _object_parts(found: QaObject) -> QaParts:
-    """The parts of a structured QA. Raises Dropped where they are not four choices and one answer."""
-    if found.skip or SKIP.match(found.question):
-        raise Dropped(Reason.SKIPPED)
+    """The parts of a structured QA. Raises DroppedReply where they are not four choices and one answer."""
+    if found.skip or SKIP_PATTERN.match(found.question):
+        raise DroppedReply(Reason.SKIPPED)
     index = LETTERS.find(found.answer.upper()) if len(found.answer) == 1 else -1
     right = found.choices[index] if 0 <= index < len(found.choices) else ""
     # "Skip" is the teacher's own word in place of an answer, but a choice like any other where its letter is given
-    if index < 0 and SKIP.match(without_lead(found.answer)):
-        raise Dropped(Reason.SKIPPED)
-    if SKIP.match(found.short_answer or "") and not SKIP.match(right):
-        raise Dropped(Reason.SKIPPED)
+    if index < 0 and SKIP_PATTERN.match(without_lead(found.answer)):
+        raise DroppedReply(Reason.SKIPPED)
+    if SKIP_PATTERN.match(found.short_answer or "") and not SKIP_PATTERN.match(right):
+        raise DroppedReply(Reason.SKIPPED)
     if not found.choices:
-        raise Dropped(Reason.NO_CHOICES)
+        raise DroppedReply(Reason.NO_CHOICES)
     if len(found.choices) != 4:
-        raise Dropped(Reason.NOT_FOUR)
+        raise DroppedReply(Reason.NOT_FOUR)
     if _holds_choices(found.question, found.choices):
-        raise Dropped(Reason.REPEATED_PART)
+        raise DroppedReply(Reason.REPEATED_PART)
     if sorted(marks := _letter_marks(found.choices)) == [*"ABCD"] != marks:
-        raise Dropped(Reason.DISAGREE)  # which one the answer's letter means cannot be told
+        raise DroppedReply(Reason.DISAGREE)  # which one the answer's letter means cannot be told
     return QaParts(
         question=found.question,
         choices=list(map(without_separator, found.choices)),
@@ -178,7 +178,7 @@ def _qas(found: Iterable[QaParts], plain: str) -> list[Qa] | Reason:
     """The QAs of a reply, all of them checked, or the first reason against one."""
     try:
         qas = [checked_qa(parts, plain) for parts in found]
-    except Dropped as dropped:
+    except DroppedReply as dropped:
         return dropped.reason
     if len(qas) > 1 and _contradict(qas):
         return Reason.CONTRADICTS

@@ -19,7 +19,7 @@ from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import CategorySet, read_categories
-from dataengine_lib.questions.reader import Skipped, read_question_rows
+from dataengine_lib.questions.reader import SkippedRow, read_question_rows
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
 from dataengine_lib.teachers.spec import check_spec, recorded_name
@@ -88,7 +88,7 @@ class ClassifyQuestionsResult:
     foreign: int
     failed: list[str]  # why requests got no usable reply
     unanswered: list[Question]
-    skipped: list[Skipped]  # rows of the file that are no questions
+    skipped: list[SkippedRow]  # rows of the file that are no questions
 
 
 def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResult:

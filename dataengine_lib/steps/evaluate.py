@@ -34,7 +34,7 @@ from dataengine_lib.evaluation.skipped_rows import SkippedRowCounter
 from dataengine_lib.evaluation.tasks import Task, TaskSelection, select_tasks
 from dataengine_lib.evaluation.weights import WeightRule, type_weights
 from dataengine_lib.questions.categories import read_categories
-from dataengine_lib.questions.reader import QuestionRows, Skipped, read_question_file
+from dataengine_lib.questions.reader import QuestionRows, SkippedRow, read_question_file
 from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
 
@@ -126,7 +126,7 @@ class EvaluateResult:
     bad_cases: dict[str, list[Answer]]
     alike: dict[str, int]
     weights: dict[str, float]
-    skipped: list[Skipped]
+    skipped: list[SkippedRow]
     paths: dict[str, Path]
 
 
@@ -218,7 +218,9 @@ def _recorded_answers(
     skipped.add(found.unmatched, extra=len(found.unmatched))
     by_place = {content.places[i]: answer for i, answer in found.answers.items()}
     missing = [task for task in tasks if task.place not in by_place]
-    skipped.add([Skipped(task.row, "no prediction for this question", "no prediction") for task in missing])
+    skipped.add(
+        [SkippedRow(task.row, "no prediction for this question", "no prediction") for task in missing]
+    )
     return _GivenAnswers(by_place, source=found.format)
 
 
@@ -242,7 +244,7 @@ def _ask(
     answers: dict[int, StudentAnswer] = {}
     with closing(asked), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
         for number, outcomes in asked:
-            skipped.add([outcome for outcome in outcomes if isinstance(outcome, Skipped)])
+            skipped.add([outcome for outcome in outcomes if isinstance(outcome, SkippedRow)])
             for task, outcome in zip(batches[number], outcomes, strict=True):
                 if isinstance(outcome, StudentAnswer):
                     answers[task.place] = outcome

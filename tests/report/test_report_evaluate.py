@@ -13,7 +13,7 @@ from dataengine_lib.evaluation.metrics import compute_metrics
 from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import type_confusion
 from dataengine_lib.evaluation.weights import weight_table
-from dataengine_lib.questions.reader import Skipped
+from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.report import evaluate as measuring
 
 EVIL = '"><script>alert(1)</script> $\\frac'
@@ -135,7 +135,7 @@ def test_splits_and_the_weakest_types_are_told_with_their_intervals() -> None:
 
 
 def test_rows_left_out_are_counted_by_reason_and_named() -> None:
-    rows = [Skipped(f"row {n}", EVIL, "empty question" if n % 2 else "no image") for n in range(30)]
+    rows = [SkippedRow(f"row {n}", EVIL, "empty question" if n % 2 else "no image") for n in range(30)]
     skipped = SkippedRows(30, 90, {"empty question": 15, "no image": 15}, rows)
     shown = measuring.skipped_table(skipped).text
     assert "30 of 90 rows left out: empty question (15), no image (15); the first 20 are listed" in shown

@@ -22,7 +22,7 @@ from dataengine_lib.evaluation.recorded.entries import (
     text_mismatch,
     utf8_safe,
 )
-from dataengine_lib.questions.reader import Skipped
+from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.replies.answer_choice import written_choice
 
 _JOINS = (
@@ -55,9 +55,9 @@ def read_lmms_eval_samples(file: Path) -> Entries | None:
             f"{file}: filtered_resps hold numbers above and below 0, so losses cannot be told from "
             "log-likelihoods; give one task's log of one model"
         )
-    entries: list[Entry | Skipped] = []
+    entries: list[Entry | SkippedRow] = []
     for line, row in found.items():
-        if isinstance(row, Skipped):
+        if isinstance(row, SkippedRow):
             entries.append(row)
             continue
         doc = row["doc"] if isinstance(row.get("doc"), dict) else {}
@@ -68,8 +68,8 @@ def read_lmms_eval_samples(file: Path) -> Entries | None:
     return Entries(f"lmms-eval samples ({kind})", _JOINS, entries)
 
 
-def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | Skipped]:
-    found: dict[str, dict[str, Any] | Skipped] = {}
+def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | SkippedRow]:
+    found: dict[str, dict[str, Any] | SkippedRow] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -78,12 +78,12 @@ def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | Skipped]:
             row = json.loads(line)  # and not msgspec, which refuses a metric that is NaN
         except (ValueError, RecursionError) as error:
             if number < len(lines):
-                found[name] = Skipped(name, f"no JSON: {error}", "malformed row")
+                found[name] = SkippedRow(name, f"no JSON: {error}", "malformed row")
             continue
         if isinstance(row, dict) and "doc_id" in row and ("filtered_resps" in row or "resps" in row):
             found[name] = row
         else:
-            found[name] = Skipped(name, "has no doc_id or no filtered_resps", "malformed row")
+            found[name] = SkippedRow(name, "has no doc_id or no filtered_resps", "malformed row")
     return found
 
 
