@@ -17,10 +17,9 @@ TOKEN = "only-for-this-test"
 
 @pytest.fixture
 def lab(tmp_path):
-    """JupyterLab in a copy of the project, so that nothing is saved into the notebooks; its address."""
+    """JupyterLab as `make lab` starts it, in a copy of the project, so that nothing is saved there; its address."""
     root = tmp_path / "project"
-    shutil.copytree(PROJECT_ROOT / "notebooks", root)
-    for folder in ("data_demo", "params"):
+    for folder in ("notebooks", "data_demo", "params"):
         shutil.copytree(PROJECT_ROOT / folder, root / folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,10 +27,11 @@ def lab(tmp_path):
     settings = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
     home = {name: str(tmp_path / name.lower()) for name in settings}
     options = ["--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}", "--allow-root"]
+    options += ["--ServerApp.root_dir=.", "--LabApp.default_url=/lab/tree/notebooks"]
     with (tmp_path / "lab.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options, str(root)],
-            stdout=log, stderr=log, env={**os.environ, **home},
+            [sys.executable, "-m", "jupyterlab", *options],
+            cwd=root, stdout=log, stderr=log, env={**os.environ, **home},
         )  # fmt: skip
     try:
         yield _ready(f"http://127.0.0.1:{port}", server, tmp_path / "lab.log")
@@ -52,7 +52,7 @@ def _ready(address, server, log):
 
 
 def test_evaluate_runs_on_its_defaults_and_shows_chart_gallery_and_conclusion(lab, page):
-    page.goto(f"{lab}/lab/tree/1_evaluate.ipynb?token={TOKEN}")
+    page.goto(f"{lab}/lab/tree/notebooks/1_evaluate.ipynb?token={TOKEN}")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # cells run before that are lost
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).first.click()

@@ -99,12 +99,19 @@ def test_what_only_tests_need_is_pinned_and_kept_apart(pins: dict[str, Version])
         assert "--no-deps --target .venv/test-packages -r tests/packages.txt" in made.stdout
 
 
+def lab_command() -> str:
+    """`make lab` on one line; reports/ and params/ can be reached from the notebooks it begins with."""
+    done = subprocess.run(["make", "-n", "lab"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.replace("\\\n", " ").split())
+
+
 def test_make_has_its_targets_and_ci_calls_one() -> None:
     for target in ("demo", "test", "lab", "lint", "bench"):
         done = subprocess.run(
             ["make", "-n", target], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
         )
         assert ".venv/bin/" in done.stdout
+    assert "--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks" in lab_command()
     script = PROJECT_ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert script.read_text().rstrip().endswith("exec make test")
