@@ -131,7 +131,7 @@ def test_the_queries_notebook_previews_any_type(tmp_path):
 
 def test_what_the_defaults_write_goes_to_a_scratch_folder(step, cells):
     values = defaults(cells)
-    assert all(str(values[name]).startswith("reports/explore/") for name in [*step.writes, *step.keeps])
+    assert all(str(values[name]).startswith("reports/explore/") for name in [*step.writes, *step.stores])
 
 
 def test_every_section_is_a_heading_with_a_sentence_and_one_display(cells):

@@ -108,7 +108,7 @@ def _models(planned: list[Planned], ask: bool) -> Iterator[Finding]:
     """Teachers and readers; one that several steps ask at the same address is checked once."""
     asked: dict[tuple[str, str | None], tuple[str, Path | None]] = {}
     for item in planned:
-        for name, spec in item.asks.items():
+        for name, spec in item.models_asked.items():
             key = (spec, getattr(item.config, "base_url", None))
             asked.setdefault(key, (f"{name} of {item.step.name}", getattr(item.config, "prices", None)))
     for (spec, base_url), (subject, prices) in asked.items():

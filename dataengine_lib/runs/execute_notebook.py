@@ -1,4 +1,4 @@
-"""Executes one notebook with papermill (all steps) and says in one line what went wrong in it."""
+"""Execution of one notebook with papermill (all steps), with a one-line reason when it fails."""
 
 import ast
 import logging
@@ -12,19 +12,19 @@ from dataengine_lib.core.files import read_json
 from dataengine_lib.core.notebook_folder import Origin
 from dataengine_lib.errors import DataEngineError, ParameterError
 
-_START_TIMEOUT_S = 300  # a busy machine, or a cold network disk with the packages on it
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_START_TIMEOUT_SECONDS = 300  # importing packages from a network disk takes minutes the first time
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the colours of a traceback: "\x1b[0;31mValueError\x1b[0m"
 
 
 class NotebookFailed(DataEngineError):
-    """A cell raised; the message is that of our own error, or the exception's name and first line."""
+    """A cell raised. The message is the library's own error message, or the class and first line of another exception."""
 
 
 def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: str, run: Path) -> float:
     """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved after every cell.
 
-    Returns the seconds spent in cells that call `function`, the step's own work. Raises NotebookFailed; then
-    `output` is the half-run notebook with its traceback.
+    Returns the seconds spent in cells that call `function`, the step's own work. Raises NotebookFailed;
+    `output` is then the notebook up to the failed cell, with its traceback.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -40,8 +40,8 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
             log_output=False,
-            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own remarks are no news
-            start_timeout=_START_TIMEOUT_S,
+            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own warnings do not concern users
+            start_timeout=_START_TIMEOUT_SECONDS,
         )
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_one_line(error.ename, error.evalue)) from error
@@ -56,7 +56,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
 
 
 def _prefer_own_kernel() -> None:
-    """Take the kernel of the running interpreter, not one of the same name in the user's home."""
+    """Let Jupyter find the kernel of this Python first, not one of the same name in the user's home folder."""
     own = str(Path(sys.prefix) / "share" / "jupyter")
     paths = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
     if paths[0] != own:
@@ -64,24 +64,24 @@ def _prefer_own_kernel() -> None:
 
 
 def _one_line(name: str, message: str) -> str:
-    """Messages of our own errors stand alone; others need their class to be understood."""
+    """One line for an exception: the library's own messages stand alone, others need the name of their class."""
     lines = [line.strip() for line in _ANSI.sub("", message).splitlines() if line.strip()]
-    if name in _own_errors(DataEngineError):
+    if name in _names_of_errors(DataEngineError):
         return " | ".join(lines)
     return f"{name}: {lines[0]}" if lines else name
 
 
-def _own_errors(kind: type[Exception]) -> set[str]:
-    return {kind.__name__}.union(*(_own_errors(below) for below in kind.__subclasses__()))
+def _names_of_errors(kind: type[Exception]) -> set[str]:
+    return {kind.__name__}.union(*(_names_of_errors(child) for child in kind.__subclasses__()))
 
 
 def check_notebook(notebook: Path, names: set[str]) -> None:
     """Raise ParameterError unless the notebook's `parameters` cell has exactly `names`.
 
-    papermill itself only warns, and would leave the notebook's own default in place.
+    papermill itself only warns about an unknown parameter, and the notebook's own default stays in place.
     """
     if not notebook.is_file():
-        raise ParameterError(f"{notebook}: no such notebook; is this a full checkout?")
+        raise ParameterError(f"{notebook}: no such notebook")
     content: dict[str, Any] = read_json(notebook)
     cells = content.get("cells", [])
     tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]

@@ -1,4 +1,4 @@
-"""An experiment's parameters (all steps): one YAML file and the `--set` options, checked key by key."""
+"""The parameters of an experiment (all steps): one YAML file and the `--set` options, checked key by key."""
 
 import difflib
 import re
@@ -12,16 +12,18 @@ from pydantic import Field
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
 
-# Keys of OpenAI and its like, Hugging Face, GitHub, Google, AWS; and URLs that carry a password.
+# Keys of OpenAI and similar providers (sk-proj-abc…), Hugging Face (hf_abc…), GitHub (ghp_abc…), Google (AIzaSy…) and
+# AWS (AKIA…), and URLs with a password (https://me:secret@host/v1).
 _SECRET_VALUE = re.compile(
     r"\b(sk|rk|pk)-[\w-]{16,}|\bhf_\w{16,}|\b(gh[opsur]|github_pat)_\w{16,}|\bAIza[\w-]{30,}"
     r"|\bAKIA[0-9A-Z]{16}\b|://[^/\s:@]+:[^/\s@]+@"
 )
+# matches openai_api_key, hf_token, password; not max_output_tokens
 _SECRET_KEY = re.compile(r"(api|access|secret)_?key|_token$|^token$|password|secret", re.IGNORECASE)
 
 
 class PlaygroundSettings(StepConfig):
-    """The `playground` section: the offline world, written before step 0; `{playground}` is its folder."""
+    """The `playground` section: the offline world is written before step 0; `{playground}` stands for its folder."""
 
     cache: Path = Path("reports/.playground")
     seed: int = Field(0, ge=0)
@@ -29,7 +31,7 @@ class PlaygroundSettings(StepConfig):
 
 
 class ExperimentHead(StepConfig):
-    """What a YAML says beside its steps' sections."""
+    """The keys of a YAML beside the sections of its steps."""
 
     run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The folder's name below reports."""
@@ -40,7 +42,7 @@ class ExperimentHead(StepConfig):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A YAML file after `--set`: the head, and per step the keys that the user wrote."""
+    """A YAML file after `--set`: the head, and for each step the keys that the user set."""
 
     file: Path
     head: ExperimentHead
@@ -48,9 +50,9 @@ class Experiment:
     set_keys: tuple[str, ...] = ()
 
     def where(self, section: str) -> str:
-        """How a message names a section: the file, and whether `--set` had a hand in it."""
-        hand = " with --set" if any(key.split(".")[0] == section for key in self.set_keys) else ""
-        return f"{self.file}{hand}: {section}"
+        """How a message names a section: the file, and `with --set` where an option changed it."""
+        changed = " with --set" if any(key.split(".")[0] == section for key in self.set_keys) else ""
+        return f"{self.file}{changed}: {section}"
 
 
 def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int | None = None) -> Experiment:
@@ -93,7 +95,7 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _apply(content: dict[str, Any], option: str) -> None:
-    """Put one `--set a.b=value` into the YAML's content; the value is read as YAML."""
+    """Apply one `--set a.b=value` to the YAML's content; the value is read as YAML."""
     key, equals, text = option.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -112,7 +114,10 @@ def _apply(content: dict[str, Any], option: str) -> None:
 
 
 def _refuse_secrets(value: Any, where: str, key: str = "") -> None:
-    """Parameters are written to notebooks and manifests; the message must not repeat the value either."""
+    """Raise ParameterError for a value that looks like a secret: parameters are written to notebooks and manifests.
+
+    The message does not repeat the value.
+    """
     if isinstance(value, dict):
         for name, inner in value.items():
             _refuse_secrets(inner, where, f"{key}.{name}".lstrip("."))

@@ -1,4 +1,4 @@
-"""What is checked before the first step runs (all steps): range, files, folders, keys, notebooks, disk."""
+"""Checks before the first step of a run (all steps): the steps chosen, files, folders, keys, notebooks, disk."""
 
 import difflib
 import tempfile
@@ -19,10 +19,11 @@ from dataengine_lib.runs.workflow import Planned
 from dataengine_lib.teachers.local_llm import model_file
 
 
-def selected(planned: list[Planned], start: str | None, stop: str | None) -> tuple[int, int]:
-    """Positions of the first and the last step to run.
+def selected_range(planned: list[Planned], start: str | None, stop: str | None) -> tuple[int, int]:
+    """Positions of the first and the last step to run; all steps where `start` and `stop` are None.
 
-    A step is given as `evaluate`, `1`, `1_evaluate` (its first place in the run), or `round2/evaluate`.
+    A step is given as `evaluate`, `1` or `1_evaluate` (its first place in the run), or as `round2/evaluate`.
+    Raises ParameterError for a step that is not in the run, and for a `stop` before `start`.
     """
     first = _position(planned, "--from", start, 0) if start else 0
     last = _position(planned, "--to", stop, first) if stop else len(planned) - 1
@@ -30,9 +31,10 @@ def selected(planned: list[Planned], start: str | None, stop: str | None) -> tup
 
 
 def _position(planned: list[Planned], option: str, name: str, earliest: int) -> int:
+    """The position of the step `name`; a name without a round is its first place from `earliest` on."""
     names: dict[str, int] = {}
     for number, item in enumerate(planned):
-        place = item.label.removesuffix(item.step.notebook)
+        place = item.label.removesuffix(item.step.notebook)  # round1/, or nothing
         for short in (item.step.notebook, item.step.name, str(item.step.number)):
             names.setdefault(place + short, number)
             if number >= earliest:
@@ -47,7 +49,10 @@ def _position(planned: list[Planned], option: str, name: str, earliest: int) -> 
 
 
 def check_run(file: Path, planned: list[Planned], first: int, last: int, notebooks: Path, out: Path) -> None:
-    """Raise ParameterError, a line per fault, for what would stop a step from `first` to `last` later."""
+    """Raise ParameterError, one line per fault, if a step from `first` to `last` could not run.
+
+    `file` is the YAML that messages name. The faults of all steps are collected, so that they can be fixed at once.
+    """
     checks: list[Callable[[], None]] = []
     for item in planned[first : last + 1]:
         names = set(type(item.config).model_fields)
@@ -57,7 +62,7 @@ def check_run(file: Path, planned: list[Planned], first: int, last: int, noteboo
         checks.append(partial(_check_student, file, item, planned))
         checks.append(partial(_check_types, file, item, planned))
     checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
-    wrong: dict[str, None] = {}
+    wrong: dict[str, None] = {}  # the same fault in every round is one line
     for check in checks:
         try:
             check()
@@ -68,9 +73,9 @@ def check_run(file: Path, planned: list[Planned], first: int, last: int, noteboo
 
 
 def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> None:
-    """Raise ParameterError for every input that is neither there nor made by an earlier step of this run.
+    """Raise ParameterError for every input that does not exist and is not written by an earlier step of this run.
 
-    `file` is the YAML that the message names. Paths in a playground still to be written are passed over.
+    `file` is the YAML that the message names. Paths in a playground that is not written yet are not checked.
     """
     made: set[Path] = set()
     wrong: dict[Path, str] = {}
@@ -86,7 +91,7 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
 
 
 def _remedy(item: Planned, name: str, path: Path) -> str:
-    """What to do about a missing input that no step makes."""
+    """What to do about a missing input that no step writes."""
     built_ins = [one for one in type(item.config).model_fields[name].metadata if isinstance(one, BuiltIns)]
     if built_ins:
         return built_ins[0].hint()
@@ -96,14 +101,14 @@ def _remedy(item: Planned, name: str, path: Path) -> str:
 
 
 def _check_endpoint(file: Path, item: Planned) -> None:
-    """What is behind an API needs its address and key before hours of evaluation, not after; so does a local model."""
-    student, asked = str(getattr(item.config, "student", "")), item.asks
-    if student.startswith("api:") or any(spec.startswith("openai:") for spec in asked.values()):
+    """Models behind an API need address and key, a local model its file: before hours of evaluation, not after."""
+    student, models = str(getattr(item.config, "student", "")), item.models_asked
+    if student.startswith("api:") or any(spec.startswith("openai:") for spec in models.values()):
         try:
             endpoint(getattr(item.config, "base_url", None))
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
-    kind, _, model = asked.get("teacher", "").partition(":")
+    kind, _, model = models.get("teacher", "").partition(":")
     if kind == "local":
         try:
             model_file(model)
@@ -112,12 +117,12 @@ def _check_endpoint(file: Path, item: Planned) -> None:
 
 
 def _check_prices(file: Path, item: Planned) -> None:
-    """A step with a budget needs prices, which it should not find out after others were paid for."""
+    """A step with a budget needs the prices of its models; that must be known before other steps cost money."""
     config: Any = item.config
     if getattr(config, "budget_usd", None) is None:
         return
     prices = read_prices(getattr(config, "prices", None))
-    for spec in item.asks.values():
+    for spec in item.models_asked.values():
         try:
             check_priced(prices.of(spec), spec)
         except ParameterError as error:
@@ -125,7 +130,7 @@ def _check_prices(file: Path, item: Planned) -> None:
 
 
 def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:
-    """Only a student that is loaded as it stands can be fine-tuned."""
+    """Only a model that is loaded from a folder or the hub, without an adapter on top, can be fine-tuned."""
     if item.step.name != "fine_tune":
         return
     student = str(getattr(item.config, "student", ""))
@@ -143,14 +148,16 @@ def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:
 
 
 def _check_types(file: Path, item: Planned, planned: list[Planned]) -> None:
-    """A misspelt question type must not come out after the evaluation."""
+    """A misspelt question type must be found before the evaluation, not after it."""
     config: Any = item.config
     if item.step.name != "construct_queries":
         return
     named = [("targets", name) for name in config.targets]
     named += [("preview_type", config.preview_type)] if config.preview_type else []
     types = read_categories(config.categories).names if named else []
-    if {type_name(name) for _, name in named} - set(types):  # questions may have types of their own
+    if {type_name(name) for _, name in named} - set(
+        types
+    ):  # the questions may have types that the category set lacks
         own: Any = next((other.config for other in planned if other.step.name == "evaluate"), None)
         if own is not None and own.questions.is_file():
             fields = {"type_field": own.type_field, "split_field": own.split_field}

@@ -20,7 +20,7 @@ from dataengine_lib.runs import workflow
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.lock import run_lock
 from dataengine_lib.runs.parameters import Experiment, read_experiment
-from dataengine_lib.runs.precheck import check_paths, check_run, selected
+from dataengine_lib.runs.precheck import check_paths, check_run, selected_range
 from dataengine_lib.runs.workflow import plan
 
 REAL_STEPS = workflow.STEPS
@@ -158,7 +158,7 @@ class TestPlan:
         last = len(planned) - 1
         with pytest.raises(ParameterError, match=says):
             check_run(Path("mine.yaml"), planned, 0, last, NOTEBOOKS, tmp_path)
-        stop = selected(planned, None, "round1/post_process")[1]
+        stop = selected_range(planned, None, "round1/post_process")[1]
         check_run(Path("mine.yaml"), planned, 0, stop, NOTEBOOKS, tmp_path)  # up to there it can be run
 
     @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ class TestPlan:
                 check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
             assert str(caught.value).startswith(f"mine.yaml: post_process: {says}")
             assert "\n" not in str(caught.value)  # once, although every round has the step
-            before = selected(planned, None, "round1/generate_qa")[1]
+            before = selected_range(planned, None, "round1/generate_qa")[1]
             check_run(Path("mine.yaml"), planned, 0, before, NOTEBOOKS, tmp_path)  # up to there it can be run
         else:
             check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
@@ -220,15 +220,15 @@ class TestPlan:
     def test_from_and_to_take_names_numbers_and_places(self) -> None:
         planned = plan(demo(), Path("out"))
         labels = [item.label for item in planned]
-        first, last = selected(planned, "round2/evaluate", "5")
+        first, last = selected_range(planned, "round2/evaluate", "5")
         assert (labels[first], labels[last]) == ("round2/1_evaluate", "round2/5_fine_tune")
-        assert selected(planned, None, None) == (0, len(planned) - 1)
+        assert selected_range(planned, None, None) == (0, len(planned) - 1)
         with pytest.raises(
             ParameterError, match=r"--from evalate: no such step in this run; nearest: evaluate"
         ):
-            selected(planned, "evalate", None)
+            selected_range(planned, "evalate", None)
         with pytest.raises(ParameterError, match="--to round1/evaluate: comes before"):
-            selected(planned, "round2/evaluate", "round1/evaluate")
+            selected_range(planned, "round2/evaluate", "round1/evaluate")
 
 
 class TestRun:
