@@ -21,14 +21,15 @@ class CompareRoundsConfig(StepConfig):
     evaluations: list[Path] = Field(min_length=2)
     """aokvqa_eval.json in order: before, after round 1, after round 2, …"""
     output: Path
-    """compare_rounds.json."""
+    """The JSON file to write."""
     split: Literal["all", "diagnose", "holdout"] = "holdout"
     """Questions to compare on."""
     weak_types: int = Field(4, ge=0)
     """How many of the first round's weakest diagnose types to average over."""
     image_root: Path | None = None
-    """Where image_path starts; only to show the pictures."""
+    """Where image_path starts; used only to show the images."""
     seed: int = 0
+    """Of the bootstrap."""
 
 
 @dataclass

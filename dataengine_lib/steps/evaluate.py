@@ -55,47 +55,49 @@ class EvaluateConfig(StepConfig):
     student: str
     """Model folder or hub name, api:MODEL, or recorded:FILE of predictions made elsewhere."""
     output_dir: Path
+    """Gets aokvqa_eval.json, metrics.json, predictions.json, bad cases and weights."""
     adapter: str | None = None
     """Folder or hub name of a PEFT adapter for the student."""
     split: Literal["all", "diagnose", "holdout"] = "all"
     """Questions to score."""
     split_field: str = "split"
-    """Key of the questions that says diagnose or holdout."""
+    """Key of the questions that holds their split, diagnose or holdout."""
     type_field: str = ""
-    """Key that holds a question's type; empty: question_type, or what the format says."""
+    """Key that holds a question's type; empty: question_type, or the format's own key."""
     rank: RankRule = "text"
-    """Text and letter: by mean token loss; generate: read what the student writes."""
+    """How the choice is found. text, letter: lowest mean token loss; generate: read from the written answer."""
     robust: bool = False
-    """Ask once more with the options in reverse."""
+    """Also ask with the options in reverse order."""
     direct_answers: bool = True
-    """Also let the student answer without the options."""
+    """Also ask without the options."""
     weight_rule: WeightRule = "1-acc"
+    """How a type's accuracy becomes its weight."""
     near_duplicate: float = Field(0.8, ge=0, le=1)
-    """Bad cases this alike are one (0: keep all)."""
+    """Similarity from which two bad cases count as one (0: keep all)."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
     """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
     teacher_queries: list[Path] = Field(default_factory=list)
-    """Earlier rounds': their examples are no holdout."""
+    """gptvqa_prompt.json of earlier rounds; their examples may not be scored as holdout."""
     batch_size: int = Field(64, ge=1)
     """Questions in one pass, halved when memory runs out."""
     device: str = "auto"
-    """Cpu, cuda, cuda:1, mps, or device_map: spread over all GPUs."""
+    """auto, cpu, cuda, cuda:1, mps, or device_map: spread over all GPUs."""
     dtype: Dtype = "auto"
-    """auto: float32 on CPU."""
+    """Precision; auto: float32 on CPU, the checkpoint's own on a GPU."""
     workers: int | Literal["ray"] = 1
-    """Processes with a student each; ray: all of a Ray cluster."""
+    """Processes, each with a student; ray: one for each GPU (or CPU) of a Ray cluster."""
     base_url: str | None = None
     """Server of api:MODEL; default OPENAI_BASE_URL, then OpenAI itself."""
     concurrency: int = Field(8, ge=1)
-    """Requests to it at the same time."""
+    """Requests to the server at the same time."""
     max_side: int = Field(1024, ge=32)
-    """Pixels of the longer side of an image sent to it."""
+    """Pixels of the longer side of an image sent to the server."""
     max_output_tokens: int = Field(2000, ge=1)
-    """Of one of its answers; models that reason need room."""
+    """Tokens of one answer of the server, with those of its reasoning."""
     timeout_s: float = Field(60, gt=0)
-    """For one of its answers."""
+    """Seconds to wait for one answer of the server."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
-    """Stop when more rows than this cannot be used."""
+    """Stop when a larger share of the rows cannot be used."""
     seed: int = 0
     """Draws which of the near-duplicate bad cases stays."""
 
@@ -104,7 +106,7 @@ class EvaluateConfig(StepConfig):
         if self.student.startswith("api:") and self.rank != "generate":
             raise ValueError("api: shows no token losses to rank by; set rank to generate")
         if self.student.startswith("recorded:") and (self.robust or self.rank != "text"):
-            raise ValueError("recorded: cannot be asked again; leave rank and robust as they are")
+            raise ValueError("recorded: predictions in a file cannot be asked; leave rank and robust at their defaults")
         if self.student.startswith(("api:", "recorded:")) and (self.workers != 1 or self.adapter is not None):
             raise ValueError("workers and adapter are for a student that is loaded here; leave them out")
         if isinstance(self.workers, int) and self.workers < 1:

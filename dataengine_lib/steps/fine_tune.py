@@ -43,7 +43,7 @@ class FineTuneConfig(StepConfig):
     output_dir: Path
     """Gets the checkpoint: model, processor, train_log.json."""
     base_data: Path | None = None
-    """Questions or LLaVA conversations to mix in, so that nothing is forgotten."""
+    """Questions or LLaVA conversations to mix in, against forgetting."""
     base_image_root: Path | None = None
     """Where the base data's image paths start; default: image_root."""
     base_share: float | None = Field(None, ge=0, lt=1)
@@ -51,24 +51,29 @@ class FineTuneConfig(StepConfig):
     text_formats: list[TextFormat] = Field(["QM-A"], min_length=1)
     """Q-A, QM-A, QM-AE, mmbench: one drawn per use of a row."""
     method: Literal["lora", "full"] = "lora"
+    """Train LoRA adapters, or all weights."""
     lora_rank: int = Field(16, ge=1)
+    """Rank of the adapters' matrices."""
     keep_adapter: bool = False
     """Save the adapter alone, unmerged."""
     train_vision: bool = False
     """Train the vision tower as well."""
     learning_rate: float = Field(2e-4, gt=0)
+    """The highest; it warms up linearly and decays along a cosine."""
     epochs: float = Field(1, gt=0)
     """Passes over the new data."""
     max_steps: int | None = Field(None, ge=1)
-    """Stop here at the latest."""
+    """Most training steps; default: no limit."""
     batch_size: int = Field(32, ge=1)
-    """Rows per step."""
+    """Rows per training step."""
     accumulate: int = Field(1, ge=1)
-    """Passes that a step's rows are parted into, to fit the memory."""
+    """Passes that the rows of a step are divided into, to fit into memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the products; auto: bfloat16 where the hardware is fast at it."""
+    """Precision of matrix products; auto: bfloat16 where the hardware multiplies it."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
     seed: int = 0
+    """Draws the rows, their text formats and their order."""
 
     @model_validator(mode="after")
     def _base_settings_need_base_data(self) -> Self:

@@ -47,8 +47,8 @@ def test_an_example_may_not_be_scored(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError) as caught:
         check_holdout_not_shown([question("q1"), question("q9"), question("q8")], [clean, file])
     assert str(caught.value) == (
-        f"{file}: query r-{{2}} shows the teacher, as an example, holdout question q9; take it out of holdout, or "
-        "the file out of teacher_queries where it is about other data (2 of 3 questions)"
+        f"{file}: query r-{{2}} shows the teacher, as an example, holdout question q9; remove it from holdout, or "
+        "remove the file from teacher_queries if it is about other data (2 of 3 questions)"
     )
 
 
@@ -69,9 +69,9 @@ def test_the_image_of_a_query_may_not_be_scored(
     tmp_path: Path, shown: dict[str, Any], scored: tuple[int, str]
 ) -> None:
     file = file_of(tmp_path, query(**shown))
-    said = "starts from" if "anchor_image_id" in shown else "asks about"
+    role = "starts from" if "anchor_image_id" in shown else "asks about"
     with pytest.raises(
-        DataEngineError, match=f"query r-1 {said} the image of holdout question q1; "
+        DataEngineError, match=f"query r-1 {role} the image of holdout question q1; "
     ) as caught:
         check_holdout_not_shown([question("q0", 77), question("q1", *scored)], [file])
     assert str(file) in str(caught.value) and "\n" not in str(caught.value)

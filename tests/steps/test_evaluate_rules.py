@@ -265,18 +265,18 @@ def test_a_request_that_fails_is_counted_and_asked_again(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"student": "api:gpt"}, "set rank to generate"),
-        ({"student": "recorded:x.json", "robust": True}, "cannot be asked again"),
+        ({"student": "recorded:x.json", "robust": True}, "predictions in a file cannot be asked"),
         ({"student": "api:gpt", "rank": "generate", "workers": 2}, "loaded here"),
         ({"workers": 0}, "1 or more"),
         ({"workers": "all"}, "workers"),
         ({"rank": "tokens"}, "rank"),
     ],
 )
-def test_what_cannot_go_together_is_said(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(ParameterError, match=said):
+def test_what_cannot_go_together_is_said(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
         EvaluateConfig.read(
             {"questions": "q", "image_root": "i", "student": "s", "output_dir": "o", **values}, "here"
         )
