@@ -90,15 +90,18 @@ def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
     covariance V that are sums over questions, and (O - E)' V^-1 (O - E) is chi-square. Where an E is below 5, the
     statistic is compared with its values in draws from that null hypothesis (`seed`) instead. Questions with two
     options have a single wrong letter, which says nothing.
-    Source: the generalised Mantel-Haenszel statistic (Landis, Heyman and Koch 1978), a question type a stratum.
+    Source: the generalised Mantel-Haenszel statistic (Landis, Heyman and Koch 1978); a stratum is the questions with
+    the same number of choices and the same right letter.
     """
     size = max((len(answer.choices) for answer in answers), default=0)  # letters
     wrong = [
         answer for answer in answers if answer.predicted_choice_idx not in (-1, answer.correct_choice_idx)
     ]
+    # questions of a stratum have the same distribution of wrong letters under the null hypothesis
     strata = Counter((len(answer.choices), answer.correct_choice_idx) for answer in wrong)
     observed = np.bincount([answer.predicted_choice_idx for answer in wrong], minlength=size)
     expected, covariance = _null_moments(strata, size)
+    # the counts of a stratum add up to its size, so the covariance is singular: rank and pseudo-inverse
     freedom = int(np.linalg.matrix_rank(covariance, hermitian=True)) if size else 0
     statistic, p_value, method = None, None, ""
     if freedom:
@@ -112,6 +115,7 @@ def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
         else:
             drawn = _quadratic_form(_null_draws(strata, size, seed) - expected, inverse)
             as_large = int((drawn >= value - 1e-9).sum())  # despite rounding errors
+            # the observed counts are one of the draws, so that the p-value is never 0
             p_value, method = round((1 + as_large) / (1 + _MONTE_CARLO_DRAWS), 4), "Monte Carlo"
     spread = Z_95 * np.sqrt(np.diag(covariance))
     return LetterBias(
@@ -159,6 +163,7 @@ def _null_moments(strata: Counter[tuple[int, int]], size: int) -> tuple[np.ndarr
     for (choices, right), count in strata.items():
         shares = _wrong_letters(choices, right, size)
         mean += count * shares
+        # of a multinomial draw: diag(p) - p p'
         covariance += count * (np.diag(shares) - np.outer(shares, shares))
     return mean, covariance
 

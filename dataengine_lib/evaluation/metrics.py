@@ -90,6 +90,7 @@ def score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     return SplitScore(
         overall=score_answers(answers),
         per_type={name: score_answers(of_type) for name, of_type in by_type.items()},
+        # mean of 1 / number of choices
         chance=round(sum(1 / len(answer.choices) for answer in answers) / max(1, len(answers)), 4),
         cannot_tell=sum(answer.predicted_choice_idx < 0 for answer in answers),
         letters=letter_bias(answers),

@@ -71,6 +71,7 @@ def ask_with_progress(
     What was skipped in an earlier run is asked once more: its image may be readable now.
     """
     with AnswerProgress(settings.file) as progress:
+        # a changed student, question or image changes the key, and the batch is asked anew
         keys = [fingerprint(settings.student_key, *_content(batch, settings.image_root)) for batch in batches]
         unfinished: list[tuple[int, list[Outcome], list[Task]]] = []
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
@@ -86,6 +87,7 @@ def ask_with_progress(
         with closing(asked):
             for place, found in asked:
                 number, known, _ = unfinished[place]
+                # new outcomes take the places of those that were skipped or never asked
                 new = iter(found)
                 outcomes = [next(new) if isinstance(outcome, SkippedRow) else outcome for outcome in known]
                 progress.add(keys[number], outcomes)

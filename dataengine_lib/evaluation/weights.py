@@ -94,6 +94,7 @@ def _shrunk(counts: TypeCounts) -> dict[str, _Estimate]:
 
     found: dict[str, _Estimate] = {}
     for kind, (correct, total) in counts.items():
+        # pull: how far the type's error rate moves to the overall one, 0 to 1
         pull, remaining = 1.0, spread.between  # without questions: what is known of types in general
         if total:
             within = within_variance(total - correct, total)
@@ -129,6 +130,7 @@ class Spread:
         rates = errors / totals
         weights = np.array([1 / within_variance(int(wrong), int(total)) for wrong, total in asked])
         mean = (weights @ rates) / weights.sum()
+        # Q - (k - 1), divided by the factor that makes it an unbiased estimate of the variance between types
         freedom = weights.sum() - (weights**2).sum() / weights.sum()
         excess = weights @ (rates - mean) ** 2 - (len(asked) - 1)
         between = max(0.0, excess / freedom) if len(asked) > 1 else 0.0

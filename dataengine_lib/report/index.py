@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from dataengine_lib.core.files import read_json, replacing
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.comparison import Figures
+from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
 from dataengine_lib.report.small_chart import small_round_chart
 

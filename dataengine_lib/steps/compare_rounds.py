@@ -9,10 +9,10 @@ from pydantic import Field
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig
-from dataengine_lib.evaluation.comparison import Comparison, Figures
-from dataengine_lib.evaluation.comparison_summary import SummaryRow, conclusion_text, summary_rows
-from dataengine_lib.evaluation.paired_answers import pair_answers
-from dataengine_lib.evaluation.round_comparison import compare_two, round_scores, weak_types
+from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores, weak_types
+from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
+from dataengine_lib.evaluation.rounds.pairs import pair_answers
+from dataengine_lib.evaluation.rounds.summary import SummaryRow, conclusion_text, summary_rows
 
 
 class CompareRoundsConfig(StepConfig):

@@ -106,7 +106,9 @@ class EvaluateConfig(StepConfig):
         if self.student.startswith("api:") and self.rank != "generate":
             raise ValueError("api: shows no token losses to rank by; set rank to generate")
         if self.student.startswith("recorded:") and (self.robust or self.rank != "text"):
-            raise ValueError("recorded: predictions in a file cannot be asked; leave rank and robust at their defaults")
+            raise ValueError(
+                "recorded: predictions in a file cannot be asked; leave rank and robust at their defaults"
+            )
         if self.student.startswith(("api:", "recorded:")) and (self.workers != 1 or self.adapter is not None):
             raise ValueError("workers and adapter are for a student that is loaded here; leave them out")
         if isinstance(self.workers, int) and self.workers < 1:

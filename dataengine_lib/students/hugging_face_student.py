@@ -83,6 +83,7 @@ class HuggingFaceStudent:
         `letter`, only ` (A)` does. Raises DataEngineError when one question does not fit into memory.
         Source: MLLM-DataEngine's evaluation, which takes the option of the lowest mean token cross-entropy.
         """
+        # ` (A) dog` or ` (A)`, as `The answer is` continues in training texts
         options = [
             [f" ({LETTERS[k]})" + (f" {escape_special_tokens(self.processor, text)}" if scored == "text" else "")
              for k, text in enumerate(row)]
@@ -217,6 +218,7 @@ class HuggingFaceStudent:
                         "one question does not fit into memory with this student; take a smaller one, another "
                         "dtype, or device: device_map"
                     ) from error
+            # outside of `except`, where the error's traceback would keep the failed pass's tensors alive
             if self._image_cache is not None:
                 self._image_cache.clear()
             if self.batch_size > 1:

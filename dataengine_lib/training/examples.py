@@ -77,6 +77,7 @@ class ExampleEncoder:
         self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
     ) -> list[Example | None]:
         """An example for each row, None for those that cannot be used; `bar` advances by one per new row."""
+        # each (row, text format) is encoded once, however often it is drawn
         new = list(
             {
                 (row.where, name): (row, name) for row, name in wanted if (row.where, name) not in self._made
@@ -128,6 +129,7 @@ class ExampleEncoder:
                 self._processor, inputs, [RowSuffix(0, tokenized.dropped, tokenized.answer_start)]
             )
             labels = inputs["input_ids"].clone()
+            # the answer is the last tokens of the row: the loss ignores all before it
             labels[:, : labels.shape[1] - answer] = IGNORED_LABEL
         tokens = {key: value for key, value in inputs.items() if key in _PER_TEXT}
         pixels = {key: value for key, value in inputs.items() if key not in tokens}

@@ -133,6 +133,7 @@ def train_on_batches(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate_factor(step, warmup_steps, steps)
     )
+    # autocast computes products in half precision and keeps the weights and the optimizer in float32
     half = student.compute != torch.float32
     student.model.train()
     curve = []
@@ -152,6 +153,7 @@ def train_on_batches(
             raise DataEngineError(
                 f"fine-tuning: the loss is {total} at step {step}; lower learning_rate ({learning_rate})"
             )
+        # the gradient of the step is complete: clip its norm, then update
         torch.nn.utils.clip_grad_norm_(student.parameters, clip)
         point = LossPoint(step, round(total, 6), float(schedule.get_last_lr()[0]))
         optimizer.step()

@@ -30,10 +30,11 @@ def draw_counts(
         base_share = 0.0
     elif base_share is None:
         base_share = sqrt(base_size) / (sqrt(base_size) + sum(roots))
-    total = epochs * sum(new_sizes)
+    total = epochs * sum(new_sizes)  # draws of new rows
     if most is not None:
         total = min(total, most * (1 - base_share))
     new = max(1, round(total)) if any(new_sizes) else 0
+    # new rows are 1 - base_share of all draws
     return _apportion(new, roots), max(0, round(total / (1 - base_share)) - new)
 
 
@@ -43,7 +44,7 @@ def _apportion(total: int, weights: list[float]) -> list[int]:
     counts = [int(share) for share in exact]
     remainders = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
     for place in remainders[: total - sum(counts)]:
-        counts[place] += weights[place] > 0
+        counts[place] += weights[place] > 0  # nothing is drawn from an empty set
     return counts
 
 
@@ -57,7 +58,7 @@ def draw_examples(
     """
     usable, waiting, drawn = list(rows), deque[_T](), list[_E]()
     while len(drawn) < count and (waiting or usable):
-        if not waiting:
+        if not waiting:  # a new pass over all usable rows, in a new order
             waiting.extend(rng.sample(usable, len(usable)))
         turn = [waiting.popleft() for _ in range(min(count - len(drawn), len(waiting)))]
         made = make(turn)

@@ -101,6 +101,7 @@ def read_training_rows(
             skipped.add(NO_IMAGE, where, str(error))
             continue
         explained = any(text.strip() for text in question.rationales)
+        # QM-AE needs a rationale; the other formats are always possible
         possible = tuple(name for name in formats if name != "QM-AE" or explained)
         if possible:
             rows.append(TrainingRow(question, image, possible, where))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dataengine_lib.core.records import Answer, Result, TrainRecord
-from dataengine_lib.evaluation.comparison import ChangedAnswer
+from dataengine_lib.evaluation.rounds.figures import ChangedAnswer
 from dataengine_lib.report import gallery, tables
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/a.png onerror=alert(1)>'

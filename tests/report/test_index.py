@@ -4,7 +4,7 @@ import pytest
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.statistics import Gain
-from dataengine_lib.evaluation.comparison import Accuracy, Comparison, Figures, PairedScore, RoundScores
+from dataengine_lib.evaluation.rounds.figures import Accuracy, Comparison, Figures, PairedScore, RoundScores
 from dataengine_lib.report.index import write_index, write_run_index
 
 EVIL = "<script>alert(1)</script>"

@@ -10,7 +10,7 @@ from dataengine_lib.core.files import read_json, sha256, write_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.evaluation.comparison import Figures
+from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig, CompareRoundsResult, compare_rounds
 
 # Right answers of 40 holdout and 20 diagnose questions a type: before, after round 1, after round 2.

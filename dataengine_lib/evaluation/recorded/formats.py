@@ -191,7 +191,9 @@ def _table(rows: Iterable[list[str]]) -> Entries | None:
     for number, cells in enumerate(lines, 2):
         if not any(cells):
             continue
+        # a short row lacks its last cells
         at = dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
+        # A, B, C, … up to the first letter without a column; unused last columns are empty
         choices = filled(at[letter].strip() for letter in takewhile(at.__contains__, LETTERS))
         row = _TableRow(at["question"], at.get("hint", ""), choices, at.get("answer", ""), at["prediction"])
         entries.append(Entry(f"row {number}", {"index": join_key(at["index"])}, row.answer_to))

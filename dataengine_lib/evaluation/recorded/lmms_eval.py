@@ -25,6 +25,7 @@ from dataengine_lib.evaluation.recorded.entries import (
 from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.replies.answer_choice import written_choice
 
+# tried in this order; `doc` is the data set's own row, `doc_id` its number in the data set
 _JOINS = (
     JoinKey("doc.question_id", "question_id"),
     JoinKey("doc.index", "question_id"),
@@ -49,6 +50,7 @@ def read_lmms_eval_samples(file: Path) -> Entries | None:
     if not answers:
         return None
     numbers = [n for given in answers.values() for n in given.numbers if isfinite(n)]
+    # a log-likelihood is never positive, a loss never negative
     losses = any(number > 0 for number in numbers)
     if losses and any(number < 0 for number in numbers):
         raise DataEngineError(
@@ -110,12 +112,14 @@ class _Sample:
             return mismatch
         numbers, texts = self.response.numbers, self.response.texts
         if not numbers:
+            # several attempts count when they name the same option
             read = {written_choice(text, question.choices) for text in texts}
             return StudentAnswer(read.pop() if len(read) == 1 else None, written="\n".join(texts))
         if len(numbers) != len(choices):
             return "other choices", f"{len(numbers)} likelihoods for {len(choices)} choices: other questions?"
         if not all(map(isfinite, numbers)):
             return StudentAnswer(None, written=str(numbers))
+        # 0.0 - number, not -number: a loss of 0 gives 0.0 and not -0.0
         scores = [0.0 - number if self.losses else number for number in numbers]
         best = scores.index(max(scores))
         return StudentAnswer(best, scores, written=choices[best])

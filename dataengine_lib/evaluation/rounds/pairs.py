@@ -9,7 +9,7 @@ import numpy as np
 
 from dataengine_lib.core.records import Answer
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.comparison import LeftOut
+from dataengine_lib.evaluation.rounds.figures import LeftOut
 
 _NO_TYPE = "unknown"  # how the figures of step 6 call questions without a type
 
@@ -47,6 +47,7 @@ def pair_answers(evaluations: Sequence[Sequence[Answer]], files: Sequence[Path],
         repeated = sorted(key for key, times in repeats.items() if times > 1)
         left_out.append(LeftOut(str(file), repeated, missing=[], changed=[]))
     common = []
+    # in the order of the first round's sorted keys, then of those that only later rounds have
     for key in dict.fromkeys(key for one in by_key for key in sorted(one)):
         reference = next(one[key] for one in by_key if key in one)
         in_all = True

@@ -8,8 +8,14 @@ import numpy as np
 
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.statistics import PairedGains, mcnemar, wilson
-from dataengine_lib.evaluation.comparison import Accuracy, ChangedAnswer, Comparison, PairedScore, RoundScores
-from dataengine_lib.evaluation.paired_answers import PairedAnswers, question_key, type_of
+from dataengine_lib.evaluation.rounds.figures import (
+    Accuracy,
+    ChangedAnswer,
+    Comparison,
+    PairedScore,
+    RoundScores,
+)
+from dataengine_lib.evaluation.rounds.pairs import PairedAnswers, question_key, type_of
 from dataengine_lib.questions.splits import DIAGNOSE
 
 _ALL = "overall"  # the group of all questions

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dataengine_lib.core.statistics import Gain
-from dataengine_lib.evaluation.comparison import Figures
+from dataengine_lib.evaluation.rounds.figures import Figures
 
 
 class SummaryRow(NamedTuple):

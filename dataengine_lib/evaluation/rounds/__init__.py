@@ -1,0 +1,1 @@
+"""Step 6: rounds compared on the questions that all of them answered: pairs, comparison, figures and summary."""
