@@ -118,7 +118,7 @@ def usage_of(totals: Collection[PaidTotal], price: Price | None) -> StudentUsage
         sum(total.prompt_tokens for total in totals),
         sum(total.cached_tokens for total in totals),
         sum(total.completion_tokens for total in totals),
-        None if unknown else round(sum(known), 6),
+        None if unknown else round(math.fsum(known), 6),
     )
 
 

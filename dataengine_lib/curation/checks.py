@@ -18,6 +18,7 @@ from dataengine_lib.curation.check_results import CheckResult, Judge, apply_chec
 from dataengine_lib.curation.counts import CheckCount, ChecksSummary, blind_reader_figures
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import NearDuplicates, NearImages
+from dataengine_lib.curation.reader_prompt import ReaderView
 from dataengine_lib.curation.second_reader import CANNOT_SAY, READER_OUTPUT_TOKENS, SecondReader
 from dataengine_lib.curation.settings import CheckMode, CheckSettings
 from dataengine_lib.embeddings.store import store_exists
@@ -89,10 +90,7 @@ class RecordChecks:
                 max_output_tokens=READER_OUTPUT_TOKENS,
                 seed=settings.seed,
             ),
-            pool=self.pool,
-            blind=blind,
-            attach_image=settings.second_reader_image,
-            image_root=settings.image_root,
+            ReaderView(self.pool, blind, settings.second_reader_image, settings.image_root),
             budget_usd=settings.budget_usd,
             before=self.second if blind else None,
         )

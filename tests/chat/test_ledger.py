@@ -14,6 +14,7 @@ from dataengine_lib.chat.reply import Reply, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query, Question, TrainRecord
+from dataengine_lib.curation.reader_prompt import ReaderView
 from dataengine_lib.curation.second_reader import SecondReader
 from dataengine_lib.playground.server import serve
 from dataengine_lib.steps.classify_questions import (
@@ -139,8 +140,9 @@ def record(number: int = 0) -> TrainRecord:
 def reader(folder: Path, budget_usd: float | None, url: str = NOWHERE) -> SecondReader:
     (folder / "reader.j2").write_text("{{ question }} {{ choices }}")
     settings = ChatSettings(base_url=url, max_output_tokens=20)
-    options: dict[str, Any] = {"blind": True, "template": folder / "reader.j2", "budget_usd": budget_usd}
-    return SecondReader("openai:m", folder / "readers_ledger.jsonl", settings, **options)
+    view = ReaderView(blind=True, template=folder / "reader.j2")
+    ledger = folder / "readers_ledger.jsonl"
+    return SecondReader("openai:m", ledger, settings, view, budget_usd=budget_usd)
 
 
 def student(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str = NOWHERE) -> ApiStudent:

@@ -18,7 +18,7 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import LETTERS, TrainRecord
 from dataengine_lib.curation.boxes.check import REFUTED, check_boxes
-from dataengine_lib.curation.reader_prompt import other_order
+from dataengine_lib.curation.reader_prompt import ReaderView, reader_order
 from dataengine_lib.curation.second_reader import CANNOT_SAY, SecondReader
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.read_pool import read_pool
@@ -57,11 +57,23 @@ def settings(server: PlaygroundServer | None = None, **options: Any) -> ChatSett
     return ChatSettings(base_url=url, **{"max_output_tokens": 2000, "concurrency": 16, **options})
 
 
+def second_reader(
+    spec: str,
+    ledger: Path,
+    settings: ChatSettings,
+    *,
+    budget_usd: float | None = None,
+    before: SecondReader | None = None,
+    **view: Any,
+) -> SecondReader:
+    return SecondReader(spec, ledger, settings, ReaderView(**view), budget_usd=budget_usd, before=before)
+
+
 def reader(folder: Path, server: PlaygroundServer, **options: Any) -> SecondReader:
     names = ChatSettings.model_fields.keys() & options.keys()
     asking = {"max_attempts": 1} | {name: options.pop(name) for name in names}
     options = {"pool": read_pool(folder), **options}
-    return SecondReader("openai:any", folder.parent / "ledger.jsonl", settings(server, **asking), **options)
+    return second_reader("openai:any", folder.parent / "ledger.jsonl", settings(server, **asking), **options)
 
 
 def says(text: str) -> Any:
@@ -79,7 +91,7 @@ def test_boxes_and_second_reader_remove_planted_answers_and_keep_right_ones(
     planted: Planted, tmp_path: Path
 ) -> None:
     boxes = [one.verdict == REFUTED for one in check_boxes(planted.records, planted.pool)]
-    second = SecondReader("playground", tmp_path / "ledger.jsonl", settings(), pool=planted.pool)
+    second = second_reader("playground", tmp_path / "ledger.jsonl", settings(), pool=planted.pool)
     answers, notes = second.answers(planted.records)
     differs = [
         a is not None and a != r.correct_choice_idx for a, r in zip(answers, planted.records, strict=True)
@@ -106,7 +118,7 @@ def test_boxes_and_second_reader_remove_planted_answers_and_keep_right_ones(
 
 
 def test_blind_the_scripted_reader_guesses(planted: Planted, tmp_path: Path) -> None:
-    answers, _ = SecondReader("playground", tmp_path / "ledger.jsonl", settings(), blind=True).answers(
+    answers, _ = second_reader("playground", tmp_path / "ledger.jsonl", settings(), blind=True).answers(
         planted.records
     )
     hits = sum(a == r.correct_choice_idx for a, r in zip(answers, planted.records, strict=True))
@@ -129,12 +141,12 @@ def test_an_answer_is_told_by_its_own_place(folder: Path, structured: bool) -> N
 
 
 def test_no_choice_keeps_its_letter() -> None:
-    orders = [other_order(record(n)) for n in range(200)]
+    orders = [reader_order(record(n)) for n in range(200)]
     assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
     assert all(place != shown for order in orders for shown, place in enumerate(order))
     assert len({tuple(order) for order in orders}) == 6  # all cycles of four
-    assert orders == [other_order(record(n)) for n in range(200)]
-    assert orders != [other_order(record(n), seed=1) for n in range(200)]
+    assert orders == [reader_order(record(n)) for n in range(200)]
+    assert orders != [reader_order(record(n), seed=1) for n in range(200)]
 
 
 def test_a_reader_that_likes_a_letter_does_not_agree_with_one_that_likes_it_too(folder: Path) -> None:
@@ -200,21 +212,21 @@ def test_the_blind_reader_is_told_nothing_of_the_picture(folder: Path) -> None:
         )
     (body,) = server.requests
     assert "chases a kite" not in str(body) and "Objects" not in str(body) and "image_url" not in str(body)
-    assert answers == [other_order(record())[0]]
+    assert answers == [reader_order(record())[0]]
 
 
 def test_what_a_reader_needs_is_asked_for(folder: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "l.jsonl"
     with pytest.raises(ValueError, match="openai:MODEL or playground"):
-        SecondReader("annotations", ledger, settings(), pool=read_pool(folder))
+        second_reader("annotations", ledger, settings(), pool=read_pool(folder))
     with pytest.raises(ParameterError, match="image_root"):
-        SecondReader("playground", ledger, settings(), attach_image=True)
+        second_reader("playground", ledger, settings(), attach_image=True)
     with pytest.raises(ParameterError, match="coco_dataset"):
-        SecondReader("playground", ledger, settings())
+        second_reader("playground", ledger, settings())
     with pytest.raises(ParameterError, match="line 1"):
         bad = tmp_path / "bad.j2"
         bad.write_text("{{ question }")
-        SecondReader("playground", ledger, settings(), blind=True, template=bad)
+        second_reader("playground", ledger, settings(), blind=True, template=bad)
 
 
 @pytest.fixture
@@ -261,7 +273,7 @@ def test_none_is_asked_behind_one_that_is_too_dear(folder: Path) -> None:
     long = msgspec.structs.replace(record(1), question="What is long? " * 1000)
     with serve(says("a kite")) as server:
         options: dict[str, Any] = {"pool": read_pool(folder), "budget_usd": 3000}
-        frugal = SecondReader("openai:read", folder.parent / "ledger.jsonl", settings(server), **options)
+        frugal = second_reader("openai:read", folder.parent / "ledger.jsonl", settings(server), **options)
         answers, _ = frugal.answers([record(0), long, *(record(n) for n in range(2, 20))])
     assert answers == [1] + [None] * 19 and frugal.unasked == 19
 
@@ -324,25 +336,25 @@ def test_a_budget_counts_pictures_and_needs_prices(folder: Path) -> None:
         options: dict[str, Any] = {"image_root": folder, "attach_image": True}
         ledger = folder.parent / "ledger.jsonl"
         with pytest.raises(ParameterError, match=r"budget_usd 1 is less than .* cost \(2\.0.*; raise it$"):
-            SecondReader("openai:seen", ledger, settings(server), budget_usd=1, **options)
+            second_reader("openai:seen", ledger, settings(server), budget_usd=1, **options)
         # the picture is 2 dollars until the server says that it was a few tokens
-        seeing = SecondReader("openai:seen", ledger, settings(server), budget_usd=3, **options)
+        seeing = second_reader("openai:seen", ledger, settings(server), budget_usd=3, **options)
         assert seeing.answers([record(n) for n in range(5)])[0] == [1] * 5
-        SecondReader(
+        second_reader(
             "openai:seen", ledger, settings(server), budget_usd=1, blind=True, **options
         )  # which is sent none
         with pytest.raises(
             ParameterError,
             match="no price is known for openai:mine; add it to dataengine_lib/resources/prices",
         ):
-            SecondReader("openai:mine", ledger, settings(server), budget_usd=1, blind=True, **options)
-        mine = SecondReader("openai:mine", ledger, settings(server), blind=True, **options)
+            second_reader("openai:mine", ledger, settings(server), budget_usd=1, blind=True, **options)
+        mine = second_reader("openai:mine", ledger, settings(server), blind=True, **options)
         assert mine.answers([record()])[0] != [None]
         asked = len(server.requests)
         for old in (False, True):
             if old:  # a ledger of before, which says what the server calls the model
                 ledger.write_text(ledger.read_text().replace('"asked":"openai:mine"', '"asked":""'))
-            counting = SecondReader(
+            counting = second_reader(
                 "openai:seen", ledger, settings(server), budget_usd=1, blind=True, **options
             )
             with pytest.raises(
