@@ -18,12 +18,12 @@ from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
-DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # of the checkout
+_DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # of the checkout
 _SIZES = {"base": 24, "pool": 48, "diagnose": 4, "holdout": 3}
 _SEED = 1  # not the demo's: no image of data_demo is one of the demo's
 
 
-def make(folder: Path, models: Path) -> None:
+def _make(folder: Path, models: Path) -> None:
     """Write every file of the loop into `folder`, with the images they speak of below `folder/images`."""
     with tempfile.TemporaryDirectory() as scratch:
         sets = write_playground(Path(scratch), _SEED, _SIZES)
@@ -113,4 +113,4 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(DATA_DEMO, DATA_DEMO / "models")
+    _make(_DATA_DEMO, _DATA_DEMO / "models")

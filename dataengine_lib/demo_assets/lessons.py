@@ -10,14 +10,14 @@ from transformers import PreTrainedTokenizerFast
 from dataengine_lib.core.records import LETTERS, Question, options_text
 from dataengine_lib.demo_assets.tiny_models import IMAGE, PATCH, PIXELS
 from dataengine_lib.playground.captions import write_captions
+from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import FIRST_ID, base_questions
-from dataengine_lib.playground.world import make_scene
 
 TOKENS_PER_IMAGE = (PIXELS // PATCH) ** 2
 Segment = tuple[list[int], list[int], list[float]]  # token ids, labels, weights in the loss
-ROOMY = ("image_style", "image_scene", "image_quality")  # types answered by the picture as a whole
-BOXED = ("object_localization", "attribute_comparison", "spatial_relationship")  # no caption tells
-LETTER_WEIGHT, WORD_WEIGHT, REST_WEIGHT = 8.0, 3.0, 0.3
+_ROOMY = ("image_style", "image_scene", "image_quality")  # types answered by the picture as a whole
+_BOXED = ("object_localization", "attribute_comparison", "spatial_relationship")  # no caption tells
+LETTER_WEIGHT, _WORD_WEIGHT, _REST_WEIGHT = 8.0, 3.0, 0.3
 
 
 def texts_of(image_id: int, seed: int) -> Iterator[str]:
@@ -33,7 +33,7 @@ def captions_of(row: int, seed: int) -> list[str]:
     return write_captions(make_scene(FIRST_ID["base"] + row, seed), seed)
 
 
-def chat(
+def _chat(
     tokenizer: PreTrainedTokenizerFast, instruction: str, answer: str, telling: str, letter: str = ""
 ) -> Segment:
     """One question with its answer, without the image; only the answer is learnt.
@@ -44,7 +44,7 @@ def chat(
     said = tokenizer(f" {answer}</s>").input_ids
     words = set(tokenizer(f" {telling}").input_ids)
     letters = set(tokenizer(f"({letter})").input_ids[1:2]) if letter else set()
-    weights = [LETTER_WEIGHT if t in letters else WORD_WEIGHT if t in words else REST_WEIGHT for t in said]
+    weights = [LETTER_WEIGHT if t in letters else _WORD_WEIGHT if t in words else _REST_WEIGHT for t in said]
     return asked + said, [-100] * len(asked) + said, [0.0] * len(asked) + weights
 
 
@@ -66,7 +66,7 @@ def exercises_of(
         asked = f"Choose {answer}." if named else f"Choose ({letter})."
         said = f"The answer is ({letter}) {answer}."
         segments.append(
-            chat(tokenizer, f"{asked}\n{options_text(choices)}", said, answer, letter if named else "")
+            _chat(tokenizer, f"{asked}\n{options_text(choices)}", said, answer, letter if named else "")
         )
     return segments
 
@@ -76,7 +76,7 @@ def comprehension_of(tokenizer: PreTrainedTokenizerFast, row: int, seed: int, rn
     scene = make_scene(FIRST_ID["base"] + row, seed)
     captions = " ".join(write_captions(scene, rng.getrandbits(32)))
     question = rng.choice(list(base_questions(scene, rng.getrandbits(32), thin_share=0)))
-    return question_segment(tokenizer, question, rng, f"{captions}\n")
+    return _question_segment(tokenizer, question, rng, f"{captions}\n")
 
 
 def soup_of(
@@ -92,9 +92,9 @@ def soup_of(
         asked = [
             q
             for q in base_questions(scene, rng.getrandbits(32), thin_share=0)
-            if q.question_type not in BOXED
+            if q.question_type not in _BOXED
         ]
-        local = [q for q in asked if q.question_type not in ROOMY]
+        local = [q for q in asked if q.question_type not in _ROOMY]
         if asked:
             break
     question = rng.choice(local if local and rng.random() < 0.7 else asked)
@@ -112,19 +112,19 @@ def soup_of(
     for place in places:
         if rng.random() < noise:
             shares[place, rng.choice(words)] += rng.uniform(0, 0.5)
-    return question_segment(tokenizer, question, rng), shares
+    return _question_segment(tokenizer, question, rng), shares
 
 
-def question_segment(
+def _question_segment(
     tokenizer: PreTrainedTokenizerFast, question: Question, rng: Random, context: str = ""
 ) -> Segment:
     """A question with its answer, three in ten without the options."""
     answer = question.choices[question.correct_choice_idx]
     letter = LETTERS[question.correct_choice_idx]
     if rng.random() < 0.3:
-        return chat(tokenizer, context + question.question, f"The answer is {answer}.", answer)
+        return _chat(tokenizer, context + question.question, f"The answer is {answer}.", answer)
     asked = f"{context}{question.question}\n{options_text(question.choices)}"
-    return chat(tokenizer, asked, f"The answer is ({letter}) {answer}.", answer, letter)
+    return _chat(tokenizer, asked, f"The answer is ({letter}) {answer}.", answer, letter)
 
 
 def segments_of(
@@ -135,12 +135,12 @@ def segments_of(
     # The thin types' questions are the same few in every pass; the others are drawn anew each time.
     questions: list[Question] = list(base_questions(scene, seed, thin_share=thin_share))
     fresh = {q.question_type: q for q in base_questions(scene, rng.getrandbits(32), thin_share=0)}
-    questions = [fresh.get(q.question_type, q) for q in questions if not (told and q.question_type in BOXED)]
+    questions = [fresh.get(q.question_type, q) for q in questions if not (told and q.question_type in _BOXED)]
     # What the whole picture shows is learnt soon; the rest gets more room.
     turns = sorted(
-        questions, key=lambda q: rng.random() * (0.4 if q.question_type in ROOMY else 1.0), reverse=True
+        questions, key=lambda q: rng.random() * (0.4 if q.question_type in _ROOMY else 1.0), reverse=True
     )
-    return [question_segment(tokenizer, question, rng) for question in turns[:6]]
+    return [_question_segment(tokenizer, question, rng) for question in turns[:6]]
 
 
 def pack_texts(tokenizer: PreTrainedTokenizerFast, segments: list[Segment]) -> dict[str, torch.Tensor]:

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 PIXELS, PATCH = 112, 14
-PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
-CHAT_TEMPLATE = (
+_PAD, _BOS, _EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
+_CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% else %} ASSISTANT: {% endif %}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}"
@@ -35,16 +35,16 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[PAD, BOS, EOS, IMAGE],
+        special_tokens=[_PAD, _BOS, _EOS, IMAGE],
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token=PAD,
-        bos_token=BOS,
-        eos_token=EOS,
+        pad_token=_PAD,
+        bos_token=_BOS,
+        eos_token=_EOS,
         model_max_length=2048,
         extra_special_tokens={"image_token": IMAGE},
         padding_side="left",
@@ -131,7 +131,7 @@ def save_llava(
         tokenizer,
         patch_size=PATCH,
         vision_feature_select_strategy="default",
-        chat_template=CHAT_TEMPLATE,
+        chat_template=_CHAT_TEMPLATE,
         num_additional_image_tokens=1,
     )
     processor.save_pretrained(folder)

@@ -21,11 +21,11 @@ from dataengine_lib.demo_assets.lessons import (
     soup_of,
 )
 from dataengine_lib.demo_assets.update_step import Pixels, draw_all, save, set_rate, update
+from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import FIRST_ID, base_questions
-from dataengine_lib.playground.world import make_scene
 
 
-def learn(
+def _learn(
     model: LlavaForConditionalGeneration,
     learnt: list[torch.nn.Parameter],
     optimizer: torch.optim.Optimizer,
@@ -70,7 +70,7 @@ def train_reading(
             segments = exercises_of(tokenizer, answers, rng, 64)
         else:
             segments = [comprehension_of(tokenizer, row, seed, rng) for row in rng.sample(range(count), 32)]
-        loss, right = learn(model, learnt, optimizer, pack_texts(tokenizer, segments))
+        loss, right = _learn(model, learnt, optimizer, pack_texts(tokenizer, segments))
         recent[kind] += 0.05 * (right - recent[kind])
         if step % 50 == 49 or step == steps - 1:
             shown = ", ".join(f"{name} {share:.0%}" for name, share in recent.items())
@@ -99,12 +99,12 @@ def train_soups(
         set_rate(optimizer, rate, step, 2 * steps)
         rng = Random(f"soups {seed} {step}")
         if step % 5 == 4:  # what was learnt before must not be forgotten
-            learn(model, learnt, optimizer, pack_texts(tokenizer, exercises_of(tokenizer, answers, rng, 48)))
+            _learn(model, learnt, optimizer, pack_texts(tokenizer, exercises_of(tokenizer, answers, rng, 48)))
             continue
         noise = min(1.0, 1.2 * step / steps)
         made = [soup_of(tokenizer, count, words, seed, rng, noise) for _ in range(32)]
-        loss, right = learn(
-            model, learnt, optimizer, **pack_soups(model, tokenizer, words, made, noise, step)
+        loss, right = _learn(
+            model, learnt, optimizer, **_pack_soups(model, tokenizer, words, made, noise, step)
         )
         recent += 0.05 * (right - recent)
         if step % 50 == 48 or step == steps - 1:
@@ -112,7 +112,7 @@ def train_soups(
                   f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
 
 
-def pack_soups(
+def _pack_soups(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     words: list[int],
@@ -191,12 +191,12 @@ def train_llava(
         rows = rng.sample(range(len(images)), batch)
         if step % 4 == 0:  # what was learnt before must not be forgotten
             made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
-            learn(model, learnt, optimizer, **pack_soups(model, tokenizer, words, made, 1.0, step))
+            _learn(model, learnt, optimizer, **_pack_soups(model, tokenizer, words, made, 1.0, step))
             continue
         packed = pack_questions(
             tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, only_told) for row in rows]
         )
-        loss, right = learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
+        loss, right = _learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
         recent += 0.02 * (right - recent)
         if step % 100 == 99 or step == steps - 1:
             print(f"LLaVA step {step + 1}: loss {loss:.3f}, letters right {recent:.0%}, "

@@ -132,18 +132,18 @@ def say_words(
     projector.linear_1.bias.fill_(-1)  # units without a word say nothing
     projector.linear_1.weight[: len(best)] = words.linear.weight[best]
     projector.linear_1.bias[: len(best)] = words.linear.bias[best]
-    projector.linear_2.weight[:, : len(best)] = (embeddings / patches_showing(found)[best].sqrt()[:, None]).T
+    projector.linear_2.weight[:, : len(best)] = (embeddings / _patches_showing(found)[best].sqrt()[:, None]).T
     projector.linear_2.weight *= embeddings.norm(dim=1).mean() / projector(patches).norm(dim=-1).mean()
 
 
-def patches_showing(found: torch.Tensor) -> torch.Tensor:
+def _patches_showing(found: torch.Tensor) -> torch.Tensor:
     """(words,) how many patches show a word in the pictures that show it at all, at least 1, of (n, patches, words)."""
     count = (found > 0).float().sum(1)
     return (count.sum(0) / (count > 0).sum(0).clamp(min=1)).clamp(min=1)
 
 
 @torch.no_grad()
-def before_last_layer(tower: Any, images: torch.Tensor, batch: int = 128) -> torch.Tensor:
+def _before_last_layer(tower: Any, images: torch.Tensor, batch: int = 128) -> torch.Tensor:
     """(images, tokens, width) in half precision: what the tower's last layer is given."""
     pixels, found = Pixels(), []
     for start in range(0, len(images), batch):
@@ -168,7 +168,7 @@ def train_clip(
     """
     rng = Random(f"clip {seed}")
     tower: Any = model.vision_model
-    last, seen = tower.encoder.layers[-1], before_last_layer(tower, images)
+    last, seen = tower.encoder.layers[-1], _before_last_layer(tower, images)
     tower.requires_grad_(False)
     learnt = [p for p in model.parameters() if p.requires_grad]
     for part in (last, tower.post_layernorm):

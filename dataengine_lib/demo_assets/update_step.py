@@ -16,11 +16,11 @@ from dataengine_lib.core.files import replacing
 from dataengine_lib.demo_assets.tiny_models import PIXELS as TOWER_PIXELS
 from dataengine_lib.demo_assets.tiny_models import image_processor
 from dataengine_lib.playground.drawing.scene import draw_scene
+from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import PIXELS
-from dataengine_lib.playground.world import make_scene
 
 
-def draw_small(image_id: int, seed: int) -> np.ndarray:
+def _draw_small(image_id: int, seed: int) -> np.ndarray:
     """A scene as the student's tower sees it, (3, 112, 112) uint8, through JPEG as in the written sets."""
     stream = io.BytesIO()
     draw_scene(make_scene(image_id, seed), PIXELS).save(stream, "JPEG", quality=88)
@@ -31,7 +31,7 @@ def draw_small(image_id: int, seed: int) -> np.ndarray:
 def draw_all(first: int, count: int, seed: int) -> torch.Tensor:
     """`count` scenes from image id `first`, (count, 3, 112, 112) uint8."""
     with ProcessPoolExecutor() as workers:
-        drawn = workers.map(partial(draw_small, seed=seed), range(first, first + count), chunksize=64)
+        drawn = workers.map(partial(_draw_small, seed=seed), range(first, first + count), chunksize=64)
         return torch.from_numpy(np.stack(list(tqdm(drawn, total=count, desc="drawing", disable=None))))
 
 

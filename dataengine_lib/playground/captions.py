@@ -18,15 +18,15 @@ STYLE_WORDS = {
     "poster": "bold poster",
 }
 FAULT_WORDS = {"none": "sharp", "blur": "blurry", "dark": "much too dark", "noise": "grainy"}
-MOOD_WORDS = {
+_MOOD_WORDS = {
     "festive": "bunting and confetti",
     "calm": "drifting petals",
     "gloomy": "hanging drops",
     "spooky": "bats and cobwebs",
 }
-MATERIAL_WORDS = {"wood": "wooden", "metal": "metal", "glass": "glass", "stone": "stone"}
-TOPIC_WORDS = {topic: topic for topic in world.TOPICS} | {"birthday": "a birthday"}
-EVENT_WORDS = {
+_MATERIAL_WORDS = {"wood": "wooden", "metal": "metal", "glass": "glass", "stone": "stone"}
+_TOPIC_WORDS = {topic: topic for topic in world.TOPICS} | {"birthday": "a birthday"}
+_EVENT_WORDS = {
     "pop": "{0} floats against a {1}",
     "fall": "{0} tips over the edge of a {1}",
     "hatch": "{0} with a crack lies in a {1}",
@@ -34,14 +34,14 @@ EVENT_WORDS = {
     "melt": "{0} stands beside a {1}",
     "rain": "{0} hangs over the {1}",
 }
-SOCIAL_WORDS = {
+_SOCIAL_WORDS = {
     "parent and child": "A {0} holds the hand of a little {1}",
     "couple": "A {0} and a {1} hold hands below a heart",
     "teammates": "A {0} and a {1} wear the same football shirt",
     "doctor and patient": "A {0} in a white coat looks after a {1} with a bandage",
     "teacher and pupil": "A {0} with a pointer explains something to a {1}",
 }
-NATURE_WORDS = {
+_NATURE_WORDS = {
     "hunting": "{0} sneaks up to a {1}",
     "grazing": "{0} stands at some {1}",
     "nesting": "{0} looks out of a {1}",
@@ -93,7 +93,7 @@ def _a(words: str) -> str:
 
 
 def _thing(thing: world.SceneThing | KnownThing) -> str:
-    material = MATERIAL_WORDS[thing.material] if thing.material else None
+    material = _MATERIAL_WORDS[thing.material] if thing.material else None
     return " ".join(word for word in (thing.color, material, thing.kind) if word)
 
 
@@ -112,7 +112,7 @@ def write_captions(scene: Scene, seed: int = 0) -> list[str]:
         else "There is nothing else around.",
         _vignette_line(facts) if facts.vignette else _place_line(facts, rng),
         f"{_a(FAULT_WORDS[scene.fault]).capitalize()} picture"
-        f"{f' about {TOPIC_WORDS[scene.topic]}' if scene.topic else ''}, with {MOOD_WORDS[scene.mood]}.",
+        f"{f' about {_TOPIC_WORDS[scene.topic]}' if scene.topic else ''}, with {_MOOD_WORDS[scene.mood]}.",
     ]
     rng.shuffle(lines)
     return lines
@@ -126,7 +126,7 @@ def _people_line(facts: PictureFacts) -> str:
     if not facts.people:
         return "Nobody is in the picture."
     if facts.social:
-        return SOCIAL_WORDS[facts.social].format(facts.people[0][0], facts.people[1][0]) + "."
+        return _SOCIAL_WORDS[facts.social].format(facts.people[0][0], facts.people[1][0]) + "."
     noun, role, action = facts.people[0]
     return f"{_a(noun).capitalize()}{f' dressed as {_a(role)}' if role else ''} is {action}."
 
@@ -137,7 +137,7 @@ def _vignette_line(facts: PictureFacts) -> str:
     if family == "relation":
         known = {thing.kind: thing for thing in facts.things}
         return f"{_a(_thing(known[subject])).capitalize()} is {value} {_a(_thing(known[other]))}."
-    words = (NATURE_WORDS if family == "nature" else EVENT_WORDS)[value]
+    words = (_NATURE_WORDS if family == "nature" else _EVENT_WORDS)[value]
     color = next((f"{thing.color} " for thing in facts.things if thing.kind == subject and thing.color), "")
     return words.format(_a(color + subject).capitalize(), other) + "."
 
@@ -167,9 +167,9 @@ def place_of(box: Box | None) -> str:
 _INVERSE = {
     "style": {words: key for key, words in STYLE_WORDS.items()},
     "fault": {words: key for key, words in FAULT_WORDS.items()},
-    "mood": {words: key for key, words in MOOD_WORDS.items()},
-    "topic": {words: key for key, words in TOPIC_WORDS.items()},
-    "material": {words: key for key, words in MATERIAL_WORDS.items()},
+    "mood": {words: key for key, words in _MOOD_WORDS.items()},
+    "topic": {words: key for key, words in _TOPIC_WORDS.items()},
+    "material": {words: key for key, words in _MATERIAL_WORDS.items()},
 }
 
 
@@ -188,11 +188,11 @@ _PERSON = re.compile(
     rf"An? (man|woman|boy|girl)(?: dressed as an? ({_one_of(world.PERSON_ROLES)}))? is ({_one_of(world.ACTIONS)})\."
 )
 _NOUN = "(man|woman|boy|girl)"
-_SOCIAL = {key: re.compile(words.format(_NOUN, _NOUN) + r"\.") for key, words in SOCIAL_WORDS.items()}
+_SOCIAL = {key: re.compile(words.format(_NOUN, _NOUN) + r"\.") for key, words in _SOCIAL_WORDS.items()}
 _RELATION = re.compile(rf"(An? .+?) is ({_one_of(world.RELATIONS)}) (an? .+)\.")
 _PAIRS = [
     (family, value, re.compile(words.format(f"An? {_COLOR}{re.escape(one)}", re.escape(other)) + r"\."), one, other)
-    for family, table, pairs in (("nature", NATURE_WORDS, world.NATURE), ("event", EVENT_WORDS, world.EVENTS))
+    for family, table, pairs in (("nature", _NATURE_WORDS, world.NATURE), ("event", _EVENT_WORDS, world.EVENTS))
     for value, words in table.items()
     for one, other in [pairs[value]]
 ]  # fmt: skip

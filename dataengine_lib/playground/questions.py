@@ -9,6 +9,19 @@ from dataclasses import dataclass
 from random import Random
 
 from dataengine_lib.playground import world
+from dataengine_lib.playground.answer_tables import (
+    EMOTIONS,
+    NATURE_ANSWERS,
+    OUTCOMES,
+    PLACES,
+    RELATION_ANSWERS,
+    SIDES,
+    SOCIAL_ANSWERS,
+    USES,
+    USES_BY_ACTION,
+    VOICES,
+    YOUNG,
+)
 from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, KnownThing, PictureFacts, place_of
 
 
@@ -21,64 +34,6 @@ class QA:
     wrong: tuple[str, ...]
     why: str
     short: str = ""  # the answer as people would say it in one or two words
-
-
-EMOTIONS = {"festive": "cheerful", "calm": "peaceful", "gloomy": "sad", "spooky": "scary"}
-OUTCOMES = {
-    "pop": "something will burst",
-    "fall": "something will drop down",
-    "hatch": "a chick will come out",
-    "stop": "somebody has to brake",
-    "melt": "something will turn to water",
-    "rain": "everything will get soaked",
-}
-NATURE_ANSWERS = {
-    "hunting": "predator and prey",
-    "grazing": "plant eater and plant",
-    "nesting": "dweller and home",
-    "pollinating": "nectar seeker and blossom",
-}
-SOCIAL_ANSWERS = {
-    "parent and child": "they are family",
-    "couple": "they are in love",
-    "teammates": "they play together",
-    "doctor and patient": "one heals the other",
-    "teacher and pupil": "one learns from the other",
-}
-USES = {
-    "umbrella": "staying dry",
-    "book": "enjoying a story",
-    "cup": "drinking tea",
-    "clock": "telling the hour",
-    "backpack": "storing luggage",
-    "telephone": "calling a friend",
-    "chair": "sitting down",
-    "bed": "falling asleep",
-    "lamp": "lighting up",
-    "bicycle": "pedalling",
-    "boat": "sailing",
-    "bus": "moving a crowd",
-    "stove": "frying eggs",
-    "drum": "beating a rhythm",
-    "tractor": "ploughing",
-}
-USES_BY_ACTION = {
-    "holding an umbrella": "staying dry",
-    "reading": "enjoying a story",
-    "carrying a box": "storing luggage",
-}
-YOUNG = {"dog": "puppy", "cat": "kitten", "cow": "calf", "sheep": "lamb", "horse": "foal", "rabbit": "bunny",
-         "bear": "cub", "penguin": "chick", "duck": "duckling"}  # fmt: skip
-VOICES = {"dog": "it barks", "cat": "it meows", "cow": "it moos", "sheep": "it bleats", "horse": "it neighs",
-          "duck": "it quacks", "elephant": "it trumpets", "bear": "it growls"}  # fmt: skip
-PLACES = ("on the left", "in the middle", "on the right", "at the top")
-RELATION_ANSWERS = {
-    "on": "on top of it",
-    "under": "under it",
-    "in front of": "in front of it",
-    "next to": "next to it",
-}
-SIDES = ("to the left of it", "to the right of it", "above it", "below it")
 
 
 def write_question(question_type: str, facts: PictureFacts, rng: Random) -> QA | None:

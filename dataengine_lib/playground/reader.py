@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, KnownThing, PictureFacts, place_of
-from dataengine_lib.playground.questions import (
+from dataengine_lib.playground.answer_tables import (
     EMOTIONS,
     NATURE_ANSWERS,
     OUTCOMES,
@@ -19,6 +18,7 @@ from dataengine_lib.playground.questions import (
     VOICES,
     YOUNG,
 )
+from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, KnownThing, PictureFacts, place_of
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 
 QUESTION_HEADING = "Question to answer:"  # stands in every prompt that asks for an answer

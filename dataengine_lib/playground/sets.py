@@ -22,18 +22,19 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground import world
 from dataengine_lib.playground.captions import scene_facts, write_captions
 from dataengine_lib.playground.questions import QA, QUESTION_WRITERS, write_question
-from dataengine_lib.playground.world import Scene, make_scene
+from dataengine_lib.playground.scene_layout import make_scene
+from dataengine_lib.playground.world import Scene
 
 FIRST_ID = {"base": 100_000, "pool": 200_000, "diagnose": 300_000, "holdout": 400_000}
 # base and pool count scenes; diagnose and holdout count questions a type.
-DEFAULT_SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
+_DEFAULT_SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
 PIXELS = 224
-FORMAT = 1  # goes up whenever the same seed would no longer give the same bytes
+_FORMAT = 1  # goes up whenever the same seed would no longer give the same bytes
 # The student's base data has next to nothing of these types: that is the weakness which the loop has to find.
 THIN_TYPES = ("function_reasoning", "nature_relation", "future_prediction", "social_relation", "image_emotion",
               "knowledge-based_reasoning")  # fmt: skip
 THIN_SHARE = 0.004
-HARD_TO_SAY = frozenset({"function_reasoning", "nature_relation", "future_prediction", "social_relation"})
+_HARD_TO_SAY = frozenset({"function_reasoning", "nature_relation", "future_prediction", "social_relation"})
 CATEGORIES = ("person", *dict.fromkeys((
     *world.ANIMALS, *world.VEHICLES, *world.FOOD, *world.FURNITURE, *world.PLANTS, *world.OBJECTS, *world.SKY_OUTDOORS,
     *world.SKY_INDOORS, *world.TOPICS.values(), *world.SUPPORTS, *world.SUPPORTED,
@@ -46,13 +47,13 @@ def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = 
 
     `sizes` overrides DEFAULT_SIZES. Raises DataEngineError when a size is unknown or the folder cannot be written.
     """
-    sizes = DEFAULT_SIZES | (sizes or {})
-    if unknown := sorted(set(sizes) - set(DEFAULT_SIZES)):
+    sizes = _DEFAULT_SIZES | (sizes or {})
+    if unknown := sorted(set(sizes) - set(_DEFAULT_SIZES)):
         raise DataEngineError(
-            f"playground: no set is called {unknown[0]!r}; the sets are {', '.join(DEFAULT_SIZES)}"
+            f"playground: no set is called {unknown[0]!r}; the sets are {', '.join(_DEFAULT_SIZES)}"
         )
     name = "-".join(
-        [f"playground-v{FORMAT}", f"seed{seed}", *(f"{key}{sizes[key]}" for key in DEFAULT_SIZES)]
+        [f"playground-v{_FORMAT}", f"seed{seed}", *(f"{key}{sizes[key]}" for key in _DEFAULT_SIZES)]
     )
     folder = Path(cache) / name
     if (folder / "complete.json").is_file():
@@ -82,7 +83,7 @@ def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:
         "base": [q for scene in base for q in base_questions(scene, seed)]
     }
     for split in ("diagnose", "holdout"):
-        scenes[split], questions[split] = balanced_questions(split, sizes[split], seed)
+        scenes[split], questions[split] = _balanced_questions(split, sizes[split], seed)
     todo = [
         (folder / name / "images" / file_name(scene.image_id), scene)
         for name in scenes
@@ -149,10 +150,10 @@ def base_questions(scene: Scene, seed: int, *, thin_share: float = THIN_SHARE) -
         wanted = rng.random() < (thin_share if question_type in THIN_TYPES else 1.0)
         qa = write_question(question_type, scene_facts(scene), rng)
         if qa and wanted:
-            yield to_record(qa, question_type, scene.image_id, "base", rng)
+            yield _to_record(qa, question_type, scene.image_id, "base", rng)
 
 
-def balanced_questions(split: str, per_type: int, seed: int) -> tuple[list[Scene], list[Question]]:
+def _balanced_questions(split: str, per_type: int, seed: int) -> tuple[list[Scene], list[Question]]:
     """Scenes and questions of a measuring set: exactly `per_type` of every type, at most four an image."""
     rng = Random(f"{split} {seed}")
     left = Counter(dict.fromkeys(QUESTION_WRITERS, per_type))
@@ -165,13 +166,13 @@ def balanced_questions(split: str, per_type: int, seed: int) -> tuple[list[Scene
                  if left[kind] > 0 and (qa := write_question(kind, scene_facts(scene), rng))]  # fmt: skip
         for _, kind, qa in sorted(found, key=lambda row: -row[0])[:4]:
             left[kind] -= 1
-            questions.append(to_record(qa, kind, scene.image_id, split, rng))
+            questions.append(_to_record(qa, kind, scene.image_id, split, rng))
         if found:
             scenes.append(scene)
     return scenes, questions
 
 
-def to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Random) -> Question:
+def _to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Random) -> Question:
     """An A-OKVQA record of a QA: three wrong answers drawn, the right one at a random place."""
     choices = [qa.answer, *rng.sample(qa.wrong, 3)]
     rng.shuffle(choices)
@@ -180,7 +181,7 @@ def to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Random
     return Question(
         split=split, image_id=image_id, question_id=f"{split}-{image_id}-{question_type}", question=qa.question,
         choices=choices, correct_choice_idx=correct, direct_answers=[short] * 7 + [qa.answer] * 3,
-        difficult_direct_answer=question_type in HARD_TO_SAY, rationales=[qa.why] * 3, question_type=question_type,
+        difficult_direct_answer=question_type in _HARD_TO_SAY, rationales=[qa.why] * 3, question_type=question_type,
         image_path=f"{split}/images/{file_name(image_id)}", prompt=qa_prompt(qa.question, choices, correct,
         question_type),
     )  # fmt: skip

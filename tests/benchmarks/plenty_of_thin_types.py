@@ -16,6 +16,7 @@ from rich.table import Table
 from dataengine_lib.core.files import write_json
 from dataengine_lib.evaluation.metrics import SplitScore
 from dataengine_lib.playground.drawing.scene import draw_scene
+from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import (
     FIRST_ID,
     PIXELS,
@@ -24,7 +25,6 @@ from dataengine_lib.playground.sets import (
     file_name,
     write_playground,
 )
-from dataengine_lib.playground.world import make_scene
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 

@@ -40,7 +40,7 @@ def test_the_students_answers_are_words():
 def test_the_clip_puts_a_picture_near_its_captions(tmp_path: Path):
     from dataengine_lib.playground.captions import write_captions
     from dataengine_lib.playground.drawing.scene import draw_scene
-    from dataengine_lib.playground.world import make_scene
+    from dataengine_lib.playground.scene_layout import make_scene
 
     model = CLIPModel.from_pretrained(MODELS / "tiny-clip").eval()
     processor = AutoProcessor.from_pretrained(MODELS / "tiny-clip")

@@ -10,8 +10,8 @@ from dataengine_lib.playground import world
 from dataengine_lib.playground.drawing.pen import Pen, mix
 from dataengine_lib.playground.drawing.scene import draw_scene
 from dataengine_lib.playground.drawing.things import THINGS
+from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import CATEGORIES
-from dataengine_lib.playground.world import make_scene
 
 PLAIN = dataclasses.replace(
     make_scene(5, 0), style="plain", fault="none", mood="calm", setting="park", weather="sunny", time="day"

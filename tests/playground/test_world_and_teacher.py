@@ -10,6 +10,7 @@ from dataengine_lib.core.files import read_json, sha256
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground import world
+from dataengine_lib.playground.answer_tables import SIDES
 from dataengine_lib.playground.captions import (
     KnownThing,
     PictureFacts,
@@ -18,10 +19,10 @@ from dataengine_lib.playground.captions import (
     scene_facts,
     write_captions,
 )
-from dataengine_lib.playground.questions import QUESTION_WRITERS, SIDES, write_question
+from dataengine_lib.playground.questions import QUESTION_WRITERS, write_question
+from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import CATEGORIES, FIRST_ID, THIN_TYPES, base_questions, write_playground
 from dataengine_lib.playground.teacher import SKIP_REPLY, classify, reply
-from dataengine_lib.playground.world import make_scene
 
 SCENES = [make_scene(FIRST_ID["pool"] + i, 0) for i in range(400)]
 TINY = {"base": 6, "pool": 8, "diagnose": 1, "holdout": 2}

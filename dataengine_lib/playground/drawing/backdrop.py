@@ -6,7 +6,7 @@ from random import Random
 from dataengine_lib.playground.drawing.pen import Color, Pen, mix
 from dataengine_lib.playground.world import Scene
 
-HORIZON = 0.58
+_HORIZON = 0.58
 
 
 def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
@@ -20,7 +20,7 @@ def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
         grey: Color = (50, 54, 72) if night else (176, 186, 196)
         top, low = mix(top, grey, 0.65), mix(low, grey, 0.55)
     for i in range(12):
-        pen.rect(0, i * HORIZON / 12, 1, (i + 1) * HORIZON / 12 + 0.01, mix(top, low, i / 11))
+        pen.rect(0, i * _HORIZON / 12, 1, (i + 1) * _HORIZON / 12 + 0.01, mix(top, low, i / 11))
     if night:
         for _ in range(22):
             x, y = rng.random(), rng.random() * 0.45
@@ -71,10 +71,10 @@ def draw_weather(pen: Pen, scene: Scene, rng: Random) -> None:
                 )
 
 
-Shade = Callable[[Color], Color]
+_Shade = Callable[[Color], Color]
 
 
-def _street(pen: Pen, shade: Shade, rng: Random) -> None:
+def _street(pen: Pen, shade: _Shade, rng: Random) -> None:
     for i, paint in enumerate(
         ((226, 178, 150), (196, 206, 220), (238, 218, 166), (206, 184, 206), (220, 190, 170))
     ):
@@ -95,16 +95,16 @@ def _street(pen: Pen, shade: Shade, rng: Random) -> None:
         pen.rect(i * 0.22 + 0.03, 0.84, i * 0.22 + 0.15, 0.865, shade((244, 244, 236)))
 
 
-def _park(pen: Pen, shade: Shade, rng: Random) -> None:
+def _park(pen: Pen, shade: _Shade, rng: Random) -> None:
     for i in range(7):
         pen.oval(i * 0.17 - 0.12, 0.42 + 0.03 * (i % 2), i * 0.17 + 0.14, 0.72, shade((132, 190, 130)))
-    pen.rect(0, HORIZON, 1, 1, shade((178, 222, 148)))
-    pen.poly(shade((236, 222, 184)), 0.42, HORIZON, 0.5, HORIZON, 0.86, 1.0, 0.3, 1.0)
+    pen.rect(0, _HORIZON, 1, 1, shade((178, 222, 148)))
+    pen.poly(shade((236, 222, 184)), 0.42, _HORIZON, 0.5, _HORIZON, 0.86, 1.0, 0.3, 1.0)
     pen.oval(0.02, 0.62, 0.34, 0.72, shade((150, 206, 226)))
     pen.oval(0.08, 0.64, 0.2, 0.67, shade((196, 230, 240)))
 
 
-def _beach(pen: Pen, shade: Shade, rng: Random) -> None:
+def _beach(pen: Pen, shade: _Shade, rng: Random) -> None:
     pen.rect(0, 0.46, 1, 0.7, shade((96, 176, 216)))
     for i in range(6):
         pen.arc(
@@ -123,8 +123,8 @@ def _beach(pen: Pen, shade: Shade, rng: Random) -> None:
         pen.line(shade((92, 168, 104)), 0.035, 0.1, 0.39, x, y)
 
 
-def _farm(pen: Pen, shade: Shade, rng: Random) -> None:
-    pen.rect(0, HORIZON - 0.04, 1, 1, shade((206, 216, 138)))
+def _farm(pen: Pen, shade: _Shade, rng: Random) -> None:
+    pen.rect(0, _HORIZON - 0.04, 1, 1, shade((206, 216, 138)))
     for i in range(6):
         pen.poly(
             shade((186, 196, 112)),
@@ -145,7 +145,7 @@ def _farm(pen: Pen, shade: Shade, rng: Random) -> None:
     pen.rect(0.0, 0.63, 0.6, 0.645, shade((246, 242, 230)))
 
 
-def _forest(pen: Pen, shade: Shade, rng: Random) -> None:
+def _forest(pen: Pen, shade: _Shade, rng: Random) -> None:
     pen.rect(0, 0.0, 1, 0.7, shade((150, 190, 160)))
     for i in range(9):
         x = i * 0.125
@@ -158,10 +158,10 @@ def _forest(pen: Pen, shade: Shade, rng: Random) -> None:
         pen.oval(i * 0.09, 0.65 + 0.02 * (i % 2), i * 0.09 + 0.08, 0.7, shade((116, 152, 92)))
 
 
-def _desert(pen: Pen, shade: Shade, rng: Random) -> None:
+def _desert(pen: Pen, shade: _Shade, rng: Random) -> None:
     pen.poly(shade((206, 140, 104)), 0.04, 0.62, 0.1, 0.36, 0.32, 0.36, 0.38, 0.62)
     pen.poly(shade((220, 156, 114)), 0.6, 0.62, 0.68, 0.44, 0.86, 0.44, 0.94, 0.62)
-    pen.rect(0, HORIZON, 1, 1, shade((240, 204, 140)))
+    pen.rect(0, _HORIZON, 1, 1, shade((240, 204, 140)))
     pen.oval(-0.3, 0.6, 0.6, 1.0, shade((246, 214, 154)))
     pen.oval(0.4, 0.66, 1.3, 1.1, shade((232, 192, 126)))
 
@@ -236,7 +236,7 @@ def _bedroom(pen: Pen, night: bool, rng: Random) -> None:
     pen.oval(0.3, 0.76, 0.96, 0.97, mix((176, 190, 232), (36, 30, 66), dim))
 
 
-_OUTDOOR_BACKDROPS: dict[str, Callable[[Pen, Shade, Random], None]] = {
+_OUTDOOR_BACKDROPS: dict[str, Callable[[Pen, _Shade, Random], None]] = {
     "street": _street, "park": _park, "beach": _beach, "farm": _farm, "forest": _forest, "desert": _desert,
 }  # fmt: skip
 _INDOOR_BACKDROPS: dict[str, Callable[[Pen, bool, Random], None]] = {

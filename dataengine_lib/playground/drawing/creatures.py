@@ -17,7 +17,7 @@ def _four_legs(pen: Pen, body: str | Color, leg: str | Color, top: float = 0.32)
     pen.rect(0.2, top, 0.92, 0.78, body, 0.2)
 
 
-def dog(pen: Pen, color: str) -> None:
+def _dog(pen: Pen, color: str) -> None:
     pen.line("brown", 0.08, 0.88, 0.42, 0.98, 0.2)
     _four_legs(pen, "brown", "brown", 0.4)
     pen.oval(0.02, 0.1, 0.46, 0.58, "tan")
@@ -28,7 +28,7 @@ def dog(pen: Pen, color: str) -> None:
     pen.line("red", 0.06, 0.16, 0.6, 0.36, 0.6)
 
 
-def cat(pen: Pen, color: str) -> None:
+def _cat(pen: Pen, color: str) -> None:
     pen.line("dark", 0.07, 0.8, 0.85, 0.97, 0.6, 0.9, 0.3)
     pen.oval(0.25, 0.42, 0.85, 1.0, "grey")
     pen.poly("grey", 0.12, 0.38, 0.14, 0.0, 0.36, 0.2)
@@ -42,7 +42,7 @@ def cat(pen: Pen, color: str) -> None:
         pen.line("dark", 0.03, x, 0.62, x + 0.05, 0.9)
 
 
-def cow(pen: Pen, color: str) -> None:
+def _cow(pen: Pen, color: str) -> None:
     _four_legs(pen, "white", "white", 0.3)
     for x, y, r in ((0.5, 0.42, 0.12), (0.76, 0.58, 0.13), (0.36, 0.66, 0.07)):
         pen.oval(x - r, y - r, x + r, y + r, "black")
@@ -54,7 +54,7 @@ def cow(pen: Pen, color: str) -> None:
     _eyes(pen, 0.18, 0.26, 0.07, 0.06)
 
 
-def sheep(pen: Pen, color: str) -> None:
+def _sheep(pen: Pen, color: str) -> None:
     for x in (0.34, 0.5, 0.68, 0.82):
         pen.rect(x - 0.03, 0.7, x + 0.03, 1.0, "black")
     for x, y in (
@@ -73,7 +73,7 @@ def sheep(pen: Pen, color: str) -> None:
         pen.oval(x - 0.035, 0.36, x + 0.035, 0.46, "white")
 
 
-def horse(pen: Pen, color: str) -> None:
+def _horse(pen: Pen, color: str) -> None:
     pen.line("black", 0.08, 0.9, 0.4, 0.98, 0.75)
     _four_legs(pen, (150, 76, 30), (120, 58, 22), 0.36)
     pen.poly((150, 76, 30), 0.2, 0.6, 0.12, 0.1, 0.3, 0.05, 0.46, 0.45)
@@ -83,7 +83,7 @@ def horse(pen: Pen, color: str) -> None:
     _eyes(pen, 0.15, 0.19)
 
 
-def rabbit(pen: Pen, color: str) -> None:
+def _rabbit(pen: Pen, color: str) -> None:
     for x in (0.3, 0.55):
         pen.oval(x - 0.09, 0.0, x + 0.09, 0.5, (226, 220, 214))
         pen.oval(x - 0.04, 0.07, x + 0.04, 0.45, "pink")
@@ -95,7 +95,7 @@ def rabbit(pen: Pen, color: str) -> None:
     pen.rect(0.39, 0.66, 0.45, 0.74, "white")
 
 
-def bear(pen: Pen, color: str) -> None:
+def _bear(pen: Pen, color: str) -> None:
     fur = (92, 58, 34)
     _four_legs(pen, fur, fur, 0.28)
     pen.oval(0.3, 0.14, 0.95, 0.75, fur)
@@ -107,7 +107,7 @@ def bear(pen: Pen, color: str) -> None:
     _eyes(pen, 0.22, 0.26, 0.1, 0.06)
 
 
-def penguin(pen: Pen, color: str) -> None:
+def _penguin(pen: Pen, color: str) -> None:
     pen.oval(0.18, 0.0, 0.82, 0.98, "black")
     pen.oval(0.3, 0.3, 0.7, 0.95, "white")
     for x in (0.36, 0.64):
@@ -120,7 +120,7 @@ def penguin(pen: Pen, color: str) -> None:
     pen.oval(0.52, 0.9, 0.76, 1.0, "orange")
 
 
-def elephant(pen: Pen, color: str) -> None:
+def _elephant(pen: Pen, color: str) -> None:
     skin = (142, 152, 172)
     for x in (0.36, 0.52, 0.72, 0.88):
         pen.rect(x - 0.07, 0.6, x + 0.07, 1.0, mix(skin, PAINTS["black"], 0.15), 0.03)
@@ -132,7 +132,7 @@ def elephant(pen: Pen, color: str) -> None:
     _eyes(pen, 0.18, 0.28, 0, 0.07)
 
 
-def duck(pen: Pen, color: str) -> None:
+def _duck(pen: Pen, color: str) -> None:
     pen.poly("yellow", 0.8, 0.6, 1.0, 0.38, 0.95, 0.75)
     pen.oval(0.2, 0.42, 0.96, 0.96, "yellow")
     pen.oval(0.12, 0.04, 0.52, 0.52, "yellow")
@@ -142,7 +142,7 @@ def duck(pen: Pen, color: str) -> None:
     pen.rect(0.5, 0.92, 0.6, 1.0, "orange")
 
 
-def fox(pen: Pen, color: str) -> None:
+def _fox(pen: Pen, color: str) -> None:
     pen.oval(0.72, 0.2, 1.0, 0.66, "fox")
     pen.oval(0.82, 0.16, 1.0, 0.4, "white")
     _four_legs(pen, "fox", "black", 0.46)
@@ -154,7 +154,7 @@ def fox(pen: Pen, color: str) -> None:
     pen.oval(0.21, 0.58, 0.29, 0.68, "black")
 
 
-def mouse(pen: Pen, color: str) -> None:
+def _mouse(pen: Pen, color: str) -> None:
     pen.line("pink", 0.06, 0.8, 0.85, 1.0, 0.6)
     pen.oval(0.2, 0.35, 0.9, 1.0, (170, 164, 172))
     pen.oval(0.02, 0.4, 0.5, 0.95, (170, 164, 172))
@@ -163,7 +163,7 @@ def mouse(pen: Pen, color: str) -> None:
     _eyes(pen, 0.2, 0.6, 0, 0.1)
 
 
-def goat(pen: Pen, color: str) -> None:
+def _goat(pen: Pen, color: str) -> None:
     hair = (236, 228, 214)
     _four_legs(pen, hair, (190, 176, 156), 0.4)
     pen.line("brown", 0.06, 0.8, 0.3, 0.88, 0.0)
@@ -173,7 +173,7 @@ def goat(pen: Pen, color: str) -> None:
     _eyes(pen, 0.86, 0.4, 0, 0.07)
 
 
-def owl(pen: Pen, color: str) -> None:
+def _owl(pen: Pen, color: str) -> None:
     pen.oval(0.05, 0.1, 0.95, 1.0, (120, 84, 60))
     pen.poly((120, 84, 60), 0.1, 0.3, 0.08, 0.0, 0.4, 0.2)
     pen.poly((120, 84, 60), 0.9, 0.3, 0.92, 0.0, 0.6, 0.2)
@@ -183,7 +183,7 @@ def owl(pen: Pen, color: str) -> None:
     pen.poly("orange", 0.42, 0.55, 0.58, 0.55, 0.5, 0.74)
 
 
-def bee(pen: Pen, color: str) -> None:
+def _bee(pen: Pen, color: str) -> None:
     pen.oval(0.3, 0.0, 0.6, 0.5, (214, 236, 250))
     pen.oval(0.5, 0.0, 0.8, 0.48, (214, 236, 250))
     pen.oval(0.05, 0.35, 1.0, 0.95, "yellow")
@@ -192,7 +192,7 @@ def bee(pen: Pen, color: str) -> None:
     _eyes(pen, 0.2, 0.58, 0, 0.1)
 
 
-def bird(pen: Pen, color: str) -> None:
+def _bird(pen: Pen, color: str) -> None:
     pen.poly("navy", 0.3, 0.45, 0.55, 0.0, 0.75, 0.1, 0.6, 0.55)
     pen.oval(0.14, 0.35, 0.85, 0.8, "blue")
     pen.poly("navy", 0.78, 0.55, 1.0, 0.4, 1.0, 0.75)
@@ -202,14 +202,14 @@ def bird(pen: Pen, color: str) -> None:
     _eyes(pen, 0.2, 0.4, 0, 0.07)
 
 
-def tree(pen: Pen, color: str) -> None:
+def _tree(pen: Pen, color: str) -> None:
     pen.rect(0.4, 0.5, 0.6, 1.0, "brown", 0.04)
     for x, y, r in ((0.28, 0.42, 0.27), (0.72, 0.42, 0.27), (0.5, 0.26, 0.3), (0.5, 0.5, 0.28)):
         pen.oval(x - r, y - r * 0.85, x + r, y + r * 0.85, "deep")
     pen.oval(0.28, 0.3, 0.76, 0.56, (92, 62, 40))
 
 
-def flower(pen: Pen, color: str) -> None:
+def _flower(pen: Pen, color: str) -> None:
     pen.line("deep", 0.08, 0.5, 0.4, 0.5, 1.0)
     pen.oval(0.5, 0.62, 0.95, 0.78, "leaf")
     for x, y in ((0.5, 0.13), (0.24, 0.25), (0.76, 0.25), (0.33, 0.46), (0.67, 0.46)):
@@ -217,7 +217,7 @@ def flower(pen: Pen, color: str) -> None:
     pen.oval(0.34, 0.2, 0.66, 0.4, "yellow")
 
 
-def grass(pen: Pen, color: str) -> None:
+def _grass(pen: Pen, color: str) -> None:
     for i in range(9):
         x = 0.06 + i * 0.11
         pen.poly(
@@ -231,7 +231,7 @@ def grass(pen: Pen, color: str) -> None:
         )
 
 
-def cactus(pen: Pen, color: str) -> None:
+def _cactus(pen: Pen, color: str) -> None:
     green = (46, 132, 74)
     pen.rect(0.36, 0.0, 0.64, 1.0, green, 0.14)
     pen.line(green, 0.17, 0.12, 0.3, 0.12, 0.55, 0.5, 0.6)
@@ -241,13 +241,13 @@ def cactus(pen: Pen, color: str) -> None:
             pen.line("cream", 0.025, x - 0.03, y, x + 0.03, y + 0.04)
 
 
-def potted_plant(pen: Pen, color: str) -> None:
+def _potted_plant(pen: Pen, color: str) -> None:
     for x in (0.1, 0.3, 0.5, 0.7, 0.9):
         pen.line("leaf", 0.1, 0.5, 0.66, x, 0.08 + abs(x - 0.5) * 0.5)
     pen.poly((190, 92, 60), 0.22, 0.6, 0.78, 0.6, 0.68, 1.0, 0.32, 1.0)
 
 
-def mushroom(pen: Pen, color: str) -> None:
+def _mushroom(pen: Pen, color: str) -> None:
     pen.rect(0.36, 0.45, 0.64, 1.0, "cream", 0.1)
     pen.slice(0.05, 0.0, 0.95, 1.1, 180, 360, "red")
     for x, y, r in ((0.3, 0.35, 0.07), (0.55, 0.18, 0.08), (0.74, 0.4, 0.07)):
@@ -255,9 +255,10 @@ def mushroom(pen: Pen, color: str) -> None:
 
 
 CREATURES: dict[str, Callable[[Pen, str], None]] = {
-    "dog": dog, "cat": cat, "cow": cow, "sheep": sheep, "horse": horse, "rabbit": rabbit, "bear": bear,
-    "penguin": penguin,
-    "elephant": elephant, "duck": duck, "fox": fox, "mouse": mouse, "goat": goat, "owl": owl, "bee": bee, "bird": bird,
-    "tree": tree, "flower": flower, "grass": grass, "cactus": cactus, "potted plant": potted_plant,
-    "mushroom": mushroom,
+    "dog": _dog, "cat": _cat, "cow": _cow, "sheep": _sheep, "horse": _horse, "rabbit": _rabbit, "bear": _bear,
+    "penguin": _penguin,
+    "elephant": _elephant, "duck": _duck, "fox": _fox, "mouse": _mouse, "goat": _goat,
+    "owl": _owl, "bee": _bee, "bird": _bird,
+    "tree": _tree, "flower": _flower, "grass": _grass, "cactus": _cactus, "potted plant": _potted_plant,
+    "mushroom": _mushroom,
 }  # fmt: skip

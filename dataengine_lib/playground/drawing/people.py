@@ -4,24 +4,24 @@ from dataengine_lib.playground.drawing.pen import PAINTS, Color, Pen, mix
 from dataengine_lib.playground.world import Person
 
 # role -> coat, trousers
-OUTFITS: dict[str, tuple[str | Color, str | Color]] = {
+_OUTFITS: dict[str, tuple[str | Color, str | Color]] = {
     "chef": ("white", "grey"), "doctor": ("white", "sky"), "firefighter": ((70, 40, 34), (70, 40, 34)),
     "police officer": ("navy", "navy"),
     "farmer": ("red", (60, 96, 170)), "builder": ("orange", (96, 84, 70)), "painter": ((150, 206, 200), "brown"),
     "football player": ("white", "black"),
 }  # fmt: skip
-PLAIN = {
+_PLAIN = {
     "man": ("leaf", "dark"),
     "woman": ("purple", "wine"),
     "boy": ("sky", "navy"),
     "girl": ("pink", "red"),
 }
-HAIR: dict[str, str | Color] = {"man": "brown", "woman": (96, 44, 20), "boy": "gold", "girl": (70, 36, 20)}
+_HAIR: dict[str, str | Color] = {"man": "brown", "woman": (96, 44, 20), "boy": "gold", "girl": (70, 36, 20)}
 
 
 def draw_person(pen: Pen, person: Person, mood: str, social: str = "", second: bool = False) -> None:
     """One person in the pen's box; `social` poses the two people of a pair towards each other."""
-    coat, trousers = OUTFITS.get(person.role, PLAIN[person.noun])
+    coat, trousers = _OUTFITS.get(person.role, _PLAIN[person.noun])
     if social == "teammates":
         coat, trousers = "yellow", "blue"
     if social == "doctor and patient":
@@ -103,7 +103,7 @@ def _body(
 
 
 def _head(pen: Pen, person: Person, mood: str, social: str, second: bool) -> None:
-    noun, hair = person.noun, HAIR[person.noun]
+    noun, hair = person.noun, _HAIR[person.noun]
     if noun == "woman":
         for x in (0.24, 0.64):
             pen.rect(x, 0.14, x + 0.12, 0.42, hair, 0.06)

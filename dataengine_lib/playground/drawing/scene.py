@@ -15,7 +15,7 @@ from dataengine_lib.playground.drawing.people import draw_person
 from dataengine_lib.playground.drawing.things import THINGS
 from dataengine_lib.playground.world import Box, Scene, SceneThing
 
-TINTS: dict[str, tuple[Color, float]] = {
+_TINTS: dict[str, tuple[Color, float]] = {
     "festive": ((255, 214, 120), 0.08), "calm": ((170, 226, 222), 0.16), "gloomy": ((96, 106, 126), 0.28),
     "spooky": ((84, 40, 120), 0.25),
 }  # fmt: skip
@@ -76,7 +76,7 @@ def _draw_thing(image: Image.Image, thing: SceneThing, scene: Scene) -> None:
         THINGS[thing.kind](inner, thing.color or "grey")
 
 
-MATERIAL_PAINTS: dict[str, tuple[Color, Color]] = {
+_MATERIAL_PAINTS: dict[str, tuple[Color, Color]] = {
     "wood": ((176, 112, 56), (120, 72, 32)), "metal": ((150, 166, 188), (236, 244, 252)),
     "glass": ((176, 232, 240), (250, 255, 255)), "stone": ((138, 134, 126), (90, 88, 84)),
 }  # fmt: skip
@@ -84,7 +84,7 @@ MATERIAL_PAINTS: dict[str, tuple[Color, Color]] = {
 
 def _support(pen: Pen, kind: str, material: str) -> None:
     """A table, bench or crate whose surface shows its material; things can be seen below it."""
-    base, mark = MATERIAL_PAINTS[material]
+    base, mark = _MATERIAL_PAINTS[material]
     top = {"table": 0.0, "bench": 0.0, "crate": 0.0}[kind]
     deep = {"table": 0.3, "bench": 0.24, "crate": 0.44}[kind]
     legs = {"table": (0.08, 0.92), "bench": (0.06, 0.5, 0.94), "crate": (0.04, 0.96)}[kind]
@@ -147,7 +147,7 @@ def _between(pen: Pen, scene: Scene) -> None:
 
 def _in_mood(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
     """Tints the picture and hangs the mood's sign along its top."""
-    color, share = TINTS[scene.mood]
+    color, share = _TINTS[scene.mood]
     image = Image.blend(image, Image.new("RGB", image.size, color), share)
     if scene.mood == "gloomy":
         image = ImageEnhance.Color(image).enhance(0.62)
