@@ -22,6 +22,7 @@ from dataengine_lib.annotations.vocabulary import (
 from dataengine_lib.core.number_words import number_of
 from dataengine_lib.images.pool import PoolImage
 
+AGREEING_CAPTIONS = 2  # captions that must say the same, so that it counts as true
 MAX_COUNT = 6  # of more things, annotators miss some, and people no longer count them at a glance
 VISIBLE_SHARE = 0.01  # share of the image; things that cover less are too small to ask about
 _SMALLEST_SHARE = (

@@ -31,7 +31,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
 from dataengine_lib.images.read_pool import read_pool
 
-SKIP_REPLY = (
+UNPROVEN_REPLY = (
     "Question: Skip\nChoices: Skip\nAnswer: Skip\n"
     "Explanation: What is known about the picture does not prove an answer."
 )
@@ -80,11 +80,11 @@ class AnnotationsTeacher:
         """The text of the reply, as step 3 stores it in `raw_instructions`."""
         image = self._image(query)
         if query.question_type not in WRITERS_BY_TYPE or image.skip in (TOO_MANY_BOXES, NO_SIZE):
-            return SKIP_REPLY
+            return UNPROVEN_REPLY
         key = query.query_id or f"{query.image_id} {query.question_type} {query.prompt}"
         draft = _draft(WRITERS_BY_TYPE[query.question_type], self._facts(image), key)
         if draft is None:
-            return SKIP_REPLY
+            return UNPROVEN_REPLY
         # the letter of the right choice, drawn by hash of the query
         place = int(hashlib.sha256(f"letter {key}".encode()).hexdigest(), 16) % 4
         choices = list(draft.wrong)

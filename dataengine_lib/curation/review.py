@@ -50,7 +50,7 @@ def read_review(path: Path) -> dict[str, Decision]:
     for name, value in values.items():
         try:
             decisions[name] = msgspec.convert(value, Decision)
-            fault = decision_fault(decisions[name])
+            fault = _decision_fault(decisions[name])
         except msgspec.ValidationError as error:
             fault = str(error)
         if fault:
@@ -60,7 +60,7 @@ def read_review(path: Path) -> dict[str, Decision]:
     return decisions
 
 
-def decision_fault(decision: Decision) -> str:
+def _decision_fault(decision: Decision) -> str:
     """Why the decision cannot be applied, or empty: an edit has to result in a valid record."""
     given = [name for name in _EDITABLE if getattr(decision, name) is not None]
     if decision.decision != "edit":
@@ -99,7 +99,7 @@ def write_decision(path: Path, record_id: str, decision: Decision | None) -> dic
 
     Raises ParameterError when the decision cannot be applied; then nothing is written.
     """
-    if decision is not None and (fault := decision_fault(decision)):
+    if decision is not None and (fault := _decision_fault(decision)):
         raise ParameterError(f"{path}: {record_id}: {fault}")
     decisions = read_review(path)
     decisions.pop(record_id, None)

@@ -11,7 +11,6 @@ from dataengine_lib.annotations.geometry import (
     is_further_out,
     overlap_over_union,
     shared_area,
-    shared_spans,
     straight_side,
     third_of_span,
     touches,
@@ -22,12 +21,10 @@ LEFT: Rectangle = (0.1, 0.4, 0.3, 0.6)
 
 def test_areas_and_spans() -> None:
     right: Rectangle = (0.2, 0.4, 0.4, 0.6)
-    assert shared_spans(LEFT, right) == pytest.approx((0.1, 0.2))
     assert shared_area(LEFT, right) == pytest.approx(0.02)
     assert overlap_over_union(LEFT, right) == pytest.approx(1 / 3)
     assert enclosing_box([LEFT, right]) == (0.1, 0.4, 0.4, 0.6)
     apart: Rectangle = (0.5, 0.1, 0.6, 0.2)
-    assert shared_spans(LEFT, apart) == pytest.approx((-0.2, -0.2))
     assert shared_area(LEFT, apart) == overlap_over_union(LEFT, apart) == 0
 
 
@@ -40,7 +37,7 @@ def test_boxes_touch_within_reach() -> None:
     ("low", "high", "third"),
     [
         (0.0, 0.3, 0),
-        (0.0, 0.33, None),  # less than MARGIN from the middle third
+        (0.0, 0.33, None),  # too close to the middle third
         (0.35, 0.65, 1),
         (0.335, 0.65, None),
         (0.68, 1.0, 2),

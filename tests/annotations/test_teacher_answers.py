@@ -10,7 +10,7 @@ from annotation_checks import Raw, check
 from annotation_folder import IDS, ask, box, folder, right
 from coco_mini import COCO_MINI
 
-from dataengine_lib.annotations.teacher import SKIP_REPLY, WRITERS_BY_TYPE, AnnotationsTeacher
+from dataengine_lib.annotations.teacher import UNPROVEN_REPLY, WRITERS_BY_TYPE, AnnotationsTeacher
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.drop_reasons import Reason
@@ -33,7 +33,7 @@ def check_all(folder: Path, per_type: int) -> Counter[str]:
     for image_id, question_type, text in answers(folder, per_type):
         parsed = parse_reply(text)
         if isinstance(parsed, Reason):
-            assert (parsed, text) == (Reason.SKIPPED, SKIP_REPLY)
+            assert (parsed, text) == (Reason.SKIPPED, UNPROVEN_REPLY)
             continue
         raw = raws.setdefault(image_id, Raw(folder, image_id))
         assert len(parsed) == 1

@@ -4,9 +4,8 @@ import re
 from random import Random
 
 from dataengine_lib.annotations.draft import QaDraft
-from dataengine_lib.annotations.facts import ImageFacts
+from dataengine_lib.annotations.facts import AGREEING_CAPTIONS, ImageFacts
 from dataengine_lib.annotations.vocabulary import mention_pattern, plural, with_related_words, with_synonyms
-from dataengine_lib.annotations.writers.attributes import AGREEING_CAPTIONS
 
 # Up to three words between a verb and the thing's name, none of which starts another phrase: riding "his big brown" horse,
 # eating "a slice of" pizza, but not holding "a ball next to a" dog.

@@ -11,11 +11,8 @@ from dataengine_lib.annotations.vocabulary import plural
 # Ratio of box areas from which a thing also has the larger outline: in COCO, at 1.5 one pair in thirty is the other way
 # round, at 2.5 none.
 CLEARLY_LARGER = 2.5
-_SAME_OBJECT = (
-    {"vase", "potted plant"},
-    {"cup", "wine glass"},
-    {"cup", "bowl"},
-)  # often two categories for one object
+# Pairs of categories that annotators often use for the same object.
+_SAME_OBJECT = ({"vase", "potted plant"}, {"cup", "wine glass"}, {"cup", "bowl"})
 _LARGEST_ERROR = 3  # wrong numbers differ from the right one by at most this much
 
 
@@ -28,13 +25,10 @@ def write_larger(facts: ImageFacts, rng: Random) -> QaDraft | None:
     # It must be larger than every other thing in the image: wrong answers are drawn from all of them.
     if len(by_size) >= 4 and sizes[by_size[0]] >= CLEARLY_LARGER * sizes[by_size[1]]:
         wrong = tuple(rng.sample(by_size[1:], 3))
-        question = f"Which of these takes up the most room in the picture: {', '.join(sorted((by_size[0], *wrong)))}?"
-        return QaDraft(
-            question,
-            by_size[0],
-            wrong,
-            f"The {by_size[0]} takes up much more room in the picture than the others.",
-        )
+        largest, listed = by_size[0], ", ".join(sorted((by_size[0], *wrong)))
+        question = f"Which of these takes up the most room in the picture: {listed}?"
+        why = f"The {largest} takes up much more room in the picture than the others."
+        return QaDraft(question, largest, wrong, why)
     pairs = [
         (sizes[a] / sizes[b], a, b)
         for a, b in permutations(by_size, 2)
@@ -42,9 +36,8 @@ def write_larger(facts: ImageFacts, rng: Random) -> QaDraft | None:
     ]
     if not pairs:
         return None
-    close = sorted(pairs)[
-        : (len(pairs) + 1) // 2
-    ]  # with a larger difference, the names alone give the answer away
+    # The half of the pairs with the smaller ratios: with larger ones, the names alone give the answer away.
+    close = sorted(pairs)[: (len(pairs) + 1) // 2]
     _, a, b = rng.choice(close)
     first, second = rng.sample((a, b), 2)
     question = f"Which takes up more room in the picture, the {first} or the {second}?"

@@ -6,10 +6,8 @@ from random import Random
 from typing import NamedTuple
 
 from dataengine_lib.annotations.draft import QaDraft
-from dataengine_lib.annotations.facts import ImageFacts
+from dataengine_lib.annotations.facts import AGREEING_CAPTIONS, ImageFacts
 from dataengine_lib.annotations.vocabulary import mention_pattern, plural, with_synonyms
-
-AGREEING_CAPTIONS = 2  # captions that must say the same, so that it counts as true
 
 # Word of a caption -> the answer's word for it, and words that are too similar to be used as wrong answers.
 _COLOURS = {

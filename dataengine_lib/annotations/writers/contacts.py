@@ -5,7 +5,7 @@ from itertools import chain
 from random import Random
 
 from dataengine_lib.annotations.draft import QaDraft, is_or_are, with_article
-from dataengine_lib.annotations.facts import ImageFacts
+from dataengine_lib.annotations.facts import AGREEING_CAPTIONS, ImageFacts
 from dataengine_lib.annotations.geometry import touches
 from dataengine_lib.annotations.vocabulary import with_synonyms
 from dataengine_lib.annotations.writers.actions import (
@@ -13,7 +13,6 @@ from dataengine_lib.annotations.writers.actions import (
     animals_and_people,
     captions_about_people,
 )
-from dataengine_lib.annotations.writers.attributes import AGREEING_CAPTIONS
 
 _SEATS = "bench|couch|bed|chair|toilet|suitcase|motorcycle|horse|elephant|skateboard|boat|truck|car"
 # For each relation: how captions say it, the things that can take part, and whether one can do it with one thing only.
@@ -34,13 +33,8 @@ _RELATIONS: dict[str, tuple[str, str, bool]] = {
     "standing on": (r"stand(?:s|ing)? (?:on top of|on|atop|in)", _SEATS + "|surfboard|snowboard|skis", True),
     "lying on": (r"(?:lay|ly)(?:s|ing)?(?: down)? (?:on top of|on|in|atop)", _SEATS + "|laptop|keyboard", True),
 }  # fmt: skip
-_NOT_SUPPORTED = (
-    "animal",
-    "person",
-    "vehicle",
-    "outdoor",
-    "furniture",
-)  # supercategories that stand by themselves
+# Supercategories of things that stand by themselves.
+_NOT_SUPPORTED = ("animal", "person", "vehicle", "outdoor", "furniture")
 _SURFACES = "table|plate|tray|counter|desk|shelf|bed|couch|bench|chair|toilet|sink|oven|refrigerator|suitcase"
 # Things that are not told apart for certain, or that may both be right (the plate is on the table): one is never a wrong
 # answer where the other is right.

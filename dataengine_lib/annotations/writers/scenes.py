@@ -5,12 +5,12 @@ from random import Random
 from typing import NamedTuple
 
 from dataengine_lib.annotations.draft import QaDraft
-from dataengine_lib.annotations.facts import ImageFacts
+from dataengine_lib.annotations.facts import AGREEING_CAPTIONS, ImageFacts
 from dataengine_lib.annotations.vocabulary import PEOPLE, mention_pattern
 
 
 class _Clues(NamedTuple):
-    """How to tell a scene or role: `shown_by` are the caption phrases that name it.
+    """How to recognize a scene or a role: `shown_by` are the caption phrases that name it, separated by `|`.
 
     If a caption has a word of `hinted_by`, or the image one of `things`, it is not used as a wrong answer.
     """
@@ -173,7 +173,7 @@ def _named_by_captions(facts: ImageFacts, clues: dict[str, _Clues]) -> tuple[str
         for name, words in clues.items()
     }
     named = [name for name, captions in shown.items() if captions]
-    if len(named) != 1 or shown[named[0]] < 2:
+    if len(named) != 1 or shown[named[0]] < AGREEING_CAPTIONS:
         return None
     things = {*facts.boxes, *facts.crowds}
     others = [

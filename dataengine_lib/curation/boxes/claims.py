@@ -231,15 +231,15 @@ def _may_be_there(name: str, facts: ImageFacts) -> bool:
 _Judge = Callable[[re.Match[str], list[str], ImageFacts], list[Truth]]
 # Pattern, kind of claim, whether only one choice may be true, and what judges the choices; the first that fits counts.
 _FORMS: list[tuple[re.Pattern[str], str, bool, _Judge]] = [
-    (forms.COUNT, "count", True, _judge_count),
-    (forms.PRESENCE, "presence", True, _judge_presence),
-    (forms.WHICH_PRESENT, "presence", False, _judge_which_present),
-    (forms.IS_THERE, "presence", True, _judge_is_there),
-    (forms.TOPIC, "presence", False, _judge_topic),
-    (forms.PLACE, "place", False, _judge_place),
-    (forms.SIDE, "side", False, _judge_side),
-    (forms.BESIDE, "side", False, _judge_beside),
-    (forms.OUTERMOST, "place", False, _judge_outermost),
-    (forms.MORE, "count", True, _judge_more),
-    (forms.SIZE, "size", True, _judge_size),
+    (forms.COUNT_QUESTION, "count", True, _judge_count),
+    (forms.PRESENCE_QUESTION, "presence", True, _judge_presence),
+    (forms.WHICH_PRESENT_QUESTION, "presence", False, _judge_which_present),
+    (forms.IS_THERE_QUESTION, "presence", True, _judge_is_there),
+    (forms.TOPIC_QUESTION, "presence", False, _judge_topic),
+    (forms.PLACE_QUESTION, "place", False, _judge_place),
+    (forms.SIDE_QUESTION, "side", False, _judge_side),
+    (forms.BESIDE_QUESTION, "side", False, _judge_beside),
+    (forms.OUTERMOST_QUESTION, "place", False, _judge_outermost),
+    (forms.MORE_QUESTION, "count", True, _judge_more),
+    (forms.SIZE_QUESTION, "size", True, _judge_size),
 ]
