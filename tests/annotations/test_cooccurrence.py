@@ -1,4 +1,4 @@
-"""The annotations teacher's wrong answers are things that the pool often shows with what is in the picture."""
+"""Wrong answers of the annotations teacher are things that the pool often shows together with those of the image."""
 
 from collections import Counter
 from pathlib import Path

@@ -16,7 +16,7 @@ from dataengine_lib.replies.parse import parse_reply
 
 Region = tuple[str, int, int, int, int]
 
-STREET: list[Region] = [  # in a picture of 800 by 600
+STREET: list[Region] = [  # in an image of 800 by 600 pixels
     ("a red double decker bus", 60, 150, 300, 250),
     ("The bus is red", 62, 152, 298, 246),
     ("bus driving down the street", 60, 150, 300, 280),
@@ -50,7 +50,7 @@ def genome(root: Path, regions: list[Region], objects: list[Region] = (), fillin
 
 
 def asked(root: Path, question_type: str, times: int = 30) -> dict[str, Qa]:
-    """Of every question about image 1 one QA."""
+    """One QA per different question about image 1."""
     teacher = AnnotationsTeacher(root)
     found = {}
     for n in range(times):

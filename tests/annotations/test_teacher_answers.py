@@ -1,4 +1,4 @@
-"""The annotations teacher's answers, checked by other means, see `annotation_checks`."""
+"""The annotations teacher's answers, checked independently, see `annotation_checks`."""
 
 import re
 from collections import Counter
@@ -181,7 +181,7 @@ def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> N
 
 
 def test_what_may_be_there_is_never_called_absent(tmp_path: Path) -> None:
-    """A car may pass for a truck; a puppy is a dog;  without kinds, nothing is known."""
+    """A car may pass for a truck, a puppy is a dog; without supercategories, nothing is absent for certain."""
     captions = {1: ["A puppy beside a fridge.", "There is a slice of something for lunch."]}
     root = folder(tmp_path / "a", [box("car", 0, 0, 99, 99)], captions)
     offered = set()
@@ -234,3 +234,33 @@ def test_queries_of_another_folder_are_refused(tmp_path: Path) -> None:
         teacher.write(Query(image_id=2, prompt="", question_type="image_scene"))
     with pytest.raises(DataEngineError, match=r"other\.jpg"):
         teacher.write(Query(image_id=1, prompt="", question_type="image_scene", image_path="x/other.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("question_type", "query_id", "question", "choices"),
+    [
+        ("object_localization", "0", "Which of these is nearest to the bottom of the picture?",
+         ["truck", "person", "dogs", "surfboard"]),
+        ("spatial_relationship", "1", "Where in the picture are the dogs, compared with the person?",
+         ["to the left of it", "above it", "below it", "to the right of it"]),
+        ("attribute_comparison", "0", "Which takes up more room in the picture, the truck or the surfboard?",
+         ["the surfboard", "neither of them is there", "both the same", "the truck"]),
+        ("attribute_recognition", "1", "How many dogs are there in the picture?", ["4", "1", "2", "5"]),
+        ("identity_reasoning", "1", "Who can be seen in the picture?",
+         ["a cyclist", "a baseball player", "a surfer", "a tennis player"]),
+    ],
+)  # fmt: skip
+def test_questions_of_a_query_stay_the_same(
+    tmp_path: Path, question_type: str, query_id: str, question: str, choices: list[str]
+) -> None:
+    """Writers draw with their key of the table as seed: renaming it would change data sets that were made before."""
+    boxes = [
+        box("dog", 5, 150, 60, 60),
+        box("dog", 80, 150, 60, 60),
+        box("truck", 160, 10, 130, 130),
+        box("person", 10, 10, 30, 90),
+        box("surfboard", 160, 230, 130, 50),
+    ]
+    captions = {1: ["A surfer and a red truck.", "Two dogs near a red truck, a man surfing."]}
+    qa = ask(folder(tmp_path, boxes, captions), question_type, query_id=query_id)
+    assert qa is not None and (qa.question, qa.choices) == (question, choices)

@@ -1,4 +1,4 @@
-"""What the annotations teacher takes from captions: colours, materials, deeds, poses, what holds what."""
+"""What the annotations teacher learns from captions: colours, materials, actions, poses, what holds what."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_colours_need_two_captions_and_none_against(
     assert colours == ({expected} if expected else set())
 
 
-def test_materials_and_deeds_need_two_captions(tmp_path: Path) -> None:
+def test_materials_and_actions_need_two_captions(tmp_path: Path) -> None:
     boxes = [box("person", 50, 50, 100, 200), box("surfboard", 60, 200, 100, 50)]
     said = [
         "A man riding a wave past a wooden fence.",
@@ -41,8 +41,8 @@ def test_materials_and_deeds_need_two_captions(tmp_path: Path) -> None:
     root = folder(tmp_path / "a", boxes, {1: said})
     made = ask(root, "physical_property_reasoning")
     assert made is not None and (made.question, right(made)) == ("What is the fence made of?", "wood")
-    deed = ask(root, "action_recognition")
-    assert deed is not None and (deed.question, right(deed)) == (
+    action = ask(root, "action_recognition")
+    assert action is not None and (action.question, right(action)) == (
         "What is somebody in the picture doing?",
         "surfing",
     )

@@ -1,4 +1,4 @@
-"""Whether a QA of the annotations teacher is true, found out by other means: painted boxes, captions word by word."""
+"""Checks independently whether a QA of the annotations teacher is true: with painted boxes and the words of captions."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import numpy as np
 from dataengine_lib.replies.one_qa import Qa
 
 _COLOURS = "red orange yellow green blue purple pink brown black white gray grey silver gold tan beige"
-STEMS = {  # how captions may say what an answer says
+STEMS = {  # word of an answer -> how captions may express it
     "surf": "surf|wave", "bicycle": "bike|bicycl", "cyclist": "bike|bicycl|cyclist", "motorcycle": "motorcycl|motorbik",
     "motorcyclist": "motorcycl|motorbik", "skateboard": "skate ?board", "lying": "laying|lying|lies",
     "grazing": "graz|eat", "sleeping": "sleep|nap", "couch": "couch|sofa", "bat": r"\bbat\b", "table": "table|desk",
@@ -21,7 +21,7 @@ STEMS = {  # how captions may say what an answer says
     "a city street": "street|intersection", "a restaurant": "restaurant|cafe|diner|pizzeria", "an office": "office|cubicle",
     "metal": "metal|steel|iron", "running": r"\brun(?:s|ning)?\b", "airplane": "plane|jet|aircraft",
 }  # fmt: skip
-DEEDS = {  # the thing without which it cannot be done
+THINGS_OF_ACTIONS = {  # action -> the thing that it needs
     "skiing": "skis", "snowboarding": "snowboard", "surfing": "surfboard", "skateboarding": "skateboard",
     "playing frisbee": "frisbee", "flying a kite": "kite", "playing tennis": "tennis racket",
     "playing baseball": "baseball bat", "riding a horse": "horse", "riding an elephant": "elephant",
@@ -40,7 +40,7 @@ def read_files(folder: Path) -> tuple[dict, dict]:
 
 
 class Raw:
-    """One image as its JSON has it: every box painted on a grid of pixels, crowds apart."""
+    """One image as in its JSON files: every box painted on a grid of pixels, crowds kept apart."""
 
     def __init__(self, folder: Path, image_id: int) -> None:
         instances, captions = read_files(folder)
@@ -70,7 +70,7 @@ class Raw:
         return np.outer((ys > y) & (ys < y + h), (xs > x) & (xs < x + w))
 
     def name(self, words: str) -> str:
-        """The category that a question calls so, in the singular or plural."""
+        """The category that a question names, singular or plural."""
         irregular = {("person", "people"), ("mouse", "computer mice"), ("tv", "televisions")}
         return next(
             n
@@ -79,7 +79,7 @@ class Raw:
         )
 
     def all_of(self, words: str) -> np.ndarray:
-        """The pixels of the one thing, or of all things, that are called so."""
+        """The pixels of the only thing of that name, or of all of them if the words are plural."""
         name = self.name(words)
         assert name not in self.crowds
         assert (len(self.masks[name]) == 1) == (words == name)
@@ -89,8 +89,8 @@ class Raw:
         ys, xs = np.nonzero(self.all_of(words))
         return int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1
 
-    def said(self, *stems: str) -> int:
-        """How many captions have all of the stems."""
+    def captions_with(self, *stems: str) -> int:
+        """The number of captions that have all of the stems."""
         return sum(all(re.search(stem, caption) for stem in stems) for caption in self.captions)
 
     def is_absent(self, name: str) -> bool:
@@ -99,7 +99,7 @@ class Raw:
 
 
 def check(question_type: str, qa: Qa, raw: Raw) -> None:
-    """Fail when an answer is not true, or a wrong choice is."""
+    """Fail if the answer is not true, or if a wrong choice is true."""
     answer = qa.choices[qa.correct_choice_idx]
     wrong = [c for i, c in enumerate(qa.choices) if i != qa.correct_choice_idx]
     CHECKS[question_type](qa.question, answer, wrong, raw)
@@ -180,7 +180,7 @@ def _attribute(question: str, answer: str, wrong: list[str], raw: Raw) -> None:
 
 def _material(question: str, answer: str, wrong: list[str], raw: Raw) -> None:
     noun = re.match(r"What (?:is|are) the (.+) made of\?", question)[1].split()[-1]
-    assert raw.said(STEMS.get(answer, answer), noun) >= 2
+    assert raw.captions_with(STEMS.get(answer, answer), noun) >= 2
     assert not any(re.search(rf"\b{STEMS.get(material, material)}", raw.words) for material in wrong)
 
 
@@ -188,7 +188,7 @@ def _identity(question: str, answer: str, wrong: list[str], raw: Raw) -> None:
     if question == "Who can be seen in the picture?":
         key, *others = (re.sub(r"e?r$", "", choice.split()[1]) for choice in (answer, *wrong))
         assert raw.masks.get("person") or "person" in raw.crowds
-        assert raw.said(STEMS.get(key, key)) >= 2
+        assert raw.captions_with(STEMS.get(key, key)) >= 2
         assert not any(re.search(STEMS.get(other, other), raw.words) for other in others)
     elif " not " in question:
         assert raw.is_absent(answer)
@@ -204,7 +204,7 @@ def _topic(question: str, answer: str, wrong: list[str], raw: Raw) -> None:
 
 
 def _scene(question: str, answer: str, wrong: list[str], raw: Raw) -> None:
-    assert raw.said(STEMS.get(answer, answer.split(" ", 1)[1])) >= 2
+    assert raw.captions_with(STEMS.get(answer, answer.split(" ", 1)[1])) >= 2
     assert not any(re.search(re.escape(scene.split(" ", 1)[1]), raw.words) for scene in wrong)
 
 
@@ -214,14 +214,14 @@ def _action(question: str, answer: str, wrong: list[str], raw: Raw) -> None:
         cut = [re.sub(r"(?<=\w{3})(?:ting|ning|ping|ming|ing)$", "", word) for word in words]
         return [STEMS.get(word) or STEMS.get(stem, stem) for word, stem in zip(words, cut, strict=True)]
 
-    assert raw.said(*stems(answer)) >= 2
+    assert raw.captions_with(*stems(answer)) >= 2
     if question == "What is somebody in the picture doing?":
         assert "person" in raw.masks or "person" in raw.crowds
-        assert all(raw.is_absent(DEEDS[deed]) for deed in wrong)
+        assert all(raw.is_absent(THINGS_OF_ACTIONS[action]) for action in wrong)
         return
     agents = [name for name in (*raw.masks, *raw.crowds) if raw.kinds[name] in ("person", "animal")]
     assert agents == [raw.name(re.match(r"What (?:is|are) the (.+) doing\?", question)[1])]
-    assert not any(raw.said(*stems(pose)) for pose in wrong)
+    assert not any(raw.captions_with(*stems(pose)) for pose in wrong)
 
 
 _RELATIONS = {
@@ -240,7 +240,7 @@ def _hold(question: str, answer: str, wrong: list[str], raw: Raw) -> None:
     who, relation = re.match(asked, question).groups()
     thing, *others = (re.sub(r"^an? ", "", choice) for choice in (answer, *wrong))
     noun = thing.split()[-1]
-    assert raw.said(_RELATIONS[relation], STEMS.get(noun, noun)) >= 2
+    assert raw.captions_with(_RELATIONS[relation], STEMS.get(noun, noun)) >= 2
     assert not any(re.search(rf"\b{name}\b", raw.words) for name in others)
     assert relation == "on" or thing in raw.masks
     there = [name for name in others if name in raw.masks]

@@ -1,4 +1,4 @@
-"""Small COCO folders for the tests of the annotations teacher, and what it asks about them."""
+"""Small COCO folders for the tests of the annotations teacher, and the questions it writes about them."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the annotations teacher writes about the COCO photos: one query an image and type."""
+"""What the annotations teacher writes about COCO photos: one query per image and question type."""
 
 from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE, AnnotationsTeacher
 from dataengine_lib.core.records import Query, TrainRecord

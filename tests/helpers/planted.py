@@ -20,7 +20,7 @@ _CHOICE = re.compile(r"\(([A-D])\) (.*?)(?= \([A-D]\) |$)")
 
 @dataclass
 class Planted:
-    """`wrong[i]` says whether the answer of `records[i]` was planted."""
+    """`wrong[i]`: whether a wrong answer was planted in `records[i]`."""
 
     pool: ImagePool
     records: list[TrainRecord]
@@ -38,7 +38,7 @@ def plant(text: str, rng: Random) -> str:
 def planted_records(
     cache: Path, images: int, share: float = 0.15, per_image: int = 18, seed: int = 0
 ) -> Planted:
-    """What the scripted teacher writes of a playground pool of that many images, up to `per_image` types of each."""
+    """What the scripted teacher writes about a playground pool of so many images, up to `per_image` types per image."""
     folder = write_playground(cache, sizes={"base": 0, "pool": images, "diagnose": 1, "holdout": 1})
     pool = read_pool(folder / "pool")
     template = load_template("v1")
