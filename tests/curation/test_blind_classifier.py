@@ -1,4 +1,4 @@
-"""How much can be answered without the picture: found where it is planted, not found where it is not, and dropped."""
+"""Questions that can be answered without the image are found where they are planted, nowhere else, and dropped."""
 
 import time
 from pathlib import Path
@@ -20,7 +20,7 @@ THINGS = ["ball", "hat", "car", "kite", "cup", "door", "shoe", "boat"]
 
 
 def record(rng: Random, image: int, likes: float = 0.0, kind: str = "color") -> TrainRecord:
-    """A question about a colour, which is that of its thing's place in the list with probability `likes`."""
+    """A question about a colour; with probability `likes` it is the one at its thing's index in the list."""
     thing = rng.randrange(len(THINGS))
     color = COLORS[thing] if rng.random() < likes else rng.choice(COLORS)
     choices = [color, *rng.sample([other for other in COLORS if other != color], 3)]
@@ -80,7 +80,7 @@ def test_shortcuts_are_found(shortcut: str) -> None:
 
 
 def test_what_is_learned_of_an_image_is_not_tested_on_it() -> None:
-    """Every image's own word gives its answers away; no other image has that word."""
+    """The answers of every image are revealed by a word that no other image has."""
     rng = Random(2)
     records = []
     for image in range(100):
@@ -101,8 +101,8 @@ def test_filtering_stops_at_chance_and_keeps_the_rest() -> None:
     assert not solved.figures.all.at_chance and solved.after.all.at_chance
     assert len(kept) == solved.after.all.total >= 600
     assert sum(one.question_type == "fair" for one in kept) >= 0.9 * 600
-    again = solve_blind(kept, seed=12345).figures.all  # cut anew by somebody who did not see the filtering
-    assert again.at_chance
+    afterwards = solve_blind(kept, seed=12345).figures.all  # with partitions that the filtering did not use
+    assert afterwards.at_chance
     assert solved == solve_blind(records, drop=True)
     assert solve_blind(fair(600), drop=True).kept.count(False) <= 20
 

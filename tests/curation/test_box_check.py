@@ -1,4 +1,4 @@
-"""Records against boxes: what is true is never refuted, what is planted mostly is, and of the rest nothing is said."""
+"""Records against boxes: true answers are never refuted, planted ones mostly are; about the rest nothing is said."""
 
 import time
 from collections import Counter
@@ -75,7 +75,7 @@ YES, NO, OPEN = SUPPORTED, REFUTED, SILENT
         ("What is the number of people in the picture?", "1|2|3|4", [NO, YES, NO, NO]),
         ("What is the total number of pizzas shown in this image?", "none|1|2|3", [YES, NO, NO, NO]),
         ("What is the number of people that can be seen?", "1|two|3|many", [NO, YES, NO, NO]),
-        ("What is the number of the couch?", "1|2|3|4", [OPEN] * 4),  # what is written on it
+        ("What is the number of the couch?", "1|2|3|4", [OPEN] * 4),  # the number written on it
         ("What is the number of couch in the image?", "1|2|3|4", [OPEN] * 4),
         ("What is the number of people on the couch?", "1|2|3|4", [OPEN] * 4),
         ("What is the number of dogs in the group?", "1|2|3|4", [OPEN] * 4),
@@ -126,7 +126,7 @@ YES, NO, OPEN = SUPPORTED, REFUTED, SILENT
         ("Which of these is nearest to the top of the picture?", "the dog|the couch|the people|the frisbee",
          [NO, NO, NO, YES]),
         ("Are there more people or more dogs in the picture?", "more people|more dogs|as many|none", [OPEN] * 4),
-        ("Which of these is larger?", "dog|couch|frisbee|pizza", [OPEN] * 4),  # in life, which no box tells
+        ("Which of these is larger?", "dog|couch|frisbee|pizza", [OPEN] * 4),  # in reality, which boxes do not show
         ("What is the airplane doing?", "landing|turning|waiting|taking off", [NO] * 4),
         ("What is the airplane next to?", "a hangar|a bus|a truck|a tower", [NO] * 4),
         ("What is next to the airplane?", "a hangar|a bus|a truck|a tower", [NO] * 4),
@@ -181,6 +181,6 @@ def test_on_photos_no_true_answer_is_refuted_and_planted_ones_are() -> None:
     wrong = [one.verdict for one in check_boxes(planted, teacher.pool)]
     print(f"{len(records)} QAs on photos: {Counter(right)}; with planted answers: {Counter(wrong)}")
     assert REFUTED not in right and SUPPORTED not in wrong
-    assert wrong.count(REFUTED) >= 0.7 * len(planted)  # of the others, as colours, boxes say nothing
+    assert wrong.count(REFUTED) >= 0.7 * len(planted)  # about the others, such as colours, boxes tell nothing
     known = [after for before, after in zip(right, wrong, strict=True) if before == SUPPORTED]
     assert known.count(REFUTED) >= 0.95 * len(known) and len(known) > 100

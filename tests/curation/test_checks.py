@@ -1,4 +1,4 @@
-"""Step 4 with its checks: columns, reasons, counts, switches, and that answers' places follow the choices."""
+"""Step 4 with its checks: columns, reasons, counts, modes, and that readers' answers follow the shuffled choices."""
 
 import json
 from pathlib import Path
@@ -68,8 +68,8 @@ def test_by_default_boxes_drop_and_words_are_measured(planted: Planted, tmp_path
     assert checks.blind_classifier.all.total == len(records) and checks.after_dropping is None
     assert "chance is 25.0 %" in blind_sentence(checks)
     assert "boxes contradict the answer" in checks_table(checks).text and "all" in blind_table(checks).text
-    again = run(tmp_path / "again", planted)
-    assert again.output.read_bytes() == result.output.read_bytes()
+    second = run(tmp_path / "again", planted)
+    assert second.output.read_bytes() == result.output.read_bytes()
 
 
 def test_off_and_mark(planted: Planted, tmp_path: Path) -> None:
@@ -94,7 +94,9 @@ def test_readers_answers_follow_their_choices(planted: Planted, tmp_path: Path) 
     wrong = dict(zip((one.query_id for one in planted.records), planted.wrong, strict=True))
     records = kept(result)
     assert not any(wrong[one.query_id] for one in records)
-    assert all(one.second_answer == one.correct_choice_idx for one in records)  # after choices changed places
+    assert all(
+        one.second_answer == one.correct_choice_idx for one in records
+    )  # after the choices were shuffled
     assert result.counts.by_reason[Reason.SECOND_READER] > 0
     written = {one.query_id: one.choices for one in planted.records}
     moved = [one for one in records if one.choices != written[one.query_id]]
@@ -123,13 +125,13 @@ def test_a_killed_run_leaves_its_answers_and_no_half_output(planted: Planted, tm
 
 @pytest.fixture
 def dollar_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader's letter costs 9 dollars or a little more, and 2,000 at the most."""
+    """A reader's reply of one letter costs 9 dollars or slightly more, and at most 2,000."""
     (tmp_path / "prices.yaml").write_text("date: 2026-01-01\nmodels:\n  any: {input: 0, output: 1000000}\n")
     monkeypatch.setattr(prices, "PRICES", tmp_path / "prices.yaml")
 
 
 def paid(folder: Path) -> int:
-    """Dollars, by `dollar_a_token`."""
+    """Dollars spent, at the prices of `dollar_a_token`."""
     return sum(row.get("completion_tokens", 0) for row in read_jsonl(folder / "readers_ledger.jsonl"))
 
 
@@ -238,7 +240,7 @@ def test_pictures_that_look_the_same_count_as_one(planted: Planted, tmp_path: Pa
 
 
 def test_words_are_dropped_down_to_chance(planted: Planted, tmp_path: Path) -> None:
-    """A teacher that says more of what is right, every second time."""
+    """A teacher that writes more words into the right choice, in every second reply."""
     records = []
     for number, one in enumerate(planted.records):
         place = one.correct_choice_idx
@@ -268,13 +270,13 @@ def test_of_many_a_sample_is_scored(planted: Planted, tmp_path: Path) -> None:
     checks, total = result.counts.checks, len(planted.records)
     assert len(some) == checks.blind_classifier.all.total == checks.checks["blind_classifier"].said == 200
     assert len({one.image_id for one in kept(result) if one.record_id in some}) > 50  # of 60: spread evenly
-    told = f"200 of {total} questions were scored"
-    assert any(told in note for note in result.notes)
+    note = f"200 of {total} questions were scored"
+    assert any(note in one for one in result.notes)
     assert f"a sample of {total}" in blind_table(checks).text
     assert f"200 questions, a sample of {total:,}," in blind_sentence(checks)
     assert read_json(result.counts_path)["checks"]["blind_drawn_from"] == total
-    again, _ = scored("again", blind_sample=200)
-    assert again.output.read_bytes() == result.output.read_bytes()
+    second, _ = scored("again", blind_sample=200)
+    assert second.output.read_bytes() == result.output.read_bytes()
     assert scored("other", blind_sample=200, seed=1)[1] != some
 
     whole, everything = scored("whole")  # no more than the sample's size

@@ -1,4 +1,4 @@
-"""What gives away the evaluation sets, and what repeats itself, is found; turns of phrase are neither."""
+"""Records that give away evaluation sets and near-duplicates are found; common questions are neither."""
 
 import json
 from itertools import pairwise
@@ -51,7 +51,7 @@ def evaluation(tmp_path: Path) -> EvaluationSet:
     rows = [
         {"image_id": 50, "question": QUESTION},
         *({"image_id": 60 + n, "question": "What color is the car in the picture?"} for n in range(3)),
-        {"image_id": 70, "question": ""},  # cannot be scored, its picture counts all the same
+        {"image_id": 70, "question": ""},  # not usable as a question, but its image counts
     ]
     return EvaluationSet([question_file(tmp_path, rows)])
 
@@ -68,10 +68,10 @@ def evaluation(tmp_path: Path) -> EvaluationSet:
             {"choices": [CHOICES[2], *CHOICES[1::2], CHOICES[0]], "answer": 3},
             EVALUATION_QUESTION,
         ),  # other order
-        ({"answer": 1}, ""),  # of another picture: there the dog carries something else
+        ({"answer": 1}, ""),  # about another image, in which the dog carries something else
         ({"choices": ["a ball", "a rope", "a shoe", "a plane"]}, ""),
         ({"question": "What does the cat on the roof watch?"}, ""),
-        ({"question": "What color is the car in the picture?"}, ""),  # asked of three pictures
+        ({"question": "What color is the car in the picture?"}, ""),  # asked about three images
         ({"image_id": 50, "question": "What time is it?"}, EVALUATION_IMAGE),
         ({"image_id": 70, "question": "What time is it?"}, EVALUATION_IMAGE),
         ({"path": "other/000000000050.jpg", "question": "What time is it?"}, EVALUATION_IMAGE),

@@ -1,4 +1,4 @@
-"""Step 4: choices change places evenly, and the letters that rationales name go with them or are given up."""
+"""Step 4: choices are shuffled evenly; letters in rationales change with them, or the rationale is left out."""
 
 from collections import Counter
 from itertools import permutations
@@ -13,7 +13,7 @@ from dataengine_lib.curation.option_order import OptionOrder
 from dataengine_lib.replies.letter_mentions import moved, names_places
 
 CHOICES = ["dog", "cat", "cow", "pig"]
-PLACES = [3, 2, 0, 1]  # what was A stands at C, B at D, C at B, D at A
+PLACES = [3, 2, 0, 1]  # A moves to C, B to D, C to B, D to A
 
 
 def candidate(question_type: str = "ocr", correct: int = 1, **fields: object) -> Candidate:
@@ -150,7 +150,7 @@ def test_words_that_are_no_letters_of_choices_stay(text: str) -> None:
 )
 def test_what_cannot_be_told_is_given_up(text: str) -> None:
     assert moved(text, PLACES) is None
-    assert moved(text, [0, 1, 2, 3]) == text  # nothing moves, so nothing has to be told
+    assert moved(text, [0, 1, 2, 3]) == text  # nothing moves, so it need not be clear
 
 
 def test_a_letter_that_stays_need_not_be_told() -> None:
@@ -271,15 +271,15 @@ def test_every_order_is_drawn_and_the_right_choice_stays_right() -> None:
 
 
 def test_rationales_follow_or_are_left_out() -> None:
-    order, told = OptionOrder(0), 0
+    order, right_at_b = OptionOrder(0), 0
     for _ in range(24):
         done = order.shuffle(candidate(rationales=["(B) is a cat.", "It is B."]))
         letter = "ABCD"[done.record.correct_choice_idx]
         expected = [f"({letter}) is a cat."] + (["It is B."] if letter == "B" else [])
         assert done.record.rationales == expected
         assert done.rationales_left_out == 2 - len(expected)
-        told += letter == "B"
-    assert told == 6
+        right_at_b += letter == "B"
+    assert right_at_b == 6
 
 
 def test_same_seed_same_orders() -> None:

@@ -1,4 +1,4 @@
-"""Step 4: what a person decided is applied last, kept across runs, and a wrong decision is one clear line."""
+"""Step 4: a person's decisions are applied last and kept across runs; an invalid one is one clear line."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_accept_reject_and_edit(tmp_path: Path) -> None:
     assert (records["q-2"].question, records["q-2"].rationales) == ("What?", [])
     assert records["q-2"].choices == before["q-2"].choices and records["q-2"].short_answer == "cat"
     assert (records["q-3"].choices, records["q-3"].correct_choice_idx) == (OTHER["choices"], 2)
-    assert records["q-3"].short_answer == ""  # the cat is none of the trees
+    assert records["q-3"].short_answer == ""  # cat is not one of the trees
     (reject,) = read_jsonl(result.rejects_path, Reject)
     assert (reject.reason, reject.detail, reject.record_id, reject.line) == (
         "rejected by a reviewer", "no such animal", "q-1", 2,
@@ -68,7 +68,7 @@ def test_accept_reject_and_edit(tmp_path: Path) -> None:
 
 
 def test_a_decision_on_what_was_dropped_before_is_told(tmp_path: Path) -> None:
-    """Near-duplicates go in a check, a reply without choices in a filter; only the check can be told to mark."""
+    """A check drops near-duplicates, a filter replies without choices; only the check has a mode mark."""
     source, output = tmp_path / "gptvqa_result.jsonl", tmp_path / "gptvqa_train_data.json"
     replies = [
         REPLY,
@@ -90,9 +90,9 @@ def test_a_decision_on_what_was_dropped_before_is_told(tmp_path: Path) -> None:
     assert list(kept(result)) == ["q-0"]
     assert {reject.query_id for reject in read_jsonl(result.rejects_path, Reject)} == {"q-1", "q-2", "q-3"}
     assert result.counts.reviewed == {"accept": 1, "dropped": 2, "reject": 1, "unknown": 1}
-    told, unknown = [note for note in result.notes if "decisions" in note]
-    assert "2 decisions accept or edit QAs that a filter or a check had dropped" in told
-    assert "rejects.jsonl" in told and "mode mark" in told and "1 decisions are about" in unknown
+    dropped, unknown = [note for note in result.notes if "decisions" in note]
+    assert "2 decisions accept or edit QAs that a filter or a check had dropped" in dropped
+    assert "rejects.jsonl" in dropped and "mode mark" in dropped and "1 decisions are about" in unknown
     marked = post_process(config.model_copy(update={"near_duplicates": "mark"}))
     assert list(kept(marked)) == ["q-0", "q-1"]
     assert marked.counts.reviewed == {"accept": 2, "dropped": 1, "reject": 1, "unknown": 1}
@@ -104,7 +104,7 @@ def test_decisions_hold_on_every_run_and_come_last(tmp_path: Path) -> None:
     written = first.output.read_bytes()
     assert run(tmp_path).output.read_bytes() == written
     assert json.loads(first.review_path.read_text()) == decisions  # only a person changes the file
-    for seed in range(5):  # whatever order is drawn, an edit stands as it was written
+    for seed in range(5):  # with any order of choices, an edit stays as it was written
         record = kept(run(tmp_path, seed=seed))["q-1"]
         assert (record.choices, record.correct_choice_idx) == (OTHER["choices"], 2)
 

@@ -27,7 +27,7 @@ def row(**fields: object) -> bytes:
 
 
 def run(folder: Path, *lines: bytes, **options: Any) -> PostProcessResult:
-    """The step on these lines, without its checks beyond format, and with choices in their written order."""
+    """Step 4 on these lines, without the checks beyond format and with choices in their written order."""
     source = folder / "gptvqa_result.jsonl"
     source.write_bytes(b"\n".join(lines) + b"\n")
     config = {
@@ -232,8 +232,8 @@ def test_every_record_has_an_id_of_its_own(tmp_path: Path) -> None:
     ids = [record.record_id for record in kept(run(tmp_path, *lines))]
     assert ids[:2] == ["r-1", "r-1-2"] and ids[2].startswith("r-1-")
     assert len({*ids}) == 6 and all(name.startswith("h-") for name in ids[3:])
-    again = [record.record_id for record in kept(run(tmp_path, *lines[2:]))]
-    assert again == ids[3:]
+    rest = [record.record_id for record in kept(run(tmp_path, *lines[2:]))]
+    assert rest == ids[3:]
 
 
 def test_what_is_shown_does_not_grow_with_the_rows(tmp_path: Path) -> None:
