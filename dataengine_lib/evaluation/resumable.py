@@ -71,7 +71,7 @@ def ask_with_progress(
     What was skipped in an earlier run is asked once more: its image may be readable now.
     """
     with AnswerProgress(settings.file) as progress:
-        # a changed student, question or image changes the key, and the batch is asked anew
+        # a changed student, question or image changes the key, and the batch is asked once more
         keys = [fingerprint(settings.student_key, *_content(batch, settings.image_root)) for batch in batches]
         unfinished: list[tuple[int, list[Outcome], list[Task]]] = []
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):

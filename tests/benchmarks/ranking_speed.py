@@ -1,6 +1,6 @@
 """Times step 1's ranking against one plain pass per option, batch 1; the answers must be the same.
 
-Run by `make bench`, alone on the machine. The ratio is what counts: both ways run in turn, in one process.
+Run by `make bench`, alone on the machine. The ratio is what counts: both methods run in turn, in one process.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SMOLLM2_135M: dict[str, Any] = {  # as HuggingFaceTB/SmolLM2-135M's config says
 
 @torch.inference_mode()
 def naive_rank(student: HuggingFaceStudent, images: Any, prompts: Any, choices: Any) -> list[list[float]]:
-    """The original's way: a whole text and its image through processor and model for every option."""
+    """As MLLM-DataEngine does it: the text and image of every option through processor and model."""
     scores = []
     for image, prompt, row in zip(images, prompts, choices, strict=True):
         prefix = prompt_with_answer_start(student.processor, prompt, ANSWER_START)
@@ -56,13 +56,15 @@ def compare(
 ) -> bool:
     """Print the ratio of the fastest of `turns`; False when the answers differ or it is below `at_least`."""
     ways = {"naive": lambda: naive_rank(student, *asked), "fast": lambda: student.rank(*asked)}
-    student.rank(*(part[:2] for part in asked))  # which way is right for this student is found out once
+    student.rank(
+        *(part[:2] for part in asked)
+    )  # untimed: the first call tries out which caches this student can use
     took: dict[str, list[float]] = {way: [] for way in ways}
     scores = {}
     for _ in range(turns):
         for way, rank in ways.items():
             if student._image_cache is not None:
-                student._image_cache.clear()  # no turn may live on the images of another
+                student._image_cache.clear()  # no turn may reuse the images of another
             started = time.perf_counter()
             scores[way] = rank()
             took[way].append(time.perf_counter() - started)
@@ -105,7 +107,7 @@ def main() -> None:
     large, asked = larger(tiny), questions(playground, 32)
     good.append(compare("language model of 135M", large, asked, turns, 3))
     large._image_cache = None
-    good.append(compare("the same by the way for any family", large, asked, turns, 3))
+    good.append(compare("the same with the cache for any family", large, asked, turns, 3))
     if not all(good):
         sys.exit("an answer differs, or a ratio is below what is promised (6 times, 3 times)")
 

@@ -1,4 +1,4 @@
-"""What the teacher was shown may not be scored as holdout."""
+"""Tests that a question which the teacher was shown may not be scored as holdout."""
 
 import json
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_the_image_of_a_query_may_not_be_scored(
     ("shown", "scored"),
     [
         ({"image_id": 5}, (6, "")),
-        ({"image_id": 5, "image_path": "a.jpg"}, (5, "b.jpg")),  # a number of another data set
+        ({"image_id": 5, "image_path": "a.jpg"}, (5, "b.jpg")),  # the same id in another data set
         ({"image_id": -1, "image_path": "a/1.jpg"}, (-1, "b/1.jpg")),
         ({"image_id": -1, "image_path": "a/1.jpg"}, (-1, "a/11.jpg")),
         ({"image_id": -1, "image_path": ""}, (-1, "")),

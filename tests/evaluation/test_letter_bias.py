@@ -10,13 +10,13 @@ from dataengine_lib.core.records import Answer
 from dataengine_lib.evaluation.letter_bias import LetterBias, consistency, letter_bias
 
 
-def answer(right: int, said: int, choices: int = 4, back: int | None = None, image: int = 0) -> Answer:
+def answer(right: int, chosen: int, choices: int = 4, back: int | None = None, image: int = 0) -> Answer:
     return Answer(
         question="?",
         choices=[str(i) for i in range(choices)],
         correct_choice_idx=right,
-        predicted_choice_idx=said,
-        correct=right == said,
+        predicted_choice_idx=chosen,
+        correct=right == chosen,
         reversed_choice_idx=back,
         image_id=image,
     )
@@ -42,10 +42,10 @@ def mostly_a(rng: Random, right: int) -> int:
 
 
 def test_with_one_right_letter_it_is_pearsons_test() -> None:
-    """Gold is always A: B, C and D are equally likely, which scipy tests as well."""
+    """The right answer is always A: B, C and D are equally likely, which scipy tests as well."""
     observed = {1: 30, 2: 10, 3: 14}
     answers = [answer(0, 0)] * 20 + [
-        answer(0, said) for said, times in observed.items() for _ in range(times)
+        answer(0, chosen) for chosen, times in observed.items() for _ in range(times)
     ]
     found = letter_bias(answers)
     expected = chisquare(list(observed.values()))
@@ -81,7 +81,7 @@ def test_counts_and_accuracies_by_letter() -> None:
 
 
 def test_gold_letters_alone_are_no_preference() -> None:
-    """The gold letters lean to B: a student without a preference gives many A, C, D, and many B where it is right."""
+    """B is right most often: a student without a preference gives many A, C, D, and many B where it is right."""
     rng = Random(1)
     values = [student(rng, 300, anything, (1, 7, 1, 1)).p_value for _ in range(200)]
     assert kstest(values, "uniform").pvalue > 0.01
@@ -103,7 +103,7 @@ def test_small_samples_are_compared_with_draws() -> None:
     few = [found for _ in range(150) if (found := student(rng, 20, anything)).wrong]
     assert {found.method for found in few} == {"Monte Carlo"}
     assert sum(found.p_value < 0.05 for found in few) / len(few) < 0.1
-    # six of six wrong answers say B where C and D were as likely
+    # six of six wrong answers name B where C and D were equally likely
     found = letter_bias([answer(0, 1)] * 6)
     assert found.p_value == pytest.approx(3 / 3**6, abs=0.002)
     assert letter_bias([answer(0, 1)] * 6, seed=9) == letter_bias([answer(0, 1)] * 6, seed=9)
@@ -124,7 +124,7 @@ def test_draws_and_distribution_agree_where_both_hold() -> None:
 
 
 def test_questions_of_different_sizes_are_strata() -> None:
-    """Yes-no questions say nothing of letters; five options and three are tested together."""
+    """Questions with two options say nothing about letters; five options and three are tested together."""
     rng = Random(5)
     values = []
     for _ in range(150):

@@ -1,4 +1,4 @@
-"""Tests of predictions made elsewhere: each format, its joins, and rows that are named, never guessed."""
+"""Tests of predictions made elsewhere: each format, its join keys, and rows that are reported and never guessed."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ ASKED: list[tuple[str, str, list[str], int]] = [
     ("q-count", "How many dogs?", ["1", "2", "3", "4"], 1),
 ]
 PLACES = [0, 2, 3]
-# what a student says below: right, wrong, right
+# the predictions below: right, wrong, right
 PICKED = [3, 2, 1]
 
 
@@ -59,7 +59,7 @@ def write_json(folder: Path, content: Any, name: str = "recorded.json") -> Path:
 
 
 def choices_of(found: dict[int, StudentAnswer]) -> dict[int, int | None]:
-    return {i: said.choice for i, said in found.items()}
+    return {i: answer.choice for i, answer in found.items()}
 
 
 # --- aokvqa_eval.json
@@ -98,7 +98,7 @@ def test_our_own_answers_come_back_in_any_order(tmp_path: Path, rows: QuestionRo
 def test_no_direct_answer_at_all_means_that_none_was_asked(tmp_path: Path, rows: QuestionRows) -> None:
     silent = [{**answer, "direct_answer": ""} for answer in answers()]
     found = read_recorded(write_json(tmp_path, silent), rows)
-    assert [said.direct_answer for said in found.answers.values()] == [None] * 3
+    assert [answer.direct_answer for answer in found.answers.values()] == [None] * 3
 
 
 def test_where_some_have_a_direct_answer_the_missing_ones_count_as_wrong(
@@ -108,7 +108,7 @@ def test_where_some_have_a_direct_answer_the_missing_ones_count_as_wrong(
     some[0]["direct_answer"] = None
     del some[2]["direct_answer"]
     found = read_recorded(write_json(tmp_path, some), rows)
-    assert [said.direct_answer for said in found.answers.values()] == ["", "yes", ""]
+    assert [answer.direct_answer for answer in found.answers.values()] == ["", "yes", ""]
 
 
 ORIGINAL = ("image_id", "idx", "question", "choices", "correct_choice_idx", "model_answer")
@@ -239,7 +239,7 @@ def test_leaderboard_predictions(tmp_path: Path, rows: QuestionRows) -> None:
     found = read_recorded(write_json(tmp_path, predictions), rows)
     assert found.answers == {
         0: StudentAnswer(None, [], "", "cigarette"),
-        1: StudentAnswer(3, [], "猫", ""),  # asked for as well, so it counts as 0
+        1: StudentAnswer(3, [], "猫", ""),  # asked for, so that a missing one counts as 0
         2: StudentAnswer(1, [], "2", "two"),
     }
     assert found.unmatched == []
@@ -362,7 +362,7 @@ def test_a_docs_index_is_an_id_or_a_place(tmp_path: Path, ids: list[Any], index:
 
 
 def test_an_index_is_read_in_the_sense_that_matches_most(tmp_path: Path) -> None:
-    """Ids that run from 2, an index that runs from 0: two of three rows would match as an id too."""
+    """Ids from 2 on and an index from 0 on: as an id, the index would match two of three rows."""
     rows = question_rows(tmp_path, [2, 3, 4])
     lines = [
         {"doc_id": 50 + i, "target": "", "filtered_resps": ["ABC"[i]], "doc": {"index": place}}
@@ -374,7 +374,7 @@ def test_an_index_is_read_in_the_sense_that_matches_most(tmp_path: Path) -> None
 
 
 def test_one_key_holds_for_the_whole_file(tmp_path: Path) -> None:
-    """Ids that are also places: the id wins; a line without one is not joined on its place instead."""
+    """Ids that are also places: the id is used; a line without an id is not joined on its place instead."""
     rows = question_rows(tmp_path, [3, 0, 2])
     lines = [
         {"doc_id": 0, "target": "", "filtered_resps": ["A"], "doc": {"question_id": 0}},
@@ -569,7 +569,7 @@ def test_a_tables_own_answer_must_be_the_question_files(tmp_path: Path, rows: Qu
 
 
 def test_ids_that_pandas_made_floats_are_the_same_on_both_sides(tmp_path: Path) -> None:
-    """Three questions alike, so that only the id tells which is which."""
+    """Three equal questions that only their ids tell apart."""
     heading = "index\tquestion\tA\tB\tanswer\timage_path\n"
     file = tmp_path / "questions.tsv"
     file.write_text(heading + "".join(f"{n}.0\tWhich?\tx\ty\tA\t{n}.jpg\n" for n in (2, 0, 1)))

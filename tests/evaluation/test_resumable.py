@@ -1,4 +1,4 @@
-"""Tests of step 1 killed in the middle, and on several workers: the same files come out."""
+"""Tests of step 1 killed in the middle, and on several workers: it writes the same files."""
 
 import gc
 import json
@@ -80,8 +80,8 @@ def plain(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     return files(out)
 
 
-# The command line with a pause after every part, so that there is a middle to be killed in.
-SLOWLY = """
+# The command line with a pause after every batch, so that it can be killed in the middle.
+SLOW_COMMAND = """
 import time
 from dataengine_lib import cli
 from dataengine_lib.evaluation.questioner import Questioner
@@ -93,7 +93,7 @@ cli.main()
 
 def test_a_killed_run_goes_on_where_it_was(folder: Path, plain: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", SLOWLY, "evaluate"]
+    command = [sys.executable, "-c", SLOW_COMMAND, "evaluate"]
     for key, value in values(folder, out).items():
         command += [f"--{key.replace('_', '-')}", str(value)]
     progress = out / "evaluate.progress.jsonl"
@@ -105,7 +105,7 @@ def test_a_killed_run_goes_on_where_it_was(folder: Path, plain: dict[str, bytes]
     assert 3 <= kept.count(b"\n") < 30 and not (out / "aokvqa_eval.json").exists()
     progress.write_bytes(kept + b'{"key":"torn')  # as a kill in the middle of a line leaves it
     asked = counted(folder, out)
-    assert asked == 240 - 8 * kept.count(b"\n")  # two questions about each of four images a part
+    assert asked == 240 - 8 * kept.count(b"\n")  # two questions about each of the four images of a batch
     assert files(out) == plain
 
 
@@ -143,7 +143,7 @@ def test_answers_kept_for_another_student_or_rule_do_not_count(folder: Path, tmp
 
 
 def broken(folder: Path, copy: Path) -> tuple[Path, bytes]:
-    """An image in a copy of the folder that cannot be read now, and its content."""
+    """An image that cannot be read any more, in a copy of the folder, and its content."""
     shutil.copytree(folder, copy)
     image = copy / f"{2:012d}.png"
     content = image.read_bytes()
@@ -158,9 +158,9 @@ def test_an_image_that_can_be_read_again_is_asked_about(
     time_of_change, out = image.stat().st_mtime_ns, tmp_path / "out"
     with pytest.raises(DataEngineError, match="cannot be read"):
         evaluate(EvaluateConfig(**values(tmp_path / "data", out, max_bad_share=0)))
-    image.write_bytes(content)  # of the same size and time, as where only the rights have changed
+    image.write_bytes(content)  # of the same size and time, as when only its permissions have changed
     os.utime(image, ns=(time_of_change, time_of_change))
-    assert counted(tmp_path / "data", out) == 240 - 6  # the other three images of the part were answered
+    assert counted(tmp_path / "data", out) == 240 - 6  # the other three images of the batch were answered
     assert files(out) == plain
 
 
@@ -233,7 +233,7 @@ def test_a_killed_worker_costs_time_and_no_row(
     killed: list[int] = []
 
     def kill_one() -> None:
-        """As soon as some parts are answered, while others are not."""
+        """As soon as some batches are answered, while others are not."""
         progress = out / "evaluate.progress.jsonl"
         until = time.monotonic() + 120
         while not (workers := worker_processes()) and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Known question types against the teacher's."""
+"""Tests of known question types against the teacher's."""
 
 from scipy.stats import binomtest
 
@@ -25,7 +25,7 @@ def test_pairs_with_accuracy_and_agreement() -> None:
         [
             *answers("image_style", "image_scene", 1, 3),
             *answers("image_scene", "image_scene", 8, 2),
-            *answers("image_style", "Image style", 5, 0),  # one type, written another way
+            *answers("image_style", "Image style", 5, 0),  # one type, in another spelling
             *answers("image_style", "", 4, 4),
             *answers("", "image_style", 1, 1),
             *answers(NO_TYPE, "image_style", 1, 1),

@@ -100,7 +100,7 @@ def test_shrinking_keeps_between_the_own_and_the_overall_rate_and_more_questions
 
 
 def test_shrunk_estimates_are_nearer_the_truth_than_the_rates() -> None:
-    """Over many drawn students: less mean squared error, and intervals that hold the truth."""
+    """Over many simulated students: a smaller mean squared error, and intervals that cover the true rate."""
     rng = np.random.default_rng(0)
     errors, held = {"1-acc": [], "shrunk": []}, []
     for _ in range(150):

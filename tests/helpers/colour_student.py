@@ -1,4 +1,4 @@
-"""Step 1 with a student that sees the colour of a picture: questions, images and one call."""
+"""A student that knows the colour of an image, with questions, images and a call of step 1."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white
 
 
 class ColourStudent:
-    """Sees an image's colour, and knows no other answer; `asked` keeps every prompt."""
+    """Answers with the colour of the image's first pixel.
+
+    `asked` keeps every prompt, `looked_at` how many images each call of `rank` had.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []

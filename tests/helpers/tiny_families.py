@@ -1,4 +1,4 @@
-"""Small random checkpoints of the families that the student supports, saved as ordinary Hugging Face folders."""
+"""Small random checkpoints of the families that step 1 supports, saved as ordinary Hugging Face folders."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -158,7 +158,7 @@ def qwen3_vl(folder: Path) -> None:
 
 
 def qwen3_5(folder: Path) -> None:
-    """Layers of two kinds: linear attention, whose cache is no list of keys, and full attention."""
+    """Layers of two kinds: full attention, and linear attention, whose cache is not a list of keys."""
     import torch
     from transformers import (
         Qwen2VLImageProcessorPil,
@@ -185,7 +185,7 @@ def qwen3_5(folder: Path) -> None:
     )  # fmt: skip
     model = Qwen3_5ForConditionalGeneration(config)
     for weight in model.parameters():
-        if weight.dim() > 1:  # made so small that every text goes on in the same way
+        if weight.dim() > 1:  # initialised so small that every text would be continued in the same way
             torch.nn.init.normal_(weight, std=0.2)
     model.save_pretrained(folder)
     images = Qwen2VLImageProcessorPil(
@@ -196,7 +196,7 @@ def qwen3_5(folder: Path) -> None:
 
 
 def mllama(folder: Path) -> None:
-    """Looks at the image from layers of their own, through a mask of tokens and tiles."""
+    """Cross-attention layers read the image through a mask of tokens and tiles."""
     import torch
     from transformers import (
         MllamaConfig,
@@ -219,7 +219,7 @@ def mllama(folder: Path) -> None:
     )  # fmt: skip
     model = MllamaForConditionalGeneration(config)
     for name, weight in model.named_parameters():
-        if "gate" in name and weight.numel() == 1:  # made as zeros, through which no image is seen
+        if "gate" in name and weight.numel() == 1:  # initialised as zeros, which would hide the image
             torch.nn.init.constant_(weight, 1.0)
     model.save_pretrained(folder)
     images = MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=4)
@@ -229,7 +229,7 @@ def mllama(folder: Path) -> None:
 def _save_without_videos(
     folder: Path, processor: type, videos: str, images: Any, words: Any, chat_template: str
 ) -> None:
-    """As on the hub: the processor names a video processor, which cannot be made without torchvision."""
+    """As on the hub: the processor names a video processor, which needs torchvision."""
     import json
 
     images.save_pretrained(folder)
@@ -329,7 +329,7 @@ def instructblip_t5(folder: Path) -> None:
     InstructBlipProcessor(images, words, tokenizer("<image>"), num_query_tokens=4).save_pretrained(folder)
     config = InstructBlipConfig(text_config=_t5(words), **_blip_parts(words))
     model = InstructBlipForConditionalGeneration(config)
-    model.language_model.lm_head.weight.data *= 0.05  # so large weights elsewhere, and scores of usual size
+    model.language_model.lm_head.weight.data *= 0.05  # large weights elsewhere, but scores of the usual size
     model.save_pretrained(folder)
 
 
@@ -404,7 +404,7 @@ def _t5(words: Any) -> dict[str, Any]:
     return T5Config(
         vocab_size=len(words), d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2, pad_token_id=0,
         eos_token_id=1, decoder_start_token_id=0, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-        initializer_factor=2.0,  # more, and rounding shows in the fourth decimal
+        initializer_factor=2.0,  # with more, rounding is visible in the fourth decimal
     ).to_dict()  # fmt: skip
 
 
@@ -456,7 +456,9 @@ def gemma3(folder: Path) -> None:
         tie_word_embeddings=False,
     )  # fmt: skip
     model = Gemma3ForConditionalGeneration(config)
-    torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight)  # made as zeros
+    torch.nn.init.normal_(
+        model.model.multi_modal_projector.mm_input_projection_weight
+    )  # initialised as zeros
     model.save_pretrained(folder)
     Gemma3Processor(
         Gemma3ImageProcessorPil(size={"height": 32, "width": 32}), words, image_seq_length=4,

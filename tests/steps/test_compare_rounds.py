@@ -1,4 +1,4 @@
-"""Tests of step 6: the right questions paired, honest figures, the table, the file."""
+"""Tests of step 6: which questions are paired, the figures, the table and the file."""
 
 from collections.abc import Callable
 from pathlib import Path

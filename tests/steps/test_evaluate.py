@@ -1,4 +1,4 @@
-"""Tests of step 1: what is asked, what is counted, which files come out, and what stops it."""
+"""Tests of step 1: what is asked, what is counted, which files are written, and what stops it."""
 
 import json
 import shutil
@@ -151,7 +151,7 @@ def leave_root(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "kind", "said"),
+    ("damage", "kind", "reason"),
     [
         (spoil_image, "image cannot be read", "000000000004.png cannot be read"),
         (lose_image, "image not found", "images/none.png: image not found under"),
@@ -159,12 +159,12 @@ def leave_root(root: Path) -> None:
         (leave_root, "image not found", "leads outside"),
     ],
 )
-def test_a_bad_row_is_skipped_or_stops_the_step(root: Path, spoil: Any, kind: str, said: str) -> None:
-    spoil(root)
+def test_a_bad_row_is_skipped_or_stops_the_step(root: Path, damage: Any, kind: str, reason: str) -> None:
+    damage(root)
     with pytest.raises(DataEngineError, match=r"1 of 7 rows cannot be used.*max_bad_share") as caught:
         run(root)
     line = str(caught.value)
-    assert str(root / "questions.json") in line and "row 4" in line and said in line and "\n" not in line
+    assert str(root / "questions.json") in line and "row 4" in line and reason in line and "\n" not in line
     assert not list((root / "out").glob("*.json")) if (root / "out").exists() else True
     result = run(root, max_bad_share=0.15)
     assert [row.kind for row in result.skipped] == [kind]
@@ -258,7 +258,7 @@ def test_the_answer_in_what_was_written(written: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "answers", "score"),
+    ("given", "answers", "score"),
     [
         ("dog", ["dog"] * 10, 1.0),
         ("Dog!", ["dog", "cat", "dog "], 2 / 3),
@@ -275,5 +275,5 @@ def test_the_answer_in_what_was_written(written: str, answer: str) -> None:
         (".5", ["5", ".5", "0.5"], 1 / 3),
     ],
 )
-def test_direct_answer_score(said: str, answers: list[str], score: float) -> None:
-    assert direct_answer_score(said, answers) == pytest.approx(score)
+def test_direct_answer_score(given: str, answers: list[str], score: float) -> None:
+    assert direct_answer_score(given, answers) == pytest.approx(score)

@@ -1,4 +1,4 @@
-"""Tests of step 1 on a question file with every fault at once: each has its reason, and the run goes on."""
+"""Tests of step 1 on a question file with every fault at once: each has its reason, and the run continues."""
 
 import json
 from pathlib import Path
@@ -88,9 +88,9 @@ def test_every_fault_is_named_and_the_rest_is_scored(folder: Path, tmp_path: Pat
     assert [answer.question_id for answer in result.answers] == list(GOOD)
     assert all(len(answer.scores) == len(answer.choices) for answer in result.answers)
     found = {row.row: row for row in result.skipped}
-    for number, (name, (_, kind, said)) in enumerate(BAD.items(), len(GOOD)):
+    for number, (name, (_, kind, reason)) in enumerate(BAD.items(), len(GOOD)):
         row = found[f"row {number}"]
-        assert row.kind == kind and said in row.reason, name
+        assert row.kind == kind and reason in row.reason, name
     assert len(found) == len(BAD)
     skipped = json.loads((tmp_path / "out/metrics.json").read_text())["skipped"]
     assert (skipped["total"], skipped["of"]) == (len(BAD), len(GOOD) + len(BAD))

@@ -1,4 +1,4 @@
-"""Tests of step 1's rank rules, students that are not loaded here, and what is told beside the accuracy."""
+"""Tests of step 1's rank rules, students that are not loaded here, and what is reported beside the accuracy."""
 
 import json
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ def test_reversed_options_show_a_liking_for_a_place(root: Path) -> None:
     result = run(root, student, robust=True, direct_answers=False)
     assert options_text(list(COLOURS)[::-1]) in student.asked[-1] and len(student.asked) == 14
     first, other = result.answers[0], result.answers[2]
-    assert (first.predicted_choice_idx, first.reversed_choice_idx) == (0, 0)  # red, found wherever it stood
+    assert (first.predicted_choice_idx, first.reversed_choice_idx) == (0, 0)  # red, found in both orders
     assert (other.predicted_choice_idx, other.reversed_choice_idx) == (0, 3)
     assert other.reversed_scores == [-2.0, -2.0, -2.0, -0.5]
     both = result.metrics.splits["diagnose"].both_ways
@@ -186,8 +186,8 @@ def run_recorded(root: Path, **more: Any) -> Any:
 def test_our_own_answers_read_back_score_the_same(root: Path) -> None:
     made = run(root)
     (root / "out/aokvqa_eval.json").rename(root / "eval.json")
-    again = run_recorded(root, student=f"recorded:{root / 'eval.json'}")
-    assert again.metrics.splits == made.metrics.splits
+    repeated = run_recorded(root, student=f"recorded:{root / 'eval.json'}")
+    assert repeated.metrics.splits == made.metrics.splits
 
 
 def see(messages: list[dict[str, Any]]) -> str:

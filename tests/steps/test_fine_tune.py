@@ -1,4 +1,4 @@
-"""Tests of step 5 on a LLaVA of a few thousand weights: it learns the answer alone, the same every time."""
+"""Tests of step 5 on a LLaVA of a few thousand weights: it learns only the answer, and the same every time."""
 
 import json
 import warnings
@@ -148,12 +148,12 @@ def test_the_loss_is_that_of_the_answer_tokens(student: Path, images: Path) -> N
 
 def test_images_beyond_the_memory_bound_are_read_again(student: Path, images: Path) -> None:
     kept, made, _ = examples_of(student, [row(0), row(1)], images)
-    again, _, _ = examples_of(student, [row(0), row(1)], images, keep_bytes=0)
-    torch.testing.assert_close(kept.batch(made), again.batch(made), rtol=0, atol=0)
+    uncached, _, _ = examples_of(student, [row(0), row(1)], images, keep_bytes=0)
+    torch.testing.assert_close(kept.batch(made), uncached.batch(made), rtol=0, atol=0)
     (images / f"{0:012d}.png").unlink()
     kept.batch(made)
     with pytest.raises(DataEngineError, match="could be read when the step began"):
-        again.batch(made)
+        uncached.batch(made)
 
 
 def test_lora_spares_the_vision_tower_and_the_output_layer(student: Path) -> None:
@@ -255,7 +255,7 @@ def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, imag
     ]
     log = fine_tune(config(rows)).log
     assert log.skipped == {IMAGE_UNREADABLE: 2, "malformed row": 1}
-    assert log.mix[0].drawn == 6  # others were drawn in place of the two
+    assert log.mix[0].drawn == 6  # others were drawn instead of the two
     assert any("cut.png" in line or IMAGE_UNREADABLE in line for line in log.skipped_rows)
 
 

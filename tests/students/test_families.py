@@ -1,4 +1,4 @@
-"""Tests of every supported family: the fast ranking against one plain pass per option, and writing."""
+"""Tests of every supported family: the fast ranking against one plain pass per option, and generation."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ PROMPTS = [
     f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS
 ]
 CHOICES = [choices for _, choices in QUESTIONS]
-SLOW = ("qwen3_5", "mllama")  # whose caches cannot be repeated for the options, or not with the image's mask
+SLOW = ("qwen3_5", "mllama")  # their caches cannot be repeated for the options, or not with the image's mask
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -49,18 +49,18 @@ def pictures() -> list[Image.Image]:
     return [found[0], found[1], found[0], found[2], found[1]]
 
 
-def whole_inputs(student: HuggingFaceStudent, image: Image.Image, prompt: str, said: str) -> Any:
+def whole_inputs(student: HuggingFaceStudent, image: Image.Image, prompt: str, answer_start: str) -> Any:
     """One whole text as the family's own documentation passes it, without padding."""
     processor, family = student.processor, type(student.processor).__name__
     text, _ = chat_text(processor, prompt)
-    if is_encoder_decoder(student.model.config):  # the encoder reads the prompt, the decoder what is said
-        ids = processor.tokenizer(said, add_special_tokens=False).input_ids
+    if is_encoder_decoder(student.model.config):  # the encoder reads the prompt, the decoder the answer
+        ids = processor.tokenizer(answer_start, add_special_tokens=False).input_ids
         start = student.model.language_model.config.decoder_start_token_id
         inputs = dict(processor(text=text, images=image, return_tensors="pt"))
         return inputs | {"decoder_input_ids": torch.tensor([[start, *ids]])}
     if family == "PaliGemmaProcessor":
-        inputs = processor(text=text, images=image, suffix=said, return_tensors="pt")
-        # the end of text that the processor puts behind a suffix is not scored
+        inputs = processor(text=text, images=image, suffix=answer_start, return_tensors="pt")
+        # the end-of-text token that the processor adds is not scored
         return {
             key: value[:, :-1] if value.dim() == 2 else value
             for key, value in inputs.items()
@@ -68,9 +68,9 @@ def whole_inputs(student: HuggingFaceStudent, image: Image.Image, prompt: str, s
         }
     if family == "InstructBlipProcessor":  # the Q-Former reads the question, never the answer
         inputs = dict(processor(text=text, images=image, return_tensors="pt"))
-        whole = processor(text=f"{text} {said}", images=image, return_tensors="pt")
+        whole = processor(text=f"{text} {answer_start}", images=image, return_tensors="pt")
         return inputs | {key: whole[key] for key in ("input_ids", "attention_mask")}
-    start = prompt_with_answer_start(processor, prompt, said)
+    start = prompt_with_answer_start(processor, prompt, answer_start)
     special = {} if not start.startswith("<s>") else {"add_special_tokens": False}
     return dict(processor(text=[start], images=[[image]], return_tensors="pt", **special))
 
@@ -107,8 +107,8 @@ def test_fast_ranking_equals_one_plain_pass_per_option(
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
     shared = student._prefix_cache is not None or isinstance(student._uncached, EncoderDecoderBackend)
     slow = student.model.config.model_type in SLOW
-    assert student._image_cache is None and shared != slow  # the shortcut was taken
-    assert min(max(row) - min(row) for row in expected) > 1e-2  # a wrong score would show
+    assert student._image_cache is None and shared != slow  # the cache was used
+    assert min(max(row) - min(row) for row in expected) > 1e-2  # so that a wrong score would be noticed
     assert_close(student._uncached.rank(*plain_arguments(student, pictures)), expected)
 
 
@@ -191,13 +191,13 @@ def test_training_learns_the_answer_alone(
         loss = student.model(**batch).loss
         alone = [student.model(**training_batch(student, [row])[0]).loss for row in rows]
     assert torch.isfinite(loss) and loss > 0.1
-    # rows that share an image, or are padded, learn what they learn by themselves
+    # rows that share an image, or are padded, have the same labels as by themselves
     together = sum(one * count for one, count in zip(alone, counts, strict=True)) / sum(counts)
     assert loss.item() == pytest.approx(together.item(), abs=1e-4)
 
 
 def training_batch(student: HuggingFaceStudent, rows: list[TrainingRow]) -> tuple[Any, list[int]]:
-    """The rows as one batch, and how many tokens of each are learnt."""
+    """The rows as one batch, and how many tokens of each the loss counts."""
     apart = is_encoder_decoder(student.model.config)
     examples = ExampleEncoder(student.processor, skipped := SkippedTrainingRows(), encoder_decoder=apart)
     found = examples.make([(row, "Q-A") for row in rows], tqdm(disable=True))

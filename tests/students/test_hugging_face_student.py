@@ -1,4 +1,4 @@
-"""Tests of the student: its scores against plain passes through the model, its texts, what it reads once."""
+"""Tests of the local student: scores against plain passes through the model, texts, and what is read only once."""
 
 import json
 import shutil
@@ -87,9 +87,9 @@ def test_rank_equals_one_plain_pass_per_option(
     student = load_student(str(save_tiny_llava(tmp_path / "m", **options)), device="cpu")
     expected = plain_scores(student, pictures)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    assert student._image_cache is not None  # the shortcut was taken
+    assert student._image_cache is not None  # the cache was used
     spread = [max(row) - min(row) for row in expected]
-    assert min(spread) > 1e-2  # far above the tolerance, so that a wrong score shows
+    assert min(spread) > 1e-2  # far above the tolerance, so that a wrong score would be noticed
 
 
 def test_rank_without_the_shortcut_is_the_same(folder: Path, pictures: list[Image.Image]) -> None:
@@ -108,7 +108,7 @@ def test_a_shortcut_that_gives_other_scores_is_not_taken(folder: Path, pictures:
 
 
 def wrong_cache(student: HuggingFaceStudent, prefix: list[int]) -> Any:
-    """What a model would keep that looks at no image."""
+    """The keys and values of a model that sees no image."""
     from transformers import DynamicCache
 
     cache = DynamicCache()
@@ -158,7 +158,7 @@ def test_each_image_is_prepared_once_for_ranking_and_writing(
     student = load_student(str(folder), device="cpu")
     student.rank(
         pictures[1:2], PROMPTS[1:2], CHOICES[1:2]
-    )  # the shortcut is tried out with a picture of its own
+    )  # the cache is tried out with a picture of its own
     prepared: list[int] = []
     processor = student.processor.image_processor
     plain = type(processor).__call__
@@ -283,7 +283,7 @@ def test_an_adapter_of_another_model_is_said(folder: Path, tmp_path: Path) -> No
 
 
 def changed(folder: Path, copy: Path, change: Any) -> str:
-    """A copy of the model whose weights `change` has changed."""
+    """A copy of the model with weights changed by `change`."""
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(folder, copy)
@@ -388,7 +388,9 @@ def test_rows_are_selected_on_whatever_devices_the_layers_are() -> None:
         device = torch.device("meta")
 
         def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
-            assert rows.device.type == "cpu"  # which selects on any device; another one's index does not
+            assert (
+                rows.device.type == "cpu"
+            )  # a CPU index selects on any device; an index on another device does not
             return torch.ones(len(rows), 1, 4, 8)
 
     layers = [SimpleNamespace(keys=Elsewhere(), values=torch.ones(2, 1, 4, 8))]
@@ -396,22 +398,22 @@ def test_rows_are_selected_on_whatever_devices_the_layers_are() -> None:
     assert found.layers[0].values.shape[0] == 3
 
 
-@pytest.mark.parametrize("way", ["_image_cache", "_prefix_cache"])
+@pytest.mark.parametrize("cache", ["_image_cache", "_prefix_cache"])
 def test_a_shortcut_that_fails_is_not_taken(
-    folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture, way: str
+    folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture, cache: str
 ) -> None:
     student = load_student(str(folder), device="cpu")
-    if way == "_prefix_cache":
+    if cache == "_prefix_cache":
         student._image_cache = None
 
     def fail(*given: Any) -> Any:
         raise IndexError("no such layer")
 
-    getattr(student, way)._rank_batch = fail
+    getattr(student, cache)._rank_batch = fail
     expected = plain_scores(student, pictures)
     for _ in range(2):
         assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    assert getattr(student, way) is None and caplog.text.count("IndexError: no such layer") == 1
+    assert getattr(student, cache) is None and caplog.text.count("IndexError: no such layer") == 1
 
 
 def test_images_that_cannot_be_shared_are_read_apart(
