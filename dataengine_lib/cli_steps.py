@@ -1,4 +1,4 @@
-"""The verbs of single steps: each reads its Config, calls the step's function and prints what was written (all steps)."""
+"""The verbs of single steps (all steps): options from the step's Config, its function called, its files printed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from dataengine_lib.core.records import Question
 
 
 def _classify_questions(config: Any) -> None:
-    """Step 0: give every question its type through the teacher."""
+    """Step 0: ask the teacher for every question's type."""
     from dataengine_lib.steps.classify_questions import classify_questions
 
     result = classify_questions(config)
@@ -24,15 +24,15 @@ def _classify_questions(config: Any) -> None:
     if config.image_root:
         written: dict[str, list[Question]] = read_json(result.output, dict[str, list[Question]])
         paths = {row.image_path for rows in written.values() for row in rows}
-        lost = sorted(path for path in paths if not isfile(config.image_root / path))
-        if lost:
+        missing = sorted(path for path in paths if not isfile(config.image_root / path))
+        if missing:
             typer.echo(
-                f"  {len(lost)} of {len(paths)} images are not below {config.image_root}, first: {lost[0]}"
+                f"  {len(missing)} of {len(paths)} images are not below {config.image_root}, first: {missing[0]}"
             )
 
 
 def _evaluate(config: Any) -> None:
-    """Step 1: measure the student; writes answers, bad cases, weights and metrics."""
+    """Step 1: measure the student; write answers, bad cases, weights and metrics."""
     from dataengine_lib.steps.evaluate import evaluate
 
     evaluate(config)
@@ -40,7 +40,7 @@ def _evaluate(config: Any) -> None:
 
 
 def _embed(config: Any) -> None:
-    """Embed an image folder once, so that step 2 finds neighbours at once."""
+    """Embed a folder of images beforehand, for step 2."""
     from dataengine_lib.steps.embed import embed
 
     result = embed(config)
@@ -52,7 +52,7 @@ def _embed(config: Any) -> None:
 
 
 def _construct_queries(config: Any) -> None:
-    """Step 2: draw bad cases and images by the weights and write the teacher's prompts."""
+    """Step 2: draw bad cases and images by weight; write the prompts for the teacher."""
     from dataengine_lib.steps.construct_queries import construct_queries
 
     result = construct_queries(config)
@@ -63,7 +63,7 @@ def _construct_queries(config: Any) -> None:
 
 
 def _generate_qa(config: Any) -> None:
-    """Step 3: ask the teacher; what is answered already is not asked again."""
+    """Step 3: send the prompts to the teacher; continue where an earlier call stopped."""
     from dataengine_lib.steps.generate_qa import generate_qa
 
     result = generate_qa(config)
@@ -73,7 +73,7 @@ def _generate_qa(config: Any) -> None:
 
 
 def _cancel_batches(config: Any) -> None:
-    """Step 3: cancel the batches of an output that are under way, and keep what they have done."""
+    """Step 3: cancel the running batches of an output and keep their replies."""
     from dataengine_lib.steps.generate_qa import cancel_batches
 
     result = cancel_batches(config)
@@ -83,7 +83,7 @@ def _cancel_batches(config: Any) -> None:
 
 
 def _post_process(config: Any) -> None:
-    """Step 4: turn raw replies into training data; drops with a reason."""
+    """Step 4: turn replies into training data; every dropped reply has a reason."""
     from dataengine_lib.steps.post_process import post_process
 
     result = post_process(config)
@@ -97,7 +97,7 @@ def _post_process(config: Any) -> None:
 
 
 def _fine_tune(config: Any) -> None:
-    """Step 5: train the student on the new data, mixed with base data."""
+    """Step 5: fine-tune the student on the new data, mixed with base data."""
     from dataengine_lib.steps.fine_tune import fine_tune
 
     typer.echo(f"{fine_tune(config).checkpoint}: fine-tuned")

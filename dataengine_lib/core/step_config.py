@@ -1,4 +1,4 @@
-"""What every step's Config shares: unknown names are errors, and the nearest valid one is named."""
+"""The base of every step's Config (all steps): an unknown name is an error that names the nearest valid one."""
 
 import difflib
 from pathlib import Path
@@ -25,11 +25,12 @@ class StepConfig(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise ParameterError(
-                "\n".join(cls._line(problem, where) for problem in error.errors())
+                "\n".join(cls._message(problem, where) for problem in error.errors())
             ) from error
 
     @classmethod
-    def _line(cls, problem: Any, where: str) -> str:
+    def _message(cls, problem: Any, where: str) -> str:
+        """One line for one of pydantic's problems."""
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.0)
@@ -42,15 +43,16 @@ class StepConfig(BaseModel):
     def from_notebook(cls, names: dict[str, Any]) -> Self:
         """Build the Config from a notebook's `globals()`: every parameter is a variable of the same name.
 
-        Relative paths start where `enter_start_folder` says. Raises ParameterError for a wrong value, and where the
-        example files are not there that the notebook's defaults name.
+        Changes to the folder in which relative paths start (see `enter_start_folder`). Raises ParameterError for a wrong
+        value, and when the notebook's defaults name example files that are not there.
         """
         enter_start_folder(names, cls.model_fields)
         given = {name: names[name] for name in cls.model_fields if name in names}
         for name, value in given.items():
-            if str(value).startswith("data_demo") and not Path(value).exists():
-                raise ParameterError(
-                    f"the parameters cell: {name}: {value} does not exist below {Path.cwd().name}; data_demo, the example "
-                    "that the defaults name, comes with the project's repository; give files of your own"
-                )
+            for item in value if isinstance(value, list) else [value]:
+                if str(item).startswith("data_demo") and not Path(item).exists():
+                    raise ParameterError(
+                        f"the parameters cell: {name}: {item} does not exist below {Path.cwd().name}/; "
+                        "data_demo, the example of the defaults, comes with the project's repository; give files of your own"
+                    )
         return cls.read(given, "the parameters cell")

@@ -36,11 +36,13 @@ class BuiltIns:
         return f"give a file or a built-in name: {', '.join(self.names)}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Called by pydantic where this object is the annotation of a field."""
-        return core_schema.no_info_before_validator_function(self._name_or_path, handler(source))
+        """Called by pydantic for a field that has this object in its annotation."""
+        return core_schema.no_info_plain_validator_function(self._name_or_path)
 
-    def _name_or_path(self, value: Any) -> Any:
-        return Path(value) if isinstance(value, str) and value not in self.names else value
+    def _name_or_path(self, value: Any) -> str | Path:
+        if not isinstance(value, str | Path):
+            raise ValueError(self.hint())
+        return value if value in self.names else Path(value)
 
 
 CATEGORY_SETS = BuiltIns("categories", ".yaml", ("v1", "seed_bench", "mmbench", "mmbench_l3"))

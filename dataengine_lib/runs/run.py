@@ -29,7 +29,7 @@ from dataengine_lib.runs.state import RunState, Status, StepState
 from dataengine_lib.runs.summary import write_pages
 from dataengine_lib.runs.workflow import Planned, plan
 
-Say = Callable[[str], None]
+_Say = Callable[[str], None]
 _PLAYGROUND_NOTE = (
     "the teacher is the playground's script, not a model: figures show that the loop works, no more"
 )
@@ -43,7 +43,7 @@ def run_experiment(
     stop: str | None = None,
     force: bool = False,
     notebooks: Path | None = None,
-    say: Say = print,
+    say: _Say = print,
 ) -> RunState:
     """Run `experiment` in the folder `out`; steps that are done and unchanged are skipped.
 
@@ -95,7 +95,9 @@ def _new_state(experiment: Experiment, planned: list[Planned]) -> RunState:
 class _Run:
     """A run in progress: its steps by number, and the state that is written to `run.json` after each."""
 
-    def __init__(self, out: Path, notebooks: Path, planned: list[Planned], state: RunState, say: Say) -> None:
+    def __init__(
+        self, out: Path, notebooks: Path, planned: list[Planned], state: RunState, say: _Say
+    ) -> None:
         self.out, self.notebooks, self.planned, self.state, self.say = out, notebooks, planned, state, say
         self.hashes = FileHashes(out / ".hashes.json")
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.

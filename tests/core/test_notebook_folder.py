@@ -25,7 +25,8 @@ def project(tmp_path: Path) -> Path:
     round1 = project / "reports" / "demo" / "round1"
     round1.mkdir(parents=True)
     (project / "data_demo").mkdir()
-    (project / "data_demo" / "q.json").write_text("[]")
+    for name in ("q.json", "b.json"):
+        (project / "data_demo" / name).write_text("[]")
     (round1.parent / "run.json").write_text("{}")
     (round1 / "1_evaluate.manifest.json").write_text("{}")
     return project
@@ -82,6 +83,8 @@ def test_the_example_of_the_defaults_that_is_not_there_is_one_line(
         ParameterError, match=r"questions: data_demo/q\.json does not exist.*give files of your own"
     ):
         StepOneConfig.from_notebook({"questions": "data_demo/q.json", "output": "out.json"})
+    with pytest.raises(ParameterError, match=r"earlier: data_demo/b\.json does not exist"):
+        StepOneConfig.from_notebook({"questions": "q", "output": "o", "earlier": ["a", "data_demo/b.json"]})
 
 
 @pytest.mark.parametrize("place", ["elsewhere", "project/reports/demo/round1"])
