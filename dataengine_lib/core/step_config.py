@@ -53,6 +53,6 @@ class StepConfig(BaseModel):
                 if str(item).startswith("data_demo") and not Path(item).exists():
                     raise ParameterError(
                         f"the parameters cell: {name}: {item} does not exist below {Path.cwd().name}/; "
-                        "data_demo, the example of the defaults, comes with the project's repository; give files of your own"
+                        "data_demo, the example of the defaults, comes with the repository; give files of your own"
                     )
         return cls.read(given, "the parameters cell")
