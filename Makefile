@@ -38,7 +38,7 @@ bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo 
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
 
-# The stamp is written last: an installation that was cut off is taken up again.
+# The stamp is written last, so that an interrupted installation is continued.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; run: make PYTHON=python3.11"; exit 1; }
@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,ray]"
 	touch $@
 
-# OpenAI's clip and FAISS for the tests, in a folder that nothing else sees; tests/packages.txt says why.
+# OpenAI's clip and FAISS for the tests, in a folder of their own; the reason is in tests/packages.txt.
 $(TEST_STAMP): tests/packages.txt $(STAMP)
 	rm -rf $(TEST_PACKAGES)
 	$(BIN)/python -m pip install --no-deps --target $(TEST_PACKAGES) -r tests/packages.txt

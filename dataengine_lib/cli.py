@@ -75,7 +75,7 @@ def _run(
 
     experiment = _read(params, sets, rounds)
     folder = _run_folder(experiment, out)
-    state = run_experiment(experiment, folder, start=start, stop=stop, force=force, say=typer.echo)
+    state = run_experiment(experiment, folder, start=start, stop=stop, force=force, print_line=typer.echo)
     _print(summary_lines(folder, state))
 
 
@@ -228,6 +228,6 @@ def main() -> None:
         if ended.code == _CTRL_C:
             typer.echo(_INTERRUPTED, err=True)
         raise
-    except BrokenPipeError:  # whoever reads our output has closed it, as `head` does
+    except BrokenPipeError:  # the reader of our output has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -94,7 +94,7 @@ def test_post_process_verb_does_its_work(tmp_path: Path) -> None:
 
 
 def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path) -> None:
-    for arguments, says in (
+    for arguments, message in (
         (
             ("post-process", "--input", "x"),
             "dataengine: dataengine post-process: output is needed; give it\n",
@@ -109,7 +109,7 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path) -> None:
         ),
     ):
         done = call(*arguments, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (2, says)
+        assert (done.returncode, done.stderr) == (2, message)
     assert call("post-process", "--inputt", "x").returncode == 2
 
 
@@ -170,14 +170,14 @@ def test_targets_as_words_or_as_json(
     ):
         assert main(monkeypatch, *line, *words) == 0
         assert given.pop().targets == expected
-    for words, says in (
+    for words, message in (
         (["--targets", "image_scene"], "--targets: write NAME=VALUE, for example image_scene=40"),
         (["--targets", '{"a": '], "--targets: not valid JSON"),
         (["--targets", "a=many"], "dataengine construct-queries: targets.a: "),
         (["--targets", "a=9000"], "dataengine construct-queries: targets: 9000 queries in all"),
     ):
         assert main(monkeypatch, *line, *words) == 2
-        assert says in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def test_lists_of_the_configs_may_be_given_at_once() -> None:

@@ -29,7 +29,7 @@ from dataengine_lib.runs.state import RunState, Status, StepState
 from dataengine_lib.runs.summary import write_pages
 from dataengine_lib.runs.workflow import Planned, plan
 
-_Say = Callable[[str], None]
+_PrintLine = Callable[[str], None]
 _PLAYGROUND_NOTE = (
     "the teacher is the playground's script, not a model: figures show that the loop works, no more"
 )
@@ -43,7 +43,7 @@ def run_experiment(
     stop: str | None = None,
     force: bool = False,
     notebooks: Path | None = None,
-    say: _Say = print,
+    print_line: _PrintLine = print,
 ) -> RunState:
     """Run `experiment` in the folder `out`; steps that are done and unchanged are skipped.
 
@@ -66,7 +66,7 @@ def run_experiment(
             check_paths(experiment.file, planned, first, last)
         state = _new_state(experiment, planned)
         state.playground_seconds = round(time.monotonic() - began, 2) if settings else 0.0
-        run = _Run(out, notebooks, planned, state, say)
+        run = _Run(out, notebooks, planned, state, print_line)
         for number in range(len(planned)):
             if first <= number <= last:
                 run.step(number, force or (number == first and start is not None))
@@ -96,9 +96,10 @@ class _Run:
     """A run in progress: its steps by number, and the state that is written to `run.json` after each."""
 
     def __init__(
-        self, out: Path, notebooks: Path, planned: list[Planned], state: RunState, say: _Say
+        self, out: Path, notebooks: Path, planned: list[Planned], state: RunState, print_line: _PrintLine
     ) -> None:
-        self.out, self.notebooks, self.planned, self.state, self.say = out, notebooks, planned, state, say
+        self.out, self.notebooks, self.planned, self.state = out, notebooks, planned, state
+        self.print_line = print_line
         self.hashes = FileHashes(out / ".hashes.json")
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
         self.links_changed = _labels_before(out) != [step.label for step in state.steps]
@@ -117,12 +118,12 @@ class _Run:
             if self.links_changed or not item.html.is_file():
                 _render(item)
             self._show(number, "skipped", before)
-            self.say(f"{progress}: nothing changed, skipped")
+            self.print_line(f"{progress}: nothing changed, skipped")
             return
         item.manifest.unlink(missing_ok=True)
         self.state.steps[number].status = "running"
         self.publish()
-        self.say(f"{progress} …")
+        self.print_line(f"{progress} …")
         self._execute(number, manifest)
         self.hashes.save()
         self._show(number, "done", manifest)
@@ -188,9 +189,7 @@ class _Run:
         self.state.status, self.state.error = "failed", f"{item.label}: {state.error}"
         if item.executed.is_file():
             state.notebook = os.path.relpath(item.executed, self.out)
-            if isinstance(
-                error, NotebookFailed
-            ):  # after an error of rendering itself, rendering would fail again
+            if isinstance(error, NotebookFailed):  # an error of rendering would only be raised once more
                 _render(item)
         self.publish()
         return state.error

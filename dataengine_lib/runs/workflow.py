@@ -129,14 +129,17 @@ class Planned:
 
     @property
     def executed(self) -> Path:
+        """The executed notebook."""
         return self.folder / f"{self.step.notebook}.ipynb"
 
     @property
     def html(self) -> Path:
+        """The notebook's report."""
         return self.executed.with_suffix(".html")
 
     @property
     def manifest(self) -> Path:
+        """What the step was made from; missing while it is not done."""
         return self.folder / f"{self.step.notebook}.manifest.json"
 
     def outputs(self) -> list[Path]:

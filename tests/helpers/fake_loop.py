@@ -42,7 +42,7 @@ class WriteConfig(StepConfig):
     source: Path
     output: Path
     text: str = "words"
-    hold: str = ""  # go on when this file is gone
+    hold: str = ""  # waits until this file is removed
     seed: int = 0
 
 
@@ -106,7 +106,7 @@ def read_fake(file: Path, *sets: str) -> Experiment:
 def run_fake(file: Path, *sets: str, **how: Any) -> RunState:
     """Run the loop of `file` in `runs/fake` beside it."""
     workflow.STEPS = STEPS
-    how.setdefault("say", lambda line: None)
+    how.setdefault("print_line", lambda line: None)
     return run_experiment(
         read_fake(file, *sets), file.parent / "runs" / "fake", notebooks=file.parent / "notebooks", **how
     )

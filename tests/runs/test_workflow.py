@@ -123,7 +123,7 @@ class TestPlan:
         assert str(planned[0].config.questions) == "cache/world/aokvqa_playground.json"
 
     @pytest.mark.parametrize(
-        ("setting", "says"),
+        ("setting", "message"),
         [
             ("evaluate.batch_sise=3", "evaluate: unknown key 'batch_sise'; nearest valid key: 'batch_size'"),
             ("evaluate.batch_size=many", "evaluate: batch_size: "),
@@ -131,14 +131,14 @@ class TestPlan:
             ("generate_qa.teacher=nobody", "generate_qa: teacher: not a teacher"),
         ],
     )
-    def test_a_wrong_key_is_named_once_with_its_file(self, setting: str, says: str) -> None:
+    def test_a_wrong_key_is_named_once_with_its_file(self, setting: str, message: str) -> None:
         with pytest.raises(ParameterError) as caught:
             plan(demo(setting), Path("out"))
-        assert str(caught.value).startswith(f"{PROJECT_ROOT / 'params/demo.yaml'} with --set: {says}")
+        assert str(caught.value).startswith(f"{PROJECT_ROOT / 'params/demo.yaml'} with --set: {message}")
         assert len(str(caught.value).splitlines()) == 1
 
     @pytest.mark.parametrize(
-        ("settings", "says"),
+        ("settings", "message"),
         [
             (
                 [
@@ -152,17 +152,17 @@ class TestPlan:
         ],
     )
     def test_what_cannot_be_fine_tuned_is_said_before_anything_runs(
-        self, settings: list[str], says: str, tmp_path: Path
+        self, settings: list[str], message: str, tmp_path: Path
     ) -> None:
         planned = plan(demo(*settings), tmp_path)
         last = len(planned) - 1
-        with pytest.raises(ParameterError, match=says):
+        with pytest.raises(ParameterError, match=message):
             check_run(Path("mine.yaml"), planned, 0, last, NOTEBOOKS, tmp_path)
         stop = selected_range(planned, None, "round1/post_process")[1]
         check_run(Path("mine.yaml"), planned, 0, stop, NOTEBOOKS, tmp_path)  # up to there it can be run
 
     @pytest.mark.parametrize(
-        ("setting", "says"),
+        ("setting", "message"),
         [
             ("construct_queries.targets.image_scen=3", "construct_queries.targets: unknown question type"),
             ("construct_queries.preview_type=scene", "construct_queries.preview_type: unknown question type"),
@@ -170,17 +170,17 @@ class TestPlan:
         ],
     )
     def test_a_misspelt_type_is_said_before_anything_runs(
-        self, setting: str, says: str, tmp_path: Path
+        self, setting: str, message: str, tmp_path: Path
     ) -> None:
         planned = plan(demo(setting), tmp_path)
-        if says:
-            with pytest.raises(ParameterError, match=f"mine.yaml: {says} .*; nearest: 'image_scene'"):
+        if message:
+            with pytest.raises(ParameterError, match=f"mine.yaml: {message} .*; nearest: 'image_scene'"):
                 check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
         else:
             check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
 
     @pytest.mark.parametrize(
-        ("settings", "says"),
+        ("settings", "message"),
         [
             (["second_reader=openai:gpt-4.1"], "OPENAI_API_KEY is not set; "),
             (["blind_reader=openai:gpt-4.1"], "OPENAI_API_KEY is not set; "),
@@ -194,15 +194,15 @@ class TestPlan:
         ],
     )
     def test_what_readers_lack_is_said_before_anything_runs(
-        self, settings: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, settings: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
             monkeypatch.delenv(name, raising=False)
         planned = plan(demo(*(f"post_process.{setting}" for setting in settings)), tmp_path)
-        if says:
+        if message:
             with pytest.raises(ParameterError) as caught:
                 check_run(Path("mine.yaml"), planned, 0, len(planned) - 1, NOTEBOOKS, tmp_path)
-            assert str(caught.value).startswith(f"mine.yaml: post_process: {says}")
+            assert str(caught.value).startswith(f"mine.yaml: post_process: {message}")
             assert "\n" not in str(caught.value)  # once, although every round has the step
             before = selected_range(planned, None, "round1/generate_qa")[1]
             check_run(Path("mine.yaml"), planned, 0, before, NOTEBOOKS, tmp_path)  # up to there it can be run
@@ -263,8 +263,8 @@ class TestRun:
         assert [step.status for step in run_fake(file, "write.text=new").steps] == ["skipped", "done"]
         assert (out / "round1" / "shouted.txt").read_text() == "SOME NEW 6"
 
-        again = run_fake(file, "write.text=new", start="write")
-        assert [step.status for step in again.steps] == ["done", "skipped"], (
+        repeated = run_fake(file, "write.text=new", start="write")
+        assert [step.status for step in repeated.steps] == ["done", "skipped"], (
             "the same words, so nothing to shout"
         )
 
@@ -274,23 +274,23 @@ class TestRun:
         with pytest.raises(DataEngineError) as caught:
             run_fake(file)
         page = out / "round1" / "1_shout.html"
-        said = "in.json: row 3: no image | second line"
-        assert str(caught.value) == f"round1/1_shout failed: {said}; see {page}"
+        message = "in.json: row 3: no image | second line"
+        assert str(caught.value) == f"round1/1_shout failed: {message}; see {page}"
         assert caught.value.exit_code == 1
         assert "Traceback" in page.read_text() and "DataEngineError" in page.read_text()
         assert (out / "round1" / "1_shout.ipynb").is_file()
         assert (out / "round1" / "written.txt").read_text() == "some words 6"
         written = read_json(out / "run.json")
-        assert (written["status"], written["error"]) == ("failed", f"round1/1_shout: {said}")
+        assert (written["status"], written["error"]) == ("failed", f"round1/1_shout: {message}")
         assert [step["status"] for step in written["steps"]] == ["done", "failed"]
 
         with pytest.raises(
             DataEngineError, match=r"1_shout failed: ValueError: in\.json: row 3: no image; see"
         ):
             run_fake(file, "shout.wrong=other")
-        mended = run_fake(file, 'shout.wrong=""')
-        assert [step.status for step in mended.steps] == ["skipped", "done"]
-        assert mended.error == ""
+        fixed = run_fake(file, 'shout.wrong=""')
+        assert [step.status for step in fixed.steps] == ["skipped", "done"]
+        assert fixed.error == ""
 
     def test_killed_in_a_step_and_run_again_gives_the_same_files(self, tmp_path: Path) -> None:
         hold = tmp_path / "hold"
@@ -355,8 +355,8 @@ class TestBeforeItRuns:
         planned = plan(demo("construct_queries.template=params/prompts/v1.j2"), tmp_path)
         with pytest.raises(ParameterError) as caught:
             check_paths(Path("mine.yaml"), planned, 0, len(planned) - 1)
-        says = "params/prompts/v1.j2 does not exist; give a file or a built-in name: v1, v2, vision"
-        assert f"mine.yaml: construct_queries.template: {says}" in str(caught.value).splitlines()
+        message = "params/prompts/v1.j2 does not exist; give a file or a built-in name: v1, v2, vision"
+        assert f"mine.yaml: construct_queries.template: {message}" in str(caught.value).splitlines()
 
     def test_a_relative_path_is_found_beside_the_yaml_or_above_params(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
