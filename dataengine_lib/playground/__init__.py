@@ -1,2 +1,3 @@
-"""The offline world of demo and tests: scenes, their drawings (drawing/), captions, questions, and a
-scripted teacher behind a local OpenAI-compatible server."""
+"""The offline world of demo and tests: world and scene_layout (what a scene is), drawing/ (its picture), captions,
+questions with their answer_tables, sets (the files); and a scripted teacher and reader behind a local
+OpenAI-compatible server."""

@@ -1,7 +1,7 @@
-"""What people would write below a playground picture, and the reader that gets the facts back out.
+"""Writes the captions of a playground picture, and reads the facts back out of captions.
 
-The writer and the reader stand side by side: whoever changes a sentence sees what reads it. The reader serves
-the scripted teacher, which knows a picture only through its captions and boxes.
+Both are in one file so that a change of a sentence is made together with what reads it. The reader serves the scripted
+teacher, which knows a picture only through its captions and boxes.
 """
 
 import re
@@ -11,6 +11,7 @@ from random import Random
 from dataengine_lib.playground import world
 from dataengine_lib.playground.world import Box, Scene
 
+# how captions and answers name the values of a scene
 STYLE_WORDS = {
     "plain": "flat drawing",
     "sketch": "pencil sketch",
@@ -26,6 +27,7 @@ _MOOD_WORDS = {
 }
 _MATERIAL_WORDS = {"wood": "wooden", "metal": "metal", "glass": "glass", "stone": "stone"}
 _TOPIC_WORDS = {topic: topic for topic in world.TOPICS} | {"birthday": "a birthday"}
+# sentences about the two things or people of a pair: {0} with its article, {1} without
 _EVENT_WORDS = {
     "pop": "{0} floats against a {1}",
     "fall": "{0} tips over the edge of a {1}",
@@ -51,7 +53,7 @@ _NATURE_WORDS = {
 
 @dataclass(frozen=True)
 class KnownThing:
-    """A thing that is known to be in a picture; `box` is None where no box names it."""
+    """A thing that is known to be in a picture; `box` is None where only a caption names it."""
 
     kind: str
     box: Box | None = None
@@ -61,7 +63,7 @@ class KnownThing:
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """What is known about a picture; an empty string or tuple stands for 'not known' or 'none'."""
+    """What is known about a picture; an empty string or tuple means "not known" or "none"."""
 
     setting: str = ""
     time: str = ""
@@ -77,7 +79,7 @@ class PictureFacts:
 
 
 def scene_facts(scene: Scene) -> PictureFacts:
-    """Everything true of a scene, as a PictureFacts."""
+    """All facts of a scene."""
     vignette = None
     if scene.vignette:
         vignette = (*scene.vignette, scene.things[-2].kind, scene.things[-1].kind)
@@ -98,7 +100,7 @@ def _thing(thing: world.SceneThing | KnownThing) -> str:
 
 
 def write_captions(scene: Scene, seed: int = 0) -> list[str]:
-    """Five captions that together carry every fact of the scene, in a shuffled order."""
+    """Five captions that together state every fact of the scene, in random order."""
     rng = Random(f"captions {seed} {scene.image_id}")
     facts = scene_facts(scene)
     weather = f"{scene.weather} " if scene.weather else ""
@@ -151,7 +153,10 @@ def _place_line(facts: PictureFacts, rng: Random) -> str:
 
 
 def place_of(box: Box | None) -> str:
-    """Where in the picture a box lies, or empty when it is not clearly in one place."""
+    """Where in the picture a box is, empty when it is not clearly in one place.
+
+    Bands around the borders (x about 1/3 and 2/3, y from 0.3 to 0.5) belong to no place.
+    """
     if box is None:
         return ""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -162,8 +167,7 @@ def place_of(box: Box | None) -> str:
     return "on the left" if x <= 0.3 else "on the right" if x >= 0.7 else "in the middle"
 
 
-# --- the reader -------------------------------------------------------------------------------------
-
+# From here on: the reader. Its patterns are made from the same tables as the sentences.
 _INVERSE = {
     "style": {words: key for key, words in STYLE_WORDS.items()},
     "fault": {words: key for key, words in FAULT_WORDS.items()},
@@ -179,17 +183,24 @@ def _one_of(words: object) -> str:
 
 _COLOR = f"(?:(?P<color>{_one_of(world.COLORS)}) )?"
 _MATERIAL = f"(?:(?P<material>{_one_of(_INVERSE['material'])}) )?"
+# "a red bicycle", "an umbrella", "a blue wooden table"
 _THING = re.compile(rf"an? {_COLOR}{_MATERIAL}(?P<kind>[a-z-]+(?: [a-z-]+)*)")
-_FIRST = re.compile(rf"An? ({_one_of(_INVERSE['style'])}) of an? ({_one_of(world.SETTINGS)})"
+# "A pencil sketch of a beach on a sunny day.", "An oil painting of a kitchen by night."
+_SETTING = re.compile(rf"An? ({_one_of(_INVERSE['style'])}) of an? ({_one_of(world.SETTINGS)})"
                     rf" (?:by|on an?)(?: ({_one_of(world.WEATHERS)}))? (day|night)\.")  # fmt: skip
-_LAST = re.compile(rf"An? ({_one_of(_INVERSE['fault'])}) picture(?: about ({_one_of(_INVERSE['topic'])}))?,"
+# "A blurry picture about a birthday, with bats and cobwebs."
+_QUALITY = re.compile(rf"An? ({_one_of(_INVERSE['fault'])}) picture(?: about ({_one_of(_INVERSE['topic'])}))?,"
                    rf" with ({_one_of(_INVERSE['mood'])})\.")  # fmt: skip
+# "A woman dressed as a chef is reading."
 _PERSON = re.compile(
     rf"An? (man|woman|boy|girl)(?: dressed as an? ({_one_of(world.PERSON_ROLES)}))? is ({_one_of(world.ACTIONS)})\."
 )
 _NOUN = "(man|woman|boy|girl)"
+# "A man in a white coat looks after a woman with a bandage."
 _SOCIAL = {key: re.compile(words.format(_NOUN, _NOUN) + r"\.") for key, words in _SOCIAL_WORDS.items()}
+# "A ball is under a stone bench."
 _RELATION = re.compile(rf"(An? .+?) is ({_one_of(world.RELATIONS)}) (an? .+)\.")
+# "A fox sneaks up to a mouse.", "A green balloon floats against a cactus."
 _PAIRS = [
     (family, value, re.compile(words.format(f"An? {_COLOR}{re.escape(one)}", re.escape(other)) + r"\."), one, other)
     for family, table, pairs in (("nature", _NATURE_WORDS, world.NATURE), ("event", _EVENT_WORDS, world.EVENTS))
@@ -199,11 +210,11 @@ _PAIRS = [
 
 
 def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> PictureFacts:
-    """The facts that captions and boxes prove; sentences that are not understood add nothing."""
+    """The facts that captions and boxes state; a sentence of any other form adds nothing."""
     found: dict[str, object] = {}
     described: dict[str, KnownThing] = {}
     for line in captions:
-        if match := _FIRST.fullmatch(line):
+        if match := _SETTING.fullmatch(line):
             style, setting, weather, time = match.groups()
             found |= {
                 "style": _INVERSE["style"][style],
@@ -211,7 +222,7 @@ def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> Pictur
                 "weather": weather or "",
                 "time": time,
             }
-        elif match := _LAST.fullmatch(line):
+        elif match := _QUALITY.fullmatch(line):
             fault, topic, mood = match.groups()
             found |= {
                 "fault": _INVERSE["fault"][fault],

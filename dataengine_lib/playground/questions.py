@@ -1,7 +1,7 @@
 """A-OKVQA-style questions about playground pictures, one writer per question type.
 
-Each writer gets what is known about a picture and answers with a question, or with None when the facts do not
-support the type. The sets are written from all facts of a scene, the scripted teacher writes from captions and boxes.
+A writer gets the known facts of a picture and returns a question with its answer, or None when the facts do not support
+its type. The playground's sets are written from all facts of a scene; the scripted teacher writes from captions and boxes.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, KnownTh
 
 @dataclass(frozen=True)
 class QA:
-    """A question with its answer, the wrong answers to draw three from, and why it is right."""
+    """A question with its answer, at least three wrong answers to draw from, and the reason for the answer."""
 
     question: str
     answer: str
@@ -37,11 +37,12 @@ class QA:
 
 
 def write_question(question_type: str, facts: PictureFacts, rng: Random) -> QA | None:
-    """A question of the type about a picture of which `facts` are known, or None."""
+    """A question of the type about a picture with these facts, None when they do not support the type."""
     return QUESTION_WRITERS[question_type](facts, rng)
 
 
 def _others(table: dict[str, str], key: str) -> tuple[str, ...]:
+    """All answers of a table that differ from the one of `key`."""
     return tuple(value for value in table.values() if value != table[key])
 
 
@@ -90,6 +91,7 @@ def _function(facts: PictureFacts, rng: Random) -> QA | None:
     if not present or not facts.style:
         return None
     use = rng.choice(sorted(present))
+    # uses that something else in the picture has too would be right answers: they cannot be wrong choices
     also = {USES_BY_ACTION[action] for _, _, action in facts.people if action in USES_BY_ACTION}
     if any(thing.kind == "wall clock" for thing in facts.things):
         also.add(USES["clock"])
@@ -127,7 +129,7 @@ def _comparison(facts: PictureFacts, rng: Random) -> QA | None:
     things = sorted((thing for thing in facts.things if thing.box), key=_area)
     if len(things) < 2:
         return None
-    # The winner must be clear: 1.3 times the runner-up, or 1.3 times smaller.
+    # the largest must have 1.3 times the area of the next one, the smallest be 1.3 times smaller
     clear = {
         True: _area(things[-1]) >= 1.3 * _area(things[-2]),
         False: _area(things[1]) >= 1.3 * _area(things[0]),
@@ -138,7 +140,7 @@ def _comparison(facts: PictureFacts, rng: Random) -> QA | None:
     right = things[-1] if most else things[0]
     wrong = tuple(thing.kind for thing in things if thing is not right)
     size = "largest" if most else "smallest"
-    # Fewer than three other things: the rest are names of what is not there, which are never the answer.
+    # where there are fewer than three other things, names of absent things fill up the wrong answers
     absent = [
         kind for kind in world.ANIMALS + world.VEHICLES + world.FOOD if all(kind != t.kind for t in things)
     ]
@@ -193,7 +195,7 @@ def _spatial(facts: PictureFacts, rng: Random) -> QA | None:
 
 
 def _side(one: KnownThing, other: KnownThing) -> str:
-    """Which side of `other` the box of `one` is clearly on: apart along one axis, close along the other."""
+    """The side of `other` on which `one` clearly is: boxes apart along one axis, centres close along the other."""
     assert one.box and other.box
     a, b = one.box, other.box
     dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
@@ -293,11 +295,11 @@ def _knowledge(facts: PictureFacts, rng: Random) -> QA | None:
     if len(animals) != 1:
         return None
     kind = animals[0]
-    asked = [(question, table) for question, table in (
+    possible = [(question, table) for question, table in (
         ("What is the young of the animal in the picture called?", YOUNG),
         ("How does the animal in the picture speak?", VOICES),
     ) if kind in table]  # fmt: skip
-    question, table = rng.choice(asked)
+    question, table = rng.choice(possible)
     return QA(question, table[kind], _others(table, kind), f"The animal is a {kind}.")
 
 

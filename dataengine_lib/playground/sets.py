@@ -1,7 +1,7 @@
 """Writes the playground's sets to a cache folder: scenes as a COCO dataset, questions in A-OKVQA's format.
 
-Four sets that share no image: `base` (what the student was trained on), `pool` (what queries are made of),
-`diagnose` and `holdout` (what the student is measured on). The same seed and sizes give the same bytes.
+There are four sets that share no image: `base` (what the student was trained on), `pool` (the images of step 2's
+queries), `diagnose` and `holdout` (what the student is evaluated on). The same seed and sizes give the same bytes.
 """
 
 import io
@@ -26,14 +26,15 @@ from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.world import Scene
 
 FIRST_ID = {"base": 100_000, "pool": 200_000, "diagnose": 300_000, "holdout": 400_000}
-# base and pool count scenes; diagnose and holdout count questions a type.
+# scenes in base and pool, questions of each type in diagnose and holdout
 _DEFAULT_SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
 PIXELS = 224
-_FORMAT = 1  # goes up whenever the same seed would no longer give the same bytes
-# The student's base data has next to nothing of these types: that is the weakness which the loop has to find.
+_FORMAT = 1  # raise it when the same seed no longer gives the same bytes
+# The student's base data has hardly any questions of these types: the weakness that the loop has to find.
 THIN_TYPES = ("function_reasoning", "nature_relation", "future_prediction", "social_relation", "image_emotion",
               "knowledge-based_reasoning")  # fmt: skip
-THIN_SHARE = 0.004
+THIN_SHARE = 0.004  # of these types' possible questions that are in the base data
+# types whose answers A-OKVQA would mark as difficult to give without choices
 _HARD_TO_SAY = frozenset({"function_reasoning", "nature_relation", "future_prediction", "social_relation"})
 CATEGORIES = ("person", *dict.fromkeys((
     *world.ANIMALS, *world.VEHICLES, *world.FOOD, *world.FURNITURE, *world.PLANTS, *world.OBJECTS, *world.SKY_OUTDOORS,
@@ -43,7 +44,7 @@ CATEGORIES = ("person", *dict.fromkeys((
 
 
 def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = None) -> Path:
-    """Write the sets once below `cache` and return their folder; a finished folder is taken as it is.
+    """Write the sets once below `cache` and return their folder; a finished folder is reused.
 
     `sizes` overrides DEFAULT_SIZES. Raises DataEngineError when a size is unknown or the folder cannot be written.
     """
@@ -105,7 +106,7 @@ def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:
 
 
 def file_name(image_id: int) -> str:
-    """COCO's name of an image."""
+    """An image's file name in COCO's form."""
     return f"{image_id:012d}.jpg"
 
 
@@ -144,7 +145,7 @@ def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) 
 
 
 def base_questions(scene: Scene, seed: int, *, thin_share: float = THIN_SHARE) -> Iterator[Question]:
-    """The base set's questions about a scene: every type it supports, the thin ones with `thin_share` only."""
+    """The base set's questions about a scene: each type it supports, THIN_TYPES with probability `thin_share`."""
     for question_type in QUESTION_WRITERS:
         rng = Random(f"base {seed} {scene.image_id} {question_type}")
         wanted = rng.random() < (thin_share if question_type in THIN_TYPES else 1.0)
@@ -154,18 +155,19 @@ def base_questions(scene: Scene, seed: int, *, thin_share: float = THIN_SHARE) -
 
 
 def _balanced_questions(split: str, per_type: int, seed: int) -> tuple[list[Scene], list[Question]]:
-    """Scenes and questions of a measuring set: exactly `per_type` of every type, at most four an image."""
+    """Scenes and questions of an evaluation set: exactly `per_type` questions of each type, at most four per image."""
     rng = Random(f"{split} {seed}")
-    left = Counter(dict.fromkeys(QUESTION_WRITERS, per_type))
+    missing = Counter(dict.fromkeys(QUESTION_WRITERS, per_type))
     scenes, questions = [], []
     image_id = FIRST_ID[split]
-    while +left:
+    while +missing:  # as long as any count is above zero
         scene = make_scene(image_id, seed)
         image_id += 1
-        found = [(left[kind] + rng.random(), kind, qa) for kind in QUESTION_WRITERS
-                 if left[kind] > 0 and (qa := write_question(kind, scene_facts(scene), rng))]  # fmt: skip
+        # the types with most questions missing come first, equal ones at random
+        found = [(missing[kind] + rng.random(), kind, qa) for kind in QUESTION_WRITERS
+                 if missing[kind] > 0 and (qa := write_question(kind, scene_facts(scene), rng))]  # fmt: skip
         for _, kind, qa in sorted(found, key=lambda row: -row[0])[:4]:
-            left[kind] -= 1
+            missing[kind] -= 1
             questions.append(_to_record(qa, kind, scene.image_id, split, rng))
         if found:
             scenes.append(scene)
@@ -173,7 +175,7 @@ def _balanced_questions(split: str, per_type: int, seed: int) -> tuple[list[Scen
 
 
 def _to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Random) -> Question:
-    """An A-OKVQA record of a QA: three wrong answers drawn, the right one at a random place."""
+    """An A-OKVQA record of a QA: three wrong answers are drawn, the right one is at a random place."""
     choices = [qa.answer, *rng.sample(qa.wrong, 3)]
     rng.shuffle(choices)
     correct = choices.index(qa.answer)
@@ -188,5 +190,5 @@ def _to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Rando
 
 
 def read_playground_questions(folder: Path) -> list[Question]:
-    """The measuring questions of a written playground."""
+    """The evaluation questions (diagnose and holdout) of a written playground."""
     return read_json(Path(folder) / "aokvqa_playground.json", list[Question])

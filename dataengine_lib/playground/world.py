@@ -1,8 +1,8 @@
-"""The playground's scenes as data: what is where, before anything is drawn, said or asked.
+"""The playground's scenes as data: what there is, before it is laid out, drawn, captioned or asked about.
 
-A scene is laid out on the unit square (x to the right, y down). The ground has four columns that people,
-a topic's prop, one vignette (two things that have to do with each other) and loose things share; things that
-fly or hang have the sky. Every kind appears at most once in a scene, so a name in a question is unambiguous.
+A scene lies on the unit square (x to the right, y down). The ground has four columns, shared by people, a topic's prop,
+one vignette (two related things) and loose things; things that fly or hang are at the top. Each kind of thing appears
+at most once in a scene, so that its name in a question is unambiguous.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ PLANTS = ("potted plant", "mushroom")
 OBJECTS = ("umbrella", "book", "cup", "clock", "backpack", "telephone")
 SKY_OUTDOORS = ("kite", "airplane", "bird", "hot-air balloon")
 SKY_INDOORS = ("wall clock", "picture", "hanging lamp", "shelf")
-SUPPORTS = ("table", "bench", "crate")  # what carries a material and holds something
+SUPPORTS = ("table", "bench", "crate")  # they have a material and carry something
 SUPPORTED = ("ball", "teddy bear", "vase", "hat")
 RELATIONS = ("on", "under", "in front of", "next to")
 NATURE = {
@@ -65,7 +65,7 @@ NATURE = {
     "grazing": ("goat", "grass"),
     "nesting": ("owl", "tree"),
     "pollinating": ("bee", "flower"),
-}  # the relation -> who, and with whom or what
+}  # relation -> its two living things
 EVENTS = {
     "pop": ("balloon", "cactus"),
     "fall": ("bottle", "stool"),
@@ -73,7 +73,8 @@ EVENTS = {
     "stop": ("scooter", "red traffic light"),
     "melt": ("snowman", "campfire"),
     "rain": ("storm cloud", "laundry"),
-}  # what will happen -> the two things that show it
+}  # what will happen next -> the two things that show it
+# kinds that are drawn in one of COLORS; the others have a colour of their own
 COLORED = frozenset(
     (
         *VEHICLES,
@@ -100,7 +101,7 @@ COLORED = frozenset(
 
 @dataclass(frozen=True)
 class SceneThing:
-    """Something that is not a person; `color` and `material` are None where the kind has its own."""
+    """A thing (not a person) in a scene; `color` and `material` are None for kinds that have none to choose."""
 
     kind: str
     box: Box
@@ -110,7 +111,7 @@ class SceneThing:
 
 @dataclass(frozen=True)
 class Person:
-    """A person; `role` and `action` may be empty (plain clothes, just standing)."""
+    """A person; `role` and `action` may be empty (plain clothes, only standing)."""
 
     noun: str  # man, woman, boy, girl
     role: str
@@ -120,7 +121,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene; `vignette` names what the two last things show: ("relation"|"nature"|"event", value)."""
+    """One scene; `vignette`, ("relation" | "nature" | "event", value), names what its last two things show."""
 
     image_id: int
     setting: str

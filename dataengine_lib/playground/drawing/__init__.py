@@ -1,1 +1,2 @@
-"""How a scene becomes a picture: the pen, the backdrop, people, animals, vehicles and things."""
+"""How a scene becomes a picture. scene draws it all; pen draws shapes into a box; backdrop, people, creatures (animals
+and plants), things and props are what is drawn."""

@@ -6,11 +6,11 @@ from random import Random
 from dataengine_lib.playground.drawing.pen import Color, Pen, mix
 from dataengine_lib.playground.world import Scene
 
-_HORIZON = 0.58
+_HORIZON = 0.58  # where sky and ground meet
 
 
 def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
-    """Fills the picture with the scene's setting."""
+    """Fill the picture with the scene's setting."""
     night = scene.time == "night"
     if scene.indoors:
         _INDOOR_BACKDROPS[scene.setting](pen, night, rng)
@@ -37,7 +37,7 @@ def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
 
 
 def draw_weather(pen: Pen, scene: Scene, rng: Random) -> None:
-    """What falls from the sky or stands in it, over the things of the scene."""
+    """Draw sun, rain, snow or clouds over the things of the scene."""
     if scene.weather == "sunny" and scene.time == "day":
         pen.oval(0.8, 0.14, 0.94, 0.28, (255, 214, 60))
         for dx, dy in (
@@ -71,7 +71,7 @@ def draw_weather(pen: Pen, scene: Scene, rng: Random) -> None:
                 )
 
 
-_Shade = Callable[[Color], Color]
+_Shade = Callable[[Color], Color]  # a colour as it looks by the light of the scene's time
 
 
 def _street(pen: Pen, shade: _Shade, rng: Random) -> None:

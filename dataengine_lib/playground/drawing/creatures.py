@@ -1,4 +1,4 @@
-"""Drawings of the playground's animals and plants, each filling its box."""
+"""Draws the playground's animals and plants, each filling its box."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ def _eyes(pen: Pen, x: float, y: float, gap: float = 0.0, size: float = 0.05) ->
 
 
 def _four_legs(pen: Pen, body: str | Color, leg: str | Color, top: float = 0.32) -> None:
-    """A body on four legs, head to the left to be added."""
+    """A body on four legs; the head, on the left, is drawn by the caller."""
     for x in (0.26, 0.40, 0.70, 0.84):
         pen.rect(x - 0.045, 0.66, x + 0.045, 1.0, leg, 0.03)
     pen.rect(0.2, top, 0.92, 0.78, body, 0.2)

@@ -1,4 +1,4 @@
-"""A pen for playground drawings: coordinates run from 0 to 1 inside a box, colours have names."""
+"""Draws shapes for the playground: coordinates are 0 to 1 inside a box, colours are names or RGB."""
 
 from typing import Any
 
@@ -22,13 +22,16 @@ PAINTS: dict[str, Color] = {
 
 
 def mix(one: Color, other: Color, share: float) -> Color:
-    """A colour between two: `share` of the other."""
+    """A colour between two: `share` of it, 0 to 1, is the other one."""
     r, g, b = (round(a * (1 - share) + z * share) for a, z in zip(one, other, strict=True))
     return r, g, b
 
 
 class Pen:
-    """Draws into one box of a picture; `width` is the side of the whole square picture in pixels."""
+    """Draws into one box of a picture; `width` is the side of the whole square picture in pixels.
+
+    In all methods x and y are shares of the box, and line widths are shares of its width.
+    """
 
     def __init__(self, draw: ImageDraw.ImageDraw, width: int, box: Box = (0, 0, 1, 1)):
         self.draw, self.width, self.box = draw, width, box
@@ -53,6 +56,7 @@ class Pen:
     def oval(
         self, x0: float, y0: float, x1: float, y1: float, color: str | Color, edge: str | Color | None = None
     ) -> None:
+        """A filled ellipse in the box given, with an outline if it has an edge colour."""
         self.draw.ellipse(
             [self._at(x0, y0), self._at(x1, y1)], self._paint(color), self._paint(edge), self._thick(0.03)
         )
@@ -60,20 +64,23 @@ class Pen:
     def rect(
         self, x0: float, y0: float, x1: float, y1: float, color: str | Color, round_by: float = 0.0
     ) -> None:
+        """A filled rectangle; `round_by` is the radius of its corners."""
         self.draw.rounded_rectangle(
             [self._at(x0, y0), self._at(x1, y1)], self._thick(round_by) if round_by else 0, self._paint(color)
         )
 
     def poly(self, color: str | Color, *points: float) -> None:
+        """A filled polygon through points given as x, y, x, y, …"""
         self.draw.polygon(
             [self._at(x, y) for x, y in zip(points[::2], points[1::2], strict=True)], self._paint(color)
         )
 
     def line(self, color: str | Color, width: float, *points: float) -> None:
+        """A line with round ends through points given as x, y, x, y, …"""
         corners = [self._at(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
         thick = self._thick(width)
         self.draw.line(corners, self._paint(color), thick, joint="curve")
-        for x, y in (corners[0], corners[-1]):  # round ends
+        for x, y in (corners[0], corners[-1]):
             self.draw.ellipse(
                 [x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2], self._paint(color)
             )
@@ -89,6 +96,7 @@ class Pen:
         color: str | Color,
         width: float = 0.04,
     ) -> None:
+        """A part of an ellipse's outline, from angle `start` to `end` in degrees, clockwise from the right."""
         self.draw.arc(
             [self._at(x0, y0), self._at(x1, y1)], start, end, self._paint(color), self._thick(width)
         )
@@ -96,4 +104,5 @@ class Pen:
     def slice(
         self, x0: float, y0: float, x1: float, y1: float, start: float, end: float, color: str | Color
     ) -> None:
+        """A filled slice of an ellipse, angles as in `arc`."""
         self.draw.pieslice([self._at(x0, y0), self._at(x1, y1)], start, end, self._paint(color))

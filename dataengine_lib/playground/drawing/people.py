@@ -1,4 +1,4 @@
-"""Drawings of the playground's people: who they are by outfit, what they do by pose, how they feel by face."""
+"""Draws the playground's people: the outfit shows the role, the pose the action, the face the mood."""
 
 from dataengine_lib.playground.drawing.pen import PAINTS, Color, Pen, mix
 from dataengine_lib.playground.world import Person
@@ -164,7 +164,7 @@ def _arm(pen: Pen, coat: str | Color, *points: float) -> None:
 
 
 def _arms(pen: Pen, action: str, coat: str | Color, social: str, second: bool, behind: bool) -> None:
-    """Arms and what they hold: plain arms lie behind the body, holding arms before it."""
+    """Arms and what they hold: empty arms are drawn behind the body, arms that hold something in front of it."""
     if social:
         if behind:
             _pair_arms(pen, coat, social, second)

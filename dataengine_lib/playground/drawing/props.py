@@ -1,4 +1,4 @@
-"""Drawings of the playground's props: what shows a topic, and the things of the vignettes, each filling its box."""
+"""Draws the playground's props, each filling its box: what shows a topic, and the things of the vignettes."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """Draws a playground scene: backdrop, things, people, weather, mood, style and image faults, in that order.
 
-Everything is drawn at twice the size and reduced, which smooths every edge.
+Everything is drawn at twice the size and then reduced, which smooths all edges.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from dataengine_lib.playground.drawing.people import draw_person
 from dataengine_lib.playground.drawing.things import THINGS
 from dataengine_lib.playground.world import Box, Scene, SceneThing
 
+# mood -> colour laid over the whole picture, and its share
 _TINTS: dict[str, tuple[Color, float]] = {
     "festive": ((255, 214, 120), 0.08), "calm": ((170, 226, 222), 0.16), "gloomy": ((96, 106, 126), 0.28),
     "spooky": ((84, 40, 120), 0.25),
@@ -40,7 +41,7 @@ def draw_scene(scene: Scene, size: int = 224) -> Image.Image:
 
 
 def _back_to_front(scene: Scene) -> Iterator[SceneThing]:
-    """Far things first; of a pair the one that is stood on or hides comes first."""
+    """Far things first; of a vignette's two things, the one that the other stands on or hides comes first."""
     pair = scene.things[-2:] if scene.vignette else ()
     yield from sorted((thing for thing in scene.things if thing not in pair), key=lambda thing: thing.box[3])
     if scene.vignette:
@@ -76,6 +77,7 @@ def _draw_thing(image: Image.Image, thing: SceneThing, scene: Scene) -> None:
         THINGS[thing.kind](inner, thing.color or "grey")
 
 
+# material -> surface, markings
 _MATERIAL_PAINTS: dict[str, tuple[Color, Color]] = {
     "wood": ((176, 112, 56), (120, 72, 32)), "metal": ((150, 166, 188), (236, 244, 252)),
     "glass": ((176, 232, 240), (250, 255, 255)), "stone": ((138, 134, 126), (90, 88, 84)),
@@ -83,7 +85,7 @@ _MATERIAL_PAINTS: dict[str, tuple[Color, Color]] = {
 
 
 def _support(pen: Pen, kind: str, material: str) -> None:
-    """A table, bench or crate whose surface shows its material; things can be seen below it."""
+    """A table, bench or crate with a surface that shows its material; between the legs one can see through."""
     base, mark = _MATERIAL_PAINTS[material]
     top = {"table": 0.0, "bench": 0.0, "crate": 0.0}[kind]
     deep = {"table": 0.3, "bench": 0.24, "crate": 0.44}[kind]
@@ -127,7 +129,7 @@ def _support(pen: Pen, kind: str, material: str) -> None:
 
 
 def _between(pen: Pen, scene: Scene) -> None:
-    """What shows how two people belong together."""
+    """What shows how two people belong together: a heart, a ball, a blackboard."""
     if scene.social == "couple":
         x, y = scene.people[0].box[2] + 0.015, min(person.box[1] for person in scene.people) - 0.03
         heart = Pen(pen.draw, pen.width, (x - 0.07, y - 0.06, x + 0.07, y + 0.08))
@@ -146,7 +148,7 @@ def _between(pen: Pen, scene: Scene) -> None:
 
 
 def _in_mood(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
-    """Tints the picture and hangs the mood's sign along its top."""
+    """Tint the picture and draw the mood's sign along its top (bunting, petals, drops, cobwebs)."""
     color, share = _TINTS[scene.mood]
     image = Image.blend(image, Image.new("RGB", image.size, color), share)
     if scene.mood == "gloomy":
@@ -195,7 +197,7 @@ def _in_style(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
         drawn = np.clip(paper - lines, 0, 255).astype(np.uint8)
         return Image.merge("RGB", [Image.fromarray(drawn)] * 3)
     if scene.style == "painting":
-        # Every pixel takes its colour from a little way along its brush stroke, and strokes catch the light.
+        # each pixel takes the colour of a pixel nearby in its brush stroke, and every other stroke is lighter
         height, width = image.height, image.width
         noise = np.random.default_rng(scene.image_id)
         swing = noise.normal(0, 1, (height // 8, width // 8, 2)).astype(np.float32)

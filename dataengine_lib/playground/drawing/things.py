@@ -1,4 +1,4 @@
-"""Drawings of the playground's made things, each filling its box; `color` is the thing's own where it has one."""
+"""Draws the playground's man-made things, each filling its box; `color` counts for the kinds in world.COLORED."""
 
 from collections.abc import Callable
 
