@@ -128,15 +128,12 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         targets=inputs.targets,
     )
     examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
-
-    # only these bad cases' images are searched for; the preview may show cases that no draft uses
-    preview_cases = inputs.cases.get(inputs.preview_type, [])[:MAX_PREVIEWS]
     first_examples = [
         cases[0]
         for draft, cases in zip(drafts, examples, strict=True)
         if draft.neighbour or draft.question_type == inputs.preview_type
     ]
-    anchors = _search(config, inputs, [*first_examples, *preview_cases])
+    anchors = _search(config, inputs, [*first_examples, *inputs.preview_cases])
     pool = inputs.pool
     eligible = int(pool.free.sum())
 
@@ -162,7 +159,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         queries=queries,
         shares=shares,
         preview=make_previews(
-            writer, queries, inputs.weights, inputs.preview_type, preview_cases, config.examples
+            writer, queries, inputs.weights, inputs.preview_type, inputs.preview_cases, config.examples
         ),
         pool=len(pool.images),
         eligible=eligible,
@@ -173,13 +170,17 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the step reads; `types` are those of the categories, then further ones of the bad cases."""
+    """What the step reads; `types` are those of the categories, then further ones of the bad cases.
+
+    `preview_cases` are the bad cases of `preview_type` that the preview may show although no draft uses them.
+    """
 
     types: list[str]
     cases: dict[str, list[BadCase]]
     weights: dict[str, float]
     targets: dict[str, int]
     preview_type: str
+    preview_cases: list[BadCase]
     categories: CategorySet
     template: QueryPrompt
     pool: QueryPool
@@ -195,7 +196,17 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     template = load_template(config.template)
     images = read_pool(config.coco_dataset, min_side=config.min_side, min_captions=config.min_captions)
     pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
-    return _Inputs(types, cases, weights, targets, preview_type, categories, template, pool)
+    return _Inputs(
+        types=types,
+        cases=cases,
+        weights=weights,
+        targets=targets,
+        preview_type=preview_type,
+        preview_cases=cases.get(preview_type, [])[:MAX_PREVIEWS],
+        categories=categories,
+        template=template,
+        pool=pool,
+    )
 
 
 def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[BadCase]) -> Anchors:

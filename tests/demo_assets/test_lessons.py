@@ -142,7 +142,7 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
         return argparse.Namespace(output=folder / "models", work=folder, scenes=12, tower_steps=2, reading_steps=2,
                                   soup_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
 
-    monkeypatch.setattr(train, "Check", lambda *_: lambda model: "checked")
+    monkeypatch.setattr(train, "AccuracyCheck", lambda *_: lambda model: "checked")
     monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3, 300, None))
     monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
     monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
