@@ -172,9 +172,10 @@ def _export(
     dataengine-v2, hf, or all of them.
     """
     from dataengine_lib.exports.export import export_lines
+    from dataengine_lib.exports.records import ExportOptions
 
-    options = {"name": name, "text_format": text_format, "paths": paths}
-    _print(export_lines(format, input, output, image_root, **options))
+    options = ExportOptions(name, text_format, paths)
+    _print(export_lines(format, input, output, image_root, options))
 
 
 @app.command("trace")

@@ -1,1 +1,1 @@
-"""Training records as trainers read them, each read back by check.py, with a data card."""
+"""After step 4: training records in the formats of trainers, each read back by check.py, with a data card."""

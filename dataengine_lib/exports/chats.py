@@ -1,28 +1,28 @@
-"""After step 4: the training records as conversations, for LLaVA, LLaMA-Factory, ms-swift and TRL."""
+"""After step 4: the training records as conversations for LLaVA, LLaMA-Factory, ms-swift and TRL."""
 
 from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json, write_json, write_jsonl
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.exports.records import IMAGE, Job
+from dataengine_lib.exports.records import IMAGE, ExportJob
 from dataengine_lib.training.texts import training_text
 
 LISTING = "dataset_info.json"
 
 
-def write_llava(job: Job) -> list[Path]:
-    """`[{id, image, conversations}]`, as LLaVA's `--data_path` reads it."""
+def write_llava(job: ExportJob) -> list[Path]:
+    """Write `[{id, image, conversations}]`, as LLaVA's `--data_path` reads it. Source: docs/Finetune_Custom_Data.md."""
     rows = []
     for question in job.questions:
         asked, answer = training_text(question, job.text_format)
         turns = [{"from": "human", "value": f"{IMAGE}\n{asked}"}, {"from": "gpt", "value": answer}]
-        rows.append({"id": question.question_id, "image": job.image(question), "conversations": turns})
+        rows.append({"id": question.question_id, "image": job.image_path(question), "conversations": turns})
     return [write_json(job.output, rows)]
 
 
-def write_llamafactory(job: Job) -> list[Path]:
-    """LLaMA-Factory's sharegpt rows, and the entry of `dataset_info.json` beside them; other entries stay.
+def write_llamafactory(job: ExportJob) -> list[Path]:
+    """Write LLaMA-Factory's sharegpt rows and their entry in `dataset_info.json` beside them; other entries stay.
 
     Source: data/README.md of LLaMA-Factory.
     """
@@ -40,13 +40,13 @@ def write_llamafactory(job: Job) -> list[Path]:
     return [write_json(job.output, _messages(job)), write_json(listing, known)]
 
 
-def write_swift(job: Job) -> list[Path]:
-    """ms-swift's standard rows: `messages` and `images`. Source: docs/source_en/Customization/Custom-dataset.md."""
+def write_swift(job: ExportJob) -> list[Path]:
+    """Write ms-swift's standard rows, `messages` and `images`. Source: docs/source_en/Customization/Custom-dataset.md."""
     return [write_jsonl(job.output, _messages(job))]
 
 
-def write_trl(job: Job) -> list[Path]:
-    """Conversational prompt-completion rows; TRL puts the image's token before the prompt itself.
+def write_trl(job: ExportJob) -> list[Path]:
+    """Write conversational prompt-completion rows; TRL itself adds the image token before the prompt.
 
     Source: docs/source/dataset_formats.md of TRL, vision datasets.
     """
@@ -54,14 +54,14 @@ def write_trl(job: Job) -> list[Path]:
     for question in job.questions:
         asked, answer = training_text(question, job.text_format)
         prompt, completion = [{"role": "user", "content": asked}], [{"role": "assistant", "content": answer}]
-        rows.append({"images": [job.image(question)], "prompt": prompt, "completion": completion})
+        rows.append({"images": [job.image_path(question)], "prompt": prompt, "completion": completion})
     return [write_jsonl(job.output, rows)]
 
 
-def _messages(job: Job) -> list[dict[str, Any]]:
+def _messages(job: ExportJob) -> list[dict[str, Any]]:
     rows = []
     for question in job.questions:
         asked, answer = training_text(question, job.text_format)
         turns = [{"role": "user", "content": IMAGE + asked}, {"role": "assistant", "content": answer}]
-        rows.append({"messages": turns, "images": [job.image(question)]})
+        rows.append({"messages": turns, "images": [job.image_path(question)]})
     return rows

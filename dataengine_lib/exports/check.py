@@ -1,4 +1,4 @@
-"""After step 4: every export is read back as its trainer reads it, before anybody trains on it for hours."""
+"""After step 4: reads every export back as its trainer reads it, so that mistakes show before hours of training."""
 
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
@@ -16,43 +16,43 @@ from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports.chats import LISTING
 from dataengine_lib.exports.minigpt4 import config_file
-from dataengine_lib.exports.records import IMAGE, Job, Opened
+from dataengine_lib.exports.records import IMAGE, ExportJob, ImageFaults
 
 
-class _Seen(NamedTuple):
-    """What a trainer takes from a row: images, how many image tokens stand for them, question and answer."""
+class _TrainerRow(NamedTuple):
+    """What a trainer reads from a row: images, the number of image tokens in the text, question and answer."""
 
     images: list[Path]
     tokens: int
     texts: tuple[str, str]
 
 
-def check_export(format: str, files: list[Path], job: Job, opened: Opened) -> None:
-    """Read the files back: a row per record, the published keys, an image and its token in each, no empty text.
+def check_export(format: str, files: list[Path], job: ExportJob, faults: ImageFaults) -> None:
+    """Read `files` back: one row per record, the published keys, an image and its token in each, no empty text.
 
     Raises DataEngineError naming the file and the row at fault.
     """
     number, count = 0, len(job.rows)
     try:
         for row in _READERS[format](files, job):
-            if problem := _problem(row, opened):
+            if problem := _problem(row, faults):
                 raise DataEngineError(problem)
             number += 1
     except DataEngineError as error:
         raise DataEngineError(
-            f"{files[0]}: row {number}: {error}; mend the training data and export again"
+            f"{files[0]}: row {number}: {error}; correct the training data and export again"
         ) from error
     if number != count:
         raise DataEngineError(f"{files[0]}: {number} rows for {count} records; export again")
     if format == "hf" and find_spec("datasets"):
-        _load(job.output, files)
+        _check_with_datasets(job.output, files)
 
 
-def _problem(row: _Seen, opened: Opened) -> str:
+def _problem(row: _TrainerRow, faults: ImageFaults) -> str:
     if row.tokens != len(row.images):
         return f"{row.tokens} image tokens for {len(row.images)} images"
-    faults = (opened.fault(path) for path in row.images)
-    return next(filter(None, faults), "" if all(text.strip() for text in row.texts) else "an empty text")
+    problems = (faults.of(path) for path in row.images)
+    return next(filter(None, problems), "" if all(text.strip() for text in row.texts) else "an empty text")
 
 
 class _Turn(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,7 +71,7 @@ class _Trl(msgspec.Struct, forbid_unknown_fields=True):
     completion: tuple[_Turn]
 
 
-class _Said(msgspec.Struct, forbid_unknown_fields=True, rename={"speaker": "from"}):
+class _LlavaTurn(msgspec.Struct, forbid_unknown_fields=True, rename={"speaker": "from"}):
     speaker: Literal["human", "gpt"]
     value: str
 
@@ -79,7 +79,7 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True, rename={"speaker": "from
 class _Llava(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     image: str
-    conversations: tuple[_Said, _Said]
+    conversations: tuple[_LlavaTurn, _LlavaTurn]
 
 
 class _V2(msgspec.Struct, forbid_unknown_fields=True):
@@ -92,26 +92,26 @@ class _V2(msgspec.Struct, forbid_unknown_fields=True):
     qtype: Annotated[int, Meta(ge=1, le=9)]
 
 
-def _aokvqa(files: list[Path], job: Job) -> Iterator[_Seen]:
+def _aokvqa(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     rows: list[Question] = read_json(files[0], list[Question])
     for row in rows:
-        yield _seen(job, [row.image_path], row.question, row.choices[row.correct_choice_idx])
+        yield _trainer_row(job, [row.image_path], row.question, row.choices[row.correct_choice_idx])
 
 
-def _llava(files: list[Path], job: Job) -> Iterator[_Seen]:
+def _llava(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     rows: list[_Llava] = read_json(files[0], list[_Llava])
     for row in rows:
         asked, answer = row.conversations
         yield _chat(job, [row.image], (asked.speaker, answer.speaker), asked.value, answer.value)
 
 
-def _llamafactory(files: list[Path], job: Job) -> Iterator[_Seen]:
-    """Through its `dataset_info.json`, as the trainer finds the file and its columns."""
+def _llamafactory(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
+    """Rows found through `dataset_info.json`, which tells the trainer the file and its columns."""
     listing: dict[str, dict[str, Any]] = read_json(job.folder / LISTING, dict[str, dict[str, Any]])
     entry = listing[job.name]
     columns, tags = entry["columns"], entry["tags"]
     if entry["formatting"] != "sharegpt" or set(columns) - {"messages", "images"}:
-        raise DataEngineError(f"its entry in {LISTING} is not for sharegpt rows")
+        raise DataEngineError(f"its entry in {LISTING} does not describe sharegpt rows")
     rows: list[dict[str, Any]] = read_json(job.folder / entry["file_name"], list[dict[str, Any]])
     for row in rows:
         turns = [
@@ -120,20 +120,20 @@ def _llamafactory(files: list[Path], job: Job) -> Iterator[_Seen]:
         yield _messages(job, {"messages": turns, "images": row[columns["images"]]})
 
 
-def _swift(files: list[Path], job: Job) -> Iterator[_Seen]:
+def _swift(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     rows: list[Any] = read_jsonl(files[0])
     for row in rows:
         yield _messages(job, row)
 
 
-def _messages(job: Job, content: Any) -> _Seen:
+def _messages(job: ExportJob, content: Any) -> _TrainerRow:
     row = _converted(content, _Messages)
     asked, answer = row.messages
     return _chat(job, row.images, (asked.role, answer.role), asked.content, answer.content)
 
 
-def _trl(files: list[Path], job: Job) -> Iterator[_Seen]:
-    """TRL sets a token before the prompt for every image itself, so that a text must hold none."""
+def _trl(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
+    """TRL itself adds a token for each image before the prompt, so the text must hold none."""
     rows: list[Any] = read_jsonl(files[0])
     for content in rows:
         row = _converted(content, _Trl)
@@ -142,14 +142,14 @@ def _trl(files: list[Path], job: Job) -> Iterator[_Seen]:
         yield seen._replace(tokens=seen.tokens + len(row.images))
 
 
-def _v2(files: list[Path], job: Job) -> Iterator[_Seen]:
+def _v2(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     rows: list[_V2] = read_json(files[0], list[_V2])
     for row in rows:
-        yield _seen(job, [row.image], row.instruction, row.options[LETTERS.index(row.choice_answer)])
+        yield _trainer_row(job, [row.image], row.instruction, row.options[LETTERS.index(row.choice_answer)])
 
 
-def _minigpt4(files: list[Path], job: Job) -> Iterator[_Seen]:
-    """Through its config, image list and folder, as `AOKVQADataset` of MLLM-DataEngine finds a row's image."""
+def _minigpt4(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
+    """Rows found through config, image list and image folder, as `AOKVQADataset` of MLLM-DataEngine finds them."""
     config = yaml.safe_load(config_file(job).read_text(encoding="utf-8"))
     places = config["datasets"][job.name]["build_info"]["train"]
     annotation, coco, images = (
@@ -161,25 +161,25 @@ def _minigpt4(files: list[Path], job: Job) -> Iterator[_Seen]:
     rows: list[Question] = read_json(annotation, list[Question])
     for row in rows:
         if not row.rationales:
-            raise DataEngineError("has no rationale, and the loader reads the first")
+            raise DataEngineError("has no rationale, but the loader reads the first one")
         if row.image_id not in names:
             raise DataEngineError(f"image_id {row.image_id} is not in {coco}")
         path = images / names[row.image_id]
-        yield _Seen([path], 1, (row.question, row.choices[row.correct_choice_idx]))
+        yield _TrainerRow([path], 1, (row.question, row.choices[row.correct_choice_idx]))
 
 
-def _hf(files: list[Path], job: Job) -> Iterator[_Seen]:
-    """The images are inside; each is the file it was made from, which was opened before."""
+def _hf(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
+    """Rows of the Parquet files; an image's bytes must equal its source file, which `export_rows` has opened."""
     from dataengine_lib.exports.hugging_face import read_hf
 
     for row in read_hf(files):
         path = job.resolved(row["image_path"])
         if row["image"]["bytes"] != path.read_bytes():
-            raise DataEngineError(f"its image is not that of {path}")
-        yield _Seen([path], 1, (row["question"], row["answer"]))
+            raise DataEngineError(f"its image differs from {path}")
+        yield _TrainerRow([path], 1, (row["question"], row["answer"]))
 
 
-_READERS: dict[str, Callable[[list[Path], Job], Iterable[_Seen]]] = {
+_READERS: dict[str, Callable[[list[Path], ExportJob], Iterable[_TrainerRow]]] = {
     "aokvqa": _aokvqa,
     "llava": _llava,
     "minigpt4": _minigpt4,
@@ -191,15 +191,17 @@ _READERS: dict[str, Callable[[list[Path], Job], Iterable[_Seen]]] = {
 }
 
 
-def _seen(job: Job, images: list[str], asked: str, answer: str, tokens: int = 1) -> _Seen:
-    return _Seen([job.resolved(image) for image in images], tokens, (asked, answer))
+def _trainer_row(job: ExportJob, images: list[str], asked: str, answer: str, tokens: int = 1) -> _TrainerRow:
+    return _TrainerRow([job.resolved(image) for image in images], tokens, (asked, answer))
 
 
-def _chat(job: Job, images: list[str], speakers: tuple[str, str], asked: str, answer: str) -> _Seen:
+def _chat(
+    job: ExportJob, images: list[str], speakers: tuple[str, str], asked: str, answer: str
+) -> _TrainerRow:
     if speakers not in (("user", "assistant"), ("human", "gpt")):
         raise DataEngineError(f"{speakers[0]} speaks first and {speakers[1]} answers")
     tokens = (asked + answer).count(IMAGE)
-    return _seen(job, images, asked.replace(IMAGE, ""), answer, tokens)
+    return _trainer_row(job, images, asked.replace(IMAGE, ""), answer, tokens)
 
 
 def _converted(content: Any, kind: Any) -> Any:
@@ -209,10 +211,10 @@ def _converted(content: Any, kind: Any) -> Any:
         raise DataEngineError(str(error)) from error
 
 
-def _load(folder: Path, files: list[Path]) -> None:
-    """What `datasets` makes of the folder, its README.md and its types; the first row stands for all.
+def _check_with_datasets(folder: Path, files: list[Path]) -> None:
+    """Let `datasets` read the folder with its README.md, the column types and the first row.
 
-    Nothing is copied into its cache, and no thread of its readers is left behind.
+    `load_dataset` would copy everything into a cache and leave reader threads behind, so its parts are called here.
     """
     import datasets
     import pyarrow.parquet as pq
@@ -227,12 +229,12 @@ def _load(folder: Path, files: list[Path]) -> None:
             features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
         image = features.decode_example(next(read_hf(files)))["image"]
         image.load()
-    except Exception as error:  # a library's own, of many kinds
+    except Exception as error:  # datasets raises errors of many classes
         text = one_line(str(error))[:300]
         raise DataEngineError(f"{folder}: datasets cannot load it ({text}); look at its README.md") from error
     if {name: [Path(file).resolve() for file in some] for name, some in found.items()} != {
         "train": [file.resolve() for file in files]
     }:
         raise DataEngineError(
-            f"{folder}: its README.md names other files than the export's; mend its configs"
+            f"{folder}: its README.md names other files than the export wrote; correct its configs"
         )

@@ -1,4 +1,4 @@
-"""After step 4: the README.md beside an export: what is in it, who wrote it, what was filtered, whose licences apply."""
+"""After step 4: the data card (README.md) of an export: contents, authors, filters and licences."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,13 +11,15 @@ from dataengine_lib.core.files import read_json, replacing, sha256
 from dataengine_lib.core.records import NO_TYPE, TrainRecord
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.exports.records import Job
+from dataengine_lib.exports.records import ExportJob
 
 CARD = "README.md"
-MARK = "<!-- written by dataengine export; a README.md without this line is never replaced -->"
+CARD_MARKER = "<!-- written by dataengine export; a README.md without this line is never replaced -->"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_LONGEST = 80  # characters of a name that comes from data
-_MOST = 50  # rows of a table
+_MAX_CHARACTERS = 80  # of a name that comes from data
+_MAX_ROWS = 50  # of a table
+
+# How a trainer loads the export, by format. {images} is replaced by a sentence part of _IMAGES or _OWN_IMAGES.
 
 _LOADING = {
     "aokvqa": "A-OKVQA's question list with `question_type`, `image_path` and `prompt` beside its own fields{images}.",
@@ -33,7 +35,7 @@ _LOADING = {
 }
 _BARE = "; image paths start at the image folder"
 _IMAGES = {
-    "absolute": "; image paths are absolute, so that they hold on the machine they were written on",
+    "absolute": "; image paths are absolute, so they are valid only on the machine where they were written",
     "relative": "; image paths start at this folder, from which the training has to be started",
     "bare": _BARE,
 }
@@ -52,37 +54,40 @@ _OWN_IMAGES = {
 }
 
 
-def write_card(format: str, file: Path, job: Job, counts: Path | None) -> list[Path]:
-    """Write README.md into the export's folder and return it; nothing where one lies that is not ours."""
+def write_card(format: str, file: Path, job: ExportJob, counts: Path | None) -> list[Path]:
+    """Write README.md into the export's folder and return it; return nothing where another README.md is in its place.
+
+    `file` is the data file or the first of several; `counts` the post_process.json of the records.
+    """
     card = job.folder / CARD
     try:
-        if card.exists() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
+        if card.exists() and CARD_MARKER not in card.read_text(encoding="utf-8", errors="replace"):
             return []
-    except OSError:  # a folder of that name, or one that may not be read, is not ours either
+    except OSError:  # a folder of that name, or a file that cannot be read: not written here
         return []
     with replacing(card, "w") as stream:
         stream.write(card_text(format, file, job, counts))
     return [card]
 
 
-def card_text(format: str, file: Path, job: Job, counts: Path | None) -> str:
-    """The card: YAML for the Hub, then Markdown in which names from data are code and nothing else."""
+def card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> str:
+    """The card: YAML for the Hugging Face Hub, then Markdown in which names from data are code spans."""
     records = [row.record for row in job.rows]
     images = len({row.question.image_path for row in job.rows})
     loading = _LOADING[format].format(
         name=job.name, file=file.name, images=_OWN_IMAGES.get((format, job.paths), _IMAGES[job.paths])
     )
     parts = [
-        f"---\n{yaml.safe_dump(_front_matter(format, file, job), sort_keys=False, allow_unicode=True)}---\n{MARK}",
+        f"---\n{yaml.safe_dump(_front_matter(format, file, job), sort_keys=False, allow_unicode=True)}---\n{CARD_MARKER}",
         f"# {job.name}",
-        f"{_many(len(records), 'multiple-choice question')} on {_many(images, 'image')}, made to mend what a "
-        "multimodal model is weak at, after [MLLM-DataEngine](https://arxiv.org/abs/2308.13566). Exported as "
+        f"{_many(len(records), 'multiple-choice question')} on {_many(images, 'image')}, made to improve a "
+        "multimodal model where it is weak, after [MLLM-DataEngine](https://arxiv.org/abs/2308.13566). Exported as "
         f"`{format}` by DataEngine {__version__}.",
         f"## Loading\n\n{loading}"
         + (f" The texts are written as {job.text_format}." if _is_chat(format) else ""),
         "## Question types\n\n"
         + _table("type", Counter(record.question_type or NO_TYPE for record in records)),
-        "## Who wrote what\n\nQuestions, choices, answers and explanations are **machine-written** and were read by "
+        "## Who wrote what\n\nQuestions, choices, answers and explanations are **machine-written** and were checked by "
         f"{_readers(records)} Teachers:\n\n"
         + _table("teacher", Counter(record.model or "not recorded" for record in records))
         + "\n\n"
@@ -93,14 +98,14 @@ def card_text(format: str, file: Path, job: Job, counts: Path | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(format: str, file: Path, job: Job) -> dict[str, Any]:
+def _front_matter(format: str, file: Path, job: ExportJob) -> dict[str, Any]:
     size = next((name for most, name in _SIZES if len(job.rows) < most), "n>1M")
     data: Any = file.name
     content = file
     if format == "hf":
         data = [{"split": "train", "path": "data/train-*"}]
         content = file.parent
-    # datasets keeps what it has read under a hash of this config, in which nothing else tells two exports apart
+    # datasets caches what it has read under a hash of this config; the digest makes the hash of each export its own
     config = {"config_name": "default", "description": f"sha256 {sha256(content)}", "data_files": data}
     return {
         "pretty_name": job.name,
@@ -113,7 +118,7 @@ def _front_matter(format: str, file: Path, job: Job) -> dict[str, Any]:
 
 
 def _readers(records: list[TrainRecord]) -> str:
-    """By whom the records were read, the end of a sentence; step 4 writes down what a person decided."""
+    """Who checked the records, as the end of a sentence; `review` holds what a person decided in step 4."""
     seen = Counter(record.review for record in records if record.review)
     if not seen:
         return "rules, not by people."
@@ -128,14 +133,14 @@ def _is_chat(format: str) -> bool:
 
 
 def _filters(counts: Path | None, rows: int) -> str:
-    """What post-processing dropped, by its own counts; their file may be missing or of another version."""
+    """What post-processing dropped, from its counts, whose file may be missing or of another version."""
     try:
         content: Any = read_json(counts, dict[str, Any]) if counts else {}
     except DataEngineError:
         content = {}
     kept, dropped, reasons = (content.get(key) for key in ("kept", "dropped", "by_reason"))
     if not isinstance(kept, int) or not isinstance(dropped, int):
-        return "Not recorded: no `post_process.json` lay beside the training data."
+        return "Not recorded: there was no `post_process.json` beside the training data."
     text = f"Of the teacher's replies, {kept:,} passed and {dropped:,} were dropped"
     text += f"; this export holds {_many(rows, 'question')}." if rows != kept else "."
     known = {k: v for k, v in reasons.items() if isinstance(v, int)} if isinstance(reasons, dict) else {}
@@ -146,13 +151,13 @@ def _licences(format: str) -> str:
     where = "are inside these files" if format == "hf" else "are not part of this folder"
     return "\n".join(
         [
-            f"- **Images** {where} and have licences of their own. COCO's come from Flickr, under the terms that "
+            f"- **Images** {where} and have their own licences. COCO's images come from Flickr, under the terms that "
             "their photographers chose and Flickr's terms of use (https://cocodataset.org/#termsofuse).",
             "- **Examples**: the teacher may have been shown questions of A-OKVQA, which is published under "
             "Apache-2.0.",
-            "- **Texts**: check the teacher's terms before training or sharing, above all what they say of training "
-            "models that compete with the provider's (OpenAI's and others' terms speak of it).",
-            "- No licence is stated here for the whole; whoever shares it has to choose one that all parts allow.",
+            "- **Texts**: check the teacher's terms before training or sharing, above all what they say about training "
+            "models that compete with the provider (OpenAI's and other terms mention it).",
+            "- No licence is stated for the whole; before sharing it, choose one that all parts allow.",
         ]
     )
 
@@ -160,9 +165,9 @@ def _licences(format: str) -> str:
 def _table(heading: str, counts: Counter[str]) -> str:
     shown = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     lines = [f"| {heading} | number |", "|---|---:|"]
-    lines += [f"| {as_code(name)} | {number:,} |" for name, number in shown[:_MOST]]
-    if len(shown) > _MOST:
-        lines.append(f"| {len(shown) - _MOST} others | {sum(n for _, n in shown[_MOST:]):,} |")
+    lines += [f"| {as_code(name)} | {number:,} |" for name, number in shown[:_MAX_ROWS]]
+    if len(shown) > _MAX_ROWS:
+        lines.append(f"| {len(shown) - _MAX_ROWS} others | {sum(n for _, n in shown[_MAX_ROWS:]):,} |")
     return "\n".join(lines)
 
 
@@ -171,7 +176,7 @@ def _many(number: int, noun: str) -> str:
 
 
 def as_code(name: str) -> str:
-    """A name from data as Markdown shows it to the letter: a code span, in which links and HTML mean nothing."""
+    """A name from data as a Markdown code span, in which links and HTML have no effect."""
     text = "".join(character if character.isprintable() else " " for character in name)
     text = one_line(text.replace("`", "'").replace("|", "¦"))
-    return f"`{text[:_LONGEST] or ' '}`"
+    return f"`{text[:_MAX_CHARACTERS] or ' '}`"

@@ -1,10 +1,8 @@
-"""After step 4: the training records in the shapes that trainers read, each checked after it is written."""
+"""After step 4: training records written in the formats that trainers read, each checked after it is written."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
 
 import msgspec
 
@@ -15,21 +13,30 @@ from dataengine_lib.exports.chats import write_llamafactory, write_llava, write_
 from dataengine_lib.exports.check import check_export
 from dataengine_lib.exports.data_card import CARD, write_card
 from dataengine_lib.exports.minigpt4 import write_minigpt4
-from dataengine_lib.exports.records import Exportable, Job, Opened, Paths, explained, exportable
+from dataengine_lib.exports.records import (
+    ExportJob,
+    ExportOptions,
+    ExportRow,
+    ImageFaults,
+    Paths,
+    export_rows,
+    rows_with_rationale,
+)
 from dataengine_lib.questions.dataengine_v2 import v2_record
 from dataengine_lib.replies.other_datasets import others_format
-from dataengine_lib.training.texts import TextFormat
+
+_DEFAULTS = ExportOptions()
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a format is written: as one file with this suffix, or as a folder where it has none.
+    """How a format is written: as one file with this suffix, or as a folder when the suffix is empty.
 
-    `paths` is how it names images unless asked otherwise, None where it holds the images themselves. `texts`: it
-    holds the training texts, so that QM-AE leaves out records without a rationale.
+    `paths` is how its trainer expects images to be named, None where the export contains the images. With `texts` it
+    holds training texts, so that QM-AE leaves out records without a rationale.
     """
 
-    write: Callable[[Job], list[Path]]
+    write: Callable[[ExportJob], list[Path]]
     suffix: str
     paths: Paths | None
     texts: bool = True
@@ -37,7 +44,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of one format of `export_all`: its path, rows and files, the data first, or why there are none."""
+    """The result of one format: its path, number of rows and files, data first; `problem` says why there are none."""
 
     format: str
     path: Path
@@ -46,22 +53,24 @@ class Exported:
     problem: str = ""
 
 
-def _write_aokvqa(job: Job) -> list[Path]:
-    rows = (msgspec.structs.replace(one, image_path=job.image(one)) for one in job.questions)
+def _write_aokvqa(job: ExportJob) -> list[Path]:
+    rows = (msgspec.structs.replace(one, image_path=job.image_path(one)) for one in job.questions)
     return [write_json(job.output, list(rows))]
 
 
-def _write_v2(job: Job) -> list[Path]:
+def _write_v2(job: ExportJob) -> list[Path]:
     for question in job.questions:
         if len(question.choices) != 4:
             raise DataEngineError(
                 f"{job.output}: question {question.question_id} has {len(question.choices)} choices, "
                 "and v2 records have four; drop the record"
             )
-    return [write_json(job.output, [v2_record(question, job.image(question)) for question in job.questions])]
+    return [
+        write_json(job.output, [v2_record(question, job.image_path(question)) for question in job.questions])
+    ]
 
 
-def _write_hf(job: Job) -> list[Path]:
+def _write_hf(job: ExportJob) -> list[Path]:
     from dataengine_lib.exports.hugging_face import write_hf
 
     return write_hf(job)
@@ -80,10 +89,10 @@ FORMATS = {
 
 
 def read_train_records(file: Path) -> list[TrainRecord]:
-    """The rows of a `gptvqa_train_data.json`. Raises DataEngineError when it is another file or cannot be read."""
+    """The rows of a `gptvqa_train_data.json`. Raises DataEngineError when it cannot be read or is another kind of file."""
     if kind := others_format(file):
         raise DataEngineError(
-            f"{file}: holds {kind} rows, no training data; run post-process on it and export what that writes"
+            f"{file}: holds {kind} rows, not training data; run post-process on it and export its output"
         )
     records: list[TrainRecord] = read_json(file, list[TrainRecord])
     return records
@@ -94,135 +103,126 @@ def export(
     records: Sequence[TrainRecord],
     image_root: Path,
     output: Path,
-    *,
-    name: str = "dataengine",
-    text_format: TextFormat = "QM-A",
-    paths: Paths | None = None,
-    counts: Path | None = None,
-    source: Path | None = None,
+    options: ExportOptions = _DEFAULTS,
 ) -> list[Path]:
     """Write the records as `format` (a key of FORMATS) with a data card, and return the files, the data first.
 
-    `output` is a file, for minigpt4 and hf a folder. `image_root` is the folder that the records' image paths start
-    from; `paths` is how the export names images (see Job), by default as FORMATS says. `name` is the data set's name
-    in a trainer's list, `counts` the post_process.json of the records, for the card, `source` their file, for messages.
-    The card is the last file; it is left out where a README.md lies that is not ours.
-    Raises ParameterError for an unknown name, DataEngineError for a record that cannot be exported or a file that
-    does not pass the check.
+    `output` is a file, for minigpt4 and hf a folder; `image_root` is the folder that the records' image paths start
+    from. The card is the last file; it is left out when a README.md that this library did not write is in its place.
+    Raises ParameterError for an unknown format or options that do not fit it, DataEngineError for a record that cannot
+    be exported or a file that fails the check.
     """
     if format not in FORMATS:
         raise ParameterError(f"export: unknown format {format!r}; choose one of {', '.join(FORMATS)} or all")
-    if paths and FORMATS[format].paths is None:
-        raise ParameterError(f"export: {format} holds the images themselves; leave paths out")
-    output, image_root = Path(output), Path(image_root)
-    _check_names(name, text_format, paths)
-    if FORMATS[format].suffix and output.is_dir():
-        raise ParameterError(
-            f"{output}: is a folder; give a file, such as {output / name}{FORMATS[format].suffix}"
-        )
-    opened = Opened()
-    rows = exportable(records, image_root, opened, source)
-    job = Job(rows, image_root, output, output, name, text_format, paths or "bare")
-    return _export(format, job, paths, counts, opened).files
+    if options.paths and FORMATS[format].paths is None:
+        raise ParameterError(f"export: {format} contains the images; leave paths out")
+    output, suffix = Path(output), FORMATS[format].suffix
+    if suffix and output.is_dir():
+        raise ParameterError(f"{output}: is a folder; give a file, such as {output / options.name}{suffix}")
+    faults = ImageFaults()
+    rows = export_rows(records, Path(image_root), faults, options.source)
+    return _write_format(format, rows, Path(image_root), output, options, faults).files
 
 
 def export_all(
     records: Sequence[TrainRecord],
     image_root: Path,
     folder: Path,
-    *,
-    name: str = "dataengine",
-    text_format: TextFormat = "QM-A",
-    paths: Paths | None = None,
-    counts: Path | None = None,
-    source: Path | None = None,
+    options: ExportOptions = _DEFAULTS,
 ) -> Iterator[Exported]:
-    """Write every format into a folder of its own below `folder`, one at a time; one that fails says why.
+    """Write every format into a folder of its own below `folder`, one at a time; a format that fails says why.
 
-    Raises as `export` does for wrong names and for records that no format can hold, before anything is written.
+    Raises DataEngineError for records that no format can hold, before anything is written.
     """
-    folder, image_root = Path(folder), Path(image_root)
-    _check_names(name, text_format, paths)
-    opened = Opened()
-    rows = exportable(records, image_root, opened, source)
-    return _each(
-        Job(rows, image_root, folder, folder, name, text_format, paths or "bare"), paths, counts, opened
+    faults = ImageFaults()
+    rows = export_rows(records, Path(image_root), faults, options.source)
+    return (
+        _try_format(format, rows, Path(image_root), Path(folder) / format, options, faults)
+        for format in FORMATS
     )
 
 
-def _each(job: Job, paths: Paths | None, counts: Path | None, opened: Opened) -> Iterator[Exported]:
-    for format, kind in FORMATS.items():
-        place = job.output / format
-        output = place / f"{job.name}{kind.suffix}" if kind.suffix else place
-        try:
-            yield _export(format, replace(job, output=output), paths, counts, opened)
-        except DataEngineError as error:
-            yield Exported(format, output, 0, [], str(error))
+def _try_format(
+    format: str,
+    rows: list[ExportRow],
+    image_root: Path,
+    folder: Path,
+    options: ExportOptions,
+    faults: ImageFaults,
+) -> Exported:
+    suffix = FORMATS[format].suffix
+    output = folder / f"{options.name}{suffix}" if suffix else folder
+    try:
+        return _write_format(format, rows, image_root, output, options, faults)
+    except DataEngineError as error:
+        return Exported(format, output, 0, [], str(error))
 
 
-def _check_names(name: str, text_format: str, paths: str | None) -> None:
-    for what, given, known in (
-        ("text format", text_format, get_args(TextFormat)),
-        ("paths", paths, (None, *get_args(Paths))),
-    ):
-        if given not in known:
-            choices = ", ".join(filter(None, known))
-            raise ParameterError(f"export: unknown {what} {given!r}; choose one of {choices}")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", name):
-        raise ParameterError(f"export: name {name!r} must be letters, digits and _, not a digit first")
-
-
-def _export(format: str, job: Job, paths: Paths | None, counts: Path | None, opened: Opened) -> Exported:
-    kind = FORMATS[format]
-    rows: list[Exportable] = job.rows
-    if kind.texts and job.text_format == "QM-AE":
-        rows = explained(rows)
+def _write_format(
+    format: str,
+    rows: list[ExportRow],
+    image_root: Path,
+    output: Path,
+    options: ExportOptions,
+    faults: ImageFaults,
+) -> Exported:
+    """Write data and card, then read the data back and check it."""
+    kind, all_rows = FORMATS[format], rows
+    if kind.texts and options.text_format == "QM-AE":
+        rows = rows_with_rationale(rows)
     if not rows:
         why = (
-            "no record has a rationale, which QM-AE needs"
-            if job.rows
-            else "the training data holds no record"
+            "no record has a rationale, which QM-AE needs" if all_rows else "the training data has no records"
         )
-        raise DataEngineError(f"{job.output}: nothing to export; {why}")
-    job = replace(
-        job,
-        rows=rows,
-        folder=job.output.parent if kind.suffix else job.output,
-        paths=(kind.paths and paths) or kind.paths or "bare",
+        raise DataEngineError(f"{output}: nothing to export; {why}")
+    job = ExportJob(
+        rows,
+        image_root,
+        output,
+        folder=output.parent if kind.suffix else output,
+        name=options.name,
+        text_format=options.text_format,
+        paths=(kind.paths and options.paths) or kind.paths or "bare",
     )
     files = kind.write(job)
-    card = write_card(format, files[0], job, counts)
-    check_export(format, files, job, opened)
-    return Exported(format, job.output, len(rows), [*files, *card])
+    card = write_card(format, files[0], job, options.counts)
+    check_export(format, files, job, faults)
+    return Exported(format, output, len(rows), [*files, *card])
 
 
-def export_lines(format: str, input: Path, output: Path, image_root: Path, **options: Any) -> Iterator[str]:
-    """Write training data as `format` or `all`, with the options of `export`; what is written, as it is written.
+def export_lines(
+    format: str, input: Path, output: Path, image_root: Path, options: ExportOptions
+) -> Iterator[str]:
+    """Write the training data in the file `input` as `format` or `all`; yields a line about each file as it is written.
 
-    The counts for the data card are those of the post_process.json beside the input.
-    Raises DataEngineError as `export` does, for `all` when it is through and a format could not be written.
+    The counts for the data card come from the post_process.json beside the input.
+    Raises DataEngineError as `export` does; with `all` at the end, when a format could not be written.
     """
     if output.resolve() == input.resolve():
         raise ParameterError(f"{output}: is the training data itself; give the export another name")
     records = read_train_records(input)
-    options |= {"counts": input.parent / "post_process.json", "source": input}
+    options = replace(options, counts=input.parent / "post_process.json", source=input)
     if format != "all":
-        files = export(format, records, image_root, output, **options)
+        files = export(format, records, image_root, output, options)
         yield from map(str, files)
-        yield from _no_card(format, output, files)
+        yield from _missing_card(format, output, files)
         return
     failed = []
-    for done in export_all(records, image_root, output, **options):
+    for done in export_all(records, image_root, output, options):
         if done.problem:
             failed.append(done.format)
             yield f"{done.format}: not written: {done.problem}"
         else:
             yield f"{done.format}: {done.rows} records, {done.path}"
-            yield from _no_card(done.format, done.path, done.files)
+            yield from _missing_card(done.format, done.path, done.files)
     if failed:
         raise DataEngineError(f"{output}: without {', '.join(failed)}; the lines above say why")
 
 
-def _no_card(format: str, output: Path, files: list[Path]) -> list[str]:
+def _missing_card(format: str, output: Path, files: list[Path]) -> list[str]:
     card = (output.parent if FORMATS[format].suffix else output) / CARD
-    return [] if card in files else [f"  {card} is not ours and stays; no data card was written"]
+    return (
+        []
+        if card in files
+        else [f"  {card} was not written by dataengine and stays; no data card was written"]
+    )

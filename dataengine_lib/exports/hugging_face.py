@@ -1,4 +1,4 @@
-"""After step 4: the training records as a folder that `datasets.load_dataset` reads, images inside."""
+"""After step 4: the training records as Parquet files with images, which `datasets.load_dataset` reads."""
 
 import json
 import re
@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.exports.records import Exportable, Job
+from dataengine_lib.exports.records import ExportJob, ExportRow
 
 DATA = "data"
-_SHARD = 500_000_000  # bytes of images in a file, as the Hub recommends
-_GROUP = 100  # rows that a reader has to hold at a time
+_SHARD_BYTES = 500_000_000  # of images in a file, as the Hugging Face Hub recommends
+_GROUP_ROWS = 100  # in a row group, which a reader holds in memory as a whole
 _GROUP_BYTES = 64_000_000
-_OURS = re.compile(r"train-\d{5}-of-\d{5}\.parquet")
+_SHARD_NAME = re.compile(r"train-\d{5}-of-\d{5}\.parquet")  # matches "train-00000-of-00002.parquet"
 
 _TEXT, _NUMBER = pa.string(), pa.int64()
 _TEXTS = pa.list_(pa.field("element", _TEXT))  # as Parquet names it
@@ -43,17 +43,17 @@ COLUMNS: dict[str, pa.DataType] = {
 }
 
 
-def write_hf(job: Job) -> list[Path]:
+def write_hf(job: ExportJob) -> list[Path]:
     """Write `data/train-*.parquet` and return the files; same records, images and pyarrow, same bytes.
 
-    Images are copied as they are and never all in memory. The files take the place of an earlier export's when all
-    are whole. Raises DataEngineError when something else lies there or an image cannot be read.
+    Images are copied byte for byte, a row group at a time. The files replace an earlier export only when all of them
+    are complete. Raises DataEngineError when `data` holds other files or an image cannot be read.
     """
     data, work = job.output / DATA, job.output / f".{DATA}.unfinished"
     if data.exists() and (
-        not data.is_dir() or any(not _OURS.fullmatch(path.name) for path in data.iterdir())
+        not data.is_dir() or any(not _SHARD_NAME.fullmatch(path.name) for path in data.iterdir())
     ):
-        raise DataEngineError(f"{data}: holds something else than an export; choose another output")
+        raise DataEngineError(f"{data}: holds files that are not an export; choose another output")
     try:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
@@ -74,19 +74,22 @@ def write_hf(job: Job) -> list[Path]:
 def read_hf(files: list[Path]) -> Iterator[dict[str, Any]]:
     """The rows of an export, a row group at a time. Raises DataEngineError when a file has other columns."""
     for file in files:
-        with pq.ParquetFile(file, pre_buffer=False) as parquet:  # else the whole file would be in memory
+        with pq.ParquetFile(
+            file, pre_buffer=False
+        ) as parquet:  # with a buffer the whole file would be in memory
             if not parquet.schema_arrow.equals(_schema(), check_metadata=True):
-                raise DataEngineError(f"{file}: has other columns than were written; export again")
+                raise DataEngineError(f"{file}: does not have the columns of an export; export again")
             for group in range(parquet.num_row_groups):
                 yield from parquet.read_row_group(group).to_pylist()
 
 
-def _shards(job: Job) -> Iterator[list[Exportable]]:
-    rows: list[Exportable] = []
+def _shards(job: ExportJob) -> Iterator[list[ExportRow]]:
+    """The rows in order, as many to a file as _SHARD_BYTES allows."""
+    rows: list[ExportRow] = []
     size = 0
     for row in job.rows:
         more = (job.image_root / row.question.image_path).stat().st_size
-        if rows and size + more > _SHARD:
+        if rows and size + more > _SHARD_BYTES:
             yield rows
             rows, size = [], 0
         rows.append(row)
@@ -94,8 +97,8 @@ def _shards(job: Job) -> Iterator[list[Exportable]]:
     yield rows
 
 
-def _write_shard(file: Path, rows: list[Exportable], job: Job) -> None:
-    # images are compressed already; equal texts, such as a type's name, are kept once
+def _write_shard(file: Path, rows: list[ExportRow], job: ExportJob) -> None:
+    # images are compressed already; repeated texts, such as a type's name, go into a dictionary
     leaves = [f"{name}.list.element" if kind == _TEXTS else name for name, kind in COLUMNS.items()]
     compression = dict.fromkeys([*leaves[1:], "image.path"], "zstd") | {"image.bytes": "none"}
     repeated = ["question_type", "model", "template", "prompt_sha256"]
@@ -105,14 +108,14 @@ def _write_shard(file: Path, rows: list[Exportable], job: Job) -> None:
         for row in rows:
             group.append(_row(row, job))
             size += len(group[-1]["image"]["bytes"])
-            if len(group) == _GROUP or size > _GROUP_BYTES:
+            if len(group) == _GROUP_ROWS or size > _GROUP_BYTES:
                 writer.write_table(pa.Table.from_pylist(group, _schema()))
                 group, size = [], 0
         if group:
             writer.write_table(pa.Table.from_pylist(group, _schema()))
 
 
-def _row(row: Exportable, job: Job) -> dict[str, Any]:
+def _row(row: ExportRow, job: ExportJob) -> dict[str, Any]:
     question, record = row.question, row.record
     path = job.image_root / question.image_path
     found = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
@@ -125,7 +128,7 @@ def _row(row: Exportable, job: Job) -> dict[str, Any]:
 
 
 def _schema() -> pa.Schema:
-    """The columns with what `datasets` has to know of them, which is how it tells an image from a struct."""
+    """The columns, with the metadata by which `datasets` tells an image from a struct."""
     info = json.dumps({"info": {"features": {name: _feature(kind) for name, kind in COLUMNS.items()}}})
     return pa.schema(COLUMNS, metadata={"huggingface": info})
 

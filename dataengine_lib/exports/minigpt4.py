@@ -1,4 +1,4 @@
-"""After step 4: the training records as a MiniGPT-4 data set, in the form that MLLM-DataEngine v1 loads."""
+"""After step 4: the training records as a data set for MiniGPT-4, as MLLM-DataEngine v1 loads it."""
 
 import json
 from math import sqrt
@@ -9,7 +9,7 @@ import msgspec
 
 from dataengine_lib.core.files import replacing, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.exports.records import Job
+from dataengine_lib.exports.records import ExportJob
 
 _BUILDER = '''"""Makes the data set {name!r} known to MiniGPT-4.
 
@@ -65,12 +65,12 @@ _ENTRY = """datasets:
 """
 
 
-def write_minigpt4(job: Job) -> list[Path]:
+def write_minigpt4(job: ExportJob) -> list[Path]:
     """Write annotation, image list, dataset config, builder and train-config entry (sample_ratio = √N).
 
-    The config names annotation, image list and image folder, so that `bare` paths would lead nowhere; relative ones
-    start from the export's folder, where the training then has to be started.
-    Raises DataEngineError when one image id stands for two images.
+    The config names annotation, image list and image folder, so `bare` paths are not possible; relative ones start at
+    the export's folder, in which the training then has to be started.
+    Raises ParameterError for `bare` paths, DataEngineError when one image id is used for two images.
     """
     if job.paths == "bare":
         raise ParameterError("minigpt4: its config names the image folder; choose absolute or relative paths")
@@ -81,11 +81,11 @@ def write_minigpt4(job: Job) -> list[Path]:
             or paths.setdefault(question.image_id, question.image_path) != question.image_path
         ):
             raise DataEngineError(
-                f"{output}: image_id {question.image_id} does not name one image "
-                f"({question.image_path}), and MiniGPT-4 finds images by it; export the parts apart"
+                f"{output}: image_id {question.image_id} is not the id of one image "
+                f"({question.image_path}), but MiniGPT-4 finds images by id; export the parts separately"
             )
     annotation, coco = output / f"{name}.json", output / f"{name}_images.json"
-    # Its loader reads rationales[0] of every row, so a row without a rationale carries an empty one.
+    # Its loader reads rationales[0] of every row, so a row without rationales gets an empty one.
     rows: list[dict[str, Any]] = [
         {**msgspec.structs.asdict(question), "rationales": question.rationales or [""]}
         for question in job.questions
@@ -93,7 +93,7 @@ def write_minigpt4(job: Job) -> list[Path]:
     write_json(annotation, rows)
     write_json(coco, {"images": [{"id": key, "file_name": path} for key, path in sorted(paths.items())]})
     places = {"annotation": annotation, "coco": coco, "images": job.image_root}
-    quoted = {key: json.dumps(job.written(path), ensure_ascii=False) for key, path in places.items()}
+    quoted = {key: json.dumps(job.written_path(path), ensure_ascii=False) for key, path in places.items()}
     ratio = max(1, round(sqrt(len(rows))))
     texts = {
         config_file(job): _CONFIG.format(name=name, **quoted),
@@ -108,6 +108,6 @@ def write_minigpt4(job: Job) -> list[Path]:
     return [annotation, coco, *texts]
 
 
-def config_file(job: Job) -> Path:
+def config_file(job: ExportJob) -> Path:
     """Where MiniGPT-4 looks for the data set's config."""
     return job.output / "configs" / "datasets" / job.name / "defaults.yaml"

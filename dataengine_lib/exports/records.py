@@ -1,41 +1,72 @@
-"""After step 4: what every export is made from: records that were checked, and how their images' paths are written."""
+"""After step 4: what every export is made from: checked records, options, and how paths of images are written."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from dataengine_lib.core.files import shown_name
 from dataengine_lib.core.records import Question, TrainRecord, qa_prompt
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.decode import header_fault
 from dataengine_lib.images.references import image_ref, locate
 from dataengine_lib.training.texts import TextFormat
 
 IMAGE = "<image>"
-_MEDIA = (IMAGE, "<video>", "<audio>")  # trainers put a picture, a film or a sound in their place
+_MEDIA = (IMAGE, "<video>", "<audio>")  # trainers replace these with the image, video or sound
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}")  # also a Python name in MiniGPT-4's builder
 
 Paths = Literal["absolute", "relative", "bare"]
 
 
 @dataclass(frozen=True)
-class Exportable:
-    """A record that can be exported, and the same as a question whose `image_path` is under the image root."""
+class ExportOptions:
+    """How an export is written.
+
+    `name` is the data set's name in a trainer's list; `paths` how images are named (see ExportJob), None for what the
+    format's trainer expects; `counts` the post_process.json of the records, for the data card; `source` the records'
+    file, for messages. Raises ParameterError for a value that is not one of those allowed.
+    """
+
+    name: str = "dataengine"
+    text_format: TextFormat = "QM-A"
+    paths: Paths | None = None
+    counts: Path | None = None
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        for what, given, known in (
+            ("text format", self.text_format, get_args(TextFormat)),
+            ("paths", self.paths, (None, *get_args(Paths))),
+        ):
+            if given not in known:
+                choices = ", ".join(filter(None, known))
+                raise ParameterError(f"export: unknown {what} {given!r}; choose one of {choices}")
+        if not _NAME.fullmatch(self.name):
+            raise ParameterError(
+                f"export: name {self.name!r} must be letters, digits and _, not a digit first"
+            )
+
+
+@dataclass(frozen=True)
+class ExportRow:
+    """A record that can be exported, and the same as a question whose `image_path` starts at the image root."""
 
     record: TrainRecord
     question: Question
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a writer needs. `output` is the file or the folder to make, `folder` the one that holds the data.
+class ExportJob:
+    """What the writer of a format needs. `output` is the file or folder to write, `folder` the one that holds the data.
 
-    `paths`: `absolute`; `relative` to `folder`, so that it can be moved together with the images; `bare`, under
-    the image root.
+    `paths` is how images are named: `absolute`; `relative` to `folder`, so that it can be moved together with the
+    images; `bare`, from the image root.
     """
 
-    rows: list[Exportable]
+    rows: list[ExportRow]
     image_root: Path
     output: Path
     folder: Path
@@ -48,63 +79,63 @@ class Job:
         """The rows as questions."""
         return [row.question for row in self.rows]
 
-    def written(self, path: Path) -> str:
-        """A path as the export holds it, other than an image's own under the image root."""
+    def written_path(self, path: Path) -> str:
+        """A path as the export writes it, absolute or relative to `folder`."""
         whole = os.path.abspath(path)
         if self.paths == "absolute":
             return whole
-        # `..` leaves the folder where it really is, whatever links lead to it
+        # `..` starts at the real folder, not at a symbolic link to it
         return Path(os.path.relpath(whole, os.path.realpath(self.folder))).as_posix()
 
-    def image(self, question: Question) -> str:
-        """A question's image as the export holds it."""
+    def image_path(self, question: Question) -> str:
+        """The path of a question's image as the export writes it."""
         if self.paths == "bare":
             return question.image_path
-        return self.written(self.image_root / question.image_path)
+        return self.written_path(self.image_root / question.image_path)
 
     def resolved(self, written: str) -> Path:
-        """The file that a path in the export means. Raises DataEngineError when it is not under the image root."""
+        """The file that a path in the export names. Raises DataEngineError when it is not under the image root."""
         start = self.image_root if self.paths == "bare" else Path(os.path.realpath(self.folder))
         root, path = os.path.abspath(self.image_root), os.path.abspath(start / written)
         if Path(written).is_absolute() != (self.paths == "absolute") or not Path(path).is_relative_to(root):
-            raise DataEngineError(f"image {shown_name(written)} is no path of an image in {root}")
+            raise DataEngineError(f"image {shown_name(written)} is not the path of an image in {root}")
         return Path(path)
 
 
 @dataclass
-class Opened:
-    """Images that were looked at, so that none is opened twice: why each is no image, empty where it is one."""
+class ImageFaults:
+    """Why files cannot be read as images; each file is opened once."""
 
-    faults: dict[str, str] = field(default_factory=dict)
+    _known: dict[str, str] = field(default_factory=dict)
 
-    def fault(self, path: Path) -> str:
-        """Why the file is no image."""
+    def of(self, path: Path) -> str:
+        """Why the file cannot be read as an image; empty when it can."""
         key = str(path)
-        if key not in self.faults:
-            self.faults[key] = header_fault(path)
-        return self.faults[key]
+        if key not in self._known:
+            self._known[key] = header_fault(path)
+        return self._known[key]
 
 
-def exportable(
-    records: Sequence[TrainRecord], image_root: Path, opened: Opened, source: Path | None = None
-) -> list[Exportable]:
-    """The records with their images found under `image_root`; `source` is their file, for messages.
+def export_rows(
+    records: Sequence[TrainRecord], image_root: Path, faults: ImageFaults, source: Path | None = None
+) -> list[ExportRow]:
+    """The records with their images found under `image_root`; `source` is the records' file, for messages.
 
-    Raises DataEngineError naming the first record that no trainer could use: without question, choice, right
-    answer or readable image, or with the text of an image token.
+    Raises DataEngineError naming the first record that no trainer could use: without question, choice, right answer or
+    readable image, or with an image token in its text.
     """
     return [
-        Exportable(record, _question(f"{source or 'export'}: record {row}", row, record, image_root, opened))
+        ExportRow(record, _question(f"{source or 'export'}: record {row}", row, record, image_root, faults))
         for row, record in enumerate(records)
     ]
 
 
-def explained(rows: Sequence[Exportable]) -> list[Exportable]:
-    """The rows that have a rationale, which QM-AE needs."""
+def rows_with_rationale(rows: Sequence[ExportRow]) -> list[ExportRow]:
+    """The rows that have a rationale, which the text format QM-AE needs."""
     return [row for row in rows if any(text.strip() for text in row.question.rationales)]
 
 
-def _question(where: str, row: int, record: TrainRecord, image_root: Path, opened: Opened) -> Question:
+def _question(where: str, row: int, record: TrainRecord, image_root: Path, faults: ImageFaults) -> Question:
     name = f"id {record.record_id!r}" if record.record_id else f"query {record.query_id!r}"
     where = f"{where} ({name}, image {record.image_id})"
     right = record.correct_choice_idx
@@ -117,15 +148,15 @@ def _question(where: str, row: int, record: TrainRecord, image_root: Path, opene
     texts = (record.question, record.short_answer, *record.choices, *record.rationales)
     if mark := next((mark for mark in _MEDIA for text in texts if mark in text), None):
         raise DataEngineError(
-            f"{where}: the text holds {mark}, which trainers take for {mark[1:-1]} data; reject the record in "
+            f"{where}: the text holds {mark}, which trainers replace with {mark[1:-1]} data; reject the record in "
             "review.json and run post-process again"
         )
     try:
         path = locate(image_ref(record.image_id, record.image_path), image_root)
-    except DataEngineError as error:  # without the remedy, which names another step's parameter
+    except DataEngineError as error:  # its remedy, behind the semicolon, names another step's parameter
         raise DataEngineError(f"{where}: {str(error).partition(';')[0]}; check the image root") from error
-    if fault := opened.fault(image_root / path):
-        raise DataEngineError(f"{where}: {fault}; mend the image or drop the record")
+    if fault := faults.of(image_root / path):
+        raise DataEngineError(f"{where}: {fault}; replace the image or drop the record")
     return Question(
         split="train",
         image_id=record.image_id,

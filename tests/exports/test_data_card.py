@@ -10,8 +10,9 @@ from PIL import Image
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import TrainRecord
-from dataengine_lib.exports.data_card import MARK, as_code
+from dataengine_lib.exports.data_card import CARD_MARKER, as_code
 from dataengine_lib.exports.export import FORMATS, export
+from dataengine_lib.exports.records import ExportOptions
 
 QA = {
     "raw_instructions": "",
@@ -32,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 def card(root: Path, records: list[TrainRecord], format: str = "llava", **options: Any) -> str:
     place = root.parent / format
     output = place / f"rows{FORMATS[format].suffix}" if FORMATS[format].suffix else place
-    return export(format, records, root, output, **options)[-1].read_text(encoding="utf-8")
+    return export(format, records, root, output, ExportOptions(**options))[-1].read_text(encoding="utf-8")
 
 
 def records(count: int = 1, **fields: Any) -> list[TrainRecord]:
@@ -111,9 +112,9 @@ def test_an_export_is_loaded_as_it_is_and_not_as_an_earlier_one(
 
 
 def test_it_says_what_people_have_read(root: Path) -> None:
-    assert "were read by rules, not by people. Teachers" in card(root, records(2))
+    assert "were checked by rules, not by people. Teachers" in card(root, records(2))
     text = card(root, records(1) + records(3, review="accept") + records(1, review="edit"))
-    assert "were read by rules; a person accepted 3 and edited 1 of the 5 questions. Teachers" in text
+    assert "were checked by rules; a person accepted 3 and edited 1 of the 5 questions. Teachers" in text
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_long_tables_are_cut(root: Path) -> None:
 
 def test_only_our_own_card_is_replaced(root: Path) -> None:
     text = card(root, records())
-    assert MARK in text
+    assert CARD_MARKER in text
     readme = root.parent / "llava" / "README.md"
     assert "2 multiple-choice" in card(root, records(2))
     readme.write_text("Mine.")

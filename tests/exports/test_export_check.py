@@ -12,7 +12,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports import export as exports
 from dataengine_lib.exports.check import check_export
 from dataengine_lib.exports.export import FORMATS, Format, export
-from dataengine_lib.exports.records import Job, Opened, exportable
+from dataengine_lib.exports.records import ExportJob, ImageFaults, export_rows
 
 TEXTS = ["llava", "llamafactory", "swift", "trl"]
 FILES = [*TEXTS, "aokvqa", "dataengine-v2"]
@@ -23,18 +23,18 @@ def root(tmp_path: Path) -> Path:
     return photos(tmp_path)
 
 
-def job_of(format: str, root: Path, output: Path) -> Job:
-    rows = exportable(RECORDS, root, Opened())
+def job_of(format: str, root: Path, output: Path) -> ExportJob:
+    rows = export_rows(RECORDS, root, ImageFaults())
     paths = FORMATS[format].paths
     assert paths
-    return Job(
+    return ExportJob(
         rows, root, output, output if not FORMATS[format].suffix else output.parent, "mine", "QM-A", paths
     )
 
 
 SPOILT = [
     ("train2017/1.jpg", "train2017/9.jpg", FILES, "9.jpg cannot be read"),
-    ("train2017/1.jpg", "../outside.jpg", FILES, "no path of an image"),
+    ("train2017/1.jpg", "../outside.jpg", FILES, "not the path of an image"),
     ("train2017/1.jpg", "train2017/torn.jpg", FILES, "torn.jpg cannot be read"),
     ("Which?", "<image> Which?", ["llamafactory", "swift", "llava", "trl"], "2 image tokens for 1 images"),
     ("<image>", "", ["llamafactory", "swift", "llava"], "0 image tokens for 1 images"),
@@ -58,12 +58,12 @@ def test_a_row_that_no_trainer_could_use_is_found(
     output = tmp_path / f"rows{FORMATS[format].suffix}"
     job = job_of(format, root, output)
     files = FORMATS[format].write(job)
-    check_export(format, files, job, Opened())
+    check_export(format, files, job, ImageFaults())
     text = output.read_text()
     assert before in text
     output.write_text(text.replace(before, after, 1))
     with pytest.raises(DataEngineError, match=rf"rows\.jsonl?: row 0: .*{says}"):
-        check_export(format, files, job, Opened())
+        check_export(format, files, job, ImageFaults())
 
 
 @pytest.mark.parametrize("format", FILES)
@@ -76,26 +76,26 @@ def test_a_row_that_is_missing_is_found(root: Path, tmp_path: Path, format: str)
     else:
         write_json(output, read_json(output)[:-1])
     with pytest.raises(DataEngineError, match="2 rows for 3 records"):
-        check_export(format, files, job, Opened())
+        check_export(format, files, job, ImageFaults())
 
 
 def test_minigpt4_is_followed_from_its_config(root: Path, tmp_path: Path) -> None:
     job = job_of("minigpt4", root, tmp_path / "o")
     files = FORMATS["minigpt4"].write(job)
-    check_export("minigpt4", files, job, Opened())
+    check_export("minigpt4", files, job, ImageFaults())
     listing = tmp_path / "o" / "mine_images.json"
     listing.write_text(listing.read_text().replace("train2017/2.jpg", "train2017/9.jpg"))
     with pytest.raises(DataEngineError, match=r"mine\.json: row 1: .*9\.jpg cannot be read"):
-        check_export("minigpt4", files, job, Opened())
+        check_export("minigpt4", files, job, ImageFaults())
     listing.write_text(json.dumps({"images": []}))
     with pytest.raises(DataEngineError, match=r"mine\.json: row 0: image_id 1 is not in .*mine_images\.json"):
-        check_export("minigpt4", files, job, Opened())
+        check_export("minigpt4", files, job, ImageFaults())
 
 
 def test_a_file_that_does_not_pass_names_its_row(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forgets(job: Job) -> list[Path]:
+    def forgets(job: ExportJob) -> list[Path]:
         return [write_json(job.output, [{"id": "1", "image": "train2017/1.jpg", "conversations": []}])]
 
     monkeypatch.setitem(exports.FORMATS, "llava", Format(forgets, ".json", "bare"))

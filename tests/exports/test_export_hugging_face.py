@@ -90,8 +90,8 @@ def test_large_sets_are_several_files_of_small_groups(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: Any
 ) -> None:
     size = (root / "0.png").stat().st_size
-    monkeypatch.setattr(export_hf, "_SHARD", 3 * size + 2)
-    monkeypatch.setattr(export_hf, "_GROUP", 2)
+    monkeypatch.setattr(export_hf, "_SHARD_BYTES", 3 * size + 2)
+    monkeypatch.setattr(export_hf, "_GROUP_ROWS", 2)
     *files, _ = export("hf", RECORDS, root, tmp_path / "hf")
     assert [file.name for file in files] == [f"train-0000{number}-of-00003.parquet" for number in range(3)]
     assert [pq.ParquetFile(file).metadata.num_row_groups for file in files] == [2, 2, 1]
@@ -105,7 +105,7 @@ def test_large_sets_are_several_files_of_small_groups(
 def test_what_is_not_ours_stays(root: Path, tmp_path: Path) -> None:
     (tmp_path / "hf" / "data").mkdir(parents=True)
     (tmp_path / "hf" / "data" / "notes.txt").write_text("mine")
-    with pytest.raises(DataEngineError, match="holds something else than an export"):
+    with pytest.raises(DataEngineError, match="holds files that are not an export"):
         export("hf", RECORDS, root, tmp_path / "hf")
     assert [path.name for path in (tmp_path / "hf").rglob("*")] == ["data", "notes.txt"]
 
@@ -157,14 +157,14 @@ def test_memory_does_not_grow_with_the_images(root: Path, tmp_path: Path) -> Non
     """Images are read when their group is written."""
     import tracemalloc
 
-    from dataengine_lib.exports.records import Job, Opened, exportable
+    from dataengine_lib.exports.records import ExportJob, ImageFaults, export_rows
 
     noise = bytes(range(256)) * 4096  # 1 MiB after the picture, which viewers pass over
     for path in root.iterdir():
         path.write_bytes(path.read_bytes() + noise)
-    rows = exportable([record(number % 7) for number in range(210)], root, Opened())
+    rows = export_rows([record(number % 7) for number in range(210)], root, ImageFaults())
     output = tmp_path / "hf"
-    job = Job(rows, root, output, output, "x", "QM-A", "bare")
+    job = ExportJob(rows, root, output, output, "x", "QM-A", "bare")
     tracemalloc.start()
     export_hf.write_hf(job)
     most = tracemalloc.get_traced_memory()[1]

@@ -15,7 +15,7 @@ from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Question, Result, TrainRecord
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.export import FORMATS, export, export_all, export_lines, read_train_records
-from dataengine_lib.exports.records import IMAGE
+from dataengine_lib.exports.records import IMAGE, ExportOptions
 from dataengine_lib.replies.other_datasets import read_others
 from dataengine_lib.replies.parse import parse_reply
 
@@ -53,7 +53,9 @@ def test_llava(root: Path, tmp_path: Path) -> None:
 
 def test_llamafactory_adds_to_the_listing(root: Path, tmp_path: Path) -> None:
     (tmp_path / "dataset_info.json").write_text('{"other": {"file_name": "x.json"}}')
-    data, listing, _ = export("llamafactory", RECORDS, root, tmp_path / "qa.json", name="round1")
+    data, listing, _ = export(
+        "llamafactory", RECORDS, root, tmp_path / "qa.json", ExportOptions(name="round1")
+    )
     known = read_json(listing)
     assert set(known) == {"other", "round1"}
     assert (listing.parent / known["round1"]["file_name"]) == data
@@ -67,16 +69,22 @@ def test_llamafactory_adds_to_the_listing(root: Path, tmp_path: Path) -> None:
 
 
 def test_swift_and_trl(root: Path, tmp_path: Path) -> None:
-    swift = read_jsonl(export("swift", RECORDS, root, tmp_path / "s.jsonl", text_format="Q-A")[0])
+    swift = read_jsonl(
+        export("swift", RECORDS, root, tmp_path / "s.jsonl", ExportOptions(text_format="Q-A"))[0]
+    )
     assert [turn["content"] for turn in swift[0]["messages"]] == ["<image>Which?", "The answer is cat."]
-    trl = read_jsonl(export("trl", RECORDS, root, tmp_path / "t.jsonl", text_format="mmbench")[0])
+    trl = read_jsonl(
+        export("trl", RECORDS, root, tmp_path / "t.jsonl", ExportOptions(text_format="mmbench"))[0]
+    )
     assert set(trl[0]) == {"images", "prompt", "completion"}
     assert trl[1]["prompt"] == [{"role": "user", "content": "Which?\nA. dog\nB. cat\nC. cow\nD. pig"}]
     assert trl[1]["completion"][0]["content"].startswith("The answer is (B) cat.")
 
 
 def test_qm_ae_leaves_out_records_without_a_rationale(root: Path, tmp_path: Path) -> None:
-    rows = read_json(export("llava", RECORDS, root, tmp_path / "o.json", text_format="QM-AE")[0])
+    rows = read_json(
+        export("llava", RECORDS, root, tmp_path / "o.json", ExportOptions(text_format="QM-AE"))[0]
+    )
     assert [row["conversations"][1]["value"] for row in rows] == [
         "The answer is (B) cat. It is a long reason."
     ] * 2
@@ -107,8 +115,8 @@ def test_dataengine_v2(root: Path, tmp_path: Path) -> None:
         ({"correct_choice_idx": 4}, "missing"),
         ({"correct_choice_idx": -1}, "missing"),
         ({"question": " "}, "question is empty"),
-        ({"question": "What is an <image>?"}, "take for image data"),
-        ({"rationales": ["A <video>."]}, "take for video data"),
+        ({"question": "What is an <image>?"}, "replace with image data"),
+        ({"rationales": ["A <video>."]}, "replace with video data"),
         ({"image_path": "train2017/torn.jpg"}, "cannot be read"),
     ],
 )
@@ -124,9 +132,9 @@ def test_an_image_token_in_a_text_names_record_file_and_remedy(root: Path, tmp_p
     rows = [record(1), record(2, question="What is an <image>?", record_id="r-2-2")]
     file = write_json(tmp_path / "gptvqa_train_data.json", rows)
     with pytest.raises(DataEngineError) as raised:
-        list(export_lines("llava", file, tmp_path / "o.json", root))
+        list(export_lines("llava", file, tmp_path / "o.json", root, ExportOptions()))
     assert str(raised.value) == (
-        f"{file}: record 1 (id 'r-2-2', image 2): the text holds <image>, which trainers take for image data; "
+        f"{file}: record 1 (id 'r-2-2', image 2): the text holds <image>, which trainers replace with image data; "
         "reject the record in review.json and run post-process again"
     )
 
@@ -135,18 +143,18 @@ def test_wrong_names(root: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {
         "format": "llava", "records": RECORDS, "image_root": root, "output": tmp_path / "o"
     }  # fmt: skip
-    for options, says in (
-        ({"format": "xml"}, "choose one of aokvqa, .*hf or all"),
-        ({"name": "a b"}, "letters, digits"),
-        ({"name": "../x"}, "letters, digits"),
-        ({"text_format": "QA"}, "choose one of Q-A"),
-        ({"paths": "short"}, "choose one of absolute, relative, bare"),
-        ({"format": "hf", "paths": "bare"}, "leave paths out"),
-        ({"format": "minigpt4", "paths": "bare"}, "absolute or relative"),
-        ({"output": tmp_path}, "is a folder; give a file, such as"),
+    for changed, options, message in (
+        ({"format": "xml"}, {}, "choose one of aokvqa, .*hf or all"),
+        ({}, {"name": "a b"}, "letters, digits"),
+        ({}, {"name": "../x"}, "letters, digits"),
+        ({}, {"text_format": "QA"}, "choose one of Q-A"),
+        ({}, {"paths": "short"}, "choose one of absolute, relative, bare"),
+        ({"format": "hf"}, {"paths": "bare"}, "leave paths out"),
+        ({"format": "minigpt4"}, {"paths": "bare"}, "absolute or relative"),
+        ({"output": tmp_path}, {}, "is a folder; give a file, such as"),
     ):
-        with pytest.raises(ParameterError, match=says):
-            export(**(given | options))
+        with pytest.raises(ParameterError, match=message):
+            export(**(given | changed), options=ExportOptions(**options))
     with pytest.raises(DataEngineError, match="nothing to export"):
         export("llava", [], root, tmp_path / "o")
     assert not (tmp_path / "o").exists()
@@ -168,7 +176,7 @@ def test_paths_are_written_as_chosen(root: Path, tmp_path: Path, format: str) ->
         "bare": "train2017/1.jpg",
     }
     for paths, path in expected.items():
-        file = export(format, RECORDS, root, output, paths=paths)[0]  # type: ignore[arg-type]
+        file = export(format, RECORDS, root, output, ExportOptions(paths=paths))[0]  # type: ignore[arg-type]
         assert image_paths(format, file)[0] == path
     usual = image_paths(format, export(format, RECORDS, root, output)[0])[0]
     assert usual == expected["absolute" if format in ("llamafactory", "swift", "trl") else "bare"]
@@ -178,7 +186,7 @@ def test_relative_paths_start_where_the_folder_really_is(root: Path, tmp_path: P
     """A folder that is reached by a link: `..` leaves the place that the link leads to."""
     (tmp_path / "disk" / "a" / "b").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "a" / "b")
-    file = export("llava", RECORDS, root, tmp_path / "link" / "rows.json", paths="relative")[0]
+    file = export("llava", RECORDS, root, tmp_path / "link" / "rows.json", ExportOptions(paths="relative"))[0]
     named = image_paths("llava", file)[0]
     assert (tmp_path / "link" / named).is_file()
     moved = tmp_path / "elsewhere"
@@ -188,7 +196,7 @@ def test_relative_paths_start_where_the_folder_really_is(root: Path, tmp_path: P
 
 
 def test_all_formats_at_once(root: Path, tmp_path: Path) -> None:
-    done = list(export_all(RECORDS, root, tmp_path / "all", name="mine"))
+    done = list(export_all(RECORDS, root, tmp_path / "all", ExportOptions(name="mine")))
     assert [(one.format, one.rows, one.problem) for one in done] == [(name, 3, "") for name in FORMATS]
     for one in done:
         assert one.path.exists()
@@ -197,13 +205,16 @@ def test_all_formats_at_once(root: Path, tmp_path: Path) -> None:
             file.is_file() and file.is_relative_to(tmp_path / "all" / one.format) for file in one.files
         )
         assert one.files[-1].name == "README.md"
-    near = list(export_all(RECORDS, root, tmp_path / "near", paths="bare"))
+    near = list(export_all(RECORDS, root, tmp_path / "near", ExportOptions(paths="bare")))
     assert [one.format for one in near if one.problem] == ["minigpt4"]
 
 
 def test_one_format_that_fails_stops_no_other(root: Path, tmp_path: Path) -> None:
     bare = [record(1, rationales=[])]
-    done = {one.format: one for one in export_all(bare, root, tmp_path / "all", text_format="QM-AE")}
+    done = {
+        one.format: one
+        for one in export_all(bare, root, tmp_path / "all", ExportOptions(text_format="QM-AE"))
+    }
     failed = {name for name, one in done.items() if one.problem}
     assert failed == {"llava", "minigpt4", "llamafactory", "swift", "trl"}
     assert all("no record has a rationale" in done[name].problem for name in failed)
@@ -239,7 +250,7 @@ def test_the_verb(
     ]
     (tmp_path / "s" / "README.md").write_text("My own notes.")
     assert run(monkeypatch, "swift", *given, "--output", tmp_path / "s" / "s.jsonl") == 0
-    assert "README.md is not ours and stays" in capsys.readouterr().out
+    assert "README.md was not written by dataengine and stays" in capsys.readouterr().out
     assert (tmp_path / "s" / "README.md").read_text() == "My own notes."
     assert run(monkeypatch, "all", *given, "--output", tmp_path / "all") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -282,7 +293,13 @@ def test_what_we_export_comes_back(tmp_path: Path) -> None:
     )  # fmt: skip
     for format in ("dataengine-v2", "llava"):
         for text_format in ("QM-A", "QM-AE", "mmbench"):
-            file = export(format, [record], tmp_path, tmp_path / f"{format}.json", text_format=text_format)[0]  # type: ignore[arg-type]
+            file = export(
+                format,
+                [record],
+                tmp_path,
+                tmp_path / f"{format}.json",
+                ExportOptions(text_format=text_format),
+            )[0]  # type: ignore[arg-type]
             ((_, found),) = read_others(file)
             assert isinstance(found, Result)
             (qa,) = parse_reply(found.raw_instructions)
