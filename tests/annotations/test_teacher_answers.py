@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from annotation_checks import Raw, check
 from annotation_folder import IDS, ask, box, folder, right
-from coco_mini import COCO_MINI
+from project import COCO_MINI
 
 from dataengine_lib.annotations.teacher import UNPROVEN_REPLY, WRITERS_BY_TYPE, AnnotationsTeacher
 from dataengine_lib.core.records import Query

@@ -6,9 +6,9 @@ from random import Random
 
 import msgspec
 import pytest
-from coco_mini import COCO_MINI
 from photo_qas import photo_records
 from planted import planted_records
+from project import COCO_MINI
 
 from dataengine_lib.annotations.teacher import AnnotationsTeacher
 from dataengine_lib.core.records import TrainRecord

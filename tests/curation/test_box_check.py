@@ -8,8 +8,8 @@ from random import Random
 import msgspec
 import pytest
 from coco_folder import annotation, coco
-from coco_mini import COCO_MINI
 from photo_qas import photo_records
+from project import COCO_MINI
 
 from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.annotations.teacher import AnnotationsTeacher

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 from coco_folder import coco
-from coco_mini import COCO_MINI
 from PIL import Image
-from project import PROJECT_ROOT
+from project import COCO_MINI, PROJECT_ROOT
 from tiny_clip import save_tiny_clip
 
 from dataengine_lib.core.ray_cluster import ray_cluster

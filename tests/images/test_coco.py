@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from coco_folder import annotation, coco
-from coco_mini import COCO_MINI
 from PIL import Image
+from project import COCO_MINI
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.coco import read_image_list

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 from coco_folder import annotation, coco, write
-from coco_mini import COCO_MINI
 from PIL import Image
+from project import COCO_MINI
 from scipy.stats import chisquare
 from tiny_clip import save_tiny_clip
 
