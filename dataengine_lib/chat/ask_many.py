@@ -1,4 +1,4 @@
-"""Steps 0, 1 and 3: many requests at once, with a bound, until all are answered or asking on makes no sense."""
+"""Steps 0, 1, 3 and 4: many requests at once, with a bound, until all are done or no other can succeed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -9,12 +9,13 @@ from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-# least seconds for requests on their way when the rest is called off: their replies may be paid for
-GRACE = 10.0
+# Least seconds that running requests are given when no others are sent: their replies may be billed.
+_GRACE_S = 10.0
+_LEAST_FAILURES = 8  # in a row, before a server counts as down; more where more requests run at once
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end, also from a notebook, whose own loop is running already."""
+    """Run the coroutine `main` to its end, also from a notebook, which has a running event loop already."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -48,34 +49,34 @@ async def ask_each(
 ) -> None:
     """`ask` every item, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
 
-    `admit` is awaited before an item is sent and ends the sending when it says False. Raises TeacherStop,
-    after a grace of up to `timeout_s` for what is on its way, when an item raises it or when so many fail in a row
-    that the server must be down.
+    `admit` is awaited before an item is sent; no more items are sent once it returns False. Raises TeacherStop when an
+    item raises it, or when so many fail in a row that the server must be down, after up to `timeout_s` in which
+    running requests may end.
     """
-    waiting, turn = iter(items), asyncio.Lock()
-    in_a_row, too_many = 0, max(8, concurrency)
-    stops: list[BaseException] = []  # the first says more than those that it causes
-    idle: set[asyncio.Task[Any] | None] = set()  # workers that wait for their turn, or for money
+    waiting, next_turn = iter(items), asyncio.Lock()
+    failures_in_a_row, too_many = 0, max(_LEAST_FAILURES, concurrency)
+    stops: list[BaseException] = []  # the first one is the cause of the others
+    idle: set[asyncio.Task[Any] | None] = set()  # workers without a running request
 
     async def ask_one(item: Item) -> None:
-        nonlocal in_a_row
+        nonlocal failures_in_a_row
         try:
             reply = await ask(item)
         except AskFailed as failure:
             on_failure(item, failure)
-            in_a_row += failure.teacher_at_fault
-            if in_a_row >= too_many:
+            failures_in_a_row += failure.teacher_at_fault
+            if failures_in_a_row >= too_many:
                 raise TeacherStop(
-                    f"{in_a_row} queries in a row got no reply, the last one: {failure};"
+                    f"{failures_in_a_row} queries in a row got no reply, the last one: {failure};"
                     " run again when the server is well"
                 ) from failure
         else:
-            in_a_row = 0
+            failures_in_a_row = 0
             on_reply(item, reply)
 
     async def next_item() -> Item | None:
         idle.add(me := asyncio.current_task())
-        async with turn:  # in order, also when `admit` lets them wait
+        async with next_turn:  # items stay in their order, even while one waits in `admit`
             item = next(waiting, None)
             admitted = item is not None and (admit is None or await admit(item))
             idle.discard(me)
@@ -91,20 +92,22 @@ async def ask_each(
 
     tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
 
-    def call_off() -> None:
+    def cancel_idle() -> None:
+        # They have no request running, and a worker that waits for money could wait for ever: what a stopped
+        # request has reserved is not released.
         for task in tasks:
-            if task in idle:  # nothing of it is on its way, and what a stop leaves reserved never comes free
+            if task in idle:
                 task.cancel()
 
     try:
         _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         if pending:
-            call_off()
-            await asyncio.wait(pending, timeout=max(GRACE, timeout_s))
-    except asyncio.CancelledError as interrupted:  # a second interruption ends this wait too
+            cancel_idle()
+            await asyncio.wait(pending, timeout=max(_GRACE_S, timeout_s))
+    except asyncio.CancelledError as interrupted:  # as by Ctrl-C; a second one ends this wait too
         stops.append(interrupted)
-        call_off()
-        await asyncio.wait(tasks, timeout=max(GRACE, timeout_s))
+        cancel_idle()
+        await asyncio.wait(tasks, timeout=max(_GRACE_S, timeout_s))
         raise
     finally:
         for task in tasks:

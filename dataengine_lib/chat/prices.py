@@ -1,4 +1,4 @@
-"""Step 3: what a request costs, from a dated table of prices per million tokens."""
+"""Steps 0, 1, 3 and 4: what a request costs, from a dated table of prices per million tokens."""
 
 import datetime
 import difflib
@@ -12,14 +12,14 @@ import msgspec
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import PRICES
 
-IMAGE_TOKENS = 3_800  # of a picture, for models that count 1,536 patches at most, each up to 2.46 times
-FREE = ("annotations", "local", "playground", "replay")
+IMAGE_TOKENS = 3_800  # of a picture: OpenAI counts at most 1,536 patches, each as up to 2.46 tokens
+_FREE = ("annotations", "local", "playground", "replay")
 _EXAMPLE = "dataengine_lib/resources/prices.yaml"
-_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # matches the end of "gpt-4o-2024-08-06"
 
 
-class Counted(Protocol):
-    """A reply with its tokens; the cached and the cache-written ones are parts of the prompt's."""
+class TokenCounts(Protocol):
+    """A reply with its tokens; `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`."""
 
     @property
     def prompt_tokens(self) -> int: ...
@@ -31,14 +31,16 @@ class Counted(Protocol):
     def completion_tokens(self) -> int: ...
 
 
-_Usd = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]  # neither .nan nor .inf, with which no budget would end
+_Usd = Annotated[
+    float, msgspec.Meta(ge=0, lt=1e9)
+]  # finite: with .nan or .inf no budget would ever be used up
 
 
 class Price(msgspec.Struct, forbid_unknown_fields=True):
-    """US dollars per million tokens; without a price of their own, cached and cache-written ones cost as `input`.
+    """US dollars per million tokens; cached and cache-written tokens without a price of their own cost `input`.
 
     `image_tokens` is the most that one picture counts. Source: OpenAI's guide "Images and vision".
-    `half` names the service tiers, and `batch`, that cost half of all this.
+    `half` names the service tiers, and `batch`, at which everything costs half.
     """
 
     input: _Usd
@@ -64,19 +66,19 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
         return (prompt + completion_tokens * self.output) / 1e6 * (0.5 if tier in self.half else 1)
 
     def most(self, prompt_tokens: int, completion_tokens: int, tier: str = "") -> float:
-        """US dollars at worst: nothing comes from the cache, and all goes into it where that is dearer."""
+        """US dollars at most: nothing comes from the cache, and all is written into it where that costs more."""
         written = prompt_tokens if (self.cache_write or 0) > self.input else 0
         return self.cost(prompt_tokens, 0, completion_tokens, written, tier)
 
-    def of(self, reply: Counted, tier: str = "") -> float:
-        """US dollars of one reply."""
+    def of(self, reply: TokenCounts, tier: str = "") -> float:
+        """US dollars that one reply cost."""
         return self.cost(
             reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens, reply.cache_write_tokens, tier
         )
 
 
 def image_tokens(price: Price | None) -> int:
-    """The most that a picture counts, also of a model without a price."""
+    """The most tokens that a picture counts, also for a model without a price."""
     return price.image_tokens if price else IMAGE_TOKENS
 
 
@@ -93,15 +95,15 @@ class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
         A dated snapshot (`gpt-4o-2024-08-06`) that has no line of its own costs what its model does.
         """
         kind, _, model = teacher.partition(":")
-        if kind in FREE:
+        if kind in _FREE:
             return Price(input=0.0, output=0.0)
         return self.models.get(model) or self.models.get(_SNAPSHOT.sub("", model))
 
     def note(self, teacher: str) -> tuple[str, str]:
-        """What is to be said of a run's cost, and the prices' day where they count."""
+        """A note where the cost of a run is unknown, and the date of the prices where they matter."""
         if self.of(teacher) is None:
-            said = f"no price is known for {teacher}, so cost_usd is null; add it to {_EXAMPLE}"
-            return said, ""
+            note = f"no price is known for {teacher}, so cost_usd is null; add it to {_EXAMPLE}"
+            return note, ""
         return "", self.date.isoformat() if teacher.startswith("openai:") else ""
 
 
@@ -141,18 +143,20 @@ def _model_fault(text: bytes) -> str:
     return ""
 
 
+# finds "Tell", " ", "2024" as "202" and "4", and "?" in "Tell 2024?"
 _PIECE = re.compile(r"[A-Za-z]{1,4}|\d{1,3}|\s(?=\d)|[^\sA-Za-z\d]")
+_MESSAGE_TOKENS = 16  # of the markers around a chat message
 
 
 def estimate_tokens(text: str) -> int:
-    """An upper guess at the tokens of `text`, for reserving money and for a token budget.
+    """An upper bound, nearly always, of the tokens of `text`; for reserving money and for a token budget.
 
-    Tokenizers of GPT's kind take most words whole and no more than three digits; a letter outside ASCII takes up
+    GPT's tokenizers take most words whole and no more than three digits at once; a letter outside ASCII takes up
     to one token a byte, two of three on average.
     """
-    return sum(map(_tokens_of_line, text.split("\n"))) + 16
+    return sum(map(_tokens_of_line, text.split("\n"))) + _MESSAGE_TOKENS
 
 
-@lru_cache(maxsize=4096)  # the prompts of a run begin with the same rules
+@lru_cache(maxsize=4096)  # the prompts of a run share most of their lines
 def _tokens_of_line(line: str) -> int:
     return len(_PIECE.findall(line)) + (len(line.encode()) - len(line)) // 2

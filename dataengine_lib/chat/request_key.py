@@ -1,4 +1,4 @@
-"""Steps 1, 3 and 4: what a request asks for, in a form that is the same on every machine, and its key in the ledger."""
+"""Steps 0, 1, 3 and 4: the key of a request in the ledger, the same on every machine."""
 
 import hashlib
 from typing import Any
@@ -7,5 +7,5 @@ import msgspec
 
 
 def key_of(request: Any) -> str:
-    """SHA-256 of a canonical request, or of what else is asked, 64 hex digits."""
+    """SHA-256 of the request as JSON with sorted keys, 64 hex digits."""
     return hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest()

@@ -17,14 +17,8 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.teachers.batch_state import refuse_if_in_progress
 from dataengine_lib.teachers.query_asker import BatchOptions, QueryAsker
 from dataengine_lib.teachers.query_costs import TypeCost, query_costs
-from dataengine_lib.teachers.reply_files import (
-    Failure,
-    ReplyFiles,
-    UsageFile,
-    in_order,
-    read_queries,
-)
-from dataengine_lib.teachers.request import Canon
+from dataengine_lib.teachers.reply_files import Failure, ReplyFiles, UsageFile, in_order
+from dataengine_lib.teachers.request import CanonicalRequests, read_queries
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 
 
@@ -70,9 +64,9 @@ class GenerateQaConfig(StepConfig, ChatSettings):
         return "batch" if self.mode == "batch" else self.service_tier or ""
 
     @property
-    def canon(self) -> Canon:
-        """How this run asks, as far as replies depend on it."""
-        return Canon(
+    def canonical(self) -> CanonicalRequests:
+        """Makes the canonical requests, by which the ledger knows replies."""
+        return CanonicalRequests(
             recorded_name(self.teacher),
             self.temperature,
             None if self.temperature is None else self.seed,
@@ -125,17 +119,17 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     prices = read_prices(config.prices)
     price = prices.of(config.teacher)
     note, date = prices.note(config.teacher)
-    canon = config.canon
-    images = {query.query_id: canon.image(query) for query in queries if query.attach_image}
-    keys = {query.query_id: key_of(canon.request(query, images.get(query.query_id, ""))) for query in queries}
-    files = ReplyFiles(config.output, canon.teacher, price, queries, keys, config.max_output_tokens)
+    canonical = config.canonical
+    images = {query.query_id: canonical.image_name(query) for query in queries if query.attach_image}
+    keys = {query.query_id: key_of(canonical.of(query, images.get(query.query_id, ""))) for query in queries}
+    files = ReplyFiles(config.output, canonical.teacher, price, queries, keys, config.max_output_tokens)
     try:
         budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent_usd)
         if not cancel:
             budget.check(queries, config.max_output_tokens, config.teacher)
             if config.mode == "live":
                 refuse_if_in_progress(config.output)
-        asker = QueryAsker(config.teacher, config, canon, files, budget, images, config.coco_dataset)
+        asker = QueryAsker(config.teacher, config, canonical, files, budget, images, config.coco_dataset)
         earlier = len(files.results)
         pending = files.pending()
         if config.budget_usd is None:
@@ -182,8 +176,8 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
 def _usage_settings(config: GenerateQaConfig, queries: list[Query]) -> dict[str, Any]:
     """What `usage.json` says of how replies were requested."""
     settings: dict[str, Any] = {
-        "temperature": config.canon.temperature,
-        "seed": config.canon.seed,
+        "temperature": config.canonical.temperature,
+        "seed": config.canonical.seed,
         "reply_format": config.reply_format,
     }
     if any(query.attach_image for query in queries):

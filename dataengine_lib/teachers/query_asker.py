@@ -14,7 +14,7 @@ from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_state import BatchState
 from dataengine_lib.teachers.loading import load_teacher
 from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
-from dataengine_lib.teachers.request import Canon
+from dataengine_lib.teachers.request import CanonicalRequests
 
 _Request = PaidRequest[Query]
 
@@ -30,7 +30,7 @@ class BatchOptions:
 class QueryAsker:
     """Asks the teacher `spec` the queries of `files`, within `budget`.
 
-    `canon` says how, as far as replies depend on it; `images` are its names for the queries' pictures, by query id.
+    `canonical` makes their canonical requests; `images` are its names for the queries' pictures, by query id.
     `tier` is the service tier or `batch`. `notes` are for the user.
     """
 
@@ -38,13 +38,13 @@ class QueryAsker:
         self,
         spec: str,
         settings: ChatSettings,
-        canon: Canon,
+        canonical: CanonicalRequests,
         files: ReplyFiles,
         budget: Budget,
         images: dict[str, str],
         coco_dataset: Path | None = None,
     ) -> None:
-        self.spec, self.settings, self.canon = spec, settings, canon
+        self.spec, self.settings, self.canonical = spec, settings, canonical
         self.files, self.budget, self.images, self.coco_dataset = files, budget, images, coco_dataset
         self.notes: list[str] = []
 
@@ -131,9 +131,9 @@ class QueryAsker:
             self.spec,
             self.settings,
             coco_dataset=self.coco_dataset,
-            image_root=self.canon.image_root,
-            max_side=self.canon.max_side,
-            json_replies=self.canon.json_replies,
+            image_root=self.canonical.image_root,
+            max_side=self.canonical.max_side,
+            json_replies=self.canonical.json_replies,
         )
 
     def _request(self, query: Query) -> _Request:
@@ -155,10 +155,10 @@ class QueryAsker:
 
     def _row_fields(self, query: Query) -> dict[str, Any]:
         return {
-            "teacher": self.canon.teacher,
+            "teacher": self.canonical.teacher,
             "tier": self.budget.tier,
             "query_id": query.query_id,
-            "request": self.canon.request(query, self.images.get(query.query_id, "")),
+            "request": self.canonical.of(query, self.images.get(query.query_id, "")),
         }
 
     def _money(self, done: int, total: int) -> str:

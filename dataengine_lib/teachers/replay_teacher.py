@@ -9,7 +9,7 @@ from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import Query
-from dataengine_lib.teachers.request import Canon
+from dataengine_lib.teachers.request import CanonicalRequests
 
 
 class _Row(msgspec.Struct):
@@ -40,7 +40,7 @@ class ReplayTeacher:
 
     def __init__(self, file: Path, image_root: Path | None = None, max_side: int = 1024) -> None:
         self.file = file
-        self._canon = Canon("", max_side=max_side, json_replies=False, image_root=image_root)
+        self._canonical = CanonicalRequests("", max_side=max_side, json_replies=False, image_root=image_root)
         # By a hash of the messages, a query id, or (image id, question type): these three cannot be mixed up.
         self._replies: dict[str | tuple[int, str], Reply] = {}
         rows: list[_Row] = read_jsonl(file, _Row, torn_tail=True)
@@ -56,7 +56,7 @@ class ReplayTeacher:
     ) -> Reply:
         """The recorded reply; raises AskFailed when there is none."""
         ids = (query.query_id, (query.image_id, query.question_type))
-        for key in (_messages_key(self._canon.request(query)), *ids):
+        for key in (_messages_key(self._canonical.of(query)), *ids):
             if (reply := self._replies.get(key)) is not None:
                 return reply
         raise AskFailed(f"{self.file} holds no reply to this query", teacher_at_fault=False)

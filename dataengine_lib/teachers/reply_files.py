@@ -1,6 +1,5 @@
 """Step 3: results, failures and usage on disk, made from the ledger: a killed run loses none of its replies."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -9,9 +8,8 @@ import msgspec
 
 from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.core.files import read_json, read_jsonl, write_json, write_jsonl
+from dataengine_lib.core.files import read_jsonl, write_json, write_jsonl
 from dataengine_lib.core.records import Query, Result
-from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.json_reply import as_text
 
 LEDGER = "gptvqa_ledger.jsonl"
@@ -81,26 +79,6 @@ class UsageFile(Usage):
     settings: dict[str, Any] = {}
     price_date: str = ""
     note: str = ""
-
-
-def read_queries(path: Path) -> list[Query]:
-    """The queries of `path`; rows without a query id get one that their content decides.
-
-    Raises DataEngineError for a repeated id.
-    """
-    queries: list[Query] = read_json(path, list[Query])
-    seen: dict[str, int] = {}
-    for number, query in enumerate(queries):
-        if not query.query_id:
-            content = f"{query.image_id}\n{query.question_type}\n{query.prompt}".encode()
-            query.query_id = f"r-{hashlib.sha256(content).hexdigest()[:16]}"
-        if query.query_id in seen:
-            raise DataEngineError(
-                f"{path}: rows {seen[query.query_id]} and {number} are one query"
-                f" ({query.query_id}); remove one"
-            )
-        seen[query.query_id] = number
-    return queries
 
 
 class ReplyFiles:

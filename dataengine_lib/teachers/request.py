@@ -1,4 +1,4 @@
-"""request."""
+"""Step 3: queries, and the canonical requests by whose keys the ledger knows their replies."""
 
 import hashlib
 from contextlib import suppress
@@ -8,61 +8,81 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.chat.messages import user_message
-from dataengine_lib.core.files import inside
+from dataengine_lib.core.files import inside, read_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.json_reply import qa_schema
 
-_OWN_TEACHERS = ("annotations", "replay:")  # these read more of a query than its prompt
+_NOT_PROMPTED = ("annotations", "replay:")  # these read more of a query than its prompt
 
 
-class Canon(msgspec.Struct, frozen=True):
-    """How queries are asked: what of a run's parameters a reply depends on.
+class CanonicalRequests(msgspec.Struct, frozen=True):
+    """Makes the canonical request of a query from those parameters that its reply depends on.
 
-    The output limit, the service tier and the server's address are left out: a reply that is whole is the reply
-    under another limit too, and what was paid for is not to be paid for again because of a new address.
+    The output limit, the service tier and the server's address are not among them: a complete reply would be the same
+    under another limit, and a new address is no reason to pay again. `teacher` is the name of `recorded_name`.
     """
 
-    teacher: str  # the model's name, see recorded_name
+    teacher: str
     temperature: float | None = None
     seed: int | None = None
     max_side: int = 1024
     json_replies: bool = True
     image_root: Path | None = None
 
-    def request(self, query: Query, image: str = "") -> dict[str, Any]:
-        """The canonical request: a chat request's body with the image's SHA-256 in place of its bytes.
+    def of(self, query: Query, image: str = "") -> dict[str, Any]:
+        """A chat request's body with the image's SHA-256 in place of its bytes.
 
-        `image` is what `image(query)` said before, so that no file is read twice.
+        `image` is an earlier result of `image_name(query)`, so that no file is read twice.
         """
-        asked: dict[str, Any] = {
+        request: dict[str, Any] = {
             "model": self.teacher,
-            "messages": messages(query, image or self.image(query)),
+            "messages": messages(query, image or self.image_name(query)),
         }
         if self.temperature is not None:
-            asked |= {"temperature": self.temperature, "seed": self.seed}
-        if self.teacher.startswith(_OWN_TEACHERS):
+            request |= {"temperature": self.temperature, "seed": self.seed}
+        if self.teacher.startswith(_NOT_PROMPTED):
             fields = ("query_id", "image_id", "image_path", "question_type")
-            return asked | {name: getattr(query, name) for name in fields}
+            return request | {name: getattr(query, name) for name in fields}
         if self.json_replies:
-            asked["schema"] = list(qa_schema(query.prompt)["properties"])
-        return asked
+            request["schema"] = list(qa_schema(query.prompt)["properties"])
+        return request
 
-    def image(self, query: Query) -> str:
-        """What stands for the query's picture, empty where none is sent."""
+    def image_name(self, query: Query) -> str:
+        """What stands for the query's picture in its request, empty where none is sent."""
         if not query.attach_image:
             return ""
-        return f"sha256:{image_sha256(self.image_root, query.image_path)} at most {self.max_side} pixels"
+        return f"sha256:{_image_sha256(self.image_root, query.image_path)} at most {self.max_side} pixels"
 
 
 def messages(query: Query, image: str = "") -> list[dict[str, Any]]:
-    """A query as chat messages; `image` stands for its picture, or is its URL."""
+    """A query as chat messages; `image` is the URL of its picture, or what stands for it."""
     return user_message(query.prompt, image if query.attach_image else "")
 
 
-def image_sha256(root: Path | None, path: str) -> str:
-    """SHA-256 of an image file's bytes, `missing` and its path where there is none: asking for it fails with the reason."""
+def _image_sha256(root: Path | None, path: str) -> str:
+    """SHA-256 of an image file's bytes; `missing` and the path where there is none: its request fails with the reason."""
     if root:
         with suppress(OSError, DataEngineError):
             return hashlib.sha256(inside(root, path).read_bytes()).hexdigest()
     return f"missing {path}"
+
+
+def read_queries(path: Path) -> list[Query]:
+    """The queries of `path`; rows without a query id get one that their content decides.
+
+    Raises DataEngineError for a repeated id.
+    """
+    queries: list[Query] = read_json(path, list[Query])
+    seen: dict[str, int] = {}
+    for number, query in enumerate(queries):
+        if not query.query_id:
+            content = f"{query.image_id}\n{query.question_type}\n{query.prompt}".encode()
+            query.query_id = f"r-{hashlib.sha256(content).hexdigest()[:16]}"
+        if query.query_id in seen:
+            raise DataEngineError(
+                f"{path}: rows {seen[query.query_id]} and {number} are one query"
+                f" ({query.query_id}); remove one"
+            )
+        seen[query.query_id] = number
+    return queries
