@@ -1,4 +1,4 @@
-"""Step 0: the teacher gives every question its type."""
+"""Step 0: the teacher gives every question a type."""
 
 import hashlib
 from collections import Counter
@@ -51,11 +51,11 @@ class ClassifyQuestionsConfig(StepConfig, ChatSettings):
     prices: Path | None = None
     """Price table; default: the built-in one."""
     max_asks: int = Field(3, ge=1)
-    """Times that a question is asked at most, until it gets a legal type."""
+    """Most requests about one question, until it has a valid type."""
     keep_known: bool = True
     """Keep question_type where there is one; the teacher's is only compared."""
     agreement_sample: int = Field(200, ge=0)
-    """Known types to compare the teacher's with, when kept."""
+    """Known types to compare the teacher's with, when they are kept."""
     max_output_tokens: int = Field(2000, ge=1)
     """Of one reply; models that reason need more."""
     seed: int = 0
@@ -65,7 +65,7 @@ class ClassifyQuestionsConfig(StepConfig, ChatSettings):
     @classmethod
     def _reads_questions(cls, spec: str) -> str:
         if check_spec(spec).partition(":")[0] not in ("openai", "playground"):
-            raise ValueError("this teacher cannot sort questions; choose openai:MODEL or playground")
+            raise ValueError("this teacher cannot classify questions; choose openai:MODEL or playground")
         return spec
 
 
@@ -74,8 +74,8 @@ class ClassifyQuestionsResult:
     """What notebook 0 shows.
 
     `agreement` is the share of `compared` questions to which the teacher gave their known type; `confusions`
-    are (known type, the teacher's, how often), most often first; `illegal` counts what the teacher named that
-    is no type, `foreign` the types that it gave to items that it was not asked.
+    are (known type, the teacher's, how often), the most frequent first; `illegal` counts names in replies that are
+    not types, `foreign` the types given to items that were not in the request.
     """
 
     output: Path
@@ -88,13 +88,13 @@ class ClassifyQuestionsResult:
     foreign: int
     failed: list[str]  # why requests got no usable reply
     unanswered: list[Question]
-    skipped: list[SkippedRow]  # rows of the file that are no questions
+    skipped: list[SkippedRow]  # rows of the file that cannot be used
 
 
 def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResult:
     """Write the questions by type, with `question_type`, `prompt` and `image_path`.
 
-    What the teacher says is kept as it comes in `<output>.progress.jsonl`; the next run asks for the rest.
+    Replies and the types in them are kept as they arrive in `<output>.progress.jsonl`; the next run asks for the rest.
     Raises ParameterError when the budget is too small for one request, DataEngineError when the teacher is down or
     gives no question a type.
     """
@@ -105,20 +105,7 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
     wanted = _wanted(questions, config)
     classifier = _classifier(config, categories, wanted)
     classifier.classify(config.batch_size, config.max_asks)
-    types = classifier.types
-    pairs = [(question.question_type, types[key]) for key, question in wanted.items() if key in types]
-    compared = [(known, teacher) for known, teacher in pairs if known]
-    classified: dict[str, list[Question]] = {name: [] for name in categories.names}
-    unanswered = []
-    for question in questions:
-        key = _key(question)
-        keep = config.keep_known and question.question_type
-        kind = question.question_type if keep else types.get(key, "")
-        if kind:
-            opinion = (types.get(key) or question.teacher_type) if keep else ""
-            classified.setdefault(kind, []).append(_finished(question, kind, opinion))
-        else:
-            unanswered.append(question)
+    classified, unanswered = _with_types(questions, classifier.types, categories, config)
     if len(unanswered) == len(questions):
         reasons = [*map(repr, list(classifier.illegal)[:3]), *classifier.failed[-1:]]
         reasons += [row.reason for row in skipped[:1]]
@@ -127,6 +114,12 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
             f" {config.categories} ({', '.join(reasons) or 'no answer'}); check file and teacher"
         )
     write_json(config.output, classified)
+    # pairs of a known type and the teacher's
+    compared = [
+        (question.question_type, classifier.types[key])
+        for key, question in wanted.items()
+        if key in classifier.types and question.question_type
+    ]
     confusions = Counter(pair for pair in compared if pair[0] != pair[1])
     return ClassifyQuestionsResult(
         output=config.output,
@@ -159,7 +152,7 @@ def _classifier(
 
 
 def _wanted(questions: list[Question], config: ClassifyQuestionsConfig) -> dict[str, Question]:
-    """By key, the questions that the teacher is to sort: those without a type, and a sample of the others."""
+    """By key, the questions that the teacher is asked about: those without a type, and a sample of the others."""
     keyed = {_key(question): question for question in questions}
     if not config.keep_known:
         return keyed
@@ -168,18 +161,42 @@ def _wanted(questions: list[Question], config: ClassifyQuestionsConfig) -> dict[
     return {key: row for key, row in keyed.items() if not row.question_type or key in sample}
 
 
+def _with_types(
+    questions: list[Question],
+    types: dict[str, str],
+    categories: CategorySet,
+    config: ClassifyQuestionsConfig,
+) -> tuple[dict[str, list[Question]], list[Question]]:
+    """The finished questions by type, the category set's in its order, and those that have no type."""
+    classified: dict[str, list[Question]] = {name: [] for name in categories.names}
+    unanswered = []
+    for question in questions:
+        key = _key(question)
+        if config.keep_known and question.question_type:
+            question_type, teacher_type = question.question_type, types.get(key) or question.teacher_type
+        else:
+            # The type is the teacher's own; beside itself it would always agree.
+            question_type, teacher_type = types.get(key, ""), ""
+        if question_type:
+            finished = _finished(question, question_type, teacher_type)
+            classified.setdefault(question_type, []).append(finished)
+        else:
+            unanswered.append(question)
+    return classified, unanswered
+
+
 def _key(question: Question) -> str:
     content = "\n".join([question.question_id, question.question, *question.choices])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _finished(question: Question, kind: str, opinion: str) -> Question:
-    """The question with its type; the teacher's opinion stands beside a known type only, not beside itself."""
+def _finished(question: Question, question_type: str, teacher_type: str) -> Question:
+    """The question with its type, the prompt of step 1, and a path where COCO's names tell it."""
     folder = _COCO_SPLITS.get(question.split)
     path = question.image_path
     if not path and folder and question.image_id >= 0:
         path = f"{folder}/{question.image_id:012d}.jpg"
-    prompt = qa_prompt(question.question, question.choices, question.correct_choice_idx, kind)
+    prompt = qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type)
     return msgspec.structs.replace(
-        question, question_type=kind, prompt=prompt, image_path=path, teacher_type=opinion
+        question, question_type=question_type, prompt=prompt, image_path=path, teacher_type=teacher_type
     )

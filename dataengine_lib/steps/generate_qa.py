@@ -1,4 +1,4 @@
-"""Step 3: the teacher answers every query; replies are kept as they come and never paid for twice."""
+"""Step 3: the teacher answers every query; replies are kept as they arrive and never paid for twice."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +40,11 @@ class GenerateQaConfig(StepConfig, ChatSettings):
     mode: Literal["live", "batch"] = "live"
     """batch: OpenAI's Batch API, half the price, within a day."""
     batch_poll_s: float = Field(60, gt=0)
-    """Seconds between two looks at the batches."""
+    """Seconds between two requests for the state of the batches."""
     batch_requests: int = Field(50_000, ge=1, le=50_000)
     """Most requests in one batch."""
     reply_format: Literal["json", "text"] = "json"
-    """json: held to a schema where the server can do that."""
+    """json: under a JSON schema where the server supports that."""
     budget_usd: float | None = Field(None, gt=0)
     """Stop before more than this is spent on this output."""
     prices: Path | None = None
@@ -60,7 +60,7 @@ class GenerateQaConfig(StepConfig, ChatSettings):
 
     @property
     def tier(self) -> str:
-        """What the price depends on beside the model."""
+        """The service tier or `batch`: what the price depends on beside the model."""
         return "batch" if self.mode == "batch" else self.service_tier or ""
 
     @property
@@ -78,13 +78,13 @@ class GenerateQaConfig(StepConfig, ChatSettings):
 
 @dataclass
 class GenerateQaResult:
-    """What notebook 3 shows; `unasked` queries were left when the budget was used up, `stopped` says so."""
+    """What notebook 3 shows; `unasked` queries were not sent because the budget was used up, `stopped` says so."""
 
     output: Path
     queries: int
     results: list[Result]
     failures: list[Failure]
-    earlier: int  # replies that were there already
+    earlier: int  # results from the replies of earlier runs
     unasked: int
     usage: UsageFile
     stopped: str
@@ -93,23 +93,23 @@ class GenerateQaResult:
 
 
 def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
-    """Ask the teacher every query of `config.input` that the ledger beside `config.output` does not answer yet.
+    """Send the teacher every query of `config.input` that has no reply in the ledger beside `config.output`.
 
     Writes `output` (Results in the order of the queries), `gptvqa_ledger.jsonl`, `gptvqa_failed.jsonl` and
     `usage.json`. Raises ParameterError when the budget is too small for one request, DataEngineError when the
-    teacher is down or refuses to go on; what was received is kept and the next run goes on from there.
+    teacher is down or refuses all requests; what was received is kept and the next run goes on from there.
     """
     return _generate(config)
 
 
 def price_queries(config: GenerateQaConfig) -> list[TypeCost]:
-    """What asking all queries of `config.input` will cost, the sum and per question type; asks nobody."""
+    """What all queries of `config.input` will cost, the sum and per question type; nothing is sent."""
     price = read_prices(config.prices).of(config.teacher)
     return query_costs(read_queries(config.input), price, config.tier, config.max_output_tokens)
 
 
 def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
-    """Cancel the batches of `config.output` that are under way, and keep what they have done; see `generate_qa`."""
+    """Cancel the running batches of `config.output`, and keep the replies that they have; see `generate_qa`."""
     return _generate(config.model_copy(update={"mode": "batch"}), cancel=True)
 
 
@@ -133,8 +133,8 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         earlier = len(files.results)
         pending = files.pending()
         if config.budget_usd is None:
-            # Servers cache common beginnings, and a prompt begins with its type's. Under a budget the order
-            # of the file decides, which has all types in every block of it, or the last would get nothing.
+            # Servers cache common beginnings of prompts, and those of one type begin alike. With a budget the order
+            # of the file stays: it mixes the types, so that the last one gets its share too.
             pending.sort(key=lambda query: query.question_type)
         settings = _usage_settings(config, queries)
         files.write_usage(settings, date, note)
@@ -156,8 +156,8 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     notes = [*files.notes, *asker.notes, *([note] if note else [])]
     if lost := files.ledger.lost_usd:
         notes.append(
-            f"requests without an answer, or whose tokens the server did not tell, may have cost {lost:.2f} US dollars,"
-            " which budget_usd counts too"
+            f"requests without a reply, or without token counts in it, may have cost up to {lost:.2f} US dollars;"
+            " budget_usd counts them too"
         )
     return GenerateQaResult(
         output=config.output,

@@ -1,4 +1,4 @@
-"""Step 1: a student behind an OpenAI-compatible server, which shows no weights and is asked in words."""
+"""Step 1: a student behind an OpenAI-compatible server: its weights are not known, so its answers are read as text."""
 
 import hashlib
 import re
@@ -31,8 +31,11 @@ _BY_LETTER = (
     f'Only where no option can be preferred, answer "{CANNOT_TELL}".'
 )
 _IN_WORDS = "Answer in one to three words."
-_WORDS = 3  # of which
-_NAMED = re.compile(r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)")
+_MOST_WORDS = 3  # as _IN_WORDS asks for
+# matches "the answer is (b) cat" and "b. cat": the letter, and what follows it
+_LETTER_FIRST = re.compile(
+    r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ _Request = PaidRequest[_Question]
 
 
 class ApiStudent:
-    """Asks `model` about pictures; what `ledger` holds is never asked, or paid for, again.
+    """Asks `model` about pictures; a request that has a reply in `ledger` is never sent, or paid for, again.
 
-    Pass the same Image object for questions about one image: it is then encoded once. `max_side` is in pixels;
-    `settings.max_output_tokens` has to suffice for models that reason before they answer. There is no `rank`: token losses
-    need weights. Raises ParameterError when OpenAI itself is meant and OPENAI_API_KEY is not set.
+    Pass the same Image object for questions about one image: it is then encoded once. `max_side` is the most pixels of
+    a picture's longer side. `settings.max_output_tokens` has to suffice for models that reason before they answer. There
+    is no `rank`: token losses need weights. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is not
+    set.
     """
 
     def __init__(
@@ -72,11 +76,11 @@ class ApiStudent:
 
     @property
     def sent(self) -> int:
-        """Requests sent since it was made, tries included."""
+        """HTTP requests sent since it was made, retries included."""
         return self._chat.sent
 
     def usage(self) -> StudentUsage:
-        """What all replies used since it was made took, those that the ledger held included."""
+        """Tokens and cost of all replies used since it was made, those that the ledger held included."""
         return usage_of(self._used.values(), self.price)
 
     def generate(
@@ -89,10 +93,10 @@ class ApiStudent:
     ) -> list[str | AskFailed]:
         """What the student answers to `prompts[i]` about `images[i]`, or why it gave no answer.
 
-        With `choices`, the options in the prompts, it is held to a letter or `cannot tell` where the server can
-        do that; a letter that is also an option's text comes as `(A) its option`. Answers are kept short in
-        words: `max_new_tokens` would cut off models that reason. Raises TeacherStop when asking on makes no
-        sense (key refused, model not served, quota used up, server away).
+        With `choices`, the options in the prompts, a server that supports schemas makes it answer with a letter or
+        `cannot tell`; a letter that is also an option's text is returned as `(A) its option`. The prompt asks for
+        short answers, and `max_new_tokens` is not used: it would cut off models that reason. Raises TeacherStop when
+        no request can succeed (key refused, model not served, quota used up, server unreachable).
         """
         requests = self._requests(images, prompts, choices)
         failures: dict[str, AskFailed] = {}
@@ -109,27 +113,27 @@ class ApiStudent:
         choices: Sequence[Sequence[str]] | None,
     ) -> list[_Request]:
         jpegs: dict[int, bytes] = {}
-        found = []
-        for place, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
+        requests = []
+        for index, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
             if id(image) not in jpegs:
                 jpegs[id(image)] = jpeg_bytes(image, self.max_side)
-            options = None if choices is None else choices[place]
+            options = None if choices is None else choices[index]
             text = f"{prompt}\n{_IN_WORDS if options is None else _BY_LETTER}"
             schema = None if options is None else letter_schema(options)
             jpeg = jpegs[id(image)]
             question = _Question(jpeg, options, schema)
-            found.append(PaidRequest(self._key(text, jpeg, schema), text, question, attach_image=True))
-        return found
+            requests.append(PaidRequest(self._key(text, jpeg, schema), text, question, attach_image=True))
+        return requests
 
     def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
-        asked = {
+        canonical = {
             "server": self._chat.shown_url,
             "model": self._chat.model,
             "messages": user_message(text, hashlib.sha256(jpeg).hexdigest()),
             "schema": schema,
             "settings": self._chat.format.settings,
         }
-        return key_of(asked)
+        return key_of(canonical)
 
     async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
         async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
@@ -147,6 +151,7 @@ class ApiStudent:
             await paid.ask_all(requests, lambda request, reply: None, on_failure)
 
     def _answer(self, request: _Request) -> str | AskFailed:
+        """The answer in the last reply to a request, or why there is none."""
         row = self._used[request.key] = self.ledger.paid[request.key]
         choices = request.subject.choices
         if row.finish_reason == "refusal":
@@ -169,19 +174,19 @@ class ApiStudent:
 
 
 def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
-    """Whether a reply that was cut off had said its answer: an option, or a few words, and no reasoning before."""
-    said = caseless(text)
+    """Whether a reply that was cut off begins with its answer: an option, or a few words, without reasoning before."""
+    words = caseless(text)
     if choices is None:
-        return 0 < len(said.split()) <= _WORDS
-    named = _NAMED.match(said)
-    place = LETTERS.find(named[1].upper()) if named else -1
-    if named and 0 <= place < len(choices):
-        said, options = named[2], [choices[place]]
+        return 0 < len(words.split()) <= _MOST_WORDS
+    letter = _LETTER_FIRST.match(words)
+    index = LETTERS.find(letter[1].upper()) if letter else -1
+    if letter and 0 <= index < len(choices):
+        words, options = letter[2], [choices[index]]
     else:
         options = list(choices)
-    # the option may be cut off too, and what comes behind it must be no part of the same sentence
+    # The option itself may be cut off, and what follows it must not go on in the same sentence.
     return any(
-        caseless(option).startswith(said) or re.match(rf"{re.escape(caseless(option))}\s?[.,;:!)*]", said)
+        caseless(option).startswith(words) or re.match(rf"{re.escape(caseless(option))}\s?[.,;:!)*]", words)
         for option in options
-        if said or named
+        if words or letter
     )

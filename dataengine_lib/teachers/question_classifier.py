@@ -90,7 +90,10 @@ class QuestionClassifier:
                 first = self._request(missing[:batch_size])
                 self.budget.check([first], self.settings.max_output_tokens, self.spec)
                 self._bar = tqdm(
-                    total=len(self.wanted), initial=len(self.types), desc="sorting questions", disable=None
+                    total=len(self.wanted),
+                    initial=len(self.types),
+                    desc="classifying questions",
+                    disable=None,
                 )
                 with self._bar:
                     run(self._ask(batch_size, max_asks))

@@ -1,4 +1,4 @@
-"""Step 3: results, failures and usage on disk, made from the ledger: a killed run loses none of its replies."""
+"""Step 3: the files of results, failures and usage, made from the ledger: a killed run loses none of its replies."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +13,11 @@ from dataengine_lib.core.records import Query, Result
 from dataengine_lib.replies.json_reply import as_text
 
 LEDGER = "gptvqa_ledger.jsonl"
-ERROR = "error"  # the one kind of failure that was not paid for
+_ERROR = "error"  # the kind of failure without a reply
 LONGER = 2  # times the output limit, for the one more request after a reply that was cut off
+# finish reasons of replies that are no use, and what a failure says of them
 _UNUSABLE = {
-    "length": "cut off at {room} tokens; raise max_output_tokens and run again",
+    "length": "cut off at {limit} tokens; raise max_output_tokens and run again",
     "refusal": "the teacher refused",
     "content_filter": "stopped by the teacher's content filter",
     "empty": "the reply is empty",
@@ -24,10 +25,10 @@ _UNUSABLE = {
 
 
 class Failure(msgspec.Struct, kw_only=True):
-    """A row of `gptvqa_failed.jsonl`: a query without a usable reply, asked again by the next run.
+    """A row of `gptvqa_failed.jsonl`: a query without a usable reply, which the next run sends again.
 
     `kind` is `error` (no reply) or why a reply that was paid for is unusable: `length`, `refusal`,
-    `content_filter`, `empty`; `max_output_tokens` is the most room that it had.
+    `content_filter`, `empty`. `max_output_tokens` is the highest output limit that it was requested with.
     """
 
     query_id: str
@@ -45,7 +46,7 @@ class Failure(msgspec.Struct, kw_only=True):
 
 
 class Usage(msgspec.Struct):
-    """Replies that were paid for, their tokens and US dollars; `cost_usd` is None when the model has no price."""
+    """Replies that were paid for, their tokens and US dollars; `cost_usd` is None where a price is unknown."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -55,6 +56,7 @@ class Usage(msgspec.Struct):
     cost_usd: float | None = 0.0
 
     def add(self, paid: PaidTotal) -> None:
+        """Count all replies to one request."""
         self.requests += paid.replies
         self.prompt_tokens += paid.prompt_tokens
         self.cached_tokens += paid.cached_tokens
@@ -67,9 +69,9 @@ class Usage(msgspec.Struct):
 
 
 class UsageFile(Usage):
-    """`usage.json`: the sum, the same per question type, and how the replies were asked for.
+    """`usage.json`: the sum, the same per question type, and the settings of the requests.
 
-    `other` counts replies in the ledger to other queries, or asked for in another way, than those of this output.
+    `other` counts the ledger's replies to other requests than those of this output.
     """
 
     per_question_type: dict[str, Usage] = {}
@@ -82,9 +84,11 @@ class UsageFile(Usage):
 
 
 class ReplyFiles:
-    """The files of one output while a run works on them; `results` and `failures` are known by query id.
+    """The files of one output while a run works on them; `results` and `failures` are by query id.
 
-    `keys` holds each query's request key, `room` is the output limit. Only one run at a time may work on an output.
+    `keys` holds each query's request key, by query id. Only one run at a time may work on an output.
+
+    Raises DataEngineError when another run does, or a file cannot be read or written.
     """
 
     def __init__(
@@ -94,23 +98,23 @@ class ReplyFiles:
         price: Price | None,
         queries: list[Query],
         keys: dict[str, str],
-        room: int,
+        max_output_tokens: int,
     ) -> None:
         self.output, self.teacher, self.queries, self.keys = output, teacher, queries, keys
         self.failed, self.usage = (output.with_name(name) for name in ("gptvqa_failed.jsonl", "usage.json"))
-        self.aside = output.with_name(f"{output.stem}.kept_aside.jsonl")
+        self._foreign_rows = output.with_name(f"{output.stem}.kept_aside.jsonl")
         self.results: dict[str, Result] = {}
         self.failures: dict[str, Failure] = {}
         self.notes: list[str] = []
-        self._same: dict[str, list[Query]] = {}
+        self._by_key: dict[str, list[Query]] = {}  # some queries are the very same request
         for query in queries:
-            self._same.setdefault(keys[query.query_id], []).append(query)
+            self._by_key.setdefault(keys[query.query_id], []).append(query)
         self.price = price
         self.ledger = Ledger(output.with_name(LEDGER), self._price, output=output)
         self._handle: IO[bytes] | None = None
         self.ledger.open()
         try:
-            self._keep_aside()
+            self._move_foreign_rows()
             for query in queries:
                 paid = self.ledger.paid.get(keys[query.query_id])
                 if paid is None:
@@ -118,8 +122,10 @@ class ReplyFiles:
                 row = self.outcome(query)
                 if isinstance(row, Result):
                     self.results[query.query_id] = row
-                elif not paid.closed and not (row.kind == "length" and paid.room < LONGER * room):
-                    # of a run that was cut short: it goes on, and pays for nothing twice
+                elif not paid.closed and not (
+                    row.kind == "length" and paid.room < LONGER * max_output_tokens
+                ):
+                    # The run that received it did not end: this one continues it and sends nothing twice.
                     self.failures[query.query_id] = row
             write_jsonl(output, in_order(self.results, queries))
             self._handle = output.open("ab")
@@ -128,13 +134,13 @@ class ReplyFiles:
             raise
 
     def pending(self) -> list[Query]:
-        """The queries that are to be asked, in their order; of those that ask the very same, the first alone."""
+        """The queries to send, in their order; of those that are the very same request only the first."""
         known = self.results.keys() | self.failures.keys()
-        return [same[0] for same in self._same.values() if same[0].query_id not in known]
+        return [first for first, *_ in self._by_key.values() if first.query_id not in known]
 
     def settle(self, query: Query) -> None:
-        """The query's last reply is the one that counts, for all that ask the same."""
-        for one in self._same[self.keys[query.query_id]]:
+        """Make a result, or a failure, of the last reply in the ledger, for all queries that are the same request."""
+        for one in self._by_key[self.keys[query.query_id]]:
             row = self.outcome(one)
             if isinstance(row, Failure):
                 self.failures[one.query_id] = row
@@ -146,20 +152,20 @@ class ReplyFiles:
                 self._handle.flush()
 
     def settle_if_paid(self, query: Query) -> None:
-        """A reply that was kept and waited for another one, which did not come, is the one that counts."""
+        """As `settle`, if there is a reply: one that was cut off counts when the longer one did not come."""
         if self.keys[query.query_id] in self.ledger.paid:
             self.settle(query)
 
     def give_up(self, query: Query, reason: str) -> None:
-        """The query got no reply, nor did those that ask the same."""
+        """Make a failure of a query without a reply, and of those that are the same request."""
         key = self.keys[query.query_id]
-        paid = self.ledger.paid.get(key, PaidTotal())  # for a reply that was cut off
-        for one in self._same[key]:
+        paid = self.ledger.paid.get(key, PaidTotal())  # of earlier replies that were no use
+        for one in self._by_key[key]:
             self.failures[one.query_id] = Failure(
                 query_id=one.query_id,
                 image_id=one.image_id,
                 question_type=one.question_type,
-                kind=ERROR,
+                kind=_ERROR,
                 reason=reason,
                 model=self.teacher,
                 max_output_tokens=paid.room,
@@ -170,12 +176,12 @@ class ReplyFiles:
             )
 
     def outcome(self, query: Query) -> Result | Failure:
-        """What the ledger holds of a query, as a result, or a failure when it is no use."""
+        """The last reply to a query in the ledger, as a result, or as a failure if it is no use."""
         key = self.keys[query.query_id]
         paid = self.ledger.paid[key]
         text = as_text(paid.text)
         kind = paid.finish_reason if paid.finish_reason in _UNUSABLE else "" if text.strip() else "empty"
-        # The teacher's asked-for name, not the one it answers with: servers change that between two runs.
+        # The name that was requested, not the one in the reply: servers change theirs between two runs.
         shared: dict[str, Any] = {
             "query_id": query.query_id,
             "image_id": query.image_id,
@@ -188,7 +194,7 @@ class ReplyFiles:
             "request_key": key,
         }
         if kind:
-            reason = _UNUSABLE[kind].format(room=paid.room)
+            reason = _UNUSABLE[kind].format(limit=paid.room)
             return Failure(kind=kind, reason=reason, max_output_tokens=paid.room, **shared)
         return Result(
             image_path=query.image_path,
@@ -202,7 +208,7 @@ class ReplyFiles:
         )
 
     def finish(self) -> None:
-        """Put results and failures in the order of the queries: same bytes however the replies came in."""
+        """Write results and failures in the order of the queries: the same bytes in whatever order replies came."""
         if self._handle is not None:
             self._handle.close()
         write_jsonl(self.output, in_order(self.results, self.queries))
@@ -211,13 +217,13 @@ class ReplyFiles:
             self.ledger.add_finished()
 
     def close(self) -> None:
-        """Let other runs have the files."""
+        """Release the files for other runs."""
         if self._handle is not None:
             self._handle.close()
         self.ledger.close()
 
     def _price(self, row: PaidReply) -> float | None:
-        """What a row without a price costs: rows of other teachers may cost anything."""
+        """What a row without a price costs today; unknown for rows of another teacher."""
         return self.price.of(row, row.tier) if self.price and row.teacher == self.teacher else None
 
     def write_usage(self, settings: dict[str, Any], price_date: str, note: str) -> UsageFile:
@@ -230,31 +236,33 @@ class ReplyFiles:
             note=note,
             cost_usd=None if self.price is None else 0.0,
         )
-        mine = set()
+        own_keys = set()
         for query in sorted(self.queries, key=lambda query: (query.question_type, query.query_id)):
             key = self.keys[query.query_id]
-            if (paid := self.ledger.paid.get(key)) is not None and key not in mine:
-                mine.add(key)
+            if (paid := self.ledger.paid.get(key)) is not None and key not in own_keys:
+                own_keys.add(key)
                 usage.add(paid)
                 usage.per_question_type.setdefault(query.question_type, Usage()).add(paid)
         for key, paid in sorted(self.ledger.paid.items()):
-            if key not in mine:
+            if key not in own_keys:
                 usage.other.add(paid)
         write_json(self.usage, usage)
         return usage
 
-    def _keep_aside(self) -> None:
-        """Move rows of `output` that the ledger does not know, such as those of another program, beside it."""
+    def _move_foreign_rows(self) -> None:
+        """Move rows of `output` whose requests the ledger does not know, such as another program's, beside it."""
         rows: list[Result] = read_jsonl(self.output, Result, torn_tail=True) if self.output.exists() else []
         foreign = [row for row in rows if row.request_key not in self.ledger.paid]
         if not foreign:
             return
-        before: list[Result] = read_jsonl(self.aside, Result) if self.aside.exists() else []
-        known = set(map(msgspec.json.encode, before))
-        write_jsonl(self.aside, [*before, *(row for row in foreign if msgspec.json.encode(row) not in known)])
+        moved: list[Result] = read_jsonl(self._foreign_rows, Result) if self._foreign_rows.exists() else []
+        known = set(map(msgspec.json.encode, moved))
+        write_jsonl(
+            self._foreign_rows, [*moved, *(row for row in foreign if msgspec.json.encode(row) not in known)]
+        )
         self.notes.append(
-            f"{self.output}: {len(foreign)} rows that {self.ledger.file.name} does not know were moved"
-            f" to {self.aside.name}"
+            f"{self.output}: {len(foreign)} rows that are not from {self.ledger.file.name} were moved"
+            f" to {self._foreign_rows.name}"
         )
 
 

@@ -323,7 +323,7 @@ def test_malformed_rows_are_counted(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="cannot sort questions"):
+    with pytest.raises(ParameterError, match="cannot classify questions"):
         ClassifyQuestionsConfig.read({"questions": "q", "output": "o", "teacher": "annotations"}, "here")
     template = tmp_path / "t.j2"
     template.write_text("{{ nonsense }}")
