@@ -65,7 +65,7 @@ class RateControl:
         self._refused_in_row = 0  # refusals since the last reply
         self._recent: deque[bool] = deque(maxlen=_RECENT)  # outcomes of the last requests, True for a reply
         self._proven = 0.0  # replies per second that the server has sustained for _PROVEN_S
-        self._proving = (0.0, 0)  # the measurement of that under way: its start and its number of replies
+        self._proving = (0.0, 0)  # the current measurement of that: its start and its number of replies
         self._ramping_up = True  # no error yet: the window grows by one a reply, as in TCP's slow start
         self._bind()
 

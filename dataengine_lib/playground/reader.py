@@ -60,10 +60,12 @@ def _thing(facts: PictureFacts, kind: str) -> KnownThing | None:
 
 
 def _vignette(facts: PictureFacts, family: str) -> str:
+    """The value of the scene's vignette (how two of its things belong together) if it is of this family."""
     return facts.vignette[1] if facts.vignette and facts.vignette[0] == family else ""
 
 
 def _people(facts: PictureFacts, noun: str, part: int) -> list[str]:
+    """Of the people called `noun`: their job (`part` 1) or what they do (2)."""
     return [person[part] for person in facts.people if person[0] == noun]
 
 
@@ -87,6 +89,7 @@ def _place(facts: PictureFacts, choices: list[str], kind: str) -> list[str]:
 
 
 def _size(facts: PictureFacts, choices: list[str], which: str) -> list[str]:
+    """The kind of thing with the largest or smallest box, of those that are choices."""
     areas = {}
     for thing in facts.things:
         if thing.kind in choices and thing.box:
@@ -98,9 +101,11 @@ def _size(facts: PictureFacts, choices: list[str], which: str) -> list[str]:
 
 
 def _side(facts: PictureFacts, one: str, other: str) -> list[str]:
+    """Where `one` is seen from `other`, by the direction in which their centres are further apart."""
     a, b = _thing(facts, one), _thing(facts, other)
     if not a or not b or not a.box or not b.box:
         return []
+    # Twice the distance of the centres; y grows downwards.
     dx, dy = (a.box[i] + a.box[i + 2] - b.box[i] - b.box[i + 2] for i in (0, 1))
     if abs(dx) > abs(dy):
         return ["to the left of it" if dx < 0 else "to the right of it"]

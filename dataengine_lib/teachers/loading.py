@@ -13,7 +13,7 @@ from dataengine_lib.teachers.spec import Teacher, check_spec
 if TYPE_CHECKING:
     from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 
-# Each teacher is imported where it is opened: none of them needs what the others need.
+# Each teacher is imported where it is opened: its imports are slow, or not installed, for users of another one.
 
 
 @asynccontextmanager

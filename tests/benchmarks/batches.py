@@ -58,11 +58,11 @@ def main() -> None:
                     os.kill(pid, signal.SIGKILL)
 
             server.before_answer = before
-            _, said = process.communicate()
+            _, stderr = process.communicate()
             if process.returncode != -signal.SIGKILL:
                 break
             killed += 1
-        assert process.returncode == 0, said
+        assert process.returncode == 0, stderr
         seconds = time.monotonic() - start
         results = [row["query_id"] for row in read_jsonl(folder / "r.jsonl")]
         failed = [row["query_id"] for row in read_jsonl(folder / "gptvqa_failed.jsonl")]

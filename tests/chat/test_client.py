@@ -1,4 +1,4 @@
-"""One client for all who ask a server: strict JSON where it is taken, text where it is not, found out once."""
+"""The chat client: strict JSON where the server takes it, else text; replies in any form; errors without secrets."""
 
 import asyncio
 import base64
@@ -295,8 +295,8 @@ def test_objects_in_a_reply(text: str, found: list[dict[str, Any]]) -> None:
 
 
 def test_a_key_in_a_reply_that_is_no_completion_is_not_cut_in_two() -> None:
-    said = "x" * 80 + " Incorrect API key provided: sk-secret-1234 is wrong"
-    with raw(200, {"error": {"message": said}}) as url, pytest.raises(AskFailed) as failed:
+    message = "x" * 80 + " Incorrect API key provided: sk-secret-1234 is wrong"
+    with raw(200, {"error": {"message": message}}) as url, pytest.raises(AskFailed) as failed:
         ask(url)
     assert "sk-se" not in str(failed.value) and "***" in str(failed.value)
 

@@ -1,4 +1,4 @@
-"""As many requests as the server allows and no more: growth, refusals, named limits, caps."""
+"""As many requests as the server allows and no more: growth, 429s, limits in headers, the user's own limits."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from dataengine_lib.playground.server import serve
 
 
 class Clock:
-    """Time that passes when somebody sleeps."""
+    """A clock that only asyncio.sleep moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0

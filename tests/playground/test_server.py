@@ -1,4 +1,4 @@
-"""The loopback server speaks OpenAI's protocol, well and badly, as asked."""
+"""The playground's server follows OpenAI's protocol, and breaks it in the ways that a test names."""
 
 import http.client
 import json
@@ -107,8 +107,8 @@ FORM = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "sch
 def test_a_schema_goes_to_the_structured_writer() -> None:
     with serve(lambda messages: "text", structured=lambda messages, schema: json.dumps(schema)) as server:
         connection = _connect(server)
-        said = [_post(connection, BODY | more)[2] for more in ({}, {"response_format": FORM})]
-    contents = [json.loads(raw)["choices"][0]["message"]["content"] for raw in said]
+        bodies = [_post(connection, BODY | more)[2] for more in ({}, {"response_format": FORM})]
+    contents = [json.loads(raw)["choices"][0]["message"]["content"] for raw in bodies]
     assert contents == ["text", '{"type": "object"}']
 
 

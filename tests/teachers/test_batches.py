@@ -143,19 +143,19 @@ def test_a_restart_between_any_two_calls_loses_and_repeats_nothing(tmp_path: Pat
             calls = 0
 
             def kill(path: str, pid: int = process.pid, at: int = ended % 4 + 1) -> None:
-                """The work of the call is done, its answer is lost."""
+                """Kill the run when the server has done the call and not answered yet."""
                 nonlocal calls
                 calls += 1
                 if calls == at:
                     os.kill(pid, signal.SIGKILL)
 
             server.before_answer = kill
-            _, said = process.communicate()
+            _, stderr = process.communicate()
             if process.returncode != -signal.SIGKILL:
                 break
             ended += 1
             assert ended < 60
-    assert process.returncode == 0, said
+    assert process.returncode == 0, stderr
     assert ended >= 6
     kept = read_jsonl(tmp_path / "gptvqa_result.jsonl")
     assert [row["query_id"] for row in kept] == [f"r-{i}" for i in range(7) if i != 3]
@@ -311,7 +311,7 @@ def test_replies_to_what_is_not_asked_any_more_are_kept_and_counted(tmp_path: Pa
 
 
 def killed_at_collecting(folder: Path, server: PlaygroundServer) -> None:
-    """A run that was ended when its first batch was over."""
+    """A run that is killed when it downloads the results of its first batch."""
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), server.base_url])
     server.before_answer = lambda path: process.kill() if path.endswith("/content") else None
     process.wait()

@@ -1,4 +1,4 @@
-"""Teachers answer one query, try again when that helps, and stop with one line when it does not."""
+"""Teachers answer a query, retry temporary errors, and stop with one line on errors that will not pass."""
 
 import asyncio
 import time
@@ -156,8 +156,8 @@ def test_a_setting_that_the_model_refuses_is_left_out_once_for_all() -> None:
 
 def test_a_prompt_that_is_too_long_is_one_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """As vLLM says it: the limit is named, but leaving it out would not help."""
-    said = "'max_tokens' or 'max_completion_tokens' is too large: 600"
-    with serve(echo, [f"400 says {said}", None]) as server:
+    message = "'max_tokens' or 'max_completion_tokens' is too large: 600"
+    with serve(echo, [f"400 says {message}", None]) as server:
         with pytest.raises(AskFailed, match="too large"):
             asyncio.run(_ask(server.base_url, json_replies=False))
         assert len(server.requests) == 1

