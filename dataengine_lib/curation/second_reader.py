@@ -17,7 +17,7 @@ from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.reader_prompt import ReaderView, ShownQuestion, reader_order
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.replies.answer_choice import written_choice
-from dataengine_lib.replies.answer_words import behind_thoughts
+from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 from dataengine_lib.teachers.loading import load_chat
 from dataengine_lib.teachers.spec import check_spec
@@ -189,7 +189,7 @@ def _answer(paid: PaidTotal, record: TrainRecord, order: Sequence[int]) -> int |
     """The index of the record's choice that a reply names, CANNOT_SAY, or why the reply is not an answer."""
     if paid.finish_reason in ("refusal", "content_filter"):
         return "the reader refused to answer"
-    text, unfinished = behind_thoughts(paid.text)
+    text, unfinished = after_reasoning(paid.text)
     shown = [record.choices[index] for index in order]
     structured = structured_answer(text, shown)
     named = None if unfinished else written_choice(text if structured is None else structured, shown)

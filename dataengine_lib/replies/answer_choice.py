@@ -4,7 +4,14 @@ import re
 from collections.abc import Sequence
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.replies.answer_words import OUTSIDE, Options, Words, behind_thoughts, cleaned, option_key
+from dataengine_lib.replies.answer_words import (
+    NO_OPTION,
+    OptionMentions,
+    Options,
+    after_reasoning,
+    cleaned,
+    option_key,
+)
 
 CANNOT_TELL = "cannot tell"  # what a student may say in place of an option
 
@@ -91,7 +98,7 @@ def written_choice(text: str, choices: Sequence[str]) -> int | None:
     follows when the student asks itself the next question.
     """
     options = Options(choices)
-    reply = behind_thoughts(text)[0].strip()
+    reply = after_reasoning(text)[0].strip()
     if not reply:
         return None
     if whole := _whole(reply, options):
@@ -102,16 +109,16 @@ def written_choice(text: str, choices: Sequence[str]) -> int | None:
     reply = _NEXT_QUESTION.split(reply)[0]
     if (stated := _stated(reply, options)) is not None:
         return _only(stated)
-    words = Words(_EXPLANATION.split(reply)[0], options)
+    words = OptionMentions(_EXPLANATION.split(reply)[0], options)
     said = _chosen(words.text, options) or _lead(words.text, options)
     if said:
-        texts = words.texts() - {OUTSIDE}
-        return _only(said | words.letters() | (texts if not texts & said else set()))
+        texts = words.by_text() - {NO_OPTION}
+        return _only(said | words.by_letter() | (texts if not texts & said else set()))
     return _only(_sentence(words, texts="\n" not in reply))
 
 
 def _only(places: set[int]) -> int | None:
-    return next(iter(places)) if len(places) == 1 and OUTSIDE not in places else None
+    return next(iter(places)) if len(places) == 1 and NO_OPTION not in places else None
 
 
 def _whole(reply: str, options: Options) -> set[int]:
@@ -122,7 +129,7 @@ def _whole(reply: str, options: Options) -> set[int]:
         for i, (letter, choice) in enumerate(zip(LETTERS, options.choices, strict=False))
         if reply.split() == f"({letter}) {choice}".split()
     }
-    return exact or labelled or options.same(reply)
+    return exact or labelled or options.equal_to(reply)
 
 
 def _marked(reply: str) -> str:
@@ -158,15 +165,15 @@ def _more_words(part: str, options: Options) -> bool:
 
 def _answer(line: str, options: Options) -> set[int]:
     """The options that stand behind `the answer is`."""
-    first = Words(line, options).first_sentence()
+    first = OptionMentions(line, options).first_sentence()
     label = _label(line, options)
     if label is not None and len(option_key(line)) == 1:
         return label  # `Answer: A` means the letter, whatever the options' texts
     return (
-        options.same(line)
-        or options.same(first)
+        options.equal_to(line)
+        or options.equal_to(first)
         or label
-        or (set() if label is not None else _sentence(Words(first, options), texts=True))
+        or (set() if label is not None else _sentence(OptionMentions(first, options), texts=True))
     )
 
 
@@ -177,7 +184,7 @@ def _chosen(reply: str, options: Options) -> set[int]:
         own = rf"(?:[)\].:]{{0,2}}\s+{pattern.pattern})?" if pattern else ""
         verdict = rf"{_CLAUSE}[(\[]?(?-i:{letter}){own}{_VERDICT}"
         if re.search(verdict, reply, re.IGNORECASE):
-            found.add(options.place(letter))
+            found.add(options.index_of(letter))
     for one in _CHOOSES.finditer(reply):
         if not _REFUSED.search(reply[: one.start()][-40:]):
             found |= _label(reply[one.end() :].split("\n")[0], options) or set()
@@ -194,11 +201,11 @@ def _lead(reply: str, options: Options) -> set[int]:
 
 def _first_line(line: str, options: Options) -> set[int]:
     """The options that a line begins with: a label, or a text that is its first sentence or stands before a comma."""
-    first = Words(line, options).first_sentence()
-    if found := _label(line, options) or options.same(first):
+    first = OptionMentions(line, options).first_sentence()
+    if found := _label(line, options) or options.equal_to(first):
         return found
-    before = options.same(first.partition(",")[0])  # `No, they are not.`
-    return before and before | Words(first, options).texts()
+    before = options.equal_to(first.partition(",")[0])  # `No, they are not.`
+    return before and before | OptionMentions(first, options).by_text()
 
 
 def _alone(line: str, options: Options, last: bool) -> set[int]:
@@ -206,18 +213,18 @@ def _alone(line: str, options: Options, last: bool) -> set[int]:
     if re.match(r"\s*[-*•]\s", line):  # one of a list
         return set()
     if label := _LABEL.match(line):
-        place, behind = options.place(label["inside"] or label["bare"]), line[label.end() :]
-        if place != OUTSIDE and (not option_key(behind) or place in options.same(behind)):
+        place, behind = options.index_of(label["inside"] or label["bare"]), line[label.end() :]
+        if place != NO_OPTION and (not option_key(behind) or place in options.equal_to(behind)):
             return {place}
-    return options.same(line) if last else set()
+    return options.equal_to(line) if last else set()
 
 
-def _sentence(words: Words, texts: bool) -> set[int]:
+def _sentence(words: OptionMentions, texts: bool) -> set[int]:
     """Rule 5."""
-    if words.doubts():
+    if words.is_in_doubt():
         return set()
-    letters, said = words.letters(), words.texts()
-    return letters | said if words.named_letters() or (said and texts) else set()
+    letters, said = words.by_letter(), words.by_text()
+    return letters | said if words.by_marked_letter() or (said and texts) else set()
 
 
 def _label(part: str, options: Options) -> set[int] | None:
@@ -225,31 +232,31 @@ def _label(part: str, options: Options) -> set[int] | None:
     found = _LABEL.match(part)
     if found is None:
         return None
-    place, behind = options.place(found["inside"] or found["bare"]), part[found.end() :]
-    rest = options.behind(place, behind)  # None: the option's own text does not follow
+    place, behind = options.index_of(found["inside"] or found["bare"]), part[found.end() :]
+    rest = options.rest_after(place, behind)  # None: the option's own text does not follow
     marked = bool(found["inside"]) or _is_marked(found["bare"], found["mark"].strip(), behind, rest)
     if not marked:
         if found["mark"] or not found["bare"].isupper() or found["bare"] in "AI":
             unclear = found["mark"].strip() == ":"  # Q: … A: …
         else:
             unclear = bool(_ANOTHER.match(behind)) or any(
-                options.behind(other, behind) is not None for other in range(len(options.choices))
+                options.rest_after(other, behind) is not None for other in range(len(options.choices))
             )
-        return {place, OUTSIDE} if unclear else None
+        return {place, NO_OPTION} if unclear else None
     after = found["mark"] + behind if rest is None and found["mark"] else behind if rest is None else rest
     if second := _ANOTHER.match(after):
-        return {place, options.place(next(one for one in second.groups() if one))}
+        return {place, options.index_of(next(one for one in second.groups() if one))}
     if second := _AND.match(after):
         also = {
-            i for i in range(len(options.choices)) if options.behind(i, after[second.end() :]) is not None
+            i for i in range(len(options.choices)) if options.rest_after(i, after[second.end() :]) is not None
         }
         if also:
             return {place} | also
     if _RULED_OUT.match(after):
         return None
-    if found["mark"] == "," and Words(part, options).is_aside(found.start("bare")):
+    if found["mark"] == "," and OptionMentions(part, options).is_excluded(found.start("bare")):
         return None  # `A, which has horns, is wrong`
-    return {place} if rest is not None or place == OUTSIDE else {place} | _against(place, behind, options)
+    return {place} if rest is not None or place == NO_OPTION else {place} | _against(place, behind, options)
 
 
 def _is_marked(letter: str, mark: str, behind: str, rest: str | None) -> bool:
@@ -274,7 +281,7 @@ def _is_marked(letter: str, mark: str, behind: str, rest: str | None) -> bool:
 def _against(place: int, behind: str, options: Options) -> set[int]:
     """The options that the words behind a label speak of, where they do not speak of its own."""
     few = {*option_key(behind).split()} - {"a", "an", "the"}
-    if 0 < len(few) < 3 and not few & {*options.texts[place].split()}:  # `B. Obama` may be Barack Obama
-        return {i for i, text in enumerate(options.texts) if few & {*text.split()}}
-    texts = Words(Words(behind, options).first_sentence(), options).texts() - {OUTSIDE}
+    if 0 < len(few) < 3 and not few & {*options.keys[place].split()}:  # `B. Obama` may be Barack Obama
+        return {i for i, text in enumerate(options.keys) if few & {*text.split()}}
+    texts = OptionMentions(OptionMentions(behind, options).first_sentence(), options).by_text() - {NO_OPTION}
     return set() if place in texts else texts

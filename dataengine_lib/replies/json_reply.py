@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.core.text import one_line
 from dataengine_lib.replies.answer_choice import CANNOT_TELL, written_choice
-from dataengine_lib.replies.answer_words import behind_thoughts
+from dataengine_lib.replies.answer_words import after_reasoning
 
 _STRING = {"type": "string"}
 _FLAT = re.compile(r"\{[^{}]*\}")
@@ -107,7 +107,7 @@ def _question_objects(reply: str) -> list[dict[str, Any]]:
             return [whole] if whole.keys() & {"question", "skip"} else []
     if '"question"' not in reply:
         return []
-    reply = behind_thoughts(reply)[0]
+    reply = after_reasoning(reply)[0]
     for found in (_outer_objects(reply), objects_in(reply)):
         if questions := [one for one in found if one.keys() >= {"question", "choices"}]:
             return questions

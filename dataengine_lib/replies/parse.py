@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from dataengine_lib.core.records import LETTERS, Result
 from dataengine_lib.core.text import choice_key
-from dataengine_lib.replies.answer_words import behind_thoughts
+from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.choices import (
     SKIP_PATTERN,
     joined_lines,
@@ -49,7 +49,7 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
     if len(raw) > MAX_CHARACTERS:
         return Reason.TOO_LONG
     if "think" in raw:
-        raw = behind_thoughts(raw)[0]
+        raw = after_reasoning(raw)[0]
     text = plain_text(raw)
     if "<" in text:
         text = _END_TOKEN.sub("", text)
@@ -121,7 +121,7 @@ def _plain_object(found: QaObject) -> QaObject:
 
 
 def _plain_field(text: str) -> str:
-    return plain_text(behind_thoughts(text)[0] if "think" in text else text)
+    return plain_text(after_reasoning(text)[0] if "think" in text else text)
 
 
 def _object_parts(found: QaObject) -> QaParts:

@@ -23,7 +23,7 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
-from dataengine_lib.replies.answer_words import behind_thoughts
+from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 
 _BY_LETTER = (
@@ -162,7 +162,7 @@ class ApiStudent:
             f"cut off at max_output_tokens={self.settings.max_output_tokens}; raise it",
             teacher_at_fault=False,
         )
-        text, unfinished = behind_thoughts(row.text)
+        text, unfinished = after_reasoning(row.text)
         if unfinished:
             return cut_off
         chosen = None if choices is None else structured_answer(text, choices)
