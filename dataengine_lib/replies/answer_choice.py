@@ -1,4 +1,4 @@
-"""Step 1, `rank: generate`: which option a written answer names; what names none or two is never guessed."""
+"""Step 1, `rank: generate`: which option a written answer names; where it names none or two, nothing is guessed."""
 
 import re
 from collections.abc import Sequence
@@ -13,17 +13,24 @@ from dataengine_lib.replies.answer_words import (
     option_key,
 )
 
-CANNOT_TELL = "cannot tell"  # what a student may say in place of an option
+CANNOT_TELL = "cannot tell"  # what a student may answer in place of an option
 
+# matches "<|im_end|>" · "</s>" · "<br/>"
 _TOKEN = re.compile(r"<\|\w{1,30}\|>|</?(?:s|b|i|em|strong|p|br)\s?/?>", re.IGNORECASE)
+# matches "\text{cat}"
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}\n]{0,200})\}")
+# matches "\boxed{B}" · "<answer> B </answer>"
 _MARKED_ANSWER = re.compile(
     r"\\boxed\{([^{}\n]{0,200})\}|<answer>\s*([^<]{0,500}?)\s*</answer>", re.IGNORECASE
 )
+# matches "\nQuestion:" behind an answer, where the student asks itself the next one
 _NEXT_QUESTION = re.compile(r"(?<=\S)\s*\n[^\w\n]*(?:question|q)\s*:", re.IGNORECASE)
+# matches " Explanation:" · "\n### Reason:" behind an answer
 _EXPLANATION = re.compile(
     r"(?<=\S)\s+#*\s*(?:explanation|reason|reasoning|rationale|justification|note)\s*:", re.IGNORECASE
 )
+# matches "answer is" · "the correct option would be:" · "Answer to the question: most likely" · "My choice –", and
+# "Final answer" at the start of a line with its letter or a line's end behind it
 _STATED = re.compile(
     r"(?:\bans(?:wer)?|\b(?:correct|best|right|final|my)\s+(?:option|choice))\b"
     r"(?:\s+(?:to|for|of|among|in)\s[^.:;\n]{1,100}?)?"
@@ -33,68 +40,79 @@ _STATED = re.compile(
     r"|(?:^|\n)[^\w\n]*(?:the\s+)?(?:final\s+|correct\s+)?answer\b(?=\s*\n|\s+[(\[]?(?-i:[A-Z])\b)",
     re.IGNORECASE,
 )
-_NOT_STATED = re.compile(  # before it
+_NOT_STATED = re.compile(  # before it: "if the correct" answer is … · "I don't think that my" answer is …
     r"(?:\b(?:if|whether|unless|suppose|assuming|wrong|incorrect|other|another)"
     r"|(?:n't|\bnot|\bnever)\s+(?:think|believe|say|mean))\s+(?:that\s+)?(?:the\s+|my\s+)?(?:correct\s+)?$",
     re.IGNORECASE,
 )
-_SAYS_NOTHING = re.compile(  # behind it
+_NAMES_NOTHING = re.compile(  # behind it: the answer is "not" … · "clear" · "based" on …
     r"\W*(?:not|never|correct|right|wrong|incorrect|clear|obvious|based|shown|given|found|supported)\b",
     re.IGNORECASE,
 )
+# words that lead to an answer and add nothing to it
 _LEAD_WORDS = {"the", "my", "a", "an", "so", "and", "or", "final", "correct", "best", "right", "option"}
+# an option's letter at the start of a text, with what marks it as a letter: "(B)" · "[b]:" · "Option B." · "- C)" ·
+# "B," · "B – cat"; a bare "B" too, not that of "B&W", "C++" and "B-movie"
 _LABEL = re.compile(
     r"[\s\"'“‘>#•]*(?:[-*]\s+)?(?P<called>(?:option|choice|letter)\s+)?"
     r"(?:[(\[]\s?(?P<inside>[A-Za-z])\s?[)\]][.:]?|(?P<bare>[A-Za-z])(?![\w&+#]|['-]\w)"
     r"(?P<mark>\s?[).:\]](?![.)\]])|,|\s?[-–—=](?=\s)|))",
     re.IGNORECASE,
 )
+# matches " because" of "B because it has horns"
 _REASON = re.compile(r"\s+(?:because|since|which|due\s+to|as\s+(?:it|the|this|that|there|they))\b")
-_ANOTHER = re.compile(  # a second letter straight behind the first
+# a second letter right behind the first: " or C" · "/C" · ", C" · " (C)" · " C)"
+_SECOND_LETTER = re.compile(
     r"[\s.,;:)\]]*(?:(?:/|&|\+|\b(?:or|and|then|vs|maybe|perhaps|possibly|also)\b)[\s.,]*)+"
     r"(?:(?:also|maybe|option|choice)\s+)*[(\[]?([A-Z])(?![\w'])"
     r"|\s*,\s*[(\[]?([B-HJ-Z]|A(?!\s+\w))(?![\w'])"
     r"|[\s.,;:)\]]*(?:[(\[]([A-Za-z])[)\]]|([A-Za-z])(?:[).:](?!\w)|\s*$))",
 )
-_AND = re.compile(r"\s*(?:,|/|&|,?\s*(?:or|and)\b)\s*")
+# what joins two options: " or " · ", and " · "/"
+_JOINS = re.compile(r"\s*(?:,|/|&|,?\s*(?:or|and)\b)\s*")
+# what rules a letter out behind it: "? No" · ": wrong" · " is not it" · " can't be" · " is ruled out"
 _RULED_OUT = re.compile(
     r"\s*\?\s*\w|[\s:,–-]*(?:no|wrong|incorrect|false)\b(?!\s+\w)|\s+(?:cannot|(?:is|are|was|does|do|did|can|could|would|should|seems?|looks?|must|may|might)"
     r"(?:n't|(?:\s+\w+){0,2}?\s+(?:not|wrong|incorrect|false|unlikely|too|ruled\s+out|eliminated)))\b",
     re.IGNORECASE,
 )
+# behind a letter: ") is the most likely" · " must be correct" · " seems right"
 _VERDICT = (
     r"[)\].:]{0,2}\s+(?:is|must\s+be|would\s+be|seems|looks)\s+(?:\w+ly\s+)?(?:the\s+)?(?:most\s+)?"
     r"(?:correct|right|best|likely|accurate|appropriate|suitable|answer)\b"
 )
-_CLAUSE = (
+# before a letter: where a clause begins ("… so B is correct", "Option B is correct")
+_CLAUSE_START = (
     r"(?:^|[.!?;:\n]\s*|\w\w,\s*|\b(?:so|thus|therefore|hence|think|believe|that|option|choice|answer)\s+)"
 )
+# matches "I choose " before "(B)" · "go with " before "option B" · "it must be " before "B"
 _CHOOSES = re.compile(
     r"\b(?:choose|pick|select|go\s+with|going\s+with|opt\s+for|vote\s+for|say|it\s+is|it's|this\s+is"
     r"|it\s+(?:must|would|should)\s+be)\s+(?=[(\[]|(?:option|choice|letter)\b|(?-i:[A-Z])(?!\w))",
     re.IGNORECASE,
 )
-_REFUSED = re.compile(r"(?:n't|\bnot|\bnever|\bcannot)\s+(?:\w+\s+)?$", re.IGNORECASE)
+# before it: "I would not" choose … · "can't" pick …
+_REFUSES = re.compile(r"(?:n't|\bnot|\bnever|\bcannot)\s+(?:\w+\s+)?$", re.IGNORECASE)
 
 
 def written_choice(text: str, choices: Sequence[str]) -> int | None:
-    """The place of the option that `text` names, None when that cannot be told.
+    """The index of the option that `text` names, None when it cannot be determined.
 
-    The first rule that finds something decides; where it finds two options, or a letter beside another option's
+    The first rule that finds something decides. Where it finds two options, or one option's letter beside another's
     text, the answer is None:
 
     1. The whole reply is an option's text, or its letter in brackets and its text.
-    2. The last final answer: `Answer: B`, `the answer is cat`, a boxed one, one in `<answer>`. Two that differ
-       with no word between them are two.
-    3. A choice in words: `B is correct`, `I would choose B`, `It is B`. This and what follows count only where the
-       reply says no other option's letter, nor only another's text.
-    4. The first line begins with a letter that is marked as one (`B`, `b.`, `(B)`, `B) cat`, `B, because …`) or
-       with an option's text and a stop or comma, or the last line is an option and nothing else.
+    2. The last final answer: `Answer: B`, `the answer is cat`, a boxed one, one in `<answer>`. Two different ones
+       with no word between them count as two.
+    3. A choice in words: `B is correct`, `I would choose B`, `It is B`. Rules 3 to 5 hold only where the reply
+       mentions no other option's letter, and no other option's text without the chosen one's.
+    4. The first line begins with a marked letter (`B`, `b.`, `(B)`, `B) cat`, `B, because …`) or with an option's
+       text and a stop or comma; or the last line is an option and nothing else.
     5. The letters in brackets and, in a reply of one line, the options' whole texts; nothing where the reply doubts
        (`maybe`, `or`).
 
-    From rule 3 on, nothing is said by a sentence that denies or asks something, by what stands behind `because` and
-    its like, and by an explanation under its heading. Thoughts before `</think>` are not read at all, nor what
+    From rule 3 on, these parts do not count: a sentence that denies or asks something, what follows `because` and
+    similar words, and an explanation under its heading. Reasoning before `</think>` is not read at all, nor what
     follows when the student asks itself the next question.
     """
     options = Options(choices)
@@ -103,26 +121,27 @@ def written_choice(text: str, choices: Sequence[str]) -> int | None:
         return None
     if whole := _whole(reply, options):
         return _only(whole)
-    reply = _marked(cleaned(reply))
-    if option_key(reply) == CANNOT_TELL:  # an option may be in these words
+    reply = _with_answer_lines(cleaned(reply))
+    if option_key(reply) == CANNOT_TELL:  # before the rules: an option's text may have these words
         return None
     reply = _NEXT_QUESTION.split(reply)[0]
     if (stated := _stated(reply, options)) is not None:
         return _only(stated)
     words = OptionMentions(_EXPLANATION.split(reply)[0], options)
-    said = _chosen(words.text, options) or _lead(words.text, options)
-    if said:
+    named = _chosen(words.text, options) or _lead(words.text, options)
+    if named:
         texts = words.by_text() - {NO_OPTION}
-        return _only(said | words.by_letter() | (texts if not texts & said else set()))
+        return _only(named | words.by_letter() | (texts if not texts & named else set()))
     return _only(_sentence(words, texts="\n" not in reply))
 
 
-def _only(places: set[int]) -> int | None:
-    return next(iter(places)) if len(places) == 1 and NO_OPTION not in places else None
+def _only(found: set[int]) -> int | None:
+    """The only option found, None where there is none, more than one, or a letter that no option has."""
+    return next(iter(found)) if len(found) == 1 and NO_OPTION not in found else None
 
 
 def _whole(reply: str, options: Options) -> set[int]:
-    """Rule 1. A letter in brackets is the label, even where another option's text is that letter."""
+    """Rule 1. A letter in brackets is an option's letter, even where another option's text is that letter."""
     exact = {i for i, choice in enumerate(options.choices) if choice.strip() == reply}
     labelled = {
         i
@@ -132,43 +151,43 @@ def _whole(reply: str, options: Options) -> set[int]:
     return exact or labelled or options.equal_to(reply)
 
 
-def _marked(reply: str) -> str:
-    """A boxed answer and one in a tag as a line `Answer: …`; without end tokens and empty lines."""
+def _with_answer_lines(reply: str) -> str:
+    """The reply with a boxed answer, or one in a tag, as a line `Answer: …`; without end tokens and empty lines."""
     reply = _LATEX_TEXT.sub(r"\1", _TOKEN.sub("", reply))
     reply = _MARKED_ANSWER.sub(lambda found: f"\nAnswer: {found[1] or found[2] or ''}\n", reply)
     return "\n".join(line for line in map(str.strip, reply.split("\n")) if line)
 
 
 def _stated(reply: str, options: Options) -> set[int] | None:
-    """Rule 2; empty where the final answer is no option, None where there is none."""
+    """Rule 2: empty where the final answer is not an option, None where no final answer is stated."""
     found = [one for one in _STATED.finditer(reply) if not _NOT_STATED.search(reply[: one.start()][-60:])]
     last: set[int] | None = None
-    follows = False  # straight behind the one before
+    follows = False  # whether it stands right behind the one before
     for number, one in enumerate(found):
         end = found[number + 1].start() if number + 1 < len(found) else len(reply)
         part = reply[one.end() : end].strip()
         line = part.split("\n")[0]
-        places = _answer(line, options) if line else None
-        if places is None or (not places and _SAYS_NOTHING.match(line)):
+        named = _answer(line, options) if line else None
+        if named is None or (not named and _NAMES_NOTHING.match(line)):
             continue
-        last = last | places if follows and last else places
+        last = last | named if follows and last else named
         follows = not _more_words(part, options)
     return last
 
 
 def _more_words(part: str, options: Options) -> bool:
-    """Whether more stands there than an option and the words that lead to an answer."""
+    """Whether a part has other words than an option's and those that lead to an answer."""
     for pattern in options.patterns:
         part = pattern.sub(" ", part) if pattern else part
     return any(len(word) > 1 and word.casefold() not in _LEAD_WORDS for word in re.findall(r"\w+", part))
 
 
 def _answer(line: str, options: Options) -> set[int]:
-    """The options that stand behind `the answer is`."""
+    """The options named by the line behind `the answer is`."""
     first = OptionMentions(line, options).first_sentence()
     label = _label(line, options)
     if label is not None and len(option_key(line)) == 1:
-        return label  # `Answer: A` means the letter, whatever the options' texts
+        return label  # `Answer: A` means the letter, even where an option's text is A
     return (
         options.equal_to(line)
         or options.equal_to(first)
@@ -178,21 +197,21 @@ def _answer(line: str, options: Options) -> set[int]:
 
 
 def _chosen(reply: str, options: Options) -> set[int]:
-    """Rule 3."""
+    """Rule 3: the options that are called correct, or chosen, in a sentence."""
     found: set[int] = set()
     for letter, pattern in zip(LETTERS, options.patterns, strict=False):
         own = rf"(?:[)\].:]{{0,2}}\s+{pattern.pattern})?" if pattern else ""
-        verdict = rf"{_CLAUSE}[(\[]?(?-i:{letter}){own}{_VERDICT}"
+        verdict = rf"{_CLAUSE_START}[(\[]?(?-i:{letter}){own}{_VERDICT}"
         if re.search(verdict, reply, re.IGNORECASE):
             found.add(options.index_of(letter))
     for one in _CHOOSES.finditer(reply):
-        if not _REFUSED.search(reply[: one.start()][-40:]):
+        if not _REFUSES.search(reply[: one.start()][-40:]):
             found |= _label(reply[one.end() :].split("\n")[0], options) or set()
     return found
 
 
 def _lead(reply: str, options: Options) -> set[int]:
-    """Rule 4."""
+    """Rule 4: the options of the first line, and of later lines that are nothing but an option."""
     first, *more = reply.split("\n")
     found = _first_line(first, options)
     alone = [_alone(line, options, last=line is more[-1]) for line in more]
@@ -200,7 +219,7 @@ def _lead(reply: str, options: Options) -> set[int]:
 
 
 def _first_line(line: str, options: Options) -> set[int]:
-    """The options that a line begins with: a label, or a text that is its first sentence or stands before a comma."""
+    """The options that a line begins with: by a label, or a text that is its first sentence or ends at a comma."""
     first = OptionMentions(line, options).first_sentence()
     if found := _label(line, options) or options.equal_to(first):
         return found
@@ -210,53 +229,56 @@ def _first_line(line: str, options: Options) -> set[int]:
 
 def _alone(line: str, options: Options, last: bool) -> set[int]:
     """The option that a later line is, by letter or letter and text; the last line also by text alone."""
-    if re.match(r"\s*[-*•]\s", line):  # one of a list
+    if re.match(r"\s*[-*•]\s", line):  # an entry of a list
         return set()
     if label := _LABEL.match(line):
-        place, behind = options.index_of(label["inside"] or label["bare"]), line[label.end() :]
-        if place != NO_OPTION and (not option_key(behind) or place in options.equal_to(behind)):
-            return {place}
+        index, behind = options.index_of(label["inside"] or label["bare"]), line[label.end() :]
+        if index != NO_OPTION and (not option_key(behind) or index in options.equal_to(behind)):
+            return {index}
     return options.equal_to(line) if last else set()
 
 
 def _sentence(words: OptionMentions, texts: bool) -> set[int]:
-    """Rule 5."""
+    """Rule 5: the options mentioned by a marked letter, and with `texts` those mentioned by their text."""
     if words.is_in_doubt():
         return set()
-    letters, said = words.by_letter(), words.by_text()
-    return letters | said if words.by_marked_letter() or (said and texts) else set()
+    by_letter, by_text = words.by_letter(), words.by_text()
+    return by_letter | by_text if words.by_marked_letter() or (by_text and texts) else set()
 
 
 def _label(part: str, options: Options) -> set[int] | None:
-    """The options whose letters `part` begins with; None where it begins with no letter that is marked as one."""
+    """The options whose letters `part` begins with; None where it begins with no marked letter.
+
+    NO_OPTION is among them where the letter may mean something else, so that no answer is read.
+    """
     found = _LABEL.match(part)
     if found is None:
         return None
-    place, behind = options.index_of(found["inside"] or found["bare"]), part[found.end() :]
-    rest = options.rest_after(place, behind)  # None: the option's own text does not follow
+    index, behind = options.index_of(found["inside"] or found["bare"]), part[found.end() :]
+    rest = options.rest_after(index, behind)  # None: the option's own text does not follow
     marked = bool(found["inside"]) or _is_marked(found["bare"], found["mark"].strip(), behind, rest)
     if not marked:
         if found["mark"] or not found["bare"].isupper() or found["bare"] in "AI":
             unclear = found["mark"].strip() == ":"  # Q: … A: …
         else:
-            unclear = bool(_ANOTHER.match(behind)) or any(
+            unclear = bool(_SECOND_LETTER.match(behind)) or any(
                 options.rest_after(other, behind) is not None for other in range(len(options.choices))
             )
-        return {place, NO_OPTION} if unclear else None
+        return {index, NO_OPTION} if unclear else None
     after = found["mark"] + behind if rest is None and found["mark"] else behind if rest is None else rest
-    if second := _ANOTHER.match(after):
-        return {place, options.index_of(next(one for one in second.groups() if one))}
-    if second := _AND.match(after):
+    if second := _SECOND_LETTER.match(after):
+        return {index, options.index_of(next(one for one in second.groups() if one))}
+    if second := _JOINS.match(after):
         also = {
             i for i in range(len(options.choices)) if options.rest_after(i, after[second.end() :]) is not None
         }
         if also:
-            return {place} | also
+            return {index} | also
     if _RULED_OUT.match(after):
         return None
     if found["mark"] == "," and OptionMentions(part, options).is_excluded(found.start("bare")):
         return None  # `A, which has horns, is wrong`
-    return {place} if rest is not None or place == NO_OPTION else {place} | _against(place, behind, options)
+    return {index} if rest is not None or index == NO_OPTION else {index} | _against(index, behind, options)
 
 
 def _is_marked(letter: str, mark: str, behind: str, rest: str | None) -> bool:
@@ -278,10 +300,10 @@ def _is_marked(letter: str, mark: str, behind: str, rest: str | None) -> bool:
     return letter.isupper() and letter != "I"
 
 
-def _against(place: int, behind: str, options: Options) -> set[int]:
-    """The options that the words behind a label speak of, where they do not speak of its own."""
+def _against(index: int, behind: str, options: Options) -> set[int]:
+    """The other options that the words behind a label mention, where they do not mention its own option."""
     few = {*option_key(behind).split()} - {"a", "an", "the"}
-    if 0 < len(few) < 3 and not few & {*options.keys[place].split()}:  # `B. Obama` may be Barack Obama
+    if 0 < len(few) < 3 and not few & {*options.keys[index].split()}:  # `B. Obama` may be Barack Obama
         return {i for i, text in enumerate(options.keys) if few & {*text.split()}}
     texts = OptionMentions(OptionMentions(behind, options).first_sentence(), options).by_text() - {NO_OPTION}
-    return set() if place in texts else texts
+    return set() if index in texts else texts
