@@ -1,6 +1,6 @@
-"""Step 4: the four choices of a reply, as they are written and as they are kept.
+"""Step 4: the four choices of a reply: read from its text, then cleaned and compared.
 
-Every pattern is bounded, so that the time grows with the length of the reply and no faster.
+Every repetition in a pattern has a limit, so that the time is linear in the length of the reply.
 """
 
 import re
@@ -19,17 +19,19 @@ def has_word(text: str) -> bool:
 
 
 def joined_lines(text: str) -> str:
-    """The plain text on one line; it holds no other white space than single spaces and line ends."""
+    """`one_line` of a `plain_text`, whose only white space is single spaces and line ends; faster."""
     return one_line(text) if "\n" in text else text.strip()
 
 
-# Skip as all that a part says, or with a reason behind it.
+# Skip as all that a part says, or with a reason behind it: "Skip." · "(A): skip" · "Skip - too dark" · "skip because"
 SKIP_PATTERN = re.compile(
     r"[\W_]*(?:(?:\(?[A-H]\)?[.:)]? ?)?skip[\"'”’)\]]*"
     r"(?:\s*\Z|[.,;:!(\n]|\s?[-–—]\s|\s(?:this|because|since|as)\b))",
     re.IGNORECASE,
 )
-_MARKS = [  # (A) · [A] · A) · A. · A: (the last three begin with the letter, which is searched for fastest)
+# One style of letters each: (A) · [A] · A) · A. · A: (the last three begin with the letter: faster to search for than
+# a lookbehind)
+_MARKS = [
     re.compile(mark)
     for mark in (
         r"\( ?([A-Ha-h]) ?\)",
@@ -39,6 +41,7 @@ _MARKS = [  # (A) · [A] · A) · A. · A: (the last three begin with the letter
         r"([A-Ha-h])(?<!\w.):(?=\s|\Z)",
     )
 ]
+# a list's marks, and one with the spaces around it at the start of a line
 _BULLETS = re.compile(r"[-*•]")
 _BULLET = re.compile(r" ?[-*•]? ?")
 
@@ -51,10 +54,10 @@ def _marks(style: re.Pattern[str], text: str) -> list[_Mark]:
 
 
 def _on_lines(marks: list[_Mark], text: str) -> list[_Mark]:
-    """The marks that lines begin with; a bullet is part of the mark."""
+    """The marks at the start of a line, each with the bullet before it."""
     found = []
     for start, end, letter in marks:
-        near = max(0, start - 4)  # a bullet with its spaces is no longer
+        near = max(0, start - 4)  # a bullet and its spaces are at most 3 characters
         line = text.rfind("\n", near, start) + 1 or near
         if start - line <= 3 and _BULLET.fullmatch(text, line, start):
             found.append((line, end, letter))
@@ -74,13 +77,16 @@ def split_off_choices(question: str) -> tuple[str, str]:
         if starts and starts[0] > 0:
             asked = without_label(question[: starts[0]].strip())
             if asked.endswith(","):
-                break  # "Is it (A) …, (B) …": the choices are part of the sentence
+                break  # "Is it (A) …, (B) …?": the choices are part of the sentence
             return asked, question[starts[0] :]
     raise DroppedReply(Reason.NO_CHOICES)
 
 
 def written_choices(text: str) -> list[str]:
-    """The four choices as written. Marks are of one style and case, A to D in order, each once; or raises DroppedReply."""
+    """The four choices as written behind their letters, which have one style and case, A to D in order, each once.
+
+    Raises DroppedReply for anything else.
+    """
     text = text.strip()
     begin = len(_BULLET.match(text)[0]) if text.startswith(("-", "*", "•")) else 0  # type: ignore[index]
     for style in _MARKS:
@@ -95,7 +101,7 @@ def written_choices(text: str) -> list[str]:
     marks = [mark for mark in _marks(style, text) if mark[2] in letters]
     on_lines = _on_lines(marks, text) if "\n" in text else []
     if "".join([mark[2] for mark in on_lines]) == letters[:4]:
-        marks = on_lines  # the others belong to the choices' words
+        marks = on_lines  # the other marks are part of the choices' words
     elif "".join([mark[2] for mark in marks]) != letters[:4]:
         raise DroppedReply(Reason.NOT_FOUR)
     elif on_lines:
@@ -105,11 +111,13 @@ def written_choices(text: str) -> list[str]:
     return _read_choices([text[mark[1] : end] for mark, end in zip(marks, ends, strict=True)])
 
 
+# matches what gives the answer away: "dog ✓" · "dog (correct)" · "dog *" at the end
 _MARKED = re.compile(r"[✓✔✅☑✗✘❌❎]|\((?:in)?correct(?: \w{1,10})?\)|\w ?\*\Z", re.IGNORECASE)
 
 
 def _read_choices(written: list[str]) -> list[str]:
-    """The choices without what only a list needs. Lines that only the last one goes on with belong to none."""
+    """The choices without separators. Raises DroppedReply where only the last one goes on over several lines: these
+    may not belong to it."""
     last = written[-1].strip()
     if "\n" in last.partition("\n\n")[0] and not any("\n" in text.strip() for text in written[:-1]):
         raise DroppedReply(Reason.NOT_FOUR)
@@ -117,7 +125,7 @@ def _read_choices(written: list[str]) -> list[str]:
 
 
 def without_separator(written: str) -> str:
-    """What stands behind a choice's letter, up to an empty line, on one line and without what parts it from the next."""
+    """A choice on one line, up to an empty line, without the comma or the " or" that separates it from the next."""
     text = written.strip()
     if "\n" in text:
         text = joined_lines(text.partition("\n\n")[0])
@@ -126,11 +134,16 @@ def without_separator(written: str) -> str:
     return text.rstrip(" ,;|")
 
 
-_SENTENCE_END = re.compile(r"(?:^|\s)[^\s.]{2,}\.$")  # not of "U.S.", "a.m.", "3.5." or "wait..."
+_SENTENCE_END = re.compile(
+    r"(?:^|\s)[^\s.]{2,}\.$"
+)  # matches the end of "It runs.", not of "U.S.", "3.5." or "wait..."
 
 
 def clean_choices(raw: list[str]) -> list[str]:
-    """The choices as they are kept, without boxes; raises DroppedReply where they are no four different ones."""
+    """The choices as they are kept, without boxes.
+
+    Raises DroppedReply where one is empty or marked as right, or two say the same.
+    """
     choices, written = raw, " ".join(raw)
     if may_hold_box(written):
         cleaned = [without_boxes(choice, sentence=False) for choice in raw]
@@ -147,6 +160,6 @@ def clean_choices(raw: list[str]) -> list[str]:
         only_box = len(set(map(choice_key, raw))) == len(raw)
         raise DroppedReply(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
     if choices[0].endswith(".") and all(map(_SENTENCE_END.search, choices)):
-        # a list of sentences; a mark of one alone may belong to it
+        # a list of sentences; a full stop of one choice alone may belong to it
         return [choice[:-1] for choice in choices]
     return choices

@@ -1,10 +1,10 @@
-"""Step 4: why a reply, or a row, was dropped."""
+"""Step 4: the reasons to drop a reply or a record."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a reply, or a row, was dropped; the words are shown in the report."""
+    """Why a row, a reply or a record was dropped; the words are in the rejects file and shown in the report."""
 
     MALFORMED = "malformed row"
     TOO_LONG = "reply too long"
@@ -37,7 +37,7 @@ class Reason(StrEnum):
 
 
 class DroppedReply(Exception):
-    """A reply that is not taken, for one reason."""
+    """Raised where a reply cannot become a QA, with the one reason."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason

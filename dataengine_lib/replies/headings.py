@@ -1,6 +1,6 @@
-"""Step 4: a teacher's reply taken apart at its headings: question, choices, answer, explanation.
+"""Step 4: a teacher's text reply, divided at its headings: question, choices, answer, explanation.
 
-Every pattern is bounded, so that the time grows with the length of the reply and no faster.
+Every repetition in a pattern has a limit, so that the time is linear in the length of the reply.
 """
 
 import re
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+# ASCII characters that plain_text changes; most replies have none of them, which is quick to find out
 _ODD_ASCII = "\0\r\t\v\f\x1c\x1d\x1e\x1f"
 _ODD_SPACES = (
     "\t\v\f\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -15,14 +16,14 @@ _ODD_SPACES = (
 )
 _PLAIN = str.maketrans(
     {"（": "(", "）": ")", "：": ":", "．": ".", "\r": "\n"}
-    | {chr(ord(letter) + 0xFEE0): letter for letter in "ABCDEFGHabcdefgh"}  # of full width
+    | {chr(ord(letter) + 0xFEE0): letter for letter in "ABCDEFGHabcdefgh"}  # full width: Ａ is A
     | dict.fromkeys(_ODD_SPACES, " ")
-    | dict.fromkeys("\0\u200b\ufeff")
+    | dict.fromkeys("\0\u200b\ufeff")  # removed: NUL, zero-width space, byte order mark
 )
 
 
 def plain_text(raw: str) -> str:
-    """The reply without Markdown marks, with short runs of white space (the patterns below count on that)."""
+    """The reply without Markdown marks, with short runs of white space (the patterns below rely on that)."""
     text = raw
     if not text.isascii() or any(map(text.__contains__, _ODD_ASCII)):
         text = text.replace("\r\n", "\n").translate(_PLAIN)
@@ -37,10 +38,15 @@ def plain_text(raw: str) -> str:
 
 
 _SPACES = re.compile(r"  +")
+# matches a line that is a Markdown rule or fence: "---" · "```json"
 _RULE = re.compile(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)")
 _EMPTY_LINES = re.compile(r"\n(?: ?\n)+")
 
+# words before "answer" in a heading: "The correct answer" · "Final answer"
 _ANSWERS = r"(?:the|correct|right|best|final|my|expected|suggested|model|gold|actual|ground[ -]truth)"
+# A heading and what ends it: a colon, the end of the line, or "is" behind a heading of the answer. It matches
+# "Question:" · "### Question 2\n" · "**Choices:**" · "Answer choices:" · "1. Short answer:" · "Correct answer:" ·
+# "The answer is" · "Explanatory note:" · "Step-by-step reasoning:"; `line` is the start of a line with its marks.
 _HEADING = re.compile(
     r"(?P<line>^[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?)?(?<!\w)(?:"
     r"(?P<type>question type)|(?P<question>(?:(?:the|new|next|generated|visual|multiple[ -]choice) ){0,2}question)|"
@@ -52,7 +58,7 @@ _HEADING = re.compile(
     r")(?: ?#?\d{1,2})?[*_]{0,2} ?(?::[*_]{0,2}|(?=\n|\Z)|(?P<verb>is\b))",
     re.IGNORECASE | re.MULTILINE,
 )
-# A heading inside a line counts only where the reply's order makes it one; in a rationale it is text.
+# The parts that a heading inside a line may follow; elsewhere, as in a rationale, it is text like any other.
 _BEFORE = {
     "type": {"question", "answer", "explanation"},
     "question": {"answer", "explanation", "type"},
@@ -62,15 +68,16 @@ _BEFORE = {
     "explanation": {"choices", "answer", "short"},
 }
 
-# "Chosen Answer:" on a line of its own is a heading of another name, and its first word none of the part before.
+# The words before a known heading at the start of a line: "Chosen " of "Chosen Answer:". That is a heading of another
+# name, so the known one inside it does not count.
 _OTHER_NAME = re.compile(r"[#>*\-•_ ]{0,8}(?:[\w'-]{2,20} ){1,3}")
 
-Block = list[tuple[str, str]]
-_LONGEST_LABEL = 24  # characters of a line that stands in place of a heading
+Block = list[tuple[str, str]]  # (kind of part, its text) in the order of the reply
+_LONGEST_LABEL = 24  # characters of a line that announces the next part, "Choose one:"
 _LONGEST_HEADING = 80  # characters of the longest heading with the marks before and behind it
-# Where a heading may end: before a colon or a line's end, with the last letters of its name or a mark in front. Two
-# patterns, as a set of characters is slow to search for. Of the letters the first is a set, by which most are passed
-# over at once (ſ, İ and ı are taken for s and i, too).
+# Where a heading may end: before a colon or a line's end, behind the last letters of its name ("…tion:" of "Question:")
+# or a mark ("…**:"). One pattern each for colon and line end, as a set of characters is slower to search for than one.
+# The groups begin with a set of letters, which rules most places out at once (IGNORECASE matches ſ, İ and ı as s and i).
 _MAY_END = [
     re.compile(
         rf"{end}(?:(?<=[\d*_# ]{end})|(?<=(?:[tT](?i:ion|ype|ure)|[iIİı](?i:ces|ons)|[sSſ](?i:wer|ons)|"
@@ -78,6 +85,7 @@ _MAY_END = [
     )
     for end in (":", "\n")
 ]
+# matches "\nThe answer is" · "\n- **Correct option is": a heading that ends in no colon, at the start of a line
 _LINE_ANSWER_IS = re.compile(
     r"\n(?=[#>*\-•_ \dtcsdarbfmeg])[#>*\-•_ ]{0,8}(?:\d{1,2}[.)] ?)?"
     rf"(?:(?:{_ANSWERS} ){{0,3}}answer|(?:the )?(?:(?:short|direct) answer|(?:correct|right) (?:choice|option)))"
@@ -87,7 +95,7 @@ _LINE_ANSWER_IS = re.compile(
 
 
 class _Heading(NamedTuple):
-    """A match of `_HEADING`: which part it begins, its name as written, whether a line begins with it, how it ends."""
+    """A match of `_HEADING`: the kind of part, its name as written, whether it begins a line, and what ends it."""
 
     kind: str
     name: str
@@ -96,7 +104,7 @@ class _Heading(NamedTuple):
     verb: bool
 
 
-_Found = tuple[_Heading, int, int]  # a heading, where it begins and where it ends
+_Found = tuple[_Heading, int, int]  # (heading, begin, end)
 
 
 def _found(match: re.Match[str]) -> _Found:
@@ -104,20 +112,24 @@ def _found(match: re.Match[str]) -> _Found:
     kind = match.lastgroup or ""
     if verb:
         kind = "short" if match["short"] else "answer"
-    name = match[kind] or ""  # none where other names stand before "is"
+    name = match[kind] or ""  # None where "is" follows a heading that is not the answer's
     heading = _Heading(kind, name, match["line"] is not None, ":" in match[0], verb)
     return heading, *match.span()
 
 
 @lru_cache(maxsize=256)  # most headings of most replies are the same few
 def _line_heading(line: str) -> _Found | None:
-    """The heading that a line begins with; `line` ends where a heading may end, with the marks behind its colon."""
+    """The heading that begins a line; `line` ends where a heading may end, with the marks behind its colon."""
     match = _HEADING.match(line)
     return _found(match) if match else None
 
 
 def _headings(text: str) -> Iterator[_Found]:
-    """`_HEADING.finditer`, which is slow, tried only where a heading may end; "The answer is" begins a line rarely."""
+    """The matches of `_HEADING` in their order, found faster than by `finditer`.
+
+    The pattern is tried only where a heading may end. A line that begins with "The answer is" is rare and ends in no
+    colon; a text that has one is searched as a whole.
+    """
     if _LINE_ANSWER_IS.search("\n" + text):
         yield from map(_found, _HEADING.finditer(text))
         return
@@ -142,18 +154,18 @@ def _headings(text: str) -> Iterator[_Found]:
 
 
 def without_label(part: str) -> str:
-    """A part without a last line that only announces the next one: "Choose one:", "Here is another:"."""
+    """A part without its last line where that only announces the next part: "Choose one:", "Here is another:"."""
     before, _, last = part.rpartition("\n")
     return before.rstrip() if last.endswith(":") and len(last) <= _LONGEST_LABEL and before else part
 
 
 def blocks(text: str) -> list[Block]:
-    """One list of `(part, text)` per question of the reply."""
+    """The parts of each question of the reply, empty where it has no heading of a question."""
     found: list[Block] = []
     previous, begin = "", 0
     for heading, start, end in _headings(text):
         kind = heading.kind
-        if heading.verb:  # "The answer is (B)" is a heading only where the answer is due
+        if heading.verb:  # "The answer is (B)" is a heading only where an answer is expected
             if not heading.on_line or not heading.name or previous not in ("choices", "question"):
                 continue
         elif not heading.on_line and (

@@ -1,4 +1,4 @@
-"""Step 4: the lines of `gptvqa_result.jsonl`, ours or the original's, one at a time; a malformed one stops nothing."""
+"""Step 4: the rows of `gptvqa_result.jsonl`, ours or v1's, one at a time; a malformed row is reported, not raised."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from dataengine_lib.errors import DataEngineError
 
 
 class _Row(msgspec.Struct):
-    """A result row as it may come: the original's files hold image ids as numbers or as strings of digits."""
+    """A result row of any program: v1's files hold image ids as numbers or as strings of digits."""
 
     image_id: int | str
     raw_instructions: str
@@ -27,8 +27,8 @@ class _Row(msgspec.Struct):
     reply_json: str | None = None
 
 
-_IDS = 2**63  # ids made from paths take up to 63 bits
-_OURS = msgspec.json.Decoder(Result)
+_ID_LIMIT = 2**63  # ids that are made from paths have up to 63 bits
+_OURS = msgspec.json.Decoder(Result)  # tried first: faster than making a Result from a _Row
 _ANY = msgspec.json.Decoder(_Row)
 
 
@@ -46,14 +46,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def read_row(line: bytes) -> Result | str:
-    """The row, or what is wrong with it."""
+    """The row, or what is wrong with it in words for the rejects file."""
     try:
         ours = _OURS.decode(line)
-        if 0 <= ours.image_id < _IDS and (kind := ours.question_type.strip()):
-            ours.question_type = kind
+        if 0 <= ours.image_id < _ID_LIMIT and (question_type := ours.question_type.strip()):
+            ours.question_type = question_type
             return ours
     except (ValueError, RecursionError):
-        pass  # the original's, or malformed
+        pass  # v1's, or malformed
     try:
         row = _ANY.decode(line)
     except RecursionError:
@@ -61,9 +61,9 @@ def read_row(line: bytes) -> Result | str:
     except ValueError as error:  # msgspec's errors, and bytes that are not UTF-8
         return str(error)
     image_id = row.image_id
-    if isinstance(image_id, str) or not 0 <= image_id < _IDS:
+    if isinstance(image_id, str) or not 0 <= image_id < _ID_LIMIT:
         text = str(image_id).strip()
-        if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < _IDS):
+        if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < _ID_LIMIT):
             return f"image_id {text[:40]!r} is not a number"
         image_id = int(text)
     question_type = row.question_type.strip()
