@@ -1,0 +1,128 @@
+"""Running, skipping, resuming and failing, on a loop of two small notebooks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_loop
+import psutil
+import pytest
+from fake_loop import make_loop, run_fake
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.errors import DataEngineError
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    names = ("written.txt", "shouted.txt")
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.txt")) if p.name in names
+    }
+
+
+class TestRun:
+    def test_runs_skips_and_runs_again_what_changed(self, tmp_path: Path) -> None:
+        file = make_loop(tmp_path)
+        out = tmp_path / "runs" / "fake"
+        state = run_fake(file)
+        assert (out / "round1" / "shouted.txt").read_text() == "SOME WORDS 6"
+        assert [step.status for step in state.steps] == ["done", "done"]
+        written = read_json(out / "run.json")
+        assert written["status"] == "done"
+        assert [step["outputs"] for step in written["steps"]] == [
+            ["round1/written.txt"],
+            ["round1/shouted.txt"],
+        ]
+        assert 0 < written["overhead_seconds"] <= written["seconds"]
+        for page in ("round1/0_write.html", "round1/1_shout.html", "index.html", "../index.html"):
+            assert (out / page).is_file(), page
+        manifest = read_json(out / "round1" / "1_shout.manifest.json")
+        assert manifest["inputs"]["input"][0]["path"].endswith("round1/written.txt")
+        assert len(manifest["outputs"][0]["sha256"]) == 64
+        assert manifest["versions"]["dataengine"]
+
+        assert [step.status for step in run_fake(file).steps] == ["skipped", "skipped"]
+
+        (out / "round1" / "shouted.txt").write_text("tampered")
+        assert [step.status for step in run_fake(file).steps] == ["skipped", "done"]
+        assert (out / "round1" / "shouted.txt").read_text() == "SOME WORDS 6"
+
+        state = run_fake(file, "write.text=new", stop="write")
+        assert [step.status for step in state.steps] == ["done", "skipped"], "shown as it was, not run"
+        assert [step.status for step in run_fake(file, "write.text=new").steps] == ["skipped", "done"]
+        assert (out / "round1" / "shouted.txt").read_text() == "SOME NEW 6"
+
+        repeated = run_fake(file, "write.text=new", start="write")
+        assert [step.status for step in repeated.steps] == ["done", "skipped"], (
+            "the same words, so nothing to shout"
+        )
+
+    def test_a_failing_step_keeps_its_notebook_and_what_was_made(self, tmp_path: Path) -> None:
+        file = make_loop(tmp_path, shout={"wrong": "ours"})
+        out = tmp_path / "runs" / "fake"
+        with pytest.raises(DataEngineError) as caught:
+            run_fake(file)
+        page = out / "round1" / "1_shout.html"
+        message = "in.json: row 3: no image | second line"
+        assert str(caught.value) == f"round1/1_shout failed: {message}; see {page}"
+        assert caught.value.exit_code == 1
+        assert "Traceback" in page.read_text() and "DataEngineError" in page.read_text()
+        assert (out / "round1" / "1_shout.ipynb").is_file()
+        assert (out / "round1" / "written.txt").read_text() == "some words 6"
+        written = read_json(out / "run.json")
+        assert (written["status"], written["error"]) == ("failed", f"round1/1_shout: {message}")
+        assert [step["status"] for step in written["steps"]] == ["done", "failed"]
+
+        with pytest.raises(
+            DataEngineError, match=r"1_shout failed: ValueError: in\.json: row 3: no image; see"
+        ):
+            run_fake(file, "shout.wrong=other")
+        fixed = run_fake(file, 'shout.wrong=""')
+        assert [step.status for step in fixed.steps] == ["skipped", "done"]
+        assert fixed.error == ""
+
+    def test_killed_in_a_step_and_run_again_gives_the_same_files(self, tmp_path: Path) -> None:
+        hold = tmp_path / "hold"
+        file = make_loop(tmp_path, write={"hold": str(hold)})
+        out = tmp_path / "runs" / "fake"
+        hold.touch()
+        environment = os.environ | {"FAKE_YAML": str(file)}
+        process = subprocess.Popen([sys.executable, fake_loop.__file__], env=environment)
+        kernels = wait_for_kernel(process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert read_json(out / "run.json")["steps"][0]["status"] == "running"
+        assert not (out / "round1" / "0_write.manifest.json").exists()
+        hold.unlink()
+        state = run_fake(file)
+        assert not any(map(at_work, kernels)), "the killed run's kernel is gone first"
+        assert [step.status for step in state.steps] == ["done", "done"]
+        assert files_of(out) == {"round1/shouted.txt": b"SOME WORDS 6", "round1/written.txt": b"some words 6"}
+
+
+def wait_for_kernel(process: "subprocess.Popen[bytes]") -> list[int]:
+    """Pids of the kernel that `process` started, once there is one."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended by itself"
+        found = [
+            p.pid
+            for p in psutil.Process(process.pid).children()
+            if "ipykernel_launcher" in " ".join(p.cmdline())
+        ]
+        if found:
+            time.sleep(1)
+            return found
+        time.sleep(0.1)
+    raise AssertionError("no kernel within two minutes")
+
+
+def at_work(pid: int) -> bool:
+    """Whether a process can still write: one that has ended keeps its pid until somebody takes note of it."""
+    try:
+        return bool(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
