@@ -65,7 +65,7 @@ class RequestFormat:
 
         `param` is the field that the error names, empty when it names none; then the message is searched.
         """
-        if self.takes_schema is not False and names_schema(f"{param} {message}"):
+        if self.takes_schema is not False and _names_schema(f"{param} {message}"):
             self.takes_schema = False
             return True
         if not _REFUSES.search(message):  # "max_tokens is too large" does not refuse the setting itself
@@ -88,14 +88,14 @@ def _has_word(text: str, word: str) -> bool:
     return re.search(rf"\b{word}\b", text) is not None
 
 
-def names_schema(message: str) -> bool:
+def _names_schema(message: str) -> bool:
     """Whether an error's message is about the JSON schema."""
     return _NAMES_SCHEMA.search(message) is not None
 
 
 def refuses_schema(status: int, message: str) -> bool:
     """Whether a response with this status and message says that the server takes no JSON schema."""
-    return status in _SCHEMA_STATUSES and names_schema(message)
+    return status in _SCHEMA_STATUSES and _names_schema(message)
 
 
 def estimated_tokens(body: dict[str, Any]) -> int:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from dataengine_lib.playground.server_batches import BatchStore, RequestRefused
 
 # Chat messages -> the reply's text; with the JSON schema of `response_format` as second argument if there is one.
-ReplyWriter = Callable[[list[dict[str, Any]]], str]
+_ReplyWriter = Callable[[list[dict[str, Any]]], str]
 StructuredWriter = Callable[[list[dict[str, Any]], dict[str, Any]], str]
 # One fault per request in their order, or a function of the request's body; see PlaygroundServer.
 Faults = Iterable[str | None] | Callable[[dict[str, Any]], str | None]
@@ -58,7 +58,7 @@ class PlaygroundServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        writer: ReplyWriter,
+        writer: _ReplyWriter,
         faults: Faults,
         structured: StructuredWriter | None,
         headers: Callable[[], dict[str, str]] = dict,
@@ -264,7 +264,7 @@ def _completion(
 
 @contextmanager
 def serve(
-    writer: ReplyWriter,
+    writer: _ReplyWriter,
     faults: Faults = (),
     structured: StructuredWriter | None = None,
     headers: Callable[[], dict[str, str]] = dict,

@@ -8,7 +8,7 @@ import msgspec
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import ParameterError
 
-STATE = "gptvqa_batches.json"
+BATCH_STATE = "gptvqa_batches.json"
 
 
 class BatchJob(msgspec.Struct):
@@ -37,7 +37,7 @@ class BatchState:
     """`gptvqa_batches.json` beside `output`: the unfinished `jobs`, and failed attempts by request key (`tries`)."""
 
     def __init__(self, output: Path) -> None:
-        self.file = output.with_name(STATE)
+        self.file = output.with_name(BATCH_STATE)
         found: _File = read_json(self.file, _File) if self.file.exists() else _File()
         self.jobs, self.tries, self._number = found.jobs, found.tries, found.number
 
@@ -67,6 +67,6 @@ def refuse_if_in_progress(output: Path) -> None:
     """Raise ParameterError when batches of `output` are unfinished: asking now would pay for their requests twice."""
     if number := len(BatchState(output).jobs):
         raise ParameterError(
-            f"{output.with_name(STATE)}: {number} batches are in progress; collect them with mode: batch, or cancel"
+            f"{output.with_name(BATCH_STATE)}: {number} batches are in progress; collect them with mode: batch, or cancel"
             " them with dataengine cancel-batches"
         )

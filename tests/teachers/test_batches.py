@@ -30,7 +30,7 @@ from dataengine_lib.steps.generate_qa import (
     generate_qa,
 )
 from dataengine_lib.teachers import batches
-from dataengine_lib.teachers.batch_state import STATE
+from dataengine_lib.teachers.batch_state import BATCH_STATE
 from dataengine_lib.teachers.reply_files import LEDGER
 
 
@@ -187,7 +187,7 @@ def test_cancelling_keeps_what_was_done(tmp_path: Path) -> None:
         assert {batch["status"] for batch in server.batches.batches.values()} == {"cancelled"}
         assert [row.query_id for row in result.results] == ["r-0", "r-1", "r-2", "r-4", "r-5", "r-6"]
         assert result.unasked == 2 and "2 batches cancelled" in result.notes and not result.failures
-        assert read_json(tmp_path / STATE)["jobs"] == []
+        assert read_json(tmp_path / BATCH_STATE)["jobs"] == []
         assert len(generate(tmp_path, server).results) == 8 and len(server.batches.answered) == 8
 
 
