@@ -1,2 +1,1 @@
-"""What a colleague reads: charts, galleries, tables, one HTML file a notebook, index pages, the review
-widget."""
+"""Reports of all steps: charts, galleries, tables, an HTML file for each notebook, index pages, the review widget."""

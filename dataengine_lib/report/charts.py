@@ -1,4 +1,4 @@
-"""Charts of the reports (all steps): each has a title, units, intervals and a text for who cannot see it."""
+"""Charts of the reports (all steps): each has a title, units, intervals and a text for readers who cannot see it."""
 
 import html
 import io
@@ -11,10 +11,11 @@ from dataengine_lib.core.text import one_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; shapes and hatches differ as well.
+# Colours that colour-blind readers can tell apart; marker shapes and hatches differ as well.
+# Source: Okabe and Ito, Color Universal Design (2008), https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 GREY, DARK = "#6b7280", "#111827"
-STYLE: Any = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched and copied
     "svg.hashsalt": "dataengine",  # the same data gives the same bytes
     "font.family": "sans-serif",
@@ -31,43 +32,47 @@ STYLE: Any = {
     "xtick.color": "#374151",
     "ytick.color": "#374151",
 }
-_WIDTH, _ROW = 9.0, 0.31  # inches
+_WIDTH, _ROW_HEIGHT = 9.0, 0.31  # inches
+_MAX_NAME = 44  # characters of a name on an axis
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart: SVG for the page, and what it says in words."""
+    """A drawn chart: SVG for the page, and its message in words (`alt`)."""
 
     svg: str
     alt: str
 
     def _repr_html_(self) -> str:
-        said = html.escape(self.alt, quote=True)
+        text = html.escape(self.alt, quote=True)
         return (
-            f'<figure class="chart" role="img" aria-label="{said}">{self.svg}'
-            f"<figcaption>{said}</figcaption></figure>"
+            f'<figure class="chart" role="img" aria-label="{text}">{self.svg}'
+            f"<figcaption>{text}</figcaption></figure>"
         )
 
 
 def plain_name(name: str) -> str:
-    """A type's or reason's name as people read it, on one line and not too long."""
+    """The name of a type or reason as people read it: `image_scene` is `image scene`; one line, cut when long."""
     words = one_line(name.replace("_", " "))
-    return words if len(words) <= 44 else f"{words[:43]}…"
+    return words if len(words) <= _MAX_NAME else f"{words[: _MAX_NAME - 1]}…"
 
 
 def short_label(name: str) -> str:
-    """A name as an axis shows it."""
-    # matplotlib reads $…$ as mathematics, and names come from data files
+    """A name as a label of an axis."""
+    # matplotlib reads $…$ as a formula, and names come from data files
     return plain_name(name).replace("$", r"\$")
 
 
 def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) -> Chart:
-    """A chart with room for so many rows, in the look of all reports; `draw` fills its axes."""
+    """A chart in the style of all reports, high enough for `rows` bars; `draw` fills its axes.
+
+    `alt` is its message in words. The same data gives the same bytes.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDTH, 1.35 + _ROW * max(1.0, rows)), layout="constrained")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 1.35 + _ROW_HEIGHT * max(1.0, rows)), layout="constrained")
         figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=13, fontweight="bold")
         axes = figure.add_subplot()
         draw(axes)
@@ -80,13 +85,13 @@ def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None
 
 
 def label_rows(axes: "Axes", labels: Sequence[str]) -> None:
-    """One line a label, first at the bottom."""
+    """Label the rows of a bar chart, the first one at the bottom."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(-0.6, max(1, len(labels)) - 0.4)
 
 
 def _whiskers(scores: Sequence[Any]) -> list[list[float]]:
-    """Distances in points from the accuracies to the ends of their intervals."""
+    """Distances in points from each accuracy down and up to the ends of its interval, as errorbar takes them."""
     return [
         [100 * max(0.0, score.accuracy - score.low) for score in scores],
         [100 * max(0.0, score.high - score.accuracy) for score in scores],
@@ -122,7 +127,7 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
 
 
 def share_chart(shares: Mapping[str, Any]) -> Chart:
-    """Every type's share of the drawn queries beside its share of the weights.
+    """Every type's share of the drawn queries beside its share of the weights, heaviest type at the top.
 
     `shares` maps a type to something with `drawn_share`, `weight_share` (0 to 1) and `filled` queries.
     """
@@ -155,7 +160,7 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
 
 
 def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
-    """How often each thing occurred, most often first."""
+    """A bar for each count, the largest at the top; `unit` is what is counted, such as `replies`."""
     rows = sorted(counts.items(), key=lambda row: (row[1], row[0]))
 
     def draw(axes: "Axes") -> None:
@@ -167,8 +172,8 @@ def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
         axes.set(xlabel=f"number of {unit}")
         axes.locator_params(axis="x", integer=True)
 
-    said = ", ".join(f"{plain_name(name)} {count:,}" for name, count in rows[::-1][:6])
-    return drawn_chart(len(rows), title, f"{title}: {said or 'none'}.", draw)
+    most = ", ".join(f"{plain_name(name)} {count:,}" for name, count in rows[::-1][:6])
+    return drawn_chart(len(rows), title, f"{title}: {most or 'none'}.", draw)
 
 
 def kept_chart(by_type: Mapping[str, Any]) -> Chart:
@@ -201,7 +206,7 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
 
 
 def mix_chart(parts: Sequence[Any]) -> Chart:
-    """What a training is made of, one bar a data set; `parts` have `name`, `rows`, `drawn` and `share`."""
+    """What the training data is made of, one bar per data set; `parts` have `name`, `rows`, `drawn` and `share`."""
     title = "Data mix of the training"
     rows = list(parts)[::-1]
 
@@ -210,50 +215,51 @@ def mix_chart(parts: Sequence[Any]) -> Chart:
         bars = axes.barh(range(len(rows)), [100 * part.share for part in rows], color=colors, height=0.6)
         axes.bar_label(bars, [f"{part.drawn:,} drawn from {part.rows:,} rows" for part in rows], padding=4)
         label_rows(axes, [short_label(part.name) for part in rows])
+        # the space from 100 to 128 % is for the labels of long bars
         axes.set(xlim=(0, 128), xticks=range(0, 101, 20), xlabel="share of all training examples in %")
 
-    said = ", ".join(f"{part.name} {part.share:.0%}" for part in parts)
-    return drawn_chart(1.2 * len(rows), title, f"{title}: {said or 'nothing'}.", draw)
+    shares = ", ".join(f"{part.name} {part.share:.0%}" for part in parts)
+    return drawn_chart(1.2 * len(rows), title, f"{title}: {shares or 'nothing'}.", draw)
 
 
 def loss_chart(points: Sequence[Any]) -> Chart:
     """The training loss over the steps, raw and smoothed; `points` have `step` and `loss`."""
     title = "Training loss"
     steps, losses = [point.step for point in points], [point.loss for point in points]
-    smooth: list[float] = []
+    smooth: list[float] = []  # exponential moving average
     for loss in losses:
         smooth.append(0.9 * smooth[-1] + 0.1 * loss if smooth else loss)
 
     def draw(axes: "Axes") -> None:
         axes.plot(steps, losses, color=SKY, linewidth=1, label="each step")
-        axes.plot(steps, smooth, color=BLUE, linewidth=2.2, label="smoothed (running mean)")
+        axes.plot(steps, smooth, color=BLUE, linewidth=2.2, label="smoothed (exponential moving average)")
         axes.set(xlabel="optimizer step", ylabel="cross-entropy per answer token (nats)")
         axes.grid(True, axis="both")
         axes.set_ylim(bottom=0)
         axes.locator_params(axis="x", integer=True)
 
-    said = (
+    change = (
         f"from {smooth[0]:.2f} to {smooth[-1]:.2f} over {len(steps):,} steps"
         if smooth
         else "no step was taken"
     )
-    return drawn_chart(9, title, f"{title}: {said}.", draw)
+    return drawn_chart(9, title, f"{title}: {change}.", draw)
 
 
 def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
-    """All evaluations side by side, one line a type, weakest first at the top, gains at the right.
+    """All evaluations side by side, one row per type, the one that was weakest at the top, gains at the right.
 
-    `rounds` have `name` and `by_type` of scores (`accuracy`, `low`, `high`), the first is before; types in
-    `weak_types` are marked.
+    `rounds` have `name` and `by_type` of scores (`accuracy`, `low`, `high`); the first one is the evaluation before
+    training. Types in `weak_types` are marked with *.
     """
     title = "Accuracy per question type, round by round"
     first, last = rounds[0].by_type, rounds[-1].by_type
     kinds = sorted(first, key=lambda kind: (-first[kind].accuracy, kind))
-    looks = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
+    styles = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
 
     def draw(axes: "Axes") -> None:
         for number, scored in enumerate(rounds):
-            color, marker = (BLUE, "D") if number == len(rounds) - 1 else looks[number % len(looks)]
+            color, marker = (BLUE, "D") if number == len(rounds) - 1 else styles[number % len(styles)]
             offset = 0.26 - 0.52 * number / max(1, len(rounds) - 1)
             rows = [scored.by_type[kind] for kind in kinds]
             axes.errorbar(
@@ -266,7 +272,7 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
                 elinewidth=1.4,
                 capsize=2.5,
                 label=scored.name,
-                clip_on=False,  # a mark at 100 % is seen whole
+                clip_on=False,  # a marker at 100 % is not cut off
             )
         for place, kind in enumerate(kinds):
             points = 100 * (last[kind].accuracy - first[kind].accuracy)
@@ -274,13 +280,11 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
             axes.text(101.5, place, f"{points:+.0f}", va="center", color=color, weight="bold")
             axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
         label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])
-        axes.set(
-            xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson intervals; at the right: gain in points"
-        )
+        axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson intervals; right: gain in points")
 
     named = [kind for kind in weak_types if kind in first] or kinds[-4:]
-    said = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
+    gains = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
     note = " * marks the types that were weakest at the start." if weak_types else ""
     return drawn_chart(
-        (1.0 + 0.15 * len(rounds)) * len(kinds), title, f"{title}. Gains in points: {said}.{note}", draw
+        (1.0 + 0.15 * len(rounds)) * len(kinds), title, f"{title}. Gains in points: {gains}.{note}", draw
     )

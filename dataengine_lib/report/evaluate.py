@@ -1,4 +1,4 @@
-"""Report of step 1: splits, the weight rules beside each other, letters and the options' order, types in doubt."""
+"""Report of step 1: scores by split, weight rules, letter bias, option order, and types that the teacher doubts."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ from dataengine_lib.report.tables import Figure, Html, percent, table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LOOKS: dict[WeightRule, tuple[str, str]] = {
+# colour and marker of each weight rule
+_STYLES: dict[WeightRule, tuple[str, str]] = {
     "1-acc": (GREY, "o"),
     "sqrt(1-acc)": (ORANGE, "s"),
     "shrunk": (BLUE, "D"),
@@ -45,32 +46,32 @@ def split_table(metrics: Metrics) -> Html:
         )
         for name, scored in metrics.splits.items()
     ]
-    head = ["split", "questions", "multiple choice", "by guessing", "cannot tell", "direct answer"]
-    read = f" from {metrics.source}" if metrics.source else ""
-    return table(rows, head, f"rank rule: {metrics.rank}{read}{_taken(metrics.usage)}")
+    head = ["split", "questions", "multiple choice", "by guessing", "no option named", "direct answer"]
+    source = f" from {metrics.source}" if metrics.source else ""
+    return table(rows, head, f"rank rule: {metrics.rank}{source}{_usage_text(metrics.usage)}")
 
 
-def _taken(usage: StudentUsage | None) -> str:
-    """What a student behind a server took, for a caption; empty without one."""
+def _usage_text(usage: StudentUsage | None) -> str:
+    """Replies, tokens and cost of a student behind a server, as the end of a caption; empty for a local one."""
     if usage is None:
         return ""
     tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
     cost = "price not known" if usage.cost_usd is None else f"{usage.cost_usd:.2f} US dollars"
-    return f"; the student took {usage.replies:,} replies, {tokens}, {cost}"
+    return f"; the server of the student sent {usage.replies:,} replies with {tokens}, {cost}"
 
 
 def skipped_table(skipped: SkippedRows, most: int = 20) -> Html:
-    """Why rows were left out: every reason with its count, and the first `most` rows by name."""
+    """Why rows were skipped: every reason with its count, and the first `most` rows by name."""
     rows = [(row.kind, row.row, row.reason) for row in skipped.rows[:most]]
     counted = ", ".join(f"{kind} ({count:,})" for kind, count in skipped.by_reason.items())
     caption = f"{skipped.total:,} of {skipped.of:,} rows left out{': ' if counted else ''}{counted}"
     if skipped.total > most:
         caption += f"; the first {most} are listed"
-    return table(rows, ["reason", "row", "what is wrong"], caption)
+    return table(rows, ["reason", "row", "problem"], caption)
 
 
 def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
-    """The types of lowest accuracy with their intervals."""
+    """The `most` types of lowest accuracy with their intervals."""
     asked = sorted((score.accuracy, kind) for kind, score in per_type.items() if score.accuracy is not None)
     scores = [(kind, per_type[kind]) for _, kind in asked[:most]]
     named = [f"{plain_name(kind)} {percent(s.accuracy, s.low, s.high).text}" for kind, s in scores]
@@ -78,9 +79,9 @@ def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
 
 
 def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], counts: TypeCounts) -> Chart:
-    """Every type's weight by each rule with its 95 % interval, heaviest by `shrunk` at the top.
+    """Every type's weight by each rule with its 95 % interval, the heaviest by the rule `shrunk` at the top.
 
-    `counts` are the (right answers, questions) that `weights` come from.
+    `counts` maps a type to (right answers, questions), from which `weights` were made.
     """
     title = "Weights of the question types by each rule"
     kinds = sorted(weights, key=lambda kind: (weights[kind]["shrunk"].weight, kind))
@@ -88,7 +89,7 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
     def draw(axes: "Axes") -> None:
         for rule, offset in zip(WEIGHT_RULES, (0.26, 0.0, -0.26), strict=True):
             rows = [weights[kind][rule] for kind in kinds]
-            color, marker = _LOOKS[rule]
+            color, marker = _STYLES[rule]
             axes.errorbar(
                 [row.weight for row in rows],
                 [place + offset for place in range(len(kinds))],
@@ -102,21 +103,23 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
                 elinewidth=1.4,
                 capsize=2.5,
                 label=rule,
-                clip_on=False,  # a mark at 0 or 1 is seen whole
+                clip_on=False,  # a marker at 0 or 1 is not cut off
             )
         for place in range(len(kinds)):
             axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
         label_rows(axes, [f"{short_label(kind)}  (n={counts[kind][1]})" for kind in kinds])
         axes.set(xlim=(0, 1), xlabel="weight (0 to 1), with 95 % interval; n: number of questions")
 
-    said = ", ".join(f"{plain_name(kind)} {weights[kind]['shrunk'].weight:.2f}" for kind in kinds[::-1][:4])
+    heaviest = ", ".join(
+        f"{plain_name(kind)} {weights[kind]['shrunk'].weight:.2f}" for kind in kinds[::-1][:4]
+    )
     return drawn_chart(
-        1.45 * len(kinds), title, f"{title}. Heaviest when shrunk: {said or 'no types'}.", draw
+        1.45 * len(kinds), title, f"{title}. Heaviest by the rule shrunk: {heaviest or 'no types'}.", draw
     )
 
 
 def letter_bias_chart(bias: LetterBias) -> Chart:
-    """How many wrong answers name each letter, beside what a student without a preference would give."""
+    """How many wrong answers name each letter, beside the number expected of a student without a preference."""
     title = "Letters of the wrong answers"
     rows = bias.letters[::-1]
 
@@ -140,7 +143,7 @@ def letter_bias_chart(bias: LetterBias) -> Chart:
         label_rows(axes, [f"({row.letter})  (n={row.offered})" for row in rows])
         axes.set_xlim(left=0)
         axes.set(
-            xlabel="number of wrong answers; marks: expected, with 95 % range; n: questions that offer it"
+            xlabel="number of wrong answers; diamonds: expected number with 95 % range; n: questions with this option"
         )
         axes.locator_params(axis="x", integer=True)
 
@@ -148,22 +151,22 @@ def letter_bias_chart(bias: LetterBias) -> Chart:
 
 
 def letter_bias_sentence(bias: LetterBias) -> str:
-    """Whether the student prefers letters, in words and with the test's figures."""
+    """Whether the student prefers a letter, with the result of the chi-square test."""
     if bias.p_value is None or bias.statistic is None:
-        return "No wrong answer left more than one letter to choose from, so a preference cannot be told."
+        return "There are too few wrong answers to tell whether the student prefers a letter."
     most = max(bias.letters, key=lambda row: row.wrong - row.expected)
     found = (
-        f"Wrong answers favour ({most.letter}): {most.wrong:,} of {bias.wrong:,}, where {most.expected:.1f} are "
+        f"Wrong answers favour ({most.letter}): {most.wrong:,} of {bias.wrong:,}; {most.expected:.1f} are "
         "expected without a preference"
         if bias.p_value < 0.05
-        else f"No preference for a letter shows in {bias.wrong:,} wrong answers"
+        else f"The {bias.wrong:,} wrong answers show no preference for a letter"
     )
-    way = ", by Monte Carlo" if bias.method == "Monte Carlo" else ""
-    return f"{found} (chi-square {bias.statistic:.1f}, {bias.freedom} d.f., {_chance(bias.p_value)}{way})."
+    method = ", by Monte Carlo" if bias.method == "Monte Carlo" else ""
+    return f"{found} (chi-square {bias.statistic:.1f}, {bias.freedom} d.f., {_p_text(bias.p_value)}{method})."
 
 
 def letter_bias_table(bias: LetterBias) -> Html:
-    """Letter by letter: how often it was chosen, how often it is right, and the accuracy where it is."""
+    """By letter: how often it was chosen, how often it is right, and the accuracy where it is right."""
     rows = [
         (
             f"({row.letter})",
@@ -185,33 +188,33 @@ def letter_bias_table(bias: LetterBias) -> Html:
         "wrong answers",
         "expected without a preference",
     ]
-    unread = f" {bias.unread:,} answers name no letter." if bias.unread else ""
+    unread = f" {bias.unread:,} answers name no option." if bias.unread else ""
     return table(rows, head, letter_bias_sentence(bias) + unread)
 
 
 def order_table(both: Consistency | None) -> Html:
-    """What remains of the answers when the options stand in reverse; None: they were not asked so."""
+    """Do answers stay the same when the options are in reverse order? None when this was not measured."""
     if both is None:
-        return table([], [], "not asked in reverse, set robust to true")
+        return table([], [], "not asked with the options in reverse order (set robust to true)")
     rows = [
         (name, share.count, percent(share.share, share.low, share.high))
         for name, share in (
-            ("right as asked", both.as_asked),
-            ("right in reverse", both.in_reverse),
-            ("right both ways (robust)", both.robust),
-            ("same option both ways", both.same),
+            ("right in the given order", both.as_asked),
+            ("right in reverse order", both.in_reverse),
+            ("right in both orders (robust)", both.robust),
+            ("same option in both orders", both.same),
         )
     ]
     change = both.change
     caption = (
-        f"{both.questions:,} questions asked both ways; in reverse {100 * change.gain:+.1f} points "
-        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], McNemar {_chance(both.p_value)}"
+        f"{both.questions:,} questions asked in both orders; in reverse order {100 * change.gain:+.1f} points "
+        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], McNemar {_p_text(both.p_value)}"
     )
     return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
 
 
 def confusion_table(types: TypeConfusion, most: int = 40) -> Html:
-    """Pairs of known and teacher's type with the student's accuracy, the largest `most` of them."""
+    """Pairs of known type and teacher's type with the student's accuracy, for the `most` largest pairs."""
     largest = sorted(types.pairs, key=lambda pair: -pair.accuracy.total)[:most]
     rows = [
         (
@@ -225,15 +228,15 @@ def confusion_table(types: TypeConfusion, most: int = 40) -> Html:
         if pair in largest
     ]
     whole = percent(types.overall.share, types.overall.low, types.overall.high).text
-    left = len(types.pairs) - len(rows)
-    caption = f"Known types against the teacher's: {whole} of {types.compared:,} questions agree"
-    if left:
-        caption += f"; {left} smaller pairs are not listed"
+    hidden = len(types.pairs) - len(rows)
+    caption = f"The teacher gives the known type to {whole} of {types.compared:,} questions"
+    if hidden:
+        caption += f"; {hidden} smaller pairs are not listed"
     return table(rows, ["known type", "teacher's type", "agree", "questions", "accuracy"], caption)
 
 
 def agreement_table(types: TypeConfusion) -> Html:
-    """How often the teacher says each known type of its questions, least often first."""
+    """How often the teacher gives questions their known type, lowest agreement first."""
     rows = [
         (plain_name(kind), share.total, percent(share.share, share.low, share.high))
         for kind, share in sorted(types.agreement.items(), key=lambda row: (row[1].share, row[0]))
@@ -243,5 +246,5 @@ def agreement_table(types: TypeConfusion) -> Html:
     )
 
 
-def _chance(p_value: float) -> str:
+def _p_text(p_value: float) -> str:
     return f"p = {p_value:.4f}" if p_value >= 0.0001 else "p < 0.0001"

@@ -1,6 +1,6 @@
-"""Cards of the reports (all steps): images beside what was asked, answered, written or dropped.
+"""Galleries of the reports (all steps): cards with an image and its question, answer, reply or drop reason.
 
-All text comes from data sets, models and users: it is escaped, and image names stay inside their root.
+All text comes from data sets, models and users: it is escaped, and image names stay inside their root folder.
 """
 
 import base64
@@ -18,12 +18,12 @@ from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.report.tables import Html, escaped
 
-SIDE = 320  # pixels of the longer side in a report
-_LONGEST = 6000  # characters of a prompt or reply on a page
+_MAX_SIDE = 320  # pixels of the longer side of an image in a report
+_MAX_CHARACTERS = 6000  # of a reply on a page
 
 
 def bad_case_gallery(bad_cases: Mapping[str, Sequence[Any]], image_root: Path, most: int = 24) -> Html:
-    """Bad cases with the right choice and the student's, in turn from every type, the worst type first."""
+    """Bad cases with the right choice and the student's, one of each type in turn, the type with most cases first."""
     by_size = sorted(bad_cases.values(), key=lambda rows: -len(rows))
     return cards(
         _question(row, image_root, {row.predicted_choice_idx: "✗ student", row.correct_choice_idx: "✓ right"})
@@ -32,35 +32,35 @@ def bad_case_gallery(bad_cases: Mapping[str, Sequence[Any]], image_root: Path, m
 
 
 def query_gallery(previews: Sequence[Any], most: int = 8) -> Html:
-    """A bad case's image, the image asked about, the pool images most like the bad case's, and the whole prompt."""
+    """The bad case's image, the query's image, the pool images most similar to the bad case's, and the whole prompt."""
     parts = []
     for shown in list(previews)[:most]:
         query = shown.query
         near = "".join(
-            _figure(path, "Pool image like the bad case's", f"{similarity:.2f}")
+            _figure(path, "Pool image similar to the bad case's", f"{similarity:.2f}")
             for path, similarity in shown.neighbours[:4]
         )
-        way = "one of its neighbours" if query.neighbour else "at random"
-        alike = f'<p class="why">Most alike in the pool, with cosine:</p><div class="strip">{near}</div>'
-        made = '<p class="why">Made to be shown: no query of this type was drawn.</p>'
-        sent = "the prompt, sent with the picture" if query.attach_image else "the prompt"
+        drawn = "a neighbour of it" if query.neighbour else "drawn at random"
+        similar = f'<p class="why">Most similar in the pool, with cosine:</p><div class="strip">{near}</div>'
+        example = '<p class="why">An example: no query of this type was drawn.</p>'
+        summary = "the prompt, sent with the image" if query.attach_image else "the prompt"
         parts.append(
-            f'{_kind(query.question_type)}{"" if shown.written else made}<div class="pair">'
-            f"{_figure(shown.anchor, 'Image of the bad case', 'bad case')}"
-            f"{_figure(shown.image, 'Image of the query', f'asked about: drawn, {way}')}</div>"
-            f"{alike if near else ''}"
-            f"<details><summary>{sent}</summary><pre>{escaped(query.prompt)}</pre></details>"
+            f'{_kind(query.question_type)}{"" if shown.written else example}<div class="pair">'
+            f"{_figure(shown.anchor, 'Image of the bad case', 'image of the bad case')}"
+            f"{_figure(shown.image, 'Image of the query', f'image of the query, {drawn}')}</div>"
+            f"{similar if near else ''}"
+            f"<details><summary>{summary}</summary><pre>{escaped(query.prompt)}</pre></details>"
         )
     return cards(parts)
 
 
 def reply_gallery(results: Sequence[Any], image_root: Path | None, most: int = 18) -> Html:
-    """Raw replies as the teacher wrote them, beside their images, in turn from every type; skipped ones last."""
+    """Raw replies of the teacher beside their images, one of each type in turn; those that skipped come last."""
     skipped: list[Any] = []
     written: list[Any] = []
     for row in _in_turn(_by_type(results)):
         (skipped if parse_result(row) is Reason.SKIPPED else written).append(row)
-        if len(written) == most:  # the rest of a large run need not be parsed
+        if len(written) == most:  # the other replies of a large run need not be parsed
             break
     return cards(
         f"{_picture(image_root, row.image_path, f'Image {row.image_id}')}{_kind(row.question_type)}"
@@ -70,7 +70,7 @@ def reply_gallery(results: Sequence[Any], image_root: Path | None, most: int = 1
 
 
 def qa_gallery(records: Sequence[Any], image_root: Path | None, most: int = 18) -> Html:
-    """Parsed QAs with their right choice and reason, beside their images, in turn from every type."""
+    """Parsed QAs with their right choice and rationale beside their images, one of each type in turn."""
     return cards(
         _question(row, image_root, {row.correct_choice_idx: "✓ right"})
         + "".join(f'<p class="why">{escaped(reason)}</p>' for reason in row.rationales[:1])
@@ -79,7 +79,7 @@ def qa_gallery(records: Sequence[Any], image_root: Path | None, most: int = 18) 
 
 
 def reject_gallery(examples: Mapping[str, Sequence[Any]], per_reason: int = 2) -> Html:
-    """Dropped replies by reason."""
+    """Dropped replies, `per_reason` of each drop reason."""
     return cards(
         f'<p><b class="wrong">✗ {escaped(reason)}</b></p>{_kind(row.question_type)}'
         f'<p class="why">{escaped(row.detail)}</p><pre>{_long(row.raw_instructions)}</pre>'
@@ -89,25 +89,25 @@ def reject_gallery(examples: Mapping[str, Sequence[Any]], per_reason: int = 2) -
 
 
 def change_gallery(changes: Sequence[Any], image_root: Path | None, most: int = 9) -> Html:
-    """Questions that one evaluation answers right and the other wrong, in turn from every type."""
+    """Questions answered right in only one of two evaluations, one of each type in turn."""
     parts = []
     for row in _in_turn(_by_type(changes))[:most]:
         marks = {row.correct_choice_idx: "✓ right"}
-        for when, said in (("before", row.before), ("after", row.after)):
-            place = row.choices.index(said) if said in row.choices else -1
+        for when, answer in (("before", row.before), ("after", row.after)):
+            place = row.choices.index(answer) if answer in row.choices else -1
             marks[place] = f"{marks.get(place, '✗')} · {when}"
         parts.append(_question(row, image_root, marks))
     return cards(parts)
 
 
 def cards(parts: Iterable[str]) -> Html:
-    """Cards in rows that fit the page."""
+    """Cards in a grid, as many to a row as the page is wide."""
     inner = "".join(f'<article class="card">{part}</article>' for part in parts)
     return Html(f'<div class="cards">{inner}</div>' if inner else '<p class="empty">Nothing to show.</p>')
 
 
 def image_tag(path: Path | None, alt: str) -> str:
-    """An `img` with the picture in it, reduced; where it cannot be read, a box that says why."""
+    """An `img` element that contains the image, reduced in size; a box with the reason when it cannot be read."""
     from PIL import Image
 
     if path is None:
@@ -118,7 +118,7 @@ def image_tag(path: Path | None, alt: str) -> str:
     except DECODE_ERRORS as error:
         why = f"{path.name} cannot be read ({type(error).__name__})"
         return f'<div class="no-image">{escaped(why)}</div>'
-    picture.thumbnail((SIDE, SIDE))
+    picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=82)
     data = base64.b64encode(stream.getvalue()).decode()
@@ -131,7 +131,7 @@ def _picture(root: Path | None, name: str, alt: str) -> str:
         return image_tag(None, alt)
     try:
         return image_tag(inside(root, name), alt)
-    except DataEngineError as error:  # a name that leads outside is never opened
+    except DataEngineError as error:  # the name leads outside the root and is not opened
         return f'<div class="no-image">{escaped(error)}</div>'
 
 
@@ -151,8 +151,8 @@ def options(choices: Sequence[str], marks: Mapping[int, str]) -> str:
     for number, choice in enumerate(choices):
         mark = marks.get(number, "")
         look = ' class="right"' if mark.startswith("✓") else ' class="wrong"' if mark else ""
-        said = f' <b class="mark">{escaped(mark)}</b>' if mark else ""
-        items.append(f"<li{look}>({LETTERS[number % len(LETTERS)]}) {escaped(choice)}{said}</li>")
+        label = f' <b class="mark">{escaped(mark)}</b>' if mark else ""
+        items.append(f"<li{look}>({LETTERS[number % len(LETTERS)]}) {escaped(choice)}{label}</li>")
     return f'<ul class="options">{"".join(items)}</ul>'
 
 
@@ -161,7 +161,7 @@ def _kind(question_type: str) -> str:
 
 
 def _long(text: str) -> str:
-    return escaped(text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …")
+    return escaped(text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]} …")
 
 
 def _by_type(rows: Iterable[Any]) -> list[list[Any]]:

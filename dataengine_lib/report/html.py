@@ -1,4 +1,4 @@
-"""Turns an executed notebook into one HTML file (all steps): no code, no CDN, images inside."""
+"""HTML pages of executed notebooks (all steps): one file each, without code or CDN links, with images inside."""
 
 import html
 import os
@@ -14,24 +14,24 @@ from dataengine_lib.core.files import read_json, replacing
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-TEMPLATES = Path(__file__).parent / "templates"
-# What a report shows of an output. Widgets (progress bars) and scripts need a running kernel.
+_TEMPLATES = Path(__file__).parent / "templates"
+# MIME types that a report shows. Widgets (progress bars) and scripts need a running kernel.
 _SHOWN = {"text/html", "text/plain", "text/markdown", "image/png", "image/jpeg", "image/svg+xml"}
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # matches terminal colours in tracebacks: "\x1b[0;31m"
 
 
 def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None = None) -> Path:
-    """Write `page` from the executed `notebook`: text and displays, or the traceback of the cell that failed.
+    """Write `page` from the executed `notebook`: texts and displays, and the error of a cell that failed.
 
-    Where a `run.json` lies in the folder or the one above, the page links to the steps before and after, to
-    the run and to all reports. `outputs` are the data files to link to; by default what `run.json` says.
+    When there is a `run.json` in the folder or the one above, the page links to the steps before and after, to the run
+    and to all reports. `outputs` are the data files to link to, by default those that `run.json` names.
     """
     import nbformat
 
     book: Any = nbformat.read(str(notebook), as_version=4)
     run = _run_of(notebook)
-    failed, body = body_html(book)
+    failed, body = _body_html(book)
     if outputs is None:
         outputs = _outputs_of(notebook, run)
     content = page_html(
@@ -54,10 +54,13 @@ def page_html(
     notes: Sequence[str] = (),
     files: Sequence[dict[str, str]] = (),
 ) -> str:
-    """A whole page around `body`, which is HTML and taken as it is; everything else is escaped."""
+    """A whole page around `body`, which is HTML and not escaped; everything else is.
+
+    `links` (name, href) stand at the top; `files` (name, href, size) are those that the step wrote.
+    """
     from markupsafe import Markup
 
-    css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     return render_template(
         "report.html.j2",
         title=title,
@@ -70,7 +73,7 @@ def page_html(
 
 
 def render_template(name: str, /, **values: Any) -> str:
-    """One of the templates in `report/templates`, with `values` escaped unless they are Markup."""
+    """The template `name` of `report/templates`, filled with `values`, which are escaped unless they are Markup."""
     return _environment().get_template(name).render(**values)
 
 
@@ -79,7 +82,7 @@ def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -87,13 +90,13 @@ def _environment() -> "Environment":
     )
 
 
-def body_html(book: Any) -> tuple[str, str]:
-    """What went wrong, if anything, and the cells' texts and displays; no code, logs and progress bars."""
+def _body_html(book: Any) -> tuple[str, str]:
+    """The error, if a cell failed, and the cells' texts and displays, without code, logs and progress bars."""
     from nbconvert.exporters import HTMLExporter
     from traitlets.config import Config
 
     failed = ""
-    # papermill marks a failed notebook with cells of its own, which speak of cell numbers that no reader sees
+    # papermill adds cells to a failed notebook, which name cell numbers that the page does not show
     book.cells = [
         cell for cell in book.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
     ]
@@ -108,13 +111,13 @@ def body_html(book: Any) -> tuple[str, str]:
     settings.HTMLExporter.exclude_input_prompt = True
     settings.HTMLExporter.exclude_output_prompt = True
     settings.HTMLExporter.exclude_anchor_links = True
-    # The basic template is the cells alone: no page, no style sheet, no script from elsewhere.
+    # The basic template is the cells alone: no page, no style sheet, no script from a CDN.
     body, _ = HTMLExporter(config=settings, template_name="basic").from_notebook_node(book)
     return failed, str(body)
 
 
 def _shown(output: Any) -> Any | None:
-    """The output with what a page can show of it, or None: stderr holds warnings and progress bars."""
+    """The output, reduced to what a page can show; None for stderr (warnings, progress bars) and widgets."""
     if output.output_type == "error" or (output.output_type == "stream" and output.name == "stderr"):
         return None
     if output.output_type in ("display_data", "execute_result"):
@@ -126,16 +129,16 @@ def _shown(output: Any) -> Any | None:
 
 def _failure(output: Any) -> str:
     trace = _ANSI.sub("", "\n".join(output.get("traceback", [])))
-    said = _ANSI.sub("", f"{output.get('ename', '')}: {output.get('evalue', '')}")
+    message = _ANSI.sub("", f"{output.get('ename', '')}: {output.get('evalue', '')}")
     return (
-        f'<div class="failed"><h2>✗ This step failed</h2><p>{html.escape(said)}</p>'
-        f"<p>What it had shown until then follows below.</p>"
+        f'<div class="failed"><h2>✗ This step failed</h2><p>{html.escape(message)}</p>'
+        f"<p>What it showed before the error follows below.</p>"
         f"<details><summary>traceback</summary><pre>{html.escape(trace)}</pre></details></div>"
     )
 
 
 def _run_of(notebook: Path) -> dict[str, Any] | None:
-    """`run.json` of the run that the notebook belongs to, and the run's folder."""
+    """`run.json` of the run that the notebook belongs to, with the run's folder as `folder`; None without a run."""
     for folder in (notebook.absolute().parent, notebook.absolute().parent.parent):
         if (folder / "run.json").is_file():
             found: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
@@ -156,12 +159,12 @@ def _title(notebook: Path, run: dict[str, Any] | None) -> str:
 
 
 def plain_label(label: str) -> str:
-    """`round1/1_evaluate` as people read it: `round 1 · 1 evaluate`."""
+    """A step's label as people read it: `round1/1_evaluate` is `round 1 · 1 evaluate`."""
     return re.sub(r"\bround(\d)", r"round \1", label).replace("/", " · ").replace("_", " ")
 
 
 def _links(notebook: Path, run: dict[str, Any] | None, *, failed: bool) -> list[dict[str, str]]:
-    """Links to the step before, the step after, this run and all runs; a failed step may be the last."""
+    """Links to the step before, the step after, the run and all runs; after a failed step there may be none."""
     if run is None:
         return []
     folder: Path = run["folder"]
@@ -191,11 +194,11 @@ def _outputs_of(notebook: Path, run: dict[str, Any] | None) -> list[Path]:
 
 
 def file_link(path: Path, start: Path) -> dict[str, str]:
-    """Name, link relative to `start` and size of a file or folder."""
+    """Name, link relative to the folder `start`, and size of a file or folder."""
     parts = [part for part in path.rglob("*") if part.is_file()] if path.is_dir() else [path]
     size = sum(part.stat().st_size for part in parts)
-    said = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-    return {"name": path.name + ("/" if path.is_dir() else ""), "href": _href(path, start), "size": said}
+    text = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+    return {"name": path.name + ("/" if path.is_dir() else ""), "href": _href(path, start), "size": text}
 
 
 def _href(path: Path, start: Path) -> str:

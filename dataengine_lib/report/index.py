@@ -1,4 +1,4 @@
-"""The pages that lead to all others (all steps): one per run, one over all runs."""
+"""Index pages (all steps): one per run, and one of all runs."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
 from dataengine_lib.report.small_chart import small_round_chart
 
-SIGNS = {
+_STATUS_TEXTS = {
     "done": "✓ done",
     "skipped": "✓ unchanged",
     "failed": "✗ failed",
@@ -20,7 +20,7 @@ SIGNS = {
 
 
 def write_run_index(folder: Path) -> Path:
-    """Write `<run>/index.html`: status, headline numbers, accuracy per type, rounds × steps."""
+    """Write `<run>/index.html`: status, main figures, accuracy per type, and a table of rounds and steps."""
     run: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
     steps = [_step(step, folder) for step in run.get("steps", [])]
     columns = sorted({step["step"] for step in steps})
@@ -46,7 +46,7 @@ def write_run_index(folder: Path) -> Path:
 
 
 def write_index(reports: Path) -> Path:
-    """Write `reports/index.html`: every run in a folder below it, latest first."""
+    """Write `reports/index.html`: every run in a folder below it, latest first; runs that cannot be read are named."""
     runs, broken = [], []
     for file in sorted(reports.glob("*/run.json")):
         try:
@@ -61,13 +61,13 @@ def write_index(reports: Path) -> Path:
 
 
 def _run(run: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What both pages say about a run."""
+    """What both pages show of a run."""
     figures = _figures(run, folder)
     return {
         "name": run.get("run") or folder.name,
         "href": quote(f"{folder.name}/index.html"),
         "status": run.get("status", ""),
-        "sign": SIGNS.get(run.get("status", ""), ""),
+        "sign": _STATUS_TEXTS.get(run.get("status", ""), ""),
         "started": str(run.get("started") or "").replace("T", " ").split("+")[0],
         "rounds": run.get("rounds", 0),
         "notes": run.get("notes", []),
@@ -84,7 +84,7 @@ def _step(step: dict[str, Any], folder: Path) -> dict[str, Any]:
         "place": label.rpartition("/")[0],
         "step": label.rpartition("/")[2],
         "status": step.get("status", ""),
-        "sign": SIGNS.get(step.get("status", ""), step.get("status", "")),
+        "sign": _STATUS_TEXTS.get(step.get("status", ""), step.get("status", "")),
         "seconds": f"{step.get('seconds') or 0:.1f} s" if step.get("seconds") else "",
         "error": step.get("error") or "",
         "href": quote(f"{label}.html") if (folder / f"{label}.html").is_file() else "",
@@ -93,14 +93,16 @@ def _step(step: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _figures(run: dict[str, Any], folder: Path) -> Figures | None:
-    """The comparison that this run made; that of an earlier run in the same folder is not shown for it."""
+    """The comparison that this run made; None when it made none, though an earlier run in the folder may have."""
     made = [step for step in run.get("steps", []) if step.get("step") == "6_compare_rounds"]
     file = folder / "compare_rounds.json"
     if not file.is_file() or any(step.get("status") not in ("done", "skipped") for step in made):
         return None
     try:
         return read_json(file, Figures)
-    except DataEngineError:  # an older version's file: the run's own pages still show it
+    except (
+        DataEngineError
+    ):  # a file of another version: the index shows no chart, the step's own page still does
         return None
 
 
@@ -118,16 +120,19 @@ def _gains(figures: Figures) -> list[tuple[str, str]]:
         ),
     ]
     if weak:
-        between = f"[{100 * weak.low:+.1f}, {100 * weak.high:+.1f}]"
-        said = f"gain of the {len(figures.weak_types)} weakest types, 95 % interval {between}"
-        tiles.append((f"{100 * weak.gain:+.1f} points", said))
+        interval = f"[{100 * weak.low:+.1f}, {100 * weak.high:+.1f}]"
+        text = f"gain of the {len(figures.weak_types)} weakest types, 95 % interval {interval}"
+        tiles.append((f"{100 * weak.gain:+.1f} points", text))
     return tiles
 
 
 def _times(run: dict[str, Any]) -> list[tuple[str, str]]:
     overhead = run.get("overhead_seconds") or 0
     return [
-        (_duration(run.get("seconds") or 0), f"in all, {_duration(overhead)} of it notebooks and rendering")
+        (
+            _duration(run.get("seconds") or 0),
+            f"in all, of which {_duration(overhead)} for starting notebooks and rendering",
+        )
     ]
 
 

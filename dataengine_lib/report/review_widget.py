@@ -1,4 +1,4 @@
-"""Step 4 in JupyterLab: look at records one by one and accept, reject or edit them; decisions go to a file."""
+"""Step 4: review form for JupyterLab; a person accepts, rejects or edits records one by one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from dataengine_lib.report.tables import Html, escaped
 
 @dataclass
 class ReviewBox:
-    """Shows `records` with their pictures; every decision is written to `file` at once.
+    """Shows `records` with their images in JupyterLab; every decision is written to `file` at once.
 
-    A report shows how many decisions there are, since its buttons would do nothing.
+    A report shows the number of decisions instead, because its buttons would do nothing.
     """
 
     records: Sequence[TrainRecord]
     file: Path
     image_root: Path | None = None
-    output: Path | None = None  # all records, to find one by its id
+    output: Path | None = None  # file of all kept records, in which others are found by id
 
     def summary(self) -> Html:
-        """The decisions so far, in words."""
+        """How many records were accepted, rejected and edited so far."""
         kinds = [decision.decision for decision in read_review(self.file).values()]
-        said = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("accept", "reject", "edit"))
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("accept", "reject", "edit"))
         return Html(
-            f'<p class="why">Decisions in {escaped(self.file.name)}: {said}. '
-            "They are made in JupyterLab and count when this step runs next.</p>"
+            f'<p class="why">Decisions in {escaped(self.file.name)}: {counts}. '
+            "They are made in JupyterLab and take effect the next time this step runs.</p>"
         )
 
     def _ipython_display_(self) -> None:
@@ -44,17 +44,17 @@ class ReviewBox:
 
     @cached_property
     def widget(self) -> Any:
-        """The form, made when it is first shown."""
+        """The form, built when it is first shown."""
         return _Form(self).box
 
 
 def review_box(result: Any) -> ReviewBox:
-    """The kept QAs that a PostProcessResult shows; others are found by their id."""
+    """A form for the sample of kept records in a PostProcessResult; other records are found by id."""
     return ReviewBox(result.sample, result.review_path, result.image_root, result.output)
 
 
 class _Form:
-    """The fields and buttons, and which record they are about."""
+    """The fields and buttons, and the record that they show."""
 
     def __init__(self, review: ReviewBox) -> None:
         import ipywidgets as w
@@ -70,7 +70,7 @@ class _Form:
         self.correct = w.ToggleButtons(options=[(letter, n) for n, letter in enumerate("ABCD")])
         self.correct.description = "right"
         self.rationales = w.Textarea(description="rationales", style=line, layout=wide, rows=3)
-        self.rationales.placeholder = "one a line"
+        self.rationales.placeholder = "one per line"
         self.note = w.Text(description="note", style=line, layout=wide)
         buttons: dict[str, tuple[str, Callable[[], None]]] = {
             "←": ("", lambda: self.go(-1)),
@@ -78,7 +78,7 @@ class _Form:
             "Accept": ("success", lambda: self.decide(Decision(decision="accept", note=self.note.value))),
             "Reject": ("danger", lambda: self.decide(Decision(decision="reject", note=self.note.value))),
             "Save edit": ("warning", lambda: self.decide(self.edit())),
-            "Take back": ("", lambda: self.decide(None)),
+            "Undo": ("", lambda: self.decide(None)),
         }
         self.buttons = {}
         for name, (style, act) in buttons.items():
@@ -94,11 +94,11 @@ class _Form:
     def record(self) -> TrainRecord | None:
         return self.records[self.place] if self.records else None
 
-    def show(self, said: str = "") -> None:
-        """Fill the fields with the record, or with what was decided about it."""
+    def show(self, message: str = "") -> None:
+        """Fill the fields with the record, changed by what was decided about it."""
         record = self.record
         if record is None:
-            self.status.value = "Nothing was kept that could be reviewed."
+            self.status.value = "Nothing was kept, so there is nothing to review."
             return
         decision = read_review(self.review.file).get(record.record_id)
         self.record_id.value = record.record_id
@@ -113,20 +113,20 @@ class _Form:
         self.rationales.value = "\n".join(record.rationales if reasons is None else reasons)
         self.note.value = decision.note if decision else ""
         decided = f"decided: {decision.decision}" if decision else "not decided yet"
-        self.status.value = f"{self.place + 1} of {len(self.records)}, {decided}. {escaped(said)}"
+        self.status.value = f"{self.place + 1} of {len(self.records)}, {decided}. {escaped(message)}"
 
     def go(self, step: int) -> None:
-        """To the next or the previous record, round and round."""
+        """Go `step` records on; after the last record comes the first."""
         if self.records:
             self.place = (self.place + step) % len(self.records)
             self.show()
 
     def find(self, record_id: str) -> None:
-        """Show the record of that id, read from the file of all records when it is not among those here."""
+        """Show the record of that id; it is read from the file of all records when the form does not have it."""
         places = {record.record_id: place for place, record in enumerate(self.records)}
         if record_id not in places and self.review.output is not None:
-            everyone: list[TrainRecord] = read_json(self.review.output, list[TrainRecord])
-            found = [record for record in everyone if record.record_id == record_id]
+            all_records: list[TrainRecord] = read_json(self.review.output, list[TrainRecord])
+            found = [record for record in all_records if record.record_id == record_id]
             self.records += found
             places |= {record_id: len(self.records) - 1} if found else {}
         if record_id not in places:
@@ -162,7 +162,7 @@ class _Form:
         )
 
     def decide(self, decision: Decision | None) -> None:
-        """Write the decision, or take it back, and go on to the next record; a wrong one is said and not written."""
+        """Write the decision and show the next record; None removes the decision. A wrong one only shows its error."""
         record = self.record
         if record is None:
             return

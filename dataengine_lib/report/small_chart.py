@@ -1,15 +1,16 @@
-"""A small before-and-after chart for the index pages (all steps), quick enough to draw after every step."""
+"""A small before-and-after chart for the index pages (all steps), drawn without matplotlib after every step."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from dataengine_lib.report.tables import Html, escaped
 
-_NAME, _BAR, _GAIN, _ROW, _TOP = 210, 300, 48, 17, 22  # pixels
+# pixels: width of names, bars and gains, height of a row, margin at the top
+_NAME, _BAR, _GAIN, _ROW, _TOP = 210, 300, 48, 17, 22
 
 
 def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Html:
-    """Accuracy per type before (ring) and after (dot), weakest first; both map a type to an `accuracy`."""
+    """Accuracy per type before (ring) and after (dot), weakest first; both map a type to something with `accuracy`."""
     kinds = sorted((kind for kind in before if kind in after), key=lambda kind: (before[kind].accuracy, kind))
     lines = [_axis(_TOP + _ROW * len(kinds))]
     for row, kind in enumerate(kinds):
@@ -26,13 +27,13 @@ def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ht
             f'<text class="{look}" x="{_NAME + _BAR + 10}" y="{y + 4}">{points:+.0f}</text>'
         )
     width, height = _NAME + _BAR + _GAIN, _TOP + _ROW * len(kinds) + 20
-    said = (
+    text = (
         f"Accuracy in % of {len(kinds)} question types before (ring) and after (dot); right: gain in points."
     )
     return Html(
-        f'<figure class="small-chart" role="img" aria-label="{said}">'
+        f'<figure class="small-chart" role="img" aria-label="{text}">'
         f'<svg viewBox="0 0 {width} {height}" width="{width}" aria-hidden="true">{"".join(lines)}</svg>'
-        f"<figcaption>{said}</figcaption></figure>"
+        f"<figcaption>{text}</figcaption></figure>"
     )
 
 

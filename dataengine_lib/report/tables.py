@@ -1,4 +1,4 @@
-"""Tables, figures and sentences of the reports (all steps); every text in them is escaped."""
+"""Tables, numbers and sentences of the reports (all steps); all text in them is escaped."""
 
 import html
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class Html:
 
 @dataclass(frozen=True)
 class Figure:
-    """A number in a table as it is to be read, with its unit."""
+    """A number in a table, formatted, with its unit; it is aligned to the right."""
 
     text: str
 
@@ -28,20 +28,20 @@ def escaped(value: object) -> str:
 
 
 def percent(share: float | None, low: float | None = None, high: float | None = None) -> Figure:
-    """A share of one as `62.0 %`, with its interval where given: `62.0 % [50.1, 72.3]`."""
+    """A share (0 to 1) as `62.0 %`, with its interval where given: `62.0 % [50.1, 72.3]`; None is a dash."""
     if share is None:
         return Figure("–")
-    between = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return Figure(f"{100 * share:.1f} %{between}")
+    interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return Figure(f"{100 * share:.1f} %{interval}")
 
 
 def points(gain: float, low: float, high: float) -> Figure:
-    """A difference of two shares in points with its interval: `+8.3 [+2.1, +14.0]`."""
+    """A difference of two shares (-1 to 1) in points with its interval: `+8.3 [+2.1, +14.0]`."""
     return Figure(f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
 
 
 def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = "") -> Html:
-    """A plain table; numbers and Figures stand to the right. Without rows only the caption is shown."""
+    """An HTML table; columns of numbers are aligned to the right. Without rows only the caption is shown."""
     if not rows:
         return Html(f'<p class="empty">{escaped(caption)}{"; " if caption else ""}nothing to list.</p>')
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(head))]
@@ -77,5 +77,5 @@ def _cell(value: object) -> str:
 
 
 def conclusion(*sentences: str) -> Html:
-    """What a reader should take away; empty sentences are left out."""
+    """The conclusion of a report; empty sentences are left out."""
     return Html(f'<p class="conclusion">{escaped(" ".join(filter(None, sentences)))}</p>')

@@ -265,7 +265,9 @@ def test_the_verb(
     ]
     (tmp_path / "all" / "hf" / "README.md").write_text("Mine.")
     assert run(monkeypatch, "all", *given, "--output", tmp_path / "all") == 0
-    assert f"  {tmp_path / 'all' / 'hf' / 'README.md'} was not written by dataengine" in capsys.readouterr().out
+    assert (
+        f"  {tmp_path / 'all' / 'hf' / 'README.md'} was not written by dataengine" in capsys.readouterr().out
+    )
     assert run(monkeypatch, "aokvqa", *given, "--output", train) == 2
     assert run(monkeypatch, "all", *given, "--output", tmp_path / "x", "--paths", "short") == 2
     assert len(read_train_records(train)) == 1

@@ -68,7 +68,10 @@ def test_the_run_page_shows_rounds_and_steps(tmp_path):
     assert 'href="round1/1_evaluate.html"' in text and 'href="round1/weight.json"' in text
     assert "gone.json" not in text and "2_construct_queries.html" not in text  # nothing leads nowhere
     assert (
-        "1 min 15 s" in text and "20 s of it notebooks" in text and "seed 7" in text and "torch 2.13" in text
+        "1 min 15 s" in text
+        and "of which 20 s for starting notebooks" in text
+        and "seed 7" in text
+        and "torch 2.13" in text
     )
     assert "the teacher is a script" in text and "weights &lt;script&gt;" in text and "<script" not in text
 

@@ -69,17 +69,17 @@ def test_the_letter_chart_and_table_name_the_letter_that_is_preferred() -> None:
     for name in ("(A)  (n=80)", "(D)  (n=80)", "expected without a preference", "95 % range"):
         assert name in text, name
     for said in (chart.alt, measuring.letter_bias_table(bias).text):
-        assert "Wrong answers favour (A): 60 of 60, where 20.0 are expected" in said
+        assert "Wrong answers favour (A): 60 of 60; 20.0 are expected" in said
         assert "p &lt; 0.0001" in said or "p < 0.0001" in said
     assert "100.0 % [83.9, 100.0]" in measuring.letter_bias_table(bias).text
 
 
 def test_the_sentence_says_where_nothing_shows_or_can_show() -> None:
     even = letter_bias(answers([0, 1, 2, 3, 1, 2, 3, 0, 2, 3, 0, 1, 3, 0, 1, 2, -1]))
-    assert "No preference for a letter shows in 12 wrong answers" in measuring.letter_bias_sentence(even)
+    assert "The 12 wrong answers show no preference for a letter" in measuring.letter_bias_sentence(even)
     assert "by Monte Carlo" in measuring.letter_bias_sentence(even)
-    assert "1 answers name no letter" in measuring.letter_bias_table(even).text
-    assert "cannot be told" in measuring.letter_bias_sentence(letter_bias([]))
+    assert "1 answers name no option" in measuring.letter_bias_table(even).text
+    assert "too few wrong answers to tell" in measuring.letter_bias_sentence(letter_bias([]))
     assert figure(measuring.letter_bias_chart(letter_bias([]))) is not None
 
 
@@ -87,8 +87,8 @@ def test_the_order_table_has_shares_with_intervals() -> None:
     both = consistency(answers([0, 1, 2, 3] * 6))
     assert isinstance(both, Consistency)
     text = measuring.order_table(both).text
-    assert "24 questions asked both ways" in text and "McNemar p = 0.0312" in text
-    assert "right both ways (robust)" in text and "100.0 % [86.2, 100.0]" in text
+    assert "24 questions asked in both orders" in text and "McNemar p = 0.0312" in text
+    assert "right in both orders (robust)" in text and "100.0 % [86.2, 100.0]" in text
     assert text.count("<tr>") == 5
 
 
@@ -114,7 +114,7 @@ def test_without_the_teachers_types_the_table_says_so() -> None:
     assert "nothing to list" in measuring.confusion_table(type_confusion([])).text
 
 
-def test_splits_and_the_weakest_types_are_told_with_their_intervals() -> None:
+def test_splits_and_the_weakest_types_have_their_intervals() -> None:
     asked = [  # three of four right
         msgspec.structs.replace(row, split="diagnose", question_type=kind, correct=number % 4 > 0)
         for kind, count in (("image_scene", 8), ("image_style", 4))
@@ -127,7 +127,10 @@ def test_splits_and_the_weakest_types_are_told_with_their_intervals() -> None:
     assert "rank rule: text</caption>" in shown
     metrics.source, metrics.usage = "a table", StudentUsage(12, 3000, 0, 50, None)
     asked = measuring.split_table(metrics).text
-    assert "text from a table; the student took 12 replies, 3,050 tokens, price not known" in asked
+    assert (
+        "text from a table; the server of the student sent 12 replies with 3,050 tokens, price not known"
+        in asked
+    )
     metrics.usage = StudentUsage(12, 3000, 0, 50, 0.125)
     assert "0.12 US dollars" in measuring.split_table(metrics).text
     said = measuring.weakest_sentence(metrics.splits["diagnose"].per_type)

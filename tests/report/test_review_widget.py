@@ -49,7 +49,7 @@ def test_accept_and_reject_go_on_to_the_next(form: _Form) -> None:
     form.buttons["Reject"].click()
     assert decisions(form) == {"q-0": {"decision": "accept", "note": "good"}, "q-1": {"decision": "reject"}}
     assert form.question.value == "What is 0?" and "decided: accept" in form.status.value
-    form.buttons["Take back"].click()
+    form.buttons["Undo"].click()
     assert list(decisions(form)) == ["q-1"] and "not decided yet" in form.status.value
 
 
