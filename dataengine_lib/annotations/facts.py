@@ -84,9 +84,11 @@ class ImageFacts:
             for name, boxes in self.boxes.items()
             if len(boxes) == 1
             and name not in self.crowds
+            # large enough to be meant, and so that others of its kind would have got a box as well
             and shorter_side(boxes[0]) >= SMALLEST_SIDE
             and area(boxes[0]) >= (VISIBLE_SHARE if name in EASILY_MISSED else _SMALLEST_SHARE)
             and not self._caption_has_plural(name)
+            # a box of bananas may hold a bunch, unless a caption says "a banana"
             and (name not in IN_HEAPS or any(map(self.mentioned_exactly, with_synonyms(name))))
             and self._named_if_food(name)
         }
@@ -98,10 +100,12 @@ class ImageFacts:
             for name, boxes in self.boxes.items()
             if len(boxes) <= MAX_COUNT
             and name not in self.crowds
+            # with smaller boxes, more of them may have been missed
             and min(map(shorter_side, boxes)) >= SMALLEST_SIDE / 2
             and min(map(area, boxes))
             >= (VISIBLE_SHARE if name in EASILY_MISSED and len(boxes) == 1 else _SMALLEST_SHARE)
             and name not in UNCOUNTABLE | IN_HEAPS
+            # several boxes may be around one thing; beside one box there may be more
             and (len(boxes) == 1 or not self._may_be_one(name))
             and self._named_if_food(name)
             and (len(boxes) > 1 or not self._caption_has_plural(name))

@@ -1,4 +1,8 @@
-"""Step 4: runs the checks beyond format one after the other; QAs that fail one are marked, or dropped with a reason."""
+"""Step 4: runs the checks beyond format one after the other; QAs that fail one are marked, or dropped with a reason.
+
+A new check needs a mode in `settings.py`, a column of `TrainRecord`, a reason in `replies/drop_reasons.py`, and here a
+function that gives a `CheckResult` per record and one `_stage` in `RecordChecks.run`.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
@@ -77,6 +81,7 @@ class RecordChecks:
         return items
 
     def _reader(self, name: str) -> SecondReader | None:
+        """The reader that the parameter `name` names, if it is on; the blind one spends what the other leaves."""
         settings = self.settings
         if name not in settings.readers:
             return None
@@ -194,6 +199,7 @@ class RecordChecks:
         return answers
 
     def _classify(self, spool: Spool) -> Iterator[CandidateOrReject]:
+        """Judge the candidates, or a sample of them, by the blind classifier; all pass if it cannot be fitted."""
         mode, seed, most = self.settings.blind_classifier, self.settings.seed, self.settings.blind_sample
         total = spool.candidate_count
         scored: Collection[int] = range(total)

@@ -52,7 +52,7 @@ class CheckSettings(BaseModel):
     blind_reader: str = ""
     """Model (openai:MODEL or playground) that answers without the image, at a cost; empty: none."""
     blind_answer: CheckMode = "mark"
-    """Off, mark or drop QAs that it answers correctly; guessing does that for a fourth of the fair ones."""
+    """Off, mark or drop QAs that it answers correctly; guessing does that for a fourth of them."""
     blind_classifier: CheckMode = "mark"
     """Off, mark, or drop QAs whose words alone reveal the answer, until accuracy is at chance."""
     blind_sample: int = Field(10_000, ge=0)
