@@ -1,4 +1,4 @@
-"""The whole loop through `dataengine run`: real notebooks, papermill, a real if untrained LLaVA, the loopback teacher."""
+"""The whole loop through `dataengine run`: the notebooks, papermill, an untrained LLaVA, a teacher on a local server."""
 
 import json
 import os
@@ -39,7 +39,7 @@ STEPS = [
     "final/1_evaluate",
     "6_compare_rounds",
 ]
-# What must not depend on when, where or how often the loop ran.
+# Files whose bytes must not depend on when, where or how often the loop ran.
 DATA = [
     "aokvqa_classified.json",
     "round1/aokvqa_eval.json",
@@ -65,7 +65,7 @@ DATA = [
 def experiment(tmp_path_factory):
     """A folder with untrained models of the shipped shape and a YAML of one small round.
 
-    The teacher is the playground's script behind a server that is asked with a key, as a provider's is.
+    The teacher is the playground's script behind a server that gets an API key, as a provider's does.
     """
     with pytest.MonkeyPatch.context() as patch, serve(reply, structured=structured_reply) as server:
         patch.setenv("OPENAI_API_KEY", CANARY)
@@ -119,7 +119,7 @@ def command(experiment, out):
 
 
 def run_loop(experiment, out, *options):
-    # Runs from elsewhere: nothing may depend on the folder that the command is started in.
+    # Started in another folder than the checkout: nothing may depend on the current folder.
     return subprocess.run(
         [*command(experiment, out), *options], cwd=experiment, capture_output=True, text=True, timeout=900
     )
@@ -162,11 +162,13 @@ def test_every_file_of_the_loop_is_written_with_its_fields(done):
 
 
 def test_the_command_ends_with_the_table_and_the_report(done):
-    out, said = done
-    lines = said.splitlines()
+    out, printed = done
+    lines = printed.splitlines()
     assert any(line.startswith("question type") and "before" in line and "after" in line for line in lines)
     assert all(any(line.startswith(kind) for line in lines) for kind in QUESTION_WRITERS)
-    assert lines[-1] == f"report: {out / 'index.html'}" and "the teacher is the playground's script" in said
+    assert (
+        lines[-1] == f"report: {out / 'index.html'}" and "the teacher is the playground's script" in printed
+    )
 
 
 def test_reports_are_whole_offline_and_linked(done):
@@ -200,13 +202,15 @@ def test_reports_open_in_a_browser_and_ask_nothing_of_the_network(done, page):
 
 
 def test_the_key_is_in_no_file(done):
-    """No data file, ledger, log, notebook, report or manifest, though the teacher was asked with it."""
-    out, said = done
+    """No data file, ledger, log, notebook, report or manifest, though it was sent to the teacher."""
+    out, printed = done
     files = [file for file in out.rglob("*") if file.is_file()]
     assert {"gptvqa_ledger.jsonl", "3_generate_qa.ipynb", "3_generate_qa.html"} <= {
         file.name for file in files
     }
-    assert [str(file) for file in files if CANARY.encode() in file.read_bytes()] == [] and CANARY not in said
+    assert [
+        str(file) for file in files if CANARY.encode() in file.read_bytes()
+    ] == [] and CANARY not in printed
 
 
 def test_run_json_says_what_ran(done):
@@ -226,13 +230,13 @@ def data_of(out: Path) -> dict[str, bytes]:
 def test_a_second_run_skips_everything(done, experiment):
     out, _ = done
     before = data_of(out)
-    again = run_loop(experiment, out)
-    assert again.returncode == 0 and again.stdout.count("nothing changed, skipped") == len(STEPS)
+    second = run_loop(experiment, out)
+    assert second.returncode == 0 and second.stdout.count("nothing changed, skipped") == len(STEPS)
     assert data_of(out) == before
 
 
 def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, experiment):
-    """Also shows that the same seed gives the same bytes: the killed run is a run of its own."""
+    """Also shows that the same seed gives the same bytes, since the killed run shares no files with the first."""
     out = experiment / "reports" / "killed"
     rng = Random(0)
     killed = []
@@ -246,7 +250,7 @@ def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, ex
             killed.append(label)
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert len(killed) >= len(STEPS) - 2  # the shortest steps may be over before the blow
+    assert len(killed) >= len(STEPS) - 2  # the shortest steps may end before they are killed
     finished = run_loop(experiment, out)
     assert finished.returncode == 0, finished.stderr
     first = data_of(done[0])
@@ -262,12 +266,12 @@ def running(out: Path, label: str) -> bool:
 
 def test_a_missing_folder_and_a_wrong_key_are_one_line_each(experiment):
     out = experiment / "reports" / "wrong"
-    for option, said in (
+    for option, message in (
         ("evaluate.image_root=nowhere", "nowhere"),
         ("evaluate.stundent=x", "nearest valid key: 'student'"),
         ("construct_queries.maxnum=many", "maxnum"),
     ):
-        fails_in_one_line(run_loop(experiment, out, "--set", option), 2, said)
+        fails_in_one_line(run_loop(experiment, out, "--set", option), 2, message)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(experiment):
@@ -275,9 +279,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(experiment):
     fails_in_one_line(run_loop(experiment, experiment / "a_file" / "run"), 2, "a_file")
 
 
-def fails_in_one_line(finished, status, said):
+def fails_in_one_line(finished, status, message):
     assert finished.returncode == status, finished.stdout + finished.stderr
-    assert len(finished.stderr.strip().splitlines()) == 1 and said in finished.stderr
+    assert len(finished.stderr.strip().splitlines()) == 1 and message in finished.stderr
     assert "Traceback" not in finished.stderr
 
 

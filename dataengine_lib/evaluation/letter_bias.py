@@ -9,7 +9,7 @@ import numpy as np
 from dataengine_lib.core.records import LETTERS, Answer
 from dataengine_lib.core.statistics import Z_95, Gain, PairedGains, mcnemar, wilson
 
-MIN_EXPECTED_COUNT = 5.0  # the usual limit (Cochran 1954) for using the chi-square distribution
+_MIN_EXPECTED_COUNT = 5.0  # the usual limit (Cochran 1954) for using the chi-square distribution
 _MONTE_CARLO_DRAWS = 9_999  # with the observed counts themselves 10,000
 
 
@@ -108,7 +108,7 @@ def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
         inverse = np.linalg.pinv(covariance, hermitian=True)
         value = float(_quadratic_form(observed - expected, inverse))
         statistic = round(value, 4)
-        if expected[expected > 0].min() >= MIN_EXPECTED_COUNT:
+        if expected[expected > 0].min() >= _MIN_EXPECTED_COUNT:
             from scipy.stats import chi2
 
             p_value, method = round(float(chi2.sf(value, freedom)), 4), "chi-square"

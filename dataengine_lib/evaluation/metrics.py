@@ -72,7 +72,7 @@ def compute_metrics(
 ) -> Metrics:
     """The figures of all splits that occur; `types` are listed even without questions."""
     splits: dict[str, SplitScore] = {
-        split: score_split(of_split, types)
+        split: _score_split(of_split, types)
         for split in SPLITS
         if (of_split := [answer for answer in answers if answer.split == split])
     }
@@ -82,14 +82,14 @@ def compute_metrics(
     return metrics
 
 
-def score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
+def _score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     """The scores of one split's answers, for `types` and any other type that occurs."""
     by_type: dict[str, list[Answer]] = {name: [] for name in types}
     for answer in answers:
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)
     return SplitScore(
-        overall=score_answers(answers),
-        per_type={name: score_answers(of_type) for name, of_type in by_type.items()},
+        overall=_score_answers(answers),
+        per_type={name: _score_answers(of_type) for name, of_type in by_type.items()},
         # mean of 1 / number of choices
         chance=round(sum(1 / len(answer.choices) for answer in answers) / max(1, len(answers)), 4),
         cannot_tell=sum(answer.predicted_choice_idx < 0 for answer in answers),
@@ -99,7 +99,7 @@ def score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     )
 
 
-def score_answers(answers: Sequence[Answer]) -> Score:
+def _score_answers(answers: Sequence[Answer]) -> Score:
     """The score of any answers; numbers have four decimals."""
     total, correct = len(answers), sum(answer.correct for answer in answers)
     direct = [answer.direct_answer_score for answer in answers if counts_for_direct_score(answer)]

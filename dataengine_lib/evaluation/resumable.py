@@ -13,7 +13,7 @@ from dataengine_lib.questions.reader import SkippedRow
 
 _NOT_ASKED = SkippedRow("", "", "")
 # (number of a batch, the outcomes of its tasks), as they are done
-BatchOutcomes = Generator[tuple[int, list[Outcome]], None, None]
+_BatchOutcomes = Generator[tuple[int, list[Outcome]], None, None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def batches_by_image(tasks: Sequence[Task], batch_size: int) -> list[list[Task]]
 
 def ask_in_batches(
     batches: Sequence[list[Task]], make_questioner: Callable[[], Questioner], workers: int | str = 1
-) -> BatchOutcomes:
+) -> _BatchOutcomes:
     """Ask every batch; `make_questioner` loads a student, once in each worker.
 
     A caller that stops early must close the generator: a notebook keeps the last traceback, and with it students
@@ -65,7 +65,7 @@ def ask_with_progress(
     make_questioner: Callable[[], Questioner],
     workers: int | str,
     settings: ProgressSettings,
-) -> BatchOutcomes:
+) -> _BatchOutcomes:
     """As `ask_in_batches`, with every batch kept in a file; the batches found there come first.
 
     What was skipped in an earlier run is asked once more: its image may be readable now.

@@ -97,7 +97,7 @@ def _shrunk(counts: TypeCounts) -> dict[str, _Estimate]:
         # pull: how far the type's error rate moves to the overall one, 0 to 1
         pull, remaining = 1.0, spread.between  # without questions: what is known of types in general
         if total:
-            within = within_variance(total - correct, total)
+            within = _within_variance(total - correct, total)
             pull = within / (within + spread.between)
             remaining = within * (1 - pull)
         own = (total - correct) / total if total else 0.0
@@ -128,17 +128,17 @@ class Spread:
         asked = [(total - correct, total) for correct, total in counts.values() if total]
         errors, totals = (np.array(column, dtype=float) for column in zip(*asked, strict=True))
         rates = errors / totals
-        weights = np.array([1 / within_variance(int(wrong), int(total)) for wrong, total in asked])
+        weights = np.array([1 / _within_variance(int(wrong), int(total)) for wrong, total in asked])
         mean = (weights @ rates) / weights.sum()
         # Q - (k - 1), divided by the factor that makes it an unbiased estimate of the variance between types
         freedom = weights.sum() - (weights**2).sum() / weights.sum()
         excess = weights @ (rates - mean) ** 2 - (len(asked) - 1)
         between = max(0.0, excess / freedom) if len(asked) > 1 else 0.0
         wrong, total = int(errors.sum()), int(totals.sum())
-        return cls(wrong / total, within_variance(wrong, total), float(between))
+        return cls(wrong / total, _within_variance(wrong, total), float(between))
 
 
-def within_variance(wrong: int, total: int) -> float:
+def _within_variance(wrong: int, total: int) -> float:
     """Sampling variance of an error rate; two wrong and two right answers are added to keep it positive at 0 and 1.
 
     Source: Agresti and Coull 1998.

@@ -188,7 +188,7 @@ class HuggingFaceStudent:
         try:
             scores = rank()
         except Exception as error:  # a family's own code may raise anything at a cache that is not its kind
-            if is_out_of_memory(error):
+            if _is_out_of_memory(error):
                 raise
             _log.warning("the student's %s cannot be used (%s); ranking without it", name, _one_line(error))
             return False
@@ -210,7 +210,7 @@ class HuggingFaceStudent:
             try:
                 return work(self.batch_size)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not _is_out_of_memory(error):
                     raise
                 has_cache = self._image_cache is not None or self._prefix_cache is not None
                 if self.batch_size == 1 and not has_cache:
@@ -231,7 +231,7 @@ class HuggingFaceStudent:
                 torch.cuda.empty_cache()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """Whether a smaller batch may help; CUDA and cuBLAS word their errors differently from torch's allocator."""
     message = str(error).lower()
     return (

@@ -126,7 +126,7 @@ def escape_special_tokens(processor: Any, text: str) -> str:
 def encode_prompts(processor: Any, prompts: list[str], images: Sequence[Image.Image]) -> Any:
     """The model's inputs for prompts of `chat_text`, one image each, as tensors `(prompts, tokens)`; padded right."""
     # do not add a beginning-of-text token that the chat template has written
-    more = {"add_special_tokens": False} if begins_with_bos(processor, prompts[0]) else {}
+    more = {"add_special_tokens": False} if _begins_with_bos(processor, prompts[0]) else {}
     inputs = processor(
         text=prompts,
         images=list(images) if _family(processor) == "GotOcr2Processor" else [[image] for image in images],
@@ -194,7 +194,7 @@ def padding_token_id(processor: Any) -> int:
 
 def token_ids(processor: Any, texts: list[str]) -> list[list[int]]:
     """The token ids of whole texts; an image is one token."""
-    special = not begins_with_bos(processor, texts[0])
+    special = not _begins_with_bos(processor, texts[0])
     ids: list[list[int]] = processor.tokenizer(texts, add_special_tokens=special).input_ids
     return ids
 
@@ -207,7 +207,7 @@ def has_bidirectional_prompt(processor: Any) -> bool:
     return _family(processor) == "PaliGemmaProcessor"
 
 
-def begins_with_bos(processor: Any, text: str) -> bool:
+def _begins_with_bos(processor: Any, text: str) -> bool:
     """Whether the text already begins with the beginning-of-text token."""
     start = processor.tokenizer.bos_token
     return bool(start) and text.startswith(start)

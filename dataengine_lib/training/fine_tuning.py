@@ -18,7 +18,7 @@ from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.examples import Example, ExampleEncoder
 from dataengine_lib.training.log import LossPoint
 
-TrainDtype = Literal["auto", "float32", "bfloat16"]
+_TrainDtype = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TrainableSettings:
     method: Literal["lora", "full"]
     lora_rank: int
     train_vision: bool
-    dtype: TrainDtype
+    dtype: _TrainDtype
     device: str
     seed: int
 
@@ -89,7 +89,7 @@ def _with_lora(model: Any, rank: int, frozen: Sequence[torch.nn.Module]) -> Any:
         return get_peft_model(model, lora)
 
 
-def _compute_dtype(dtype: TrainDtype, device: torch.device) -> torch.dtype:
+def _compute_dtype(dtype: _TrainDtype, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 where the hardware multiplies it: on GPUs, and on CPUs with AVX512-BF16 or AMX."""
     if dtype != "auto":
         return torch.bfloat16 if dtype == "bfloat16" else torch.float32

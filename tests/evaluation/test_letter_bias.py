@@ -117,7 +117,7 @@ def test_draws_and_distribution_agree_where_both_hold() -> None:
         answers.append(answer(right, mostly_a(rng, right)))
     plain = letter_bias(answers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dataengine_lib.evaluation.letter_bias.MIN_EXPECTED_COUNT", 10_000)
+        patch.setattr("dataengine_lib.evaluation.letter_bias._MIN_EXPECTED_COUNT", 10_000)
         drawn = letter_bias(answers)
     assert drawn.statistic == plain.statistic and drawn.method == "Monte Carlo"
     assert drawn.p_value == pytest.approx(plain.p_value, abs=0.01)

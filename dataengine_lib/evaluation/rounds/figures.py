@@ -4,7 +4,7 @@ import msgspec
 
 from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain
 
-METHOD = (
+_METHOD = (
     f"gain: mean of after - before over the same questions, with its 95 % percentile bootstrap over images "
     f"({BOOTSTRAP_DRAWS:,} draws; exact binomial where nothing changed); "
     "p: exact McNemar; accuracies with Wilson intervals"
@@ -84,7 +84,7 @@ class Figures(msgspec.Struct, kw_only=True):
     questions: int
     images: int
     seed: int
-    method: str = METHOD
+    method: str = _METHOD
     rounds: list[RoundScores]
     comparisons: list[Comparison]
     weak_types: list[str]
