@@ -14,7 +14,7 @@ from dataengine_lib.playground.questions import QUESTION_WRITERS, write_question
 from dataengine_lib.playground.reader import QUESTION_HEADING, read_question
 from dataengine_lib.playground.server import message_text
 from dataengine_lib.playground.world import Box
-from dataengine_lib.replies.json_reply import as_text
+from dataengine_lib.replies.qa_json import v1_text
 
 # The parts of the prompts of steps 3 and 0 that are read.
 # Matches "Question type: image scene (where it takes place)".
@@ -65,7 +65,7 @@ def _answer(prompt: str) -> str:
 def _write_qa(prompt: str) -> str:
     """A QA in the layout that the prompt asks for, or Skip."""
     qa = _compose_qa(prompt)
-    return SKIP_REPLY if qa is None else as_text(json.dumps(qa))
+    return SKIP_REPLY if qa is None else v1_text(json.dumps(qa))
 
 
 def _compose_qa(prompt: str) -> dict[str, Any] | None:

@@ -1,19 +1,15 @@
-"""Steps 0, 1, 3 and 4: replies under a JSON schema, and QAs among them in the public text layout that step 4 reads."""
+"""Steps 0, 1, 3 and 4: JSON in replies, and the letter of a choice as JSON: its schema and what reads it."""
 
 import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
-from dataengine_lib.core.records import LETTERS, options_text
-from dataengine_lib.core.text import one_line
+from dataengine_lib.core.records import LETTERS
 from dataengine_lib.replies.answer_choice import CANNOT_TELL, written_choice
-from dataengine_lib.replies.answer_words import after_reasoning
 
-_STRING = {"type": "string"}
-_FLAT = re.compile(r"\{[^{}]*\}")
-_ASKS_FOR_SHORT = "\nShort answer: "
+_INNERMOST = re.compile(r"\{[^{}]*\}")  # matches {"id": 1} inside {"types": [{"id": 1}]}
 
 
 def strict_object(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -30,154 +26,30 @@ def strict_object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def objects_in(text: str) -> list[dict[str, Any]]:
-    """The innermost JSON objects in a reply, also from a code fence, between words or before a cut."""
+    """The innermost JSON objects of a reply, also in a code fence, between words or before the reply was cut off."""
     found = []
-    for match in _FLAT.findall(text):
+    for match in _INNERMOST.findall(text):
         with suppress(ValueError):
             found.append(json.loads(match))
     return found
 
 
-def qa_schema(prompt: str) -> dict[str, Any]:
-    """The schema of a QA, with a short answer where the prompt asks for one.
-
-    With `skip` true the reason says why no question was written and the other fields count for nothing.
-    """
-    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
-    return strict_object(
-        question=_STRING,
-        **short,
-        choices={"type": "array", "items": _STRING, "minItems": 4, "maxItems": 4},
-        answer={"type": "string", "enum": list(LETTERS[:4])},
-        explanation=_STRING,
-        skip={"type": "boolean"},
-        reason=_STRING,
-    )
-
-
-class QaObject(NamedTuple):
-    """A QA of a structured reply, its texts on one line each; nothing is checked yet.
-
-    Fields that are missing or of a wrong type are empty; `short_answer` is None where the object has no such field.
-    Where `skip` is true, `reason` says why no question was written and the other fields count for nothing.
-    """
-
-    question: str
-    choices: list[str]
-    answer: str
-    short_answer: str | None
-    explanation: str
-    skip: bool
-    reason: str
-
-    @property
-    def texts(self) -> list[str]:
-        """What the QA says, none for a skip."""
-        if self.skip:
-            return []
-        return [self.question, *self.choices, self.answer, self.short_answer or "", self.explanation]
-
-
-_MOST_CHOICES = 9  # read of a reply; four are needed, and a runaway list has thousands
-
-
-def qa_objects(reply: str) -> list[QaObject]:
-    """The QAs of a JSON reply, none where it is no JSON or holds no question.
-
-    Servers that do not keep to the schema put the object, or several, into a list, a code fence or between words.
-    """
-    return [
-        QaObject(
-            question=_line(found.get("question")),
-            choices=_choices(found.get("choices")),
-            answer=_line(found.get("answer")),
-            short_answer=_line(found["short_answer"]) if "short_answer" in found else None,
-            explanation=_line(found.get("explanation")),
-            skip=found.get("skip") is True,
-            reason=_line(found.get("reason")),
-        )
-        for found in _question_objects(reply)
-    ]
-
-
-def _question_objects(reply: str) -> list[dict[str, Any]]:
-    with suppress(ValueError, RecursionError):
-        whole = json.loads(reply)
-        if isinstance(whole, dict):
-            return [whole] if whole.keys() & {"question", "skip"} else []
-    if '"question"' not in reply:
-        return []
-    reply = after_reasoning(reply)[0]
-    for found in (_outer_objects(reply), objects_in(reply)):
-        if questions := [one for one in found if one.keys() >= {"question", "choices"}]:
-            return questions
-    return []
-
-
-def _outer_objects(text: str) -> list[dict[str, Any]]:
-    """The object or list of objects that a text holds once, between other words; its strings may hold braces."""
-    begin = min((place for mark in "{[" if (place := text.find(mark)) >= 0), default=0)
-    end = max(text.rfind("}"), text.rfind("]")) + 1
-    with suppress(ValueError, RecursionError):
-        found = json.loads(text[begin:end])
-        objects = found if isinstance(found, list) else [found]
-        if all(isinstance(one, dict) for one in objects):
-            return objects
-    return []
-
-
-def as_text(reply: str) -> str:
-    """A JSON reply in the layout `Question: … Choices: … Answer: … Explanation: …`; any other text as it is.
-
-    This is what readers of v1's files find. Nothing is mended here: a letter outside the choices or a missing choice
-    shows in the text.
-    """
-    return "\n\n".join(map(_as_text, qa_objects(reply))) or reply
-
-
-def _as_text(found: QaObject) -> str:
-    if found.skip:
-        return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {found.reason or 'Skip'}"
-    answer = f"The answer is ({found.answer})" if found.answer else ""
-    if found.answer in LETTERS[: len(found.choices)] and found.answer:
-        answer += f": {found.choices[LETTERS.index(found.answer)]}."
-    lines = [f"Question: {found.question}"]
-    if found.short_answer is not None:
-        lines.append(f"Short answer: {found.short_answer}")
-    lines += [f"Choices: {options_text(found.choices)}", f"Answer: {answer}"]
-    if found.explanation:
-        lines.append(f"Explanation: {found.explanation}")
-    return "\n".join(lines)
-
-
-def _choices(given: Any) -> list[str]:
-    """The choices without their letters, which models like to repeat inside them."""
-    choices = [_line(choice) for choice in given[:_MOST_CHOICES]] if isinstance(given, list) else []
-    bare = [
-        re.sub(rf"^\(?{letter}[).:] +", "", choice) for letter, choice in zip(LETTERS, choices, strict=False)
-    ]
-    return bare if all(text != choice for text, choice in zip(bare, choices, strict=True)) else choices
-
-
-def _line(value: Any) -> str:
-    """A text on one line; empty for what is no text. Lone surrogates (`\\ud800`) become question marks."""
-    text = one_line(value) if isinstance(value, str) else ""
-    return text.encode("utf-8", "replace").decode()
-
-
 def letter_schema(choices: Sequence[str], may_pass: bool = True) -> dict[str, Any]:
-    """The strict JSON schema of an answer: a choice's letter or, with `may_pass`, `cannot tell`."""
+    """The strict JSON schema of an answer: a choice's letter or, with `may_pass`, CANNOT_TELL."""
     more = [CANNOT_TELL] if may_pass else []
     return strict_object(answer={"type": "string", "enum": [*LETTERS[: len(choices)], *more]})
 
 
 def structured_answer(text: str, choices: Sequence[str]) -> str | None:
-    """The answer in a reply's JSON, None where there is none; a letter that is also an option's text with its option."""
+    """The answer in a reply's JSON, None where there is none.
+
+    A letter that is also an option's text is returned with its own option, `(A) B`, so that it is read as a letter.
+    """
     answers = [found["answer"] for found in objects_in(text) if isinstance(found.get("answer"), str)]
     if not answers:
         return None
-    said: str = answers[-1]
-    place = LETTERS.find(said) if len(said) == 1 else -1
-    if 0 <= place < len(choices) and written_choice(said, choices) != place:
-        return f"({said}) {choices[place]}"
-    return said
+    answer: str = answers[-1]
+    index = LETTERS.find(answer) if len(answer) == 1 else -1
+    if 0 <= index < len(choices) and written_choice(answer, choices) != index:
+        return f"({answer}) {choices[index]}"
+    return answer

@@ -1,6 +1,6 @@
-"""Step 4: one QA from the parts of a reply, whatever its layout: checked, cleaned, and its right choice found.
+"""Step 4: one QA from the parts of a reply in any layout: checked, cleaned, and its right choice found.
 
-Every pattern is bounded, so that the time grows with the length of the reply and no faster.
+Every repetition in a pattern has a limit, so that the time is linear in the length of the reply.
 """
 
 import re
@@ -17,7 +17,7 @@ from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 class Qa(msgspec.Struct, kw_only=True):
     """One question read from a reply; `rationales` is empty when the teacher gave no explanation.
 
-    `short_answer` is what answers the question without its choices, empty where the reply has no such line.
+    `short_answer` answers the question without its choices; it is empty where the reply has none.
     """
 
     question: str
@@ -28,10 +28,10 @@ class Qa(msgspec.Struct, kw_only=True):
 
 
 class QaParts(NamedTuple):
-    """The parts of one QA as the teacher wrote them; nothing but the number of choices is checked yet.
+    """The parts of one QA as the teacher wrote them; only the number of choices is checked yet.
 
-    `letter_index` is the place of the right choice where the answer is given as a letter of its own, in JSON.
-    Otherwise it is None and the place is read from `answer`, the words behind the heading.
+    `letter_index` is the index of the right choice where the answer is a single letter in a field of its own (JSON).
+    Otherwise it is None, and the right choice is read from `answer`, the words behind the heading.
     """
 
     question: str
@@ -43,9 +43,9 @@ class QaParts(NamedTuple):
 
 
 def checked_qa(parts: QaParts, plain: str) -> Qa:
-    """The QA of these parts. Raises DroppedReply with the first reason not to take it.
+    """The QA of these parts. Raises DroppedReply with the first reason against it.
 
-    `plain` is the casefolded text of the whole reply: what it does not hold need not be searched for in the parts.
+    `plain` is the casefolded text of the whole reply: a word that it does not hold is not searched for in the parts.
     """
     rationales = [text for text in parts.explanations if has_word(text)]
     if may_speak_of_boxes(plain):
@@ -82,11 +82,14 @@ def without_lead(answer: str) -> str:
 
 _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
 
-# Both begin with what is searched for fast; words in small letters before " is" are looked at where it matches.
+# Both patterns begin with what is fast to search for; the words before " is" are looked at only where the first matches.
+# matches " is (A)" · " is: option B," and not " is (A) or (B)"
 _IS_LETTER = re.compile(
     r" is:? (?:option |choice )?(?:[(\[\"'“]([A-D])[)\]\"'”]|([A-D])(?=[.,;:)]|\Z))(?!, | or | and )"
 )
-_SPEAKS_OF_RIGHT = re.compile(r"(?:\banswer|\b(?:correct|right|best) (?:choice|option))\Z", re.IGNORECASE)
+# matches the end of "the answer" · "The correct choice"
+_NAMES_THE_ANSWER = re.compile(r"(?:\banswer|\b(?:correct|right|best) (?:choice|option))\Z", re.IGNORECASE)
+# matches "(A) is correct because" · "(A) is the right answer", not "neither (B) nor (A) is correct"
 _LETTER_IS_RIGHT = re.compile(
     r"\(([A-D])\)(?<!nor .{3})(?<!or .{3})(?<!and .{3}) is (?:the )?(?:correct|right)"
     r"(?= (?:answer|choice|option|one|because|since|as)\b|[.,;]|\Z)"
@@ -94,9 +97,9 @@ _LETTER_IS_RIGHT = re.compile(
 
 
 def _says_other_letter(text: str, right: str) -> bool:
-    """A rationale calls another letter right: "The correct answer is (A)" below "Answer: (B)"."""
+    """Whether a rationale calls another letter right: "The correct answer is (A)" below "Answer: (B)"."""
     for match in _IS_LETTER.finditer(text):
-        if (match[1] or match[2]) != right and _SPEAKS_OF_RIGHT.search(
+        if (match[1] or match[2]) != right and _NAMES_THE_ANSWER.search(
             text, max(0, match.start() - 20), match.start()
         ):
             return True
@@ -104,6 +107,7 @@ def _says_other_letter(text: str, right: str) -> bool:
 
 
 def _clean(line: str) -> str:
+    """The line without boxes. Raises DroppedReply where its sentence needs one."""
     cleaned = without_boxes(line)
     if cleaned is None:
         raise DroppedReply(Reason.BOXES)
@@ -111,52 +115,60 @@ def _clean(line: str) -> str:
 
 
 def _short(text: str, choices: list[str], correct: int) -> str:
-    """The short answer; one that says the same as a wrong choice gives two answers to one question."""
+    """The short answer without boxes and full stop. Raises DroppedReply where it says the same as a wrong choice."""
     if not text:
         return ""
     cleaned = without_boxes(joined_lines(text), sentence=False)
     if cleaned is None:
         raise DroppedReply(Reason.BOXES)
-    said = choice_key(cleaned)
-    if said != choice_key(choices[correct]) and said in map(choice_key, choices):
+    key = choice_key(cleaned)
+    if key != choice_key(choices[correct]) and key in map(choice_key, choices):
         raise DroppedReply(Reason.SHORT_DISAGREES)
     return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
 
 
+# matches "The correct answer is: option " before "B"; "Answer: " before "cat"; and nothing before "cat"
 _LEAD = re.compile(
     r"\A\s*(?:(?:the )?(?:correct |right |best )?(?:answer|option|choice)(?: is| would be)?\b ?:? ?)?"
     r"(?:is )?(?:option |choice )?",
     re.IGNORECASE,
 )
+# matches "(B) cat" · "[B]" · "B. cat" · "B: cat" · "B" alone · "B cat", with what follows the letter as `rest`
 _LETTER = re.compile(
     r"(?:\( ?([A-Z]) ?\)|\[([A-Z])\]|([A-Z])(?=[.):,]|\Z)|([A-Z]) )(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
-_GOES_ON = re.compile(r"\s?(?:[.,;:(–—-]|because\b|since\b|as\b)")
+_REMARK = re.compile(r"\s?(?:[.,;:(–—-]|because\b|since\b|as\b)")
 _OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
 
 
 def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
-    """The index of the right choice: letter, text or both, as long as they say the same."""
-    said = joined_lines(answer)
-    if not has_word(said):
+    """The index of the right choice, from its letter, its text or both.
+
+    `raw_choices` are the choices before boxes and full stops were removed; the answer may repeat them as either.
+    Raises DroppedReply where there is no answer, its letter is outside the choices, or letter and text disagree.
+    """
+    line = joined_lines(answer)
+    if not has_word(line):
         raise DroppedReply(Reason.NO_ANSWER)
+    # the whole answer is a choice's text; a single letter may be one and is read as a letter first
     keys = list(map(choice_key, choices))
     as_written = keys if choices is raw_choices else list(map(choice_key, raw_choices))
-    whole = choice_key(said)
+    whole = choice_key(line)
     by_text = keys.index(whole) if whole in keys else None
     if whole in as_written and (by_text is None or as_written.index(whole) < by_text):
         by_text = as_written.index(whole)
     if by_text is not None and len(whole) > 1:
         return by_text
-    match = _LETTER.match(said)
-    if match is None:
+    match = _LETTER.match(line)
+    if match is None:  # a choice's text and a remark
         begun = [i for i in range(len(keys)) if _begins(whole, keys[i])]
-        if len(begun) != 1 or _OTHER_LETTER.search(said):
+        if len(begun) != 1 or _OTHER_LETTER.search(line):
             raise DroppedReply(Reason.NO_ANSWER)
         return begun[0]
+    # a letter, and perhaps a text that has to agree with it
     letter = match[1] or match[2] or match[3] or match[4]
     index, rest = ord(letter.upper()) - ord("A"), match["rest"].lstrip(" .):,–—")
-    if rest.startswith("-") and not rest[1:2].isdigit():  # of "-5" it is a sign
+    if rest.startswith("-") and not rest[1:2].isdigit():  # the sign of "-5" stays
         rest = rest.lstrip(" .):,-–—")
     if index >= len(choices):
         raise DroppedReply(Reason.OUTSIDE)
@@ -171,5 +183,5 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
 
 
 def _begins(text: str, choice: str) -> bool:
-    """`text` is the choice and then a remark: "cat, because it has whiskers"."""
-    return text.startswith(choice) and bool(_GOES_ON.match(text, len(choice)))
+    """Whether a text is the choice and then a remark: "cat, because it has whiskers"."""
+    return text.startswith(choice) and bool(_REMARK.match(text, len(choice)))

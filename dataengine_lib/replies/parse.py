@@ -1,8 +1,8 @@
 """Step 4: what the teacher wrote, read into questions with four choices, or dropped with one reason.
 
 A structured reply is read from its JSON, any other from its text by its headings; both pass the same checks
-(one_qa). Replies come from a model and are not trusted: every pattern here is bounded, so that the time grows with
-the length of the reply and no faster, and what cannot be read in one way only is dropped rather than guessed.
+(one_qa). Replies come from a model and are not trusted: every repetition in a pattern has a limit, so that the time is
+linear in the length of the reply, and an ambiguous reply is dropped, never guessed.
 The templates of `resources/prompts` ask for the layout that is read here.
 """
 
@@ -21,20 +21,20 @@ from dataengine_lib.replies.choices import (
 )
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 from dataengine_lib.replies.headings import Block, blocks, plain_text
-from dataengine_lib.replies.json_reply import QaObject, qa_objects
 from dataengine_lib.replies.one_qa import Qa, QaParts, checked_qa, without_lead
+from dataengine_lib.replies.qa_json import QaObject, qa_objects
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
 
-# A trainer's tokenizer would take these for its own, and "<image>" for a picture: <|im_end|> · </s> · <image>
+# A trainer's tokenizer would read these as its own special tokens: "<|im_end|>" · "</s>" · "<image>"
 _TOKEN = re.compile(r"<\|[\w -]{1,30}\|>|</?s>|<(?:image|video|audio)>", re.IGNORECASE)
 _END_TOKEN = re.compile(r"\s{0,3}(?:<\|[\w -]{1,30}\|>|</s>)\Z")
-# A reply without a question that says "skip"; the name of a JSON reply's field, `"skip": false`, says nothing.
+# "skip" in a reply without a question; not the field `"skip": false` of JSON that was cut off
 _SAYS_SKIP = re.compile(r"\bskip(?!\" ?:)", re.IGNORECASE)
 
 
 def parse_result(row: Result) -> list[Qa] | Reason:
-    """Every QA of a results row, or the one reason why none is taken: from the reply's JSON where the row has it."""
+    """Every QA of a results row, or the one reason why it is dropped; from the reply's JSON where the row has it."""
     truncated = row.finish_reason == "length"
     if row.reply_json and (objects := qa_objects(row.reply_json)):
         return _parse_objects(objects, truncated)
@@ -42,9 +42,9 @@ def parse_result(row: Result) -> list[Qa] | Reason:
 
 
 def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
-    """Every QA of a text reply, or the one reason why none is taken; of two QAs, both are taken or both dropped.
+    """Every QA of a text reply, or the one reason why it is dropped; of two QAs, both are taken or both dropped.
 
-    `truncated`: the teacher was cut off by its token limit, so the last part of the reply is not whole.
+    `truncated`: the reply was cut off at the token limit, so its last part is incomplete.
     """
     if len(raw) > MAX_CHARACTERS:
         return Reason.TOO_LONG
@@ -62,9 +62,9 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
         last = found[-1]
         if last[-1][0] != "explanation":
             return Reason.TRUNCATED
-        last.pop()  # half a rationale is no rationale; the QA before it is whole
+        last.pop()  # the incomplete rationale; the QA before it is complete
     plain = text.casefold()
-    may_skip = "skip" in plain or not plain.isascii()  # some letters beyond ASCII are taken for an i
+    may_skip = "skip" in plain or not plain.isascii()  # IGNORECASE matches İ and ı as i
     return _qas((_block_parts(block, may_skip) for block in found), plain)
 
 
@@ -108,7 +108,7 @@ def _parse_objects(objects: Sequence[QaObject], truncated: bool) -> list[Qa] | R
 
 
 def _plain_object(found: QaObject) -> QaObject:
-    """The object with its texts cleaned as the text of a reply is."""
+    """The object with each text cleaned as a text reply is."""
     return QaObject(
         question=_plain_field(found.question),
         choices=list(map(_plain_field, found.choices)),
@@ -186,7 +186,7 @@ def _qas(found: Iterable[QaParts], plain: str) -> list[Qa] | Reason:
 
 
 def _contradict(qas: Sequence[Qa]) -> bool:
-    """Two of them ask the same with the same choices and take another one for right."""
+    """Whether two of them are the same question with the same choices and different right ones."""
     answers: dict[tuple[str, frozenset[str]], str] = {}
     for qa in qas:
         choices = list(map(choice_key, qa.choices))

@@ -12,7 +12,7 @@ from dataengine_lib.chat.prices import estimate_tokens, read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.replies.json_reply import as_text, qa_schema
+from dataengine_lib.replies.qa_json import qa_schema, v1_text
 from dataengine_lib.teachers.loading import load_chat
 
 # Models that OpenAI shut down before its list of models had a `shutdown_date`.
@@ -135,7 +135,7 @@ def _judge(reply: Reply, tokens: str) -> tuple[Mark, str]:
         return "warn", f"the reply ended with {reply.finish_reason} ({tokens}); raise max_output_tokens"
     if not reply.structured:
         return "warn", f"the server accepts no JSON schema; replies will be read as text ({tokens})"
-    if as_text(reply.text) == reply.text:  # as_text changes replies that follow the schema
+    if v1_text(reply.text) == reply.text:  # v1_text changes replies that follow the schema
         return "warn", f"the server accepts the JSON schema, but the reply does not follow it ({tokens})"
     return "ok", f"JSON schema works ({tokens})"
 

@@ -12,7 +12,7 @@ from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import read_image
-from dataengine_lib.replies.json_reply import qa_schema
+from dataengine_lib.replies.qa_json import qa_schema
 from dataengine_lib.teachers.request import messages
 
 

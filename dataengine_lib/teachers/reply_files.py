@@ -10,7 +10,7 @@ from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.core.files import read_jsonl, write_json, write_jsonl
 from dataengine_lib.core.records import Query, Result
-from dataengine_lib.replies.json_reply import as_text
+from dataengine_lib.replies.qa_json import v1_text
 
 LEDGER = "gptvqa_ledger.jsonl"
 _ERROR = "error"  # the kind of failure without a reply
@@ -179,7 +179,7 @@ class ReplyFiles:
         """The last reply to a query in the ledger, as a result, or as a failure if it is no use."""
         key = self.keys[query.query_id]
         paid = self.ledger.paid[key]
-        text = as_text(paid.text)
+        text = v1_text(paid.text)
         kind = paid.finish_reason if paid.finish_reason in _UNUSABLE else "" if text.strip() else "empty"
         # The name that was requested, not the one in the reply: servers change theirs between two runs.
         shared: dict[str, Any] = {

@@ -11,7 +11,7 @@ from dataengine_lib.chat.messages import user_message
 from dataengine_lib.core.files import inside, read_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.replies.json_reply import qa_schema
+from dataengine_lib.replies.qa_json import qa_schema
 
 _NOT_PROMPTED = ("annotations", "replay:")  # these read more of a query than its prompt
 

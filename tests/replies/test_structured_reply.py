@@ -14,9 +14,9 @@ from dataengine_lib.core.files import read_jsonl, write_json, write_jsonl
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.playground.server import serve
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.json_reply import as_text
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.parse import parse_reply, parse_result
+from dataengine_lib.replies.qa_json import v1_text
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
@@ -31,7 +31,7 @@ def read(reply: str, finish_reason: str = "stop") -> list[Qa] | Reason:
     return parse_result(
         Result(
             image_id=1,
-            raw_instructions=as_text(reply),
+            raw_instructions=v1_text(reply),
             question_type="ocr",
             finish_reason=finish_reason,
             reply_json=reply,
@@ -158,7 +158,7 @@ def test_both_ways_to_read_agree_on_ordinary_replies() -> None:
     for number in range(5_000):
         reply, finish = structured_reply(rng), "length" if number % 50 == 0 else "stop"
         found = read(reply, finish)
-        assert found == parse_reply(as_text(reply), truncated=finish == "length"), reply
+        assert found == parse_reply(v1_text(reply), truncated=finish == "length"), reply
         kept += isinstance(found, list)
         reasons |= set() if isinstance(found, list) else {found}
     assert kept > 3_000 and len(reasons) > 9
@@ -241,7 +241,7 @@ def test_from_the_teacher_to_the_training_data(tmp_path: Path) -> None:
                 )
             )
             (row,) = read_jsonl(tmp_path / f"{name}.jsonl", Result)
-            assert row.raw_instructions == as_text(json.dumps(written))
+            assert row.raw_instructions == v1_text(json.dumps(written))
             assert json.loads(row.reply_json) == written
             result = post_process(
                 PostProcessConfig(
@@ -255,7 +255,7 @@ def test_from_the_teacher_to_the_training_data(tmp_path: Path) -> None:
 
 
 def test_results_without_json_are_read_from_their_text(tmp_path: Path) -> None:
-    row = {"image_id": 1, "raw_instructions": as_text(json.dumps(QA)), "question_type": "ocr"}
+    row = {"image_id": 1, "raw_instructions": v1_text(json.dumps(QA)), "question_type": "ocr"}
     write_jsonl(
         tmp_path / "r.jsonl", [row, row | {"image_id": 2, "reply_json": None}, row | {"image_id": "3"}]
     )

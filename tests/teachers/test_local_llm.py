@@ -24,8 +24,8 @@ from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.json_reply import as_text, qa_schema
 from dataengine_lib.replies.parse import parse_reply
+from dataengine_lib.replies.qa_json import qa_schema, v1_text
 from dataengine_lib.runs.doctor import examine
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
@@ -104,7 +104,7 @@ def test_twenty_replies_under_a_schema_and_what_step_4_keeps(
         assert list(written) == list(qa_schema("")["properties"])
         assert len(written["choices"]) == 4 and written["answer"] in "ABCD"
         assert isinstance(written["skip"], bool)
-        found = parse_reply(as_text(reply.text))
+        found = parse_reply(v1_text(reply.text))
         outcomes[found.value if isinstance(found, Reason) else "kept"] += 1
     tokens = sum(reply.completion_tokens for reply, _ in answered)
     report = f"20 replies, {tokens} tokens, {seconds:.0f} s; step 4: {dict(outcomes.most_common())}"

@@ -1,0 +1,140 @@
+"""Steps 3 and 4: a teacher's QA as JSON: the schema that it is asked to keep to, and what reads it."""
+
+import json
+import re
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from dataengine_lib.core.records import LETTERS, options_text
+from dataengine_lib.core.text import one_line
+from dataengine_lib.replies.answer_words import after_reasoning
+from dataengine_lib.replies.json_reply import objects_in, strict_object
+
+_STRING = {"type": "string"}
+_ASKS_FOR_SHORT = "\nShort answer: "  # in the layout that a prompt shows
+
+
+def qa_schema(prompt: str) -> dict[str, Any]:
+    """The schema of a QA, with a short answer where the prompt asks for one.
+
+    Where `skip` is true, `reason` says why no question was written and the other fields are ignored.
+    """
+    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
+    return strict_object(
+        question=_STRING,
+        **short,
+        choices={"type": "array", "items": _STRING, "minItems": 4, "maxItems": 4},
+        answer={"type": "string", "enum": list(LETTERS[:4])},
+        explanation=_STRING,
+        skip={"type": "boolean"},
+        reason=_STRING,
+    )
+
+
+class QaObject(NamedTuple):
+    """A QA of a structured reply, each text on one line; nothing is checked yet.
+
+    Fields that are missing or of a wrong type are empty; `short_answer` is None where the object has no such field.
+    """
+
+    question: str
+    choices: list[str]
+    answer: str
+    short_answer: str | None
+    explanation: str
+    skip: bool
+    reason: str
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts that may become training data; none where the teacher skips."""
+        if self.skip:
+            return []
+        return [self.question, *self.choices, self.answer, self.short_answer or "", self.explanation]
+
+
+_MOST_CHOICES = 9  # read of a reply; four are needed, and a runaway list has thousands
+
+
+def qa_objects(reply: str) -> list[QaObject]:
+    """The QAs of a JSON reply; none where it is not JSON or holds no question.
+
+    Servers that do not keep to the schema put one object or several into a list, a code fence or between words.
+    """
+    return [
+        QaObject(
+            question=_line(found.get("question")),
+            choices=_choices(found.get("choices")),
+            answer=_line(found.get("answer")),
+            short_answer=_line(found["short_answer"]) if "short_answer" in found else None,
+            explanation=_line(found.get("explanation")),
+            skip=found.get("skip") is True,
+            reason=_line(found.get("reason")),
+        )
+        for found in _question_objects(reply)
+    ]
+
+
+def _question_objects(reply: str) -> list[dict[str, Any]]:
+    with suppress(ValueError, RecursionError):
+        whole = json.loads(reply)
+        if isinstance(whole, dict):
+            return [whole] if whole.keys() & {"question", "skip"} else []
+    if '"question"' not in reply:
+        return []
+    reply = after_reasoning(reply)[0]
+    for found in (_outer_objects(reply), objects_in(reply)):
+        if questions := [one for one in found if one.keys() >= {"question", "choices"}]:
+            return questions
+    return []
+
+
+def _outer_objects(text: str) -> list[dict[str, Any]]:
+    """The one object, or list of objects, between other words; its strings may hold braces."""
+    begin = min((place for mark in "{[" if (place := text.find(mark)) >= 0), default=0)
+    end = max(text.rfind("}"), text.rfind("]")) + 1
+    with suppress(ValueError, RecursionError):
+        found = json.loads(text[begin:end])
+        objects = found if isinstance(found, list) else [found]
+        if all(isinstance(one, dict) for one in objects):
+            return objects
+    return []
+
+
+def v1_text(reply: str) -> str:
+    """A JSON reply in the layout `Question: … Choices: … Answer: … Explanation: …`; any other text as it is.
+
+    Readers of v1's files expect this layout. Nothing is corrected: a letter outside the choices or a missing choice
+    shows in the text.
+    """
+    return "\n\n".join(map(_qa_text, qa_objects(reply))) or reply
+
+
+def _qa_text(found: QaObject) -> str:
+    if found.skip:
+        return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {found.reason or 'Skip'}"
+    answer = f"The answer is ({found.answer})" if found.answer else ""
+    if found.answer in LETTERS[: len(found.choices)] and found.answer:
+        answer += f": {found.choices[LETTERS.index(found.answer)]}."
+    lines = [f"Question: {found.question}"]
+    if found.short_answer is not None:
+        lines.append(f"Short answer: {found.short_answer}")
+    lines += [f"Choices: {options_text(found.choices)}", f"Answer: {answer}"]
+    if found.explanation:
+        lines.append(f"Explanation: {found.explanation}")
+    return "\n".join(lines)
+
+
+def _choices(given: Any) -> list[str]:
+    """The choices; without their letters where every one begins with its own, "A. dog" or "(A) dog"."""
+    choices = [_line(choice) for choice in given[:_MOST_CHOICES]] if isinstance(given, list) else []
+    bare = [
+        re.sub(rf"^\(?{letter}[).:] +", "", choice) for letter, choice in zip(LETTERS, choices, strict=False)
+    ]
+    return bare if all(text != choice for text, choice in zip(bare, choices, strict=True)) else choices
+
+
+def _line(value: Any) -> str:
+    """A text on one line; empty for any other value. Lone surrogates (`\\ud800`) become question marks."""
+    text = one_line(value) if isinstance(value, str) else ""
+    return text.encode("utf-8", "replace").decode()
