@@ -1,4 +1,4 @@
-"""Makes `data_demo`: a small example of every file of the loop under its published name, written by the loop itself.
+"""Makes `data_demo`: a small example of each file of the loop under its published name, written by the loop itself.
 
 `python -m dataengine_lib.demo_assets.data_demo` runs the steps once on a few scenes with the shipped models.
 """
@@ -18,20 +18,20 @@ from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
-_DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # of the checkout
+_DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # in the checkout
 _SIZES = {"base": 24, "pool": 48, "diagnose": 4, "holdout": 3}
-_SEED = 1  # not the demo's: no image of data_demo is one of the demo's
+_SEED = 1  # another one than the demo's, so that they share no image
 
 
 def _make(folder: Path, models: Path) -> None:
-    """Write every file of the loop into `folder`, with the images they speak of below `folder/images`."""
+    """Write every file of the loop into `folder`, and the images that they name into `folder/images`."""
     with tempfile.TemporaryDirectory() as scratch:
         sets = write_playground(Path(scratch), _SEED, _SIZES)
         shutil.rmtree(folder / "images", ignore_errors=True)
         for name in _SIZES:
             shutil.copytree(sets / name / "images", folder / "images", dirs_exist_ok=True)
         (folder / "annotations").mkdir(parents=True, exist_ok=True)
-        for kind in ("instances", "captions"):  # of the pool alone: the other sets are nothing to ask about
+        for kind in ("instances", "captions"):  # of the pool only: step 2 must not ask about the other sets
             shutil.copyfile(
                 sets / "pool" / "annotations" / f"{kind}_pool.json",
                 folder / "annotations" / f"{kind}_demo.json",
@@ -59,7 +59,7 @@ def _write_questions(folder: Path, questions: list[Question]) -> None:
 
 def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     questions = folder / "aokvqa_v1p0_val_classified.json"
-    classify_questions(  # the types are known; this adds what the teacher says of them
+    classify_questions(  # the types are known already; this adds the teacher's answers
         ClassifyQuestionsConfig(questions=questions, output=scratch / questions.name, teacher="playground")
     )
     shutil.copyfile(scratch / questions.name, questions)
@@ -70,7 +70,7 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
             image_root=folder,
             student=student,
             output_dir=folder,
-            near_duplicate=0,  # questions of few templates; each is about a picture of its own
+            near_duplicate=0,  # off: questions come from few templates, but each is about another picture
         )
     )
     construct_queries(ConstructQueriesConfig(
@@ -91,7 +91,7 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
             coco_dataset=folder,
             questions=questions,
             evaluation_image_root=folder,
-            near_question=0,  # of few templates, as above
+            near_question=0,  # off, as above
         )
     )
     fine_tune(FineTuneConfig(
@@ -109,7 +109,7 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
         )
     )
     shutil.copyfile(scratch / "after" / "aokvqa_eval.json", folder / "aokvqa_eval_after.json")
-    (folder / "gptvqa_ledger.jsonl").unlink()  # times of requests, different every time
+    (folder / "gptvqa_ledger.jsonl").unlink()  # it holds the times of requests, which differ in every run
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The shapes of the playground's models: a tiny CLIP and a tiny LLaVA as ordinary Hugging Face folders."""
+"""Builds and saves the playground's models: a tiny CLIP and a tiny LLaVA as ordinary Hugging Face folders."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-PIXELS, PATCH = 112, 14
+PIXELS, PATCH = 112, 14  # side of an image and of a patch
 _PAD, _BOS, _EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 _CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% else %} ASSISTANT: {% endif %}"
@@ -27,7 +27,7 @@ _CHAT_TEMPLATE = (
 
 
 def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer learnt from `texts`; no text is out of its vocabulary."""
+    """A byte-level BPE tokenizer learnt from `texts`; bytes are in its vocabulary, so it can encode any text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -52,7 +52,7 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
 
 
 def image_processor() -> CLIPImageProcessorPil:
-    """Resizes to the tower's pixels and scales with CLIP's mean and deviation; needs no torchvision."""
+    """Resizes to the tower's size and normalises with CLIP's mean and standard deviation; needs no torchvision."""
     side = {"height": PIXELS, "width": PIXELS}
     return CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
 
@@ -82,7 +82,7 @@ def build_clip(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
 
 
 def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaForConditionalGeneration:
-    """A LLaVA of 4.5 million parameters whose vision tower starts as the CLIP's."""
+    """A LLaVA of 4.5 million parameters; its vision tower starts with the CLIP's weights."""
     text = LlamaConfig(
         hidden_size=192,
         intermediate_size=512,

@@ -1,10 +1,14 @@
-"""Trains the playground's tiny CLIP and tiny LLaVA from nothing, on captions and base questions alone.
+"""Trains the playground's tiny CLIP and tiny LLaVA from random weights, on captions and base questions only.
 
-`python -m dataengine_lib.demo_assets.train --output data_demo/models --work training` runs in stages: a vision tower
-learns which caption words belong to a picture; a LLaVA around that tower learns to read options and captions, then
-words lying over each other; its projector is set to say the words that patches show; all of it gets questions behind
-pictures; and a CLIP around the same tower learns by contrast. Scenes come from the
-base set's range of image ids, which no measuring set and no query pool ever uses.
+`python -m dataengine_lib.demo_assets.train --output data_demo/models --work training` runs in stages:
+
+1. a vision tower learns which caption words belong to a picture;
+2. a LLaVA with that tower learns to read options and captions, then mixtures of word embeddings ("soups");
+3. its projector is set so that each patch gives the embeddings of the words that it shows;
+4. the whole LLaVA learns from questions about pictures;
+5. a CLIP with the same tower learns by contrast.
+
+Scenes come from the base set's range of image ids, which no evaluation set and no query pool uses.
 """
 
 import argparse
@@ -29,8 +33,8 @@ from dataengine_lib.demo_assets.train_llava import (
 )
 from dataengine_lib.demo_assets.train_tower import (
     WordHead,
-    said_in_captions,
-    say_words,
+    set_projector,
+    tokens_in_captions,
     train_clip,
     train_tower,
 )
@@ -44,7 +48,10 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="gets tiny-clip and tiny-llava")
     parser.add_argument(
-        "--work", type=Path, required=True, help="keeps each stage's result, so that a killed call goes on"
+        "--work",
+        type=Path,
+        required=True,
+        help="keeps each stage's result; an interrupted run goes on from there",
     )
     parser.add_argument("--scenes", type=int, default=32000, help="base scenes to train on")
     parser.add_argument("--tower-steps", type=int, default=2600)
@@ -53,14 +60,17 @@ def main() -> None:
     parser.add_argument("--llava-steps", type=int, default=4000)
     parser.add_argument("--clip-steps", type=int, default=500)
     parser.add_argument(
-        "--thin-share", type=float, default=THIN_SHARE, help="of the thin types' base questions"
+        "--thin-share",
+        type=float,
+        default=THIN_SHARE,
+        help="share of the thin types' possible questions that are in the base data",
     )
     parser.add_argument("--seed", type=int, default=0)
     train_models(parser.parse_args())
 
 
 def train_models(args: argparse.Namespace) -> None:
-    """The stages one after the other; a stage whose result lies in `args.work` is not done again."""
+    """Run the stages in order; a stage whose result is in `args.work` is loaded from there instead."""
     torch.manual_seed(args.seed)
     seed, work = args.seed, args.work
     tokenizer = build_tokenizer(text for i in range(4000) for text in texts_of(FIRST_ID["base"] + i, seed))
@@ -68,16 +78,16 @@ def train_models(args: argparse.Namespace) -> None:
         save(work / "scenes.pt", draw_all(FIRST_ID["base"], args.scenes, seed))
     images = torch.load(work / "scenes.pt")
     clip = build_clip(tokenizer)
-    said = said_in_captions(tokenizer, len(images), seed)
+    in_captions = tokens_in_captions(tokenizer, len(images), seed)
     vision: Any = clip.config.vision_config
-    words = WordHead(vision.hidden_size, said)
+    words = WordHead(vision.hidden_size, in_captions)
     if not (work / "tower.pt").is_file():
-        train_tower(clip.vision_model, words, said, images, seed, args.tower_steps, folder=work)
+        train_tower(clip.vision_model, words, in_captions, images, seed, args.tower_steps, folder=work)
         save(work / "tower.pt", {"tower": clip.vision_model.state_dict(), "words": words.state_dict()})
     stage = torch.load(work / "tower.pt")
     clip.vision_model.load_state_dict(stage["tower"])
     words.load_state_dict(stage["words"])
-    telling = words.telling.tolist()
+    word_ids = words.word_ids.tolist()
     llava = build_llava(tokenizer, clip)
     reader: Any = llava.model.language_model
     if not (work / "reading.pt").is_file():
@@ -85,17 +95,17 @@ def train_models(args: argparse.Namespace) -> None:
         save(work / "reading.pt", reader.state_dict())
     reader.load_state_dict(torch.load(work / "reading.pt"))
     if not (work / "soups.pt").is_file():
-        train_soups(llava, tokenizer, telling, seed, args.soup_steps)
+        train_soups(llava, tokenizer, word_ids, seed, args.soup_steps)
         save(work / "soups.pt", reader.state_dict())
     reader.load_state_dict(torch.load(work / "soups.pt"))
     check = AccuracyCheck(tokenizer, seed)
-    say_words(llava, words, said[:512], images[:512])
-    print(f"before the lessons: {check(llava)}", flush=True)
+    set_projector(llava, words, in_captions[:512], images[:512])
+    print(f"before the questions: {check(llava)}", flush=True)
     train_llava(
         llava,
         tokenizer,
         images,
-        telling,
+        word_ids,
         seed,
         args.llava_steps,
         thin_share=args.thin_share,

@@ -1,4 +1,4 @@
-"""Trains the playground's tiny LLaVA in steps: reading options and captions, words over each other, then pictures."""
+"""Trains the playground's tiny LLaVA in stages: reading options and captions, mixtures of words, then pictures."""
 
 import time
 from pathlib import Path
@@ -27,12 +27,12 @@ from dataengine_lib.playground.sets import FIRST_ID, base_questions
 
 def _learn(
     model: LlavaForConditionalGeneration,
-    learnt: list[torch.nn.Parameter],
+    parameters: list[torch.nn.Parameter],
     optimizer: torch.optim.Optimizer,
     packed: dict[str, torch.Tensor],
     **more: torch.Tensor,
 ) -> tuple[float, float]:
-    """One update on packed texts; the loss, and how often the letter that counts most was right."""
+    """One update on packed texts; returns the loss and the share of letters that were right."""
     labels, weights = packed.pop("labels"), packed.pop("weights")
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(**packed, **more, use_cache=False).last_hidden_state
@@ -40,7 +40,7 @@ def _learn(
         logits = model.lm_head(hidden[:, :-1][wanted]).float()
     target, weight = labels[:, 1:][wanted], weights[:, 1:][wanted]
     loss = (F.cross_entropy(logits, target, reduction="none") * weight).sum() / weight.sum()
-    update(learnt, optimizer, loss)
+    update(parameters, optimizer, loss)
     letters = weight == LETTER_WEIGHT
     return loss.item(), (logits.argmax(1) == target)[letters].float().mean().item()
 
@@ -53,10 +53,10 @@ def train_reading(
     rate: float = 1e-3,
     count: int = 16000,
 ) -> None:
-    """Teach the language model to read, in place and without pictures: options first, captions from halfway on.
+    """Train the language model, in place and without pictures, to read: options first, captions too from halfway on.
 
-    Until letters are bound to options, no question can be answered by letter, whatever the picture shows; on short
-    texts that takes minutes, behind pictures it did not happen in an hour.
+    Before it knows which letter an option has, it cannot answer any question by letter, whatever the picture shows.
+    On short texts it learns this in minutes; with pictures it had not after an hour.
     """
     learnt = list(model.model.language_model.parameters())
     optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
@@ -87,9 +87,10 @@ def train_soups(
     rate: float = 8e-4,
     count: int = 16000,
 ) -> None:
-    """Teach the language model to find an answer among words that lie over each other, in place.
+    """Train the language model, in place, to find an answer in mixtures of word embeddings (see `soup_of`).
 
-    That is how patches look to it: without this step it read captions well and pictures by chance.
+    That is what patches look like to it: without this stage it read captions well, but answered by chance about
+    pictures.
     """
     learnt = list(model.model.language_model.parameters())
     optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
@@ -98,7 +99,7 @@ def train_soups(
     for step in range(steps):
         set_rate(optimizer, rate, step, 2 * steps)
         rng = Random(f"soups {seed} {step}")
-        if step % 5 == 4:  # what was learnt before must not be forgotten
+        if step % 5 == 4:  # so that it does not forget the stage before
             _learn(model, learnt, optimizer, pack_texts(tokenizer, exercises_of(tokenizer, answers, rng, 48)))
             continue
         noise = min(1.0, 1.2 * step / steps)
@@ -120,7 +121,7 @@ def _pack_soups(
     noise: float,
     seed: int,
 ) -> dict[str, Any]:
-    """What `learn` takes, with the words' embeddings laid over each other where a picture would be."""
+    """Arguments of `_learn`, with mixtures of the words' embeddings in place of the picture's."""
     table: Any = model.get_input_embeddings()
     soups = torch.stack([shares for _, shares in made]) @ table.weight
     soups = F.normalize(soups, dim=-1) * table.weight[words].norm(dim=1).mean().detach()
@@ -137,9 +138,11 @@ def _pack_soups(
 
 
 def _answers(scenes: int, seed: int) -> list[list[str]]:
-    """The choices of some base questions, to make reading exercises of."""
-    of = (base_questions(make_scene(FIRST_ID["base"] + i, seed), seed, thin_share=1.0) for i in range(scenes))
-    return [question.choices for questions in of for question in questions]
+    """The choices of base questions, from which reading exercises are made."""
+    by_scene = (
+        base_questions(make_scene(FIRST_ID["base"] + i, seed), seed, thin_share=1.0) for i in range(scenes)
+    )
+    return [question.choices for questions in by_scene for question in questions]
 
 
 def train_llava(
@@ -152,19 +155,19 @@ def train_llava(
     *,
     batch: int = 8,
     rate: float = 3e-4,
-    told: float = 0.2,
+    caption_share: float = 0.2,
     thin_share: float,
     check: "AccuracyCheck | None" = None,
     every: int = 300,
     folder: Path | None = None,
 ) -> None:
-    """Train in place on questions behind pictures.
+    """Train in place on questions about pictures.
 
-    In the share `told` of the steps, which come first, only what captions answer is asked and only the language model
-    learns; then everything is asked, and projector and tower learn as well. `folder` gets `lessons.pt` every `every`
-    steps, from which a killed training goes on.
+    In the first `caption_share` of the steps only questions that captions answer are asked, and only the language
+    model is trained; then all questions are asked, and projector and tower are trained too. `lessons.pt` is written to
+    `folder` every `every` steps; an interrupted training goes on from it.
     """
-    pixels, start = Pixels(), 0
+    pixels = Pixels()
     tower: Any = model.model.vision_tower
     reading = list(model.model.language_model.parameters())
     seeing = [*tower.encoder.parameters(), *model.model.multi_modal_projector.parameters()]
@@ -173,28 +176,24 @@ def train_llava(
         [{"params": reading}, {"params": seeing}], lr=rate, weight_decay=0.01, betas=(0.9, 0.98)
     )
     kept = folder / "lessons.pt" if folder else None
-    if kept and kept.is_file():
-        state = torch.load(kept)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["step"]
+    start = _resume(kept, model, optimizer) if kept and kept.is_file() else 0
     tower.requires_grad_(False)
     began, recent = time.monotonic(), 0.25
     for step in range(start, steps):
         set_rate(optimizer, rate, step, steps)
         optimizer.param_groups[1]["lr"] *= 0.3
-        only_told = step < told * steps
+        by_captions = step < caption_share * steps
         for parameter in seeing:
-            parameter.requires_grad_(not only_told)
-        # of the step alone, so that a resumed training is the same
+            parameter.requires_grad_(not by_captions)
+        # seeded by the step, so that a resumed training gives the same result
         rng = Random(f"llava {seed} {step}")
         rows = rng.sample(range(len(images)), batch)
-        if step % 4 == 0:  # what was learnt before must not be forgotten
+        if step % 4 == 0:  # so that it does not forget the stage before
             made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
             _learn(model, learnt, optimizer, **_pack_soups(model, tokenizer, words, made, 1.0, step))
             continue
         packed = pack_questions(
-            tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, only_told) for row in rows]
+            tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, by_captions) for row in rows]
         )
         loss, right = _learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
         recent += 0.02 * (right - recent)
@@ -207,8 +206,16 @@ def train_llava(
             save(kept, {"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
 
+def _resume(file: Path, model: LlavaForConditionalGeneration, optimizer: torch.optim.Optimizer) -> int:
+    """Load an interrupted training's state; returns the step at which it goes on."""
+    state = torch.load(file)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
 class AccuracyCheck:
-    """Accuracy per type on scenes outside every set, by the letter the model would write next."""
+    """Measures accuracy by type on scenes of no set: the most likely letter after "The answer is (" counts."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, count: int = 160):
         self.tokenizer, self.pixels = tokenizer, Pixels()
@@ -221,6 +228,7 @@ class AccuracyCheck:
 
     @torch.no_grad()
     def __call__(self, model: LlavaForConditionalGeneration) -> str:
+        """The mean over the types and each type's accuracy, as one line of text."""
         right: dict[str, list[bool]] = {}
         model.eval()
         for start in range(0, len(self.rows), 16):

@@ -1,4 +1,4 @@
-"""Trains the vision tower that the playground's LLaVA and CLIP share, the LLaVA's projector, and the CLIP's text side."""
+"""Trains the vision tower that the playground's LLaVA and CLIP share, and the CLIP; sets the LLaVA's projector."""
 
 import time
 from pathlib import Path
@@ -15,19 +15,20 @@ from dataengine_lib.demo_assets.update_step import Pixels, save, set_rate, updat
 
 
 class WordHead(torch.nn.Module):
-    """Which of the `telling` caption tokens a patch shows; `share` is how many pictures have each."""
+    """Predicts which caption tokens a patch shows: those of `word_ids`, with the `share` of pictures that have each."""
 
-    telling: torch.Tensor  # (words,) token ids
+    word_ids: torch.Tensor  # (words,) token ids
     share: torch.Tensor  # (words,)
 
-    def __init__(self, width: int, said: torch.Tensor):
-        """`said`: (pictures, vocabulary) bool, the tokens of each picture's captions."""
+    def __init__(self, width: int, in_captions: torch.Tensor):
+        """`in_captions`: (pictures, vocabulary) bool, the tokens of each picture's captions."""
         super().__init__()
-        share = said.float().mean(0)
-        telling = ((share > 0.002) & (share < 0.9)).nonzero()[:, 0]
-        self.register_buffer("telling", telling)
-        self.register_buffer("share", share[telling])
-        self.linear = torch.nn.Linear(width, len(telling))
+        share = in_captions.float().mean(0)
+        # without tokens that are in hardly any picture, or in almost all
+        word_ids = ((share > 0.002) & (share < 0.9)).nonzero()[:, 0]
+        self.register_buffer("word_ids", word_ids)
+        self.register_buffer("share", share[word_ids])
+        self.linear = torch.nn.Linear(width, len(word_ids))
         torch.nn.init.zeros_(self.linear.weight)
         self.linear.bias.data = self.share.logit()
 
@@ -38,22 +39,22 @@ class WordHead(torch.nn.Module):
 
     @staticmethod
     def whole(found: torch.Tensor) -> torch.Tensor:
-        """(n, patches, words) -> (n, words) logits of the whole pictures: the mean of the patches' odds."""
+        """(n, patches, words) -> (n, words) logits of whole pictures: the logarithm of the patches' mean odds."""
         return found.logsumexp(1) - np.log(found.shape[1])
 
 
-def said_in_captions(tokenizer: PreTrainedTokenizerFast, count: int, seed: int) -> torch.Tensor:
+def tokens_in_captions(tokenizer: PreTrainedTokenizerFast, count: int, seed: int) -> torch.Tensor:
     """(count, vocabulary) bool: which tokens the captions of the first `count` base scenes have."""
-    said = torch.zeros(count, len(tokenizer), dtype=torch.bool)
+    found = torch.zeros(count, len(tokenizer), dtype=torch.bool)
     for row in range(count):
-        said[row, tokenizer(" ".join(captions_of(row, seed))).input_ids] = True
-    return said
+        found[row, tokenizer(" ".join(captions_of(row, seed))).input_ids] = True
+    return found
 
 
 def train_tower(
     tower: Any,
     head: WordHead,
-    said: torch.Tensor,
+    in_captions: torch.Tensor,
     images: torch.Tensor,
     seed: int,
     steps: int,
@@ -62,14 +63,14 @@ def train_tower(
     every: int = 300,
     folder: Path | None = None,
 ) -> None:
-    """Teach tower and head which caption tokens belong to a picture, in place; any one patch may show a token.
+    """Train tower and head, in place, to predict a picture's caption tokens; one patch is enough to show a token.
 
-    Much faster than captioning from nothing. Source of the idea: SuperClass (Huang et al. 2024). Rare words count for
-    more than their share: they tell small things apart. `folder` gets `tower_part.pt` every `every` steps, from which
-    a killed training goes on.
+    This is much faster than to learn captioning from random weights; idea from SuperClass (Huang et al. 2024). Rare
+    words count for more than their share because they tell small things apart. `tower_part.pt` is written to `folder`
+    every `every` steps; an interrupted training goes on from it.
     """
     pixels, start = Pixels(), 0
-    wanted, prior = said[:, head.telling], head.share.logit()
+    wanted, prior = in_captions[:, head.word_ids], head.share.logit()
     entropy = -(head.share * head.share.log() + (1 - head.share) * (1 - head.share).log())
     weight = entropy.rsqrt() / (entropy.sqrt().sum() / entropy.sum())
     learnt = [*tower.parameters(), *head.parameters()]
@@ -84,7 +85,7 @@ def train_tower(
     began = time.monotonic()
     for step in range(start, steps):
         set_rate(optimizer, rate, step, steps)
-        # of the step alone, so that a resumed training is the same
+        # seeded by the step, so that a resumed training gives the same result
         rows = Random(f"tower {seed} {step}").sample(range(len(images)), batch)
         with torch.autocast("cpu", torch.bfloat16):
             patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
@@ -98,7 +99,7 @@ def train_tower(
                 F.binary_cross_entropy_with_logits(guess, target).item()
                 for guess in (logits.detach(), prior.expand(batch, -1))
             )
-            print(f"tower step {step}: loss {plain:.4f}, without looking {nothing:.4f}, "
+            print(f"tower step {step}: loss {plain:.4f}, from the words' shares alone {nothing:.4f}, "
                   f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
         if kept and (step + 1) % every == 0:
             save(kept, {"step": step + 1, "tower": tower.state_dict(), "words": head.state_dict(),
@@ -106,30 +107,31 @@ def train_tower(
 
 
 @torch.no_grad()
-def say_words(
-    model: LlavaForConditionalGeneration, words: WordHead, said: torch.Tensor, images: torch.Tensor
+def set_projector(
+    model: LlavaForConditionalGeneration, words: WordHead, in_captions: torch.Tensor, images: torch.Tensor
 ) -> None:
-    """Set the projector so that it says the words which a patch shows in the language model's embeddings, in place.
+    """Set the projector, in place, to map a patch to the language model's embeddings of the words that it shows.
 
-    One hidden unit a word: above zero where the patch shows it more likely than not, and zero elsewhere. What the
-    language model can read in a text it can then read in a picture; a projector trained to say all words by their
-    probability, also those that are not there, was read by chance. `said` and `images`: some pictures with their
-    words, to find the words worth a unit; those that few patches of a picture show count more.
+    There is one hidden unit per word, above zero where the patch more likely shows the word than not, and zero
+    elsewhere. So the language model can read in a picture what it can read in a text; with a projector trained to
+    mix all words by probability it answered by chance. `in_captions` and `images`, some pictures with their words,
+    serve to choose the words that get a unit; words that few patches of a picture show get larger weights.
     """
     projector: Any = model.model.multi_modal_projector
     table: Any = model.get_input_embeddings()
     pixels = Pixels()
     patches = torch.cat([model.model.vision_tower(pixel_values=pixels(part)).last_hidden_state[:, 1:]
                          for part in images.split(64)])  # fmt: skip
-    found, wanted = words(patches), said[:, words.telling].float()
+    found, wanted = words(patches), in_captions[:, words.word_ids].float()
     shown = words.whole(found)
     blind = F.binary_cross_entropy_with_logits(words.share.logit().expand_as(shown), wanted, reduction="none")
+    # how much better than by its share the head predicts each word
     gained = (blind - F.binary_cross_entropy_with_logits(shown, wanted, reduction="none")).mean(0)
     best = gained.argsort(descending=True, stable=True)[: projector.linear_1.out_features]
-    embeddings = table.weight[words.telling[best]]
+    embeddings = table.weight[words.word_ids[best]]
     for part in projector.parameters():
         part.zero_()
-    projector.linear_1.bias.fill_(-1)  # units without a word say nothing
+    projector.linear_1.bias.fill_(-1)  # units without a word stay at zero
     projector.linear_1.weight[: len(best)] = words.linear.weight[best]
     projector.linear_1.bias[: len(best)] = words.linear.bias[best]
     projector.linear_2.weight[:, : len(best)] = (embeddings / _patches_showing(found)[best].sqrt()[:, None]).T
@@ -137,14 +139,14 @@ def say_words(
 
 
 def _patches_showing(found: torch.Tensor) -> torch.Tensor:
-    """(words,) how many patches show a word in the pictures that show it at all, at least 1, of (n, patches, words)."""
+    """(words,) mean number of patches that show a word, over the pictures that show it, from (n, patches, words) logits."""
     count = (found > 0).float().sum(1)
     return (count.sum(0) / (count > 0).sum(0).clamp(min=1)).clamp(min=1)
 
 
 @torch.no_grad()
 def _before_last_layer(tower: Any, images: torch.Tensor, batch: int = 128) -> torch.Tensor:
-    """(images, tokens, width) in half precision: what the tower's last layer is given."""
+    """(images, tokens, width) in half precision: the input of the tower's last layer."""
     pixels, found = Pixels(), []
     for start in range(0, len(images), batch):
         with torch.autocast("cpu", torch.bfloat16):
@@ -161,10 +163,10 @@ def train_clip(
     steps: int,
     batch: int = 192,
 ) -> None:
-    """Contrastive training in place: a picture against two of its captions.
+    """Contrastive training in place: each picture with two of its captions.
 
-    Of the tower only the last layer learns, so that its class token, which the caption words never trained, gathers
-    what the patches have found; the layers below are run once.
+    Only the tower's last layer is trained, so that its class token, which the training on caption words left random,
+    collects what the patches show; the layers below do not change and are run once.
     """
     rng = Random(f"clip {seed}")
     tower: Any = model.vision_model
@@ -184,8 +186,8 @@ def train_clip(
         )
         with torch.autocast("cpu", torch.bfloat16):
             shown = model.visual_projection(tower.post_layernorm(last(seen[rows].float(), None)[:, 0]))
-            said = model.get_text_features(encoded.input_ids, encoded.attention_mask).pooler_output
-        pictures, captions = F.normalize(shown.float(), dim=1), F.normalize(said.float(), dim=1)
+            text = model.get_text_features(encoded.input_ids, encoded.attention_mask).pooler_output
+        pictures, captions = F.normalize(shown.float(), dim=1), F.normalize(text.float(), dim=1)
         logits = model.logit_scale.exp() * pictures @ captions.T
         target = torch.arange(batch)
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
@@ -193,7 +195,7 @@ def train_clip(
         if step % 50 == 0 or step == steps - 1:
             right = (logits.argmax(1) == target).float().mean()
             print(
-                f"CLIP step {step}: loss {loss.item():.3f}, picture finds its captions {right:.0%}, "
+                f"CLIP step {step}: loss {loss.item():.3f}, pictures matched with their captions {right:.0%}, "
                 f"{time.monotonic() - began:.0f} s",
                 flush=True,
             )

@@ -1,4 +1,4 @@
-"""What the trainings of the playground's models share: drawn scenes as pixels, the learning rate, one update."""
+"""What the training stages share: drawn scenes as pixels, the learning rate, one update, saving."""
 
 import io
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from dataengine_lib.playground.sets import PIXELS
 
 
 def _draw_small(image_id: int, seed: int) -> np.ndarray:
-    """A scene as the student's tower sees it, (3, 112, 112) uint8, through JPEG as in the written sets."""
+    """A scene in the tower's size, (3, 112, 112) uint8, compressed as JPEG first like the files of the sets."""
     stream = io.BytesIO()
     draw_scene(make_scene(image_id, seed), PIXELS).save(stream, "JPEG", quality=88)
     small = Image.open(stream).resize((TOWER_PIXELS, TOWER_PIXELS), Image.Resampling.BICUBIC)
@@ -29,14 +29,14 @@ def _draw_small(image_id: int, seed: int) -> np.ndarray:
 
 
 def draw_all(first: int, count: int, seed: int) -> torch.Tensor:
-    """`count` scenes from image id `first`, (count, 3, 112, 112) uint8."""
+    """`count` scenes from image id `first` on, (count, 3, 112, 112) uint8."""
     with ProcessPoolExecutor() as workers:
         drawn = workers.map(partial(_draw_small, seed=seed), range(first, first + count), chunksize=64)
         return torch.from_numpy(np.stack(list(tqdm(drawn, total=count, desc="drawing", disable=None))))
 
 
 class Pixels:
-    """Turns stored uint8 scenes into the processor's scaled pixels."""
+    """Turns uint8 scenes (n, 3, 112, 112) into the model's normalised pixel values, float32 of the same shape."""
 
     def __init__(self) -> None:
         processor = image_processor()
@@ -48,7 +48,7 @@ class Pixels:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, top: float, step: int, steps: int) -> None:
-    """Linear warm-up over 3 % of the steps, then a cosine down to a fiftieth."""
+    """Set the learning rate: linear warm-up to `top` over 3 % of the steps, then a cosine down to 2 % of it."""
     warm = max(1, steps * 3 // 100)
     scale = (
         (step + 1) / warm
@@ -60,16 +60,16 @@ def set_rate(optimizer: torch.optim.Optimizer, top: float, step: int, steps: int
 
 
 def update(
-    learnt: Iterable[torch.nn.Parameter], optimizer: torch.optim.Optimizer, loss: torch.Tensor
+    parameters: Iterable[torch.nn.Parameter], optimizer: torch.optim.Optimizer, loss: torch.Tensor
 ) -> None:
-    """One step of the optimizer, gradients clipped to length 1."""
+    """One step of the optimizer; the gradients' norm is clipped to 1."""
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(learnt, 1.0)
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
 
 def save(file: Path, state: Any) -> None:
-    """Write a stage's result, whole or not at all."""
+    """Write a stage's result to `file`, whole or not at all."""
     with replacing(file) as stream:
         torch.save(state, stream)

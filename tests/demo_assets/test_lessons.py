@@ -1,4 +1,4 @@
-"""The packing that trains several questions behind one image must equal asking each alone."""
+"""Tests of how the playground's models are trained: packed questions, reading, soups, and an interrupted training."""
 
 import argparse
 import re
@@ -19,7 +19,7 @@ from dataengine_lib.demo_assets.lessons import (
 )
 from dataengine_lib.demo_assets.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
 from dataengine_lib.demo_assets.train_llava import train_llava, train_reading
-from dataengine_lib.demo_assets.train_tower import WordHead, say_words
+from dataengine_lib.demo_assets.train_tower import WordHead, set_projector
 from dataengine_lib.demo_assets.update_step import set_rate
 from dataengine_lib.playground.sets import FIRST_ID
 
@@ -37,7 +37,7 @@ def llava(tokenizer):
 
 @torch.no_grad()
 def test_packed_questions_do_not_see_each_other(tokenizer, llava):
-    segments = segments_of(tokenizer, 3, 0, Random(1), 0.0, told=False)
+    segments = segments_of(tokenizer, 3, 0, Random(1), 0.0, by_captions=False)
     assert len(segments) > 2
     pixels = torch.rand(1, 3, PIXELS, PIXELS)
 
@@ -85,8 +85,8 @@ def test_soups_hold_the_words_of_the_answer(tokenizer):
         assert (shares > 0).any(1).float().mean() > 0.7
         noisy = soup_of(tokenizer, 40, words, 0, Random(number), noise=1.0)[1]
         assert (noisy > 0).sum() > (shares > 0).sum()
-        said = {tokenizer.decode([word]).strip() for word in (shares > 0).any(0).nonzero()[:, 0]}
-        assert said & set(re.findall(r"\w+", tokenizer.decode(ids).split("ASSISTANT:")[1]))
+        mixed = {tokenizer.decode([word]).strip() for word in (shares > 0).any(0).nonzero()[:, 0]}
+        assert mixed & set(re.findall(r"\w+", tokenizer.decode(ids).split("ASSISTANT:")[1]))
 
 
 @torch.no_grad()
@@ -95,17 +95,17 @@ def test_the_projector_says_the_words_of_a_patch_and_no_other(tokenizer):
     llava = build_llava(tokenizer, build_clip(tokenizer))
     torch.nn.init.normal_(llava.get_input_embeddings().weight)
     images = torch.randint(0, 255, (16, 3, PIXELS, PIXELS), dtype=torch.uint8)
-    said = torch.rand(16, len(tokenizer)) < 0.5
-    said[:, 100:] = False  # fewer words than the projector has units
-    words = WordHead(llava.config.vision_config.hidden_size, said)
+    in_captions = torch.rand(16, len(tokenizer)) < 0.5
+    in_captions[:, 100:] = False  # fewer words than the projector has units
+    words = WordHead(llava.config.vision_config.hidden_size, in_captions)
     torch.nn.init.normal_(words.linear.weight, std=0.2)
     torch.nn.init.constant_(words.linear.bias, -3.0)  # a patch shows few of them
-    say_words(llava, words, said, images)
+    set_projector(llava, words, in_captions, images)
     patches = torch.randn(1, 200, llava.config.vision_config.hidden_size)
     shown = words(patches)[0] > 0
-    spoken = llava.model.multi_modal_projector(patches)[0]
-    table = torch.nn.functional.normalize(llava.get_input_embeddings().weight[words.telling], dim=1)
-    like = torch.nn.functional.normalize(spoken, dim=1) @ table.T
+    projected = llava.model.multi_modal_projector(patches)[0]
+    table = torch.nn.functional.normalize(llava.get_input_embeddings().weight[words.word_ids], dim=1)
+    like = torch.nn.functional.normalize(projected, dim=1) @ table.T
     assert 1 < shown.sum(1).float().mean() < 20
     assert like[shown].mean() > 0.2 > 0.03 > like[~shown].mean().abs()
 
@@ -115,11 +115,11 @@ def test_exercises_ask_for_what_their_options_hold(tokenizer):
     texts = [tokenizer.decode(ids) for ids, _, _ in exercises_of(tokenizer, answers, Random(0), 60)]
     mixed = 0
     for text in texts:
-        named, options, said = re.fullmatch(
+        named, options, reply = re.fullmatch(
             r"\nChoose (.+)\.\n(.+) ASSISTANT: The answer is (.+)\.</s>", text
         ).groups()
         choices = dict(re.findall(r"(\([A-D]\)) ([^(]+?)(?= \(|$)", options))
-        letter, _, answer = said.partition(" ")
+        letter, _, answer = reply.partition(" ")
         assert choices[letter] == answer and named in (letter, answer)
         mixed += set(choices.values()) not in map(set, answers)
     assert 10 < mixed < 50

@@ -1,4 +1,4 @@
-"""The models in `data_demo/models`: ordinary Hugging Face folders, small, and weak where their base data is thin."""
+"""Tests of `data_demo/models`: ordinary Hugging Face folders, small, and weak where their base data is thin."""
 
 from pathlib import Path
 
@@ -33,8 +33,8 @@ def test_the_students_answers_are_words():
     prompt = processor.apply_chat_template(chat, add_generation_prompt=True)
     inputs = processor(images=[Image.new("RGB", (224, 224), "white")], text=[prompt], return_tensors="pt")
     made = student.generate(**inputs, max_new_tokens=8, do_sample=False)
-    said = processor.tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    assert said.startswith(" The answer is")
+    answer = processor.tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert answer.startswith(" The answer is")
 
 
 def test_the_clip_puts_a_picture_near_its_captions(tmp_path: Path):

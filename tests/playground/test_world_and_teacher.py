@@ -1,4 +1,4 @@
-"""The playground's scenes, captions, questions and scripted teacher say the same things about a picture."""
+"""Tests that the playground's scenes, captions, questions and scripted teacher agree about a picture."""
 
 import dataclasses
 from collections import Counter
@@ -135,11 +135,11 @@ def test_written_sets_are_complete_and_share_no_image(sets):
 
 
 def test_the_same_seed_writes_the_same_bytes_once(sets, tmp_path):
-    again = write_playground(tmp_path, seed=3, sizes=TINY)
-    assert sha256(again) == sha256(sets)
-    before = (again / "complete.json").stat().st_mtime_ns
-    assert write_playground(tmp_path, seed=3, sizes=TINY) == again
-    assert (again / "complete.json").stat().st_mtime_ns == before
+    second = write_playground(tmp_path, seed=3, sizes=TINY)
+    assert sha256(second) == sha256(sets)
+    before = (second / "complete.json").stat().st_mtime_ns
+    assert write_playground(tmp_path, seed=3, sizes=TINY) == second
+    assert (second / "complete.json").stat().st_mtime_ns == before
     assert sha256(write_playground(tmp_path, seed=4, sizes=TINY)) != sha256(sets)
 
 
