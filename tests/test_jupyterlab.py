@@ -19,7 +19,7 @@ TOKEN = "only-for-this-test"
 def lab(tmp_path):
     """JupyterLab as `make lab` starts it, in a copy of the project, so that nothing is saved there; its address."""
     root = tmp_path / "project"
-    for folder in ("notebooks", "data_demo", "params"):
+    for folder in ("notebooks", "data_demo"):
         shutil.copytree(PROJECT_ROOT / folder, root / folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

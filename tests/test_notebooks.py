@@ -93,13 +93,12 @@ def test_papermill_helps_with_every_parameter(step, cells):
 
 def test_the_example_that_the_defaults_point_at_is_there(cells):
     paths = [v for value in defaults(cells).values() for v in (value if isinstance(value, list) else [value])]
-    wanted = [path for path in paths if str(path).startswith(("data_demo", "params/"))]
+    wanted = [path for path in paths if str(path).startswith("data_demo")]
     assert wanted and not [path for path in wanted if not (PROJECT_ROOT / path).exists()]
 
 
 def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path):
-    for folder in ("data_demo", "params"):
-        shutil.copytree(PROJECT_ROOT / folder, tmp_path / folder)
+    shutil.copytree(PROJECT_ROOT / "data_demo", tmp_path / "data_demo")
     notebook = PROJECT_ROOT / "notebooks" / f"{step.notebook}.ipynb"
     execute_notebook(str(notebook), str(tmp_path / "out.ipynb"), cwd=str(tmp_path), progress_bar=False)
     done = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
@@ -110,8 +109,7 @@ def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path):
 
 
 def test_the_queries_notebook_previews_any_type(tmp_path):
-    for folder in ("data_demo", "params"):
-        shutil.copytree(PROJECT_ROOT / folder, tmp_path / folder)
+    shutil.copytree(PROJECT_ROOT / "data_demo", tmp_path / "data_demo")
     notebook = PROJECT_ROOT / "notebooks" / "2_construct_queries.ipynb"
     given = {
         "preview_type": "function_reasoning",

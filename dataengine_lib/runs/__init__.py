@@ -1,2 +1,3 @@
-"""One experiment from YAML to report: parameters, workflow, precheck, run, manifest, lock, state; and what
-is said of it: cost_plan, doctor, summary, trace."""
+"""One experiment from YAML to report. parameters reads the YAML, workflow says which step runs when, parameter_paths
+finds the files they name, precheck checks it all, run executes the notebooks (notebooks, execute_notebook) and keeps
+manifest, state and lock; cost_plan, doctor, summary, trace and lineage tell about a run."""

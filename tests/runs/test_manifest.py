@@ -122,6 +122,9 @@ def test_code_hash_tells_packages_apart() -> None:
         ("steps/evaluate.py", True),
         ("queries/sampling.py", True),
         ("core/files.py", True),
+        ("resources/prompts/v1.j2", True),
+        ("resources/prices.yaml", True),
+        ("report/templates/report.html.j2", False),
         ("runs/run.py", False),
     ],
 )

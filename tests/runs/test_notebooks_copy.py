@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import pytest
+from project import PROJECT_ROOT
 
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.notebooks import copy_notebooks, notebooks_folder
+
+
+def test_a_checkout_uses_its_own_notebooks() -> None:
+    assert notebooks_folder() == PROJECT_ROOT / "notebooks"
 
 
 def test_a_changed_notebook_is_overwritten_only_by_force(tmp_path: Path) -> None:
