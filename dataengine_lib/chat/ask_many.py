@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 
-T = TypeVar("T")
-Item = TypeVar("Item")
+_Result = TypeVar("_Result")
+_Item = TypeVar("_Item")
 # Least seconds that running requests are given when no others are sent: their replies may be billed.
 _GRACE_S = 10.0
 _LEAST_FAILURES = 8  # in a row, before a server counts as down; more where more requests run at once
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run(main: Coroutine[Any, Any, _Result]) -> _Result:
     """Run the coroutine `main` to its end, also from a notebook, which has a running event loop already."""
     try:
         asyncio.get_running_loop()
@@ -23,7 +23,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     with ThreadPoolExecutor(1) as pool:
         loop_and_task: list[Any] = []
 
-        async def tracked() -> T:
+        async def tracked() -> _Result:
             loop_and_task[:] = [asyncio.get_running_loop(), asyncio.current_task()]
             return await main
 
@@ -39,12 +39,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def ask_each(
-    ask: Callable[[Item], Awaitable[Reply]],
-    items: Iterable[Item],
+    ask: Callable[[_Item], Awaitable[Reply]],
+    items: Iterable[_Item],
     concurrency: int,
-    on_reply: Callable[[Item, Reply], None],
-    on_failure: Callable[[Item, AskFailed], None],
-    admit: Callable[[Item], Awaitable[bool]] | None = None,
+    on_reply: Callable[[_Item, Reply], None],
+    on_failure: Callable[[_Item, AskFailed], None],
+    admit: Callable[[_Item], Awaitable[bool]] | None = None,
     timeout_s: float = 0.0,
 ) -> None:
     """`ask` every item, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
@@ -53,65 +53,84 @@ async def ask_each(
     item raises it, or when so many fail in a row that the server must be down, after up to `timeout_s` in which
     running requests may end.
     """
-    waiting, next_turn = iter(items), asyncio.Lock()
-    failures_in_a_row, too_many = 0, max(_LEAST_FAILURES, concurrency)
-    stops: list[BaseException] = []  # the first one is the cause of the others
-    idle: set[asyncio.Task[Any] | None] = set()  # workers without a running request
+    most_failures = max(_LEAST_FAILURES, concurrency)
+    workers = _Workers(ask, items, on_reply, on_failure, admit, most_failures)
+    await workers.run(concurrency, max(_GRACE_S, timeout_s))
 
-    async def ask_one(item: Item) -> None:
-        nonlocal failures_in_a_row
+
+class _Workers(Generic[_Item]):
+    """The tasks of one `ask_each`; each takes the next item when it is done with one."""
+
+    def __init__(
+        self,
+        ask: Callable[[_Item], Awaitable[Reply]],
+        items: Iterable[_Item],
+        on_reply: Callable[[_Item, Reply], None],
+        on_failure: Callable[[_Item, AskFailed], None],
+        admit: Callable[[_Item], Awaitable[bool]] | None,
+        most_failures: int,
+    ) -> None:
+        self._ask, self._on_reply, self._on_failure, self._admit = ask, on_reply, on_failure, admit
+        self._waiting, self._next_turn = iter(items), asyncio.Lock()
+        self._failures_in_a_row, self._most_failures = 0, most_failures
+        self._stops: list[BaseException] = []  # the first one is the cause of the others
+        self._tasks: list[asyncio.Task[None]] = []
+        self._idle: set[asyncio.Task[Any] | None] = set()  # those without a running request
+
+    async def run(self, concurrency: int, grace_s: float) -> None:
+        """Until all items are done; when one raises, running requests have `grace_s` seconds to end."""
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(concurrency)]
         try:
-            reply = await ask(item)
+            _, pending = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+            if pending:
+                self._cancel_idle()
+                await asyncio.wait(pending, timeout=grace_s)
+        except asyncio.CancelledError as interrupted:  # as by Ctrl-C; a second one ends this wait too
+            self._stops.append(interrupted)
+            self._cancel_idle()
+            await asyncio.wait(self._tasks, timeout=grace_s)
+            raise
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._stops:
+            raise self._stops[0]
+
+    async def _work(self) -> None:
+        try:
+            while (item := await self._next_item()) is not None:
+                await self._ask_one(item)
+        except Exception as error:
+            self._stops.append(error)
+            raise
+
+    async def _next_item(self) -> _Item | None:
+        self._idle.add(me := asyncio.current_task())
+        async with self._next_turn:  # items stay in their order, even while one waits in `admit`
+            item = next(self._waiting, None)
+            admitted = item is not None and (self._admit is None or await self._admit(item))
+            self._idle.discard(me)
+            return item if admitted and not self._stops else None
+
+    async def _ask_one(self, item: _Item) -> None:
+        try:
+            reply = await self._ask(item)
         except AskFailed as failure:
-            on_failure(item, failure)
-            failures_in_a_row += failure.teacher_at_fault
-            if failures_in_a_row >= too_many:
+            self._on_failure(item, failure)
+            self._failures_in_a_row += failure.teacher_at_fault
+            if self._failures_in_a_row >= self._most_failures:
                 raise TeacherStop(
-                    f"{failures_in_a_row} queries in a row got no reply, the last one: {failure};"
+                    f"{self._failures_in_a_row} queries in a row got no reply, the last one: {failure};"
                     " run again when the server is well"
                 ) from failure
         else:
-            failures_in_a_row = 0
-            on_reply(item, reply)
+            self._failures_in_a_row = 0
+            self._on_reply(item, reply)
 
-    async def next_item() -> Item | None:
-        idle.add(me := asyncio.current_task())
-        async with next_turn:  # items stay in their order, even while one waits in `admit`
-            item = next(waiting, None)
-            admitted = item is not None and (admit is None or await admit(item))
-            idle.discard(me)
-            return item if admitted and not stops else None
-
-    async def worker() -> None:
-        try:
-            while (item := await next_item()) is not None:
-                await ask_one(item)
-        except Exception as error:
-            stops.append(error)
-            raise
-
-    tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
-
-    def cancel_idle() -> None:
-        # They have no request running, and a worker that waits for money could wait for ever: what a stopped
-        # request has reserved is not released.
-        for task in tasks:
-            if task in idle:
+    def _cancel_idle(self) -> None:
+        # They have no request running, and one that waits for money could wait for ever: what a stopped request
+        # has reserved is not released.
+        for task in self._tasks:
+            if task in self._idle:
                 task.cancel()
-
-    try:
-        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        if pending:
-            cancel_idle()
-            await asyncio.wait(pending, timeout=max(_GRACE_S, timeout_s))
-    except asyncio.CancelledError as interrupted:  # as by Ctrl-C; a second one ends this wait too
-        stops.append(interrupted)
-        cancel_idle()
-        await asyncio.wait(tasks, timeout=max(_GRACE_S, timeout_s))
-        raise
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    if stops:
-        raise stops[0]

@@ -10,7 +10,7 @@ from dataengine_lib.errors import ParameterError
 _SCHEMA_TOKENS = 150  # of the JSON schema that goes along with a prompt
 
 
-class PricedRequest(Protocol):
+class _PricedRequest(Protocol):
     """What a reservation depends on; `query_id` names the request among all that are sent."""
 
     @property
@@ -50,7 +50,7 @@ class Budget:
 
     def check(
         self,
-        requests: Sequence[PricedRequest],
+        requests: Sequence[_PricedRequest],
         max_output_tokens: int,
         teacher: str,
         remedy: str = "raise it, or lower max_output_tokens",
@@ -68,7 +68,7 @@ class Budget:
                 f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f}); {remedy}"
             )
 
-    def most(self, request: PricedRequest, max_output_tokens: int) -> float:
+    def most(self, request: _PricedRequest, max_output_tokens: int) -> float:
         """The most that one reply of up to `max_output_tokens` can cost, in US dollars; 0 without a price."""
         if self.price is None:
             return 0.0
@@ -76,7 +76,7 @@ class Budget:
         tokens += request.attach_image * self.price.image_tokens
         return self.price.most(tokens, max_output_tokens, self.tier)
 
-    async def admit(self, request: PricedRequest, max_output_tokens: int) -> bool:
+    async def admit(self, request: _PricedRequest, max_output_tokens: int) -> bool:
         """Reserve the most that the request can cost, if need be after others are settled; False: do not send it."""
         if self.limit is None:
             return True
@@ -92,7 +92,7 @@ class Budget:
         self._reserve(request, cost)
         return True
 
-    def reserve(self, request: PricedRequest, max_output_tokens: int) -> bool:
+    def reserve(self, request: _PricedRequest, max_output_tokens: int) -> bool:
         """As `admit`, but without waiting for others."""
         if self.limit is None:
             return True
@@ -107,12 +107,12 @@ class Budget:
         self._reserve(request, cost)
         return True
 
-    def hold(self, request: PricedRequest, max_output_tokens: int) -> None:
+    def hold(self, request: _PricedRequest, max_output_tokens: int) -> None:
         """Reserve for a request that is under way already."""
         if self.limit is not None:
             self._reserve(request, self.most(request, max_output_tokens))
 
-    def settle(self, request: PricedRequest, cost_unknown: bool = False) -> float:
+    def settle(self, request: _PricedRequest, cost_unknown: bool = False) -> float:
         """Release the reservation of a request, or of one attempt, that has ended.
 
         Returns the reserved amount if its cost is unknown (no reply, or no token counts: it may still be billed),
@@ -125,6 +125,6 @@ class Budget:
         self._changed = asyncio.Event()  # an Event belongs for good to the event loop in which it was awaited
         return cost if cost_unknown else 0.0
 
-    def _reserve(self, request: PricedRequest, cost: float) -> None:
+    def _reserve(self, request: _PricedRequest, cost: float) -> None:
         self._reserved_sum += cost - self._reserved.get(request.query_id, 0.0)
         self._reserved[request.query_id] = cost

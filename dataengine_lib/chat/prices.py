@@ -18,7 +18,7 @@ _EXAMPLE = "dataengine_lib/resources/prices.yaml"
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # matches the end of "gpt-4o-2024-08-06"
 
 
-class TokenCounts(Protocol):
+class _TokenCounts(Protocol):
     """A reply with its tokens; `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`."""
 
     @property
@@ -70,7 +70,7 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
         written = prompt_tokens if (self.cache_write or 0) > self.input else 0
         return self.cost(prompt_tokens, 0, completion_tokens, written, tier)
 
-    def of(self, reply: TokenCounts, tier: str = "") -> float:
+    def of(self, reply: _TokenCounts, tier: str = "") -> float:
         """US dollars that one reply cost."""
         return self.cost(
             reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens, reply.cache_write_tokens, tier

@@ -19,10 +19,10 @@ from dataengine_lib.resources import READER_PROMPTS
 SECOND_READER, BLIND_READER = (READER_PROMPTS.file(name) for name in READER_PROMPTS.names)
 
 # What fills a template: question, choices, the image if its captions and boxes are shown, whether it is attached.
-ReaderPrompt = Callable[[str, Sequence[str], PoolImage | None, bool], str]
+_ReaderPrompt = Callable[[str, Sequence[str], PoolImage | None, bool], str]
 
 
-def load_reader_prompt(file: Path) -> ReaderPrompt:
+def load_reader_prompt(file: Path) -> _ReaderPrompt:
     """A Jinja file as a function `(question, choices, image, attached) -> prompt`.
 
     Raises ParameterError naming the file and line when it is missing or wrong.
@@ -69,7 +69,7 @@ class ReaderView:
     image_root: Path | None = None
     max_side: int = 1024
     template: Path | None = None
-    _render: ReaderPrompt = field(init=False, repr=False)
+    _render: _ReaderPrompt = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.blind:

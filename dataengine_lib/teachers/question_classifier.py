@@ -23,11 +23,11 @@ from dataengine_lib.resources import CLASSIFY_PROMPTS
 from dataengine_lib.teachers.loading import load_chat
 from dataengine_lib.teachers.spec import recorded_name
 
-TypePrompt = Callable[[list[Question]], str]
+_TypePrompt = Callable[[list[Question]], str]
 _Request = PaidRequest[list[str]]  # about the questions with these keys
 
 
-def load_type_prompt(choice: str | Path, categories: CategorySet) -> TypePrompt:
+def load_type_prompt(choice: str | Path, categories: CategorySet) -> _TypePrompt:
     """A function `questions -> prompt` from a built-in name or a Jinja file.
 
     Raises ParameterError naming the file and what is wrong with it.
@@ -59,7 +59,7 @@ class QuestionClassifier:
         self,
         spec: str,
         settings: ChatSettings,
-        prompt: TypePrompt,
+        prompt: _TypePrompt,
         names: list[str],
         wanted: dict[str, Question],
         ledger: Ledger,
