@@ -1,4 +1,4 @@
-"""A second reader finds wrong answers, never sees the first one, and is never asked twice."""
+"""A second reader finds wrong answers, never sees the first one, and no request is sent twice."""
 
 import json
 import re
@@ -184,7 +184,7 @@ def test_nothing_is_asked_twice(folder: Path) -> None:
         assert again.answers(records)[0] == [1] * 30 and len(server.requests) == 19
         other = [msgspec.structs.replace(records[0], correct_choice_idx=3)]
         again.answers(other)
-        assert len(server.requests) == 19  # the answer is no part of what is asked
+        assert len(server.requests) == 19  # the answer is not part of the request
 
 
 def test_the_picture_itself_may_be_sent(folder: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_budget_counts_pictures_and_needs_prices(folder: Path) -> None:
         ledger = folder.parent / "ledger.jsonl"
         with pytest.raises(ParameterError, match=r"budget_usd 1 is less than .* cost \(2\.0.*; raise it$"):
             second_reader("openai:seen", ledger, settings(server), budget_usd=1, **options)
-        # the picture is 2 dollars until the server says that it was a few tokens
+        # the picture counts as 2 dollars until the server reports that it was a few tokens
         seeing = second_reader("openai:seen", ledger, settings(server), budget_usd=3, **options)
         assert seeing.answers([record(n) for n in range(5)])[0] == [1] * 5
         second_reader(
@@ -352,7 +352,7 @@ def test_a_budget_counts_pictures_and_needs_prices(folder: Path) -> None:
         assert mine.answers([record()])[0] != [None]
         asked = len(server.requests)
         for old in (False, True):
-            if old:  # a ledger of before, which says what the server calls the model
+            if old:  # an earlier version wrote only the name that the server gives
                 ledger.write_text(ledger.read_text().replace('"asked":"openai:mine"', '"asked":""'))
             counting = second_reader(
                 "openai:seen", ledger, settings(server), budget_usd=1, blind=True, **options

@@ -1,4 +1,4 @@
-"""Step 0 reads the teacher's JSON or lines, asks again for what is missing, and never makes up a type."""
+"""Step 0 reads the teacher's JSON or lines, asks once more for what is missing, and never invents a type."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Step 3 keeps every reply that was paid for, asks none twice, and ends with the same bytes."""
+"""Step 3 keeps every reply that was paid for, sends no request twice, and ends with the same bytes."""
 
 import asyncio
 import base64
@@ -379,7 +379,7 @@ def test_requests_without_an_answer_count_against_the_budget_of_every_run(tmp_pa
     prices.write_text("date: 2026-01-01\nmodels:\n  gpt-4o-mini: {input: 0, output: 1000000}\n")
     options: dict[str, Any] = {"prices": prices, "max_output_tokens": 10, "concurrency": 1}
     with serve(writer, ["drop", "drop"]) as server:
-        # The two may have cost 10 each, a reply costs 5, and there must be 10 left for the next.
+        # The two may have cost 10 each, a reply costs 5, and the next request needs 10.
         result = generate(tmp_path, server, budget_usd=60, **options)
         assert len(result.results) == 7 and result.usage.cost_usd == 35
         assert any("20.00 US dollars" in note for note in result.notes)
@@ -422,7 +422,9 @@ def test_a_budget_holds_for_more_room_and_counts_other_models_at_their_price(tmp
         spent = read_json(tmp_path / "usage.json")["cost_usd"]
         assert 0 < spent <= 22
         more = generate(tmp_path, server, teacher="openai:dear", budget_usd=spent + 9, **options)
-        assert "budget_usd" in more.stopped  # what is left is less than one reply with more room may cost
+        assert (
+            "budget_usd" in more.stopped
+        )  # a reply with twice the output limit may cost more than what remains
         assert read_json(tmp_path / "usage.json")["cost_usd"] <= spent + 9
         result = generate(tmp_path, server, teacher="openai:cheap", budget_usd=spent, **options)
         assert result.usage.other.cost_usd == more.usage.cost_usd and result.unasked == 6
@@ -443,21 +445,21 @@ def test_a_price_that_is_none_is_refused(tmp_path: Path, price: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prices", "says"),
+    ("prices", "message"),
     [
         ("inptu: 1, output: 1", "unknown key 'inptu'; nearest valid key: 'input'"),
         ("input: 1, output: 1, cached: 2", "unknown key 'cached'; nearest valid key: 'cached_input'"),
         ("input: 1, output: -1", "`$.output`"),
     ],
 )
-def test_a_fault_in_a_price_table_is_named_with_its_model(tmp_path: Path, prices: str, says: str) -> None:
+def test_a_fault_in_a_price_table_is_named_with_its_model(tmp_path: Path, prices: str, message: str) -> None:
     file = tmp_path / "prices.yaml"
     file.write_text(
         f"date: 2026-01-01\nmodels:\n  good: {{input: 1, output: 1}}\n  gpt-4o-mini: {{{prices}}}\n"
     )
     with pytest.raises(ParameterError, match=r"^[^\n]*$") as caught:
         read_prices(file)
-    assert f"{file}: gpt-4o-mini: " in str(caught.value) and says in str(caught.value)
+    assert f"{file}: gpt-4o-mini: " in str(caught.value) and message in str(caught.value)
 
 
 def test_the_most_that_queries_cost_counts_the_cache_and_pictures() -> None:

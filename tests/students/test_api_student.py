@@ -283,7 +283,7 @@ def test_a_question_without_an_answer_fails_in_its_place(
     failure = answers.pop(1)
     assert isinstance(failure, AskFailed) and words in str(failure)
     assert answers == ["A", "C", "cannot tell"]
-    # what was paid for is not asked again, what got no reply is
+    # a request that was paid for is not sent again, one without a reply is
     answers, server, _ = ask(tmp_path, 4)
     assert len(server.requests) == again and isinstance(answers[1], AskFailed) == (not again)
 
