@@ -1,13 +1,13 @@
-"""The typed records that cross the steps, with the public field names of MLLM-DataEngine and A-OKVQA.
+"""The typed records that the steps pass on in files, with the public field names of MLLM-DataEngine and A-OKVQA.
 
-Readers are lenient (fields that the original leaves out have defaults, more fields are ignored);
-writers write every field.
+Readers are lenient: fields that the original leaves out have defaults, unknown fields are ignored. Writers write every
+field.
 """
 
 import msgspec
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-NO_TYPE = "unclassified"  # where questions that step 0 has not seen are counted
+NO_TYPE = "unclassified"  # the type under which questions without one are counted
 
 
 class Question(msgspec.Struct, kw_only=True):
@@ -25,15 +25,16 @@ class Question(msgspec.Struct, kw_only=True):
     question_type: str = ""
     image_path: str = ""
     prompt: str = ""
-    teacher_type: str = ""  # what step 0's teacher said of a question whose type was known
+    teacher_type: str = ""  # the type that step 0's teacher gave a question whose type was known
 
 
 class Answer(msgspec.Struct, kw_only=True):
-    """One row of `aokvqa_eval.json`, and of a bad-case pool: a question and what the student said.
+    """One row of `aokvqa_eval.json` and of the bad cases: a question and the student's answer.
 
-    `scores` holds one number per choice, higher is better (minus the mean token loss for `rank: text`), none where
-    the student was read. `predicted_choice_idx` is -1 where it cannot be told what the student chose, which is
-    wrong; `reversed_choice_idx` is what it chose with the options in reverse, told by their own places.
+    `scores` holds one number per choice, higher is better (minus the mean token loss for `rank: text`); it is empty
+    where the choice was read from a written answer. `predicted_choice_idx` is -1 where the answer names no choice, and
+    counts as wrong. `reversed_choice_idx` is the choice when the options were shown in reverse order, as an index into
+    `choices`.
     """
 
     image_id: int = -1
@@ -55,10 +56,10 @@ class Answer(msgspec.Struct, kw_only=True):
     scores: list[float] = []
     direct_answer: str | None = ""  # None: not asked
     direct_answer_score: float = 0.0
-    written: str = ""  # what the choice was read from
+    written: str = ""  # the text that the choice was read from
     reversed_choice_idx: int | None = None  # None: not asked
     reversed_scores: list[float] = []
-    teacher_type: str = ""  # what step 0's teacher said of a question whose type was known
+    teacher_type: str = ""  # the type that step 0's teacher gave a question whose type was known
 
 
 class Query(msgspec.Struct, kw_only=True):
@@ -76,8 +77,8 @@ class Query(msgspec.Struct, kw_only=True):
     similarity: float | None = None
     template: str = ""
     prompt_sha256: str = ""
-    attach_image: bool = False  # the teacher is to be sent the image with the prompt
-    round: int = 0  # of the loop; 0 where the step was run by itself
+    attach_image: bool = False  # whether the teacher is sent the image with the prompt
+    round: int = 0  # of the loop; 0 when the step was run alone
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -109,11 +110,10 @@ class Result(msgspec.Struct, kw_only=True):
 class TrainRecord(msgspec.Struct, kw_only=True):
     """One QA that passed post-processing, a row of `gptvqa_train_data.json`.
 
-    `model` to `round` are the lineage, taken over from the Result: teacher, request, prompt and bad cases.
-    `record_id` names this one QA: its query's id, with `-2` for the second QA of the same reply, or a hash of
-    the row where there is no query id.
-    From `box_check` on stand what the checks of step 4 found; a value by default says that the check is off, or has
-    nothing to say of this record.
+    `model` to `round` are the lineage, copied from the Result: teacher, request, prompt and bad cases.
+    `record_id` names this one QA: its query's id, with `-2` for the second QA of the same reply, or a hash of the row
+    when there is no query id. `review` and the fields after it are results of step 4; a default value says that the
+    check was off or could not judge this record.
     """
 
     image_id: int
@@ -133,17 +133,15 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     example_ids: list[str] = []
     round: int = 0
     record_id: str = ""
-    review: str = ""  # what a person decided: accept or edit
+    review: str = ""  # a person's decision: accept or edit
     box_check: str = ""  # supported or refuted by the image's boxes
-    second_answer: int | None = None  # the choice that a second reader took, -1 where it could not tell
-    blind_answer: int | None = (
-        None  # the choice that a reader without the picture took, -1 where it named none
+    second_answer: int | None = None  # the choice of a second reader, -1 when it named none
+    blind_answer: int | None = None  # the choice of a reader without the image, -1 when it named none
+    blind_score: float | None = (
+        None  # probability of the right choice, by a classifier that reads the text alone
     )
-    blind_score: float | None = None  # probability that a classifier of words alone gives the right choice
-    leak: str = (
-        ""  # how it gives away the evaluation sets: their image, a near-duplicate of one, their question
-    )
-    near_duplicate_of: str = ""  # the record that asks nearly the same of the same picture
+    leak: str = ""  # what it shares with the evaluation: an image, a near-duplicate of one, or a question
+    near_duplicate_of: str = ""  # id of a record with nearly the same question on the same image
 
 
 def options_text(choices: list[str]) -> str:

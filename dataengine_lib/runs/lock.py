@@ -1,4 +1,4 @@
-"""One run at a time in a run folder (all steps): a lock that a killed run cannot leave behind."""
+"""The lock of a run's folder (all steps): one run at a time; a killed run leaves no lock behind."""
 
 import fcntl
 import os
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from dataengine_lib.errors import DataEngineError, ParameterError
 
-PATIENCE_S = (
-    60  # a kernel looks for its parent every second and ends itself without it; a busy machine delays that
-)
+# A kernel looks for its parent every second and ends itself without it; a busy machine delays that.
+_WAIT_SECONDS = 60
 
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold `folder/.lock`, which names this process.
+    """Hold `folder/.lock`, in which this process writes its id.
 
-    The system frees the lock when its holder ends, however it ends; what is left of a killed run is its last
-    notebook's kernel, which is waited for. Raises ParameterError when another run is at work in the folder.
+    The system frees the lock when its process ends in any way. The kernel of a killed run's last notebook may live a
+    little longer, so its end is awaited. Raises ParameterError when another run holds the lock, DataEngineError when
+    such a kernel does not end.
     """
     path = folder / ".lock"
     with path.open("a+", encoding="utf-8") as stream:
@@ -29,7 +29,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ParameterError(
-                f"{folder}: process {holder or 'unknown'} is at work here; wait, or choose another --out"
+                f"{folder}: process {holder or 'unknown'} is running here; wait, or choose another --out"
             ) from error
         if holder.isdigit():
             _wait_for_kernels(folder, int(holder))
@@ -43,10 +43,10 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 
 def _wait_for_kernels(folder: Path, parent: int) -> None:
-    """Wait until no kernel of the dead process `parent` is alive: it could still write into the folder."""
+    """Wait until no kernel of the dead process `parent` is alive, which could still write into the folder."""
     import psutil
 
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         kernels = []
         for process in psutil.process_iter():
@@ -57,11 +57,11 @@ def _wait_for_kernels(folder: Path, parent: int) -> None:
                 ):
                     kernels.append(process.pid)
             except psutil.Error:
-                continue  # ended meanwhile, or somebody else's
+                continue  # ended in the meantime, or of another user
         if not kernels or psutil.pid_exists(parent):
             return
         if time.monotonic() > deadline:
             raise DataEngineError(
-                f"{folder}: process {kernels[0]}, the kernel of a killed run, is still at work; end it"
+                f"{folder}: process {kernels[0]}, the kernel of a killed run, is still running; end it"
             )
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""`run.json`: how far a run is (all steps), written whole after every step for the reports."""
+"""`run.json` (all steps): the state of a run, rewritten after every step for the reports."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,10 @@ Status = Literal["waiting", "running", "done", "skipped", "failed"]
 
 
 class StepState(msgspec.Struct, kw_only=True):
-    """One step; paths are relative to the run's folder, `overhead_seconds` is what was not its own work."""
+    """One step of a run; paths are relative to the run's folder.
+
+    `overhead_seconds` is the part of `seconds` for notebook start-up and rendering.
+    """
 
     step: str
     round: int | None
@@ -26,9 +29,9 @@ class StepState(msgspec.Struct, kw_only=True):
 
 
 class RunState(msgspec.Struct, kw_only=True):
-    """`run.json`. Seconds add up over the steps, those of skipped ones as of when they ran.
+    """`run.json`. `seconds` is the sum over the steps; for a skipped step, those of the run that executed it.
 
-    `overhead_seconds` is notebook start-up and rendering, the rest of `seconds` the steps' own work.
+    `overhead_seconds` is the part for notebook start-up and rendering.
     """
 
     run: str

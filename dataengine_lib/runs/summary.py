@@ -1,4 +1,4 @@
-"""What a run says at its end (all steps): accuracy per type before and after, time split, the report."""
+"""The end of a run (all steps): accuracy by type before and after and times as lines; the report's pages."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def summary_lines(folder: Path, state: RunState) -> list[str]:
-    """The table of `compare_rounds.json` when the run got that far, seconds, and the report's path."""
+    """The table of `compare_rounds.json` when the last step is done, then notes, seconds and the report's path."""
     lines: list[str] = []
     if state.steps[-1].status in ("done", "skipped"):
         from dataengine_lib.steps.compare_rounds import CompareRoundsResult, Figures
@@ -33,7 +33,7 @@ def summary_lines(folder: Path, state: RunState) -> list[str]:
 
 
 def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
-    """Accuracy per type before and after, with the gain and its 95 % interval, in points."""
+    """Accuracy by type before and after in %, with the gain and its 95 % interval in points, as aligned lines."""
     width = max([len("question type"), *(len(row.question_type) for row in rows)])
     lines = [f"{'question type':{width}}  before   after    gain   95 % interval"]
     for row in rows:
@@ -44,9 +44,9 @@ def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the run's `index.html`, and beside the run the one of all runs.
+    """Write the run's `index.html`, and that of all runs in the folder above.
 
-    With --out the folder above may hold somebody else's index.html, which stays.
+    An `index.html` of another origin in the folder above, as may be with --out, is not replaced.
     """
     from dataengine_lib.report.index import write_index, write_run_index
 
@@ -58,7 +58,10 @@ def write_pages(folder: Path) -> None:
 
 
 def render_run(folder: Path) -> Path:
-    """Render every executed notebook of a run again; returns the run's index page."""
+    """Render every executed notebook of a run and its index pages; returns the run's index page.
+
+    Raises ParameterError when the folder is not that of a run.
+    """
     from dataengine_lib.report.html import render_notebook
 
     file = folder / "run.json"

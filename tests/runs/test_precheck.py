@@ -154,7 +154,7 @@ class TestFakeSteps:
         file = make_loop(tmp_path)
         out = tmp_path / "runs" / "fake"
         out.mkdir(parents=True)
-        with run_lock(out), pytest.raises(ParameterError, match=f"process {os.getpid()} is at work here"):
+        with run_lock(out), pytest.raises(ParameterError, match=f"process {os.getpid()} is running here"):
             run_fake(file)
 
     def test_notebook_and_config_disagree(self, tmp_path: Path) -> None:
