@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_clip import save_tiny_clip
+from tiny_models import save_tiny_clip
 
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.embeddings.encoder import load_encoder

@@ -16,7 +16,7 @@ import torch
 from coco_folder import coco
 from PIL import Image
 from project import COCO_MINI, PROJECT_ROOT
-from tiny_clip import save_tiny_clip
+from tiny_models import save_tiny_clip
 
 from dataengine_lib.core.ray_cluster import ray_cluster
 from dataengine_lib.embeddings import update_store as embedding

@@ -15,7 +15,7 @@ from coco_folder import annotation, coco, write
 from PIL import Image
 from project import COCO_MINI
 from scipy.stats import chisquare
-from tiny_clip import save_tiny_clip
+from tiny_models import save_tiny_clip
 
 from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.core.records import Query
