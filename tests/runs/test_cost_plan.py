@@ -1,0 +1,115 @@
+"""`dataengine plan`: requests, tokens and prices add up, and nothing is sent."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from command_line import call
+from project import PROJECT_ROOT
+
+
+def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
+    questions = [
+        {"question": "Which?", "choices": ["a", "b", "c", "d"], "correct_choice_idx": 1, "image_id": n,
+         "question_type": "image_scene"}
+        for n in range(3)
+    ]  # fmt: skip
+    (tmp_path / "q.json").write_text(json.dumps(questions))
+    sets = {
+        "evaluate.questions": "q.json",
+        "construct_queries.maxnum": "360",
+        "construct_queries.coco_dataset": "none",
+        "generate_qa.teacher": "openai:gpt-4.1",
+        "rounds": "2",
+    }
+    options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
+    assert rows["image_scene"][1] == "40"
+    requests, prompt, reply, usd = (float(value.replace(",", "")) for value in rows["all"][1:])
+    assert (requests, reply) == (720, 720 * 120)
+    assert usd == pytest.approx(prompt / 1e6 * 2 + reply / 1e6 * 8, abs=0.01)
+    assert "round1/1_evaluate: 3 questions" in done.stdout
+    assert "requests to" not in done.stdout
+    served = ["--set", "evaluate.student=api:gpt-4.1", "--set", "evaluate.rank=generate"]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, *served, cwd=tmp_path)
+    assert "evaluate: 6 requests to api:gpt-4.1" in done.stdout, done.stderr  # with and without the options
+    assert [path.name for path in tmp_path.iterdir()] == ["q.json"]
+
+
+def test_plan_prices_readers_at_most(tmp_path: Path) -> None:
+    sets = {
+        "evaluate.questions": "none.json",
+        "construct_queries.maxnum": "360",
+        "construct_queries.coco_dataset": str(PROJECT_ROOT / "data_demo"),
+        "rounds": "2",
+        "post_process.second_reader": "openai:gpt-4.1",
+        "post_process.second_reader_image": "true",
+        "post_process.blind_reader": "openai:mine",
+        "post_process.budget_usd": "7.5",
+    }
+    options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = re.search(
+        r"second_reader: at most 720 requests to openai:gpt-4.1, ([\d,]+) prompt tokens, 3,800 for each image "
+        r"\(prices as of [\d-]+: ([\d.]+) US dollars if each reply is a letter, ([\d.]+) if each takes",
+        done.stdout,
+    )
+    tokens, usd, most = (float(number.replace(",", "")) for number in found.groups())
+    assert tokens > 720 * (3800 + 400)  # the picture, the rules, captions and boxes
+    assert usd == pytest.approx((tokens * 2 + 720 * 10 * 8) / 1e6, abs=0.01)
+    assert most == pytest.approx((tokens * 2 + 720 * 2000 * 8) / 1e6, abs=0.01)
+    blind = re.search(
+        r"blind_reader: at most 720 requests to openai:mine, ([\d,]+) .*\(price not known\)", done.stdout
+    )
+    assert int(blind[1].replace(",", "")) < tokens / 10
+    assert "post_process.budget_usd stops the readers of each round at 7.5" in done.stdout
+    options = ["--set", "evaluate.questions=none.json", "--set", "post_process.budget_usd=7.5"]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0 and "reader" not in done.stdout and "7.5" not in done.stdout
+
+
+def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  mine: {input: 1000, output: 1000}\n")
+    sets = {
+        "construct_queries.maxnum": "1000",
+        "generate_qa.teacher": "openai:mine",
+        "generate_qa.prices": str(prices),
+        "generate_qa.max_output_tokens": "60",
+        "classify_questions.questions": str(PROJECT_ROOT / "data_demo" / "aokvqa_v1p0_val_classified.json"),
+        "classify_questions.teacher": "openai:mine",
+        "classify_questions.prices": str(prices),
+    }
+    options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+    done = call("plan", str(PROJECT_ROOT / "params" / "demo.yaml"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
+    most = re.search(r"as max_output_tokens allows: ([\d,.]+) US dollars", done.stdout)
+    requests, _, reply, usd = (float(value.replace(",", "")) for value in rows["all"][1:])
+    assert reply == requests * 60 and usd == float(most[1].replace(",", ""))
+    assert "replies are counted as 60 tokens" in done.stdout
+    assert re.search(r"classify_questions: .* prompt tokens, [\d.,]+ US dollars", done.stdout)
+
+
+def test_plan_counts_targets_and_pictures(tmp_path: Path) -> None:
+    sets = {
+        "evaluate.questions": "none.json",
+        "construct_queries.maxnum": "360",
+        "construct_queries.coco_dataset": "none",
+        "construct_queries.targets": "{image_scene: 20, Image style: 0}",
+        "generate_qa.teacher": "openai:gpt-4.1",
+    }
+    plans = {}
+    for template in ("v2", "vision"):
+        options = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+        options += ["--set", f"construct_queries.template={template}"]
+        done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
+        assert [rows[kind][1] for kind in ("image_scene", "image_style", "image_topic")] == ["20", "0", "21"]
+        plans[template] = int(rows["image_scene"][2].replace(",", ""))
+    assert plans["vision"] > 20 * 3800 > plans["v2"]
