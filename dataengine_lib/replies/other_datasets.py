@@ -1,7 +1,7 @@
-"""Before steps 4 and 5: files of QAs that others made, LLaVA's conversations and MLLM-DataEngine v2's records.
+"""Steps 4 and 5: QA files of other projects, in LLaVA's conversations or MLLM-DataEngine v2's records.
 
-`read_others` gives their rows as a teacher's replies, so that step 4 reads, filters and checks them like its own;
-`read_turns` gives LLaVA's turns as they are, which step 5 mixes in.
+Step 4 reads them through `read_others`, which yields each row as a teacher's reply, so that it passes the same filters
+and checks. Step 5 mixes LLaVA's turns in as they are, through `read_turns`.
 """
 
 import json
@@ -21,14 +21,16 @@ from dataengine_lib.questions.dataengine_v2 import is_v2, letter_of, qtype_name,
 
 _OthersFormat = Literal["llava", "dataengine-v2"]
 
-_HEAD = 1 << 20  # bytes in which a file's first row ends
+_HEAD = 1 << 20  # bytes; the first row of a QA file ends within them
+# matches the image token with its line end, "<image>\n"
 _IMAGE = re.compile(r"[ \t]*<image>[ \t]*\n?")
-_LONGEST = 20_000  # characters of a turn that options are looked for in; step 4 reads no longer replies
-_ASKS, _ANSWERS, _SETS_UP = ("human", "user"), ("gpt", "assistant", "chatgpt"), ("system",)
+_LONGEST = 20_000  # characters of a turn that options are searched for in; step 4 drops longer replies
+# names of the speakers in LLaVA's data and in files of similar tools
+_ASKS, _ANSWERS, _SYSTEM = ("human", "user"), ("gpt", "assistant", "chatgpt"), ("system",)
 
 
 class Turn(NamedTuple):
-    """A question about an image and its answer, as the file words them, without the image's token."""
+    """A question about an image and its answer, in the file's words without the image token."""
 
     key: str  # the conversation's id and the turn's number
     image: str
@@ -37,7 +39,7 @@ class Turn(NamedTuple):
 
 
 def others_format(file: Path) -> _OthersFormat | None:
-    """Which of the formats a JSON list or JSON lines file has by its first row; None for any other file.
+    """The format of a JSON list or JSON lines file, by its first row; None for any other file.
 
     Raises DataEngineError when the file cannot be read.
     """
@@ -49,7 +51,7 @@ def others_format(file: Path) -> _OthersFormat | None:
     text = head.decode("utf-8-sig", "ignore").lstrip().removeprefix("[").lstrip()
     try:
         first, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):  # a first row beyond the head is no question with its answer
+    except (ValueError, RecursionError):  # not JSON, or a first row that is too long for a QA
         return None
     if not isinstance(first, dict):
         return None
@@ -57,11 +59,11 @@ def others_format(file: Path) -> _OthersFormat | None:
 
 
 def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
-    """(number of the row, counted from 1; the QA as a teacher's reply, or what is wrong with the row).
+    """Yield (number of the row, counted from 1; the QA as a teacher's reply, or what is wrong with the row).
 
     `raw_instructions` has the layout that a teacher is asked for, `Question: … Choices: … Answer: … Explanation: …`.
-    An open question has no choices, which `parse_reply` turns down as such. A conversation gives a reply for each of
-    its turns. The type is unclassified where the file has none (step 0 can tell it), `model` is empty.
+    An open question has no choices; `parse_reply` drops it with that reason. A conversation yields a reply for each of
+    its turns. The type is NO_TYPE where the file has none (step 0 can add it), `model` is empty.
     Raises DataEngineError when the file is in neither format.
     """
     kind = others_format(file)
@@ -81,7 +83,7 @@ def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
 
 
 def read_turns(file: Path) -> Iterator[tuple[int, Turn | str]]:
-    """(number of the row, counted from 1; a turn of LLaVA's conversations, or what is wrong with the row)."""
+    """Yield (number of the row, counted from 1; a turn of a LLaVA conversation, or what is wrong with the row)."""
     for number, row in _rows(file):
         if isinstance(row, str):
             yield number, row
@@ -91,7 +93,7 @@ def read_turns(file: Path) -> Iterator[tuple[int, Turn | str]]:
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """The rows one at a time: of the file only its text is in memory."""
+    """Yield the rows one at a time, so that only the file's text is in memory."""
     with file.open("rb") as stream:
         listed = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
         stream.seek(0)
@@ -106,25 +108,27 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
-    """The conversation's turns, or the one thing that is wrong with it."""
-    image, said = row.get("image"), row.get("conversations")
+    """The conversation's turns, or one message that says what is wrong with it."""
+    image, messages = row.get("image"), row.get("conversations")
     if isinstance(image, list) and len(image) == 1:
         image = image[0]
     if not isinstance(image, str) or not image.strip():
         return [
             "image: several images, one is needed" if isinstance(image, list) and image else "image: no image"
         ]
-    if not isinstance(said, list):
+    if not isinstance(messages, list):
         return ["conversations: is no list"]
     key = row.get("id")
     key = str(key) if isinstance(key, str | int) else str(number)
     turns: list[Turn | str] = []
     tokens, asked = 0, ""
-    for place, one in enumerate(said):
-        speaker, text = (one.get("from"), one.get("value")) if isinstance(one, dict) else (None, None)
-        if not isinstance(text, str) or speaker not in (*_ASKS, *_ANSWERS, *_SETS_UP):
+    for place, message in enumerate(messages):
+        speaker, text = (
+            (message.get("from"), message.get("value")) if isinstance(message, dict) else (None, None)
+        )
+        if not isinstance(text, str) or speaker not in (*_ASKS, *_ANSWERS, *_SYSTEM):
             return [f"conversations[{place}]: needs 'from' (human or gpt) and 'value'"]
-        if speaker in _SETS_UP and not place:
+        if speaker in _SYSTEM and not place:
             continue
         if (speaker in _ANSWERS) != bool(asked):
             return [f"conversations[{place}]: {speaker} speaks out of turn"]
@@ -162,9 +166,9 @@ def _v2_reply(row: dict[str, Any], key: str) -> Result | str:
     choices = unmarked(options) if isinstance(options, list) else []
     answer = str(row.get("answer") or "")
     if isinstance(letter, str) and len(letter.strip()) == 1:
-        place = LETTERS.find(letter.strip().upper())
+        index = LETTERS.find(letter.strip().upper())
         answer = f"The answer is ({letter.strip()})" + (
-            f": {choices[place]}." if 0 <= place < len(choices) else ""
+            f": {choices[index]}." if 0 <= index < len(choices) else ""
         )
     parts = {
         "Question": row["instruction"],
@@ -177,7 +181,7 @@ def _v2_reply(row: dict[str, Any], key: str) -> Result | str:
 
 
 def _result(key: str, image: str, kind: str, parts: dict[str, str]) -> Result:
-    """The layout that a teacher is asked for: each part on a line of its own, none where it is empty."""
+    """The row as a reply in the layout that a teacher is asked for: a line for each part that is not empty."""
     lines = [f"{name}: {' '.join(text.split())}" for name, text in parts.items() if text.strip()]
     return Result(
         image_id=image_number(image),
@@ -188,24 +192,29 @@ def _result(key: str, image: str, kind: str, parts: dict[str, str]) -> Result:
     )
 
 
-_MARKS = [  # options in brackets within one line, or on lines of their own; their letters are of one case
+# One pattern for each style and case: "(A) dog (B) cat" within a line; "A. dog", "A) dog" or "(A): dog" on its own line
+_MARKS = [
     re.compile(pattern, re.MULTILINE)
-    for case, before in (("A-Z", ""), ("a-z", r"(?<!\w)"))  # not that of "thing(s)"
+    for case, before in (("A-Z", ""), ("a-z", r"(?<!\w)"))  # not the "(s)" of "thing(s)"
     for pattern in (
         rf"{before}\((?P<letter>[{case}])\)[ \t]*(?=\S)",
         rf"^[ \t]{{0,8}}\(?(?P<letter>[{case}])[.):][ \t]+(?=\S)",
     )
 ]
+# matches "\nChoices:" at the end of a question
 _HEADING = re.compile(r"\s*(?:choices|options|answer choices)\s*:?\s*\Z", re.IGNORECASE)
+# matches "Question:" at the start of a line
 _ASKED = re.compile(r"^[ \t]*(?i:question)[ \t]*:(?=\s*\S)", re.MULTILINE)
-_BEFORE_IT = re.compile(r"\s*(?i:hint|context)[ \t]*:[^\n]*?(?:\bQuestion[ \t]*:|\n)(?=\s*\S)")
+# matches "Hint: Look at the map.\n" · "Context: N/A Question:" before a question, as in ScienceQA
+_HINT = re.compile(r"\s*(?i:hint|context)[ \t]*:[^\n]*?(?:\bQuestion[ \t]*:|\n)(?=\s*\S)")
 
 
 def split_choices(asked: str) -> tuple[str, list[str]] | None:
     """(question, choices) of an instruction that shows options A, B, …; None for an open question.
 
-    What follows the last option on lines of its own tells how to answer, and is left out, as is what stands before
-    `Question:` and a line of `Hint:` or `Context:` before the question. Small letters are options where there are four.
+    Left out are the lines behind the last option, which say how to answer ("Answer with the letter …"), what stands
+    before `Question:`, and a line of `Hint:` or `Context:` before the question. Lower-case letters count as options only
+    where there are at least four.
     """
     text = asked[:_LONGEST]
     if headings := list(_ASKED.finditer(text)):
@@ -220,76 +229,79 @@ def split_choices(asked: str) -> tuple[str, list[str]] | None:
         choices = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
         choices[-1] = choices[-1].partition("\n")[0].strip()
         question = _HEADING.sub("", text[: marks[0].start()]).strip()
-        while before := _BEFORE_IT.match(question):
+        while before := _HINT.match(question):
             question = question[before.end() :].strip()
         if question and all(choices):
             return question, [one_line(choice) for choice in choices]
     return None
 
 
-_SAID = re.compile(
+# matches "B" · "(B)." · "The correct answer is B:" at the start of an answer
+_ANSWER_LETTER = re.compile(
     r"\s*(?:(?:the )?(?:correct )?(?:answer|option)(?: is)?:?\s*)?"
     r"(?:\((?P<a>[A-Z])\)|(?P<b>[A-Z])(?=[.):]|\s*\n|\s*\Z))[.):]*",
     re.IGNORECASE,
 )
-_LAST = re.compile(  # "Answer: B" on the last line
+_LAST_LINE = re.compile(  # matches "\nSo, the answer is B" at the end of an answer
     r"\n[ \t*#]*(?:(?:so|thus|hence|therefore),? )?(?P<line>(?:the )?(?:correct )?answer\b[^\n]*)\Z",
     re.IGNORECASE,
 )
+# matches "(C)" · "option C" · "answer is: C"
 _NAMED = re.compile(r"\(([A-Z])\)|(?i:\b(?:answer|option|choice)(?: is)?:?) ([A-Z])\b")
 _WORD = re.compile(r"\w+")
-_SENTENCE = 3  # words of the shortest remark; what is shorter may be a choice in other words
-_STEM = 5  # letters that tell a word, so that elephants are an elephant
+_SHORTEST_REMARK = 3  # words; a shorter text may be a choice in other words
+_STEM = 5  # letters that words are compared by, so that "elephants" is "elephant"
 
 
-def _answer(said: str, choices: list[str]) -> tuple[str, str]:
-    """(answer as the layout has it, explanation); an answer that names no option by letter stays as it is.
+def _answer(given: str, choices: list[str]) -> tuple[str, str]:
+    """(answer in the layout of a reply, explanation); an answer that names no option by letter is kept as it is.
 
-    Behind the letter may come its choice, a remark, or both; the letter may come last, on a line of its own.
+    The letter may be followed by its choice, a remark, or both; or it may come last, on a line of its own.
     """
-    found = _SAID.match(said)
-    if found is None and (last := _LAST.search(said)):
+    found = _ANSWER_LETTER.match(given)
+    if found is None and (last := _LAST_LINE.search(given)):
         answer, more = _answer(last["line"], choices)
         if answer != last["line"]:
-            return answer, f"{said[: last.start()].rstrip(' #*')}\n{more}".strip()
-    place = LETTERS.find((found["a"] or found["b"]).upper()) if found else -1
-    if found is None or place >= len(choices):
-        return said, ""
-    rest, letter, choice = said[found.end() :], LETTERS[place], choices[place]
-    others = choices[:place] + choices[place + 1 :]
+            return answer, f"{given[: last.start()].rstrip(' #*')}\n{more}".strip()
+    index = LETTERS.find((found["a"] or found["b"]).upper()) if found else -1
+    if found is None or index >= len(choices):
+        return given, ""
+    rest, letter, choice = given[found.end() :], LETTERS[index], choices[index]
+    others = choices[:index] + choices[index + 1 :]
     text = rest.strip()
     if text and choice_key(text) in map(choice_key, others):  # the letter of one, the words of another
-        return said, ""
+        return given, ""
     if text[: len(choice)].casefold() == choice.casefold():
         after = text[len(choice) :]
         longer = tuple(other.casefold() for other in others if len(other) > len(choice))
         # "cat" before "caterpillar", or before another choice that is "cat food"
         if after[:1].isalnum() or text.casefold().startswith(longer):
-            return said, ""
+            return given, ""
         text = after.lstrip(" .,;:")
     elif text and "\n" not in rest[: rest.index(text)] and not _is_remark(text, letter, choice, others):
-        return said, ""
+        return given, ""
     return f"The answer is ({letter}): {choice}.", text
 
 
 def _is_remark(text: str, letter: str, choice: str, others: list[str]) -> bool:
-    """Whether what follows a letter is a sentence about its choice; it may name no other letter and no other choice.
+    """Whether what follows a letter is a sentence about its choice: it names no other letter and no other choice.
 
-    Nor may it share a word with another choice where it does not name its own: it might tell that one in other words.
+    Where it does not name its own choice, it must not share a word with another one either: it might be that choice
+    in other words.
     """
-    said, own = _words(text), _words(choice)
-    if len(said.split()) < _SENTENCE or choice_key(text) == choice_key(choice):
+    words, own = _words(text), _words(choice)
+    if len(words.split()) < _SHORTEST_REMARK or choice_key(text) == choice_key(choice):
         return False
     if any((mark[1] or mark[2]) != letter for mark in _NAMED.finditer(text)):
         return False
-    without = said.replace(own, " | ")
-    if any(other in (said if own in other else without) for other in map(_words, others)):
+    without = words.replace(own, " | ")
+    if any(other in (words if own in other else without) for other in map(_words, others)):
         return False
-    return own in said or not _stems(said) & (_stems(*map(_words, others)) - _stems(own))
+    return own in words or not _stems(words) & (_stems(*map(_words, others)) - _stems(own))
 
 
 def _words(text: str) -> str:
-    """The words between spaces, without a first article, so that one text is looked for in another."""
+    """The words of `choice_key` with a space around each, so that one text can be searched for in another."""
     return f" {' '.join(_WORD.findall(choice_key(text)))} "
 
 
