@@ -13,7 +13,7 @@ from dataengine_lib.core.text import choice_key
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, reject_candidate
 from dataengine_lib.curation.option_order import CHOICES
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
+from dataengine_lib.replies.boxes_in_text import has_box, mentions_boxes
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.letter_mentions import names_letters
 
@@ -85,7 +85,7 @@ def _decision_fault(decision: Decision) -> str:
         # the letters of a record's choices change with the seed and with the replies before it
         return "rationales: one names choices by letter or position; add choices and correct_choice_idx that go with it"
     for name, text in (("question", question or ""), *(("choices", choice) for choice in choices or [])):
-        if has_box(text) or speaks_of_boxes(text):
+        if has_box(text) or mentions_boxes(text):
             return f"{name}: {Reason.BOXES.value}"
     return ""
 

@@ -1,4 +1,4 @@
-"""Category sets: the question types that a student is measured by (steps 0, 1 and 2), one YAML file each."""
+"""Steps 0, 1 and 2: category sets, the question types that a student is measured by, one YAML file each."""
 
 import difflib
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ def read_categories(choice: str | Path) -> CategorySet:
         raise ParameterError(f"{file}: cannot be read ({error.strerror}); {CATEGORY_SETS.hint()}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = one_line(str(error))
-        raise ParameterError(f"{file}: is not valid YAML ({reason}); mend the file") from error
+        raise ParameterError(f"{file}: is not valid YAML ({reason}); correct the file") from error
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:
         raise ParameterError(
@@ -49,18 +49,18 @@ def read_categories(choice: str | Path) -> CategorySet:
         )
     wrong = [key for key, text in types.items() if not isinstance(key, str) or not isinstance(text, str)]
     if wrong:
-        raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; mend the file")
+        raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; correct the file")
     definitions = {type_name(key): text for key, text in types.items()}
     return CategorySet(str(content.get("name", file.stem)), definitions)
 
 
 def type_name(name: str) -> str:
-    """`Identity reasoning` and `identity_reasoning` are one type."""
+    """The name that a type is compared by: `Identity reasoning` is `identity_reasoning`; punctuation stays."""
     return "_".join(name.strip().lower().split())
 
 
 def known_type(name: str, types: Iterable[str], where: str) -> str:
-    """`name` as the type of `types` that it means. Raises ParameterError naming `where` and the nearest type."""
+    """The one of `types` with this name. Raises ParameterError naming `where` and the nearest type."""
     known = {type_name(kind): kind for kind in types}
     if type_name(name) not in known:
         near = difflib.get_close_matches(type_name(name), known, n=1, cutoff=0.0)

@@ -1,6 +1,6 @@
-"""Records of MLLM-DataEngine v2, read as question files (steps 0, 1, 4, 5) and written as an export.
+"""Steps 0, 1, 4 and 5: records of MLLM-DataEngine v2, read as question files and written as an export.
 
-They have `instruction, answer, short_answer, options, choice_answer, image, qtype`.
+Their fields are `instruction, answer, short_answer, options, choice_answer, image, qtype`.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.questions.categories import type_name
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_place, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled
 from dataengine_lib.questions.seed_bench import IMAGE_TYPES
 
 _REASONING = 8
@@ -35,7 +35,7 @@ _QTYPES = {type_name(name): number for number, name in enumerate(IMAGE_TYPES, 1)
 
 
 def v2_record(question: Question, image: str) -> dict[str, Any]:
-    """A question as a v2 record; a type that is none of _QTYPES counts as reasoning."""
+    """A question as a v2 record; a type that is not in _QTYPES counts as reasoning."""
     return {
         "instruction": question.question,
         "answer": question.choices[question.correct_choice_idx],
@@ -48,18 +48,18 @@ def v2_record(question: Question, image: str) -> dict[str, Any]:
 
 
 def is_v2(rows: Sequence[Any]) -> bool:
-    """Whether rows have v2's keys; a file's first whole row tells."""
+    """Whether rows have v2's keys, by the first row that is an object."""
     first = next((row for row in rows if isinstance(row, dict)), {})
     return "instruction" in first and "image" in first and "question" not in first
 
 
 def letter_of(row: Mapping[str, Any]) -> Any:
-    """The right option's letter, under the misspelt key of the published files as well."""
+    """The right option's letter; the published files misspell its key."""
     return row.get("choice_answer") or row.get("choide_answer")
 
 
 def qtype_name(qtype: Any) -> str:
-    """The type that v2's number means, empty for any other number."""
+    """The question type that v2's number 1 to 9 means, empty for any other value."""
     text = str(qtype)
     place = int(text) if text.isascii() and text.isdigit() and len(text) < 3 else 0
     return type_name(IMAGE_TYPES[place - 1]) if 0 < place <= len(IMAGE_TYPES) else ""
@@ -77,7 +77,7 @@ def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:
     if not isinstance(row.get("options"), list):
         return "unusable choices", "options is not a list of choices"
     choices = filled(row["options"])
-    correct = answer_place(letter_of(row), choices)
+    correct = answer_index(letter_of(row), choices)
     if isinstance(correct, tuple):
         return correct
     short = row.get("short_answer")
@@ -93,11 +93,12 @@ def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:
     return {**found, "question": row["instruction"]} if "instruction" in row else found
 
 
+# matches "A. " · "(A) " · "A:"
 _MARKED = re.compile(r"\(?([A-Z])[.):]\s*")
 
 
 def unmarked(options: Sequence[Any]) -> list[str]:
-    """The options as texts, without their letters where every one begins with its own, "A. dog"."""
+    """The options as texts; without their letters where every one begins with its own, "A. dog"."""
     texts = [str(option).strip() for option in options]
     marks = [_MARKED.match(text) for text in texts]
     if all(mark and mark[1] == letter for mark, letter in zip(marks, LETTERS, strict=False)):
@@ -106,12 +107,14 @@ def unmarked(options: Sequence[Any]) -> list[str]:
 
 
 def rationales(row: Mapping[str, Any]) -> list[str]:
-    """The sentence that a v2 record answers with, where it says more than the option and the short answer do."""
+    """The answer sentence of a v2 record as the one rationale; none where it only repeats an option or short answer."""
     answer, options = row.get("answer"), row.get("options")
     if not isinstance(answer, str) or not answer.strip():
         return []
-    said = {str(row.get("short_answer") or "").strip().casefold()}
+    repeated = {str(row.get("short_answer") or "").strip().casefold()}
     if isinstance(options, list):  # with and without its letter, as the answer may have it
         both = zip(options, unmarked(options), strict=True)
-        said |= {text.casefold() for option, bare in both if option for text in (str(option).strip(), bare)}
-    return [] if answer.strip().rstrip(".").casefold() in said | {""} else [answer.strip()]
+        repeated |= {
+            text.casefold() for option, bare in both if option for text in (str(option).strip(), bare)
+        }
+    return [] if answer.strip().rstrip(".").casefold() in repeated | {""} else [answer.strip()]

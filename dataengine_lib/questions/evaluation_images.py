@@ -13,10 +13,12 @@ from dataengine_lib.questions.rows import OwnFields
 EVALUATION_IMAGE = "evaluation image"
 NEAR_DUPLICATE = "near-duplicate of an evaluation image"
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class _Row(msgspec.Struct):
+    """The fields of a question that name its image."""
+
     image_id: int | str | None = None
     image_path: str | None = None
 
@@ -24,9 +26,9 @@ class _Row(msgspec.Struct):
 def read_image_refs(file: Path, image_root: Path | None = None) -> list[ImageRef]:
     """The images of a question file of any format that step 1 reads, in order, each once.
 
-    Rows that cannot be scored count too: a test split without answers is an evaluation set all the same. Rows that
-    name no image are counted in a warning. Images inside a table become files under `image_root`.
-    Raises DataEngineError when the file cannot be read, or naming a row whose image is no number or path.
+    Rows that cannot be scored count too: a test split without answers is also an evaluation set. Rows that name no image
+    are counted in a warning. Images inside a table become files under `image_root`.
+    Raises DataEngineError when the file cannot be read, or naming a row whose image is neither a number nor a path.
     """
     refs: list[ImageRef] = []
     nameless: list[str] = []
@@ -34,14 +36,16 @@ def read_image_refs(file: Path, image_root: Path | None = None) -> list[ImageRef
         try:
             found = msgspec.convert(row.content if isinstance(row.content, dict) else {}, _Row, strict=False)
             ref = image_ref(found.image_id, found.image_path)
-        except ValueError as error:  # of the check of the row or of the number
-            raise DataEngineError(f"{file}: {row.row}: image not usable ({error}); mend that row") from error
+        except ValueError as error:  # from the conversion or from image_ref
+            raise DataEngineError(
+                f"{file}: {row.row}: image not usable ({error}); correct that row"
+            ) from error
         if ref.image_id < 0 and not ref.image_path:
             nameless.append(row.row)
         else:
             refs.append(ref)
     if nameless:
-        log.warning(
+        _log.warning(
             "%s: %d rows name no image, so theirs cannot be kept out of training (first: %s)",
             file,
             len(nameless),

@@ -1,4 +1,4 @@
-"""Question files of every format (steps 0, 1, 5): one check for all rows; wrong ones are counted, not fatal."""
+"""Steps 0, 1, 2 and 5: question files of every format through one check; faulty rows are counted, not fatal."""
 
 import ast
 import re
@@ -22,12 +22,12 @@ from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault
 from dataengine_lib.questions.seed_bench import is_seed_bench, seed_bench_row, type_names
 from dataengine_lib.questions.tsv_table import is_table, table_rows
 
-_WRAPPERS = ("questions", "data")  # keys that hold a file's questions and are no type
-_LIST_SIZE = 20_000  # characters of a list given as text; ten answers have some hundreds
+_WRAPPERS = ("questions", "data")  # keys that hold all questions of a file and are not the name of a type
+_LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers have a few hundred
 
 
 class SkippedRow(msgspec.Struct, frozen=True):
-    """A row that is left out, and why; `kind` is the reason to count by."""
+    """A row that is left out, with the reason; `kind` is the short reason that rows are counted by."""
 
     row: str
     reason: str
@@ -36,9 +36,10 @@ class SkippedRow(msgspec.Struct, frozen=True):
 
 @dataclass
 class QuestionRows:
-    """A file's usable questions and its other rows; `rows` and `places` say where each question stands.
+    """A file's usable questions and its other rows.
 
-    A row is what a person looks for (`row 7`, `image_scene[7]`), a place is the number in the whole file.
+    `rows` and `places` have one entry a question: its row as a person finds it (`row 7`, `image_scene[7]`), and its
+    number among all rows of the file, from 0.
     """
 
     questions: list[Question] = field(default_factory=list)
@@ -48,7 +49,7 @@ class QuestionRows:
 
 
 class _Row(msgspec.Struct, kw_only=True):
-    """A question as files hold it: A-OKVQA's test split has null answers, ids are numbers or strings."""
+    """A question as files hold it: answers are null in A-OKVQA's test split, ids are numbers or strings."""
 
     split: str | None = None
     image_id: int | str | None = None
@@ -68,19 +69,19 @@ class _Row(msgspec.Struct, kw_only=True):
 def read_question_file(
     file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
 ) -> QuestionRows:
-    """The usable questions in the file's order, with the rows left out.
+    """The usable questions in the file's order, and the rows left out.
 
-    The format is told by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
+    The format is recognised by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
     `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, records of
     MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV. Images inside a table become files under `image_root`.
     `type_field` and `split_field` name the keys that hold a question's type and split.
-    Raises DataEngineError when the file cannot be read, is no question file, or has no such field.
+    Raises DataEngineError when the file cannot be read, is not a question file, or has no such field.
     """
     found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
     ids = Counter(_given_id(row.content) for row in found)
     result, seen = QuestionRows(), dict[str, str]()
     for place in range(len(found)):
-        row = found.popleft()  # a row and its question are not both kept
+        row = found.popleft()  # so that a row and its question are not both in memory
         question = _question(row, ids)
         if isinstance(question, Question) and question.question_id in seen:
             same = f"question_id {question.question_id} occurs twice, first in {seen[question.question_id]}"
@@ -97,14 +98,14 @@ def read_question_file(
 
 
 def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:
-    """All rows of a file in A-OKVQA's fields, before the check; raises DataEngineError as `read_question_file`."""
+    """All rows of a file in A-OKVQA's fields, before the check; raises what `read_question_file` raises."""
     return table_rows(file, image_root, own) if is_table(file) else _json_rows(file, own)
 
 
 def read_question_rows(
     file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
 ) -> tuple[list[Question], list[SkippedRow]]:
-    """(usable questions in the file's order, rows left out with the reason)."""
+    """(usable questions in the file's order, rows left out); raises what `read_question_file` raises."""
     content = read_question_file(file, image_root, type_field=type_field, split_field=split_field)
     return content.questions, content.skipped
 
@@ -116,7 +117,7 @@ def read_questions(
     questions, skipped = read_question_rows(file, image_root, type_field=type_field, split_field=split_field)
     if skipped:
         first = f"{skipped[0].row}: {skipped[0].reason}"
-        raise DataEngineError(f"{file}: {first}; mend or remove that row ({len(skipped)} in all)")
+        raise DataEngineError(f"{file}: {first}; correct or remove that row ({len(skipped)} in all)")
     return questions
 
 
@@ -127,7 +128,7 @@ def image_of(question: Question, root: Path) -> str:
     """
     try:
         return locate(ImageRef(question.image_id, question.image_path), root)
-    except DataEngineError as error:  # without the remedy, which names another step's parameter
+    except DataEngineError as error:  # without the advice behind ";", which names another step's parameter
         raise DataEngineError(str(error).partition(";")[0]) from error
 
 
@@ -136,14 +137,14 @@ def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     content: Any = read_json(file, list[msgspec.Raw] | dict[str, msgspec.Raw])
     parts = content if isinstance(content, dict) else {"": content}
     types = parts.get("question_type") if "questions" in parts else None
-    # SEED-Bench's, or a list with `info` or `license` beside it: what else stands there is no question
+    # SEED-Bench's file, or a list with `info` or `license` beside it: the other keys hold no questions
     whole = "questions" if types is not None else _whole(parts)
     rows = [
         FoundRow(f"{kind}[{number}]" if kind else f"row {number}", _decoded(raw), "" if whole else kind)
         for kind, part in ({whole: parts[whole]} if whole else parts).items()
         for number, raw in enumerate(_list(file, kind, part))
     ]
-    del content, parts  # the file's text
+    del content, parts  # they hold the file's text
     keys = {key for row in rows if isinstance(row.content, dict) for key in row.content}
     own.check(file, keys)
     if is_v2([row.content for row in rows]):
@@ -158,7 +159,7 @@ def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
 
 
 def _whole(parts: Mapping[str, Any]) -> str:
-    """The key that holds all questions and is no type; empty without one."""
+    """The one key that holds all questions and is not the name of a type; empty without one."""
     lists = [key for key, part in parts.items() if isinstance(part, list) or memoryview(part)[:1] == b"["]
     return lists[0] if len(lists) == 1 and lists[0] in _WRAPPERS else ""
 
@@ -183,7 +184,7 @@ def _decoded(raw: msgspec.Raw) -> Any | RowFault:
 
 
 def _given_id(row: Any) -> str:
-    """What a row says that it is called: our training data names the query that it came from."""
+    """The id that a row gives itself; in our training data that is the id of its query."""
     if not isinstance(row, dict):
         return ""
     given = row.get("question_id")
@@ -192,7 +193,7 @@ def _given_id(row: Any) -> str:
 
 
 def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | RowFault:
-    """The record, or (kind of reason, reason); `ids` counts how many rows of the file say each name."""
+    """The question of a row, or its fault; `ids` counts the rows of the file by the id that they give themselves."""
     if isinstance(found.content, tuple):
         return found.content
     try:
@@ -218,7 +219,7 @@ def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | RowFault:
     if image.image_id < 0 and not image.image_path:
         return "no image", "neither image_id nor image_path is given"
     question_id = "" if row.question_id is None else str(row.question_id)
-    if not question_id and ids[name := _given_id(found.content)] == 1:
+    if not question_id and ids[name := _given_id(found.content)] == 1:  # a query may have two QAs: not unique
         question_id = name
     return Question(
         split=intern(row.split or ""),
@@ -241,18 +242,19 @@ def _direct_answers(given: list[str | int | float] | str | None) -> list[str]:
     if isinstance(given, str):
         listed = _list_in(given)
         given = [given] * bool(given.strip()) if listed is None else listed
-    return [intern(str(answer)) for answer in given or []]  # ten people say the same word
+    # interned, since the ten answers of a question are often the same word
+    return [intern(str(answer)) for answer in given or []]
 
 
 def _list_in(text: str) -> list[str | int | float] | None:
-    """The list that a text writes out, as copies of A-OKVQA on the Hub do; None for any other text."""
+    """The list that a text is the Python form of, as in copies of A-OKVQA on the Hub; None for any other text."""
     text = text.strip()
     if not text.startswith("[") or len(text) > _LIST_SIZE:
         return None
-    if not re.search(r"""['"]\s*,""", text):  # an array of numpy's has no commas
+    if not re.search(r"""['"]\s*,""", text):  # a numpy array is printed without commas: ['cat' 'dog']
         text = re.sub(r"""(['"])\s+(?=['"])""", r"\1, ", text)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of escapes that are none
+        with warnings.catch_warnings(action="ignore"):  # about invalid escape sequences
             found = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""Rows of question files on their way to the one check in questions.py, whatever their format (steps 0, 1, 5)."""
+"""Steps 0, 1 and 5: rows of question files in any format, as they go to the one check in reader.py."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -9,14 +9,14 @@ from typing import Any
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
 
-RowFault = tuple[str, str]  # (kind of reason, reason)
+RowFault = tuple[str, str]  # (kind, by which faults are counted; reason, which names the values)
 
 
 @dataclass(frozen=True)
 class FoundRow:
-    """A row under the name that a person looks for: A-OKVQA's fields as found, or the fault that it has.
+    """A row of a question file: A-OKVQA's fields as found, or its fault.
 
-    `kind` is the type whose list holds the row.
+    `row` says where it stands in the file (`row 7`, `image_scene[7]`); `kind` is the type whose list holds it.
     """
 
     row: str
@@ -32,14 +32,14 @@ class OwnFields:
     split_field: str = "split"
 
     def of(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A row's `split`, and its `question_type` where a field for it was named."""
+        """A row's `split`, and its `question_type` where `type_field` is given."""
         own = {"split": _text(row.get(self.split_field))}
         if self.type_field:
             own["question_type"] = _text(row.get(self.type_field))
         return own
 
     def check(self, file: Path, keys: Collection[str]) -> None:
-        """Raises DataEngineError naming the nearest key when a named field is in no row."""
+        """Raise DataEngineError naming the nearest key when no row has one of the fields."""
         for option, name, usual in (
             ("type_field", self.type_field, ""),
             ("split_field", self.split_field, "split"),
@@ -50,28 +50,28 @@ class OwnFields:
 
 
 def filled(choices: Iterable[Any]) -> list[Any]:
-    """The choices without the missing ones at the end; a hole between two stays and is a fault."""
+    """The choices without the empty ones at the end; an empty one between two stays and is a fault."""
     kept = list(choices)
     while kept and kept[-1] in (None, ""):
         kept.pop()
     return kept
 
 
-def answer_place(answer: Any, choices: Collection[Any]) -> int | RowFault | None:
-    """The place of the choice that an answer's letter means, None without an answer."""
+def answer_index(answer: Any, choices: Collection[Any]) -> int | RowFault | None:
+    """The index of the choice that an answer's letter means; None without an answer."""
     letter = "" if answer is None else str(answer).strip()
     if not letter:
         return None
-    place = LETTERS.find(letter.upper()) if len(letter) == 1 else -1
-    if place < 0:
+    index = LETTERS.find(letter.upper()) if len(letter) == 1 else -1
+    if index < 0:
         return "wrong answer letter", f"answer {letter[:40]!r} is not the letter of a choice"
-    if place >= len(choices) >= 2:
+    if index >= len(choices) >= 2:
         return "index outside the choices", f"answer {letter} is outside the {len(choices)} choices"
-    return place
+    return index
 
 
 def _text(value: Any) -> Any:
-    """Numbers are fine as names of a type or a split; a list is left to the check, which refuses it."""
+    """A number as text, since it may name a type or a split; a list stays, and the check refuses it."""
     if value is None:
         return ""
     return str(value) if isinstance(value, int | float) else value

@@ -1,4 +1,4 @@
-"""SEED-Bench's question files (steps 0, 1): `{questions: [{choice_a, …, answer: "A"}], question_type: {name: id}}`."""
+"""Steps 0 and 1: SEED-Bench's question files, `{questions: [{choice_a, …, answer: "A"}], question_type: {name: id}}`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import msgspec
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_place, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled
 
 # ids 1 to 9; the ids above them ask about videos, and mean other things in SEED-Bench-2
 IMAGE_TYPES = (
@@ -24,13 +24,13 @@ IMAGE_TYPES = (
     "Text Understanding",
 )
 
-NO_IMAGE_TASK = "not an image"  # the kind of rows about videos, which are no fault of the file
-# data_type as SEED-Bench and SEED-Bench-2 write it, in small letters
+NO_IMAGE_TASK = "not an image"  # the kind of rows about videos, which belong in the file and are left out
+# data_type as SEED-Bench and SEED-Bench-2 write it, in lower case
 _IMAGE, _VIDEO, _IMAGES = ("image", "single image"), ("video",), ("multiple images", "interleaved image")
 
 
 def is_seed_bench(rows: Sequence[Any]) -> bool:
-    """Whether rows have SEED-Bench's keys; a file's first whole row tells."""
+    """Whether rows have SEED-Bench's keys, by the first row that is an object."""
     first = next((row for row in rows if isinstance(row, dict)), {})
     return "choice_a" in first and "choices" not in first
 
@@ -38,7 +38,7 @@ def is_seed_bench(rows: Sequence[Any]) -> bool:
 def type_names(file: Path, question_type: Any) -> dict[str, str]:
     """Type by id from a file's `question_type` map, or the nine of SEED-Bench's images without one.
 
-    Raises DataEngineError when it is no `{name: id}`.
+    Raises DataEngineError when it is not `{name: id}`.
     """
     if question_type is None:
         return {str(number): name for number, name in enumerate(IMAGE_TYPES, 1)}
@@ -54,7 +54,7 @@ def type_names(file: Path, question_type: Any) -> dict[str, str]:
 def seed_bench_row(where: str, row: Any, types: Mapping[str, str], own: OwnFields) -> FoundRow:
     """A row in A-OKVQA's fields; the image's path is its `data_id`, which in SEED-Bench has no suffix.
 
-    Rows about several images count as wrong ones.
+    Rows about several images are faults.
     Source: SEED-Bench.json and SEED-Bench-2 of AILab-CVC/SEED-Bench.
     """
     return FoundRow(where, _fields(row, types, own) if isinstance(row, dict) else row)
@@ -70,7 +70,7 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
     if number is not None and not own.type_field and str(number) not in types:
         return "unknown question_type_id", f"question_type_id {number!r} is not in the question_type map"
     choices = filled(row.get(f"choice_{letter}") for letter in LETTERS.lower())
-    correct = answer_place(row.get("answer"), choices)
+    correct = answer_index(row.get("answer"), choices)
     if isinstance(correct, tuple):
         return correct
     found = {
@@ -85,7 +85,7 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
 
 
 def _other_medium(data_type: Any, image: Any) -> RowFault | None:
-    """Why a row is not about one image."""
+    """The fault of a row that is not about exactly one image, else None."""
     medium = caseless(str(data_type or "image").replace("_", " "))
     if medium in _VIDEO:
         return NO_IMAGE_TASK, f"data_type is {data_type!r}; only questions about images are asked"

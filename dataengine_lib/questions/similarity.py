@@ -1,4 +1,4 @@
-"""Questions that ask nearly the same: in step 1 such bad cases become one, in step 4 they show leaks and repeats."""
+"""Steps 1 and 4: questions that ask nearly the same. Step 1 keeps one of such bad cases, step 4 finds leaks and repeats."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,13 +9,13 @@ from typing import Any, Protocol
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.text import key_words
 
-_HASHES = 128
-_SOME = 1000  # texts hashed at a time
-_MISSED = 1e-3  # of the pairs at the threshold, the most that the hashes may miss
+_HASHES = 128  # of a MinHash, datasketch's default
+_CHUNK = 1000  # texts hashed at a time
+_MISSED = 1e-3  # most pairs at the threshold that the hashes may miss, as a share
 
 
 class _HasChoices(Protocol):
-    """A question, an answer or a training record."""
+    """A question with its choices: Question, Answer or TrainRecord."""
 
     question: str
     choices: list[str]
@@ -23,7 +23,7 @@ class _HasChoices(Protocol):
 
 @dataclass(frozen=True)
 class DroppedRecord:
-    """A record that is left out, the kept one that stands for it, and how alike they are (0 to 1)."""
+    """A record that is left out, the kept one that represents it, and their similarity (0 to 1)."""
 
     record: Answer
     representative: Answer
@@ -32,22 +32,22 @@ class DroppedRecord:
 
 @dataclass(frozen=True)
 class ReducedPool:
-    """The records that stay, and those that others stand for; both in the order that they came in."""
+    """The records that are kept, and those that another one represents; both in the input's order."""
 
     kept: list[Answer]
     dropped: list[DroppedRecord]
 
 
 def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0) -> ReducedPool:
-    """Keep one of the records of a type whose questions, and whose choices, are alike by at least `threshold`.
+    """Keep one of the records of a type whose questions and choices are both similar by at least `threshold`.
 
-    Records are taken in an order drawn with `seed`; one stays unless it is near one that stays already. So each
-    dropped one is near its representative, which chains of pairs would not promise, and no two kept ones are near.
-    The order depends on a record's own text alone: copies in the input change nothing. `threshold` 1 drops exact
-    copies only, 0 keeps everything.
-    Alike is the Jaccard similarity of the shingles, of the questions or of the choices, whichever is lower: `What is
+    Records are visited in an order drawn with `seed`; one is kept unless it is similar to one that is kept already. So
+    each dropped one is similar to its representative, which clusters of chained pairs would not guarantee, and no two
+    kept ones are similar. The order depends on a record's own text alone: copies in the input change nothing.
+    `threshold` 1 drops exact copies only, 0 keeps everything.
+    Similarity is the Jaccard index of the shingles, of the questions or of the choices, whichever is lower: `What is
     the man holding?` with other choices is another question, and so is another question with the same four colours.
-    The order of the choices makes no difference. At 0.8, a changed word counts in questions of up to 16 words.
+    The order of the choices is ignored. At 0.8, one changed word makes another question of up to 16 words.
     Source: MLLM-DataEngine v2, near-duplicates among bad cases by MinHash and locality-sensitive hashing (Broder
     1997); here the candidates that it finds are compared exactly.
     """
@@ -79,9 +79,9 @@ def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0
 
 @dataclass(frozen=True)
 class Shingles:
-    """Pairs of neighbouring words of a question, and of each of its choices by itself, with each text's two ends.
+    """The shingles of a question and of its choices: pairs of neighbouring words, and each text's first and last word.
 
-    Case, punctuation at words' ends and ways to write the same character make no difference.
+    Words are compared as `core.text.key_words` gives them.
     """
 
     question: frozenset[str]
@@ -93,7 +93,7 @@ class Shingles:
 
 
 class NearQuestions:
-    """Questions with their choices, to be asked for ones that are alike by at least `threshold`, see `reduce_pool`."""
+    """An index of questions with their choices that finds those similar by at least `threshold`, see `reduce_pool`."""
 
     def __init__(self, records: Sequence[_HasChoices], threshold: float = 0.8) -> None:
         self.records, self.threshold = records, threshold
@@ -104,16 +104,16 @@ class NearQuestions:
             self._index.insert(place, sketch, check_duplication=False)
 
     def near(self, records: Iterable[_HasChoices]) -> Iterator[list[int]]:
-        """For each record the places of those that are alike, ascending; records are taken some at a time."""
+        """For each record, in order, the ascending indices of the similar ones; reads `_CHUNK` records at a time."""
         waiting = iter(records)
-        while some := [Shingles.of(record) for record in islice(waiting, _SOME)]:
+        while some := [Shingles.of(record) for record in islice(waiting, _CHUNK)]:
             for text, sketch in zip(some, _sketches(some, self._bands * self._rows), strict=True):
                 candidates = sorted(self._index.query(sketch))
-                yield [p for p in candidates if _first_alike(text, self._texts, [p], self.threshold)]
+                yield [p for p in candidates if _first_similar(text, self._texts, [p], self.threshold)]
 
 
 def same_question(one: str, other: str) -> float:
-    """How alike two questions are without their choices, 0 to 1: the Jaccard similarity of their shingles."""
+    """The similarity of two questions without their choices, 0 to 1: the Jaccard index of their shingles."""
     return _jaccard(_pairs("q", [one]), _pairs("q", [other]))
 
 
@@ -131,7 +131,7 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def _text(record: Answer) -> str:
-    """Equal for records that ask exactly the same."""
+    """A key that is equal for records with the same words and type, in any order of the choices."""
     choices = sorted("\1".join(key_words(choice)) for choice in record.choices)
     return "\0".join([record.question_type, "\1".join(key_words(record.question)), *choices])
 
@@ -141,20 +141,20 @@ def _name(record: Answer) -> str:
 
 
 def _drawn(seed: int, text: str) -> bytes:
-    """A place in an order that is random, yet the same in every run and for every input that has the text."""
+    """A sort key that gives a random order, the same in every run and for every input that has the text."""
     return hashlib.sha256(f"{seed}\0{text}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _nearest_kept(texts: Sequence[Shingles], threshold: float) -> list[tuple[int, float]]:
-    """For each text in turn: the first one that stays and is near it, with the similarity; itself if it stays.
+    """For each text in order: (index of the first kept one that is similar, similarity); itself if it is kept.
 
-    The hashes are of question and choices together: where both are alike by `threshold`, so are they together.
+    The hashes are of question and choices together: where both are similar by `threshold`, so is their union.
     """
     bands, rows = _bands(threshold)
     index = _index(bands, rows)
     near: list[tuple[int, float]] = []
     for place, sketch in enumerate(_sketches(texts, bands * rows)):
-        found = _first_alike(texts[place], texts, sorted(index.query(sketch)), threshold)
+        found = _first_similar(texts[place], texts, sorted(index.query(sketch)), threshold)
         near.append(found or (place, 1.0))
         if found is None:
             index.insert(place, sketch, check_duplication=False)
@@ -178,12 +178,12 @@ def _sketches(texts: Iterable[Shingles], hashes: int) -> Iterator[Any]:
     yield from MinHash.generator(encoded, num_perm=hashes)
 
 
-def _first_alike(
+def _first_similar(
     text: Shingles, texts: Sequence[Shingles], candidates: Iterable[int], threshold: float
 ) -> tuple[int, float] | None:
     for place in candidates:
         similarity = _jaccard(text.question, texts[place].question)
-        if similarity >= threshold:  # most candidates are done with before their choices are looked at
+        if similarity >= threshold:  # most candidates are ruled out before their choices are compared
             similarity = min(similarity, _jaccard(text.choices, texts[place].choices))
             if similarity >= threshold:
                 return place, similarity
@@ -191,7 +191,7 @@ def _first_alike(
 
 
 def _bands(threshold: float) -> tuple[int, int]:
-    """(bands, rows) of the hashes: the longest rows with which next to no pair at the threshold is missed."""
+    """(bands, rows) of locality-sensitive hashing: the longest rows that miss at most `_MISSED` at the threshold."""
     rows = next(
         r for r in range(_HASHES // 2, 0, -1) if (1 - threshold**r) ** (_HASHES // r) <= _MISSED or r == 1
     )

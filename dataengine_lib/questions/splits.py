@@ -1,4 +1,4 @@
-"""Diagnose and holdout: split by image, so that no picture is both a bad case and a measure."""
+"""Steps 1 and 6: the diagnose and holdout splits, by image, so that no image is in both."""
 
 import hashlib
 import posixpath
@@ -16,16 +16,16 @@ SPLITS: tuple[Split, ...] = (DIAGNOSE, HOLDOUT)
 
 
 def _own_split(written: str) -> Split | None:
-    """The split that a question's own `split` names, None for another word; `Holdout ` is holdout."""
+    """The split that a question's `split` field names, None for any other word; `Holdout ` is holdout."""
     word = written.strip().casefold()
     return next((split for split in SPLITS if split == word), None)
 
 
 def check_own_splits(file: Path, questions: Sequence[Question], rows: Sequence[str], key: str) -> None:
-    """A value that is neither split is no wish for half and half, where the user's own splits are meant.
+    """Raise DataEngineError naming a row whose own split is neither diagnose nor holdout.
 
-    They are where `key` is not A-OKVQA's `split`, which holds train, val or test, or where any value names one.
-    Raises DataEngineError naming the row and its value.
+    Checked only where the file has splits of its own: `key` is not A-OKVQA's `split`, which holds train, val or test,
+    or some value names one. An empty value lets the image decide.
     """
     if key == "split" and not any(_own_split(question.split) for question in questions):
         return
@@ -38,12 +38,12 @@ def check_own_splits(file: Path, questions: Sequence[Question], rows: Sequence[s
 
 
 def assign_splits(questions: Iterable[Question]) -> list[Split]:
-    """Each question's split: its own where it says diagnose or holdout, else half and half by its image.
+    """Each question's split: its own where that is diagnose or holdout, else half and half by a hash of its image.
 
-    Questions that share an id or a path are about one image, also by way of others. The hash is of the image's
-    lowest id, or of its path where no question gives an id, so that adding questions or images moves nothing;
-    unless they give an image its first or a lower id, or show that two images are one. A question without a split
-    goes with the others about its image. Raises DataEngineError when an image is in both splits.
+    Questions that share an id or a path are about one image, also through other questions. The hash is of the image's
+    lowest id, or of its path where no question gives an id. So questions and images can be added without changing a
+    split, unless they give an image its first or a lower id, or show that two images are the same. A question without
+    a split gets that of the other questions about its image. Raises DataEngineError when an image is in both splits.
     """
     asked = list(questions)
     images, own = _images(asked), dict[str, Split]()
@@ -58,7 +58,7 @@ def assign_splits(questions: Iterable[Question]) -> list[Split]:
 
 
 def _images(questions: Sequence[Question]) -> list[str]:
-    """Each question's image by its one name; `./a.png` and `a.png` are one path."""
+    """The one name of each question's image, found with a union-find over ids and paths; `./a.png` is `a.png`."""
     same: dict[int | str, int | str] = {}  # an id or a path -> another name of its image, nearer to the first
 
     def first(name: int | str) -> int | str:
@@ -75,7 +75,7 @@ def _images(questions: Sequence[Question]) -> list[str]:
 
 
 def _names(question: Question) -> list[int | str]:
-    """What a question calls its image: its id, its path, or both."""
+    """The names that a question has for its image: its id, its path, or both."""
     path = posixpath.normpath(question.image_path) if question.image_path else ""
     if question.image_id < 0:
         return [path]
@@ -83,7 +83,7 @@ def _names(question: Question) -> list[int | str]:
 
 
 def _rank(name: int | str) -> tuple[bool, int, str]:
-    """Ids before paths, low before high: an image is called by the first of its names."""
+    """Sort key of an image's names, the first of which stands for it: ids before paths, low before high."""
     return (isinstance(name, str), 0 if isinstance(name, str) else name, str(name))
 
 

@@ -1,4 +1,4 @@
-"""Images that a question table holds as base64 text, brought into the image root as files (steps 0, 1)."""
+"""Steps 0 and 1: images that a question table holds as base64 text, written under the image root as files."""
 
 import ast
 import base64
@@ -11,8 +11,11 @@ from dataengine_lib.core.files import inside, replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.rows import RowFault
 
-_REFERENCE_CHARACTERS = 64  # VLMEvalKit: an image cell up to this long names the row whose image it shares
+_REFERENCE_CHARACTERS = (
+    64  # VLMEvalKit: an image cell of up to this length is the index of the row whose image it shares
+)
 _DIGITS = 20  # of the digest that names a file
+# the first bytes of image files and the suffix of each format; WebP is in _suffix
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG\r\n\x1a\n", ".png"),
@@ -24,7 +27,7 @@ _MAGIC = (
 
 
 class TableImages:
-    """The images of one table by the row's index; only their paths are kept in memory."""
+    """The images of one table by row index; only their paths are kept in memory."""
 
     def __init__(self, table: Path, root: Path | None) -> None:
         self._table, self._root = table, root
@@ -33,7 +36,7 @@ class TableImages:
         self._faults: dict[str, RowFault] = {}
 
     def add(self, index: str, image: str, image_path: str) -> None:
-        """Take a row's image: its base64, else the index whose image it shares, else its path.
+        """Add a row's image: its base64, else the index of the row whose image it shares, else its path.
 
         Raises DataEngineError when there is an image but no root to write it under.
         """
@@ -51,7 +54,7 @@ class TableImages:
             self._faults[index] = ("broken image", reason)
 
     def path(self, index: str) -> str | RowFault:
-        """A row's image relative to the root, empty where it has none; ask when all rows were added."""
+        """A row's image relative to the root, empty where it has none; to be called when all rows are added."""
         if index in self._shared:
             other = self._shared[index]
             reason = f"image {other!r} is neither base64 nor the index of a row with an image"
@@ -59,7 +62,7 @@ class TableImages:
         return self._faults.get(index) or self._paths.get(index, "")
 
     def _written(self, index: str, data: bytes) -> str:
-        """The path of the file that holds `data` under the root, named by it; one of the same size is left as it is.
+        """Write `data` to a file that is named by its digest, unless one of the same size is there; return its path.
 
         Nothing is written through a link that leads out of the root.
         """

@@ -1,4 +1,4 @@
-"""Question tables (steps 0, 1): MMBench's and VLMEvalKit's TSV with index, question, A, B, …, answer, image."""
+"""Steps 0 and 1: question tables, MMBench's and VLMEvalKit's TSV with index, question, A, B, …, answer, image."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -8,15 +8,15 @@ from typing import Any
 
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_place, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled
 from dataengine_lib.questions.tsv_images import TableImages
 
-_CELL = 2**31 - 1  # an image's base64 is longer than the 128 KiB that csv allows a cell
+_CELL = 2**31 - 1  # characters; the csv module allows 128 KiB, and an image's base64 is longer
 _NEEDED = ("index", "question", "A")
 
 
 def is_table(file: Path) -> bool:
-    """Whether a file is a table: a .tsv that is no JSON, or any file that begins with a table's headings."""
+    """Whether a file is a table: a .tsv that is not JSON, or any file that begins with a table's headings."""
     try:
         with file.open("rb") as stream:
             heading = stream.readline(1 << 16)
@@ -33,7 +33,7 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
     """A table's rows in A-OKVQA's fields, numbered as a spreadsheet shows them; the heading is row 1.
 
     Images in the table become files under `image_root`/the table's stem.
-    Raises DataEngineError when the file is no question table, or when it holds images and no root is given.
+    Raises DataEngineError when the file is not a question table, or when it holds images and no root is given.
     Source: MMBench's tables and vlmeval/dataset of open-compass/VLMEvalKit.
     """
     lines = _cells(file)
@@ -74,7 +74,7 @@ def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str
 
 def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[str, Any] | RowFault:
     choices = filled(row[letter] for letter in takewhile(names.__contains__, LETTERS))
-    correct = answer_place(row.get("answer"), choices)
+    correct = answer_index(row.get("answer"), choices)
     if isinstance(correct, tuple):
         return correct
     hint, question = row.get("hint", ""), row["question"]
@@ -95,10 +95,10 @@ def _with_image(content: dict[str, Any] | RowFault, image: str | RowFault) -> di
 
 
 def _holds_a_row(cell: str, cells: list[str], names: list[str]) -> bool:
-    """Whether a cell looks like rows that two stray quotation marks made one.
+    """Whether a cell holds whole rows, because a stray quotation mark opened it and a later one closed it.
 
-    Pandas quotes cells with line breaks and tabs too, but those have all other cells beside them, and hardly as
-    many tabs as a whole row.
+    Pandas also quotes cells with line breaks and tabs, but such a row has all its cells, and a cell rarely has as many
+    tabs as a whole row.
     """
     return "\t" in cell and "\n" in cell and (len(cells) != len(names) or cell.count("\t") >= len(names) - 1)
 
@@ -111,13 +111,13 @@ def _stray_quote(file: Path, row: int) -> DataEngineError:
 
 
 def _clean(cell: str) -> str:
-    """A cell's text; pandas writes a missing one as nothing or as nan."""
+    """A cell's text; pandas writes a missing value as an empty cell or as nan."""
     text = cell.strip()
     return "" if text.lower() == "nan" else text
 
 
 def _cells(file: Path) -> Iterator[list[str]]:
-    """One row's cells at a time. Raises DataEngineError naming the row or the line at fault."""
+    """Yield the cells of one row at a time. Raises DataEngineError naming the row or the line at fault."""
     csv.field_size_limit(_CELL)
     line = row = 0
     try:

@@ -103,13 +103,13 @@ _VERB_AFTER = re.compile(r" (?:is|are|was|were|can|could|may|will|appears?|seems
 _LAST_WORD = re.compile(r"[^\W_]{1,40}$")
 
 
-def speaks_of_boxes(text: str) -> bool:
+def mentions_boxes(text: str) -> bool:
     """Whether the text mentions boxes or coordinates as such, or that something is "located at [..]"."""
-    return may_speak_of_boxes(text.casefold()) and bool(_MENTIONS_BOXES.search(_narrow(text)))
+    return may_mention_boxes(text.casefold()) and bool(_MENTIONS_BOXES.search(_narrow(text)))
 
 
-def may_speak_of_boxes(plain: str) -> bool:
-    """A fast check of a casefolded text: False where `speaks_of_boxes` is surely False."""
+def may_mention_boxes(plain: str) -> bool:
+    """A fast check of a casefolded text: False where `mentions_boxes` is surely False."""
     return "box" in plain or "coordinate" in plain or "located" in plain
 
 

@@ -93,7 +93,7 @@ _AMONG_CHOICES = re.compile(
 def names_places(*texts: str) -> bool:
     """Whether a question or choice refers to choices by letter or place ("all of the above"): their order must stay."""
     text = "\n|\n".join(texts)
-    return _speaks_of_place(text) or bool(_LONE.search(text) and _AMONG_CHOICES.search(text))
+    return _refers_to_places(text) or bool(_LONE.search(text) and _AMONG_CHOICES.search(text))
 
 
 def names_letters(text: str) -> bool:
@@ -101,7 +101,7 @@ def names_letters(text: str) -> bool:
     return moved(text, (1, 2, 3, 0)) != text
 
 
-def _speaks_of_place(text: str) -> bool:
+def _refers_to_places(text: str) -> bool:
     """Whether a text refers to choices by their place, or by a letter in a form that is never replaced."""
     plain = text.casefold()
     if ("option" in plain or "choice" in plain or "of the " in plain) and _BY_PLACE.search(plain):
@@ -139,7 +139,7 @@ def moved(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str 
     """
     if list(places) == _UNMOVED:
         return text
-    if _speaks_of_place(text):
+    if _refers_to_places(text):
         return None
     kept, end, listed = [], 0, -1  # `listed`: where the letter before ends
     quoted: list[tuple[int, int]] | None = None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataengine_lib.core.text import choice_key
-from dataengine_lib.replies.boxes_in_text import may_speak_of_boxes, speaks_of_boxes, without_boxes
+from dataengine_lib.replies.boxes_in_text import may_mention_boxes, mentions_boxes, without_boxes
 from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 
@@ -48,9 +48,9 @@ def checked_qa(parts: QaParts, plain: str) -> Qa:
     `plain` is the casefolded text of the whole reply: a word that it does not hold is not searched for in the parts.
     """
     rationales = [text for text in parts.explanations if has_word(text)]
-    if may_speak_of_boxes(plain):
+    if may_mention_boxes(plain):
         written = "\n".join([parts.question, *parts.choices, parts.answer, parts.short_answer, *rationales])
-        if speaks_of_boxes(written):
+        if mentions_boxes(written):
             raise DroppedReply(Reason.BOXES)
     if "description" in plain and any(map(_DESCRIPTION.search, rationales)):
         raise DroppedReply(Reason.DESCRIPTION)

@@ -104,7 +104,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
             except UNDECODABLE as error:
                 yield number, decode_fault(error)
                 continue
-            yield number, row if isinstance(row, dict) else "is no object"
+            yield number, row if isinstance(row, dict) else "is not an object"
 
 
 def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
@@ -117,7 +117,7 @@ def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
             "image: several images, one is needed" if isinstance(image, list) and image else "image: no image"
         ]
     if not isinstance(messages, list):
-        return ["conversations: is no list"]
+        return ["conversations: is not a list"]
     key = row.get("id")
     key = str(key) if isinstance(key, str | int) else str(number)
     turns: list[Turn | str] = []
@@ -131,7 +131,7 @@ def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
         if speaker in _SYSTEM and not place:
             continue
         if (speaker in _ANSWERS) != bool(asked):
-            return [f"conversations[{place}]: {speaker} speaks out of turn"]
+            return [f"conversations[{place}]: {speaker} is out of turn"]
         if asked:
             turns.append(Turn(f"{key}-{len(turns) + 1}", image, asked.strip(), text.strip()))
             asked = ""
@@ -161,7 +161,7 @@ def _chat_reply(turn: Turn) -> Result:
 def _v2_reply(row: dict[str, Any], key: str) -> Result | str:
     for name in ("instruction", "image"):
         if not isinstance(row.get(name), str) or not row[name].strip():
-            return f"{name}: is no text"
+            return f"{name}: is not text"
     options, letter = row.get("options"), letter_of(row)
     choices = unmarked(options) if isinstance(options, list) else []
     answer = str(row.get("answer") or "")

@@ -142,7 +142,7 @@ def _object_parts(found: QaObject) -> QaParts:
     if _holds_choices(found.question, found.choices):
         raise DroppedReply(Reason.REPEATED_PART)
     if sorted(marks := _letter_marks(found.choices)) == [*"ABCD"] != marks:
-        raise DroppedReply(Reason.DISAGREE)  # which one the answer's letter means cannot be told
+        raise DroppedReply(Reason.DISAGREE)  # the answer's letter may mean either of two
     return QaParts(
         question=found.question,
         choices=list(map(without_separator, found.choices)),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.core.text import choice_key
-from dataengine_lib.replies.boxes_in_text import has_box, speaks_of_boxes
+from dataengine_lib.replies.boxes_in_text import has_box, mentions_boxes
 from dataengine_lib.replies.one_qa import Qa
 
 ADJECTIVES = ["brown", "small", "old", "wooden", "striped", "empty", "bright", "folded", "wet", "round"]
@@ -197,7 +197,7 @@ def check_kept(qa: Qa | TrainRecord) -> None:
     assert len(qa.choices) == 4 == len({choice_key(choice) for choice in qa.choices})
     assert 0 <= qa.correct_choice_idx < 4
     assert all(re.search(r"\w", text) for text in [*qa.choices, *qa.rationales])
-    assert not any(has_box(text) or speaks_of_boxes(text) for text in texts)
+    assert not any(has_box(text) or mentions_boxes(text) for text in texts)
     assert not any(re.search(r"\bdescriptions?\b", text, re.IGNORECASE) for text in qa.rationales)
     assert all(text == " ".join(text.split()) for text in texts)
     assert not any(re.search(r"<\|\w|<image>|</s>", text) for text in texts)

@@ -170,7 +170,7 @@ def test_rows_without_an_image_are_counted(tmp_path: Path, caplog: pytest.LogCap
 @pytest.mark.parametrize("row", [asked(image_id="x1"), asked(image_id=[1]), asked(image_path=5)])
 def test_what_is_no_image_names_the_row(tmp_path: Path, row: dict[str, object]) -> None:
     with pytest.raises(
-        DataEngineError, match=r"questions\.json: row 1: image not usable .*; mend that row"
+        DataEngineError, match=r"questions\.json: row 1: image not usable .*; correct that row"
     ) as caught:
         read_image_refs(written(tmp_path, [asked(image_id=1), row]))
     assert "\n" not in str(caught.value)

@@ -83,7 +83,7 @@ def test_every_wrong_row_is_counted_with_its_reason_and_none_stops_the_others(tm
     assert [question.question_id for question in found.questions] == [AOKVQA["question_id"], "last"]
     assert found.places == [0, len(WRONG) + 1]
     assert read_question_rows(file) == (found.questions, found.skipped)
-    with pytest.raises(DataEngineError, match=r"row 1: .*mend or remove that row"):
+    with pytest.raises(DataEngineError, match=r"row 1: .*correct or remove that row"):
         read_questions(file)
 
 

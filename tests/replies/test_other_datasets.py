@@ -126,11 +126,11 @@ def test_each_turn_is_a_reply_with_its_image_and_a_key(tmp_path: Path) -> None:
         (chat("q", "a", image=["a.jpg", "b.jpg"]), "image: several images"),
         (chat("<image> and <image>?", "a"), "2 image tokens"),
         (chat("q"), "no answer"),
-        (chat("q", "a", conversations="text"), "conversations: is no list"),
-        (chat("q", "a", conversations=[{"from": "gpt", "value": "a"}]), r"conversations\[0\]: gpt speaks out of turn"),
+        (chat("q", "a", conversations="text"), "conversations: is not a list"),
+        (chat("q", "a", conversations=[{"from": "gpt", "value": "a"}]), r"conversations\[0\]: gpt is out of turn"),
         (chat("q", "a", conversations=[{"from": "human"}]), r"conversations\[0\]: needs 'from'"),
-        (7, "is no object"),
-        ({"instruction": 3, "image": "x.jpg"}, "conversations: is no list"),
+        (7, "is not an object"),
+        ({"instruction": 3, "image": "x.jpg"}, "conversations: is not a list"),
     ],
 )  # fmt: skip
 def test_a_wrong_row_is_told_and_the_others_are_read(tmp_path: Path, row: Any, says: str) -> None:
