@@ -21,9 +21,8 @@ _COCO = {
     "appliance": "microwave|oven|toaster|sink|refrigerator",
     "indoor": "book|clock|vase|scissors|teddy bear|hair drier|toothbrush",
 }
-COCO_KINDS = {
-    name: kind for kind, names in _COCO.items() for name in names.split("|")
-}  # category -> supercategory
+# Category -> supercategory.
+COCO_KINDS = {name: kind for kind, names in _COCO.items() for name in names.split("|")}
 
 # Things of Visual Genome that are not categories of COCO, each with other words that may mean the same thing.
 _FURTHER_THINGS = {

@@ -64,18 +64,11 @@ class RecordChecks:
                 items, "near_duplicates", settings.near_duplicates, Reason.NEAR_DUPLICATE, judge
             )
         if self.second is not None:
-            items = self._ask(
-                items,
-                "second_answer",
-                self.second,
-                settings.second_answer,
-                Reason.SECOND_READER,
-                _second_result,
-            )
+            mode = settings.second_answer
+            items = self._ask(items, "second_answer", self.second, mode, Reason.SECOND_READER, _second_result)
         if self.blind is not None:
-            items = self._ask(
-                items, "blind_answer", self.blind, settings.blind_answer, Reason.BLIND_READER, _blind_result
-            )
+            mode = settings.blind_answer
+            items = self._ask(items, "blind_answer", self.blind, mode, Reason.BLIND_READER, _blind_result)
         if settings.blind_classifier != "off":
             items = self._classify(Spool(items, self.ledger.parent))
         return items
