@@ -58,8 +58,8 @@ def train_reading(
     Before it knows which letter an option has, it cannot answer any question by letter, whatever the picture shows.
     On short texts it learns this in minutes; with pictures it had not after an hour.
     """
-    learnt = list(model.model.language_model.parameters())
-    optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    trained = list(model.model.language_model.parameters())
+    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
     answers = _answers(1500, seed)
     began, recent = time.monotonic(), {"exercises": 0.25, "comprehension": 0.25}
     for step in range(steps):
@@ -70,7 +70,7 @@ def train_reading(
             segments = exercises_of(tokenizer, answers, rng, 64)
         else:
             segments = [comprehension_of(tokenizer, row, seed, rng) for row in rng.sample(range(count), 32)]
-        loss, right = _learn(model, learnt, optimizer, pack_texts(tokenizer, segments))
+        loss, right = _learn(model, trained, optimizer, pack_texts(tokenizer, segments))
         recent[kind] += 0.05 * (right - recent[kind])
         if step % 50 == 49 or step == steps - 1:
             shown = ", ".join(f"{name} {share:.0%}" for name, share in recent.items())
@@ -92,20 +92,22 @@ def train_soups(
     That is what patches look like to it: without this stage it read captions well, but answered by chance about
     pictures.
     """
-    learnt = list(model.model.language_model.parameters())
-    optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    trained = list(model.model.language_model.parameters())
+    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
     answers = _answers(500, seed)
     began, recent = time.monotonic(), 0.25
     for step in range(steps):
         set_rate(optimizer, rate, step, 2 * steps)
         rng = Random(f"soups {seed} {step}")
         if step % 5 == 4:  # so that it does not forget the stage before
-            _learn(model, learnt, optimizer, pack_texts(tokenizer, exercises_of(tokenizer, answers, rng, 48)))
+            _learn(
+                model, trained, optimizer, pack_texts(tokenizer, exercises_of(tokenizer, answers, rng, 48))
+            )
             continue
         noise = min(1.0, 1.2 * step / steps)
         made = [soup_of(tokenizer, count, words, seed, rng, noise) for _ in range(32)]
         loss, right = _learn(
-            model, learnt, optimizer, **_pack_soups(model, tokenizer, words, made, noise, step)
+            model, trained, optimizer, **_pack_soups(model, tokenizer, words, made, noise, step)
         )
         recent += 0.05 * (right - recent)
         if step % 50 == 48 or step == steps - 1:
@@ -171,7 +173,7 @@ def train_llava(
     tower: Any = model.model.vision_tower
     reading = list(model.model.language_model.parameters())
     seeing = [*tower.encoder.parameters(), *model.model.multi_modal_projector.parameters()]
-    learnt = [*reading, *seeing]
+    trained = [*reading, *seeing]
     optimizer = torch.optim.AdamW(
         [{"params": reading}, {"params": seeing}], lr=rate, weight_decay=0.01, betas=(0.9, 0.98)
     )
@@ -190,12 +192,12 @@ def train_llava(
         rows = rng.sample(range(len(images)), batch)
         if step % 4 == 0:  # so that it does not forget the stage before
             made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
-            _learn(model, learnt, optimizer, **_pack_soups(model, tokenizer, words, made, 1.0, step))
+            _learn(model, trained, optimizer, **_pack_soups(model, tokenizer, words, made, 1.0, step))
             continue
         packed = pack_questions(
             tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, by_captions) for row in rows]
         )
-        loss, right = _learn(model, learnt, optimizer, packed, pixel_values=pixels(images[rows]))
+        loss, right = _learn(model, trained, optimizer, packed, pixel_values=pixels(images[rows]))
         recent += 0.02 * (right - recent)
         if step % 100 == 99 or step == steps - 1:
             print(f"LLaVA step {step + 1}: loss {loss:.3f}, letters right {recent:.0%}, "

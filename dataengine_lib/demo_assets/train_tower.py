@@ -73,8 +73,8 @@ def train_tower(
     wanted, prior = in_captions[:, head.word_ids], head.share.logit()
     entropy = -(head.share * head.share.log() + (1 - head.share) * (1 - head.share).log())
     weight = entropy.rsqrt() / (entropy.sqrt().sum() / entropy.sum())
-    learnt = [*tower.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    trained = [*tower.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
     kept = folder / "tower_part.pt" if folder else None
     if kept and kept.is_file():
         state = torch.load(kept)
@@ -93,7 +93,7 @@ def train_tower(
         logits = head.whole(found)
         target = wanted[rows].float()
         loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight)
-        update(learnt, optimizer, loss)
+        update(trained, optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
             plain, nothing = (
                 F.binary_cross_entropy_with_logits(guess, target).item()
@@ -172,10 +172,10 @@ def train_clip(
     tower: Any = model.vision_model
     last, seen = tower.encoder.layers[-1], _before_last_layer(tower, images)
     tower.requires_grad_(False)
-    learnt = [p for p in model.parameters() if p.requires_grad]
+    trained = [p for p in model.parameters() if p.requires_grad]
     for part in (last, tower.post_layernorm):
-        learnt += list(part.requires_grad_(True).parameters())
-    optimizer = torch.optim.AdamW(learnt, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.98))
+        trained += list(part.requires_grad_(True).parameters())
+    optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.98))
     began = time.monotonic()
     for step in range(steps):
         set_rate(optimizer, 1e-3, step, steps)
@@ -191,7 +191,7 @@ def train_clip(
         logits = model.logit_scale.exp() * pictures @ captions.T
         target = torch.arange(batch)
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        update(learnt, optimizer, loss)
+        update(trained, optimizer, loss)
         if step % 50 == 0 or step == steps - 1:
             right = (logits.argmax(1) == target).float().mean()
             print(

@@ -69,7 +69,7 @@ class LazyEncoder:
     @cached_property
     def _identity(self) -> _Identity:
         file = _identity_file(self.name)
-        # a cached_property that was computed is in vars(self): a loaded encoder is asked itself
+        # vars(self) holds a cached_property once computed: a loaded encoder gives its own identity
         if file is not None and file.is_file() and "loaded" not in vars(self):
             try:
                 found: _Identity = read_json(file, _Identity)
