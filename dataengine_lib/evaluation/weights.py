@@ -49,7 +49,7 @@ def weight_table(counts: TypeCounts) -> dict[str, dict[WeightRule, WeightInterva
 
     `1-acc` has Wilson's interval of the error rate, `sqrt(1-acc)` the roots of its ends, `shrunk` the normal one of
     the estimate. For a type without questions the interval by the first two rules is (0, 1).
-    Raises DataEngineError as `weights_of` does.
+    Raises DataEngineError as `type_weights` does.
     """
     by_rule = {rule: _intervals(counts, rule) for rule in WEIGHT_RULES}
     return {kind: {rule: by_rule[rule][kind] for rule in WEIGHT_RULES} for kind in counts}

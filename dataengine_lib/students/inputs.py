@@ -36,10 +36,9 @@ def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tu
     found = _templated(processor, user)
     if found is None:
         prompt = _plain_prompt(processor, instruction)
-        return (
-            prompt,
-            prompt if answer is None else f"{prompt} {escape_special_tokens(processor, answer)}{end}",
-        )
+        if answer is None:
+            return prompt, prompt
+        return prompt, f"{prompt} {escape_special_tokens(processor, answer)}{end}"
     prompt, template = found
     if answer is None:
         return prompt, prompt
