@@ -95,6 +95,8 @@ def _remedy(item: Planned, name: str, path: Path) -> str:
     built_ins = [one for one in type(item.config).model_fields[name].metadata if isinstance(one, BuiltIns)]
     if built_ins:
         return built_ins[0].hint()
+    if name == "prices":
+        return "give a file, or leave `prices` out for the built-in table"
     if path.parts[:1] == ("data_demo",):
         return "data_demo comes with the project's repository; start there, or give files of your own"
     return "check the path"

@@ -115,6 +115,13 @@ class TestRealSteps:
         with pytest.raises(ParameterError, match="--to round1/evaluate: comes before"):
             selected_range(planned, "round2/evaluate", "round1/evaluate")
 
+    def test_a_missing_price_table_is_answered_with_the_built_in_one(self, tmp_path: Path) -> None:
+        planned = plan(demo_experiment("generate_qa.prices=none.yaml"), tmp_path)
+        with pytest.raises(ParameterError) as caught:
+            check_paths(Path("mine.yaml"), planned, 0, len(planned) - 1)
+        message = "none.yaml does not exist; give a file, or leave `prices` out for the built-in table"
+        assert f"mine.yaml: generate_qa.prices: {message}" in str(caught.value).splitlines()
+
     def test_a_missing_template_is_answered_with_the_built_in_names(self, tmp_path: Path) -> None:
         planned = plan(demo_experiment("construct_queries.template=params/prompts/v1.j2"), tmp_path)
         with pytest.raises(ParameterError) as caught:
