@@ -10,11 +10,11 @@ from dataengine_lib.chat.ledger import Ledger, LedgerRow
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.settings import ChatSettings
 
-Subject = TypeVar("Subject")
+_Subject = TypeVar("_Subject")
 
 
 @dataclass(frozen=True)
-class PaidRequest(Generic[Subject]):
+class PaidRequest(Generic[_Subject]):
     """A request about `subject`; `key` is its key in the ledger, `prompt` and `attach_image` decide its price.
 
     `max_output_tokens` is its output limit, 0 for that of the settings.
@@ -22,7 +22,7 @@ class PaidRequest(Generic[Subject]):
 
     key: str
     prompt: str
-    subject: Subject = field(repr=False)
+    subject: _Subject = field(repr=False)
     attach_image: bool = False
     max_output_tokens: int = 0
 
@@ -32,7 +32,7 @@ class PaidRequest(Generic[Subject]):
         return self.key
 
 
-class PaidRequests(Generic[Subject]):
+class PaidRequests(Generic[_Subject]):
     """Sends requests to one model: reserve money, send, write the ledger's row, release the reservation.
 
     `send(request, max_output_tokens, may_retry)` gets one reply; `row_fields(request)` are the fields of its LedgerRow
@@ -45,8 +45,8 @@ class PaidRequests(Generic[Subject]):
         ledger: Ledger,
         budget: Budget,
         settings: ChatSettings,
-        send: Callable[[PaidRequest[Subject], int, MayRetry], Awaitable[Reply]],
-        row_fields: Callable[[PaidRequest[Subject]], dict[str, Any]],
+        send: Callable[[PaidRequest[_Subject], int, MayRetry], Awaitable[Reply]],
+        row_fields: Callable[[PaidRequest[_Subject]], dict[str, Any]],
         longer_output_tokens: int = 0,
     ) -> None:
         self.ledger, self.budget, self.settings = ledger, budget, settings
@@ -55,9 +55,9 @@ class PaidRequests(Generic[Subject]):
 
     async def ask_all(
         self,
-        requests: Iterable[PaidRequest[Subject]],
-        on_reply: Callable[[PaidRequest[Subject], Reply], None],
-        on_failure: Callable[[PaidRequest[Subject], AskFailed], None],
+        requests: Iterable[PaidRequest[_Subject]],
+        on_reply: Callable[[PaidRequest[_Subject], Reply], None],
+        on_failure: Callable[[PaidRequest[_Subject], AskFailed], None],
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Send `requests` in their order, none after the first that the budget does not allow.
@@ -66,10 +66,10 @@ class PaidRequests(Generic[Subject]):
         Raises TeacherStop as `ask_each` does.
         """
 
-        async def admit(request: PaidRequest[Subject]) -> bool:
+        async def admit(request: PaidRequest[_Subject]) -> bool:
             return not stopped() and await self.budget.admit(request, self._limit(request))
 
-        def failed(request: PaidRequest[Subject], failure: AskFailed) -> None:
+        def failed(request: PaidRequest[_Subject], failure: AskFailed) -> None:
             on_failure(request, failure)
             self._settle(request, failure.unanswered)
 
@@ -77,17 +77,17 @@ class PaidRequests(Generic[Subject]):
             self._ask, requests, self.settings.concurrency, on_reply, failed, admit, self.settings.timeout_s
         )
 
-    def _limit(self, request: PaidRequest[Subject]) -> int:
+    def _limit(self, request: PaidRequest[_Subject]) -> int:
         return request.max_output_tokens or self.settings.max_output_tokens
 
-    async def _ask(self, request: PaidRequest[Subject]) -> Reply:
+    async def _ask(self, request: PaidRequest[_Subject]) -> Reply:
         limit, longer = self._limit(request), self._longer_output_tokens
         reply = await self._ask_once(request, limit)
         if reply.finish_reason == "length" and limit < longer and await self.budget.admit(request, longer):
             reply = await self._ask_once(request, longer)
         return reply
 
-    async def _ask_once(self, request: PaidRequest[Subject], limit: int) -> Reply:
+    async def _ask_once(self, request: PaidRequest[_Subject], limit: int) -> Reply:
         def may_retry() -> bool:
             # The attempt that just ended may be billed, so the next one needs a reservation of its own.
             self._settle(request, cost_unknown=True)
@@ -98,6 +98,6 @@ class PaidRequests(Generic[Subject]):
         self._settle(request, cost_unknown=not reply.has_token_counts)
         return reply
 
-    def _settle(self, request: PaidRequest[Subject], cost_unknown: bool) -> None:
+    def _settle(self, request: PaidRequest[_Subject], cost_unknown: bool) -> None:
         if lost := self.budget.settle(request, cost_unknown):
             self.ledger.add_lost(request.key, lost)

@@ -31,7 +31,7 @@ class QueryAsker:
     """Asks the teacher `spec` the queries of `files`, within `budget`.
 
     `canonical` makes their canonical requests; `images` are its names for the queries' pictures, by query id.
-    `tier` is the service tier or `batch`. `notes` are for the user.
+    `coco_dataset` is for the annotations teacher. `notes` are for the user.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class QueryAsker:
         self.notes: list[str] = []
 
     async def ask_all(self, pending: list[Query]) -> None:
-        """Ask `pending`; each of them ends in the files, except those that a budget or a stop leaves unasked."""
+        """Ask `pending`; each of them ends in the files, except those not sent because of a budget or a stop."""
         from tqdm.auto import tqdm
 
         total = len(self.files.queries)
@@ -61,13 +61,13 @@ class QueryAsker:
 
             def on_reply(request: _Request, reply: Reply) -> None:
                 self.files.settle(request.subject)
-                step()
+                advance()
 
             def on_failure(request: _Request, failure: AskFailed) -> None:
                 self.files.give_up(request.subject, str(failure))
-                step()
+                advance()
 
-            def step() -> None:
+            def advance() -> None:
                 bar.update()
                 if self.files.ledger.cost_usd:
                     bar.set_postfix_str(self._money(bar.n, total), refresh=False)

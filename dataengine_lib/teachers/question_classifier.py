@@ -48,7 +48,7 @@ def load_type_prompt(choice: str | Path, categories: CategorySet) -> _TypePrompt
 
 
 class QuestionClassifier:
-    """Asks the teacher `spec` which of the types `names` each of `wanted` has; these are questions by their keys.
+    """Asks the teacher `spec` which of the types `names` each question of `wanted` has; their keys are the caller's.
 
     `types` holds the answers by question key, those in `ledger` included. `requests` counts batches sent, `illegal`
     names that are not types, `foreign` answers about items that were not in the prompt; `failed` says why requests got
@@ -73,7 +73,7 @@ class QuestionClassifier:
         self.requests = self.foreign = 0
         # Answers of another teacher, or to another prompt, do not count for this one.
         asked = f"{recorded_name(spec)}\n{prompt([])}".encode()
-        self._cache_key = hashlib.sha256(asked).hexdigest()[:8]
+        self._answer_cache_key = hashlib.sha256(asked).hexdigest()[:8]
 
     def classify(self, batch_size: int, max_asks: int) -> None:
         """Ask about the questions that the ledger has no type for, each at most `max_asks` times.
@@ -101,7 +101,7 @@ class QuestionClassifier:
             self.failed.append(self.budget.stopped)
 
     def _answer_key(self, key: str) -> str:
-        return f"{self._cache_key}-{key}"
+        return f"{self._answer_cache_key}-{key}"
 
     def _missing(self) -> list[str]:
         return [key for key in self.wanted if key not in self.types]
