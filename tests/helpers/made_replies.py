@@ -1,4 +1,4 @@
-"""Made-up teachers' replies in many layouts and with many faults, for step 4's benchmark and its fuzzer."""
+"""Made-up teachers' replies in many layouts and with many faults, for step 4's benchmark and fuzz tests."""
 
 import json
 import re
@@ -24,7 +24,7 @@ NOUNS = [
     "sand castle",
     "cup",
 ]
-ASKED = [
+QUESTIONS = [
     "Which thing is next to the {}?",
     "What is the {} most likely used for?",
     "What stands behind the {}?",
@@ -40,7 +40,7 @@ HEADINGS = [
 ]
 MARKS = ["({})", "({})", "({})", "{})", "{}.", "[{}]"]
 TYPES = [f"type_{number:02}" for number in range(18)]
-# what replies are mangled with
+# what the fuzz tests insert into replies
 PIECES = [
     "Question:", "Choices:", "Answer:", "Explanation:", "The answer is", "Question 2:", "Reason is",
     "the correct answer", "answer choices", "Short answer:", "(A)", "(B) cat", "(a)", "A.", "D)", "[C]",
@@ -52,7 +52,7 @@ PIECES = [
     "detailed explanation:", "my", "ground truth answer is", "Choose one:", "<think>", "</think>", "<|im_end|>",
     "<image>", "✅", "(correct)", "*", ", or", "-5", "（Ｂ）", "［", "。", "the answer is (C).", "(D) is correct",
 ]  # fmt: skip
-BECAUSE = [
+REASONS = [
     "It stands beside the {} and nothing else does.",
     "Looking at the picture, we can see that the {} is close to it, which rules out the others.",
     "One can tell by the shape: a {} has no such handle.",
@@ -67,14 +67,14 @@ def box(rng: Random) -> str:
 
 
 class Made(NamedTuple):
-    """The parts of a made-up reply, faults and all; `letter` and `said` are the answer's letter and text."""
+    """The parts of a made-up reply, which may be faulty; `letter` and `answer_text` are those of the answer."""
 
     question: str
     choices: list[str]
     letters: str
     letter: str
-    said: str
-    because: str
+    answer_text: str
+    explanation: str
 
 
 def made(rng: Random) -> Made | None:
@@ -82,35 +82,35 @@ def made(rng: Random) -> Made | None:
     nouns = rng.sample(NOUNS, 4)
     choices = [f"{rng.choice(ADJECTIVES)} {noun}" for noun in nouns]
     right, letters = rng.randrange(4), rng.choice(["ABCD", "ABCD", "ABCD", "abcd"])
-    question = rng.choice(ASKED).format(f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}")
-    because = " ".join(rng.sample(BECAUSE, rng.randint(1, 3)))
-    because = because.replace("({})", f"({letters[right]})").replace("{}", nouns[right])
-    said, letter = choices[right], letters[right]
+    question = rng.choice(QUESTIONS).format(f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}")
+    explanation = " ".join(rng.sample(REASONS, rng.randint(1, 3)))
+    explanation = explanation.replace("({})", f"({letters[right]})").replace("{}", nouns[right])
+    answer_text, letter = choices[right], letters[right]
     fault = rng.randrange(36)
     if fault == 0:
         return None
     if fault == 1:
         choices[(right + 1) % 4] = choices[right]
     elif fault == 2:
-        said = choices[(right + 1) % 4]
+        answer_text = choices[(right + 1) % 4]
     elif fault == 3:
         choices[rng.randrange(4)] = ""
     elif fault == 4:
         letter = "E"
     elif fault == 5:
-        because += f" It is located at {box(rng)}."
+        explanation += f" It is located at {box(rng)}."
     elif fault == 6:
-        because += " The description says so."
+        explanation += " The description says so."
     elif fault == 7:
-        because += " Its bounding box is the largest."
+        explanation += " Its bounding box is the largest."
     elif fault == 8:
         choices = [f"{nouns[0]} {box(rng)}" for _ in nouns]
-        said = choices[right]
+        answer_text = choices[right]
     elif fault in (9, 10, 11):
-        because += f" The {nouns[right]} {box(rng)} is near the cell phone {box(rng)}."
+        explanation += f" The {nouns[right]} {box(rng)} is near the cell phone {box(rng)}."
     elif fault == 12:
-        because = ""
-    return Made(question, choices, letters, letter, said, because)
+        explanation = ""
+    return Made(question, choices, letters, letter, answer_text, explanation)
 
 
 def reply(rng: Random) -> str:
@@ -128,8 +128,9 @@ def reply(rng: Random) -> str:
     heads = ["Question:", "Choices:", "Answer:", f"{rng.choice(HEADINGS)}:"]
     if rng.randrange(8) == 0:
         heads = [f"**{head}**" for head in heads]
-    text = f"{heads[0]} {parts.question}\n{heads[1]}{lead}{options}\n{heads[2]} {answer.format(parts.letter, parts.said)}"
-    return f"{text}\n{heads[3]} {parts.because}" if parts.because else text
+    answer = answer.format(parts.letter, parts.answer_text)
+    text = f"{heads[0]} {parts.question}\n{heads[1]}{lead}{options}\n{heads[2]} {answer}"
+    return f"{text}\n{heads[3]} {parts.explanation}" if parts.explanation else text
 
 
 def structured_reply(rng: Random) -> str:
@@ -158,11 +159,11 @@ def _qa_object(rng: Random) -> dict[str, Any]:
         "question": parts.question,
         "choices": choices,
         "answer": parts.letter,
-        "explanation": parts.because,
+        "explanation": parts.explanation,
     }
     if rng.randrange(4) == 0:
         wrong = rng.randrange(30) == 0
-        found["short_answer"] = choices[0] if wrong else rng.choice([parts.said, "something else", ""])
+        found["short_answer"] = choices[0] if wrong else rng.choice([parts.answer_text, "something else", ""])
     return found | {"skip": False, "reason": ""}
 
 
@@ -191,7 +192,7 @@ def row(rng: Random, number: int) -> dict[str, object]:
 
 
 def check_kept(qa: Qa | TrainRecord) -> None:
-    """What every kept QA holds to, however it was written."""
+    """What holds for every kept QA, in whatever layout it was written."""
     texts = [qa.question, *qa.choices, *qa.rationales, qa.short_answer]
     assert re.search(r"\w", qa.question)
     assert len(qa.choices) == 4 == len({choice_key(choice) for choice in qa.choices})

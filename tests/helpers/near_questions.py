@@ -1,4 +1,4 @@
-"""Bad cases that ask nearly the same."""
+"""Bad cases with nearly the same question, for step 1's reduction and step 4's checks."""
 
 from random import Random
 
@@ -21,7 +21,7 @@ def case(
 
 
 def pool(seed: int, size: int = 250) -> list[Answer]:
-    """Long questions, many of which are others with a word changed here and there."""
+    """Long questions, many of which are another one with up to four words replaced."""
     rng = Random(seed)
     words = [f"w{i}" for i in range(400)]
     questions = [[rng.choice(words) for _ in range(rng.randint(4, 40))] for _ in range(size // 5)]

@@ -1,4 +1,4 @@
-"""A small question table as MMBench publishes it, for tests to spoil."""
+"""A small question table as MMBench publishes it, whose cells tests replace."""
 
 import base64
 import csv
@@ -25,7 +25,7 @@ IMAGE = base64.b64encode(JPEG).decode()
 
 
 def row(index: Any, **cells: Any) -> dict[str, Any]:
-    """A usable row of MMBench, but for what `cells` changes."""
+    """A usable row of MMBench with some cells replaced."""
     usual = {"question": "What is it?", "A": "dog", "B": "cat", "C": "cow", "D": "pig", "answer": "B"}
     kinds = {"category": "identity_reasoning", "l2-category": "attribute_reasoning", "split": "dev"}
     return {"index": index, **usual, **kinds, "hint": "nan", "image": IMAGE, **cells}

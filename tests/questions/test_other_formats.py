@@ -147,7 +147,7 @@ def test_a_query_named_like_a_question_gives_way(tmp_path: Path) -> None:
     assert [question.question_id for question in found] == ["x", "5-row 1", "5-row 2"]
 
 
-def test_what_the_teacher_said_of_a_known_type_is_kept(tmp_path: Path) -> None:
+def test_what_the_teacher_answered_about_a_known_type_is_kept(tmp_path: Path) -> None:
     asked = Question(
         question="?", choices=["a", "b"], correct_choice_idx=0, image_id=1, teacher_type="image_scene"
     )

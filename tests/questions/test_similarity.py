@@ -147,7 +147,7 @@ def test_the_order_of_hashes_in_python_does_not_matter() -> None:
         "found = reduce_pool(pool(4), 0.6, 1)\n"
         "print([r.question_id for r in found.kept], [d.representative.question_id for d in found.dropped])"
     )
-    said = {
+    printed = {
         subprocess.run(
             [sys.executable, "-c", script],
             env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": ":".join(sys.path)},
@@ -157,7 +157,7 @@ def test_the_order_of_hashes_in_python_does_not_matter() -> None:
         ).stdout
         for seed in ("1", "2", "3")
     }
-    assert len(said) == 1 and len(said.pop()) > 100
+    assert len(printed) == 1 and len(printed.pop()) > 100
 
 
 def test_nothing_and_everything() -> None:

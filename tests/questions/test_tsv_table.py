@@ -202,7 +202,7 @@ def test_stray_quotes_do_not_make_two_rows_one(tmp_path: Path, one: str, two: st
         read_questions(tmp_path / "b.tsv")
 
 
-def test_a_table_is_told_by_its_heading_with_any_line_ends(tmp_path: Path) -> None:
+def test_a_table_is_recognised_by_its_heading_with_any_line_ends(tmp_path: Path) -> None:
     text = table(tmp_path, row(1)).read_bytes()
     for content in (b"\xef\xbb\xbf" + text, text.replace(b"\r\n", b"\n")):
         (tmp_path / "bench.txt").write_bytes(content)

@@ -20,9 +20,9 @@ from dataengine_lib.training.texts import NO_IMAGE, SkippedTrainingRows, read_tr
 
 
 def chat(*turns: str, **fields: Any) -> dict[str, Any]:
-    """A LLaVA row whose turns are told alternately by human and gpt."""
-    said = [{"from": ("human", "gpt")[place % 2], "value": text} for place, text in enumerate(turns)]
-    return {"id": "7", "image": "000000000007.jpg", "conversations": said} | fields
+    """A LLaVA row with these turns, alternately of human and gpt."""
+    messages = [{"from": ("human", "gpt")[place % 2], "value": text} for place, text in enumerate(turns)]
+    return {"id": "7", "image": "000000000007.jpg", "conversations": messages} | fields
 
 
 def read(folder: Path, *rows: Any) -> list[Result | str]:
@@ -120,7 +120,7 @@ def test_each_turn_is_a_reply_with_its_image_and_a_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         (chat("q", "a", image=None), "image: no image"),
         (chat("q", "a", image=["a.jpg", "b.jpg"]), "image: several images"),
@@ -133,9 +133,9 @@ def test_each_turn_is_a_reply_with_its_image_and_a_key(tmp_path: Path) -> None:
         ({"instruction": 3, "image": "x.jpg"}, "conversations: is not a list"),
     ],
 )  # fmt: skip
-def test_a_wrong_row_is_told_and_the_others_are_read(tmp_path: Path, row: Any, says: str) -> None:
+def test_a_faulty_row_is_reported_and_the_others_are_read(tmp_path: Path, row: Any, message: str) -> None:
     *_, wrong, last = read(tmp_path, chat("q", "a"), row, chat("q", "a"))
-    assert isinstance(wrong, str) and re.search(says, wrong), wrong
+    assert isinstance(wrong, str) and re.search(message, wrong), wrong
     assert isinstance(last, Result)
 
 
@@ -208,7 +208,7 @@ def test_other_type_numbers_are_no_type(tmp_path: Path, qtype: Any) -> None:
     assert isinstance(found, Result) and found.question_type == NO_TYPE
 
 
-def test_formats_are_told_by_their_content(tmp_path: Path) -> None:
+def test_formats_are_recognised_by_their_content(tmp_path: Path) -> None:
     lines = write_jsonl(tmp_path / "rows.jsonl", [chat("q", "a"), chat("q", "a", id=8)])
     lines.write_bytes(b"\xef\xbb\xbf" + lines.read_bytes() + b"\n{torn\n")
     assert others_format(lines) == "llava"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dataengine_lib.replies import parse as raw_reply
+from dataengine_lib.replies import parse as parse_module
 from dataengine_lib.replies.boxes_in_text import without_boxes
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
@@ -300,7 +300,7 @@ def test_long_replies_are_dropped() -> None:
 
 @pytest.mark.parametrize("prefix", ["", BASE, "Question: x\nChoices: (A) ", "Answer: (B) "])
 def test_time_grows_no_faster_than_the_reply(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
-    monkeypatch.setattr(raw_reply, "MAX_CHARACTERS", 2**30)
+    monkeypatch.setattr(parse_module, "MAX_CHARACTERS", 2**30)
     pieces = [
         " ",
         "\n",
@@ -515,7 +515,9 @@ def test_lines_behind_the_choices_are_no_part_of_the_last(line: str) -> None:
     assert parse_reply(f"{LINES}{line}\nAnswer: (B) cat\n{WHY}") is Reason.NOT_FOUR
     one_line = swap(choices=f"(A) dog (B) cat (C) cow (D) pig\n{line}")
     assert parse_reply(one_line) is Reason.NOT_FOUR
-    assert one(f"{LINES}\n{line}\nAnswer: (B) cat\n{WHY}") == IS_CAT  # behind an empty line it is none anyway
+    assert (
+        one(f"{LINES}\n{line}\nAnswer: (B) cat\n{WHY}") == IS_CAT
+    )  # behind an empty line it is no choice anyway
 
 
 def test_choices_that_go_on_over_lines_are_whole() -> None:
