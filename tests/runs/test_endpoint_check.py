@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import PROJECT_ROOT
 
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import serve
-from dataengine_lib.runs.doctor import examine
 from dataengine_lib.runs.endpoint_check import check_listing, check_request
-from dataengine_lib.runs.parameters import read_experiment
-from dataengine_lib.runs.workflow import STEPS
 
 TODAY = datetime.date(2026, 11, 24)
 QA = {"question": "What runs?", "choices": ["dog", "cat", "cow", "pig"], "answer": "A", "explanation": "It runs.",
@@ -114,15 +110,3 @@ def test_the_price_table_of_the_step_counts(tmp_path: Path) -> None:
     with serve(write) as server:
         mark, message = check_request("openai:some", server.base_url, paid=True, prices=prices)
     assert mark == "warn" and "not asked: one reply may cost" in message and server.requests == []
-
-
-def test_the_doctor_asks_the_readers_servers_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(PROJECT_ROOT)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    sets = ["generate_qa.teacher=openai:gpt-4.1", "post_process.second_reader=openai:gpt-4.1"]
-    sets += ["post_process.blind_reader=openai:gpt-4o"]
-    experiment = read_experiment(Path("params/demo.yaml"), [step.name for step in STEPS], sets)
-    bad = [
-        finding.subject for finding in examine(experiment) if "OPENAI_API_KEY is not set" in finding.message
-    ]
-    assert bad == ["teacher of generate_qa", "blind_reader of post_process"]
