@@ -89,6 +89,7 @@ class Shingles:
 
     @classmethod
     def of(cls, record: _HasChoices) -> "Shingles":
+        """The shingles of a record's question and choices."""
         return cls(_pairs("q", [record.question]), _pairs("c", record.choices))
 
 

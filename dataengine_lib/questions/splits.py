@@ -62,6 +62,7 @@ def _images(questions: Sequence[Question]) -> list[str]:
     same: dict[int | str, int | str] = {}  # an id or a path -> another name of its image, nearer to the first
 
     def first(name: int | str) -> int | str:
+        """The name that stands for this one's image; shortens the chain to it on the way (path halving)."""
         while same.setdefault(name, name) != name:
             same[name] = name = same[same[name]]
         return name

@@ -14,8 +14,9 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.reader import read_questions
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
-from dataengine_lib.replies.other_datasets import others_format, read_others, split_choices
+from dataengine_lib.replies.other_datasets import others_format, read_others
 from dataengine_lib.replies.parse import parse_reply
+from dataengine_lib.replies.turn_options import split_choices
 from dataengine_lib.training.texts import NO_IMAGE, SkippedTrainingRows, read_training_rows
 
 
