@@ -32,7 +32,10 @@ def config_command(
     fields whose option has another name; `complete` may add values before the Config checks them.
     """
     flags = {field: option_names.get(field, "--" + field.replace("_", "-")) for field in config.model_fields}
-    annotations = {field: _option(info, flags[field]) for field, info in config.model_fields.items()}
+    fields = sorted(
+        config.model_fields.items(), key=lambda field: not field[1].is_required()
+    )  # required ones first
+    annotations = {field: _option(info, flags[field]) for field, info in fields}
 
     def command(**values: Any) -> None:
         given = {field: value for field, value in values.items() if value not in (None, [])}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from command_line import call
+from experiments import call
 from project import PROJECT_ROOT
 
 from dataengine_lib import __version__, cli, cli_steps

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import call
+from experiments import call
 from project import PROJECT_ROOT
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from demo_experiment import demo_experiment
+from experiments import demo_experiment
 from fake_loop import STEPS, ShoutConfig, make_loop, run_fake
 from project import PROJECT_ROOT
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from demo_experiment import demo_experiment
+from experiments import demo_experiment
 from fake_loop import STEPS, read_fake, write_yaml
 from project import PROJECT_ROOT
 
