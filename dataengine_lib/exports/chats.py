@@ -30,6 +30,7 @@ def write_llamafactory(job: ExportJob) -> list[Path]:
     if listing.resolve() == job.output.resolve():
         raise ParameterError(f"{listing}: this file lists the data sets; give the data another name")
     known = read_json(listing, dict[str, Any]) if listing.is_file() else {}
+    # names the keys of our rows, because LLaMA-Factory's defaults are those of ShareGPT (from, value, human, gpt)
     tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
     known[job.name] = {
         "file_name": job.output.name,

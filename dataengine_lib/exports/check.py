@@ -44,7 +44,7 @@ def check_export(format: str, files: list[Path], job: ExportJob, faults: ImageFa
         ) from error
     if number != count:
         raise DataEngineError(f"{files[0]}: {number} rows for {count} records; export again")
-    if format == "hf" and find_spec("datasets"):
+    if format == "hf" and find_spec("datasets"):  # an optional dependency
         _check_with_datasets(job.output, files)
 
 
@@ -53,6 +53,9 @@ def _problem(row: _TrainerRow, faults: ImageFaults) -> str:
         return f"{row.tokens} image tokens for {len(row.images)} images"
     problems = (faults.of(path) for path in row.images)
     return next(filter(None, problems), "" if all(text.strip() for text in row.texts) else "an empty text")
+
+
+# The published row of each format; a key that is missing, misspelt or unknown is an error.
 
 
 class _Turn(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,6 +93,9 @@ class _V2(msgspec.Struct, forbid_unknown_fields=True):
     choice_answer: Literal["A", "B", "C", "D"]
     image: str
     qtype: Annotated[int, Meta(ge=1, le=9)]
+
+
+# One reader per format, which yields what the format's trainer takes from each row.
 
 
 def _aokvqa(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
@@ -198,9 +204,10 @@ def _trainer_row(job: ExportJob, images: list[str], asked: str, answer: str, tok
 def _chat(
     job: ExportJob, images: list[str], speakers: tuple[str, str], asked: str, answer: str
 ) -> _TrainerRow:
+    # LLaVA says human and gpt, the others user and assistant
     if speakers not in (("user", "assistant"), ("human", "gpt")):
         raise DataEngineError(f"{speakers[0]} speaks first and {speakers[1]} answers")
-    tokens = (asked + answer).count(IMAGE)
+    tokens = (asked + answer).count(IMAGE)  # one in the answer would be an image too
     return _trainer_row(job, images, asked.replace(IMAGE, ""), answer, tokens)
 
 

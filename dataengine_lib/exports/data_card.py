@@ -66,11 +66,11 @@ def write_card(format: str, file: Path, job: ExportJob, counts: Path | None) -> 
     except OSError:  # a folder of that name, or a file that cannot be read: not written here
         return []
     with replacing(card, "w") as stream:
-        stream.write(card_text(format, file, job, counts))
+        stream.write(_card_text(format, file, job, counts))
     return [card]
 
 
-def card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> str:
+def _card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> str:
     """The card: YAML for the Hugging Face Hub, then Markdown in which names from data are code spans."""
     records = [row.record for row in job.rows]
     images = len({row.question.image_path for row in job.rows})

@@ -71,11 +71,12 @@ def _write_v2(job: ExportJob) -> list[Path]:
 
 
 def _write_hf(job: ExportJob) -> list[Path]:
-    from dataengine_lib.exports.hugging_face import write_hf
+    from dataengine_lib.exports.hugging_face import write_hf  # imports pyarrow, which only this format needs
 
     return write_hf(job)
 
 
+# by the name that `dataengine export` takes
 FORMATS = {
     "aokvqa": Format(_write_aokvqa, ".json", "bare", texts=False),
     "llava": Format(write_llava, ".json", "bare"),
@@ -184,7 +185,7 @@ def _write_format(
         text_format=options.text_format,
         paths=(kind.paths and options.paths) or kind.paths or "bare",
     )
-    files = kind.write(job)
+    files = kind.write(job)  # the data first; the card is written from it, then both are checked
     card = write_card(format, files[0], job, options.counts)
     check_export(format, files, job, faults)
     return Exported(format, output, len(rows), [*files, *card])

@@ -164,6 +164,7 @@ def _question(where: str, row: int, record: TrainRecord, image_root: Path, fault
         question=record.question,
         choices=record.choices,
         correct_choice_idx=right,
+        # A-OKVQA has ten direct answers, by ten people; its score compares with each of them
         direct_answers=[record.short_answer or record.choices[right]] * 10,
         rationales=record.rationales,
         question_type=record.question_type,

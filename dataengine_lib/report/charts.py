@@ -258,8 +258,10 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
     styles = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
 
     def draw(axes: "Axes") -> None:
+        # One marker per evaluation and type; the last evaluation is blue, the others share `styles`.
         for number, scored in enumerate(rounds):
             color, marker = (BLUE, "D") if number == len(rounds) - 1 else styles[number % len(styles)]
+            # spread over 0.52 of a row, the first evaluation at the top
             offset = 0.26 - 0.52 * number / max(1, len(rounds) - 1)
             rows = [scored.by_type[kind] for kind in kinds]
             axes.errorbar(

@@ -87,6 +87,7 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
     kinds = sorted(weights, key=lambda kind: (weights[kind]["shrunk"].weight, kind))
 
     def draw(axes: "Axes") -> None:
+        # three markers per type, one below the other
         for rule, offset in zip(WEIGHT_RULES, (0.26, 0.0, -0.26), strict=True):
             rows = [weights[kind][rule] for kind in kinds]
             color, marker = _STYLES[rule]
@@ -121,7 +122,7 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
 def letter_bias_chart(bias: LetterBias) -> Chart:
     """How many wrong answers name each letter, beside the number expected of a student without a preference."""
     title = "Letters of the wrong answers"
-    rows = bias.letters[::-1]
+    rows = bias.letters[::-1]  # (A) at the top: a chart's first row is at the bottom
 
     def draw(axes: "Axes") -> None:
         places = range(len(rows))
@@ -152,13 +153,14 @@ def letter_bias_chart(bias: LetterBias) -> Chart:
 
 def letter_bias_sentence(bias: LetterBias) -> str:
     """Whether the student prefers a letter, with the result of the chi-square test."""
+    # no p-value: no wrong answer had more than one letter to choose from
     if bias.p_value is None or bias.statistic is None:
         return "There are too few wrong answers to tell whether the student prefers a letter."
     most = max(bias.letters, key=lambda row: row.wrong - row.expected)
     found = (
         f"Wrong answers favour ({most.letter}): {most.wrong:,} of {bias.wrong:,}; {most.expected:.1f} are "
         "expected without a preference"
-        if bias.p_value < 0.05
+        if bias.p_value < 0.05  # the usual level
         else f"The {bias.wrong:,} wrong answers show no preference for a letter"
     )
     method = ", by Monte Carlo" if bias.method == "Monte Carlo" else ""

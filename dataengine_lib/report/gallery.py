@@ -106,7 +106,7 @@ def cards(parts: Iterable[str]) -> Html:
     return Html(f'<div class="cards">{inner}</div>' if inner else '<p class="empty">Nothing to show.</p>')
 
 
-def image_tag(path: Path | None, alt: str) -> str:
+def _image_tag(path: Path | None, alt: str) -> str:
     """An `img` element that contains the image, reduced in size; a box with the reason when it cannot be read."""
     from PIL import Image
 
@@ -118,6 +118,7 @@ def image_tag(path: Path | None, alt: str) -> str:
     except DECODE_ERRORS as error:
         why = f"{path.name} cannot be read ({type(error).__name__})"
         return f'<div class="no-image">{escaped(why)}</div>'
+    # inside the page as JPEG, so that one HTML file is the whole report
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=82)
@@ -128,15 +129,15 @@ def image_tag(path: Path | None, alt: str) -> str:
 
 def _picture(root: Path | None, name: str, alt: str) -> str:
     if root is None or not name:
-        return image_tag(None, alt)
+        return _image_tag(None, alt)
     try:
-        return image_tag(inside(root, name), alt)
+        return _image_tag(inside(root, name), alt)
     except DataEngineError as error:  # the name leads outside the root and is not opened
         return f'<div class="no-image">{escaped(error)}</div>'
 
 
 def _figure(path: Path, alt: str, caption: str) -> str:
-    return f"<figure>{image_tag(path, alt)}<figcaption>{escaped(caption)}</figcaption></figure>"
+    return f"<figure>{_image_tag(path, alt)}<figcaption>{escaped(caption)}</figcaption></figure>"
 
 
 def _question(row: Any, image_root: Path | None, marks: Mapping[int, str]) -> str:

@@ -180,6 +180,7 @@ def _links(notebook: Path, run: dict[str, Any] | None, *, failed: bool) -> list[
             page = folder / f"{labels[at + 1]}.html"
             if page.exists() or not failed:
                 links.append({"name": f"{plain_label(labels[at + 1])} →", "href": _href(page, start)})
+    # links are relative, so that the folder of reports can be moved or sent
     links.append({"name": "this run", "href": _href(folder / "index.html", start)})
     links.append({"name": "all reports", "href": _href(folder.parent / "index.html", start)})
     return links

@@ -25,6 +25,7 @@ def write_run_index(folder: Path) -> Path:
     steps = [_step(step, folder) for step in run.get("steps", [])]
     columns = sorted({step["step"] for step in steps})
     places = list(dict.fromkeys(step["place"] for step in steps))
+    # a table with a row per place (whole run, round1, …, final) and a column per step
     cells = {(step["place"], step["step"]): step for step in steps}
     body = render_template(
         "run_index.html.j2",

@@ -81,6 +81,7 @@ class _Form:
             "Undo": ("", lambda: self.decide(None)),
         }
         self.buttons = {}
+        # act=act binds each button to its own action, not to the last one of the loop
         for name, (style, act) in buttons.items():
             self.buttons[name] = w.Button(description=name, button_style=style, layout=w.Layout(width="auto"))
             self.buttons[name].on_click(lambda _, act=act: act())

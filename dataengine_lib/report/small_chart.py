@@ -12,6 +12,7 @@ _NAME, _BAR, _GAIN, _ROW, _TOP = 210, 300, 48, 17, 22
 def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Html:
     """Accuracy per type before (ring) and after (dot), weakest first; both map a type to something with `accuracy`."""
     kinds = sorted((kind for kind in before if kind in after), key=lambda kind: (before[kind].accuracy, kind))
+    # SVG by hand, because drawing with matplotlib after every step would slow a run down
     lines = [_axis(_TOP + _ROW * len(kinds))]
     for row, kind in enumerate(kinds):
         y = _TOP + _ROW * row + _ROW // 2

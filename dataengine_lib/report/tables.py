@@ -44,6 +44,7 @@ def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = 
     """An HTML table; columns of numbers are aligned to the right. Without rows only the caption is shown."""
     if not rows:
         return Html(f'<p class="empty">{escaped(caption)}{"; " if caption else ""}nothing to list.</p>')
+    # a column is aligned to the right when all its cells are numbers
     numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(head))]
     sides = [' class="number"' if right else "" for right in numeric]
     top = "".join(

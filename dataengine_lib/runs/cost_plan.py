@@ -92,6 +92,7 @@ def _workload(item: Planned) -> str:
 
 def _cost_table(costs: list[TypeCost]) -> list[str]:
     width = max(len(cost.name) for cost in costs)
+    # numbers are aligned to the right below their headings
     lines = [f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars"]
     for cost in costs:
         usd = f"{'unknown':>10}" if cost.usd is None else f"{cost.usd:10.2f}"
@@ -161,6 +162,7 @@ def _sample_prompts(
         definition = categories.definition(kind)
         limit = queries.max_prompt_tokens
         filled = [template.render(kind, definition, examples, image, limit) for image in images]
+        # None: too long for max_prompt_tokens. Without images the template itself stands for the prompt.
         prompts[kind] = [prompt for prompt in filled if prompt is not None] or [
             template.file.read_text(encoding="utf-8") + definition + "\n".join(examples)
         ]
@@ -219,6 +221,7 @@ def _reader_prompts(config: Any, images: list[PoolImage], blind: bool, attached:
     questions = _questions(config)[:_SAMPLE] if config.questions.is_file() else []
     texts = [(row.question, row.choices) for row in questions] or [("", [])]
     fill = load_reader_prompt(BLIND_READER if blind else SECOND_READER)
+    # as many prompts as there are questions or images, whichever are more
     pairs = islice(zip(cycle(texts), cycle(images or [None])), max(len(texts), len(images)))
     return [fill(question, choices, image, attached) for (question, choices), image in pairs]
 

@@ -106,6 +106,7 @@ def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
 
 def _models(planned: list[Planned], ask: bool) -> Iterator[Finding]:
     """Teachers and readers; one that several steps ask at the same address is checked once."""
+    # (model, address) -> (who asks it, price table)
     asked: dict[tuple[str, str | None], tuple[str, Path | None]] = {}
     for item in planned:
         for name, spec in item.models_asked.items():

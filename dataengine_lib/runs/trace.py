@@ -89,6 +89,7 @@ def _bad_case_lines(lineage: Lineage) -> Iterator[str]:
         if case is None:
             yield f"bad case {_one_line(name)}: not in {file}"
             continue
+        # another program may have written the file: any field may be missing
         choices, right = case.get("choices") or [], case.get("correct_choice_idx")
         answer = choices[right] if isinstance(right, int) and 0 <= right < len(choices) else ""
         image = _one_line(case.get("image_path") or case.get("image_id"))
@@ -133,5 +134,7 @@ def _or_unknown(value: object) -> str:
 def _one_line(value: object) -> str:
     """Text from a file on one line, without control characters that could steer the terminal."""
     text = one_line(str("" if value is None else value))
-    text = "".join(letter for letter in text if letter.isprintable())
+    text = "".join(
+        letter for letter in text if letter.isprintable()
+    )  # without ESC, which begins terminal commands
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
