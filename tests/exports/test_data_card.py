@@ -91,7 +91,9 @@ def test_it_counts_types_teachers_rounds_and_filters(root: Path) -> None:
     assert "machine-written" in text
     assert "check the teacher's terms" in text
     assert "Apache-2.0" in text and "Flickr" in text
-    assert str(root) not in text and str(root.parent) not in text, "where it was made is nobody's business"
+    assert str(root) not in text and str(root.parent) not in text, (
+        "the card must not name folders of this machine"
+    )
 
 
 @pytest.mark.parametrize("format", ["hf", "llava", "trl"])
@@ -164,5 +166,5 @@ def test_only_our_own_card_is_replaced(root: Path) -> None:
 def test_it_tells_how_images_are_found(root: Path, format: str, paths: Any) -> None:
     if (format, paths) == ("minigpt4", "bare"):
         return
-    said = card(root, records(), format, paths=paths).partition("## Loading")[2].partition("##")[0]
-    assert {"absolute": "absolute", "relative": "this folder", "bare": "image folder"}[paths] in said
+    loading = card(root, records(), format, paths=paths).partition("## Loading")[2].partition("##")[0]
+    assert {"absolute": "absolute", "relative": "this folder", "bare": "image folder"}[paths] in loading

@@ -32,7 +32,7 @@ def job_of(format: str, root: Path, output: Path) -> ExportJob:
     )
 
 
-SPOILT = [
+DAMAGED = [
     ("train2017/1.jpg", "train2017/9.jpg", FILES, "9.jpg cannot be read"),
     ("train2017/1.jpg", "../outside.jpg", FILES, "not the path of an image"),
     ("train2017/1.jpg", "train2017/torn.jpg", FILES, "torn.jpg cannot be read"),
@@ -49,11 +49,11 @@ SPOILT = [
 
 
 @pytest.mark.parametrize(
-    ("format", "before", "after", "says"),
-    [(format, before, after, says) for before, after, formats, says in SPOILT for format in formats],
+    ("format", "before", "after", "message"),
+    [(format, before, after, message) for before, after, formats, message in DAMAGED for format in formats],
 )
 def test_a_row_that_no_trainer_could_use_is_found(
-    root: Path, tmp_path: Path, format: str, before: str, after: str, says: str
+    root: Path, tmp_path: Path, format: str, before: str, after: str, message: str
 ) -> None:
     output = tmp_path / f"rows{FORMATS[format].suffix}"
     job = job_of(format, root, output)
@@ -62,7 +62,7 @@ def test_a_row_that_no_trainer_could_use_is_found(
     text = output.read_text()
     assert before in text
     output.write_text(text.replace(before, after, 1))
-    with pytest.raises(DataEngineError, match=rf"rows\.jsonl?: row 0: .*{says}"):
+    with pytest.raises(DataEngineError, match=rf"rows\.jsonl?: row 0: .*{message}"):
         check_export(format, files, job, ImageFaults())
 
 

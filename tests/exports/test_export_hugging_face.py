@@ -126,19 +126,19 @@ def test_an_export_that_breaks_off_leaves_the_last_one(
 
 
 @pytest.mark.parametrize(
-    ("configs", "says"),
+    ("configs", "message"),
     [
         ("data_files: none/*.parquet", r"datasets cannot load it .*README\.md"),
         ("data_files: [{split: test, path: data/*}]", r"README\.md names other files"),
     ],
 )
 def test_a_card_that_breaks_loading_is_told(
-    root: Path, tmp_path: Path, datasets: Any, configs: str, says: str
+    root: Path, tmp_path: Path, datasets: Any, configs: str, message: str
 ) -> None:
-    """Somebody's own README.md stays, and what is wrong with it is said at once."""
+    """A README.md of other origin stays, and what is wrong with it is reported at once."""
     (tmp_path / "hf").mkdir()
     (tmp_path / "hf" / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  {configs}\n---\n")
-    with pytest.raises(DataEngineError, match=says):
+    with pytest.raises(DataEngineError, match=message):
         export("hf", RECORDS, root, tmp_path / "hf")
 
 

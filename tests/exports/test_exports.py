@@ -258,9 +258,9 @@ def test_the_verb(
     assert f"trl: 3 records, {tmp_path / 'all' / 'trl' / 'dataengine.jsonl'}" in lines
     write_json(train, [record(1, rationales=[])])
     assert run(monkeypatch, "all", *given, "--output", tmp_path / "ae", "--text-format", "QM-AE") == 1
-    said = capsys.readouterr()
-    assert "llava: not written: " in said.out and "aokvqa: 1 records, " in said.out
-    assert said.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert "llava: not written: " in printed.out and "aokvqa: 1 records, " in printed.out
+    assert printed.err.splitlines() == [
         f"dataengine: {tmp_path / 'ae'}: without llava, minigpt4, llamafactory, swift, trl; the lines above say why"
     ]
     (tmp_path / "all" / "hf" / "README.md").write_text("Mine.")

@@ -19,7 +19,7 @@ from dataengine_lib.report import evaluate as measuring
 EVIL = '"><script>alert(1)</script> $\\frac'
 
 
-def answers(said: list[int], known: str = "image_scene", teacher: str = "image_scene") -> list[Answer]:
+def answers(chosen: list[int], known: str = "image_scene", teacher: str = "image_scene") -> list[Answer]:
     return [
         Answer(
             question="?",
@@ -32,7 +32,7 @@ def answers(said: list[int], known: str = "image_scene", teacher: str = "image_s
             reversed_choice_idx=choice if place % 3 else 3,
             image_id=place,
         )
-        for place, choice in enumerate(said)
+        for place, choice in enumerate(chosen)
     ]
 
 
@@ -47,7 +47,7 @@ def figure(chart: measuring.Chart) -> ElementTree.Element:
 
 def test_the_weight_chart_shows_every_rule_of_every_type() -> None:
     chart = measuring.weight_chart(weight_table(COUNTS), COUNTS)
-    said = " ".join(figure(chart).itertext())
+    text = " ".join(figure(chart).itertext())
     for name in (
         "1-acc",
         "sqrt(1-acc)",
@@ -56,7 +56,7 @@ def test_the_weight_chart_shows_every_rule_of_every_type() -> None:
         "image style  (n=0)",
         "95 % interval",
     ):
-        assert name in said, name
+        assert name in text, name
     shrunk = weight_table(COUNTS)["image_scene"]["shrunk"].weight
     assert f"image scene {shrunk:.2f}" in chart.alt
     assert chart.svg == measuring.weight_chart(weight_table(COUNTS), COUNTS).svg
@@ -68,9 +68,9 @@ def test_the_letter_chart_and_table_name_the_letter_that_is_preferred() -> None:
     text = " ".join(figure(chart).itertext())
     for name in ("(A)  (n=80)", "(D)  (n=80)", "expected without a preference", "95 % range"):
         assert name in text, name
-    for said in (chart.alt, measuring.letter_bias_table(bias).text):
-        assert "Wrong answers favour (A): 60 of 60; 20.0 are expected" in said
-        assert "p &lt; 0.0001" in said or "p < 0.0001" in said
+    for text in (chart.alt, measuring.letter_bias_table(bias).text):
+        assert "Wrong answers favour (A): 60 of 60; 20.0 are expected" in text
+        assert "p &lt; 0.0001" in text or "p < 0.0001" in text
     assert "100.0 % [83.9, 100.0]" in measuring.letter_bias_table(bias).text
 
 
@@ -133,8 +133,8 @@ def test_splits_and_the_weakest_types_have_their_intervals() -> None:
     )
     metrics.usage = StudentUsage(12, 3000, 0, 50, 0.125)
     assert "0.12 US dollars" in measuring.split_table(metrics).text
-    said = measuring.weakest_sentence(metrics.splits["diagnose"].per_type)
-    assert said == "Weakest: image scene 75.0 % [40.9, 92.8]; image style 75.0 % [30.1, 95.4]."
+    text = measuring.weakest_sentence(metrics.splits["diagnose"].per_type)
+    assert text == "Weakest: image scene 75.0 % [40.9, 92.8]; image style 75.0 % [30.1, 95.4]."
 
 
 def test_rows_left_out_are_counted_by_reason_and_named() -> None:

@@ -72,16 +72,16 @@ def test_an_edit_holds_what_was_changed(form: _Form) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["(B) is right.", "Option-B fits.", "The third one is wrong.", "选项B是对的"]
+    "rationale", ["(B) is right.", "Option-B fits.", "The third one is wrong.", "选项B是对的"]
 )
-def test_a_rationale_that_names_a_letter_is_written_with_its_choices(form: _Form, told: str) -> None:
-    form.rationales.value = told
+def test_a_rationale_that_names_a_letter_is_written_with_its_choices(form: _Form, rationale: str) -> None:
+    form.rationales.value = rationale
     form.buttons["Save edit"].click()
     assert decisions(form)["q-0"] == {
         "decision": "edit",
         "choices": ["oak", "elm", "fir", "yew"],
         "correct_choice_idx": 1,
-        "rationales": [told],
+        "rationales": [rationale],
     }
 
 
