@@ -12,9 +12,8 @@ from dataengine_lib.images.pool import ImagePool
 
 _BLOCK = 16_384  # images that are counted at a time: their table takes a few MB
 _SAMPLE = 4_000  # images of Visual Genome that are read; a sample is enough to see what occurs together
-_PRIOR_IMAGES = (
-    10  # added to a thing's images, so that shares of rare things are small: with 10 images they are halved
-)
+# Added to the number of a thing's images, so that shares of rare things are small: with 10 images they are halved.
+_PRIOR_IMAGES = 10
 _BASE_WEIGHT = 0.02  # weight of things never seen together, so that a tiny pool draws from everything
 _SETTING_WEIGHT = 0.1  # added for things of the same setting; decides in pools with few images
 _SETTINGS = (

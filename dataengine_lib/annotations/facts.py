@@ -25,9 +25,7 @@ from dataengine_lib.images.pool import PoolImage
 AGREEING_CAPTIONS = 2  # captions that must say the same, so that it counts as true
 MAX_COUNT = 6  # of more things, annotators miss some, and people no longer count them at a glance
 VISIBLE_SHARE = 0.01  # share of the image; things that cover less are too small to ask about
-_SMALLEST_SHARE = (
-    0.004  # share of the image; where a thing is smaller, annotators may have missed others like it
-)
+_SMALLEST_SHARE = 0.004  # share of the image; beside a smaller thing, annotators may have missed others
 SMALLEST_SIDE = 0.04  # share of the image's width or height; narrower boxes are too small to ask about
 # Words with which a caption leaves the number of things open: "a row of boats", "several dogs and others".
 _VAGUE_AMOUNT = re.compile(
@@ -36,8 +34,7 @@ _VAGUE_AMOUNT = re.compile(
 )
 # Things seen in a mirror have boxes of their own: "a cat looks at its reflection".
 _MIRROR = re.compile(r"\b(?:mirrors?|reflect(?:ion|ions|ed|ing|s)?)\b")
-
-
+# Words of a caption for more than one person.
 _SEVERAL_PEOPLE = frozenset(
     ["people", "men", "women", "children", "couple", "crowd", "they", "their", "players", "team", "family"]
 )
@@ -84,7 +81,7 @@ class ImageFacts:
             for name, boxes in self.boxes.items()
             if len(boxes) == 1
             and name not in self.crowds
-            # large enough to be meant, and so that others of its kind would have got a box as well
+            # large enough for a question, and so large that annotators would have boxed others of its kind, too
             and shorter_side(boxes[0]) >= SMALLEST_SIDE
             and area(boxes[0]) >= (VISIBLE_SHARE if name in EASILY_MISSED else _SMALLEST_SHARE)
             and not self._caption_has_plural(name)

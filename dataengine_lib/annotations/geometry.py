@@ -8,9 +8,8 @@ Rectangle = tuple[float, float, float, float]
 """x1, y1, x2, y2 in shares of the image's width and height, from the top left corner."""
 
 GAP = 0.03  # two boxes count as apart when this much space lies between them, in shares of the image
-_OVERLAP = (
-    0.5  # boxes side by side share at least this part of the lower one's height (or the narrower one's width)
-)
+# Boxes side by side share at least this part of the lower one's height (one above the other: of the narrower's width).
+_OVERLAP = 0.5
 _MARGIN = 0.01  # a box lies in one third of the image when it stays this far away from the next third
 _AHEAD = 0.08  # how much further out the middle of the outermost box lies, beside GAP for both of its edges
 _REACH = 0.02  # boxes with a larger space between them do not touch

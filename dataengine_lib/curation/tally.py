@@ -14,7 +14,7 @@ UNKNOWN_TYPE = "unknown"  # where rows without a readable type are counted
 
 
 class Tally:
-    """PostProcessCounts items as they come, and keeps a seeded sample of the kept QAs and a few rejects of every reason."""
+    """Counts items as they come, and keeps a seeded sample of the kept QAs and a few rejects of every reason."""
 
     def __init__(self, seed: int = 0, decisions: Decisions | None = None) -> None:
         self.examples: dict[str, list[Reject]] = {}

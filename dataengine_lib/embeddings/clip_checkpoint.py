@@ -96,9 +96,8 @@ class _TorchScriptUnpickler(pickle.Unpickler):
             for name, value in vars(module).items():
                 if isinstance(value, _Module):
                     collect(value, f"{above}{name}.")
-                elif (
-                    isinstance(value, torch.Tensor) and name != "attn_mask"
-                ):  # no weight: the model builds it
+                # attn_mask is no weight: the model builds it
+                elif isinstance(value, torch.Tensor) and name != "attn_mask":
                     found[above + name] = value
 
         collect(self.load(), "")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, Unreadable
 from dataengine_lib.embeddings.store import StoredImage
 from dataengine_lib.images.decode import DECODE_ERRORS, as_seen
@@ -93,7 +94,7 @@ def load_image(file: Path, path: str, encoder: "Encoder | LazyEncoder") -> _Load
     except UnidentifiedImageError:  # its message names an object in memory, not the file
         return StoredImage(path), "not an image file of a known kind"
     except DECODE_ERRORS as error:
-        return StoredImage(path), f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        return StoredImage(path), f"{type(error).__name__}: {one_line(str(error))[:160]}"
 
 
 def digest(data: bytes) -> str:

@@ -49,9 +49,8 @@ def _from_file(clip: Any, file: Path) -> tuple[Any, Any]:
 def _import_clip(name: str) -> Any:
     try:
         with _pkg_resources_stand_in(), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # torchvision's about compiled operators, which resizing does not need
+            # torchvision warns about compiled operators, which resizing does not need
+            warnings.simplefilter("ignore")
             import clip  # type: ignore[import-not-found]
     except (ImportError, OSError) as error:
         raise DataEngineError(f"{name}: needs OpenAI's `clip` package ({error}); {_REMEDY}") from error

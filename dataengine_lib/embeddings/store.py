@@ -18,18 +18,12 @@ import numpy as np
 from dataengine_lib.core.files import read_json, replacing, sha256, write_json
 from dataengine_lib.errors import DataEngineError
 
-_FILES = (
-    "ids.npy",
-    "vectors.npy",
-    "images.json",
-    "meta.json",
-)  # meta.json last: it is there when all others are
+# In the order in which they are written and moved: where meta.json is there, all others are.
+_FILES = ("ids.npy", "vectors.npy", "images.json", "meta.json")
 _BLOCK, _ROWS = 256, 1 << 17  # queries and stored rows compared at a time: their float32 cosines are 134 MB
 _WORTH_TORCH = 300_000_000  # number of cosines from which importing torch is worth its time
-_DECIMALS, _ROUNDING = (
-    6,
-    2e-6,
-)  # decimals of a float32 cosine that count; how far two equal cosines may differ
+# Decimals of a float32 cosine that count; how far two equal cosines may differ.
+_DECIMALS, _ROUNDING = 6, 2e-6
 
 
 class StoredImage(msgspec.Struct, gc=False):

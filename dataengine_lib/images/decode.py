@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from dataengine_lib.core.text import one_line
+
 # what PIL's decoders raise on files that are truncated, of another kind, or far too large
 DECODE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, TypeError, OverflowError, struct.error, zlib.error,
                  Image.DecompressionBombError)  # fmt: skip
@@ -31,7 +33,7 @@ def header_fault(path: Path) -> str:
 
 
 def _reason(path: Path, error: BaseException) -> str:
-    return f"image {path} cannot be read ({' '.join(str(error).split())[:160]})"
+    return f"image {path} cannot be read ({one_line(str(error))[:160]})"
 
 
 def as_seen(image: Image.Image) -> Image.Image:

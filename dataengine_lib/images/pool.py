@@ -22,11 +22,8 @@ NO_FILE = "image file missing"
 NO_SIZE = "no width and height"
 _TOO_SMALL = "shorter side under {} pixels"
 _FEW_CAPTIONS = "fewer than {} captions"
-REASONS = (
-    "",
-    TOO_MANY_BOXES,
-    NO_SIZE,
-)  # those decided by annotations alone; a column stores the place in here
+# The reasons that annotations alone decide; a column of the pool stores the place in this tuple.
+REASONS = ("", TOO_MANY_BOXES, NO_SIZE)
 
 # kinds of pools
 COCO, VISUAL_GENOME, CAPTIONED_FOLDER = "COCO", "Visual Genome", "folder of images with captions"

@@ -1,26 +1,13 @@
-"""Step 2: reads an image pool, whichever kind of folder it is, and caches what was read.
+"""Step 2: reads an image pool, whichever kind of folder it is; `pool_cache.py` keeps what was read."""
 
-Parsing COCO's or Visual Genome's annotations takes many seconds; their columns come back from an Arrow file in one.
-"""
-
-import hashlib
-import logging
-import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-
-from dataengine_lib.core.files import cache_folder, replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.captioned_folder import captioned_folder_columns, captioned_folder_files
 from dataengine_lib.images.coco import coco_columns, coco_files
 from dataengine_lib.images.pool import CAPTIONED_FOLDER, COCO, VISUAL_GENOME, ImagePool
-from dataengine_lib.images.pool_columns import SCHEMA, pool_metadata
 from dataengine_lib.images.visual_genome import visual_genome_columns, visual_genome_files
-
-_log = logging.getLogger(__name__)
 
 # kind of pool -> (finds its annotation files in a folder, reads them); the first kind that finds files is taken
 _READERS = {
@@ -28,8 +15,6 @@ _READERS = {
     VISUAL_GENOME: (visual_genome_files, visual_genome_columns),
     CAPTIONED_FOLDER: (captioned_folder_files, captioned_folder_columns),
 }
-_CACHE_VERSION = 3  # raise it when the columns, their metadata or the rules by which they are filled change
-_DIGEST_BYTES = 32  # a cache file ends with the SHA-256 of everything before
 
 
 def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImagePool:
@@ -43,6 +28,10 @@ def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImageP
     root = Path(root)
     for kind, (files_of, columns_of) in _READERS.items():
         if files := files_of(root):
+            # imported here, since pyarrow makes every step that may read a pool start slower
+            from dataengine_lib.images.pool_cache import cached_columns
+            from dataengine_lib.images.pool_columns import pool_metadata
+
             columns = cached_columns(root, kind, files, partial(columns_of, root, files))
             pool = ImagePool(root, pool_metadata(columns), columns)
             pool.keep_only(min_side, min_captions)
@@ -52,84 +41,3 @@ def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImageP
         "image_data.json (Visual Genome), no metadata.jsonl, metadata.csv or captions.json (a folder of images); "
         "give a folder with one of these"
     )
-
-
-def cached_columns(
-    root: Path, kind: str, files: list[Path], read: Callable[[], pa.RecordBatch]
-) -> pa.RecordBatch:
-    """What `read()` returns, from the cache where files with the same names and contents were read before.
-
-    The cache lies in the user's cache folder. A cache file that is damaged or has other columns is replaced; where
-    none can be written, the annotations are read every time. Raises DataEngineError when one of `files` cannot be
-    read.
-    """
-    before = _file_states(files)
-    folder = cache_folder("pools")
-    if folder is None:
-        return read()
-    cache_file = folder / f"{_cache_key(root, kind, files)}.arrow"
-    columns = _load(cache_file)
-    if columns is None:
-        columns = read()
-        # a file that changed while it was read would be cached under the key of its old content
-        if _file_states(files) == before:
-            _save(cache_file, columns)
-    return columns
-
-
-def _file_states(files: list[Path]) -> list[tuple[int, int, int]]:
-    """Inode, size and modification time of each file."""
-    try:
-        return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in map(os.stat, files)]
-    except OSError as error:
-        raise DataEngineError(
-            f"{error.filename}: cannot be read ({error.strerror}); check the path"
-        ) from error
-
-
-def _cache_key(root: Path, kind: str, files: list[Path]) -> str:
-    """SHA-256 of the files' names and contents: 0.3 s for COCO's 550 MB on a processor with SHA instructions."""
-    digest = hashlib.sha256(f"{_CACHE_VERSION}\n{kind}\n".encode())
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-        digest.update(f"{file.relative_to(root).as_posix()}\n{content}\n".encode())
-    return digest.hexdigest()
-
-
-def _load(cache_file: Path) -> pa.RecordBatch | None:
-    """The cached columns; None when there are none or they cannot be used."""
-    try:
-        content = cache_file.read_bytes()
-        body = memoryview(content)[:-_DIGEST_BYTES]
-        if hashlib.sha256(body).digest() != content[-_DIGEST_BYTES:]:
-            raise ValueError("its content is not what was written")
-        with pa.ipc.open_file(pa.py_buffer(body)) as reader:
-            columns = reader.get_batch(0)
-        if not columns.schema.equals(SCHEMA):
-            raise ValueError("other columns")
-        columns.validate(full=True)  # list offsets outside the data would crash the process later
-        pool_metadata(columns)  # raises where the file has none
-        return columns
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        _log.info("%s: cannot be used (%s); the annotations are read instead", cache_file, error)
-        return None
-
-
-def _save(cache_file: Path, columns: pa.RecordBatch) -> None:
-    """Write the columns and their digest, whole or not at all; a failure is only logged."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, columns.schema) as writer:
-        writer.write_batch(columns)
-    body = sink.getvalue()
-    try:
-        with replacing(cache_file) as stream:
-            stream.write(body)
-            stream.write(hashlib.sha256(body).digest())
-    except (OSError, DataEngineError) as error:
-        _log.info("no cache of the image pool: %s", error)

@@ -36,17 +36,14 @@ _ACROSS = (
 _SIDE = re.compile(rf"(?P<along>above|below){_IT}(?: and {_ACROSS})?|{_ACROSS.replace('across', 'alone')}")
 
 # The thresholds of `_is_on_axis`, in shares of the image's width or height.
-_SPANS_WHOLE, _NOT_WHOLE = (
-    0.05,
-    0.8,
-)  # "the whole width": free space at each end at most; surely not if narrower
+_SPANS_WHOLE = 0.05  # "the whole width": the free space at each end at most
+_NOT_WHOLE = 0.8  # narrower boxes surely do not span the whole width
 _IN_MIDDLE, _NOT_IN_MIDDLE = 0.08, 0.25  # "in the middle": distance of the box's middle from the image's
 _MIDDLE_WIDTH = 0.5  # wider boxes are not clearly in the middle
 _IN_END_THIRD = 0.3  # "on the left", beside "in the middle": where the box's middle lies at most
-_IN_HALF = (
-    0.5  # where the box ends at most; and where its middle begins to be surely outside, if parts are thirds
-)
-_NOT_IN_HALF = 0.6  # the same for the middle, if parts are halves
+# "On the left": where the box ends at most; and, if parts are thirds, from where on its middle is surely outside.
+_IN_HALF = 0.5
+_NOT_IN_HALF = 0.6  # the same limit for the middle, if parts are halves
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,8 @@ def presence_of_choices(choices: Sequence[str], facts: ImageFacts, word: str, *,
             None if truth and any(_may_mean(choice, name) for choice in unknown) else truth
             for name, truth in zip(names, truths, strict=True)
         ]
-    if any(
-        map(_SEVERAL.search, choices)
-    ):  # beside "a dog and a cat", "a dog" is true but not the best answer
+    # beside "a dog and a cat", "a dog" is true but not the best answer
+    if any(map(_SEVERAL.search, choices)):
         return without_true(truths)
     return [
         None if truth and not _may_be_meant(word, facts.kinds.get(name, "")) else truth

@@ -11,7 +11,8 @@ from coco_folder import annotation, coco
 
 from dataengine_lib.images.coco import coco_columns, coco_files
 from dataengine_lib.images.pool import COCO, NO_FILE, PoolImage
-from dataengine_lib.images.read_pool import cached_columns, read_pool
+from dataengine_lib.images.pool_cache import cached_columns
+from dataengine_lib.images.read_pool import read_pool
 
 
 @pytest.fixture
