@@ -8,6 +8,8 @@ from typing import Any, Self
 
 # The variable that a run adds to the parameters of the notebooks it executes.
 ORIGIN = "executed_by_run"
+# The variable in which the first call keeps the folder that the kernel was started in.
+_KERNEL_FOLDER = "_kernel_folder"
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,18 @@ def enter_start_folder(names: dict[str, Any], parameters: Iterable[str]) -> None
     are changed to the new place. Any other notebook starts in the current folder or, when the folder above holds
     `data_demo`, there: so do the project's `notebooks/` and copies of it.
     """
-    here = Path.cwd()
     origin = Origin.of(names)
     if origin is None:
+        here = Path.cwd()
         if _is_notebooks_of_project(here):
             os.chdir(here.parent)
         return
+    # "Run All Cells" a second time sets the parameters anew, but the kernel has left its folder by then.
+    here = Path(names.setdefault(_KERNEL_FOLDER, str(Path.cwd())))
     start = origin.start
-    if here != start and (moved := _moved_run(here, origin)):
-        parts = () if origin.run.is_absolute() else origin.run.parts
-        if parts and moved.parts[-len(parts) :] == parts:
-            start = moved.parents[
-                len(parts) - 1
-            ]  # the whole project was moved: `reports/demo` is right below it
+    if moved := _moved_run(here, origin):
+        if project := _moved_project(moved, origin):
+            start = project
         else:
             given = {name: names[name] for name in parameters if name in names}
             names |= {name: _at_new_place(value, origin, moved) for name, value in given.items()}
@@ -74,17 +75,33 @@ def _is_notebooks_of_project(folder: Path) -> bool:
 
 def _moved_run(here: Path, origin: Origin) -> Path | None:
     """The run's folder now, if `here` holds the executed notebook and is not where it was written."""
+    # Resolved as `here` is: the system names the current folder without links (reports -> /data/reports) and "..".
+    if here == origin.folder.resolve():
+        return None
     depth = len(origin.folder.relative_to(origin.start / origin.run).parts)  # 1 in reports/demo/round1
     run = here.parents[depth - 1] if depth else here
-    manifest = here / f"{origin.notebook.stem}.manifest.json"
-    return run if here != origin.folder and manifest.is_file() and (run / "run.json").is_file() else None
+    # Either may be missing: the manifest after a step that failed, the notebook after it was renamed.
+    names = (origin.notebook.name, f"{origin.notebook.stem}.manifest.json")
+    return run if (run / "run.json").is_file() and any((here / name).is_file() for name in names) else None
+
+
+def _moved_project(moved: Path, origin: Origin) -> Path | None:
+    """The new start folder, if everything was moved together: `moved` still ends in `reports/demo`."""
+    if origin.run.is_absolute():
+        return None
+    start = Path(*moved.parts[: len(moved.parts) - len(origin.run.parts)])
+    return start if start / origin.run == moved else None
 
 
 def _at_new_place(value: Any, origin: Origin, moved: Path) -> Any:
-    """A parameter's value, with the run's folder replaced by `moved` where it names a file of the run."""
+    """A parameter's value, with the run's folder replaced by `moved` where it names a file of the run.
+
+    It stays relative where the new place is below the start folder too, so that data files hold no path of this machine.
+    """
     if isinstance(value, list):
         return [_at_new_place(item, origin, moved) for item in value]
     old_run = origin.start / origin.run
     if not isinstance(value, str) or not (path := origin.start / value).is_relative_to(old_run):
         return value
-    return str(moved / path.relative_to(old_run))
+    new = moved / path.relative_to(old_run)
+    return str(new.relative_to(origin.start) if new.is_relative_to(origin.start) else new)

@@ -48,11 +48,12 @@ class StepConfig(BaseModel):
         """
         enter_start_folder(names, cls.model_fields)
         given = {name: names[name] for name in cls.model_fields if name in names}
-        for name, value in given.items():
-            for item in value if isinstance(value, list) else [value]:
-                if str(item).startswith("data_demo") and not Path(item).exists():
-                    raise ParameterError(
-                        f"the parameters cell: {name}: {item} does not exist below {Path.cwd().name}/; "
-                        "data_demo, the example of the defaults, comes with the repository; give files of your own"
-                    )
+        if not Path("data_demo").is_dir():
+            for name, value in given.items():
+                for item in value if isinstance(value, list) else [value]:
+                    if Path(str(item)).parts[:1] == ("data_demo",):
+                        raise ParameterError(
+                            f"the parameters cell: {name}: {item} does not exist below {Path.cwd().name}/; "
+                            "data_demo, the example of the defaults, comes with the repository; give files of your own"
+                        )
         return cls.read(given, "the parameters cell")

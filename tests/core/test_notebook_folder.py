@@ -1,5 +1,6 @@
 """Where a notebook's relative paths start: in the project, in copies, in executed notebooks, in moved ones."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,16 @@ def test_the_example_of_the_defaults_that_is_not_there_is_one_line(
         StepOneConfig.from_notebook({"questions": "data_demo/q.json", "output": "out.json"})
     with pytest.raises(ParameterError, match=r"earlier: data_demo/b\.json does not exist"):
         StepOneConfig.from_notebook({"questions": "q", "output": "o", "earlier": ["a", "data_demo/b.json"]})
+    names = {"questions": "data_demo_2/q.json", "output": "out.json"}
+    assert StepOneConfig.from_notebook(names).questions == Path("data_demo_2/q.json"), (
+        "the step says if it is missing"
+    )
+
+
+def test_files_may_be_written_into_the_example(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    names = {"questions": "data_demo/q.json", "output": "data_demo/new.json"}
+    assert StepOneConfig.from_notebook(names).output == Path("data_demo/new.json")
 
 
 @pytest.mark.parametrize("place", ["elsewhere", "project/reports/demo/round1"])
@@ -110,6 +121,84 @@ def test_in_a_moved_run_its_own_files_are_those_beside_it(
     assert Path.cwd() == project and config.questions.is_file()
     assert names["output"] == str(config.output), "cells that use the variable see the same"
     assert names["In"] == ["reports/demo/round1/no parameter"]
+
+
+def test_all_cells_of_a_moved_run_can_run_twice_in_one_kernel(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = executed(project)
+    moved = (project / "reports" / "demo").rename(tmp_path / "kept")
+    monkeypatch.chdir(moved / "round1")
+    StepOneConfig.from_notebook(names)
+    names |= executed(project)  # the parameters cells run once more
+    assert StepOneConfig.from_notebook(names).output == moved / "round1" / "out.json"
+
+
+def test_all_cells_of_a_copied_project_can_run_twice_in_one_kernel(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(project, tmp_path / "copy")
+    names = executed(project)
+    monkeypatch.chdir(copy / "reports" / "demo" / "round1")
+    for _ in range(2):
+        StepOneConfig.from_notebook(names)
+        assert Path.cwd() == copy, "the project that it was copied from is still there, and left alone"
+
+
+@pytest.mark.parametrize("missing", ["1_evaluate.manifest.json", "1_evaluate.ipynb"])
+def test_a_failed_or_a_renamed_notebook_of_a_moved_run_is_known(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    moved = (project / "reports" / "demo").rename(tmp_path / "kept")
+    (moved / "round1" / "1_evaluate.ipynb").touch()
+    (moved / "round1" / missing).unlink()
+    monkeypatch.chdir(moved / "round1")
+    assert StepOneConfig.from_notebook(executed(project)).output == moved / "round1" / "out.json"
+
+
+def test_a_run_renamed_inside_its_project_keeps_relative_paths(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = (project / "reports" / "demo").rename(project / "reports" / "first try")
+    monkeypatch.chdir(renamed / "round1")
+    config = StepOneConfig.from_notebook(executed(project))
+    assert config.output == Path("reports/first try/round1/out.json")
+    assert config.earlier == [Path("reports/first try/round1/a.json"), Path("data_demo/b.json")]
+
+
+@pytest.mark.parametrize("link", ["reports", "reports/demo"])
+def test_a_linked_reports_folder_is_no_move(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    (project / link).rename(tmp_path / Path(link).name)
+    (project / link).symlink_to(tmp_path / Path(link).name)
+    monkeypatch.chdir(project / "reports" / "demo" / "round1")
+    config = StepOneConfig.from_notebook(executed(project))
+    assert Path.cwd() == project and config.output == Path("reports/demo/round1/out.json")
+
+
+def test_a_run_beside_the_folder_it_was_started_in_is_no_move(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = project / "data_demo"
+    run = Path("../reports/demo")
+    names = {"output": str(run / "round1" / "out.json"), "questions": "q.json"}
+    names |= Origin(start, run, run / "round1" / "1_evaluate.ipynb").as_parameter()
+    monkeypatch.chdir(project / "reports" / "demo" / "round1")
+    config = StepOneConfig.from_notebook(names)
+    assert Path.cwd() == start and config.output == run / "round1" / "out.json"
+
+
+def test_a_moved_run_in_the_folder_it_was_started_in(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = project / "reports" / "demo"
+    names = {"output": "round1/out.json", "questions": "q.json", "rank": "text"}
+    names |= Origin(start, Path(), Path("round1/1_evaluate.ipynb")).as_parameter()
+    moved = start.rename(tmp_path / "kept")
+    monkeypatch.chdir(moved / "round1")
+    config = StepOneConfig.from_notebook(names)
+    assert Path.cwd() == moved and config.output == Path("round1/out.json") and config.rank == "text"
 
 
 def test_in_a_moved_project_everything_is_found(

@@ -18,8 +18,8 @@ DATA = "compare_rounds.json"
 
 @pytest.fixture
 def executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`project/reports/demo` with step 6 executed from `project`; its data file names its inputs by relative paths."""
-    project = tmp_path / "project"
+    """`reports/demo` with step 6 executed from its project; the data file names its inputs by relative paths."""
+    project = tmp_path / 'Zoë\'s "first" project'
     project.mkdir()
     (project / "data_demo").symlink_to(PROJECT_ROOT / "data_demo")
     monkeypatch.chdir(project)
