@@ -17,7 +17,8 @@ _Subject = TypeVar("_Subject")
 class PaidRequest(Generic[_Subject]):
     """A request about `subject`; `key` is its key in the ledger, `prompt` and `attach_image` decide its price.
 
-    `max_output_tokens` is its output limit, 0 for that of the settings.
+    `max_output_tokens` is its output limit, 0 for that of the settings. `name` tells apart requests that have the same
+    key, that is the same text, and are sent at the same time.
     """
 
     key: str
@@ -25,11 +26,12 @@ class PaidRequest(Generic[_Subject]):
     subject: _Subject = field(repr=False)
     attach_image: bool = False
     max_output_tokens: int = 0
+    name: str = ""
 
     @property
     def query_id(self) -> str:
-        """The name under which the budget reserves money for it."""
-        return self.key
+        """The name under which the budget reserves money for it, different for all requests in flight."""
+        return self.name or self.key
 
 
 class PaidRequests(Generic[_Subject]):

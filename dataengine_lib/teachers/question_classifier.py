@@ -108,7 +108,8 @@ class QuestionClassifier:
 
     def _request(self, keys: list[str]) -> _Request:
         prompt = self.prompt([self.wanted[key] for key in keys])
-        return PaidRequest(key_of(self._canonical(prompt)), prompt, keys)
+        # Two questions may have the same text, and so two requests the same key: each reserves its own money.
+        return PaidRequest(key_of(self._canonical(prompt)), prompt, keys, name=keys[0])
 
     def _canonical(self, prompt: str) -> dict[str, Any]:
         return {"model": recorded_name(self.spec), "messages": user_message(prompt, "")}

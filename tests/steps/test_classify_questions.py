@@ -338,6 +338,19 @@ def test_a_budget_counts_what_brought_no_type(tmp_path: Path) -> None:
     assert len(read_jsonl(tmp_path / "new.json.progress.jsonl")) == asked > 0
 
 
+def test_a_budget_holds_for_questions_with_the_same_text(tmp_path: Path) -> None:
+    rows = [question(i, "color") for i in range(12)]
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  some: {input: 0, output: 1000000}\n")  # a dollar a token
+    options: dict[str, Any] = {
+        "teacher": "openai:some", "prices": prices, "batch_size": 1, "max_output_tokens": 20, "concurrency": 12,
+    }  # fmt: skip
+    # a request may cost 20: no more than two may be in flight at the same time
+    result, server = classify(tmp_path, rows, by_colour, budget_usd=45, **options)
+    spent = spent_in(tmp_path / "classified.json.progress.jsonl")
+    assert 25 < spent <= 45 and 0 < len(server.requests) < 12 and "budget_usd 45" in result.failed[-1]
+
+
 def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fcntl = pytest.importorskip("fcntl", reason="file locks are POSIX only")
     monkeypatch.setattr("dataengine_lib.core.append_file.PATIENCE_SECONDS", 0.3)
