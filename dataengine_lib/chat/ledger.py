@@ -18,9 +18,9 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `key` is the SHA-256 of the request. `teacher` is the model's recorded name (steps 0 and 3), `asked` the name by
     which a student or a reader was requested and is priced (steps 1 and 4), `model` what the server calls it.
-    `room` is the output limit of the request in tokens, `tier` its service tier or `batch`. `cached_tokens` and
-    `cache_write_tokens` are parts of `prompt_tokens`. `usd` is the price on the day of the reply; None where no price
-    was known, and in files of versions that wrote none.
+    `max_output_tokens` is the output limit of the request (`room` in the file), `tier` its service tier or `batch`.
+    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usd` is the price on the day of the reply;
+    None where no price was known, and in files of versions that wrote none.
 
     Three kinds of rows are no replies: `finished` (a time) says that a run had sent every request by then,
     `lost_usd` what requests for `key` that got no reply may have cost (the server may bill them), and `question_type`
@@ -35,7 +35,7 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     structured: bool = False
     model: str = ""
     request_id: str = ""
-    room: int = 0
+    max_output_tokens: int = msgspec.field(default=0, name="room")
     tier: str = ""
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -66,15 +66,15 @@ class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
 class PaidTotal(msgspec.Struct):
     """All replies to one request: the text of the last one, the tokens and US dollars of all.
 
-    `cost_usd` is None when the price of one of them is unknown. `closed`: the run that received the last one had sent
-    all its requests and ended.
+    `max_output_tokens` is the highest output limit that it was sent with. `cost_usd` is None when the price of one of
+    the replies is unknown. `closed`: the run that received the last one had sent all its requests and ended.
     """
 
     text: str = ""
     finish_reason: str = ""
     structured: bool = False
     request_id: str = ""
-    room: int = 0
+    max_output_tokens: int = 0
     replies: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -86,7 +86,8 @@ class PaidTotal(msgspec.Struct):
     def add(self, row: PaidReply, usd: float | None) -> None:
         """Count one more reply that cost `usd`."""
         self.text, self.finish_reason, self.structured = row.text, row.finish_reason, row.structured
-        self.request_id, self.room, self.closed = row.request_id, max(self.room, row.room), False
+        self.max_output_tokens = max(self.max_output_tokens, row.max_output_tokens)
+        self.request_id, self.closed = row.request_id, False
         self.replies += 1
         self.prompt_tokens += row.prompt_tokens
         self.cached_tokens += row.cached_tokens

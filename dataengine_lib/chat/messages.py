@@ -2,17 +2,20 @@
 
 import base64
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+if TYPE_CHECKING:
+    from PIL import Image
 
 
-def jpeg_bytes(image: Image.Image, max_side: int) -> bytes:
+def jpeg_bytes(image: "Image.Image", max_side: int) -> bytes:
     """`image` as a JPEG of quality 90, its longer side at most `max_side` pixels. The same image gives the same bytes."""
+    from PIL.Image import Resampling  # here, since steps 0 and 3 mostly send text
+
     scale = max_side / max(image.size)
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size, Image.Resampling.LANCZOS)
+        image = image.resize(size, Resampling.LANCZOS)
     stream = io.BytesIO()
     image.convert("RGB").save(stream, "JPEG", quality=90)
     return stream.getvalue()

@@ -96,7 +96,8 @@ class PaidRequests(Generic[_Subject]):
             return self.budget.reserve(request, limit)
 
         reply = await self._send(request, limit, may_retry)
-        self.ledger.add(LedgerRow.of(request.key, reply, room=limit, **self._row_fields(request)))
+        fields = self._row_fields(request)
+        self.ledger.add(LedgerRow.of(request.key, reply, max_output_tokens=limit, **fields))
         self._settle(request, cost_unknown=not reply.has_token_counts)
         return reply
 

@@ -1,5 +1,7 @@
 """Steps 0, 1, 3 and 4: how a model behind a server is asked, the settings that every request to it shares."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -31,3 +33,12 @@ class ChatSettings(BaseModel):
     """Seconds to wait for one reply."""
     max_attempts: int = Field(6, ge=1)
     """Tries of one request when the server is busy or away."""
+
+
+class PaidChatSettings(ChatSettings):
+    """ChatSettings with a limit of the money that one output may cost (steps 0 and 3)."""
+
+    budget_usd: float | None = Field(None, gt=0)
+    """Stop before more than this is spent on this output."""
+    prices: Path | None = None
+    """Price table; default: the built-in one."""

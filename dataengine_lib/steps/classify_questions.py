@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import Ledger
 from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.chat.settings import PaidChatSettings
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.core.step_config import StepConfig
@@ -27,7 +27,7 @@ from dataengine_lib.teachers.spec import check_spec, recorded_name
 _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}
 
 
-class ClassifyQuestionsConfig(StepConfig, ChatSettings):
+class ClassifyQuestionsConfig(StepConfig, PaidChatSettings):
     """Parameters of `0_classify_questions`."""
 
     questions: Path
@@ -46,10 +46,6 @@ class ClassifyQuestionsConfig(StepConfig, ChatSettings):
     """Questions in one request."""
     concurrency: int = Field(16, ge=1)
     """Most requests at the same time; fewer while the server is busy."""
-    budget_usd: float | None = Field(None, gt=0)
-    """Stop before more than this is spent on this output."""
-    prices: Path | None = None
-    """Price table; default: the built-in one."""
     max_asks: int = Field(3, ge=1)
     """Most requests about one question, until it has a valid type."""
     keep_known: bool = True

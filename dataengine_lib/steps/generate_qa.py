@@ -10,7 +10,7 @@ from dataengine_lib.chat.ask_many import run
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.request_key import key_of
-from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.chat.settings import PaidChatSettings
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -22,7 +22,7 @@ from dataengine_lib.teachers.request import CanonicalRequests, read_queries
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 
 
-class GenerateQaConfig(StepConfig, ChatSettings):
+class GenerateQaConfig(StepConfig, PaidChatSettings):
     """Parameters of `3_generate_qa`."""
 
     input: Path
@@ -45,10 +45,6 @@ class GenerateQaConfig(StepConfig, ChatSettings):
     """Most requests in one batch."""
     reply_format: Literal["json", "text"] = "json"
     """json: under a JSON schema where the server supports that."""
-    budget_usd: float | None = Field(None, gt=0)
-    """Stop before more than this is spent on this output."""
-    prices: Path | None = None
-    """Price table; default: the built-in one."""
 
     _check_teacher = field_validator("teacher")(check_spec)
 

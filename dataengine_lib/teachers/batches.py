@@ -258,7 +258,13 @@ class BatchRunner:
             self.keep(query, reply, job.max_output_tokens)
         else:  # requested by an earlier run with other parameters: paid for all the same
             self.files.ledger.add(
-                LedgerRow.of(key, reply, teacher=job.teacher, room=job.max_output_tokens, tier="batch")
+                LedgerRow.of(
+                    key,
+                    reply,
+                    teacher=job.teacher,
+                    max_output_tokens=job.max_output_tokens,
+                    tier="batch",
+                )
             )
 
     def _adapt(self, param: str, message: str) -> bool:

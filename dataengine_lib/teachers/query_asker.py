@@ -144,12 +144,14 @@ class QueryAsker:
         """The output limit, raised where the reply to an earlier run was cut off at this one."""
         limit = self.settings.max_output_tokens
         before = self.files.ledger.paid.get(self.files.keys[query.query_id])
-        cut_off = before is not None and before.finish_reason == "length" and before.room >= limit
+        cut_off = (
+            before is not None and before.finish_reason == "length" and before.max_output_tokens >= limit
+        )
         return limit * LONGER if cut_off else limit
 
     def _keep_batched(self, query: Query, reply: Reply, max_output_tokens: int) -> None:
         key, fields = self.files.keys[query.query_id], self._row_fields(query)
-        self.files.ledger.add(LedgerRow.of(key, reply, room=max_output_tokens, **fields))
+        self.files.ledger.add(LedgerRow.of(key, reply, max_output_tokens=max_output_tokens, **fields))
         if reply.finish_reason != "length" or max_output_tokens > self.settings.max_output_tokens:
             self.files.settle(query)
 

@@ -123,7 +123,7 @@ class ReplyFiles:
                 if isinstance(row, Result):
                     self.results[query.query_id] = row
                 elif not paid.closed and not (
-                    row.kind == "length" and paid.room < LONGER * max_output_tokens
+                    row.kind == "length" and paid.max_output_tokens < LONGER * max_output_tokens
                 ):
                     # The run that received it did not end: this one continues it and sends nothing twice.
                     self.failures[query.query_id] = row
@@ -168,7 +168,7 @@ class ReplyFiles:
                 kind=_ERROR,
                 reason=reason,
                 model=self.teacher,
-                max_output_tokens=paid.room,
+                max_output_tokens=paid.max_output_tokens,
                 prompt_tokens=paid.prompt_tokens,
                 cached_tokens=paid.cached_tokens,
                 completion_tokens=paid.completion_tokens,
@@ -194,8 +194,8 @@ class ReplyFiles:
             "request_key": key,
         }
         if kind:
-            reason = _UNUSABLE[kind].format(limit=paid.room)
-            return Failure(kind=kind, reason=reason, max_output_tokens=paid.room, **shared)
+            reason = _UNUSABLE[kind].format(limit=paid.max_output_tokens)
+            return Failure(kind=kind, reason=reason, max_output_tokens=paid.max_output_tokens, **shared)
         return Result(
             image_path=query.image_path,
             finish_reason=paid.finish_reason,

@@ -79,4 +79,4 @@ def test_a_reply_that_was_cut_off_is_requested_once_more_at_a_higher_limit(tmp_p
         asyncio.run(paid.ask_all(requests(2), replied, lambda request, failure: None))
         # the second has no money for its longer reply
         assert (limits, used) == ([10, 20, 10], [20, 10]) and ledger.spent_usd == 40
-        assert (ledger.paid["k0"].replies, ledger.paid["k0"].room) == (2, 20)
+        assert (ledger.paid["k0"].replies, ledger.paid["k0"].max_output_tokens) == (2, 20)
