@@ -32,9 +32,8 @@ def config_command(
     fields whose option has another name; `complete` may add values before the Config checks them.
     """
     flags = {field: option_names.get(field, "--" + field.replace("_", "-")) for field in config.model_fields}
-    fields = sorted(
-        config.model_fields.items(), key=lambda field: not field[1].is_required()
-    )  # required ones first
+    # required ones first; the sort keeps the order of the others
+    fields = sorted(config.model_fields.items(), key=lambda field: not field[1].is_required())
     annotations = {field: _option(info, flags[field]) for field, info in fields}
 
     def command(**values: Any) -> None:

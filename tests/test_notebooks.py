@@ -123,7 +123,7 @@ def test_the_queries_notebook_previews_any_type(tmp_path):
     )
     shown = cell.outputs[0].data["text/html"]
     assert "function reasoning" in shown and "no query of this type was drawn" in shown
-    assert "the prompt, sent with the picture" in shown and shown.count("<img") > 4
+    assert "the prompt, sent with the image" in shown and shown.count("<img") > 4
     assert "Reply in exactly these four lines" in shown and "about the attached picture.</pre>" in shown
 
 

@@ -1,3 +1,3 @@
-"""What every part is written in: the records that cross the steps, whole files and append-only files, the levels at
-which two texts are the same, intervals and paired statistics, the sandboxed prompt template, StepConfig. Knows no model
-and no step."""
+"""What all packages share: typed records of the files between steps, files written whole or appended to, text
+normalisation, confidence intervals and paired tests, sandboxed prompt templates, StepConfig, and the folder in which a
+notebook's paths start. Knows no model and no step."""

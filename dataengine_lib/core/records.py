@@ -137,9 +137,7 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     box_check: str = ""  # supported or refuted by the image's boxes
     second_answer: int | None = None  # the choice of a second reader, -1 when it named none
     blind_answer: int | None = None  # the choice of a reader without the image, -1 when it named none
-    blind_score: float | None = (
-        None  # probability of the right choice, by a classifier that reads the text alone
-    )
+    blind_score: float | None = None  # probability of the right choice, from a classifier of the text alone
     leak: str = ""  # what it shares with the evaluation: an image, a near-duplicate of one, or a question
     near_duplicate_of: str = ""  # id of a record with nearly the same question on the same image
 

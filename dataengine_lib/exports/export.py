@@ -222,8 +222,6 @@ def export_lines(
 
 def _missing_card(format: str, output: Path, files: list[Path]) -> list[str]:
     card = (output.parent if FORMATS[format].suffix else output) / CARD
-    return (
-        []
-        if card in files
-        else [f"  {card} was not written by dataengine and stays; no data card was written"]
-    )
+    if card in files:
+        return []
+    return [f"  {card} was not written by dataengine and stays; no data card was written"]

@@ -74,9 +74,8 @@ def write_hf(job: ExportJob) -> list[Path]:
 def read_hf(files: list[Path]) -> Iterator[dict[str, Any]]:
     """The rows of an export, a row group at a time. Raises DataEngineError when a file has other columns."""
     for file in files:
-        with pq.ParquetFile(
-            file, pre_buffer=False
-        ) as parquet:  # with a buffer the whole file would be in memory
+        # pre_buffer would load the whole file into memory
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
             if not parquet.schema_arrow.equals(_schema(), check_metadata=True):
                 raise DataEngineError(f"{file}: does not have the columns of an export; export again")
             for group in range(parquet.num_row_groups):

@@ -101,9 +101,7 @@ def _figures(run: dict[str, Any], folder: Path) -> Figures | None:
         return None
     try:
         return read_json(file, Figures)
-    except (
-        DataEngineError
-    ):  # a file of another version: the index shows no chart, the step's own page still does
+    except DataEngineError:  # a file of another version: the step's own page still shows its chart
         return None
 
 

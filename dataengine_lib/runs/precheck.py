@@ -157,9 +157,8 @@ def _check_types(file: Path, item: Planned, planned: list[Planned]) -> None:
     named = [("targets", name) for name in config.targets]
     named += [("preview_type", config.preview_type)] if config.preview_type else []
     types = read_categories(config.categories).names if named else []
-    if {type_name(name) for _, name in named} - set(
-        types
-    ):  # the questions may have types that the category set lacks
+    # the questions may have types that the category set lacks; their file is read only where that matters
+    if {type_name(name) for _, name in named} - set(types):
         own: Any = next((other.config for other in planned if other.step.name == "evaluate"), None)
         if own is not None and own.questions.is_file():
             fields = {"type_field": own.type_field, "split_field": own.split_field}

@@ -134,7 +134,5 @@ def _or_unknown(value: object) -> str:
 def _one_line(value: object) -> str:
     """Text from a file on one line, without control characters that could steer the terminal."""
     text = one_line(str("" if value is None else value))
-    text = "".join(
-        letter for letter in text if letter.isprintable()
-    )  # without ESC, which begins terminal commands
+    text = "".join(letter for letter in text if letter.isprintable())  # ESC begins terminal commands
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"

@@ -37,9 +37,7 @@ class Step:
     writes: dict[str, str] = field(default_factory=dict)  # output parameters that the workflow sets
     more_files: tuple[str, ...] = ()  # outputs that no parameter names
     defaults: dict[str, str] = field(default_factory=dict)  # parameters where the YAML does not set them
-    stores: tuple[
-        str, ...
-    ] = ()  # parameters that name a store, which steps complete: neither input nor output
+    stores: tuple[str, ...] = ()  # parameters that name a store, which steps extend: neither input nor output
     optional: tuple[str, ...] = ()  # input parameters whose file may be missing
 
     @property
