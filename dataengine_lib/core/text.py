@@ -6,7 +6,7 @@
 | `caseless` | and case |
 | `caseless_composed` | and how accented characters are encoded |
 | `answer_key` | case, quotes around, punctuation behind; signs count: `-5` is not `5`, `C++` not `C` |
-| `choice_key` | as `answer_key`, and Markdown around and an article before |
+| `choice_key` | as `answer_key`, and how accents are encoded, Markdown around and an article before |
 | `words_key` | case, punctuation at the ends of every word, and ways to write the same character |
 | `underscored` | case and everything but letters and digits |
 
@@ -48,7 +48,7 @@ def answer_key(text: str) -> str:
 @lru_cache(maxsize=256)  # a reply's choices are compared with each other, its answer and its short answer
 def choice_key(text: str) -> str:
     """Equal for two choices that say the same: `**The dog.**` is `dog`."""
-    key = caseless(text).strip("\"'“”‘’„‚«»「」`* ").rstrip(".,;:!\"'“”‘’«»「」。，；！ ")
+    key = caseless_composed(text).strip("\"'“”‘’„‚«»「」`* ").rstrip(".,;:!\"'“”‘’«»「」。，；！ ")
     return without_article(key)
 
 

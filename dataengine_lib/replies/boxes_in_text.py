@@ -156,6 +156,8 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
     for match in _runs(_narrow(text)):
         start = match.start() - text.startswith(" ", max(end, match.start() - 1))
         before, after = text[max(end, start - 100) : start], text[match.end() : match.end() + 20]
+        if before[-1:].isalnum() and start == match.start() and after[:1].isalnum():
+            return None  # without the box, parts of words would be joined: "<im([0.1, 0.2, 0.3, 0.4])age>"
         if not _removable(before, after, bare=match["bare"] is not None, sentence=sentence):
             return None
         kept.append(text[end:start])

@@ -27,7 +27,8 @@ def plain_text(raw: str) -> str:
     text = raw
     if not text.isascii() or any(map(text.__contains__, _ODD_ASCII)):
         text = text.replace("\r\n", "\n").translate(_PLAIN)
-    text = text.replace("**", "")
+    if "**" in text:
+        text = _BOLD.sub("", text)
     if "  " in text:
         text = _SPACES.sub(" ", text)
     if "```" in text or "---" in text or "___" in text or "***" in text:
@@ -37,6 +38,8 @@ def plain_text(raw: str) -> str:
     return text.strip()
 
 
+# matches the marks around "**bold**", not those of the powers "x**2" · "2 ** n"
+_BOLD = re.compile(r"\*\*(?!(?<=[\w)]\*\*)\d|(?<=\w \*\*) \w)")
 _SPACES = re.compile(r"  +")
 # matches a line that is a Markdown rule or fence: "---" · "```json"
 _RULE = re.compile(r"(?:(?<=\n)|\A) ?(?:```\w{0,10}|-{3,}|_{3,}|\*{3,}) ?(?=\n|\Z)")

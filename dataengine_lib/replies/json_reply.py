@@ -29,7 +29,7 @@ def objects_in(text: str) -> list[dict[str, Any]]:
     """The innermost JSON objects of a reply, also in a code fence, between words or before the reply was cut off."""
     found = []
     for match in _INNERMOST.findall(text):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):  # the lists in an object may be nested too deeply
             found.append(json.loads(match))
     return found
 

@@ -116,7 +116,7 @@ def _clean(line: str) -> str:
 
 def _short(text: str, choices: list[str], correct: int) -> str:
     """The short answer without boxes and full stop. Raises DroppedReply where it says the same as a wrong choice."""
-    if not text:
+    if not has_word(text):  # "", "-" or "..."
         return ""
     cleaned = without_boxes(joined_lines(text), sentence=False)
     if cleaned is None:

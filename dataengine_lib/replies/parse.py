@@ -22,12 +22,17 @@ from dataengine_lib.replies.choices import (
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 from dataengine_lib.replies.headings import Block, blocks, plain_text
 from dataengine_lib.replies.one_qa import Qa, QaParts, checked_qa, without_lead
-from dataengine_lib.replies.qa_json import QaObject, qa_objects
+from dataengine_lib.replies.qa_json import QaObject, own_letter, qa_objects
 
 MAX_CHARACTERS = 20_000  # a QA has a few hundred; longer replies are loops or pasted documents
 
-# A trainer's tokenizer would read these as its own special tokens: "<|im_end|>" · "</s>" · "<image>"
-_TOKEN = re.compile(r"<\|[\w -]{1,30}\|>|</?s>|<(?:image|video|audio)>", re.IGNORECASE)
+# A trainer's tokenizer would read these as its own special tokens: "<|im_end|>" · "</s>" · "<image>" · "<think>";
+# "<｜User｜>" of DeepSeek, "<start_of_turn>" of Gemma, "<IMG_CONTEXT>" of InternVL, "<ImageHere>" of MiniGPT-4
+_TOKEN = re.compile(
+    r"<\|[\w -]{1,30}\|>|<｜[^<>｜]{1,30}｜>|</?(?:s|img|think|thinking)>|<(?:unk|pad|bos|eos|mask)>"
+    r"|<(?:image|video|audio|ImageHere|IMG_CONTEXT|(?:start|end)_of_(?:turn|image))>",
+    re.IGNORECASE,
+)
 _END_TOKEN = re.compile(r"\s{0,3}(?:<\|[\w -]{1,30}\|>|</s>)\Z")
 # "skip" in a reply without a question; not the field `"skip": false` of JSON that was cut off
 _SAYS_SKIP = re.compile(r"\bskip(?!\" ?:)", re.IGNORECASE)
@@ -110,18 +115,14 @@ def _parse_objects(objects: Sequence[QaObject], truncated: bool) -> list[Qa] | R
 def _plain_object(found: QaObject) -> QaObject:
     """The object with each text cleaned as a text reply is."""
     return QaObject(
-        question=_plain_field(found.question),
-        choices=list(map(_plain_field, found.choices)),
-        answer=_plain_field(found.answer),
-        short_answer=_plain_field(found.short_answer or ""),
-        explanation=_END_TOKEN.sub("", _plain_field(found.explanation)),
+        question=plain_text(found.question),
+        choices=list(map(plain_text, found.choices)),
+        answer=plain_text(found.answer),
+        short_answer=plain_text(found.short_answer or ""),
+        explanation=_END_TOKEN.sub("", plain_text(found.explanation)),
         skip=found.skip,
         reason=found.reason,
     )
-
-
-def _plain_field(text: str) -> str:
-    return plain_text(after_reasoning(text)[0] if "think" in text else text)
 
 
 def _object_parts(found: QaObject) -> QaParts:
@@ -141,7 +142,7 @@ def _object_parts(found: QaObject) -> QaParts:
         raise DroppedReply(Reason.NOT_FOUR)
     if _holds_choices(found.question, found.choices):
         raise DroppedReply(Reason.REPEATED_PART)
-    if sorted(marks := _letter_marks(found.choices)) == [*"ABCD"] != marks:
+    if sorted(letters := list(map(own_letter, found.choices))) == [*"ABCD"] != letters:
         raise DroppedReply(Reason.DISAGREE)  # the answer's letter may mean either of two
     return QaParts(
         question=found.question,
@@ -154,24 +155,17 @@ def _object_parts(found: QaObject) -> QaParts:
 
 
 def _holds_choices(question: str, choices: Sequence[str]) -> bool:
-    """Whether the question holds the choices with their letters too: `Which? (A) dog (B) cat (C) cow (D) pig`."""
+    """Whether the question holds the choices with their letters too: `Which? (A) Dog (B) cat (C) cow (D) pig`."""
+    question, choices = question.casefold(), [choice.casefold() for choice in choices]
     if not all(choice in question for choice in choices):
         return False
     end = 0
-    for letter, choice in zip(LETTERS, choices, strict=False):
-        mark = re.compile(rf"\b{letter} ?[.:)\]] ?{re.escape(choice)}")  # "A) dog" · "A. dog"
+    for letter, choice in zip(LETTERS.lower(), choices, strict=False):
+        mark = re.compile(rf"\b{letter} ?[.:)\]] ?{re.escape(choice)}")  # "a) dog" · "a. dog"
         if (found := mark.search(question, end)) is None:
             return False
         end = found.end()
     return True
-
-
-_LETTER_MARK = re.compile(r"\(?([A-D])[).:] ")  # "(B) cat" · "B. cat"
-
-
-def _letter_marks(choices: Iterable[str]) -> list[str]:
-    """The letters that the choices begin with themselves."""
-    return [mark[1] for choice in choices if (mark := _LETTER_MARK.match(choice))]
 
 
 def _qas(found: Iterable[QaParts], plain: str) -> list[Qa] | Reason:

@@ -68,7 +68,8 @@ def qa_objects(reply: str) -> list[QaObject]:
             answer=_line(found.get("answer")),
             short_answer=_line(found["short_answer"]) if "short_answer" in found else None,
             explanation=_line(found.get("explanation")),
-            skip=found.get("skip") is True,
+            skip=str(found.get("skip")).lower()
+            == "true",  # servers that do not keep to the schema write "true"
             reason=_line(found.get("reason")),
         )
         for found in _question_objects(reply)
@@ -126,12 +127,28 @@ def _qa_text(found: QaObject) -> str:
 
 
 def _choices(given: Any) -> list[str]:
-    """The choices; without their letters where every one begins with its own, "A. dog" or "(A) dog"."""
+    """The choices; without their letters where every one begins with its own, "A. dog" or "(a) dog"."""
     choices = [_line(choice) for choice in given[:_MOST_CHOICES]] if isinstance(given, list) else []
-    bare = [
-        re.sub(rf"^\(?{letter}[).:] +", "", choice) for letter, choice in zip(LETTERS, choices, strict=False)
-    ]
-    return bare if all(text != choice for text, choice in zip(bare, choices, strict=True)) else choices
+    if "".join(map(own_letter, choices)) == LETTERS[: len(choices)]:
+        return [_OWN_LETTER.sub("", choice, count=1) for choice in choices]
+    return choices
+
+
+# matches the start of "(B) cat" · "[b] cat" · "(B): cat" · "B)cat" · "B. cat" · "**B:** cat" · "B - cat" · "Option B: cat"
+# · "B：猫" · "B、猫"; not of "B.C." and "B 52", nor "(B)" with nothing behind it
+_OWN_LETTER = re.compile(
+    r"\A(?:\*\*)?(?:option |choice )?(?:"
+    r"[(\[（](?P<enclosed>[A-I])[)\]）][.:：]?|(?P<closed>[A-I])[)）．：、]"
+    r"|(?P<marked>[A-I])(?:[.:](?=(?:\*\*)? )| [-–—](?= ))"
+    r")(?:\*\*)? *(?=\S)",
+    re.IGNORECASE,
+)
+
+
+def own_letter(choice: str) -> str:
+    """The letter, as a capital, that a choice begins with although the schema names it by its place; "" without one."""
+    found = _OWN_LETTER.match(choice)
+    return (found["enclosed"] or found["closed"] or found["marked"]).upper() if found else ""
 
 
 def _line(value: Any) -> str:

@@ -80,6 +80,7 @@ def test_a_right_choice_skip_may_be_the_short_answer_too() -> None:
         {"question": "Skip"},
         {"short_answer": "Skip"},
         {"skip": True},
+        {"skip": "true"},
         {"skip": True, "question": "", "choices": [], "answer": ""},
     ],
 )
@@ -107,6 +108,12 @@ def test_a_teacher_that_skips(changes: dict[str, Any]) -> None:
         ({"choices": ["B. dog", "A. cat", "C. cow", "D. pig"]}, Reason.DISAGREE),
         ({"question": "What runs? (A) dog (B) cat (C) cow (D) pig"}, Reason.REPEATED_PART),
         ({"question": "What runs?\nChoices:\nA. dog\nB. cat\nC. cow\nD. pig"}, Reason.REPEATED_PART),
+        ({"choices": ["b) dog", "a) cat", "c) cow", "d) pig"]}, Reason.DISAGREE),
+        ({"choices": ["[A] dog", "[C] cat", "[B] cow", "[D] pig"]}, Reason.DISAGREE),
+        ({"choices": ["caf\u00e9", "cafe\u0301", "bar", "inn"]}, Reason.EQUAL_CHOICES),
+        ({"question": "What runs? (A) Dog (B) Cat (C) Cow (D) Pig"}, Reason.REPEATED_PART),
+        ({"question": "What runs? a) dog b) cat c) cow d) pig"}, Reason.REPEATED_PART),
+        ({"question": "What is <im([0.1, 0.2, 0.3, 0.4])age>?"}, Reason.BOXES),
         ({"question": "..."}, Reason.NO_QUESTION),
         ({"question": None}, Reason.NO_QUESTION),
         ({"question": "What stands in the bounding box?"}, Reason.BOXES),
@@ -120,6 +127,144 @@ def test_a_teacher_that_skips(changes: dict[str, Any]) -> None:
 )
 def test_the_reasons_to_drop_a_structured_reply(changes: dict[str, Any], reason: Reason) -> None:
     assert qa(**changes) is reason
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "<|im_start|>", "</s>", "<image>", "<IMAGE>", "<video>", "<im\u200bage>", "<unk>", "<eos>", "<think>",
+        "</think>", "<img>", "<ImageHere>", "<IMG_CONTEXT>", "<start_of_turn>", "<end_of_image>",
+        "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["question", "choices", "short_answer", "explanation"])
+def test_a_special_token_in_any_field(field: str, token: str) -> None:
+    text = f"The {token} runs."
+    assert qa(**{field: [text, "cat", "cow", "pig"] if field == "choices" else text}) is Reason.TOKEN
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>dog</b>", "a < b > c", "<div>", "</body>", "[STOP]", "<3", "thinking of it"]
+)
+def test_markup_and_words_that_are_no_special_token_are_kept(text: str) -> None:
+    (found,) = qa(choices=[text, "cat", "cow", "pig"], explanation=f"It says {text}")
+    assert (found.choices[0], found.rationales) == (text, [f"It says {text}"])
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "A. ",
+        "a) ",
+        "(A) ",
+        "(a) ",
+        "[A] ",
+        "A)",
+        "(A): ",
+        "A: ",
+        "**A.** ",
+        "**(A)** ",
+        "A - ",
+        "Option A: ",
+        "A．",
+    ],
+)
+def test_letters_that_every_choice_begins_with_are_removed(mark: str) -> None:
+    marks = [mark.replace("A", letter).replace("a", letter.lower()) for letter in "ABCD"]
+    (found,) = qa(choices=[f"{one}{text}" for one, text in zip(marks, QA["choices"], strict=True)])
+    assert found.choices == QA["choices"] and found.correct_choice_idx == 1
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ["A.M.", "B.C.", "C.D.", "D.C."],
+        ["(A)", "(B)", "(C)", "(D)"],
+        ["A 4", "B 52", "C 5", "D 2"],
+        ["A. Lincoln", "B. Obama", "G. Washington", "T. Jefferson"],
+        ["D. Duck", "cat", "cow", "pig"],
+        ["x**2", "x2", "x**3", "2 ** x"],
+        ["f(a)**2", "f(a)", "f[a]", "f{a}"],
+        ["-5", "5", "+5", "1,000"],
+        ["C++", "C", "C#", "C-"],
+        ["狗", "猫", "牛", "猪"],
+        ["كلب", "قط", "بقرة", "خنزير"],
+        ["10:30 a.m.", "10:30 p.m.", "3.5", "½"],
+        ["A", "B", "C", "D"],
+    ],
+)
+def test_choices_that_are_kept_as_written(choices: list[str]) -> None:
+    (found,) = qa(choices=choices, answer="C")
+    assert (found.choices, found.correct_choice_idx) == (choices, 2)
+
+
+@pytest.mark.parametrize(
+    "explanation",
+    [
+        "Choice (A) is wrong as dogs stay; (C) and (D) are absent.",
+        "The answer is not A.",
+        "A dog would bark, so the answer is B.",
+        "The answer is (B), not (A).",
+        "Neither (A) nor (C) is correct.",
+        "Unlike option D, it has whiskers.",
+    ],
+)
+def test_an_explanation_that_mentions_other_letters(explanation: str) -> None:
+    (found,) = qa(explanation=explanation)
+    assert found.rationales == [explanation]
+
+
+@pytest.mark.parametrize("short", ["", "-", "...", " \n"])
+def test_a_short_answer_without_a_word_is_none(short: str) -> None:
+    (found,) = qa(short_answer=short)
+    assert found.short_answer == ""
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"question": "x", "choices": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"question": ' * 100_000,
+        '{"question": "x", "choices": ' + "1" * 10_000 + "}",
+        "{" * 200_000 + '"question"',
+        '{"question": "' * 100_000,
+        "[" * 200_000 + '"question"',
+        json.dumps([QA] * 2_000),
+        "\0",
+    ],
+)
+def test_a_hostile_reply_is_dropped(reply: str) -> None:
+    assert isinstance(read(reply), Reason)
+
+
+def test_the_json_counts_where_the_text_says_something_else() -> None:
+    """`raw_instructions` is made from the JSON for programs that read v1's files; step 4 does not compare the two."""
+    row = Result(
+        image_id=1,
+        raw_instructions="Question: Where?\nChoices: (A) in (B) out (C) up (D) down\nAnswer: (A)",
+        question_type="ocr",
+    )
+    (from_text,) = parse_result(row)
+    row.reply_json = json.dumps(QA)
+    (from_json,) = parse_result(row)
+    assert (from_text.question, from_json.question) == ("Where?", "What runs?")
+    row.reply_json = json.dumps(QA | {"skip": True})
+    assert parse_result(row) is Reason.SKIPPED
+
+
+@pytest.mark.parametrize(
+    "reply_json", ["", " ", "no JSON", "{", "[]", "null", "7", '"text"', '{"types": []}']
+)
+def test_a_row_whose_json_holds_no_question_is_read_from_its_text(reply_json: str) -> None:
+    (found,) = parse_result(
+        Result(
+            image_id=1,
+            raw_instructions=v1_text(json.dumps(QA)),
+            question_type="ocr",
+            reply_json=reply_json,
+        )
+    )
+    assert (found.question, found.correct_choice_idx) == ("What runs?", 1)
 
 
 @pytest.mark.parametrize(
