@@ -104,6 +104,7 @@ class RecordChecks:
             self.notes.append(f"{store}: no embeddings, so near-duplicate images are not found")
             return items, None, set()
         near = NearImages(store, self.settings.near_image)
+        # all image ids are needed before the first record is judged
         spool = Spool(items, self.ledger.parent)
         return iter(spool), near, {record.image_id for record in spool.records()}
 
@@ -147,10 +148,11 @@ class RecordChecks:
         known = NearDuplicates(self.settings.near_question, pairs)
         for file, rows in earlier:
             for number, row in enumerate(rows):
-                known.add(row, f"{file.parent.name}/{row.record_id or number}")
-        del earlier
+                known.add(row, f"{file.parent.name}/{row.record_id or number}")  # "round1/q-17"
+        del earlier  # `known` holds what is needed, in less memory
         for record in records:
             name = known.find(record)
+            # a near-duplicate is not added: others are compared with the first one
             if not name:
                 known.add(record, record.record_id)
             yield CheckResult({"near_duplicate_of": name}, fails=bool(name), why=name)
@@ -175,6 +177,7 @@ class RecordChecks:
 
     def _answers(self, name: str, reader: SecondReader, spool: Spool) -> Sequence[int | None]:
         """The index of the choice that the reader names for each record; CANNOT_SAY, or None without an answer."""
+        # in batches, so that the records of a large file are not all in memory
         answers: list[int | None] = []
         failures: set[str] = set()
         records = spool.records()
@@ -196,6 +199,7 @@ class RecordChecks:
         mode, seed, most = self.settings.blind_classifier, self.settings.seed, self.settings.blind_sample
         total = spool.candidate_count
         scored: Collection[int] = range(total)
+        # with mode drop all are scored, since a QA that is not scored could not be dropped
         if mode == "mark" and 0 < most < total:
             scored = frozenset(Random(seed).sample(range(total), most))
         test = solve_blind(spool.records(scored), drop=mode == "drop", seed=seed, letters=self.letters)

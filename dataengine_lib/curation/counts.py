@@ -26,7 +26,7 @@ class BlindFigure(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, found: float, total: int, chance: float) -> "BlindFigure":
-        interval = wilson(round(found), total)
+        interval = wilson(round(found), total)  # for whole numbers; a mean over partitions is rounded
         share = found / total if total else 0.0
         return cls(round(found, 2), total, *(round(x, 4) for x in (share, *interval, chance)))
 
@@ -52,6 +52,7 @@ class BlindFigures(msgspec.Struct, frozen=True):
                 sum(row[1] for row in part), len(part), sum(row[2] for row in part) / max(1, len(part))
             )
 
+        # one pass over the rows, not one for each type
         types = sorted(set(kinds))
         by_type: dict[str, list[tuple[str, float, float]]] = {name: [] for name in types}
         for row in rows:

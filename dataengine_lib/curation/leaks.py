@@ -51,6 +51,7 @@ class EvaluationSet:
         nearly the same choices and the same right answer; but not if it asks this about three images or more ("What
         color is the car?").
         """
+        # the index looks at a batch of records at a time, so tee holds no more than that
         records, ahead = tee(records)
         for record, alike in zip(records, self.index.near(ahead), strict=True):
             if image_key(record.image_id, record.image_path, image_root) in self.images:

@@ -69,6 +69,7 @@ class NearDuplicates:
     def find(self, record: AnsweredQuestion) -> str:
         """The name of the first added record that this one is a near-duplicate of; empty if there is none."""
         images = [record.image_id, *self.near_images.get(record.image_id, ())]
+        # most records are the only one about their image: their text need not be normalized
         if self._by_image.keys().isdisjoint(images):
             return ""
         question, answer = _QuestionText.of(record).normalized()
@@ -115,6 +116,7 @@ class NearImages:
         found = {}
         for row in np.flatnonzero((cosines >= self.threshold).sum(axis=1) > 1).tolist():
             near = rows[row][cosines[row] >= self.threshold]
+            # an image need not be its own first neighbour: equal images come in row order
             found[int(ids[row])] = [int(ids[other]) for other in near if other != row]
         return found
 

@@ -49,7 +49,7 @@ class OptionOrder:
         new = free[int(self._rng.random() * len(free))]
         counts[new] += 1
         self._all[new] += 1
-        orders = _ORDERS[correct, new]
+        orders = _ORDERS[correct, new]  # six: the wrong choices in any order
         order = orders[int(self._rng.random() * len(orders))]
         rationales = [moved(text, order, record.choices) for text in record.rationales]
         clear = [text for text in rationales if text is not None]

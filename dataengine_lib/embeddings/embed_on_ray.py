@@ -56,6 +56,7 @@ def _encoded_rows(
     threads = (
         int(sum(node.get("CPU", 0) for node in nodes)) // count if "num_gpus" in share else share["num_cpus"]
     )
+    # lists of pairs travel as JSON bytes: Ray Data would turn them into Arrow or NumPy columns
     items = [{"number": n, "images": msgspec.json.encode(images)} for n, images in shards.items()]
     rows = data.from_items(items, override_num_blocks=len(items)).map_batches(
         _ShardWorker,

@@ -71,6 +71,7 @@ class Encoder:
         with torch.inference_mode(), autocast:
             features = self._vision(self._finish(batch))
         vectors: np.ndarray = features.float().cpu().numpy()
+        # 1e-12 as in torch.nn.functional.normalize: a vector of zeros stays one
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
@@ -101,6 +102,7 @@ def _load_clip(name: str, device: str, dtype: str) -> Encoder:
     # the last of the package's torchvision transforms is Normalize(mean, std)
     normalize = getattr(preprocess, "transforms", [None])[-1]
     mean, std = (tuple(getattr(normalize, key, ())) for key in ("mean", "std"))
+    # as clip/clip.py builds its transforms: resize the shorter edge (bicubic), crop the centre, normalise
     fast = Preparation(size, (size, size), Image.Resampling.BICUBIC, 1 / 255, mean, std, half_even=True)
     return Encoder(
         name,
@@ -202,6 +204,7 @@ def _weights_sha256(weights: dict[str, torch.Tensor]) -> str:
     """SHA-256 over names and float32 values in the order of the names, so that file format and dtype do not count."""
     digest = hashlib.sha256()
     for key in sorted(weights):
+        # integer tensors are position indices, which only some versions of transformers store
         if weights[key].is_floating_point():
             digest.update(
                 key.encode() + b"\0" + weights[key].detach().float().cpu().contiguous().numpy().tobytes()

@@ -41,6 +41,7 @@ def plan_digests(
     Finished shards can be continued only by the same plan; those of another plan with the same encoder are still
     valid vectors.
     """
+    # the encoder's name does not count: the same weights in another folder give the same vectors
     identity = repr((encoder.weights_sha256, encoder.preprocessing))
     plan = repr((identity, shard_size, missing))
     return hashlib.sha256(plan.encode()).hexdigest(), hashlib.sha256(identity.encode()).hexdigest()
@@ -77,6 +78,7 @@ def load_rows(file: Path | IO[bytes]) -> EmbeddedRows:
 def read_shards(folder: Path) -> EmbeddedRows:
     """All shards of a folder in order, joined."""
     shards = [load_rows(file) for file in sorted(folder.glob("*.npz"))]
+    # a shard without readable images has vectors (0, 0), which cannot be joined with (n, d)
     vectors = [shard.vectors for shard in shards if len(shard.ids)]
     return EmbeddedRows(
         np.concatenate([np.empty(0, dtype=np.int64), *(shard.ids for shard in shards)]),

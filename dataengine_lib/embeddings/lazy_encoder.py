@@ -115,5 +115,6 @@ def _source_files(name: str) -> list[Path]:
         if not isinstance(config, str):
             return []
         folder = Path(config).parent
+    # configuration and weights; README, images and other frameworks' weights do not change the vectors
     suffixes = (".json", ".safetensors", ".bin")
     return sorted(file for file in folder.iterdir() if file.suffix in suffixes and file.is_file())

@@ -106,6 +106,7 @@ def _known_rows(store: EmbeddingStore | None, images: list[tuple[int, str]], roo
     rows = np.full(len(images), -1, dtype=np.int64)
     if store is None:
         return rows
+    # imported rows have no path and are found by their id
     by_path = {image.path: row for row, image in enumerate(store.images) if image.path}
     by_id = {image_id: row for row, image_id in enumerate(store.ids.tolist())}
     folder = f"{root}/"  # text, not Path: joining 100,000 Path objects takes longer than the file look-ups
@@ -154,6 +155,7 @@ def _check_import(
             )
             if len(cosines) == _COMPARED:
                 break
+    # the median, so that one image that was changed since then does not decide
     if cosines and float(np.median(cosines)) < _SAME_WEIGHTS:
         raise DataEngineError(
             f"{store.path}: its imported vectors do not fit encoder {encoder.name} (median cosine "

@@ -68,6 +68,7 @@ def locate(ref: ImageRef, root: Path) -> str:
     try:
         own = inside(root, ref.image_path) if ref.image_path else None
     except DataEngineError:
+        # "/home/them/coco/val2017/000000370270.jpg": only a COCO name may be looked for elsewhere
         if number < 0:
             raise
         own = None

@@ -106,6 +106,7 @@ class _Search:
 
     def neighbours(self, paths: Iterable[str], k: int) -> dict[str, Neighbours]:
         """The k nearest pool images of each evaluation image that has a vector, in one batched search."""
+        # sorted, so that the search runs over the same order in every run
         known = sorted({path for path in paths if path in self.evaluation_rows})
         if not known or not len(self.rows):
             return {}
@@ -132,6 +133,7 @@ def _open_search(
         (image_id, path) for image_id, path in zip(images.ids.tolist(), images.paths, strict=True) if path
     ]
     embedded = complete_store(ids_and_paths, images.root, encoder, store, batch_size)
+    # embedded.rows has one entry for each image with a file: -1 where it cannot be read
     readable = np.flatnonzero(embedded.rows >= 0)
     pool.leave_out((with_file[i] for i in np.flatnonzero(embedded.rows < 0)), UNREADABLE_IMAGE)
 

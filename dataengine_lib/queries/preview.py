@@ -53,7 +53,7 @@ def make_previews(
     for case in cases:
         found = writer.anchors.neighbours_of(case)
         allowed = found.rows[free[found.rows]]
-        # the nearest image that could be drawn, else the first free one of the pool
+        # the nearest image that could be drawn, else the first free one of the pool (argmax of a mask)
         row = int(allowed[0]) if len(allowed) else int(free.argmax())
         shown_cases = [case, *(other for other in cases if other is not case)][:examples]
         if (prompt := writer.prompt(question_type, shown_cases, row)) is not None:

@@ -46,6 +46,7 @@ class QueryPrompt:
         No caption is cut in two, and boxes and examples are always whole: None when the prompt is too long even
         without captions. Tokens are counted by `estimate_tokens`.
         """
+        # all captions first, at last none
         for kept in range(len(image.captions), -1, -1):
             text = self.fill(question_type, definition, examples, image.captions[:kept], image.boxes)
             if max_tokens is None or estimate_tokens(text) <= max_tokens:

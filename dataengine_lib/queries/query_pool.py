@@ -51,6 +51,7 @@ class QueryPool:
         file, have the same id in the same folder, or are the same COCO photo (Visual Genome names its COCO ids).
         """
         ids = [ref.image_id for ref in refs if ref.image_id >= 0]
+        # in another folder the same id may be another image; only COCO's own ids hold everywhere
         same = np.isin(self.images.ids if self.same_root else self.images.coco_ids, ids)
         real_path = _RealPaths()
         files = {real_path(f"{self.evaluation_root}/{path}") for path in paths.values()}

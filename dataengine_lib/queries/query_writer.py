@@ -61,6 +61,7 @@ class QueryWriter:
             )
             for pick in picks
         ]
+        # a draft that found an image has the prompt of that one, so None is left only where none fitted
         return WrittenQueries(queries, picks, {place for place, prompt in prompts.items() if prompt is None})
 
     def prompt(self, question_type: str, cases: Sequence[BadCase], row: int) -> str | None:

@@ -53,6 +53,7 @@ def type_shares(
     picks_by_type: dict[str, list[Pick]] = {name: [] for name in weights}
     for pick in picks:
         picks_by_type[drafts[pick.draft].question_type].append(pick)
+    # a draft without an image was given up for its length, or came after the last free image was taken
     given_up = Counter(drafts[place].question_type for place in too_long)
     shares = {}
     for name, weight in weights.items():

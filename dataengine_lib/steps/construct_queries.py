@@ -128,6 +128,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         targets=inputs.targets,
     )
     examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
+    # anchors: the bad cases whose images' neighbours are needed, for drafts or for the preview
     first_examples = [
         cases[0]
         for draft, cases in zip(drafts, examples, strict=True)

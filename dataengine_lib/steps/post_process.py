@@ -163,6 +163,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Result | str, bytes]]:
 def _parsed(path: Path) -> Iterator[CandidateOrReject]:
     """QAs parsed from the replies, without repeats; a reply that cannot be used is one reject."""
     repeats, ids = Repeats(), RecordIds()
+    # one reject for each unusable line or reply; a reply with two QAs gives two candidates
     for number, row, line in _rows(path):
         if isinstance(row, str):
             raw = line.decode("utf-8", "replace")

@@ -34,7 +34,7 @@ def pool_of(root: Path, pictures: list[str]) -> Path:
     return root
 
 
-def test_counts_are_of_pictures(tmp_path: Path) -> None:
+def test_images_are_counted_not_boxes(tmp_path: Path) -> None:
     pictures = ["dog dog frisbee", "dog frisbee kite", "dog", "pizza oven", ""]
     cooccurrence = Cooccurrence.of_boxes(read_pool(pool_of(tmp_path, pictures)))
     together = {(a, b): sum(a in p and b in p for p in pictures) for a in KINDS for b in KINDS}
@@ -50,7 +50,7 @@ def test_counts_do_not_depend_on_the_blocks(monkeypatch, tmp_path: Path) -> None
     np.testing.assert_array_equal(Cooccurrence.of_boxes(pool)._shares, whole)
 
 
-def test_what_goes_together_is_drawn_more_often(tmp_path: Path) -> None:
+def test_things_that_occur_together_are_drawn_more_often(tmp_path: Path) -> None:
     cooccurrence = Cooccurrence.of_boxes(
         read_pool(pool_of(tmp_path, ["dog frisbee"] * 30 + ["dog", "pizza", "oven"] * 10))
     )
@@ -63,7 +63,7 @@ def test_what_goes_together_is_drawn_more_often(tmp_path: Path) -> None:
     )
 
 
-def test_a_pool_that_knows_nothing_goes_by_surroundings(tmp_path: Path) -> None:
+def test_a_tiny_pool_draws_things_of_the_same_setting(tmp_path: Path) -> None:
     cooccurrence = Cooccurrence.of_boxes(read_pool(pool_of(tmp_path, ["dog"])))
     first = Counter(
         cooccurrence.draw(Random(n), ["kite", "pizza", "oven"], ["dog"], 1)[0] for n in range(600)

@@ -81,7 +81,7 @@ def test_regions_come_with_their_boxes(tmp_path: Path) -> None:
     assert pool.regions(2) == [] and pool[0].captions == ["wall", "a bell"]
 
 
-def test_what_several_regions_show_on_one_spot_is_asked_for(tmp_path: Path) -> None:
+def test_things_that_several_regions_show_in_one_spot_are_asked_about(tmp_path: Path) -> None:
     root = genome(tmp_path, STREET)
     assert answers(root, "object_localization").items() <= {
         ("Which part of the picture is the bus in?", "the middle third"),
@@ -116,7 +116,7 @@ def test_wrong_colours_are_not_near_the_thing(tmp_path: Path) -> None:
         [("toy bus", 60, 150, 300, 250)],
     ],
 )
-def test_a_thing_that_may_not_be_the_only_one_is_not_asked_for(tmp_path: Path, more: list[Region]) -> None:
+def test_a_thing_that_may_not_be_the_only_one_is_not_asked_about(tmp_path: Path, more: list[Region]) -> None:
     root = genome(tmp_path, [*STREET, *more])
     for question_type in ("object_localization", "spatial_relationship", "attribute_recognition"):
         assert not any("bus" in question for question in asked(root, question_type))
@@ -142,7 +142,7 @@ def test_objects_count_as_regions(tmp_path: Path) -> None:
     assert not any("bus" in question for question in asked(root, "spatial_relationship"))
 
 
-def test_presence_is_a_region_and_absence_no_word_for_it_or_a_relative(tmp_path: Path) -> None:
+def test_presence_needs_a_region_and_absence_no_related_word(tmp_path: Path) -> None:
     teacher = AnnotationsTeacher(
         genome(tmp_path / "many", [*STREET, ("sofa in a shop window", 700, 100, 50, 50)])
     )

@@ -150,7 +150,7 @@ def test_sizes_that_are_close_are_skipped(tmp_path: Path) -> None:
     )
 
 
-def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> None:
+def test_counts_are_skipped_where_captions_or_crowds_contradict(tmp_path: Path) -> None:
     three = [box("dog", 100 * n, 10, 50, 50) for n in range(3)]
     cases = {
         "plain": (three, "A picture."),
@@ -180,7 +180,7 @@ def test_counts_are_skipped_where_captions_or_crowds_object(tmp_path: Path) -> N
     }
 
 
-def test_what_may_be_there_is_never_called_absent(tmp_path: Path) -> None:
+def test_things_that_may_be_there_are_never_said_to_be_absent(tmp_path: Path) -> None:
     """A car may pass for a truck, a puppy is a dog; without supercategories, nothing is absent for certain."""
     captions = {1: ["A puppy beside a fridge.", "There is a slice of something for lunch."]}
     root = folder(tmp_path / "a", [box("car", 0, 0, 99, 99)], captions)

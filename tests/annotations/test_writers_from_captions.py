@@ -52,7 +52,7 @@ def test_materials_and_actions_need_two_captions(tmp_path: Path) -> None:
     assert ask(root, "action_recognition") is None
 
 
-def test_what_is_held_is_there_and_touches(tmp_path: Path) -> None:
+def test_a_held_thing_has_a_box_that_touches(tmp_path: Path) -> None:
     said = ["A man holding a pizza.", "The man holds a large pizza.", "A man with food."]
     near = [box("person", 50, 50, 100, 200), box("pizza", 120, 100, 60, 60)]
     qa = ask(folder(tmp_path / "a", near, {1: said}), "physical_relation")

@@ -153,7 +153,7 @@ def test_time_grows_no_faster_than_the_question() -> None:
             assert time.perf_counter() - begun < 1, (begin, piece)
 
 
-def test_why_is_told() -> None:
+def test_refuted_records_have_a_reason() -> None:
     facts = ImageFacts.of(IMAGE, KINDS)
     assert judge(record("How many people are there?", "1|2|3|4", 0), facts).why == "count: the boxes say '2'"
     assert "no airplane" in judge(record("Who flies the airplane?", "a|b|c|d", 0), facts).why

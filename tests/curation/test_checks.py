@@ -52,7 +52,7 @@ def kept(result: PostProcessResult) -> list[TrainRecord]:
     return records
 
 
-def test_by_default_boxes_drop_and_words_are_measured(planted: Planted, tmp_path: Path) -> None:
+def test_defaults_drop_by_boxes_and_measure_blind_accuracy(planted: Planted, tmp_path: Path) -> None:
     result = run(tmp_path, planted)
     checks = result.counts.checks
     records = kept(result)
@@ -176,7 +176,7 @@ def test_a_budget_stops_the_readers_and_the_step_ends(planted: Planted, tmp_path
         assert all_of_it.output.read_bytes() == step(tmp_path / "d", None).output.read_bytes()
 
 
-def test_a_budget_without_a_price_asks_nobody(planted: Planted, tmp_path: Path) -> None:
+def test_a_budget_without_a_price_sends_no_request(planted: Planted, tmp_path: Path) -> None:
     readers = {"second_reader": "openai:gpt-4o-mini", "blind_reader": "openai:unheard-of"}
     with serve(reply, structured=structured_reply) as server:
         options: dict[str, Any] = {"base_url": server.base_url, "box_check": "off"} | readers
@@ -191,7 +191,7 @@ def test_a_budget_without_a_price_asks_nobody(planted: Planted, tmp_path: Path) 
             run(tmp_path, planted, planted.records[:9], budget_usd=0, **options)
 
 
-def test_what_gives_the_evaluation_away_and_repeats_are_dropped(planted: Planted, tmp_path: Path) -> None:
+def test_leaks_and_repeats_are_dropped(planted: Planted, tmp_path: Path) -> None:
     first, second, third = (one for one in planted.records[:60:20])
     questions = tmp_path / "questions.json"
     asked = {
@@ -261,7 +261,7 @@ def test_words_are_dropped_down_to_chance(planted: Planted, tmp_path: Path) -> N
     assert "no better than chance" in blind_sentence(checks)
 
 
-def test_of_many_a_sample_is_scored(planted: Planted, tmp_path: Path) -> None:
+def test_a_sample_of_many_questions_is_scored(planted: Planted, tmp_path: Path) -> None:
     def scored(name: str, **options: Any) -> tuple[PostProcessResult, set[str]]:
         result = run(tmp_path / name, planted, box_check="off", **options)
         return result, {one.record_id for one in kept(result) if one.blind_score is not None}
@@ -291,20 +291,20 @@ def test_of_many_a_sample_is_scored(planted: Planted, tmp_path: Path) -> None:
     assert all(one.blind_score is not None for one in kept(dropped))
 
 
-def test_nothing_and_one_image_are_no_fault(planted: Planted, tmp_path: Path) -> None:
+def test_no_records_or_one_image_are_no_error(planted: Planted, tmp_path: Path) -> None:
     options = {"second_reader": "playground", "blind_classifier": "drop"}
     assert run(tmp_path, planted, [], **options).counts.checks.blind_classifier is None
     assert run(tmp_path, planted, planted.records[:1], **options).counts.checks.blind_classifier is None
 
 
-def test_readers_are_told_before_anything_is_read(planted: Planted, tmp_path: Path) -> None:
+def test_wrong_readers_are_errors_before_anything_is_read(planted: Planted, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"second_reader: .*openai:MODEL or playground"):
         run(tmp_path, planted, second_reader="annotations")
     with pytest.raises(ParameterError, match="coco_dataset"):
         run(tmp_path, planted, second_reader="playground", coco_dataset=None)
 
 
-def test_places_of_answers_that_name_none_stay() -> None:
+def test_reader_answers_without_a_choice_stay_when_choices_are_shuffled() -> None:
     from dataengine_lib.curation.candidates import Candidate
 
     record = TrainRecord(

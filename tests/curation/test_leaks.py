@@ -91,7 +91,7 @@ def test_questions_may_be_left_out(tmp_path: Path) -> None:
     assert list(pictures_only.leaks([record(), record(image_id=50)])) == ["", EVALUATION_IMAGE]
 
 
-def test_leaks_are_told_in_order_and_with_many_records(evaluation: EvaluationSet) -> None:
+def test_leaks_come_in_order_also_with_many_records(evaluation: EvaluationSet) -> None:
     rng = Random(0)
     records = [
         record()
@@ -113,7 +113,7 @@ def test_paths_mean_the_same_picture_below_one_root_only(tmp_path: Path) -> None
     assert image_key(1, "a/COCO_val2014_000000000007.jpg", one) == image_key(7, "", None) == 7
 
 
-def test_near_questions_are_those_of_the_plain_rule() -> None:
+def test_near_questions_are_those_that_comparing_all_pairs_finds() -> None:
     rng = Random(1)
     words = [f"w{i}" for i in range(60)]
     kept = [record(" ".join(rng.choices(words, k=20))) for _ in range(100)]

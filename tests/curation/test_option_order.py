@@ -148,16 +148,16 @@ def test_words_that_are_no_letters_of_choices_stay(text: str) -> None:
         "It answers nothing, and the second possible answer is wrong.",
     ],
 )
-def test_what_cannot_be_told_is_given_up(text: str) -> None:
+def test_rationales_with_unclear_letters_are_given_up(text: str) -> None:
     assert moved(text, PLACES) is None
     assert moved(text, [0, 1, 2, 3]) == text  # nothing moves, so it need not be clear
 
 
-def test_a_letter_that_stays_need_not_be_told() -> None:
+def test_a_letter_that_stays_need_not_be_clear() -> None:
     assert moved("Vitamin C, and (A) is wrong.", [1, 0, 2, 3]) == "Vitamin C, and (B) is wrong."
 
 
-def test_a_letter_inside_a_quoted_choice_is_none() -> None:
+def test_a_letter_inside_a_quoted_choice_is_no_mention() -> None:
     choices = ["vitamin C", "iron", "salt", "fat"]
     assert moved("Oranges have vitamin C, so (A).", PLACES, choices) == "Oranges have vitamin C, so (C)."
 
@@ -251,7 +251,7 @@ def test_types_of_one_question_are_even_together() -> None:
     assert set(counts.values()) == {10}
 
 
-def test_choices_that_stay_are_made_up_for() -> None:
+def test_later_choices_balance_those_that_keep_their_order() -> None:
     order, counts = OptionOrder(0), Counter[int]()
     for number in range(80):
         given = candidate(question="Which one is (A)?") if number < 10 else candidate()

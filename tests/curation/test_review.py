@@ -67,7 +67,7 @@ def test_accept_reject_and_edit(tmp_path: Path) -> None:
     )
 
 
-def test_a_decision_on_what_was_dropped_before_is_told(tmp_path: Path) -> None:
+def test_decisions_about_dropped_or_unknown_records_are_noted(tmp_path: Path) -> None:
     """A check drops near-duplicates, a filter replies without choices; only the check has a mode mark."""
     source, output = tmp_path / "gptvqa_result.jsonl", tmp_path / "gptvqa_train_data.json"
     replies = [
@@ -109,7 +109,7 @@ def test_decisions_hold_on_every_run_and_come_last(tmp_path: Path) -> None:
         assert (record.choices, record.correct_choice_idx) == (OTHER["choices"], 2)
 
 
-def test_a_rationale_that_names_a_letter_stands_beside_its_choices(tmp_path: Path) -> None:
+def test_an_edited_rationale_with_a_letter_keeps_to_its_choices(tmp_path: Path) -> None:
     edit = {"decision": "edit", **OTHER, "rationales": ["(C) is a fir, (A) is none.", "A fir."]}
     for seed in range(5):
         for rows in (2, 4):
@@ -118,7 +118,7 @@ def test_a_rationale_that_names_a_letter_stands_beside_its_choices(tmp_path: Pat
             assert record.rationales == edit["rationales"]
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_the_review_may_be_another_file(tmp_path: Path) -> None:
     own = tmp_path / "mine.json"
     own.write_text(json.dumps({"q-0": {"decision": "reject"}}))
     result = run(tmp_path, {"q-1": {"decision": "reject"}}, review=own)
@@ -179,7 +179,7 @@ def test_decisions_are_written_one_by_one(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["review.json"]
 
 
-def test_the_review_is_no_output_of_the_step(tmp_path: Path) -> None:
+def test_the_review_file_must_not_be_an_output(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="choose other names"):
         run(tmp_path, review=tmp_path / "gptvqa_train_data.json")
 

@@ -74,7 +74,7 @@ def test_code_is_refused_and_not_run(tmp_path: Path, kind: str) -> None:
     assert not target.exists()
 
 
-def test_a_script_that_acts_when_it_is_loaded_is_only_read(tmp_path: Path) -> None:
+def test_an_archive_with_code_run_on_loading_is_only_read(tmp_path: Path) -> None:
     """TorchScript may write files from `__setstate__`; of an archive only the tensors are read."""
 
     class Writes(torch.nn.Module):
@@ -101,7 +101,7 @@ def test_a_script_that_acts_when_it_is_loaded_is_only_read(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": {"a": torch.ones(1)}}, {"a": "b"}])
-def test_what_is_no_state_dict_is_one_clear_line(tmp_path: Path, content: object) -> None:
+def test_a_file_without_state_dict_is_one_clear_line(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "m.pt")
     with pytest.raises(DataEngineError, match="holds no state dict"):
         read_checkpoint(tmp_path / "m.pt")

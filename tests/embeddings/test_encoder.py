@@ -110,7 +110,7 @@ def test_siglip_works_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dinov2", "siglip", "convnext", "vit"])
-def test_models_that_know_images_only(tmp_path: Path, kind: str) -> None:
+def test_vision_only_models_work_too(tmp_path: Path, kind: str) -> None:
     import torch
     from transformers import AutoModel
 
@@ -134,7 +134,7 @@ def test_a_pooling_layer_that_the_checkpoint_lacks_changes_nothing(tmp_path: Pat
     assert np.array_equal(one.encode(pictures(2)), other.encode(pictures(2)))
 
 
-def test_a_model_of_texts_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_text_model_is_refused(folder: Path, tmp_path: Path) -> None:
     from transformers import BertConfig, BertModel
 
     BertModel(
@@ -156,7 +156,7 @@ def test_half_precision_is_near_and_comparable(folder: Path, dtype: Dtype) -> No
     assert 0.999 < cosines.min() < 1 - 1e-8
 
 
-def test_pixels_are_prepared_fast_where_that_is_the_same(folder: Path, tmp_path: Path) -> None:
+def test_fast_preparation_is_used_where_it_gives_the_same_values(folder: Path, tmp_path: Path) -> None:
     """Otherwise the processor's own preprocessing is used: here for a crop that adds a border."""
     assert load_encoder(str(folder)).prepare(pictures(1)[0]).dtype == np.uint8
     copy = save_tiny_clip(tmp_path / "border")
@@ -206,7 +206,7 @@ def test_openai_clip_is_used_in_float32(monkeypatch: pytest.MonkeyPatch) -> None
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
 
 
-def test_what_is_no_encoder_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_folder_without_an_encoder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match=r"no config\.json"):
         load_encoder(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
@@ -214,7 +214,7 @@ def test_what_is_no_encoder_is_one_clear_line(tmp_path: Path) -> None:
         load_encoder(str(tmp_path))
 
 
-def test_an_encoder_is_told_apart_without_loading_it(
+def test_the_identity_of_an_encoder_is_known_without_loading_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -237,7 +237,7 @@ def test_an_encoder_is_told_apart_without_loading_it(
     assert LazyEncoder(str(copy), "cpu").preprocessing != known.preprocessing
 
 
-def test_an_encoder_that_is_not_there_is_said_when_it_is_needed(tmp_path: Path) -> None:
+def test_a_missing_encoder_is_reported_on_first_use(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match="encoder cannot be loaded"):
         _ = LazyEncoder(str(tmp_path / "none"), "cpu").weights_sha256
 

@@ -50,7 +50,7 @@ def test_faiss_finds_what_our_search_finds(store: EmbeddingStore, tmp_path: Path
     assert np.array(cosines) == pytest.approx(similarities, abs=1e-6)
 
 
-def test_its_bytes_are_the_formats(store: EmbeddingStore, tmp_path: Path) -> None:
+def test_bytes_follow_the_faiss_format(store: EmbeddingStore, tmp_path: Path) -> None:
     """Checked where FAISS is not installed: two headers of 33 bytes, then codes and ids, each after its length."""
     content = write_faiss(store, tmp_path / "x.faiss").read_bytes()
     assert (content[:4], content[37:41]) == (b"IxMp", b"IxFI")

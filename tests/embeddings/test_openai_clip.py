@@ -70,7 +70,7 @@ def test_half_precision_is_near_and_recorded(folder: Path) -> None:
     assert 0.999 < cosines(open_store(folder / "state"), half).min() < 1 - 1e-7
 
 
-def test_what_is_no_clip_is_one_clear_line(folder: Path) -> None:
+def test_a_file_without_clip_weights_is_one_clear_line(folder: Path) -> None:
     messages = json.loads((folder / "messages.json").read_text())
     assert "DataEngineError" in messages["other.pt"] and "no weights of OpenAI's CLIP" in messages["other.pt"]
     assert "ViT-B/32" in messages["99"] and "or a checkpoint file" in messages["99"]

@@ -27,7 +27,7 @@ SIZES = [(64, 48), (500, 333), (333, 500), (50, 50), (30, 200), (97, 61), (48, 4
         {"resample": 1, "do_center_crop": None},
     ],
 )
-def test_it_is_the_processors_outcome(size: tuple[int, int], changes: dict[str, Any]) -> None:
+def test_values_are_those_of_the_processor(size: tuple[int, int], changes: dict[str, Any]) -> None:
     from transformers import CLIPImageProcessorPil
 
     settings = PLAIN | changes

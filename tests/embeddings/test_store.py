@@ -55,7 +55,7 @@ def test_another_encoder_is_refused(tmp_path: Path) -> None:
             )
 
 
-def test_a_write_that_was_killed_is_finished_or_forgotten(tmp_path: Path) -> None:
+def test_an_interrupted_write_is_finished_or_discarded(tmp_path: Path) -> None:
     store(tmp_path / "s")
     store(tmp_path / "newer", count=3, seed=1)
     os.rename(tmp_path / "newer", tmp_path / "s" / "new")
@@ -138,7 +138,7 @@ def test_equal_images_at_the_last_place_come_in_row_order(k: int, monkeypatch: p
 
 
 @pytest.mark.usefixtures("way")
-def test_nothing_to_search_in_or_for() -> None:
+def test_a_search_without_queries_or_vectors_is_empty() -> None:
     for queries, vectors, k, shape in (
         (unit(3), np.empty((0, 8), np.float32), 5, (3, 0)),
         (np.empty((0, 8), np.float32), unit(3), 5, (0, 3)),
@@ -225,7 +225,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, how: str) -> 
         {1: torch.ones(1, 4), "1": torch.ones(1, 4)},
     ],
 )
-def test_what_is_no_embedding_is_one_clear_line(tmp_path: Path, content: object) -> None:
+def test_values_that_are_no_vectors_are_one_clear_line(tmp_path: Path, content: object) -> None:
     (tmp_path / "e.pth").write_bytes(pickle.dumps(content))
     with pytest.raises(DataEngineError, match=r"e\.pth: ") as caught:
         import_embeddings(tmp_path / "e.pth", tmp_path / "store")

@@ -100,7 +100,7 @@ def test_new_and_changed_files_are_embedded_the_others_kept(
     assert not np.allclose(result.store.vectors[result.rows[3]], before[3], atol=0.01)
 
 
-def test_killed_and_started_again_it_goes_on(
+def test_an_interrupted_run_goes_on_when_started_again(
     images: Path, clip: Path, tmp_path: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding, "_SHARD_BATCHES", 2)  # shards of 4 images
@@ -205,9 +205,7 @@ def contents(store: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in store.iterdir()}
 
 
-def test_what_it_computed_in_is_recorded_and_both_may_be_in_one_store(
-    images: Path, clip: Path, tmp_path: Path
-) -> None:
+def test_the_dtype_is_recorded_and_two_may_share_a_store(images: Path, clip: Path, tmp_path: Path) -> None:
     full = embed(config(images, clip, tmp_path / "store")).store
     assert full.meta.dtype == "float32"
     kept = np.array(full.vectors)

@@ -36,7 +36,7 @@ def test_boxes_are_normalised_and_crowds_and_duplicates_dropped(tmp_path: Path) 
     ]
 
 
-def test_what_cannot_carry_a_query_is_counted_by_reason(tmp_path: Path) -> None:
+def test_images_that_cannot_have_a_query_are_counted_by_reason(tmp_path: Path) -> None:
     boxes = [annotation(2, [i, 0, 5, 5]) for i in range(11)]
     boxes += [annotation(1, [i, 0, 5, 5]) for i in range(10)]
     boxes += [annotation(1, [i, 0, 5, 5], crowd=1) for i in range(5)]

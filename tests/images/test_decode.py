@@ -63,7 +63,7 @@ def test_a_turned_16_bit_picture_is_turned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("exif", [b"nonsense", b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03"])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_exif_that_cannot_be_read_leaves_the_picture_as_it_lies(tmp_path: Path, exif: bytes) -> None:
+def test_unreadable_exif_leaves_the_picture_as_stored(tmp_path: Path, exif: bytes) -> None:
     two_colours().save(tmp_path / "a.jpg", exif=b"Exif\x00\x00" + exif)
     assert read(tmp_path / "a.jpg").size == (32, 16)
 
@@ -75,7 +75,7 @@ def test_16_bit_gray_is_scaled_not_clipped(tmp_path: Path, name: str) -> None:
     assert list(read(tmp_path / name).convert("L").tobytes()) == [0, 1, 1, 128, 255]
 
 
-def test_32_bit_gray_is_scaled_by_its_own_top(tmp_path: Path) -> None:
+def test_32_bit_gray_is_scaled_by_its_own_maximum(tmp_path: Path) -> None:
     Image.fromarray(np.array([[-5, 0, 500_000, 1_000_000]], dtype=np.int32)).save(tmp_path / "a.tif")
     assert list(read(tmp_path / "a.tif").convert("L").tobytes()) == [0, 0, 128, 255]
 
@@ -128,7 +128,7 @@ def test_a_photo_of_20_megapixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.tif"])
-def test_a_truncated_file_says_why(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_gives_a_reason(tmp_path: Path, name: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, {"j": "JPEG", "p": "PNG", "g": "GIF", "t": "TIFF"}[name[2]])
@@ -137,7 +137,9 @@ def test_a_truncated_file_says_why(tmp_path: Path, name: str) -> None:
     assert isinstance(found, str) and found.startswith(f"image {tmp_path / name} cannot be read (")
 
 
-def test_other_files_and_bombs_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_files_and_decompression_bombs_give_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.jpg").write_text("<html>not found</html>")
     assert "cannot identify" in str(read_image(tmp_path / "a.jpg"))
     (tmp_path / "empty.jpg").touch()

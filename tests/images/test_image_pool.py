@@ -100,7 +100,7 @@ def test_a_malformed_region_is_named(genome: Path) -> None:
         read_pool(genome)
 
 
-def test_a_scored_coco_photo_is_known_in_visual_genome(genome: Path, tmp_path: Path) -> None:
+def test_an_evaluated_coco_photo_is_left_out_of_visual_genome(genome: Path, tmp_path: Path) -> None:
     pool = QueryPool(read_pool(genome), tmp_path)
     pool.leave_out_evaluation([ImageRef(1234)], {})
     assert pool.free.tolist() == [False, True] and pool.left_out[EVALUATION_IMAGE] == 1
@@ -177,7 +177,7 @@ def test_a_linked_folder_is_followed_and_no_name_leads_out_of_it(tmp_path: Path)
     assert read_pool(root).paths == ["train2017/a.jpg", ""]  # through the link, `..` would be another folder
 
 
-def test_what_was_looked_for_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_pool_is_told_what_was_looked_for(tmp_path: Path) -> None:
     names = r"instances_\*\.json.*region_descriptions\.json.*metadata\.jsonl, metadata\.csv or captions\.json"
     with pytest.raises(DataEngineError, match=names):
         read_pool(tmp_path)
@@ -206,7 +206,7 @@ def test_the_filter_counts_its_reasons(tmp_path: Path) -> None:
     assert pool[1].skip == TOO_MANY_BOXES and pool[1].boxes == []
 
 
-def test_a_size_that_nobody_wrote_down_is_read_from_the_image(tmp_path: Path) -> None:
+def test_a_size_missing_in_the_annotations_is_read_from_the_image(tmp_path: Path) -> None:
     picture(tmp_path / "small.jpg", (30, 400))
     picture(tmp_path / "large.jpg", (300, 400))
     (tmp_path / "broken.jpg").write_bytes(b"no image")

@@ -48,7 +48,7 @@ def is_cached(root: Path) -> bool:
     return not read
 
 
-def test_warm_is_cold(root: Path, home: Path) -> None:
+def test_the_cached_pool_is_the_one_read_from_annotations(root: Path, home: Path) -> None:
     cold = images(root)
     (file,) = home.iterdir()
     written = file.stat().st_mtime_ns
@@ -103,7 +103,7 @@ def test_a_damaged_cache_is_made_again(root: Path, home: Path, damage) -> None: 
     assert file.read_bytes() == intact and is_cached(root)
 
 
-def test_without_a_place_to_write_it_is_done_without(
+def test_without_a_writable_cache_folder_annotations_are_read(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -111,7 +111,7 @@ def test_without_a_place_to_write_it_is_done_without(
     assert images(root) == images(root) and not is_cached(root)
 
 
-def test_the_cache_does_not_know_which_files_are_there(root: Path, home: Path) -> None:
+def test_image_files_are_looked_up_also_with_a_cache(root: Path, home: Path) -> None:
     assert images(root)[1].skip == ""
     (root / "train2017/b.jpg").rename(root / "away.jpg")
     assert is_cached(root) and images(root)[1].skip == NO_FILE
@@ -119,7 +119,7 @@ def test_the_cache_does_not_know_which_files_are_there(root: Path, home: Path) -
     assert images(root)[1].path == "train2017/b.jpg"
 
 
-def test_annotations_that_change_while_they_are_read_are_not_kept(root: Path, home: Path) -> None:
+def test_annotations_that_change_while_they_are_read_are_not_cached(root: Path, home: Path) -> None:
     files = coco_files(root)
 
     def read() -> pa.RecordBatch:

@@ -49,7 +49,7 @@ def test_a_given_id_counts_whatever_the_name() -> None:
         image_ref("seven", None)
 
 
-def test_images_with_plain_numbers_for_names_stay_apart(tmp_path: Path) -> None:
+def test_images_named_by_plain_numbers_are_not_mixed_up(tmp_path: Path) -> None:
     """`a/1.jpg` and `b/1.jpg` are two images, and neither is COCO's number 1."""
     for name in ("a/1.jpg", "val2017/000000000001.jpg"):
         (tmp_path / name).parent.mkdir()
@@ -85,7 +85,7 @@ def test_cocos_names_are_found_in_all_its_folders(tmp_path: Path, path: str, pla
     assert locate(image_ref(7, path), tmp_path) == f"{place}000000370270.jpg"  # the name tells, not the id
 
 
-def test_a_path_below_somebody_elses_root_counts_by_its_name(tmp_path: Path) -> None:
+def test_a_path_below_another_root_counts_by_its_file_name(tmp_path: Path) -> None:
     root = made(tmp_path / "coco", "val2017/000000370270.jpg")
     made(tmp_path / "other", "val2017/000000370270.jpg", "val2017/000000000002.jpg", "a.jpg")
     for path in (str(tmp_path / "other/val2017/000000370270.jpg"), "../other/val2017/000000370270.jpg"):
@@ -168,7 +168,7 @@ def test_rows_without_an_image_are_counted(tmp_path: Path, caplog: pytest.LogCap
 
 
 @pytest.mark.parametrize("row", [asked(image_id="x1"), asked(image_id=[1]), asked(image_path=5)])
-def test_what_is_no_image_names_the_row(tmp_path: Path, row: dict[str, object]) -> None:
+def test_an_unusable_image_is_an_error_that_names_the_row(tmp_path: Path, row: dict[str, object]) -> None:
     with pytest.raises(
         DataEngineError, match=r"questions\.json: row 1: image not usable .*; correct that row"
     ) as caught:

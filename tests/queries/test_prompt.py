@@ -101,7 +101,7 @@ def test_custom_templates_may_use_the_numbers_of_boxes(tmp_path: Path) -> None:
     assert (render(load_template(tmp_path / "t.j2")) or "").startswith("dog 0.25;dog 0.25;")
 
 
-def test_a_name_that_is_neither_kind_nor_file_says_what_there_is(tmp_path: Path) -> None:
+def test_an_unknown_template_name_lists_the_built_in_ones(tmp_path: Path) -> None:
     with pytest.raises(
         DataEngineError, match=r"v3: cannot be read .*; give a file or a built-in name: v1, v2, vision"
     ):
@@ -139,5 +139,5 @@ def test_captions_go_last_first_and_whole_until_the_budget_holds_the_text() -> N
         ("- A zebra, a giraffe and an ostrich graze near an acacia tree in the Serengeti.\n" * 5, 130),
     ],
 )  # fmt: skip
-def test_the_estimate_of_tokens_is_an_upper_one_for_any_script(text: str, tokens: int) -> None:
+def test_the_token_estimate_is_an_upper_bound_for_any_script(text: str, tokens: int) -> None:
     assert tokens <= estimate_tokens(text) < 3 * tokens

@@ -44,7 +44,7 @@ def test_shares_follow_the_weights() -> None:
     assert chisquare([counts[kind] for kind in "abc"], expected / expected.sum() * 4000).pvalue > 0.01
 
 
-def test_a_type_without_cases_is_asked_and_its_turns_go_on() -> None:
+def test_drafts_of_a_type_without_cases_go_to_the_other_types() -> None:
     made, asked = drafts()
     assert len(made) == 4000
     counts = Counter(draft.question_type for draft in made)
@@ -86,7 +86,7 @@ def test_every_type_gets_its_share_to_within_one_query(maxnum: int) -> None:
                 assert abs(asked[kind] - maxnum * weight / sum(REAL)) < 1
 
 
-def test_shares_are_right_on_average_where_they_are_no_whole_numbers() -> None:
+def test_fractional_shares_are_exact_on_average() -> None:
     draws = [allocate_by_weight(REAL_WEIGHTS, 5, Random(seed)) for seed in range(4000)]
     counts = [sum(draw[kind] for draw in draws) for kind in REAL_WEIGHTS]
     assert chisquare(counts, [20000 * weight / sum(REAL) for weight in REAL]).pvalue > 0.01
@@ -174,7 +174,7 @@ def test_a_draft_that_no_image_fits_is_given_up_and_the_next_one_is_not() -> Non
     assert pick_images(made, [None] * 3, np.ones(2, dtype=bool), Random(0), lambda draft, row: False) == []
 
 
-def test_types_are_grouped_in_blocks_so_that_a_cut_starves_none() -> None:
+def test_types_are_grouped_in_blocks_so_that_an_early_stop_covers_all() -> None:
     made, _ = draw_drafts(REAL_WEIGHTS, REAL_CASES, 6000, examples=2, neighbour_share=0.5, rng=Random(2))
     queries = [
         Query(image_id=number, prompt="", question_type=draft.question_type)

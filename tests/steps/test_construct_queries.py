@@ -332,7 +332,7 @@ def test_near_duplicates_of_evaluation_images_are_left_out(world: SimpleNamespac
     assert {30, 31} <= kept
 
 
-def test_what_cannot_carry_a_query_is_never_asked_about(world: SimpleNamespace) -> None:
+def test_images_that_cannot_have_a_query_are_never_used(world: SimpleNamespace) -> None:
     file = world.root / "pool/annotations/instances_train2017.json"
     content = json.loads(file.read_text())
     content["annotations"] += [annotation(11, [i, 0, 5, 5]) for i in range(11)]
@@ -374,7 +374,7 @@ def test_topk_may_be_larger_than_the_store(world: SimpleNamespace) -> None:
     assert sum(query.neighbour for query in world.run(topk=100000).queries) == 10
 
 
-def test_a_prompt_alone_will_do_as_a_bad_case(world: SimpleNamespace) -> None:
+def test_a_bad_case_may_have_only_a_prompt(world: SimpleNamespace) -> None:
     prompt = "Question: Who?\nChoices: (A) a (B) b (C) c (D) d\nAnswer: The answer is (A): a.\nQuestion type: image scene"
     write(
         world.root / "bad.json",
@@ -511,7 +511,7 @@ def test_an_unknown_type_names_the_nearest(world: SimpleNamespace, changes: dict
         ({"image_scene": "many"}, "targets.image_scene: "),
     ],
 )
-def test_targets_that_cannot_be_are_wrong_parameters(targets: dict, message: str) -> None:
+def test_impossible_targets_are_parameter_errors(targets: dict, message: str) -> None:
     given = {"input": "b", "coco_dataset": "c", "coco_embedding": "e", "output": "o", "encoder": "x"}
     with pytest.raises(ParameterError, match=message):
         ConstructQueriesConfig.read(given | {"maxnum": 20, "targets": targets}, "here")
@@ -571,7 +571,7 @@ def test_any_type_can_be_previewed(world: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("near_duplicate", [None, 0.999])
-def test_a_type_of_which_none_was_drawn_can_be_previewed_too(
+def test_a_type_without_drawn_queries_can_be_previewed_too(
     world: SimpleNamespace, near_duplicate: float | None
 ) -> None:
     without = world.run(targets={"action_recognition": 0}, near_duplicate=near_duplicate)
@@ -593,7 +593,7 @@ def test_a_type_of_which_none_was_drawn_can_be_previewed_too(
     assert html.escape(result.preview[0].query.prompt) in text, "whole"
 
 
-def test_two_seeds_two_files_and_each_of_them_again(world: SimpleNamespace) -> None:
+def test_each_seed_gives_its_own_file_every_time(world: SimpleNamespace) -> None:
     found = []
     for seed in (0, 1, 0, 1):
         world.run(seed=seed, template="v2", maxnum=40, targets={"image_scene": 5}, near_duplicate=0.999)

@@ -219,7 +219,7 @@ def test_outputs_do_not_overwrite_one_another(tmp_path: Path) -> None:
     assert source.read_bytes() == row()
 
 
-def test_every_record_has_an_id_of_its_own(tmp_path: Path) -> None:
+def test_every_record_has_a_unique_id(tmp_path: Path) -> None:
     two = REPLY + "\n" + REPLY.replace("Which?", "What?")
     other = REPLY.replace("Which?", "Who?")
     lines = [
@@ -236,7 +236,7 @@ def test_every_record_has_an_id_of_its_own(tmp_path: Path) -> None:
     assert rest == ids[3:]
 
 
-def test_what_is_shown_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+def test_the_sample_shown_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     lines = [row(image_id=n, question_type=f"t{n % 2}") for n in range(50)]
     lines += [row(image_id=n, question_type=f"t{n % 4}", raw_instructions="skip") for n in range(50)]
     result = run(tmp_path, *lines)
@@ -254,7 +254,7 @@ def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     assert [record.image_id for record in kept(result)] == [7, 8]
 
 
-def test_a_run_that_fails_leaves_the_files_of_the_last(
+def test_a_failed_run_keeps_the_files_of_the_previous_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run(tmp_path, row(), row(raw_instructions="skip"))
@@ -270,7 +270,7 @@ def test_a_run_that_fails_leaves_the_files_of_the_last(
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_others_qas_are_checked_and_converted_like_replies(tmp_path: Path) -> None:
+def test_qas_of_other_projects_are_checked_and_converted_like_replies(tmp_path: Path) -> None:
     v2 = [
         {"instruction": "What runs?", "answer": "a dog", "short_answer": "dog", "options": ["dog", "cat", "cow", "pig"],
          "choice_answer": "A", "image": "a.jpg", "qtype": 7},

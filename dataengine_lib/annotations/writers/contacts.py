@@ -67,6 +67,7 @@ def write_holding(facts: ImageFacts, rng: Random) -> QaDraft | None:
     for relation, (verb, things, only_one) in _RELATIONS.items():
         captions = {thing: _captions_that_say(facts, verb, thing, alone) for thing in things.split("|")}
         named = [thing for thing, number in captions.items() if number]
+        # captions that name two things for one relation contradict each other
         if len(named) != 1 or captions[named[0]] < AGREEING_CAPTIONS or not _touch(facts, named[0], who):
             continue
         others = [

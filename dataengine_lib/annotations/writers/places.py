@@ -34,6 +34,7 @@ def write_place(facts: ImageFacts, rng: Random) -> QaDraft | None:
     columns = [*(f"the {c} third" for c in _COLUMNS), "the whole width"]
     rows = [*(f"the {r} third" for r in _ROWS), "the whole height"]
     found: list[tuple[LocatedThing, str, list[str]]] = []
+    # the most exact part that holds the thing: a cell of the 3 by 3 grid, else a column, else a row
     for thing in facts.located_things():
         x1, y1, x2, y2 = thing.box
         column, row = third_of_span(x1, x2), third_of_span(y1, y2)
@@ -79,6 +80,7 @@ def write_side(facts: ImageFacts, rng: Random) -> QaDraft | None:
     pairs: list[tuple[LocatedThing, LocatedThing, str, list[str]]] = []
     for a, b in permutations(facts.located_things(), 2):
         it = "them" if b.is_plural else "it"
+        # "to the left of it", or where the boxes are apart both ways "above it and to the left"
         if straight := straight_side(a.box, b.box, TEACHER_SLOPE):
             others = [f"{words} {it}" for key, words in _SIDES.items() if key != straight]
             pairs.append((a, b, f"{_SIDES[straight]} {it}", others))

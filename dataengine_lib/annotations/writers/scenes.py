@@ -172,6 +172,7 @@ def _named_by_captions(facts: ImageFacts, clues: dict[str, _Clues]) -> tuple[str
         name: sum(bool(_words(words.shown_by).search(caption)) for caption in facts.captions)
         for name, words in clues.items()
     }
+    # one caption that names another scene is enough to doubt
     named = [name for name, captions in shown.items() if captions]
     if len(named) != 1 or shown[named[0]] < AGREEING_CAPTIONS:
         return None

@@ -40,6 +40,7 @@ def check_boxes(records: Iterable[TrainRecord], pool: ImagePool) -> Iterator[Box
         if pool.kind != COCO:
             yield BoxVerdict()
             continue
+        # records of one image often follow each other: their facts are made once
         if (record.image_id, record.image_path) != image:
             image = (record.image_id, record.image_path)
             facts = _facts(record, pool)
@@ -76,5 +77,6 @@ def _facts(record: TrainRecord, pool: ImagePool) -> ImageFacts | None:
     image = pool.find(record.image_id)
     if image is None or image.skip in (TOO_MANY_BOXES, NO_SIZE):
         return None
+    # the same id with another file name is an image of another data set
     names = {PurePosixPath(path).name for path in (record.image_path, image.path) if path}
     return ImageFacts.of(image, pool.categories) if len(names) <= 1 else None

@@ -80,6 +80,7 @@ def _judge_count(found: re.Match[str], choices: list[str], facts: ImageFacts) ->
     if not name or name in UNCOUNTABLE or (found["of"] and not is_plural_of(what, name)):
         return []
     number = facts.counts().get(name)
+    # counts() leaves out what cannot be counted; what is certainly absent is there 0 times
     if number is None and name not in facts.boxes and name in facts.absent_things():
         number = 0
     if number is None:
@@ -168,6 +169,7 @@ def _judge_outermost(found: re.Match[str], choices: list[str], facts: ImageFacts
         own = boxes[index]
         if own is None:
             return None
+        # outermost if further out than every other choice, which must all be known
         others = [is_outer(own, side, box) if box else None for at, box in enumerate(boxes) if at != index]
         return False if False in others else None if None in others else True
 
