@@ -244,7 +244,7 @@ def _distinct(rows: np.ndarray, categories: np.ndarray, boxes: np.ndarray) -> np
     """The places, ascending, of the boxes without exact repetitions: same image, category and `(k, 4)` corners."""
     import pyarrow as pa
 
-    # Arrow groups by six columns several times faster than np.unique(axis=0) sorts rows
+    # Arrow groups by six columns in half the time of np.unique(axis=0)
     values = [rows, categories, *boxes.T.copy(), np.arange(len(rows))]
     names = ["image", "category", "x", "y", "w", "h"]
     table = pa.table(values, [*names, "place"])
