@@ -15,12 +15,9 @@ from dataengine_lib.playground.sets import FIRST_ID, base_questions
 
 TOKENS_PER_IMAGE = (PIXELS // PATCH) ** 2
 Segment = tuple[list[int], list[int], list[float]]  # token ids, labels, weights in the loss
-_WHOLE_PICTURE_TYPES = ("image_style", "image_scene", "image_quality")  # answered by the picture as a whole
-_BOX_TYPES = (
-    "object_localization",
-    "attribute_comparison",
-    "spatial_relationship",
-)  # answered by boxes, not by captions
+# types answered by the picture as a whole, and types answered by boxes, which no caption answers
+_WHOLE_PICTURE_TYPES = ("image_style", "image_scene", "image_quality")
+_BOX_TYPES = ("object_localization", "attribute_comparison", "spatial_relationship")
 # weights in the loss of an answer's tokens: the option's letter, its words, and the rest, which is always the same
 LETTER_WEIGHT, _WORD_WEIGHT, _REST_WEIGHT = 8.0, 3.0, 0.3
 
@@ -197,9 +194,8 @@ def pack_questions(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]
     same = part[:, :, None] == part[:, None, :]
     on_image = (part[:, None, :] == 0) & (part[:, :, None] > 0)
     mask = (same | on_image) & torch.ones(length, length, dtype=torch.bool).tril()
-    mask |= torch.eye(
-        length, dtype=torch.bool
-    )  # padding attends to itself, so that no row of the softmax is empty
+    # padding attends to itself, so that no row of the softmax is empty
+    mask |= torch.eye(length, dtype=torch.bool)
     return {
         "input_ids": input_ids,
         "labels": labels,

@@ -27,11 +27,13 @@ from dataengine_lib.demo_assets.tiny_models import (
 )
 from dataengine_lib.demo_assets.train_llava import (
     AccuracyCheck,
+    LlavaSettings,
     train_llava,
     train_reading,
     train_soups,
 )
 from dataengine_lib.demo_assets.train_tower import (
+    TowerSettings,
     WordHead,
     set_projector,
     tokens_in_captions,
@@ -82,7 +84,8 @@ def train_models(args: argparse.Namespace) -> None:
     vision: Any = clip.config.vision_config
     words = WordHead(vision.hidden_size, in_captions)
     if not (work / "tower.pt").is_file():
-        train_tower(clip.vision_model, words, in_captions, images, seed, args.tower_steps, folder=work)
+        tower_settings = TowerSettings(seed=seed, steps=args.tower_steps, folder=work)
+        train_tower(clip.vision_model, words, in_captions, images, tower_settings)
         save(work / "tower.pt", {"tower": clip.vision_model.state_dict(), "words": words.state_dict()})
     stage = torch.load(work / "tower.pt")
     clip.vision_model.load_state_dict(stage["tower"])
@@ -101,17 +104,8 @@ def train_models(args: argparse.Namespace) -> None:
     check = AccuracyCheck(tokenizer, seed)
     set_projector(llava, words, in_captions[:512], images[:512])
     print(f"before the questions: {check(llava)}", flush=True)
-    train_llava(
-        llava,
-        tokenizer,
-        images,
-        word_ids,
-        seed,
-        args.llava_steps,
-        thin_share=args.thin_share,
-        check=check,
-        folder=work,
-    )
+    llava_settings = LlavaSettings(seed=seed, steps=args.llava_steps, thin_share=args.thin_share, folder=work)
+    train_llava(llava, tokenizer, images, word_ids, llava_settings, check)
     train_clip(clip, tokenizer, images, seed, args.clip_steps)
     save_clip(clip, tokenizer, args.output / "tiny-clip")
     save_llava(llava, tokenizer, args.output / "tiny-llava")

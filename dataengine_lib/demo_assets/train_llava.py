@@ -1,6 +1,7 @@
 """Trains the playground's tiny LLaVA in stages: reading options and captions, mixtures of words, then pictures."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -147,21 +148,27 @@ def _answers(scenes: int, seed: int) -> list[list[str]]:
     return [question.choices for questions in by_scene for question in questions]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LlavaSettings:
+    """How long, how fast and on which questions `train_llava` trains, and where it writes what it resumes from."""
+
+    seed: int
+    steps: int
+    thin_share: float  # of the thin types' possible questions
+    caption_share: float = 0.2  # of the steps, at the start: only questions that captions answer
+    batch: int = 8  # images per step
+    rate: float = 3e-4  # of the language model; tower and projector have 0.3 of it
+    every: int = 300  # steps between two checks, and between two writes of `folder/lessons.pt`
+    folder: Path | None = None
+
+
 def train_llava(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     images: torch.Tensor,
     words: list[int],
-    seed: int,
-    steps: int,
-    *,
-    batch: int = 8,
-    rate: float = 3e-4,
-    caption_share: float = 0.2,
-    thin_share: float,
+    settings: LlavaSettings,
     check: "AccuracyCheck | None" = None,
-    every: int = 300,
-    folder: Path | None = None,
 ) -> None:
     """Train in place on questions about pictures.
 
@@ -169,42 +176,44 @@ def train_llava(
     model is trained; then all questions are asked, and projector and tower are trained too. `lessons.pt` is written to
     `folder` every `every` steps; an interrupted training goes on from it.
     """
+    seed, steps, folder = settings.seed, settings.steps, settings.folder
     pixels = Pixels()
     tower: Any = model.model.vision_tower
     reading = list(model.model.language_model.parameters())
     seeing = [*tower.encoder.parameters(), *model.model.multi_modal_projector.parameters()]
     trained = [*reading, *seeing]
     optimizer = torch.optim.AdamW(
-        [{"params": reading}, {"params": seeing}], lr=rate, weight_decay=0.01, betas=(0.9, 0.98)
+        [{"params": reading}, {"params": seeing}], lr=settings.rate, weight_decay=0.01, betas=(0.9, 0.98)
     )
     kept = folder / "lessons.pt" if folder else None
     start = _resume(kept, model, optimizer) if kept and kept.is_file() else 0
     tower.requires_grad_(False)
     began, recent = time.monotonic(), 0.25
     for step in range(start, steps):
-        set_rate(optimizer, rate, step, steps)
+        set_rate(optimizer, settings.rate, step, steps)
         optimizer.param_groups[1]["lr"] *= 0.3
-        by_captions = step < caption_share * steps
+        by_captions = step < settings.caption_share * steps
         for parameter in seeing:
             parameter.requires_grad_(not by_captions)
         # seeded by the step, so that a resumed training gives the same result
         rng = Random(f"llava {seed} {step}")
-        rows = rng.sample(range(len(images)), batch)
+        rows = rng.sample(range(len(images)), settings.batch)
         if step % 4 == 0:  # so that it does not forget the stage before
             made = [soup_of(tokenizer, len(images), words, seed, rng, 1.0) for _ in range(24)]
             _learn(model, trained, optimizer, **_pack_soups(model, tokenizer, words, made, 1.0, step))
             continue
         packed = pack_questions(
-            tokenizer, [segments_of(tokenizer, row, seed, rng, thin_share, by_captions) for row in rows]
+            tokenizer,
+            [segments_of(tokenizer, row, seed, rng, settings.thin_share, by_captions) for row in rows],
         )
         loss, right = _learn(model, trained, optimizer, packed, pixel_values=pixels(images[rows]))
         recent += 0.02 * (right - recent)
         if step % 100 == 99 or step == steps - 1:
             print(f"LLaVA step {step + 1}: loss {loss:.3f}, letters right {recent:.0%}, "
                   f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
-        if check and (step + 1) % every == 0:
+        if check and (step + 1) % settings.every == 0:
             print(check(model), flush=True)
-        if kept and ((step + 1) % every == 0 or step == steps - 1):
+        if kept and ((step + 1) % settings.every == 0 or step == steps - 1):
             save(kept, {"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
 

@@ -1,6 +1,7 @@
 """Trains the vision tower that the playground's LLaVA and CLIP share, and the CLIP; sets the LLaVA's projector."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -51,17 +52,20 @@ def tokens_in_captions(tokenizer: PreTrainedTokenizerFast, count: int, seed: int
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class TowerSettings:
+    """How long and how fast `train_tower` trains, and where it writes what it resumes from."""
+
+    seed: int
+    steps: int
+    batch: int = 128  # images per step
+    rate: float = 1e-3
+    every: int = 300  # steps between two writes of `folder/tower_part.pt`
+    folder: Path | None = None
+
+
 def train_tower(
-    tower: Any,
-    head: WordHead,
-    in_captions: torch.Tensor,
-    images: torch.Tensor,
-    seed: int,
-    steps: int,
-    batch: int = 128,
-    rate: float = 1e-3,
-    every: int = 300,
-    folder: Path | None = None,
+    tower: Any, head: WordHead, in_captions: torch.Tensor, images: torch.Tensor, settings: TowerSettings
 ) -> None:
     """Train tower and head, in place, to predict a picture's caption tokens; one patch is enough to show a token.
 
@@ -69,12 +73,13 @@ def train_tower(
     words count for more than their share because they tell small things apart. `tower_part.pt` is written to `folder`
     every `every` steps; an interrupted training goes on from it.
     """
+    seed, steps, folder = settings.seed, settings.steps, settings.folder
     pixels, start = Pixels(), 0
     wanted, prior = in_captions[:, head.word_ids], head.share.logit()
     entropy = -(head.share * head.share.log() + (1 - head.share) * (1 - head.share).log())
     weight = entropy.rsqrt() / (entropy.sqrt().sum() / entropy.sum())
     trained = [*tower.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(trained, lr=settings.rate, weight_decay=0.05, betas=(0.9, 0.98))
     kept = folder / "tower_part.pt" if folder else None
     if kept and kept.is_file():
         state = torch.load(kept)
@@ -84,9 +89,9 @@ def train_tower(
         start = state["step"]
     began = time.monotonic()
     for step in range(start, steps):
-        set_rate(optimizer, rate, step, steps)
+        set_rate(optimizer, settings.rate, step, steps)
         # seeded by the step, so that a resumed training gives the same result
-        rows = Random(f"tower {seed} {step}").sample(range(len(images)), batch)
+        rows = Random(f"tower {seed} {step}").sample(range(len(images)), settings.batch)
         with torch.autocast("cpu", torch.bfloat16):
             patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
             found = head(patches).float()
@@ -97,11 +102,11 @@ def train_tower(
         if step % 50 == 0 or step == steps - 1:
             plain, nothing = (
                 F.binary_cross_entropy_with_logits(guess, target).item()
-                for guess in (logits.detach(), prior.expand(batch, -1))
+                for guess in (logits.detach(), prior.expand(settings.batch, -1))
             )
             print(f"tower step {step}: loss {plain:.4f}, from the words' shares alone {nothing:.4f}, "
                   f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
-        if kept and (step + 1) % every == 0:
+        if kept and (step + 1) % settings.every == 0:
             save(kept, {"step": step + 1, "tower": tower.state_dict(), "words": head.state_dict(),
                         "optimizer": optimizer.state_dict()})  # fmt: skip
 

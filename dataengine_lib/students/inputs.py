@@ -73,12 +73,8 @@ def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] |
         return None
     try:
         prompt = processor.apply_chat_template([user], chat_template=template, add_generation_prompt=True)
-    except (
-        TemplateError,
-        TypeError,
-        ValueError,
-    ):  # a text-only template expects a string, not a list of parts
-        return None
+    except (TemplateError, TypeError, ValueError):
+        return None  # a text-only template expects a string, not a list of parts
     return (prompt, template) if _shows_image(processor, prompt, user, template) else None
 
 

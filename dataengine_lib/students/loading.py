@@ -163,9 +163,8 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
         raise DataEngineError(
             f"{adapter}: adapter cannot be loaded ({_one_line(error)}); {remedy}"
         ) from error
-    if not hasattr(
-        found.base_model, "merge_and_unload"
-    ):  # prompt and prefix tuning add tokens instead of weights
+    # prompt and prefix tuning add tokens instead of weights
+    if not hasattr(found.base_model, "merge_and_unload"):
         kind = found.active_peft_config.peft_type.value
         raise DataEngineError(
             f"{adapter}: a {kind} adapter cannot be merged into weights; give a LoRA or the like"

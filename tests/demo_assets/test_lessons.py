@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from functools import partial
 from random import Random
 
 import pytest
@@ -18,8 +19,8 @@ from dataengine_lib.demo_assets.lessons import (
     texts_of,
 )
 from dataengine_lib.demo_assets.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
-from dataengine_lib.demo_assets.train_llava import train_llava, train_reading
-from dataengine_lib.demo_assets.train_tower import WordHead, set_projector
+from dataengine_lib.demo_assets.train_llava import LlavaSettings, train_llava, train_reading
+from dataengine_lib.demo_assets.train_tower import TowerSettings, WordHead, set_projector
 from dataengine_lib.demo_assets.update_step import set_rate
 from dataengine_lib.playground.sets import FIRST_ID
 
@@ -60,8 +61,9 @@ def losses_in(printed):
 
 def test_training_lowers_the_loss_on_answers_only(tokenizer, llava, capsys):
     images = torch.randint(0, 255, (8, 3, PIXELS, PIXELS), dtype=torch.uint8)
-    train_llava(llava, tokenizer, images, [300, 301], 0, 2, batch=4, thin_share=0.0, rate=2e-3)
-    train_llava(llava, tokenizer, images, [300, 301], 0, 40, batch=4, thin_share=0.0, rate=2e-3)
+    for steps in (2, 40):
+        settings = LlavaSettings(seed=0, steps=steps, batch=4, thin_share=0.0, rate=2e-3)
+        train_llava(llava, tokenizer, images, [300, 301], settings)
     first, last = losses_in(capsys.readouterr().out)
     assert last < 0.5 * first
 
@@ -143,10 +145,9 @@ def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
                                   soup_steps=2, llava_steps=4, clip_steps=1, thin_share=0.0, seed=0)  # fmt: skip
 
     monkeypatch.setattr(train, "AccuracyCheck", lambda *_: lambda model: "checked")
-    monkeypatch.setattr(train.train_tower, "__defaults__", (4, 1e-3, 300, None))
+    monkeypatch.setattr(train, "TowerSettings", partial(TowerSettings, batch=4))
+    monkeypatch.setattr(train, "LlavaSettings", partial(LlavaSettings, batch=2, every=2))
     monkeypatch.setattr(train.train_clip, "__defaults__", (4,))
-    monkeypatch.setitem(train.train_llava.__kwdefaults__, "batch", 2)
-    monkeypatch.setitem(train.train_llava.__kwdefaults__, "every", 2)
     train.train_models(settings(tmp_path / "whole"))
     saved = train.save
 
