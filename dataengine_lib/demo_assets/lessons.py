@@ -13,7 +13,7 @@ from dataengine_lib.playground.captions import write_captions
 from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import FIRST_ID, base_questions
 
-TOKENS_PER_IMAGE = (PIXELS // PATCH) ** 2
+TOKENS_PER_IMAGE = (PIXELS // PATCH) ** 2  # one per patch
 Segment = tuple[list[int], list[int], list[float]]  # token ids, labels, weights in the loss
 # types answered by the picture as a whole, and types answered by boxes, which no caption answers
 _WHOLE_PICTURE_TYPES = ("image_style", "image_scene", "image_quality")
@@ -46,11 +46,12 @@ def _chat(
     question_ids = tokenizer(f"\n{instruction} ASSISTANT:").input_ids
     answer_ids = tokenizer(f" {answer}</s>").input_ids
     words = set(tokenizer(f" {key_words}").input_ids)
+    # `(B)` is three tokens, of which the second is the letter
     letters = set(tokenizer(f"({letter})").input_ids[1:2]) if letter else set()
     weights = [
         LETTER_WEIGHT if t in letters else _WORD_WEIGHT if t in words else _REST_WEIGHT for t in answer_ids
     ]
-    unlearnt = len(question_ids)
+    unlearnt = len(question_ids)  # -100 is the label that the loss ignores
     return question_ids + answer_ids, [-100] * unlearnt + answer_ids, [0.0] * unlearnt + weights
 
 
@@ -68,7 +69,7 @@ def exercises_of(
         choices = rng.sample(every if rng.random() < 0.5 else rng.choice(answers), 4)
         place = rng.randrange(4)
         letter, answer = LETTERS[place], choices[place]
-        named = rng.random() < 0.7
+        named = rng.random() < 0.7  # else the letter is given, and the text is asked for
         task = f"Choose {answer}." if named else f"Choose ({letter})."
         reply = f"The answer is ({letter}) {answer}."
         segments.append(
@@ -93,7 +94,7 @@ def soup_of(
     It imitates what the patches of a picture show: each word is in a few places and some are in most. With `noise`,
     0 to 1, more words share a place, and some places have wrong words from `words`.
     """
-    while True:
+    while True:  # until a scene has a question that captions answer
         scene = make_scene(FIRST_ID["base"] + rng.randrange(count), seed)
         possible = [
             q
@@ -108,13 +109,16 @@ def soup_of(
     caption_ids = list(dict.fromkeys(tokenizer(captions).input_ids))
     places = range(TOKENS_PER_IMAGE // 2)
     shares = torch.zeros(len(places), len(tokenizer))
+    # each word in one to three places, as a small thing fills a few patches
     for word in caption_ids:
         for place in rng.sample(places, rng.randint(1, 3)):
             shares[place, word] += rng.uniform(0.4, 1)
+    # six words in many places, as the setting or the weather is
     for word in rng.sample(caption_ids, min(len(caption_ids), 6)):
         for place in places:
             if rng.random() < 0.6 * noise:
                 shares[place, word] += rng.uniform(0.2, 1) * noise
+    # and wrong words, as the projector makes mistakes
     for place in places:
         if rng.random() < noise:
             shares[place, rng.choice(words)] += rng.uniform(0, 0.5)
@@ -188,9 +192,11 @@ def pack_questions(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]
             end = at + len(ids)
             input_ids[r, at:end], labels[r, at:end] = torch.tensor(ids), torch.tensor(wanted)
             weights[r, at:end] = torch.tensor(weight)
+            # every question has the positions that it would have directly behind the image
             positions[r, at:end] = torch.arange(len(prefix), len(prefix) + len(ids))
             part[r, at:end] = number
             at = end
+    # mask[row, query, key]: the key is of the same part, or of the image
     same = part[:, :, None] == part[:, None, :]
     on_image = (part[:, None, :] == 0) & (part[:, :, None] > 0)
     mask = (same | on_image) & torch.ones(length, length, dtype=torch.bool).tril()

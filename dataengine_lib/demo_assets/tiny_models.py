@@ -15,8 +15,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-PIXELS, PATCH = 112, 14  # side of an image and of a patch
+PIXELS, PATCH = 112, 14  # side of an image and of a patch: 8 x 8 patches
 _PAD, _BOS, _EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
+# "USER: <image>\nWhat is it? ASSISTANT:", and behind an answer "</s>", as LLaVA 1.5 writes them
 _CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% else %} ASSISTANT: {% endif %}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -101,15 +102,14 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaFor
         text_config=text,
         image_seq_length=(PIXELS // PATCH) ** 2,
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
-        projector_hidden_act="relu",
+        projector_hidden_act="relu",  # set_projector sets it by hand, which needs exact zeros
         vision_feature_layer=-1,
-        vision_feature_select_strategy="default",
+        vision_feature_select_strategy="default",  # patches without the class token
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
     )
     model = LlavaForConditionalGeneration(config)
-    missing = model.model.vision_tower.load_state_dict(clip.vision_model.state_dict(), strict=True)
-    assert not missing.missing_keys
+    model.model.vision_tower.load_state_dict(clip.vision_model.state_dict(), strict=True)
     return model
 
 
@@ -132,6 +132,6 @@ def save_llava(
         patch_size=PATCH,
         vision_feature_select_strategy="default",
         chat_template=_CHAT_TEMPLATE,
-        num_additional_image_tokens=1,
+        num_additional_image_tokens=1,  # the class token
     )
     processor.save_pretrained(folder)

@@ -79,6 +79,7 @@ def train_models(args: argparse.Namespace) -> None:
     if not (work / "scenes.pt").is_file():
         save(work / "scenes.pt", draw_all(FIRST_ID["base"], args.scenes, seed))
     images = torch.load(work / "scenes.pt")
+    # 1. the vision tower
     clip = build_clip(tokenizer)
     in_captions = tokens_in_captions(tokenizer, len(images), seed)
     vision: Any = clip.config.vision_config
@@ -91,6 +92,7 @@ def train_models(args: argparse.Namespace) -> None:
     clip.vision_model.load_state_dict(stage["tower"])
     words.load_state_dict(stage["words"])
     word_ids = words.word_ids.tolist()
+    # 2. reading, then soups; both train the language model only
     llava = build_llava(tokenizer, clip)
     reader: Any = llava.model.language_model
     if not (work / "reading.pt").is_file():
@@ -101,11 +103,13 @@ def train_models(args: argparse.Namespace) -> None:
         train_soups(llava, tokenizer, word_ids, seed, args.soup_steps)
         save(work / "soups.pt", reader.state_dict())
     reader.load_state_dict(torch.load(work / "soups.pt"))
+    # 3. and 4. the projector, then questions about pictures
     check = AccuracyCheck(tokenizer, seed)
     set_projector(llava, words, in_captions[:512], images[:512])
     print(f"before the questions: {check(llava)}", flush=True)
     llava_settings = LlavaSettings(seed=seed, steps=args.llava_steps, thin_share=args.thin_share, folder=work)
     train_llava(llava, tokenizer, images, word_ids, llava_settings, check)
+    # 5. the CLIP: after the LLaVA has copied the tower, whose last layer this changes
     train_clip(clip, tokenizer, images, seed, args.clip_steps)
     save_clip(clip, tokenizer, args.output / "tiny-clip")
     save_llava(llava, tokenizer, args.output / "tiny-llava")

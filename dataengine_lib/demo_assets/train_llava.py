@@ -35,6 +35,7 @@ def _learn(
 ) -> tuple[float, float]:
     """One update on packed texts; returns the loss and the share of letters that were right."""
     labels, weights = packed.pop("labels"), packed.pop("weights")
+    # the output layer is applied only where the next token has a label
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(**packed, **more, use_cache=False).last_hidden_state
         wanted = labels[:, 1:] != -100
@@ -127,11 +128,13 @@ def _pack_soups(
     """Arguments of `_learn`, with mixtures of the words' embeddings in place of the picture's."""
     table: Any = model.get_input_embeddings()
     soups = torch.stack([shares for _, shares in made]) @ table.weight
+    # as long as a word's embedding, however many words are mixed
     soups = F.normalize(soups, dim=-1) * table.weight[words].norm(dim=1).mean().detach()
     dice = torch.Generator().manual_seed(seed)
     soups = soups + 0.3 * noise * soups.detach().std() * torch.randn(soups.shape, generator=dice)
     packed = pack_texts(tokenizer, [segment for segment, _ in made])
     before = table(torch.tensor(tokenizer("USER: ").input_ids)).expand(len(made), -1, -1)
+    # the row is ["USER: ", soup, question, answer]: no labels for the first two
     lead = before.shape[1] + soups.shape[1]
     labels, weights = (
         F.pad(packed[key], (lead, 0), value=fill) for key, fill in (("labels", -100), ("weights", 0))
@@ -247,7 +250,7 @@ class AccuracyCheck:
             packed = pack_questions(
                 self.tokenizer, [[self._segment(q) for q in questions] for questions in rows]
             )
-            ends = packed.pop("labels")
+            ends = packed.pop("labels")  # other than -100 at the last token of each question, the bracket
             del packed["weights"]
             with torch.autocast("cpu", torch.bfloat16):
                 hidden = model.model(

@@ -77,6 +77,7 @@ def train_tower(
     pixels, start = Pixels(), 0
     wanted, prior = in_captions[:, head.word_ids], head.share.logit()
     entropy = -(head.share * head.share.log() + (1 - head.share) * (1 - head.share).log())
+    # 1 / sqrt(entropy), scaled so that the loss of guessing by shares stays the same
     weight = entropy.rsqrt() / (entropy.sqrt().sum() / entropy.sum())
     trained = [*tower.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=settings.rate, weight_decay=0.05, betas=(0.9, 0.98))

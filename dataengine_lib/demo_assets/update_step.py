@@ -55,6 +55,7 @@ def set_rate(optimizer: torch.optim.Optimizer, top: float, step: int, steps: int
         if step < warm
         else 0.02 + 0.98 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm))) / 2
     )
+    # the same for all groups; a caller may lower a group's rate afterwards
     for group in optimizer.param_groups:
         group["lr"] = float(top * scale)
 

@@ -26,7 +26,7 @@ class AnswerProgress:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = AppendFile(file, file)
+        self._file = AppendFile(file, file)  # locked until the run ends
         try:
             rows: Iterator[_ProgressRow] = self._file.rows(msgspec.json.Decoder(_ProgressRow).decode)
             self._found = {row.key: row.outcomes for row in rows}

@@ -38,6 +38,7 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         correct_choice_idx=question.correct_choice_idx,
         direct_answers=question.direct_answers,
         difficult_direct_answer=question.difficult_direct_answer,
+        # empty where no option can be told, which is no option's text
         model_answer=question.choices[chosen] if chosen >= 0 else "",
         question_type=question_type,
         prompt=qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type),

@@ -30,7 +30,7 @@ def check_holdout_not_shown(questions: Sequence[Question], queries_files: Sequen
     A query shows the questions in `example_ids`, the image it asks about and the image of its first example.
     Raises DataEngineError naming the first such file, query and question, and how many questions were shown.
     """
-    for file in queries_files:
+    for file in queries_files:  # compared through an index: there may be tens of thousands of both
         shown = _Shown.of(read_json(Path(file), list[_Query]))
         found = [(question, why) for question in questions if (why := shown.reason(question))]
         if found:
@@ -73,6 +73,7 @@ class _Shown:
             return why
         image = image_ref(question.image_id, question.image_path)
         name = PurePosixPath(image.image_path).name
+        # images of another data set may have the same id or file name, so candidates are compared in full
         candidates = chain(self.ids.get(image.image_id, {}).items(), self.names.get(name, {}).items())
         return next((why for ref, why in candidates if _same_image(ref, image)), "")
 
@@ -88,11 +89,12 @@ def _same_image(one: ImageRef, other: ImageRef) -> bool:
     COCO's numbers mean the same image in every folder. Any other id is specific to a data set, so the file names must
     agree as well where both records have one; without ids, one path must be the end of the other.
     """
-    numbers = [coco_number(ref.image_path) for ref in (one, other)]
+    numbers = [coco_number(ref.image_path) for ref in (one, other)]  # 5 for `val2017/000000000005.jpg`
     if min(numbers) >= 0:
         return numbers[0] == numbers[1]
     paths = [PurePosixPath(ref.image_path).parts for ref in (one, other)]
     if one.image_id >= 0 and other.image_id >= 0:
         return one.image_id == other.image_id and (not all(paths) or paths[0][-1] == paths[1][-1])
+    # `own/cat.jpg` is the end of `set/own/cat.jpg`
     length = min(map(len, paths))
     return paths[0][-length:] == paths[1][-length:]

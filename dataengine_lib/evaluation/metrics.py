@@ -84,6 +84,7 @@ def compute_metrics(
 
 def _score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     """The scores of one split's answers, for `types` and any other type that occurs."""
+    # the category set's types first, in its order; then others, such as those of another set
     by_type: dict[str, list[Answer]] = {name: [] for name in types}
     for answer in answers:
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)

@@ -41,6 +41,7 @@ def write_evaluation(
         write_json(folder / "metrics.json", metrics),
         write_json(folder / "predictions.json", predictions),
     ]
+    # files of an earlier run stay otherwise: an evaluation of the holdout split alone has no weights
     if bad_cases:
         paths.append(write_json(folder / "bad_case_aokvqa_classified.json", bad_cases))
         paths += write_weights(folder, weights)

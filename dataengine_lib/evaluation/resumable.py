@@ -34,7 +34,7 @@ def batches_by_image(tasks: Sequence[Task], batch_size: int) -> list[list[Task]]
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         groups.setdefault(task.image, []).append(task)
-    by_image = list(groups.values())
+    by_image = list(groups.values())  # images in the order of their first question
     return [
         [task for group in by_image[at : at + batch_size] for task in group]
         for at in range(0, len(by_image), batch_size)

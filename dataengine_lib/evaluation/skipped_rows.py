@@ -36,6 +36,7 @@ class SkippedRowCounter:
         """
         self.rows += rows
         self.n_rows += extra
+        # counted at each call: a run should stop at the first batch that makes too many
         bad = [row for row in self.rows if row.kind != NO_IMAGE_TASK]
         if len(bad) > self.max_share * self.n_rows:
             raise DataEngineError(

@@ -52,6 +52,7 @@ def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[
     wanted = [i for i, split in enumerate(splits) if selection.split in ("all", split)]
     skipped = SkippedRowCounter(selection.file, selection.max_bad_share, len(wanted) + len(content.skipped))
     skipped.add(content.skipped)
+    # counted before this check, so that a file of bad rows is reported as such
     if not wanted:
         raise DataEngineError(f"{selection.file}: no usable question in split {selection.split}; check split")
     tasks, without_image = [], []

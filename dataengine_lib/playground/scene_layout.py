@@ -25,6 +25,7 @@ _HEIGHTS = {
 
 def make_scene(image_id: int, seed: int) -> Scene:
     """The scene of an image id: the same id and seed give the same scene, on every machine."""
+    # the order of draws is part of the format: another order gives other scenes for the same seed
     rng = Random(f"scene {seed} {image_id}")
     setting = rng.choice(world.SETTINGS)
     indoors = setting in world.INDOORS
@@ -124,7 +125,7 @@ def _round(box: Box) -> Box:
 
 def _ground_box(rng: Random, kind: str, x: float) -> Box:
     """A box on the ground in the column that begins at `x`; near things are lower in the picture and larger."""
-    near = rng.random() < 0.5
+    near = rng.random() < 0.5  # else further back
     width = 0.235 if near else 0.165
     height = _HEIGHTS.get(kind, 0.22) * (1.0 if near else 0.7)
     left = x + rng.uniform(0.005, 0.245 - width)
@@ -152,7 +153,7 @@ def _pair_of_people(rng: Random, social: str, x: float) -> list[Person]:
         second = "woman" if first == "man" else "man"
     roles = {"teammates": ("football player", "football player"), "doctor and patient": ("doctor", "")}
     one, two = roles.get(social, ("", ""))
-    bottom = rng.uniform(0.91, 0.95)
+    bottom = rng.uniform(0.91, 0.95)  # both stand on one line
     boxes = []
     for column, noun in ((x, first), (x + 0.25, second)):
         height = 0.56 if noun in adults else 0.42

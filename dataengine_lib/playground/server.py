@@ -66,7 +66,7 @@ class PlaygroundServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.writer, self.structured, self.headers = writer, structured, headers
         self.requests: list[dict[str, Any]] = []
-        self.closing = threading.Event()
+        self.closing = threading.Event()  # set when the server closes, so that hanging requests end
         self.base_url = f"http://127.0.0.1:{self.server_address[1]}/v1"
         self._lock = threading.Lock()
         self.models: list[dict[str, Any]] = [
@@ -75,6 +75,7 @@ class PlaygroundServer(ThreadingHTTPServer):
         self.batches = BatchStore(self._batch_answer)
         self.before_answer: Callable[[str], None] = lambda path: None
         self._fault_of = faults if callable(faults) else None
+        # after the last fault of a list the server behaves
         self._faults = iter(()) if callable(faults) else chain(faults, repeat(None))
 
     def received(self, body: dict[str, Any]) -> tuple[int, str | None]:

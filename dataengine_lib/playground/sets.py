@@ -46,7 +46,7 @@ CATEGORIES = ("person", *dict.fromkeys((
 def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = None) -> Path:
     """Write the sets once below `cache` and return their folder; a finished folder is reused.
 
-    `sizes` overrides DEFAULT_SIZES. Raises DataEngineError when a size is unknown or the folder cannot be written.
+    `sizes` overrides default sizes. Raises DataEngineError when a size is unknown or the folder cannot be written.
     """
     sizes = _DEFAULT_SIZES | (sizes or {})
     if unknown := sorted(set(sizes) - set(_DEFAULT_SIZES)):
@@ -59,6 +59,7 @@ def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = 
     folder = Path(cache) / name
     if (folder / "complete.json").is_file():
         return folder
+    # with the process id in its name, since two runs may write the same sets at once
     work = folder.with_name(f"{name}.{os.getpid()}.tmp")
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,7 @@ def _write_annotations(folder: Path, name: str, scenes: list[Scene], seed: int) 
             (thing.kind, thing.box) for thing in scene.things
         ]
         for kind, (x0, y0, x1, y1) in named:
+            # COCO's boxes: left, top, width, height in pixels
             box = [round(value * PIXELS, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
             boxes.append({"id": len(boxes) + 1, "image_id": scene.image_id, "category_id": ids[kind], "bbox": box,
                           "area": round(box[2] * box[3], 2), "iscrowd": 0})  # fmt: skip

@@ -63,6 +63,7 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     pairs = pair_answers(answers, config.evaluations, config.split)
     names = ["before"] + [f"after round {number}" for number in range(1, len(answers))]
     last = len(names) - 1
+    # first with last, then each with the next; with two evaluations these are the same
     compared = [(0, last)] + ([(n, n + 1) for n in range(last)] if last > 1 else [])
     weak, note = weak_types(answers[0], config.weak_types, set(pairs.types))
     figures = Figures(

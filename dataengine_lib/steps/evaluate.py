@@ -151,6 +151,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         ),
     )
     holdout = [task.question for task in tasks if task.split == HOLDOUT]
+    # everything that can be checked is checked before the student is loaded or paid for
     check_holdout_not_shown(holdout, config.teacher_queries)
     check_writable(config.output_dir)
     given = _student_answers(config, student, content, tasks, skipped)
@@ -163,9 +164,11 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         raise DataEngineError(
             f"{config.questions}: no question is left to score; check image_root and max_bad_share"
         )
+    # in metrics.json a file of predictions counts as a rule of its own
     rank = "recorded" if config.student.startswith("recorded:") else config.rank
     metrics = compute_metrics(answers, categories.names, rank, config.weight_rule, skipped.summary())
     metrics.source, metrics.usage = given.source, given.usage
+    # bad cases and weights come from the diagnose split only: the holdout split is never used to improve
     bad_cases, weights = BadCases({}, {}), dict[str, float]()
     if DIAGNOSE in metrics.splits:
         diagnose = [answer for answer in answers if answer.split == DIAGNOSE]

@@ -103,6 +103,7 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     if config.output_dir.resolve() == Path(config.student).resolve():
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
     with replaced_when_complete(config.output_dir, _LOG) as folder:
+        # files are read before the student is loaded: a wrong path costs seconds, not minutes
         skipped = SkippedTrainingRows()
         sets = _read_sets(config, skipped)
         _check_new_rows(any(one.rows for one in sets if not one.is_base), skipped, config)
@@ -161,7 +162,7 @@ def _train(
     # a row may prove unusable only when it is encoded
     _check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), skipped, config)
     mixed = [example for of_set in drawn.values() for example in of_set]
-    rng.shuffle(mixed)
+    rng.shuffle(mixed)  # sets and types are spread over the whole training
     indices = length_batches([len(example) for example in mixed], config.batch_size, rng)
     batches = [[mixed[i] for i in batch] for batch in indices]
     read = time.monotonic()

@@ -9,6 +9,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from PIL import Image
 
 from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
 from dataengine_lib.students.image_kv_cache import ImageCacheBackend
@@ -192,6 +193,7 @@ class HuggingFaceStudent:
                 raise
             _log.warning("the student's %s cannot be used (%s); ranking without it", name, _one_line(error))
             return False
+        # more than rounding changes, and less than a wrong mask or position does.
         # InstructBLIP's and BLIP-2's Q-Former stays in float32 when the language model is in float16
         dtype = self.model.get_input_embeddings().weight.dtype
         tolerance = 1e-3 if dtype == torch.float32 else 0.1
@@ -252,4 +254,4 @@ def _image_cache_for(model: Any, processor: Any) -> ImageCacheBackend | None:
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    return f"{type(error).__name__}: {one_line(str(error))[:160]}"

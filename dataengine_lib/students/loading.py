@@ -56,6 +56,7 @@ def _load_model(name: str, target: str | None, dtype: Dtype) -> tuple[Any, Any]:
         try:
             _check_architecture(name, AutoConfig.from_pretrained(name))
             processor = load_processor(name)
+            # wrong shapes are let through here, and reported by _check_weights in one line
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 name, dtype=precision, output_loading_info=True, ignore_mismatched_sizes=True, **spread
             )

@@ -53,6 +53,7 @@ def tokenize_question(
 
 def _split_at_seams(prompt: list[int], prefix: list[int], *texts: list[int]) -> TokenizedQuestion:
     """Split where the token ids stop being equal: prompt against all texts, prefix against the options' texts."""
+    # prompt [1, 2, 3], prefix [1, 2, 7], text [1, 2, 7, 8]: the prompt ends after [1, 2], one token is dropped
     prompt_end = min(_common_length(prompt, ids) for ids in [prefix, *texts])
     prefix_end = max(prompt_end, min((_common_length(prefix, ids) for ids in texts), default=len(prefix)))
     return TokenizedQuestion(
@@ -94,6 +95,7 @@ def mean_log_probabilities(
 
     `logits` is `(rows, positions, vocabulary)`.
     """
+    # only the logits of scored tokens are taken to float32: a vocabulary has up to 256,000 entries
     row, position, token, option = torch.tensor(targets, device=logits.device).T
     loss = F.cross_entropy(logits[row, position].float(), token, reduction="none")
     total = torch.zeros(n_options, device=logits.device).index_add_(0, option, loss)

@@ -26,6 +26,7 @@ class UncachedBackend:
         batch_size: int,
     ) -> list[list[float]]:
         """One score per option of every question; texts of similar length share a batch, for little padding."""
+        # (question, option) of every text
         texts = [(i, k) for i, question in enumerate(questions) for k in range(len(question.options))]
         texts.sort(
             key=lambda text: (

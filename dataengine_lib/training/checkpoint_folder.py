@@ -20,6 +20,7 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
         raise DataEngineError(
             f"{folder}: holds something else than a checkpoint of this step; choose another output_dir"
         )
+    # beside the folder, so that a rename stays on one file system
     work, old = (folder.with_name(f".{folder.name}.{end}") for end in ("unfinished", "old"))
     try:
         for leftover in (work, old):
@@ -32,12 +33,13 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
         ) from error
     try:
         yield work
+        # two renames; a kill between them leaves the earlier checkpoint as `.NAME.old`
         if folder.exists():
             folder.rename(old)
         work.rename(folder)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
-        if old.exists() and not folder.exists():
+        if old.exists() and not folder.exists():  # the second rename failed
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -92,6 +92,7 @@ def draw_from_sets(
                 lambda rows: examples.make([(row, rng.choice(row.formats)) for row in rows], bar),
                 rng,
             )
+            # not strict: without base data there is no set for `base_count`, which is 0
             for one, count in zip(sets, [*counts, base_count], strict=False)
         }
 

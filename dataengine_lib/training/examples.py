@@ -28,11 +28,8 @@ IGNORED_LABEL = -100  # ignore_index of torch's cross_entropy, which transformer
 # reasons in `train_log.json` for rows that were skipped
 IMAGE_UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
-_PER_TEXT = (
-    *PER_TOKEN_KEYS,
-    "qformer_input_ids",
-    "qformer_attention_mask",
-)  # InstructBLIP's Q-Former reads the question too
+# inputs that differ between texts about one image; InstructBLIP's Q-Former reads the question too
+_PER_TEXT = (*PER_TOKEN_KEYS, "qformer_input_ids", "qformer_attention_mask")
 _CHUNK = 64  # decoded images in memory at a time
 
 
@@ -83,6 +80,7 @@ class ExampleEncoder:
                 (row.where, name): (row, name) for row, name in wanted if (row.where, name) not in self._made
             }.values()
         )
+        # threads decode a chunk of images, while encoding is done in order: `skipped` lists rows in order
         with ThreadPoolExecutor() as readers:
             for start in range(0, len(new), _CHUNK):
                 chunk = new[start : start + _CHUNK]
@@ -158,6 +156,7 @@ class ExampleEncoder:
                 for row in rows
             ]
             inputs[key] = torch.cat(padded)
+        # image inputs have one entry per image or tile in their first dimension, so they are joined there
         pixels = [self._pixels_of(example) for example in examples]
         return inputs | {key: _join([one[key] for one in pixels]) for key in pixels[0]}
 

@@ -68,7 +68,7 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     model, processor = loaded.model.to(torch.bfloat16 if half else torch.float32), loaded.processor
     # the weights' precision on disk; the loaded model only knows the one it was loaded in
     stored = getattr(AutoConfig.from_pretrained(name), "dtype", None) or torch.float32
-    tower = model.get_encoder(modality="image")
+    tower = model.get_encoder(modality="image")  # the model itself where it has no tower of its own
     frozen = [] if settings.train_vision or tower is model else list(tower.modules())
     if lora:
         model = _with_lora(model, settings.lora_rank, frozen)
@@ -175,6 +175,7 @@ def save_checkpoint(student: Trainable, folder: Path, *, keep_adapter: bool) -> 
     """Write model and processor in the precision of the student's files; adapters are merged unless `keep_adapter`."""
     model = student.model
     if not (keep_adapter and hasattr(model, "merge_and_unload")):
+        # weights are trained in float32, and saved in the precision of the student's files
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         model.to(student.stored)
     with quiet_in_logs():

@@ -42,6 +42,7 @@ def _apportion(total: int, weights: list[float]) -> list[int]:
     """Whole numbers in proportion to `weights` that add up to `total`, by the largest-remainder method."""
     exact = [total * weight / (sum(weights) or 1) for weight in weights]
     counts = [int(share) for share in exact]
+    # the largest remainder first; sorted is stable, so the earlier set wins a tie
     remainders = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
     for place in remainders[: total - sum(counts)]:
         counts[place] += weights[place] > 0  # nothing is drawn from an empty set

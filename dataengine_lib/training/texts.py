@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dataengine_lib.core.records import LETTERS, Question, options_text
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_ref, locate
 from dataengine_lib.questions.reader import read_question_rows
@@ -49,9 +50,7 @@ class SkippedTrainingRows:
         """Count one row."""
         self.counts[reason] += 1
         if len(self.shown) < _MAX_SHOWN:
-            self.shown.append(
-                f"{where}: {reason}" + (f" ({' '.join(detail.split())[:160]})" if detail else "")
-            )
+            self.shown.append(f"{where}: {reason}" + (f" ({one_line(detail)[:160]})" if detail else ""))
 
 
 def training_text(question: Question, text_format: TextFormat) -> tuple[str, str]:
@@ -87,6 +86,7 @@ def read_training_rows(
     Each turn is a row of its own, without the turns before it. `root` is where image paths start.
     Raises DataEngineError when the file as such cannot be read.
     """
+    # a turn has its own words, so one text format stands for all
     if others_format(file) == "llava":
         return _turn_rows(file, root, formats[:1], skipped)
     questions, wrong = read_question_rows(file, root)

@@ -58,7 +58,7 @@ def join_key(value: Any) -> str:
 
 def _integer_text(text: str) -> str:
     """`5` for `5.0`, which is how a table with empty cells writes a whole number."""
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())  # matches `5.0`, `-3.00`
 
 
 def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: str = "") -> Mismatch | None:
@@ -115,12 +115,13 @@ def _meant_choices(given: str, choices: Sequence[str]) -> set[int]:
     """
     answer, texts = caseless_composed(given), [caseless_composed(choice) for choice in choices]
     found = {i for i, text in enumerate(texts) if text == answer}
+    # a number may be the option's text (`2` sheep) as well as its index: both count
     if re.fullmatch(r"[0-9]{1,2}", answer) and int(answer) < len(choices):
         found.add(int(answer))
     # `b`, `(b)`, `b.`, `b) cat`, `b: cat`
     marked = re.match(r"\(?([a-z])(?:$|[).:]+\s*(.*)$)", answer)
     if marked and (place := LETTERS.find(marked[1].upper())) < len(choices):
-        if not marked[2]:
+        if not marked[2]:  # a letter alone
             found.add(place)
         elif not found:
             found.add(place if marked[2] == texts[place] else -1)

@@ -46,7 +46,7 @@ def read_prediction_file(file: Path) -> Entries:
     """
     suffix, found = file.suffix.lower(), None
     try:
-        file.stat()
+        file.stat()  # raises OSError for a missing file, whatever its suffix
         if suffix in (".xlsx", ".tsv", ".csv"):
             found = _table(_workbook_rows(file) if suffix == ".xlsx" else _text_rows(file, suffix))
         elif suffix == ".jsonl":
@@ -89,6 +89,7 @@ class _Answer(msgspec.Struct):
             return "index outside the choices", reason
         if place < 0 and self.model_answer is None:
             return "no prediction", "has neither predicted_choice_idx nor model_answer"
+        # a NaN score is written as null
         scores = [score for score in self.scores or [] if score is not None and isfinite(score)]
         return StudentAnswer(
             choice=place if place >= 0 else written_choice(written, question.choices),
@@ -111,6 +112,7 @@ def _answers(content: list[msgspec.Raw]) -> Entries | None:
     MLLM-DataEngine's have no question_id; `idx` is the question_id in the published files, the place in others.
     """
     rows = [_decoded(raw, _Answer, f"row {number}") for number, raw in enumerate(content)]
+    # a list of questions without answers, such as a question file, is not this format
     if all(
         isinstance(row, SkippedRow) or (row.model_answer is None and row.predicted_choice_idx is None)
         for row in rows
@@ -202,8 +204,9 @@ def _table(rows: Iterable[list[str]]) -> Entries | None:
 
 def _text_rows(file: Path, suffix: str) -> Iterator[list[str]]:
     """The cells of a .tsv or .csv row by row. Raises DataEngineError naming the line that cannot be read."""
-    csv.field_size_limit(_MAX_CELL)
+    csv.field_size_limit(_MAX_CELL)  # Python's own limit is 131,072
     with file.open(encoding="utf-8-sig", newline="") as stream:
+        # strict: a quote that is never closed is an error, and does not swallow the rest of the file
         reader = csv.reader(stream, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
         try:
             yield from reader
@@ -229,7 +232,7 @@ def _workbook_rows(file: Path) -> Iterator[list[str]]:
                 yield ["" if cell is None else utf8_safe(cell) for cell in cells]
         finally:
             book.close()
-    except (
+    except (  # what openpyxl lets through for damaged or foreign files
         zipfile.BadZipFile,
         ParseError,
         KeyError,

@@ -92,10 +92,11 @@ def _join(entries: Sequence[Entry | SkippedRow], rows: QuestionRows, key: JoinKe
         value = entry.keys.get(key.field, "")
         found = index.get(value, [])
         answer: StudentAnswer | Mismatch
-        if not value:
+        if not value:  # not joined on another field instead: see _best
             answer = "no key", f"has no {key.field}"
         elif not found:
             reason = f"{key.field} {shortened(value)} is no usable question's {key.to}"
+            # no reason to stop: the file may hold more questions than are asked
             result.surplus.append(SkippedRow(entry.row, reason, "no such question"))
             continue
         elif len(found) > 1:

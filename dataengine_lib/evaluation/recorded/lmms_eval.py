@@ -79,7 +79,7 @@ def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | SkippedRow]:
         try:
             row = json.loads(line)  # and not msgspec, which refuses a metric that is NaN
         except (ValueError, RecursionError) as error:
-            if number < len(lines):
+            if number < len(lines):  # the last line may be cut off by a kill
                 found[name] = SkippedRow(name, f"no JSON: {error}", "malformed row")
             continue
         if isinstance(row, dict) and "doc_id" in row and ("filtered_resps" in row or "resps" in row):
@@ -131,6 +131,7 @@ class _Sample:
         """
         target = "" if self.target is None else utf8_safe(_unpacked(self.target))
         choices, text, given = question.choices, self.doc.get("question"), self.doc.get("choices")
+        # here the text alone is compared, with the question's own choices; the doc's choices follow below
         if isinstance(text, str) and caseless_composed(question.question) not in caseless_composed(text):
             hint = self.doc.get("hint")
             if mismatch := text_mismatch(question, text, choices, hint if isinstance(hint, str) else ""):
@@ -140,7 +141,7 @@ class _Sample:
             and sorted(map(str, given)) == sorted(choices)
             and [*map(str, given)] != choices
         ):
-            return "other choices", f"choices {shortened(given)} stand in another order in the question file"
+            return "other choices", f"choices {shortened(given)} are in another order in the question file"
         return answer_mismatch(question, "target", target)
 
 

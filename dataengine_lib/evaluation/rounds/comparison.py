@@ -41,6 +41,7 @@ def weak_types(first: Sequence[Answer], count: int, compared: Collection[str]) -
     if not total:
         return [], _NO_DIAGNOSE
     weakest = sorted(total, key=lambda kind: (right[kind] / total[kind], kind))
+    # a type without a wrong answer is not weak, even if fewer than `count` remain
     weak = [kind for kind in weakest if right[kind] < total[kind]][:count]
     if not weak:
         return [], _NONE_WRONG
@@ -68,7 +69,7 @@ def compare_two(
     """Round `after` against round `before`, by index; `seed` is of the bootstrap."""
     answers = pairs.rounds[before], pairs.rounds[after]
     correct = [np.array([answer.correct for answer in one], dtype=int) for one in answers]
-    difference = correct[1] - correct[0]
+    difference = correct[1] - correct[0]  # 1: fixed, -1: broken, 0: as right or wrong as before
     types = pairs.types
     groups = {kind: types == kind for kind in sorted(set(types))}
     everything = np.ones(len(types), dtype=bool)

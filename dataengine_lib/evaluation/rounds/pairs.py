@@ -54,6 +54,7 @@ def pair_answers(evaluations: Sequence[Sequence[Answer]], files: Sequence[Path],
         for one, report in zip(by_key, left_out, strict=True):
             if key not in one:
                 report.missing.append(key)
+            # the same id with other choices or another right answer is another question
             elif _content(one[key]) != _content(reference):
                 report.changed.append(key)
             else:

@@ -30,6 +30,7 @@ def summary_rows(figures: Figures) -> list[SummaryRow]:
     if total.weak:
         weak = [row for row in rows if row.question_type in figures.weak_types]
         before, after = (float(np.mean([row[column] for row in weak])) for column in (1, 2))
+        # each type weighs the same, as in the gain's average
         rows.append(_summary_row(f"weakest {len(weak)} types (average)", before, after, total.weak))
     rows.append(_summary_row("overall", first.overall.accuracy, last.overall.accuracy, total.overall.gain))
     return rows

@@ -19,12 +19,14 @@ def draw_backdrop(pen: Pen, scene: Scene, rng: Random) -> None:
     if scene.weather in ("rainy", "cloudy", "snowy"):
         grey: Color = (50, 54, 72) if night else (176, 186, 196)
         top, low = mix(top, grey, 0.65), mix(low, grey, 0.55)
+    # the sky in twelve bands, from dark at the top to light at the horizon
     for i in range(12):
         pen.rect(0, i * _HORIZON / 12, 1, (i + 1) * _HORIZON / 12 + 0.01, mix(top, low, i / 11))
     if night:
         for _ in range(22):
             x, y = rng.random(), rng.random() * 0.45
             pen.oval(x, y, x + 0.012, y + 0.012, "white")
+        # a moon, of which a disc in the sky's colour leaves a crescent
         pen.oval(0.8, 0.16, 0.93, 0.29, (250, 246, 206))
         pen.oval(0.765, 0.14, 0.89, 0.265, mix(top, low, 0.35))
     _OUTDOOR_BACKDROPS[scene.setting](

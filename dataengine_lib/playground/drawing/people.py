@@ -36,6 +36,7 @@ def draw_person(pen: Pen, person: Person, mood: str, social: str = "", second: b
     elif person.action == "jumping":
         pen.oval(0.2, 0.95, 0.8, 1.0, (90, 90, 90))
         pen = pen.into(0.0, 0.0, 1.0, 0.88)
+    # from back to front
     _legs(pen, person.action, trousers)
     _arms(pen, person.action, coat, social, second, behind=True)
     _body(pen, person, coat, trousers, social, second)
@@ -50,7 +51,7 @@ def _legs(pen: Pen, action: str, trousers: str | Color) -> None:
         legs = ((0.44, 0.66, 0.24, 0.8, 0.36, 0.95), (0.56, 0.66, 0.76, 0.8, 0.64, 0.95))
     else:
         legs = ((0.42, 0.66, 0.4, 0.8, 0.4, 0.95), (0.58, 0.66, 0.6, 0.8, 0.6, 0.95))
-    for leg in legs:
+    for leg in legs:  # hip, knee, foot; then the shoe
         pen.line(trousers, 0.16, *leg)
         pen.line("black", 0.13, leg[4] - 0.04, leg[5] + 0.02, leg[4] + 0.06, leg[5] + 0.02)
 
@@ -104,6 +105,7 @@ def _body(
 
 def _head(pen: Pen, person: Person, mood: str, social: str, second: bool) -> None:
     noun, hair = person.noun, _HAIR[person.noun]
+    # long hair and plaits lie behind the face
     if noun == "woman":
         for x in (0.24, 0.64):
             pen.rect(x, 0.14, x + 0.12, 0.42, hair, 0.06)

@@ -25,7 +25,7 @@ _TINTS: dict[str, tuple[Color, float]] = {
 def draw_scene(scene: Scene, size: int = 224) -> Image.Image:
     """The picture of a scene, RGB, `size` pixels square; the same scene gives the same pixels."""
     rng = Random(f"draw {scene.image_id}")
-    side = 2 * size
+    side = 2 * size  # reduced at the end, which smooths the edges
     image = Image.new("RGB", (side, side))
     pen = Pen(ImageDraw.Draw(image), side)
     draw_backdrop(pen, scene, rng)
@@ -57,6 +57,7 @@ def _shadow(pen: Pen, box: Box) -> None:
 
 def _draw_thing(image: Image.Image, thing: SceneThing, scene: Scene) -> None:
     pen = Pen(ImageDraw.Draw(image), image.width)
+    # these are in the air or on top of something else
     if thing.kind not in (
         "storm cloud",
         "bee",
@@ -189,6 +190,7 @@ def _in_mood(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
 def _in_style(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
     if scene.style == "sketch":
         grey = ImageOps.grayscale(image)
+        # pale paper, hatching in dark places, and lines where the picture has edges
         edges = ImageOps.invert(grey.filter(ImageFilter.FIND_EDGES)).filter(ImageFilter.MinFilter(3))
         paper = np.asarray(grey, np.float32) * 0.35 + 165
         hatch = np.indices((image.height, image.width)).sum(0) % 10 < 2
@@ -212,6 +214,7 @@ def _in_style(image: Image.Image, scene: Scene, rng: Random) -> Image.Image:
             np.clip(brushed * (1.03, 1.0, 0.9) + light[..., None], 0, 255).astype(np.uint8)
         )
     if scene.style == "poster":
+        # few strong colours (3 bits each), dark outlines and a red frame
         flat = ImageEnhance.Color(ImageOps.posterize(image, 3)).enhance(1.5)
         edges = ImageOps.grayscale(image).filter(ImageFilter.FIND_EDGES).filter(ImageFilter.MaxFilter(5))
         flat = Image.composite(
