@@ -43,6 +43,7 @@ def config_command(
                 given[field] = _pairs(given[field], flags[field])
         run(config.read(complete(given), f"dataengine {name}"))
 
+    # typer reads options from the signature and the annotations of a function
     keyword = inspect.Parameter.KEYWORD_ONLY
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(field, keyword, default=None, annotation=a) for field, a in annotations.items()]
@@ -74,6 +75,7 @@ def _option_type(annotation: Any) -> tuple[Any, str | None]:
         return list[str] | None, "VALUE…"
     if annotation is bool:
         return bool | None, None
+    # `Path | None` is [Path], `Literal["live", "batch"]` is ["live", "batch"], `int` is [int]
     inner = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     choices = [part for part in inner if isinstance(part, str)]  # of a Literal
     if choices:
@@ -108,12 +110,12 @@ def _default_text(default: Any) -> str:
 def repeat_list_options(arguments: list[str]) -> list[str]:
     """`--train-data A B` as `--train-data A --train-data B`, which is what typer understands."""
     result: list[str] = []
-    option = ""
+    option = ""  # the list option that values belong to
     for argument in arguments:
         if argument.startswith("--"):
             option = argument if argument in LIST_OPTIONS else ""
             result.append(argument)
-        elif option and result[-1] != option:
+        elif option and result[-1] != option:  # the second value and those after it
             result += [option, argument]
         else:
             result.append(argument)

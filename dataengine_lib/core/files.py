@@ -44,6 +44,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        # mkstemp makes a private file (0600); give it the permissions of any new file
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except BaseException:
@@ -52,7 +53,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0)  # the mask can be read only by setting it
     os.umask(mask)
     return mask
 
@@ -79,6 +80,7 @@ class JsonList:
 
     def append(self, row: Any) -> None:
         """Write one more row."""
+        # one more space on every line, as the row would have inside a list that is formatted as a whole
         text = msgspec.json.format(msgspec.json.encode(row), indent=1).replace(b"\n", b"\n ")
         self._stream.write((b",\n " if self._rows else b"[\n ") + text)
         self._rows += 1

@@ -51,6 +51,7 @@ def check_export(format: str, files: list[Path], job: ExportJob, faults: ImageFa
 def _problem(row: _TrainerRow, faults: ImageFaults) -> str:
     if row.tokens != len(row.images):
         return f"{row.tokens} image tokens for {len(row.images)} images"
+    # a generator, so that no image is opened after the first problem
     problems = (faults.of(path) for path in row.images)
     return next(filter(None, problems), "" if all(text.strip() for text in row.texts) else "an empty text")
 

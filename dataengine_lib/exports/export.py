@@ -183,6 +183,7 @@ def _write_format(
         folder=output.parent if kind.suffix else output,
         name=options.name,
         text_format=options.text_format,
+        # a format that contains its images (paths None) reads them from the image root
         paths=(kind.paths and options.paths) or kind.paths or "bare",
     )
     files = kind.write(job)  # the data first; the card is written from it, then both are checked

@@ -47,6 +47,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
         raise NotebookFailed(_one_line(error.ename, error.evalue)) from error
     except DeadKernelError as error:
         raise NotebookFailed("its kernel died, most likely for lack of memory; lower batch_size") from error
+    # matches "result = evaluate(config)" for the function evaluate; papermill stores each cell's duration in seconds
     call = re.compile(rf"\b{re.escape(function)}\(")
     return sum(
         cell.metadata.get("papermill", {}).get("duration") or 0.0

@@ -22,6 +22,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     such a kernel does not end.
     """
     path = folder / ".lock"
+    # "w" would erase the id of the process that holds the lock, before the lock is tried
     with path.open("a+", encoding="utf-8") as stream:
         stream.seek(0)
         holder = stream.read().strip()
@@ -51,6 +52,7 @@ def _wait_for_kernels(folder: Path, parent: int) -> None:
         kernels = []
         for process in psutil.process_iter():
             try:
+                # Jupyter passes the id of the process that started a kernel in this variable
                 if (
                     process.environ().get("JPY_PARENT_PID") == str(parent)
                     and process.status() != psutil.STATUS_ZOMBIE
@@ -58,6 +60,7 @@ def _wait_for_kernels(folder: Path, parent: int) -> None:
                     kernels.append(process.pid)
             except psutil.Error:
                 continue  # ended in the meantime, or of another user
+        # The lock was free, so a living process of that id is another one: the kernels are its own.
         if not kernels or psutil.pid_exists(parent):
             return
         if time.monotonic() > deadline:

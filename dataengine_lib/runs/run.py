@@ -120,6 +120,7 @@ class _Run:
             self._show(number, "skipped", before)
             self.print_line(f"{progress}: nothing changed, skipped")
             return
+        # without a manifest the step counts as not done, even if this run is killed
         item.manifest.unlink(missing_ok=True)
         self.state.steps[number].status = "running"
         self.publish()
@@ -173,11 +174,12 @@ class _Run:
             ]
             write_json(item.manifest, manifest)  # before rendering: the page lists the outputs in it
             _render(item)
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C as well: run.json must not say "running" afterwards
             reason = self._fail(number, error, time.monotonic() - began)
             if isinstance(error, (DataEngineError, OSError)):
                 raise DataEngineError(f"{item.label} failed: {reason}; see {item.html}") from error
             raise
+        # with the time of rendering, therefore written a second time
         manifest.seconds = round(time.monotonic() - began, 2)
         write_json(item.manifest, manifest)
 

@@ -176,6 +176,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
             taken = [key for key in section if key in wired and step.name not in seen]
             if taken:
                 raise ParameterError(f"{where}: {taken[0]} is set by the workflow; remove it")
+            # the right one wins: the YAML over defaults, what the workflow sets over both
             config = with_found_paths(step.config.read(usual | section | wired, where), out, roots)
         except ParameterError as error:
             # A parameter that a wrong step should have handed on is not reported as missing as well.
@@ -240,6 +241,7 @@ def _filled(templates: dict[str, str], values: dict[str, Any]) -> dict[str, Any]
     """`{placeholder}/file` with the value put in; a list of folders gives a list of files, None no entry."""
     filled: dict[str, Any] = {}
     for name, template in templates.items():
+        # "{here}/weight.json" is the placeholder "here" and the rest "/weight.json"
         placeholder, _, rest = template[1:].partition("}")
         value = values.get(placeholder)
         if isinstance(value, list):

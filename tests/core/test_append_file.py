@@ -42,7 +42,7 @@ def test_a_ledger_waits_for_the_other_and_reads_what_it_wrote(
         assert list(first.paid) == ["a", "b", "c"]
 
 
-def test_a_bad_line_is_named_and_nothing_behind_it_is_passed_over(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_read_is_named_and_ends_the_reading(tmp_path: Path) -> None:
     file = tmp_path / "l.jsonl"
     ledger = Ledger(file, waits=True)
     with ledger:
@@ -60,7 +60,7 @@ def test_a_bad_line_is_named_and_nothing_behind_it_is_passed_over(tmp_path: Path
         assert list(ledger.paid) == ["a", "b"]
 
 
-def test_who_may_not_wait_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_stays_locked_is_an_error(tmp_path: Path) -> None:
     held = AppendFile(tmp_path / "l.jsonl", tmp_path / "out.json")
     with pytest.raises(DataEngineError, match=r"out\.json: another run is writing it; wait or stop it"):
         AppendFile(tmp_path / "l.jsonl", tmp_path / "out.json", patience=0.3)
@@ -69,7 +69,7 @@ def test_who_may_not_wait_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path) -> None:
     rows = AppendFile(tmp_path / "rows.jsonl", tmp_path / "rows.jsonl")
     rows._stream.close()
     rows._stream = open("/dev/full", "ab")  # noqa: SIM115  # closed below

@@ -18,12 +18,12 @@ def written(folder: Path, content: bytes, name: str = "file.json") -> Path:
     return file
 
 
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     assert read_json(written(tmp_path, b"\xef\xbb\xbf[1]")) == [1]
     assert read_jsonl(written(tmp_path, b"\xef\xbb\xbf1\r\n2\r\n")) == [1, 2]
 
 
-def test_numbers_that_are_none_are_null(tmp_path: Path) -> None:
+def test_nan_and_infinity_are_read_as_null(tmp_path: Path) -> None:
     values = {"NaN": float("nan"), "a": [float("inf"), -float("inf"), 1], 'x "NaN" \\\\': "NaN -Infinity"}
     expected = {"NaN": None, "a": [None, None, 1], 'x "NaN" \\\\': "NaN -Infinity"}
     assert read_json(written(tmp_path, json.dumps(values).encode())) == expected
@@ -44,7 +44,9 @@ def test_numbers_that_are_none_are_null(tmp_path: Path) -> None:
         (b"[1", "truncated"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error_of_one_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     file = written(tmp_path, content)
     for read, where in ((read_json, r"file\.json: "), (read_jsonl, r"file\.json: line 1: ")):
         with pytest.raises(DataEngineError, match=f"{where}.*{message}") as caught:
@@ -58,7 +60,7 @@ def test_a_name_that_leads_outside_is_refused(tmp_path: Path, name: str) -> None
         inside(tmp_path, name)
 
 
-def test_a_name_inside_is_written_without_detours(tmp_path: Path) -> None:
+def test_a_name_inside_is_returned_without_dots(tmp_path: Path) -> None:
     assert inside(tmp_path, "./a//b/../c.jpg") == tmp_path / "a/c.jpg"
 
 

@@ -20,7 +20,7 @@ def test_newcombes_published_example() -> None:
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
-def test_nothing_asked_says_nothing() -> None:
+def test_the_interval_of_no_questions_is_everything() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 

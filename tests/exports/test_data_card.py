@@ -100,7 +100,7 @@ def test_it_counts_types_teachers_rounds_and_filters(root: Path) -> None:
 def test_an_export_is_loaded_as_it_is_and_not_as_an_earlier_one(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
-    """`datasets` keeps what it has read: here of a folder written again, and of another one of the same name."""
+    """`datasets` caches what it has read: test a folder that is written twice, and another one of the same name."""
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     cards = []

@@ -102,7 +102,7 @@ def test_large_sets_are_several_files_of_small_groups(
     assert sorted((tmp_path / "hf" / "data").iterdir()) == files
 
 
-def test_what_is_not_ours_stays(root: Path, tmp_path: Path) -> None:
+def test_other_files_are_not_replaced(root: Path, tmp_path: Path) -> None:
     (tmp_path / "hf" / "data").mkdir(parents=True)
     (tmp_path / "hf" / "data" / "notes.txt").write_text("mine")
     with pytest.raises(DataEngineError, match="holds files that are not an export"):
@@ -110,7 +110,7 @@ def test_what_is_not_ours_stays(root: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "hf").rglob("*")] == ["data", "notes.txt"]
 
 
-def test_an_export_that_breaks_off_leaves_the_last_one(
+def test_a_failed_export_keeps_the_earlier_one(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = export("hf", RECORDS, root, tmp_path / "hf")[0].read_bytes()
@@ -132,7 +132,7 @@ def test_an_export_that_breaks_off_leaves_the_last_one(
         ("data_files: [{split: test, path: data/*}]", r"README\.md names other files"),
     ],
 )
-def test_a_card_that_breaks_loading_is_told(
+def test_a_card_that_prevents_loading_is_reported(
     root: Path, tmp_path: Path, datasets: Any, configs: str, message: str
 ) -> None:
     """A README.md of other origin stays, and what is wrong with it is reported at once."""
@@ -142,8 +142,8 @@ def test_a_card_that_breaks_loading_is_told(
         export("hf", RECORDS, root, tmp_path / "hf")
 
 
-def test_the_verb_ends_as_it_should(root: Path, tmp_path: Path) -> None:
-    """In a process of its own: no reader's thread may outlive the check."""
+def test_the_verb_ends_without_errors(root: Path, tmp_path: Path) -> None:
+    """In a process of its own, whose end shows that no thread of a reader still runs."""
     write_json(tmp_path / "train.json", RECORDS)
     code = "from dataengine_lib.cli import main; main()"
     words = f"export hf --input {tmp_path / 'train.json'} --image-root {root} --output {tmp_path / 'hf'}"

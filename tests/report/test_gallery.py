@@ -104,7 +104,7 @@ def test_images_are_embedded_and_reduced(root):
 
 
 @pytest.mark.parametrize("name", ["broken.jpg", "missing.png", "../../etc/passwd", "/etc/passwd", ""])
-def test_an_image_that_cannot_be_shown_is_said_so(root, name):
+def test_a_box_says_why_an_image_cannot_be_shown(root, name):
     text = gallery.bad_case_gallery({"a": [case(image_path=name)]}, root).text
     assert 'class="no-image"' in text and "<img" not in text and "What is it?" in text
 

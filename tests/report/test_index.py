@@ -97,7 +97,7 @@ def test_a_failed_run_says_why_escaped(tmp_path):
     assert "This run failed" in text and "&lt;script&gt;" in text and "<script" not in text
 
 
-def test_missing_keys_are_no_reason_to_fail(tmp_path):
+def test_missing_keys_are_allowed(tmp_path):
     write_json(tmp_path / "bare" / "run.json", {"run": "bare"})
     assert "Run bare" in write_run_index(tmp_path / "bare").read_text()
     assert 'href="bare/index.html"' in write_index(tmp_path).read_text()

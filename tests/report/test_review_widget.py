@@ -107,7 +107,7 @@ def test_a_rationale_without_letters_is_written_alone(form: _Form) -> None:
     assert decisions(form)["q-0"] == {"decision": "edit", "rationales": ["A tree of its own."]}
 
 
-def test_a_wrong_edit_is_said_and_not_written(form: _Form) -> None:
+def test_a_wrong_edit_is_reported_and_not_written(form: _Form) -> None:
     form.choices[0].value = "the elm"
     form.buttons["Save edit"].click()
     assert "two say the same" in form.status.value and not form.review.file.exists()

@@ -54,7 +54,7 @@ def test_a_models_shutdown_date(date: str | int | None, mark: str, message: str)
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "localhost:8000/v1", "ftp://here/v1", "http://here:port/v1"])
-def test_a_base_url_that_is_none_is_refused_in_one_line(url: str) -> None:
+def test_an_invalid_base_url_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(ParameterError, match=r"^base_url[^\n]*$"):
         endpoint(url)
 
@@ -65,7 +65,7 @@ def test_a_base_url_is_named_without_its_password() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_host_s_name_that_is_none() -> None:
+def test_an_invalid_host_name_does_not_answer() -> None:
     mark, message = check_listing("some", "http://a..b/v1", "k")
     assert mark == "bad" and "does not answer" in message
 

@@ -1,4 +1,4 @@
-"""Notebooks that a run has executed run again where they lie, from any folder, and write the same data."""
+"""Notebooks that a run has executed can be run again in their place, from any folder, and write the same data."""
 
 import re
 from pathlib import Path

@@ -56,13 +56,13 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     assert read == [folder]
 
 
-def test_a_broken_memory_is_made_again(tmp_path: Path) -> None:
-    memory = tmp_path / "hashes.json"
-    memory.write_text("{torn")
-    assert FileHashes(memory).of(memory) == sha256(memory)
+def test_without_readable_stored_hashes_files_are_hashed_again(tmp_path: Path) -> None:
+    stored = tmp_path / "hashes.json"
+    stored.write_text("{torn")
+    assert FileHashes(stored).of(stored) == sha256(stored)
 
 
-def test_identity_counts_contents_and_parameters_not_places(tmp_path: Path) -> None:
+def test_identity_counts_contents_and_parameters_not_paths(tmp_path: Path) -> None:
     def mark(
         path: str = "a/x.json", contents: str = "1", text: str = "t", notebook: str = "n", code: str = "c"
     ) -> str:
@@ -73,7 +73,7 @@ def test_identity_counts_contents_and_parameters_not_places(tmp_path: Path) -> N
     assert len({mark(), *others}) == 5
 
 
-def test_outputs_have_to_be_as_they_were_left(tmp_path: Path) -> None:
+def test_a_step_with_changed_outputs_is_not_up_to_date(tmp_path: Path) -> None:
     output = tmp_path / "out.json"
     output.write_text("[]")
     manifest = Manifest(

@@ -1,4 +1,4 @@
-"""`dataengine notebooks DIR`: copies that lose nobody's work."""
+"""`dataengine notebooks DIR`: copies that do not overwrite a person's work."""
 
 from pathlib import Path
 

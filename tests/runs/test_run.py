@@ -121,7 +121,7 @@ def wait_for_kernel(process: "subprocess.Popen[bytes]") -> list[int]:
 
 
 def at_work(pid: int) -> bool:
-    """Whether a process can still write: one that has ended keeps its pid until somebody takes note of it."""
+    """Whether a process can still write: one that has ended keeps its pid until its parent waits for it (a zombie)."""
     try:
         return bool(psutil.Process(pid).cmdline())
     except psutil.Error:

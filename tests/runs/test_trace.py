@@ -70,7 +70,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_whole_way_back(run: Path) -> None:
+def test_a_record_is_traced_back_to_its_evaluation(run: Path) -> None:
     lines = trace_lines("r2-0abcdef-2", run)
     text, place = "\n".join(lines), run / "round2"
     assert lines[0] == f"record r2-0abcdef-2 in {place / 'gptvqa_train_data.json'}"
@@ -93,7 +93,7 @@ def test_the_whole_way_back(run: Path) -> None:
     assert "round1" not in text and text.index("record") < text.index("reply in") < text.index("query")
 
 
-def test_a_query_shows_all_that_came_of_it(run: Path) -> None:
+def test_a_query_shows_all_records_made_from_it(run: Path) -> None:
     for name in ("r1-0abcdef", "r1-0ab", f"{KEY}1"):
         lines = trace_lines(name, run)
         records = [line.split()[1] for line in lines if line.startswith("record ")]
@@ -104,7 +104,7 @@ def test_a_query_shows_all_that_came_of_it(run: Path) -> None:
     assert trace_lines(f"{KEY}1", run / "round1") == trace_lines(f"{KEY}1", run)
 
 
-def test_what_was_dropped_says_why(run: Path) -> None:
+def test_a_dropped_reply_shows_its_reason(run: Path) -> None:
     text = "\n".join(trace_lines("r1-1abcdef", run))
     assert "dropped r1-1abcdef in" in text and "reason: skipped by the teacher; line 2 of the replies" in text
     assert "drawn at random" in text and "record" not in text
@@ -119,7 +119,7 @@ def test_nothing_found_is_one_line(run: Path) -> None:
         trace_lines("x", run / "missing")
 
 
-def test_a_beginning_of_several_names_is_not_guessed(run: Path) -> None:
+def test_a_prefix_of_several_names_is_an_error(run: Path) -> None:
     with pytest.raises(
         DataEngineError, match="is the beginning of 4 names, among them r1-0abcdef, r1-1abcdef"
     ):
