@@ -33,7 +33,7 @@ def with_found_paths(config: StepConfig, run: Path, roots: list[Path]) -> StepCo
 def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
     if isinstance(value, list):
         return [_found(name, item, run, roots) for item in value]
-    # of text parameters only these two may be a folder of the project: data_demo/models/tiny-llava
+    # these two are text, but may name a folder: data_demo/models/tiny-llava
     if not isinstance(value, Path) and name not in ("student", "encoder"):
         return value
     path = Path(value).expanduser()
@@ -44,7 +44,7 @@ def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
     path = relative_to_here(path)
     if isinstance(value, Path):
         return path
-    # a hub name such as llava-hf/llava-1.5-7b-hf, which is no folder here, stays as it is
+    # a hub name such as llava-hf/llava-1.5-7b-hf stays as it is
     return str(path) if path.exists() and os.sep in value else value
 
 
