@@ -101,7 +101,7 @@ class _Workers(Generic[_Item]):
         try:
             while (item := await self._next_item()) is not None:
                 await self._ask_one(item)
-        except Exception as error:
+        except Exception as error:  # TeacherStop, or a fault of `on_reply` such as a full disk
             self._stops.append(error)
             raise
 

@@ -58,6 +58,7 @@ class Budget:
         """Raise ParameterError when no price is known, or one of `requests` may cost more than the whole limit."""
         if self.limit is None or not requests:
             return
+        # The table knows the full price and half of it; other tiers, such as `priority`, cost more.
         if self.tier not in ("", "default", *check_priced(self.price, teacher).half):
             raise ParameterError(
                 f"budget_usd: what service_tier {self.tier} costs is not known; leave it out, or the budget"
@@ -88,7 +89,9 @@ class Budget:
                     " stopped with what is done, raise budget_usd to go on"
                 )
                 return False
-            await self._changed.wait()
+            await (
+                self._changed.wait()
+            )  # then look once more: another request may have taken what was released
         self._reserve(request, cost)
         return True
 
@@ -126,5 +129,6 @@ class Budget:
         return cost if cost_unknown else 0.0
 
     def _reserve(self, request: _PricedRequest, cost: float) -> None:
+        # A name has one reservation at a time: a new one replaces it.
         self._reserved_sum += cost - self._reserved.get(request.query_id, 0.0)
         self._reserved[request.query_id] = cost

@@ -7,7 +7,7 @@ import msgspec
 
 from dataengine_lib.chat.reply import Reply
 
-_TEXT_PARTS = ("text", "output_text")
+_TEXT_PARTS = ("text", "output_text")  # types of content parts; the second one is that of the Responses API
 
 
 def read_completion(content: bytes | dict[str, Any]) -> Reply:
@@ -16,6 +16,7 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
     Raises ValueError when there is no message in it. Source of the fields: OpenAI's API reference, "Chat
     completions"; `input_tokens` and `output_tokens` are the names of its Responses API, which some servers use here.
     """
+    # Rows of the Batch API hold the body as an object in their JSON, responses as bytes.
     body = json.loads(content) if isinstance(content, bytes) else content
     choices = body.get("choices") if isinstance(body, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
@@ -52,7 +53,7 @@ def _text(value: Any) -> str:
 
 
 def _token_count(value: Any) -> int:
-    """A number of tokens, 0 for anything that is no number."""
+    """A number of tokens, 0 for anything that is not a number."""
     try:
         return max(0, int(float(value)))
     except (TypeError, ValueError, OverflowError):

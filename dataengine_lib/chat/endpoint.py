@@ -12,7 +12,7 @@ _OPENAI_URL = "https://api.openai.com/v1"
 def endpoint(base_url: str | None) -> tuple[str, str]:
     """URL and key of the server: `base_url`, else OPENAI_BASE_URL, else OpenAI itself, and OPENAI_API_KEY.
 
-    Raises ParameterError when the URL is none, or OpenAI itself is meant and there is no key.
+    Raises ParameterError when the URL is not valid, or when OpenAI itself is meant and there is no key.
     """
     url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL).rstrip("/")
     if not url.startswith(("http://", "https://")):
@@ -35,7 +35,7 @@ def on_loopback(url: str) -> bool:
 def shown_url(url: str) -> str:
     """A server's URL as messages and files may show it: without user, password and query.
 
-    Raises ParameterError when it is no URL or its port is no number.
+    Raises ParameterError when it is not a URL or its port is not a number.
     """
     try:
         parts = urlsplit(url)

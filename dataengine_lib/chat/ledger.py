@@ -14,7 +14,7 @@ from dataengine_lib.core.append_file import AppendFile
 
 
 class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The part of a LedgerRow that a run keeps in memory.
+    """The part of a LedgerRow that is read back; the rest, most of a row's bytes, is for people and for `replay:FILE`.
 
     `key` is the SHA-256 of the request. `teacher` is the model's recorded name (steps 0 and 3), `asked` the name by
     which a student or a reader was requested and is priced (steps 1 and 4), `model` what the server calls it.
@@ -114,6 +114,7 @@ def usage_of(totals: Collection[PaidTotal], price: Price | None) -> StudentUsage
     costs = [total.cost_usd for total in totals]
     known = [cost for cost in costs if cost is not None]
     unknown = len(known) < len(costs) or (price is None and not costs)
+    # fsum is exact, so the sum does not depend on the order in which the replies came
     return StudentUsage(
         sum(total.replies for total in totals),
         sum(total.prompt_tokens for total in totals),
@@ -169,6 +170,7 @@ class Ledger:
         """
         self._stream = AppendFile(self.file, self._output, self._patience)
         try:
+            # The file may have grown since the last `close`: other runs share it.
             for row in self._stream.rows(_decode, self._end):
                 self._count(row)
         except BaseException:
@@ -189,6 +191,7 @@ class Ledger:
     def add(self, row: LedgerRow) -> None:
         """Write a row, with its time and price, before anything else is done with the reply."""
         row.time = _now()
+        # Only replies have a price: a lost request has its own field, an answer of step 0 is part of a reply.
         if row.usd is None and not (row.lost_usd or row.question_type):
             row.usd = self._price(row)
         self._write(row)
@@ -207,6 +210,7 @@ class Ledger:
         self._stream.add(row)
 
     def _count(self, row: PaidReply) -> None:
+        # The kind of a row shows in the field that only this kind has, see PaidReply.
         if row.finished:
             for total in self.paid.values():
                 total.closed = True
@@ -214,7 +218,9 @@ class Ledger:
             self.lost_usd += row.lost_usd
         elif row.question_type:
             self.question_types[row.key] = row.question_type
-            self.cost_usd += row.usd or 0.0
+            self.cost_usd += (
+                row.usd or 0.0
+            )  # earlier versions wrote a reply's price into the first of its answers
         else:
             usd = self._price(row) if row.usd is None else row.usd
             self.paid.setdefault(row.key, PaidTotal()).add(row, usd)
@@ -226,7 +232,8 @@ _DECODER = msgspec.json.Decoder(PaidReply)
 
 def _decode(line: bytes) -> PaidReply:
     row = _DECODER.decode(line)
-    if not (row.key or row.finished or row.usd):  # rows of step 0 with a price alone are old
+    # Earlier versions of step 0 wrote the price of a reply without any type as a row without a key.
+    if not (row.key or row.finished or row.usd):
         raise msgspec.ValidationError("Object missing required field `key`")
     return row
 

@@ -85,6 +85,7 @@ class PaidRequests(Generic[_Subject]):
     async def _ask(self, request: PaidRequest[_Subject]) -> Reply:
         limit, longer = self._limit(request), self._longer_output_tokens
         reply = await self._ask_once(request, limit)
+        # Both replies are paid for and in the ledger; without money for the second one the first is returned.
         if reply.finish_reason == "length" and limit < longer and await self.budget.admit(request, longer):
             reply = await self._ask_once(request, longer)
         return reply
@@ -98,6 +99,7 @@ class PaidRequests(Generic[_Subject]):
         reply = await self._send(request, limit, may_retry)
         fields = self._row_fields(request)
         self.ledger.add(LedgerRow.of(request.key, reply, max_output_tokens=limit, **fields))
+        # Without token counts the row's price is 0, and the whole reservation counts as lost.
         self._settle(request, cost_unknown=not reply.has_token_counts)
         return reply
 

@@ -31,9 +31,8 @@ class _TokenCounts(Protocol):
     def completion_tokens(self) -> int: ...
 
 
-_Usd = Annotated[
-    float, msgspec.Meta(ge=0, lt=1e9)
-]  # finite: with .nan or .inf no budget would ever be used up
+# Finite: with .nan or .inf no budget would ever be used up.
+_Usd = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
 
 
 class Price(msgspec.Struct, forbid_unknown_fields=True):
@@ -159,4 +158,5 @@ def estimate_tokens(text: str) -> int:
 
 @lru_cache(maxsize=4096)  # the prompts of a run share most of their lines
 def _tokens_of_line(line: str) -> int:
+    # Outside ASCII every letter is a piece of its own, and two more bytes of UTF-8 are one more token.
     return len(_PIECE.findall(line)) + (len(line.encode()) - len(line)) // 2

@@ -27,9 +27,7 @@ REFUSED_FACTOR = 0.92  # of the rate remains after a 429 that comes too early to
 _MEASURE_S = 2.0  # seconds of replies that are enough to measure a rate; before, too many are still in flight
 _PROVEN_S = 5.0  # seconds for which a rate must be sustained to count as proven
 _GROWTH = 0.002  # linear growth per second of a rate that was found by trying
-_PLATEAU_S = (
-    15.0  # seconds without a refusal after which growth accelerates: the limit seems to be elsewhere now
-)
+_PLATEAU_S = 15.0  # without a refusal, after which growth accelerates: the limit seems to be elsewhere now
 _ACCELERATION = 0.005  # quadratic growth per second squared after the plateau
 
 # Pauses, in seconds.
@@ -57,10 +55,8 @@ class RateControl:
         # All moments are time.monotonic(), in seconds.
         self._hold_until = 0.0  # nothing is sent before this moment
         self._slowed_at = 0.0  # last slow-down; the outcome of a request sent before it says nothing new
-        self._replies, self._measured_since = (
-            0,
-            0.0,
-        )  # replies since the rate was last measured, and when that was
+        self._replies = 0  # since the rate was last measured
+        self._measured_since = 0.0  # when that was
         self._fastest = float("inf")  # seconds of the fastest reply
         self._refused_in_row = 0  # refusals since the last reply
         self._recent: deque[bool] = deque(maxlen=_RECENT)  # outcomes of the last requests, True for a reply

@@ -61,6 +61,7 @@ class SecondReader:
         self._prices = read_prices()
         self.ledger = Ledger(Path(ledger), self._price, waits=True)
         self.budget = Budget(budget_usd, self._prices.of(spec), "", lambda: self.ledger.spent_usd)
+        # Prompts are made later, one by one; none can be cheaper than an empty one.
         cheapest = PaidRequest(key="", prompt="", subject=None, attach_image=view.attach_image)
         self.budget.check([cheapest], settings.max_output_tokens, spec, remedy="raise it")
         self.before, self.unasked = before, 0
@@ -70,7 +71,7 @@ class SecondReader:
         """The index of the choice that the reader names for each record, and why some got no answer.
 
         CANNOT_SAY where it named none; None where there is no answer: image not known, request failed, reply refused
-        or cut off, budget used up. Records are asked in their order, none behind the first that the budget
+        or cut off, budget used up. Records are asked in their order, none after the first that the budget
         does not allow. Raises TeacherStop when no request can succeed, ParameterError when there is a budget
         and the ledger holds replies without a price; what was answered stays in the ledger.
         """
@@ -117,7 +118,9 @@ class SecondReader:
 
     def _price(self, row: PaidReply) -> float | None:
         """What a row without a price costs by today's table; with a budget every row has to have one."""
-        asked = row.asked or f"openai:{row.model}"
+        asked = (
+            row.asked or f"openai:{row.model}"
+        )  # earlier versions wrote only the name that the server gives
         price = self._prices.of(asked)
         if self.budget.limit is not None:
             check_priced(price, f"{asked}, of which {self.ledger.file} holds replies")
@@ -128,6 +131,7 @@ class SecondReader:
         shown = self.view.show(record, self.settings.seed)
         if isinstance(shown, str):
             return shown
+        # Changing what is in here changes all keys: replies in existing ledgers would be paid for once more.
         canonical = {
             "teacher": self.spec,
             "server": self.settings.base_url if self.spec.startswith("openai:") else None,
@@ -174,7 +178,8 @@ class SecondReader:
                 paid = PaidRequests(
                     self.ledger, self.budget, self.settings, send, lambda request: {"asked": self.spec}
                 )
-                # No cheaper record behind the first that is too expensive: it has to be plain which were asked.
+                # None after the first that is too expensive, though a cheaper one may fit: it has to be clear which
+                # records were asked.
                 await paid.ask_all(requests(), on_reply, on_failure, lambda: bool(self.stopped))
 
 

@@ -40,6 +40,7 @@ def parse_types(text: str, names: list[str]) -> tuple[dict[int, str], Counter[st
 
 
 def _numbered(text: str) -> Iterator[tuple[int, str]]:
+    # JSON first, also of a reply that was cut off; then lines, in whatever text stands around.
     for item in objects_in(text):
         if re.fullmatch(r"\d{1,9}", str(item.get("id"))) and "question_type" in item:
             yield int(item["id"]), str(item["question_type"])

@@ -26,6 +26,7 @@ from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 
+# What is appended to every prompt, and so part of every request's key.
 _BY_LETTER = (
     "Answer with the letter of the best option and nothing else. "
     f'Only where no option can be preferred, answer "{CANNOT_TELL}".'
@@ -126,6 +127,7 @@ class ApiStudent:
         return requests
 
     def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
+        # Changing what is in here changes all keys: replies in existing ledgers would be paid for once more.
         canonical = {
             "server": self._chat.shown_url,
             "model": self._chat.model,
@@ -143,6 +145,7 @@ class ApiStudent:
         def on_failure(request: _Request, failure: AskFailed) -> None:
             failures[request.key] = failure
 
+        # Step 1 has no budget_usd: an accuracy is that of all questions.
         no_limit = Budget(None, self.price, "", lambda: self.ledger.spent_usd)
         async with self._chat:
             paid = PaidRequests(

@@ -27,7 +27,7 @@ _UPLOAD_S = 600.0  # for a file of up to 200 MB
 
 
 class BatchGone(TeacherStop):
-    """The server does not know this batch or file (any more), or has no Batch API at all (status 404)."""
+    """Status 404: the server does not know this batch or file (any more), or has no Batch API at all."""
 
 
 class BatchRow(msgspec.Struct, frozen=True):
@@ -140,7 +140,7 @@ class BatchApi:
 
 
 def _read_row(line: bytes) -> BatchRow:
-    """The row in a line, with an empty key for a line that is none; of unexpected types nothing is read."""
+    """The row in a line, with an empty key if the line is not valid; values of unexpected types are ignored."""
     try:
         row = _as_dict(json.loads(line))
     except (ValueError, RecursionError):

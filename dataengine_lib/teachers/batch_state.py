@@ -20,7 +20,7 @@ class BatchJob(msgspec.Struct):
 
     name: str
     keys: list[str]
-    max_output_tokens: int = msgspec.field(name="room")
+    max_output_tokens: int = msgspec.field(name="room")  # its name in the file, as in the ledger
     teacher: str
     file_id: str = ""
     batch_id: str = ""
@@ -28,6 +28,8 @@ class BatchJob(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
+    """The content of `gptvqa_batches.json`; `number` counts the names that were given to batches."""
+
     jobs: list[BatchJob] = []
     tries: dict[str, int] = {}
     number: int = 0

@@ -60,6 +60,7 @@ class BatchRunner:
 
         Raises TeacherStop when the server refuses to go on.
         """
+        # Requests that an earlier run submitted may still be billed.
         for job in self.state.jobs:
             for key in job.keys:
                 if key in self.by_key:
@@ -107,7 +108,7 @@ class BatchRunner:
         self._over_budget, self.budget.stopped = [], ""
         for place, (query, limit) in enumerate(requests):
             if not self.budget.reserve(query, limit):
-                self._over_budget = requests[place:]
+                self._over_budget = requests[place:]  # also cheaper ones: queries are sent in their order
                 break
             keys_by_limit.setdefault(limit, []).append(self.files.keys[query.query_id])
         for limit, keys in keys_by_limit.items():
@@ -186,6 +187,7 @@ class BatchRunner:
         """The server refused the whole batch: submit it later if only its queue was full, else stop."""
         errors = (batch.errors.data or []) if batch.errors else []
         others = any(other.batch_id for other in self.state.jobs if other is not job)
+        # Refused once more with nothing else in progress, the job alone is too large for the queue.
         if any(error.code == _QUEUE_FULL for error in errors) and (others or not job.waits):
             self.state.rename(job)
             job.waits = True

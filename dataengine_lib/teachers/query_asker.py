@@ -102,7 +102,7 @@ class QueryAsker:
                 runner = BatchRunner(
                     teacher,
                     BatchState(files.output),
-                    # the first of the queries that ask the very same
+                    # of several queries with the same request the first, which `files.pending` names too
                     {files.keys[query.query_id]: query for query in reversed(files.queries)},
                     self._keep_batched,
                     files,
@@ -118,7 +118,7 @@ class QueryAsker:
                 runner.progress = progress
                 if cancel:
                     self.notes.append(f"{await runner.cancel()} batches cancelled")
-                sent = runner.state.keys()
+                sent = runner.state.keys()  # by an earlier run that ended before it had collected them
                 wanted = [query for query in pending if files.keys[query.query_id] not in sent and not cancel]
                 try:
                     await runner.run([(query, self._max_output_tokens(query)) for query in wanted])
@@ -152,6 +152,7 @@ class QueryAsker:
     def _keep_batched(self, query: Query, reply: Reply, max_output_tokens: int) -> None:
         key, fields = self.files.keys[query.query_id], self._row_fields(query)
         self.files.ledger.add(LedgerRow.of(key, reply, max_output_tokens=max_output_tokens, **fields))
+        # The batch runner sends a reply that was cut off once more, with a higher limit.
         if reply.finish_reason != "length" or max_output_tokens > self.settings.max_output_tokens:
             self.files.settle(query)
 

@@ -32,7 +32,7 @@ class TypeCost:
 def query_costs(
     queries: Iterable[Query], price: Price | None, tier: str, max_output_tokens: int
 ) -> list[TypeCost]:
-    """One row for each question type, behind the sum of all; prompt tokens are an upper estimate from the prompts."""
+    """The sum of all, then one row per question type; prompt tokens are an upper estimate from the prompts."""
     total, types = TypeCost("all"), dict[str, TypeCost]()
     for query in queries:
         tokens = estimate_tokens(query.prompt)

@@ -15,7 +15,7 @@ from dataengine_lib.replies.qa_json import v1_text
 LEDGER = "gptvqa_ledger.jsonl"
 _ERROR = "error"  # the kind of failure without a reply
 LONGER = 2  # times the output limit, for the one more request after a reply that was cut off
-# finish reasons of replies that are no use, and what a failure says of them
+# finish reasons of replies that cannot be used, and what a failure says about them
 _UNUSABLE = {
     "length": "cut off at {limit} tokens; raise max_output_tokens and run again",
     "refusal": "the teacher refused",
@@ -147,6 +147,7 @@ class ReplyFiles:
                 continue
             self.results[one.query_id] = row
             self.failures.pop(one.query_id, None)
+            # At the end for now, so that the file can be read during the run; `finish` puts the rows in order.
             if self._handle is not None:
                 self._handle.write(msgspec.json.encode(row) + b"\n")
                 self._handle.flush()
@@ -159,7 +160,7 @@ class ReplyFiles:
     def give_up(self, query: Query, reason: str) -> None:
         """Make a failure of a query without a reply, and of those that are the same request."""
         key = self.keys[query.query_id]
-        paid = self.ledger.paid.get(key, PaidTotal())  # of earlier replies that were no use
+        paid = self.ledger.paid.get(key, PaidTotal())  # of earlier replies that could not be used
         for one in self._by_key[key]:
             self.failures[one.query_id] = Failure(
                 query_id=one.query_id,
@@ -176,7 +177,7 @@ class ReplyFiles:
             )
 
     def outcome(self, query: Query) -> Result | Failure:
-        """The last reply to a query in the ledger, as a result, or as a failure if it is no use."""
+        """The last reply to a query in the ledger, as a result, or as a failure if it cannot be used."""
         key = self.keys[query.query_id]
         paid = self.ledger.paid[key]
         text = v1_text(paid.text)
@@ -237,6 +238,7 @@ class ReplyFiles:
             cost_usd=None if self.price is None else 0.0,
         )
         own_keys = set()
+        # Sorted, so that sums of floats are the same in whatever order the replies came.
         for query in sorted(self.queries, key=lambda query: (query.question_type, query.query_id)):
             key = self.keys[query.query_id]
             if (paid := self.ledger.paid.get(key)) is not None and key not in own_keys:

@@ -41,6 +41,7 @@ class CanonicalRequests(msgspec.Struct, frozen=True):
         }
         if self.temperature is not None:
             request |= {"temperature": self.temperature, "seed": self.seed}
+        # Changing what is in here changes all keys: replies in existing ledgers would be paid for once more.
         if self.teacher.startswith(_NOT_PROMPTED):
             fields = ("query_id", "image_id", "image_path", "question_type")
             return request | {name: getattr(query, name) for name in fields}

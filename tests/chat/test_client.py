@@ -72,7 +72,7 @@ def test_a_server_without_schemas_is_asked_for_one_once_also_by_many_at_a_time()
     assert Counter(forms(server)) == {True: 1, False: 12} and client.sent == 13
 
 
-def test_what_was_found_out_outlasts_the_connections() -> None:
+def test_what_was_learned_about_a_server_is_kept_when_connections_reopen() -> None:
     with serve(say, lambda body: "no-schema") as server:
         client = ChatClient("local", server.base_url, "k")
         for _ in range(2):
@@ -86,7 +86,7 @@ def test_a_plain_400_to_the_first_schema_is_tried_without() -> None:
     assert forms(server) == [True, False, False]
 
 
-def test_a_400_that_the_text_gets_too_is_not_the_schemas_fault() -> None:
+def test_a_400_with_and_without_the_schema_is_not_due_to_the_schema() -> None:
     with serve(say, ["400", "400"], fill_in) as server:
         client = ChatClient("local", server.base_url, "k")
         with pytest.raises(AskFailed, match="400"):
@@ -109,7 +109,7 @@ def test_passing_faults_are_tried_again_with_the_schema() -> None:
     assert reply.structured and reply.attempts == 2 and forms(server) == [True, True]
 
 
-def test_a_stop_names_who_was_asked() -> None:
+def test_a_stop_names_the_role_and_the_server() -> None:
     with pytest.raises(TeacherStop, match=r"^student at http://127.* key was refused"):
         complete(["x"], ["401"])
     with pytest.raises(TeacherStop, match="'gone' is not served"):
@@ -171,7 +171,7 @@ THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     ],
     ids=["parts", "floats", "texts", "no numbers", "half a character", "object", "other types"],
 )
-def test_what_was_paid_for_is_kept_in_any_form(body: Any, text: str, tokens: tuple[int, int]) -> None:
+def test_paid_replies_of_any_form_are_read(body: Any, text: str, tokens: tuple[int, int]) -> None:
     with raw(200, body) as url:
         reply = ask(url)
     assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == (text, *tokens)
@@ -183,7 +183,7 @@ def test_what_was_paid_for_is_kept_in_any_form(body: Any, text: str, tokens: tup
     "when", ["nan", "inf", "1e400", "", "soon", "Thu, 01 Jan 99999 00:00:00 GMT", "Mon, 99 Foo 2099 00:00:00",
              "Sat, 01 Jan 2396 00:00:00 GMT", "Wed, 31 Feb 2026 99:99:99 GMT"]
 )  # fmt: skip
-def test_an_absurd_retry_after_is_no_reason_to_stop(when: str) -> None:
+def test_an_absurd_retry_after_does_not_stop_the_run(when: str) -> None:
     with (
         raw(429, {"error": {"message": "slow"}}, {"Retry-After": when}) as url,
         pytest.raises(AskFailed, match="slow"),
@@ -266,7 +266,7 @@ def test_a_user_in_the_url_is_sent_as_such() -> None:
         assert ask(url).text == "Bearer sk-secret-1234"
 
 
-def test_a_refused_connection_is_told_from_a_dropped_one() -> None:
+def test_a_refused_connection_stops_and_a_dropped_one_is_a_failure() -> None:
     with raw(200, {}) as url:
         pass
     with pytest.raises(TeacherStop, match=r"cannot be reached .*Cannot connect to host"):

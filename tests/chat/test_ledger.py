@@ -243,7 +243,7 @@ def test_rows_keep_the_price_of_their_day(
     assert usage["cost_usd"] == sum(row.get("usd", 0) for row in read_jsonl(tmp_path / "gptvqa_ledger.jsonl"))
 
 
-def test_a_request_that_was_sent_would_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_to_the_address_nowhere_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests above show nothing otherwise."""
     with pytest.raises(TeacherStop, match="cannot be reached"):
         ask_student(student(tmp_path, monkeypatch), "Which?\n(A) dog (B) cat")

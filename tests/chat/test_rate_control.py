@@ -44,7 +44,7 @@ def moments(gate: RateControl, clock: Clock, number: int, tokens: int = 0) -> li
     return asyncio.run(main())
 
 
-def test_more_at_a_time_while_all_is_well(clock: Clock) -> None:
+def test_the_window_grows_while_replies_are_quick(clock: Clock) -> None:
     async def main() -> None:
         for _ in range(20):
             entered = [await gate.enter() for _ in range(int(gate.window))]
@@ -59,7 +59,7 @@ def test_more_at_a_time_while_all_is_well(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "grows"), [((20, 20, 20), True), ((2, 4, 20), False), ((40, 40), False)])
-def test_more_at_a_time_only_where_answers_do_not_wait_for_each_other(
+def test_the_window_stops_growing_when_replies_queue_at_the_server(
     clock: Clock, seconds: tuple[int, ...], grows: bool
 ) -> None:
     async def main() -> float:
@@ -92,7 +92,7 @@ def test_a_limit_that_the_server_names_is_kept(clock: Clock) -> None:
     assert moments(gate, clock, 1)[0] + 1000 >= before + 60
 
 
-def test_retry_after_holds_everybody(clock: Clock) -> None:
+def test_retry_after_holds_all_requests(clock: Clock) -> None:
     async def main() -> float:
         entered = await gate.enter()
         gate.on_rate_limited(entered, 7.0)
@@ -102,7 +102,7 @@ def test_retry_after_holds_everybody(clock: Clock) -> None:
     assert asyncio.run(main()) >= 1007
 
 
-def test_a_pause_after_a_refusal_is_not_caught_up_with(clock: Clock) -> None:
+def test_no_burst_follows_a_pause_after_a_refusal(clock: Clock) -> None:
     async def main() -> None:
         for _ in range(100):
             entered = await gate.enter()
@@ -116,7 +116,7 @@ def test_a_pause_after_a_refusal_is_not_caught_up_with(clock: Clock) -> None:
     assert (times[-1] - times[0]) / 10 == pytest.approx(0.1, rel=0.1)  # of ten a second: spaced, no burst
 
 
-def test_refusals_close_together_do_not_count_the_answers_between_them(clock: Clock) -> None:
+def test_refusals_close_together_do_not_measure_the_rate_anew(clock: Clock) -> None:
     async def main() -> None:
         for _ in range(100):
             entered = await gate.enter()
@@ -132,7 +132,7 @@ def test_refusals_close_together_do_not_count_the_answers_between_them(clock: Cl
     )
 
 
-def test_refusals_in_vain_are_met_with_longer_and_longer_silence(clock: Clock) -> None:
+def test_repeated_refusals_lengthen_the_pause_exponentially(clock: Clock) -> None:
     async def main() -> list[float]:
         found = []
         for _ in range(8):
@@ -147,7 +147,7 @@ def test_refusals_in_vain_are_met_with_longer_and_longer_silence(clock: Clock) -
     assert all(b > 1.5 * a for a, b in pairwise(pauses)) and gate.window < rate_control.START_WINDOW
 
 
-def test_refusals_now_and_then_do_not_slow_down_without_end(clock: Clock) -> None:
+def test_occasional_refusals_do_not_slow_down_endlessly(clock: Clock) -> None:
     async def main() -> None:
         for number in range(6000):
             entered = await gate.enter()
@@ -172,12 +172,12 @@ def test_a_rate_found_by_trying_grows_back() -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("1h2m3.5s", 3723.5), ("20ms", 0.02), ("6m0s", 360), ("7", 7)])
-def test_spans_of_time(text: str, seconds: float) -> None:
+def test_durations_in_headers(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "1w", "s"])
-def test_other_texts_are_no_spans(text: str) -> None:
+def test_other_texts_are_not_durations(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|float"):
         parse_duration(text)
 
@@ -207,7 +207,7 @@ def test_a_real_server_that_allows_so_many_a_second() -> None:
     assert bucket["refused"] < 60 and len(server.requests) == 240 + bucket["refused"]
 
 
-def test_a_closed_gate_lets_nobody_in_and_wakes_who_waits() -> None:
+def test_a_closed_gate_refuses_new_requests_and_wakes_waiting_ones() -> None:
     async def main() -> list[BaseException | float]:
         gate = RateControl(1)
         entered = await gate.enter()
@@ -239,7 +239,7 @@ def test_limits_in_other_forms(clock: Clock, limit: str, left: str) -> None:
     assert rate == pytest.approx(rate_control.LIMIT_SHARE) if limit.startswith("60") else rate is None
 
 
-def test_a_busy_server_that_names_a_time_is_left_alone_until_then(clock: Clock) -> None:
+def test_nothing_is_sent_to_a_busy_server_before_the_time_it_names(clock: Clock) -> None:
     gate = RateControl(10)
 
     async def main() -> float:

@@ -149,14 +149,14 @@ def test_no_choice_keeps_its_letter() -> None:
     assert orders != [reader_order(record(n), seed=1) for n in range(200)]
 
 
-def test_a_reader_that_likes_a_letter_does_not_agree_with_one_that_likes_it_too(folder: Path) -> None:
+def test_two_models_that_prefer_the_same_letter_do_not_agree(folder: Path) -> None:
     with serve(lambda messages: "B") as server:
         answers, _ = reader(folder, server).answers([record(n, correct=1) for n in range(40)])
     assert 1 not in answers and set(answers) == {0, 2, 3}
 
 
 @pytest.mark.parametrize("text", ["cannot tell", '{"answer": "cannot tell"}', "Either A or C.", "Hm."])
-def test_what_names_no_choice_is_no_answer(folder: Path, text: str) -> None:
+def test_a_reply_that_names_no_choice_is_not_an_answer(folder: Path, text: str) -> None:
     with serve(lambda messages: text) as server:
         assert reader(folder, server).answers([record()]) == ([CANNOT_SAY], [])
 
@@ -201,7 +201,7 @@ def test_the_picture_itself_may_be_sent(folder: Path) -> None:
     assert answers == [2, None] and "image 9" in notes[0]
 
 
-def test_the_blind_reader_is_told_nothing_of_the_picture(folder: Path) -> None:
+def test_the_blind_reader_is_sent_nothing_about_the_picture(folder: Path) -> None:
     def write(messages: list[dict[str, Any]], schema: dict[str, Any]) -> str:
         assert schema["properties"]["answer"]["enum"] == list(LETTERS[:4])
         return '{"answer": "A"}'
@@ -269,7 +269,7 @@ def test_a_budget_is_not_crossed_and_a_larger_one_goes_on(folder: Path, concurre
 
 
 @pytest.mark.usefixtures("dollar_a_token")
-def test_none_is_asked_behind_one_that_is_too_dear(folder: Path) -> None:
+def test_no_record_is_asked_after_one_that_is_too_expensive(folder: Path) -> None:
     long = msgspec.structs.replace(record(1), question="What is long? " * 1000)
     with serve(says("a kite")) as server:
         options: dict[str, Any] = {"pool": read_pool(folder), "budget_usd": 3000}
@@ -322,7 +322,7 @@ def test_no_question_is_tried_again_beyond_the_budget(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("dollar_a_token")
-def test_a_stop_is_not_held_up_by_one_that_waits_for_money(folder: Path) -> None:
+def test_a_stop_does_not_wait_for_requests_that_wait_for_money(folder: Path) -> None:
     with serve(says("a kite"), faults=["401"] * 9) as server:
         began = time.monotonic()
         with pytest.raises(TeacherStop):

@@ -243,7 +243,9 @@ def test_another_teacher_or_setting_does_not_reuse_replies(tmp_path: Path, chang
 
 
 @pytest.mark.parametrize("change", [{"max_output_tokens": 900}, {"service_tier": "flex"}, {"concurrency": 2}])
-def test_what_no_reply_depends_on_pays_for_nothing_again(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_parameters_that_do_not_change_replies_send_no_request_again(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
     queries(tmp_path, 3)
     with serve(writer) as server:
         generate(tmp_path, server)
@@ -280,7 +282,7 @@ def test_failures_have_a_reason_and_are_asked_again_by_the_next_run(tmp_path: Pa
         assert read_jsonl(tmp_path / "gptvqa_failed.jsonl") == []
 
 
-def test_a_run_that_goes_on_pays_for_no_refusal_twice(tmp_path: Path) -> None:
+def test_a_resumed_run_pays_for_no_refusal_twice(tmp_path: Path) -> None:
     queries(tmp_path, 8)
     faults = ["refusal", "length", "length", None, "401"]
     with serve(writer, faults) as server:
@@ -292,7 +294,7 @@ def test_a_run_that_goes_on_pays_for_no_refusal_twice(tmp_path: Path) -> None:
     assert {row.kind for row in result.failures} == {"refusal", "length"} and len(result.results) == 6
 
 
-def test_more_room_that_a_kill_took_away_is_still_given(tmp_path: Path) -> None:
+def test_a_stopped_run_still_gets_its_request_at_the_longer_limit(tmp_path: Path) -> None:
     queries(tmp_path, 1)
     with serve(writer, ["length", "401"]) as server:
         with pytest.raises(DataEngineError, match="key was refused"):
@@ -335,7 +337,7 @@ def test_teacher_down_names_the_url(tmp_path: Path) -> None:
     assert server.base_url in str(caught.value) and caught.value.exit_code == 1
 
 
-def test_a_stop_lets_out_nobody_who_waits(tmp_path: Path) -> None:
+def test_a_stop_sends_no_waiting_request(tmp_path: Path) -> None:
     queries(tmp_path, 200)
     with serve(writer, [None, *["quota"] * 199]) as server:
         began = time.monotonic()
@@ -409,7 +411,7 @@ def test_no_request_is_tried_again_beyond_the_budget(tmp_path: Path, fault: str)
         assert len(server.requests) == 4
 
 
-def test_a_budget_holds_for_more_room_and_counts_other_models_at_their_price(tmp_path: Path) -> None:
+def test_a_budget_holds_for_the_longer_limit_and_counts_other_models_at_their_price(tmp_path: Path) -> None:
     queries(tmp_path, 6)
     prices = tmp_path / "prices.yaml"
     prices.write_text(
@@ -435,7 +437,7 @@ def test_a_budget_holds_for_more_room_and_counts_other_models_at_their_price(tmp
 
 
 @pytest.mark.parametrize("price", ["-1", ".nan", ".inf", "cheap"])
-def test_a_price_that_is_none_is_refused(tmp_path: Path, price: str) -> None:
+def test_an_invalid_price_is_refused(tmp_path: Path, price: str) -> None:
     queries(tmp_path, 1)
     prices = tmp_path / "prices.yaml"
     prices.write_text(f"date: 2026-01-01\nmodels:\n  gpt-4o-mini: {{input: {price}, output: 1}}\n")

@@ -128,7 +128,7 @@ def test_a_server_that_ignores_the_schema_is_read_all_the_same(tmp_path: Path) -
     assert answers == ["C", "(B) cat"]
 
 
-def test_a_letter_that_is_another_options_text_is_told_apart(tmp_path: Path) -> None:
+def test_a_letter_that_is_also_the_text_of_another_option(tmp_path: Path) -> None:
     with serve(say, structured=lambda messages, schema: '{"answer": "A"}') as server:
         (answer,) = student(tmp_path, server).generate([picture()], ["q1"], choices=[["B", "A"]])
     assert isinstance(answer, str) and written_choice(answer, ["B", "A"]) == 0

@@ -164,7 +164,7 @@ def test_a_restart_between_any_two_calls_loses_and_repeats_nothing(tmp_path: Pat
     assert Counter(server.batches.answered) == Counter(row["request_key"] for row in kept)
 
 
-def test_cancelling_keeps_what_was_done(tmp_path: Path) -> None:
+def test_cancelling_keeps_completed_replies(tmp_path: Path) -> None:
     queries(tmp_path, 8)
     go_on = threading.Event()
 
@@ -254,7 +254,7 @@ def test_the_key_in_a_batch_s_error_is_not_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "garbage", [b"[1, 2]\n", b"not json\n", b'{"custom_id": []}\n', b"\xff\n", b'{"custom_id": "r']
 )
-def test_lines_that_are_none_do_not_hold_up_the_others(tmp_path: Path, garbage: bytes) -> None:
+def test_invalid_lines_do_not_stop_the_other_rows(tmp_path: Path, garbage: bytes) -> None:
     queries(tmp_path, 4)
     with serve(write) as server:
         server.batches.corrupt = lambda content: (
@@ -301,7 +301,7 @@ def test_a_server_that_fails_to_make_a_batch_is_asked_again(
         assert len(server.batches.batches) == 1 and len(calls) == 2 - lost
 
 
-def test_replies_to_what_is_not_asked_any_more_are_kept_and_counted(tmp_path: Path) -> None:
+def test_replies_to_requests_no_longer_wanted_are_kept_and_counted(tmp_path: Path) -> None:
     queries(tmp_path, 5)
     with serve(write) as server:
         killed_at_collecting(tmp_path, server)
@@ -318,7 +318,7 @@ def killed_at_collecting(folder: Path, server: PlaygroundServer) -> None:
     server.before_answer = lambda path: None
 
 
-def test_what_is_under_way_is_not_asked_live(tmp_path: Path) -> None:
+def test_requests_in_unfinished_batches_are_not_sent_live(tmp_path: Path) -> None:
     queries(tmp_path, 5)
     with serve(write) as server:
         killed_at_collecting(tmp_path, server)
@@ -327,7 +327,7 @@ def test_what_is_under_way_is_not_asked_live(tmp_path: Path) -> None:
         assert len(server.requests) == 5 and len(generate(tmp_path, server).results) == 5
 
 
-def test_cancelling_what_is_over_sends_nothing_more(tmp_path: Path) -> None:
+def test_cancelling_finished_batches_sends_no_further_requests(tmp_path: Path) -> None:
     queries(tmp_path, 8)
     with serve(write, lambda body: "500" if prompt_of(body) == "query 3" else None) as server:
         killed_at_collecting(tmp_path, server)

@@ -95,7 +95,7 @@ def test_a_bad_request_is_not_repeated() -> None:
         ("429 retry-after=9999", "asks to wait 9999 s"),
     ],
 )
-def test_hopeless_answers_stop_at_once(fault: str, words: str) -> None:
+def test_fatal_errors_stop_at_once(fault: str, words: str) -> None:
     with serve(echo, [fault]) as server:
         with pytest.raises(TeacherStop, match=words) as caught:
             asyncio.run(_ask(server.base_url))
@@ -104,7 +104,7 @@ def test_hopeless_answers_stop_at_once(fault: str, words: str) -> None:
         assert "sk-secret" not in str(caught.value)
 
 
-def test_a_server_that_is_away_is_named_with_the_remedy() -> None:
+def test_an_unreachable_server_is_named_with_the_remedy() -> None:
     with serve(echo) as server:
         url = server.base_url
     start = time.monotonic()
@@ -296,7 +296,7 @@ def test_ask_all_keeps_to_its_bound_and_loses_nothing() -> None:
     ]
 
 
-def test_a_stop_lets_what_is_on_its_way_arrive() -> None:
+def test_a_stop_waits_for_running_requests() -> None:
     replies, failures = _ask_all(Fake(stop="10"), 100, 4)
     assert failures == ["no more"]
     assert len(replies) <= 14 and {str(i) for i in range(10)} <= set(replies)
