@@ -11,9 +11,8 @@ from dataengine_lib.core.files import inside, replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.rows import RowFault
 
-_REFERENCE_CHARACTERS = (
-    64  # VLMEvalKit: an image cell of up to this length is the index of the row whose image it shares
-)
+# VLMEvalKit: an image cell of up to this length is the index of the row whose image it shares
+_REFERENCE_CHARACTERS = 64
 _DIGITS = 20  # of the digest that names a file
 # the first bytes of image files and the suffix of each format; WebP is in _suffix
 _MAGIC = (

@@ -100,6 +100,10 @@ _COMPOUND = re.compile(
 _VERB_AFTER = re.compile(r" (?:is|are|was|were|can|could|may|will|appears?|seems?)\b", re.IGNORECASE)
 
 
+# Directly before and behind a box that stands inside a word, whose parts would be joined without it: "<im" and "age>" of
+# "<im([0.1, 0.2, 0.3, 0.4])age>", "<|im" and "_end|>"
+_ENDS_INSIDE = re.compile(r"[\w<|/]\Z")
+_GOES_ON = re.compile(r"[\w|>]")
 _LAST_WORD = re.compile(r"[^\W_]{1,40}$")
 
 
@@ -156,8 +160,8 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
     for match in _runs(_narrow(text)):
         start = match.start() - text.startswith(" ", max(end, match.start() - 1))
         before, after = text[max(end, start - 100) : start], text[match.end() : match.end() + 20]
-        if before[-1:].isalnum() and start == match.start() and after[:1].isalnum():
-            return None  # without the box, parts of words would be joined: "<im([0.1, 0.2, 0.3, 0.4])age>"
+        if start == match.start() and _ENDS_INSIDE.search(before) and _GOES_ON.match(after):
+            return None
         if not _removable(before, after, bare=match["bare"] is not None, sentence=sentence):
             return None
         kept.append(text[end:start])

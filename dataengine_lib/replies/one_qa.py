@@ -115,7 +115,8 @@ def _clean(line: str) -> str:
 
 
 def _short(text: str, choices: list[str], correct: int) -> str:
-    """The short answer without boxes and full stop. Raises DroppedReply where it says the same as a wrong choice."""
+    """The short answer without boxes and full stop; "" where it is only the right choice's letter, which says nothing
+    without the choices. Raises DroppedReply where it names a wrong choice, by its text or its letter."""
     if not has_word(text):  # "", "-" or "..."
         return ""
     cleaned = without_boxes(joined_lines(text), sentence=False)
@@ -124,8 +125,17 @@ def _short(text: str, choices: list[str], correct: int) -> str:
     key = choice_key(cleaned)
     if key != choice_key(choices[correct]) and key in map(choice_key, choices):
         raise DroppedReply(Reason.SHORT_DISAGREES)
+    letter = _ONLY_LETTER.fullmatch(cleaned)
+    if letter and not re.search(
+        rf"\b{letter[1]}\b", choices[correct]
+    ):  # "C" is an answer where "vitamin C" is right
+        if letter[1] != "ABCD"[correct]:
+            raise DroppedReply(Reason.SHORT_DISAGREES)
+        return ""
     return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
 
+
+_ONLY_LETTER = re.compile(r"[(\[]?([A-D])[)\].]{0,2}")  # matches "B" · "(B)" · "B."
 
 # matches "The correct answer is: option " before "B"; "Answer: " before "cat"; and nothing before "cat"
 _LEAD = re.compile(

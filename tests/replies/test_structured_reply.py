@@ -114,6 +114,8 @@ def test_a_teacher_that_skips(changes: dict[str, Any]) -> None:
         ({"question": "What runs? (A) Dog (B) Cat (C) Cow (D) Pig"}, Reason.REPEATED_PART),
         ({"question": "What runs? a) dog b) cat c) cow d) pig"}, Reason.REPEATED_PART),
         ({"question": "What is <im([0.1, 0.2, 0.3, 0.4])age>?"}, Reason.BOXES),
+        ({"explanation": "It <|im([0.1, 0.2, 0.3, 0.4])_end|> runs."}, Reason.BOXES),
+        ({"choices": ["a dog<image([0.1, 0.2, 0.3, 0.4])>", "cat", "cow", "pig"]}, Reason.BOXES),
         ({"question": "..."}, Reason.NO_QUESTION),
         ({"question": None}, Reason.NO_QUESTION),
         ({"question": "What stands in the bounding box?"}, Reason.BOXES),
@@ -122,6 +124,8 @@ def test_a_teacher_that_skips(changes: dict[str, Any]) -> None:
         ({"explanation": "The correct answer is (A)."}, Reason.CONTRADICTS),
         ({"explanation": "<image> shows it."}, Reason.TOKEN),
         ({"short_answer": "dog"}, Reason.SHORT_DISAGREES),
+        ({"short_answer": "A"}, Reason.SHORT_DISAGREES),
+        ({"short_answer": "(C)."}, Reason.SHORT_DISAGREES),
         ({"explanation": "It runs. " * 3_000}, Reason.TOO_LONG),
     ],
 )
@@ -214,10 +218,18 @@ def test_an_explanation_that_mentions_other_letters(explanation: str) -> None:
     assert found.rationales == [explanation]
 
 
-@pytest.mark.parametrize("short", ["", "-", "...", " \n"])
-def test_a_short_answer_without_a_word_is_none(short: str) -> None:
+@pytest.mark.parametrize("short", ["", "-", "...", " \n", "B", "(B)", "[B].", "B."])
+def test_a_short_answer_without_a_word_or_of_the_letter_alone_is_none(short: str) -> None:
     (found,) = qa(short_answer=short)
     assert found.short_answer == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "short"), [("C", "C"), ("vitamin C", "C"), ("grade A", "A"), ("a cat", "a"), ("D.C.", "D.C.")]
+)
+def test_a_short_answer_may_be_a_letter_that_the_right_choice_holds(right: str, short: str) -> None:
+    (found,) = qa(choices=["dog", right, "cow", "pig"], short_answer=short)
+    assert found.short_answer == short
 
 
 @pytest.mark.parametrize(
