@@ -199,6 +199,7 @@ class ImageFacts:
         for caption in self.captions:
             if not words.search(caption):
                 continue
+            # all numbers of the caption, whatever they count ("two dogs"); 0 and 1 are too common to contradict a count
             numbers = {number_of(word) for word in re.findall(r"\w{1,9}", caption)} - {None, 0, 1}
             if numbers - {count}:
                 return False

@@ -17,7 +17,7 @@ _REACH = 0.02  # boxes with a larger space between them do not touch
 # A box that is apart from another one to the side, but shares too little height with it, still counts as beside it if
 # its middle lies at most this far up or down, as a part of how far it lies to the side (and the same for above and
 # below). The teacher leaves such pairs out, since a person may call them "above and to the left"; the check must
-# accept a "left" that somebody else wrote about them.
+# accept a "left" that another teacher wrote about them.
 TEACHER_SLOPE = 0.0
 CHECK_SLOPE = 0.5
 

@@ -39,6 +39,7 @@ class EvaluationSet:
         self.questions = [
             one for one in questions if len(images_of[words_key(one.question)]) < _COMMON_QUESTION
         ]
+        # with threshold 0 there are no questions, and 1.0 only makes the empty index valid
         self.index = NearQuestions(self.questions, threshold or 1.0)
 
     def leaks(

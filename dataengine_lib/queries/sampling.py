@@ -182,7 +182,7 @@ class _FreeImages:
                 row = int(near.rows[place])
                 self.free[row] = False
                 return Pick(number, row, True, float(near.similarities[place]))
-        while self.order and not self.free[self.order[-1]]:  # taken as somebody's neighbour meanwhile
+        while self.order and not self.free[self.order[-1]]:  # taken as a neighbour meanwhile
             self.order.pop()
         if not self.order:
             return None

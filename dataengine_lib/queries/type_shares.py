@@ -57,6 +57,7 @@ def type_shares(
     given_up = Counter(drafts[place].question_type for place in too_long)
     shares = {}
     for name, weight in weights.items():
+        # what weights or the target ask for, before drafts of types without cases went to others
         wanted = targets[name] if name in targets else rest * weight / total if total else 0.0
         filled = picks_by_type[name]
         missing = asked[name] - len(filled)

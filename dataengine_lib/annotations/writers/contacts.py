@@ -36,8 +36,8 @@ _RELATIONS: dict[str, tuple[str, str, bool]] = {
 # Supercategories of things that stand by themselves.
 _NOT_SUPPORTED = ("animal", "person", "vehicle", "outdoor", "furniture")
 _SURFACES = "table|plate|tray|counter|desk|shelf|bed|couch|bench|chair|toilet|sink|oven|refrigerator|suitcase"
-# Things that are not told apart for certain, or that may both be right (the plate is on the table): one is never a wrong
-# answer where the other is right.
+# Things that are easily confused, or that may both be right (the plate is on the table): where one is the right answer,
+# the other is never used as a wrong one.
 _CONFUSABLE = (
     {"couch", "chair", "bed"},
     {"chair", "bench"},

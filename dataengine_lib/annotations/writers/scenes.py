@@ -176,6 +176,7 @@ def _named_by_captions(facts: ImageFacts, clues: dict[str, _Clues]) -> tuple[str
     named = [name for name, captions in shown.items() if captions]
     if len(named) != 1 or shown[named[0]] < AGREEING_CAPTIONS:
         return None
+    # a wrong answer has neither a hint in the captions nor one of its things in the image
     things = {*facts.boxes, *facts.crowds}
     others = [
         name
