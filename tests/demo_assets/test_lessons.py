@@ -92,7 +92,7 @@ def test_soups_hold_the_words_of_the_answer(tokenizer):
 
 
 @torch.no_grad()
-def test_the_projector_says_the_words_of_a_patch_and_no_other(tokenizer):
+def test_the_projector_maps_a_patch_to_the_words_it_shows(tokenizer):
     torch.manual_seed(0)
     llava = build_llava(tokenizer, build_clip(tokenizer))
     torch.nn.init.normal_(llava.get_input_embeddings().weight)
@@ -112,7 +112,7 @@ def test_the_projector_says_the_words_of_a_patch_and_no_other(tokenizer):
     assert like[shown].mean() > 0.2 > 0.03 > like[~shown].mean().abs()
 
 
-def test_exercises_ask_for_what_their_options_hold(tokenizer):
+def test_exercises_ask_for_one_of_their_options(tokenizer):
     answers = [["red", "blue", "green", "pink"], ["a stove", "a drum", "a goal", "a cake"]]
     texts = [tokenizer.decode(ids) for ids, _, _ in exercises_of(tokenizer, answers, Random(0), 60)]
     mixed = 0
@@ -136,7 +136,7 @@ def test_rate_warms_up_and_fades():
     assert rates[0] < rates[2] == max(rates) and rates[-1] < 0.05
 
 
-def test_a_killed_training_goes_on_to_the_same_models(tmp_path, monkeypatch):
+def test_an_interrupted_training_continues_to_the_same_models(tmp_path, monkeypatch):
     class Killed(Exception):
         pass
 

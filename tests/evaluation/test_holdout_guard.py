@@ -40,7 +40,7 @@ def test_a_file_of_another_encoding_is_one_clear_line(tmp_path: Path) -> None:
         check_holdout_not_shown([], [file])
 
 
-def test_an_example_may_not_be_scored(tmp_path: Path) -> None:
+def test_an_example_shown_to_the_teacher_may_not_be_scored(tmp_path: Path) -> None:
     clean = file_of(tmp_path, query(), name="round1.json")
     file = file_of(tmp_path, query(), query(query_id="r-{2}", example_ids=["q8", "q9"]))
     check_holdout_not_shown([question("q1"), question("q2")], [clean, file])
@@ -88,11 +88,11 @@ def test_the_image_of_a_query_may_not_be_scored(
         ({"image_id": 5, "image_path": "x/000000000005.jpg"}, (-1, "000000000050.jpg")),
     ],
 )
-def test_another_image_is_no_fault(tmp_path: Path, shown: dict[str, Any], scored: tuple[int, str]) -> None:
+def test_another_image_is_allowed(tmp_path: Path, shown: dict[str, Any], scored: tuple[int, str]) -> None:
     check_holdout_not_shown([question("q1", *scored)], [file_of(tmp_path, query(**shown))])
 
 
-def test_the_originals_files_are_read(tmp_path: Path) -> None:
+def test_query_files_of_mllm_dataengine_are_read(tmp_path: Path) -> None:
     file = tmp_path / "gptvqa_prompt.json"
     file.write_text(json.dumps([{"image_id": "7", "prompt": "…", "question_type": "t"}]))
     check_holdout_not_shown([question("q1", 8)], [file])

@@ -80,7 +80,7 @@ def test_counts_and_accuracies_by_letter() -> None:
     )
 
 
-def test_gold_letters_alone_are_no_preference() -> None:
+def test_uneven_right_letters_are_no_preference() -> None:
     """B is right most often: a student without a preference gives many A, C, D, and many B where it is right."""
     rng = Random(1)
     values = [student(rng, 300, anything, (1, 7, 1, 1)).p_value for _ in range(200)]
@@ -142,7 +142,7 @@ def test_questions_of_different_sizes_are_strata() -> None:
     [[], [answer(0, 0)], [answer(0, -1)], [answer(0, 1, 2), answer(1, 0, 2)]],
     ids=["none", "all right", "unread", "two options"],
 )
-def test_where_nothing_can_tell_there_is_no_p_value(answers: list[Answer]) -> None:
+def test_without_wrong_letters_to_compare_there_is_no_p_value(answers: list[Answer]) -> None:
     found = letter_bias(answers)
     assert (found.statistic, found.p_value, found.freedom, found.method) == (None, None, 0, "")
 
@@ -152,7 +152,7 @@ def test_without_the_options_in_reverse_there_is_nothing_to_compare() -> None:
     assert consistency([answer(0, 0)]) is None
 
 
-def test_consistency_counts_what_outlasts_the_other_order() -> None:
+def test_consistency_counts_answers_that_stay_the_same_in_reverse() -> None:
     answers = [
         *[answer(0, 0, back=0, image=i) for i in range(6)],  # right both ways
         *[answer(1, 1, back=2, image=10 + i) for i in range(3)],  # right as asked only

@@ -114,7 +114,9 @@ def test_where_some_have_a_direct_answer_the_missing_ones_count_as_wrong(
 ORIGINAL = ("image_id", "idx", "question", "choices", "correct_choice_idx", "model_answer")
 
 
-def test_the_originals_rows_join_on_the_place_and_read_the_text(tmp_path: Path, rows: QuestionRows) -> None:
+def test_rows_of_mllm_dataengine_join_on_the_place_and_read_the_text(
+    tmp_path: Path, rows: QuestionRows
+) -> None:
     original = [{key: answer[key] for key in ORIGINAL} for answer in answers()]
     original[0]["model_answer"] = "(B) food"
     found = read_recorded(write_json(tmp_path, original), rows)
@@ -167,7 +169,7 @@ def test_each_fault_of_an_answer_is_named(tmp_path: Path, rows: QuestionRows) ->
     assert reasons[5] == "answers question 'q-café' a second time"
 
 
-def test_what_cannot_be_read_is_cannot_tell(tmp_path: Path, rows: QuestionRows) -> None:
+def test_an_unreadable_answer_counts_as_cannot_tell(tmp_path: Path, rows: QuestionRows) -> None:
     vague = [{**answers()[0], "predicted_choice_idx": -1, "model_answer": "food or a cigarette"}]
     found = read_recorded(write_json(tmp_path, vague), rows)
     assert found.answers[0].choice is None
@@ -212,7 +214,7 @@ def test_another_right_answer_is_another_question(tmp_path: Path, rows: Question
     ]
 
 
-def test_a_missing_number_of_one_row_is_that_rows_alone(tmp_path: Path, rows: QuestionRows) -> None:
+def test_a_missing_number_affects_only_its_row(tmp_path: Path, rows: QuestionRows) -> None:
     """As `json.dump` writes pandas' missing values; the text NaN stays what it is."""
     content = [
         {**PUBLISHED, "model_answer": "NaN, or Infinity"},
@@ -287,7 +289,9 @@ def test_written_answers_join_on_the_place(tmp_path: Path, rows: QuestionRows, s
     assert found.format == "lmms-eval samples (written answers), joined on doc_id = place"
 
 
-def test_tries_that_differ_are_cannot_tell(tmp_path: Path, rows: QuestionRows) -> None:
+def test_attempts_that_name_different_options_count_as_cannot_tell(
+    tmp_path: Path, rows: QuestionRows
+) -> None:
     lines = [sample(0, ["D", "A"]), sample(1, ["B", "(B) à droite"]), sample(2, [""], resps=[["B"]])]
     found = read_recorded(write_log(tmp_path, lines), rows)
     assert choices_of(found.answers) == {0: None, 1: 1, 2: None}
@@ -315,7 +319,7 @@ def test_the_best_likelihood_wins_and_the_first_of_equals(
     assert found.missing == [1, 2]
 
 
-def test_losses_are_turned_round(tmp_path: Path, rows: QuestionRows) -> None:
+def test_losses_become_negative_scores(tmp_path: Path, rows: QuestionRows) -> None:
     losses = [[str(-number), "True"] for number in LIKELIHOODS]
     lines = [sample(0, losses), sample(1, [["0.0", "True"], ["2", "False"], ["2", "False"], ["2", "False"]])]
     found = read_recorded(write_log(tmp_path, lines), rows)
@@ -330,7 +334,7 @@ def test_numbers_of_both_signs_are_refused(tmp_path: Path, rows: QuestionRows) -
         read_recorded(write_log(tmp_path, [mixed]), rows)
 
 
-def test_likelihoods_that_do_not_fit(tmp_path: Path, rows: QuestionRows) -> None:
+def test_missing_likelihoods_are_no_match_and_nan_is_cannot_tell(tmp_path: Path, rows: QuestionRows) -> None:
     broken = [["nan", "False"], *AS_TEXT[1:]]
     found = read_recorded(write_log(tmp_path, [sample(0, AS_TEXT[:3]), sample(1, broken)]), rows)
     assert found.answers == {1: StudentAnswer(None, [], "[nan, -1.5, -1.5, -2.0]")}
@@ -361,7 +365,7 @@ def test_a_docs_index_is_an_id_or_a_place(tmp_path: Path, ids: list[Any], index:
     assert found.format == f"lmms-eval samples (written answers), joined on doc.index = {to}"
 
 
-def test_an_index_is_read_in_the_sense_that_matches_most(tmp_path: Path) -> None:
+def test_an_index_is_an_id_or_a_place_whichever_matches_more_rows(tmp_path: Path) -> None:
     """Ids from 2 on and an index from 0 on: as an id, the index would match two of three rows."""
     rows = question_rows(tmp_path, [2, 3, 4])
     lines = [
@@ -373,7 +377,7 @@ def test_an_index_is_read_in_the_sense_that_matches_most(tmp_path: Path) -> None
     assert found.format == "lmms-eval samples (written answers), joined on doc.index = place"
 
 
-def test_one_key_holds_for_the_whole_file(tmp_path: Path) -> None:
+def test_one_key_is_used_for_the_whole_file(tmp_path: Path) -> None:
     """Ids that are also places: the id is used; a line without an id is not joined on its place instead."""
     rows = question_rows(tmp_path, [3, 0, 2])
     lines = [
@@ -434,7 +438,9 @@ def test_a_doc_of_another_question_or_order_is_no_match(tmp_path: Path, rows: Qu
     assert [one.kind for one in found.unmatched] == ["another question", "other choices"]
 
 
-def test_a_torn_tail_is_left_out_and_other_bad_lines_are_named(tmp_path: Path, rows: QuestionRows) -> None:
+def test_an_incomplete_last_line_is_ignored_and_other_bad_lines_are_named(
+    tmp_path: Path, rows: QuestionRows
+) -> None:
     lines = ["{torn", '{"doc_id": 0}', "[1]", "", sample(0, ["A"], acc=float("nan")), sample(0, ["B"])]
     found = read_recorded(write_log(tmp_path, lines, tail='{"doc_id": 2, "target": "A", "filte'), rows)
     assert choices_of(found.answers) == {0: 0}
@@ -504,7 +510,7 @@ def test_a_table_joins_on_ids_before_places(tmp_path: Path, suffix: str) -> None
     assert found.format == "VLMEvalKit table, joined on index = question_id"
 
 
-def test_ids_that_lead_to_other_questions_do_not_beat_the_places(tmp_path: Path) -> None:
+def test_ids_of_other_questions_do_not_win_over_places(tmp_path: Path) -> None:
     rows = question_rows(tmp_path, [3, 0, 2])
     found = read_recorded(write_table(tmp_path, ".tsv", table(PLACES, ["A", "B", "C"])), rows)
     assert choices_of(found.answers) == {0: 0, 1: 1, 2: 2}
@@ -559,7 +565,7 @@ def test_options_as_pandas_writes_them(
         assert (2 in found.answers) is same
 
 
-def test_a_tables_own_answer_must_be_the_question_files(tmp_path: Path, rows: QuestionRows) -> None:
+def test_the_answer_in_a_table_must_agree_with_the_question_file(tmp_path: Path, rows: QuestionRows) -> None:
     lines = table(PLACES, ["D", "A", "B"])
     lines[0][6], lines[1][6] = "C", ""
     found = read_recorded(write_table(tmp_path, ".tsv", lines), rows)
@@ -585,7 +591,7 @@ def test_ids_that_pandas_made_floats_are_the_same_on_both_sides(tmp_path: Path) 
         read_recorded(write_table(tmp_path, ".tsv", [["5", *lines[0][1:]]], head), read_question_file(file))
 
 
-def test_a_file_for_more_questions_is_no_fault(tmp_path: Path, rows: QuestionRows) -> None:
+def test_a_file_for_more_questions_is_allowed(tmp_path: Path, rows: QuestionRows) -> None:
     lines = [
         *table(PLACES, ["D", "A", "B"]),
         *([str(n), *table(PLACES, ["D"] * 3)[0][1:]] for n in range(9, 99)),

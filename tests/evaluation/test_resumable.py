@@ -133,7 +133,7 @@ def counted(folder: Path, out: Path) -> int:
     return sum(asked)
 
 
-def test_answers_kept_for_another_student_or_rule_do_not_count(folder: Path, tmp_path: Path) -> None:
+def test_answers_kept_for_another_rule_are_not_reused(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     evaluate(EvaluateConfig(**values(folder, out, rank="letter")))
     letters = files(out)
@@ -164,7 +164,7 @@ def test_an_image_that_can_be_read_again_is_asked_about(
     assert files(out) == plain
 
 
-def test_an_error_lets_go_of_the_student(
+def test_after_an_error_the_student_is_freed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
@@ -197,7 +197,7 @@ def test_an_error_lets_go_of_the_student(
         ([{"CPU": 1, "GPU": 2}], 2, 9, 2, {"num_gpus": 1, "num_cpus": 0}),
     ],
 )
-def test_every_worker_finds_room_on_one_node(
+def test_each_worker_fits_on_one_node(
     nodes: Any, workers: Any, parts: int, count: int, each: dict[str, float]
 ) -> None:
     assert shares(nodes, workers, parts) == (count, each)
@@ -253,7 +253,9 @@ def test_a_killed_worker_costs_time_and_no_row(
     assert files(out) == plain
 
 
-def test_a_fault_in_a_worker_is_said_as_without(folder: Path, tmp_path: Path, quick_ray: None) -> None:
+def test_an_error_in_a_worker_is_the_same_as_without_workers(
+    folder: Path, tmp_path: Path, quick_ray: None
+) -> None:
     missing = values(folder, tmp_path / "out", workers=2, student=str(tmp_path / "none"))
     with pytest.raises(DataEngineError, match="no such folder; student must be a model folder"):
         evaluate(EvaluateConfig(**missing))

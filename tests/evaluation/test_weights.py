@@ -82,7 +82,7 @@ def test_one_wrong_question_does_not_outweigh_many() -> None:
     assert shrunk["rare"] / sum(shrunk.values()) < 0.12 < plain["rare"] / sum(plain.values())
 
 
-def test_shrinking_keeps_between_the_own_and_the_overall_rate_and_more_questions_shrink_less() -> None:
+def test_shrunk_weights_are_between_own_and_overall_rate_and_shrink_less_with_more_questions() -> None:
     rng = Random(3)
     for _ in range(200):
         counts = {f"t{i}": (rng.randint(0, n), n) for i, n in enumerate(rng.choices(range(60), k=8))}
@@ -125,20 +125,20 @@ def test_types_that_do_not_differ_get_the_overall_rate_with_its_own_uncertainty(
     assert all(0.05 < found["shrunk"].low < 0.3 < found["shrunk"].high < 0.55 for found in table.values())
 
 
-def test_no_type_is_abandoned() -> None:
+def test_shrunk_weights_are_never_zero() -> None:
     counts = {"perfect": (1000, 1000), "weak": (200, 1000)}
     assert type_weights(counts)["perfect"] == 0.0
     assert type_weights(counts, "shrunk")["perfect"] == 0.04  # a tenth of 0.4
     assert type_weights({"a": (5000, 5000), "b": (4990, 5000)}, "shrunk")["a"] == 0.001  # not rounded away
 
 
-def test_a_student_without_a_mistake_has_no_weights_to_speak_of() -> None:
+def test_a_student_without_mistakes_gets_weights_of_zero() -> None:
     for rule in WEIGHT_RULES:
         assert type_weights({"a": (4, 4), "b": (1, 1), "c": (0, 0)}, rule) == {"a": 0.0, "b": 0.0, "c": 0.0}
 
 
 @pytest.mark.parametrize("counts", [{"a": (0, 3), "b": (0, 1)}, {"a": (1, 3)}, {"a": (0, 1)}])
-def test_few_and_only_wrong_answers_are_no_trouble(counts: dict[str, tuple[int, int]]) -> None:
+def test_few_answers_and_only_wrong_answers_give_valid_intervals(counts: dict[str, tuple[int, int]]) -> None:
     for found in weight_table(counts).values():
         for part in found.values():
             assert 0 <= part.low <= part.weight <= part.high <= 1
@@ -203,6 +203,6 @@ def test_all_zero_is_an_error_of_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, "heavy", None, [1]])
-def test_what_is_no_weight_names_the_file(tmp_path: Path, wrong: object) -> None:
+def test_an_invalid_weight_is_an_error_that_names_the_file(tmp_path: Path, wrong: object) -> None:
     with pytest.raises(DataEngineError, match=r"weight\.json: "):
         read_weights(weight_file(tmp_path, {"image_scene": wrong}), ["image_scene"])

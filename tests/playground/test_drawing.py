@@ -53,7 +53,7 @@ def crop(box):
     "field, values",
     [("action", world.ACTIONS), ("role", world.PERSON_ROLES), ("noun", ("man", "woman", "boy", "girl"))],
 )
-def test_people_can_be_told_apart(field, values):
+def test_people_with_different_attributes_look_different(field, values):
     person = world.Person("woman", "", "waving", (0.3, 0.35, 0.52, 0.93))
     pictures = []
     for value in values:

@@ -49,7 +49,7 @@ def test_models_and_unknown_paths() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", {"model": "m"}])
-def test_a_request_that_is_no_chat_is_400(body: Any) -> None:
+def test_an_invalid_chat_request_gets_status_400(body: Any) -> None:
     with serve(lambda messages: "") as server:
         assert _post(_connect(server), body)[0] == 400
         assert server.requests == []
@@ -112,7 +112,7 @@ def test_a_schema_goes_to_the_structured_writer() -> None:
     assert contents == ["text", '{"type": "object"}']
 
 
-def test_without_a_structured_writer_a_schema_is_not_kept_to() -> None:
+def test_without_a_structured_writer_a_schema_is_ignored() -> None:
     with serve(lambda messages: "text") as server:
         raw = _post(_connect(server), BODY | {"response_format": FORM})[2]
     assert json.loads(raw)["choices"][0]["message"]["content"] == "text"
@@ -126,7 +126,7 @@ def test_a_server_can_refuse_schemas() -> None:
         assert _post(connection, BODY)[0] == 200
 
 
-def test_an_image_counts_as_one_piece() -> None:
+def test_an_image_counts_as_a_fixed_number_of_tokens() -> None:
     parts = [{"type": "text", "text": "say it"}, {"type": "image_url", "image_url": {"url": "data:…"}}]
     with serve(lambda messages: "") as server:
         raw = _post(_connect(server), {"model": "m", "messages": [{"role": "user", "content": parts}]})[2]

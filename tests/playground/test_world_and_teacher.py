@@ -37,7 +37,7 @@ def test_a_scene_depends_on_its_id_and_seed_alone():
     assert make_scene(7, 1) != make_scene(7, 2) != make_scene(8, 2)
 
 
-def test_the_world_is_rich_enough():
+def test_scenes_are_varied():
     things = {thing.kind for scene in SCENES for thing in scene.things}
     assert len(things) >= 60 and len({scene.setting for scene in SCENES}) == 10
     assert {s.style for s in SCENES} == set(world.STYLES) and {s.fault for s in SCENES} == set(world.FAULTS)
@@ -86,7 +86,7 @@ def test_every_type_has_real_questions(question_type):
 
 
 @pytest.mark.parametrize("question_type", QUESTION_WRITERS)
-def test_nothing_known_gives_no_question(question_type):
+def test_without_facts_there_is_no_question(question_type):
     assert write_question(question_type, PictureFacts(), Random(0)) is None
 
 
@@ -105,7 +105,7 @@ def test_sides_and_places_follow_the_boxes():
     )
 
 
-def test_the_base_set_is_thin_where_it_says():
+def test_the_base_set_has_few_questions_of_the_thin_types():
     kinds = Counter(q.question_type for scene in SCENES for q in base_questions(scene, 0))
     full = Counter(q.question_type for scene in SCENES for q in base_questions(scene, 0, thin_share=1.0))
     for kind in QUESTION_WRITERS:
@@ -173,7 +173,7 @@ def test_the_scripted_teacher_writes_what_is_true_of_the_scene():
     assert min(written.values()) > 10
 
 
-def test_the_scripted_teacher_skips_what_the_prompt_does_not_support():
+def test_the_scripted_teacher_skips_types_that_the_prompt_does_not_support():
     scene = next(s for s in SCENES if s.social)
     assert (
         reply([{"role": "user", "content": prompt_for(scene, "social_relation", captions=[])}]) == SKIP_REPLY

@@ -155,7 +155,7 @@ def test_rows_without_question_id_are_paired_by_image_and_question(run: Run) -> 
         ),
     ],
 )
-def test_without_weak_types_it_says_so(
+def test_without_weak_types_the_conclusion_names_the_reason(
     run: Run, rows: Callable[[], list[Answer]], settings: dict[str, Any], note: str
 ) -> None:
     result = run(rows(), rows(), **settings)
@@ -176,14 +176,14 @@ def test_a_weak_type_without_holdout_questions_is_named(run: Run) -> None:
 @pytest.mark.parametrize(
     ("rounds", "verdict"), [((0, 2), "a real gain"), ((2, 0), "a real loss"), ((0, 0), "not distinguishable")]
 )
-def test_the_conclusion_says_no_more_than_the_interval(
+def test_the_conclusion_claims_no_more_than_the_interval_shows(
     run: Run, rounds: tuple[int, int], verdict: str
 ) -> None:
     text = run(*map(evaluation, rounds)).conclusion().split("The weak types")[0]
     assert verdict in text
 
 
-def test_what_cannot_be_compared_is_an_error(run: Run, tmp_path: Path) -> None:
+def test_evaluations_that_cannot_be_compared_are_an_error(run: Run, tmp_path: Path) -> None:
     diagnose = [one for one in evaluation(0) if one.split == "diagnose"]
     with pytest.raises(DataEngineError, match=r"1\.json: no row of split 'holdout' \(found: diagnose\)"):
         run(evaluation(0), diagnose)

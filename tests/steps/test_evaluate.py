@@ -173,7 +173,7 @@ def test_a_bad_row_is_skipped_or_stops_the_step(root: Path, damage: Any, kind: s
     assert [answer.idx for answer in result.answers] == [0, 1, 2, 3, 5, 6]
 
 
-def test_what_was_made_before_stays_when_a_run_stops(root: Path) -> None:
+def test_earlier_files_stay_when_a_run_stops(root: Path) -> None:
     run(root)
     before = {path.name: path.read_bytes() for path in (root / "out").iterdir()}
     spoil_image(root)
@@ -253,7 +253,7 @@ def test_a_real_student_gives_the_same_bytes_whatever_the_batch(root: Path) -> N
         ("3.5", "3.5"),
     ],
 )
-def test_the_answer_in_what_was_written(written: str, answer: str) -> None:
+def test_direct_answers_are_extracted_from_what_was_written(written: str, answer: str) -> None:
     assert extract_direct_answer(written) == answer
 
 

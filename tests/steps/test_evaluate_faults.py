@@ -98,14 +98,14 @@ def test_every_fault_is_named_and_the_rest_is_scored(folder: Path, tmp_path: Pat
     assert skipped["by_reason"]["image cannot be read"] == 2
 
 
-def test_over_the_share_it_stops_and_says_so(folder: Path, tmp_path: Path) -> None:
+def test_too_many_bad_rows_stop_the_step_with_a_reason(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match=r"\d+ of 28 rows cannot be used: correct them") as caught:
         run(folder, tmp_path / "out", max_bad_share=0.3)
     assert "\n" not in str(caught.value) and "raise max_bad_share (0.3)" in str(caught.value)
     assert not (tmp_path / "out/metrics.json").exists()
 
 
-def test_a_photo_is_seen_as_a_viewer_shows_it(folder: Path, tmp_path: Path) -> None:
+def test_a_rotated_photo_is_scored_as_a_viewer_shows_it(folder: Path, tmp_path: Path) -> None:
     """The turned file scores as the picture turned by hand, the first frame as the still."""
     plain = Image.open(folder / "turned.jpg")
     plain.transpose(Image.Transpose.ROTATE_270).save(folder / "by_hand.png")

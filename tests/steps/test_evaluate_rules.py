@@ -62,7 +62,7 @@ def test_predictions_pass_the_official_check(root: Path) -> None:
     assert right == [answer.correct for answer in result.answers]
 
 
-def test_letters_are_scored_where_asked(root: Path) -> None:
+def test_rank_letter_scores_letters_alone(root: Path) -> None:
     student, asked = ColourStudent(), []
     plain = student.rank
     student.rank = lambda *given: asked.append(given[3]) or plain(*given)  # type: ignore[method-assign, func-returns-value]
@@ -86,7 +86,7 @@ class FirstLetter(ColourStudent):
         return scores
 
 
-def test_reversed_options_show_a_liking_for_a_place(root: Path) -> None:
+def test_reversed_options_reveal_a_preference_for_a_position(root: Path) -> None:
     student = FirstLetter()
     result = run(root, student, robust=True, direct_answers=False)
     assert options_text(list(COLOURS)[::-1]) in student.asked[-1] and len(student.asked) == 14
@@ -99,7 +99,7 @@ def test_reversed_options_show_a_liking_for_a_place(root: Path) -> None:
     assert run(root, FirstLetter()).metrics.splits["diagnose"].both_ways is None
 
 
-def test_near_duplicate_bad_cases_are_one(root: Path) -> None:
+def test_of_near_duplicate_bad_cases_one_is_kept(root: Path) -> None:
     asked = "Which of these colours is the one that this picture shows here?"
     edit(
         root,
@@ -275,7 +275,7 @@ def test_a_request_that_fails_is_counted_and_asked_again(root: Path) -> None:
         ({"rank": "tokens"}, "rank"),
     ],
 )
-def test_what_cannot_go_together_is_said(values: dict[str, Any], message: str) -> None:
+def test_settings_that_exclude_each_other_are_an_error(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         EvaluateConfig.read(
             {"questions": "q", "image_root": "i", "student": "s", "output_dir": "o", **values}, "here"

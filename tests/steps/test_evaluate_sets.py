@@ -79,7 +79,7 @@ def test_our_own_training_data_is_a_question_set(tmp_path: Path, student: str) -
 
 
 @pytest.mark.parametrize("kinds", [["image_scene"], []])
-def test_splits_without_questions_or_types_make_no_crash(
+def test_splits_without_questions_or_types_are_evaluated(
     tmp_path: Path, student: str, kinds: list[str]
 ) -> None:
     """One type alone, or none; and no diagnose split at all."""

@@ -156,7 +156,7 @@ def test_images_beyond_the_memory_bound_are_read_again(student: Path, images: Pa
         uncached.batch(made)
 
 
-def test_lora_spares_the_vision_tower_and_the_output_layer(student: Path) -> None:
+def test_lora_leaves_out_the_vision_tower_and_the_output_layer(student: Path) -> None:
     def trained(**more: Any) -> set[str]:
         settings = {
             "method": "lora",
@@ -207,7 +207,7 @@ def test_an_encoder_decoder_learns_the_answer(config: Make, images: Path, method
     assert sum(after) > sum(before)
 
 
-def test_a_kept_adapter_is_what_the_merged_weights_say(config: Make, student: Path, images: Path) -> None:
+def test_a_kept_adapter_gives_the_same_weights_when_merged(config: Make, student: Path, images: Path) -> None:
     merged = fine_tune(config(epochs=4, output_dir=images / "merged")).checkpoint
     adapter = fine_tune(config(epochs=4, output_dir=images / "adapter", keep_adapter=True)).checkpoint
     assert (adapter / "adapter_model.safetensors").is_file() and not (adapter / "model.safetensors").exists()
@@ -215,14 +215,14 @@ def test_a_kept_adapter_is_what_the_merged_weights_say(config: Make, student: Pa
     torch.testing.assert_close(joined, load_student(str(merged), "cpu").model.state_dict())
 
 
-def test_a_step_parted_into_passes_is_the_same_step(config: Make, images: Path) -> None:
+def test_a_step_divided_into_passes_is_the_same_step(config: Make, images: Path) -> None:
     rows = [row(n, question="Which? " * (n + 1)) for n in range(8)]
     whole = fine_tune(config(rows, output_dir=images / "a", epochs=2)).log.loss
     parted = fine_tune(config(rows, output_dir=images / "b", epochs=2, accumulate=3)).log.loss
     assert [one.loss for one in whole] == pytest.approx([one.loss for one in parted], rel=1e-3)
 
 
-def test_the_log_says_what_was_trained_on(config: Make, images: Path) -> None:
+def test_the_log_lists_what_was_trained_on(config: Make, images: Path) -> None:
     base = write_json(images / "base.json", [row(n, question_type="image_scene") for n in range(32)])
     second = write_json(images / "second.json", [row(n) for n in range(2)])
     settings = config(train_data=[images / "train.json", second], base_data=base, epochs=3)
@@ -268,7 +268,7 @@ def test_an_image_token_in_a_question_is_plain_text(student: Path, images: Path)
     "rows",
     [[], [{"question": "?"}], [row(0, image_id=99, image_path="gone.png")], [row(0, image_path="text.png")]],
 )
-def test_without_a_usable_row_it_says_why(config: Make, images: Path, rows: list[Any]) -> None:
+def test_without_usable_rows_the_error_names_the_reason(config: Make, images: Path, rows: list[Any]) -> None:
     (images / "text.png").write_text("<html>")
     with pytest.raises(DataEngineError, match=r"train\.json: no row can be trained on"):
         fine_tune(config(rows))
@@ -296,7 +296,7 @@ def test_a_failed_run_leaves_the_earlier_checkpoint(
     assert [path.name for path in images.glob("*checkpoint*")] == ["checkpoint"]
 
 
-def test_it_replaces_nothing_but_its_own_checkpoints(config: Make, images: Path) -> None:
+def test_only_checkpoints_of_this_step_are_replaced(config: Make, images: Path) -> None:
     (images / "mine").mkdir()
     (images / "mine/letter.txt").write_text("dear")
     with pytest.raises(DataEngineError, match="holds something else"):
@@ -304,20 +304,20 @@ def test_it_replaces_nothing_but_its_own_checkpoints(config: Make, images: Path)
     assert (images / "mine/letter.txt").read_text() == "dear"
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(config: Make, images: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(config: Make, images: Path) -> None:
     (images / "file").write_text("")
     with pytest.raises(DataEngineError, match="cannot be written"):
         fine_tune(config(output_dir=images / "file" / "checkpoint"))
 
 
-def test_a_loss_that_is_no_number_is_said(config: Make) -> None:
+def test_a_loss_that_is_not_finite_is_an_error(config: Make) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(DataEngineError, match="lower learning_rate"):
             fine_tune(config(learning_rate=1e30, method="full", epochs=4))
 
 
-def test_what_cannot_be_trained_is_refused_first(config: Make, student: Path) -> None:
+def test_impossible_settings_are_refused_before_training(config: Make, student: Path) -> None:
     with pytest.raises(ParameterError, match="no weights to train"):
         fine_tune(config(student="api:gpt-5"))
     with pytest.raises(ParameterError, match="output_dir is the student"):

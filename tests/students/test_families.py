@@ -123,7 +123,7 @@ def test_letters_are_ranked_alone(student: HuggingFaceStudent, pictures: list[Im
     assert_close(student.rank(pictures, PROMPTS, CHOICES, "letter"), naive_scores(student, pictures, texts))
 
 
-def test_the_picture_is_seen(student: HuggingFaceStudent, pictures: list[Image.Image]) -> None:
+def test_the_image_changes_the_scores(student: HuggingFaceStudent, pictures: list[Image.Image]) -> None:
     one, other = student.rank([pictures[0], pictures[3]], [PROMPTS[0]] * 2, [CHOICES[0]] * 2)
     assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 1e-3
 
@@ -173,7 +173,7 @@ def _types(student: HuggingFaceStudent, inputs: Any) -> list[tuple[str, int]]:
     ]
 
 
-def test_training_learns_the_answer_alone(
+def test_labels_are_the_answer_and_the_loss_is_a_mean_over_its_tokens(
     student: HuggingFaceStudent, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
     rows = []
@@ -206,7 +206,7 @@ def training_batch(student: HuggingFaceStudent, rows: list[TrainingRow]) -> tupl
     return examples.batch(made), [example.answer for example in made]
 
 
-def test_a_saved_processor_reads_the_same(
+def test_a_saved_model_and_processor_give_the_same_scores(
     student: HuggingFaceStudent, pictures: list[Image.Image], tmp_path: Path
 ) -> None:
     expected = student.rank(pictures, PROMPTS, CHOICES)
@@ -215,7 +215,7 @@ def test_a_saved_processor_reads_the_same(
     assert_close(load_student(str(tmp_path), device="cpu").rank(pictures, PROMPTS, CHOICES), expected)
 
 
-def test_other_encoder_decoders_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_other_encoder_decoders_are_an_error_of_one_line(tmp_path: Path) -> None:
     from transformers import Florence2Config
 
     Florence2Config().save_pretrained(tmp_path)
@@ -224,7 +224,7 @@ def test_other_encoder_decoders_are_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_processor_that_leaves_no_place_for_the_image_is_refused(tmp_path: Path) -> None:
+def test_a_processor_without_image_tokens_is_an_error(tmp_path: Path) -> None:
     student = load_student(str(save_family("blip2_opt", tmp_path)), device="cpu")
     student.processor.num_query_tokens = None
     student.processor.save_pretrained(tmp_path)

@@ -92,13 +92,15 @@ def test_rank_equals_one_plain_pass_per_option(
     assert min(spread) > 1e-2  # far above the tolerance, so that a wrong score would be noticed
 
 
-def test_rank_without_the_shortcut_is_the_same(folder: Path, pictures: list[Image.Image]) -> None:
+def test_rank_without_the_image_cache_is_the_same(folder: Path, pictures: list[Image.Image]) -> None:
     student = load_student(str(folder), device="cpu", batch_size=3)
     student._image_cache = None
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
 
 
-def test_a_shortcut_that_gives_other_scores_is_not_taken(folder: Path, pictures: list[Image.Image]) -> None:
+def test_an_image_cache_that_gives_other_scores_is_not_used(
+    folder: Path, pictures: list[Image.Image]
+) -> None:
     student = load_student(str(folder), device="cpu")
     assert student._image_cache is not None
     student._image_cache._image_tokens = [*student._image_cache._image_tokens[:-1], 5]
@@ -174,7 +176,7 @@ def test_each_image_is_prepared_once_for_ranking_and_writing(
     assert prepared == [3]
 
 
-def test_nothing_to_do(folder: Path) -> None:
+def test_no_questions_give_no_results(folder: Path) -> None:
     student = load_student(str(folder), device="cpu")
     assert student.rank([], [], []) == [] and student.generate([], []) == []
 
@@ -196,7 +198,7 @@ def test_chat_text_is_the_templates_text(folder: Path) -> None:
     )
 
 
-def test_chat_text_ends_answers_and_gives_way_to_odd_templates(folder: Path) -> None:
+def test_chat_text_appends_the_answer_where_the_template_does_not_fit(folder: Path) -> None:
     processor = load_student(str(folder), device="cpu").processor
     processor.chat_template = (
         "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}"
@@ -220,7 +222,9 @@ def test_special_tokens_in_a_question_are_text(folder: Path, pictures: list[Imag
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_the_students_image_matters(folder: Path, pictures: list[Image.Image], shared: bool) -> None:
+def test_the_image_changes_the_scores_with_and_without_cache(
+    folder: Path, pictures: list[Image.Image], shared: bool
+) -> None:
     student = load_student(str(folder), device="cpu")
     if not shared:
         student._image_cache = None
@@ -228,7 +232,7 @@ def test_the_students_image_matters(folder: Path, pictures: list[Image.Image], s
     assert one != pytest.approx(other, abs=1e-3)
 
 
-def test_what_cannot_be_loaded_is_one_line(tmp_path: Path, folder: Path) -> None:
+def test_a_student_that_cannot_be_loaded_is_an_error_of_one_line(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataEngineError, match=r"no config\.json in this folder"):
         load_student(str(tmp_path))
     with pytest.raises(DataEngineError, match="no such folder"):
@@ -256,7 +260,7 @@ def test_an_adapter_is_merged(folder: Path, tmp_path: Path, pictures: list[Image
     assert after[0] != pytest.approx(before[0], abs=1e-3)
 
 
-def test_an_adapter_that_cannot_be_merged_is_said(folder: Path, tmp_path: Path) -> None:
+def test_an_adapter_that_cannot_be_merged_is_an_error(folder: Path, tmp_path: Path) -> None:
     from peft import PromptTuningConfig, get_peft_model
 
     student = load_student(str(folder), device="cpu")
@@ -268,7 +272,7 @@ def test_an_adapter_that_cannot_be_merged_is_said(folder: Path, tmp_path: Path) 
         load_student(str(folder), device="cpu", adapter=tmp_path / "prompt")
 
 
-def test_an_adapter_of_another_model_is_said(folder: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_another_model_is_an_error(folder: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from safetensors.torch import load_file, save_file
 
@@ -293,7 +297,7 @@ def changed(folder: Path, copy: Path, change: Any) -> str:
     return str(copy)
 
 
-def test_weights_that_are_missing_or_of_another_shape_are_said(folder: Path, tmp_path: Path) -> None:
+def test_missing_weights_and_weights_of_another_shape_are_an_error(folder: Path, tmp_path: Path) -> None:
     def lose(weights: dict[str, torch.Tensor]) -> None:
         for key in [key for key in weights if "lm_head" in key or "language_model.model.layers.1." in key]:
             del weights[key]
@@ -307,7 +311,7 @@ def test_weights_that_are_missing_or_of_another_shape_are_said(folder: Path, tmp
         load_student(changed(folder, tmp_path / "n", widen), device="cpu")
 
 
-def test_a_model_that_was_copied_by_half_is_said(folder: Path, tmp_path: Path) -> None:
+def test_an_incomplete_model_folder_is_an_error(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "m")
     file = tmp_path / "m" / "model.safetensors"
     file.write_bytes(file.read_bytes()[:5000])
@@ -331,7 +335,9 @@ def test_a_tokenizer_without_padding_pads_with_its_end(
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
 
 
-def test_a_checkpoints_own_penalties_do_not_count(folder: Path, pictures: list[Image.Image]) -> None:
+def test_generation_settings_of_the_checkpoint_are_not_used(
+    folder: Path, pictures: list[Image.Image]
+) -> None:
     student = load_student(str(folder), device="cpu")
     student._image_cache = None
     expected = student.generate(pictures, PROMPTS, max_new_tokens=6)
@@ -361,14 +367,16 @@ def test_a_chat_template_must_write_the_image_once(folder: Path, template: str) 
         chat_text(processor, "What?")
 
 
-def test_a_mark_of_the_familys_own_stands_for_the_image(folder: Path) -> None:
+def test_a_template_may_write_another_mark_for_the_image(folder: Path) -> None:
     processor = load_student(str(folder), device="cpu").processor
     mark = "{{ '<|patch|>' if part['type'] == 'image' else part['text'] }}"
     processor.chat_template = "{% for part in messages[0]['content'] %}" + mark + "{% endfor %}"
     assert chat_text(processor, "What?")[0] == "<|patch|>What?"
 
 
-def test_an_interrupt_leaves_no_other_images_cache(folder: Path, pictures: list[Image.Image]) -> None:
+def test_after_an_interrupt_the_cache_of_another_image_is_not_used(
+    folder: Path, pictures: list[Image.Image]
+) -> None:
     student = load_student(str(folder), device="cpu")
     asked = (PROMPTS[:1], CHOICES[:1])
     expected = student.rank(pictures[:1], *asked)
@@ -383,7 +391,7 @@ def test_an_interrupt_leaves_no_other_images_cache(folder: Path, pictures: list[
     assert_close(student.rank(pictures[:1], *asked), expected)
 
 
-def test_rows_are_selected_on_whatever_devices_the_layers_are() -> None:
+def test_cache_rows_are_selected_on_any_device() -> None:
     class Elsewhere:
         device = torch.device("meta")
 
@@ -399,7 +407,7 @@ def test_rows_are_selected_on_whatever_devices_the_layers_are() -> None:
 
 
 @pytest.mark.parametrize("cache", ["_image_cache", "_prefix_cache"])
-def test_a_shortcut_that_fails_is_not_taken(
+def test_a_cache_that_raises_an_error_is_not_used(
     folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture, cache: str
 ) -> None:
     student = load_student(str(folder), device="cpu")
@@ -416,7 +424,7 @@ def test_a_shortcut_that_fails_is_not_taken(
     assert getattr(student, cache) is None and caplog.text.count("IndexError: no such layer") == 1
 
 
-def test_images_that_cannot_be_shared_are_read_apart(
+def test_without_an_image_cache_each_question_reads_its_image(
     folder: Path,
     pictures: list[Image.Image],
     monkeypatch: pytest.MonkeyPatch,
@@ -436,7 +444,7 @@ def test_images_that_cannot_be_shared_are_read_apart(
     ["CUDA out of memory. Tried to allocate 2.00 GiB", "CUDA error: out of memory\nCUDA kernel errors might be",
      "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"],
 )  # fmt: skip
-def test_options_are_taken_one_by_one_where_a_question_does_not_fit(
+def test_options_are_scored_one_by_one_when_a_question_does_not_fit_into_memory(
     folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     student = load_student(str(folder), device="cpu", batch_size=2)
@@ -472,7 +480,7 @@ def test_out_of_memory_halves_the_batch_and_loses_no_row(
     assert student.generate(pictures, PROMPTS) == reference.generate(pictures, PROMPTS)
 
 
-def test_a_question_that_does_not_fit_alone_is_said(
+def test_a_question_that_does_not_fit_into_memory_is_an_error(
     folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = load_student(str(folder), device="cpu")
@@ -485,7 +493,7 @@ def test_a_question_that_does_not_fit_alone_is_said(
         student.rank(pictures, PROMPTS, CHOICES)
 
 
-def test_another_error_is_not_taken_for_a_lack_of_memory(
+def test_other_errors_are_not_treated_as_out_of_memory(
     folder: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = load_student(str(folder), device="cpu")
@@ -545,7 +553,7 @@ def test_an_answer_joined_to_its_prompt_begins_with_the_joined_token() -> None:
     assert tokenized.options == [["ef"], ["eg", "h"]]
 
 
-def test_a_cache_that_gives_other_scores_is_not_used(
+def test_a_prefix_cache_that_gives_other_scores_is_not_used(
     folder: Path, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture
 ) -> None:
     student = load_student(str(folder), device="cpu")

@@ -146,7 +146,7 @@ def test_unusable_rows_are_replaced_and_asked_once() -> None:
     assert all(asked[row] == 1 for row in range(0, 10, 2))
 
 
-def test_without_a_usable_row_nothing_is_drawn() -> None:
+def test_without_usable_rows_nothing_is_drawn() -> None:
     assert draw_examples([1, 2, 3], 5, lambda rows: [None for _ in rows], Random(0)) == []
     assert draw_examples([], 5, lambda rows: list(rows), Random(0)) == []
 
