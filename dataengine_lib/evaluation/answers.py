@@ -11,7 +11,7 @@ from dataengine_lib.evaluation.direct_answers import direct_answer_score
 class StudentAnswer(msgspec.Struct, frozen=True):
     """A student's answer to one question: the index of the option it chose, and what else is known.
 
-    `choice` is None where no option can be told. `scores` has one number per choice, higher is better, or none
+    `choice` is None where no option can be read from the answer. `scores` has one number per choice, higher is better, or none
     where there are no scores. `written` is the text that the choice was read from, for the report. `direct_answer`
     is the answer without the options, None when not asked. `reversed` is the answer with the options in reverse
     order, in the indices of the original order, None when not asked.
@@ -38,7 +38,6 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         correct_choice_idx=question.correct_choice_idx,
         direct_answers=question.direct_answers,
         difficult_direct_answer=question.difficult_direct_answer,
-        # empty where no option can be told, which is no option's text
         model_answer=question.choices[chosen] if chosen >= 0 else "",
         question_type=question_type,
         prompt=qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type),
@@ -60,12 +59,12 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
 
 
 def _index(answer: StudentAnswer) -> int:
-    """The chosen index as files hold it: -1 where no option can be told."""
+    """The chosen index as files hold it: -1 where no option was recognised."""
     return -1 if answer.choice is None else answer.choice
 
 
 def leaderboard_prediction(answer: Answer) -> dict[str, str]:
-    """A value of A-OKVQA's leaderboard file; what could not be told or was not asked has no key.
+    """A value of A-OKVQA's leaderboard file; what was not recognised or not asked has no key.
 
     Source: A-OKVQA's eval_predictions.py, which refuses a multiple_choice that is none of the choices.
     """

@@ -11,7 +11,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.questioner import Outcome, Questioner
 from dataengine_lib.evaluation.tasks import Task
 
-_RESTARTS = 3  # of one worker; one that dies again and again has a fault that a restart does not mend
+_RESTARTS = 3  # of one worker; if it dies more often, another restart would not help
 
 
 def ask_with_workers(
