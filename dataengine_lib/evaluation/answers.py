@@ -11,10 +11,10 @@ from dataengine_lib.evaluation.direct_answers import direct_answer_score
 class StudentAnswer(msgspec.Struct, frozen=True):
     """A student's answer to one question: the index of the option it chose, and what else is known.
 
-    `choice` is None where no option can be read from the answer. `scores` has one number per choice, higher is better, or none
-    where there are no scores. `written` is the text that the choice was read from, for the report. `direct_answer`
-    is the answer without the options, None when not asked. `reversed` is the answer with the options in reverse
-    order, in the indices of the original order, None when not asked.
+    `choice` is None where no option can be read from the answer. `scores` has one number per choice, higher is
+    better, or none where there are no scores. `written` is the text that the choice was read from, for the report.
+    `direct_answer` is the answer without the options, None when not asked. `reversed` is the answer with the options
+    in reverse order, in the indices of the original order, None when not asked.
     """
 
     choice: int | None
