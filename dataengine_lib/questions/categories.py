@@ -63,6 +63,7 @@ def known_type(name: str, types: Iterable[str], where: str) -> str:
     """The one of `types` with this name. Raises ParameterError naming `where` and the nearest type."""
     known = {type_name(kind): kind for kind in types}
     if type_name(name) not in known:
+        # a cutoff of 0 finds the nearest type however different it is
         near = difflib.get_close_matches(type_name(name), known, n=1, cutoff=0.0)
         raise ParameterError(
             f"{where}: unknown question type {name!r}; nearest: {near[0] if near else 'none'!r}"

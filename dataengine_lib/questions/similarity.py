@@ -53,14 +53,17 @@ def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0
     """
     if threshold <= 0:
         return ReducedPool(list(records), [])
+    # places of the records with the same words; of exact copies, the one that is drawn first may be kept
     by_text: dict[str, list[int]] = {}
     for place, record in enumerate(records):
         by_text.setdefault(_text(record), []).append(place)
     for copies in by_text.values():
         copies.sort(key=lambda place: _drawn(seed, _name(records[place])))
+    # the distinct texts of each type, in the drawn order
     by_type: dict[str, list[str]] = {}
     for text in sorted(by_text, key=lambda text: _drawn(seed, text)):
         by_type.setdefault(records[by_text[text][0]].question_type, []).append(text)
+    # for each record's place: that of the kept record that represents it (its own if it is kept), and their similarity
     found: dict[int, tuple[int, float]] = {}
     for texts in by_type.values():
         cases = [by_text[text] for text in texts]
@@ -109,7 +112,7 @@ class NearQuestions:
         waiting = iter(records)
         while some := [Shingles.of(record) for record in islice(waiting, _CHUNK)]:
             for text, sketch in zip(some, _sketches(some, self._bands * self._rows), strict=True):
-                candidates = sorted(self._index.query(sketch))
+                candidates = sorted(self._index.query(sketch))  # may hold others too: compared exactly
                 yield [p for p in candidates if _first_similar(text, self._texts, [p], self.threshold)]
 
 
@@ -121,13 +124,13 @@ def same_question(one: str, other: str) -> float:
 def _pairs(kind: str, texts: Iterable[str]) -> frozenset[str]:
     found = set()
     for text in texts:
-        words = ["", *key_words(text), ""]
+        words = ["", *key_words(text), ""]  # so that the first and the last word are in a pair of their own
         found |= {"\0".join([kind, one, other]) for one, other in pairwise(words)}
     return frozenset(found)
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    common = len(one & other)
+    common = len(one & other)  # |A ∩ B| / |A ∪ B|, without building the union
     return common / (len(one) + len(other) - common) if one or other else 1.0
 
 
@@ -193,6 +196,7 @@ def _first_similar(
 
 def _bands(threshold: float) -> tuple[int, int]:
     """(bands, rows) of locality-sensitive hashing: the longest rows that miss at most `_MISSED` at the threshold."""
+    # a pair of similarity s is a candidate with probability 1 - (1 - s^rows)^bands; longer rows give fewer false ones
     rows = next(
         r for r in range(_HASHES // 2, 0, -1) if (1 - threshold**r) ** (_HASHES // r) <= _MISSED or r == 1
     )

@@ -68,6 +68,7 @@ def _images(questions: Sequence[Question]) -> list[str]:
         return name
 
     names = [_names(question) for question in questions]
+    # the name of lower rank becomes the root, so that the result does not depend on the order of the questions
     for one, *others in names:
         for other in others:
             low, high = sorted((first(one), first(other)), key=_rank)
@@ -89,4 +90,5 @@ def _rank(name: int | str) -> tuple[bool, int, str]:
 
 
 def _by_hash(image: str) -> Split:
+    # the first byte's lowest bit is as good as a coin, and the same on every machine, unlike `hash`
     return HOLDOUT if hashlib.sha256(image.encode()).digest()[0] % 2 else DIAGNOSE

@@ -22,7 +22,7 @@ def is_table(file: Path) -> bool:
             heading = stream.readline(1 << 16)
     except OSError:
         return False
-    heading = heading.removeprefix(b"\xef\xbb\xbf").strip()
+    heading = heading.removeprefix(b"\xef\xbb\xbf").strip()  # UTF-8's byte order mark, as Excel writes it
     names = {name.strip(b'" ') for name in heading.split(b"\t")}
     if heading.startswith((b"[", b"{")):
         return False
@@ -49,6 +49,7 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
     for number, cells in enumerate(lines, 2):
         if not any(cells):
             continue
+        # csv's strict mode does not see a stray quotation mark that another one closes further down
         if any(_holds_a_row(cell, cells, names) for cell in cells):
             raise _stray_quote(file, number)
         where, row = f"row {number}", dict.fromkeys(names, "")
@@ -59,6 +60,7 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
         if not fault:
             seen[index] = where
             images.add(index, image, row.get("image_path", ""))
+    # only now, since a row may share the image of a later one
     return [FoundRow(where, _with_image(content, images.path(index))) for where, index, content in rows]
 
 
@@ -77,7 +79,10 @@ def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[st
     correct = answer_index(row.get("answer"), choices)
     if isinstance(correct, tuple):
         return correct
-    hint, question = row.get("hint", ""), row["question"]
+    hint, question = (
+        row.get("hint", ""),
+        row["question"],
+    )  # MMBench's hint is the context that a question needs
     return {
         "question_id": row["index"],
         "question": f"{hint}\n{question}" if hint and question else question,

@@ -106,7 +106,9 @@ def _parse_objects(objects: Sequence[QaObject], truncated: bool) -> list[Qa] | R
     if "<" in text and _TOKEN.search(text):
         return Reason.TOKEN
     if truncated and not found[-1].skip:
-        if not found[-1].explanation:
+        if not found[
+            -1
+        ].explanation:  # it follows the QA in the schema: without it, the QA itself may be incomplete
             return Reason.TRUNCATED
         found[-1] = found[-1]._replace(explanation="")
     return _qas(map(_object_parts, found), text.casefold())
@@ -130,6 +132,7 @@ def _object_parts(found: QaObject) -> QaParts:
     if found.skip or SKIP_PATTERN.match(found.question):
         raise DroppedReply(Reason.SKIPPED)
     index = LETTERS.find(found.answer.upper()) if len(found.answer) == 1 else -1
+    # the choice of that letter, before it is known that there are four
     right = found.choices[index] if 0 <= index < len(found.choices) else ""
     # "Skip" is the teacher's own word in place of an answer, but a choice like any other where its letter is given
     if index < 0 and SKIP_PATTERN.match(without_lead(found.answer)):
@@ -140,6 +143,7 @@ def _object_parts(found: QaObject) -> QaParts:
         raise DroppedReply(Reason.NO_CHOICES)
     if len(found.choices) != 4:
         raise DroppedReply(Reason.NOT_FOUR)
+    # the question would show the choices in their old order after a shuffle
     if _holds_choices(found.question, found.choices):
         raise DroppedReply(Reason.REPEATED_PART)
     if sorted(letters := list(map(own_letter, found.choices))) == [*"ABCD"] != letters:

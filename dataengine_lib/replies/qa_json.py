@@ -78,12 +78,13 @@ def qa_objects(reply: str) -> list[QaObject]:
 
 def _question_objects(reply: str) -> list[dict[str, Any]]:
     with suppress(ValueError, RecursionError):
-        whole = json.loads(reply)
+        whole = json.loads(reply)  # what servers send that keep to the schema
         if isinstance(whole, dict):
             return [whole] if whole.keys() & {"question", "skip"} else []
     if '"question"' not in reply:
         return []
     reply = after_reasoning(reply)[0]
+    # first the JSON between other words as a whole; else its innermost objects, as of a list that was cut off
     for found in (_outer_objects(reply), objects_in(reply)):
         if questions := [one for one in found if one.keys() >= {"question", "choices"}]:
             return questions
