@@ -73,6 +73,7 @@ async def load_chat(
         elif kind == "local":
             from dataengine_lib.teachers.local_llm import SLOTS, model_file, serve_local
 
+            # More requests at a time would only wait in the server, and may time out there.
             teacher_class, settings = LocalTeacher, settings.model_copy(update={"concurrency": SLOTS})
             local = stack.enter_context(serve_local(model_file(model)))
             model, key, url = local.model, NO_KEY, local.base_url

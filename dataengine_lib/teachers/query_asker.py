@@ -166,4 +166,5 @@ class QueryAsker:
 
     def _money(self, done: int, total: int) -> str:
         spent = self.files.ledger.cost_usd
+        # As if the queries that are left cost as much as those before them.
         return f"${spent:.2f} of about ${spent * total / max(1, done):.2f}"

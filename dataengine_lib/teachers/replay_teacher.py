@@ -55,6 +55,7 @@ class ReplayTeacher:
         self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
     ) -> Reply:
         """The recorded reply; raises AskFailed when there is none."""
+        # The rows of a ledger are found by the first key, those of a results file by one of the others.
         ids = (query.query_id, (query.image_id, query.question_type))
         for key in (_messages_key(self._canonical.of(query)), *ids):
             if (reply := self._replies.get(key)) is not None:

@@ -63,6 +63,26 @@ def test_each_attempt_that_may_be_billed_costs_its_reservation(tmp_path: Path) -
         assert "35: 30.0000 spent" in paid.budget.stopped
 
 
+def test_requests_with_the_same_key_reserve_money_by_their_names(tmp_path: Path) -> None:
+    in_flight, most = 0, 0
+
+    async def send(request: PaidRequest[int], limit: int, may_retry: MayRetry) -> Reply:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        await asyncio.sleep(0)
+        in_flight -= 1
+        return Reply("A", completion_tokens=10)
+
+    same = [PaidRequest(key="k", prompt="?", subject=number, name=f"n{number}") for number in range(5)]
+    with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
+        settings = SETTINGS.model_copy(update={"concurrency": 5})
+        paid = PaidRequests(ledger, budget(ledger, 25), settings, send, fields)
+        asyncio.run(paid.ask_all(same, lambda request, reply: None, lambda request, failure: None))
+        # each may cost 10: two in flight, and no third one after them
+        assert (most, ledger.spent_usd, ledger.paid["k"].replies) == (2, 20, 2)
+
+
 def test_a_reply_that_was_cut_off_is_requested_once_more_at_a_higher_limit(tmp_path: Path) -> None:
     limits: list[int] = []
 

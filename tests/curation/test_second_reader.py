@@ -76,7 +76,7 @@ def reader(folder: Path, server: PlaygroundServer, **options: Any) -> SecondRead
     return second_reader("openai:any", folder.parent / "ledger.jsonl", settings(server, **asking), **options)
 
 
-def says(text: str) -> Any:
+def always_answers(text: str) -> Any:
     """A model that takes the choice with this text, whatever letter it has."""
 
     def write(messages: list[dict[str, Any]], schema: dict[str, Any] | None = None) -> str:
@@ -128,7 +128,7 @@ def test_blind_the_scripted_reader_guesses(planted: Planted, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("structured", [True, False])
 def test_an_answer_is_told_by_its_own_place(folder: Path, structured: bool) -> None:
-    write = says("a kite")
+    write = always_answers("a kite")
     with serve(write, structured=write if structured else None) as server:
         answers, notes = reader(folder, server).answers([record(n, correct=n % 4) for n in range(8)])
     assert (answers, notes) == ([1] * 8, [])
@@ -163,14 +163,14 @@ def test_a_reply_that_names_no_choice_is_not_an_answer(folder: Path, text: str) 
 
 @pytest.mark.parametrize("fault", ["refusal", "content_filter", "500"])
 def test_a_request_that_fails_is_no_verdict(folder: Path, fault: str) -> None:
-    with serve(says("a kite"), faults=[fault]) as server:
+    with serve(always_answers("a kite"), faults=[fault]) as server:
         answers, notes = reader(folder, server, concurrency=1).answers([record(0), record(1)])
     assert answers == [None, 1] and len(notes) == 1
 
 
 def test_nothing_is_asked_twice(folder: Path) -> None:
     records = [record(n) for n in range(30)]
-    with serve(says("a kite"), faults=[None] * 12 + ["401"] * 100) as server:
+    with serve(always_answers("a kite"), faults=[None] * 12 + ["401"] * 100) as server:
         with pytest.raises(TeacherStop):
             reader(folder, server, concurrency=1).answers(records)
         ledger = folder.parent / "ledger.jsonl"
@@ -188,7 +188,7 @@ def test_nothing_is_asked_twice(folder: Path) -> None:
 
 
 def test_the_picture_itself_may_be_sent(folder: Path) -> None:
-    with serve(says("a hat")) as server:
+    with serve(always_answers("a hat")) as server:
         seeing = reader(folder, server, pool=None, attach_image=True, image_root=folder)
         answers, notes = seeing.answers([record(), record(image_id=9)])
     (body,) = server.requests
@@ -206,7 +206,7 @@ def test_the_blind_reader_is_sent_nothing_about_the_picture(folder: Path) -> Non
         assert schema["properties"]["answer"]["enum"] == list(LETTERS[:4])
         return '{"answer": "A"}'
 
-    with serve(says("a hat"), structured=write) as server:
+    with serve(always_answers("a hat"), structured=write) as server:
         answers, _ = reader(folder, server, blind=True, attach_image=True, image_root=folder).answers(
             [record()]
         )
@@ -254,7 +254,7 @@ def paid(folder: Path) -> float:
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
 def test_a_budget_is_not_crossed_and_a_larger_one_goes_on(folder: Path, concurrency: int) -> None:
     records = [record(n) for n in range(16)]
-    with serve(says("a kite"), structured=says("a kite")) as server:
+    with serve(always_answers("a kite"), structured=always_answers("a kite")) as server:
         # in three calls, each with an event loop of its own, that wait for one another's money
         first = frugal(folder, server, 100, concurrency=concurrency)
         answers = [answer for start in (0, 4, 8) for answer in first.answers(records[start : start + 4])[0]]
@@ -271,7 +271,7 @@ def test_a_budget_is_not_crossed_and_a_larger_one_goes_on(folder: Path, concurre
 @pytest.mark.usefixtures("dollar_a_token")
 def test_no_record_is_asked_after_one_that_is_too_expensive(folder: Path) -> None:
     long = msgspec.structs.replace(record(1), question="What is long? " * 1000)
-    with serve(says("a kite")) as server:
+    with serve(always_answers("a kite")) as server:
         options: dict[str, Any] = {"pool": read_pool(folder), "budget_usd": 3000}
         frugal = second_reader("openai:read", folder.parent / "ledger.jsonl", settings(server), **options)
         answers, _ = frugal.answers([record(0), long, *(record(n) for n in range(2, 20))])
@@ -281,7 +281,7 @@ def test_no_record_is_asked_after_one_that_is_too_expensive(folder: Path) -> Non
 @pytest.mark.usefixtures("dollar_a_token")
 def test_two_readers_share_a_budget_and_the_first_goes_first(folder: Path) -> None:
     records = [record(n) for n in range(8)]
-    with serve(says("a kite"), structured=says("a kite")) as server:
+    with serve(always_answers("a kite"), structured=always_answers("a kite")) as server:
         for budget, asked in ((40, (3, 0)), (100, (8, 1)), (130, (8, 5)), (500, (8, 8))):
             second = frugal(folder, server, budget)
             blind = frugal(folder, server, budget, blind=True, before=second)
@@ -294,7 +294,7 @@ def test_two_readers_share_a_budget_and_the_first_goes_first(folder: Path) -> No
 @pytest.mark.usefixtures("dollar_a_token")
 def test_requests_without_an_answer_may_have_been_paid_for(folder: Path) -> None:
     records = [record(n) for n in range(12)]
-    with serve(says("a kite"), faults=["drop"], structured=says("a kite")) as server:
+    with serve(always_answers("a kite"), faults=["drop"], structured=always_answers("a kite")) as server:
         second = frugal(folder, server, 100, concurrency=1)
         blind = frugal(folder, server, 120, blind=True, before=second)
         # 20 are as good as gone, so two fewer fit
@@ -310,7 +310,9 @@ def test_requests_without_an_answer_may_have_been_paid_for(folder: Path) -> None
 
 @pytest.mark.usefixtures("dollar_a_token")
 def test_no_question_is_tried_again_beyond_the_budget(folder: Path) -> None:
-    with serve(says("a kite"), faults=[None, *["drop"] * 9], structured=says("a kite")) as server:
+    with serve(
+        always_answers("a kite"), faults=[None, *["drop"] * 9], structured=always_answers("a kite")
+    ) as server:
         second = frugal(folder, server, 60, concurrency=1, max_attempts=6)
         answers, notes = second.answers([record(n) for n in range(4)])
     # a letter for 9 and two tries that may have cost 20 each; a third would cross 60
@@ -323,7 +325,7 @@ def test_no_question_is_tried_again_beyond_the_budget(folder: Path) -> None:
 
 @pytest.mark.usefixtures("dollar_a_token")
 def test_a_stop_does_not_wait_for_requests_that_wait_for_money(folder: Path) -> None:
-    with serve(says("a kite"), faults=["401"] * 9) as server:
+    with serve(always_answers("a kite"), faults=["401"] * 9) as server:
         began = time.monotonic()
         with pytest.raises(TeacherStop):
             frugal(folder, server, 50, concurrency=8).answers([record(n) for n in range(8)])
@@ -332,7 +334,7 @@ def test_a_stop_does_not_wait_for_requests_that_wait_for_money(folder: Path) -> 
 
 @pytest.mark.usefixtures("dollar_a_token")
 def test_a_budget_counts_pictures_and_needs_prices(folder: Path) -> None:
-    with serve(says("a kite"), structured=says("a kite")) as server:
+    with serve(always_answers("a kite"), structured=always_answers("a kite")) as server:
         options: dict[str, Any] = {"image_root": folder, "attach_image": True}
         ledger = folder.parent / "ledger.jsonl"
         with pytest.raises(ParameterError, match=r"budget_usd 1 is less than .* cost \(2\.0.*; raise it$"):

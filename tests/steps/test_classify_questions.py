@@ -200,10 +200,13 @@ def test_what_the_teacher_said_of_known_types_is_written(tmp_path: Path) -> None
     classify(tmp_path, [*rows, question(21, "color, new")], by_colour, agreement_sample=8)
     file = tmp_path / "classified.json"
     written = read_json(file, dict[str, list[Question]])
-    said = Counter(row.teacher_type for row in written["image_style"] if row.question_id != "q20")
-    assert said["attribute_recognition"] in (7, 8) and said[""] == 20 - said["attribute_recognition"]
+    teacher_types = Counter(row.teacher_type for row in written["image_style"] if row.question_id != "q20")
+    assert (
+        teacher_types["attribute_recognition"] in (7, 8)
+        and teacher_types[""] == 20 - teacher_types["attribute_recognition"]
+    )
     (kept,) = (row.teacher_type for row in written["image_style"] if row.question_id == "q20")
-    assert kept == ("image_topic" if said["attribute_recognition"] == 8 else "attribute_recognition")
+    assert kept == ("image_topic" if teacher_types["attribute_recognition"] == 8 else "attribute_recognition")
     (new,) = written["attribute_recognition"]
     assert (new.question_id, new.teacher_type) == ("q21", "")
     before = file.read_bytes()
