@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from dataengine_lib.core.files import read_json
+from dataengine_lib.errors import DataEngineError
+
 # The variable that a run adds to the parameters of the notebooks it executes.
 ORIGIN = "executed_by_run"
 # The variable in which the first call keeps the folder that the kernel was started in.
@@ -44,10 +47,10 @@ class Origin:
 def enter_start_folder(names: dict[str, Any], parameters: Iterable[str]) -> None:
     """Change to the folder in which the relative paths of a notebook start; `names` are its globals.
 
-    An executed notebook goes back to the folder in which its run was started. When the run's folder was moved and the
-    kernel was started beside the notebook, as JupyterLab does, those of `parameters` that name files of the run
-    are changed to the new place. Any other notebook starts in the current folder or, when the folder above holds
-    `data_demo`, there: so do the project's `notebooks/` and copies of it.
+    An executed notebook goes back to the folder in which its run was started, or stays in a copy of that folder. When
+    the run's folder was moved and the kernel was started beside the notebook, as JupyterLab does, those of
+    `parameters` that name files of the run are changed to the new place. Any other notebook starts in the current
+    folder or, when the folder above holds `data_demo`, there: so do the project's `notebooks/` and copies of it.
     """
     origin = Origin.of(names)
     if origin is None:
@@ -58,7 +61,9 @@ def enter_start_folder(names: dict[str, Any], parameters: Iterable[str]) -> None
     # "Run All Cells" a second time sets the parameters anew, but the kernel has left its folder by then.
     here = Path(names.setdefault(_KERNEL_FOLDER, str(Path.cwd())))
     start = origin.start
-    if moved := _moved_run(here, origin):
+    if _is_copy_of_start(here, origin):
+        start = here
+    elif moved := _moved_run(here, origin):
         if project := _moved_project(moved, origin):
             start = project
         else:
@@ -71,6 +76,22 @@ def enter_start_folder(names: dict[str, Any], parameters: Iterable[str]) -> None
 def _is_notebooks_of_project(folder: Path) -> bool:
     has_notebooks = next(folder.glob("[0-9]_*.ipynb"), None) is not None
     return has_notebooks and not (folder / "data_demo").is_dir() and (folder.parent / "data_demo").is_dir()
+
+
+def _is_copy_of_start(here: Path, origin: Origin) -> bool:
+    """Whether `here` holds the executed notebook at the same place as the folder in which the run was started.
+
+    So it does when papermill is called in a copy of the project. papermill stores the parameters in the notebook, which
+    tells it from the notebook of another run of that name.
+    """
+    if here == origin.start or origin.notebook.is_absolute():
+        return False
+    try:
+        notebook: dict[str, Any] = read_json(here / origin.notebook, dict[str, Any])
+    except DataEngineError:
+        return False
+    parameters = notebook.get("metadata", {}).get("papermill", {}).get("parameters", {})
+    return bool(parameters.get(ORIGIN) == origin.as_parameter()[ORIGIN])
 
 
 def _moved_run(here: Path, origin: Origin) -> Path | None:

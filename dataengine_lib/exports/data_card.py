@@ -20,7 +20,6 @@ _MAX_CHARACTERS = 80  # of a name that comes from data
 _MAX_ROWS = 50  # of a table
 
 # How a trainer loads the export, by format. {images} is replaced by a sentence part of _IMAGES or _OWN_IMAGES.
-
 _LOADING = {
     "aokvqa": "A-OKVQA's question list with `question_type`, `image_path` and `prompt` beside its own fields{images}.",
     "llava": "LLaVA: `--data_path {file} --image_folder IMAGES`{images}.",

@@ -1,5 +1,6 @@
 """Where a notebook's relative paths start: in the project, in copies, in executed notebooks, in moved ones."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,8 @@ def test_elsewhere_the_current_folder_stays(
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "1_evaluate.ipynb").touch()
     (project / "other").mkdir()
-    for folder in (
-        tmp_path / "copy",
-        project / "other",
-        project,
-    ):  # no data_demo above; no notebooks; the project
+    # no data_demo above; no notebooks; the project
+    for folder in (tmp_path / "copy", project / "other", project):
         monkeypatch.chdir(folder)
         enter_start_folder({}, [])
         assert Path.cwd() == folder
@@ -143,6 +141,22 @@ def test_all_cells_of_a_copied_project_can_run_twice_in_one_kernel(
     for _ in range(2):
         StepOneConfig.from_notebook(names)
         assert Path.cwd() == copy, "the project that it was copied from is still there, and left alone"
+
+
+@pytest.mark.parametrize(("same", "started_in"), [(True, "other"), (False, "project")])
+def test_papermill_in_a_copied_project_stays_in_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool, started_in: str
+) -> None:
+    """The kernel starts in `other`: a copy of the project, or a project with a run of the same name."""
+    names = executed(project)
+    other = shutil.copytree(project, tmp_path / "other")
+    origin = names[ORIGIN] if same else names[ORIGIN] | {"start": str(other)}
+    book = {"metadata": {"papermill": {"parameters": {ORIGIN: origin}}}, "cells": []}
+    (other / "reports" / "demo" / "round1" / "1_evaluate.ipynb").write_text(json.dumps(book))
+    monkeypatch.chdir(other)
+    for _ in range(2):
+        StepOneConfig.from_notebook(names)
+        assert Path.cwd() == tmp_path / started_in
 
 
 @pytest.mark.parametrize("missing", ["1_evaluate.manifest.json", "1_evaluate.ipynb"])

@@ -1,6 +1,7 @@
 """Notebooks that a run has executed can be run again in their place, from any folder, and write the same data."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_an_executed_notebook_runs_again_from_any_folder(
     execute_notebook(str(executed), "again.ipynb", progress_bar=False)
     assert data.read_bytes() == first
     assert [path.name for path in Path().iterdir()] == ["again.ipynb"]
+
+
+def test_in_a_copy_of_its_project_it_writes_there(
+    executed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (executed.parent / DATA).read_bytes()
+    copy = shutil.copytree(executed.parents[2], tmp_path / "copy", symlinks=True)
+    for run in (executed.parent, copy / RUN):
+        (run / DATA).unlink()
+    monkeypatch.chdir(copy)
+    execute_notebook(str(RUN / executed.name), "again.ipynb", progress_bar=False)
+    assert (copy / RUN / DATA).read_bytes() == first
+    assert not (executed.parent / DATA).exists()
 
 
 def test_moved_with_its_run_it_writes_beside_itself(executed: Path, tmp_path: Path) -> None:
