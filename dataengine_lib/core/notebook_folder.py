@@ -84,10 +84,12 @@ def _is_copy_of_start(here: Path, origin: Origin) -> bool:
     So it does when papermill is called in a copy of the project. papermill stores the parameters in the notebook, which
     tells it from the notebook of another run of that name.
     """
-    if here == origin.start or origin.notebook.is_absolute():
+    file = here / origin.notebook
+    # the same file: a run outside the start folder, such as ../reports/demo, or reports that two projects link to
+    if file.resolve() == (origin.start / origin.notebook).resolve():
         return False
     try:
-        notebook: dict[str, Any] = read_json(here / origin.notebook, dict[str, Any])
+        notebook: dict[str, Any] = read_json(file, dict[str, Any])
     except DataEngineError:
         return False
     parameters = notebook.get("metadata", {}).get("papermill", {}).get("parameters", {})

@@ -198,9 +198,16 @@ def test_a_run_beside_the_folder_it_was_started_in_is_no_move(
     run = Path("../reports/demo")
     names = {"output": str(run / "round1" / "out.json"), "questions": "q.json"}
     names |= Origin(start, run, run / "round1" / "1_evaluate.ipynb").as_parameter()
-    monkeypatch.chdir(project / "reports" / "demo" / "round1")
-    config = StepOneConfig.from_notebook(names)
-    assert Path.cwd() == start and config.output == run / "round1" / "out.json"
+    book = {"metadata": {"papermill": {"parameters": {ORIGIN: names[ORIGIN]}}}}
+    (project / "reports" / "demo" / "round1" / "1_evaluate.ipynb").write_text(json.dumps(book))
+    (project / "other").mkdir()
+    for place in (
+        "reports/demo/round1",
+        "other",
+    ):  # beside the notebook; where ../reports leads to it as well
+        monkeypatch.chdir(project / place)
+        config = StepOneConfig.from_notebook(dict(names))
+        assert Path.cwd() == start and config.output == run / "round1" / "out.json"
 
 
 def test_a_moved_run_in_the_folder_it_was_started_in(
