@@ -78,9 +78,7 @@ def read_question_file(
     Raises DataEngineError when the file cannot be read, is not a question file, or has no such field.
     """
     found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
-    ids = Counter(
-        _given_id(row.content) for row in found
-    )  # a query's id names a question only where it is unique
+    ids = Counter(_given_id(row.content) for row in found)
     result, seen = QuestionRows(), dict[str, str]()
     for place in range(len(found)):
         row = found.popleft()  # so that a row and its question are not both in memory

@@ -79,10 +79,8 @@ def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[st
     correct = answer_index(row.get("answer"), choices)
     if isinstance(correct, tuple):
         return correct
-    hint, question = (
-        row.get("hint", ""),
-        row["question"],
-    )  # MMBench's hint is the context that a question needs
+    # MMBench's hint is the context that a question needs
+    hint, question = row.get("hint", ""), row["question"]
     return {
         "question_id": row["index"],
         "question": f"{hint}\n{question}" if hint and question else question,
