@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from student_questions import CHOICES, PROMPTS, assert_close
 from tiny_families import FAMILIES, save_family
 from tqdm import tqdm
 
@@ -18,17 +19,6 @@ from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.examples import IGNORED_LABEL, ExampleEncoder
 from dataengine_lib.training.texts import SkippedTrainingRows, TrainingRow, training_text
 
-QUESTIONS = [
-    ("What is in the picture?", ["a dog", "two cats", "cow", "pig"]),
-    ("Which colour has the car?", ["red", "green and blue", "blue"]),
-    ("Où est le chat — 在哪里?", ["on the left", "on the right", "top", "bottom, near the edge"]),
-    ("Is it raining or snowing in this picture of the town?", ["yes", "no"]),
-    ("How many?", ["1", "2", "3", "22"]),
-]
-PROMPTS = [
-    f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS
-]
-CHOICES = [choices for _, choices in QUESTIONS]
 SLOW = ("qwen3_5", "mllama")  # their caches cannot be repeated for the options, or not with the image's mask
 
 
@@ -91,12 +81,6 @@ def naive_scores(
             row.append(-torch.nn.functional.cross_entropy(logits[before - 1 : -1], target).item())
         scores.append(row)
     return scores
-
-
-def assert_close(found: list[list[float]], expected: list[list[float]]) -> None:
-    assert [len(row) for row in found] == [len(row) for row in expected]
-    for row, wanted in zip(found, expected, strict=True):
-        assert row == pytest.approx(wanted, abs=1e-4)
 
 
 def test_fast_ranking_equals_one_plain_pass_per_option(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from student_questions import CHOICES, PROMPTS, assert_close
 from tiny_models import save_tiny_llava
 
 from dataengine_lib.errors import DataEngineError
@@ -23,14 +24,6 @@ from dataengine_lib.students.inputs import (
 )
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.students.option_scores import tokenize_question
-
-QUESTIONS = [
-    ("What is in the picture?", ["a dog", "two cats", "cow", "pig"]),
-    ("Which colour has the car?", ["red", "green and blue", "blue"]),
-    ("Où est le chat — 在哪里?", ["on the left", "on the right", "top", "bottom, near the edge"]),
-    ("Is it raining or snowing in this picture of the town?", ["yes", "no"]),
-    ("How many?", ["1", "2", "3", "22"]),
-]
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +42,6 @@ def pictures() -> list[Image.Image]:
     return [found[0], found[1], found[0], found[2], found[1]]
 
 
-PROMPTS = [
-    f"{question}\n" + " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(cs)) for question, cs in QUESTIONS
-]
-CHOICES = [choices for _, choices in QUESTIONS]
-
-
 def plain_scores(student: HuggingFaceStudent, images: list[Image.Image]) -> list[list[float]]:
     """One text, one image, one pass at a time, nothing shared and nothing padded."""
     scores = []
@@ -70,12 +57,6 @@ def plain_scores(student: HuggingFaceStudent, images: list[Image.Image]) -> list
             row.append(-torch.nn.functional.cross_entropy(logits[start - 1 : -1], target).item())
         scores.append(row)
     return scores
-
-
-def assert_close(found: list[list[float]], expected: list[list[float]]) -> None:
-    assert [len(row) for row in found] == [len(row) for row in expected]
-    for row, wanted in zip(found, expected, strict=True):
-        assert row == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.parametrize(
