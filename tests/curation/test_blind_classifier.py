@@ -6,8 +6,7 @@ from random import Random
 
 import msgspec
 import pytest
-from photo_qas import photo_records
-from planted import planted_records
+from made_records import photo_records, planted_records
 from project import COCO_MINI
 
 from dataengine_lib.annotations.teacher import AnnotationsTeacher

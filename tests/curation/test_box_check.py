@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 import pytest
 from coco_folder import annotation, coco
-from photo_qas import photo_records
+from made_records import photo_records
 from project import COCO_MINI
 
 from dataengine_lib.annotations.facts import ImageFacts

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from planted import Planted, planted_records
+from made_records import Planted, planted_records
 
 from dataengine_lib.chat import prices
 from dataengine_lib.core.files import read_json, read_jsonl, write_jsonl

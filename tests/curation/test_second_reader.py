@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from coco_folder import annotation, coco
-from planted import Planted, planted_records
+from made_records import Planted, planted_records
 
 from dataengine_lib.chat import prices
 from dataengine_lib.chat.reply import TeacherStop

@@ -1,11 +1,12 @@
-"""Training records of the playground's teacher, with wrong answers planted in its replies."""
+"""Training records that teachers wrote: of the playground, with wrong answers planted, and of COCO photos."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE, AnnotationsTeacher
+from dataengine_lib.core.records import Query, TrainRecord
 from dataengine_lib.images.pool import ImagePool
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.questions import QUESTION_WRITERS
@@ -68,3 +69,22 @@ def planted_records(
                 )
             )
     return found
+
+
+def photo_records(teacher: AnnotationsTeacher) -> list[TrainRecord]:
+    """Its QAs as training records."""
+    records = []
+    for image_id in teacher.pool.ids.tolist():
+        for kind in WRITERS_BY_TYPE:
+            query = Query(image_id=image_id, prompt="", question_type=kind, query_id=f"{image_id} {kind}")
+            parsed = parse_reply(teacher.write(query))
+            for qa in [] if isinstance(parsed, Reason) else parsed:
+                fields = {
+                    "question": qa.question,
+                    "choices": qa.choices,
+                    "correct_choice_idx": qa.correct_choice_idx,
+                }
+                records.append(
+                    TrainRecord(image_id=image_id, raw_instructions="", question_type=kind, **fields)
+                )
+    return records
