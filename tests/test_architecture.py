@@ -32,10 +32,13 @@ def test_the_map_shows_the_packages_in_the_order_of_the_import_contract() -> Non
     assert names == found - {"__init__"}
 
 
-def test_every_package_says_what_it_holds() -> None:
+def test_every_package_says_what_it_holds_and_what_it_knows_nothing_of() -> None:
     for folder in folders(LIBRARY):
         docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
         assert docstring and len(docstring) > 60, folder
+        if folder.parent == LIBRARY:
+            says = " ".join(docstring.split())
+            assert re.search(r"[Kk]nows (no|nothing)|Nothing imports it|Computes nothing", says), folder
 
 
 def test_no_folder_is_crowded() -> None:

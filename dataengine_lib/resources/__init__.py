@@ -1,7 +1,8 @@
 """Prompts, category sets and prices that ship inside the package (steps 0 to 4), each found by its name.
 
 `prompts/*.j2` and `categories/*.yaml` are the built-in values of the parameters `template` and `categories`;
-`prices.yaml` is the price table where `prices` is not given. They lie beside this file, in a checkout as in a wheel.
+`prices.yaml` is the price table where `prices` is not given. They lie beside this file, in a checkout as in a
+wheel. Knows nothing of the steps that read them.
 """
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
-"""One experiment from YAML to report. parameters reads the YAML, workflow lists which step runs when, parameter_paths
-finds the files that parameters name, precheck finds errors before the first step, run executes the notebooks (notebooks,
-execute_notebook) and writes manifest, state and lock; cost_plan, doctor, summary, trace and lineage inform about a run."""
+"""One experiment from YAML to report. parameters reads the YAML, workflow lists which step runs when,
+parameter_paths finds the files that parameters name, precheck finds errors before the first step, run executes the
+notebooks (notebooks, execute_notebook) and writes manifest, state and lock; cost_plan, doctor, summary, trace and
+lineage inform about a run. Computes nothing itself: what a step does is in steps/."""
