@@ -20,7 +20,9 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(main)
+    # A loop that runs cannot be entered again, so `main` gets a loop of its own in another thread.
     with ThreadPoolExecutor(1) as pool:
+        # Filled in by that thread: an interrupt arrives in this one and has to cancel the task over there.
         loop_and_task: list[Any] = []
 
         async def tracked() -> _Result:
@@ -91,6 +93,7 @@ class _Workers(Generic[_Item]):
             await asyncio.wait(self._tasks, timeout=grace_s)
             raise
         finally:
+            # No task outlives this call: what still runs after the grace period is cut off.
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -111,6 +114,7 @@ class _Workers(Generic[_Item]):
             item = next(self._waiting, None)
             admitted = item is not None and (self._admit is None or await self._admit(item))
             self._idle.discard(me)
+            # Another task may have failed while this one waited for its turn or in `admit`.
             return item if admitted and not self._stops else None
 
     async def _ask_one(self, item: _Item) -> None:
@@ -118,6 +122,7 @@ class _Workers(Generic[_Item]):
             reply = await self._ask(item)
         except AskFailed as failure:
             self._on_failure(item, failure)
+            # A request that is itself at fault (unreadable image, content filter) does not change the count.
             self._failures_in_a_row += failure.teacher_at_fault
             if self._failures_in_a_row >= self._most_failures:
                 raise TeacherStop(

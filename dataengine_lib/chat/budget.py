@@ -82,6 +82,7 @@ class Budget:
         if self.limit is None:
             return True
         cost = self.most(request, max_output_tokens)
+        # Requests in flight count with the most that they can cost.
         while (spent := self._spent()) + self._reserved_sum + cost > self.limit:
             if not self._reserved:  # no running request can release money any more
                 self.stopped = (
@@ -112,6 +113,7 @@ class Budget:
 
     def hold(self, request: _PricedRequest, max_output_tokens: int) -> None:
         """Reserve for a request that is under way already."""
+        # The limit is not compared: it is too late to refuse this request.
         if self.limit is not None:
             self._reserve(request, self.most(request, max_output_tokens))
 

@@ -91,6 +91,7 @@ class ChatClient:
             http_client=http,
         )
         self.rate_control.reopen()
+        # A new one for each `async with` block, since a lock belongs to one event loop.
         self._schema_trial = asyncio.Lock()
         return self
 
@@ -125,6 +126,7 @@ class ChatClient:
                 # Servers repeat the key in error messages, and a notebook keeps tracebacks. So nothing is chained to
                 # this error, and nothing is awaited in here: a cancellation would be chained to it.
                 reason = self.error_text(error)
+                # Neither refused with a status nor stopped before it was sent: it may be billed.
                 unanswered = not isinstance(error, openai.APIStatusError) and not is_unreachable(error)
                 self._stop_if_fatal(error, reason, attempt)
                 if getattr(error, "code", None) in FILTER_CODES:
@@ -146,6 +148,7 @@ class ChatClient:
         """The reply, and whether the server accepted `schema`; the first request with one finds out for all."""
         if schema is not None and self.format.takes_schema is None:
             async with self._schema_trial:
+                # Checked again: the request that held the lock may have found out.
                 if self.format.takes_schema is None:
                     return await self._try_schema(messages, schema, max_output_tokens)
         if schema is not None and self.format.takes_schema:
@@ -208,21 +211,23 @@ class ChatClient:
                 rate_control.on_rate_limited(entered, retry_after(headers))
             elif error.status_code >= 500:
                 rate_control.on_failure(entered, retry_after(headers))
-            else:
+            else:  # another 4xx says nothing about the load
                 rate_control.on_cancelled()
             raise
         except (openai.APIError, TimeoutError, ValueError):
             rate_control.on_failure(entered)
             raise
-        except BaseException:
+        except BaseException:  # a cancelled task frees its slot too
             rate_control.on_cancelled()
             raise
         self._reached = True
         rate_control.read_limits(response.headers)
         rate_control.on_success(entered, self.timeout_s)
         now = time.monotonic()
+        # The estimate counted the whole output limit; the rate limit is corrected by what was really used.
         if tokens and (used := reply.prompt_tokens + reply.completion_tokens):
             rate_control.tokens.give_back(tokens - used, now)
+        # The header names the request, the body only the completion; some servers send the second one alone.
         request_id = response.headers.get("x-request-id") or reply.request_id
         return msgspec.structs.replace(reply, request_id=request_id, seconds=round(now - entered, 3))
 
@@ -257,6 +262,7 @@ class ChatClient:
 
 def _pause_before_retry(error: Exception, attempt: int) -> float:
     """Seconds: the server's Retry-After and up to one more, else exponential back-off with jitter, at most 30."""
+    # Requests that failed at the same moment are not all sent again at the same moment.
     jitter = random.uniform(0.5, 1.0)
     wait = retry_after(error.response.headers) if isinstance(error, openai.APIStatusError) else None
     if wait is not None:
@@ -269,6 +275,8 @@ def _split_user(url: str) -> tuple[str, dict[str, str]]:
     parts = urlsplit(url)
     if parts.username is None:
         return url, {}
+    # For "http://me:pa%20ss@host:8000/v1": the credentials are "me:pa ss", the URL becomes
+    # "http://host:8000/v1".
     credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
     header = {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), header

@@ -31,9 +31,12 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
     prompt_tokens = _token_count(usage.get("prompt_tokens", usage.get("input_tokens")))
     return Reply(
         text=refusal or _text(message.get("content")),
+        # Under a JSON schema OpenAI's models put a refusal into a field of its own, with finish_reason
+        # `stop`.
         finish_reason="refusal" if refusal else _text(first.get("finish_reason")) or "stop",
         model=_text(body.get("model")),
         prompt_tokens=prompt_tokens,
+        # Parts of prompt_tokens: no larger than the whole, whatever the server reports.
         cached_tokens=min(prompt_tokens, _token_count(details.get("cached_tokens"))),
         cache_write_tokens=min(prompt_tokens, _token_count(details.get("cache_write_tokens"))),
         completion_tokens=_token_count(usage.get("completion_tokens", usage.get("output_tokens"))),
@@ -55,6 +58,7 @@ def _text(value: Any) -> str:
 def _token_count(value: Any) -> int:
     """A number of tokens, 0 for anything that is not a number."""
     try:
+        # Reads 12, 12.0 and "12"; NaN raises ValueError, infinity OverflowError.
         return max(0, int(float(value)))
     except (TypeError, ValueError, OverflowError):
         return 0

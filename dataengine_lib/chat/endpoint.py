@@ -44,4 +44,5 @@ def shown_url(url: str) -> str:
         raise ParameterError(
             "base_url: not a URL, or its port is not a number up to 65535; correct it"
         ) from None
+    # "https://me:secret@host:8000/v1?key=1" is shown as "https://host:8000/v1".
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

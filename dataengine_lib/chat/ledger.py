@@ -148,6 +148,7 @@ class Ledger:
         self.question_types: dict[str, str] = {}
         self.cost_usd = self.lost_usd = 0.0
         self._price, self._output = price, output or file
+        # None stands for the patience of AppendFile, some seconds.
         self._patience = math.inf if waits else None
         self._end = 0  # bytes that have been read
         self._stream: AppendFile | None = None
@@ -183,6 +184,7 @@ class Ledger:
         """Push all rows to the disk and let other runs have the file."""
         if self._stream is not None:
             try:
+                # Rows up to here are known; the next `open` reads what other runs append behind them.
                 self._end = self._stream.end()
             finally:
                 self._stream.close()
@@ -194,6 +196,7 @@ class Ledger:
         # Only replies have a price: a lost request has its own field, an answer of step 0 is part of a reply.
         if row.usd is None and not (row.lost_usd or row.question_type):
             row.usd = self._price(row)
+        # Written first: when the disk is full, nothing counts that the file does not hold.
         self._write(row)
         self._count(row)
 
@@ -212,6 +215,8 @@ class Ledger:
     def _count(self, row: PaidReply) -> None:
         # The kind of a row shows in the field that only this kind has, see PaidReply.
         if row.finished:
+            # Only replies before this row: one that comes later clears `closed` of its request, see
+            # PaidTotal.add.
             for total in self.paid.values():
                 total.closed = True
         elif row.lost_usd:
@@ -227,6 +232,7 @@ class Ledger:
             self.cost_usd += usd or 0.0
 
 
+# Of PaidReply, not of LedgerRow: the long fields, request and usage, are skipped instead of built.
 _DECODER = msgspec.json.Decoder(PaidReply)
 
 

@@ -17,6 +17,7 @@ def jpeg_bytes(image: "Image.Image", max_side: int) -> bytes:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Resampling.LANCZOS)
     stream = io.BytesIO()
+    # JPEG has no transparency and no palette.
     image.convert("RGB").save(stream, "JPEG", quality=90)
     return stream.getvalue()
 

@@ -98,6 +98,7 @@ class PaidRequests(Generic[_Subject]):
 
         reply = await self._send(request, limit, may_retry)
         fields = self._row_fields(request)
+        # Row first, then release: for a moment the money counts twice, but never not at all.
         self.ledger.add(LedgerRow.of(request.key, reply, max_output_tokens=limit, **fields))
         # Without token counts the row's price is 0, and the whole reservation counts as lost.
         self._settle(request, cost_unknown=not reply.has_token_counts)

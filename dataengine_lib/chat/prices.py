@@ -131,6 +131,7 @@ def _model_fault(text: bytes) -> str:
         for model, prices in models.items():
             for key in prices:
                 if key not in Price.__struct_fields__:
+                    # With cutoff 0 there always is a nearest key.
                     near = difflib.get_close_matches(str(key), Price.__struct_fields__, n=1, cutoff=0.0)
                     return f"{model}: unknown key {key!r}; nearest valid key: {near[0]!r}"
             try:
@@ -142,6 +143,7 @@ def _model_fault(text: bytes) -> str:
     return ""
 
 
+# Up to four letters, up to three digits, a space before a digit, or any other single character:
 # finds "Tell", " ", "2024" as "202" and "4", and "?" in "Tell 2024?"
 _PIECE = re.compile(r"[A-Za-z]{1,4}|\d{1,3}|\s(?=\d)|[^\sA-Za-z\d]")
 _MESSAGE_TOKENS = 16  # of the markers around a chat message

@@ -98,6 +98,7 @@ class RateControl:
             self.tokens.take(tokens, now)
             self.in_flight += 1
             self.sent += 1
+            # The first measurement begins with the first request, not when this object is made.
             self._measured_since = self._measured_since or now
             return now
 
@@ -125,6 +126,7 @@ class RateControl:
         seconds = now - entered
         self._fastest = min(self._fastest, seconds)
         quick = seconds < max(timeout_s / 4, _QUEUED * self._fastest) and seconds < timeout_s / 2
+        # Quick replies prove nothing about a larger window unless this one is nearly full.
         if self.in_flight >= 0.8 * int(self.window) and quick:
             # After an error: about one more, or 5 %, per window of replies instead of one more per reply.
             step = 1.0 if self._ramping_up else max(1.0, 0.05 * self.window) / self.window
@@ -145,6 +147,9 @@ class RateControl:
             # slow-down. It is halved while many requests fail, since the limit may have been lowered.
             if self._overloaded():
                 self._proven /= 2
+            # Measured where enough time has passed or no rate is known yet; else the last rate was too high
+            # still. At least 0.25 s are assumed: the first refusals may come at once, and the rate would be
+            # huge.
             rate, measured_s = self.requests.rate(now), now - self._measured_since
             if rate is None or measured_s > _MEASURE_S:
                 rate = self._replies / max(0.25, measured_s)
@@ -190,12 +195,14 @@ class RateControl:
             with suppress(ValueError):
                 remaining = headers.get(f"x-ratelimit-remaining-{kind}")
                 if remaining and _first_number(remaining) <= 0:
+                    # Held for a minute at most, the period of the limits; then the server is asked again.
                     wait = parse_duration(headers.get(f"x-ratelimit-reset-{kind}", ""))
                     self._hold_until = max(self._hold_until, time.monotonic() + min(wait, 60.0))
 
     def _slow_down(self, now: float) -> None:
         """Shrink the window if the server is overloaded; one stray error leaves it as it is."""
         if self._overloaded():
+            # From the requests really in flight: a window that is not full says nothing about the load.
             self.window = max(1.0, min(self.window, float(self.in_flight)) * _SHRINK)
         self._slowed_at, self._ramping_up = now, False
 
@@ -208,6 +215,7 @@ class RateControl:
         if now - begin < _PROVEN_S:
             self._proving = (begin, number + 1)
             return
+        # The time before the first reply is no measurement.
         if begin:
             self._proven = max(self._proven, (number + 1) / (now - begin))
         self._proving = (now, 0)
@@ -241,6 +249,8 @@ class RateLimit:
     def take(self, number: float, now: float) -> None:
         """Use up the time of `number` requests or tokens."""
         rate = self.rate(now)
+        # A token bucket, kept as a moment: what is taken moves `next_at` on by the time it takes at this
+        # rate, and of the time that passes unused only the last _BURST seconds count.
         if rate is not None and number:
             self.next_at = max(self.next_at, now - _BURST) + number / rate
 
@@ -268,6 +278,7 @@ def _first_number(header: str) -> float:
 
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `1h2m3.5s`, `20ms` or `7`; ValueError for another text."""
+    # "1m6.5s" is read as 1 * 60 s + 6.5 * 1 s.
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     total, number, unit = 0.0, "", ""
     # A unit ends where the next number begins, or at the space that is appended.
@@ -280,6 +291,7 @@ def parse_duration(text: str) -> float:
             number = unit = ""
         number += letter.strip()
     total += float(number) if number else 0.0
+    # Only NaN differs from itself.
     if total != total or not text:
         raise ValueError(f"not a duration: {text!r}")
     return total

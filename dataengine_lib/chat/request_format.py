@@ -65,11 +65,14 @@ class RequestFormat:
 
         `param` is the field that the error names, empty when it names none; then the message is searched.
         """
+        # Before the wording is looked at: "Invalid schema for structured output" has no word of _REFUSES.
         if self.takes_schema is not False and _names_schema(f"{param} {message}"):
             self.takes_schema = False
             return True
         if not _REFUSES.search(message):  # "max_tokens is too large" does not refuse the setting itself
             return False
+        # The output limit is never dropped, only sent under its other name, and not under one that was
+        # refused.
         for limit, other in (_LIMITS, _LIMITS[::-1]):
             named = param == limit or (not param and _has_word(message, limit))
             if named and limit in self.settings and other not in self.refused:

@@ -26,6 +26,7 @@ _SENSIBLE_WAIT_S = 30 * 24 * 3600.0  # a Retry-After beyond is a fault of the se
 
 def is_temporary_status(status: int) -> bool:
     """Whether the same request may succeed a little later, by the HTTP status of the response."""
+    # The statuses that OpenAI's own SDK retries.
     return status in (408, 409, 429) or status >= 500
 
 
@@ -33,6 +34,7 @@ def is_temporary(error: Exception) -> bool:
     """Whether the same request may succeed a little later, for any error of the client (timeouts are temporary)."""
     if isinstance(error, openai.APIStatusError):
         return is_temporary_status(error.status_code)
+    # Other errors than the SDK's are a timeout, or the ValueError of a response that is no completion.
     return not isinstance(error, openai.APIError) or isinstance(
         error, openai.APIConnectionError | openai.APIResponseValidationError
     )
@@ -61,6 +63,7 @@ def fatal_error(error: Exception, where: str, model: str) -> TeacherStop | None:
     # Some servers send other types here than texts.
     codes = {code for code in (error.code, error.type) if isinstance(code, str)}
     problem = None
+    # By the code, since OpenAI reports a used-up quota with status 429, as it does a rate limit.
     if status == 402 or codes & _NO_MONEY_CODES:
         problem = f"quota used up or billing stopped ({status}); top up, then run again"
     elif status == 401:

@@ -24,6 +24,7 @@ from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 
+# A-OKVQA's splits, and the folders of COCO 2017 that hold their images.
 _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}
 
 
@@ -152,6 +153,7 @@ def _wanted(questions: list[Question], config: ClassifyQuestionsConfig) -> dict[
     keyed = {_key(question): question for question in questions}
     if not config.keep_known:
         return keyed
+    # Sorted, so that the sample does not depend on the order of the rows.
     known = sorted(key for key, question in keyed.items() if question.question_type)
     sample = set(Random(config.seed).sample(known, min(config.agreement_sample, len(known))))
     return {key: row for key, row in keyed.items() if not row.question_type or key in sample}
@@ -182,12 +184,14 @@ def _with_types(
 
 
 def _key(question: Question) -> str:
+    # With the text: a question that was reworded is another one, whatever its id.
     content = "\n".join([question.question_id, question.question, *question.choices])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _finished(question: Question, question_type: str, teacher_type: str) -> Question:
     """The question with its type, the prompt of step 1, and a path where COCO's names tell it."""
+    # Split val and image 370270 give "val2017/000000370270.jpg".
     folder = _COCO_SPLITS.get(question.split)
     path = question.image_path
     if not path and folder and question.image_id >= 0:

@@ -218,6 +218,7 @@ def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[
         refs += read_image_refs(config.questions, pool.evaluation_root)
     refs = list(dict.fromkeys(refs))
     paths, missing = locate_all(refs, pool.find)
+    # An image counts under the first reason found, so evaluation images are reported as such.
     pool.leave_out_evaluation(refs, paths)
     pool.leave_out_queries(config.exclude_queries)
     settings = SearchSettings(

@@ -87,4 +87,5 @@ def _id_of(path: str) -> int:
     digits = Path(path).stem.rpartition("_")[2]
     if digits.isascii() and digits.isdigit() and len(digits) < 19:  # fits into int64
         return int(digits)
+    # 15 hex digits are 60 bits, so that the number fits into int64 and is not negative.
     return int(hashlib.sha256(path.encode()).hexdigest()[:15], 16)

@@ -176,6 +176,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         bad_cases = collect_bad_cases(diagnose, types, config.near_duplicate, config.seed)
         weights = type_weights(metrics.counts(), config.weight_rule)
     paths = write_evaluation(config.output_dir, answers, metrics, bad_cases.kept, weights)
+    # only now: until all files are written, a killed run continues from it
     (config.output_dir / _PROGRESS_FILE).unlink(missing_ok=True)
     return EvaluateResult(
         config.image_root, metrics, answers, bad_cases.kept, bad_cases.alike, weights, skipped.rows, paths
@@ -222,6 +223,7 @@ def _recorded_answers(
 ) -> _GivenAnswers:
     """The predictions in a file; its rows without a question, and tasks without a row, are skipped."""
     found = read_recorded(Path(config.student.partition(":")[2]), content)
+    # rows of the predictions file, which the number of questions does not include
     skipped.add(found.unmatched, extra=len(found.unmatched))
     by_place = {content.places[i]: answer for i, answer in found.answers.items()}
     missing = [task for task in tasks if task.place not in by_place]
@@ -249,6 +251,7 @@ def _ask(
         )
         asked = ask_with_progress(batches, make_questioner, config.workers, progress)
     answers: dict[int, StudentAnswer] = {}
+    # closed also on an error: a notebook's traceback would keep the student and its workers alive
     with closing(asked), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
         for number, outcomes in asked:
             skipped.add([outcome for outcome in outcomes if isinstance(outcome, SkippedRow)])
@@ -263,6 +266,7 @@ def _student_key(config: EvaluateConfig) -> str:
     """A key of what a local student's answers depend on beside questions and images."""
     names = (config.student, config.adapter or "")
     folders = [Path(name) for name in names if name and Path(name).exists()]
+    # folders as paths: the fingerprint sees that a checkpoint was trained anew under the same name
     return fingerprint(*names, *folders, config.rank, config.robust, config.direct_answers, config.dtype)
 
 

@@ -116,6 +116,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     price = prices.of(config.teacher)
     note, date = prices.note(config.teacher)
     canonical = config.canonical
+    # Hashed once per query: the name is part of its key and, later, of its row in the ledger.
     images = {query.query_id: canonical.image_name(query) for query in queries if query.attach_image}
     keys = {query.query_id: key_of(canonical.of(query, images.get(query.query_id, ""))) for query in queries}
     files = ReplyFiles(config.output, canonical.teacher, price, queries, keys, config.max_output_tokens)
@@ -142,6 +143,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
                 batches = config.mode == "batch"
                 run(asker.ask_in_batches(pending, options, cancel) if batches else asker.ask_all(pending))
         finally:
+            # Also after a stop or an interrupt: what was received is put in order and its cost written.
             files.finish()
             usage = files.write_usage(settings, date, note)
     finally:

@@ -69,6 +69,7 @@ class BatchApi:
         """The id of the batch that was created with this job name, empty if there is none."""
 
         async def look() -> str:
+            # in pages of 100, the largest that the API gives
             async for batch in self._api.batches.list(limit=100):
                 if (batch.metadata or {}).get(_NAME_KEY) == name:
                     return str(batch.id)
@@ -91,6 +92,7 @@ class BatchApi:
                 batch = await self._api.batches.create(
                     input_file_id=file_id,
                     endpoint=BATCH_ENDPOINT,
+                    # the only window that the API offers
                     completion_window="24h",
                     metadata={_NAME_KEY: name},
                 )
@@ -141,6 +143,9 @@ class BatchApi:
 
 def _read_row(line: bytes) -> BatchRow:
     """The row in a line, with an empty key if the line is not valid; values of unexpected types are ignored."""
+    # {"custom_id": KEY, "response": {"status_code": 200, "body": {...}}, "error": null}; the body is a chat
+    # completion, or {"error": {...}} with another status. A request that expired has no response but an
+    # error.
     try:
         row = _as_dict(json.loads(line))
     except (ValueError, RecursionError):

@@ -62,6 +62,7 @@ class BatchState:
     def _new_name(self) -> str:
         """A name that no other batch has: of this file's path and a counter."""
         self._number += 1
+        # With the path: batches are found by name, and one account may have those of several outputs.
         return hashlib.sha256(f"{self.file.resolve()} {self._number}".encode()).hexdigest()[:32]
 
 

@@ -71,6 +71,7 @@ class BatchRunner:
                 await self._submit(job)
             for job in list(self.state.jobs):
                 await self._check(job)
+            # Batches that were collected have released money: some of the waiting requests may fit now.
             if self._over_budget:
                 self._add_jobs([])
             if self.state.jobs:
@@ -111,6 +112,7 @@ class BatchRunner:
                 self._over_budget = requests[place:]  # also cheaper ones: queries are sent in their order
                 break
             keys_by_limit.setdefault(limit, []).append(self.files.keys[query.query_id])
+        # One limit per job: it is saved with the job and holds for all its requests.
         for limit, keys in keys_by_limit.items():
             for begin in range(0, len(keys), self.most_lines):
                 self.state.add(keys[begin : begin + self.most_lines], limit, self.files.teacher)
@@ -129,6 +131,7 @@ class BatchRunner:
         await self._find(job)
         if job.batch_id or (job.waits and any(other.batch_id for other in self.state.jobs)):
             return
+        # Each id is saved as soon as it is known, so that a run that continues does not repeat the call.
         if not job.file_id:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"{job.name}.jsonl"
@@ -155,6 +158,8 @@ class BatchRunner:
                     continue
                 row = {"custom_id": key, "method": "POST", "url": BATCH_ENDPOINT, "body": body}
                 line = msgspec.json.encode(row) + b"\n"
+                # A job keeps at least one request, or an over-long one would be passed on from job to job for
+                # ever.
                 if size + len(line) > _MOST_BYTES and written:
                     self.state.add(job.keys[place:], job.max_output_tokens, job.teacher)
                     break
@@ -215,6 +220,7 @@ class BatchRunner:
                     self._on_row(row, job, retries)
         for key in missing:  # neither in the output file nor in the error file
             self._on_row(BatchRow(key), job, retries)
+        # Saved together, by _add_jobs: a run that ends before collects the whole batch once more.
         self.state.jobs.remove(job)
         self._add_jobs(retries)
 
@@ -232,11 +238,13 @@ class BatchRunner:
             if query is not None and row.reply.finish_reason == "length" and job.max_output_tokens < more:
                 retries.append((query, more))
             return
+        # Of an earlier run with other parameters, or cancelled: not sent again now, and no failure either.
         if query is None or row.error.get("code") == "batch_cancelled":
             return
         error = row.error or {"message": "the batch left it out"}
         message = one_line(f"{row.status or ''} {error.get('message') or error}")
         message = self.teacher.without_secrets(message)
+        # No status: the row is missing or its request expired. 200: it was answered, but cannot be read.
         temporary = not isinstance(row.status, int) or row.status == 200 or is_temporary_status(row.status)
         adapted = not temporary and self._adapt(str(error.get("param") or ""), message)
         attempts = self.state.tries[row.key] = self.state.tries.get(row.key, 0) + 1

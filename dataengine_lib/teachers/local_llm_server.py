@@ -26,6 +26,7 @@ def _parameters(settings: dict[str, Any]) -> Any:
     params.hostnames = ["127.0.0.1"]
     params.port = 0  # a free port of the system's choice
     params.n_parallel = settings["slots"]
+    # llama.cpp divides the context among the slots.
     params.n_ctx = settings["context"] * settings["slots"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
     params.n_threads_http = settings["slots"] + 2

@@ -84,6 +84,7 @@ class QueryAsker:
                 try:
                     await paid.ask_all(map(self._request, pending), on_reply, on_failure)
                 finally:
+                    # Teachers that are no chat model have no settings to refuse.
                     for name in getattr(teacher, "refused_settings", ()):
                         self.notes.append(f"{self.spec} does not take {name}; it was asked without")
 

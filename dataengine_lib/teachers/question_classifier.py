@@ -72,6 +72,7 @@ class QuestionClassifier:
         self.failed: list[str] = []
         self.requests = self.foreign = 0
         # Answers of another teacher, or to another prompt, do not count for this one.
+        # The prompt without questions holds the template, the types and their definitions.
         asked = f"{recorded_name(spec)}\n{prompt([])}".encode()
         self._answer_cache_key = hashlib.sha256(asked).hexdigest()[:8]
 
@@ -124,6 +125,7 @@ class QuestionClassifier:
                 )
 
             paid = PaidRequests(self.ledger, self.budget, self.settings, send, self._row_fields)
+            # Each pass asks about what the replies of the passes before left without a valid type.
             for _ in range(max_asks):
                 missing = [] if self.budget.stopped else self._missing()
                 self.requests += -(-len(missing) // batch_size)
@@ -145,6 +147,7 @@ class QuestionClassifier:
         if reply.finish_reason in ("length", "refusal", "content_filter"):
             limit = self.settings.max_output_tokens
             self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
+        # A reply that was cut off counts too: the types before the cut are complete.
         types, illegal = parse_types(reply.text, self.names)
         self.illegal.update(illegal)
         self.foreign += sum(not 1 <= number <= len(request.subject) for number in types)

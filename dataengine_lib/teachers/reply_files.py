@@ -114,7 +114,12 @@ class ReplyFiles:
         self._handle: IO[bytes] | None = None
         self.ledger.open()
         try:
+            # 1. Rows that cannot be made again from the ledger are moved aside, since the file is written
+            # anew.
             self._move_foreign_rows()
+            # 2. Queries with a reply in the ledger become results, or failures that this run does not send
+            # again. The others stay pending: the run that got an unusable reply has ended, or the longer
+            # request after a reply that was cut off was not sent yet.
             for query in queries:
                 paid = self.ledger.paid.get(keys[query.query_id])
                 if paid is None:
@@ -127,6 +132,7 @@ class ReplyFiles:
                 ):
                     # The run that received it did not end: this one continues it and sends nothing twice.
                     self.failures[query.query_id] = row
+            # 3. The file starts with those results; rows are appended while replies come in.
             write_jsonl(output, in_order(self.results, queries))
             self._handle = output.open("ab")
         except BaseException:
@@ -214,6 +220,8 @@ class ReplyFiles:
             self._handle.close()
         write_jsonl(self.output, in_order(self.results, self.queries))
         write_jsonl(self.failed, in_order(self.failures, self.queries))
+        # Only when no query is left unsent may the next run ask again for replies that were unusable; a run
+        # that ended earlier is continued with the rest.
         if len(self.results) + len(self.failures) == len(self.queries):
             self.ledger.add_finished()
 
@@ -258,6 +266,7 @@ class ReplyFiles:
         if not foreign:
             return
         moved: list[Result] = read_jsonl(self._foreign_rows, Result) if self._foreign_rows.exists() else []
+        # A run that was killed here has moved rows already and not yet written the output anew.
         known = set(map(msgspec.json.encode, moved))
         write_jsonl(
             self._foreign_rows, [*moved, *(row for row in foreign if msgspec.json.encode(row) not in known)]

@@ -46,6 +46,8 @@ class CanonicalRequests(msgspec.Struct, frozen=True):
             fields = ("query_id", "image_id", "image_path", "question_type")
             return request | {name: getattr(query, name) for name in fields}
         if self.json_replies:
+            # Names only: they show whether a short answer is asked for, and a change of details keeps the
+            # keys.
             request["schema"] = list(qa_schema(query.prompt)["properties"])
         return request
 

@@ -25,6 +25,7 @@ def check_spec(spec: str) -> str:
     """`spec` itself; raises ValueError if it names no teacher, which a Config reports as a wrong parameter."""
     kind, colon, rest = spec.partition(":")
     with_name, alone = kind in ("openai", "replay"), kind in ("annotations", "playground")
+    # A name must follow `openai:` and `replay:`, may follow `local:`, and none follows the other two.
     if (with_name and rest) or (alone and not colon) or (kind == "local" and (rest or not colon)):
         return spec
     raise ValueError(f"not a teacher; choose one of {_SPECS}")
