@@ -105,6 +105,7 @@ def soup_of(
         if possible:
             break
     question = rng.choice(local if local and rng.random() < 0.7 else possible)
+    # without marks: a patch shows words only
     captions = re.sub("[.,]", "", " ".join(write_captions(scene, rng.getrandbits(32))))
     caption_ids = list(dict.fromkeys(tokenizer(captions).input_ids))
     places = range(TOKENS_PER_IMAGE // 2)
@@ -183,6 +184,7 @@ def pack_questions(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]
         torch.zeros(size, dtype=torch.long),
         torch.full(size, -1),
     )
+    # a row: "USER: ", image, question 1, answer 1, question 2, answer 2, …, padding
     for r, segments in enumerate(rows):
         input_ids[r, : len(prefix)] = torch.tensor(prefix)
         positions[r, : len(prefix)] = torch.arange(len(prefix))
@@ -199,6 +201,7 @@ def pack_questions(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]
     # mask[row, query, key]: the key is of the same part, or of the image
     same = part[:, :, None] == part[:, None, :]
     on_image = (part[:, None, :] == 0) & (part[:, :, None] > 0)
+    # tril: no token attends to a later one
     mask = (same | on_image) & torch.ones(length, length, dtype=torch.bool).tril()
     # padding attends to itself, so that no row of the softmax is empty
     mask |= torch.eye(length, dtype=torch.bool)
@@ -207,5 +210,6 @@ def pack_questions(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]
         "labels": labels,
         "weights": weights,
         "position_ids": positions,
+        # (rows, 1, length, length): the same for all heads
         "attention_mask": mask[:, None],
     }

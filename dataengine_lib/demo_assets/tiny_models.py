@@ -38,6 +38,7 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
         vocab_size=vocabulary,
         special_tokens=[_PAD, _BOS, _EOS, IMAGE],
         show_progress=False,
+        # all 256 bytes, whether they occur in the texts or not
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -48,12 +49,14 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
         eos_token=_EOS,
         model_max_length=2048,
         extra_special_tokens={"image_token": IMAGE},
+        # so that in a batch of unequal lengths the last token is the one to continue
         padding_side="left",
     )
 
 
 def image_processor() -> CLIPImageProcessorPil:
     """Resizes to the tower's size and normalises with CLIP's mean and standard deviation; needs no torchvision."""
+    # resized to a square and not cropped, so that nothing at the borders is lost
     side = {"height": PIXELS, "width": PIXELS}
     return CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
 
@@ -100,6 +103,7 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaFor
     config = LlavaConfig(  # type: ignore[call-arg]
         vision_config=clip.config.vision_config,
         text_config=text,
+        # one token per patch
         image_seq_length=(PIXELS // PATCH) ** 2,
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
         projector_hidden_act="relu",  # set_projector sets it by hand, which needs exact zeros

@@ -38,6 +38,7 @@ def _learn(
     # the output layer is applied only where the next token has a label
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(**packed, **more, use_cache=False).last_hidden_state
+        # the state at each token predicts the next one, so labels are shifted by one
         wanted = labels[:, 1:] != -100
         logits = model.lm_head(hidden[:, :-1][wanted]).float()
     target, weight = labels[:, 1:][wanted], weights[:, 1:][wanted]
@@ -63,6 +64,7 @@ def train_reading(
     trained = list(model.model.language_model.parameters())
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
     answers = _answers(1500, seed)
+    # running averages, which start at a guess among four letters
     began, recent = time.monotonic(), {"exercises": 0.25, "comprehension": 0.25}
     for step in range(steps):
         set_rate(optimizer, rate, step, steps)
@@ -99,6 +101,7 @@ def train_soups(
     answers = _answers(500, seed)
     began, recent = time.monotonic(), 0.25
     for step in range(steps):
+        # over twice the steps, so that the rate is still at about half at the end
         set_rate(optimizer, rate, step, 2 * steps)
         rng = Random(f"soups {seed} {step}")
         if step % 5 == 4:  # so that it does not forget the stage before
@@ -106,6 +109,7 @@ def train_soups(
                 model, trained, optimizer, pack_texts(tokenizer, exercises_of(tokenizer, answers, rng, 48))
             )
             continue
+        # from clean mixtures to noisy ones; full noise in the last sixth
         noise = min(1.0, 1.2 * step / steps)
         made = [soup_of(tokenizer, count, words, seed, rng, noise) for _ in range(32)]
         loss, right = _learn(
@@ -190,10 +194,12 @@ def train_llava(
     )
     kept = folder / "lessons.pt" if folder else None
     start = _resume(kept, model, optimizer) if kept and kept.is_file() else 0
+    # all of the tower; the loop releases its layers later, but not its embeddings of patches
     tower.requires_grad_(False)
     began, recent = time.monotonic(), 0.25
     for step in range(start, steps):
         set_rate(optimizer, settings.rate, step, steps)
+        # projector and tower
         optimizer.param_groups[1]["lr"] *= 0.3
         by_captions = step < settings.caption_share * steps
         for parameter in seeing:
@@ -233,6 +239,7 @@ class AccuracyCheck:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int, count: int = 160):
         self.tokenizer, self.pixels = tokenizer, Pixels()
+        # behind the scenes of the training (32,000 by default), before the next set's ids
         first = FIRST_ID["base"] + 90_000
         self.images = draw_all(first, count, seed)
         self.rows = [

@@ -30,6 +30,7 @@ class WordHead(torch.nn.Module):
         self.register_buffer("word_ids", word_ids)
         self.register_buffer("share", share[word_ids])
         self.linear = torch.nn.Linear(width, len(word_ids))
+        # starts by guessing every word by its share, whatever the patch
         torch.nn.init.zeros_(self.linear.weight)
         self.linear.bias.data = self.share.logit()
 
@@ -94,6 +95,7 @@ def train_tower(
         # seeded by the step, so that a resumed training gives the same result
         rows = Random(f"tower {seed} {step}").sample(range(len(images)), settings.batch)
         with torch.autocast("cpu", torch.bfloat16):
+            # without the class token, which comes first
             patches = tower(pixel_values=pixels(images[rows])).last_hidden_state[:, 1:]
             found = head(patches).float()
         logits = head.whole(found)
@@ -141,6 +143,7 @@ def set_projector(
     projector.linear_1.weight[: len(best)] = words.linear.weight[best]
     projector.linear_1.bias[: len(best)] = words.linear.bias[best]
     projector.linear_2.weight[:, : len(best)] = (embeddings / _patches_showing(found)[best].sqrt()[:, None]).T
+    # projected patches become as long as the words' embeddings, on average
     projector.linear_2.weight *= embeddings.norm(dim=1).mean() / projector(patches).norm(dim=-1).mean()
 
 
@@ -196,6 +199,7 @@ def train_clip(
         pictures, captions = F.normalize(shown.float(), dim=1), F.normalize(text.float(), dim=1)
         logits = model.logit_scale.exp() * pictures @ captions.T
         target = torch.arange(batch)
+        # each picture has to find its captions among the batch's, and captions their picture
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         update(trained, optimizer, loss)
         if step % 50 == 0 or step == steps - 1:

@@ -23,6 +23,7 @@ from dataengine_lib.playground.sets import PIXELS
 def _draw_small(image_id: int, seed: int) -> np.ndarray:
     """A scene in the tower's size, (3, 112, 112) uint8, compressed as JPEG first like the files of the sets."""
     stream = io.BytesIO()
+    # size and quality as playground/sets.py writes the files
     draw_scene(make_scene(image_id, seed), PIXELS).save(stream, "JPEG", quality=88)
     small = Image.open(stream).resize((TOWER_PIXELS, TOWER_PIXELS), Image.Resampling.BICUBIC)
     return np.asarray(small).transpose(2, 0, 1)

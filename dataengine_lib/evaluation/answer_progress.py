@@ -16,6 +16,7 @@ class _ProgressRow(msgspec.Struct):
     """One batch's outcomes, under a key of everything that they depend on; of each pair one is None."""
 
     key: str
+    # pairs, since msgspec cannot tell two types without a tag apart in a union
     outcomes: list[tuple[StudentAnswer | None, SkippedRow | None]]
 
 
@@ -29,7 +30,9 @@ class AnswerProgress:
         self._file = AppendFile(file, file)  # locked until the run ends
         try:
             rows: Iterator[_ProgressRow] = self._file.rows(msgspec.json.Decoder(_ProgressRow).decode)
+            # of rows with the same key the last one counts: an earlier one may hold rows that were skipped
             self._found = {row.key: row.outcomes for row in rows}
+        # whatever fails here, the lock must not stay: __exit__ is not called
         except BaseException:
             self._file.close()
             raise
@@ -60,6 +63,7 @@ def fingerprint(*parts: object) -> str:
     content: list[object] = []
     for part in parts:
         if isinstance(part, Path):
+            # sorted, since the order of rglob depends on the file system
             files = sorted(file for file in part.rglob("*") if file.is_file()) if part.is_dir() else [part]
             content += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         else:

@@ -24,6 +24,7 @@ def collect_bad_cases(
     wrong = [answer for answer in answers if not answer.correct]
     kept: dict[str, list[Answer]] = {}
     alike: dict[str, int] = {}
+    # a type without wrong answers gets an empty list, so that the file names every type
     for question_type in types:
         of_type = [answer for answer in wrong if answer.question_type == question_type]
         kept[question_type] = reduce_pool(of_type, near_duplicate, seed).kept

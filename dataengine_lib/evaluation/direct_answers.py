@@ -36,6 +36,7 @@ def extract_direct_answer(written: str) -> str:
 
     An option's letter before it is removed.
     """
+    # `(B) a dog. It sits.` gives `a dog`, `: two` gives `two`, and `U.S. Army` stays
     line = written.strip().split("\n")[0]
     sentence = _SENTENCE_END.split(line)[0]
     return _LETTER.sub("", sentence.strip()).strip(" :")

@@ -13,6 +13,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, coco_number, image_ref
 
 
+# gc=False: rows that are in no reference cycle need not be tracked by the garbage collector
 class _Query(msgspec.Struct, gc=False):
     """The fields of `records.Query` that tell what the teacher saw; the long prompts are not decoded."""
 
@@ -57,6 +58,7 @@ class _Shown:
         shown = cls()
         for row, query in enumerate(queries):
             name = query.query_id or f"row {row}"
+            # setdefault here and below: a message names the first query that showed something
             for key in query.example_ids:
                 shown.examples.setdefault(key, f"query {name} shows the teacher, as an example,")
             for ref, role in _images(query):
@@ -96,5 +98,6 @@ def _same_image(one: ImageRef, other: ImageRef) -> bool:
     if one.image_id >= 0 and other.image_id >= 0:
         return one.image_id == other.image_id and (not all(paths) or paths[0][-1] == paths[1][-1])
     # `own/cat.jpg` is the end of `set/own/cat.jpg`
+    # an empty path agrees with no other one: for length 0 the slice [-0:] is a whole path
     length = min(map(len, paths))
     return paths[0][-length:] == paths[1][-length:]

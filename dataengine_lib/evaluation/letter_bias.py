@@ -94,6 +94,7 @@ def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
     the same number of choices and the same right letter.
     """
     size = max((len(answer.choices) for answer in answers), default=0)  # letters
+    # unread answers (-1) name no letter, so they are left out as right ones are
     wrong = [
         answer for answer in answers if answer.predicted_choice_idx not in (-1, answer.correct_choice_idx)
     ]
@@ -108,11 +109,13 @@ def letter_bias(answers: Sequence[Answer], seed: int = 0) -> LetterBias:
         inverse = np.linalg.pinv(covariance, hermitian=True)
         value = float(_quadratic_form(observed - expected, inverse))
         statistic = round(value, 4)
+        # E is 0 for a letter that no wrong answer could name; the limit is not about it
         if expected[expected > 0].min() >= _MIN_EXPECTED_COUNT:
             from scipy.stats import chi2
 
             p_value, method = round(float(chi2.sf(value, freedom)), 4), "chi-square"
         else:
+            # V is that of the null hypothesis: one inverse serves the observed counts and all draws
             drawn = _quadratic_form(_null_draws(strata, size, seed) - expected, inverse)
             as_large = int((drawn >= value - 1e-9).sum())  # despite rounding errors
             # the observed counts are one of the draws, so that the p-value is never 0
@@ -151,6 +154,7 @@ def _letter_use(
 
 def _wrong_letters(choices: int, right: int, size: int) -> np.ndarray:
     """`(size,)`: the probability of each letter for a wrong answer without a preference."""
+    # four choices, B right: [1/3, 0, 1/3, 1/3]
     shares = np.zeros(size)
     shares[:choices] = 1 / (choices - 1)
     shares[right] = 0
@@ -171,6 +175,7 @@ def _null_moments(strata: Counter[tuple[int, int]], size: int) -> tuple[np.ndarr
 def _null_draws(strata: Counter[tuple[int, int]], size: int, seed: int) -> np.ndarray:
     """`(draws, size)`: counts of letters drawn without a preference."""
     rng, total = np.random.default_rng(seed), np.zeros((_MONTE_CARLO_DRAWS, size))
+    # sorted, so that the draws do not depend on the order of the answers
     for (choices, right), count in sorted(strata.items()):
         total += rng.multinomial(count, _wrong_letters(choices, right, size), size=_MONTE_CARLO_DRAWS)
     return total
@@ -192,7 +197,9 @@ def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
     as_asked = np.array([answer.predicted_choice_idx for answer in both])
     in_reverse = np.array([answer.reversed_choice_idx for answer in both])
     right = np.array([answer.correct_choice_idx for answer in both])
+    # 1: right in reverse order only, -1: right as asked only, 0: no change
     change = (in_reverse == right).astype(int) - (as_asked == right)
+    # names of the images: the bootstrap draws whole images, as answers about one are not independent
     images = [str(answer.image_id) if answer.image_id >= 0 else answer.image_path for answer in both]
     gain = PairedGains({"all": np.ones(len(both), dtype=bool)}, change, images, seed=seed).gain("all")
     count = len(both)

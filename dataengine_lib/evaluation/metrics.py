@@ -78,6 +78,7 @@ def compute_metrics(
     }
     metrics = Metrics(splits, rank, weight_rule, {}, skipped)
     if DIAGNOSE in splits:
+        # from the diagnose split alone: holdout questions must not decide what the teacher is asked for
         metrics.weights = weight_table(metrics.counts())
     return metrics
 

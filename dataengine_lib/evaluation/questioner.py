@@ -61,6 +61,7 @@ class Questioner:
 
         Questions about one image must follow each other. Raises DataEngineError for a student that is broken.
         """
+        # by place: questions are asked image by image, and returned in the order of the tasks
         outcomes: dict[int, Outcome] = {}
         for group in self._with_images(tasks):
             readable, images = [], []
@@ -86,6 +87,8 @@ class Questioner:
         group: list[tuple[Task, Image | str]] = []
         pixels = 0
         with ThreadPoolExecutor(_DECODERS) as pool:
+            # a group grows by _DECODERS images at a time, decoded in parallel, until it passes _PIXELS;
+            # pool.map keeps their order, and an image counts once, however many questions are about it
             for at in range(0, len(names), _DECODERS):
                 few = names[at : at + _DECODERS]
                 for name, image in zip(few, pool.map(self._read_image, few), strict=True):
@@ -121,6 +124,7 @@ class Questioner:
         prompts = [
             f"{task.question.question}\n{options_text(row)}" for task, row in zip(tasks, choices, strict=True)
         ]
+        # the student writes an answer from which the option is read; by other rules it scores every option
         if self.options.rank == "generate":
             texts = self.student.generate(images, prompts, choices=choices, max_new_tokens=_CHOICE_TOKENS)
             return [_read_choice(*written) for written in zip(tasks, texts, choices, strict=True)]
@@ -136,6 +140,7 @@ class Questioner:
             )
         # rounding to four decimals removes what depends on the batch that a question came in
         rounded = [round(score, 4) for score in scores]
+        # of equal scores the first one wins
         return StudentAnswer(rounded.index(max(rounded)), rounded)
 
 
@@ -148,6 +153,7 @@ def _combined(
     if isinstance(in_reverse, SkippedRow):
         return in_reverse
     if isinstance(direct, AskFailed):
+        # declined: an empty answer, which is wrong; not reached: the question was not asked
         if not direct.declined:
             return _not_answered(task, direct)
         direct = ""

@@ -11,6 +11,7 @@ from dataengine_lib.evaluation.questioner import Outcome, Questioner
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.questions.reader import SkippedRow
 
+# stands for each question of a batch that the file does not have
 _NOT_ASKED = SkippedRow("", "", "")
 # (number of a batch, the outcomes of its tasks), as they are done
 _BatchOutcomes = Generator[tuple[int, list[Outcome]], None, None]
@@ -72,6 +73,7 @@ def ask_with_progress(
     """
     with AnswerProgress(settings.file) as progress:
         # a changed student, question or image changes the key, and the batch is asked once more
+        # another batch size makes other batches, so none of their keys is found
         keys = [fingerprint(settings.student_key, *_content(batch, settings.image_root)) for batch in batches]
         unfinished: list[tuple[int, list[Outcome], list[Task]]] = []
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
@@ -84,12 +86,15 @@ def ask_with_progress(
             else:
                 yield number, known
         asked = ask_in_batches([to_ask for _, _, to_ask in unfinished], make_questioner, workers)
+        # workers end with this loop, also when the caller stops early
         with closing(asked):
             for place, found in asked:
+                # `place` counts the unfinished batches only, `number` all of them
                 number, known, _ = unfinished[place]
                 # new outcomes take the places of those that were skipped or never asked
                 new = iter(found)
                 outcomes = [next(new) if isinstance(outcome, SkippedRow) else outcome for outcome in known]
+                # written before the caller gets them, so that a kill in between loses nothing
                 progress.add(keys[number], outcomes)
                 yield number, outcomes
 

@@ -50,6 +50,7 @@ def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[
     check_own_splits(selection.file, content.questions, content.rows, selection.split_field)
     splits = assign_splits(content.questions)
     wanted = [i for i, split in enumerate(splits) if selection.split in ("all", split)]
+    # a row that cannot be read has no known split, so all of these count
     skipped = SkippedRowCounter(selection.file, selection.max_bad_share, len(wanted) + len(content.skipped))
     skipped.add(content.skipped)
     # counted before this check, so that a file of bad rows is reported as such

@@ -74,6 +74,7 @@ def _error_rates(counts: TypeCounts, rule: WeightRule) -> dict[str, _Estimate]:
             known[kind] = (value, ends.low, ends.high)
             if rule == "sqrt(1-acc)":
                 known[kind] = (math.sqrt(value), math.sqrt(ends.low), math.sqrt(ends.high))
+    # types without a question: the mean, with an interval that excludes nothing
     mean = sum(parts[0] for parts in known.values()) / len(known)
     return {kind: known.get(kind, (mean, 0.0, 1.0)) for kind in counts}
 
@@ -98,6 +99,7 @@ def _shrunk(counts: TypeCounts) -> dict[str, _Estimate]:
         pull, remaining = 1.0, spread.between  # without questions: what is known of types in general
         if total:
             within = _within_variance(total - correct, total)
+            # few questions give a large `within`, and so a strong pull
             pull = within / (within + spread.between)
             remaining = within * (1 - pull)
         own = (total - correct) / total if total else 0.0
@@ -128,11 +130,13 @@ class Spread:
         asked = [(total - correct, total) for correct, total in counts.values() if total]
         errors, totals = (np.array(column, dtype=float) for column in zip(*asked, strict=True))
         rates = errors / totals
+        # inverse variances: a rate from many questions counts for more
         weights = np.array([1 / _within_variance(int(wrong), int(total)) for wrong, total in asked])
         mean = (weights @ rates) / weights.sum()
         # Q - (k - 1), divided by the factor that makes it an unbiased estimate of the variance between types
         freedom = weights.sum() - (weights**2).sum() / weights.sum()
         excess = weights @ (rates - mean) ** 2 - (len(asked) - 1)
+        # a single type tells nothing of the variance between types, and `freedom` is 0 then
         between = max(0.0, excess / freedom) if len(asked) > 1 else 0.0
         wrong, total = int(errors.sum()), int(totals.sum())
         return cls(wrong / total, _within_variance(wrong, total), float(between))
@@ -169,6 +173,7 @@ def read_weights(file: Path | None, types: list[str]) -> dict[str, float]:
             raise DataEngineError(
                 f"{file}: {kind}: weight {value} must be a number of at least 0; correct that key"
             )
+    # a file written by hand may say `Identity reasoning` for `identity_reasoning`
     read = {type_name(kind): value for kind, value in content.items()}
     given = {kind: read[type_name(kind)] for kind in types if type_name(kind) in read}
     if missing := [kind for kind in types if kind not in given]:

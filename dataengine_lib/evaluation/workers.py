@@ -42,10 +42,12 @@ def _ask_on_actors(
     folder = str(Path.cwd())
     waiting = iter(enumerate(batches))
     running: dict[Any, tuple[int, Any]] = {}  # by Ray's reference to the coming result
+    # shares() starts no more workers than there are batches, so next() finds one for each
     for actor in [actor_class.remote(make_questioner, folder) for _ in range(count)]:
         number, batch = next(waiting)
         running[actor.ask.remote(batch)] = (number, actor)
     while running:
+        # ray.wait returns when the first result is there
         (ready, *_), _ = ray.wait(list(running))
         number, actor = running.pop(ready)
         outcomes = ray.get(ready)

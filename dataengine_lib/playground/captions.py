@@ -104,7 +104,9 @@ def write_captions(scene: Scene, seed: int = 0) -> list[str]:
     rng = Random(f"captions {seed} {scene.image_id}")
     facts = scene_facts(scene)
     weather = f"{scene.weather} " if scene.weather else ""
+    # "on a sunny day", and indoors "by night"
     when = f"{'on' if scene.weather else 'by'} {_a(weather + scene.time) if scene.weather else scene.time}"
+    # a vignette's two things have a sentence of their own
     loose = [known for known in facts.things if not facts.vignette or known.kind not in facts.vignette[2:]]
     lines = [
         f"{_a(STYLE_WORDS[scene.style]).capitalize()} of {_a(scene.setting)} {when}.",
@@ -178,6 +180,7 @@ _INVERSE = {
 
 
 def _one_of(words: object) -> str:
+    # longest first: of alternatives the first that matches is taken
     return "|".join(sorted((re.escape(word) for word in words), key=len, reverse=True))  # type: ignore[attr-defined]
 
 
@@ -232,10 +235,12 @@ def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> Pictur
         elif match := _PERSON.fullmatch(line):
             found["people"] = ((match[1], match[2] or "", match[3]),)
         elif line.startswith("There is "):
+            # "a red bicycle, an apple and a cup"; "nothing else around" is no thing
             for known in map(_read_thing, re.split(r", | and ", line.removeprefix("There is ").rstrip("."))):
                 if known:
                     described[known.kind] = known
         elif match := _RELATION.fullmatch(line):
+            # the subject begins the sentence with a capital: "A ball"
             subject, other = _read_thing(match[1].lower()), _read_thing(match[3])
             if subject and other:
                 described |= {subject.kind: subject, other.kind: other}
@@ -244,6 +249,7 @@ def read_captions(captions: list[str], objects: list[tuple[str, Box]]) -> Pictur
             _read_pairs(line, found, described)
     things = []
     for kind, box in objects:
+        # a box has no color or material, a caption may state them
         known = described.pop(kind, KnownThing(kind))
         if kind != "person":
             things.append(KnownThing(kind, box, known.color, known.material))

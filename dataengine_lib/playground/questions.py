@@ -117,6 +117,7 @@ def _localization(facts: PictureFacts, rng: Random) -> QA | None:
         (f"Where in the picture is the {kind}?", f"In which part of the picture is the {kind}?")
     )
     return QA(question, place, tuple(p for p in PLACES if p != place), f"The {kind} is {place} of the picture.",
+              # "left" for "on the left"
               place.split()[-1])  # fmt: skip
 
 
@@ -191,6 +192,7 @@ def _spatial(facts: PictureFacts, rng: Random) -> QA | None:
                            f"Seen from the {other.kind}, where is the {one.kind}?"))  # fmt: skip
     return QA(question, side, tuple(s for s in SIDES if s != side),
     f"The {one.kind} is {side.replace('it', 'the ' + other.kind)}.",
+              # "left" for "to the left of it", "above" for "above it"
               side.split()[2] if side.startswith("to") else side.split()[0])  # fmt: skip
 
 
@@ -295,6 +297,7 @@ def _knowledge(facts: PictureFacts, rng: Random) -> QA | None:
     if len(animals) != 1:
         return None
     kind = animals[0]
+    # every animal is in at least one of the two tables
     possible = [(question, table) for question, table in (
         ("What is the young of the animal in the picture called?", YOUNG),
         ("How does the animal in the picture speak?", VOICES),

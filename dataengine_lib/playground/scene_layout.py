@@ -52,8 +52,10 @@ def make_scene(image_id: int, seed: int) -> Scene:
         + ["loose"] * loose
     )
     rng.shuffle(blocks)
+    # a pencil sketch has no colors
     color = _Colors(rng, none=style == "sketch")
     people, social, things, pair = _fill_columns(rng, blocks, people_count, vignette, topic, color)
+    # two in three scenes have one thing at the top
     for kind in rng.sample(world.SKY_INDOORS if indoors else world.SKY_OUTDOORS, rng.choice((0, 1, 1))):
         left, top = rng.uniform(0.04, 0.72), rng.uniform(0.04, 0.10)
         things.append(SceneThing(kind, _round((left, top, left + 0.22, top + 0.20)), color(kind)))
@@ -128,6 +130,7 @@ def _ground_box(rng: Random, kind: str, x: float) -> Box:
     near = rng.random() < 0.5  # else further back
     width = 0.235 if near else 0.165
     height = _HEIGHTS.get(kind, 0.22) * (1.0 if near else 0.7)
+    # inside the column, which is 0.25 wide
     left = x + rng.uniform(0.005, 0.245 - width)
     bottom = rng.uniform(0.93, 0.97) if near else rng.uniform(0.78, 0.83)
     return _round((left, bottom - height, left + width, bottom))

@@ -54,6 +54,7 @@ class PlaygroundServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # Python's 5 waiting connections are too few for a client that opens many at once.
     request_queue_size = 128
 
     def __init__(
@@ -63,6 +64,7 @@ class PlaygroundServer(ThreadingHTTPServer):
         structured: StructuredWriter | None,
         headers: Callable[[], dict[str, str]] = dict,
     ) -> None:
+        # Port 0: the system chooses a free one.
         super().__init__(("127.0.0.1", 0), _Handler)
         self.writer, self.structured, self.headers = writer, structured, headers
         self.requests: list[dict[str, Any]] = []
@@ -119,6 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         batches = self.server.batches
         match path.strip("/").split("/"):
             case ["v1", "batches"]:
+                # GET /v1/batches?after=batch-3&limit=20
                 options = dict(parse_qsl(query))
                 return self._batch(
                     lambda: batches.list(options.get("after", ""), int(options.get("limit", 20)))
@@ -160,6 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError) as error:
             return self._error(400, "invalid_request", f"no chat request: {error}")
         number, fault = self.server.received(body)
+        # "429 retry-after=2" gives "429" and "2".
         kind, _, wait = (fault or "").partition(" retry-after=")
         if kind == "no-schema":
             if "response_format" in body:
@@ -171,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = self.server.written(body)
         except Exception as error:  # whatever fails in a writer is a status 500, as on any server
             return self._error(500, "server_error", f"{type(error).__name__}: {error}")
+        # Here there is no fault, or one that changes the reply itself.
         completion = _completion(number, model, messages, text, "" if kind == "half" else kind)
         if kind == "half":
             return self._half(json.dumps(completion).encode())
@@ -276,6 +281,7 @@ def serve(
     do. `headers` returns headers for every response.
     """
     server = PlaygroundServer(writer, faults, structured, headers)
+    # poll_interval: shutdown waits that long at most (Python's own is 0.5 s).
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -42,6 +42,7 @@ class BatchStore:
     def upload(self, raw: bytes, content_type: str) -> dict[str, Any]:
         """Store the file of a multipart form; returns its description."""
         boundary = content_type.partition("boundary=")[2].strip('"').encode()
+        # a part: `\r\nContent-Disposition: form-data; name="file"; …\r\n\r\nCONTENT\r\n`
         for part in raw.split(b"--" + boundary):
             head, _, body = part.partition(b"\r\n\r\n")
             if b'name="file"' in head:
@@ -79,6 +80,7 @@ class BatchStore:
 
     def list(self, after: str, limit: int) -> dict[str, Any]:
         """A page of the batches, newest first, from the one after `after` on."""
+        # a dict keeps the order of creation
         names = list(self.batches)[::-1]
         begin = names.index(after) + 1 if after in names else 0
         page = names[begin : begin + limit]
@@ -113,6 +115,7 @@ class BatchStore:
             error = {"code": code, "message": message, "line": None}
             batch |= {"status": "failed", "errors": {"object": "list", "data": [error]}}
             return
+        # else it was cancelled before this thread began
         if batch["status"] == "validating":
             batch["status"] = "in_progress"
         good: list[bytes] = []
@@ -122,6 +125,7 @@ class BatchStore:
             request = json.loads(line)
             if batch["status"] == "cancelling" or place == end:
                 ending = "cancelled" if batch["status"] == "cancelling" else "expired"
+                # requests that were not reached are listed in the error file
                 bad += [_line(json.loads(rest)["custom_id"], None, ending) for rest in lines[place:]]
                 break
             status, body = self.answer(request["body"])
@@ -130,6 +134,7 @@ class BatchStore:
             counts["completed" if status == 200 else "failed"] += 1
             if place % 1000 == 999:
                 time.sleep(0.001)  # lets other threads run
+        # without lines there is no file: its id stays None
         for field, rows in (("output_file_id", good), ("error_file_id", bad)):
             if rows:
                 batch[field] = self._keep(b"\n".join(rows) + b"\n")["id"]

@@ -25,6 +25,7 @@ from dataengine_lib.playground.questions import QA, QUESTION_WRITERS, write_ques
 from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.world import Scene
 
+# first image ids, far enough apart that no two sets share an image
 FIRST_ID = {"base": 100_000, "pool": 200_000, "diagnose": 300_000, "holdout": 400_000}
 # scenes in base and pool, questions of each type in diagnose and holdout
 _DEFAULT_SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
@@ -69,6 +70,7 @@ def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = 
         ) from error
     try:
         _write_sets(work, seed, sizes)
+        # what may be there is unfinished, or another run's with the same bytes
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(work, folder)
     except BaseException:
@@ -150,6 +152,7 @@ def base_questions(scene: Scene, seed: int, *, thin_share: float = THIN_SHARE) -
     """The base set's questions about a scene: each type it supports, THIN_TYPES with probability `thin_share`."""
     for question_type in QUESTION_WRITERS:
         rng = Random(f"base {seed} {scene.image_id} {question_type}")
+        # drawn before the question, so that `thin_share` changes no question's content
         wanted = rng.random() < (thin_share if question_type in THIN_TYPES else 1.0)
         qa = write_question(question_type, scene_facts(scene), rng)
         if qa and wanted:
@@ -182,6 +185,7 @@ def _to_record(qa: QA, question_type: str, image_id: int, split: str, rng: Rando
     rng.shuffle(choices)
     correct = choices.index(qa.answer)
     short = qa.short or qa.answer
+    # ten direct answers and three rationales, as in A-OKVQA
     return Question(
         split=split, image_id=image_id, question_id=f"{split}-{image_id}-{question_type}", question=qa.question,
         choices=choices, correct_choice_idx=correct, direct_answers=[short] * 7 + [qa.answer] * 3,

@@ -50,6 +50,7 @@ def structured_reply(messages: list[dict], schema: dict) -> str:
             "skip": qa is None,
             "reason": _NO_SUPPORT if qa is None else "",
         }
+        # All fields of the schema, with fillers where a Skip has no content.
         return json.dumps({name: (qa or {}).get(name, blank.get(name, "")) for name in schema["properties"]})
     lines = classify(prompt).splitlines()
     pairs = [line.split(": ") for line in lines]

@@ -76,6 +76,7 @@ def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: s
             "another question",
             f"question {shortened(text)} is {shortened(question.question)} in the question file",
         )
+    # a table does not write empty last cells, so a missing choice is compared as an empty one
     if not all(_same_in_table(*pair) for pair in zip_longest(choices, question.choices, fillvalue="")):
         return (
             "other choices",
@@ -136,7 +137,9 @@ def _same_in_table(one: str, other: str) -> bool:
     """
     pair = (caseless_composed(one), caseless_composed(other))
     if "" in pair:
+        # an empty cell agrees with a word for a missing value, or with another empty one
         return _MISSING.issuperset(pair)
     if all(map(_NUMBER.fullmatch, pair)):
+        # Decimal, since a float would make long numbers equal that differ in their last digits
         return Decimal(pair[0]) == Decimal(pair[1])
     return pair[0] == pair[1]

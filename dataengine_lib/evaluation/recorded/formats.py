@@ -52,6 +52,7 @@ def read_prediction_file(file: Path) -> Entries:
         elif suffix == ".jsonl":
             found = read_lmms_eval_samples(file)
         elif suffix == ".json":
+            # rows are left undecoded (Raw), so that one malformed row is skipped and not the file
             content: Any = read_json(file, list[msgspec.Raw] | dict[str, msgspec.Raw])
             found = _answers(content) if isinstance(content, list) else _predictions(content)
     except OSError as error:
@@ -158,6 +159,7 @@ def _predictions(content: dict[str, msgspec.Raw]) -> Entries | None:
 
 def _decoded(raw: msgspec.Raw, type: type[_T], row: str) -> _T | SkippedRow:
     try:
+        # strict=False takes numbers that were written as text
         return msgspec.json.decode(raw, type=type, strict=False)
     except UNDECODABLE as error:
         return SkippedRow(row, decode_fault(error), "malformed row")
@@ -205,6 +207,8 @@ def _table(rows: Iterable[list[str]]) -> Entries | None:
 def _text_rows(file: Path, suffix: str) -> Iterator[list[str]]:
     """The cells of a .tsv or .csv row by row. Raises DataEngineError naming the line that cannot be read."""
     csv.field_size_limit(_MAX_CELL)  # Python's own limit is 131,072
+    # utf-8-sig: Excel writes a byte order mark before the heading; newline="" leaves line breaks inside
+    # quoted cells to the csv module
     with file.open(encoding="utf-8-sig", newline="") as stream:
         # strict: a quote that is never closed is an error, and does not swallow the rest of the file
         reader = csv.reader(stream, delimiter="\t" if suffix == ".tsv" else ",", strict=True)

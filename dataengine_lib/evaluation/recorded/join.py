@@ -45,6 +45,7 @@ def read_recorded(file: Path, rows: QuestionRows) -> RecordedPredictions:
     joined = [_join(content.entries, rows, key) for key in content.joins]
     best = _best(joined)
     if not best.answers:
+        # without answers every row is in one of these lists, and the reader has refused files without rows
         first, *others = best.unmatched + best.surplus
         raise DataEngineError(
             f"{file}: {first.row}: {first.reason}; none of its {1 + len(others)} rows answers a question of "
@@ -78,6 +79,7 @@ def _best(joined: Sequence[_Joined]) -> _Joined:
     if not most:
         return max(joined, key=lambda one: one.known)
     field = next(one.key.field for one in joined if 2 * len(one.answers) >= most)
+    # of equal results max takes the first, so the order of the format's keys decides
     return max((one for one in joined if one.key.field == field), key=lambda one: len(one.answers))
 
 

@@ -79,6 +79,7 @@ def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | SkippedRow]:
         try:
             row = json.loads(line)  # and not msgspec, which refuses a metric that is NaN
         except (ValueError, RecursionError) as error:
+            # in a complete file the part behind the last line break is empty, so it is no line
             if number < len(lines):  # the last line may be cut off by a kill
                 found[name] = SkippedRow(name, f"no JSON: {error}", "malformed row")
             continue
@@ -137,6 +138,7 @@ class _Sample:
             if mismatch := text_mismatch(question, text, choices, hint if isinstance(hint, str) else ""):
                 return mismatch
         if (
+            # choices in another form, such as `A. dog`, are not compared
             isinstance(given, list)
             and sorted(map(str, given)) == sorted(choices)
             and [*map(str, given)] != choices
@@ -147,6 +149,7 @@ class _Sample:
 
 def _response(responses: Any) -> _Response:
     """Generated texts, or the numbers of `[number, is_greedy]` pairs; lists of one element are unpacked."""
+    # `[[["1.9", "False"]], [["0.4", "True"]]]` gives the numbers 1.9 and 0.4, `[["B. cat"]]` the text
     given = _unpacked(responses)
     parts = [_unpacked(part) for part in given] if isinstance(given, list) else [given]
     numbers = [number for part in parts if (number := _number(part)) is not None]

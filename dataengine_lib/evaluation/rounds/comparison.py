@@ -73,6 +73,7 @@ def compare_two(
     types = pairs.types
     groups = {kind: types == kind for kind in sorted(set(types))}
     everything = np.ones(len(types), dtype=bool)
+    # one set of draws for all groups, from which the weak types' average gets its interval too
     gains = PairedGains({_ALL: everything, **groups}, difference, pairs.images, seed=seed)
 
     def paired(name: str, mask: np.ndarray | slice = slice(None)) -> PairedScore:
