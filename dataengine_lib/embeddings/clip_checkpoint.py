@@ -71,6 +71,7 @@ class _TorchScriptUnpickler(pickle.Unpickler):
         self.archive, self.top = archive, top
 
     def find_class(self, module: str, name: str) -> Any:
+        # the archive's own classes, such as Conv2d in "__torch__.torch.nn.modules.conv"
         if module == "__torch__" or module.startswith("__torch__."):
             return _Module
         if module == "torch" and name in _STORAGE_DTYPES:
@@ -86,6 +87,7 @@ class _TorchScriptUnpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> torch.Tensor:
         """The numbers of a storage, from its own file in the archive; `pid` is ("storage", type, key, …)."""
         _, dtype, key, *_ = pid
+        # storages are numbered files. bytearray, since torch warns about memory that is read-only
         return torch.frombuffer(bytearray(self.archive.read(f"{self.top}/data/{int(key)}")), dtype=dtype)
 
     def tensors(self) -> dict[str, torch.Tensor]:

@@ -58,6 +58,7 @@ def _encoded_rows(
     )
     # lists of pairs travel as JSON bytes: Ray Data would turn them into Arrow or NumPy columns
     items = [{"number": n, "images": msgspec.json.encode(images)} for n, images in shards.items()]
+    # one block and one call for each shard, so that workers take shards one by one
     rows = data.from_items(items, override_num_blocks=len(items)).map_batches(
         _ShardWorker,
         fn_constructor_args=(load, str(Path.cwd()), *work, max(1, int(threads))),
@@ -98,6 +99,7 @@ class _ShardWorker:
         return {"number": [number], "embedded": [embedded], "fault": [fault]}
 
     def _embed(self, number: int, images: bytes) -> bytes:
+        # not in __init__: __call__ turns a DataEngineError of loading into a `fault`
         if self.encoder is None:
             self.encoder = self.load()
             if self.encoder.weights_sha256 != self.weights:

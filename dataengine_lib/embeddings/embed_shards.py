@@ -45,6 +45,7 @@ def encode_shards(
     model supplied.
     """
     with ThreadPoolExecutor(threads or min(16, os.cpu_count() or 1)) as pool:
+        # one stream over all shards: the next shard is decoded while this one is being finished
         paths = (path for items in shards.values() for _, path in items)
         loaded = _load_ahead(pool, paths, root, encoder, 3 * batch_size)
         for number, items in shards.items():
@@ -87,6 +88,7 @@ def _load_ahead(
 def load_image(file: Path, path: str, encoder: "Encoder | LazyEncoder") -> _Loaded:
     """Read and prepare one image; `path` is its name in the store. Returns the reason in place of pixels it lacks."""
     try:
+        # read once, so that the digest is that of the pixels even if the file changes meanwhile
         data, state = file.read_bytes(), file.stat()
         stored = StoredImage(path, len(data), state.st_mtime_ns, digest(data))
         with Image.open(io.BytesIO(data)) as image:

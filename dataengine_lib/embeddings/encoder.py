@@ -170,6 +170,7 @@ def _vision_of(name: str, model: Any) -> tuple[Callable[[torch.Tensor], torch.Te
             # transformers 4 gives the tensor, 5 an output whose pooled part is that tensor
             return found if isinstance(found, torch.Tensor) else found.pooler_output
 
+        # vision_model.… of both, and CLIP's visual_projection
         return features, lambda key: key.startswith(("vision_", "visual_"))
     if hasattr(model, "get_image_features") or getattr(model, "main_input_name", "") != "pixel_values":
         raise DataEngineError(

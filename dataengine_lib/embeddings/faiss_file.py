@@ -21,7 +21,10 @@ def write_faiss(store: EmbeddingStore, file: Path) -> Path:
     """Write the store's ids and vectors to `file`, whole or not at all."""
     count, dimension = store.vectors.shape
     # dimension, rows, two unused numbers (FAISS writes 1 << 20), is_trained, metric
+    # (`<`: little-endian without gaps; i int32, q int64, ? one byte)
     header = struct.pack("<iqqq?i", dimension, count, 1 << 20, 1 << 20, True, _INNER_PRODUCT)
+    # the map's header; the flat index in it: header, number of floats, floats;
+    # then the ids of the map: their number, and int64 for each
     with replacing(file) as stream:
         stream.write(b"IxMp" + header + b"IxFI" + header + struct.pack("<Q", count * dimension))
         for start in range(0, count, _ROWS):

@@ -59,6 +59,7 @@ def save_rows(stream: IO[bytes], rows: EmbeddedRows) -> None:
         stream,
         ids=rows.ids,
         vectors=rows.vectors,
+        # as bytes, because npz would pickle objects, and `load_rows` accepts no pickles
         images=np.frombuffer(msgspec.json.encode(rows.images), dtype=np.uint8),
         unreadable=np.frombuffer(msgspec.json.encode(rows.unreadable), dtype=np.uint8),
     )

@@ -78,7 +78,9 @@ def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32"
             raise DataEngineError(
                 f"{source}: key {key!r}: not an image id with a vector ({error})"
             ) from error
+        # (1, d) in coco_images.pth
         rows.append(row.reshape(-1))
+        # zeros are refused too, since they cannot be brought to unit length
         if rows[-1].shape != rows[0].shape or not np.isfinite(rows[-1]).all() or not rows[-1].any():
             raise DataEngineError(f"{source}: key {key!r}: not a finite vector of {rows[0].size} numbers")
     if len(set(ids)) != len(ids):
@@ -101,6 +103,7 @@ def _read(source: Path) -> Any:
             if not zipfile.is_zipfile(stream):
                 stream.seek(0)
                 content = _TensorUnpickler(stream).load()
+                # after the magic number more pickles follow, which torch reads itself
                 if content != _TORCH_MAGIC:
                     return content
         return torch.load(source, map_location="cpu", weights_only=True)

@@ -102,6 +102,7 @@ def _source_files(name: str) -> list[Path]:
     """The files that `load_encoder` would read, empty where they are not on this machine yet or not known."""
     kind, _, file = name.partition(":")
     if kind == "clip":
+        # "clip:ViT-B/32" is a name of the package: where its file lies is not known here
         return [Path(file)] if Path(file).is_file() else []
     folder = Path(name)
     if not folder.is_dir():
@@ -109,6 +110,7 @@ def _source_files(name: str) -> list[Path]:
         from huggingface_hub.errors import HFValidationError
 
         try:
+            # looks into the local cache only, and never asks the hub
             config = try_to_load_from_cache(name, "config.json")
         except HFValidationError:
             return []

@@ -24,6 +24,7 @@ def load_openai_clip(name: str) -> tuple[Any, Any]:
     """
     clip = _import_clip(name)
     model_or_file = name.removeprefix("clip:")
+    # the package's names come first, also where a file has such a name
     if model_or_file not in clip.available_models() and Path(model_or_file).is_file():
         return _from_file(clip, Path(model_or_file))
     try:
@@ -39,6 +40,7 @@ def _from_file(clip: Any, file: Path) -> tuple[Any, Any]:
     weights = read_checkpoint(file)
     try:
         # build_model rounds to float16, as OpenAI's own weights are; loading once more keeps float32 weights exact
+        # dict(): build_model deletes three entries that are no weights; strict=False lets them pass
         model = clip.model.build_model(dict(weights)).float()
         model.load_state_dict(weights, strict=False)
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:

@@ -38,6 +38,7 @@ class Preparation:
         if isinstance(self.size, tuple):
             high, wide = self.size
         else:
+            # size 224 makes 298 x 224 of 640 x 480 (width x height)
             short, long = self.size, int(self.size * max(image.size) / min(image.size))
             high, wide = (long, short) if width <= height else (short, long)
         image = image if image.mode == "RGB" else image.convert("RGB")  # convert would copy an RGB image
@@ -72,6 +73,7 @@ class Preparation:
 def preparation_of(settings: dict[str, Any]) -> Preparation | None:
     """The preparation that a transformers image processor's settings describe; None for settings it cannot do."""
     size, crop = settings.get("size") or {}, settings.get("crop_size") or {}
+    # `prepare` and `finish` do all of these, so none of them may be switched off
     steps = ("do_resize", "do_rescale", "do_normalize", "image_mean", "image_std", "rescale_factor")
     if not all(settings.get(step) for step in steps) or settings.get("do_pad"):
         return None

@@ -105,6 +105,7 @@ def open_store(path: Path) -> EmbeddingStore:
     images: list[StoredImage] = read_json(path / "images.json", list[StoredImage])
     try:
         ids = np.load(path / "ids.npy", allow_pickle=False)
+        # an array without values cannot be memory-mapped
         vectors = np.load(path / "vectors.npy", mmap_mode="r" if meta.count else None, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataEngineError(
@@ -134,6 +135,7 @@ def write_store(
     write_json(new / "images.json", list(images))
     meta.count, meta.dimension = (int(n) for n in vectors.shape)
     meta.ids_sha256 = sha256(new / "ids.npy")
+    # written last: without it `new/` is an unfinished write
     write_json(new / "meta.json", meta)
     return open_store(path)
 
@@ -143,6 +145,7 @@ def _move_into_place(path: Path) -> None:
     new = path / "new"
     if (new / "meta.json").is_file():
         for name in _FILES:
+            # a call that was interrupted may have moved some already
             if (new / name).exists():
                 os.replace(new / name, path / name)
         shutil.rmtree(new, ignore_errors=True)
@@ -193,6 +196,7 @@ def _highest(similarities: np.ndarray, k: int, by_torch: bool) -> tuple[np.ndarr
             candidates = np.flatnonzero(similarities[row] >= values[row, k - 1] - _ROUNDING)
             rounded = np.round(similarities[row, candidates], _DECIMALS)
             found[row] = candidates[np.argsort(-rounded, kind="stable")[:k]]
+    # by column first: the stable sort below then keeps equal values in that order
     found = np.sort(found, axis=1)
     best = np.round(np.take_along_axis(similarities, found, axis=1), _DECIMALS)
     order = np.argsort(-best, axis=1, kind="stable")
@@ -207,6 +211,7 @@ def _top(similarities: np.ndarray, k: int, by_torch: bool) -> np.ndarray:
         found: np.ndarray = torch.from_numpy(similarities).topk(k).indices.numpy()
         return found
     if k < similarities.shape[1]:
+        # the k highest stand last, in no order
         columns = np.argpartition(similarities, -k, axis=1)[:, -k:]
     else:
         columns = np.tile(np.arange(k), (len(similarities), 1))

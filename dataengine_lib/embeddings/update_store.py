@@ -72,11 +72,13 @@ def complete_store(
         store.check_encoder(encoder)
     shards = Path(output) / "parts"  # finished shards of a run, beside plan.json: what the run was to do
     plan_file = shards / "plan.json"
+    # 1. what the store holds already, and what is missing
     rows = _known_rows(store, images, root)
     if store is not None and not store.meta.weights_sha256:
         _check_import(store, encoder, images, rows, root)
     missing = [image for image, row in zip(images, rows, strict=True) if row < 0]
 
+    # 2. finished shards of an interrupted run
     plan, identity = plan_digests(missing, encoder, batch_size * _SHARD_BATCHES)
     if plan_file.is_file():
         old: tuple[str, str] = read_json(plan_file, tuple[str, str])
@@ -85,17 +87,20 @@ def complete_store(
             # an interrupted run for other images: its finished shards go into the store first
             _add_to_store(output, store, encoder, read_shards(shards))
             return complete_store(images, root, encoder, output, batch_size, engine)
+        # those of another encoder are of no use here
         if old_plan != plan:
             shutil.rmtree(shards)
     if not missing:
         return EmbedResult(store or _empty_store(output, encoder), rows, 0, [])
 
+    # 3. embed shard by shard, then join the shards with the store
     write_json(plan_file, [plan, identity])
     _encode_missing(missing, root, encoder, shards, batch_size, engine)
     embedded = read_shards(shards)
     if len(embedded.ids):
         store = _add_to_store(output, store, encoder, embedded)
     else:
+        # no image could be read
         shutil.rmtree(shards)
     store = store or _empty_store(output, encoder)
     return EmbedResult(store, _known_rows(store, images, root), len(embedded.ids), embedded.unreadable)
@@ -175,6 +180,7 @@ def _encode_missing(
     """Embed shard by shard into `folder`, without the shards that are there already."""
     size = batch_size * _SHARD_BATCHES
     shards = {n: missing[start : start + size] for n, start in enumerate(range(0, len(missing), size))}
+    # six digits: `read_shards` takes the files in the order of their names
     files = {n: folder / f"{n:06d}.npz" for n in shards}
     todo = {n: items for n, items in shards.items() if not files[n].is_file()}
     done = len(missing) - sum(map(len, todo.values()))
@@ -199,6 +205,7 @@ def _add_to_store(
         )
         images = [store.images[row] for row in kept] + images
     result = write_store(output, _meta(encoder), ids, vectors, images)
+    # last: after a kill before this line the next run adds the same rows again, in their own place
     shutil.rmtree(Path(output) / "parts")
     return result
 

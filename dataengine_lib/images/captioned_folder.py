@@ -43,6 +43,7 @@ class _Row(msgspec.Struct):
 
 def captioned_folder_files(root: Path) -> list[Path]:
     """The file or files with the captions, empty when there are none."""
+    # the first pattern with files counts; only metadata files may lie in several folders
     for pattern in (_CAPTIONS_FILE, *_METADATA_FILES, *(f"*/{name}" for name in _METADATA_FILES)):
         if files := sorted(root.glob(pattern)):
             return files
@@ -77,6 +78,7 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
                 names.append(row.file_name)
                 groups.append(group)
                 sizes.append((row.width or 0, row.height or 0))
+            # in another place; whether both are the same file is known when the pool is opened
             elif (names[number], groups[number]) != (row.file_name, group):
                 metadata.repeated.append((image_id, row.file_name, group))
             caption_rows += [number] * len(row.texts)
@@ -102,8 +104,10 @@ def _read(file: Path) -> Iterator[_Row]:
 def _read_csv(file: Path) -> Iterator[_Row]:
     """Rows of a table with a header; an empty cell counts as a missing one."""
     try:
+        # utf-8-sig: a byte order mark would become part of the first column's name
         with file.open(encoding="utf-8-sig", newline="") as stream:
             for row in csv.DictReader(stream):
+                # strict=False: numbers come as text
                 yield msgspec.convert({k: v for k, v in row.items() if k and v}, _Row, strict=False)
     except OSError as error:
         raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error

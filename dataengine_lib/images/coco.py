@@ -28,6 +28,7 @@ class _Image(msgspec.Struct, gc=False):
     coco_url: str | None = ""
 
 
+# [x, y, width, height] in pixels; with more numbers it is not COCO's format, and an error
 class _Box(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     x: float
     y: float
@@ -152,6 +153,7 @@ class _ImagesAndBoxes:
     def add(self, file: Path, content: _Instances) -> None:
         """Add the images of a file that no earlier file has named, with their boxes."""
         names = {category.id: one_line(category.name) for category in content.categories}
+        # files may number their categories differently, so a category is known by its name
         self.metadata.categories |= {names[c.id]: c.supercategory or "" for c in content.categories}
         index = {name: number for number, name in enumerate(self.metadata.categories)}
         numbers = {category_id: index[name] for category_id, name in names.items()}
@@ -171,6 +173,7 @@ class _ImagesAndBoxes:
         boxes += 0.0  # turns -0.0 into 0.0, which are equal but have different bytes
 
         # without crowds, empty boxes, repeated boxes, and images that are left out
+        # (rows below `before` are images of earlier files, or -1 for an image that no file names)
         new = rows >= before
         self.crowds.append((rows[new & crowd], categories[new & crowd]))
         kept = np.flatnonzero(new & ~crowd & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
@@ -178,6 +181,7 @@ class _ImagesAndBoxes:
         reasons = self._reasons(rows[kept] - before, before)
         self.reasons.append(reasons)
         kept = kept[reasons[rows[kept] - before] == 0]
+        # checked only now: an unknown category matters only where its box is kept
         for place in kept[categories[kept] < 0][:1]:
             annotation = content.annotations[place]
             raise DataEngineError(

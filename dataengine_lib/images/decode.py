@@ -42,6 +42,7 @@ def as_seen(image: Image.Image) -> Image.Image:
     Raises one of DECODE_ERRORS. 16-bit gray values are scaled to 8 bits; PIL's `convert` would clip them at 255.
     """
     image = _upright(image)
+    # gray values of 32 or 16 bits
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _to_8_bits(image).convert("RGB")
     if image.has_transparency_data:

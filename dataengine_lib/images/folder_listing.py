@@ -23,8 +23,10 @@ class ImageFolders:
         """
         # `..` is resolved in the text, as `inside` does: "link/../b.jpg" must not follow the link
         name = posixpath.normpath(name) if "/" in name else name
+        # "a/b.jpg" gives "a" and "b.jpg", "b.jpg" gives "" and "b.jpg"
         below, _, base = name.rpartition("/") if "/" in name else ("", "", name)
         if name.startswith("/"):
+            # for "/b.jpg", so that `inside` sees an absolute path and refuses it
             below = below or "/"
         for folder in folders if base else ():
             names = self._names.get((folder, below))

@@ -174,9 +174,11 @@ class ImagePool:
         few: np.ndarray = np.less(np.diff(self._caption_ends), min_captions)
         self._leave_out(few, NO_CAPTIONS if min_captions == 1 else _FEW_CAPTIONS.format(min_captions))
         if min_side > 0:
+            # after the captions: only files of images that are still free are opened
             unknown = self.free & np.less_equal(self._sizes, 0).any(axis=1)
             for row in np.flatnonzero(unknown).tolist():
                 self._sizes[row] = _size_of(self.root / self.paths[row])
+            # before the next line, for which a size of 0 would be too small
             self._leave_out(np.less_equal(self._sizes, 0).any(axis=1), NO_SIZE)
             self._leave_out(np.less(self._sizes.min(axis=1), min_side), _TOO_SMALL.format(min_side))
 

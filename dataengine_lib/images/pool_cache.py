@@ -47,6 +47,7 @@ def cached_columns(
 def _file_states(files: list[Path]) -> list[tuple[int, int, int]]:
     """Inode, size and modification time of each file."""
     try:
+        # a file that a rename has put in place has another inode, even with equal size and time
         return [(s.st_ino, s.st_size, s.st_mtime_ns) for s in map(os.stat, files)]
     except OSError as error:
         raise DataEngineError(

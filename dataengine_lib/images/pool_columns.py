@@ -54,6 +54,7 @@ def pool_metadata(batch: pa.RecordBatch) -> PoolMetadata:
 
 def list_column(rows: np.ndarray, values: pa.Array, count: int) -> pa.Array:
     """A list column for `count` images from `(k,)` values; `rows[i]` is the image of value i. Keeps their order."""
+    # rows [1, 0, 1]: order [1, 0, 2], lengths [1, 2], offsets [0, 1, 3]
     order = np.argsort(rows, kind="stable")
     ends = _ends(np.bincount(rows, minlength=count))
     return pa.LargeListArray.from_arrays(ends, values.take(pa.array(order)))

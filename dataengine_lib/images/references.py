@@ -53,6 +53,7 @@ def image_number(path: str) -> int:
     So the id stays the same when other images come or go.
     """
     number = coco_number(path)
+    # 15 hexadecimal digits are 60 bits: they fit an int64 and are never negative
     return number if number >= 0 else int(hashlib.sha256(path.encode()).hexdigest()[:15], 16)
 
 
@@ -74,6 +75,7 @@ def locate(ref: ImageRef, root: Path) -> str:
         own = None
     if own is not None and os.path.isfile(own):
         return own.relative_to(root).as_posix()
+    # the reference's own file name first, then that of COCO 2017
     names = [PurePosixPath(ref.image_path).name] if ref.image_path else []
     for name in [*names, f"{number:012d}.jpg"] if number >= 0 else []:
         for folder in _COCO_FOLDERS:

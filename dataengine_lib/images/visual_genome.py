@@ -114,6 +114,7 @@ def _region_boxes(regions: list[_Region]) -> "array[int]":
     places: dict[str, int] = {}
     for region in regions:
         if line := one_line(region.phrase):
+            # numbered as `caption_lists` keeps them: distinct lines, without empty ones
             place = places.setdefault(line, len(places))
             box = (region.x, region.y, region.width, region.height)
             numbers.extend([place, *(round(min(max(value, -_MAX_PIXEL), _MAX_PIXEL)) for value in box)])
@@ -161,6 +162,7 @@ def _boxes(files: list[Path], rows: dict[int, int], metadata: PoolMetadata) -> "
     for file in files:
         for image_id, found in _rows(file, _Objects):
             named = ((one_line(thing.names[0]), thing) for thing in found.objects if thing.names)
+            # without empty boxes and exact repetitions
             distinct = dict.fromkeys(
                 (name, t.x, t.y, t.w, t.h) for name, t in named if name and t.w > 0 < t.h
             )

@@ -137,6 +137,7 @@ def _open_search(
     readable = np.flatnonzero(embedded.rows >= 0)
     pool.leave_out((with_file[i] for i in np.flatnonzero(embedded.rows < 0)), UNREADABLE_IMAGE)
 
+    # an id alone and an id with a path may be the same image
     wanted = list(dict.fromkeys(evaluation))
     scored = complete_store(wanted, pool.evaluation_root, encoder, store / "evaluation", batch_size)
     pool.unreadable += [f"{bad.path}: {bad.reason}" for bad in (*embedded.unreadable, *scored.unreadable)]

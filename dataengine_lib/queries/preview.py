@@ -95,4 +95,5 @@ def _of_type(queries: Iterable[Query], question_type: str) -> list[Query]:
 
 
 def _neighbours_first(queries: Iterable[Query]) -> list[Query]:
+    # False sorts before True; otherwise the order stays
     return sorted(queries, key=lambda query: not query.neighbour)

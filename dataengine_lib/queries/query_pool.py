@@ -41,6 +41,7 @@ class QueryPool:
 
     def find(self, ref: ImageRef) -> str:
         """An evaluation image's path, relative to `evaluation_root`. Raises DataEngineError when no file is there."""
+        # the pool has listed its folders already, so an id costs no look-up on the disk
         known = self.images.find(ref.image_id) if self.same_root and not ref.image_path else None
         return known.path if known is not None and known.path else locate(ref, self.evaluation_root)
 

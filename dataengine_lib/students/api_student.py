@@ -102,6 +102,7 @@ class ApiStudent:
         requests = self._requests(images, prompts, choices)
         failures: dict[str, AskFailed] = {}
         with self.ledger:
+            # equal questions have one key, so they are asked once and share the reply
             missing = {request.key: request for request in requests if request.key not in self.ledger.paid}
             if missing:
                 run(self._ask(missing.values(), failures))
@@ -116,6 +117,7 @@ class ApiStudent:
         jpegs: dict[int, bytes] = {}
         requests = []
         for index, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
+            # by identity: questions about one image share the object, and `images` keeps it alive
             if id(image) not in jpegs:
                 jpegs[id(image)] = jpeg_bytes(image, self.max_side)
             options = None if choices is None else choices[index]
@@ -131,6 +133,7 @@ class ApiStudent:
         canonical = {
             "server": self._chat.shown_url,
             "model": self._chat.model,
+            # the digest of the picture stands for its data URL: as exact, and short
             "messages": user_message(text, hashlib.sha256(jpeg).hexdigest()),
             "schema": schema,
             "settings": self._chat.format.settings,
@@ -157,6 +160,7 @@ class ApiStudent:
         """The answer in the last reply to a request, or why there is none."""
         row = self._used[request.key] = self.ledger.paid[request.key]
         choices = request.subject.choices
+        # 1. replies that are no answer, whatever their text says
         if row.finish_reason == "refusal":
             return AskFailed("the student refused", teacher_at_fault=False, declined=True)
         if row.finish_reason == "content_filter":
@@ -165,9 +169,12 @@ class ApiStudent:
             f"cut off at max_output_tokens={self.settings.max_output_tokens}; raise it",
             teacher_at_fault=False,
         )
+        # 2. the text after the reasoning; a reply that ends within it never reached its answer
         text, unfinished = after_reasoning(row.text)
         if unfinished:
             return cut_off
+        # 3. complete JSON is an answer, even where the reply was cut off behind it;
+        # other text that was cut off is one only where it begins with the answer
         chosen = None if choices is None else structured_answer(text, choices)
         if chosen is not None:
             return chosen
@@ -181,6 +188,7 @@ def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
     words = caseless(text)
     if choices is None:
         return 0 < len(words.split()) <= _MOST_WORDS
+    # "(b) cat" leaves "cat" to compare with option B alone; "cat" is compared with every option
     letter = _LETTER_FIRST.match(words)
     index = LETTERS.find(letter[1].upper()) if letter else -1
     if letter and 0 <= index < len(choices):

@@ -52,6 +52,7 @@ class EncoderDecoderBackend:
         start = torch.full((len(questions), 1), self.start_token, device=self.model.device)
         first = self.model(**inputs, decoder_input_ids=start, use_cache=True).language_model_outputs
         # the question of each option; indices on the CPU select from layers on any device
+        # (for two questions with two and three options: [0, 0, 1, 1, 1])
         question_of = torch.tensor([n for n, question in enumerate(questions) for _ in question.options])
         answers = [question.answer_start + option for question in questions for option in question.options]
         logits = first.logits[question_of]
@@ -87,6 +88,7 @@ class EncoderDecoderBackend:
         at = 0
         while at < len(order):
             length = len(questions[order[at]].answer_start)  # starts of one length need no padding
+            # the order is by this length, so the questions that have it are the first of the slice
             batch = [i for i in order[at : at + batch_size] if len(questions[i].answer_start) == length]
             inputs = self._inputs([images[i] for i in batch], [prompts[i] for i in batch])
             start = torch.tensor(

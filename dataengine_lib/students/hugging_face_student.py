@@ -113,6 +113,7 @@ class HuggingFaceStudent:
         Raises DataEngineError when one question does not fit into memory.
         """
         texts = [chat_text(self.processor, prompt)[0] for prompt in prompts]
+        # without options, the tokens of `prefix` become the `answer_start`
         questions = self._tokenize(texts, prompts, prefix, [[]] * len(texts))
         if not questions:
             return []
@@ -121,6 +122,7 @@ class HuggingFaceStudent:
             if (image_cache := self._usable_image_cache(images, questions, batch_size)) is not None:
                 prefixes = [question.prefix for question in questions]
                 return image_cache.generate(list(images), prefixes, batch_size, max_new_tokens)
+            # the prefix cache can only rank
             return self._uncached.generate(images, texts, questions, batch_size, max_new_tokens)
 
         written = self._within_memory(write)
@@ -146,6 +148,7 @@ class HuggingFaceStudent:
         image_cache = self._usable_image_cache(batch.images, batch.questions, batch_size)
         if image_cache is not None:
             return image_cache.rank(batch.images, batch.questions, batch_size)
+        # a cache has one trial, on first use; if it fails, the cache is dropped for good
         if (prefix_cache := self._prefix_cache) is not None and "prefix" not in self._tried:
             trial = self._trial(batch.images)
             if not self._same_scores(
@@ -180,6 +183,7 @@ class HuggingFaceStudent:
         texts = [chat_text(self.processor, prompt)[0] for prompt in _TRIAL_PROMPTS]
         options = [f" ({LETTERS[k]}) {text}" for k, text in enumerate(_TRIAL_CHOICES)]
         questions = self._tokenize(texts, _TRIAL_PROMPTS, ANSWER_START, [options] * 2)
+        # usually two different images, so that rows mixed up between images show as well
         return _Batch([images[0], images[-1]], texts, questions)
 
     def _same_scores(
@@ -189,6 +193,7 @@ class HuggingFaceStudent:
         try:
             scores = rank()
         except Exception as error:  # a family's own code may raise anything at a cache that is not its kind
+            # this says nothing about the cache: _within_memory tries again with less in one pass
             if _is_out_of_memory(error):
                 raise
             _log.warning("the student's %s cannot be used (%s); ranking without it", name, _one_line(error))
@@ -224,6 +229,7 @@ class HuggingFaceStudent:
             if self._image_cache is not None:
                 self._image_cache.clear()
             if self.batch_size > 1:
+                # stays halved for later calls, which would run out of memory too
                 self.batch_size //= 2
                 _log.warning("out of memory; continuing with %d questions in one pass", self.batch_size)
             else:  # a cache holds all options of a question at once, which takes more than one option

@@ -40,6 +40,7 @@ class ImageCacheBackend:
 
         That is so for models with multi-dimensional positions, sliding windows or further image inputs.
         """
+        # 1. by the configuration: every layer attends to all tokens before, and positions count them
         text = model.config.get_text_config(decoder=True)
         full_attention = set(getattr(text, "layer_types", None) or ["full_attention"]) == {"full_attention"}
         rotary = getattr(text, "rope_parameters", None) or {}
@@ -51,6 +52,8 @@ class ImageCacheBackend:
             or getattr(text, "sliding_window", None)
         ):
             return None
+        # 2. by what the processor makes of one image: no other image input than pixels of the shape
+        # (images, channels, height, width); tiles of an image would be a fifth dimension
         tiny = Image.new("RGB", (32, 32))
         inputs = processor(text=[processor.image_token], images=[[tiny]], return_tensors="pt")
         if (
@@ -109,6 +112,7 @@ class ImageCacheBackend:
 
         At most `batch_size` images are cached at a time, and all questions about them come before the next images.
         """
+        # distinct images in the order of their first question, numbered from 0
         number: dict[int, int] = {}
         for image in images:
             number.setdefault(id(image), len(number))
@@ -140,6 +144,7 @@ class ImageCacheBackend:
                 pixel_values=pixels.to(self.model.device, self.model.dtype),
                 past_key_values=cache,
                 use_cache=True,
+                # no logits are needed, but 0 would compute those of all tokens
                 logits_to_keep=1,
             )
             # assigned together and only now: after an interrupt one image's cache must not pass for another's
@@ -164,12 +169,14 @@ class ImageCacheBackend:
         text_width = max(map(len, texts))
         options_width = max(sum(map(len, question.options)) for question in questions)
         n_cached, shape = len(self._cached_ids), (len(questions), text_width + options_width)
+        # filled row by row on the CPU, and moved to the device once
         ids = torch.full(shape, padding_token_id(self.processor))
         positions = torch.zeros(shape, dtype=torch.long)
         part = torch.full(shape, _PADDING)
         targets: list[ScoredToken] = []
         n_options = 0
         for row, (text, question) in enumerate(zip(texts, questions, strict=True)):
+            # questions end in one column, so that the options of every row begin in column `text_width`
             text_columns = slice(text_width - len(text), text_width)
             ids[row, text_columns] = torch.tensor(text)
             positions[row, text_columns] = torch.arange(n_cached, n_cached + len(text))
@@ -205,6 +212,7 @@ class ImageCacheBackend:
         causal = torch.ones(new, new, dtype=torch.bool, device=part.device).tril()
         # [row, query, key]: the key is of the question, or of the same part as the query
         related = (part[:, None, :] == _QUESTION) | (part[:, None, :] == part[:, :, None])
+        # the last condition hides padding from all tokens, from other padding too
         seen = related & causal & (part[:, None, :] > _PADDING)
         cached = torch.ones(*part.shape, len(self._cached_ids), dtype=torch.bool, device=part.device)
         seen = torch.cat([cached, seen], dim=2)[:, None]
@@ -221,6 +229,7 @@ class ImageCacheBackend:
         lengths = torch.tensor([len(text) for text in texts], device=device)
         # offset of each column from the first token of the row's text; negative on padding
         offset = torch.arange(width, device=device)[None] - (width - lengths)[:, None]
+        # in each row 1 for the cached image, 0 for padding, 1 for the text
         mask = torch.cat([torch.ones(len(texts), n_cached, device=device), offset >= 0], dim=1).long()
         positions = n_cached + offset.clamp(min=0)
         ends = torch.tensor(self._end_tokens(), device=device)
@@ -233,9 +242,11 @@ class ImageCacheBackend:
             )  # fmt: skip
             token = out.logits[:, -1].argmax(-1)
             unfinished = unfinished & ~torch.isin(token, ends)
+            # -1 stands for the end token and all after it, and is removed below
             written.append(torch.where(unfinished, token, -1))
             if not unfinished.any():
                 break
+            # from the second pass on only the new token is fed, one position further
             ids, positions = token[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(texts), 1)], dim=1)
         return [[token for token in row if token >= 0] for row in torch.stack(written, 1).tolist()]

@@ -49,6 +49,7 @@ def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tu
         # the template writes a finished answer in another way than the start of one: append it ourselves
         gap = "" if prompt[-1:].isspace() else " "
         return prompt, f"{prompt}{gap}{answer}{end}"
+    # what follows the answer is the end of turn, such as "<|im_end|>\n"; its line break is dropped
     start = full.index(answer, len(prompt)) + len(answer)
     # with a template that writes no end of turn, the student would never learn to stop
     return prompt, full[:start] + (full[start:].rstrip() or end)
@@ -121,9 +122,11 @@ def escape_special_tokens(processor: Any, text: str) -> str:
 def encode_prompts(processor: Any, prompts: list[str], images: Sequence[Image.Image]) -> Any:
     """The model's inputs for prompts of `chat_text`, one image each, as tensors `(prompts, tokens)`; padded right."""
     # do not add a beginning-of-text token that the chat template has written
+    # (one template has written all prompts, so the first one tells)
     more = {"add_special_tokens": False} if _begins_with_bos(processor, prompts[0]) else {}
     inputs = processor(
         text=prompts,
+        # GOT-OCR2 takes a flat list of images, the others a list of images for each prompt
         images=list(images) if _family(processor) == "GotOcr2Processor" else [[image] for image in images],
         padding=True,
         padding_side="right",
@@ -155,6 +158,7 @@ def append_tokens(processor: Any, inputs: Any, suffixes: Sequence[RowSuffix], si
     rows: dict[str, list[torch.Tensor]] = {key: [] for key in tensors}
     for suffix in suffixes:
         not_padding = inputs["attention_mask"][suffix.row].bool()
+        # the prompt without padding and dropped tokens, then the suffix
         for key, tensor in tensors.items():
             prompt = tensor[suffix.row][not_padding]
             prompt = prompt[: len(prompt) - suffix.dropped]

@@ -155,6 +155,7 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
             warnings.filterwarnings("error", ".*missing adapter keys")
             found = PeftModel.from_pretrained(model, str(adapter))
     except UserWarning as error:
+        # "Found missing adapter keys while loading the checkpoint: ['a', 'b']." gives ["a", "b"]
         keys = str(error).partition("[")[2].rstrip("].").replace("'", "").split(", ")
         raise DataEngineError(
             f"{adapter}: {len(keys)} weights of the adapter are missing, {keys[0]} among them; it was made for "

@@ -44,6 +44,7 @@ def tokenize_question(
     the result holds no token of the prompt.
     """
     if separate_answer or has_bidirectional_prompt(processor):
+        # the white space that separates prompt and answer belongs to neither
         start = prefix[len(prompt) :].lstrip()
         tokenizer = processor.tokenizer
         ids = tokenizer([start, *(start + option for option in options)], add_special_tokens=False).input_ids

@@ -78,6 +78,7 @@ class PrefixCacheBackend:
         `(questions, prompt tokens)`; `cache` holds the prompts and is repeated for the options in place.
         """
         width = max(len(tokens) for tokens in answers) - 1
+        # rows as in `answers`: all options of the first question, then all of the second, …
         cache.batch_repeat_interleave(n_options)
         fed = [tokens[:-1] for tokens in answers]
         pad = padding_token_id(self.processor)

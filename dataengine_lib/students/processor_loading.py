@@ -39,6 +39,7 @@ class _UnusedVideoProcessor(PushToHubMixin):
 def _processor_without_videos(name: str) -> Any:
     family: Any = PROCESSOR_MAPPING[type(AutoConfig.from_pretrained(name))]
     settings, _ = family.get_processor_dict(name)
+    # settings of videos are part of the processor's, or lie in a file of their own
     file = cached_file(name, "video_preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
     videos = settings.get("video_processor") or (read_json(Path(file), dict[str, Any]) if file else {})
     parts = {

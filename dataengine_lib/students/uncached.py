@@ -50,6 +50,7 @@ class UncachedBackend:
             targets: list[ScoredToken] = []
             for row, (i, k) in enumerate(batch):
                 option = questions[i].options[k]
+                # with padding on the right, the option is the last of the tokens that the mask counts
                 start = int(inputs["attention_mask"][row].sum()) - len(option)
                 # the logits at a position predict the token after it
                 targets += [(row, start + j - 1, token, row) for j, token in enumerate(option)]

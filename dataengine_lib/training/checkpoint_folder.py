@@ -38,6 +38,7 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
             folder.rename(old)
         work.rename(folder)
     except BaseException:
+        # an interrupt with Ctrl-C comes here too
         shutil.rmtree(work, ignore_errors=True)
         if old.exists() and not folder.exists():  # the second rename failed
             old.rename(folder)

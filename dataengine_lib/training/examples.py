@@ -103,6 +103,7 @@ class ExampleEncoder:
         if not answer:
             self._skipped.add(NOT_ENCODED, row.where, "no token is left to learn")
             return None
+        # the first images are kept until `keep_bytes` is reached; none makes room for a later one
         size = sum(part.nbytes for part in pixels.values())
         if row.image not in self._pixels and size <= self._free_bytes:
             self._pixels[row.image] = pixels
@@ -146,9 +147,11 @@ class ExampleEncoder:
 
         Raises DataEngineError when an image that was read before is no longer readable.
         """
+        # 0 pads masks and token types; the ids of a Q-Former are hidden by its mask
         fill = {"input_ids": padding_token_id(self._processor), "labels": IGNORED_LABEL}
         inputs = {}
         for key in examples[0].tokens:
+            # dimension 1 is filled up at its end; F.pad takes (before, after) from the last dimension on
             rows = [example.tokens[key] for example in examples]
             longest = max(row.shape[1] for row in rows)
             padded = [

@@ -57,6 +57,7 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
 
     The vision tower is trained only with `train_vision`. Raises DataEngineError when the student cannot be loaded.
     """
+    # before the adapters are made: their first weights are random
     set_seed(settings.seed)
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(automatic if settings.device == "auto" else settings.device)
@@ -155,6 +156,7 @@ def train_on_batches(
             )
         # the gradient of the step is complete: clip its norm, then update
         torch.nn.utils.clip_grad_norm_(student.parameters, clip)
+        # the rate of this step, before the schedule moves on
         point = LossPoint(step, round(total, 6), float(schedule.get_last_lr()[0]))
         optimizer.step()
         schedule.step()
@@ -166,6 +168,7 @@ def train_on_batches(
 
 def _rate_factor(step: int, warmup_steps: int, steps: int) -> float:
     """Factor of the learning rate at `step`, counted from 0; in (0, 1], so that a training of one step has an effect."""
+    # three steps of warm-up give 1/4, 2/4 and 3/4; the cosine begins at 1
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
     return (1 + cos(pi * (step - warmup_steps) / max(1, steps - warmup_steps))) / 2

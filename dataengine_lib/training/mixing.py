@@ -32,7 +32,9 @@ def draw_counts(
         base_share = sqrt(base_size) / (sqrt(base_size) + sum(roots))
     total = epochs * sum(new_sizes)  # draws of new rows
     if most is not None:
+        # `most` bounds all draws, while `total` counts those of new rows
         total = min(total, most * (1 - base_share))
+    # at least one, however small `epochs` or `most` is
     new = max(1, round(total)) if any(new_sizes) else 0
     # new rows are 1 - base_share of all draws
     return _apportion(new, roots), max(0, round(total / (1 - base_share)) - new)
@@ -40,6 +42,7 @@ def draw_counts(
 
 def _apportion(total: int, weights: list[float]) -> list[int]:
     """Whole numbers in proportion to `weights` that add up to `total`, by the largest-remainder method."""
+    # `or 1` for sets that are all empty
     exact = [total * weight / (sum(weights) or 1) for weight in weights]
     counts = [int(share) for share in exact]
     # the largest remainder first; sorted is stable, so the earlier set wins a tie

@@ -132,6 +132,7 @@ def _turn_rows(
         elif not turn.asked or not turn.answer:
             skipped.add(MALFORMED, where, "an empty turn")
         else:
+            # `as_is` below is what is learnt; a row needs a question all the same
             question = Question(question=turn.asked, choices=[turn.answer], correct_choice_idx=0)
             rows.append(TrainingRow(question, image, tuple(formats), where, (turn.asked, turn.answer)))
     return rows
