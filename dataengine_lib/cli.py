@@ -216,6 +216,7 @@ def main() -> None:
     Exit status: 0 done, 1 the work failed, 2 wrong usage or parameters.
     """
     try:
+        # the first word that is not an option is the verb
         add_step_verbs(app, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
         app(repeat_list_options(sys.argv[1:]), prog_name="dataengine")
     except DataEngineError as error:
@@ -230,5 +231,6 @@ def main() -> None:
             typer.echo(_INTERRUPTED, err=True)
         raise
     except BrokenPipeError:  # the reader of our output has closed the pipe, as `head` does
+        # Python writes the rest of its output when it ends: into nothing, so that this does not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -37,6 +37,7 @@ def config_command(
     annotations = {field: _option(info, flags[field]) for field, info in fields}
 
     def command(**values: Any) -> None:
+        # an option that was not given is None, or [] where it takes several values
         given = {field: value for field, value in values.items() if value not in (None, [])}
         for field in given:
             if get_origin(config.model_fields[field].annotation) is dict:
@@ -61,6 +62,7 @@ def _option(field: FieldInfo, flag: str) -> Any:
         help_parts.append("[required]")
     elif default is not False and default not in (None, [], {}, ""):
         help_parts.append(f"[default: {_default_text(default)}]")
+    # --direct-answers/--no-direct-answers
     if kind == bool | None:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     text = " ".join(filter(None, help_parts))
@@ -89,6 +91,7 @@ def _pairs(words: list[str], option: str) -> Values:
     """`NAME=VALUE` words, or one JSON object, as a dict. Raises ParameterError for anything else."""
     found: Values = {}
     for word in words:
+        # at the last =, so that a name may hold one: `a=b=40` sets `a=b` to 40
         name, equals, value = word.rpartition("=")
         if word.lstrip().startswith("{"):
             try:

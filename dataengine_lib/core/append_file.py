@@ -33,6 +33,7 @@ class AppendFile:
         self.file = file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            # a+ makes a missing file, reads anywhere, and always writes at the end
             self._stream = file.open("a+b")
         except OSError as error:
             raise DataEngineError(
@@ -55,6 +56,7 @@ class AppendFile:
                 try:
                     yield decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    # lines are counted only now: reading may have begun in the middle of the file
                     number = self.file.read_bytes()[:begin].count(b"\n")
                     raise DataEngineError(
                         f"{self.file}: line {number}: {error}; correct or remove that line"
@@ -113,6 +115,7 @@ class AppendFile:
         last = tail.rpartition(b"\n")[2]
         if not last:
             return
+        # `{"a": 1}` without its newline gets one; `{"a":` is removed
         try:
             msgspec.json.decode(last)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -136,6 +139,7 @@ def _lock(stream: Any, writer_of: Path, patience: float) -> None:
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 raise DataEngineError(f"{writer_of}: another run is writing it; wait or stop it") from error
+            # only a caller that waits longer than usual needs to be told why nothing happens
             if patience > PATIENCE_SECONDS and not warned:
                 _log.warning("%s: another run is writing it; waiting until it ends", writer_of)
                 warned = True

@@ -34,6 +34,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # beside path, because os.replace is atomic only within one file system
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
         raise DataEngineError(
@@ -42,6 +43,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     try:
         with os.fdopen(handle, mode, _BUFFER, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
+            # on the disk before it gets its name: after a power cut there is the old file or the new one
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp makes a private file (0600); give it the permissions of any new file
@@ -104,6 +106,7 @@ def read_json(path: Path, type: type[_T] | Any = Any) -> _T:
     Raises DataEngineError naming the file and the row or key at fault.
     """
     try:
+        # strict=False: a number may stand in quotes, as in {"image_id": "42"}
         content = Path(path).read_bytes().removeprefix(_BOM)
         return _decoded(content, msgspec.json.Decoder(type, strict=False))
     except OSError as error:
@@ -129,6 +132,7 @@ def read_jsonl(path: Path, type: type[_T] | Any = Any, *, torn_tail: bool = Fals
         try:
             rows.append(_decoded(line, decoder))
         except UNDECODABLE as error:
+            # a file that ends with a newline has an empty last line here, so none of its rows counts as torn
             if torn_tail and number == len(lines):
                 break
             raise DataEngineError(
@@ -147,6 +151,7 @@ def decode_fault(error: Exception) -> str:
 def _decoded(content: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
     """The value; NaN and Infinity, which Python writes although JSON has no such numbers, are read as null."""
     try:
+        # as it is first: most files have no NaN, and replacing it would cost time
         return decoder.decode(content)
     except msgspec.ValidationError:  # valid JSON of another type: nothing to replace
         raise
@@ -163,6 +168,7 @@ def sha256(path: Path) -> str:
     path = Path(path)
     digest = hashlib.sha256()
     for part in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        # \0 ends a name, so that a name and the contents behind it cannot be mixed up
         digest.update(str(part.relative_to(path)).encode() + b"\0")
         with part.open("rb") as stream:
             while block := stream.read(1 << 20):
@@ -194,6 +200,7 @@ def cache_folder(name: str) -> Path | None:
     """`$XDG_CACHE_HOME/mllm-dataengine/NAME`, in `~/.cache` without that variable; None without a home folder."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
+        # a relative path is ignored, as the XDG Base Directory Specification asks
         cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
     except RuntimeError:
         return None

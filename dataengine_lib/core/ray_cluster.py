@@ -26,6 +26,7 @@ def ray_cluster(workers: int | str, parameter: str, without_ray: str) -> Iterato
         raise DataEngineError(
             f"{parameter}: needs Ray; pip install 'mllm-dataengine[ray]', or set {without_ray}"
         ) from error
+    # a cluster that the caller has connected to stays connected afterwards
     started = not ray.is_initialized()
     if started:
         _connect(ray, workers, parameter)
@@ -57,8 +58,10 @@ def shares(
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     if total := sum(gpus):
         count = min(total if workers == "ray" else int(workers), parts)
+        # 3 workers on 2 GPUs: two may share one, so each asks for half a GPU
         per_gpu = ceil(count / total)
         enough_cpus = all(cpu >= gpu * per_gpu for cpu, gpu in zip(cpus, gpus, strict=True))
+        # num_cpus 0: on a machine with fewer CPUs than workers, Ray would not start all of them
         return count, {"num_gpus": 1 / per_gpu, "num_cpus": 1 if enough_cpus else 0}
     total = max(1, sum(cpus))
     count = min(total if workers == "ray" else int(workers), parts, total)
@@ -69,6 +72,7 @@ def shares(
 
 def _connect(ray: Any, workers: int | str, parameter: str) -> None:
     # with RAY_ADDRESS set, ray.init connects there by itself
+    # num_cpus: with more workers than CPUs, Ray is told of more CPUs, so that it starts all of them
     where: dict[str, Any] = (
         {"address": "local", "num_cpus": max(int(workers), os.cpu_count() or 1)}
         if workers != "ray"

@@ -10,6 +10,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NO_TYPE = "unclassified"  # the type under which questions without one are counted
 
 
+# Lists as defaults are safe here: msgspec gives every record an empty list of its own.
 class Question(msgspec.Struct, kw_only=True):
     """One A-OKVQA-style question; `question_type` is empty until step 0 has classified it."""
 

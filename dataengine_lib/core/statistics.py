@@ -72,6 +72,7 @@ class PairedGains:
     ) -> None:
         self._column = {name: column for column, name in enumerate(groups)}
         masks = np.column_stack([np.asarray(mask, dtype=float) for mask in groups.values()])
+        # by group: how many of its questions changed
         self._changed = np.abs(difference) @ masks
         # per image and group: the sum of differences, and the number of questions
         per_image = _summed_by_image(np.hstack([masks * difference[:, None], masks]), images)
@@ -95,9 +96,12 @@ class PairedGains:
         drawn_sums, drawn_sizes = self._drawn_sums[:, columns], self._drawn_sizes[:, columns]
         questions, images = int(sizes.sum()), int(sizes.any(axis=1).sum())
         if not self._changed[columns].any():
-            limit = 1 - 0.025 ** (1 / images)  # Clopper-Pearson's upper limit of a rate seen 0 times
+            # Clopper-Pearson's upper limit of a rate seen 0 times: the rate r with (1 - r)^images = 0.025
+            limit = 1 - 0.025 ** (1 / images)
             return Gain(0.0, -limit, limit, questions, images)
+        # a draw without questions of one of the groups has no mean of it
         complete = (drawn_sizes > 0).all(axis=1)
+        # the mean of each group, then the plain mean of these
         mean = float((sums.sum(axis=0) / sizes.sum(axis=0)).mean())
         drawn_means = (drawn_sums[complete] / drawn_sizes[complete]).mean(axis=1)
         low, high = np.quantile(drawn_means, [0.025, 0.975])
@@ -108,6 +112,7 @@ def _summed_by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:
     """`(images, columns)`: the questions' values `(questions, columns)` added up image by image."""
     names, image = np.unique(np.asarray(images, dtype=str), return_inverse=True)
     added = np.zeros((len(names), values.shape[1]))
+    # not `added[image] += values`, which would keep only one of an image's questions
     np.add.at(added, image, values)
     return added
 
@@ -122,5 +127,6 @@ def _bootstrap_totals(per_image: np.ndarray, seed: int, draws: int) -> np.ndarra
         # each draw's images are numbered in a range of its own, so that one bincount counts them all
         drawn = rng.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
         times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        # times[d, i]: how often draw d holds image i
         parts.append(times @ per_image)
     return np.vstack(parts)

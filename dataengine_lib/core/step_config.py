@@ -13,6 +13,7 @@ from dataengine_lib.errors import ParameterError
 class StepConfig(BaseModel):
     """A step's parameters; the field names are the notebook's parameters and the YAML section's keys."""
 
+    # use_attribute_docstrings: the text below a field is its description, which --help shows
     model_config = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
     @classmethod
@@ -33,10 +34,12 @@ class StepConfig(BaseModel):
         """One line for one of pydantic's problems."""
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
+            # cutoff 0: there is always a nearest name
             near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.0)
             return f"{where}: unknown key {key!r}; nearest valid key: {near[0]!r}"
         if problem["type"] == "missing":
             return f"{where}: {key} is needed; give it"
+        # pydantic puts "Value error, " before the messages of our own validators
         return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')} (given: {problem.get('input')!r})"
 
     @classmethod

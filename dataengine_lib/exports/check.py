@@ -32,6 +32,7 @@ def check_export(format: str, files: list[Path], job: ExportJob, faults: ImageFa
 
     Raises DataEngineError naming the file and the row at fault.
     """
+    # rows that passed; since rows count from 0, also the number of the row at fault
     number, count = 0, len(job.rows)
     try:
         for row in _READERS[format](files, job):
@@ -75,6 +76,7 @@ class _Trl(msgspec.Struct, forbid_unknown_fields=True):
     completion: tuple[_Turn]
 
 
+# rename: `from` is a keyword of Python
 class _LlavaTurn(msgspec.Struct, forbid_unknown_fields=True, rename={"speaker": "from"}):
     speaker: Literal["human", "gpt"]
     value: str
@@ -116,6 +118,7 @@ def _llamafactory(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     """Rows found through `dataset_info.json`, which tells the trainer the file and its columns."""
     listing: dict[str, dict[str, Any]] = read_json(job.folder / LISTING, dict[str, dict[str, Any]])
     entry = listing[job.name]
+    # they tell the trainer the names of a row's keys, so the row is read by them here too
     columns, tags = entry["columns"], entry["tags"]
     if entry["formatting"] != "sharegpt" or set(columns) - {"messages", "images"}:
         raise DataEngineError(f"its entry in {LISTING} does not describe sharegpt rows")
@@ -230,6 +233,7 @@ def _check_with_datasets(folder: Path, files: list[Path]) -> None:
     from dataengine_lib.exports.hugging_face import read_hf
 
     try:
+        # the data files that README.md names, then the types of the columns, then one image
         with TemporaryDirectory() as cache:
             builder = datasets.load_dataset_builder(str(folder), cache_dir=cache)
             found = builder.config.data_files

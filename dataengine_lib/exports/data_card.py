@@ -15,6 +15,7 @@ from dataengine_lib.exports.records import ExportJob
 
 CARD = "README.md"
 CARD_MARKER = "<!-- written by dataengine export; a README.md without this line is never replaced -->"
+# the Hugging Face Hub's size_categories, each with the number of rows that it stays below
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _MAX_CHARACTERS = 80  # of a name that comes from data
 _MAX_ROWS = 50  # of a table
@@ -101,6 +102,7 @@ def _front_matter(format: str, file: Path, job: ExportJob) -> dict[str, Any]:
     size = next((name for most, name in _SIZES if len(job.rows) < most), "n>1M")
     data: Any = file.name
     content = file
+    # several files, so the digest is that of their folder
     if format == "hf":
         data = [{"split": "train", "path": "data/train-*"}]
         content = file.parent
@@ -176,6 +178,7 @@ def _many(number: int, noun: str) -> str:
 
 def as_code(name: str) -> str:
     """A name from data as a Markdown code span, in which links and HTML have no effect."""
+    # "a`b|c" becomes `a'b¦c`: a ` would end the code span, and a | the cell of a table
     text = "".join(character if character.isprintable() else " " for character in name)
     text = one_line(text.replace("`", "'").replace("|", "¦"))
     return f"`{text[:_MAX_CHARACTERS] or ' '}`"

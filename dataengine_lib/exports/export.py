@@ -172,6 +172,7 @@ def _write_format(
     if kind.texts and options.text_format == "QM-AE":
         rows = rows_with_rationale(rows)
     if not rows:
+        # rows is empty: either there were none, or QM-AE has left all of them out
         why = (
             "no record has a rationale, which QM-AE needs" if all_rows else "the training data has no records"
         )

@@ -55,6 +55,7 @@ def write_hf(job: ExportJob) -> list[Path]:
     ):
         raise DataEngineError(f"{data}: holds files that are not an export; choose another output")
     try:
+        # what an export that was killed has left
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         shards = list(_shards(job))
@@ -88,6 +89,7 @@ def _shards(job: ExportJob) -> Iterator[list[ExportRow]]:
     size = 0
     for row in job.rows:
         more = (job.image_root / row.question.image_path).stat().st_size
+        # `rows and`: an image that is larger than a whole file may be still gets one
         if rows and size + more > _SHARD_BYTES:
             yield rows
             rows, size = [], 0
@@ -98,6 +100,7 @@ def _shards(job: ExportJob) -> Iterator[list[ExportRow]]:
 
 def _write_shard(file: Path, rows: list[ExportRow], job: ExportJob) -> None:
     # images are compressed already; repeated texts, such as a type's name, go into a dictionary
+    # columns as Parquet names them, lists as `choices.list.element`; leaves[0], image, is a struct of two
     leaves = [f"{name}.list.element" if kind == _TEXTS else name for name, kind in COLUMNS.items()]
     compression = dict.fromkeys([*leaves[1:], "image.path"], "zstd") | {"image.bytes": "none"}
     repeated = ["question_type", "model", "template", "prompt_sha256"]
@@ -117,6 +120,7 @@ def _write_shard(file: Path, rows: list[ExportRow], job: ExportJob) -> None:
 def _row(row: ExportRow, job: ExportJob) -> dict[str, Any]:
     question, record = row.question, row.record
     path = job.image_root / question.image_path
+    # columns that are fields of the record; the others follow
     found = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
     return found | {
         "image": {"bytes": path.read_bytes(), "path": path.name},

@@ -12,6 +12,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.records import ExportJob
 
 # Source: MiniGPT-4's minigpt4/datasets/builders and MLLM-DataEngine v1's AOKVQADataset, whose arguments these are.
+# Filled with str.format, for which {{ and }} stand for single braces.
 _BUILDER = '''"""Makes the data set {name!r} known to MiniGPT-4.
 
 Copy to minigpt4/datasets/builders/ and import it in the __init__.py there.
@@ -94,6 +95,7 @@ def write_minigpt4(job: ExportJob) -> list[Path]:
     write_json(annotation, rows)
     write_json(coco, {"images": [{"id": key, "file_name": path} for key, path in sorted(paths.items())]})
     places = {"annotation": annotation, "coco": coco, "images": job.image_root}
+    # a JSON string is valid YAML, whatever quotes, colons or backslashes the path holds
     quoted = {key: json.dumps(job.written_path(path), ensure_ascii=False) for key, path in places.items()}
     # data sets mix by the square root of their sizes, as in InstructBLIP (arXiv 2305.06500)
     ratio = max(1, round(sqrt(len(rows))))

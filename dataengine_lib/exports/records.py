@@ -95,6 +95,7 @@ class ExportJob:
 
     def resolved(self, written: str) -> Path:
         """The file that a path in the export names. Raises DataEngineError when it is not under the image root."""
+        # abspath resolves `..` as text; an image behind a symbolic link below the root counts as inside
         start = self.image_root if self.paths == "bare" else Path(os.path.realpath(self.folder))
         root, path = os.path.abspath(self.image_root), os.path.abspath(start / written)
         if Path(written).is_absolute() != (self.paths == "absolute") or not Path(path).is_relative_to(root):
@@ -160,6 +161,7 @@ def _question(where: str, row: int, record: TrainRecord, image_root: Path, fault
     return Question(
         split="train",
         image_id=record.image_id,
+        # with the row, because one reply to a query may hold several QAs
         question_id=f"{record.query_id or record.image_id}-{row}",
         question=record.question,
         choices=record.choices,

@@ -79,8 +79,10 @@ def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
         stream = io.StringIO()
+        # None leaves these entries out: a date would make every drawing another file
         figure.savefig(stream, format="svg", metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
     svg = stream.getvalue()
+    # without the XML declaration and document type, which are not allowed inside an HTML page
     return Chart(svg[svg.index("<svg") :].replace("<svg ", '<svg aria-hidden="true" ', 1), alt)
 
 
@@ -92,6 +94,7 @@ def label_rows(axes: "Axes", labels: Sequence[str]) -> None:
 
 def _whiskers(scores: Sequence[Any]) -> list[list[float]]:
     """Distances in points from each accuracy down and up to the ends of its interval, as errorbar takes them."""
+    # max: errorbar refuses negative lengths, which rounding gives at 0 and 100 %
     return [
         [100 * max(0.0, score.accuracy - score.low) for score in scores],
         [100 * max(0.0, score.high - score.accuracy) for score in scores],
@@ -104,6 +107,7 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
     `scores` maps a type to something with `accuracy`, `low`, `high` (0 to 1) and `total`; types without
     questions are left out. `chance` is what guessing gives, None for no line.
     """
+    # the strongest first: a chart's first row is at the bottom
     rows = sorted(
         ((kind, score) for kind, score in scores.items() if score.total),
         key=lambda row: (-row[1].accuracy, row[0]),
@@ -284,6 +288,7 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
         label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])
         axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson intervals; right: gain in points")
 
+    # the last kinds are the weakest: a chart's first row is at the bottom
     named = [kind for kind in weak_types if kind in first] or kinds[-4:]
     gains = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
     note = " * marks the types that were weakest at the start." if weak_types else ""

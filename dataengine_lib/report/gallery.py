@@ -25,6 +25,7 @@ _MAX_CHARACTERS = 6000  # of a reply on a page
 def bad_case_gallery(bad_cases: Mapping[str, Sequence[Any]], image_root: Path, most: int = 24) -> Html:
     """Bad cases with the right choice and the student's, one of each type in turn, the type with most cases first."""
     by_size = sorted(bad_cases.values(), key=lambda rows: -len(rows))
+    # predicted_choice_idx is -1 for an answer that names no choice: then no choice is marked as the student's
     return cards(
         _question(row, image_root, {row.predicted_choice_idx: "✗ student", row.correct_choice_idx: "✓ right"})
         for row in _in_turn(by_size)[:most]
@@ -94,6 +95,7 @@ def change_gallery(changes: Sequence[Any], image_root: Path | None, most: int = 
     for row in _in_turn(_by_type(changes))[:most]:
         marks = {row.correct_choice_idx: "✓ right"}
         for when, answer in (("before", row.before), ("after", row.after)):
+            # -1 is the place of no choice: an answer that names none is not marked
             place = row.choices.index(answer) if answer in row.choices else -1
             marks[place] = f"{marks.get(place, '✗')} · {when}"
         parts.append(_question(row, image_root, marks))

@@ -105,6 +105,7 @@ def _body_html(book: Any) -> tuple[str, str]:
             continue
         failed += "".join(_failure(output) for output in cell.outputs if output.output_type == "error")
         cell.outputs = [shown for output in cell.outputs if (shown := _shown(output)) is not None]
+    # the state of widgets, which the page does not show
     book.metadata.pop("widgets", None)
     settings = Config()
     settings.HTMLExporter.exclude_input = True
@@ -139,6 +140,7 @@ def _failure(output: Any) -> str:
 
 def _run_of(notebook: Path) -> dict[str, Any] | None:
     """`run.json` of the run that the notebook belongs to, with the run's folder as `folder`; None without a run."""
+    # reports/demo/6_compare_rounds.ipynb or reports/demo/round1/1_evaluate.ipynb
     for folder in (notebook.absolute().parent, notebook.absolute().parent.parent):
         if (folder / "run.json").is_file():
             found: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
@@ -203,4 +205,5 @@ def file_link(path: Path, start: Path) -> dict[str, str]:
 
 
 def _href(path: Path, start: Path) -> str:
+    # links have slashes on Windows too
     return quote(os.path.relpath(path, start).replace(os.sep, "/"))

@@ -69,6 +69,7 @@ def _run(run: dict[str, Any], folder: Path) -> dict[str, Any]:
         "href": quote(f"{folder.name}/index.html"),
         "status": run.get("status", ""),
         "sign": _STATUS_TEXTS.get(run.get("status", ""), ""),
+        # "2026-01-31T12:00:00+00:00" is shown as "2026-01-31 12:00:00"
         "started": str(run.get("started") or "").replace("T", " ").split("+")[0],
         "rounds": run.get("rounds", 0),
         "notes": run.get("notes", []),
@@ -82,6 +83,7 @@ def _step(step: dict[str, Any], folder: Path) -> dict[str, Any]:
     outputs = [folder / name for name in step.get("outputs", [])]
     return {
         "label": plain_label(label),
+        # "round1/1_evaluate" is at the place "round1", "0_classify_questions" at ""
         "place": label.rpartition("/")[0],
         "step": label.rpartition("/")[2],
         "status": step.get("status", ""),

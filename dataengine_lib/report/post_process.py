@@ -110,6 +110,7 @@ def blind_sentence(summary: ChecksSummary) -> str:
 def _largest_types(figures: BlindFigures) -> list[tuple[str, BlindFigure]]:
     """Types with at least _MIN_QUESTIONS questions, the one furthest above chance first."""
     large = [(name, figure) for name, figure in figures.by_type.items() if figure.total >= _MIN_QUESTIONS]
+    # by the low end of the interval, so that a type with few questions does not come first by luck
     return sorted(large, key=lambda pair: (pair[1].chance - pair[1].low, pair[0]))
 
 
@@ -132,6 +133,7 @@ def right_letter_chart(counts: PostProcessCounts) -> Chart:
     title = "Letter of the right choice in the kept questions"
     before, after = _letter_sums(counts)
     total = sum(after)
+    # colour, hatch, and the bar's distance above the middle of its row
     bars = [("as written", before, ORANGE, "//", 0.2), ("as kept", after, BLUE, "", -0.2)]
 
     def draw(axes: "Axes") -> None:
@@ -139,6 +141,7 @@ def right_letter_chart(counts: PostProcessCounts) -> Chart:
             places = [3 - letter + offset for letter in range(4)]  # (A) at the top
             shares = [100 * number / max(1, total) for number in letters]
             intervals = [wilson(number, total) for number in letters]
+            # errorbar refuses negative lengths, which rounding gives at 0 and 100 %
             low = [max(0.0, share - 100 * ends.low) for share, ends in zip(shares, intervals, strict=True)]
             high = [max(0.0, 100 * ends.high - share) for share, ends in zip(shares, intervals, strict=True)]
             axes.barh(places, shares, height=0.38, color=color, hatch=hatch, edgecolor="white", label=name)

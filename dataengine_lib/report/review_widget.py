@@ -64,6 +64,7 @@ class _Form:
         self.place = 0
         wide, line = w.Layout(width="100%"), {"description_width": "90px"}
         self.card, self.status = w.HTML(), w.HTML()
+        # continuous_update=False: the record is looked up at Enter, not after every letter of its id
         self.record_id = w.Text(description="record", style=line, layout=wide, continuous_update=False)
         self.question = w.Textarea(description="question", style=line, layout=wide, rows=2)
         self.choices = [w.Text(description=f"({letter})", style=line, layout=wide) for letter in "ABCD"]
@@ -132,6 +133,7 @@ class _Form:
             places |= {record_id: len(self.records) - 1} if found else {}
         if record_id not in places:
             self.status.value = f"There is no record {escaped(record_id)} among the kept ones."
+        # show() sets the field of the id, which calls find() again: then the place is already right
         elif places[record_id] != self.place:
             self.place = places[record_id]
             self.show()
@@ -148,6 +150,7 @@ class _Form:
         reasons = [line.strip() for line in self.rationales.value.splitlines() if line.strip()]
         moved = (choices, self.correct.value) != (record.choices, record.correct_choice_idx)
         reasoned = reasons != record.rationales
+        # a rationale such as "(B) is a cat" is right beside one order of the choices only
         if any(map(names_letters, reasons)) and (
             moved or reasoned or before.choices is not None or before.rationales is not None
         ):

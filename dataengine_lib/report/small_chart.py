@@ -20,6 +20,7 @@ def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ht
         points = 100 * (after[kind].accuracy - before[kind].accuracy)
         look = "up" if points >= 0 else "down"
         name = escaped(kind.replace("_", " ")[:32])
+        # SVG places a text by its base line: 4 pixels lower, it is in the middle of the row
         lines.append(
             f'<text x="{_NAME - 8}" y="{y + 4}" text-anchor="end">{name}</text>'
             f'<line class="{look}" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>'

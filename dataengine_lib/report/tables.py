@@ -73,6 +73,7 @@ def _cell(value: object) -> str:
     if isinstance(value, Figure):
         return escaped(value.text)
     if isinstance(value, float):
+        # 1234.567 is 1,235 and 0.0123456 is 0.01235
         return f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else escaped(value)
 

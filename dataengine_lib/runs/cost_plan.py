@@ -110,6 +110,7 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
     attached = image_tokens(price) if template.attach_image else 0
     costs = []
     for kind, share in _queries_per_round(run, categories).items():
+        # the sample's mean stands for all prompts of the type
         number = round(run.rounds * share)
         lengths = [estimate_tokens(prompt) + attached for prompt in prompts[kind]]
         prompt_tokens = round(number * sum(lengths) / len(lengths))
@@ -123,6 +124,7 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
 
 def _queries_per_round(run: _PlannedRun, categories: CategorySet) -> dict[str, float]:
     """Expected queries by type: the targets, and the rest of `maxnum` by the latest weights."""
+    # the latest weights that an earlier run has left: those of the last round first
     rounds = range(run.rounds, 0, -1)
     weight = next((file for n in rounds if (file := run.out / f"round{n}" / "weight.json").is_file()), None)
     if weight is None:
@@ -130,6 +132,7 @@ def _queries_per_round(run: _PlannedRun, categories: CategorySet) -> dict[str, f
             "weights are known after round 1's evaluation; until then all types are weighted equally"
         )
     weights = read_weights(weight, categories.names)
+    # a target is a number of queries; what targets leave of maxnum is shared out by weight
     targets = {type_name(kind): number for kind, number in run.queries.targets.items()}
     rest = run.queries.maxnum - sum(targets.values())
     weighed = {kind: value for kind, value in weights.items() if kind not in targets}
@@ -231,7 +234,9 @@ def _student_note(config: Any) -> str:
     if not config.questions.is_file():
         return f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
     rows = _questions(config)
+    # each question is asked once, and once more for the reverse order and for the direct answer
     number = len(rows) * (1 + config.robust + config.direct_answers)
+    # mean length of a prompt, times the number of requests
     text = sum(estimate_tokens(_as_example(row)) for row in rows) * number // max(1, len(rows))
     return f"evaluate: {_Requests(config.student, number, text, number).text()}"
 
@@ -273,6 +278,7 @@ def _classify_note(config: Any) -> str:
     files = (CLASSIFY_PROMPTS.file(config.template), CATEGORY_SETS.file(config.categories))
     rules = sum(estimate_tokens(file.read_text(encoding="utf-8")) for file in files)
     text = sum(len(row.question) + sum(map(len, row.choices)) for row in rows) / max(1, len(rows))
+    # every request repeats the rules and categories, and every question is sent once
     tokens = requests * rules + round(asked * text / _CHARACTERS_PER_TOKEN)
     price = read_prices(config.prices).of(config.teacher)
     usd = f", {price.cost(tokens, 0, asked * _CLASSIFIED_TOKENS):.2f} US dollars" if price else ""

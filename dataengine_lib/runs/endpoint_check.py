@@ -51,6 +51,7 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
     headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
     shown = shown_url(url)
     try:
+        # trust_env: a proxy named in the environment would not reach a server on this machine
         answer = httpx2.get(f"{url}/models", headers=headers, timeout=10, trust_env=not on_loopback(url))
     except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         return EndpointFinding(
@@ -66,6 +67,7 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
         models: dict[str, Any] = {str(row["id"]): row.get("shutdown_date") for row in answer.json()["data"]}
     except (ValueError, KeyError, TypeError, AttributeError):
         return EndpointFinding("warn", f"{shown} answers, but its list of models cannot be read")
+    # servers such as Ollama list llama3.1, pulled without a tag, as llama3.1:latest
     named = next((name for name in (model, f"{model}:latest") if name in models), None)
     if named is None:
         # Other servers list base models only, or serve one model under any name: only a request can tell.

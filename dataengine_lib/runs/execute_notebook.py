@@ -67,6 +67,7 @@ def _prefer_own_kernel() -> None:
 def _one_line(name: str, message: str) -> str:
     """One line for an exception: the library's own messages stand alone, others need the name of their class."""
     lines = [line.strip() for line in _ANSI.sub("", message).splitlines() if line.strip()]
+    # the kernel sends exceptions as text, so the class is known by name only
     if name in _names_of_errors(DataEngineError):
         return " | ".join(lines)
     return f"{name}: {lines[0]}" if lines else name
@@ -89,6 +90,7 @@ def check_notebook(notebook: Path, names: set[str]) -> None:
     found: set[str] = set()
     for cell in tagged:
         for line in ast.parse("".join(cell["source"])).body:
+            # `topk = 10` has a list of targets, `topk: int = 10` a single one
             targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
             found.update(target.id for target in targets if isinstance(target, ast.Name))
     if wrong := sorted(found ^ names):

@@ -48,6 +48,7 @@ def find_lineages(name: str, folder: Path) -> list[Lineage]:
         raise DataEngineError(
             f"{name}: no record, query or request of that name in {folder}; give the folder of its round or run"
         )
+    # a name found as it is in one round may be the beginning of other names in another round
     query_ids = {query_id for lineage in found for query_id in lineage.query_ids}
     if len(query_ids) > 1 and name not in query_ids:
         raise DataEngineError(
@@ -60,6 +61,7 @@ def _round_folders(folder: Path) -> list[Path]:
     """The folder itself and its `round<number>` folders. Raises DataEngineError when it is not a folder."""
     if not folder.is_dir():
         raise DataEngineError(f"{folder}: is not a folder; give the folder of a round or a run")
+    # sorted as numbers: round10 comes after round2
     rounds = [place for place in folder.glob("round*") if place.is_dir() and place.name[5:].isdigit()]
     return [folder, *sorted(rounds, key=lambda place: int(place.name[5:]))]
 

@@ -34,12 +34,14 @@ def run_lock(folder: Path) -> Iterator[None]:
             ) from error
         if holder.isdigit():
             _wait_for_kernels(folder, int(holder))
+        # the mode a+ writes at the end of the file, which is its start once it is empty
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
         try:
             yield
         finally:
+            # an empty file says that this run ended by itself: the next one has no kernels to wait for
             stream.truncate(0)
 
 

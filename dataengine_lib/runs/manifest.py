@@ -105,6 +105,7 @@ def identity(
     `notebook` and `code` are hashes; `parameters` are those that are neither inputs nor outputs.
     """
     contents = {name: [digest.sha256 for digest in digests] for name, digests in inputs.items()}
+    # deterministic: the order of keys in a dict does not change the hash
     return hashlib.sha256(
         msgspec.json.encode([step, notebook, code, parameters, contents], order="deterministic")
     ).hexdigest()
@@ -129,6 +130,7 @@ def notebook_hash(notebook: Path) -> str:
     """Hash of the cells' sources; outputs saved in a notebook by JupyterLab do not count."""
     content: dict[str, Any] = read_json(notebook)
     cells = content.get("cells", [])
+    # the notebook format allows a source as one text or as a list of lines; join gives the text of both
     sources = ["".join(cell.get("source", "")) for cell in cells]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 

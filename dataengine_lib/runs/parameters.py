@@ -69,6 +69,7 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
     heads = list(ExperimentHead.model_fields)
     for key in content:
         if key not in heads and key not in steps:
+            # cutoff 0: there is always a nearest name
             near = difflib.get_close_matches(str(key), [*heads, *steps], n=1, cutoff=0.0)
             raise ParameterError(f"{file}: unknown section {key!r}; nearest valid one: {near[0]!r}")
     sections: dict[str, dict[str, Any]] = {}
@@ -76,6 +77,7 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
         section = content.get(key, {})
         if section is not None and not isinstance(section, dict):
             raise ParameterError(f"{file}: {key}: must hold `key: value` lines (given: {section!r})")
+        # `classify_questions:` with nothing below it is None in YAML, and still makes step 0 part of the run
         if key in content:
             sections[key] = section or {}
     head = ExperimentHead.read({key: content[key] for key in heads if key in content}, str(file))
@@ -100,8 +102,10 @@ def _apply(content: dict[str, Any], option: str) -> None:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise ParameterError(f"--set {key.strip()}: write STEP.KEY=VALUE, for example evaluate.batch_size=32")
+    # evaluate.batch_size=32 becomes {"evaluate": {"batch_size": 32}}
     place = content
     for part in parts[:-1]:
+        # not only a missing section: `evaluate:` with nothing below it is None as well
         if place.get(part) is None:
             place[part] = {}
         place = place[part]

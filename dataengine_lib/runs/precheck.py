@@ -32,6 +32,7 @@ def selected_range(planned: list[Planned], start: str | None, stop: str | None) 
 
 def _position(planned: list[Planned], option: str, name: str, earliest: int) -> int:
     """The position of the step `name`; a name without a round is its first place from `earliest` on."""
+    # of round 1's step 1: round1/1_evaluate, round1/evaluate, round1/1, and 1_evaluate, evaluate, 1
     names: dict[str, int] = {}
     for number, item in enumerate(planned):
         place = item.label.removesuffix(item.step.notebook)  # round1/, or nothing
@@ -41,6 +42,7 @@ def _position(planned: list[Planned], option: str, name: str, earliest: int) -> 
                 names.setdefault(short, number)
     found = names.get(name.strip())
     if found is None:
+        # cutoff 0: there is always a nearest name
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         raise ParameterError(f"{option} {name}: no such step in this run; nearest: {near[0]}")
     if found < earliest:
@@ -77,6 +79,7 @@ def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> No
 
     `file` is the YAML that the message names. Paths in a playground that is not written yet are not checked.
     """
+    # outputs of the steps before; with --from, files of steps that are left out have to exist
     made: set[Path] = set()
     wrong: dict[Path, str] = {}
     for item in planned[first : last + 1]:

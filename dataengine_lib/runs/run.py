@@ -53,20 +53,24 @@ def run_experiment(
     """
     out = relative_to_here(out)
     notebooks = notebooks or notebooks_folder()
+    # 1. what would run, and whether it can: all faults are found before the first step
     planned = plan(experiment, out)
     first, last = selected_range(planned, start, stop)
     check_run(experiment.file, planned, first, last, notebooks, out)
+    # check_run has made the folder, in which the lock file lies
     with run_lock(out):
         began = time.monotonic()
         if settings := experiment.head.playground:
             from dataengine_lib.playground.sets import write_playground
 
             folder = write_playground(settings.cache, settings.seed, settings.sizes)
+            # now it is known which folder {playground} stands for, so paths below it can be checked
             planned = plan(experiment, out, str(folder))
             check_paths(experiment.file, planned, first, last)
         state = _new_state(experiment, planned)
         state.playground_seconds = round(time.monotonic() - began, 2) if settings else 0.0
         run = _Run(out, notebooks, planned, state, print_line)
+        # 2. the steps; those outside --from and --to are only listed in the report
         for number in range(len(planned)):
             if first <= number <= last:
                 run.step(number, force or (number == first and start is not None))
@@ -115,6 +119,7 @@ class _Run:
         progress = f"[{number + 1}/{len(self.planned)}] {item.label}"
         manifest, before = self._new_manifest(item), read_manifest(item.manifest)
         if before and not force and is_up_to_date(before, manifest.identity, self.out, self.hashes):
+            # the data stay; only the page is made again, where it is missing or its links have changed
             if self.links_changed or not item.html.is_file():
                 _render(item)
             self._show(number, "skipped", before)
@@ -146,6 +151,7 @@ class _Run:
         paths = {*inputs, *item.step.writes, *item.step.stores}
         settings = {name: value for name, value in parameters.items() if name not in paths}
         notebook = notebook_hash(self._source(item))
+        # with `teacher: playground`, the code of the playground makes data as well
         code = code_hash(*(["playground"] if "playground" in parameters.values() else []))
         return Manifest(
             step=item.step.notebook,

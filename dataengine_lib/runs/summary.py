@@ -53,6 +53,7 @@ def write_pages(folder: Path) -> None:
     write_run_index(folder)
     above = folder.resolve().parent
     page = above / "index.html"
+    # the title that write_index gives its page
     if not page.exists() or "<title>All reports" in page.read_text(encoding="utf-8", errors="replace"):
         write_index(above)
 

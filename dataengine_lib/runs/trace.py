@@ -37,6 +37,7 @@ def trace_lines(name: str, folder: Path) -> list[str]:
 def _record_lines(lineage: Lineage) -> Iterator[str]:
     file = lineage.folder / "gptvqa_train_data.json"
     for record in lineage.records:
+        # modulo: a wrong index in the file gives some letter, not an error
         letter = LETTERS[record.correct_choice_idx % len(LETTERS)]
         yield f"record {_one_line(record.record_id or record.query_id)} in {file}"
         yield f"  {_type_and_image(record)}"
@@ -109,6 +110,7 @@ def _read_bad_cases(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         return {}
     by_type: dict[str, list[dict[str, Any]]] = read_json(file, dict[str, list[dict[str, Any]]])
+    # step 2 names a bad case in example_ids by its question_id, or by idx where it has none
     return {
         str(case.get("question_id") or case.get("idx")): case for cases in by_type.values() for case in cases
     }

@@ -142,6 +142,7 @@ class Planned:
 
     def outputs(self) -> list[Path]:
         """Every file or folder that the step may write."""
+        # step 1's output_dir is the round's folder, which is no output as a whole: more_files names the files
         named = [getattr(self.config, name) for name in self.step.writes]
         return [path for path in named if path != self.folder] + [
             self.folder / name for name in self.step.more_files
@@ -186,6 +187,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
             continue
         finally:
             seen.add(step.name)
+        # what {evaluate.questions} and the like stand for in the steps that follow
         configs[step.name] = config
         label = f"{place}/{step.notebook}" if place else step.notebook
         planned.append(Planned(step, label, round_, out / place, config, frozenset(wired)))
@@ -197,6 +199,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
 def _sequence(experiment: Experiment) -> Iterator[tuple[Step, str, int | None]]:
     """(step, folder below the run's, round) in the order of execution."""
     rounds = range(1, experiment.head.rounds + 1)
+    # folders below the run's: none for steps 0 and 6, round1, round2, …, and final for the last step 1
     parts: list[tuple[str, int | None, When]] = [("", None, "before")]
     parts += [(f"round{n}", n, "round") for n in rounds]
     parts += [("final", None, "after"), ("", None, "end")]
@@ -219,6 +222,7 @@ def _placeholders(
     `{evaluate.image_root}` is that parameter of that step, as it was set the last time before.
     """
     rounds = [out / f"round{n}" for n in range(1, experiment.head.rounds + 1)]
+    # rounds that are complete here; step 0 has no round either, but uses no placeholder that depends on this
     done = len(rounds) if round_ is None else round_ - 1
     first = experiment.sections.get("evaluate", {}).get("student")
     of_steps = {f"{name}.{key}": value for name, config in configs.items() for key, value in config}
@@ -247,6 +251,7 @@ def _filled(templates: dict[str, str], values: dict[str, Any]) -> dict[str, Any]
         if isinstance(value, list):
             filled[name] = [f"{item}{rest}" for item in value]
         elif value is not None:
+            # numbers, such as a seed, are not turned into text
             filled[name] = value if isinstance(value, int) else f"{value}{rest}"
     return filled
 
