@@ -190,6 +190,7 @@ def train_clip(
         set_rate(optimizer, 1e-3, step, steps)
         rows = rng.sample(range(len(images)), batch)
         texts = [" ".join(rng.sample(captions_of(row, seed), 2)) + "</s>" for row in rows]
+        # the tokenizer pads on the left otherwise, as generating needs
         encoded = tokenizer(
             texts, padding=True, padding_side="right", return_tensors="pt", truncation=True, max_length=96
         )

@@ -101,6 +101,7 @@ def _function(facts: PictureFacts, rng: Random) -> QA | None:
         also.add(USES["chair"])
     if any(thing.kind in ("sofa", "suitcase", "crate", "car", "truck", "bus") for thing in facts.things):
         also |= {USES["bed"], USES["backpack"], USES["bus"]}
+    # sorted, since the order of a set of texts changes from run to run, and draws depend on it
     wrong = tuple(sorted(set(USES.values()) - set(present) - also))
     question = rng.choice(
         ("What is something in the picture good for?", "What could somebody use a thing here for?")
@@ -200,6 +201,7 @@ def _side(one: KnownThing, other: KnownThing) -> str:
     """The side of `other` on which `one` clearly is: boxes apart along one axis, centres close along the other."""
     assert one.box and other.box
     a, b = one.box, other.box
+    # from the center of `other` to that of `one`; y grows downwards
     dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
     if (a[2] <= b[0] or b[2] <= a[0]) and abs(dy) < 0.6 * abs(dx):
         return "to the left of it" if dx < 0 else "to the right of it"

@@ -38,6 +38,7 @@ def read_question(prompt: str, facts: PictureFacts | None) -> str:
     question, choices = found[1], [text for _, text in _CHOICE.findall(found[2])]
     if facts is None:
         texts = sorted(choices)
+        # SHA-256, since hash() of a text changes from run to run
         guess = int(hashlib.sha256("\0".join([question, *texts]).encode()).hexdigest(), 16) % len(texts)
         return LETTERS[choices.index(texts[guess])]
     right = [place for place, choice in enumerate(choices) if choice in _answers(question, choices, facts)]

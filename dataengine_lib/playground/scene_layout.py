@@ -70,6 +70,7 @@ def make_scene(image_id: int, seed: int) -> Scene:
         topic=topic,
         people=tuple(people),
         social=social,
+        # the vignette's two things come last, as Scene promises
         things=tuple(things + pair),
         vignette=vignette,
     )

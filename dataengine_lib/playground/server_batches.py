@@ -138,6 +138,7 @@ class BatchStore:
         for field, rows in (("output_file_id", good), ("error_file_id", bad)):
             if rows:
                 batch[field] = self._keep(b"\n".join(rows) + b"\n")["id"]
+        # set last, so that a batch that has ended has its files
         batch["status"] = ending
 
 

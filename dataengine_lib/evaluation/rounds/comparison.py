@@ -40,6 +40,7 @@ def weak_types(first: Sequence[Answer], count: int, compared: Collection[str]) -
             right[type_of(answer)] += answer.correct
     if not total:
         return [], _NO_DIAGNOSE
+    # types of equal accuracy in alphabetical order
     weakest = sorted(total, key=lambda kind: (right[kind] / total[kind], kind))
     # a type without a wrong answer is not weak, even if fewer than `count` remain
     weak = [kind for kind in weakest if right[kind] < total[kind]][:count]
