@@ -83,6 +83,7 @@ class _Workers(Generic[_Item]):
         """Until all items are done; when one raises, running requests have `grace_s` seconds to end."""
         self._tasks = [asyncio.create_task(self._work()) for _ in range(concurrency)]
         try:
+            # Tasks are pending only after one has raised; otherwise all are done.
             _, pending = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
             if pending:
                 self._cancel_idle()

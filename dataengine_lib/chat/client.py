@@ -55,6 +55,7 @@ class ChatClient:
         self.rate_control = RateControl(settings.concurrency, settings.rpm, settings.tpm)
         self._url, self._key = base_url, key
         # Texts that no message may contain.
+        # NO_KEY is no secret: it is an ordinary word.
         self._secrets = [
             secret for secret in (key, urlsplit(base_url).password) if secret and secret != NO_KEY
         ]
@@ -180,6 +181,7 @@ class ChatClient:
         self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, max_output_tokens: int | None
     ) -> Reply:
         """The server's reply; settings that it refuses are left out, now and in all later requests."""
+        # The loop ends, since each refusal drops or renames a setting for good.
         while True:
             settings = dict(self.format.settings)
             try:
@@ -234,6 +236,7 @@ class ChatClient:
     def error_text(self, error: Exception) -> str:
         """What went wrong in one line, without secrets."""
         lost = connection_error(error)
+        # Timeouts of aiohttp are TimeoutErrors too; one while connecting gets the text below.
         if isinstance(lost or error, TimeoutError) and not is_unreachable(error):
             return f"no reply within {self.timeout_s:g} s"
         text = f"{type(lost).__name__} {lost}" if lost else str(error) or type(error).__name__

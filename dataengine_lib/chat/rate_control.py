@@ -140,6 +140,7 @@ class RateControl:
         self._recent.append(False)
         if wait is not None:
             self._hold_until = max(self._hold_until, now + wait)
+        # A request that was sent before the last slow-down is refused because of the rate before it.
         if entered >= self._slowed_at:
             self._slow_down(now)
             # Replies per second between two refusals are what the server allows, pauses and bursts included.

@@ -86,6 +86,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     Source: RFC 9110 (`Retry-After`: a number or a date); `retry-after-ms` as OpenAI and Azure send it.
     """
     try:
+        # The more exact one where both are sent.
         seconds = float(headers["retry-after-ms"]) / 1000
     except (KeyError, ValueError):
         seconds = _standard_retry_after(headers.get("retry-after", ""))

@@ -65,6 +65,7 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     last = len(names) - 1
     # first with last, then each with the next; with two evaluations these are the same
     compared = [(0, last)] + ([(n, n + 1) for n in range(last)] if last > 1 else [])
+    # from the first evaluation: before any round was trained on its weak types
     weak, note = weak_types(answers[0], config.weak_types, set(pairs.types))
     figures = Figures(
         split=config.split,

@@ -59,6 +59,7 @@ def embed(config: EmbedConfig) -> EmbedResult:
     if not images:
         raise DataEngineError(f"{config.image_root}: no images found; check image_root and annotations")
     load = partial(load_encoder, config.encoder, config.device, config.dtype)
+    # A store that is up to date needs no encoder, so none is loaded yet.
     encoder = LazyEncoder(config.encoder, config.device, config.dtype)
     engine = on_ray(load) if config.engine == "ray" else encode_shards
     result = complete_store(images, config.image_root, encoder, config.output, config.batch_size, engine)

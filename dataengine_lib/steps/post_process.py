@@ -100,6 +100,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
 
 
 def _check_files(config: PostProcessConfig, *others: Path) -> None:
+    # resolved, since one file may be given by two spellings of its path
     files = [path.resolve() for path in (config.input, config.output, *others)]
     if len(set(files)) < len(files):
         raise ParameterError(
@@ -177,6 +178,7 @@ def _parsed(path: Path) -> Iterator[CandidateOrReject]:
         if not new:
             yield reject_row(number, row, Reason.DUPLICATE.value, parsed[0].question)
         for index, qa in enumerate(new):
+            # the index as written stays beside the record, whose own changes when choices are shuffled
             yield Candidate(number, _record(row, qa, ids.of(row, index)), qa.correct_choice_idx)
 
 

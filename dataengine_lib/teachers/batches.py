@@ -84,6 +84,7 @@ class BatchRunner:
         for job in list(self.state.jobs):
             try:
                 await self._find(job)
+                # Never submitted: nothing to cancel and nothing to collect.
                 if not job.batch_id:
                     self.state.jobs.remove(job)
                     continue
@@ -91,7 +92,7 @@ class BatchRunner:
                 if batch.status not in FINAL_STATUSES:
                     await self._api.cancel(job.batch_id)
                     cancelled += 1
-            except BatchGone:
+            except BatchGone:  # no reply of it can be collected any more
                 self.state.jobs.remove(job)
             except TeacherStop as stop:
                 # The batch may have ended a moment before. The others are to be cancelled all the same.

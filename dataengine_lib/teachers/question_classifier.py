@@ -88,6 +88,7 @@ class QuestionClassifier:
                 if known := self.ledger.question_types.get(self._answer_key(key)):
                     self.types[key] = known
             if missing := self._missing():
+                # The first batch is checked here, every batch once more before it is sent.
                 first = self._request(missing[:batch_size])
                 self.budget.check([first], self.settings.max_output_tokens, self.spec)
                 self._bar = tqdm(
@@ -128,6 +129,7 @@ class QuestionClassifier:
             # Each pass asks about what the replies of the passes before left without a valid type.
             for _ in range(max_asks):
                 missing = [] if self.budget.stopped else self._missing()
+                # rounded up: the last batch may be smaller
                 self.requests += -(-len(missing) // batch_size)
                 await paid.ask_all(self._batches(missing, batch_size), self._on_reply, self._on_failure)
 

@@ -187,6 +187,7 @@ class ReplyFiles:
         key = self.keys[query.query_id]
         paid = self.ledger.paid[key]
         text = v1_text(paid.text)
+        # A cut-off or refused reply is unusable even with a text, an empty one even if it ended with `stop`.
         kind = paid.finish_reason if paid.finish_reason in _UNUSABLE else "" if text.strip() else "empty"
         # The name that was requested, not the one in the reply: servers change theirs between two runs.
         shared: dict[str, Any] = {
@@ -249,6 +250,8 @@ class ReplyFiles:
         # Sorted, so that sums of floats are the same in whatever order the replies came.
         for query in sorted(self.queries, key=lambda query: (query.question_type, query.query_id)):
             key = self.keys[query.query_id]
+            # Queries that are the same request share its replies: they count once, under the first query's
+            # type.
             if (paid := self.ledger.paid.get(key)) is not None and key not in own_keys:
                 own_keys.add(key)
                 usage.add(paid)

@@ -40,4 +40,5 @@ def recorded_name(spec: str) -> str:
         from dataengine_lib.teachers.local_llm import DEFAULT_MODEL
 
         rest = DEFAULT_MODEL
+    # Without the folder, so that request keys are the same on every machine.
     return f"{kind}:{Path(rest).name}" if kind in ("replay", "local") else kind
