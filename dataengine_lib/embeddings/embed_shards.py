@@ -68,6 +68,7 @@ def encode_shards(
                 if pixels:
                     vectors.append(encoder.encode_prepared(pixels))
                 on_progress(len(batch))
+            # without a vector their dimension is not known either
             joined = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
             yield number, EmbeddedRows(np.array(ids, dtype=np.int64), joined, images, unreadable)
 

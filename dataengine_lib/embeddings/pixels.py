@@ -49,6 +49,7 @@ class Preparation:
         return np.array(resized).transpose(2, 0, 1)
 
     def _start(self, rest: int) -> int:
+        # a rest of 3 pixels: 2 (half_even) or 1
         return round(rest / 2) if self.half_even else rest // 2
 
     def finish(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -62,6 +63,7 @@ class Preparation:
         """Whether `processor`, which gives float32 `(3, h, w)`, yields the same values on three test images."""
         rng = np.random.default_rng(0)
         for width, height in _PROBE_SIZES:
+            # noise, so that a difference in resizing, cropping or rounding shows
             image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
             expected = processor(image)
             found = self.finish(torch.from_numpy(self.prepare(image)[None]))[0].numpy()

@@ -91,6 +91,7 @@ def coco_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     from dataengine_lib.images.pool_columns import caption_lists, pool_columns
 
     images = _ImagesAndBoxes()
+    # instances first: captions are kept only for their images
     for file in files:
         if file.name.startswith("instances_"):
             images.add(file, read_json(file, _Instances))

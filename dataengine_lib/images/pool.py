@@ -207,6 +207,7 @@ def _locate_images(root: Path, metadata: PoolMetadata, columns: Any) -> list[str
         paths[row] = paths[row] or path
     if paths and not any(paths):
         first = metadata.folders[groups[0]]
+        # suggest the first folder of that image, and images/ where it is looked for there
         where = [root / folder for folder in dict.fromkeys((first[0], *(f for f in first if f == "images")))]
         raise DataEngineError(
             f"{root}: none of the {len(paths)} annotated images is there (first: {names[0] or '?'}); "

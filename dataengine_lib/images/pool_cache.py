@@ -73,6 +73,7 @@ def _load(cache_file: Path) -> pa.RecordBatch | None:
     try:
         content = cache_file.read_bytes()
         body = memoryview(content)[:-_DIGEST_BYTES]
+        # the digest first, so that Arrow never reads a damaged file
         if hashlib.sha256(body).digest() != content[-_DIGEST_BYTES:]:
             raise ValueError("its content is not what was written")
         with pa.ipc.open_file(pa.py_buffer(body)) as reader:

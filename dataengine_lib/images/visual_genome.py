@@ -94,6 +94,7 @@ def visual_genome_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     texts: list[str] = []
     boxes: dict[int, array[int]] = {}  # row -> five numbers for each region
     for image_id, found in _rows(regions, _Regions):
+        # regions of images that image_data.json does not name are left out
         if (row := rows.get(image_id, -1)) >= 0:
             found.regions.sort(key=lambda region: -region.width * region.height)
             caption_rows += [row] * len(found.regions)
@@ -133,6 +134,7 @@ def _images(file: Path, metadata: PoolMetadata) -> tuple[dict[str, Any], dict[in
         image_id = _id(image.image_id, image.id, file)
         name = name or f"{image_id}.jpg"
         group = groups.setdefault(folder, len(groups))
+        # kept once; whether another name or folder is the same file is known when the pool is opened
         if image_id in rows:
             if (names[rows[image_id]], kept[rows[image_id]][0]) != (name, group):
                 metadata.repeated.append((image_id, name, group))
@@ -143,6 +145,7 @@ def _images(file: Path, metadata: PoolMetadata) -> tuple[dict[str, Any], dict[in
             (group, image.width or 0, image.height or 0, -1 if image.coco_id is None else image.coco_id)
         )
     usual = ["VG_100K", "VG_100K_2", "images", ""]  # the folders of the two archives, or all in one
+    # VG_100K in the URL: VG_100K, images/VG_100K, VG_100K_2, images, the root; in this order
     metadata.folders = [[*dict.fromkeys([*([f, f"images/{f}"] if f else []), *usual])] for f in groups]
     columns = np.array(kept, dtype=np.int64).reshape(-1, 4).T
     values: dict[str, Any] = {"id": np.fromiter(rows, np.int64, len(rows)), "name": names}
@@ -179,6 +182,7 @@ def _boxes(files: list[Path], rows: dict[int, int], metadata: PoolMetadata) -> "
 def _rows(file: Path, row_type: Any) -> Iterator[tuple[int, Any]]:
     """The rows of a list with their image's id, decoded one at a time: all of 700 MB of regions would take several GB."""
     decoder = msgspec.json.Decoder(row_type, strict=False)
+    # msgspec.Raw keeps each row as bytes until its turn
     rows: list[msgspec.Raw] = read_json(file, list[msgspec.Raw])
     for number, raw in enumerate(rows):
         try:

@@ -128,6 +128,7 @@ def _open_search(
     Pool images that cannot be read are left out.
     """
     images, store, batch_size = pool.images, settings.store, settings.batch_size
+    # 1. vectors of the pool
     with_file = [row for row, path in enumerate(images.paths) if path]
     ids_and_paths = [
         (image_id, path) for image_id, path in zip(images.ids.tolist(), images.paths, strict=True) if path
@@ -137,11 +138,13 @@ def _open_search(
     readable = np.flatnonzero(embedded.rows >= 0)
     pool.leave_out((with_file[i] for i in np.flatnonzero(embedded.rows < 0)), UNREADABLE_IMAGE)
 
+    # 2. vectors of the evaluation images
     # an id alone and an id with a path may be the same image
     wanted = list(dict.fromkeys(evaluation))
     scored = complete_store(wanted, pool.evaluation_root, encoder, store / "evaluation", batch_size)
     pool.unreadable += [f"{bad.path}: {bad.reason}" for bad in (*embedded.unreadable, *scored.unreadable)]
     evaluation_rows = {path: int(row) for (_, path), row in zip(wanted, scored.rows, strict=True) if row >= 0}
+    # 3. the pool rows that have a vector, and their vectors in the same order
     rows = np.array(with_file, dtype=np.int64)[readable]
     vectors = _rows_of(embedded.store.vectors, embedded.rows[readable])
     return _Search(pool, vectors, rows, scored, evaluation_rows)

@@ -44,6 +44,7 @@ class QueryWriter:
 
         An image whose prompt would be too long even without captions is drawn again (see `pick_images`).
         """
+        # the first example is the anchor
         near = [
             self.anchors.neighbours_of(cases[0]) if draft.neighbour else None
             for draft, cases in zip(drafts, examples, strict=True)
@@ -51,6 +52,7 @@ class QueryWriter:
         prompts: dict[int, str | None] = {}  # by draft: that of the last image tried
 
         def fits(place: int, row: int) -> bool:
+            # kept, so that the prompt of the image that is taken need not be made again
             prompts[place] = self.prompt(drafts[place].question_type, examples[place], row)
             return prompts[place] is not None
 

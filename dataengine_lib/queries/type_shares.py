@@ -61,6 +61,7 @@ def type_shares(
         wanted = targets[name] if name in targets else rest * weight / total if total else 0.0
         filled = picks_by_type[name]
         missing = asked[name] - len(filled)
+        # why some are missing: no bad cases, prompts that were too long, or no image left
         reasons = []
         if not case_counts[name] and name in targets:
             reasons += [NO_CASES_FOR_TARGET] if missing else []
