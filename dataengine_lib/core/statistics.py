@@ -120,6 +120,7 @@ def _summed_by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:
 def _bootstrap_totals(per_image: np.ndarray, seed: int, draws: int) -> np.ndarray:
     """`(draws, columns)`: totals over as many images as there are, drawn with replacement."""
     rng, count = np.random.default_rng(seed), len(per_image)
+    # as many draws at a time as fit into memory
     step = max(1, _COUNTS_IN_MEMORY // max(1, count))
     parts = []
     for start in range(0, draws, step):

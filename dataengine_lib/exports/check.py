@@ -202,6 +202,7 @@ _READERS: dict[str, Callable[[list[Path], ExportJob], Iterable[_TrainerRow]]] = 
 
 
 def _trainer_row(job: ExportJob, images: list[str], asked: str, answer: str, tokens: int = 1) -> _TrainerRow:
+    # tokens is 1 where texts have no image token of their own, as in aokvqa and dataengine-v2
     return _TrainerRow([job.resolved(image) for image in images], tokens, (asked, answer))
 
 

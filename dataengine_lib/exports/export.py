@@ -135,6 +135,7 @@ def export_all(
 
     Raises DataEngineError for records that no format can hold, before anything is written.
     """
+    # shared by all formats, so that each image is checked once
     faults = ImageFaults()
     rows = export_rows(records, Path(image_root), faults, options.source)
     return (

@@ -61,6 +61,7 @@ def write_hf(job: ExportJob) -> list[Path]:
         shards = list(_shards(job))
         for number, rows in enumerate(shards):
             _write_shard(work / f"train-{number:05d}-of-{len(shards):05d}.parquet", rows, job)
+        # only now, when the new files are complete, is an earlier export removed
         shutil.rmtree(data, ignore_errors=True)
         work.rename(data)
     except OSError as error:

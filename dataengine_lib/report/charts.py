@@ -212,6 +212,7 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
 def mix_chart(parts: Sequence[Any]) -> Chart:
     """What the training data is made of, one bar per data set; `parts` have `name`, `rows`, `drawn` and `share`."""
     title = "Data mix of the training"
+    # the first data set at the top: a chart's first row is at the bottom
     rows = list(parts)[::-1]
 
     def draw(axes: "Axes") -> None:
@@ -283,6 +284,7 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
         for place, kind in enumerate(kinds):
             points = 100 * (last[kind].accuracy - first[kind].accuracy)
             color = BLUE if points >= 0 else RED
+            # to the right of the axes, which end at 100
             axes.text(101.5, place, f"{points:+.0f}", va="center", color=color, weight="bold")
             axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
         label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])

@@ -111,6 +111,7 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
         label_rows(axes, [f"{short_label(kind)}  (n={counts[kind][1]})" for kind in kinds])
         axes.set(xlim=(0, 1), xlabel="weight (0 to 1), with 95 % interval; n: number of questions")
 
+    # from the end, where the heaviest are
     heaviest = ", ".join(
         f"{plain_name(kind)} {weights[kind]['shrunk'].weight:.2f}" for kind in kinds[::-1][:4]
     )

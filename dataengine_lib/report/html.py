@@ -180,6 +180,7 @@ def _links(notebook: Path, run: dict[str, Any] | None, *, failed: bool) -> list[
             links.append({"name": f"← {plain_label(labels[at - 1])}", "href": _href(page, start)})
         if at + 1 < len(labels):
             page = folder / f"{labels[at + 1]}.html"
+            # the next page is not there yet, but will be, unless the run ends here
             if page.exists() or not failed:
                 links.append({"name": f"{plain_label(labels[at + 1])} →", "href": _href(page, start)})
     # links are relative, so that the folder of reports can be moved or sent

@@ -23,6 +23,7 @@ def write_run_index(folder: Path) -> Path:
     """Write `<run>/index.html`: status, main figures, accuracy per type, and a table of rounds and steps."""
     run: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
     steps = [_step(step, folder) for step in run.get("steps", [])]
+    # labels begin with the number of the step, so this is the order of the loop
     columns = sorted({step["step"] for step in steps})
     places = list(dict.fromkeys(step["place"] for step in steps))
     # a table with a row per place (whole run, round1, …, final) and a column per step

@@ -110,9 +110,9 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
     attached = image_tokens(price) if template.attach_image else 0
     costs = []
     for kind, share in _queries_per_round(run, categories).items():
-        # the sample's mean stands for all prompts of the type
         number = round(run.rounds * share)
         lengths = [estimate_tokens(prompt) + attached for prompt in prompts[kind]]
+        # the sample's mean stands for all prompts of the type
         prompt_tokens = round(number * sum(lengths) / len(lengths))
         costs.append(TypeCost(kind, number, prompt_tokens, number * min(REPLY_TOKENS, limit)))
     sums = (
@@ -161,6 +161,7 @@ def _sample_prompts(
     prompts: dict[str, list[str]] = {}
     for kind in categories.names:
         of_type = [_as_example(row) for row in questions if row.question_type == kind][: queries.examples]
+        # a type without questions in the file is estimated with examples of other types
         examples = of_type or any_type
         definition = categories.definition(kind)
         limit = queries.max_prompt_tokens
@@ -258,6 +259,7 @@ class _Requests:
         prompt_tokens = self.text_tokens + self.images * image_tokens(price)
         usd = "price not known"
         if price:
+            # 0: no tokens are counted at the lower price of cached input
             letter = price.cost(prompt_tokens, 0, self.number * _LETTER_TOKENS)
             usd = f"prices as of {table.date}: {letter:,.2f} US dollars if each reply is a letter"
             if self.max_output_tokens:

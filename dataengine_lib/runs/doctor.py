@@ -72,6 +72,7 @@ def _device() -> Finding:
 
 
 def _kernel() -> Finding:
+    # the kernel that a run starts, see execute_notebook
     spec = Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
     if spec.is_file():
         return Finding("ok", "notebook kernel", "python3 of this environment")

@@ -61,6 +61,7 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
         return EndpointFinding(
             "bad", f"{shown} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
         )
+    # a server without a list of models may still answer requests
     if answer.status_code != 200:
         return EndpointFinding("warn", f"{shown} answers, but lists no models (status {answer.status_code})")
     try:
@@ -107,6 +108,7 @@ def check_request(spec: str, url: str, *, paid: bool, prices: Path | None = None
     `spec` names the model (`openai:MODEL`); `prices` is the price table of the step that asks it.
     """
     price = read_prices(prices).of(spec)
+    # a request to a server on this machine costs nothing
     if not paid and not on_loopback(url):
         return EndpointFinding(
             "ok", "JSON schema not tried; doctor --ask sends one request, which costs a cent at most"

@@ -192,6 +192,7 @@ class _Run:
     def _fail(self, number: int, error: BaseException, seconds: float) -> str:
         """Keep and render the notebook as far as it ran, and record why it stopped. Returns the reason."""
         item, state = self.planned[number], self.state.steps[number]
+        # stands for the message where there is none, as with Ctrl-C
         interrupted = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
         state.status, state.seconds, state.error = "failed", round(seconds, 2), str(error) or interrupted
         self.state.status, self.state.error = "failed", f"{item.label}: {state.error}"
