@@ -35,6 +35,7 @@ class Cooccurrence:
     def __init__(self, kinds: Mapping[str, str], counts: np.ndarray) -> None:
         self._kinds = kinds
         self._index = {name: index for index, name in enumerate(kinds)}
+        # [i, j]: which share of the images with thing i shows j too, lowered by the prior
         self._shares = counts / (counts.diagonal()[:, None] + _PRIOR_IMAGES)
 
     @classmethod
@@ -67,6 +68,7 @@ class Cooccurrence:
     ) -> tuple[str, ...]:
         """`n` of the candidates, or all if there are fewer; more often those that occur together with `in_image`."""
         others = sorted(set(in_image))
+        # sorted, so that the draws do not depend on the order of a set
         weights = {name: self._weight(name, others) for name in sorted(set(candidates))}
         # Weighted draws without replacement: Efraimidis and Spirakis 2006.
         keys = {name: rng.random() ** (1 / weight) for name, weight in weights.items()}
@@ -93,5 +95,6 @@ def _counts(rows: np.ndarray, categories: np.ndarray, images: int, names: int) -
         block = slice(*np.searchsorted(rows, (begin, begin + _BLOCK)))
         table = np.zeros((_BLOCK, names), dtype=np.float32)  # exact: no sum reaches 2 ** 24
         table[rows[block] - begin, categories[block]] = 1
+        # a row is an image, with 1 for each of its things: the product adds 1 for every pair in it
         counts += table.T @ table
     return counts

@@ -32,6 +32,7 @@ def is_or_are(name: str) -> str:
 
 def with_article(name: str) -> str:
     """The name with its indefinite article, if it takes one."""
+    # "scissors" and "broccoli" take none
     if name in ALWAYS_PLURAL or name == "broccoli":
         return name
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"

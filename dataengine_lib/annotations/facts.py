@@ -131,6 +131,7 @@ class ImageFacts:
         A whole supercategory is left out if one of its categories has a box or its words are in a caption: a car may
         pass for a truck.
         """
+        # "": things of an unknown supercategory are never called absent
         possible_kinds = {self.kinds.get(name, "") for name in (*self.boxes, *self.crowds)} | {""}
         possible_kinds |= {
             kind for name, kind in self.kinds.items() if self.mentioned(with_related_words(name))

@@ -67,6 +67,7 @@ def third_of_span(low: float, high: float) -> int | None:
     """Index of the third of the image (0, 1 or 2) that holds the whole span from `low` to `high`, by _MARGIN; or None."""
     for third in range(3):
         begin, end = third / 3, (third + 1) / 3
+        # no margin is needed at the image's own edges
         if (third == 0 or low >= begin + _MARGIN) and (third == 2 or high <= end - _MARGIN):
             return third
     return None

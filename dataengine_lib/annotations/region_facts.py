@@ -125,8 +125,10 @@ class RegionFacts(ImageFacts):
             spots, words = _spots(boxes), mention_pattern(with_all_words(name))
             mentions = [(phrase, box) for phrase, box in self.regions if words.search(phrase)]
             if (
+                # every stated number is the number of spots
                 {n for n, _ in stated} == {len(spots)}
                 and len(spots) <= MAX_COUNT
+                # each region that states it overlaps all spots, each that mentions the thing overlaps one
                 and all(shared_area(box, spot) > 0 for _, box in stated for spot in spots)
                 and all(any(shared_area(box, spot) > 0 for spot in spots) for _, box in mentions)
                 and not any(_VAGUE_PHRASE.search(phrase) for phrase, _ in mentions)

@@ -265,8 +265,10 @@ def plural(noun: str) -> str:
     """The English plural of a name; of two words the last one changes."""
     if noun in _PLURALS:
         return _PLURALS[noun]
+    # buses · boxes · benches · dishes
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return noun + "es"
+    # puppies, but monkeys
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return noun[:-1] + "ies"
     return noun + "s"

@@ -61,6 +61,7 @@ def solve_blind(
     Source: adversarial filtering, AFLite, Le Bras et al. 2020 (arXiv 2002.04108), with a linear classifier of words
     instead of one of a model's embeddings, and stopped at chance.
     """
+    # one record is read ahead, since scikit-learn's hasher refuses an empty input
     rows = iter(records)
     if (first := next(rows, None)) is None:
         return None
@@ -73,6 +74,7 @@ def solve_blind(
     kept = _filtered(data, found, sure, seed) if drop else everything
     after = figures
     if len(kept) < len(everything):
+        # a seed above those of all rounds, so that these partitions have dropped no record
         after = data.figures(kept, data.answered(kept, seed + _SEEDS_PER_ROUND * (_MOST_ROUNDS + 1))[0])
     stays = np.zeros(len(everything), dtype=bool)
     stays[kept] = True
@@ -126,6 +128,7 @@ class _Data:
                 yield from _choice_rows(record, letters)
 
         rows = _hashed(rows_of_choices())
+        # records of 4, 2 and 3 choices start at the rows 0, 4 and 6; the last entry, 9, is the end
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         right = starts[:-1] + np.array(correct, dtype=np.int64)
         return cls(rows, starts, right, np.array(images, dtype=np.int64), kinds)
@@ -162,6 +165,7 @@ class _Data:
 def _folds(images: np.ndarray, seed: int) -> np.ndarray:
     """The fold of every record; all records of an image are in the same one, images are spread evenly."""
     names, image_index = np.unique(images, return_inverse=True)
+    # a permutation modulo the number of folds: their sizes differ by one image at most
     drawn = np.random.default_rng(seed).permutation(len(names)) % min(_FOLDS, len(names))
     return drawn[image_index]
 
@@ -175,11 +179,13 @@ def _cross_validated(
     scores = np.empty(len(rows))
     for fold in range(int(folds.max()) + 1):
         held_out = folds == fold
+        # passes over the rows: as many as _STEPS needs, but 5 at least and 20 at most
         epochs = int(np.clip(np.ceil(_STEPS / max(1, len(rows) - held_out.sum())), 5, 20))
         model = SGDClassifier(
             loss="log_loss", alpha=_ALPHA, max_iter=epochs, tol=None, average=True, random_state=seed
         )
         model.fit(features[rows[~held_out]], is_right[~held_out])
+        # clipped, so that no probability is 0: those of a record are divided by their sum later
         margin = np.clip(model.decision_function(features[rows[held_out]]).astype(np.float64), -30, 30)
         scores[held_out] = 1 / (1 + np.exp(-margin))
     return scores
@@ -220,10 +226,12 @@ def _choice_rows(record: TrainRecord, letters: bool = True) -> Iterator[list[str
             *([f"at {index}"] if letters else []),
             f"words {min(len(words), 9)}",
         ]
+        # of a question with "colour" and the choice "dark red": "colour & c red", "colour & t dark red"
         endings = [f" & {feature}" for feature in (*own, whole)]
         row += [word + ending for word in question_words for ending in endings]
         row.append(f"shared {sum(word in others for word in words)}")
         row.append(f"asked {sum(word in question_words for word in words)}")
+        # a length that two choices share reveals neither of them
         if lengths.count(lengths[index]) == 1:
             if lengths[index] == max(lengths):
                 row.append("longest")

@@ -106,6 +106,7 @@ class Spool:
     def records(self, positions: Container[int] | None = None) -> Iterator[TrainRecord]:
         """The candidates' records in order; with `positions` only those at these positions among the candidates."""
         self._file.seek(0)
+        # rejects are passed over by their tag, without being decoded
         for position, line in enumerate(line for line in self._file if line[:1] == b"c"):
             if positions is None or position in positions:
                 yield _CANDIDATE_DECODER.decode(line[1:]).record

@@ -34,6 +34,7 @@ def apply_check(
     items, ahead = tee(items)  # a judge reads only a few records ahead, so tee holds few
     results = judge(item.record for item in ahead if isinstance(item, Candidate))
     for item in items:
+        # rejects of earlier stages keep their place in the stream
         if not isinstance(item, Candidate):
             yield item
             continue

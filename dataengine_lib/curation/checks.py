@@ -69,6 +69,7 @@ class RecordChecks:
         if self.blind is not None:
             mode = settings.blind_answer
             items = self._ask(items, "blind_answer", self.blind, mode, Reason.BLIND_READER, _blind_result)
+        # last, since its figures are of the QAs that the other checks keep
         if settings.blind_classifier != "off":
             items = self._classify(Spool(items, self.ledger.parent))
         return items
@@ -187,7 +188,9 @@ class RecordChecks:
             failures |= set(notes)
         if reader.unasked:
             self.notes.append(f"{name}: {reader.unasked:,} questions were not asked; {reader.stopped}")
+        # records that were not asked have no answer either, and are counted in the note before
         if unanswered := answers.count(None) - reader.unasked:
+            # min, since the order of a set changes from run to run
             self.notes.append(f"{name}: {unanswered:,} questions got no answer; first: {min(failures)}")
         self.summary.usage[name] = reader.usage()
         if reader.blind:

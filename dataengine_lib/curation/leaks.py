@@ -32,6 +32,7 @@ class EvaluationSet:
             for ref in read_image_refs(file, image_root):
                 self.images.add(image_key(ref.image_id, ref.image_path, image_root))
             questions += read_question_rows(file, image_root)[0] if threshold > 0 else []
+        # a question's words -> the images that it is asked about
         images_of: dict[str, set[int | str]] = {}
         for one in questions:
             image = image_key(one.image_id, one.image_path, image_root)

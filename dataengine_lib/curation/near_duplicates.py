@@ -27,6 +27,7 @@ class AnsweredQuestion(Protocol):
     correct_choice_idx: int
 
 
+# gc=False: its fields cannot be part of a reference cycle, so the garbage collector need not track it
 class _QuestionText(msgspec.Struct, gc=False):
     """Question and right answer of a record; normalized when they are first compared, as most never are."""
 
@@ -114,6 +115,7 @@ class NearImages:
             return {}
         rows, cosines = nearest(vectors, vectors, _MOST_NEIGHBOURS + 1)  # one more: the image finds itself
         found = {}
+        # more than one neighbour, as an image is usually among its own
         for row in np.flatnonzero((cosines >= self.threshold).sum(axis=1) > 1).tolist():
             near = rows[row][cosines[row] >= self.threshold]
             # an image need not be its own first neighbour: equal images come in row order

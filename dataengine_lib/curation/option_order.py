@@ -39,6 +39,7 @@ class OptionOrder:
         counts = self._right.setdefault(record.question_type, [0] * CHOICES)
         correct = record.correct_choice_idx
         if names_places(record.question, *record.choices):
+            # counted as well, so that the next QAs of the type make up for it
             counts[correct] += 1
             self._all[correct] += 1
             candidate.choices_stay = True
@@ -56,6 +57,7 @@ class OptionOrder:
         candidate.rationales_left_out = len(rationales) - len(clear)
         record.choices = [record.choices[old] for old in order]
         record.correct_choice_idx, record.rationales = new, clear
+        # the readers' answers are indices of the choices in their old order
         record.second_answer = _new_index(record.second_answer, order)
         record.blind_answer = _new_index(record.blind_answer, order)
         return candidate

@@ -91,6 +91,7 @@ class ReaderView:
         if self.attach_image and self.image_root is not None:
             try:
                 picture = inside(self.image_root, record.image_path or (image.path if image else ""))
+                # part of the request's key: a picture that has changed is asked about anew
                 sha256 = hashlib.sha256(picture.read_bytes()).hexdigest()
             except (DataEngineError, OSError) as error:
                 return f"picture of image {record.image_id} cannot be read ({error})"
@@ -105,9 +106,11 @@ def reader_order(record: TrainRecord, seed: int = 0) -> list[int]:
     So a reader that prefers a letter does not agree with a teacher that prefers the same. The order depends on the
     record's text and `seed` alone. Source: Sattolo 1986, which draws one of the cycles through all places.
     """
+    # Random hashes a text the same way in every process, unlike `hash`
     rng = Random("\0".join([str(seed), record.question, *record.choices]))
     order = list(range(len(record.choices)))
     for last in range(len(order) - 1, 0, -1):
+        # below `last`, never `last` itself as in Fisher and Yates' shuffle: so no choice keeps its place
         other = rng.randrange(last)
         order[last], order[other] = order[other], order[last]
     return order

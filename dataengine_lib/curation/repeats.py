@@ -19,6 +19,7 @@ class Repeats:
 
         Two QAs repeat each other if they ask the same about the same image, whatever the order of their choices.
         """
+        # the same as below for a single QA, without a dict
         if len(qas) == 1:
             key = _key(image_id, qas[0])
             if key in self._seen:

@@ -84,6 +84,7 @@ def _decision_fault(decision: Decision) -> str:
     if choices is None and any(map(names_letters, decision.rationales or [])):
         # the letters of a record's choices change with the seed and with the replies before it
         return "rationales: one names choices by letter or position; add choices and correct_choice_idx that go with it"
+    # the rule for a teacher's replies holds here too: students never see boxes
     for name, text in (("question", question or ""), *(("choices", choice) for choice in choices or [])):
         if has_box(text) or mentions_boxes(text):
             return f"{name}: {Reason.BOXES.value}"

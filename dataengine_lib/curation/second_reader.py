@@ -80,6 +80,7 @@ class SecondReader:
         keys: list[str] = []
         for record in records:
             request = self._request(record)
+            # a record that cannot be asked about has the reason in place of a key
             keys.append(request if isinstance(request, str) else request.key)
             if isinstance(request, str):
                 failures[request] = request
@@ -196,8 +197,11 @@ def _answer(paid: PaidTotal, record: TrainRecord, order: Sequence[int]) -> int |
         return "the reader refused to answer"
     text, unfinished = after_reasoning(paid.text)
     shown = [record.choices[index] for index in order]
+    # JSON where the reply holds some, else words
     structured = structured_answer(text, shown)
     named = None if unfinished else written_choice(text if structured is None else structured, shown)
+    # also where the reply was cut off behind its answer
     if named is not None:
+        # from the order in which the choices were shown to the record's own
         return order[named]
     return "a reply was cut off; raise max_output_tokens" if paid.finish_reason == "length" else CANNOT_SAY

@@ -69,6 +69,7 @@ class Tally:
         # replace an example whose type is shown already by one of a type that is not
         types = [reject.question_type for reject in shown]
         if item.question_type not in types and len(set(types)) < len(types):
+            # the last one that repeats a type; with three examples that is place 2 or 1
             shown[next(place for place in (2, 1) if types[place] in types[:place])] = item
 
     @property

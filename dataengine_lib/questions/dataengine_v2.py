@@ -61,6 +61,7 @@ def letter_of(row: Mapping[str, Any]) -> Any:
 def qtype_name(qtype: Any) -> str:
     """The question type that v2's number 1 to 9 means, empty for any other value."""
     text = str(qtype)
+    # ASCII alone: "²" is a digit too, and int() refuses it
     place = int(text) if text.isascii() and text.isdigit() and len(text) < 3 else 0
     return type_name(IMAGE_TYPES[place - 1]) if 0 < place <= len(IMAGE_TYPES) else ""
 
@@ -90,6 +91,7 @@ def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:
         "rationales": rationales(row),
         **own.of(row),
     }
+    # without the key where the row has none, so that the check in reader.py reports the missing question
     return {**found, "question": row["instruction"]} if "instruction" in row else found
 
 
@@ -117,4 +119,5 @@ def rationales(row: Mapping[str, Any]) -> list[str]:
         repeated |= {
             text.casefold() for option, bare in both if option for text in (str(option).strip(), bare)
         }
+    # an answer of full stops alone says nothing either
     return [] if answer.strip().rstrip(".").casefold() in repeated | {""} else [answer.strip()]

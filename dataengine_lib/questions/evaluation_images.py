@@ -34,6 +34,7 @@ def read_image_refs(file: Path, image_root: Path | None = None) -> list[ImageRef
     nameless: list[str] = []
     for row in found_rows(file, image_root, OwnFields()):
         try:
+            # a row that could not be read names no image
             found = msgspec.convert(row.content if isinstance(row.content, dict) else {}, _Row, strict=False)
             ref = image_ref(found.image_id, found.image_path)
         except ValueError as error:  # from the conversion or from image_ref

@@ -78,6 +78,7 @@ def read_question_file(
     Raises DataEngineError when the file cannot be read, is not a question file, or has no such field.
     """
     found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
+    # a query's id is a question's id only where no other row has it
     ids = Counter(_given_id(row.content) for row in found)
     result, seen = QuestionRows(), dict[str, str]()
     for place in range(len(found)):
@@ -161,6 +162,7 @@ def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
 
 def _whole(parts: Mapping[str, Any]) -> str:
     """The one key that holds all questions and is not the name of a type; empty without one."""
+    # an object's values are JSON that is not decoded yet: a list begins with a bracket
     lists = [key for key, part in parts.items() if isinstance(part, list) or memoryview(part)[:1] == b"["]
     return lists[0] if len(lists) == 1 and lists[0] in _WRAPPERS else ""
 
@@ -189,12 +191,14 @@ def _given_id(row: Any) -> str:
     if not isinstance(row, dict):
         return ""
     given = row.get("question_id")
+    # null and an empty text are no ids, 0 is one
     own = row.get("query_id") if given in (None, "") else given
     return str(own) if isinstance(own, int | str) else ""
 
 
 def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | RowFault:
     """The question of a row, or its fault; `ids` counts the rows of the file by the id that they give themselves."""
+    # a fault that was found while the file was read
     if isinstance(found.content, tuple):
         return found.content
     try:
@@ -222,6 +226,7 @@ def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | RowFault:
     question_id = "" if row.question_id is None else str(row.question_id)
     if not question_id and ids[name := _given_id(found.content)] == 1:  # a query may have two QAs: not unique
         question_id = name
+    # split and type are interned, since many questions have the same ones
     return Question(
         split=intern(row.split or ""),
         image_id=image.image_id,

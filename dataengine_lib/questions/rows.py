@@ -65,6 +65,7 @@ def answer_index(answer: Any, choices: Collection[Any]) -> int | RowFault | None
     index = LETTERS.find(letter.upper()) if len(letter) == 1 else -1
     if index < 0:
         return "wrong answer letter", f"answer {letter[:40]!r} is not the letter of a choice"
+    # fewer than two choices are a fault of their own, which reader.py reports
     if index >= len(choices) >= 2:
         return "index outside the choices", f"answer {letter} is outside the {len(choices)} choices"
     return index

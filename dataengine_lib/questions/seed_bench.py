@@ -67,6 +67,7 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
     if fault := _other_medium(row.get("data_type"), image):
         return fault
     number = row.get("question_type_id")
+    # with type_field the type is read from another key, so an unknown id does no harm
     if number is not None and not own.type_field and str(number) not in types:
         return "unknown question_type_id", f"question_type_id {number!r} is not in the question_type map"
     choices = filled(row.get(f"choice_{letter}") for letter in LETTERS.lower())
@@ -81,6 +82,7 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
         "image_path": str(image) if isinstance(image, int) else image,
         **own.of(row),
     }
+    # without the key where the row has none, so that the check in reader.py reports the missing question
     return {**found, "question": row["question"]} if "question" in row else found
 
 

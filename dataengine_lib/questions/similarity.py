@@ -105,6 +105,7 @@ class NearQuestions:
         self._bands, self._rows = _bands(threshold)
         self._index = _index(self._bands, self._rows)
         for place, sketch in enumerate(_sketches(self._texts, self._bands * self._rows)):
+            # every place is inserted once, so datasketch need not look for duplicates
             self._index.insert(place, sketch, check_duplication=False)
 
     def near(self, records: Iterable[_HasChoices]) -> Iterator[list[int]]:
@@ -146,6 +147,7 @@ def _name(record: Answer) -> str:
 
 def _drawn(seed: int, text: str) -> bytes:
     """A sort key that gives a random order, the same in every run and for every input that has the text."""
+    # surrogatepass: UTF-8 does not encode lone surrogates such as \ud800
     return hashlib.sha256(f"{seed}\0{text}".encode("utf-8", "surrogatepass")).digest()
 
 
@@ -197,6 +199,7 @@ def _first_similar(
 def _bands(threshold: float) -> tuple[int, int]:
     """(bands, rows) of locality-sensitive hashing: the longest rows that miss at most `_MISSED` at the threshold."""
     # a pair of similarity s is a candidate with probability 1 - (1 - s^rows)^bands; longer rows give fewer false ones
+    # at 0.8: 25 bands of 5 rows
     rows = next(
         r for r in range(_HASHES // 2, 0, -1) if (1 - threshold**r) ** (_HASHES // r) <= _MISSED or r == 1
     )

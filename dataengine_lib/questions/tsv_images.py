@@ -44,6 +44,7 @@ class TableImages:
             self._faults[index] = cell
         elif not image:
             self._paths[index] = cell
+        # an index such as "1234" is valid base64 too, but not of an image
         elif data := _decoded(cell):
             self._paths[index] = self._written(index, data)  # rows with the same picture have the same file
         elif len(cell) <= _REFERENCE_CHARACTERS:
@@ -57,6 +58,7 @@ class TableImages:
         if index in self._shared:
             other = self._shared[index]
             reason = f"image {other!r} is neither base64 nor the index of a row with an image"
+            # the other row must have an image of its own: references are not followed further
             return self._paths.get(other) or ("broken image", reason)
         return self._faults.get(index) or self._paths.get(index, "")
 
@@ -97,6 +99,7 @@ def _single(cell: str) -> str | RowFault:
 
 def _decoded(cell: str) -> bytes:
     """The image file that a cell holds, empty when it holds none."""
+    # "data:image/png;base64,iVBOR…"
     if cell.startswith("data:"):
         cell = cell.partition(",")[2]
     try:

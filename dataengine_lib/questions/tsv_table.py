@@ -23,6 +23,7 @@ def is_table(file: Path) -> bool:
     except OSError:
         return False
     heading = heading.removeprefix(b"\xef\xbb\xbf").strip()  # UTF-8's byte order mark, as Excel writes it
+    # headings may be quoted: "index", "question"
     names = {name.strip(b'" ') for name in heading.split(b"\t")}
     if heading.startswith((b"[", b"{")):
         return False
@@ -75,6 +76,7 @@ def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str
 
 
 def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[str, Any] | RowFault:
+    # the columns A, B, … up to the first letter without a column
     choices = filled(row[letter] for letter in takewhile(names.__contains__, LETTERS))
     correct = answer_index(row.get("answer"), choices)
     if isinstance(correct, tuple):
@@ -127,6 +129,7 @@ def _cells(file: Path) -> Iterator[list[str]]:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, delimiter="\t", strict=True)
             for cells in reader:
+                # a row has several lines where a cell holds line breaks
                 line, row = reader.line_num, row + 1
                 yield cells
     except OSError as error:

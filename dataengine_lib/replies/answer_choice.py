@@ -119,19 +119,24 @@ def written_choice(text: str, choices: Sequence[str]) -> int | None:
     reply = after_reasoning(text)[0].strip()
     if not reply:
         return None
+    # rule 1
     if whole := _whole(reply, options):
         return _only(whole)
     reply = _with_answer_lines(cleaned(reply))
     if option_key(reply) == CANNOT_TELL:  # before the rules: an option's text may have these words
         return None
     reply = _NEXT_QUESTION.split(reply)[0]
+    # rule 2
     if (stated := _stated(reply, options)) is not None:
         return _only(stated)
+    # rules 3 and 4
     words = OptionMentions(_EXPLANATION.split(reply)[0], options)
     named = _chosen(words.text, options) or _lead(words.text, options)
     if named:
+        # another option's text beside the chosen one's is a comparison; without it, a contradiction
         texts = words.by_text() - {NO_OPTION}
         return _only(named | words.by_letter() | (texts if not texts & named else set()))
+    # rule 5
     return _only(_sentence(words, texts="\n" not in reply))
 
 
@@ -170,6 +175,7 @@ def _stated(reply: str, options: Options) -> set[int] | None:
         named = _answer(line, options) if line else None
         if named is None or (not named and _NAMES_NOTHING.match(line)):
             continue
+        # "Answer: A. Answer: B" names two; with other words between them, the reply has changed its mind
         last = last | named if follows and last else named
         follows = not _more_words(part, options)
     return last
@@ -179,6 +185,7 @@ def _more_words(part: str, options: Options) -> bool:
     """Whether a part has other words than an option's and those that lead to an answer."""
     for pattern in options.patterns:
         part = pattern.sub(" ", part) if pattern else part
+    # a single letter is an option's or an article
     return any(len(word) > 1 and word.casefold() not in _LEAD_WORDS for word in re.findall(r"\w+", part))
 
 
@@ -200,6 +207,7 @@ def _chosen(reply: str, options: Options) -> set[int]:
     """Rule 3: the options that are called correct, or chosen, in a sentence."""
     found: set[int] = set()
     for letter, pattern in zip(LETTERS, options.patterns, strict=False):
+        # the option's text may stand between its letter and the verdict: "B) cat is correct"
         own = rf"(?:[)\].:]{{0,2}}\s+{pattern.pattern})?" if pattern else ""
         verdict = rf"{_CLAUSE_START}[(\[]?(?-i:{letter}){own}{_VERDICT}"
         if re.search(verdict, reply, re.IGNORECASE):
@@ -257,15 +265,19 @@ def _label(part: str, options: Options) -> set[int] | None:
     index, behind = options.index_of(found["inside"] or found["bare"]), part[found.end() :]
     rest = options.rest_after(index, behind)  # None: the option's own text does not follow
     marked = bool(found["inside"]) or _is_marked(found["bare"], found["mark"].strip(), behind, rest)
+    # 1. no label: None, unless the letter may still mean an option
     if not marked:
         if found["mark"] or not found["bare"].isupper() or found["bare"] in "AI":
             unclear = found["mark"].strip() == ":"  # Q: … A: …
         else:
+            # "B or C", and "B" before another option's text
             unclear = bool(_SECOND_LETTER.match(behind)) or any(
                 options.rest_after(other, behind) is not None for other in range(len(options.choices))
             )
         return {index, NO_OPTION} if unclear else None
+    # 2. what follows the label, and the option's own text where that stands there
     after = found["mark"] + behind if rest is None and found["mark"] else behind if rest is None else rest
+    # 3. another option, by its letter or its text, makes the answer unclear
     if second := _SECOND_LETTER.match(after):
         return {index, options.index_of(next(one for one in second.groups() if one))}
     if second := _JOINS.match(after):
@@ -274,6 +286,7 @@ def _label(part: str, options: Options) -> set[int] | None:
         }
         if also:
             return {index} | also
+    # 4. a letter that is named only to be ruled out is no answer
     if _RULED_OUT.match(after):
         return None
     if found["mark"] == "," and OptionMentions(part, options).is_excluded(found.start("bare")):
@@ -286,16 +299,20 @@ def _is_marked(letter: str, mark: str, behind: str, rest: str | None) -> bool:
 
     `rest` is what follows the option's own text, None where that does not stand there.
     """
+    # "B cat", where cat is option B; "A cat" may be an article and its noun: only where no word follows
     if mark == "" and rest is not None:
         return letter.isupper() and (letter not in "AI" or not re.search(r"\w", rest))
     if mark == "":
+        # "B" with nothing behind it · "B because …"
         ends = re.fullmatch(r"[\s\"'”!?}]*", behind)
         return bool(ends) or (letter.isupper() and letter != "I" and bool(_REASON.match(behind)))
     if rest is not None or mark[0] in ")]":
         return True
     if mark == ".":
+        # "B. cat", not "B.C."
         return not behind[:1].strip()
     if mark == ":":
+        # "A: yes" may be the reply to a "Q: …"
         return letter not in "AaIi" or not behind.strip()
     return letter.isupper() and letter != "I"
 

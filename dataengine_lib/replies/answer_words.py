@@ -71,6 +71,7 @@ _NOUN_AFTER_A = re.compile(r"\s+(?!(?:is|or|and|because|since|are|was|has|looks|
 
 def after_reasoning(text: str) -> tuple[str, bool]:
     """(what a reply says behind its `<think>` parts, whether its last one is unfinished)."""
+    # "…</think>B<think>…" is ("B", True)
     answer, *unfinished = _REASONING_BEGIN.split(_REASONING_END.split(text)[-1], maxsplit=1)
     return answer, bool(unfinished)
 
@@ -124,6 +125,7 @@ class Options:
         # matches what may stand before it: `: "the ` of `B: "the cat"`
         start = re.match(r"[\s\"'“‘:,.–—-]*(?:(?:an?|the)\s+)?", text, re.IGNORECASE)
         found = own.match(text, start.end()) if own and start else None
+        # the whole text may be an option without a pattern, such as a single letter
         if found is None and index >= 0 and index in self.equal_to(text):
             return ""
         return None if found is None else text[found.end() :]
@@ -134,6 +136,7 @@ def _pattern(key: str) -> re.Pattern[str] | None:
     if not bare or (len(bare) == 1 and bare.isascii() and bare.isalpha()):  # a letter, or an article
         return None
     words = r"\s+".join(re.escape(word) for word in bare.split())
+    # an end that is a mark, as of "C++", may touch other marks, but no word character and no + or -
     before = _BEFORE if bare[0].isalnum() else r"(?<![\w+\-–])"
     after = _AFTER if bare[-1].isalnum() else r"(?![\w+\-–])"
     return re.compile(before + words + after, re.IGNORECASE)
@@ -174,6 +177,7 @@ class OptionMentions:
             if self._counts(one.start(1))
             and not (one[1] == "A" and _NOUN_AFTER_A.match(self.text, one.end()))
         }
+        # a lone letter that no option has is a word like any other: "vitamin D"
         return self.by_marked_letter() | (alone - {NO_OPTION})
 
     def is_in_doubt(self) -> bool:
@@ -196,6 +200,7 @@ class OptionMentions:
             if pattern
             for one in pattern.finditer(self.text)
         ]
+        # of two that begin at one place, the longer one first
         found.sort(key=lambda one: (one[0], -one[1]))
         kept: list[tuple[int, int, int]] = []
         for one in found:  # sorted: only an earlier one can hold it
@@ -217,11 +222,13 @@ class OptionMentions:
         parts: list[tuple[int, int]] = []
         start = 0
         for end in [*self._sentence_ends(), len(self.text)]:
+            # only words before the reason can deny the answer: in "B, because it is not red", B stays
             reasons = (one.start() for one in _EXCLUDES.finditer(self.text, start, end))
             reason = next((at for at in reasons if not self._in_option(at)), end)
             denials = _DENIES.finditer(self.text, start, reason)
             denied = any(not self._in_option(one.start()) for one in denials)
             asked = self.text[start:end].rstrip().endswith("?")
+            # the whole sentence, or only the reason in it
             parts.append((start if denied or asked else reason, end))
             start = end
         return [part for part in parts if part[0] < part[1]]

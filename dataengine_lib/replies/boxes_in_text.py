@@ -158,6 +158,7 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
         return text
     kept, end = [], 0
     for match in _runs(_narrow(text)):
+        # one space before a box is removed with it
         start = match.start() - text.startswith(" ", max(end, match.start() - 1))
         before, after = text[max(end, start - 100) : start], text[match.end() : match.end() + 20]
         if start == match.start() and _ENDS_INSIDE.search(before) and _GOES_ON.match(after):
@@ -167,6 +168,7 @@ def without_boxes(text: str, *, sentence: bool = True) -> str | None:
         kept.append(text[end:start])
         end = match.end()
     cleaned = "".join([*kept, text[end:]]).strip() if kept else text
+    # a box that was cut short, or written without brackets, is not removed
     return None if may_hold_box(cleaned) and _REMAINS.search(_narrow(cleaned)) else cleaned
 
 
@@ -176,8 +178,10 @@ def _removable(before: str, after: str, *, bare: bool, sentence: bool) -> bool:
     if not before:
         return not sentence and not after.strip(" .,;")
     word = _LAST_WORD.search(before[before.rfind(" ") + 1 :])
+    # behind punctuation, or a word that needs an object, the box is a part of the sentence
     if word is None or word[0].casefold() in _NEEDS_OBJECT or _is_verb_in_ing(before, word[0].casefold()):
         return False
+    # round brackets make it a remark: "the dog ([0.1, 0.2, 0.3, 0.4]) runs"
     if not bare:
         return True
     if not sentence and not after.strip(" .,;"):

@@ -73,6 +73,7 @@ def split_off_choices(question: str) -> tuple[str, str]:
         marks = _marks(style, question)
         starts = [start for start, _, letter in _on_lines(marks, question) if letter in "Aa"]
         if not starts and style is _MARKS[0]:
+            # only "(A)" may also stand inside a line: the other styles occur in sentences, "vitamin A. …"
             starts = [start for start, _, letter in marks if letter == "A"]
         if starts and starts[0] > 0:
             asked = without_label(question[: starts[0]].strip())
@@ -96,6 +97,7 @@ def written_choices(text: str) -> list[str]:
         raise DroppedReply(Reason.SKIPPED if SKIP_PATTERN.match(text) else Reason.NO_CHOICES)
     letters = "ABCDEFGH" if first[1] == "A" else "abcdefgh"
     parts = style.split(text)  # text before, letter, choice, letter, choice, …
+    # the usual case: just the letters A to D of this style, and no bullets that would end up in the choices
     if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
         return _read_choices(parts[2::2])
     marks = [mark for mark in _marks(style, text) if mark[2] in letters]
@@ -105,6 +107,7 @@ def written_choices(text: str) -> list[str]:
     elif "".join([mark[2] for mark in marks]) != letters[:4]:
         raise DroppedReply(Reason.NOT_FOUR)
     elif on_lines:
+        # a bullet before a letter ends the choice before it
         lines = {end: start for start, end, _ in on_lines}
         marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
     ends = [mark[0] for mark in marks[1:]] + [len(text)]
@@ -129,6 +132,7 @@ def without_separator(written: str) -> str:
     text = written.strip()
     if "\n" in text:
         text = joined_lines(text.partition("\n\n")[0])
+    # "dog, or" is "dog"
     if text.endswith((" or", " and", " or,", " and,")):
         text = text.rstrip(",").rpartition(" ")[0]
     return text.rstrip(" ,;|")
@@ -154,9 +158,11 @@ def clean_choices(raw: list[str]) -> list[str]:
     if may_mark and any(map(_MARKED.search, choices)):
         raise DroppedReply(Reason.MARKED)
     if not all(map(has_word, choices)):
+        # a choice that was nothing but its box, or one that the teacher left empty
         before = next(old for new, old in zip(choices, raw, strict=True) if not has_word(new))
         raise DroppedReply(Reason.EQUAL_BUT_BOX if has_box(before) else Reason.EMPTY_CHOICE)
     if len(set(map(choice_key, choices))) < len(choices):
+        # different as the teacher wrote them, so only their boxes differed
         only_box = len(set(map(choice_key, raw))) == len(raw)
         raise DroppedReply(Reason.EQUAL_BUT_BOX if only_box else Reason.EQUAL_CHOICES)
     if choices[0].endswith(".") and all(map(_SENTENCE_END.search, choices)):

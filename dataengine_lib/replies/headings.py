@@ -145,12 +145,14 @@ def _headings(text: str) -> Iterator[_Found]:
             begin = done
         if begin == 0 or text[begin - 1] == "\n":
             stop = at + 1
+            # marks behind the colon, of which a heading takes at most two: "__Question:__"
             if text.startswith(("*", "_"), stop) and text[at] == ":":
                 stop += 2 if text.startswith(("*", "_"), stop + 1) else 1
             if known := _line_heading(text[begin:stop]):
                 done = begin + known[2]
                 yield known[0], begin, done
                 begin = done
+        # then headings inside the line; + 3: the colon or line end itself and two marks behind it
         while begin <= at and (match := _HEADING.search(text, begin, at + 3)):
             yield _found(match)
             done = begin = match.end()

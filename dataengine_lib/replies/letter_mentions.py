@@ -155,6 +155,7 @@ def moved(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str 
         if kind == "a letter":
             listed = at + 1
         new = "ABCD"[places.index("ABCD".index(letter.upper()))]
+        # an unclear letter does no harm where it stays the same
         if kind == "an article" or new == letter.upper():
             continue
         if kind == "unclear":
@@ -176,14 +177,17 @@ def _kind_of_letter(text: str, at: int, listed: int) -> str:
         return "a letter"
     quoted = opening in ('"', "'", "“", "‘") and after[:1] in ('"', "'", "”", "’")
     if marked or quoted:
+        # without the opening mark: "option (b)" is looked at as "option b"
         before = before.rstrip(" ")[:-1]
     alone = marked or quoted or bool(_NO_NOUN.match(after))
     if (
+        # "(A), (C) and D": the list goes on
         listed >= 0
         and _LIST_GOES_ON.fullmatch(text[listed:at].strip(")][(\"'“”‘’"))
         and (alone or letter != "a")
     ):
         return "a letter"
+    # behind "option" or "the answer is"; there, "a" may also be an article: "the answer is a dog"
     option = _OPTION.search(before)
     if option is not None:
         between = option["between"] or ""
@@ -193,10 +197,12 @@ def _kind_of_letter(text: str, at: int, listed: int) -> str:
             if alone or letter not in "Aa":
                 return "a letter"
             return "an article" if letter == "a" else "unclear"
+    # "B) has horns"
     if letter.isupper() and after[:1] == ")":
         return "a letter"
     if letter == "a" and not alone:
         return "an article"
+    # "A dog runs" at the start of a sentence, but not "A shows a dog"
     if letter == "A" and not alone and _SENTENCE_BEGINS.search(before) and not _VERB.match(after):
         return "an article"
     return "unclear"
@@ -207,6 +213,7 @@ def _quoted(text: str, choices: Sequence[str]) -> list[tuple[int, int]]:
     if not _LETTER.search("\n".join(choices)):
         return []
     lower = text.lower()
+    # a character such as İ is two in lower case: places in the one text would not fit the other
     if len(lower) != len(text):
         return []
     return [

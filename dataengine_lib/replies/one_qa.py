@@ -185,6 +185,7 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     text = choice_key(rest)
     agrees = not text or text in (as_written[index], keys[index])
     if not agrees and text not in as_written and text not in keys:
+        # a remark may follow the choice's text, but it must name no other letter
         others = {other.upper() for other in _OTHER_LETTER.findall(rest)} - {letter.upper()}
         agrees = not others and any(_begins(text, key) for key in (as_written[index], keys[index]))
     if not agrees or (by_text is not None and by_text != index):

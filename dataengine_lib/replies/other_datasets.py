@@ -47,6 +47,7 @@ def others_format(file: Path) -> _OthersFormat | None:
             head = stream.read(_HEAD)
     except OSError as error:
         raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
+    # "ignore", since the head may end inside a character
     text = head.decode("utf-8-sig", "ignore").lstrip().removeprefix("[").lstrip()
     try:
         first, _ = json.JSONDecoder().raw_decode(text)
@@ -94,6 +95,7 @@ def read_turns(file: Path) -> Iterator[tuple[int, Turn | str]]:
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield the rows one at a time, so that only the file's text is in memory."""
     with file.open("rb") as stream:
+        # a JSON list or JSON lines, perhaps behind UTF-8's byte order mark
         listed = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
         stream.seek(0)
         rows = read_json(file, list[msgspec.Raw]) if listed else (line for line in stream if line.strip())
@@ -129,6 +131,7 @@ def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
             return [f"conversations[{place}]: needs 'from' (human or gpt) and 'value'"]
         if speaker in _SYSTEM and not place:
             continue
+        # questions and answers alternate, and a question comes first
         if (speaker in _ANSWERS) != bool(asked):
             return [f"conversations[{place}]: {speaker} is out of turn"]
         if asked:
@@ -136,6 +139,7 @@ def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
             asked = ""
         else:
             tokens += text.count("<image>")
+            # a space, so that a question that is only the image token still waits for its answer
             asked = _IMAGE.sub("", text).strip() or " "
     if tokens > 1:
         return [f"conversations: {tokens} image tokens for one image"]

@@ -101,6 +101,7 @@ def _parse_objects(objects: Sequence[QaObject], truncated: bool) -> list[Qa] | R
     """As `parse_reply`, of the QAs of a structured reply."""
     found = list(map(_plain_object, objects))
     text = "\n".join(["\n".join(one.texts) for one in found])
+    # the length of all QAs together, as for a text reply
     if len(text) > MAX_CHARACTERS:
         return Reason.TOO_LONG
     if "<" in text and _TOKEN.search(text):

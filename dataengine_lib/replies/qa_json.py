@@ -93,6 +93,7 @@ def _question_objects(reply: str) -> list[dict[str, Any]]:
 
 def _outer_objects(text: str) -> list[dict[str, Any]]:
     """The one object, or list of objects, between other words; its strings may hold braces."""
+    # from the first opening bracket to the last closing one
     begin = min((place for mark in "{[" if (place := text.find(mark)) >= 0), default=0)
     end = max(text.rfind("}"), text.rfind("]")) + 1
     with suppress(ValueError, RecursionError):

@@ -63,6 +63,7 @@ def read_row(line: bytes) -> Result | str:
     image_id = row.image_id
     if isinstance(image_id, str) or not 0 <= image_id < _ID_LIMIT:
         text = str(image_id).strip()
+        # 2 ** 63 has 19 digits; checked before int(), which refuses texts of thousands of digits
         if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < _ID_LIMIT):
             return f"image_id {text[:40]!r} is not a number"
         image_id = int(text)

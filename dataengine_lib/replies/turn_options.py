@@ -108,6 +108,7 @@ def _is_remark(text: str, letter: str, choice: str, others: list[str]) -> bool:
         return False
     if any((mark[1] or mark[2]) != letter for mark in _NAMED.finditer(text)):
         return False
+    # the own choice is taken out first: the "dog" of "hot dog" names no other choice "dog"
     without = words.replace(own, " | ")
     if any(other in (words if own in other else without) for other in map(_words, others)):
         return False

@@ -35,6 +35,7 @@ def parse_types(text: str, names: list[str]) -> tuple[dict[int, str], Counter[st
         if found is None:
             illegal[one_line(words)[:_SHOWN_CHARACTERS]] += 1
         elif types.setdefault(number, found) != found:
+            # an empty name, which no later mention of the number replaces
             types[number] = ""
     return {number: name for number, name in types.items() if name}, illegal
 

@@ -112,6 +112,7 @@ def write_pose(facts: ImageFacts, rng: Random) -> QaDraft | None:
     }
     most = max(captions, key=lambda name: (captions[name], name))
     compatible = {most, *_POSES[most][1].split("|")}
+    # a caption with a pose that cannot go with it contradicts it
     if captions[most] < needed or any(number and name not in compatible for name, number in captions.items()):
         return None
     kind = "hoofed" if who in _HOOFED else who if who in _PLAUSIBLE_POSES else ""

@@ -61,6 +61,7 @@ def _how_many(rng: Random, counts: dict[str, int]) -> QaDraft | None:
         return None
     name = rng.choice(list(counts))
     n = counts[name]
+    # n = 1 leaves 2, 3 and 4: there are always three other numbers
     near = range(max(1, n - _LARGEST_ERROR), min(MAX_COUNT + 2, n + _LARGEST_ERROR) + 1)
     wrong = rng.sample([other for other in near if other != n], 3)
     seen = f"One {name} is" if n == 1 else f"{n} {plural(name)} are"

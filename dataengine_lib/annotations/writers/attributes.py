@@ -169,6 +169,7 @@ def _nouns(facts: ImageFacts, categories: set[str], others: list[str]) -> list[s
     return [name for name in singles if name in categories] + [
         noun
         for noun in others
+        # "the shirt" needs a single person; a singular noun, that no caption has its plural
         if (noun not in _CLOTHES or "person" in singles)
         and (_is_plural(noun) or not facts.mentioned_exactly(plural(noun)))
     ]
@@ -180,6 +181,7 @@ def _agreed(facts: ImageFacts, words: dict[str, tuple[str, str]], nouns: list[st
     known = {*words, *(_NO_ONE_COLOUR.split() if words is _COLOURS else ())}
     for noun in nouns:
         per_caption = [_words_about(noun, caption, known) for caption in facts.captions]
+        # "gray" and "grey" are the same answer, so captions that differ only in this agree
         each = {frozenset(words[w][0] if w in words else w for w in said) for said in per_caption if said}
         enough = sum(map(bool, per_caption)) >= AGREEING_CAPTIONS
         if len(each) == 1 and len(answer := next(iter(each))) == 1 and enough:
@@ -201,6 +203,7 @@ def _wrong(
     answer, similar = words[right]
     excluded = {answer, *similar.split()}
     for word, (name, _) in words.items():
+        # no end of the word in the pattern: "reddish" rules out red as well
         if any(re.search(rf"\b{word}", caption) for caption in facts.captions_about(noun)):
             excluded.add(name)
     # Weighted draws without replacement: Efraimidis and Spirakis 2006.

@@ -59,6 +59,7 @@ def write_holding(facts: ImageFacts, rng: Random) -> QaDraft | None:
     """What the only animal or person, or one of several people, holds, eats, rides or is on."""
     agents = animals_and_people(facts)
     alone = len(agents) == 1 and agents[0] in facts.single_things()
+    # where there are several, only what a person does is asked
     who = agents[0] if alone else "person"
     if who not in agents or who not in facts.boxes:
         return None

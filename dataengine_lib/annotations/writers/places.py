@@ -30,6 +30,7 @@ _CORNERS = {
 
 def write_place(facts: ImageFacts, rng: Random) -> QaDraft | None:
     """Which ninth or third of the image holds all of a thing."""
+    # "top left", "top middle", …; "middle middle" is "the very middle"
     cells = [f"{r} {c}" if r != c else "the very middle" for r in _ROWS for c in _COLUMNS]
     columns = [*(f"the {c} third" for c in _COLUMNS), "the whole width"]
     rows = [*(f"the {r} third" for r in _ROWS), "the whole height"]

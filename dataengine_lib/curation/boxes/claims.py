@@ -91,6 +91,7 @@ def _judge_count(found: re.Match[str], choices: list[str], facts: ImageFacts) ->
 
 def _number(choice: str) -> int | None:
     """The number that a choice gives: `3`, `three dogs`, `none`; None for `many`, `more than 3` and other words."""
+    # "three dogs" has two words; in longer choices the number may count something else
     word = choice.split(" ")[0] if len(choice.split(" ")) <= 2 else ""
     if word in ("no", "none"):
         return 0
@@ -118,9 +119,11 @@ def _judge_is_there(found: re.Match[str], choices: list[str], facts: ImageFacts)
     what = found["what"] or found["seen"] or found["you"]
     name = category_of(what, facts)
     truth = is_present(name, facts)
+    # "a dog" and "any dogs" ask for one at least, "dogs" alone for more than one
     one = bool(found["any"] or found["any_seen"] or found["any_you"]) or not is_plural_of(what, name)
     if truth is None or (truth and not one and len(facts.boxes[name]) < 2):
         return []  # "are there dogs" if there is only one
+    # "yes, two" counts as "yes"
     words = [re.split(r"\W", choice)[0] for choice in choices]
     truths = [{"yes": truth, "no": not truth}.get(word) for word in words]
     # if two choices say "yes", the words after it make one of them wrong: "yes, one" and "yes, two"
@@ -208,6 +211,7 @@ def _judge_size(found: re.Match[str], choices: list[str], facts: ImageFacts) -> 
         if not others:
             return None
         own = sizes[name]
+        # 1. false if another one is clearly larger (or smaller, where the least is asked for)
         if (max(others) >= CLEARLY_LARGER * own) if most else (CLEARLY_LARGER * min(others) <= own):
             return False
         # a choice that is no category ("the sky") may be the largest of all
@@ -217,6 +221,7 @@ def _judge_size(found: re.Match[str], choices: list[str], facts: ImageFacts) -> 
         known = all_named and all(
             other in sizes for other in names if other and (not most or _may_be_there(other, facts))
         )
+        # 2. true if it is clearly the largest (or smallest), and no choice of unknown size can change that
         clear = own >= CLEARLY_LARGER * max(others) if most else CLEARLY_LARGER * own <= min(others)
         return True if clear and known else None
 

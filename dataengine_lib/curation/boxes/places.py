@@ -66,6 +66,7 @@ def image_parts_of(choices: Sequence[str]) -> list[ImagePart | None]:
     # "the middle" alone means the axis whose ends the other choices name, else both
     middle = (1, None) if across else (None, 1) if along else (1, 1)
     found = [_thirds_named(words, middle) for words in words_of]
+    # beside a choice with "middle" or "third", "left" means the left third; without one, the left half
     thirds = [
         any("third" in words for words in words_of) or any(one and one[axis] == 1 for one in found)
         for axis in (0, 1)
@@ -84,10 +85,12 @@ def _thirds_named(
         return None
     column, row = next(iter(columns), None), next(iter(rows), None)
     if words & _MIDDLE:
+        # "the very middle" is the middle cell of nine
         if "very" in words:
             return 1, 1
         if column is None and row is None:
             return middle
+        # "the top middle": the middle is that of the axis that the other word leaves open
         return (1, row) if column is None else (column, 1)
     return None if column is None and row is None else (column, row)
 
@@ -117,6 +120,7 @@ def _is_on_axis(low: float, high: float, third: int, thirds: bool) -> bool | Non
             return True
         return False if high - low < _NOT_WHOLE else None
     if thirds:
+        # wholly inside one third, with a margin: then every third is decided
         if (own_third := third_of_span(low, high)) is not None:
             return own_third == third
         if third == 1:

@@ -32,9 +32,11 @@ def _category_by_form(kinds: tuple[str, ...]) -> dict[str, str]:
     found |= {
         plural(word): name
         for word, name in EXACT_SYNONYMS.items()
+        # these two are plurals already
         if name in kinds and word not in ("people", "persons")
     }
     found |= {plural(name): name for name in kinds}
+    # names last: where a plural or a synonym is another category's name, that one counts
     return found | {name: name for name in kinds}
 
 
