@@ -18,8 +18,8 @@ _SECRET_VALUE = re.compile(
     r"\b(sk|rk|pk)-[\w-]{16,}|\bhf_\w{16,}|\b(gh[opsur]|github_pat)_\w{16,}|\bAIza[\w-]{30,}"
     r"|\bAKIA[0-9A-Z]{16}\b|://[^/\s:@]+:[^/\s@]+@"
 )
-# matches openai_api_key, hf_token, password; not max_output_tokens
-_SECRET_KEY = re.compile(r"(api|access|secret)_?key|_token$|^token$|password|secret", re.IGNORECASE)
+# matches openai_api_key, hf_token, evaluate.token, password; not max_output_tokens
+_SECRET_KEY = re.compile(r"(api|access|secret)_?key|(^|[._])token$|password|secret", re.IGNORECASE)
 
 
 class PlaygroundSettings(StepConfig):

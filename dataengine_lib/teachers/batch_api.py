@@ -21,7 +21,7 @@ from dataengine_lib.chat.server_errors import fatal_error, is_temporary, is_temp
 BATCH_ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 FINAL_STATUSES = ("completed", "failed", "expired", "cancelled")
 _NAME_KEY = "dataengine"  # the key in a batch's metadata under which its job's name stands
-_ATTEMPTS = 8  # of one call; with the pauses between them about two minutes
+_ATTEMPTS = 8  # of one call; with the pauses between them about 90 seconds
 _LONGEST_PAUSE_S = 30.0
 _UPLOAD_S = 600.0  # for a file of up to 200 MB
 

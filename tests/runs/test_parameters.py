@@ -40,6 +40,8 @@ class TestParameters:
         [
             ("write.text", "sk-proj-abcdefghijklmnop1234"),
             ("write.api_key", "plain"),
+            ("write.token", "plain"),
+            ("write.hf_token", "plain"),
             ("write.text", "https://me:pass@host/v1"),
         ],
     )
