@@ -153,12 +153,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         raise DataEngineError(
             f"{files.failed}: none of {len(failures)} queries got a usable reply; first: {failures[0].reason}"
         )
-    notes = [*files.notes, *asker.notes, *([note] if note else [])]
-    if lost := files.ledger.lost_usd:
-        notes.append(
-            f"requests without a reply, or without token counts in it, may have cost up to {lost:.2f} US dollars;"
-            " budget_usd counts them too"
-        )
+    notes = [*files.notes, *asker.notes, note, _lost_money(files.ledger.lost_usd), budget.stopped]
     return GenerateQaResult(
         output=config.output,
         queries=len(queries),
@@ -168,8 +163,18 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         unasked=len(queries) - len(files.results) - len(failures),
         usage=usage,
         stopped=budget.stopped,
-        notes=[*notes, *([budget.stopped] if budget.stopped else [])],
+        notes=[line for line in notes if line],
         image_root=config.image_root or config.coco_dataset,
+    )
+
+
+def _lost_money(usd: float) -> str:
+    """What a person should know of `usd` US dollars that requests without a usable bill may have cost."""
+    if not usd:
+        return ""
+    return (
+        f"requests without a reply, or without token counts in it, may have cost up to {usd:.2f} US dollars;"
+        " budget_usd counts them too"
     )
 
 
