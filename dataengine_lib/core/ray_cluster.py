@@ -72,7 +72,7 @@ def shares(
 
 def _connect(ray: Any, workers: int | str, parameter: str) -> None:
     # with RAY_ADDRESS set, ray.init connects there by itself
-    # num_cpus: with more workers than CPUs, Ray is told of more CPUs, so that it starts all of them
+    # num_cpus: with more workers than CPUs, Ray gets a higher CPU count, so that it starts all of them
     where: dict[str, Any] = (
         {"address": "local", "num_cpus": max(int(workers), os.cpu_count() or 1)}
         if workers != "ray"

@@ -54,7 +54,8 @@ def solve_blind(
     With `drop`, the records that it answers most surely are dropped and it is fitted anew to the rest, round by round,
     until chance lies in the interval of its accuracy. Each round removes half of the excess over chance: with one
     shortcut gone the classifier finds the next one, and dropping all answered records at once would leave answers that
-    can be told by being unlikely. Every round uses new partitions, so that records are not dropped because of one.
+    can be recognised because they are unlikely. Every round uses new partitions, so that no record is dropped because
+    of one of them.
     Without `letters` the classifier does not see the order of choices, which will be shuffled afterwards.
     Records are read once and not kept in memory: 10,000 take about 2 seconds, 100,000 about 400 MB and 15 seconds, with
     `drop` a few minutes.

@@ -119,9 +119,8 @@ class SecondReader:
 
     def _price(self, row: PaidReply) -> float | None:
         """What a row without a price costs by today's table; with a budget every row has to have one."""
-        asked = (
-            row.asked or f"openai:{row.model}"
-        )  # earlier versions wrote only the name that the server gives
+        # rows of earlier versions hold only the name that the server gives
+        asked = row.asked or f"openai:{row.model}"
         price = self._prices.of(asked)
         if self.budget.limit is not None:
             check_priced(price, f"{asked}, of which {self.ledger.file} holds replies")

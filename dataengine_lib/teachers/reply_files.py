@@ -114,8 +114,7 @@ class ReplyFiles:
         self._handle: IO[bytes] | None = None
         self.ledger.open()
         try:
-            # 1. Rows that cannot be made again from the ledger are moved aside, since the file is written
-            # anew.
+            # 1. Rows that cannot be made from the ledger are moved aside, since the file is written anew.
             self._move_foreign_rows()
             # 2. Queries with a reply in the ledger become results, or failures that this run does not send
             # again. The others stay pending: the run that got an unusable reply has ended, or the longer

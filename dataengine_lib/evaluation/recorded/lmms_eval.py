@@ -54,7 +54,7 @@ def read_lmms_eval_samples(file: Path) -> Entries | None:
     losses = any(number > 0 for number in numbers)
     if losses and any(number < 0 for number in numbers):
         raise DataEngineError(
-            f"{file}: filtered_resps hold numbers above and below 0, so losses cannot be told from "
+            f"{file}: filtered_resps hold numbers above and below 0, so losses cannot be distinguished from "
             "log-likelihoods; give one task's log of one model"
         )
     entries: list[Entry | SkippedRow] = []
