@@ -14,7 +14,7 @@ from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import Question
 
 
-def _classify_questions(config: Any) -> None:
+def _classify_questions(config: Any) -> list[str]:
     """Step 0: ask the teacher for every question's type."""
     from dataengine_lib.steps.classify_questions import classify_questions
 
@@ -29,17 +29,19 @@ def _classify_questions(config: Any) -> None:
             typer.echo(
                 f"  {len(missing)} of {len(paths)} images are not below {config.image_root}, first: {missing[0]}"
             )
+    return result.warnings
 
 
-def _evaluate(config: Any) -> None:
+def _evaluate(config: Any) -> list[str]:
     """Step 1: measure the student; write answers, bad cases, weights and metrics."""
     from dataengine_lib.steps.evaluate import evaluate
 
-    evaluate(config)
+    result = evaluate(config)
     typer.echo(f"{config.output_dir / 'aokvqa_eval.json'}; figures in {config.output_dir / 'metrics.json'}")
+    return result.warnings
 
 
-def _embed(config: Any) -> None:
+def _embed(config: Any) -> list[str]:
     """Embed a folder of images beforehand, for step 2."""
     from dataengine_lib.steps.embed import embed
 
@@ -49,9 +51,10 @@ def _embed(config: Any) -> None:
         typer.echo(f"  {bad.path}: {bad.reason}")
     if config.faiss:
         typer.echo(f"{config.faiss}: the same for faiss.read_index")
+    return result.warnings
 
 
-def _construct_queries(config: Any) -> None:
+def _construct_queries(config: Any) -> list[str]:
     """Step 2: draw bad cases and images by weight; write the prompts for the teacher."""
     from dataengine_lib.steps.construct_queries import construct_queries
 
@@ -60,9 +63,10 @@ def _construct_queries(config: Any) -> None:
     for kind, share in result.shares.items():
         if share.why_not:
             typer.echo(f"  {kind}: {share.filled} of {share.asked}; {share.why_not}")
+    return result.warnings
 
 
-def _generate_qa(config: Any) -> None:
+def _generate_qa(config: Any) -> list[str]:
     """Step 3: send the prompts to the teacher; continue where an earlier call stopped."""
     from dataengine_lib.steps.generate_qa import generate_qa
 
@@ -70,9 +74,10 @@ def _generate_qa(config: Any) -> None:
     typer.echo(f"{result.output}: {len(result.results)} replies, {len(result.failures)} failures")
     for note in result.notes:
         typer.echo(f"  {note}")
+    return result.warnings
 
 
-def _cancel_batches(config: Any) -> None:
+def _cancel_batches(config: Any) -> list[str]:
     """Step 3: cancel the running batches of an output and keep their replies."""
     from dataengine_lib.steps.generate_qa import cancel_batches
 
@@ -80,9 +85,10 @@ def _cancel_batches(config: Any) -> None:
     typer.echo(f"{result.output}: {len(result.results)} replies, {result.unasked} not asked")
     for note in result.notes:
         typer.echo(f"  {note}")
+    return result.warnings
 
 
-def _post_process(config: Any) -> None:
+def _post_process(config: Any) -> list[str]:
     """Step 4: turn replies into training data; every dropped reply has a reason."""
     from dataengine_lib.steps.post_process import post_process
 
@@ -94,22 +100,27 @@ def _post_process(config: Any) -> None:
         typer.echo(f"  {reason}: {number}")
     for note in result.notes:
         typer.echo(f"  {note}")
+    return result.warnings
 
 
-def _fine_tune(config: Any) -> None:
+def _fine_tune(config: Any) -> list[str]:
     """Step 5: fine-tune the student on the new data, mixed with base data."""
     from dataengine_lib.steps.fine_tune import fine_tune
 
-    typer.echo(f"{fine_tune(config).checkpoint}: fine-tuned")
+    result = fine_tune(config)
+    typer.echo(f"{result.checkpoint}: fine-tuned")
+    return result.warnings
 
 
-def _compare_rounds(config: Any) -> None:
+def _compare_rounds(config: Any) -> list[str]:
     """Step 6: compare evaluations of the same questions, with paired intervals."""
     from dataengine_lib.runs.summary import table_lines
     from dataengine_lib.steps.compare_rounds import compare_rounds
 
-    for line in table_lines(compare_rounds(config).summary_table()):
+    result = compare_rounds(config)
+    for line in table_lines(result.summary_table()):
         typer.echo(line)
+    return result.warnings
 
 
 def encoder_of_store(given: Values) -> Values:
@@ -128,14 +139,20 @@ class StepVerb:
 
     module: str
     config: str
-    run: Callable[[Any], None]  # its docstring is the verb's help
+    run: Callable[[Any], list[str]]  # returns the step's warnings; its docstring is the verb's help
     option_names: dict[str, str] = field(default_factory=dict)  # of fields whose option has another name
     complete: Callable[[Values], Values] = lambda given: given  # may add values before they are checked
 
     def command(self, name: str) -> Callable[..., None]:
         """The function that typer makes the command `name` from. Imports the step."""
         config = getattr(import_module(f"dataengine_lib.steps.{self.module}"), self.config)
-        return config_command(config, name, self.run, option_names=self.option_names, complete=self.complete)
+        return config_command(
+            config, name, self._run_and_warn, option_names=self.option_names, complete=self.complete
+        )
+
+    def _run_and_warn(self, config: Any) -> None:
+        for line in self.run(config):
+            typer.echo(f"warning: {line}", err=True)
 
 
 STEP_VERBS = {

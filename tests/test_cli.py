@@ -140,11 +140,13 @@ def test_targets_as_words_or_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given: list[ConstructQueriesConfig] = []
-    monkeypatch.setitem(
-        cli_steps.STEP_VERBS,
-        "construct-queries",
-        StepVerb("construct_queries", "ConstructQueriesConfig", given.append),
-    )
+
+    def take(config: ConstructQueriesConfig) -> list[str]:
+        given.append(config)
+        return []
+
+    verb = StepVerb("construct_queries", "ConstructQueriesConfig", take)
+    monkeypatch.setitem(cli_steps.STEP_VERBS, "construct-queries", verb)
     monkeypatch.setattr(cli, "app", typer.Typer())
     line = [
         "construct-queries",

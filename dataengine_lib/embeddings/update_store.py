@@ -5,7 +5,7 @@ An interrupted run that is started again goes on where it stopped, and ends with
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ class EmbedResult:
     rows: np.ndarray
     added: int
     unreadable: list[Unreadable]
+    warnings: list[str] = field(default_factory=list)
 
 
 def complete_store(

@@ -74,6 +74,7 @@ def _run(run: dict[str, Any], folder: Path) -> dict[str, Any]:
         "started": str(run.get("started") or "").replace("T", " ").split("+")[0],
         "rounds": run.get("rounds", 0),
         "notes": run.get("notes", []),
+        "warned": _count(sum(len(step.get("warnings") or []) for step in run.get("steps", [])), "warning"),
         "tiles": [*(_gains(figures) if figures else []), *_times(run)],
         "chart": _chart(figures) if figures else "",
     }
@@ -91,9 +92,16 @@ def _step(step: dict[str, Any], folder: Path) -> dict[str, Any]:
         "sign": _STATUS_TEXTS.get(step.get("status", ""), step.get("status", "")),
         "seconds": f"{step.get('seconds') or 0:.1f} s" if step.get("seconds") else "",
         "error": step.get("error") or "",
+        "warnings": step.get("warnings") or [],
         "href": quote(f"{label}.html") if (folder / f"{label}.html").is_file() else "",
         "files": [file_link(path, folder) for path in outputs if path.exists()],
+        "warned": _count(len(step.get("warnings") or []), "warning"),
     }
+
+
+def _count(number: int, noun: str) -> str:
+    """`1 warning`, `2 warnings`; empty for 0."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else ""
 
 
 def _figures(run: dict[str, Any], folder: Path) -> Figures | None:

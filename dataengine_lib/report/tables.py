@@ -3,6 +3,9 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+METADATA_KEY = "dataengine"  # of what a notebook's output says to programs, beside what it shows
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,22 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else escaped(value)
 
 
-def conclusion(*sentences: str) -> Html:
-    """The conclusion of a report; empty sentences are left out."""
-    return Html(f'<p class="conclusion">{escaped(" ".join(filter(None, sentences)))}</p>')
+@dataclass(frozen=True)
+class Conclusion(Html):
+    """A conclusion and the step's warnings, which a run reads back from the executed notebook."""
+
+    warnings: tuple[str, ...] = ()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        # metadata travels with the output in the notebook, and no page shows it
+        return {"text/html": self.text}, {METADATA_KEY: {"warnings": list(self.warnings)}}
+
+
+def conclusion(*sentences: str, warnings: Sequence[str] = ()) -> Conclusion:
+    """The conclusion of a report, with the step's `warnings` below it; empty sentences are left out."""
+    text = f'<p class="conclusion">{escaped(" ".join(filter(None, sentences)))}</p>'
+    if warnings:
+        # the sign and the word say it without colour; the words stand out without a style sheet, as in JupyterLab
+        lines = "".join(f"<p><strong>⚠ Warning:</strong> {escaped(line)}</p>" for line in warnings)
+        text += f'<div class="warnings" role="alert">{lines}</div>'
+    return Conclusion(text, tuple(warnings))

@@ -6,11 +6,12 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.notebook_folder import Origin
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.report.tables import METADATA_KEY
 
 _START_TIMEOUT_SECONDS = 300  # importing packages from a network disk takes minutes the first time
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the colours of a traceback: "\x1b[0;31mValueError\x1b[0m"
@@ -20,11 +21,18 @@ class NotebookFailed(DataEngineError):
     """A cell raised. The message is the library's own error message, or the class and first line of another exception."""
 
 
-def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: str, run: Path) -> float:
+class Executed(NamedTuple):
+    """What an executed notebook says of its step: the seconds of its own work, and its warnings."""
+
+    seconds: float
+    warnings: list[str]
+
+
+def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: str, run: Path) -> Executed:
     """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved after every cell.
 
-    Returns the seconds spent in cells that call `function`, the step's own work. Raises NotebookFailed;
-    `output` is then the notebook up to the failed cell, with its traceback.
+    The seconds are those of cells that call `function`. Raises NotebookFailed; `output` is then the notebook up to the
+    failed cell, with its traceback.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -49,11 +57,19 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
         raise NotebookFailed("its kernel died, most likely for lack of memory; lower batch_size") from error
     # matches "result = evaluate(config)" for the function evaluate; papermill stores each cell's duration in seconds
     call = re.compile(rf"\b{re.escape(function)}\(")
-    return sum(
-        cell.metadata.get("papermill", {}).get("duration") or 0.0
-        for cell in done.cells
-        if cell.cell_type == "code" and call.search(cell.source)
+    code = [cell for cell in done.cells if cell.cell_type == "code"]
+    seconds = sum(
+        cell.metadata.get("papermill", {}).get("duration") or 0.0 for cell in code if call.search(cell.source)
     )
+    # each warning once, where several cells show it
+    found = [line for cell in code for shown in cell.outputs for line in _warnings_of(shown)]
+    return Executed(seconds, list(dict.fromkeys(found)))
+
+
+def _warnings_of(output: Any) -> list[str]:
+    """The warnings in the metadata of a cell's output, as `report.tables.Conclusion` puts them there."""
+    own = output.get("metadata", {}).get(METADATA_KEY, {})
+    return [str(line) for line in own.get("warnings", [])]
 
 
 def _prefer_own_kernel() -> None:

@@ -38,7 +38,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """`<step>.manifest.json`. `identity` is a hash of notebook, code, parameters and the contents of the inputs.
 
     Paths of `outputs` are relative to the run's folder, so that a run can be moved. `seconds` is the whole time of
-    the step, `work_seconds` the part without notebook start-up and rendering.
+    the step, `work_seconds` the part without notebook start-up and rendering. `warnings` are shown whenever the step is
+    skipped as unchanged.
     """
 
     step: str
@@ -50,6 +51,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     parameters: dict[str, Any]
     inputs: dict[str, list[Digest]]
     outputs: list[Digest] = []
+    warnings: list[str] = []
     notebook_sha256: str
     code_sha256: str
     versions: dict[str, str]

@@ -122,8 +122,9 @@ class _Run:
             # the data stay; only the page is made again, where it is missing or its links have changed
             if self.links_changed or not item.html.is_file():
                 _render(item)
-            self._show(number, "skipped", before)
             self.print_line(f"{progress}: nothing changed, skipped")
+            self._show(number, "skipped", before)
+            self._print_warnings(number)
             return
         # without a manifest the step counts as not done, even if this run is killed
         item.manifest.unlink(missing_ok=True)
@@ -133,6 +134,7 @@ class _Run:
         self._execute(number, manifest)
         self.hashes.save()
         self._show(number, "done", manifest)
+        self._print_warnings(number)
         self.publish()
 
     def publish(self) -> None:
@@ -170,10 +172,8 @@ class _Run:
         item = self.planned[number]
         began = time.monotonic()
         try:
-            seconds = execute(
-                self._source(item), item.executed, manifest.parameters, item.step.name, self.out
-            )
-            manifest.work_seconds = round(seconds, 2)
+            done = execute(self._source(item), item.executed, manifest.parameters, item.step.name, self.out)
+            manifest.work_seconds, manifest.warnings = round(done.seconds, 2), done.warnings
             written = [path for path in item.outputs() if path.exists()]
             manifest.outputs = [
                 Digest(os.path.relpath(path, self.out), self.hashes.of(path)) for path in written
@@ -212,6 +212,11 @@ class _Run:
         state.html = os.path.relpath(item.html, self.out)
         state.notebook = os.path.relpath(item.executed, self.out)
         state.outputs = [output.path for output in manifest.outputs]
+        state.warnings = manifest.warnings
+
+    def _print_warnings(self, number: int) -> None:
+        for line in self.state.steps[number].warnings:
+            self.print_line(f"  warning: {line}")
 
     def _source(self, item: Planned) -> Path:
         return self.notebooks / f"{item.step.notebook}.ipynb"

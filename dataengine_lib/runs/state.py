@@ -26,6 +26,7 @@ class StepState(msgspec.Struct, kw_only=True):
     notebook: str = ""
     error: str = ""
     outputs: list[str] = []
+    warnings: list[str] = []
 
 
 class RunState(msgspec.Struct, kw_only=True):

@@ -24,12 +24,23 @@ def summary_lines(folder: Path, state: RunState) -> list[str]:
     share = state.overhead_seconds / state.seconds if state.seconds else 0.0
     lines.append("")
     lines += [f"note: {note}" for note in state.notes]
+    lines += warned_lines(state)
     lines.append(
         f"time: {state.seconds:.0f} s, of which {state.overhead_seconds:.0f} s ({share:.0%})"
         " notebook start-up and rendering"
     )
     lines.append(f"report: {folder / 'index.html'}")
     return lines
+
+
+def warned_lines(state: RunState) -> list[str]:
+    """One line that counts the warnings and names their steps; none without warnings."""
+    warned = [step for step in state.steps if step.warnings]
+    if not warned:
+        return []
+    number = sum(len(step.warnings) for step in warned)
+    labels = ", ".join(step.label for step in warned)
+    return [f"warnings: {number}, of {labels}; see above and in the report"]
 
 
 def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Annotated
@@ -86,6 +86,7 @@ class ClassifyQuestionsResult:
     failed: list[str]  # why requests got no usable reply
     unanswered: list[Question]
     skipped: list[SkippedRow]  # rows of the file that cannot be used
+    warnings: list[str] = field(default_factory=list)
 
 
 def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResult:

@@ -1,6 +1,6 @@
 """Step 6: did the weak types improve? Every round's answers to the same questions, in pairs, with intervals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,7 @@ class CompareRoundsResult:
     figures: Figures
     output: Path
     image_root: Path | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> Comparison:

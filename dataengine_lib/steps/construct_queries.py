@@ -1,6 +1,6 @@
 """Step 2: one query per training question wanted, from the student's bad cases and a pool of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Annotated
@@ -105,6 +105,7 @@ class ConstructQueriesResult:
     eligible: int
     left_out: dict[str, int]
     unreadable: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:

@@ -1,7 +1,7 @@
 """Step 1: ask the student every question; where it is weak becomes bad cases and weights."""
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
@@ -132,6 +132,7 @@ class EvaluateResult:
     weights: dict[str, float]
     skipped: list[SkippedRow]
     paths: dict[str, Path]
+    warnings: list[str] = field(default_factory=list)
 
 
 def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> EvaluateResult:

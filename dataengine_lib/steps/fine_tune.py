@@ -1,7 +1,7 @@
 """Step 5: the student is trained on the new questions of all rounds, mixed with its base data."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Literal, Self
@@ -89,6 +89,7 @@ class FineTuneResult:
     checkpoint: Path
     log: TrainLog
     time: TrainTime
+    warnings: list[str] = field(default_factory=list)
 
 
 def fine_tune(config: FineTuneConfig) -> FineTuneResult:

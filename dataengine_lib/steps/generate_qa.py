@@ -1,6 +1,6 @@
 """Step 3: the teacher answers every query; replies are kept as they arrive and never paid for twice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -86,6 +86,7 @@ class GenerateQaResult:
     stopped: str
     notes: list[str]
     image_root: Path | None
+    warnings: list[str] = field(default_factory=list)
 
 
 def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:

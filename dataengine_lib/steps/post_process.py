@@ -1,7 +1,7 @@
 """Step 4: turns the teacher's raw replies into training records; what is dropped is written aside with a reason."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -56,6 +56,7 @@ class PostProcessResult:
     review_path: Path
     image_root: Path | None
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 def post_process(config: PostProcessConfig) -> PostProcessResult:

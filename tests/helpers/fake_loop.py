@@ -28,6 +28,7 @@ write()
 SHOUT = """
 from pathlib import Path
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.report.tables import conclusion
 
 def shout():
     if wrong:
@@ -35,6 +36,7 @@ def shout():
     Path(output).write_text(Path(input).read_text().upper())
 
 shout()
+conclusion("Shouted.", warnings=warn.split(";") if warn else [])
 """
 
 
@@ -50,6 +52,7 @@ class ShoutConfig(StepConfig):
     input: Path
     output: Path
     wrong: str = ""
+    warn: str = ""  # warnings of the step, with ; between them
 
 
 STEPS = (

@@ -161,3 +161,13 @@ def test_tables_put_numbers_to_the_right_with_their_intervals():
 
 def test_a_conclusion_leaves_out_empty_sentences():
     assert tables.conclusion("One.", "", "Two.").text == '<p class="conclusion">One. Two.</p>'
+
+
+def test_warnings_stand_below_the_conclusion_escaped_and_in_the_output_s_metadata():
+    shown, metadata = tables.conclusion("One.", warnings=["one step", EVIL])._repr_mimebundle_()
+    assert shown["text/html"].startswith(
+        '<p class="conclusion">One.</p><div class="warnings" role="alert">'
+        "<p><strong>⚠ Warning:</strong> one step</p>"
+    )
+    assert "<script" not in shown["text/html"]
+    assert metadata == {"dataengine": {"warnings": ["one step", EVIL]}}

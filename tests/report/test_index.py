@@ -116,3 +116,13 @@ def test_the_index_lists_every_run_latest_first_even_beside_broken_ones(tmp_path
 
 def test_an_empty_folder_says_how_to_begin(tmp_path):
     assert "dataengine run params/demo.yaml" in write_index(tmp_path).read_text()
+
+
+def test_warnings_are_counted_and_named_with_their_steps(tmp_path):
+    steps = [step("round1/1_evaluate", warnings=["few questions", EVIL]), step("6_compare_rounds")]
+    text = write_run_index(run_folder(tmp_path, steps=steps)).read_text()
+    assert text.count("⚠ Warning,") == 2 and "⚠ 2 warnings<br>" in text and "few questions" in text
+    assert '<a href="round1/1_evaluate.html">round 1 · 1 evaluate</a>:</strong> few questions' in text
+    assert "&lt;script&gt;" in text and "<script" not in text
+    assert "⚠ 2 warnings ·" in write_index(tmp_path).read_text()
+    assert "⚠" not in write_run_index(run_folder(tmp_path, "calm")).read_text()

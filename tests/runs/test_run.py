@@ -14,6 +14,7 @@ from fake_loop import make_loop, run_fake
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.runs.summary import warned_lines
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -83,6 +84,25 @@ class TestRun:
         fixed = run_fake(file, 'shout.wrong=""')
         assert [step.status for step in fixed.steps] == ["skipped", "done"]
         assert fixed.error == ""
+
+    def test_warnings_of_a_step_are_shown_and_kept_also_when_it_is_skipped(self, tmp_path: Path) -> None:
+        file = make_loop(tmp_path, shout={"warn": "one word;few <words>"})
+        out = tmp_path / "runs" / "fake"
+        for status, lines in (("done", []), ("skipped", [])):
+            state = run_fake(file, print_line=lines.append)
+            assert [step.status for step in state.steps] == [status, status]
+            assert [step.warnings for step in state.steps] == [[], ["one word", "few <words>"]]
+            assert lines[-2:] == ["  warning: one word", "  warning: few <words>"]
+            written = read_json(out / "run.json")
+            assert written["steps"][1]["warnings"] == ["one word", "few <words>"]
+            assert "⚠ Warning," in (out / "index.html").read_text()
+            assert warned_lines(state) == ["warnings: 2, of round1/1_shout; see above and in the report"]
+        assert read_json(out / "round1" / "1_shout.manifest.json")["warnings"] == ["one word", "few <words>"]
+        page = (out / "round1" / "1_shout.html").read_text()
+        assert "<strong>⚠ Warning:</strong> few &lt;words&gt;</p>" in page and '"warnings"' not in page
+
+        calm = run_fake(file, 'shout.warn=""')
+        assert [step.warnings for step in calm.steps] == [[], []] and warned_lines(calm) == []
 
     def test_killed_in_a_step_and_run_again_gives_the_same_files(self, tmp_path: Path) -> None:
         hold = tmp_path / "hold"
