@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from dataengine_lib.core.files import replacing
 from dataengine_lib.demo_assets.tiny_models import PIXELS as TOWER_PIXELS
 from dataengine_lib.demo_assets.tiny_models import image_processor
+from dataengine_lib.images.decode import decode_image
 from dataengine_lib.playground.drawing.scene import draw_scene
 from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import PIXELS
@@ -25,7 +26,9 @@ def _draw_small(image_id: int, seed: int) -> np.ndarray:
     stream = io.BytesIO()
     # size and quality as playground/sets.py writes the files
     draw_scene(make_scene(image_id, seed), PIXELS).save(stream, "JPEG", quality=88)
-    small = Image.open(stream).resize((TOWER_PIXELS, TOWER_PIXELS), Image.Resampling.BICUBIC)
+    drawn = decode_image(stream.getvalue())
+    assert not isinstance(drawn, str)  # it has just been written
+    small = drawn.resize((TOWER_PIXELS, TOWER_PIXELS), Image.Resampling.BICUBIC)
     return np.asarray(small).transpose(2, 0, 1)
 
 

@@ -1,7 +1,6 @@
 """Step 2: turns image files into vectors, shard by shard; threads decode images while the encoder runs."""
 
 import hashlib
-import io
 import itertools
 import os
 from collections import deque
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, Unreadable
 from dataengine_lib.embeddings.store import StoredImage
-from dataengine_lib.images.decode import DECODE_ERRORS, as_seen
+from dataengine_lib.images.decode import decode_image
 
 if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
@@ -91,12 +89,14 @@ def load_image(file: Path, path: str, encoder: "Encoder | LazyEncoder") -> _Load
     try:
         # read once, so that the digest is that of the pixels even if the file changes meanwhile
         data, state = file.read_bytes(), file.stat()
-        stored = StoredImage(path, len(data), state.st_mtime_ns, digest(data))
-        with Image.open(io.BytesIO(data)) as image:
-            return stored, encoder.prepare(as_seen(image))
-    except UnidentifiedImageError:  # its message names an object in memory, not the file
-        return StoredImage(path), "not an image file of a known kind"
-    except DECODE_ERRORS as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        return StoredImage(path), getattr(error, "strerror", "") or str(error)
+    image = decode_image(data)
+    if isinstance(image, str):
+        return StoredImage(path), image
+    try:
+        return StoredImage(path, len(data), state.st_mtime_ns, digest(data)), encoder.prepare(image)
+    except (ValueError, TypeError, ArithmeticError) as error:  # a picture of one row, which cannot be cropped
         return StoredImage(path), f"{type(error).__name__}: {one_line(str(error))[:160]}"
 
 

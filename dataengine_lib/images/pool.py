@@ -174,10 +174,12 @@ class ImagePool:
         few: np.ndarray = np.less(np.diff(self._caption_ends), min_captions)
         self._leave_out(few, NO_CAPTIONS if min_captions == 1 else _FEW_CAPTIONS.format(min_captions))
         if min_side > 0:
+            from dataengine_lib.images.decode import image_size  # here, since PIL is needed only for this
+
             # after the captions: only files of images that are still free are opened
             unknown = self.free & np.less_equal(self._sizes, 0).any(axis=1)
             for row in np.flatnonzero(unknown).tolist():
-                self._sizes[row] = _size_of(self.root / self.paths[row])
+                self._sizes[row] = image_size(self.root / self.paths[row])
             # before the next line, for which a size of 0 would be too small
             self._leave_out(np.less_equal(self._sizes, 0).any(axis=1), NO_SIZE)
             self._leave_out(np.less(self._sizes.min(axis=1), min_side), _TOO_SMALL.format(min_side))
@@ -224,16 +226,3 @@ def _normalised(box: list[float], width: int, height: int) -> tuple[float, float
 
 def _unit(value: float) -> float:
     return round(min(max(value, 0.0), 1.0), 3)
-
-
-def _size_of(file: Path) -> tuple[int, int]:
-    """Width and height in pixels from the file's header, zeros when it cannot be read."""
-    from PIL import Image
-
-    from dataengine_lib.images.decode import DECODE_ERRORS
-
-    try:
-        with Image.open(file) as image:
-            return image.size
-    except DECODE_ERRORS:
-        return (0, 0)

@@ -13,7 +13,7 @@ from typing import Any
 from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.decode import DECODE_ERRORS, as_seen
+from dataengine_lib.images.decode import decode_image
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.report.tables import Html, escaped
@@ -110,15 +110,11 @@ def cards(parts: Iterable[str]) -> Html:
 
 def _image_tag(path: Path | None, alt: str) -> str:
     """An `img` element that contains the image, reduced in size; a box with the reason when it cannot be read."""
-    from PIL import Image
-
     if path is None:
         return '<div class="no-image">no image</div>'
-    try:
-        with Image.open(path) as opened:
-            picture = as_seen(opened)
-    except DECODE_ERRORS as error:
-        why = f"{path.name} cannot be read ({type(error).__name__})"
+    picture = decode_image(path)
+    if isinstance(picture, str):
+        why = f"{path.name} cannot be read ({picture})"
         return f'<div class="no-image">{escaped(why)}</div>'
     # inside the page as JPEG, so that one HTML file is the whole report
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))

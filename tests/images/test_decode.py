@@ -141,7 +141,9 @@ def test_other_files_and_decompression_bombs_give_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.jpg").write_text("<html>not found</html>")
-    assert "cannot identify" in str(read_image(tmp_path / "a.jpg"))
+    assert "not an image file of a known kind (it looks like a web page)" in str(
+        read_image(tmp_path / "a.jpg")
+    )
     (tmp_path / "empty.jpg").touch()
     assert "cannot be read" in str(read_image(tmp_path / "empty.jpg"))
     assert "No such file" in str(read_image(tmp_path / "none.jpg"))
