@@ -13,11 +13,11 @@ from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.reader_prompt import ReaderView, ShownQuestion, reader_order
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.replies.answer_choice import written_choice
-from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 from dataengine_lib.teachers.loading import load_chat
 from dataengine_lib.teachers.spec import check_spec

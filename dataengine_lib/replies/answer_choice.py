@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
+from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.replies.answer_words import (
     NO_OPTION,
     OptionMentions,
     Options,
-    after_reasoning,
     cleaned,
     option_key,
 )

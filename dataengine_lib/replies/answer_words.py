@@ -11,8 +11,6 @@ from dataengine_lib.core.text import answer_key, without_article
 
 NO_OPTION = -1  # the index of a letter that no option has
 
-_REASONING_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_REASONING_BEGIN = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _TYPOGRAPHY = str.maketrans(
     {
         "（": "(",
@@ -67,13 +65,6 @@ _CALLED = re.compile(r"\b(?:option|choice|letter|answer)\s+(?-i:([A-Z]))(?![\w'&
 _ALONE = re.compile(r"(?<![\w'.&$+-])([A-HJ-Z])(?![\w'&+#]|-\w|\.\w)")
 # behind an A that is an article: " dog" of "A dog"; not " is" of "A is right"
 _NOUN_AFTER_A = re.compile(r"\s+(?!(?:is|or|and|because|since|are|was|has|looks|seems)\b)\w{2}")
-
-
-def after_reasoning(text: str) -> tuple[str, bool]:
-    """(what a reply says behind its `<think>` parts, whether its last one is unfinished)."""
-    # "…</think>B<think>…" is ("B", True)
-    answer, *unfinished = _REASONING_BEGIN.split(_REASONING_END.split(text)[-1], maxsplit=1)
-    return answer, bool(unfinished)
 
 
 def cleaned(text: str) -> str:

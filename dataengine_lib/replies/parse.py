@@ -9,9 +9,9 @@ The templates of `resources/prompts` ask for the layout that is read here.
 import re
 from collections.abc import Iterable, Sequence
 
+from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS, Result
 from dataengine_lib.core.text import choice_key
-from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.choices import (
     SKIP_PATTERN,
     joined_lines,
@@ -53,8 +53,7 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
     """
     if len(raw) > MAX_CHARACTERS:
         return Reason.TOO_LONG
-    if "think" in raw:
-        raw = after_reasoning(raw)[0]
+    raw = after_reasoning(raw)[0]
     text = plain_text(raw)
     if "<" in text:
         text = _END_TOKEN.sub("", text)

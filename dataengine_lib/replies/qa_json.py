@@ -5,9 +5,9 @@ import re
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.core.text import one_line
-from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.json_reply import objects_in, strict_object
 
 _STRING = {"type": "string"}

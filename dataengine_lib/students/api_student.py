@@ -20,10 +20,10 @@ from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
-from dataengine_lib.replies.answer_words import after_reasoning
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 
 # What is appended to every prompt, and so part of every request's key.
