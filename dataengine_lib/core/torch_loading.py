@@ -40,8 +40,7 @@ def tensor_file_errors(file: Path, what: str) -> Iterator[None]:
             f"{file}: cannot be read ({error.strerror or error}); check the path"
         ) from error
     except pickle.UnpicklingError as error:
-        # torch's message goes on about filing an issue
-        reason = one_line(str(error)).split(" Please file an issue")[0][:240]
+        reason = one_line(str(error))[:240]
         raise DataEngineError(
             f"{file}: refused: this {what} holds more than tensors and could run code: {reason}"
         ) from error

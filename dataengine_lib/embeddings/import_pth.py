@@ -1,56 +1,26 @@
 """Step 2: imports embeddings made elsewhere, MLLM-DataEngine's `coco_images.pth`, into an embedding store.
 
-The file is a pickle of `{image_id: tensor[1, d]}`. A pickle can run any code when it is read, so only the names that
-rebuild tensors and arrays are allowed.
+The file is a pickle of `{image_id: tensor[1, d]}`. A pickle can run any code when it is read, so it is not run: see
+`pickle_reader.py`.
 """
 
-import io
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dataengine_lib.core.torch_loading import tensor_file_errors
 from dataengine_lib.embeddings.store import (
     EmbeddingStore,
     StoredImage,
     StoreMeta,
     write_store,
 )
+from dataengine_lib.embeddings.stored_tensors import StoredArray, StoredTensor
+from dataengine_lib.embeddings.tensor_file import read_tensor_file
 from dataengine_lib.errors import DataEngineError
 
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first object of a file by torch.save before version 1.6
-# names that a pickle of tensors or arrays refers to, by versions of torch and NumPy
-_ALLOWED = {
-    ("collections", "OrderedDict"),
-    ("torch._utils", "_rebuild_tensor_v2"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),  # how pickle protocol 2 writes bytes
-}
-
-
-class _TensorUnpickler(pickle.Unpickler):
-    """Unpickles dicts, tensors and arrays; raises UnpicklingError for every other name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return _load_storage  # torch's own unpickles the inner bytes without restriction
-        if (module, name) in _ALLOWED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-def _load_storage(data: bytes) -> Any:
-    import torch
-
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+# numbers in all vectors, as a multiple of the file's bytes: vectors may share a storage, each of them only once
+_MOST_NUMBERS, _SMALL = 2, 1 << 20
 
 
 def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32") -> EmbeddingStore:
@@ -60,50 +30,65 @@ def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32"
     `construct_queries` compare a few images later. Raises DataEngineError for a pickle that would run code, and when
     the values are not finite vectors of one length.
     """
-    content = _read(Path(source))
+    source = Path(source)
+    content = read_tensor_file(source, "pickle")
     if not isinstance(content, dict) or not content:
         raise DataEngineError(
             f"{source}: holds no {{image_id: vector}} pairs; give MLLM-DataEngine's coco_images.pth"
         )
-    ids, rows = [], []
+    ids: list[int] = []
+    rows: list[np.ndarray] = []
+    left = _MOST_NUMBERS * source.stat().st_size + _SMALL
     for key, value in content.items():
         try:
-            ids.append(int(key))
-            row = (
-                value.detach().float().numpy()
-                if hasattr(value, "detach")
-                else np.asarray(value, dtype=np.float32)
-            )
+            ids.append(_image_id(key))
+            rows.append(_unit_vector(value))
         except (TypeError, ValueError) as error:
             raise DataEngineError(
-                f"{source}: key {key!r}: not an image id with a vector ({error})"
+                f"{source}: {_shown(key)}: not an image id with a vector ({str(error)[:120]})"
             ) from error
-        # (1, d) in coco_images.pth
-        rows.append(row.reshape(-1))
-        # zeros are refused too, since they cannot be brought to unit length
-        if rows[-1].shape != rows[0].shape or not np.isfinite(rows[-1]).all() or not rows[-1].any():
-            raise DataEngineError(f"{source}: key {key!r}: not a finite vector of {rows[0].size} numbers")
+        if rows[-1].shape != rows[0].shape:
+            raise DataEngineError(f"{source}: {_shown(key)}: not a finite vector of {rows[0].size} numbers")
+        if (left := left - rows[0].size) < 0:
+            raise DataEngineError(
+                f"{source}: {_shown(key)}: its vectors are larger than the file; make it again"
+            )
     if len(set(ids)) != len(ids):
         raise DataEngineError(
             f"{source}: an image id occurs twice, as a number and as text; make the file again"
         )
     order = np.argsort(np.array(ids, dtype=np.int64), kind="stable")
-    vectors = np.stack(rows).astype(np.float32)[order]
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.stack(rows)[order]
     meta = StoreMeta(encoder=encoder)
     return write_store(output, meta, np.array(ids)[order], vectors, [StoredImage()] * len(ids))
 
 
-def _read(source: Path) -> Any:
-    """The content of a plain pickle, or of a file by torch.save before 1.6 (several pickles) or after (a zip file)."""
-    import torch
+def _image_id(key: int | str) -> int:
+    found = int(key)
+    if not -(1 << 63) <= found < 1 << 63:
+        raise ValueError("an id beyond 64 bits")
+    return found
 
-    with tensor_file_errors(source, "pickle"):
-        with source.open("rb") as stream:
-            if not zipfile.is_zipfile(stream):
-                stream.seek(0)
-                content = _TensorUnpickler(stream).load()
-                # after the magic number more pickles follow, which torch reads itself
-                if content != _TORCH_MAGIC:
-                    return content
-        return torch.load(source, map_location="cpu", weights_only=True)
+
+def _unit_vector(value: Any) -> np.ndarray:
+    """The vector `(d,)` float32 of unit length; raises ValueError when it has no direction."""
+    if type(value) is list and len(value) == 1:
+        value = value[0] if type(value[0]) is list else value  # (1, d) as lists
+    if isinstance(value, StoredTensor):
+        row = value.values().detach().double().numpy()
+    elif isinstance(value, StoredArray):
+        row = value.values().astype(np.float64)
+    # lists are not walked through: their parts may be shared, and then grow without end
+    elif type(value) is list and all(type(number) in (int, float) for number in value):
+        row = np.array(value, dtype=np.float64)
+    else:
+        raise ValueError("neither a tensor nor an array nor a list of numbers")
+    row = row.reshape(-1)  # (1, d) in coco_images.pth
+    # zeros are refused too, since they cannot be brought to unit length
+    if not np.isfinite(row).all() or not row.any():
+        raise ValueError("not a finite vector with a direction")
+    return (row / np.abs(row).max() / np.linalg.norm(row / np.abs(row).max())).astype(np.float32)
+
+
+def _shown(key: int | str) -> str:
+    return f"key {str(key)[:60]!r}" if isinstance(key, str) else f"key {key}"

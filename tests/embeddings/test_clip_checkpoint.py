@@ -126,3 +126,16 @@ def test_a_damaged_archive_is_one_clear_line(tmp_path: Path) -> None:
                 cut.writestr(name, whole.read(name))
     with pytest.raises(DataEngineError, match=r"cut\.pt: not a readable checkpoint"):
         read_checkpoint(tmp_path / "cut.pt")
+
+
+def test_modules_that_share_modules_are_not_walked_through_for_ever(tmp_path: Path) -> None:
+    """Sixty modules, each with the one before as two of its parts: 2**60 names."""
+    data = module = b"c__torch__\nM\n)\x81"
+    for place in range(60):
+        below = b"q" + bytes([place]) + b"X\x01\x00\x00\x00bh" + bytes([place])
+        data = module + b"}(X\x01\x00\x00\x00a" + data + below + b"ub"
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("m/data.pkl", b"\x80\x02" + data + b".")
+        archive.writestr("m/constants.pkl", b"\x80\x02).")
+    with pytest.raises(DataEngineError, match=r"m\.pt: not a readable checkpoint \(more than 100000 parts\)"):
+        read_checkpoint(tmp_path / "m.pt")
