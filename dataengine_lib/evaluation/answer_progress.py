@@ -8,8 +8,8 @@ from typing import Self
 import msgspec
 
 from dataengine_lib.core.append_file import AppendFile
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.evaluation.answers import StudentAnswer
-from dataengine_lib.questions.reader import SkippedRow
 
 
 class _ProgressRow(msgspec.Struct):
@@ -17,7 +17,7 @@ class _ProgressRow(msgspec.Struct):
 
     key: str
     # pairs, since msgspec cannot tell two types without a tag apart in a union
-    outcomes: list[tuple[StudentAnswer | None, SkippedRow | None]]
+    outcomes: list[tuple[StudentAnswer | None, BadRow | None]]
 
 
 class AnswerProgress:
@@ -43,16 +43,16 @@ class AnswerProgress:
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
-    def get(self, key: str) -> list[StudentAnswer | SkippedRow] | None:
+    def get(self, key: str) -> list[StudentAnswer | BadRow] | None:
         """The outcomes of a batch, in the order of its tasks; None when it is not in the file."""
         found = self._found.get(key)
         if found is None:
             return None
         return [outcome for pair in found for outcome in pair if outcome is not None]
 
-    def add(self, key: str, outcomes: list[StudentAnswer | SkippedRow]) -> None:
+    def add(self, key: str, outcomes: list[StudentAnswer | BadRow]) -> None:
         """Append a batch's outcomes. Raises DataEngineError when they cannot be written."""
-        pairs: list[tuple[StudentAnswer | None, SkippedRow | None]] = [
+        pairs: list[tuple[StudentAnswer | None, BadRow | None]] = [
             (outcome, None) if isinstance(outcome, StudentAnswer) else (None, outcome) for outcome in outcomes
         ]
         self._file.add(_ProgressRow(key, pairs))

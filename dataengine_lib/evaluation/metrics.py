@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from dataengine_lib.chat.ledger import StudentUsage
+from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.records import NO_TYPE, Answer
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
-from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
 from dataengine_lib.evaluation.weights import TypeCounts, WeightInterval, WeightRule, weight_table
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
@@ -56,7 +56,7 @@ class Metrics(msgspec.Struct):
     rank: str
     weight_rule: str
     weights: dict[str, dict[WeightRule, WeightInterval]]
-    skipped: SkippedRows
+    skipped: BadRowSummary
     source: str = ""
     usage: StudentUsage | None = None
 
@@ -68,7 +68,7 @@ class Metrics(msgspec.Struct):
 
 
 def compute_metrics(
-    answers: Sequence[Answer], types: Sequence[str], rank: str, weight_rule: str, skipped: SkippedRows
+    answers: Sequence[Answer], types: Sequence[str], rank: str, weight_rule: str, skipped: BadRowSummary
 ) -> Metrics:
     """The figures of all splits that occur; `types` are listed even without questions."""
     splits: dict[str, SplitScore] = {

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from dataengine_lib.chat.reply import AskFailed
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.records import options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.direct_answers import extract_direct_answer
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.decode import read_image
-from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.replies.answer_choice import written_choice
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dataengine_lib.students.interface import Student
 
 RankRule = Literal["text", "letter", "generate"]
-Outcome = StudentAnswer | SkippedRow
+Outcome = StudentAnswer | BadRow
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _CHOICE_TOKENS = 24  # a letter and an option, or a short sentence around them
 _DECODERS = 4  # threads that decode images
@@ -67,7 +67,7 @@ class Questioner:
             readable, images = [], []
             for task, image in group:
                 if isinstance(image, str):
-                    outcomes[task.place] = SkippedRow(task.row, image, "image cannot be read")
+                    outcomes[task.place] = BadRow(task.row, image, "image cannot be read")
                 else:
                     readable.append(task)
                     images.append(image)
@@ -148,9 +148,9 @@ def _combined(
     task: Task, as_asked: Outcome, in_reverse: Outcome | None, direct: str | AskFailed | None
 ) -> Outcome:
     """One outcome of a question's requests; if one of them got no answer, the whole question is skipped."""
-    if isinstance(as_asked, SkippedRow):
+    if isinstance(as_asked, BadRow):
         return as_asked
-    if isinstance(in_reverse, SkippedRow):
+    if isinstance(in_reverse, BadRow):
         return in_reverse
     if isinstance(direct, AskFailed):
         # declined: an empty answer, which is wrong; not reached: the question was not asked
@@ -180,5 +180,5 @@ def _read_choice(task: Task, text: str | AskFailed, choices: list[str]) -> Outco
     return StudentAnswer(written_choice(text, choices), written=text.strip())
 
 
-def _not_answered(task: Task, failure: AskFailed) -> SkippedRow:
-    return SkippedRow(task.row, f"student gave no answer: {failure}", "no answer from the student")
+def _not_answered(task: Task, failure: AskFailed) -> BadRow:
+    return BadRow(task.row, f"student gave no answer: {failure}", "no answer from the student")

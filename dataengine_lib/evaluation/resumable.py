@@ -6,13 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.evaluation.answer_progress import AnswerProgress, fingerprint
 from dataengine_lib.evaluation.questioner import Outcome, Questioner
 from dataengine_lib.evaluation.tasks import Task
-from dataengine_lib.questions.reader import SkippedRow
 
 # stands for each question of a batch that the file does not have
-_NOT_ASKED = SkippedRow("", "", "")
+_NOT_ASKED = BadRow("", "", "")
 # (number of a batch, the outcomes of its tasks), as they are done
 _BatchOutcomes = Generator[tuple[int, list[Outcome]], None, None]
 
@@ -78,9 +78,7 @@ def ask_with_progress(
         unfinished: list[tuple[int, list[Outcome], list[Task]]] = []
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
             known = progress.get(key) or [_NOT_ASKED] * len(batch)
-            to_ask = [
-                task for task, outcome in zip(batch, known, strict=True) if isinstance(outcome, SkippedRow)
-            ]
+            to_ask = [task for task, outcome in zip(batch, known, strict=True) if isinstance(outcome, BadRow)]
             if to_ask:
                 unfinished.append((number, known, to_ask))
             else:
@@ -93,7 +91,7 @@ def ask_with_progress(
                 number, known, _ = unfinished[place]
                 # new outcomes take the places of those that were skipped or never asked
                 new = iter(found)
-                outcomes = [next(new) if isinstance(outcome, SkippedRow) else outcome for outcome in known]
+                outcomes = [next(new) if isinstance(outcome, BadRow) else outcome for outcome in known]
                 # written before the caller gets them, so that a kill in between loses nothing
                 progress.add(keys[number], outcomes)
                 yield number, outcomes

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.skipped_rows import SkippedRowCounter
-from dataengine_lib.questions.reader import QuestionRows, SkippedRow, image_of
+from dataengine_lib.questions.reader import QuestionRows, image_of
+from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.questions.splits import Split, assign_splits, check_own_splits
 
 
@@ -41,7 +42,7 @@ class TaskSelection:
     max_bad_share: float
 
 
-def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[Task], SkippedRowCounter]:
+def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[Task], BadRows]:
     """The tasks in file order, and the rows that were skipped.
 
     Raises DataEngineError when the split has no question, a question names an unknown split, or too many rows
@@ -51,8 +52,15 @@ def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[
     splits = assign_splits(content.questions)
     wanted = [i for i, split in enumerate(splits) if selection.split in ("all", split)]
     # a row that cannot be read has no known split, so all of these count
-    skipped = SkippedRowCounter(selection.file, selection.max_bad_share, len(wanted) + len(content.skipped))
-    skipped.add(content.skipped)
+    skipped = BadRows(
+        selection.file,
+        selection.max_bad_share,
+        len(wanted) + len(content.skipped),
+        remedy="check image_root",
+        harmless=[NO_IMAGE_TASK],
+    )
+    skipped.add(*content.skipped)
+    skipped.check()
     # counted before this check, so that a file of bad rows is reported as such
     if not wanted:
         raise DataEngineError(f"{selection.file}: no usable question in split {selection.split}; check split")
@@ -62,8 +70,9 @@ def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[
         try:
             image = image_of(question, selection.image_root)
         except DataEngineError as error:
-            without_image.append(SkippedRow(row, f"image {error}", "image not found"))
+            without_image.append(BadRow(row, f"image {error}", "image not found"))
         else:
             tasks.append(Task(row, content.places[i], question, splits[i], image))
-    skipped.add(without_image)
+    skipped.add(*without_image)
+    skipped.check()
     return tasks, skipped

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
@@ -26,14 +27,6 @@ _WRAPPERS = ("questions", "data")  # keys that hold all questions of a file and 
 _LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers have a few hundred
 
 
-class SkippedRow(msgspec.Struct, frozen=True):
-    """A row that is left out, with the reason; `kind` is the short reason that rows are counted by."""
-
-    row: str
-    reason: str
-    kind: str = ""
-
-
 @dataclass
 class QuestionRows:
     """A file's usable questions and its other rows.
@@ -45,7 +38,7 @@ class QuestionRows:
     questions: list[Question] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
-    skipped: list[SkippedRow] = field(default_factory=list)
+    skipped: list[BadRow] = field(default_factory=list)
 
 
 class _Row(msgspec.Struct, kw_only=True):
@@ -95,7 +88,7 @@ def read_question_file(
             result.places.append(place)
         else:
             why, reason = question
-            result.skipped.append(SkippedRow(row.row, reason, why))
+            result.skipped.append(BadRow(row.row, reason, why))
     return result
 
 
@@ -106,7 +99,7 @@ def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
 
 def read_question_rows(
     file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
-) -> tuple[list[Question], list[SkippedRow]]:
+) -> tuple[list[Question], list[BadRow]]:
     """(usable questions in the file's order, rows left out); raises what `read_question_file` raises."""
     content = read_question_file(file, image_root, type_field=type_field, split_field=split_field)
     return content.questions, content.skipped

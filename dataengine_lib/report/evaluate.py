@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dataengine_lib.chat.ledger import StudentUsage
+from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
-from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
 from dataengine_lib.evaluation.weights import WEIGHT_RULES, TypeCounts, WeightInterval, WeightRule
 from dataengine_lib.report.charts import (
@@ -60,7 +60,7 @@ def _usage_text(usage: StudentUsage | None) -> str:
     return f"; the server of the student sent {usage.replies:,} replies with {tokens}, {cost}"
 
 
-def skipped_table(skipped: SkippedRows, most: int = 20) -> Html:
+def skipped_table(skipped: BadRowSummary, most: int = 20) -> Html:
     """Why rows were skipped: every reason with its count, and the first `most` rows by name."""
     rows = [(row.kind, row.row, row.reason) for row in skipped.rows[:most]]
     counted = ", ".join(f"{kind} ({count:,})" for kind, count in skipped.by_reason.items())

@@ -14,12 +14,13 @@ from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import Ledger
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import PaidChatSettings
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import CategorySet, read_categories
-from dataengine_lib.questions.reader import SkippedRow, read_question_rows
+from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
 from dataengine_lib.teachers.spec import check_spec, recorded_name
@@ -85,7 +86,7 @@ class ClassifyQuestionsResult:
     foreign: int
     failed: list[str]  # why requests got no usable reply
     unanswered: list[Question]
-    skipped: list[SkippedRow]  # rows of the file that cannot be used
+    skipped: list[BadRow]  # rows of the file that cannot be used
     warnings: list[str] = field(default_factory=list)
 
 

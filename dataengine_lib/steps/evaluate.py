@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.torch_loading import Dtype
@@ -30,11 +31,10 @@ from dataengine_lib.evaluation.resumable import (
     ask_with_progress,
     batches_by_image,
 )
-from dataengine_lib.evaluation.skipped_rows import SkippedRowCounter
 from dataengine_lib.evaluation.tasks import Task, TaskSelection, select_tasks
 from dataengine_lib.evaluation.weights import WeightRule, type_weights
 from dataengine_lib.questions.categories import read_categories
-from dataengine_lib.questions.reader import QuestionRows, SkippedRow, read_question_file
+from dataengine_lib.questions.reader import QuestionRows, read_question_file
 from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
 
@@ -130,7 +130,7 @@ class EvaluateResult:
     bad_cases: dict[str, list[Answer]]
     alike: dict[str, int]
     weights: dict[str, float]
-    skipped: list[SkippedRow]
+    skipped: list[BadRow]
     paths: dict[str, Path]
     warnings: list[str] = field(default_factory=list)
 
@@ -205,7 +205,7 @@ def _student_answers(
     student: "Student | None",
     content: QuestionRows,
     tasks: list[Task],
-    skipped: SkippedRowCounter,
+    skipped: BadRows,
 ) -> _GivenAnswers:
     """From the given `student`, a file of predictions, a server, or a student loaded here."""
     if student is not None:
@@ -220,17 +220,18 @@ def _student_answers(
 
 
 def _recorded_answers(
-    config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skipped: SkippedRowCounter
+    config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skipped: BadRows
 ) -> _GivenAnswers:
     """The predictions in a file; its rows without a question, and tasks without a row, are skipped."""
     found = read_recorded(Path(config.student.partition(":")[2]), content)
     # rows of the predictions file, which the number of questions does not include
-    skipped.add(found.unmatched, extra=len(found.unmatched))
+    skipped.n_rows += len(found.unmatched)
+    skipped.add(*found.unmatched)
+    skipped.check()
     by_place = {content.places[i]: answer for i, answer in found.answers.items()}
     missing = [task for task in tasks if task.place not in by_place]
-    skipped.add(
-        [SkippedRow(task.row, "no prediction for this question", "no prediction") for task in missing]
-    )
+    skipped.add(*(BadRow(task.row, "no prediction for this question", "no prediction") for task in missing))
+    skipped.check()
     return _GivenAnswers(by_place, source=found.format)
 
 
@@ -238,7 +239,7 @@ def _ask(
     config: EvaluateConfig,
     student: "Student | ApiStudent | None",
     tasks: list[Task],
-    skipped: SkippedRowCounter,
+    skipped: BadRows,
 ) -> dict[int, StudentAnswer]:
     """The student's answers by the tasks' places, a batch at a time; without `student` it is loaded."""
     batches = batches_by_image(tasks, config.batch_size)
@@ -255,7 +256,8 @@ def _ask(
     # closed also on an error: a notebook's traceback would keep the student and its workers alive
     with closing(asked), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
         for number, outcomes in asked:
-            skipped.add([outcome for outcome in outcomes if isinstance(outcome, SkippedRow)])
+            skipped.add(*(outcome for outcome in outcomes if isinstance(outcome, BadRow)))
+            skipped.check()
             for task, outcome in zip(batches[number], outcomes, strict=True):
                 if isinstance(outcome, StudentAnswer):
                     answers[task.place] = outcome

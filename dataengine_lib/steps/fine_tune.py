@@ -18,12 +18,15 @@ from dataengine_lib.training.data_sets import (
     MixSettings,
     draw_from_sets,
     draws_by_type,
+    left_out_by_file,
+    left_out_counts,
+    left_out_rows,
     mix_parts,
     read_data_sets,
 )
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.mixing import length_batches
-from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat
+from dataengine_lib.training.texts import TextFormat
 
 if TYPE_CHECKING:
     from dataengine_lib.training.fine_tuning import Trainable
@@ -72,6 +75,8 @@ class FineTuneConfig(StepConfig):
     """Precision of matrix products; auto: bfloat16 where the hardware multiplies it."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when a larger share of a file's rows cannot be used."""
     seed: int = 0
     """Draws the rows, their text formats and their order."""
 
@@ -95,7 +100,8 @@ class FineTuneResult:
 def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     """Train the student and write the checkpoint, whole or not at all; same seed, same weights on a CPU.
 
-    Raises DataEngineError when no new row can be used, the student cannot be loaded or the folder not written.
+    Raises DataEngineError when no new row can be used, too many rows of a file cannot (`max_bad_share`), the student
+    cannot be loaded or the folder not written.
     """
     if config.student.partition(":")[0] in ("api", "recorded"):
         raise ParameterError(
@@ -105,27 +111,28 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
     with replaced_when_complete(config.output_dir, _LOG) as folder:
         # files are read before the student is loaded: a wrong path costs seconds, not minutes
-        skipped = SkippedTrainingRows()
-        sets = _read_sets(config, skipped)
-        _check_new_rows(any(one.rows for one in sets if not one.is_base), skipped, config)
+        sets = _read_sets(config)
+        _check_new_rows(any(one.rows for one in sets if not one.is_base), sets, config)
         student = _load(config)
-        log, seconds = _train(config, student, sets, skipped)
+        log, seconds = _train(config, student, sets)
         _save(config, student, folder)
         write_json(folder / _LOG, log)
         write_json(folder / _TIME, seconds)
     return FineTuneResult(config.output_dir, log, seconds)
 
 
-def _read_sets(config: FineTuneConfig, skipped: SkippedTrainingRows) -> list[DataSet]:
-    new, base = DataSource(config.train_data, config.image_root), None
+def _read_sets(config: FineTuneConfig) -> list[DataSet]:
+    new, base = DataSource(config.train_data, config.image_root, "image_root"), None
     if config.base_data:
-        base = DataSource([config.base_data], config.base_image_root or config.image_root)
-    return read_data_sets(new, base, config.text_formats, skipped)
+        root = config.base_image_root or config.image_root
+        base = DataSource([config.base_data], root, "base_image_root")
+    return read_data_sets(new, base, config.text_formats, config.max_bad_share)
 
 
-def _check_new_rows(any_usable: bool, skipped: SkippedTrainingRows, config: FineTuneConfig) -> None:
+def _check_new_rows(any_usable: bool, sets: list[DataSet], config: FineTuneConfig) -> None:
     if not any_usable:
-        why = f"; first: {skipped.shown[0]}" if skipped.shown else ""
+        rows = left_out_rows([one for one in sets if not one.is_base])
+        why = f"; first: {rows[0]}" if rows else ""
         files = ", ".join(map(str, config.train_data))
         raise DataEngineError(
             f"{files}: no row can be trained on{why}; check train_data and image_root ({config.image_root})"
@@ -146,9 +153,7 @@ def _load(config: FineTuneConfig) -> "Trainable":
     return load_trainable(config.student, settings)
 
 
-def _train(
-    config: FineTuneConfig, student: "Trainable", sets: list[DataSet], skipped: SkippedTrainingRows
-) -> tuple[TrainLog, TrainTime]:
+def _train(config: FineTuneConfig, student: "Trainable", sets: list[DataSet]) -> tuple[TrainLog, TrainTime]:
     """Draw the examples, shuffle and batch them, and train on them; one generator makes all random draws."""
     from dataengine_lib.students.encoder_decoder import is_encoder_decoder
     from dataengine_lib.training.examples import ExampleEncoder
@@ -156,12 +161,12 @@ def _train(
 
     began, rng = time.monotonic(), Random(f"fine-tune {config.seed}")
     examples = ExampleEncoder(
-        student.processor, skipped, encoder_decoder=is_encoder_decoder(student.model.config)
+        student.processor, left_out_by_file(sets), encoder_decoder=is_encoder_decoder(student.model.config)
     )
     most = config.max_steps * config.batch_size if config.max_steps else None
     drawn = draw_from_sets(sets, MixSettings(config.epochs, config.base_share, most), examples, rng)
     # a row may prove unusable only when it is encoded
-    _check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), skipped, config)
+    _check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), sets, config)
     mixed = [example for of_set in drawn.values() for example in of_set]
     rng.shuffle(mixed)  # sets and types are spread over the whole training
     indices = length_batches([len(example) for example in mixed], config.batch_size, rng)
@@ -180,8 +185,8 @@ def _train(
         loss=curve,
         mix=mix_parts(sets, drawn),
         by_type=draws_by_type(drawn),
-        skipped=dict(sorted(skipped.counts.items())),
-        skipped_rows=skipped.shown,
+        skipped=left_out_counts(sets),
+        skipped_rows=left_out_rows(sets),
     ), seconds
 
 

@@ -9,31 +9,36 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
+from dataengine_lib.core.bad_rows import BadRows
+from dataengine_lib.core.text import one_line
 from dataengine_lib.training.log import MixPart, TypeDraws
 from dataengine_lib.training.mixing import draw_counts, draw_examples
-from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat, TrainingRow, read_training_rows
+from dataengine_lib.training.texts import TextFormat, TrainingRow, read_training_rows
 
 if TYPE_CHECKING:
     from dataengine_lib.training.examples import Example, ExampleEncoder
 
+_MAX_SHOWN = 20  # rows left out of a file that the log lists with their details; all of them are counted
 _BASE = "base"  # the name of the base data; those of new data are `round 1`, `round 2`, …
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """Files of one kind, and the folder where their image paths start."""
+    """Files of one kind, the folder where their image paths start, and the parameter that names the folder."""
 
     files: Sequence[Path]
     image_root: Path
+    parameter: str
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """The usable rows of one file."""
+    """The usable rows of one file, and those that were left out."""
 
     name: str
     file: Path
     rows: list[TrainingRow]
+    left_out: BadRows
 
     @property
     def is_base(self) -> bool:
@@ -53,19 +58,22 @@ class MixSettings:
 
 
 def read_data_sets(
-    new: DataSource, base: DataSource | None, formats: list[TextFormat], skipped: SkippedTrainingRows
+    new: DataSource, base: DataSource | None, formats: list[TextFormat], max_bad_share: float
 ) -> list[DataSet]:
-    """The new data's files in order, one a round, then the base data; unusable rows are added to `skipped`.
+    """The new data's files in order, one a round, then the base data.
 
-    Raises DataEngineError when a file cannot be read.
+    Raises DataEngineError when a file cannot be read, or a larger share than `max_bad_share` of its rows not be used.
     """
+    by_file: dict[Path, BadRows] = {}  # a file may be given for two rounds
 
-    def read(file: Path, source: DataSource) -> list[TrainingRow]:
-        return read_training_rows(file, source.image_root, formats, skipped)
+    def read(name: str, file: Path, source: DataSource) -> DataSet:
+        remedy = f"check {source.parameter} ({source.image_root})"
+        left_out = by_file.setdefault(file, BadRows(file, max_bad_share, remedy=remedy, keep=_MAX_SHOWN))
+        return DataSet(name, file, read_training_rows(file, source.image_root, formats, left_out), left_out)
 
-    sets = [DataSet(f"round {number}", file, read(file, new)) for number, file in enumerate(new.files, 1)]
+    sets = [read(f"round {number}", file, new) for number, file in enumerate(new.files, 1)]
     if base:
-        sets += [DataSet(_BASE, file, read(file, base)) for file in base.files]
+        sets += [read(_BASE, file, base) for file in base.files]
     return sets
 
 
@@ -120,3 +128,23 @@ def draws_by_type(drawn: Mapping[str, list["Example"]]) -> dict[str, TypeDraws]:
         for example in of_set:
             (base if name == _BASE else new)[example.row.question.question_type or "unknown"] += 1
     return {kind: TypeDraws(new[kind], base[kind]) for kind in sorted(new | base)}
+
+
+def left_out_by_file(sets: Sequence[DataSet]) -> dict[Path, BadRows]:
+    """The rows that were left out of each file."""
+    return {one.file: one.left_out for one in sets}
+
+
+def left_out_rows(sets: Sequence[DataSet]) -> list[str]:
+    """The first rows left out of each file, for the log: file, row, reason and detail."""
+    return [
+        f"{file}: {row.row}: {row.kind}" + (f" ({one_line(row.reason)[:160]})" if row.reason else "")
+        for file, left_out in left_out_by_file(sets).items()
+        for row in left_out.rows
+    ]
+
+
+def left_out_counts(sets: Sequence[DataSet]) -> dict[str, int]:
+    """How many rows of all files were left out, by reason, for the log."""
+    counts = sum((left_out.counts for left_out in left_out_by_file(sets).values()), Counter[str]())
+    return dict(sorted(counts.items()))

@@ -1,6 +1,6 @@
 """Step 5: training rows encoded by the student's processor, and their batches; the loss counts the answer alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from tqdm.auto import tqdm
 
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.students.inputs import (
@@ -22,7 +23,7 @@ from dataengine_lib.students.inputs import (
     padding_token_id,
 )
 from dataengine_lib.students.option_scores import tokenize_question
-from dataengine_lib.training.texts import SkippedTrainingRows, TextFormat, TrainingRow
+from dataengine_lib.training.texts import TextFormat, TrainingRow
 
 IGNORED_LABEL = -100  # ignore_index of torch's cross_entropy, which transformers' losses use
 # reasons in `train_log.json` for rows that were skipped
@@ -54,13 +55,13 @@ class ExampleEncoder:
     """Encodes rows; keeps each image's pixels once, up to `keep_bytes` in all, and reads other images again.
 
     With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone. Rows that cannot be
-    encoded are added to `skipped`.
+    encoded are added to `skipped` of their file.
     """
 
     def __init__(
         self,
         processor: Any,
-        skipped: SkippedTrainingRows,
+        skipped: Mapping[Path, BadRows],
         *,
         encoder_decoder: bool = False,
         keep_bytes: int = 2 << 30,
@@ -68,7 +69,7 @@ class ExampleEncoder:
         self._processor, self._skipped, self._free_bytes = processor, skipped, keep_bytes
         self._encoder_decoder = encoder_decoder
         self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
-        self._made: dict[tuple[str, TextFormat], Example | None] = {}
+        self._made: dict[tuple[Path, str, TextFormat], Example | None] = {}
 
     def make(
         self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
@@ -77,7 +78,9 @@ class ExampleEncoder:
         # each (row, text format) is encoded once, however often it is drawn
         new = list(
             {
-                (row.where, name): (row, name) for row, name in wanted if (row.where, name) not in self._made
+                (row.file, row.where, name): (row, name)
+                for row, name in wanted
+                if (row.file, row.where, name) not in self._made
             }.values()
         )
         # threads decode a chunk of images, while encoding is done in order: `skipped` lists rows in order
@@ -86,22 +89,22 @@ class ExampleEncoder:
                 chunk = new[start : start + _CHUNK]
                 images = readers.map(read_image, [row.image for row, _ in chunk])
                 for (row, name), image in zip(chunk, images, strict=True):
-                    self._made[row.where, name] = self._encode(row, name, image)
+                    self._made[row.file, row.where, name] = self._encode(row, name, image)
                     bar.update()
-        return [self._made[row.where, name] for row, name in wanted]
+        return [self._made[row.file, row.where, name] for row, name in wanted]
 
     def _encode(self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str) -> Example | None:
         if isinstance(image, str):
-            self._skipped.add(IMAGE_UNREADABLE, row.where, image)
+            self._leave_out(row, image, IMAGE_UNREADABLE)
             return None
         prompt, text = chat_text(self._processor, *row.text(text_format))
         try:
             tokens, pixels, answer = self._process(image, prompt, text)
         except ValueError as error:  # such as a text that is too long
-            self._skipped.add(NOT_ENCODED, row.where, str(error))
+            self._leave_out(row, str(error), NOT_ENCODED)
             return None
         if not answer:
-            self._skipped.add(NOT_ENCODED, row.where, "no token is left to learn")
+            self._leave_out(row, "no token is left to learn", NOT_ENCODED)
             return None
         # the first images are kept until `keep_bytes` is reached; none makes room for a later one
         size = sum(part.nbytes for part in pixels.values())
@@ -109,6 +112,11 @@ class ExampleEncoder:
             self._pixels[row.image] = pixels
             self._free_bytes -= size
         return Example(row, prompt, text, tokens, answer)
+
+    def _leave_out(self, row: TrainingRow, reason: str, kind: str) -> None:
+        """Count the row; raises DataEngineError when too many rows of its file cannot be used."""
+        self._skipped[row.file].add(BadRow(row.where, reason, kind))
+        self._skipped[row.file].check()
 
     def _process(
         self, image: Image.Image, prompt: str, text: str

@@ -1,12 +1,11 @@
 """Step 5: the instruction and the answer that the student learns from each row, and the usable rows of a file."""
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.records import LETTERS, Question, options_text
-from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_ref, locate
 from dataengine_lib.questions.reader import read_question_rows
@@ -17,40 +16,26 @@ TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench"]
 MALFORMED = "malformed row"
 NO_IMAGE = "image not found"
 NO_RATIONALE = "no rationale for QM-AE"
-_MAX_SHOWN = 20  # skipped rows that are listed with their details; all of them are counted
 
 
 @dataclass(frozen=True)
 class TrainingRow:
     """A question that can be trained on: where its image is and in which text formats it can be written.
 
-    `where` is its file and row, for messages; no two rows share it. `as_is` is the instruction and the answer of a
-    turn of a LLaVA conversation, which are used without a text format.
+    `where` is its row in its `file`, for messages; no two rows of the file share it. `as_is` is the instruction and
+    the answer of a turn of a LLaVA conversation, which are used without a text format.
     """
 
     question: Question
     image: Path
     formats: tuple[TextFormat, ...]
+    file: Path
     where: str
     as_is: tuple[str, str] | None = None
 
     def text(self, text_format: TextFormat) -> tuple[str, str]:
         """The instruction and the answer, as `training_text` gives them."""
         return self.as_is or training_text(self.question, text_format)
-
-
-@dataclass
-class SkippedTrainingRows:
-    """Rows that are not trained on: counted by reason, the first few with file, row and detail."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    shown: list[str] = field(default_factory=list)
-
-    def add(self, reason: str, where: str, detail: str = "") -> None:
-        """Count one row."""
-        self.counts[reason] += 1
-        if len(self.shown) < _MAX_SHOWN:
-            self.shown.append(f"{where}: {reason}" + (f" ({one_line(detail)[:160]})" if detail else ""))
 
 
 def training_text(question: Question, text_format: TextFormat) -> tuple[str, str]:
@@ -79,48 +64,55 @@ def training_text(question: Question, text_format: TextFormat) -> tuple[str, str
 
 
 def read_training_rows(
-    file: Path, root: Path, formats: list[TextFormat], skipped: SkippedTrainingRows
+    file: Path, root: Path, formats: list[TextFormat], skipped: BadRows
 ) -> list[TrainingRow]:
     """The usable rows of any question file, or the turns of LLaVA conversations; others are added to `skipped`.
 
     Each turn is a row of its own, without the turns before it. `root` is where image paths start.
-    Raises DataEngineError when the file as such cannot be read.
+    Raises DataEngineError when the file as such cannot be read, or too many of its rows cannot be used.
     """
+    earlier = skipped.counts.total()
     # a turn has its own words, so one text format stands for all
     if others_format(file) == "llava":
-        return _turn_rows(file, root, formats[:1], skipped)
+        rows = _turn_rows(file, root, formats[:1], skipped)
+    else:
+        rows = _question_rows(file, root, formats, skipped)
+    skipped.n_rows += len(rows) + skipped.counts.total() - earlier
+    skipped.check()
+    return rows
+
+
+def _question_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRows) -> list[TrainingRow]:
     questions, wrong = read_question_rows(file, root)
     for row in wrong:
-        skipped.add(MALFORMED, f"{file}: {row.row}", row.reason)
+        skipped.add(BadRow(row.row, row.reason, MALFORMED))
     rows = []
     for question in questions:
-        where = f"{file}: {question.question_id}"
+        where = question.question_id
         try:
             image = root / locate(image_ref(question.image_id, question.image_path), root)
         except DataEngineError as error:
-            skipped.add(NO_IMAGE, where, str(error))
+            skipped.add(BadRow(where, str(error), NO_IMAGE))
             continue
         explained = any(text.strip() for text in question.rationales)
         # QM-AE needs a rationale; the other formats are always possible
         possible = tuple(name for name in formats if name != "QM-AE" or explained)
         if possible:
-            rows.append(TrainingRow(question, image, possible, where))
+            rows.append(TrainingRow(question, image, possible, file, where))
         else:
-            skipped.add(NO_RATIONALE, where)
+            skipped.add(BadRow(where, "", NO_RATIONALE))
     return rows
 
 
-def _turn_rows(
-    file: Path, root: Path, formats: list[TextFormat], skipped: SkippedTrainingRows
-) -> list[TrainingRow]:
+def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRows) -> list[TrainingRow]:
     rows: list[TrainingRow] = []
     seen: dict[str, Path | str] = {}  # by the image's name: its path, or why it was not found
     for number, turn in read_turns(file):
         if isinstance(turn, str):
-            reason = NO_IMAGE if turn.startswith("image:") else MALFORMED
-            skipped.add(reason, f"{file}: row {number}", turn)
+            kind = NO_IMAGE if turn.startswith("image:") else MALFORMED
+            skipped.add(BadRow(f"row {number}", turn, kind))
             continue
-        where = f"{file}: {number}, {turn.key}"
+        where = f"{number}, {turn.key}"
         if turn.image not in seen:
             try:
                 seen[turn.image] = root / locate(image_ref(None, turn.image), root)
@@ -128,11 +120,11 @@ def _turn_rows(
                 seen[turn.image] = str(error)
         image = seen[turn.image]
         if isinstance(image, str):
-            skipped.add(NO_IMAGE, where, image)
+            skipped.add(BadRow(where, image, NO_IMAGE))
         elif not turn.asked or not turn.answer:
-            skipped.add(MALFORMED, where, "an empty turn")
+            skipped.add(BadRow(where, "an empty turn", MALFORMED))
         else:
             # `as_is` below is what is learnt; a row needs a question all the same
             question = Question(question=turn.asked, choices=[turn.answer], correct_choice_idx=0)
-            rows.append(TrainingRow(question, image, tuple(formats), where, (turn.asked, turn.answer)))
+            rows.append(TrainingRow(question, image, tuple(formats), file, where, (turn.asked, turn.answer)))
     return rows

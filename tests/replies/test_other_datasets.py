@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json, write_jsonl
 from dataengine_lib.core.records import NO_TYPE, Result
 from dataengine_lib.errors import DataEngineError
@@ -17,7 +18,7 @@ from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
 from dataengine_lib.replies.parse import parse_reply
 from dataengine_lib.replies.turn_options import split_choices
-from dataengine_lib.training.texts import NO_IMAGE, SkippedTrainingRows, read_training_rows
+from dataengine_lib.training.texts import NO_IMAGE, read_training_rows
 
 
 def chat(*turns: str, **fields: Any) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def test_step_5_mixes_conversations_in_as_they_are(tmp_path: Path) -> None:
         chat("q"),
     ]
     file.write_text(json.dumps(rows))
-    skipped = SkippedTrainingRows()
+    skipped = BadRows("rows.json", 1)
     kept = read_training_rows(file, tmp_path, ["QM-A", "Q-A"], skipped)
     assert [row.text("QM-A") for row in kept] == [("What is it?", "A cat."), ("Why?", "It purrs.")]
     assert {row.formats for row in kept} == {("QM-A",)}

@@ -7,13 +7,12 @@ import msgspec
 import pytest
 
 from dataengine_lib.chat.ledger import StudentUsage
+from dataengine_lib.core.bad_rows import BadRow, BadRowSummary
 from dataengine_lib.core.records import Answer
 from dataengine_lib.evaluation.letter_bias import Consistency, consistency, letter_bias
 from dataengine_lib.evaluation.metrics import compute_metrics
-from dataengine_lib.evaluation.skipped_rows import SkippedRows
 from dataengine_lib.evaluation.type_confusion import type_confusion
 from dataengine_lib.evaluation.weights import weight_table
-from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.report import evaluate as measuring
 
 EVIL = '"><script>alert(1)</script> $\\frac'
@@ -121,7 +120,7 @@ def test_splits_and_the_weakest_types_have_their_intervals() -> None:
         for number, row in enumerate(answers([0] * count))
     ]
     types = ["image_scene", "image_style", "image_topic"]
-    metrics = compute_metrics(asked, types, "text", "1-acc", SkippedRows(0, 12, {}, []))
+    metrics = compute_metrics(asked, types, "text", "1-acc", BadRowSummary(0, 12, {}, []))
     shown = measuring.split_table(metrics).text
     assert "diagnose" in shown and "75.0 % [46.8, 91.1]" in shown and "25.0 %" in shown
     assert "rank rule: text</caption>" in shown
@@ -138,11 +137,11 @@ def test_splits_and_the_weakest_types_have_their_intervals() -> None:
 
 
 def test_rows_left_out_are_counted_by_reason_and_named() -> None:
-    rows = [SkippedRow(f"row {n}", EVIL, "empty question" if n % 2 else "no image") for n in range(30)]
-    skipped = SkippedRows(30, 90, {"empty question": 15, "no image": 15}, rows)
+    rows = [BadRow(f"row {n}", EVIL, "empty question" if n % 2 else "no image") for n in range(30)]
+    skipped = BadRowSummary(30, 90, {"empty question": 15, "no image": 15}, rows)
     shown = measuring.skipped_table(skipped).text
     assert "30 of 90 rows left out: empty question (15), no image (15); the first 20 are listed" in shown
     assert "row 19" in shown and "row 20<" not in shown and "<script" not in shown
     assert (
-        "0 of 90 rows left out; nothing to list" in measuring.skipped_table(SkippedRows(0, 90, {}, [])).text
+        "0 of 90 rows left out; nothing to list" in measuring.skipped_table(BadRowSummary(0, 90, {}, [])).text
     )

@@ -13,6 +13,7 @@ from tiny_families import save_family
 from tiny_models import save_tiny_llava
 from tqdm.auto import tqdm
 
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
@@ -20,7 +21,7 @@ from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.examples import IGNORED_LABEL, IMAGE_UNREADABLE, NOT_ENCODED, ExampleEncoder
 from dataengine_lib.training.fine_tuning import TrainableSettings, load_trainable
 from dataengine_lib.training.log import TrainLog
-from dataengine_lib.training.texts import SkippedTrainingRows, read_training_rows
+from dataengine_lib.training.texts import read_training_rows
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 QUESTION = "Which colour has the car?"
@@ -109,11 +110,11 @@ def test_the_same_seed_gives_the_same_weights(config: Make, images: Path) -> Non
 
 def examples_of(
     student: Path, rows: list[Any], images: Path, **more: Any
-) -> tuple[ExampleEncoder, list[Any], SkippedTrainingRows]:
+) -> tuple[ExampleEncoder, list[Any], BadRows]:
     file = write_json(images / "rows.json", rows)
-    skipped = SkippedTrainingRows()
+    skipped = BadRows(file, 1)
     read = read_training_rows(file, images, ["QM-A", "Q-A"], skipped)
-    examples = ExampleEncoder(load_student(str(student), "cpu").processor, skipped, **more)
+    examples = ExampleEncoder(load_student(str(student), "cpu").processor, {file: skipped}, **more)
     made = examples.make([(one, name) for one in read for name in one.formats], tqdm(disable=True))
     return examples, made, skipped
 
@@ -253,7 +254,7 @@ def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, imag
         row(0, image_path="text.png"),
         {"question": "?"},
     ]
-    log = fine_tune(config(rows)).log
+    log = fine_tune(config(rows, max_bad_share=0.5)).log
     assert log.skipped == {IMAGE_UNREADABLE: 2, "malformed row": 1}
     assert log.mix[0].drawn == 6  # others were drawn instead of the two
     assert any("cut.png" in line or IMAGE_UNREADABLE in line for line in log.skipped_rows)

@@ -10,6 +10,7 @@ from student_questions import CHOICES, PROMPTS, assert_close
 from tiny_families import FAMILIES, save_family
 from tqdm import tqdm
 
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
@@ -17,7 +18,7 @@ from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
 from dataengine_lib.students.inputs import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.examples import IGNORED_LABEL, ExampleEncoder
-from dataengine_lib.training.texts import SkippedTrainingRows, TrainingRow, training_text
+from dataengine_lib.training.texts import TrainingRow, training_text
 
 SLOW = ("qwen3_5", "mllama")  # their caches cannot be repeated for the options, or not with the image's mask
 
@@ -165,7 +166,7 @@ def test_labels_are_the_answer_and_the_loss_is_a_mean_over_its_tokens(
         file = tmp_path / f"{pictures.index(image)}.png"
         image.save(file)
         question = Question(question=prompt, choices=CHOICES[n], correct_choice_idx=0)
-        rows.append(TrainingRow(question, file, ("Q-A",), f"row {n}"))
+        rows.append(TrainingRow(question, file, ("Q-A",), file, f"row {n}"))
     batch, counts = training_batch(student, rows)
     for n, (row, labels) in enumerate(zip(rows, batch["labels"], strict=True)):
         learnt = student.processor.tokenizer.decode(labels[labels != IGNORED_LABEL])
@@ -183,9 +184,10 @@ def test_labels_are_the_answer_and_the_loss_is_a_mean_over_its_tokens(
 def training_batch(student: HuggingFaceStudent, rows: list[TrainingRow]) -> tuple[Any, list[int]]:
     """The rows as one batch, and how many tokens of each the loss counts."""
     apart = is_encoder_decoder(student.model.config)
-    examples = ExampleEncoder(student.processor, skipped := SkippedTrainingRows(), encoder_decoder=apart)
+    skipped = {row.file: BadRows(row.file, 1) for row in rows}
+    examples = ExampleEncoder(student.processor, skipped, encoder_decoder=apart)
     found = examples.make([(row, "Q-A") for row in rows], tqdm(disable=True))
-    assert not skipped.counts
+    assert not any(one.counts for one in skipped.values())
     made = [example for example in found if example is not None]
     return examples.batch(made), [example.answer for example in made]
 

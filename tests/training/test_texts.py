@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from PIL import Image
 
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
@@ -15,7 +16,6 @@ from dataengine_lib.training.texts import (
     MALFORMED,
     NO_IMAGE,
     NO_RATIONALE,
-    SkippedTrainingRows,
     TextFormat,
     read_training_rows,
     training_text,
@@ -79,34 +79,35 @@ def test_bad_rows_are_counted_and_the_others_kept(tmp_path: Path) -> None:
         {**GOOD, "image_path": "../secret.jpg"},
         17,
     ]
-    skipped = SkippedTrainingRows()
+    skipped = BadRows("rows.json", 1)
     kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], skipped)
     assert [row.image.name for row in kept] == ["000000000001.jpg", "000000000002.jpg"]
     assert skipped.counts == {MALFORMED: 4, NO_IMAGE: 2}
-    assert any("row 7" in line and MALFORMED in line for line in skipped.shown)
+    assert [row.row for row in skipped.rows if row.kind == MALFORMED] == [f"row {n}" for n in (2, 3, 4, 7)]
+    assert skipped.n_rows == 8
     assert len({row.where for row in kept}) == 2
 
 
 def test_rows_grouped_by_type_are_read(tmp_path: Path) -> None:
     rows = {"colour": [{key: value for key, value in GOOD.items() if key != "question_type"}], "empty": []}
-    kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], SkippedTrainingRows())
+    kept = read_training_rows(write_rows(tmp_path, rows), tmp_path, ["QM-A"], BadRows("rows.json", 1))
     assert [row.question.question_type for row in kept] == ["colour"]
 
 
 def test_qm_ae_needs_a_rationale(tmp_path: Path) -> None:
     file = write_rows(tmp_path, [GOOD, {**GOOD, "rationales": ["why"]}])
-    skipped = SkippedTrainingRows()
+    skipped = BadRows("rows.json", 1)
     only = read_training_rows(file, tmp_path, ["QM-AE"], skipped)
     assert [row.formats for row in only] == [("QM-AE",)]
     assert skipped.counts == {NO_RATIONALE: 1}
-    both = read_training_rows(file, tmp_path, ["QM-A", "QM-AE"], SkippedTrainingRows())
+    both = read_training_rows(file, tmp_path, ["QM-A", "QM-AE"], BadRows("rows.json", 1))
     assert [row.formats for row in both] == [("QM-A",), ("QM-A", "QM-AE")]
 
 
 def test_a_file_that_is_no_json_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("[{")
     with pytest.raises(DataEngineError, match=r"rows\.json"):
-        read_training_rows(tmp_path / "rows.json", tmp_path, ["QM-A"], SkippedTrainingRows())
+        read_training_rows(tmp_path / "rows.json", tmp_path, ["QM-A"], BadRows("rows.json", 1))
 
 
 def test_shares_follow_the_square_roots() -> None:

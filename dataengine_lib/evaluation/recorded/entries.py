@@ -7,10 +7,10 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import Any, Literal
 
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.evaluation.answers import StudentAnswer
-from dataengine_lib.questions.reader import SkippedRow
 
 # why a row cannot be used for a question: (reason to count by, reason in full)
 Mismatch = tuple[str, str]
@@ -47,7 +47,7 @@ class Entries:
 
     format: str
     joins: tuple[JoinKey, ...]
-    entries: list[Entry | SkippedRow]
+    entries: list[Entry | BadRow]
 
 
 def join_key(value: Any) -> str:

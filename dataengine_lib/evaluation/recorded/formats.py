@@ -12,6 +12,7 @@ from xml.etree.ElementTree import ParseError
 
 import msgspec
 
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
@@ -27,7 +28,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     utf8_safe,
 )
 from dataengine_lib.evaluation.recorded.lmms_eval import read_lmms_eval_samples
-from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.questions.rows import filled
 from dataengine_lib.replies.answer_choice import written_choice
 
@@ -115,13 +115,13 @@ def _answers(content: list[msgspec.Raw]) -> Entries | None:
     rows = [_decoded(raw, _Answer, f"row {number}") for number, raw in enumerate(content)]
     # a list of questions without answers, such as a question file, is not this format
     if all(
-        isinstance(row, SkippedRow) or (row.model_answer is None and row.predicted_choice_idx is None)
+        isinstance(row, BadRow) or (row.model_answer is None and row.predicted_choice_idx is None)
         for row in rows
     ):
         return None
     entries = [
         row
-        if isinstance(row, SkippedRow)
+        if isinstance(row, BadRow)
         else Entry(
             f"row {n}", {"question_id": join_key(row.question_id), "idx": join_key(row.idx)}, row.answer_to
         )
@@ -148,21 +148,21 @@ class _Prediction(msgspec.Struct):
 def _predictions(content: dict[str, msgspec.Raw]) -> Entries | None:
     """A-OKVQA's predictions by question_id; None for any other dict."""
     rows = {key: _decoded(raw, _Prediction, key) for key, raw in content.items()}
-    if all(isinstance(row, SkippedRow) or row == _Prediction() for row in rows.values()):
+    if all(isinstance(row, BadRow) or row == _Prediction() for row in rows.values()):
         return None
     entries = [
-        row if isinstance(row, SkippedRow) else Entry(key, {"question_id": join_key(key)}, row.answer_to)
+        row if isinstance(row, BadRow) else Entry(key, {"question_id": join_key(key)}, row.answer_to)
         for key, row in rows.items()
     ]
     return Entries("A-OKVQA predictions", (JoinKey("question_id", "question_id"),), entries)
 
 
-def _decoded(raw: msgspec.Raw, type: type[_T], row: str) -> _T | SkippedRow:
+def _decoded(raw: msgspec.Raw, type: type[_T], row: str) -> _T | BadRow:
     try:
         # strict=False takes numbers that were written as text
         return msgspec.json.decode(raw, type=type, strict=False)
     except UNDECODABLE as error:
-        return SkippedRow(row, decode_fault(error), "malformed row")
+        return BadRow(row, decode_fault(error), "malformed row")
 
 
 class _TableRow(msgspec.Struct):
@@ -191,7 +191,7 @@ def _table(rows: Iterable[list[str]]) -> Entries | None:
     names = [name.strip() for name in next(lines, [])]
     if not {"index", "question", "prediction"} <= set(names):
         return None
-    entries: list[Entry | SkippedRow] = []
+    entries: list[Entry | BadRow] = []
     for number, cells in enumerate(lines, 2):
         if not any(cells):
             continue

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.recorded.entries import Entry, JoinKey, Mismatch, join_key, shortened
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
-from dataengine_lib.questions.reader import QuestionRows, SkippedRow
+from dataengine_lib.questions.reader import QuestionRows
 
 
 @dataclass
@@ -18,8 +19,8 @@ class RecordedPredictions:
     """A file's predictions by index into the questions, and what on either side has no partner."""
 
     answers: dict[int, StudentAnswer]
-    unmatched: list[SkippedRow]  # rows of the file that cannot be read or do not agree with their question
-    surplus: list[SkippedRow]  # rows about none of the questions, as in a file for more of them
+    unmatched: list[BadRow]  # rows of the file that cannot be read or do not agree with their question
+    surplus: list[BadRow]  # rows about none of the questions, as in a file for more of them
     missing: list[int]  # questions for which the file holds nothing
     format: str  # the format that was recognised and the key that its rows were joined on, for the report
 
@@ -30,8 +31,8 @@ class _Joined:
 
     key: JoinKey
     answers: dict[int, StudentAnswer]
-    unmatched: list[SkippedRow]
-    surplus: list[SkippedRow]
+    unmatched: list[BadRow]
+    surplus: list[BadRow]
     known: int
 
 
@@ -60,7 +61,7 @@ def read_recorded(file: Path, rows: QuestionRows) -> RecordedPredictions:
     )
 
 
-def _surplus_note(surplus: Sequence[SkippedRow]) -> str:
+def _surplus_note(surplus: Sequence[BadRow]) -> str:
     """The report's words on rows about none of the questions; empty without any."""
     return (
         f"; rows about none of the questions: {len(surplus):,} (first: {surplus[0].row})" if surplus else ""
@@ -83,12 +84,12 @@ def _best(joined: Sequence[_Joined]) -> _Joined:
     return max((one for one in joined if one.key.field == field), key=lambda one: len(one.answers))
 
 
-def _join(entries: Sequence[Entry | SkippedRow], rows: QuestionRows, key: JoinKey) -> _Joined:
+def _join(entries: Sequence[Entry | BadRow], rows: QuestionRows, key: JoinKey) -> _Joined:
     """The entries joined to the questions by one key."""
     index = _questions_by_key(rows, key)
     result = _Joined(key, {}, [], [], 0)
     for entry in entries:
-        if isinstance(entry, SkippedRow):
+        if isinstance(entry, BadRow):
             result.unmatched.append(entry)
             continue
         value = entry.keys.get(key.field, "")
@@ -99,7 +100,7 @@ def _join(entries: Sequence[Entry | SkippedRow], rows: QuestionRows, key: JoinKe
         elif not found:
             reason = f"{key.field} {shortened(value)} is no usable question's {key.to}"
             # no reason to stop: the file may hold more questions than are asked
-            result.surplus.append(SkippedRow(entry.row, reason, "no such question"))
+            result.surplus.append(BadRow(entry.row, reason, "no such question"))
             continue
         elif len(found) > 1:
             answer = (
@@ -117,7 +118,7 @@ def _join(entries: Sequence[Entry | SkippedRow], rows: QuestionRows, key: JoinKe
             result.answers[found[0]] = answer
         else:
             kind, reason = answer
-            result.unmatched.append(SkippedRow(entry.row, reason, kind))
+            result.unmatched.append(BadRow(entry.row, reason, kind))
     return result
 
 

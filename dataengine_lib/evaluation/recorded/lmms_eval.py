@@ -7,6 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.records import Question
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.errors import DataEngineError
@@ -22,7 +23,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     text_mismatch,
     utf8_safe,
 )
-from dataengine_lib.questions.reader import SkippedRow
 from dataengine_lib.replies.answer_choice import written_choice
 
 # tried in this order; `doc` is the data set's own row, `doc_id` its number in the data set
@@ -57,9 +57,9 @@ def read_lmms_eval_samples(file: Path) -> Entries | None:
             f"{file}: filtered_resps hold numbers above and below 0, so losses cannot be distinguished from "
             "log-likelihoods; give one task's log of one model"
         )
-    entries: list[Entry | SkippedRow] = []
+    entries: list[Entry | BadRow] = []
     for line, row in found.items():
-        if isinstance(row, SkippedRow):
+        if isinstance(row, BadRow):
             entries.append(row)
             continue
         doc = row["doc"] if isinstance(row.get("doc"), dict) else {}
@@ -70,8 +70,8 @@ def read_lmms_eval_samples(file: Path) -> Entries | None:
     return Entries(f"lmms-eval samples ({kind})", _JOINS, entries)
 
 
-def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | SkippedRow]:
-    found: dict[str, dict[str, Any] | SkippedRow] = {}
+def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | BadRow]:
+    found: dict[str, dict[str, Any] | BadRow] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -81,12 +81,12 @@ def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | SkippedRow]:
         except (ValueError, RecursionError) as error:
             # in a complete file the part behind the last line break is empty, so it is no line
             if number < len(lines):  # the last line may be cut off by a kill
-                found[name] = SkippedRow(name, f"no JSON: {error}", "malformed row")
+                found[name] = BadRow(name, f"no JSON: {error}", "malformed row")
             continue
         if isinstance(row, dict) and "doc_id" in row and ("filtered_resps" in row or "resps" in row):
             found[name] = row
         else:
-            found[name] = SkippedRow(name, "has no doc_id or no filtered_resps", "malformed row")
+            found[name] = BadRow(name, "has no doc_id or no filtered_resps", "malformed row")
     return found
 
 

@@ -1,0 +1,94 @@
+"""Rows of a file that cannot be used (all steps): left out, counted by reason and shown; too many stop the step."""
+
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from dataengine_lib.core.text import one_line
+from dataengine_lib.errors import DataEngineError
+
+_MOST_NAMED = 3  # rows that the error names, each with another reason
+_LENGTH = 200  # characters of one row's reason in a message
+
+
+class BadRow(msgspec.Struct, frozen=True):
+    """A row that is left out: where it stands (`row 7`), the reason, and the short reason that it is counted by."""
+
+    row: str
+    reason: str
+    kind: str = ""
+
+
+class BadRowSummary(msgspec.Struct):
+    """How many of how many rows were left out, by reason and one by one."""
+
+    total: int
+    of: int
+    by_reason: dict[str, int]
+    rows: list[BadRow]
+
+    def sentence(self) -> str:
+        """`3 of 40 rows left out: image not found (1), malformed row (2); first: row 7: …`; empty without any."""
+        if not self.total:
+            return ""
+        counted = ", ".join(f"{kind} ({count:,})" for kind, count in self.by_reason.items())
+        first = f"; first: {_shown(self.rows[0])}" if self.rows else ""
+        return f"{self.total:,} of {self.of:,} rows left out: {counted}{first}"
+
+
+class BadRows:
+    """Collects the rows of `file` that cannot be used; at most a share of `max_share` of its `n_rows` may be bad.
+
+    A single bad row is never too many, unless `max_share` is 0. `remedy` names what else to look at in the step that
+    reads the file (`check image_root`); `max_bad_share` has to be one of that step's parameters. Rows of a `harmless`
+    kind are left out too, but are not bad. The first `keep` rows are kept, all by default.
+    """
+
+    def __init__(
+        self,
+        file: Path | str,
+        max_share: float,
+        n_rows: int = 0,
+        *,
+        remedy: str = "",
+        harmless: Collection[str] = (),
+        keep: int | None = None,
+    ) -> None:
+        self.file, self.max_share, self.n_rows = file, max_share, n_rows
+        self.rows: list[BadRow] = []
+        self.counts: Counter[str] = Counter()
+        self._remedy, self._harmless, self._keep = remedy, harmless, keep
+        self._first: dict[str, BadRow] = {}  # by kind, the bad ones alone
+
+    def add(self, *rows: BadRow) -> None:
+        """Count rows as left out."""
+        for row in rows:
+            self.counts[row.kind] += 1
+            if row.kind not in self._harmless:
+                self._first.setdefault(row.kind, row)
+            if self._keep is None or len(self.rows) < self._keep:
+                self.rows.append(row)
+
+    def check(self) -> None:
+        """Raise DataEngineError naming the file and the first row of each reason when too many rows are bad."""
+        bad = sum(count for kind, count in self.counts.items() if kind not in self._harmless)
+        if bad > self.max_share * self.n_rows and (bad > 1 or not self.max_share):
+            named = "; ".join(_shown(row) for row in list(self._first.values())[:_MOST_NAMED])
+            remedy = f", {self._remedy}," if self._remedy else ""
+            raise DataEngineError(
+                f"{self.file}: {named}; {bad:,} of {self.n_rows:,} rows cannot be used: "
+                f"correct them{remedy} or raise max_bad_share ({self.max_share})"
+            )
+
+    def summary(self) -> BadRowSummary:
+        """The counts by reason, and the rows."""
+        return BadRowSummary(
+            self.counts.total(), self.n_rows, dict(sorted(self.counts.items())), list(self.rows)
+        )
+
+
+def _shown(row: BadRow) -> str:
+    text = one_line(f"{row.row}: {row.reason}")
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
