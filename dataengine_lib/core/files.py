@@ -12,17 +12,25 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
+from dataengine_lib.core.file_content import file_content
 from dataengine_lib.errors import DataEngineError
 
 _T = TypeVar("_T")
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUE = msgspec.json.Decoder(msgspec.Raw)
 
 # what msgspec raises on text that is not JSON, not of the type, not UTF-8, or nested too deep
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BUFFER = 1 << 20  # bytes; rows that are written one by one reach the disk in few system calls
-_BOM = b"\xef\xbb\xbf"  # byte order mark, which Windows editors write before UTF-8 text
 # Matches a whole JSON string, or NaN, Infinity or -Infinity outside of one. In {"NaN": NaN, "a": "Infinity"} that is
 # "NaN", the bare NaN, "a" and "Infinity": taking strings first keeps the words inside them as they are.
 _STRING_OR_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+# Matches an escape: a surrogate pair as \ud83d\ude00, half of one as \ud83d, or any other as \n and \\. Taking pairs and
+# other escapes first keeps them as they are.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 
 
 @contextmanager
@@ -103,34 +111,70 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:
 def read_json(path: Path, type: type[_T] | Any = Any) -> _T:
     """Read a JSON file as `type` (a msgspec Struct, list[Struct], dict…); NaN, as pandas writes it, is read as null.
 
+    Where `type` is a list, JSON lines are read too. gzip, byte order marks and UTF-16 are read: see `file_content`.
     Raises DataEngineError naming the file and the row or key at fault.
     """
+    content = file_content(path)
+    # strict=False: a number may stand in quotes, as in {"image_id": "42"}
+    decoder = msgspec.json.Decoder(type, strict=False)
     try:
-        # strict=False: a number may stand in quotes, as in {"image_id": "42"}
-        content = Path(path).read_bytes().removeprefix(_BOM)
-        return _decoded(content, msgspec.json.Decoder(type, strict=False))
-    except OSError as error:
-        raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        return json_value(content, decoder)
     except UNDECODABLE as error:
-        raise DataEngineError(f"{path}: {decode_fault(error)}; correct the file or make it again") from error
+        fault: Exception = error
+        lines = _value_lines(content)
+        # one line is a row only where it was read well and is no list
+        usable = len(lines) > 1 or isinstance(error, msgspec.ValidationError)
+        try:
+            if lines and usable:
+                return json_value(b"[" + b",".join(lines) + b"]", decoder)
+        except UNDECODABLE as of_lines:
+            # of one object, and of lines where no list is wanted, the fault of the file as it is says more
+            fault = of_lines if len(lines) > 1 and " - at `$[" in str(of_lines) else error
+        raise DataEngineError(f"{path}: {decode_fault(fault)}; correct the file or make it again") from error
+
+
+def _value_lines(content: bytes) -> list[bytes]:
+    """The lines that are not blank; none where the first is no object or list, or one is no JSON value of its own."""
+    lines = [line for line in content.splitlines() if line.strip()]
+    if not lines or lines[0].lstrip()[:1] not in (b"{", b"["):
+        return []
+    try:
+        for line in lines:
+            json_value(line, _VALUE)
+    except UNDECODABLE:
+        return []
+    return lines
 
 
 def read_jsonl(path: Path, type: type[_T] | Any = Any, *, torn_tail: bool = False) -> list[_T]:
-    """Read one value per line as `type`; blank lines are skipped, NaN is read as null.
+    """Read one value per line as `type`, or the values of a JSON list; blank lines are skipped, NaN is read as null.
 
     With `torn_tail`, a last line that a killed writer did not finish is skipped.
     Raises DataEngineError naming the file and the line.
     """
-    try:
-        lines = Path(path).read_bytes().removeprefix(_BOM).split(b"\n")
-    except OSError as error:
-        raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    decoder, rows = msgspec.json.Decoder(type, strict=False), []
+    content = file_content(path)
+    decoder = msgspec.json.Decoder(type, strict=False)
+    rows: list[_T] = []
+    if content[:64].lstrip()[:1] == b"[":
+        try:
+            listed = json_value(content, _LIST)
+        except UNDECODABLE:  # lines that are lists themselves
+            listed = []
+        for place, raw in enumerate(listed):
+            try:
+                rows.append(json_value(raw, decoder))
+            except UNDECODABLE as error:
+                raise DataEngineError(
+                    f"{path}: row {place}: {decode_fault(error)}; correct or remove that row"
+                ) from error
+        if listed:
+            return rows
+    lines = content.split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            rows.append(_decoded(line, decoder))
+            rows.append(json_value(line, decoder))
         except UNDECODABLE as error:
             # a file that ends with a newline has an empty last line here, so none of its rows counts as torn
             if torn_tail and number == len(lines):
@@ -148,19 +192,25 @@ def decode_fault(error: Exception) -> str:
     return "nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
-def _decoded(content: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
-    """The value; NaN and Infinity, which Python writes although JSON has no such numbers, are read as null."""
+def json_value(content: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[_T]) -> _T:
+    """The decoded value. Raises one of UNDECODABLE.
+
+    What Python writes although JSON does not have it is read: NaN and Infinity as null, half of a surrogate pair as
+    U+FFFD, the replacement character.
+    """
     try:
-        # as it is first: most files have no NaN, and replacing it would cost time
+        # as it is first: most files have neither, and replacing them would cost time
         return decoder.decode(content)
     except msgspec.ValidationError:  # valid JSON of another type: nothing to replace
         raise
     except msgspec.DecodeError:
-        if b"NaN" not in content and b"Infinity" not in content:
+        given = bytes(content)
+        text = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], given)
+        if b"NaN" in text or b"Infinity" in text:
+            text = _STRING_OR_NAN.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", text)
+        if text == given:
             raise
-    return decoder.decode(
-        _STRING_OR_NAN.sub(lambda found: found[0] if found[0].startswith(b'"') else b"null", content)
-    )
+    return decoder.decode(text)
 
 
 def sha256(path: Path) -> str:

@@ -1,0 +1,105 @@
+"""Rows of JSON files (all steps): a list, JSON lines or `{key: [row]}`, told apart by the content, not by the suffix.
+
+Rows are handed on undecoded, so that one row that cannot be used is left out and not the file.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+from dataengine_lib.core.file_content import open_content
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
+from dataengine_lib.errors import DataEngineError
+
+_LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE = msgspec.json.Decoder(msgspec.Raw)
+
+
+class JsonRow(NamedTuple):
+    """A row before it is decoded, and where it stands: `row 7` of a list, from 0; `line 8` of JSON lines, from 1."""
+
+    where: str
+    raw: msgspec.Raw
+
+
+def json_rows(path: Path) -> Iterator[JsonRow]:
+    """Yield the rows of a JSON list, or of JSON lines one at a time; blank lines are passed over.
+
+    A line that is no JSON is yielded as it is: `json_value` then raises one of UNDECODABLE.
+    Raises DataEngineError when the file cannot be read, or holds something else than a list or lines.
+    """
+    with open_content(path) as stream:
+        found = _rows_or_object(path, stream)
+        if isinstance(found, dict):
+            raise DataEngineError(
+                f"{path}: holds one object with {_keys(found)}, where a list of rows or JSON lines is needed"
+            )
+        yield from found
+
+
+def json_rows_or_object(path: Path) -> list[JsonRow] | dict[str, msgspec.Raw]:
+    """The rows of a list or of lines, or the undecoded values of a file that is one object.
+
+    One line with one object is an object here: what it means depends on its keys.
+    Raises DataEngineError when the file cannot be read or is no JSON.
+    """
+    with open_content(path) as stream:
+        found = _rows_or_object(path, stream)
+        if isinstance(found, dict):
+            return found
+        rows = list(found)
+    if len(rows) == 1 and rows[0].where.startswith("line"):
+        try:
+            return json_value(rows[0].raw, _OBJECT)
+        except UNDECODABLE:
+            pass
+    return rows
+
+
+def list_rows(values: Iterable[msgspec.Raw], key: str = "") -> list[JsonRow]:
+    """The values of a list as rows; those of the list at `key` are `image_scene[7]`."""
+    return [JsonRow(f"{key}[{n}]" if key else f"row {n}", raw) for n, raw in enumerate(values)]
+
+
+def _rows_or_object(path: Path, stream: IO[bytes]) -> Iterable[JsonRow] | dict[str, msgspec.Raw]:
+    """By the first line: a value of its own begins JSON lines, anything else a list or one object."""
+    number, first = next(((n, line) for n, line in enumerate(stream, 1) if line.strip()), (1, b""))
+    listed = first.lstrip()[:1] == b"["
+    if not listed and _decodes(first):
+        return _lines(first, number, stream)
+    content = first + stream.read()
+    try:
+        if listed:
+            values: list[msgspec.Raw] = json_value(content, _LIST)
+            return list_rows(values)
+        return json_value(content, _OBJECT)
+    except UNDECODABLE as error:
+        lines = content.split(b"\n")
+        # JSON lines whose rows are lists, or whose first row is damaged
+        if any(map(_decodes, lines[:2])):
+            return _lines(lines[0] + b"\n", number, (line + b"\n" for line in lines[1:]))
+        raise DataEngineError(f"{path}: {decode_fault(error)}; correct the file or make it again") from error
+
+
+def _lines(first: bytes, number: int, others: Iterable[bytes]) -> Iterator[JsonRow]:
+    yield JsonRow(f"line {number}", msgspec.Raw(first))
+    for place, line in enumerate(others, number + 1):
+        if line.strip():
+            yield JsonRow(f"line {place}", msgspec.Raw(line))
+
+
+def _decodes(line: bytes) -> bool:
+    """Whether a line is an object or a list; a bare number or text also stands on lines of other files."""
+    try:
+        json_value(line, _VALUE)
+    except UNDECODABLE:
+        return False
+    return line.lstrip()[:1] in (b"{", b"[")
+
+
+def _keys(found: dict[str, msgspec.Raw]) -> str:
+    names = [repr(name[:40]) for name in list(found)[:3]]
+    return ", ".join(names) + (", …" if len(found) > 3 else "") if names else "no keys"
