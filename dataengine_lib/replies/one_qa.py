@@ -170,6 +170,8 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     if by_text is not None and len(whole) > 1:
         return by_text
     match = _LETTER.match(line)
+    if match is None and by_text is not None:  # "3" of "(A) 1 (B) 2 (C) 3 (D) 4"
+        return by_text
     if match is None:  # a choice's text and a remark
         begun = [i for i in range(len(keys)) if _begins(whole, keys[i])]
         if len(begun) != 1 or _OTHER_LETTER.search(line):

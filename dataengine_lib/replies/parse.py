@@ -41,9 +41,22 @@ _SAYS_SKIP = re.compile(r"\bskip(?!\" ?:)", re.IGNORECASE)
 def parse_result(row: Result) -> list[Qa] | Reason:
     """Every QA of a results row, or the one reason why it is dropped; from the reply's JSON where the row has it."""
     truncated = row.finish_reason == "length"
-    if row.reply_json and (objects := qa_objects(row.reply_json)):
-        return _parse_objects(objects, truncated)
-    return parse_reply(row.raw_instructions, truncated=truncated)
+    if row.reply_json and (found := _parse_json(row.reply_json, truncated)):
+        return found
+    found = parse_reply(row.raw_instructions, truncated=truncated)
+    if found is Reason.NO_QUESTION and len(row.raw_instructions) <= MAX_CHARACTERS:
+        # rows of other programs, and of versions that did not read the form of this JSON
+        return _parse_json(row.raw_instructions, truncated) or found
+    return found
+
+
+def _parse_json(reply: str, truncated: bool) -> list[Qa] | Reason | None:
+    """As `parse_reply`, of a JSON reply; None where it is not JSON or holds no question."""
+    try:
+        objects = qa_objects(reply)
+    except DroppedReply as dropped:
+        return dropped.reason
+    return _parse_objects(objects, truncated) if objects else None
 
 
 def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:

@@ -1,14 +1,13 @@
 """Steps 3 and 4: a teacher's QA as JSON: the schema that it is asked to keep to, and what reads it."""
 
-import json
 import re
-from contextlib import suppress
 from typing import Any, NamedTuple
 
-from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.core.text import one_line
-from dataengine_lib.replies.json_reply import objects_in, strict_object
+from dataengine_lib.replies.drop_reasons import DroppedReply
+from dataengine_lib.replies.json_reply import strict_object
+from dataengine_lib.replies.qa_fields import qa_fields
 
 _STRING = {"type": "string"}
 _ASKS_FOR_SHORT = "\nShort answer: "  # in the layout that a prompt shows
@@ -53,55 +52,24 @@ class QaObject(NamedTuple):
         return [self.question, *self.choices, self.answer, self.short_answer or "", self.explanation]
 
 
-_MOST_CHOICES = 9  # read of a reply; four are needed, and a runaway list has thousands
-
-
 def qa_objects(reply: str) -> list[QaObject]:
     """The QAs of a JSON reply; none where it is not JSON or holds no question.
 
-    Servers that do not keep to the schema put one object or several into a list, a code fence or between words.
+    Raises DroppedReply where it cannot be known which of the QAs is meant, see `qa_fields`.
     """
     return [
         QaObject(
             question=_line(found.get("question")),
-            choices=_choices(found.get("choices")),
-            answer=_line(found.get("answer")),
+            choices=_choices(found["choices"]),
+            answer=_line(found["answer"]),
             short_answer=_line(found["short_answer"]) if "short_answer" in found else None,
-            explanation=_line(found.get("explanation")),
-            skip=str(found.get("skip")).lower()
-            == "true",  # servers that do not keep to the schema write "true"
-            reason=_line(found.get("reason")),
+            explanation=_line(found["explanation"]),
+            # servers that do not keep to the schema write "true"
+            skip=str(found["skip"]).lower() == "true",
+            reason=_line(found["reason"]),
         )
-        for found in _question_objects(reply)
+        for found in qa_fields(reply)
     ]
-
-
-def _question_objects(reply: str) -> list[dict[str, Any]]:
-    with suppress(ValueError, RecursionError):
-        whole = json.loads(reply)  # what servers send that keep to the schema
-        if isinstance(whole, dict):
-            return [whole] if whole.keys() & {"question", "skip"} else []
-    if '"question"' not in reply:
-        return []
-    reply = after_reasoning(reply)[0]
-    # first the JSON between other words as a whole; else its innermost objects, as of a list that was cut off
-    for found in (_outer_objects(reply), objects_in(reply)):
-        if questions := [one for one in found if one.keys() >= {"question", "choices"}]:
-            return questions
-    return []
-
-
-def _outer_objects(text: str) -> list[dict[str, Any]]:
-    """The one object, or list of objects, between other words; its strings may hold braces."""
-    # from the first opening bracket to the last closing one
-    begin = min((place for mark in "{[" if (place := text.find(mark)) >= 0), default=0)
-    end = max(text.rfind("}"), text.rfind("]")) + 1
-    with suppress(ValueError, RecursionError):
-        found = json.loads(text[begin:end])
-        objects = found if isinstance(found, list) else [found]
-        if all(isinstance(one, dict) for one in objects):
-            return objects
-    return []
 
 
 def v1_text(reply: str) -> str:
@@ -110,13 +78,21 @@ def v1_text(reply: str) -> str:
     Readers of v1's files expect this layout. Nothing is corrected: a letter outside the choices or a missing choice
     shows in the text.
     """
-    return "\n\n".join(map(_qa_text, qa_objects(reply))) or reply
+    try:
+        return "\n\n".join(map(_qa_text, qa_objects(reply))) or reply
+    except DroppedReply:
+        return reply
 
 
 def _qa_text(found: QaObject) -> str:
     if found.skip:
         return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {found.reason or 'Skip'}"
-    answer = f"The answer is ({found.answer})" if found.answer else ""
+    # a letter in the words of the layout; an answer that does not keep to the schema as it was written
+    answer = (
+        f"The answer is ({found.answer})"
+        if len(found.answer) == 1 and found.answer.isalpha()
+        else found.answer
+    )
     if found.answer in LETTERS[: len(found.choices)] and found.answer:
         answer += f": {found.choices[LETTERS.index(found.answer)]}."
     lines = [f"Question: {found.question}"]
@@ -128,9 +104,9 @@ def _qa_text(found: QaObject) -> str:
     return "\n".join(lines)
 
 
-def _choices(given: Any) -> list[str]:
+def _choices(given: list[str]) -> list[str]:
     """The choices; without their letters where every one begins with its own, "A. dog" or "(a) dog"."""
-    choices = [_line(choice) for choice in given[:_MOST_CHOICES]] if isinstance(given, list) else []
+    choices = list(map(_line, given))
     if "".join(map(own_letter, choices)) == LETTERS[: len(choices)]:
         return [_OWN_LETTER.sub("", choice, count=1) for choice in choices]
     return choices

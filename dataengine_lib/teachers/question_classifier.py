@@ -150,7 +150,7 @@ class QuestionClassifier:
             limit = self.settings.max_output_tokens
             self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
         # A reply that was cut off counts too: the types before the cut are complete.
-        types, illegal = parse_types(reply.text, self.names)
+        types, illegal = parse_types(reply.text, self.names, len(request.subject))
         self.illegal.update(illegal)
         self.foreign += sum(not 1 <= number <= len(request.subject) for number in types)
         for number, key in enumerate(request.subject, 1):

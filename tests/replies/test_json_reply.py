@@ -26,6 +26,12 @@ def test_an_object_that_cannot_be_read_is_passed_over(hostile: str) -> None:
         ('{"answer": "B"}', "B"),
         ('I first thought {"answer": "A"}, but {"answer": "B"}', "B"),
         ('{"answer": 1}', None),
+        ('{"answer": 0}', "A"),
+        ('{"answer": 2}', "B"),
+        ('{"answer": ["B"]}', "B"),
+        ('```json\n{"result": {"answer": "cat"}}\n```', "cat"),
+        ('{"answer": true}', None),
+        ('{"answer": {"letter": "B"}}', None),
         ('{"letter": "B"}', None),
         ("B", None),
     ],
@@ -36,3 +42,9 @@ def test_the_last_answer_counts(reply: str, answer: str | None) -> None:
 
 def test_a_letter_that_is_another_options_text_is_returned_with_its_own_option() -> None:
     assert structured_answer('{"answer": "A"}', ["B", "A"]) == "(A) B"
+
+
+def test_a_number_is_an_option_where_it_can_be_one_only() -> None:
+    assert structured_answer('{"answer": 40}', ["30", "40", "50"]) == "B"
+    assert structured_answer('{"answer": 2}', ["1", "2", "3"]) is None
+    assert structured_answer('{"answer": 0}', ["1", "2", "3"]) is None

@@ -57,3 +57,37 @@ def test_parser_names_the_illegal_in_json_too() -> None:
     reply = as_json("1: image_scene\n2: beach_type\n3: image_scene\n3: attribute_recognition")
     assert parse_types(reply, NAMES) == ({1: "image_scene"}, {"beach_type": 1})
     assert parse_types('{"id": null, "question_type": "image_scene"} {"id": 4}', NAMES) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"1": "image_scene", "2": "Attribute recognition"}',
+        '{"types": {"1": "image_scene", "2": "attribute_recognition"}}',
+        '```json\n{"Question 1": "image_scene", "Q2": ["attribute_recognition"]}\n```',
+        '[{"id": 1, "type": "image_scene"}, {"id": "2", "type": "attribute_recognition"}]',
+        '{"answers": [{"question_id": 1, "category": "image_scene"}, {"number": 2, "type": "attribute_recognition"}]}',
+        '{"types": ["image_scene", "attribute_recognition"]}',
+        '["1: image_scene", "2: attribute_recognition"]',
+        '{"types": [{"id": 0, "question_type": "image_scene"}, {"id": 1, "question_type": "attribute_recognition"}]}',
+        '{"result": {"types": [{"id": 1, "question_type": ["image_scene"]}, {"id": 2, "question_type": '
+        '"attribute_recognition", "why": {"text": "It asks for a colour."}}]}}',
+    ],
+)
+def test_parser_reads_json_that_does_not_keep_to_the_schema(reply: str) -> None:
+    types, illegal = parse_types(reply, NAMES, 2)
+    assert (types, illegal) == ({1: "image_scene", 2: "attribute_recognition"}, Counter())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"types": ["image_scene", "attribute_recognition"]}',
+        '{"types": [{"id": 0, "question_type": "image_scene"}, {"id": 1, "question_type": "image_scene"}]}',
+        '{"1": "image_scene", "1": "attribute_recognition"}',
+        '{"types": [{"id": 1, "question_type": ["image_scene", "attribute_recognition"]}]}',
+        '{"image_scene": 1}',
+    ],
+)
+def test_parser_gives_no_type_where_two_readings_are_possible(reply: str) -> None:
+    assert parse_types(reply, NAMES, 3) == ({}, {})
