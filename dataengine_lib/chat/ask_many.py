@@ -12,6 +12,9 @@ _Item = TypeVar("_Item")
 # Least seconds that running requests are given when no others are sent: their replies may be billed.
 _GRACE_S = 10.0
 _LEAST_FAILURES = 8  # in a row, before a server counts as down; more where more requests run at once
+# Of the requests so far, once there are some: a server that fails more often is not asked for the rest.
+_MOST_FAILED_SHARE = 0.5
+_LEAST_REQUESTS = 20
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
@@ -52,8 +55,8 @@ async def ask_each(
     """`ask` every item, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
 
     `admit` is awaited before an item is sent; no more items are sent once it returns False. Raises TeacherStop when an
-    item raises it, or when so many fail in a row that the server must be down, after up to `timeout_s` in which
-    running requests may end.
+    item raises it, or when so many fail in a row, or of all so far, that the server must be down or not able to answer,
+    after up to `timeout_s` in which running requests may end.
     """
     most_failures = max(_LEAST_FAILURES, concurrency)
     workers = _Workers(ask, items, on_reply, on_failure, admit, most_failures)
@@ -75,6 +78,7 @@ class _Workers(Generic[_Item]):
         self._ask, self._on_reply, self._on_failure, self._admit = ask, on_reply, on_failure, admit
         self._waiting, self._next_turn = iter(items), asyncio.Lock()
         self._failures_in_a_row, self._most_failures = 0, most_failures
+        self._failures = self._ended = 0
         self._stops: list[BaseException] = []  # the first one is the cause of the others
         self._tasks: list[asyncio.Task[None]] = []
         self._idle: set[asyncio.Task[Any] | None] = set()  # those without a running request
@@ -123,16 +127,28 @@ class _Workers(Generic[_Item]):
             reply = await self._ask(item)
         except AskFailed as failure:
             self._on_failure(item, failure)
-            # A request that is itself at fault (unreadable image, content filter) does not change the count.
-            self._failures_in_a_row += failure.teacher_at_fault
-            if self._failures_in_a_row >= self._most_failures:
-                raise TeacherStop(
-                    f"{self._failures_in_a_row} queries in a row got no reply, the last one: {failure};"
-                    " run again when the server is well"
-                ) from failure
+            # A request that is itself at fault (unreadable image, content filter) does not change the counts.
+            if failure.teacher_at_fault:
+                self._failures_in_a_row += 1
+                self._failures += 1
+                self._ended += 1
+                self._check_failures(failure)
         else:
             self._failures_in_a_row = 0
+            self._ended += 1
             self._on_reply(item, reply)
+
+    def _check_failures(self, last: AskFailed) -> None:
+        """Raise TeacherStop when too many requests have failed, in a row or of all."""
+        counted = ""
+        if self._failures_in_a_row >= self._most_failures:
+            counted = f"{self._failures_in_a_row} queries in a row"
+        elif self._ended >= _LEAST_REQUESTS and self._failures > _MOST_FAILED_SHARE * self._ended:
+            counted = f"{self._failures} of {self._ended} queries"
+        if counted:
+            raise TeacherStop(
+                f"{counted} got no usable reply, the last one: {last}; run again when the server is well"
+            ) from last
 
     def _cancel_idle(self) -> None:
         # They have no request running, and one that waits for money could wait for ever: what a stopped request

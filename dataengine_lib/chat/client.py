@@ -1,35 +1,42 @@
 """One model behind an OpenAI-compatible server, asked over HTTP with bounded retries (steps 0, 1, 3 and 4)."""
 
 import asyncio
-import base64
 import random
 import time
-from typing import Any, Self
-from urllib.parse import unquote, urlsplit
+from typing import Any, Self, overload
+from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 import openai
 
 from dataengine_lib.chat.completion import read_completion
-from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url
+from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url, split_user
+from dataengine_lib.chat.error_body import ErrorBody, ErrorReply
 from dataengine_lib.chat.rate_control import RateControl
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
-from dataengine_lib.chat.request_format import RequestFormat, estimated_tokens, refuses_schema
+from dataengine_lib.chat.request_format import (
+    RequestFormat,
+    breaks_schema,
+    estimated_tokens,
+    may_refuse_schema,
+    refuses_schema,
+)
 from dataengine_lib.chat.server_errors import (
-    FILTER_CODES,
+    asked_wait,
+    body_of,
     connection_error,
     fatal_error,
+    is_declined,
     is_temporary,
     is_unreachable,
-    retry_after,
 )
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.text import one_line
 
 _ATTEMPTS_TO_CONNECT = 3  # until the server has ever answered: a wrong URL should not cost a minute
 _CONNECT_S = 10.0  # to open a connection
-_LONGEST_MESSAGE = 200  # characters of a server's error message that are shown
+_LONGEST_MESSAGE = 300  # characters of a server's error message that are shown
 
 
 class ChatClient:
@@ -82,7 +89,7 @@ class ChatClient:
         http = openai.DefaultAioHttpClient(
             trust_env=not on_loopback(self._url), verify=self._url.startswith("https:")
         )
-        base_url, authorization = _split_user(self._url)
+        base_url, authorization = split_user(self._url)
         self.client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=self._key,
@@ -127,10 +134,11 @@ class ChatClient:
                 # Servers repeat the key in error messages, and a notebook keeps tracebacks. So nothing is chained to
                 # this error, and nothing is awaited in here: a cancellation would be chained to it.
                 reason = self.error_text(error)
+                body = self.read_error(error)
                 # Neither refused with a status nor stopped before it was sent: it may be billed.
-                unanswered = not isinstance(error, openai.APIStatusError) and not is_unreachable(error)
-                self._stop_if_fatal(error, reason, attempt)
-                if getattr(error, "code", None) in FILTER_CODES:
+                unanswered = (body is None or body.status == 200) and not is_unreachable(error)
+                self._stop_if_fatal(error, body, reason, attempt)
+                if body is not None and is_declined(body):
                     raise AskFailed(reason, attempt, teacher_at_fault=False, declined=True) from None
                 if not is_temporary(error) or attempt >= self.max_attempts:
                     # A server that answered others is fine: this request itself is wrong.
@@ -160,20 +168,22 @@ class ChatClient:
         self, messages: list[dict[str, Any]], schema: dict[str, Any], max_output_tokens: int | None
     ) -> tuple[Reply, bool]:
         """As `_with_schema`, for a server that takes schemas or may do so: a refusal is followed by one try without."""
+        first_try = self.format.takes_schema is None
         try:
             reply = await self._send(messages, schema, max_output_tokens)
             self.format.takes_schema = True
             return reply, True
-        except openai.APIStatusError as error:
-            refused = refuses_schema(error.status_code, str(error))
-            first_try = self.format.takes_schema is None
-            # A plain 400 to the first schema may be due to it too.
-            if error.code in FILTER_CODES or not (refused or (first_try and error.status_code == 400)):
+        except (openai.APIStatusError, ErrorReply) as error:
+            body = self.read_error(error)
+            refused = refuses_schema(body)
+            alone = refused or breaks_schema(body) or (first_try and may_refuse_schema(body))
+            if not alone or is_declined(body) or fatal_error(body, self.where, self.model):
                 raise
         if refused and first_try:
             self.format.takes_schema = False
         reply = await self._send(messages, None, max_output_tokens)
-        if first_try:  # the same request went through without the schema, so the schema was at fault
+        # The same request went through without the schema, so the schema was at fault.
+        if first_try and not breaks_schema(body):
             self.format.takes_schema = False
         return reply, False
 
@@ -186,12 +196,9 @@ class ChatClient:
             settings = dict(self.format.settings)
             try:
                 return await self._post(self.format.body(messages, schema, max_output_tokens))
-            except openai.BadRequestError as error:
+            except (openai.APIStatusError, ErrorReply) as error:
                 # Another request may have learned of the refusal meanwhile: then the settings have changed already.
-                message = str(error)
-                if self.format.settings == settings and not (
-                    self.format.names_setting(message) and self.format.adapt(error.param or "", message)
-                ):
+                if self.format.settings == settings and not self.format.leave_out(self.read_error(error)):
                     raise
 
     async def _post(self, body: dict[str, Any]) -> Reply:
@@ -207,14 +214,11 @@ class ChatClient:
                 )
             reply = read_completion(response.content)
         except openai.APIStatusError as error:
-            headers = error.response.headers
-            rate_control.read_limits(headers)
-            if error.status_code == 429:
-                rate_control.on_rate_limited(entered, retry_after(headers))
-            elif error.status_code >= 500:
-                rate_control.on_failure(entered, retry_after(headers))
-            else:  # another 4xx says nothing about the load
-                rate_control.on_cancelled()
+            rate_control.read_limits(error.response.headers)
+            self._on_refused(error.status_code, entered, asked_wait(error))
+            raise
+        except ErrorReply as error:
+            self._on_refused(error.body.status, entered, None)
             raise
         except (openai.APIError, TimeoutError, ValueError):
             rate_control.on_failure(entered)
@@ -231,7 +235,28 @@ class ChatClient:
             rate_control.tokens.give_back(tokens - used, now)
         # The header names the request, the body only the completion; some servers send the second one alone.
         request_id = response.headers.get("x-request-id") or reply.request_id
-        return msgspec.structs.replace(reply, request_id=request_id, seconds=round(now - entered, 3))
+        problem = self.without_secrets(reply.problem)
+        return msgspec.structs.replace(
+            reply, request_id=request_id, seconds=round(now - entered, 3), problem=problem
+        )
+
+    def _on_refused(self, status: int, entered: float, wait_s: float | None) -> None:
+        """The rate control learns of a response that is an error."""
+        if status == 429:
+            self.rate_control.on_rate_limited(entered, wait_s)
+        elif status >= 500 or status == 200:
+            self.rate_control.on_failure(entered, wait_s)
+        else:  # another 4xx says nothing about the load
+            self.rate_control.on_cancelled()
+
+    @overload
+    def read_error(self, error: openai.APIStatusError | ErrorReply) -> ErrorBody: ...
+    @overload
+    def read_error(self, error: Exception) -> ErrorBody | None: ...
+    def read_error(self, error: Exception) -> ErrorBody | None:
+        """What the server says about a request that failed, without secrets; None where no response came."""
+        body = body_of(error)
+        return None if body is None else body._replace(words=self.without_secrets(body.words))
 
     def error_text(self, error: Exception) -> str:
         """What went wrong in one line, without secrets."""
@@ -239,21 +264,28 @@ class ChatClient:
         # Timeouts of aiohttp are TimeoutErrors too; one while connecting gets the text below.
         if isinstance(lost or error, TimeoutError) and not is_unreachable(error):
             return f"no reply within {self.timeout_s:g} s"
+        if body := self.read_error(error):
+            return str(body)
         text = f"{type(lost).__name__} {lost}" if lost else str(error) or type(error).__name__
         return self.without_secrets(one_line(text))
 
     def without_secrets(self, text: str) -> str:
-        """A server's message with key and password masked, shortened to 200 characters."""
+        """A server's message with key and password masked, shortened to 300 characters."""
         # Masked first: a key that is cut in two would no longer be found.
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:_LONGEST_MESSAGE]
 
-    def _stop_if_fatal(self, error: Exception, reason: str, attempt: int) -> None:
+    def _stop_if_fatal(self, error: Exception, body: ErrorBody | None, reason: str, attempt: int) -> None:
         """Raise TeacherStop, and let no other request through, if this error will meet every request."""
-        if stop := fatal_error(error, self.where, self.model):
-            self.rate_control.close(str(stop))
-            raise stop from None
+        if body is not None:
+            stop = fatal_error(body, self.where, self.model, asked_wait(error))
+            # Instead of the first reply: the address is that of a web site.
+            if stop is None and body.is_page and body.status == 200 and not self._reached:
+                stop = TeacherStop(f"{self.where}: {body.words}")
+            if stop is not None:
+                self.rate_control.close(str(stop))
+                raise stop from None
         attempts = self.max_attempts if self._reached else min(_ATTEMPTS_TO_CONNECT, self.max_attempts)
         if is_unreachable(error) and attempt >= attempts:
             problem = (
@@ -267,19 +299,6 @@ def _pause_before_retry(error: Exception, attempt: int) -> float:
     """Seconds: the server's Retry-After and up to one more, else exponential back-off with jitter, at most 30."""
     # Requests that failed at the same moment are not all sent again at the same moment.
     jitter = random.uniform(0.5, 1.0)
-    wait = retry_after(error.response.headers) if isinstance(error, openai.APIStatusError) else None
-    if wait is not None:
+    if (wait := asked_wait(error)) is not None:
         return wait + jitter * min(wait, 1.0)
     return jitter * min(30.0, 0.5 * 2 ** (attempt - 1))
-
-
-def _split_user(url: str) -> tuple[str, dict[str, str]]:
-    """A URL without user and password, and the header that carries them in place of the key (RFC 7617)."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return url, {}
-    # For "http://me:pa%20ss@host:8000/v1": the credentials are "me:pa ss", the URL becomes
-    # "http://host:8000/v1".
-    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    header = {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), header

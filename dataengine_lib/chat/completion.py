@@ -1,49 +1,138 @@
 """The body of a chat completion, read as a Reply however loosely a server follows the format (steps 0, 1, 3 and 4)."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from dataengine_lib.chat.reply import Reply
+from dataengine_lib.chat.error_body import ErrorBody, ErrorReply, read_error
+from dataengine_lib.chat.reply import Reply, reply_end
+from dataengine_lib.core.reasoning import after_reasoning
 
 _TEXT_PARTS = ("text", "output_text")  # types of content parts; the second one is that of the Responses API
+# Where servers put thoughts beside `content`: DeepSeek and SGLang · vLLM, OpenRouter and Groq · others.
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
 
 
 def read_completion(content: bytes | dict[str, Any]) -> Reply:
     """The reply in a chat completion. Fields of an unexpected type are ignored: the reply was paid for and is kept.
 
-    Raises ValueError when there is no message in it. Source of the fields: OpenAI's API reference, "Chat
+    Raises ErrorReply when it is an error, or holds no reply. Source of the fields: OpenAI's API reference, "Chat
     completions"; `input_tokens` and `output_tokens` are the names of its Responses API, which some servers use here.
     """
-    # Rows of the Batch API hold the body as an object in their JSON, responses as bytes.
-    body = json.loads(content) if isinstance(content, bytes) else content
+    body = _body(content) if isinstance(content, bytes) else content
+    error = body.get("error") if isinstance(body, dict) else None
     choices = body.get("choices") if isinstance(body, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
-    message = first.get("message") if isinstance(first, dict) else None
-    if first is None or not isinstance(message, dict):
-        raise ValueError(f"the reply is no chat completion: {body}")
+    if not isinstance(first, dict) or not (first.keys() & {"message", "text", "finish_reason"}):
+        raise ErrorReply(_no_completion(body))
+    message = first.get("message")
+    message = message if isinstance(message, dict) else {"content": first.get("text")}
+    refusal = _text(message.get("refusal"))
+    text = refusal or _text(message.get("content"))
+    # Under a JSON schema OpenAI's models put a refusal into a field of its own, with finish_reason `stop`.
+    reason = "refusal" if refusal else _text(first.get("finish_reason"))
+    # OpenRouter sends the error of a provider that failed half-way inside the choice.
+    failure = first.get("error") or message.get("error") or error
+    end = "error" if failure else reply_end(reason, text)
     usage = body.get("usage")
     usage = usage if isinstance(usage, dict) else {}
+    prompt_tokens = _token_count(usage, "prompt_tokens", "input_tokens")
     details = usage.get("prompt_tokens_details")
     details = details if isinstance(details, dict) else {}
-    refusal = _text(message.get("refusal"))
-    prompt_tokens = _token_count(usage.get("prompt_tokens", usage.get("input_tokens")))
+    # The second name is DeepSeek's; the third stands in Moonshot's `usage` itself, the last is Anthropic's.
+    cached = _token_count(details, "cached_tokens") or _token_count(
+        usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"
+    )
     return Reply(
-        text=refusal or _text(message.get("content")),
-        # Under a JSON schema OpenAI's models put a refusal into a field of its own, with finish_reason
-        # `stop`.
-        finish_reason="refusal" if refusal else _text(first.get("finish_reason")) or "stop",
+        text=text,
+        finish_reason=end,
         model=_text(body.get("model")),
         prompt_tokens=prompt_tokens,
         # Parts of prompt_tokens: no larger than the whole, whatever the server reports.
-        cached_tokens=min(prompt_tokens, _token_count(details.get("cached_tokens"))),
-        cache_write_tokens=min(prompt_tokens, _token_count(details.get("cache_write_tokens"))),
-        completion_tokens=_token_count(usage.get("completion_tokens", usage.get("output_tokens"))),
+        cached_tokens=min(prompt_tokens, cached),
+        cache_write_tokens=min(prompt_tokens, _token_count(details, "cache_write_tokens")),
+        # Gemini and Grok leave thoughts out of completion_tokens, but bill them: they are in the total.
+        completion_tokens=max(
+            _token_count(usage, "completion_tokens", "output_tokens"),
+            _token_count(usage, "total_tokens") - prompt_tokens,
+        ),
         request_id=_text(body.get("id")),
         # Through msgspec and back: NaN, which JSON files cannot hold, becomes null.
         usage=msgspec.json.decode(msgspec.json.encode(usage)),
+        problem=_problem(end, reason, text, message, failure),
     )
+
+
+def _body(content: bytes) -> Any:
+    """The JSON of a response; of a stream of events, which some proxies send unasked, the completion they add up to."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ErrorReply(ErrorBody(200, "the reply is nested too deeply")) from None
+    except ValueError:
+        if content.lstrip().startswith((b"data:", b"event:", b":")):
+            return _joined_events(content.decode("utf-8", "replace"))
+        error = read_error(200, content)
+        if not error.is_page:
+            error = error._replace(words=f"the reply is no chat completion: {error.words}")
+        raise ErrorReply(error) from None
+
+
+def _joined_events(text: str) -> dict[str, Any]:
+    """One completion of the chunks in `data: {"choices": [{"delta": {"content": "A"}}]}` lines."""
+    joined: dict[str, Any] = {}
+    message: dict[str, Any] = {"content": ""}
+    finish: Any = None
+    for line in text.splitlines():
+        chunk: Any = None
+        if line.startswith("data:"):
+            with suppress(ValueError, RecursionError):
+                chunk = json.loads(line.removeprefix("data:"))
+        if not isinstance(chunk, dict):
+            continue
+        joined |= {name: chunk[name] for name in ("id", "model", "usage", "error") if chunk.get(name)}
+        choices = chunk.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else {}
+        if isinstance(first, dict):
+            delta = first.get("delta") or first.get("message")
+            for name, part in (delta if isinstance(delta, dict) else {}).items():
+                if isinstance(part, str) and name in ("content", "refusal", *_THOUGHTS):
+                    message[name] = message.get(name, "") + part
+            finish = first.get("finish_reason") or finish
+            joined["choices"] = [{"message": message, "finish_reason": finish, "error": first.get("error")}]
+    # A stream that ends without its last chunk was cut off on the way.
+    if "choices" in joined and finish is None:
+        joined["choices"][0]["error"] = "the stream ended early"
+    return joined
+
+
+def _no_completion(body: Any) -> ErrorBody:
+    error = read_error(200, body)
+    known = isinstance(body, dict | list) and error.words and not error.words.startswith(("{", "["))
+    return error if known else error._replace(words=f"the reply is no chat completion: {error.words or body}")
+
+
+def _problem(end: str, reason: str, text: str, message: dict[str, Any], failure: Any) -> str:
+    """Why a reply that ended by `end` is no answer, in words for messages; empty where it may be one."""
+    thoughts = next((name for name in _THOUGHTS if message.get(name)), "")
+    if end == "error":
+        return str(read_error(200, failure)) if failure else f"the reply ended by {reason!r}"
+    if end == "length" and thoughts and not text.strip():
+        return f"cut off within its thoughts ({thoughts})"
+    if end == "length" and after_reasoning(text)[1]:
+        return "cut off within its thoughts"
+    if end != "empty":
+        return ""
+    if thoughts and not text.strip():
+        return (
+            f"the reply is empty, its text is in {thoughts}; check the server's reasoning parser, or raise"
+            " max_output_tokens"
+        )
+    if text.strip():
+        return "the reply holds thoughts and no answer; raise max_output_tokens"
+    return "the reply is a tool call, without text" if message.get("tool_calls") else "the reply is empty"
 
 
 def _text(value: Any) -> str:
@@ -55,10 +144,11 @@ def _text(value: Any) -> str:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def _token_count(value: Any) -> int:
-    """A number of tokens, 0 for anything that is not a number."""
+def _token_count(usage: dict[str, Any], *names: str) -> int:
+    """A number of tokens, under the first of `names` that is there; 0 for anything that is not a number."""
+    value = next((usage[name] for name in names if usage.get(name) is not None), None)
     try:
         # Reads 12, 12.0 and "12"; NaN raises ValueError, infinity OverflowError.
-        return max(0, int(float(value)))
+        return max(0, int(float(value)))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return 0

@@ -1,7 +1,8 @@
 """Address and key of an OpenAI-compatible server, from a parameter and the environment (steps 0, 1, 3 and 4)."""
 
+import base64
 import os
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dataengine_lib.errors import ParameterError
 
@@ -46,3 +47,15 @@ def shown_url(url: str) -> str:
         ) from None
     # "https://me:secret@host:8000/v1?key=1" is shown as "https://host:8000/v1".
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
+def split_user(url: str) -> tuple[str, dict[str, str]]:
+    """A URL without user and password, and the header that carries them in place of the key (RFC 7617)."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    # For "http://me:pa%20ss@host:8000/v1": the credentials are "me:pa ss", the URL becomes
+    # "http://host:8000/v1".
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    header = {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), header

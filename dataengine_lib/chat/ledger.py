@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.chat.reply import Reply
+from dataengine_lib.chat.reply import Reply, reply_end
 from dataengine_lib.core.append_file import AppendFile
 
 
@@ -20,7 +20,7 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     which a student or a reader was requested and is priced (steps 1 and 4), `model` what the server calls it.
     `max_output_tokens` is the output limit of the request (`room` in the file), `tier` its service tier or `batch`.
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usd` is the price on the day of the reply;
-    None where no price was known, and in files of versions that wrote none.
+    None where no price was known, and in files of versions that wrote none. `problem` says why a reply is no answer.
 
     Three kinds of rows are no replies: `finished` (a time) says that a run had sent every request by then,
     `lost_usd` what requests for `key` that got no reply may have cost (the server may bill them), and `question_type`
@@ -45,11 +45,13 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     finished: str = ""
     lost_usd: float = 0.0
     question_type: str = ""
+    problem: str = ""
 
 
 class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
     """A row as it is written: with the time, the canonical request, the attempts, and the server's own token counts."""
 
+    finish_reason: str = ""  # not `stop`, which would be left out of the rows of replies
     time: str = ""
     query_id: str = ""
     request: dict[str, Any] = {}
@@ -64,7 +66,7 @@ class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
 
 
 class PaidTotal(msgspec.Struct):
-    """All replies to one request: the text of the last one, the tokens and US dollars of all.
+    """All replies to one request: the text of the last usable one, else of the last; the tokens and US dollars of all.
 
     `max_output_tokens` is the highest output limit that it was sent with. `cost_usd` is None when the price of one of
     the replies is unknown. `closed`: the run that received the last one had sent all its requests and ended.
@@ -82,10 +84,20 @@ class PaidTotal(msgspec.Struct):
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
     closed: bool = False
+    problem: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether no reply is an answer of the model at all: each is empty, or ended by an error."""
+        return self.finish_reason in ("empty", "error")
 
     def add(self, row: PaidReply, usd: float | None) -> None:
         """Count one more reply that cost `usd`."""
-        self.text, self.finish_reason, self.structured = row.text, row.finish_reason, row.structured
+        # Versions before this one wrote the server's own finish reason, and `stop` for an empty reply.
+        end = reply_end(row.finish_reason, row.text)
+        if not self.replies or end == "stop" or self.finish_reason != "stop":
+            self.text, self.finish_reason, self.structured = row.text, end, row.structured
+            self.problem = row.problem
         self.max_output_tokens = max(self.max_output_tokens, row.max_output_tokens)
         self.request_id, self.closed = row.request_id, False
         self.replies += 1

@@ -7,10 +7,12 @@ from typing import Any, Generic, TypeVar
 from dataengine_lib.chat.ask_many import ask_each
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import Ledger, LedgerRow
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, UnusableReply
 from dataengine_lib.chat.settings import ChatSettings
 
 _Subject = TypeVar("_Subject")
+# Requests until an empty reply, or one ended by an error, is given up: each may be billed.
+_MOST_UNUSABLE = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class PaidRequests(Generic[_Subject]):
 
     `send(request, max_output_tokens, may_retry)` gets one reply; `row_fields(request)` are the fields of its LedgerRow
     that say how it was requested. The ledger has to be open. With `longer_output_tokens` a reply that was cut off at a
-    lower limit is requested once more at that one, if the budget allows it.
+    lower limit is requested once more at that one, if the budget allows it. An empty reply, or one that ended by an error,
+    is requested once more too, and then fails with UnusableReply.
     """
 
     def __init__(
@@ -85,9 +88,17 @@ class PaidRequests(Generic[_Subject]):
     async def _ask(self, request: PaidRequest[_Subject]) -> Reply:
         limit, longer = self._limit(request), self._longer_output_tokens
         reply = await self._ask_once(request, limit)
+        attempts = reply.attempts
+        for _ in range(min(_MOST_UNUSABLE, self.settings.max_attempts) - 1):
+            if not reply.failed or not await self.budget.admit(request, limit):
+                break
+            reply = await self._ask_once(request, limit)
+            attempts += reply.attempts
         # Both replies are paid for and in the ledger; without money for the second one the first is returned.
         if reply.finish_reason == "length" and limit < longer and await self.budget.admit(request, longer):
             reply = await self._ask_once(request, longer)
+        if reply.failed:
+            raise UnusableReply(reply.problem or "the reply is empty", attempts)
         return reply
 
     async def _ask_once(self, request: PaidRequest[_Subject], limit: int) -> Reply:

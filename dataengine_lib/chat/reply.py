@@ -5,14 +5,51 @@ from typing import Any
 
 import msgspec
 
+from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.errors import DataEngineError
 
 MayRetry = Callable[[], bool]
 """Called before a retry of a request that may be billed although no reply came; False forbids the retry."""
 
 
+# Finish reasons by their meaning, in lower case. Sources: the API references of OpenAI, Anthropic, Cohere, Mistral
+# (model_length), TGI (eos_token), Together (eos), Gemini (safety, recitation, …), Zhipu (sensitive) and Bedrock.
+_REGULAR = {
+    "", "stop", "stopped", "eos", "eos_token", "stop_token", "stop_sequence", "end_turn", "end", "endoftext",
+    "complete", "completed", "finished", "done", "normal", "success", "finish_reason_stop",
+}  # fmt: skip
+_CUT_OFF = {
+    "length", "max_tokens", "model_length", "max_length", "max_output_tokens", "max_completion_tokens",
+    "max_new_tokens", "max_tokens_reached", "token_limit", "limit", "incomplete", "context_length",
+    "model_context_window_exceeded", "finish_reason_max_tokens",
+}  # fmt: skip
+_BLOCKED = {
+    "safety", "recitation", "sensitive", "blocklist", "prohibited_content", "spii", "image_safety", "error_toxic",
+    "blocked", "moderation", "guardrail_intervened", "content_filtered", "data_inspection_failed",
+}  # fmt: skip
+
+
+def reply_end(finish_reason: str, text: str) -> str:
+    """How a reply ended: `stop` where its text is an answer, else why it is none.
+
+    `length`: cut off at the output limit. `refusal` and `content_filter`: the model or its server declined. `empty`: a
+    regular end without text, or with thoughts only. `error`: any other end, such as that of a provider that failed.
+    """
+    reason = finish_reason.strip().lower()
+    if reason in _REGULAR or reason == "empty":
+        return "stop" if after_reasoning(text)[0].strip() else "empty"
+    if reason in _CUT_OFF:
+        return "length"
+    # Gemini: "content_filter: RECITATION"
+    if reason in _BLOCKED or reason.startswith("content_filter"):
+        return "content_filter"
+    if reason in ("tool_calls", "function_call") and not text.strip():
+        return "empty"
+    return "refusal" if reason == "refusal" else "error"
+
+
 class Reply(msgspec.Struct, frozen=True):
-    """What a model wrote. `finish_reason` is `stop` for a usable reply, else `length`, `refusal` or `content_filter`.
+    """What a model wrote. `finish_reason` is one of `reply_end`: `stop` for a usable reply; `problem` says why not.
 
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usage` is the server's own object of token
     counts. `attempts` is how many requests it took, `seconds` the time of the last one. `structured` says that the
@@ -31,6 +68,12 @@ class Reply(msgspec.Struct, frozen=True):
     structured: bool = False
     usage: dict[str, Any] = {}
     seconds: float = 0.0
+    problem: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is no answer of the model at all: empty, or ended by an error."""
+        return self.finish_reason in ("empty", "error")
 
     @property
     def has_token_counts(self) -> bool:
@@ -58,6 +101,10 @@ class AskFailed(DataEngineError):
         super().__init__(reason)
         self.attempts = attempts
         self.teacher_at_fault, self.declined, self.unanswered = teacher_at_fault, declined, unanswered
+
+
+class UnusableReply(AskFailed):
+    """Replies came, and were paid for, but none of them is an answer: empty, or ended by an error."""
 
 
 class TeacherStop(DataEngineError):

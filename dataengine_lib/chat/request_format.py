@@ -4,19 +4,44 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from dataengine_lib.chat.error_body import ErrorBody
 from dataengine_lib.chat.settings import ChatSettings
 
 # Names of the output limit: OpenAI replaced the first by the second, other servers may know one of them only.
 _LIMITS = ("max_tokens", "max_completion_tokens")
 # Models that reject max_tokens, as OpenAI names them: matches "gpt-5-mini", "openai/gpt-12" and "o3", not "gpt-4o".
 _NEW_LIMIT_MODEL = re.compile(r"(^|/)(gpt-([5-9]|\d\d)|o\d)")
-_OPTIONAL = ("temperature", "seed")  # settings that are left out for a model that does not accept them
+# Settings that are left out for a server or model that does not accept them.
+_OPTIONAL = ("temperature", "seed", "service_tier")
+_FORMAT_FIELD = "response_format"
 
+# Statuses with which servers refuse a field: 422 of FastAPI servers, 415 and 501 of those without JSON schemas, 404 of
+# OpenRouter without a provider for it, 500 where the field was unexpected; 200 for an error in the body.
+_REFUSAL_STATUSES = {200, 400, 404, 415, 422, 500, 501}
+_PLAIN_STATUSES = {400, 415, 422, 501}  # which may be due to the schema although they do not name it
+# Error types of pydantic 2 and 1, and codes of OpenAI.
+_REFUSAL_CODES = {
+    "extra_forbidden", "value_error.extra", "unsupported_parameter", "unsupported_value", "unknown_parameter",
+}  # fmt: skip
 # Matches "Unsupported parameter: 'temperature'", "Unrecognized request argument", "Use 'max_completion_tokens' instead".
-_REFUSES = re.compile(r"support|instead|unrecogni|unknown|permitted|allowed|unexpected", re.IGNORECASE)
-# Matches "response_format json_schema is not supported", "Invalid schema for structured output".
-_NAMES_SCHEMA = re.compile(r"response_?format|json_?schema|schema|structured", re.IGNORECASE)
-_SCHEMA_STATUSES = {400, 404, 415, 422, 500, 501}  # with which servers without JSON schemas answer one
+_REFUSES = re.compile(
+    r"support|instead|unrecogni|unknown|permitted|allowed|unexpected|not implemented", re.IGNORECASE
+)
+# Fields with one value that could be sent: any complaint refuses them, "Invalid service_tier argument".
+_REFUSES_VALUE = re.compile(rf"{_REFUSES.pattern}|invalid|must|should|only|cannot|not valid", re.IGNORECASE)
+# Matches "max_tokens is too large: 9999. This model supports at most 4096": the value is wrong, not the field.
+_WRONG_VALUE = re.compile(
+    r"at most|maximum|exceed|too (?:large|high|long|big|small)|(?:greater|less|larger|smaller|higher) than|between"
+    r"|context length",
+    re.IGNORECASE,
+)
+# Matches "response_format json_schema is not supported", "Invalid schema for structured output", "grammar is too large",
+# and OpenRouter's "No endpoints found that can handle the requested parameters".
+_NAMES_SCHEMA = re.compile(
+    r"response[ _]?format|json[ _]?(?:schema|object|mode)|schema|structured|\bgrammar|guided|requested parameters",
+    re.IGNORECASE,
+)
+_NO_JSON = "json_validate_failed"  # Groq's code where the model's own reply breaks the schema
 
 _PICTURE_TOKENS = 1000  # of one image; only limits of tokens per minute are kept with it
 
@@ -56,49 +81,56 @@ class RequestFormat:
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 
-    def names_setting(self, message: str) -> bool:
-        """Whether an error's message names a setting that could be left out."""
-        return any(_has_word(message, name) for name in self.settings if name in _OPTIONAL + _LIMITS)
-
-    def adapt(self, param: str, message: str) -> bool:
-        """Leave out what an error refuses, a setting or the schema; False if there is nothing to leave out.
-
-        `param` is the field that the error names, empty when it names none; then the message is searched.
-        """
-        # Before the wording is looked at: "Invalid schema for structured output" has no word of _REFUSES.
-        if self.takes_schema is not False and _names_schema(f"{param} {message}"):
-            self.takes_schema = False
-            return True
-        if not _REFUSES.search(message):  # "max_tokens is too large" does not refuse the setting itself
-            return False
-        # The output limit is never dropped, only sent under its other name, and not under one that was
-        # refused.
-        for limit, other in (_LIMITS, _LIMITS[::-1]):
-            named = param == limit or (not param and _has_word(message, limit))
-            if named and limit in self.settings and other not in self.refused:
-                self.settings[other] = self.settings.pop(limit)
-                self.refused.append(limit)
-                return True
-        for name in _OPTIONAL:
-            named = param == name or (not param and _has_word(message, name))
-            if named and self.settings.pop(name, None) is not None:
+    def leave_out(self, error: ErrorBody) -> bool:
+        """Leave out the setting that an error refuses, in all later requests; False if there is none to leave out."""
+        for name in list(self.settings):
+            if self._refuses(error, name):
+                if name not in _LIMITS:
+                    del self.settings[name]
+                elif (other := _LIMITS[name == _LIMITS[0]]) not in self.refused:
+                    # The output limit is never dropped, only sent under its other name, and not under one that was
+                    # refused.
+                    self.settings[other] = self.settings.pop(name)
+                else:
+                    continue
                 self.refused.append(name)
                 return True
         return False
+
+    def _refuses(self, error: ErrorBody, name: str) -> bool:
+        """Whether an error says that the server does not take the setting `name`."""
+        if error.status not in _REFUSAL_STATUSES or name not in _OPTIONAL + _LIMITS:
+            return False
+        # Fields that the error names apart from its words are exact: its words may name others as well.
+        known = [field for field in error.fields if field in (*self.settings, _FORMAT_FIELD)]
+        if name not in known and (known or not _has_word(error.words, name)):
+            return False
+        if error.codes & _REFUSAL_CODES:
+            return True
+        if name in ("seed", "service_tier"):
+            return _REFUSES_VALUE.search(error.words) is not None
+        return _REFUSES.search(error.words) is not None and not _WRONG_VALUE.search(error.words)
 
 
 def _has_word(text: str, word: str) -> bool:
     return re.search(rf"\b{word}\b", text) is not None
 
 
-def _names_schema(message: str) -> bool:
-    """Whether an error's message is about the JSON schema."""
-    return _NAMES_SCHEMA.search(message) is not None
+def refuses_schema(error: ErrorBody) -> bool:
+    """Whether an error says that the server takes no JSON schema."""
+    if error.status not in _REFUSAL_STATUSES or _NO_JSON in error.codes:
+        return False
+    return _FORMAT_FIELD in error.fields or _NAMES_SCHEMA.search(error.words) is not None
 
 
-def refuses_schema(status: int, message: str) -> bool:
-    """Whether a response with this status and message says that the server takes no JSON schema."""
-    return status in _SCHEMA_STATUSES and _names_schema(message)
+def may_refuse_schema(error: ErrorBody) -> bool:
+    """Whether an error that names nothing may be due to the JSON schema."""
+    return error.status in _PLAIN_STATUSES
+
+
+def breaks_schema(error: ErrorBody) -> bool:
+    """Whether the model wrote a reply that breaks the schema: another request may succeed with it."""
+    return _NO_JSON in error.codes
 
 
 def estimated_tokens(body: dict[str, Any]) -> int:

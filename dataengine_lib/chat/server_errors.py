@@ -1,6 +1,7 @@
 """What a server's error means: retry, fail this request only, or stop asking (steps 0, 1, 3 and 4)."""
 
 import email.utils
+import re
 import time
 from collections.abc import Mapping
 from math import nan
@@ -8,36 +9,101 @@ from math import nan
 import aiohttp
 import openai
 
+from dataengine_lib.chat.error_body import ErrorBody, ErrorReply, read_error
 from dataengine_lib.chat.reply import TeacherStop
 
-# Error codes of OpenAI's API, as in its guide "Error codes"; Azure and many other servers use the same ones.
-FILTER_CODES = ("content_filter", "content_policy_violation")  # one request was refused by a content filter
+# Error codes in lower case. OpenAI's guide "Error codes"; Azure and many other servers use the same ones.
+# A content filter refused one request: also Azure's inner code, DashScope's and Zhipu's.
+_FILTER_CODES = {
+    "content_filter", "content_policy_violation", "responsibleaipolicyviolation", "data_inspection_failed",
+    "datainspectionfailed", "moderation_blocked", "prohibited_content", "1301",
+}  # fmt: skip
 _NO_MONEY_CODES = {
-    "insufficient_quota",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "account_deactivated",
-}
-_NO_MODEL_CODES = {"model_not_found", "model_not_available", "model_deprecated"}
+    "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated",
+    # Moonshot · DashScope · Volcano Ark · Together · Groq · SiliconFlow · Zhipu · others
+    "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "credit_limit", "organization_restricted",
+    "30001", "30011", "1113", "insufficient_balance", "insufficient_credits", "payment_required", "billing_error",
+    "account_suspended", "allocationquota.freetieronly",
+}  # fmt: skip
+_KEY_CODES = {
+    "invalid_api_key", "api_key_invalid", "authentication_error", "invalid_authentication_error", "unauthenticated",
+    "api_key_expired", "unauthorized", "incorrect_api_key_error",
+}  # fmt: skip
+_REGION_CODES = {"unsupported_country_region_territory", "region_not_supported", "unsupported_region"}
+_NO_MODEL_CODES = {
+    "model_not_found", "model_not_available", "model_deprecated", "deploymentnotfound", "model_not_exist", "20012",
+}  # fmt: skip
+
+# "Insufficient Balance" · "Your paid balance is insufficient" · "requires more credits" · "in good standing"
+# · "is suspended due to" · "payment required" · "Organization has been restricted"
+_NO_MONEY = re.compile(
+    r"insufficient (?:account |paid )?(?:balance|credit|fund|quota)"
+    r"|\b(?:balance|credits?) (?:is|are|has|have) (?:been )?(?:too low|insufficient|exhausted|depleted|not enough|used up)"
+    r"|out of credits|more credits|credit balance|arrears|good standing|余额不足|欠费"
+    r"|\baccount\b[^.]{0,120}\b(?:suspended|deactivated|disabled|not active|restricted|banned|overdue)\b"
+    r"|organization has been (?:restricted|disabled|suspended)|payment (?:is )?required|billing (?:hard )?limit",
+    re.IGNORECASE,
+)
+# "API key not valid" · "Incorrect API key provided" · "invalid subscription key"
+_BAD_KEY = re.compile(
+    r"\b(?:api|subscription|access)[ _-]?(?:key|token)\b[^.;]{0,40}"
+    r"\b(?:not valid|invalid|incorrect|expired|missing|revoked)"
+    r"|\b(?:invalid|incorrect|missing|expired|no) (?:api|subscription|access|authentication)[ _-]?"
+    r"(?:key|token|credentials)\b"
+    r"|unauthorized|authentication fail",
+    re.IGNORECASE,
+)
+# "Country, region, or territory not supported" · "User location is not supported for the API use"
+_REGION = re.compile(
+    r"\b(?:country|region|territory|location)\b[^.;]{0,40}\b(?:not|un)[ -]?(?:supported|available|allowed|served)"
+    r"|not (?:supported|available|allowed|served) in (?:your|this) (?:country|region|territory|location)",
+    re.IGNORECASE,
+)
+# "Your input was flagged" · "content policy"
+_FLAGGED = re.compile(r"\bflagged\b|moderation|content (?:management )?policy|content filter", re.IGNORECASE)
+# "The model `x` does not exist" · "You do not have access to"
+_ABOUT_MODEL = re.compile(r"\bmodels?\b|\baccess to\b|permission", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"\bmodel\b.{0,100}(?:not found|not exist|not available|no such)|unknown model", re.IGNORECASE
+)
 
 _LONGEST_WAIT_S = 120.0  # a server whose Retry-After is longer stops the run instead
 _SENSIBLE_WAIT_S = 30 * 24 * 3600.0  # a Retry-After beyond is a fault of the server's clock and ignored
 
 
+# The statuses that OpenAI's own SDK retries; 425 "too early", 498 of Groq where its flex tier is full, 424 of TGI.
+_TEMPORARY = (408, 409, 424, 425, 429, 498)
+
+
 def is_temporary_status(status: int) -> bool:
     """Whether the same request may succeed a little later, by the HTTP status of the response."""
-    # The statuses that OpenAI's own SDK retries.
-    return status in (408, 409, 429) or status >= 500
+    return status in _TEMPORARY or status >= 500
+
+
+def body_of(error: Exception) -> ErrorBody | None:
+    """What the server says about a request that failed; None where no response came."""
+    if isinstance(error, openai.APIStatusError):
+        return read_error(error.status_code, error.response.content)
+    return error.body if isinstance(error, ErrorReply) else None
 
 
 def is_temporary(error: Exception) -> bool:
     """Whether the same request may succeed a little later, for any error of the client (timeouts are temporary)."""
     if isinstance(error, openai.APIStatusError):
         return is_temporary_status(error.status_code)
+    if isinstance(error, ErrorReply):
+        return error.body.status == 200 or is_temporary_status(error.body.status)
     # Other errors than the SDK's are a timeout, or the ValueError of a response that is no completion.
     return not isinstance(error, openai.APIError) or isinstance(
         error, openai.APIConnectionError | openai.APIResponseValidationError
     )
+
+
+def is_declined(body: ErrorBody) -> bool:
+    """Whether a content filter refused this one request; the server answers others."""
+    if body.codes & _FILTER_CODES:
+        return True
+    return body.status in (200, 400, 403, 422, 451) and (body.flagged or bool(_FLAGGED.search(body.words)))
 
 
 def connection_error(error: BaseException | None) -> aiohttp.ClientError | None:
@@ -52,32 +118,69 @@ def is_unreachable(error: Exception) -> bool:
     return isinstance(connection_error(error), aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
 
 
-def fatal_error(error: Exception, where: str, model: str) -> TeacherStop | None:
-    """The TeacherStop, with its remedy, if this error will meet every request; else None.
+def fatal_error(body: ErrorBody, where: str, model: str, wait_s: float | None = None) -> TeacherStop | None:
+    """The TeacherStop, with the server's words and a remedy, if this error will meet every request; else None.
 
-    `where` names the server in the message, `model` the model that was asked for.
+    `where` names the server in the message, `model` the model that was asked for. `wait_s` is what the server asks to
+    wait.
     """
-    if not isinstance(error, openai.APIStatusError):
+    if is_declined(body):
         return None
-    status = error.status_code
-    # Some servers send other types here than texts.
-    codes = {code for code in (error.code, error.type) if isinstance(code, str)}
+    status = "" if body.status == 200 else f" ({body.status})"
+    words = f": {body.words}" if body.words else ""
     problem = None
-    # By the code, since OpenAI reports a used-up quota with status 429, as it does a rate limit.
-    if status == 402 or codes & _NO_MONEY_CODES:
-        problem = f"quota used up or billing stopped ({status}); top up, then run again"
-    elif status == 401:
-        problem = "the key was refused (401); set a valid OPENAI_API_KEY"
-    elif status == 403:
-        problem = f"this key may not use {model} (403); ask for access or name another model"
-    elif status in (404, 410) or codes & _NO_MODEL_CODES:
+    # By codes and words first, since OpenAI reports a used-up quota with status 429, as it does a rate limit.
+    if _is_without_money(body, wait_s):
+        problem = f"quota used up or billing stopped{status}{words}; top up, then run again"
+    elif _is_blocked_region(body):
+        problem = f"{body.words}{status}; this server is not for the country or region of this machine"
+    elif _is_bad_key(body):
+        problem = f"the key was refused{status}{words}; set a valid OPENAI_API_KEY"
+    elif body.is_page and body.status in (401, 403, 404, 405, 410):
+        problem = f"{body.words}{status}"
+    elif body.status == 403:
+        problem = f"{body.words}{status}" if body.words else f"this key may not use {model}{status}"
+        if not body.words or _ABOUT_MODEL.search(body.words):
+            problem += f"; ask for access to {model} or name another model"
+    elif _is_without_model(body):
         problem = (
-            f"model {model!r} is not served there ({status}); check the URL and the model's name"
+            f"model {model!r} is not served there{status}{words}; check the URL and the model's name"
             " (it may be retired)"
         )
-    elif (wait := retry_after(error.response.headers) or 0) > _LONGEST_WAIT_S:
-        problem = f"asks to wait {wait:.0f} s; run again after that"
+    elif (wait_s or 0) > _LONGEST_WAIT_S:
+        problem = f"asks to wait {wait_s:.0f} s{words}; run again after that"
     return TeacherStop(f"{where}: {problem}") if problem else None
+
+
+def _is_without_money(body: ErrorBody, wait_s: float | None) -> bool:
+    if body.status == 402:
+        # OpenRouter: with Retry-After, only the requests under way have used up what is left.
+        return wait_s is None or wait_s > _LONGEST_WAIT_S
+    return bool(body.codes & _NO_MONEY_CODES) or bool(_NO_MONEY.search(body.words))
+
+
+def _is_blocked_region(body: ErrorBody) -> bool:
+    if body.codes & _REGION_CODES:
+        return True
+    return body.status in (200, 400, 403, 451) and bool(_REGION.search(body.words))
+
+
+def _is_bad_key(body: ErrorBody) -> bool:
+    # DashScope and Gemini refuse a key with status 400, other servers with 403.
+    return body.status == 401 or (
+        body.status in (200, 400, 403) and bool(body.codes & _KEY_CODES or _BAD_KEY.search(body.words))
+    )
+
+
+def _is_without_model(body: ErrorBody) -> bool:
+    if body.status in (404, 410) or body.codes & _NO_MODEL_CODES:
+        return True
+    return body.status in (200, 400) and bool(_NO_MODEL.search(body.words))
+
+
+def asked_wait(error: Exception) -> float | None:
+    """The server's Retry-After in seconds, None where there is none."""
+    return retry_after(error.response.headers) if isinstance(error, openai.APIStatusError) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

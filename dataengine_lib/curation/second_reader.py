@@ -25,6 +25,7 @@ from dataengine_lib.teachers.spec import check_spec
 CANNOT_SAY = -1  # the reader replied and named no choice
 READER_OUTPUT_TOKENS = 2000  # of a reply: models that reason spend most of them before they answer
 
+_DECLINED = ("refusal", "content_filter")
 _Request = PaidRequest[ShownQuestion]
 
 
@@ -87,13 +88,15 @@ class SecondReader:
         with self.ledger:
             wanted: dict[str, int] = {}  # index of the first record with a request, by key
             for index, key in enumerate(keys):
-                if key not in failures and key not in self.ledger.paid:
+                if key not in failures and not self._has_answer(key, records[index]):
                     wanted.setdefault(key, index)
             if wanted and not self.stopped:
                 run(self._ask(records, list(wanted.values()), failures))
         for index, (key, record) in enumerate(zip(keys, records, strict=True)):
             if (paid := self.ledger.paid.get(key)) is not None:
                 self._used[key] = paid
+                if key in failures:  # the reason of this run, of replies that are no answer
+                    continue
                 answer = _answer(paid, record, reader_order(record, self.settings.seed))
                 if isinstance(answer, str):
                     failures[key] = answer
@@ -102,6 +105,15 @@ class SecondReader:
             elif key not in failures:
                 self.unasked += 1
         return found, sorted(set(failures.values()))
+
+    def _has_answer(self, key: str, record: TrainRecord) -> bool:
+        """Whether the ledger holds an answer, or that the reader declined; any other reply is asked for once more."""
+        paid = self.ledger.paid.get(key)
+        if paid is None:
+            return False
+        if paid.finish_reason in _DECLINED:
+            return True
+        return not isinstance(_answer(paid, record, reader_order(record, self.settings.seed)), str)
 
     @property
     def blind(self) -> bool:
@@ -192,8 +204,10 @@ def _picture_url(file: Path, max_side: int) -> str:
 
 def _answer(paid: PaidTotal, record: TrainRecord, order: Sequence[int]) -> int | str:
     """The index of the record's choice that a reply names, CANNOT_SAY, or why the reply is not an answer."""
-    if paid.finish_reason in ("refusal", "content_filter"):
+    if paid.finish_reason in _DECLINED:
         return "the reader refused to answer"
+    if paid.failed:
+        return paid.problem or "a reply is empty, or ended by an error"
     text, unfinished = after_reasoning(paid.text)
     shown = [record.choices[index] for index in order]
     # JSON where the reply holds some, else words

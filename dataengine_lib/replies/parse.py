@@ -9,6 +9,7 @@ The templates of `resources/prompts` ask for the layout that is read here.
 import re
 from collections.abc import Iterable, Sequence
 
+from dataengine_lib.chat.reply import reply_end
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS, Result
 from dataengine_lib.core.text import choice_key
@@ -40,7 +41,8 @@ _SAYS_SKIP = re.compile(r"\bskip(?!\" ?:)", re.IGNORECASE)
 
 def parse_result(row: Result) -> list[Qa] | Reason:
     """Every QA of a results row, or the one reason why it is dropped; from the reply's JSON where the row has it."""
-    truncated = row.finish_reason == "length"
+    # any other end than a regular one is a cut: the last part may be incomplete
+    truncated = reply_end(row.finish_reason, row.raw_instructions) not in ("stop", "empty")
     if row.reply_json and (found := _parse_json(row.reply_json, truncated)):
         return found
     found = parse_reply(row.raw_instructions, truncated=truncated)

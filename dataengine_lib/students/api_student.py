@@ -103,10 +103,20 @@ class ApiStudent:
         failures: dict[str, AskFailed] = {}
         with self.ledger:
             # equal questions have one key, so they are asked once and share the reply
-            missing = {request.key: request for request in requests if request.key not in self.ledger.paid}
+            missing = {request.key: request for request in requests if not self._has_answer(request)}
             if missing:
                 run(self._ask(missing.values(), failures))
+        for request in requests:
+            if request.key in self.ledger.paid:
+                self._used[request.key] = self.ledger.paid[request.key]
         return [failures.get(request.key) or self._answer(request) for request in requests]
+
+    def _has_answer(self, request: _Request) -> bool:
+        """Whether the ledger holds an answer, or that the student declined; any other reply is asked for once more."""
+        if request.key not in self.ledger.paid:
+            return False
+        answer = self._answer(request)
+        return not isinstance(answer, AskFailed) or answer.declined
 
     def _requests(
         self,
@@ -158,13 +168,17 @@ class ApiStudent:
 
     def _answer(self, request: _Request) -> str | AskFailed:
         """The answer in the last reply to a request, or why there is none."""
-        row = self._used[request.key] = self.ledger.paid[request.key]
+        row = self.ledger.paid[request.key]
         choices = request.subject.choices
         # 1. replies that are no answer, whatever their text says
         if row.finish_reason == "refusal":
             return AskFailed("the student refused", teacher_at_fault=False, declined=True)
         if row.finish_reason == "content_filter":
             return AskFailed("stopped by the student's content filter", teacher_at_fault=False, declined=True)
+        if row.failed:
+            return AskFailed(
+                row.problem or "the reply is empty, or ended by an error", teacher_at_fault=False
+            )
         cut_off = AskFailed(
             f"cut off at max_output_tokens={self.settings.max_output_tokens}; raise it",
             teacher_at_fault=False,

@@ -15,6 +15,7 @@ import openai
 
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.completion import read_completion
+from dataengine_lib.chat.error_body import ErrorBody, ErrorReply, read_error
 from dataengine_lib.chat.reply import Reply, TeacherStop
 from dataengine_lib.chat.server_errors import fatal_error, is_temporary, is_temporary_status
 
@@ -34,13 +35,15 @@ class BatchRow(msgspec.Struct, frozen=True):
     """A line of an output or error file: the request's `key`, and its reply or what was wrong.
 
     `found` is False for a request that stands in neither file; `status` is the HTTP status, None where there is none.
+    `cancelled`: its batch was cancelled before it was sent.
     """
 
     key: str
     found: bool = False
     status: Any = None
     reply: Reply | None = None
-    error: dict[str, Any] = {}
+    error: ErrorBody | None = None
+    cancelled: bool = False
 
 
 class BatchApi:
@@ -136,7 +139,8 @@ class BatchApi:
         await asyncio.sleep(min(_LONGEST_PAUSE_S, 0.5 * 2**attempt, max(self.poll_s, 0.05)))
 
     def _stop(self, error: openai.APIError) -> TeacherStop:
-        known = fatal_error(error, self.client.where, self.client.model)
+        body = self.client.read_error(error)
+        known = fatal_error(body, self.client.where, self.client.model) if body else None
         problem = f"{self.client.where}: {self.client.error_text(error)}"
         return known or TeacherStop(f"{problem}; correct what it names, or run again to go on")
 
@@ -150,21 +154,19 @@ def _read_row(line: bytes) -> BatchRow:
         row = _as_dict(json.loads(line))
     except (ValueError, RecursionError):
         row = {}
-    key, response, error = row.get("custom_id"), _as_dict(row.get("response")), _as_dict(row.get("error"))
-    body, status = _as_dict(response.get("body")), response.get("status_code")
-    reply = None
+    key, response, error = row.get("custom_id"), _as_dict(row.get("response")), row.get("error")
+    status, body = response.get("status_code"), response.get("body")
+    reply = fault = None
     if status == 200:
         try:
-            reply = read_completion(body)
-        except ValueError as fault:
-            error = {"message": str(fault)}
-    return BatchRow(
-        key if isinstance(key, str) else "",
-        True,
-        status,
-        reply,
-        _as_dict(body.get("error")) or error,
-    )
+            reply = read_completion(_as_dict(body))
+        except ErrorReply as found:
+            fault = found.body
+    elif body or error:
+        # The status may be of any type in a row of a foreign server.
+        fault = read_error(status if isinstance(status, int) else 0, body or error)
+    cancelled = _as_dict(error).get("code") == "batch_cancelled"
+    return BatchRow(key if isinstance(key, str) else "", True, status, reply, fault, cancelled)
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.error_body import ErrorBody
 from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
-from dataengine_lib.chat.server_errors import is_temporary_status
+from dataengine_lib.chat.request_format import refuses_schema
+from dataengine_lib.chat.server_errors import fatal_error, is_temporary_status
 from dataengine_lib.core.records import Query
-from dataengine_lib.core.text import one_line
 from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone, BatchRow
 from dataengine_lib.teachers.batch_state import BatchJob, BatchState
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
@@ -53,6 +54,7 @@ class BatchRunner:
         self.progress: Callable[[str], None] = lambda status: None
         self._api = BatchApi(teacher, poll_s)
         self._cancelling = False
+        self._stop: TeacherStop | None = None  # why no request can be answered, from a row
         self._over_budget: list[_Request] = []  # wait until requests in progress cost less than was reserved
 
     async def run(self, requests: list[_Request]) -> None:
@@ -223,6 +225,9 @@ class BatchRunner:
             self._on_row(BatchRow(key), job, retries)
         # Saved together, by _add_jobs: a run that ends before collects the whole batch once more.
         self.state.jobs.remove(job)
+        if self._stop is not None:
+            self.state.save()
+            raise self._stop
         self._add_jobs(retries)
 
     def _on_row(self, row: BatchRow, job: BatchJob, retries: list[_Request]) -> None:
@@ -240,25 +245,30 @@ class BatchRunner:
                 retries.append((query, more))
             return
         # Of an earlier run with other parameters, or cancelled: not sent again now, and no failure either.
-        if query is None or row.error.get("code") == "batch_cancelled":
+        if query is None or row.cancelled:
             return
-        error = row.error or {"message": "the batch left it out"}
-        message = one_line(f"{row.status or ''} {error.get('message') or error}")
-        message = self.teacher.without_secrets(message)
+        error = row.error or ErrorBody(0, "the batch left it out")
+        error = error._replace(words=self.teacher.without_secrets(error.words))
+        stop = fatal_error(error, self.teacher.where, self.teacher.model)
+        if stop is not None and not self._cancelling:
+            # No other request would be answered either. This one is no failure: the next run sends it.
+            self._stop = self._stop or stop
+            return
         # No status: the row is missing or its request expired. 200: it was answered, but cannot be read.
         temporary = not isinstance(row.status, int) or row.status == 200 or is_temporary_status(row.status)
-        adapted = not temporary and self._adapt(str(error.get("param") or ""), message)
+        adapted = not temporary and self._adapt(error)
         attempts = self.state.tries[row.key] = self.state.tries.get(row.key, 0) + 1
         if (temporary or adapted) and attempts < self.teacher.max_attempts:
             retries.append((query, job.max_output_tokens))
         elif not self._cancelling:
-            self._give_up(query, message)
+            self._give_up(query, str(error) if error.status else error.words)
 
     def _on_reply(self, key: str, query: Query | None, reply: Reply, job: BatchJob) -> None:
         """Keep a reply in the ledger, once: a run may have ended between keeping it and forgetting its job."""
         reply = msgspec.structs.replace(
             reply,
             request_id=reply.request_id or f"{job.batch_id} {key[:16]}",
+            problem=self.teacher.without_secrets(reply.problem),
             structured=self.teacher.json_replies and self.teacher.format.takes_schema is not False,
         )
         self.state.tries.pop(key, None)
@@ -278,11 +288,14 @@ class BatchRunner:
                 )
             )
 
-    def _adapt(self, param: str, message: str) -> bool:
+    def _adapt(self, error: ErrorBody) -> bool:
         """Whether the request can be sent without what its error refuses, as learned from it or from one before it."""
         form = self.teacher.format
-        known = any(name in f"{param} {message}" for name in form.refused)
-        return form.adapt(param, message) or known or form.takes_schema is False
+        if form.takes_schema is not False and refuses_schema(error):
+            form.takes_schema = False
+            return True
+        known = any(name in f"{' '.join(error.fields)} {error.words}" for name in form.refused)
+        return form.leave_out(error) or known or form.takes_schema is False
 
     def _give_up(self, query: Query, reason: str) -> None:
         self.state.tries.pop(self.files.keys[query.query_id], None)

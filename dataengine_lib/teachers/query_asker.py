@@ -8,7 +8,7 @@ from typing import Any
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, UnusableReply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_state import BatchState
@@ -64,7 +64,10 @@ class QueryAsker:
                 advance()
 
             def on_failure(request: _Request, failure: AskFailed) -> None:
-                self.files.give_up(request.subject, str(failure))
+                if isinstance(failure, UnusableReply):  # it is in the ledger, and the failure shows it
+                    self.files.settle(request.subject)
+                else:
+                    self.files.give_up(request.subject, str(failure))
                 advance()
 
             def advance() -> None:

@@ -15,6 +15,7 @@ from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.prompt_template import PromptTemplate
+from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import Question, options_text
 from dataengine_lib.core.text import one_line
 from dataengine_lib.questions.categories import CategorySet
@@ -148,9 +149,10 @@ class QuestionClassifier:
     def _on_reply(self, request: _Request, reply: Reply) -> None:
         if reply.finish_reason in ("length", "refusal", "content_filter"):
             limit = self.settings.max_output_tokens
-            self.failed.append(f"a reply ended by {reply.finish_reason}, with max_output_tokens={limit}")
+            why = f" ({reply.problem})" if reply.problem else ""
+            self.failed.append(f"a reply ended by {reply.finish_reason}{why}, with max_output_tokens={limit}")
         # A reply that was cut off counts too: the types before the cut are complete.
-        types, illegal = parse_types(reply.text, self.names, len(request.subject))
+        types, illegal = parse_types(after_reasoning(reply.text)[0], self.names, len(request.subject))
         self.illegal.update(illegal)
         self.foreign += sum(not 1 <= number <= len(request.subject) for number in types)
         for number, key in enumerate(request.subject, 1):

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, reply_end
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import Query
@@ -46,19 +46,27 @@ class ReplayTeacher:
         rows: list[_Row] = read_jsonl(file, _Row, torn_tail=True)
         for row in rows:
             if row.request is not None:
-                self._replies[_messages_key(row.request)] = _reply(row, row.text)
+                self._keep(_messages_key(row.request), _reply(row, row.text))
             elif row.raw_instructions is not None:
                 key = row.query_id or (row.image_id, row.question_type)
-                self._replies[key] = _reply(row, row.reply_json or row.raw_instructions)
+                self._keep(key, _reply(row, row.reply_json or row.raw_instructions))
+
+    def _keep(self, key: str | tuple[int, str], reply: Reply) -> None:
+        # the last one, but none that is no answer in place of one that is
+        if not reply.failed or key not in self._replies:
+            self._replies[key] = reply
 
     async def ask(
         self, query: Query, max_output_tokens: int | None = None, may_retry: MayRetry | None = None
     ) -> Reply:
-        """The recorded reply; raises AskFailed when there is none."""
+        """The recorded reply; raises AskFailed when there is none, or it is empty or ended by an error."""
         # The rows of a ledger are found by the first key, those of a results file by one of the others.
         ids = (query.query_id, (query.image_id, query.question_type))
         for key in (_messages_key(self._canonical.of(query)), *ids):
             if (reply := self._replies.get(key)) is not None:
+                if reply.failed:
+                    how = "is empty" if reply.finish_reason == "empty" else "ended by an error"
+                    raise AskFailed(f"the reply in {self.file} {how}", teacher_at_fault=False)
                 return reply
         raise AskFailed(f"{self.file} holds no reply to this query", teacher_at_fault=False)
 
@@ -71,7 +79,7 @@ def _messages_key(request: dict[str, Any]) -> str:
 def _reply(row: _Row, text: str) -> Reply:
     return Reply(
         text,
-        row.finish_reason or "stop",
+        reply_end(row.finish_reason, text),
         row.model,
         row.prompt_tokens,
         row.cached_tokens,

@@ -13,7 +13,7 @@ from dataengine_lib.core.records import Query, Result
 from dataengine_lib.replies.qa_json import v1_text
 
 LEDGER = "gptvqa_ledger.jsonl"
-_ERROR = "error"  # the kind of failure without a reply
+_ERROR = "error"  # the kind of failure without a reply, or with one that ended by an error
 LONGER = 2  # times the output limit, for the one more request after a reply that was cut off
 # finish reasons of replies that cannot be used, and what a failure says about them
 _UNUSABLE = {
@@ -21,14 +21,15 @@ _UNUSABLE = {
     "refusal": "the teacher refused",
     "content_filter": "stopped by the teacher's content filter",
     "empty": "the reply is empty",
+    _ERROR: "the reply ended by an error",
 }
 
 
 class Failure(msgspec.Struct, kw_only=True):
     """A row of `gptvqa_failed.jsonl`: a query without a usable reply, which the next run sends again.
 
-    `kind` is `error` (no reply) or why a reply that was paid for is unusable: `length`, `refusal`,
-    `content_filter`, `empty`. `max_output_tokens` is the highest output limit that it was requested with.
+    `kind` is `error` (no reply, or one that ended by an error) or why a reply that was paid for is unusable: `length`,
+    `refusal`, `content_filter`, `empty`. `max_output_tokens` is the highest output limit that it was requested with.
     """
 
     query_id: str
@@ -126,6 +127,8 @@ class ReplyFiles:
                 row = self.outcome(query)
                 if isinstance(row, Result):
                     self.results[query.query_id] = row
+                elif paid.failed:
+                    continue  # no answer of the model at all: it is asked by this run already
                 elif not paid.closed and not (
                     row.kind == "length" and paid.max_output_tokens < LONGER * max_output_tokens
                 ):
@@ -186,8 +189,7 @@ class ReplyFiles:
         key = self.keys[query.query_id]
         paid = self.ledger.paid[key]
         text = v1_text(paid.text)
-        # A cut-off or refused reply is unusable even with a text, an empty one even if it ended with `stop`.
-        kind = paid.finish_reason if paid.finish_reason in _UNUSABLE else "" if text.strip() else "empty"
+        kind = paid.finish_reason if paid.finish_reason in _UNUSABLE else ""
         # The name that was requested, not the one in the reply: servers change theirs between two runs.
         shared: dict[str, Any] = {
             "query_id": query.query_id,
@@ -202,6 +204,9 @@ class ReplyFiles:
         }
         if kind:
             reason = _UNUSABLE[kind].format(limit=paid.max_output_tokens)
+            if paid.problem:
+                # `cut off` stands in both where thoughts were cut off
+                reason = f"{paid.problem}; {reason}" if kind == "length" else paid.problem
             return Failure(kind=kind, reason=reason, max_output_tokens=paid.max_output_tokens, **shared)
         return Result(
             image_path=query.image_path,

@@ -175,7 +175,8 @@ def test_only_the_unanswered_are_asked_again_and_in_batches(tmp_path: Path) -> N
 def test_asking_again_is_bounded_and_the_rest_is_reported(tmp_path: Path) -> None:
     def partly(messages: list[dict[str, Any]]) -> str:
         return "\n".join(
-            f"{number}: image_scene" for number, text, _ in items(messages) if "stubborn" not in text
+            f"{number}: image_scene" if "stubborn" not in text else "none of these"
+            for number, text, _ in items(messages)
         )
 
     result, server = classify(tmp_path, [question(1, "plain"), question(2, "stubborn")], partly, max_asks=3)

@@ -173,7 +173,6 @@ CUT = "cut off at max_output_tokens=2000"
         ("First, option (B) a cat is unlikely because", "length", None),
         ("A dog is unlikely here, so", "length", None),
         ("<think>\nFirst, option (B) a cat", "length", None),
-        ('<think>Maybe {"answer": "B"}', "stop", None),
         ("", "length", None),
         ("B", "length", "B"),
         ("(B) ca", "length", "(B) ca"),
@@ -181,7 +180,6 @@ CUT = "cut off at max_output_tokens=2000"
         ("cat", "length", "cat"),
         ('<think>{"answer": "B"}? No.</think>{"answer": "C"}', "stop", "C"),
         ('<think>{"answer": "B"}? No.</think>A', "stop", "A"),
-        ("<thinking>Is it (B)", "stop", None),
         ("I say (B), as it has whiskers", "stop", "I say (B), as it has whiskers"),
     ],
 )
@@ -269,7 +267,7 @@ def test_passing_faults_are_tried_again(tmp_path: Path, fault: str) -> None:
     [
         ("refusal", "refused", 0),
         ("content_filter", "content filter", 0),
-        ("length", "cut off at max_output_tokens=2000", 0),
+        ("length", "cut off at max_output_tokens=2000", 1),
         ("500", "500", 1),
     ],
 )
@@ -283,7 +281,7 @@ def test_a_question_without_an_answer_fails_in_its_place(
     failure = answers.pop(1)
     assert isinstance(failure, AskFailed) and words in str(failure)
     assert answers == ["A", "C", "cannot tell"]
-    # a request that was paid for is not sent again, one without a reply is
+    # a request that was answered or declined is not sent again, one without an answer is
     answers, server, _ = ask(tmp_path, 4)
     assert len(server.requests) == again and isinstance(answers[1], AskFailed) == (not again)
 

@@ -89,7 +89,7 @@ def test_a_bad_request_is_not_repeated() -> None:
     [
         ("401", "key was refused.*OPENAI_API_KEY"),
         ("402", "quota used up"),
-        ("403", "may not use local"),
+        ("403", r"fault 403 \(403\)"),
         ("404", "'local' is not served"),
         ("quota", "quota used up"),
         ("429 retry-after=9999", "asks to wait 9999 s"),
