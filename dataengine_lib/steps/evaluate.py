@@ -56,6 +56,8 @@ class EvaluateConfig(StepConfig):
     """Model folder or hub name, api:MODEL, or recorded:FILE of predictions made elsewhere."""
     output_dir: Path
     """Gets aokvqa_eval.json, metrics.json, predictions.json, bad cases and weights."""
+    recorded_filter: str = ""
+    """Of recorded:FILE: whose responses count where lmms-eval logged those of several filters."""
     adapter: str | None = None
     """Folder or hub name of a PEFT adapter for the student."""
     split: Literal["all", "diagnose", "holdout"] = "all"
@@ -111,6 +113,8 @@ class EvaluateConfig(StepConfig):
             )
         if self.student.startswith(("api:", "recorded:")) and (self.workers != 1 or self.adapter is not None):
             raise ValueError("workers and adapter are for a student that is loaded here; leave them out")
+        if self.recorded_filter and not self.student.startswith("recorded:"):
+            raise ValueError("recorded_filter is for a student recorded:FILE; leave it out")
         if isinstance(self.workers, int) and self.workers < 1:
             raise ValueError("workers must be 1 or more, or ray")
         return self
@@ -223,7 +227,7 @@ def _recorded_answers(
     config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skipped: BadRows
 ) -> _GivenAnswers:
     """The predictions in a file; its rows without a question, and tasks without a row, are skipped."""
-    found = read_recorded(Path(config.student.partition(":")[2]), content)
+    found = read_recorded(Path(config.student.partition(":")[2]), content, config.recorded_filter)
     # rows of the predictions file, which the number of questions does not include
     skipped.n_rows += len(found.unmatched)
     skipped.add(*found.unmatched)

@@ -86,8 +86,10 @@ def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: s
 
 
 def utf8_safe(value: Any) -> str:
-    """Untrusted text made encodable as UTF-8: half of a surrogate pair becomes a question mark."""
-    return str(value).encode("utf-8", "replace").decode("utf-8")
+    """Untrusted text made encodable as UTF-8: half of a surrogate pair becomes U+FFFD, the replacement character."""
+    text = str(value)
+    # UTF-16 has an encoding of half a pair, which its decoder then replaces
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def shortened(value: Any) -> str:

@@ -36,13 +36,14 @@ class _Joined:
     known: int
 
 
-def read_recorded(file: Path, rows: QuestionRows) -> RecordedPredictions:
+def read_recorded(file: Path, rows: QuestionRows, wanted_filter: str = "") -> RecordedPredictions:
     """The predictions of an aokvqa_eval.json, A-OKVQA predictions, an lmms-eval log or a VLMEvalKit table.
 
-    A file is joined on one key, question_id before the place: see _best.
+    A file is joined on one key, question_id before the place: see _best. `wanted_filter` is the one to take of several
+    that lmms-eval logged.
     Raises DataEngineError when the file cannot be read, has another format or answers none of the questions.
     """
-    content = read_prediction_file(Path(file))
+    content = read_prediction_file(Path(file), wanted_filter)
     joined = [_join(content.entries, rows, key) for key in content.joins]
     best = _best(joined)
     if not best.answers:

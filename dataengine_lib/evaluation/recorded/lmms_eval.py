@@ -1,7 +1,6 @@
 """Step 1, `student: recorded:FILE`: sample logs of lmms-eval, with generated answers or option likelihoods."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -23,6 +22,7 @@ from dataengine_lib.evaluation.recorded.entries import (
     text_mismatch,
     utf8_safe,
 )
+from dataengine_lib.evaluation.recorded.sample_filters import filters_of
 from dataengine_lib.replies.answer_choice import written_choice
 
 # tried in this order; `doc` is the data set's own row, `doc_id` its number in the data set
@@ -34,21 +34,30 @@ _JOINS = (
 )
 
 
-def read_lmms_eval_samples(file: Path) -> Entries | None:
-    """The lines of a `*_samples_*.jsonl`, None when no line is lmms-eval's; an incomplete last line is ignored.
+def is_sample(row: Any) -> bool:
+    """Whether a row is a sample: a `doc_id` and the model's responses."""
+    return isinstance(row, Mapping) and "doc_id" in row and ("filtered_resps" in row or "resps" in row)
+
+
+def sample_entries(
+    file: Path, rows: Sequence[tuple[str, Mapping[str, Any] | BadRow]], wanted_filter: str = ""
+) -> Entries | None:
+    """The samples of a `*_samples_*.jsonl` or of the `logs` of older versions; None when no row is one.
 
     Multiple-choice tasks log mean losses (the lowest wins) for most models and log-likelihoods (the highest wins) for
-    others; losses are positive and log-likelihoods negative. Raises DataEngineError when a file has both.
+    others; losses are positive and log-likelihoods negative. Raises DataEngineError when a file has both, or several
+    filters' responses and `wanted_filter` names none of them.
     Source: lmms-eval's Task.process_results (argmin of what its models' loglikelihood() returns, e.g. llava.py).
     """
-    found = _lines(file.read_bytes().split(b"\n"))
-    answers = {
-        line: _response(row.get("filtered_resps") or row.get("resps"))
-        for line, row in found.items()
-        if isinstance(row, dict)
-    }
-    if not answers:
+    samples = {where: row for where, row in rows if not isinstance(row, BadRow) and is_sample(row)}
+    if not samples:
         return None
+    filters = filters_of(file, samples, wanted_filter)
+    answers = {
+        where: _response(filters.response(row))
+        for where, row in samples.items()
+        if where not in filters.left_out
+    }
     numbers = [n for given in answers.values() for n in given.numbers if isfinite(n)]
     # a log-likelihood is never positive, a loss never negative
     losses = any(number > 0 for number in numbers)
@@ -58,36 +67,22 @@ def read_lmms_eval_samples(file: Path) -> Entries | None:
             "log-likelihoods; give one task's log of one model"
         )
     entries: list[Entry | BadRow] = []
-    for line, row in found.items():
+    for where, row in rows:
         if isinstance(row, BadRow):
             entries.append(row)
-            continue
-        doc = row["doc"] if isinstance(row.get("doc"), dict) else {}
-        keys = {f"doc.{field}": join_key(doc.get(field)) for field in ("question_id", "index")}
-        sample = _Sample(answers[line], losses, row.get("target"), doc)
-        entries.append(Entry(line, keys | {"doc_id": join_key(row["doc_id"])}, sample.answer_to))
+        elif where in answers:
+            entries.append(_entry(where, row, answers[where], losses))
+        elif where not in filters.left_out:
+            entries.append(BadRow(where, "has no doc_id or no filtered_resps", "malformed row"))
     kind = "losses, the lowest wins" if losses else "log-likelihoods" if numbers else "written answers"
-    return Entries(f"lmms-eval samples ({kind})", _JOINS, entries)
+    return Entries(f"lmms-eval samples ({kind}{filters.note})", _JOINS, entries)
 
 
-def _lines(lines: Sequence[bytes]) -> dict[str, dict[str, Any] | BadRow]:
-    found: dict[str, dict[str, Any] | BadRow] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name = f"line {number}"
-        try:
-            row = json.loads(line)  # and not msgspec, which refuses a metric that is NaN
-        except (ValueError, RecursionError) as error:
-            # in a complete file the part behind the last line break is empty, so it is no line
-            if number < len(lines):  # the last line may be cut off by a kill
-                found[name] = BadRow(name, f"no JSON: {error}", "malformed row")
-            continue
-        if isinstance(row, dict) and "doc_id" in row and ("filtered_resps" in row or "resps" in row):
-            found[name] = row
-        else:
-            found[name] = BadRow(name, "has no doc_id or no filtered_resps", "malformed row")
-    return found
+def _entry(where: str, row: Mapping[str, Any], response: "_Response", losses: bool) -> Entry:
+    doc = row["doc"] if isinstance(row.get("doc"), dict) else {}
+    keys = {f"doc.{field}": join_key(doc.get(field)) for field in ("question_id", "index")}
+    sample = _Sample(response, losses, row.get("target"), doc)
+    return Entry(where, keys | {"doc_id": join_key(row["doc_id"])}, sample.answer_to)
 
 
 @dataclass(frozen=True)
