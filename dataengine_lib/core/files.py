@@ -13,6 +13,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from dataengine_lib.core.file_content import file_content
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.errors import DataEngineError
 
 _T = TypeVar("_T")
@@ -130,7 +131,9 @@ def read_json(path: Path, type: type[_T] | Any = Any) -> _T:
         except UNDECODABLE as of_lines:
             # of one object, and of lines where no list is wanted, the fault of the file as it is says more
             fault = of_lines if len(lines) > 1 and " - at `$[" in str(of_lines) else error
-        raise DataEngineError(f"{path}: {decode_fault(fault)}; correct the file or make it again") from error
+        wrong_type = isinstance(fault, msgspec.ValidationError)
+        remedy = "correct the file or make it again" if wrong_type else looks_like(path)
+        raise DataEngineError(f"{path}: {decode_fault(fault)}; {remedy}") from error
 
 
 def _value_lines(content: bytes) -> list[bytes]:

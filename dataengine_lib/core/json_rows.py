@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 import msgspec
 
 from dataengine_lib.core.file_content import open_content
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.errors import DataEngineError
 
@@ -35,7 +36,7 @@ def json_rows(path: Path) -> Iterator[JsonRow]:
         found = _rows_or_object(path, stream)
         if isinstance(found, dict):
             raise DataEngineError(
-                f"{path}: holds one object with {_keys(found)}, where a list of rows or JSON lines is needed"
+                f"{path}: holds one object, where a list of rows or JSON lines is needed; {looks_like(path)}"
             )
         yield from found
 
@@ -51,11 +52,12 @@ def json_rows_or_object(path: Path) -> list[JsonRow] | dict[str, msgspec.Raw]:
         if isinstance(found, dict):
             return found
         rows = list(found)
-    if len(rows) == 1 and rows[0].where.startswith("line"):
+    first = bytes(rows[0].raw).lstrip()[:1] if len(rows) == 1 else b""
+    if first == b"{" and rows[0].where.startswith("line"):
         try:
             return json_value(rows[0].raw, _OBJECT)
-        except UNDECODABLE:
-            pass
+        except UNDECODABLE as error:
+            raise DataEngineError(f"{path}: {decode_fault(error)}; {looks_like(path)}") from error
     return rows
 
 
@@ -81,7 +83,7 @@ def _rows_or_object(path: Path, stream: IO[bytes]) -> Iterable[JsonRow] | dict[s
         # JSON lines whose rows are lists, or whose first row is damaged
         if any(map(_decodes, lines[:2])):
             return _lines(lines[0] + b"\n", number, (line + b"\n" for line in lines[1:]))
-        raise DataEngineError(f"{path}: {decode_fault(error)}; correct the file or make it again") from error
+        raise DataEngineError(f"{path}: {decode_fault(error)}; {looks_like(path)}") from error
 
 
 def _lines(first: bytes, number: int, others: Iterable[bytes]) -> Iterator[JsonRow]:
@@ -98,8 +100,3 @@ def _decodes(line: bytes) -> bool:
     except UNDECODABLE:
         return False
     return line.lstrip()[:1] in (b"{", b"[")
-
-
-def _keys(found: dict[str, msgspec.Raw]) -> str:
-    names = [repr(name[:40]) for name in list(found)[:3]]
-    return ", ".join(names) + (", …" if len(found) > 3 else "") if names else "no keys"

@@ -13,17 +13,14 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.categories import type_name
-from dataengine_lib.questions.dataengine_v2 import is_v2, v2_row
+from dataengine_lib.questions.json_questions import json_question_rows
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault
-from dataengine_lib.questions.seed_bench import is_seed_bench, seed_bench_row, type_names
 from dataengine_lib.questions.tsv_table import is_table, table_rows
 
-_WRAPPERS = ("questions", "data")  # keys that hold all questions of a file and are not the name of a type
 _LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers have a few hundred
 
 
@@ -94,7 +91,7 @@ def read_question_file(
 
 def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:
     """All rows of a file in A-OKVQA's fields, before the check; raises what `read_question_file` raises."""
-    return table_rows(file, image_root, own) if is_table(file) else _json_rows(file, own)
+    return table_rows(file, image_root, own) if is_table(file) else json_question_rows(file, own)
 
 
 def read_question_rows(
@@ -125,58 +122,6 @@ def image_of(question: Question, root: Path) -> str:
         return locate(ImageRef(question.image_id, question.image_path), root)
     except DataEngineError as error:  # without the advice behind ";", which names another step's parameter
         raise DataEngineError(str(error).partition(";")[0]) from error
-
-
-def _json_rows(file: Path, own: OwnFields) -> list[FoundRow]:
-    """The rows of a JSON file. Raises DataEngineError when it is neither a list nor a dict of lists."""
-    content: Any = read_json(file, list[msgspec.Raw] | dict[str, msgspec.Raw])
-    parts = content if isinstance(content, dict) else {"": content}
-    types = parts.get("question_type") if "questions" in parts else None
-    # SEED-Bench's file, or a list with `info` or `license` beside it: the other keys hold no questions
-    whole = "questions" if types is not None else _whole(parts)
-    rows = [
-        FoundRow(f"{kind}[{number}]" if kind else f"row {number}", _decoded(raw), "" if whole else kind)
-        for kind, part in ({whole: parts[whole]} if whole else parts).items()
-        for number, raw in enumerate(_list(file, kind, part))
-    ]
-    del content, parts  # they hold the file's text
-    keys = {key for row in rows if isinstance(row.content, dict) for key in row.content}
-    own.check(file, keys)
-    if is_v2([row.content for row in rows]):
-        return [v2_row(row.row, row.content, own) for row in rows]
-    if types is not None or is_seed_bench([row.content for row in rows]):
-        names = type_names(file, None if types is None else _decoded(types))
-        return [seed_bench_row(row.row, row.content, names, own) for row in rows]
-    for row in rows:
-        if isinstance(row.content, dict):
-            row.content.update(own.of(row.content))
-    return rows
-
-
-def _whole(parts: Mapping[str, Any]) -> str:
-    """The one key that holds all questions and is not the name of a type; empty without one."""
-    # an object's values are JSON that is not decoded yet: a list begins with a bracket
-    lists = [key for key, part in parts.items() if isinstance(part, list) or memoryview(part)[:1] == b"["]
-    return lists[0] if len(lists) == 1 and lists[0] in _WRAPPERS else ""
-
-
-def _list(file: Path, key: str, part: Any) -> list[msgspec.Raw]:
-    if isinstance(part, list):
-        return part
-    try:
-        rows: list[msgspec.Raw] = msgspec.json.decode(part, type=list[msgspec.Raw])
-    except UNDECODABLE as error:
-        raise DataEngineError(
-            f"{file}: {key}: {decode_fault(error)}; give a list of questions or {{type: [question]}}"
-        ) from error
-    return rows
-
-
-def _decoded(raw: msgspec.Raw) -> Any | RowFault:
-    try:
-        return msgspec.json.decode(raw)
-    except UNDECODABLE as error:
-        return "malformed row", decode_fault(error)
 
 
 def _given_id(row: Any) -> str:

@@ -1,14 +1,18 @@
 """Steps 0, 1 and 5: rows of question files in any format, as they go to the one check in reader.py."""
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.text import caseless
 from dataengine_lib.errors import DataEngineError
 
+# matches `B.`, `(B)`, `b)`, `B: cat`, `(B) a cat`
+_MARKED = re.compile(r"\(?([A-Za-z])(?:[).:]+\s*(.*)|\))$", re.DOTALL)
 RowFault = tuple[str, str]  # (kind, by which faults are counted; reason, which names the values)
 
 
@@ -57,18 +61,66 @@ def filled(choices: Iterable[Any]) -> list[Any]:
     return kept
 
 
+def integer_text(text: str) -> str:
+    """`5` for `5.0`, which is how a table with empty cells writes a whole number."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())  # matches `5.0`, `-3.00`
+
+
 def answer_index(answer: Any, choices: Collection[Any]) -> int | RowFault | None:
-    """The index of the choice that an answer's letter means; None without an answer."""
-    letter = "" if answer is None else str(answer).strip()
-    if not letter:
+    """The index of the choice that an answer means: its letter, `B`, `(B)` or `B. cat`, or its text; None without one.
+
+    A letter alone is a letter in the formats that this is for, also where a choice has that text.
+    """
+    given = "" if answer is None else str(answer).strip()
+    if not given:
         return None
-    index = LETTERS.find(letter.upper()) if len(letter) == 1 else -1
+    index = LETTERS.find(given.upper()) if len(given) == 1 else -1
+    if not 0 <= index < len(choices):
+        meant = _meant(given, [caseless(str(choice)) for choice in choices])
+        if len(meant) == 1:
+            return meant.pop()
     if index < 0:
-        return "wrong answer letter", f"answer {letter[:40]!r} is not the letter of a choice"
+        return "wrong answer letter", f"answer {given[:40]!r} is not the letter of a choice"
     # fewer than two choices are a fault of their own, which reader.py reports
     if index >= len(choices) >= 2:
-        return "index outside the choices", f"answer {letter} is outside the {len(choices)} choices"
+        return "index outside the choices", f"answer {given} is outside the {len(choices)} choices"
     return index
+
+
+def any_answer_index(answer: Any, choices: Collection[Any]) -> int | RowFault | None:
+    """The index of the choice that an answer means in a file of no known format: its letter, text, or place from 0.
+
+    Where these mean different choices, the row is faulty: nothing is guessed.
+    """
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if answer is None or answer == "":
+        return None
+    if isinstance(answer, bool) or not isinstance(answer, str | int | float):
+        return (
+            "wrong answer letter",
+            f"answer {str(answer)[:40]!r} is not the letter, text or index of a choice",
+        )
+    text = integer_text(str(answer))
+    meant = _meant(text, [caseless(str(choice)) for choice in choices])
+    if len(text) == 1 and 0 <= LETTERS.find(text.upper()) < len(choices):
+        meant.add(LETTERS.find(text.upper()))
+    if re.fullmatch("[0-9]{1,2}", text) and int(text) < len(choices):
+        meant.add(int(text))
+    if len(meant) != 1:
+        why = "can mean several choices" if meant else "is not the letter, text or index of a choice"
+        return "wrong answer letter", f"answer {text[:40]!r} {why}"
+    return meant.pop()
+
+
+def _meant(answer: str, choices: list[str]) -> set[int]:
+    """The indices of the choices, given without case, that an answer of more than a letter means."""
+    found = {index for index, choice in enumerate(choices) if choice == caseless(answer)}
+    if not found and (marked := _MARKED.match(answer)):
+        index, text = LETTERS.find(marked[1].upper()), caseless(marked[2] or "")
+        if index < len(choices) and text in ("", choices[index]):
+            found.add(index)
+    return found
 
 
 def _text(value: Any) -> Any:

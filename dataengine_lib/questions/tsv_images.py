@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dataengine_lib.core.files import inside, replacing
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import RowFault
+from dataengine_lib.questions.rows import RowFault, integer_text
 
 # VLMEvalKit: an image cell of up to this length is the index of the row whose image it shares
 _REFERENCE_CHARACTERS = 64
@@ -48,7 +48,7 @@ class TableImages:
         elif data := _decoded(cell):
             self._paths[index] = self._written(index, data)  # rows with the same picture have the same file
         elif len(cell) <= _REFERENCE_CHARACTERS:
-            self._shared[index] = cell
+            self._shared[index] = integer_text(cell)
         else:
             reason = "image is not the base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF file"
             self._faults[index] = ("broken image", reason)

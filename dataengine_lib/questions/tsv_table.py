@@ -1,33 +1,36 @@
 """Steps 0 and 1: question tables, MMBench's and VLMEvalKit's TSV with index, question, A, B, …, answer, image."""
 
-import csv
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from dataengine_lib.core.file_content import open_content
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.table_cells import stray_quote, table_cells, undecoded
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled, integer_text
+from dataengine_lib.questions.table_columns import known_columns
 from dataengine_lib.questions.tsv_images import TableImages
 
-_CELL = 2**31 - 1  # characters; the csv module allows 128 KiB, and an image's base64 is longer
 _NEEDED = ("index", "question", "A")
 
 
 def is_table(file: Path) -> bool:
-    """Whether a file is a table: a .tsv that is not JSON, or any file that begins with a table's headings."""
-    try:
-        with file.open("rb") as stream:
-            heading = stream.readline(1 << 16)
-    except OSError:
-        return False
-    heading = heading.removeprefix(b"\xef\xbb\xbf").strip()  # UTF-8's byte order mark, as Excel writes it
-    # headings may be quoted: "index", "question"
-    names = {name.strip(b'" ') for name in heading.split(b"\t")}
+    """Whether a file is a table: a workbook, or text that is not JSON and has a table's suffix or headings."""
+    with open_content(file) as stream:
+        heading = stream.readline(1 << 16).strip()
     if heading.startswith((b"[", b"{")):
         return False
-    return file.suffix.lower() == ".tsv" or {b"index", b"question"} <= names
+    # headings may be quoted: "index", "question"
+    names = {name.strip(b'" ').lower() for name in re.split(rb"[\t,;]", heading)}
+    return (
+        heading.startswith(b"PK")
+        or file.suffix.lower() in (".tsv", ".csv", ".xlsx")
+        or {b"index", b"question"} <= names
+    )
 
 
 def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:
@@ -37,14 +40,15 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
     Raises DataEngineError when the file is not a question table, or when it holds images and no root is given.
     Source: MMBench's tables and vlmeval/dataset of open-compass/VLMEvalKit.
     """
-    lines = _cells(file)
-    names = [name.strip() for name in next(lines, [])]
+    lines = table_cells(file)
+    heading = [name.strip() for name in next(lines, [])]
+    names = known_columns(heading)
     if missing := [name for name in _NEEDED if name not in names]:
         raise DataEngineError(
             f"{file}: has no column {missing[0]!r}; a question table has index, question, A, B, …, answer, "
-            "image or image_path, divided by tabs"
+            f"image or image_path; this {looks_like(file)}"
         )
-    own.check(file, names)
+    own.check(file, [*names, *heading])
     rows: list[tuple[str, str, dict[str, Any] | RowFault]] = []
     images, seen = TableImages(file, image_root), dict[str, str]()
     for number, cells in enumerate(lines, 2):
@@ -52,12 +56,14 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
             continue
         # csv's strict mode does not see a stray quotation mark that another one closes further down
         if any(_holds_a_row(cell, cells, names) for cell in cells):
-            raise _stray_quote(file, number)
-        where, row = f"row {number}", dict.fromkeys(names, "")
-        row |= {name: _clean(cell) for name, cell in zip(names, cells, strict=False)}
-        index, image = row["index"], row.pop("image", "")
+            raise stray_quote(file, number)
+        where, row = f"row {number}", dict.fromkeys([*heading, *names], "")
+        # by both names of a column, as type_field and split_field are the file's own
+        for some in (heading, names):
+            row |= {name: _clean(cell) for name, cell in zip(some, cells, strict=False)}
+        index, image = integer_text(row["index"]), row.pop("image", "")
         fault = _row_fault(cells, names, index, seen)
-        rows.append((where, index, fault or _fields(row, names, own)))
+        rows.append((where, index, fault or _fields(row | {"index": index}, names, own)))
         if not fault:
             seen[index] = where
             images.add(index, image, row.get("image_path", ""))
@@ -66,6 +72,8 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
 
 
 def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str, str]) -> RowFault | None:
+    if fault := undecoded(cells):
+        return "malformed row", fault
     if len(cells) > len(names):
         return "malformed row", f"{len(cells)} cells, but the heading has {len(names)}"
     if not index:
@@ -108,33 +116,7 @@ def _holds_a_row(cell: str, cells: list[str], names: list[str]) -> bool:
     return "\t" in cell and "\n" in cell and (len(cells) != len(names) or cell.count("\t") >= len(names) - 1)
 
 
-def _stray_quote(file: Path, row: int) -> DataEngineError:
-    return DataEngineError(
-        f"{file}: row {row}: a quotation mark opens a cell that does not end with one, which hides the rows after it; "
-        "save the table with cells quoted as pandas does"
-    )
-
-
 def _clean(cell: str) -> str:
     """A cell's text; pandas writes a missing value as an empty cell or as nan."""
     text = cell.strip()
     return "" if text.lower() == "nan" else text
-
-
-def _cells(file: Path) -> Iterator[list[str]]:
-    """Yield the cells of one row at a time. Raises DataEngineError naming the row or the line at fault."""
-    csv.field_size_limit(_CELL)
-    line = row = 0
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t", strict=True)
-            for cells in reader:
-                # a row has several lines where a cell holds line breaks
-                line, row = reader.line_num, row + 1
-                yield cells
-    except OSError as error:
-        raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    except csv.Error as error:
-        raise _stray_quote(file, row + 1) from error
-    except UnicodeDecodeError as error:
-        raise DataEngineError(f"{file}: after line {line}: {error}; save the table as UTF-8 text") from error

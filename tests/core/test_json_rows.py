@@ -78,7 +78,9 @@ def test_one_object_is_told_from_lines(tmp_path: Path) -> None:
             "image_scene[0]",
             "image_scene[1]",
         ]
-    with pytest.raises(DataEngineError, match=r"one object with 'image_scene', 'ocr', where a list"):
+    with pytest.raises(
+        DataEngineError, match=r"one object, where a list of rows or JSON lines is needed; looks like"
+    ):
         list(json_rows(file))
 
 

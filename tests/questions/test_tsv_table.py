@@ -59,7 +59,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"question": "nan"}, "empty question", "empty"),
     ({"answer": ""}, "no correct choice", "not given"),
     ({"answer": "nan"}, "no correct choice", "not given"),
-    ({"answer": "cat"}, "wrong answer letter", "'cat'"),
+    ({"answer": "fox"}, "wrong answer letter", "'fox'"),
+    ({"answer": "A. cat"}, "wrong answer letter", "'A. cat'"),
     ({"answer": "7"}, "wrong answer letter", "'7'"),
     ({"answer": "D", "D": "nan"}, "index outside the choices", "answer D is outside the 3 choices"),
     ({"image": "", "image_path": ""}, "no image", "image"),
@@ -218,7 +219,7 @@ def test_files_that_are_no_question_table_are_errors_of_one_line(tmp_path: Path)
     wrong: list[tuple[bytes, str]] = [
         (b"", "has no column 'index'"),
         (b"index\tquestion\tanswer\n", "has no column 'A'"),
-        (b"index\tquestion\tA\tB\tanswer\n1\t\xff\xfe\tx\ty\tA\n", "save the table as UTF-8"),
+        (b"index\tquestion\tA\tB\tanswer\n1\t\xff\xfe\tx\ty\tA\n", "row 2: not saved as UTF-8"),
         (
             b'index\tquestion\tA\tB\tanswer\n1\t"What?\tx\ty\tA\n2\tWhat?\tx\ty\tA\n',
             "row 2: a quotation mark",

@@ -21,8 +21,6 @@ from dataengine_lib.evaluation.recorded.entries import (
 )
 from dataengine_lib.replies.answer_choice import written_choice
 
-_T = TypeVar("_T")
-
 
 class _Answer(msgspec.Struct):
     """A row of aokvqa_eval.json, ours or MLLM-DataEngine's."""
@@ -116,6 +114,7 @@ def leaderboard_entries(content: Mapping[str, msgspec.Raw]) -> Entries | None:
 # strict=False takes numbers that were written as text
 _ANSWER = msgspec.json.Decoder(_Answer, strict=False)
 _PREDICTION = msgspec.json.Decoder(_Prediction, strict=False)
+_T = TypeVar("_T", _Answer, _Prediction)
 
 
 def _decoded(raw: msgspec.Raw, decoder: msgspec.json.Decoder[_T], row: str) -> _T | BadRow:

@@ -11,6 +11,7 @@ from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.questions.rows import integer_text
 
 # why a row cannot be used for a question: (reason to count by, reason in full)
 Mismatch = tuple[str, str]
@@ -53,12 +54,7 @@ class Entries:
 def join_key(value: Any) -> str:
     """A key as text; empty for a value that cannot be one (None, a list, a boolean)."""
     usable = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return _integer_text(utf8_safe(value)) if usable else ""
-
-
-def _integer_text(text: str) -> str:
-    """`5` for `5.0`, which is how a table with empty cells writes a whole number."""
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())  # matches `5.0`, `-3.00`
+    return integer_text(utf8_safe(value)) if usable else ""
 
 
 def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: str = "") -> Mismatch | None:

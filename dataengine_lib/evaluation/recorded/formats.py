@@ -9,6 +9,7 @@ import msgspec
 
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.file_content import open_content
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import UNDECODABLE, json_value
 from dataengine_lib.core.json_rows import JsonRow, json_rows_or_object, list_rows
 from dataengine_lib.core.table_cells import table_cells
@@ -38,7 +39,9 @@ def read_prediction_file(file: Path, wanted_filter: str = "") -> Entries:
     else:
         found = table_entries(table_cells(file))
     if found is None or not found.entries:
-        raise DataEngineError(f"{file}: has no predictions in a supported format; give {_SUPPORTED}")
+        raise DataEngineError(
+            f"{file}: has no predictions in a supported format ({looks_like(file)}); give {_SUPPORTED}"
+        )
     return found
 
 

@@ -74,8 +74,8 @@ def _entries(rows: Iterable[tuple[str, Mapping[str, str] | BadRow]], names: Sequ
             entries.append(at)
             continue
         choices = filled(at[letter].strip() for letter in letters)
-        texts = (utf8_safe(at.get(name, "")) for name in ("question", "hint", "answer", "prediction"))
-        row = _TableRow(*texts, choices)
+        texts = {name: utf8_safe(at.get(name, "")) for name in ("question", "hint", "answer", "prediction")}
+        row = _TableRow(**texts, choices=choices)
         entries.append(Entry(where, {"index": join_key(at["index"])}, row.answer_to))
     return Entries("VLMEvalKit table", (JoinKey("index", "question_id"), JoinKey("index", "place")), entries)
 
