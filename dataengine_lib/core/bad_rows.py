@@ -1,14 +1,20 @@
 """Rows of a file that cannot be used (all steps): left out, counted by reason and shown; too many stop the step."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
+from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
+from dataengine_lib.core.json_rows import JsonRow
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
+_T = TypeVar("_T")
+MALFORMED = "malformed row"  # the kind of rows that are no rows of the format at all
 _MOST_NAMED = 3  # rows that the error names, each with another reason
 _LENGTH = 200  # characters of one row's reason in a message
 
@@ -42,8 +48,9 @@ class BadRows:
     """Collects the rows of `file` that cannot be used; at most a share of `max_share` of its `n_rows` may be bad.
 
     A single bad row is never too many, unless `max_share` is 0. `remedy` names what else to look at in the step that
-    reads the file (`check image_root`); `max_bad_share` has to be one of that step's parameters. Rows of a `harmless`
-    kind are left out too, but are not bad. The first `keep` rows are kept, all by default.
+    reads the file (`check image_root`); `max_bad_share` has to be one of that step's parameters. `wanted` is what the step
+    reads (`gptvqa_prompt.json of construct-queries`), for a file of another format. Rows of a `harmless` kind are left
+    out too, but are not bad. The first `keep` rows are kept, all by default.
     """
 
     def __init__(
@@ -53,13 +60,14 @@ class BadRows:
         n_rows: int = 0,
         *,
         remedy: str = "",
+        wanted: str = "",
         harmless: Collection[str] = (),
         keep: int | None = None,
     ) -> None:
         self.file, self.max_share, self.n_rows = file, max_share, n_rows
         self.rows: list[BadRow] = []
         self.counts: Counter[str] = Counter()
-        self._remedy, self._harmless, self._keep = remedy, harmless, keep
+        self._remedy, self._wanted, self._harmless, self._keep = remedy, wanted, harmless, keep
         self._first: dict[str, BadRow] = {}  # by kind, the bad ones alone
 
     def add(self, *rows: BadRow) -> None:
@@ -72,7 +80,15 @@ class BadRows:
                 self.rows.append(row)
 
     def check(self) -> None:
-        """Raise DataEngineError naming the file and the first row of each reason when too many rows are bad."""
+        """Raise DataEngineError naming the file and the first row of each reason when too many rows are bad.
+
+        A file of which no row is one of the format is refused whatever share is allowed.
+        """
+        if self._wanted and self.n_rows and self.counts[MALFORMED] == self.n_rows:
+            raise DataEngineError(
+                f"{self.file}: not a format that this step reads: {looks_like(Path(self.file))}; give {self._wanted} "
+                f"(none of {self.n_rows:,} rows can be read; {_shown(self._first[MALFORMED])})"
+            )
         bad = sum(count for kind, count in self.counts.items() if kind not in self._harmless)
         if bad > self.max_share * self.n_rows and (bad > 1 or not self.max_share):
             named = "; ".join(_shown(row) for row in list(self._first.values())[:_MOST_NAMED])
@@ -82,11 +98,29 @@ class BadRows:
                 f"correct them{remedy} or raise max_bad_share ({self.max_share})"
             )
 
+    def warnings(self) -> list[str]:
+        """What a person should know: one sentence with the file's name, none where nothing was left out."""
+        sentence = self.summary().sentence()
+        return [f"{self.file}: {sentence}"] if sentence else []
+
     def summary(self) -> BadRowSummary:
         """The counts by reason, and the rows."""
         return BadRowSummary(
             self.counts.total(), self.n_rows, dict(sorted(self.counts.items())), list(self.rows)
         )
+
+
+def usable_rows(rows: Iterable[JsonRow], type: type[_T] | Any, bad: BadRows) -> Iterator[tuple[str, _T]]:
+    """Yield where each row stands and its value; rows that are not of `type` are added to `bad`, which counts all."""
+    decoder = msgspec.json.Decoder(type, strict=False)
+    for row in rows:
+        bad.n_rows += 1
+        try:
+            value = json_value(row.raw, decoder)
+        except UNDECODABLE as error:
+            bad.add(BadRow(row.where, decode_fault(error), MALFORMED))
+        else:
+            yield row.where, value
 
 
 def _shown(row: BadRow) -> str:

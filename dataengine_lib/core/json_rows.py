@@ -25,15 +25,22 @@ class JsonRow(NamedTuple):
     where: str
     raw: msgspec.Raw
 
+    @property
+    def number(self) -> int:
+        """The row or line, counted from 1."""
+        kind, _, number = self.where.partition(" ")
+        return int(number) + (kind == "row")
 
-def json_rows(path: Path) -> Iterator[JsonRow]:
+
+def json_rows(path: Path, *, may_be_empty: bool = False) -> Iterator[JsonRow]:
     """Yield the rows of a JSON list, or of JSON lines one at a time; blank lines are passed over.
 
     A line that is no JSON is yielded as it is: `json_value` then raises one of UNDECODABLE.
-    Raises DataEngineError when the file cannot be read, or holds something else than a list or lines.
+    Raises DataEngineError when the file cannot be read, or holds something else than a list or lines; with
+    `may_be_empty`, a file without any text has no rows.
     """
     with open_content(path) as stream:
-        found = _rows_or_object(path, stream)
+        found = _rows_or_object(path, stream, may_be_empty)
         if isinstance(found, dict):
             raise DataEngineError(
                 f"{path}: holds one object, where a list of rows or JSON lines is needed; {looks_like(path)}"
@@ -66,9 +73,13 @@ def list_rows(values: Iterable[msgspec.Raw], key: str = "") -> list[JsonRow]:
     return [JsonRow(f"{key}[{n}]" if key else f"row {n}", raw) for n, raw in enumerate(values)]
 
 
-def _rows_or_object(path: Path, stream: IO[bytes]) -> Iterable[JsonRow] | dict[str, msgspec.Raw]:
+def _rows_or_object(
+    path: Path, stream: IO[bytes], may_be_empty: bool = False
+) -> Iterable[JsonRow] | dict[str, msgspec.Raw]:
     """By the first line: a value of its own begins JSON lines, anything else a list or one object."""
     number, first = next(((n, line) for n, line in enumerate(stream, 1) if line.strip()), (1, b""))
+    if may_be_empty and not first:
+        return []
     listed = first.lstrip()[:1] == b"["
     if not listed and _decodes(first):
         return _lines(first, number, stream)

@@ -4,7 +4,6 @@ Step 4 reads them through `read_others`, which yields each row as a teacher's re
 and checks. Step 5 mixes LLaVA's turns in as they are, through `read_turns`.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from dataengine_lib.core.files import UNDECODABLE, decode_fault, read_json
+from dataengine_lib.core.file_content import open_content
+from dataengine_lib.core.file_kinds.looks_like import first_rows, looks_like
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
+from dataengine_lib.core.json_rows import JsonRow, json_rows
 from dataengine_lib.core.records import LETTERS, NO_TYPE, Result, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_number
@@ -21,7 +23,8 @@ from dataengine_lib.replies.turn_options import split_answer, split_choices
 
 _OthersFormat = Literal["llava", "dataengine-v2"]
 
-_HEAD = 1 << 20  # bytes; the first row of a QA file ends within them
+_HEAD = 1 << 20  # bytes; the first rows of a QA file end within them
+_ANY = msgspec.json.Decoder(Any)
 # matches the image token with its line end, "<image>\n"
 _IMAGE = re.compile(r"[ \t]*<image>[ \t]*\n?")
 # names of the speakers in LLaVA's data and in files of similar tools
@@ -38,28 +41,26 @@ class Turn(NamedTuple):
 
 
 def others_format(file: Path) -> _OthersFormat | None:
-    """The format of a JSON list or JSON lines file, by its first row; None for any other file.
+    """The format of a JSON list or JSON lines file, by the first of its rows that has one; None for any other file.
 
     Raises DataEngineError when the file cannot be read.
     """
-    try:
-        with Path(file).open("rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError as error:
-        raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
+    with open_content(file) as stream:
+        head = stream.read(_HEAD)
     # "ignore", since the head may end inside a character
-    text = head.decode("utf-8-sig", "ignore").lstrip().removeprefix("[").lstrip()
-    try:
-        first, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):  # not JSON, or a first row that is too long for a QA
+    text = head.decode("utf-8", "ignore").lstrip()
+    if text[:1] not in ("[", "{"):
         return None
-    if not isinstance(first, dict):
-        return None
-    return "llava" if "conversations" in first else "dataengine-v2" if is_v2([first]) else None
+    for row in first_rows(text.removeprefix("[")):
+        if isinstance(row, dict) and "conversations" in row:
+            return "llava"
+        if isinstance(row, dict) and is_v2([row]):
+            return "dataengine-v2"
+    return None
 
 
 def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
-    """Yield (number of the row, counted from 1; the QA as a teacher's reply, or what is wrong with the row).
+    """Yield (number of the row or line, counted from 1; the QA as a teacher's reply, or what is wrong with the row).
 
     `raw_instructions` has the layout that a teacher is asked for, `Question: … Choices: … Answer: … Explanation: …`.
     An open question has no choices; `parse_reply` drops it with that reason. A conversation yields a reply for each of
@@ -69,10 +70,11 @@ def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
     kind = others_format(file)
     if kind is None:
         raise DataEngineError(
-            f"{file}: row 1: has neither 'conversations' (LLaVA) nor 'instruction' and 'image' (MLLM-DataEngine v2); "
-            "give a JSON list or JSON lines of such rows"
+            f"{file}: no row has 'conversations' (LLaVA), or 'instruction' and 'image' (MLLM-DataEngine v2); "
+            f"it {looks_like(file)}"
         )
-    for number, row in _rows(file):
+    for found in json_rows(file):
+        number, row = found.number, _object(found)
         if isinstance(row, str):
             yield number, row
         elif kind == "llava":
@@ -82,30 +84,24 @@ def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
             yield number, _v2_reply(row, f"{file.stem}-{number}")
 
 
-def read_turns(file: Path) -> Iterator[tuple[int, Turn | str]]:
-    """Yield (number of the row, counted from 1; a turn of a LLaVA conversation, or what is wrong with the row)."""
-    for number, row in _rows(file):
+def read_turns(file: Path) -> Iterator[tuple[str, Turn | str]]:
+    """Yield (where the row stands; a turn of a LLaVA conversation, or what is wrong with the row)."""
+    for found in json_rows(file):
+        row = _object(found)
         if isinstance(row, str):
-            yield number, row
+            yield found.where, row
         else:
-            for turn in _turns(row, number):
-                yield number, turn
+            for turn in _turns(row, found.number):
+                yield found.where, turn
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Yield the rows one at a time, so that only the file's text is in memory."""
-    with file.open("rb") as stream:
-        # a JSON list or JSON lines, perhaps behind UTF-8's byte order mark
-        listed = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-        stream.seek(0)
-        rows = read_json(file, list[msgspec.Raw]) if listed else (line for line in stream if line.strip())
-        for number, raw in enumerate(rows, 1):
-            try:
-                row = msgspec.json.decode(raw if listed else raw.removeprefix(b"\xef\xbb\xbf"))
-            except UNDECODABLE as error:
-                yield number, decode_fault(error)
-                continue
-            yield number, row if isinstance(row, dict) else "is not an object"
+def _object(found: JsonRow) -> dict[str, Any] | str:
+    """The row, or what is wrong with it."""
+    try:
+        row = json_value(found.raw, _ANY)
+    except UNDECODABLE as error:
+        return decode_fault(error)
+    return row if isinstance(row, dict) else "is not an object"
 
 
 def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:

@@ -1,12 +1,9 @@
 """Step 4: the rows of `gptvqa_result.jsonl`, ours or v1's, one at a time; a malformed row is reported, not raised."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.records import Result
-from dataengine_lib.errors import DataEngineError
 
 
 class _Row(msgspec.Struct):
@@ -32,34 +29,19 @@ _OURS = msgspec.json.Decoder(Result)  # tried first: faster than making a Result
 _ANY = msgspec.json.Decoder(_Row)
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every line that is not blank, with its number from 1. Raises DataEngineError when the file cannot be read."""
-    try:
-        with Path(path).open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                if line := line.strip():
-                    yield number, line
-    except OSError as error:
-        raise DataEngineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-
-
-def read_row(line: bytes) -> Result | str:
+def read_row(line: bytes | msgspec.Raw) -> Result | str:
     """The row, or what is wrong with it in words for the rejects file."""
     try:
-        ours = _OURS.decode(line)
+        ours = json_value(line, _OURS)
         if 0 <= ours.image_id < _ID_LIMIT and (question_type := ours.question_type.strip()):
             ours.question_type = question_type
             return ours
-    except (ValueError, RecursionError):
+    except UNDECODABLE:
         pass  # v1's, or malformed
     try:
-        row = _ANY.decode(line)
-    except RecursionError:
-        return "nested too deeply"
-    except ValueError as error:  # msgspec's errors, and bytes that are not UTF-8
-        return str(error)
+        row = json_value(line, _ANY)
+    except UNDECODABLE as error:
+        return decode_fault(error)
     image_id = row.image_id
     if isinstance(image_id, str) or not 0 <= image_id < _ID_LIMIT:
         text = str(image_id).strip()

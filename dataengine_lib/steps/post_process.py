@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from pydantic import Field
 
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import JsonList, replacing, write_json
+from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import Result, TrainRecord
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject, reject_row
@@ -22,7 +25,10 @@ from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
 from dataengine_lib.replies.parse import parse_result
-from dataengine_lib.replies.result_rows import read_lines, read_row
+from dataengine_lib.replies.result_rows import read_row
+
+_WANTED = "gptvqa_result.jsonl of generate-qa, or LLaVA's conversations or v2's records"
+_MOST_SHOWN = 20  # malformed rows that are kept for the warning; all are in the rejects
 
 
 class PostProcessConfig(StepConfig, CheckSettings):
@@ -38,6 +44,8 @@ class PostProcessConfig(StepConfig, CheckSettings):
     """Make every letter right equally often in every type; False: keep the order as written."""
     review: Path | None = None
     """A person's decisions about records; default: review.json beside output."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when a larger share of the rows are no replies at all; replies that are dropped do not count."""
 
 
 @dataclass
@@ -63,14 +71,16 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     """Write the training records, the rejects and the counts; a faulty row never stops the run.
 
     Rows are read, checked and written one by one; files appear under their final names only when all is written. The
-    same input, review and seed give the same bytes. Raises DataEngineError when the input cannot be read or an output
-    cannot be written, and ParameterError for a review file with wrong decisions.
+    same input, review and seed give the same bytes. Raises DataEngineError when the input cannot be read, too many of
+    its rows are no replies at all (`max_bad_share`) or an output cannot be written, and ParameterError for a review file
+    with wrong decisions.
     """
     rejects_path = config.rejects or config.output.parent / "rejects.jsonl"
     counts_path = config.output.parent / "post_process.json"
     review_path = config.review or config.output.parent / "review.json"
     _check_files(config, rejects_path, counts_path, review_path)
     decisions = read_review(review_path)
+    malformed = _malformed_rows(config)
     tally = Tally(config.seed, decisions)
     # replies that were paid for are kept even if this run fails
     ledger = config.output.parent / "readers_ledger.jsonl"
@@ -97,6 +107,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         review_path=review_path,
         image_root=config.image_root,
         notes=[*checks.notes, *_notes(counts, review_path, rejects_path)],
+        warnings=malformed.warnings() if malformed.n_rows else [f"{config.input}: has no replies"],
     )
 
 
@@ -152,14 +163,25 @@ def _shuffled(items: Iterator[CandidateOrReject], order: OptionOrder) -> Iterato
         yield order.shuffle(item) if isinstance(item, Candidate) else item
 
 
+def _malformed_rows(config: PostProcessConfig) -> BadRows:
+    """The rows that are no replies at all. Raises DataEngineError when too many are, before anything is checked or paid."""
+    malformed = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
+    for number, row, _ in _rows(config.input):
+        malformed.n_rows += 1
+        if isinstance(row, str):
+            malformed.add(BadRow(f"row {number}", row, Reason.MALFORMED.value))
+    malformed.check()
+    return malformed
+
+
 def _rows(path: Path) -> Iterator[tuple[int, Result | str, bytes]]:
     """Line number, row or what is wrong with it, and the line; QAs of other projects as if a teacher had replied."""
     if others_format(path):
         for number, row in read_others(path):
             yield number, row, b""
     else:
-        for number, line in read_lines(path):
-            yield number, read_row(line), line
+        for found in json_rows(path, may_be_empty=True):
+            yield found.number, read_row(found.raw), bytes(found.raw).strip()
 
 
 def _parsed(path: Path) -> Iterator[CandidateOrReject]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dataengine_lib.core.bad_rows import BadRow, BadRows
+from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows
 from dataengine_lib.core.records import LETTERS, Question, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_ref, locate
@@ -13,7 +13,6 @@ from dataengine_lib.replies.other_datasets import others_format, read_turns
 
 TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench"]
 # reasons in `train_log.json` for rows that were skipped
-MALFORMED = "malformed row"
 NO_IMAGE = "image not found"
 NO_RATIONALE = "no rationale for QM-AE"
 
@@ -107,12 +106,12 @@ def _question_rows(file: Path, root: Path, formats: list[TextFormat], skipped: B
 def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRows) -> list[TrainingRow]:
     rows: list[TrainingRow] = []
     seen: dict[str, Path | str] = {}  # by the image's name: its path, or why it was not found
-    for number, turn in read_turns(file):
+    for row, turn in read_turns(file):
         if isinstance(turn, str):
             kind = NO_IMAGE if turn.startswith("image:") else MALFORMED
-            skipped.add(BadRow(f"row {number}", turn, kind))
+            skipped.add(BadRow(row, turn, kind))
             continue
-        where = f"{number}, {turn.key}"
+        where = f"{row}, {turn.key}"
         if turn.image not in seen:
             try:
                 seen[turn.image] = root / locate(image_ref(None, turn.image), root)

@@ -149,13 +149,12 @@ MALFORMED = [
     row(raw_instructions=["x"]),
     row(question_type=""),
     b'{"image_id": 1, "question_type": "t"}',
-    b'{"image_id": 1, "question_type": "t", "raw_instructions": "\\ud800"}',
     row()[:-5],
 ]
 
 
 def test_malformed_rows_are_counted_and_stop_nothing(tmp_path: Path) -> None:
-    result = run(tmp_path, *MALFORMED, b"", row())
+    result = run(tmp_path, *MALFORMED, b"", row(), max_bad_share=1)
     assert len(kept(result)) == 1
     assert result.counts.by_reason == {Reason.MALFORMED: len(MALFORMED)}
     assert result.counts.by_type[UNKNOWN_TYPE].dropped == len(MALFORMED)
@@ -192,7 +191,7 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
     written = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        result = run(tmp_path / name, *MALFORMED, row(), row(), row(raw_instructions="skip"))
+        result = run(tmp_path / name, *MALFORMED, row(), row(), row(raw_instructions="skip"), max_bad_share=1)
         written.append(
             [path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)]
         )
@@ -204,6 +203,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         post_process(PostProcessConfig(input=tmp_path / "missing.jsonl", output=tmp_path / "o.json"))
     result = run(tmp_path)
     assert (kept(result), result.counts.kept, result.counts.dropped) == ([], 0, 0)
+    assert result.warnings == [f"{tmp_path / 'gptvqa_result.jsonl'}: has no replies"]
 
 
 def test_outputs_do_not_overwrite_one_another(tmp_path: Path) -> None:

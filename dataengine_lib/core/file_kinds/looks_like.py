@@ -13,7 +13,7 @@ from dataengine_lib.core.file_kinds.signatures import binary_kind, page_kind
 
 _HEAD = 1 << 20  # bytes that are looked at; the first rows of a file end within them
 _MOST = 1 << 28  # bytes of a JSON object that is read whole, to see all its keys
-_ROWS = 5  # rows that are looked at
+_ROWS = 20  # rows that are looked at
 _DAMAGED = "JSON that is cut off or damaged: make or download it once more"
 # matches `[{`, `[ "a`, `[]`, `{ "key`, `{}`; not `[section]` of other formats, `{%` and `{{` of templates
 _JSON = re.compile(r"""\[\s*([\[{"\]\d]|$)|\{\s*(["}]|$)""")
@@ -78,13 +78,13 @@ def _gzip_kind(content: bytes) -> str:
 def _json_kind(content: bytes, head: str) -> str:
     """The kind of a list, of JSON lines or of one object."""
     if head[0] == "[":
-        rows = _first_rows(head[1:])
+        rows = first_rows(head[1:])
         if not rows:
             return "an empty list" if head[1:].lstrip().startswith("]") else _DAMAGED
         if not isinstance(rows[0], dict):
             return "a JSON list of something else than objects"
         return rows_kind(rows) or f"a JSON list of objects with {keys_shown(rows[0])}"
-    rows = _first_rows(head)
+    rows = first_rows(head)
     if len(rows) > 1:
         return rows_kind(rows) or f"JSON lines with {keys_shown(rows[0])}"
     if found := _object(content):
@@ -92,7 +92,7 @@ def _json_kind(content: bytes, head: str) -> str:
     return "an empty JSON object" if rows == [{}] else _DAMAGED
 
 
-def _first_rows(text: str) -> list[Any]:
+def first_rows(text: str) -> list[Any]:
     """The first values of a list or of JSON lines; fewer when the text ends inside one."""
     rows: list[Any] = []
     decoder, place = json.JSONDecoder(), 0
@@ -119,7 +119,7 @@ def _object(content: bytes) -> dict[str, Any]:
 def _beginning(raw: bytes) -> Any:
     text = raw.decode("utf-8", "ignore")
     if text.startswith("["):
-        return _first_rows(text[1:])
+        return first_rows(text[1:])
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
