@@ -1,6 +1,7 @@
 """Step 2: saves the finished shards of an embedding run, so that an interrupted run goes on from them."""
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -9,7 +10,9 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.files import replacing
+from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.store import EncoderIdentity, StoredImage
+from dataengine_lib.errors import DataEngineError
 
 
 class Unreadable(msgspec.Struct):
@@ -77,8 +80,8 @@ def load_rows(file: Path | IO[bytes]) -> EmbeddedRows:
 
 
 def read_shards(folder: Path) -> EmbeddedRows:
-    """All shards of a folder in order, joined."""
-    shards = [load_rows(file) for file in sorted(folder.glob("*.npz"))]
+    """All shards of a folder in order, joined. Raises DataEngineError for a damaged one, which can be made once more."""
+    shards = [_load_shard(file) for file in sorted(folder.glob("*.npz"))]
     # a shard without readable images has vectors (0, 0), which cannot be joined with (n, d)
     vectors = [shard.vectors for shard in shards if len(shard.ids)]
     return EmbeddedRows(
@@ -87,3 +90,20 @@ def read_shards(folder: Path) -> EmbeddedRows:
         [image for shard in shards for image in shard.images],
         [bad for shard in shards for bad in shard.unreadable],
     )
+
+
+def _load_shard(file: Path) -> EmbeddedRows:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            # NumPy writes its arrays as they are; a member that is packed may grow without end
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("packed arrays, which this step does not write")
+        rows = load_rows(file)
+        counts = {rows.ids.shape, rows.vectors.shape[:1], (len(rows.images),)}
+        if len(counts) != 1 or rows.ids.dtype != np.int64 or rows.vectors.dtype != np.float32:
+            raise ValueError("its parts do not fit together")
+        return rows
+    except Exception as error:  # zipfile, NumPy's header parser and msgspec each raise their own
+        raise DataEngineError(
+            f"{file}: damaged part of an interrupted run ({one_line(str(error))[:160]}); delete it and embed again"
+        ) from error

@@ -4,18 +4,20 @@ Files: `ids.npy` int64 `(n,)`; `vectors.npy` float32 `(n, d)`, read memory-mappe
 was made from; `meta.json`, the encoder. A new version is written whole into `new/` and then moved over the old one.
 """
 
+import math
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
 
 from dataengine_lib.core.files import read_json, replacing, sha256, write_json
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
 # In the order in which they are written and moved: where meta.json is there, all others are.
@@ -103,22 +105,48 @@ def open_store(path: Path) -> EmbeddingStore:
     _move_into_place(path)
     meta: StoreMeta = read_json(path / "meta.json", StoreMeta)
     images: list[StoredImage] = read_json(path / "images.json", list[StoredImage])
-    try:
-        ids = np.load(path / "ids.npy", allow_pickle=False)
-        # an array without values cannot be memory-mapped
-        vectors = np.load(path / "vectors.npy", mmap_mode="r" if meta.count else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    if len(images) != meta.count:
         raise DataEngineError(
-            f"{path}: damaged store ({error}); delete the folder and embed again"
-        ) from error
-    shapes = (ids.shape, vectors.shape, len(images))
-    if shapes != ((meta.count,), (meta.count, meta.dimension), meta.count) or vectors.dtype != np.float32:
-        raise DataEngineError(f"{path}: damaged store (shapes {shapes}); delete the folder and embed again")
+            f"{path}: damaged store ({len(images)} images where {meta.count} should be); "
+            "delete the folder and embed again"
+        )
+    ids = _load_array(path / "ids.npy", np.dtype(np.int64), (meta.count,))
+    # an array without values cannot be memory-mapped
+    vectors = _load_array(
+        path / "vectors.npy", np.dtype(np.float32), (meta.count, meta.dimension), "r" if meta.count else None
+    )
     if meta.ids_sha256 != sha256(path / "ids.npy"):
         raise DataEngineError(
             f"{path}: ids.npy is not the one meta.json names; delete the folder and embed again"
         )
     return EmbeddingStore(path, meta, ids, vectors, images)
+
+
+def _load_array(
+    file: Path, dtype: np.dtype, shape: tuple[int, ...], mode: Literal["r"] | None = None
+) -> np.ndarray:
+    """The array in an .npy file, which must have this type and shape, and hold as many bytes; nothing else is loaded.
+
+    Format: numpy.lib.format, whose header is compared first: NumPy would allocate whatever size a header names.
+    """
+    try:
+        with file.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            found, fortran, kind = np.lib.format.read_array_header_1_0(stream)
+            held = file.stat().st_size - stream.tell()
+        if (version, found, fortran, kind) != ((1, 0), shape, False, dtype):
+            raise ValueError(f"shape {found} of {kind} where {shape} of {dtype} should be")
+        if min(shape) < 0 or held != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"{held} bytes of numbers where shape {shape} of {dtype} should be")
+        loaded: np.ndarray = np.load(file, mmap_mode=mode, allow_pickle=False)
+        return loaded
+    except (
+        Exception
+    ) as error:  # a damaged header is evaluated, tokenized and compared, and each raises its own
+        raise DataEngineError(
+            f"{file.parent}: damaged store ({file.name}: {one_line(str(error))[:160]}); "
+            "delete the folder and embed again"
+        ) from error
 
 
 def write_store(

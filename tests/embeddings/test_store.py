@@ -1,5 +1,6 @@
 """Tests of the embedding store: search, damage, other encoders, and embeddings made by MLLM-DataEngine."""
 
+import json
 import os
 import pickle
 import sys
@@ -83,6 +84,46 @@ def test_damage_is_one_clear_line(tmp_path: Path) -> None:
         (tmp_path / name / name).write_bytes(content)
         with pytest.raises(DataEngineError, match=str(tmp_path / name)):
             open_store(tmp_path / name)
+
+
+def npy(dtype: str, shape: str, data: bytes = b"") -> bytes:
+    """An .npy file of version 1.0 with this header."""
+    header = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("ids.npy", npy("'<i8'", "(1000000000000,)")),  # NumPy would allocate 8 TB
+        ("ids.npy", npy("'<i8'", "(-5,)", bytes(40))),
+        ("ids.npy", npy("'<f8'", "(5,)", bytes(40))),
+        ("ids.npy", npy("'|O'", "(5,)", b"cos\nsystem\n(S'true'\ntR.")),
+        ("ids.npy", npy("[('a', '|O')]", "(5,)")),
+        ("vectors.npy", npy("'<f4'", "(5, 8)", bytes(159))),
+        ("vectors.npy", npy("'<f4'", "(-5, -8)", bytes(160))),
+        ("vectors.npy", npy("'<f4'", "(" * 3000, bytes(160))),
+        ("vectors.npy", npy("'<f4", "(5, 8)", bytes(160))),
+        ("vectors.npy", npy("__import__('os')", "(5, 8)", bytes(160))),
+    ],
+)
+def test_a_hostile_array_is_refused_by_its_header(tmp_path: Path, name: str, content: bytes) -> None:
+    store(tmp_path / "s")
+    (tmp_path / "s" / name).write_bytes(content)
+    with pytest.raises(DataEngineError, match=rf"s: damaged store \({name}: .*delete the folder") as caught:
+        open_store(tmp_path / "s")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("count", -5), ("count", 10**30), ("dimension", -8), ("dimension", 0)]
+)
+def test_a_store_whose_sizes_do_not_fit_is_refused(tmp_path: Path, key: str, value: int) -> None:
+    store(tmp_path / "s")
+    file = tmp_path / "s" / "meta.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    with pytest.raises(DataEngineError, match=r"s: damaged store .*delete the folder"):
+        open_store(tmp_path / "s")
 
 
 def test_ids_of_another_store_are_noticed(tmp_path: Path) -> None:
