@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
@@ -48,7 +49,13 @@ def tensor_file_errors(file: Path, what: str) -> Iterator[None]:
         *(EOFError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, RecursionError),
         zipfile.BadZipFile,
     ) as error:
-        reason = one_line(str(error))[:160]
+        # a pointer, a page or another kind of file is said by its name; a damaged one of these kinds is not
+        kind = looks_like(file)
+        known = not any(
+            word in kind
+            for word in ("no known kind", "no known format", "pickle", "checkpoint", "zip", "cannot")
+        )
+        reason = f"it {kind}" if known else one_line(str(error))[:160]
         raise DataEngineError(
             f"{file}: not a readable {what} ({reason}); download or make it again"
         ) from error

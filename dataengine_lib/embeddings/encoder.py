@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from dataengine_lib.core.model_files.model_folder import check_model_files, check_model_folder, loading_fault
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.embeddings.openai_clip import load_openai_clip
@@ -119,22 +119,30 @@ def _load_clip(name: str, device: str, dtype: str) -> Encoder:
 def _load_transformers(name: str, device: str, dtype: str) -> Encoder:
     from transformers import AutoImageProcessor, AutoModel
 
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise DataEngineError(
-            f"{name}: no config.json in this folder; encoder must be a {_MODEL_FAMILIES} model folder or name"
-        )
+    check_model_folder(name, "encoder")
+    check_model_files(name, "encoder")
     try:
         # always the PIL processor, also where torchvision is installed: their resizing differs, and so would vectors
         with quiet_in_logs():
-            processor = AutoImageProcessor.from_pretrained(name, backend="pil")
-            model = AutoModel.from_pretrained(name)
-    except (OSError, ValueError) as error:
+            # False, not left out: without it transformers asks on the terminal whether to run the repository's code
+            processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
+            loaded: Any = AutoModel.from_pretrained(name, trust_remote_code=False, output_loading_info=True)
+    except Exception as error:  # for a damaged or foreign file, each library raises errors of its own
+        if fault := loading_fault(name, error, "encoder"):
+            raise DataEngineError(f"{name}: {fault}") from error
         line = one_line(str(error))[:200]
         raise DataEngineError(
             f"{name}: encoder cannot be loaded ({line}); give a {_MODEL_FAMILIES} name or folder, or clip:ViT-B/32"
         ) from error
+    model, loading_info = loaded
     model = model.float().to(device).eval()
     vision, takes_part = _vision_of(name, model)
+    # transformers fills missing weights with random numbers, and only logs it
+    if missing := sorted(key for key in loading_info["missing_keys"] if takes_part(key)):
+        raise DataEngineError(
+            f"{name}: {len(missing)} weights of the encoder are missing, {missing[0]} among them; copy or download the "
+            "model again, all of its files from one place"
+        )
 
     def prepare(image: Image.Image) -> np.ndarray:
         pixels = processor(images=image.convert("RGB"), return_tensors="np")["pixel_values"][0]
@@ -172,6 +180,11 @@ def _vision_of(name: str, model: Any) -> tuple[Callable[[torch.Tensor], torch.Te
 
         # vision_model.… of both, and CLIP's visual_projection
         return features, lambda key: key.startswith(("vision_", "visual_"))
+    if hasattr(model, "get_image_features") and hasattr(model, "language_model"):
+        raise DataEngineError(
+            f"{name}: {type(model).__name__} is a vision-language model, which student takes; give "
+            f"{_MODEL_FAMILIES} as encoder"
+        )
     if hasattr(model, "get_image_features") or getattr(model, "main_input_name", "") != "pixel_values":
         raise DataEngineError(
             f"{name}: {type(model).__name__} is no {_MODEL_FAMILIES}; give one of those as encoder"

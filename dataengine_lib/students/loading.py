@@ -8,6 +8,13 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
+from dataengine_lib.core.model_files.model_folder import (
+    adapter_base,
+    check_adapter_folder,
+    check_model_files,
+    check_model_folder,
+    loading_fault,
+)
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.errors import DataEngineError
@@ -29,12 +36,9 @@ def load_student(
     the machine's memory. `dtype` of `auto` is float32 on CPU and the checkpoint's own on a GPU.
     Raises DataEngineError, which says what to do, when the student cannot be loaded or the device not be used.
     """
-    if _is_path(name) and not Path(name).is_dir():
-        raise DataEngineError(f"{name}: no such folder; student must be a model folder or hub name")
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise DataEngineError(
-            f"{name}: no config.json in this folder; student must be a model folder or hub name"
-        )
+    check_model_folder(name, "student")
+    if adapter is not None:
+        check_adapter_folder(str(adapter))
     target = _torch_device(device)
     model, processor = _load_model(name, target, dtype)
     _check_processor(name, model, processor)
@@ -54,11 +58,18 @@ def _load_model(name: str, target: str | None, dtype: Dtype) -> tuple[Any, Any]:
     spread = {"device_map": "auto"} if target is None else {}
     with quiet_in_logs():
         try:
-            _check_architecture(name, AutoConfig.from_pretrained(name))
-            processor = load_processor(name)
+            # False, not left out: without it transformers asks on the terminal whether to run the repository's code
+            _check_architecture(name, AutoConfig.from_pretrained(name, trust_remote_code=False))
+            check_model_files(name, "student")
+            processor = _processor(name)
             # wrong shapes are let through here, and reported by _check_weights in one line
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
-                name, dtype=precision, output_loading_info=True, ignore_mismatched_sizes=True, **spread
+                name,
+                dtype=precision,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                trust_remote_code=False,
+                **spread,
             )
         except DataEngineError:
             raise
@@ -67,12 +78,26 @@ def _load_model(name: str, target: str | None, dtype: Dtype) -> tuple[Any, Any]:
                 f"{name}: weights cannot be read ({_one_line(error)}); copy or download the model again"
             ) from error
         except Exception as error:  # for a damaged or foreign file, five libraries raise errors of their own
+            if fault := loading_fault(name, error, "student"):
+                raise DataEngineError(f"{name}: {fault}") from error
             raise DataEngineError(
                 f"{name}: student cannot be loaded ({_one_line(error)}); give a vision-language model's folder or name"
             ) from error
     model, loading_info = loaded
     _check_weights(name, loading_info)
     return model, processor
+
+
+def _processor(name: str) -> Any:
+    try:
+        return load_processor(name)
+    except Exception as error:  # any library's own, as in _load_model
+        if loading_fault(name, error, "student"):
+            raise
+        raise DataEngineError(
+            f"{name}: student cannot be loaded: its tokenizer or image processor is damaged or of another kind "
+            f"({type(error).__name__}: {_one_line(error)}); copy or download the model again"
+        ) from error
 
 
 def _check_processor(name: str, model: Any, processor: Any) -> None:
@@ -110,6 +135,20 @@ def _moved(model: Any, device: str, name: str) -> Any:
 
 
 def _check_architecture(name: str, config: Any) -> None:
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    )
+
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        kind = "no model that reads images and writes text"
+        if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+            kind = "a language model that reads no images"
+        elif hasattr(config, "vision_config") or hasattr(config, "image_size"):
+            kind = "a model of images that writes no text, such as encoder takes"
+        raise DataEngineError(
+            f"{name}: {config.model_type} is {kind}; give a vision-language model's folder or name as student"
+        )
     if is_encoder_decoder(config) and not hasattr(config, "qformer_config"):
         raise DataEngineError(
             f"{name}: {config.model_type} is an encoder-decoder, of which only BLIP-2 and InstructBLIP with T5 "
@@ -137,18 +176,12 @@ def _torch_device(device: str) -> str | None:
     return str(found)
 
 
-def _is_path(name: str) -> bool:
-    """Whether this is no hub name, which is `name` or `owner/name`; the hub is not asked for anything else."""
-    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
-
-
 def _with_adapter(model: Any, adapter: Path | str) -> Any:
     from peft import PeftModel
 
     remedy = "give a folder that peft saved, or the hub name of an adapter"
-    there = Path(adapter).is_dir() or not _is_path(str(adapter))
-    if not there or (Path(adapter).is_dir() and not (Path(adapter) / "adapter_config.json").is_file()):
-        raise DataEngineError(f"{adapter}: no adapter_config.json in it; {remedy}")
+    base = adapter_base(str(adapter))
+    made_for = f"it was made for {base}" if base else "it was made for another model"
     try:
         with warnings.catch_warnings():
             # an adapter without its weights changes nothing, and peft only warns
@@ -158,10 +191,15 @@ def _with_adapter(model: Any, adapter: Path | str) -> Any:
         # "Found missing adapter keys while loading the checkpoint: ['a', 'b']." gives ["a", "b"]
         keys = str(error).partition("[")[2].rstrip("].").replace("'", "").split(", ")
         raise DataEngineError(
-            f"{adapter}: {len(keys)} weights of the adapter are missing, {keys[0]} among them; it was made for "
-            "another model, or by a version with other names for its parts"
+            f"{adapter}: {len(keys)} weights of the adapter are missing, {keys[0]} among them; {made_for}, or by a "
+            "version with other names for its parts"
         ) from error
     except Exception as error:  # any library's own, as in _load_model
+        words = str(error)
+        if "size mismatch" in words or "not found in the base model" in words:
+            raise DataEngineError(
+                f"{adapter}: this adapter does not fit the student, {made_for}; give the student of that name"
+            ) from error
         raise DataEngineError(
             f"{adapter}: adapter cannot be loaded ({_one_line(error)}); {remedy}"
         ) from error

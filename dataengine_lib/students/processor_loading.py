@@ -17,7 +17,7 @@ def load_processor(name: str) -> Any:
     torchvision. Raises what transformers raises for a damaged or missing file.
     """
     try:
-        return AutoProcessor.from_pretrained(name, backend="pil")
+        return AutoProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
     except ImportError:
         # Qwen-VL's and SmolVLM's video processors need torchvision; images do not
         return _processor_without_videos(name)
@@ -37,14 +37,14 @@ class _UnusedVideoProcessor(PushToHubMixin):
 
 
 def _processor_without_videos(name: str) -> Any:
-    family: Any = PROCESSOR_MAPPING[type(AutoConfig.from_pretrained(name))]
+    family: Any = PROCESSOR_MAPPING[type(AutoConfig.from_pretrained(name, trust_remote_code=False))]
     settings, _ = family.get_processor_dict(name)
     # settings of videos are part of the processor's, or lie in a file of their own
     file = cached_file(name, "video_preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
     videos = settings.get("video_processor") or (read_json(Path(file), dict[str, Any]) if file else {})
     parts = {
-        "image_processor": AutoImageProcessor.from_pretrained(name, backend="pil"),
-        "tokenizer": AutoTokenizer.from_pretrained(name),
+        "image_processor": AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False),
+        "tokenizer": AutoTokenizer.from_pretrained(name, trust_remote_code=False),
         "video_processor": _UnusedVideoProcessor(videos),
     }
 

@@ -68,7 +68,9 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     loaded = load_student(name, device.type if device.index is None else str(device))
     model, processor = loaded.model.to(torch.bfloat16 if half else torch.float32), loaded.processor
     # the weights' precision on disk; the loaded model only knows the one it was loaded in
-    stored = getattr(AutoConfig.from_pretrained(name), "dtype", None) or torch.float32
+    stored = (
+        getattr(AutoConfig.from_pretrained(name, trust_remote_code=False), "dtype", None) or torch.float32
+    )
     tower = model.get_encoder(modality="image")  # the model itself where it has no tower of its own
     frozen = [] if settings.train_vision or tower is model else list(tower.modules())
     if lora:

@@ -210,7 +210,7 @@ def test_a_folder_without_an_encoder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match=r"no config\.json"):
         load_encoder(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(DataEngineError, match="encoder cannot be loaded"):
+    with pytest.raises(DataEngineError, match="has no model_type"):
         load_encoder(str(tmp_path))
 
 

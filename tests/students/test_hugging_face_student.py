@@ -219,7 +219,7 @@ def test_a_student_that_cannot_be_loaded_is_an_error_of_one_line(tmp_path: Path,
     with pytest.raises(DataEngineError, match="no such folder"):
         load_student(str(tmp_path / "none"))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(DataEngineError, match="student cannot be loaded") as caught:
+    with pytest.raises(DataEngineError, match="bert is a language model that reads no images") as caught:
         load_student(str(tmp_path))
     assert "\n" not in str(caught.value)
     with pytest.raises(DataEngineError, match=r"no adapter_config\.json"):
