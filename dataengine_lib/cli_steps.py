@@ -37,7 +37,8 @@ def _evaluate(config: Any) -> list[str]:
     from dataengine_lib.steps.evaluate import evaluate
 
     result = evaluate(config)
-    typer.echo(f"{config.output_dir / 'aokvqa_eval.json'}; figures in {config.output_dir / 'metrics.json'}")
+    answers = "aokvqa_eval.json" if "aokvqa_eval.json" in result.paths else "predictions.json"
+    typer.echo(f"{config.output_dir / answers}; figures in {config.output_dir / 'metrics.json'}")
     return result.warnings
 
 

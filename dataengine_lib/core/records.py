@@ -7,6 +7,7 @@ field.
 import msgspec
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NO_ANSWER = -1  # the correct_choice_idx of a question in a test split whose answers are not public
 NO_TYPE = "unclassified"  # the type under which questions without one are counted
 
 

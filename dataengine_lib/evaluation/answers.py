@@ -4,7 +4,7 @@ from typing import Optional
 
 import msgspec
 
-from dataengine_lib.core.records import NO_TYPE, Answer, Question, qa_prompt
+from dataengine_lib.core.records import NO_ANSWER, NO_TYPE, Answer, Question, qa_prompt
 from dataengine_lib.evaluation.direct_answers import direct_answer_score
 
 
@@ -40,12 +40,14 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         difficult_direct_answer=question.difficult_direct_answer,
         model_answer=question.choices[chosen] if chosen >= 0 else "",
         question_type=question_type,
-        prompt=qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type),
+        prompt=""
+        if question.correct_choice_idx == NO_ANSWER
+        else qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type),
         question_id=question.question_id,
         split=split,
         rationales=question.rationales,
         predicted_choice_idx=chosen,
-        correct=chosen == question.correct_choice_idx,
+        correct=0 <= chosen == question.correct_choice_idx,
         scores=answer.scores,
         direct_answer=answer.direct_answer,
         direct_answer_score=round(

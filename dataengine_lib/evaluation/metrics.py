@@ -50,6 +50,7 @@ class Metrics(msgspec.Struct):
     """`metrics.json`; `weights` are those of the diagnose split by every rule, empty without that split.
 
     `source` says how predictions made elsewhere were read and joined, `usage` the tokens of a student on a server.
+    `unscored` counts the answers to questions of a test split, whose answers are not public: nothing is scored then.
     """
 
     splits: dict[str, SplitScore]
@@ -59,6 +60,12 @@ class Metrics(msgspec.Struct):
     skipped: BadRowSummary
     source: str = ""
     usage: StudentUsage | None = None
+    unscored: int = 0
+
+    def shown(self) -> tuple[str, SplitScore]:
+        """The split that a report is about and its scores: diagnose, else holdout; an empty one where nothing is scored."""
+        name = next((split for split in SPLITS if split in self.splits), "unscored")
+        return name, self.splits.get(name) or _score_split([], [])
 
     def counts(self) -> TypeCounts:
         """(right answers, questions) of every type in the diagnose split; empty without that split."""

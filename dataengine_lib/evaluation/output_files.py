@@ -34,13 +34,18 @@ def write_evaluation(
     bad_cases: Mapping[str, Sequence[Answer]],
     weights: Mapping[str, float],
 ) -> dict[str, Path]:
-    """Write the files to `folder`, bad cases and weights only when there are bad-case types; paths by file name."""
+    """Write the files to `folder`; paths by file name.
+
+    Bad cases and weights are written only when there are bad-case types, answers only when they are scored: no other
+    step may take those to a test split for wrong ones.
+    """
     predictions = {answer.question_id: leaderboard_prediction(answer) for answer in answers}
     paths = [
-        write_json(folder / "aokvqa_eval.json", answers),
         write_json(folder / "metrics.json", metrics),
         write_json(folder / "predictions.json", predictions),
     ]
+    if not metrics.unscored:
+        paths.append(write_json(folder / "aokvqa_eval.json", answers))
     # files of an earlier run stay otherwise: an evaluation of the holdout split alone has no weights
     if bad_cases:
         paths.append(write_json(folder / "bad_case_aokvqa_classified.json", bad_cases))

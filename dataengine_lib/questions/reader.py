@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import LETTERS, Question
+from dataengine_lib.core.records import LETTERS, NO_ANSWER, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.categories import type_name
@@ -26,7 +26,7 @@ _LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers h
 
 @dataclass
 class QuestionRows:
-    """A file's usable questions and its other rows.
+    """A file's usable questions and its other rows; `unanswered` when it is a test split, whose answers are not public.
 
     `rows` and `places` have one entry a question: its row as a person finds it (`row 7`, `image_scene[7]`), and its
     number among all rows of the file, from 0.
@@ -36,6 +36,7 @@ class QuestionRows:
     rows: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     skipped: list[BadRow] = field(default_factory=list)
+    unanswered: bool = False
 
 
 class _Row(msgspec.Struct, kw_only=True):
@@ -57,23 +58,31 @@ class _Row(msgspec.Struct, kw_only=True):
 
 
 def read_question_file(
-    file: Path, image_root: Path | None = None, *, type_field: str = "", split_field: str = "split"
+    file: Path,
+    image_root: Path | None = None,
+    *,
+    type_field: str = "",
+    split_field: str = "split",
+    unanswered: bool = False,
 ) -> QuestionRows:
     """The usable questions in the file's order, and the rows left out.
 
     The format is recognised by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
     `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, records of
     MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV. Images inside a table become files under `image_root`.
-    `type_field` and `split_field` name the keys that hold a question's type and split.
+    `type_field` and `split_field` name the keys that hold a question's type and split. With `unanswered`, a file in which
+    no row has an answer is read too: all its questions have NO_ANSWER as correct_choice_idx.
     Raises DataEngineError when the file cannot be read, is not a question file, or has no such field.
     """
     found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
     # a query's id is a question's id only where no other row has it
     ids = Counter(_given_id(row.content) for row in found)
-    result, seen = QuestionRows(), dict[str, str]()
+    # a row without an answer is faulty where others have one
+    unanswered = unanswered and not any(_answered(row.content) for row in found)
+    result, seen = QuestionRows(unanswered=unanswered and bool(found)), dict[str, str]()
     for place in range(len(found)):
         row = found.popleft()  # so that a row and its question are not both in memory
-        question = _question(row, ids)
+        question = _question(row, ids, unanswered)
         # answers and questions are matched by question_id, so each may occur once
         if isinstance(question, Question) and question.question_id in seen:
             same = f"question_id {question.question_id} occurs twice, first in {seen[question.question_id]}"
@@ -134,7 +143,14 @@ def _given_id(row: Any) -> str:
     return str(own) if isinstance(own, int | str) else ""
 
 
-def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | RowFault:
+def _answered(row: Any) -> bool:
+    """Whether a row has an answer, or once had one that cannot be read."""
+    if isinstance(row, dict):
+        return row.get("correct_choice_idx") is not None
+    return isinstance(row, tuple) and row[0] in ("wrong answer letter", "index outside the choices")
+
+
+def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Question | RowFault:
     """The question of a row, or its fault; `ids` counts the rows of the file by the id that they give themselves."""
     # a fault that was found while the file was read
     if isinstance(found.content, tuple):
@@ -150,9 +166,11 @@ def _question(found: FoundRow, ids: Mapping[str, int]) -> Question | RowFault:
         return "unusable choices", f"{len(choices)} choices, 2 to {len(LETTERS)} are needed"
     if not all(choices):
         return "unusable choices", "a choice is empty"
-    if correct is None:
+    if unanswered:
+        correct = NO_ANSWER
+    elif correct is None:
         return "no correct choice", "the correct choice is not given, so no answer can be judged"
-    if not 0 <= correct < len(choices):
+    elif not 0 <= correct < len(choices):
         reason = f"correct_choice_idx {correct} is outside the {len(choices)} choices"
         return "index outside the choices", reason
     try:

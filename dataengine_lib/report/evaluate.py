@@ -60,6 +60,16 @@ def _usage_text(usage: StudentUsage | None) -> str:
     return f"; the server of the student sent {usage.replies:,} replies with {tokens}, {cost}"
 
 
+def score_sentence(metrics: Metrics) -> str:
+    """How many questions of the split that the report is about are answered right, or that nothing is scored."""
+    name, scores = metrics.shown()
+    if metrics.unscored:
+        return f"Nothing is scored: none of the {metrics.unscored:,} questions has an answer to compare with."
+    scored = scores.overall
+    right = percent(scored.accuracy, scored.low, scored.high).text
+    return f"The student answers {right} of {scored.total:,} {name} questions right."
+
+
 def skipped_table(skipped: BadRowSummary, most: int = 20) -> Html:
     """Why rows were skipped: every reason with its count, and the first `most` rows by name."""
     rows = [(row.kind, row.row, row.reason) for row in skipped.rows[:most]]
@@ -75,7 +85,7 @@ def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
     asked = sorted((score.accuracy, kind) for kind, score in per_type.items() if score.accuracy is not None)
     scores = [(kind, per_type[kind]) for _, kind in asked[:most]]
     named = [f"{plain_name(kind)} {percent(s.accuracy, s.low, s.high).text}" for kind, s in scores]
-    return f"Weakest: {'; '.join(named)}."
+    return f"Weakest: {'; '.join(named)}." if named else ""
 
 
 def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], counts: TypeCounts) -> Chart:

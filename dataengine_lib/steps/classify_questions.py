@@ -14,13 +14,14 @@ from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import Ledger
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import PaidChatSettings
-from dataengine_lib.core.bad_rows import BadRow
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import CategorySet, read_categories
-from dataengine_lib.questions.reader import read_question_rows
+from dataengine_lib.questions.reader import read_question_file
+from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
 from dataengine_lib.teachers.spec import check_spec, recorded_name
@@ -56,6 +57,8 @@ class ClassifyQuestionsConfig(StepConfig, PaidChatSettings):
     """Known types to compare the teacher's with, when they are kept."""
     max_output_tokens: int = Field(2000, ge=1)
     """Of one reply; models that reason need more."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when a larger share of the rows cannot be used."""
     seed: int = 0
     """Draws the agreement sample; sent with temperature to servers that sample."""
 
@@ -99,7 +102,8 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
     """
     if config.image_root is not None and not config.image_root.is_dir():
         raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
-    questions, skipped = read_question_rows(config.questions, config.image_root)
+    questions, bad_rows = _read_questions(config)
+    skipped = bad_rows.rows
     categories = read_categories(config.categories)
     wanted = _wanted(questions, config)
     classifier = _classifier(config, categories, wanted)
@@ -133,6 +137,25 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
         unanswered=unanswered,
         skipped=skipped,
     )
+
+
+def _read_questions(config: ClassifyQuestionsConfig) -> tuple[list[Question], BadRows]:
+    """The usable questions, and the rows that are not. Raises DataEngineError when too many are not."""
+    content = read_question_file(config.questions, config.image_root, unanswered=True)
+    if content.unanswered:
+        raise DataEngineError(
+            f"{config.questions}: no question has an answer, as in a test split; types are for questions that are "
+            "scored: give this file to evaluate as it is"
+        )
+    bad_rows = BadRows(
+        config.questions,
+        config.max_bad_share,
+        len(content.questions) + len(content.skipped),
+        harmless=[NO_IMAGE_TASK],
+    )
+    bad_rows.add(*content.skipped)
+    bad_rows.check()
+    return content.questions, bad_rows
 
 
 def _classifier(

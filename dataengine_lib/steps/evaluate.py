@@ -171,8 +171,9 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         )
     # in metrics.json a file of predictions counts as a rule of its own
     rank = "recorded" if config.student.startswith("recorded:") else config.rank
-    metrics = compute_metrics(answers, categories.names, rank, config.weight_rule, skipped.summary())
-    metrics.source, metrics.usage = given.source, given.usage
+    scored = [] if content.unanswered else answers
+    metrics = compute_metrics(scored, categories.names, rank, config.weight_rule, skipped.summary())
+    metrics.source, metrics.usage, metrics.unscored = given.source, given.usage, len(answers) - len(scored)
     # bad cases and weights come from the diagnose split only: the holdout split is never used to improve
     bad_cases, weights = BadCases({}, {}), dict[str, float]()
     if DIAGNOSE in metrics.splits:
@@ -184,15 +185,36 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / _PROGRESS_FILE).unlink(missing_ok=True)
     return EvaluateResult(
-        config.image_root, metrics, answers, bad_cases.kept, bad_cases.alike, weights, skipped.rows, paths
+        config.image_root,
+        metrics,
+        answers,
+        bad_cases.kept,
+        bad_cases.alike,
+        weights,
+        skipped.rows,
+        paths,
+        _warnings(config, metrics),
     )
+
+
+def _warnings(config: EvaluateConfig, metrics: Metrics) -> list[str]:
+    if not metrics.unscored:
+        return []
+    return [
+        f"{config.questions}: no question has an answer, as in a test split: predictions.json is written for the "
+        f"leaderboard ({metrics.unscored:,} questions), nothing is scored, and there are no bad cases and weights"
+    ]
 
 
 def _read_questions(config: EvaluateConfig) -> QuestionRows:
     if not config.image_root.is_dir():
         raise DataEngineError(f"{config.image_root}: no such image folder; check image_root")
     return read_question_file(
-        config.questions, config.image_root, type_field=config.type_field, split_field=config.split_field
+        config.questions,
+        config.image_root,
+        type_field=config.type_field,
+        split_field=config.split_field,
+        unanswered=True,
     )
 
 

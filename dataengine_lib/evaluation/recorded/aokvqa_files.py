@@ -9,7 +9,7 @@ import msgspec
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.json_rows import JsonRow
-from dataengine_lib.core.records import Question
+from dataengine_lib.core.records import NO_ANSWER, Question
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
@@ -57,7 +57,7 @@ class _Answer(msgspec.Struct):
 
     def _answer_mismatch(self, question: Question) -> Mismatch | None:
         own = self.correct_choice_idx
-        if own is None or own < 0 or own == question.correct_choice_idx:
+        if own is None or own < 0 or question.correct_choice_idx in (own, NO_ANSWER):
             return None
         reason = f"correct_choice_idx {own} is {question.correct_choice_idx} in the question file"
         return "another answer", f"{reason}: other questions or another order?"

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import LETTERS, Question
+from dataengine_lib.core.records import LETTERS, NO_ANSWER, Question
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.questions.rows import integer_text
@@ -101,7 +101,7 @@ def answer_mismatch(question: Question, field: str, given: str) -> Mismatch | No
     target.
     """
     meant = _meant_choices(given, question.choices)
-    if not meant or question.correct_choice_idx in meant:
+    if not meant or question.correct_choice_idx == NO_ANSWER or question.correct_choice_idx in meant:
         return None
     reason = f"{field} {shortened(given)} is not the question file's answer"
     return "another answer", f"{reason}: other questions or another order?"
