@@ -1,7 +1,7 @@
 """Step 2: from drafts to queries, by picking an image for each and filling the prompt template."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -28,7 +28,10 @@ class WrittenQueries:
 
 @dataclass(frozen=True)
 class QueryWriter:
-    """Makes queries from bad cases and pool images; `round` is written into each of them."""
+    """Makes queries from bad cases and pool images; `round` is written into each of them.
+
+    `usable(row)` is asked of each pool image that is drawn; no query takes one for which it is false.
+    """
 
     template: QueryPrompt
     categories: CategorySet
@@ -36,6 +39,7 @@ class QueryWriter:
     anchors: Anchors
     max_prompt_tokens: int | None = None
     round: int = 0
+    usable: Callable[[int], bool] = lambda row: True
 
     def write(
         self, drafts: Sequence[QueryDraft], examples: Sequence[Sequence[BadCase]], rng: Random
@@ -56,7 +60,7 @@ class QueryWriter:
             prompts[place] = self.prompt(drafts[place].question_type, examples[place], row)
             return prompts[place] is not None
 
-        picks = pick_images(drafts, near, self.pool.free, rng, fits)
+        picks = pick_images(drafts, near, self.pool.free, rng, fits, self.usable)
         queries = [
             self.query(
                 drafts[pick.draft].question_type, examples[pick.draft], pick, prompts[pick.draft] or ""

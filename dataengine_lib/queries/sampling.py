@@ -138,13 +138,14 @@ def pick_images(
     free: np.ndarray,
     rng: Random,
     fits: Callable[[int, int], bool] = lambda draft, row: True,
+    usable: Callable[[int], bool] = lambda row: True,
 ) -> list[Pick]:
     """Pick an image for each draft in turn, none twice, until the pool is empty: `len(result) <= len(drafts)`.
 
     `anchors[i]` are the neighbours of draft i's first example (None for random drafts); `free` is a bool per pool
-    row; `fits(i, row)` says whether draft i can take the image. An image that does not fit is drawn again, never the
-    type; where no neighbour is left, or fits, a random image is taken. A draft for which MAX_REDRAWS further images
-    do not fit either gets none.
+    row; `usable(row)` says whether any draft can take the image, `fits(i, row)` whether draft i can. An image that does
+    not fit is drawn again, never the type; where no neighbour is left, or fits, a random image is taken. A draft for
+    which MAX_REDRAWS further images do not fit either gets none.
     """
     pool, no_fit = _FreeImages(free, rng), Neighbours.none(_NEIGHBOURS_DO_NOT_FIT)
     picks: list[Pick] = []
@@ -155,6 +156,8 @@ def pick_images(
             pick = pool.draw(number, draft, near if len(rejected) <= MAX_REDRAWS // 2 else no_fit)
             if pick is None:
                 break
+            if not usable(pick.row):
+                continue  # not put back: no draft could take it
             if fits(number, pick.row):
                 picks.append(pick)
                 break

@@ -1,5 +1,6 @@
 """Step 2: one query per training question wanted, from the student's bad cases and a pool of images."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -7,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.core.step_config import StepConfig
@@ -14,6 +16,7 @@ from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef, locate_all
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
+from dataengine_lib.queries.copy_check import CopyCheck
 from dataengine_lib.queries.image_search import Anchors, SearchSettings, search_neighbours
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
@@ -68,7 +71,9 @@ class ConstructQueriesConfig(StepConfig):
     min_captions: int = Field(1, ge=0)
     """Pool images with fewer captions are left out."""
     near_duplicate: float | None = Field(0.98, gt=0, le=1)
-    """Pool images whose cosine with an evaluation image reaches this are left out."""
+    """Pool images whose cosine with an evaluation image reaches this are left out; null: copies alone are."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when a larger share of the evaluation questions' images is not found."""
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
     seed: int = 0
@@ -94,7 +99,8 @@ class ConstructQueriesResult:
 
     `pool` counts the images in the pool's folder, `eligible` those of them that could carry a query, `left_out` the
     others by reason. `unreadable` names images of the pool, the bad cases and the questions that were not found or
-    could not be read.
+    could not be read. `compared` says with what the pool's images were compared, so that no evaluation image is
+    trained on.
     """
 
     image_root: Path
@@ -105,6 +111,7 @@ class ConstructQueriesResult:
     eligible: int
     left_out: dict[str, int]
     unreadable: list[str]
+    compared: str
     warnings: list[str] = field(default_factory=list)
 
 
@@ -113,7 +120,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
 
     Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `queries/sampling.py`. When images or bad cases
     run out, fewer queries are written and `sampling.json` says how many are missing and why. Same files and seed,
-    same bytes. Raises ParameterError for a target or preview type that neither the categories nor the bad cases have.
+    same bytes. Raises ParameterError for a target or preview type that neither the categories nor the bad cases have,
+    and DataEngineError when too many images of the evaluation questions are not found (`max_bad_share`).
     """
     inputs = _read_inputs(config)
     # one generator for all draws: types and examples first, images after them
@@ -137,12 +145,18 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     ]
     anchors = _search(config, inputs, [*first_examples, *inputs.preview_cases])
     pool = inputs.pool
-    eligible = int(pool.free.sum())
-
+    copies = CopyCheck(pool, anchors.paths.values(), config.coco_embedding)
     writer = QueryWriter(
-        inputs.template, inputs.categories, pool, anchors, config.max_prompt_tokens, config.round
+        inputs.template,
+        inputs.categories,
+        pool,
+        anchors,
+        config.max_prompt_tokens,
+        config.round,
+        copies.is_usable,
     )
     written = writer.write(drafts, examples, rng)
+    copies.finish()
     queries = order_in_blocks(written.queries)
     shares = type_shares(
         inputs.weights,
@@ -164,9 +178,10 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
             writer, queries, inputs.weights, inputs.preview_type, inputs.preview_cases, config.examples
         ),
         pool=len(pool.images),
-        eligible=eligible,
+        eligible=int(pool.free.sum()),
         left_out=dict(pool.left_out),
         unreadable=[*sorted(set(anchors.missing.values())), *pool.unreadable],
+        compared=copies.sentence(config.near_duplicate),
     )
 
 
@@ -215,10 +230,11 @@ def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[
     """Leave out images that must not be asked about, and find the pool's neighbours of the anchors."""
     pool = inputs.pool
     refs: list[ImageRef] = [case.image for cases in inputs.cases.values() for case in cases]
-    if config.questions:
-        refs += read_image_refs(config.questions, pool.evaluation_root)
-    refs = list(dict.fromkeys(refs))
+    scored = read_image_refs(config.questions, pool.evaluation_root) if config.questions else []
+    refs = list(dict.fromkeys([*refs, *scored]))
     paths, missing = locate_all(refs, pool.find)
+    if config.questions:
+        _check_found(config.questions, scored, missing, config.max_bad_share)
     # An image counts under the first reason found, so evaluation images are reported as such.
     pool.leave_out_evaluation(refs, paths)
     pool.leave_out_queries(config.exclude_queries)
@@ -232,3 +248,12 @@ def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[
     )
     near = search_neighbours(pool, paths, [case.image for case in anchor_cases], settings)
     return Anchors(paths, missing, near)
+
+
+def _check_found(
+    file: Path, scored: Sequence[ImageRef], missing: Mapping[ImageRef, str], max_share: float
+) -> None:
+    """Raise DataEngineError when too many evaluation images are not found: copies of them could not be left out."""
+    not_found = BadRows(file, max_share, len(scored), remedy="set bad_case_image_root to their folder")
+    not_found.add(*(BadRow("an image", missing[ref], "image not found") for ref in scored if ref in missing))
+    not_found.check()

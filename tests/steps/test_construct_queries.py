@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from coco_folder import annotation, coco, write
-from PIL import Image
+from PIL import Image, ImageOps
 from project import COCO_MINI
 from scipy.stats import chisquare
 from tiny_models import save_tiny_clip
@@ -21,6 +21,7 @@ from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.core.records import Query
 from dataengine_lib.embeddings.encoder import Encoder, load_encoder
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.images.copies import COPY
 from dataengine_lib.queries.image_search import UNREADABLE_IMAGE
 from dataengine_lib.queries.query_pool import EARLIER_ROUND
 from dataengine_lib.queries.type_shares import NO_CASES, NO_CASES_FOR_TARGET, POOL_EMPTY, TOO_LONG
@@ -328,8 +329,42 @@ def test_near_duplicates_of_evaluation_images_are_left_out(world: SimpleNamespac
     gone = set(range(1, 61)) - {query.image_id for query in result.queries}
     assert {30, 31} <= gone
     assert result.left_out[NEAR_DUPLICATE] == len(gone) < 20
-    kept = {query.image_id for query in world.run(questions=world.root / "q.json", maxnum=500).queries}
-    assert {30, 31} <= kept
+    # without the cosine they are still copies, saved once more
+    result = world.run(questions=world.root / "q.json", maxnum=500)
+    assert set(range(1, 61)) - {query.image_id for query in result.queries} == {30, 31}
+    assert result.left_out == {COPY: 2}
+    assert result.compared.startswith("Compared with 7 evaluation images: every image of the pool by id and file;")
+
+
+def test_copies_that_were_changed_are_left_out(world: SimpleNamespace) -> None:
+    """The tiny encoder gives them other vectors; identical bytes are found even in an image of a single colour."""
+    Image.new("RGB", (50, 50), "teal").save(world.root / "scored/val2017/000000000041.jpg")
+    pixels = np.random.default_rng(7).integers(0, 255, (16, 20, 3), dtype=np.uint8)
+    original = Image.fromarray(pixels).resize((160, 128))
+    original.save(world.root / f"scored/val2017/{2:012d}.jpg")
+    changed = {30: ImageOps.mirror(original), 31: original.convert("L"), 32: original.crop((8, 6, 152, 122))}
+    for number, image in changed.items():
+        image.save(world.root / f"pool/train2017/{number:012d}.jpg")
+    shutil.copy(world.root / "scored/val2017/000000000041.jpg", world.root / f"pool/train2017/{33:012d}.jpg")
+    write(
+        world.root / "q.json",
+        [{**case(1), "image_id": n, "image_path": f"val2017/{n:012d}.jpg"} for n in (2, 41)],
+    )
+    result = world.run(questions=world.root / "q.json", near_duplicate=None, maxnum=500)
+    assert set(range(1, 61)) - {query.image_id for query in result.queries} == {30, 31, 32, 33}
+    assert result.left_out == {COPY: 4}
+    assert (world.root / "store/image_hashes.npz").is_file()
+
+
+def test_evaluation_questions_whose_images_are_not_found_stop_the_step(world: SimpleNamespace) -> None:
+    """Their images lie in another folder than the pool, which is where they are looked for by default."""
+    write(world.root / "q.json", [{**case(1), "image_path": f"elsewhere/{n}.jpg"} for n in range(4)])
+    with pytest.raises(DataEngineError) as error:
+        world.run(questions=world.root / "q.json", bad_case_image_root=None)
+    assert "4 of 4 rows cannot be used" in str(error.value)
+    assert "set bad_case_image_root" in str(error.value)
+    assert not world.output.exists()
+    assert world.run(questions=world.root / "q.json", max_bad_share=1).queries
 
 
 def test_images_that_cannot_have_a_query_are_never_used(world: SimpleNamespace) -> None:

@@ -1,0 +1,99 @@
+"""Steps 2 and 4: hashes of what an image shows, which stay nearly the same when it is mirrored, cropped or recoloured."""
+
+from collections.abc import Iterable, Iterator
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+WORDS = 4  # uint64 words of a hash of 256 bits
+_SIDE = 64  # pixels; the hash is made of 64 x 64
+_THUMBNAIL = 128  # pixels of the longer side, enough for crops and rotations of 64 x 64
+_HASH_SIDE = 16  # a hash has 16 x 16 bits, the signs of the lowest frequencies
+_LEAST_CONTRAST = 4.0  # standard deviation of gray values; an image of less shows hardly anything to compare
+_FLAT = 12  # gray values; a line of pixels that differ by no more is taken for a border
+_CENTRE = ((0.5, 0.5),)
+_CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+# The parts that are hashed: share of each side, and where the part lies. A hash tolerates about 5 % of difference.
+_CROPS = ((0.95, _CENTRE), (0.9, _CENTRE + _CORNERS), (0.8, _CENTRE + _CORNERS), (0.75, _CENTRE))
+_ROTATED_PART = 0.75  # the centre that stays inside the image under the rotations below
+_ANGLES = (-12, -9, -6, -3, 3, 6, 9, 12)  # degrees; a hash tolerates 1.5 of difference
+
+
+def evaluation_hashes(image: Image.Image) -> np.ndarray:
+    """Hashes of an evaluation image, uint64 `(n, 4)`: of the whole, of the whole without its border, and of parts.
+
+    `(0, 4)` for an image with too little structure, as one of a single colour.
+    """
+    whole, *inner = _wholes(image)
+    return _stacked(_hash(part) for part in (whole, *_parts(whole), *inner))
+
+
+def candidate_hashes(image: Image.Image) -> np.ndarray:
+    """Hashes of an image that may be a copy, uint64 `(n, 4)`: also mirrored, turned by right angles, rotated a little.
+
+    If the smallest distance (bits) to any of the `evaluation_hashes` of another image is small, one is a copy of the
+    other. `(0, 4)` for an image with too little structure.
+    """
+    whole, *inner = _wholes(image)
+    turned = (whole.rotate(angle, Image.Resampling.BILINEAR) for angle in _ANGLES)
+    parts = (*_parts(whole), *(_part(one, _ROTATED_PART, 0.5, 0.5) for one in turned))
+    return _stacked([*map(_dihedral_hashes, (whole, *inner)), *map(_hash, parts)])
+
+
+def _wholes(image: Image.Image) -> list[Image.Image]:
+    """The image, small and gray, and the same without a border of one colour, if it has one."""
+    gray = image.convert("L")
+    gray.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR)
+    inner = _without_border(gray)
+    return [gray] if inner is None else [gray, inner]
+
+
+def _without_border(gray: Image.Image) -> Image.Image | None:
+    """The part inside a border of one colour; None where there is no border, or hardly anything inside it."""
+    pixels = np.asarray(gray)
+    flat_rows, flat_columns = (np.ptp(pixels, axis=axis) <= _FLAT for axis in (1, 0))
+    if flat_rows.all() or flat_columns.all():
+        return None
+    # argmin finds the first line that is not flat
+    top, bottom = int(flat_rows.argmin()), int(flat_rows[::-1].argmin())
+    left, right = int(flat_columns.argmin()), int(flat_columns[::-1].argmin())
+    # one pixel more: reducing the image has mixed the border's colour into the pixels beside it
+    top, bottom, left, right = (edge + (edge > 0) for edge in (top, bottom, left, right))
+    width, height = gray.width - left - right, gray.height - top - bottom
+    if (width, height) == gray.size or width * height < gray.width * gray.height / 8:
+        return None
+    return gray.crop((left, top, left + width, top + height))
+
+
+def _parts(whole: Image.Image) -> Iterator[Image.Image]:
+    for share, places in _CROPS:
+        for x, y in places:
+            yield _part(whole, share, x, y)
+
+
+def _part(whole: Image.Image, share: float, x: float, y: float) -> Image.Image:
+    """The part with `share` of each side; `x`, `y` from 0 (left, top) to 1 (right, bottom)."""
+    width, height = whole.width * share, whole.height * share
+    left, top = (whole.width - width) * x, (whole.height - height) * y
+    return whole.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, (left, top, left + width, top + height))
+
+
+def _hash(image: Image.Image) -> np.ndarray:
+    """uint64 `(1, 4)`, or `(0, 4)` where the image has too little structure."""
+    if image.size != (_SIDE, _SIDE):
+        image = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    if np.asarray(image).std() < _LEAST_CONTRAST:
+        return np.empty((0, WORDS), np.uint64)
+    bits = imagehash.phash(image, hash_size=_HASH_SIDE).hash
+    return np.packbits(bits).view(np.uint64)[None]
+
+
+def _dihedral_hashes(image: Image.Image) -> np.ndarray:
+    """The hashes of the image, of its mirror images and of both turned by right angles."""
+    small = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    return _stacked(_hash(one) for one in (small, *(small.transpose(turn) for turn in Image.Transpose)))
+
+
+def _stacked(hashes: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty((0, WORDS), np.uint64), *hashes])
