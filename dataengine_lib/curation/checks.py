@@ -20,12 +20,14 @@ from dataengine_lib.curation.boxes.check import REFUTED, SILENT, check_boxes
 from dataengine_lib.curation.candidates import CandidateOrReject, Spool
 from dataengine_lib.curation.check_results import CheckResult, Judge, apply_check
 from dataengine_lib.curation.counts import CheckCount, ChecksSummary, blind_reader_figures
+from dataengine_lib.curation.image_copies import ImageCopies
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import NearDuplicates, NearImages
 from dataengine_lib.curation.reader_prompt import ReaderView
 from dataengine_lib.curation.second_reader import CANNOT_SAY, READER_OUTPUT_TOKENS, SecondReader
 from dataengine_lib.curation.settings import CheckMode, CheckSettings
 from dataengine_lib.embeddings.store import store_exists
+from dataengine_lib.images.copies import HASH_FILE
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.replies.drop_reasons import Reason
 
@@ -131,12 +133,25 @@ class RecordChecks:
         settings = self.settings
         evaluation = EvaluationSet([questions], settings.evaluation_image_root, settings.near_question)
         near_evaluation = near.near_evaluation(image_ids) if near else set()
+        copies = self._image_copies(evaluation)
+        is_copy = copies.has if copies else lambda record: False
+        self.notes.append(_compared(evaluation, near, copies, settings))
 
         def judge(records: Iterator[TrainRecord]) -> Iterator[CheckResult]:
-            for leak in evaluation.leaks(records, settings.image_root, near_evaluation):
+            for leak in evaluation.leaks(records, settings.image_root, near_evaluation, is_copy):
                 yield CheckResult({"leak": leak}, fails=bool(leak), why=leak)
+            if copies:
+                copies.finish()
 
         return judge
+
+    def _image_copies(self, evaluation: EvaluationSet) -> ImageCopies | None:
+        """What finds copies of evaluation images; None where the folders of the images are not given."""
+        settings, store = self.settings, self.settings.coco_embedding
+        if settings.image_root is None or settings.evaluation_image_root is None:
+            return None
+        cache = store / HASH_FILE if store is not None and store_exists(store) else None
+        return ImageCopies(evaluation.refs, settings.evaluation_image_root, settings.image_root, cache)
 
     def _judge_repeats(
         self, records: Iterator[TrainRecord], near: NearImages | None, image_ids: set[int]
@@ -240,6 +255,23 @@ def _judge_scores(
             yield CheckResult({"blind_score": score}, fails=not stays, why=f"with probability {score:.2f}")
         else:
             yield CheckResult(judged=False)
+
+
+def _compared(
+    evaluation: EvaluationSet, near: NearImages | None, copies: ImageCopies | None, settings: CheckSettings
+) -> str:
+    """With what the records were compared, to find leaks."""
+    how = ["id and path"]
+    how += ["embedding"] if near is not None and near.evaluation is not None else []
+    how += [f"what {copies.compared:,} of them show"] if copies else []
+    asked = f" and with {len(evaluation.questions):,} evaluation questions by their words"
+    note = (
+        f"leaks: compared with {len(evaluation.refs):,} evaluation images by {', '.join(how)}"
+        f"{asked if settings.near_question else ''}"
+    )
+    return (
+        note if copies else f"{note}; to find changed copies too, give image_root and evaluation_image_root"
+    )
 
 
 def _second_result(record: TrainRecord, answer: int | None) -> CheckResult:

@@ -1,13 +1,14 @@
 """Step 4: finds training records that give away evaluation questions or images."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import tee
 from pathlib import Path
 
 from dataengine_lib.core.records import Question, TrainRecord
 from dataengine_lib.core.text import words_key
-from dataengine_lib.images.references import coco_number
+from dataengine_lib.images.copies import COPY
+from dataengine_lib.images.references import ImageRef, coco_number
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE, read_image_refs
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.questions.similarity import NearQuestions
@@ -26,10 +27,13 @@ class EvaluationSet:
     """
 
     def __init__(self, files: Sequence[Path], image_root: Path | None = None, threshold: float = 0.8) -> None:
+        self.refs: list[ImageRef] = []
         self.images: set[int | str] = set()
         questions: list[Question] = []
         for file in files:
-            for ref in read_image_refs(file, image_root):
+            refs = read_image_refs(file, image_root)
+            self.refs += refs
+            for ref in refs:
                 self.images.add(image_key(ref.image_id, ref.image_path, image_root))
             questions += read_question_rows(file, image_root)[0] if threshold > 0 else []
         # a question's words -> the images that it is asked about
@@ -44,14 +48,18 @@ class EvaluationSet:
         self.index = NearQuestions(self.questions, threshold or 1.0)
 
     def leaks(
-        self, records: Iterable[TrainRecord], image_root: Path | None = None, near: Collection[int] = ()
+        self,
+        records: Iterable[TrainRecord],
+        image_root: Path | None = None,
+        near: Collection[int] = (),
+        is_copy: Callable[[TrainRecord], bool] = lambda record: False,
     ) -> Iterator[str]:
-        """How each record leaks: EVALUATION_IMAGE, NEAR_DUPLICATE, EVALUATION_QUESTION (the first that holds), or empty.
+        """How each record leaks (empty if it does not): EVALUATION_IMAGE, NEAR_DUPLICATE, COPY or EVALUATION_QUESTION.
 
         Image paths of the records start at `image_root`; `near` are ids of images that are near-duplicates of an
-        evaluation image, see `NearImages.near_evaluation`. A question leaks if evaluation asks nearly the same, with
-        nearly the same choices and the same right answer; but not if it asks this about three images or more ("What
-        color is the car?").
+        evaluation image, see `NearImages.near_evaluation`; `is_copy` says whether a record's image is a copy of one.
+        A question leaks if evaluation asks nearly the same, with nearly the same choices and the same right answer;
+        but not if it asks this about three images or more ("What color is the car?").
         """
         # the index looks at a batch of records at a time, so tee holds no more than that
         records, ahead = tee(records)
@@ -60,6 +68,8 @@ class EvaluationSet:
                 yield EVALUATION_IMAGE
             elif record.image_id in near:
                 yield NEAR_DUPLICATE
+            elif is_copy(record):
+                yield COPY
             elif any(_answer(self.questions[index]) == _answer(record) for index in alike):
                 yield EVALUATION_QUESTION
             else:

@@ -8,12 +8,16 @@ from random import Random
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.curation.image_copies import ImageCopies
 from dataengine_lib.curation.leaks import EVALUATION_QUESTION, EvaluationSet, image_key
 from dataengine_lib.curation.near_duplicates import NearDuplicates, NearImages
 from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.images.copies import COPY
+from dataengine_lib.images.references import ImageRef
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE
 from dataengine_lib.questions.similarity import NearQuestions
 
@@ -82,6 +86,41 @@ def evaluation(tmp_path: Path) -> EvaluationSet:
 )
 def test_leaks(evaluation: EvaluationSet, changes: dict, expected: str) -> None:
     assert list(evaluation.leaks([record(**changes)], near={8})) == [expected]
+
+
+def test_copies_of_evaluation_images_leak(tmp_path: Path) -> None:
+    """By what the images show, below any names; an image that is not there is not compared."""
+    scored, trained = tmp_path / "scored", tmp_path / "trained"
+    scored.mkdir()
+    trained.mkdir()
+    rng = np.random.default_rng(3)
+    images = [
+        Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize((96, 72)) for _ in range(3)
+    ]
+    images[0].save(scored / "a.png")
+    images[1].save(scored / "b.png")
+    ImageOps.mirror(images[0]).save(trained / "x.jpg")
+    images[1].save(trained / "y.webp", quality=60)
+    images[2].save(trained / "z.jpg")
+    rows = [
+        {"image_id": n, "image_path": name, "question": QUESTION} for n, name in enumerate(("a.png", "b.png"))
+    ]
+    evaluation = EvaluationSet([question_file(tmp_path, rows)], scored)
+    copies = ImageCopies(evaluation.refs, scored, trained)
+    records = [
+        record("Who?", image_id=10 + n, path=name)
+        for n, name in enumerate(("x.jpg", "y.webp", "z.jpg", "w.jpg"))
+    ]
+    assert list(evaluation.leaks(records, trained, is_copy=copies.has)) == [COPY, COPY, "", ""]
+    assert (copies.compared, copies.not_found) == (2, 0)
+
+
+def test_a_wrong_folder_of_evaluation_images_is_an_error(tmp_path: Path) -> None:
+    """Else the check would be off without a word."""
+    with pytest.raises(
+        ParameterError, match="none of 2 evaluation images is there; correct evaluation_image_root"
+    ):
+        ImageCopies([ImageRef(1, "a.png"), ImageRef(2, "b.png")], tmp_path, tmp_path)
 
 
 def test_questions_may_be_left_out(tmp_path: Path) -> None:

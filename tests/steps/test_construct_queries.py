@@ -333,7 +333,9 @@ def test_near_duplicates_of_evaluation_images_are_left_out(world: SimpleNamespac
     result = world.run(questions=world.root / "q.json", maxnum=500)
     assert set(range(1, 61)) - {query.image_id for query in result.queries} == {30, 31}
     assert result.left_out == {COPY: 2}
-    assert result.compared.startswith("Compared with 7 evaluation images: every image of the pool by id and file;")
+    assert result.compared.startswith(
+        "Compared with 7 evaluation images: every image of the pool by id and file;"
+    )
 
 
 def test_copies_that_were_changed_are_left_out(world: SimpleNamespace) -> None:
