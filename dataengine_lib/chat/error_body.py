@@ -79,7 +79,10 @@ def read_error(status: int, content: bytes | str | Any) -> ErrorBody:
     found.walk(content, 0)
     if status == 200 and found.statuses:
         status = found.statuses[0]
-    words = found.joined() or (one_line(json.dumps(content, default=str)) if content else "")
+    words = found.joined()
+    # {"code": 502} says no more than its status
+    if not words and content and not (found.statuses and isinstance(content, dict) and len(content) == 1):
+        words = one_line(json.dumps(content, default=str))
     return ErrorBody(status, words, frozenset(found.codes), tuple(found.fields), found.flagged)
 
 

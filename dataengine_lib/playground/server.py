@@ -19,8 +19,9 @@ from dataengine_lib.playground.server_batches import BatchStore, RequestRefused
 # Chat messages -> the reply's text; with the JSON schema of `response_format` as second argument if there is one.
 _ReplyWriter = Callable[[list[dict[str, Any]]], str]
 StructuredWriter = Callable[[list[dict[str, Any]], dict[str, Any]], str]
+Fault = str | tuple[int, Any] | None
 # One fault per request in their order, or a function of the request's body; see PlaygroundServer.
-Faults = Iterable[str | None] | Callable[[dict[str, Any]], str | None]
+Faults = Iterable[Fault] | Callable[[dict[str, Any]], Fault]
 _CODES = {"401": "invalid_api_key", "404": "model_not_found", "429": "rate_limit_exceeded"}
 _TOKEN = re.compile(r"\w+|[^\w\s]")  # splits "(A) dog, cat." into ( A ) dog , cat .
 _IMAGE_TOKENS = 85  # what OpenAI counts for a small image
@@ -50,7 +51,7 @@ class PlaygroundServer(ThreadingHTTPServer):
     `"400 unsupported temperature"` or another field; `"400 says WORDS"`; `"timeout"`; `"drop"` (close the connection);
     `"half"` (of the body); `"malformed"` (JSON); `"wrong-shape"`; `"length"`, `"refusal"` or `"content_filter"` (as
     finish reason); `"no-usage"` (no token counts); `"no-schema"` (refuse a request with `response_format`, else
-    behave). None: behave.
+    behave). `(STATUS, BODY)`: this response, the body as JSON, or as it is where it is bytes. None: behave.
     """
 
     daemon_threads = True
@@ -80,7 +81,7 @@ class PlaygroundServer(ThreadingHTTPServer):
         # after the last fault of a list the server behaves
         self._faults = iter(()) if callable(faults) else chain(faults, repeat(None))
 
-    def received(self, body: dict[str, Any]) -> tuple[int, str | None]:
+    def received(self, body: dict[str, Any]) -> tuple[int, Fault]:
         """Note a request; returns its number and its fault."""
         with self._lock:
             self.requests.append(body)
@@ -90,6 +91,8 @@ class PlaygroundServer(ThreadingHTTPServer):
     def _batch_answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """The status and response body for a request in a batch; only statuses and finish reasons work as faults."""
         number, fault = self.received(body)
+        if isinstance(fault, tuple):
+            return fault
         if fault and fault[:3].isdigit():
             code = _CODES.get(fault[:3], "")
             return int(fault[:3]), {"error": {"message": f"fault {fault}", "type": code, "code": code}}
@@ -163,6 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError) as error:
             return self._error(400, "invalid_request", f"no chat request: {error}")
         number, fault = self.server.received(body)
+        if isinstance(fault, tuple):
+            return self._send(*fault)
         # "429 retry-after=2" gives "429" and "2".
         kind, _, wait = (fault or "").partition(" retry-after=")
         if kind == "no-schema":
@@ -225,8 +230,10 @@ class _Handler(BaseHTTPRequestHandler):
         error = {"message": message, "type": code, "code": code, "param": param}
         self._send(status, {"error": error}, headers)
 
-    def _send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        self._send_bytes(status, json.dumps(body).encode(), headers or {})
+    def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        self._send_bytes(
+            status, body if isinstance(body, bytes) else json.dumps(body).encode(), headers or {}
+        )
 
     def _send_bytes(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

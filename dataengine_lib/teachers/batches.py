@@ -24,6 +24,7 @@ from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
 
 _MOST_LINES, _MOST_BYTES = 50_000, 200_000_000  # of one batch, by OpenAI's guide "Batch API"
+_MOST_UNUSABLE = 2  # requests until an empty reply is given up, as of live ones
 _QUEUE_FULL = "token_limit_exceeded"  # the error code when too many tokens are in progress already
 
 _Request = tuple[Query, int]  # a query and its max_output_tokens
@@ -239,7 +240,15 @@ class BatchRunner:
         if query is not None and (lost := self.budget.settle(query, price_unknown)):
             self.files.ledger.add_lost(row.key, lost)
         if row.reply is not None:
+            attempts = self.state.tries.get(row.key, 0) + 1
             self._on_reply(row.key, query, row.reply, job)
+            if (
+                query is not None
+                and row.reply.failed
+                and attempts < min(_MOST_UNUSABLE, self.teacher.max_attempts)
+            ):
+                self.state.tries[row.key] = attempts
+                retries.append((query, job.max_output_tokens))
             more = self.teacher.max_output_tokens * LONGER
             if query is not None and row.reply.finish_reason == "length" and job.max_output_tokens < more:
                 retries.append((query, more))
@@ -267,7 +276,8 @@ class BatchRunner:
         """Keep a reply in the ledger, once: a run may have ended between keeping it and forgetting its job."""
         reply = msgspec.structs.replace(
             reply,
-            request_id=reply.request_id or f"{job.batch_id} {key[:16]}",
+            # With the batch: some servers give every reply the same id.
+            request_id=f"{job.batch_id} {reply.request_id or key[:16]}",
             problem=self.teacher.without_secrets(reply.problem),
             structured=self.teacher.json_replies and self.teacher.format.takes_schema is not False,
         )

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 from colour_student import COLOURS, ColourStudent, edit, question, run  # noqa: F401
-from PIL import Image
 
 from dataengine_lib.core.records import options_text
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.playground.server import serve
 from dataengine_lib.steps.evaluate import EvaluateConfig
 
 
@@ -188,80 +186,6 @@ def test_our_own_answers_read_back_score_the_same(root: Path) -> None:
     (root / "out/aokvqa_eval.json").rename(root / "eval.json")
     repeated = run_recorded(root, student=f"recorded:{root / 'eval.json'}")
     assert repeated.metrics.splits == made.metrics.splits
-
-
-def see(messages: list[dict[str, Any]]) -> str:
-    """The letter of the colour in the picture of a chat request."""
-    import base64
-    import io
-    import re
-
-    parts = messages[-1]["content"]
-    url = next(part["image_url"]["url"] for part in parts if part["type"] == "image_url")
-    image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
-    r, g, b = image.convert("RGB").getpixel((5, 5))
-    name = min(COLOURS, key=lambda c: sum((x - y) ** 2 for x, y in zip(COLOURS[c], (r, g, b), strict=True)))
-    text = " ".join(part["text"] for part in parts if part["type"] == "text")
-    found = re.search(rf"\(([A-D])\) {name}\b", text)
-    return json.dumps({"answer": found[1]}) if found else name
-
-
-def test_a_student_behind_a_server(root: Path) -> None:
-    with serve(see) as server:
-        values = {
-            "student": "api:any",
-            "rank": "generate",
-            "base_url": server.base_url,
-            "direct_answers": False,
-        }
-        result = run_recorded(root, **values)
-        assert [answer.correct for answer in result.answers] == [True, False, True, True, False, True, True]
-        asked = len(server.requests)
-        assert asked == 7
-        usage = result.metrics.usage
-        assert usage is not None and usage.replies == 7 and usage.prompt_tokens > 0 and usage.cost_usd is None
-        assert run_recorded(root, **values).metrics == result.metrics
-        assert len(server.requests) == asked  # the second run pays for nothing
-
-
-def test_a_refusal_is_a_wrong_answer(root: Path) -> None:
-    with serve(see, ["refusal"]) as server:
-        values = {
-            "student": "api:any", "rank": "generate", "base_url": server.base_url, "direct_answers": False,
-            "concurrency": 1,
-        }  # fmt: skip
-        result = run_recorded(root, **values)
-    refused = result.answers[0]
-    assert (refused.predicted_choice_idx, refused.correct) == (-1, False)
-    assert refused.written == "the student refused"
-    assert result.metrics.splits["diagnose"].cannot_tell == 1
-
-
-def test_a_request_that_fails_is_counted_and_asked_again(root: Path) -> None:
-    broken = ["(1)?"]
-
-    def faults(body: dict[str, Any]) -> str | None:
-        return (
-            "400"
-            if broken
-            and broken[0]
-            in str(body["messages"][-1]["content"][-1])
-            + str(body["messages"][-1]["content"][0].get("text", ""))
-            else None
-        )
-
-    with serve(see, faults) as server:
-        values = {
-            "student": "api:any", "rank": "generate", "base_url": server.base_url, "direct_answers": False,
-            "max_bad_share": 0.2, "concurrency": 1,
-        }  # fmt: skip
-        result = run_recorded(root, **values)
-        assert result.metrics.skipped.by_reason == {"no answer from the student": 1}
-        assert len(result.answers) == 6
-        broken.clear()
-        before = len(server.requests)
-        assert len(run_recorded(root, **values).answers) == 7
-        assert len(server.requests) == before + 1
 
 
 @pytest.mark.parametrize(
