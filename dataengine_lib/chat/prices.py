@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
+from dataengine_lib.core.user_files.yaml_file import read_yaml
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import PRICES
 
@@ -112,34 +113,27 @@ def read_prices(path: Path | None = None) -> PriceTable:
     Raises ParameterError naming the file, the model and the key at fault.
     """
     path = path or PRICES
+    content = read_yaml(path, "give a file, or leave `prices` out for the built-in table")
     try:
-        text = path.read_bytes()
-        return msgspec.yaml.decode(text, type=PriceTable)
-    except OSError as error:
-        raise ParameterError(
-            f"{path}: cannot be read ({error.strerror}); give a file, or leave `prices` out for the built-in table"
-        ) from error
-    except msgspec.DecodeError as error:
-        fault = _model_fault(text) or str(error)
+        return msgspec.convert(content, PriceTable)
+    except msgspec.ValidationError as error:
+        fault = _model_fault(content) or str(error)
         raise ParameterError(f"{path}: {fault}; see {_EXAMPLE} for the form") from error
 
 
-def _model_fault(text: bytes) -> str:
+def _model_fault(content: Any) -> str:
     """The first model whose prices cannot be read, and why: msgspec's own message leaves out its name."""
-    try:
-        models: dict[str, dict[str, Any]] = msgspec.yaml.decode(text)["models"]
-        for model, prices in models.items():
-            for key in prices:
-                if key not in Price.__struct_fields__:
-                    # With cutoff 0 there always is a nearest key.
-                    near = difflib.get_close_matches(str(key), Price.__struct_fields__, n=1, cutoff=0.0)
-                    return f"{model}: unknown key {key!r}; nearest valid key: {near[0]!r}"
-            try:
-                msgspec.convert(prices, Price)
-            except msgspec.ValidationError as error:
-                return f"{model}: {error}"
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        pass  # no table of models at all
+    models = content.get("models") if isinstance(content, dict) else None
+    for model, prices in models.items() if isinstance(models, dict) else ():
+        for key in prices if isinstance(prices, dict) else ():
+            if key not in Price.__struct_fields__:
+                # With cutoff 0 there always is a nearest key.
+                near = difflib.get_close_matches(str(key), Price.__struct_fields__, n=1, cutoff=0.0)
+                return f"{model}: unknown key {key!r}; nearest valid key: {near[0]!r}"
+        try:
+            msgspec.convert(prices, Price)
+        except msgspec.ValidationError as error:
+            return f"{model}: {error}"
     return ""
 
 

@@ -22,6 +22,13 @@ class StepConfig(BaseModel):
 
         Raises ParameterError with one line per wrong key, naming it and the nearest valid one.
         """
+        for name, value in values.items():
+            for item in value if isinstance(value, list) else [value]:
+                # no path has one, and what opens it raises an error of its own kind
+                if isinstance(item, str | Path) and "\0" in str(item):
+                    raise ParameterError(
+                        f"{where}: {name}: holds a null byte (given: {str(item)!r}); type it once more"
+                    )
         try:
             return cls(**values)
         except ValidationError as error:

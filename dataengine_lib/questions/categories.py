@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from dataengine_lib.core.text import one_line
+from dataengine_lib.core.user_files.yaml_file import read_yaml
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import CATEGORY_SETS
 
@@ -35,13 +33,7 @@ def read_categories(choice: str | Path) -> CategorySet:
     Raises ParameterError naming the file and the key.
     """
     file = CATEGORY_SETS.file(choice)
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParameterError(f"{file}: cannot be read ({error.strerror}); {CATEGORY_SETS.hint()}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = one_line(str(error))
-        raise ParameterError(f"{file}: is not valid YAML ({reason}); correct the file") from error
+    content = read_yaml(file, CATEGORY_SETS.hint())
     types = content.get("types") if isinstance(content, dict) else None
     if not isinstance(types, dict) or not types:
         raise ParameterError(
@@ -51,7 +43,10 @@ def read_categories(choice: str | Path) -> CategorySet:
     if wrong:
         raise ParameterError(f"{file}: types.{wrong[0]}: the definition must be text; correct the file")
     definitions = {type_name(key): text for key, text in types.items()}
-    return CategorySet(str(content.get("name", file.stem)), definitions)
+    name = content.get("name", file.stem)
+    if not isinstance(name, str):
+        raise ParameterError(f"{file}: name: must be text (given: {str(name)[:60]}); put it in quotes")
+    return CategorySet(name, definitions)
 
 
 def type_name(name: str) -> str:

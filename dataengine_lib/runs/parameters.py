@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
 from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.user_files.yaml_file import parse_yaml, read_yaml
 from dataengine_lib.errors import ParameterError
 
 # Keys of OpenAI and similar providers (sk-proj-abc…), Hugging Face (hf_abc…), GitHub (ghp_abc…), Google (AIzaSy…) and
@@ -85,12 +85,7 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
 
 
 def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParameterError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{file}: is not valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(file, "check the path")
     if not isinstance(content, dict):
         raise ParameterError(f"{file}: must hold `key: value` lines; see params/demo.yaml")
     return content
@@ -112,9 +107,11 @@ def _apply(content: dict[str, Any], option: str) -> None:
         if not isinstance(place, dict):
             raise ParameterError(f"--set {key.strip()}: {part!r} holds no keys")
     try:
-        place[parts[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ParameterError(f"--set {key.strip()}: the value is not valid YAML; quote it") from error
+        place[parts[-1]] = parse_yaml(text)
+    except ValueError as error:
+        raise ParameterError(
+            f"--set {key.strip()}: the value is not valid YAML ({error}); quote it"
+        ) from error
 
 
 def _refuse_secrets(value: Any, where: str, key: str = "") -> None:
