@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dataengine_lib.core.files import UNDECODABLE, decode_fault
 from dataengine_lib.errors import DataEngineError
 
 _log = logging.getLogger(__name__)
@@ -55,11 +56,11 @@ class AppendFile:
             if line.strip():
                 try:
                     yield decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                except UNDECODABLE as error:
                     # lines are counted only now: reading may have begun in the middle of the file
                     number = self.file.read_bytes()[:begin].count(b"\n")
                     raise DataEngineError(
-                        f"{self.file}: line {number}: {error}; correct or remove that line"
+                        f"{self.file}: line {number}: {decode_fault(error)}; correct or remove that line"
                     ) from error
 
     def add(self, row: Any) -> None:
@@ -118,7 +119,7 @@ class AppendFile:
         # `{"a": 1}` without its newline gets one; `{"a":` is removed
         try:
             msgspec.json.decode(last)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNDECODABLE:
             self._stream.truncate(end - len(last))
         else:
             self._stream.write(b"\n")

@@ -3,6 +3,8 @@
 Rows are handed on undecoded, so that one row that cannot be used is left out and not the file.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -16,6 +18,8 @@ from dataengine_lib.errors import DataEngineError
 
 _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SMALL = 1 << 22  # bytes of a file that is always looked through for keys that are there twice
+_BETWEEN = 8  # bytes between two values of an object, with the quotation marks of its key
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -62,7 +66,7 @@ def json_rows_or_object(path: Path) -> list[JsonRow] | dict[str, msgspec.Raw]:
     first = bytes(rows[0].raw).lstrip()[:1] if len(rows) == 1 else b""
     if first == b"{" and rows[0].where.startswith("line"):
         try:
-            return json_value(rows[0].raw, _OBJECT)
+            return _object(path, bytes(rows[0].raw))
         except UNDECODABLE as error:
             raise DataEngineError(f"{path}: {decode_fault(error)}; {looks_like(path)}") from error
     return rows
@@ -88,13 +92,33 @@ def _rows_or_object(
         if listed:
             values: list[msgspec.Raw] = json_value(content, _LIST)
             return list_rows(values)
-        return json_value(content, _OBJECT)
+        return _object(path, content)
     except UNDECODABLE as error:
         lines = content.split(b"\n")
         # JSON lines whose rows are lists, or whose first row is damaged
         if any(map(_decodes, lines[:2])):
             return _lines(lines[0] + b"\n", number, (line + b"\n" for line in lines[1:]))
         raise DataEngineError(f"{path}: {decode_fault(error)}; {looks_like(path)}") from error
+
+
+def _object(path: Path, content: bytes) -> dict[str, msgspec.Raw]:
+    """The values of one object. Raises DataEngineError for a key that is there twice, as one value would be lost."""
+    found = json_value(content, _OBJECT)
+    # what is left beside keys and values: `, "": ` and little more in a file without a lost value
+    rest = len(content) - sum(len(key.encode()) + memoryview(raw).nbytes for key, raw in found.items())
+    if len(content) <= _SMALL or rest > _BETWEEN * len(found) + _BETWEEN:
+        try:
+            # every object as a list of (key, value): the outermost one is the result
+            pairs: list[tuple[str, object]] = json.loads(content, object_pairs_hook=list)
+        except (ValueError, RecursionError):
+            return found
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        if twice:
+            raise DataEngineError(
+                f"{path}: the key {twice[0][:60]!r} is there twice ({len(twice)} such keys), so one of its values would be "
+                "lost; put them together or remove one"
+            )
+    return found
 
 
 def _lines(first: bytes, number: int, others: Iterable[bytes]) -> Iterator[JsonRow]:

@@ -15,6 +15,7 @@ from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
 from dataengine_lib.core.file_content import MAX_GROWTH, MAX_UNPACKED, open_content
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.errors import DataEngineError
 
 _CELL = 2**31 - 1  # characters; the csv module allows 128 KiB, and an image's base64 is longer
@@ -106,7 +107,7 @@ def _workbook_rows(path: Path, stream: IO[bytes]) -> Iterator[list[str]]:
         zlib.error,
     ) as error:
         raise DataEngineError(
-            f"{path}: is not a workbook ({error}); save the table as .xlsx or .tsv"
+            f"{path}: is not a workbook ({error}; {looks_like(path)}); save the table as .xlsx or .tsv"
         ) from error
 
 

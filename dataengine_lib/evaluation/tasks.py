@@ -7,7 +7,7 @@ from typing import Literal
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.reader import QuestionRows, image_of
+from dataengine_lib.questions.reader import QuestionRows, check_any_question, image_of
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.questions.splits import Split, assign_splits, check_own_splits
 
@@ -48,6 +48,7 @@ def select_tasks(content: QuestionRows, selection: TaskSelection) -> tuple[list[
     Raises DataEngineError when the split has no question, a question names an unknown split, or too many rows
     cannot be used.
     """
+    check_any_question(selection.file, content)
     check_own_splits(selection.file, content.questions, content.rows, selection.split_field)
     splits = assign_splits(content.questions)
     wanted = [i for i, split in enumerate(splits) if selection.split in ("all", split)]

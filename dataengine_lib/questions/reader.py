@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.bad_rows import BadRow
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.records import LETTERS, NO_ANSWER, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.json_questions import json_question_rows
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault
+from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.questions.tsv_table import is_table, table_rows
 
 _LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers have a few hundred
@@ -96,6 +98,16 @@ def read_question_file(
             why, reason = question
             result.skipped.append(BadRow(row.row, reason, why))
     return result
+
+
+def check_any_question(file: Path, content: QuestionRows) -> None:
+    """Raise DataEngineError, saying what the file looks like, when none of its rows is a question."""
+    if content.questions or any(row.kind == NO_IMAGE_TASK for row in content.skipped):
+        return
+    first = f"{content.skipped[0].row}: {content.skipped[0].reason}; " if content.skipped else ""
+    raise DataEngineError(
+        f"{file}: {first}none of its {len(content.skipped):,} rows is a question that can be used; it {looks_like(file)}"
+    )
 
 
 def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:

@@ -20,7 +20,7 @@ from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import CategorySet, read_categories
-from dataengine_lib.questions.reader import read_question_file
+from dataengine_lib.questions.reader import check_any_question, read_question_file
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
@@ -142,6 +142,7 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
 def _read_questions(config: ClassifyQuestionsConfig) -> tuple[list[Question], BadRows]:
     """The usable questions, and the rows that are not. Raises DataEngineError when too many are not."""
     content = read_question_file(config.questions, config.image_root, unanswered=True)
+    check_any_question(config.questions, content)
     if content.unanswered:
         raise DataEngineError(
             f"{config.questions}: no question has an answer, as in a test split; types are for questions that are "

@@ -96,6 +96,22 @@ def test_what_holds_no_rows_is_one_line(tmp_path: Path, content: bytes) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("padding", [0, 5_000_000])
+def test_a_key_that_is_there_twice_is_an_error(tmp_path: Path, padding: int) -> None:
+    more = b'"other": "' + b"x" * padding + b'"'
+    for content in (
+        b'{"image_scene": [1], "image_scene": [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14], ' + more + b"}",
+        b'{\n "a": {"b": 1, "b": 2},\n "a": {"b": 1, "c": "a value of some length, lost"},\n '
+        + more
+        + b"\n}",
+    ):
+        (tmp_path / "q.json").write_bytes(content)
+        with pytest.raises(DataEngineError, match=r"q\.json: the key '(image_scene|a)' is there twice"):
+            json_rows_or_object(tmp_path / "q.json")
+    (tmp_path / "q.json").write_bytes(b'{"a": {"b": 1, "b": 2}, ' + more + b"}")
+    assert [*json_rows_or_object(tmp_path / "q.json")] == ["a", "other"]
+
+
 def test_lists_are_read_from_lines_and_lines_from_lists(tmp_path: Path) -> None:
     class Row(msgspec.Struct):
         a: int

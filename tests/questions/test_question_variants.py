@@ -180,6 +180,13 @@ def test_the_turned_rows_of_mmbench_are_questions_of_their_own(tmp_path: Path) -
     assert len({one.image_path for one in found.questions}) == 1
 
 
+def test_a_type_that_is_there_twice_loses_no_rows(tmp_path: Path) -> None:
+    one, two = (json.dumps([content]) for content in ROWS)
+    file = write(tmp_path, f'{{"ocr": {one}, "ocr": {two}}}')
+    with pytest.raises(DataEngineError, match=r"q\.json: the key 'ocr' is there twice"):
+        read_questions(file)
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
     [

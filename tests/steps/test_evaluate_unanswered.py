@@ -127,3 +127,24 @@ def test_step_0_counts_odd_rows_and_stops_above_its_share(root: Path) -> None:
     edit(root, without_answers)
     with pytest.raises(DataEngineError, match="no question has an answer, as in a test split"):
         classify_questions(ClassifyQuestionsConfig(**values, max_bad_share=1))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ([{"messages": [{"role": "user", "content": "?"}], "images": ["a.jpg"]}] * 3, "LLaMA-Factory"),
+        ([{"image": "a.jpg", "conversations": [{"from": "human", "value": "?"}]}], "LLaVA's conversations"),
+        ({"questions": [{"question": "?", "image_id": 1, "question_id": 2}], "info": {}}, "looks like"),
+    ],
+)
+def test_another_tools_file_is_named(root: Path, content: Any, kind: str) -> None:
+    (root / "questions.json").write_text(json.dumps(content))
+    message = rf"questions\.json: .*none of its [13] rows is a question that can be used; it looks like .*{kind}|{kind}"
+    with pytest.raises(DataEngineError, match=message):
+        run(root, max_bad_share=1)
+    with pytest.raises(DataEngineError, match=message):
+        classify_questions(
+            ClassifyQuestionsConfig(
+                questions=root / "questions.json", output=root / "out.json", max_bad_share=1
+            )
+        )
