@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -47,10 +47,10 @@ class BadRowSummary(msgspec.Struct):
 class BadRows:
     """Collects the rows of `file` that cannot be used; at most a share of `max_share` of its `n_rows` may be bad.
 
-    A single bad row is never too many, unless `max_share` is 0. `remedy` names what else to look at in the step that
-    reads the file (`check image_root`); `max_bad_share` has to be one of that step's parameters. `wanted` is what the step
-    reads (`gptvqa_prompt.json of construct-queries`), for a file of another format. Rows of a `harmless` kind are left
-    out too, but are not bad. The first `keep` rows are kept, all by default.
+    A single bad row among others is never too many, unless `max_share` is 0. `remedy` names what else to look at in
+    the step that reads the file (`check image_root`); `max_bad_share` has to be one of that step's parameters. `wanted`
+    is what the step reads (`gptvqa_prompt.json of construct-queries`), for a file of another format. Rows of a `harmless`
+    kind are left out too, but are not bad. The first `keep` rows are kept, all by default.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class BadRows:
                 f"(none of {self.n_rows:,} rows can be read; {_shown(self._first[MALFORMED])})"
             )
         bad = sum(count for kind, count in self.counts.items() if kind not in self._harmless)
-        if bad > self.max_share * self.n_rows and (bad > 1 or not self.max_share):
+        alone = bad == 1 < self.n_rows and self.max_share > 0
+        if bad > self.max_share * self.n_rows and not alone:
             named = "; ".join(_shown(row) for row in list(self._first.values())[:_MOST_NAMED])
             remedy = f", {self._remedy}," if self._remedy else ""
             raise DataEngineError(
@@ -110,7 +111,7 @@ class BadRows:
         )
 
 
-def usable_rows(rows: Iterable[JsonRow], type: type[_T] | Any, bad: BadRows) -> Iterator[tuple[str, _T]]:
+def usable_rows(rows: Iterable[JsonRow], type: type[_T], bad: BadRows) -> Iterator[tuple[str, _T]]:
     """Yield where each row stands and its value; rows that are not of `type` are added to `bad`, which counts all."""
     decoder = msgspec.json.Decoder(type, strict=False)
     for row in rows:

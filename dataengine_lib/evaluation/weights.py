@@ -2,14 +2,15 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
 
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.statistics import Z_95, wilson
 from dataengine_lib.errors import DataEngineError
@@ -156,31 +157,49 @@ def write_weights(folder: Path, weights: Mapping[str, float]) -> list[Path]:
     return [write_json(Path(folder) / name, weights) for name in ("weight.json", "weight.txt")]
 
 
-def read_weights(file: Path | None, types: list[str]) -> dict[str, float]:
-    """A weight for each of `types`: 1 each without a file; types missing in it get its mean, with a warning.
+def read_weights(
+    file: Path | None, types: list[str], warn: Callable[[str], object] = _log.warning
+) -> dict[str, float]:
+    """A weight for each of `types`: 1 each without a file; types missing in it get its mean, and `warn` is called.
 
     Types of the file that are not in `types` are ignored.
-    Raises DataEngineError for negative, infinite or all-zero weights.
+    Raises DataEngineError for negative, infinite or all-zero weights, and for a file of another format.
     """
     if file is None:
         return dict.fromkeys(types, 1.0)
     if not Path(file).exists():
-        _log.warning("%s: no such weight file; all question types get the same weight", file)
+        warn(f"{file}: no such weight file; all question types get the same weight")
         return dict.fromkeys(types, 1.0)
-    content: dict[str, float] = read_json(file, dict[str, float])
-    for kind, value in content.items():
-        if not (math.isfinite(value) and value >= 0):
-            raise DataEngineError(
-                f"{file}: {kind}: weight {value} must be a number of at least 0; correct that key"
-            )
     # a file written by hand may say `Identity reasoning` for `identity_reasoning`
-    read = {type_name(kind): value for kind, value in content.items()}
+    read = {type_name(kind): value for kind, value in _weights_in(file).items()}
     given = {kind: read[type_name(kind)] for kind in types if type_name(kind) in read}
     if missing := [kind for kind in types if kind not in given]:
         default = sum(given.values()) / len(given) if given else 1.0
         names = ", ".join(missing)
-        _log.warning("%s: no weight for %s; using the mean of the other types, %.3f", file, names, default)
+        warn(f"{file}: no weight for {names}; using the mean of the other types, {default:.3f}")
         given |= dict.fromkeys(missing, default)
     if not any(given.values()):
         raise DataEngineError(f"{file}: all weights are zero, so no type can be drawn; raise at least one")
     return {kind: given[kind] for kind in types}
+
+
+def _weights_in(file: Path) -> dict[str, float]:
+    content: Any = read_json(file)
+    values = content.values() if isinstance(content, dict) else [None]
+    if values and not any(isinstance(value, int | float | str) for value in values):
+        raise DataEngineError(
+            f"{file}: not weights by question type: {looks_like(file)}; give weight.json of evaluate"
+        )
+    weights: dict[str, float] = {}
+    for kind, value in content.items():
+        try:
+            # numbers may stand in quotes; true is no number although Python counts it as 1
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not (math.isfinite(number) and number >= 0):
+            raise DataEngineError(
+                f"{file}: {kind}: weight {str(value)[:40]} must be a number of at least 0; correct that key"
+            )
+        weights[kind] = number
+    return weights

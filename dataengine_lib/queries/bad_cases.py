@@ -5,18 +5,21 @@ from pathlib import Path
 
 import msgspec
 
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
+from dataengine_lib.core.json_rows import JsonRow, json_rows_or_object, list_rows
 from dataengine_lib.core.records import qa_prompt
 from dataengine_lib.core.text import one_line
-from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.categories import type_name
 
+_LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+
 
 class _Record(msgspec.Struct):
-    question: str = ""
-    choices: list[str] = []
-    correct_choice_idx: int = -1
+    question: str | None = None
+    choices: list[str | int | float] | None = None
+    correct_choice_idx: int | None = None
     image_id: int | str | None = None
     image_path: str | None = None
     prompt: str | None = None
@@ -38,55 +41,67 @@ class BadCase:
     example: str
 
 
-def read_bad_cases(file: Path) -> dict[str, list[BadCase]]:
+def read_bad_cases(file: Path, bad: BadRows) -> dict[str, list[BadCase]]:
     """The bad cases by type, types in the file's order, empty ones included; a flat list is grouped by `question_type`.
 
-    Records may lack `image_id`, `image_path` or `prompt`. Raises DataEngineError naming the row at fault.
+    Records may lack `image_id`, `image_path` or `prompt`. Rows that cannot be used are added to `bad`.
+    Raises DataEngineError when the file cannot be read, holds no bad cases, or too many of its rows cannot be used.
     """
-    content: dict[str, list[_Record]] | list[_Record] = read_json(
-        file, dict[str, list[_Record]] | list[_Record]
-    )
-    if isinstance(content, list):
-        grouped: dict[str, list[_Record]] = {}
-        for record in content:
-            grouped.setdefault(record.question_type or "", []).append(record)
-        if "" in grouped:
-            raise DataEngineError(
-                f"{file}: a record has no question_type; group the records by type, or add it"
-            )
-        content = grouped
     cases_by_type: dict[str, list[BadCase]] = {}
-    for name, records in content.items():
-        question_type = type_name(name)  # "Image scene" and "image_scene" are one type
-        cases = cases_by_type.setdefault(question_type, [])
-        cases += [
-            _case(record, question_type, f"{file}: {name}[{row}]") for row, record in enumerate(records)
-        ]
+    for kind, rows in _rows_by_key(file, bad).items():
+        if kind:
+            cases_by_type.setdefault(type_name(kind), [])  # a type without a case is kept
+        for where, record in usable_rows(rows, _Record, bad):
+            # "Image scene" and "image_scene" are one type
+            question_type = type_name(kind or record.question_type or "")
+            no_type = BadRow(where, "has no question_type; group the records by type, or add it", MALFORMED)
+            case = _case(record, question_type, where) if question_type else no_type
+            if isinstance(case, BadCase):
+                cases_by_type.setdefault(question_type, []).append(case)
+            else:
+                bad.add(case)
+    bad.check()
     return cases_by_type
 
 
-def _case(record: _Record, question_type: str, where: str) -> BadCase:
+def _rows_by_key(file: Path, bad: BadRows) -> dict[str, list[JsonRow]]:
+    """The rows of each type's list, those of a flat list under an empty key; what is no list is added to `bad`."""
+    found = json_rows_or_object(file)
+    if isinstance(found, list):
+        return {"": found}
+    rows: dict[str, list[JsonRow]] = {}
+    for key, part in found.items():
+        try:
+            listed = json_value(part, _LIST)
+        except UNDECODABLE as error:
+            bad.n_rows += 1
+            bad.add(BadRow(key, decode_fault(error), MALFORMED))
+        else:
+            rows[key] = list_rows(listed, key)
+    return rows
+
+
+def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
+    """The case, or what is wrong with its row, `where` (`image_scene[0]`)."""
     try:
         image = image_ref(record.image_id, record.image_path)
-    except ValueError as error:
-        raise DataEngineError(
-            f"{where}: image_id {record.image_id!r} is not a number; correct or remove that row"
-        ) from error
-    if record.question and 0 <= record.correct_choice_idx < len(record.choices):
+    except ValueError:
+        return BadRow(
+            where, f"image_id {str(record.image_id)[:40]!r} is not an image's id", "unusable image_id"
+        )
+    right = -1 if record.correct_choice_idx is None else record.correct_choice_idx
+    if record.question and 0 <= right < len(record.choices or []):
         # each on one line: a line break in a question could make a line that looks like a heading of the prompt
-        question, *choices = (one_line(text) for text in (record.question, *record.choices))
-        prompt = qa_prompt(question, choices, record.correct_choice_idx, question_type)
-    elif record.prompt:
+        question, *choices = (one_line(str(text)) for text in (record.question, *(record.choices or [])))
+        prompt = qa_prompt(question, choices, right, question_type)
+    elif record.prompt and record.prompt.strip():
         prompt = record.prompt
     else:
-        raise DataEngineError(
-            f"{where}: needs question, choices and a correct_choice_idx inside them, or prompt; "
-            "correct or remove that row"
-        )
+        needs = "needs question, choices and a correct_choice_idx inside them, or prompt"
+        return BadRow(where, needs, "unusable choices" if record.question else MALFORMED)
     # the prompt names the type itself, once
     example = "\n".join(
         line for line in prompt.strip().splitlines() if not line.lower().startswith("question type:")
     )
     key = record.question_id if record.question_id not in (None, "") else record.idx
-    place = where.rpartition(": ")[2]  # "image_scene[0]"
-    return BadCase(str(key if key not in (None, "", -1) else place), question_type, image, example)
+    return BadCase(str(key if key not in (None, "", -1) else where), question_type, image, example)

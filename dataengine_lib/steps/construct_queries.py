@@ -28,6 +28,9 @@ from dataengine_lib.questions.categories import CategorySet, known_type, read_ca
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
 
+_WANTED = "bad_case_aokvqa_classified.json of evaluate"
+_MOST_SHOWN = 20  # bad cases that cannot be used and are kept for the warning
+
 
 class ConstructQueriesConfig(StepConfig):
     """Parameters of `2_construct_queries`."""
@@ -70,10 +73,10 @@ class ConstructQueriesConfig(StepConfig):
     """Pool images whose shorter side has fewer pixels are left out."""
     min_captions: int = Field(1, ge=0)
     """Pool images with fewer captions are left out."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when a larger share of a file's rows cannot be used."""
     near_duplicate: float | None = Field(0.98, gt=0, le=1)
     """Pool images whose cosine with an evaluation image reaches this are left out; null: copies alone are."""
-    max_bad_share: float = Field(0.05, ge=0, le=1)
-    """Stop when a larger share of the evaluation questions' images is not found."""
     batch_size: int = Field(64, ge=1)
     device: str = "auto"
     seed: int = 0
@@ -182,6 +185,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         left_out=dict(pool.left_out),
         unreadable=[*sorted(set(anchors.missing.values())), *pool.unreadable],
         compared=copies.sentence(config.near_duplicate),
+        warnings=inputs.warnings,
     )
 
 
@@ -201,15 +205,18 @@ class _Inputs:
     categories: CategorySet
     template: QueryPrompt
     pool: QueryPool
+    warnings: list[str]
 
 
 def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
-    cases = read_bad_cases(config.input)
+    bad = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
+    cases = read_bad_cases(config.input, bad)
+    warnings = bad.warnings()
     categories = read_categories(config.categories)
     types = list(dict.fromkeys([*categories.names, *cases]))
     targets = {known_type(name, types, "targets"): number for name, number in config.targets.items()}
     preview_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
-    weights = read_weights(config.weight, types)
+    weights = read_weights(config.weight, types, warnings.append)
     template = load_template(config.template)
     images = read_pool(config.coco_dataset, min_side=config.min_side, min_captions=config.min_captions)
     pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
@@ -223,6 +230,7 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
         categories=categories,
         template=template,
         pool=pool,
+        warnings=warnings,
     )
 
 

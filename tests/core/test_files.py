@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import inside, read_json, read_jsonl
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, locate
@@ -79,7 +80,7 @@ def test_published_bad_cases_are_read_and_their_images_found(tmp_path: Path) -> 
     file = written(
         tmp_path, json.dumps({"identity_reasoning": [PUBLISHED, {**PUBLISHED, "idx": 5}]}).encode()
     )
-    cases = read_bad_cases(file)["identity_reasoning"]
+    cases = read_bad_cases(file, BadRows(file, 0))["identity_reasoning"]
     assert [case.key for case in cases] == ["3hvf4MjtcgpFznUWS5bbvj", "5"]
     assert cases[0].image == ImageRef(370270, PUBLISHED["image_path"])
     (tmp_path / "train2017").mkdir()

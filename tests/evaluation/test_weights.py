@@ -202,7 +202,40 @@ def test_all_zero_is_an_error_of_one_line(tmp_path: Path) -> None:
     assert str(file) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [-0.1, "heavy", None, [1]])
+@pytest.mark.parametrize("wrong", [-0.1, "heavy", None, [1], float("nan"), float("inf"), True, "", "1" * 400])
 def test_an_invalid_weight_is_an_error_that_names_the_file(tmp_path: Path, wrong: object) -> None:
     with pytest.raises(DataEngineError, match=r"weight\.json: "):
         read_weights(weight_file(tmp_path, {"image_scene": wrong}), ["image_scene"])
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ([0.5, 0.2], "a JSON list of something else than objects"),
+        ([{"question": "q", "choices": ["a"]}], "questions like A-OKVQA's"),
+        (
+            {"image_scene": [{"question": "q", "choices": [], "model_answer": ""}]},
+            "bad cases by question type",
+        ),
+        ({"splits": {}, "weights": {}, "skipped": {}}, "the figures of evaluate (metrics.json)"),
+        (None, "plain text"),
+    ],
+)
+def test_another_file_is_named(tmp_path: Path, content: object, kind: str) -> None:
+    (tmp_path / "weight.json").write_text(json.dumps(content))
+    with pytest.raises(DataEngineError) as caught:
+        read_weights(tmp_path / "weight.json", TYPES)
+    assert f"not weights by question type: looks like {kind}" in str(caught.value)
+    assert str(caught.value).endswith("give weight.json of evaluate")
+
+
+def test_what_is_missing_is_handed_to_the_step(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    assert read_weights(weight_file(tmp_path, {"ocr": 1}), TYPES, warnings.append) == dict.fromkeys(
+        TYPES, 1.0
+    )
+    assert read_weights(weight_file(tmp_path, {}), TYPES, warnings.append) == dict.fromkeys(TYPES, 1.0)
+    assert read_weights(weight_file(tmp_path, {"image_scene": "0.5"}), TYPES[:1], warnings.append) == {
+        "image_scene": 0.5
+    }
+    assert len(warnings) == 2 and all("no weight for image_scene, " in text for text in warnings)

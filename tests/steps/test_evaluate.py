@@ -10,6 +10,7 @@ import pytest
 from colour_student import ColourStudent, edit, question, run  # noqa: F401
 from tiny_models import save_tiny_llava
 
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -90,7 +91,9 @@ def test_bad_cases_and_weights_come_from_diagnose_alone(root: Path) -> None:
     assert len(bad) == 18
     assert {kind: len(rows) for kind, rows in bad.items() if rows} == {"image_scene": 1}
     assert bad["image_scene"][0]["question_id"] == "q1"
-    cases = read_bad_cases(root / "out/bad_case_aokvqa_classified.json")  # step 2 can read them
+    cases = read_bad_cases(
+        root / "out/bad_case_aokvqa_classified.json", BadRows("", 0)
+    )  # step 2 can read them
     assert [case.key for case in cases["image_scene"]] == ["q1"]
     weights = json.loads((root / "out/weight.json").read_text())
     assert weights["image_scene"] == 0.5 and weights["image_style"] == 0.0
