@@ -97,6 +97,7 @@ STEPS = (
         reads={"train_data": "{rounds so far}/gptvqa_train_data.json"},
         writes={"output_dir": "{here}/checkpoint"},
         defaults={"student": "{first student}", "image_root": "{construct_queries.coco_dataset}",
+                  "questions": "{evaluate.questions}", "evaluation_image_root": "{evaluate.image_root}",
                   "seed": "{round seed}"},
     ),
     Step(

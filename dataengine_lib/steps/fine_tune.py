@@ -24,6 +24,7 @@ from dataengine_lib.training.data_sets import (
     mix_parts,
     read_data_sets,
 )
+from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.mixing import length_batches
 from dataengine_lib.training.texts import TextFormat
@@ -51,6 +52,10 @@ class FineTuneConfig(StepConfig):
     """Where the base data's image paths start; default: image_root."""
     base_share: float | None = Field(None, ge=0, lt=1)
     """Share of base rows in the mix; default: square-root rule."""
+    questions: Path | None = None
+    """Evaluation questions, whose images must not be trained on."""
+    evaluation_image_root: Path | None = None
+    """Where their image paths start; default: image_root."""
     text_formats: list[TextFormat] = Field(["QM-A"], min_length=1)
     """Q-A, QM-A, QM-AE, mmbench: one drawn per use of a row."""
     method: Literal["lora", "full"] = "lora"
@@ -81,19 +86,25 @@ class FineTuneConfig(StepConfig):
     """Draws the rows, their text formats and their order."""
 
     @model_validator(mode="after")
-    def _base_settings_need_base_data(self) -> Self:
+    def _settings_have_their_files(self) -> Self:
         if self.base_data is None and (self.base_share or self.base_image_root):
             raise ValueError("base_share and base_image_root need base_data")
+        if self.questions is None and self.evaluation_image_root:
+            raise ValueError("evaluation_image_root needs questions")
         return self
 
 
 @dataclass
 class FineTuneResult:
-    """What notebook 5 shows; `checkpoint` is the folder written."""
+    """What notebook 5 shows; `checkpoint` is the folder written.
+
+    `compared` says with which evaluation images the rows' images were compared, so that none is trained on.
+    """
 
     checkpoint: Path
     log: TrainLog
     time: TrainTime
+    compared: str
     warnings: list[str] = field(default_factory=list)
 
 
@@ -111,22 +122,35 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
     with replaced_when_complete(config.output_dir, _LOG) as folder:
         # files are read before the student is loaded: a wrong path costs seconds, not minutes
-        sets = _read_sets(config)
+        held_out = _held_out(config)
+        sets = _read_sets(config, held_out)
         _check_new_rows(any(one.rows for one in sets if not one.is_base), sets, config)
         student = _load(config)
         log, seconds = _train(config, student, sets)
         _save(config, student, folder)
         write_json(folder / _LOG, log)
         write_json(folder / _TIME, seconds)
-    return FineTuneResult(config.output_dir, log, seconds)
+    return FineTuneResult(config.output_dir, log, seconds, _compared(held_out))
 
 
-def _read_sets(config: FineTuneConfig) -> list[DataSet]:
+def _held_out(config: FineTuneConfig) -> HeldOutImages | None:
+    root = config.evaluation_image_root or config.image_root
+    return HeldOutImages(config.questions, root) if config.questions else None
+
+
+def _compared(held_out: HeldOutImages | None) -> str:
+    if held_out is None:
+        return "not compared with evaluation images, as questions is not given"
+    missing = f"; {held_out.not_found:,} of these were not found" if held_out.not_found else ""
+    return f"compared with {held_out.known:,} evaluation images by file, bytes and COCO number{missing}"
+
+
+def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[DataSet]:
     new, base = DataSource(config.train_data, config.image_root, "image_root"), None
     if config.base_data:
         root = config.base_image_root or config.image_root
         base = DataSource([config.base_data], root, "base_image_root")
-    return read_data_sets(new, base, config.text_formats, config.max_bad_share)
+    return read_data_sets(new, base, config.text_formats, config.max_bad_share, held_out)
 
 
 def _check_new_rows(any_usable: bool, sets: list[DataSet], config: FineTuneConfig) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
-from dataengine_lib.core.bad_rows import BadRows
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.text import one_line
+from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
+from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import MixPart, TypeDraws
 from dataengine_lib.training.mixing import draw_counts, draw_examples
 from dataengine_lib.training.texts import TextFormat, TrainingRow, read_training_rows
@@ -58,23 +60,43 @@ class MixSettings:
 
 
 def read_data_sets(
-    new: DataSource, base: DataSource | None, formats: list[TextFormat], max_bad_share: float
+    new: DataSource,
+    base: DataSource | None,
+    formats: list[TextFormat],
+    max_bad_share: float,
+    held_out: HeldOutImages | None = None,
 ) -> list[DataSet]:
     """The new data's files in order, one a round, then the base data.
 
-    Raises DataEngineError when a file cannot be read, or a larger share than `max_bad_share` of its rows not be used.
+    Rows about an image of `held_out` cannot be used. Raises DataEngineError when a file cannot be read, or a larger
+    share than `max_bad_share` of its rows not be used.
     """
     by_file: dict[Path, BadRows] = {}  # a file may be given for two rounds
 
     def read(name: str, file: Path, source: DataSource) -> DataSet:
         remedy = f"check {source.parameter} ({source.image_root})"
         left_out = by_file.setdefault(file, BadRows(file, max_bad_share, remedy=remedy, keep=_MAX_SHOWN))
-        return DataSet(name, file, read_training_rows(file, source.image_root, formats, left_out), left_out)
+        rows = read_training_rows(file, source.image_root, formats, left_out)
+        return DataSet(name, file, _without(held_out, rows, left_out) if held_out else rows, left_out)
 
     sets = [read(f"round {number}", file, new) for number, file in enumerate(new.files, 1)]
     if base:
         sets += [read(_BASE, file, base) for file in base.files]
     return sets
+
+
+def _without(held_out: HeldOutImages, rows: list[TrainingRow], left_out: BadRows) -> list[TrainingRow]:
+    """The rows that are not about an image of the evaluation; the others are added to `left_out`."""
+    leaks = held_out.among(row.image for row in rows)
+    left_out.add(
+        *(
+            BadRow(row.where, f"{row.image} is an evaluation image", EVALUATION_IMAGE)
+            for row in rows
+            if row.image in leaks
+        )
+    )
+    left_out.check()
+    return [row for row in rows if row.image not in leaks]
 
 
 def draw_from_sets(

@@ -1,6 +1,7 @@
 """Tests of step 5 on a LLaVA of a few thousand weights: it learns only the answer, and the same every time."""
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -258,6 +259,44 @@ def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, imag
     assert log.skipped == {IMAGE_UNREADABLE: 2, "malformed row": 1}
     assert log.mix[0].drawn == 6  # others were drawn instead of the two
     assert any("cut.png" in line or IMAGE_UNREADABLE in line for line in log.skipped_rows)
+
+
+def test_rows_about_evaluation_images_are_not_trained_on(
+    config: Make, images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The same file below a link, the same bytes below another name, and the same COCO photo in another size."""
+    scored = tmp_path_factory.mktemp("scored")
+    (scored / "link").symlink_to(images)
+    Image.new("RGB", (41, 30), "teal").save(images / "file.png")
+    Image.new("RGB", (42, 30), "gray").save(images / "bytes.png")
+    shutil.copy(images / "bytes.png", scored / "renamed.png")
+    Image.new("RGB", (20, 20)).save(scored / "COCO_val2014_000000000003.jpg")
+    asked = ("link/file.png", "renamed.png", "COCO_val2014_000000000003.jpg")
+    questions = write_json(
+        scored / "q.json", [{**row(9), "image_id": None, "image_path": path} for path in asked]
+    )
+    given = {"questions": questions, "evaluation_image_root": scored}
+    rows = [row(n) for n in range(8)]
+    rows += [{**row(n), "image_path": name} for n, name in enumerate(("file.png", "bytes.png"))]
+    with pytest.raises(
+        DataEngineError, match=r"is an evaluation image; 4 of 10 rows cannot be used: correct them"
+    ):
+        fine_tune(config(rows, **given))
+    result = fine_tune(config(rows, **given, max_bad_share=1))
+    # images 3 (twice), file.png and bytes.png
+    assert result.log.skipped == {"evaluation image": 4}
+    assert result.compared == "compared with 3 evaluation images by file, bytes and COCO number"
+    base = config(rows[:3], base_data=write_json(scored / "base.json", rows[-2:]), **given)
+    with pytest.raises(DataEngineError, match=r"base.json: .*is an evaluation image; 2 of 2 rows"):
+        fine_tune(base)
+
+
+def test_a_wrong_folder_of_evaluation_images_stops_before_training(config: Make, tmp_path: Path) -> None:
+    (tmp_path / "q.json").write_text(json.dumps([{**row(1), "image_path": "elsewhere.png"}]))
+    with pytest.raises(
+        ParameterError, match=r"none of its 1 images is below .*; correct evaluation_image_root"
+    ):
+        fine_tune(config(questions=tmp_path / "q.json", evaluation_image_root=tmp_path))
 
 
 def test_an_image_token_in_a_question_is_plain_text(student: Path, images: Path) -> None:
