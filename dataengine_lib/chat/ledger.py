@@ -11,6 +11,8 @@ import msgspec
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.reply import Reply, reply_end
 from dataengine_lib.core.append_file import AppendFile
+from dataengine_lib.core.reasoning import after_reasoning
+from dataengine_lib.core.text import underscored
 
 
 class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -163,6 +165,8 @@ class Ledger:
         # None stands for the patience of AppendFile, some seconds.
         self._patience = math.inf if waits else None
         self._end = 0  # bytes that have been read
+        # What the last reply says behind its thoughts, None for one without thoughts; types of step 0 follow it.
+        self._answer: str | None = None
         self._stream: AppendFile | None = None
 
     @property
@@ -234,13 +238,17 @@ class Ledger:
         elif row.lost_usd:
             self.lost_usd += row.lost_usd
         elif row.question_type:
-            self.question_types[row.key] = row.question_type
+            # Versions before this one read types from a reply's thoughts too; its answer does not name those.
+            if self._answer is None or underscored(row.question_type) in self._answer:
+                self.question_types[row.key] = row.question_type
             self.cost_usd += (
                 row.usd or 0.0
             )  # earlier versions wrote a reply's price into the first of its answers
         else:
             usd = self._price(row) if row.usd is None else row.usd
             self.paid.setdefault(row.key, PaidTotal()).add(row, usd)
+            answer = after_reasoning(row.text)[0]
+            self._answer = None if answer == row.text else underscored(answer)
             self.cost_usd += usd or 0.0
 
 

@@ -108,7 +108,7 @@ class RequestFormat:
         if error.codes & _REFUSAL_CODES:
             return True
         if name in ("seed", "service_tier"):
-            return _REFUSES_VALUE.search(error.words) is not None
+            return bool(known) or _REFUSES_VALUE.search(error.words) is not None
         return _REFUSES.search(error.words) is not None and not _WRONG_VALUE.search(error.words)
 
 

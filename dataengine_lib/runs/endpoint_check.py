@@ -135,6 +135,8 @@ def _judge(reply: Reply, tokens: str) -> tuple[Mark, str]:
         return "warn", f"the model refused to answer ({tokens}); take another one"
     if reply.finish_reason == "content_filter":
         return "warn", f"the server's content filter blocked the reply ({tokens}); take another model"
+    if reply.failed:
+        return "bad", f"{reply.problem} ({tokens})"
     if reply.finish_reason != "stop":
         return "warn", f"the reply ended with {reply.finish_reason} ({tokens}); raise max_output_tokens"
     if not reply.structured:

@@ -8,7 +8,7 @@ from typing import Any
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, UnusableReply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_state import BatchState
@@ -17,6 +17,8 @@ from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
 from dataengine_lib.teachers.request import CanonicalRequests
 
 _Request = PaidRequest[Query]
+_MOST_CUT_OFF = 0.5  # of the replies, once there are some: the rest is not asked for
+_LEAST_REPLIES = 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class QueryAsker:
         self.spec, self.settings, self.canonical = spec, settings, canonical
         self.files, self.budget, self.images, self.coco_dataset = files, budget, images, coco_dataset
         self.notes: list[str] = []
+        self._replies = self._cut_off = 0  # of this run
 
     async def ask_all(self, pending: list[Query]) -> None:
         """Ask `pending`; each of them ends in the files, except those not sent because of a budget or a stop."""
@@ -57,11 +60,15 @@ class QueryAsker:
 
             async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
                 reply: Reply = await teacher.ask(request.subject, max_output_tokens, may_retry)
+                # A tier that the server does not take is left out, and the full price is paid.
+                if "service_tier" in getattr(teacher, "refused_settings", ()):
+                    self.budget.tier = ""
                 return reply
 
             def on_reply(request: _Request, reply: Reply) -> None:
                 self.files.settle(request.subject)
                 advance()
+                self._check_cut_off(reply)
 
             def on_failure(request: _Request, failure: AskFailed) -> None:
                 if isinstance(failure, UnusableReply):  # it is in the ledger, and the failure shows it
@@ -129,6 +136,17 @@ class QueryAsker:
                 finally:
                     for query in files.pending():  # cut off, and the longer reply did not come
                         files.settle_if_paid(query)
+
+    def _check_cut_off(self, reply: Reply) -> None:
+        """Raise TeacherStop when most replies are cut off: the rest would be paid for in vain."""
+        self._replies += 1
+        self._cut_off += reply.finish_reason == "length"
+        if self._replies >= _LEAST_REPLIES and self._cut_off > _MOST_CUT_OFF * self._replies:
+            limit = self.settings.max_output_tokens * LONGER
+            raise TeacherStop(
+                f"{self._cut_off} of {self._replies} replies were cut off at {limit} tokens; raise"
+                " max_output_tokens and run again"
+            )
 
     def _load(self) -> AbstractAsyncContextManager[Any]:
         return load_teacher(

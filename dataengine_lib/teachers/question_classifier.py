@@ -122,9 +122,13 @@ class QuestionClassifier:
         async with load_chat(self.spec, self.settings) as chat:
 
             async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
-                return await chat.complete(
+                reply = await chat.complete(
                     user_message(request.prompt, ""), schema=schema, may_retry=may_retry
                 )
+                # A tier that the server does not take is left out, and the full price is paid.
+                if "service_tier" in chat.refused_settings:
+                    self.budget.tier = ""
+                return reply
 
             paid = PaidRequests(self.ledger, self.budget, self.settings, send, self._row_fields)
             # Each pass asks about what the replies of the passes before left without a valid type.

@@ -9,7 +9,7 @@ import pytest
 
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.playground.server import serve
+from dataengine_lib.playground.server import Fault, serve
 from dataengine_lib.runs.endpoint_check import check_listing, check_request
 
 TODAY = datetime.date(2026, 11, 24)
@@ -84,11 +84,23 @@ def test_a_retired_model_needs_no_server() -> None:
         ("refusal", True, "warn", "the model refused to answer"),
         ("content_filter", True, "warn", "filter blocked the reply"),
         ("401", True, "bad", "key was refused"),
-        ("500", True, "bad", "one request failed"),
+        ("500", True, "bad", "one request failed: status 500: fault 500"),
+        (
+            (200, {"choices": [{"message": {"content": None, "reasoning": "x"}}]}),
+            True,
+            "bad",
+            "its text is in reasoning",
+        ),
+        (
+            (200, b"<html><title>WebUI</title>"),
+            True,
+            "bad",
+            "answered with a web page: check base_url (WebUI)",
+        ),
     ],
 )
 def test_schema_mode_is_tried_on_a_server_here(
-    fault: str | None, structured: bool, mark: str, message: str
+    fault: Fault, structured: bool, mark: str, message: str
 ) -> None:
     filled = (lambda messages, schema: json.dumps(QA)) if structured else None
     with serve(write, lambda body: fault, filled) as server:

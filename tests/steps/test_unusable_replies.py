@@ -1,4 +1,4 @@
-"""Replies that are no answers: failures in every step, asked for in the next run, also where a ledger holds them."""
+"""Steps 0 and 4: replies that are no answers are failures and asked for once more, also where a ledger holds them."""
 
 import json
 from pathlib import Path
@@ -10,16 +10,14 @@ from project import PROJECT_ROOT
 
 from dataengine_lib.chat.reply import TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.files import read_json, read_jsonl, write_json, write_jsonl
-from dataengine_lib.core.records import Query, Question, TrainRecord
+from dataengine_lib.core.files import read_jsonl, write_json, write_jsonl
+from dataengine_lib.core.records import Question, TrainRecord
 from dataengine_lib.curation.reader_prompt import ReaderView
 from dataengine_lib.curation.second_reader import SecondReader
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.server import Fault, PlaygroundServer, serve
 from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions
-from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
-from dataengine_lib.teachers.reply_files import LEDGER
 
 QA = (
     "Question: Which animal is it?\nChoices: (A) a cat (B) a fox (C) a dog (D) a cow\n"
@@ -50,128 +48,6 @@ def prompt_of(body: dict[str, Any]) -> str:
     return str(body["messages"][-1]["content"])
 
 
-def generate(folder: Path, server: PlaygroundServer, count: int = 3, **values: Any) -> GenerateQaResult:
-    rows = [
-        Query(image_id=i, prompt=f"query {i}", question_type="image_topic", query_id=f"r-{i}")
-        for i in range(count)
-    ]
-    write_json(folder / "gptvqa_prompt.json", rows)
-    given: dict[str, Any] = {
-        "input": folder / "gptvqa_prompt.json", "output": folder / "gptvqa_result.jsonl", "batch_poll_s": 0.02,
-        "teacher": "openai:gpt-4o-mini", "base_url": server.base_url, "reply_format": "text",
-    }  # fmt: skip
-    return generate_qa(GenerateQaConfig(**(given | values)))
-
-
-@pytest.mark.parametrize("mode", ["live", "batch"])
-@pytest.mark.parametrize(
-    ("fault", "kind", "reason"),
-    [
-        (IN_REASONING, "empty", "its text is in reasoning_content"),
-        (completion(" "), "empty", "the reply is empty"),
-        (completion("<think>" + QA + "</think>"), "empty", "thoughts and no answer"),
-        (UPSTREAM, "error", "status 502: Bad Gateway"),
-        (completion(QA, "error"), "error", "ended by 'error'"),
-        (completion("<think>" + QA, "length"), "length", "cut off within its thoughts"),
-        (completion(QA, "model_length"), "length", "cut off at 1200 tokens"),
-        (completion(QA, "content_filter: RECITATION"), "content_filter", "content filter"),
-    ],
-)
-def test_step_3_keeps_none_of_them_and_asks_in_the_next_run(
-    tmp_path: Path, mode: str, fault: Fault, kind: str, reason: str
-) -> None:
-    faults = {"query 1": fault}
-    with serve(lambda messages: QA, lambda body: faults.get(prompt_of(body))) as server:
-        result = generate(tmp_path, server, mode=mode, max_attempts=3)
-        assert [(row.query_id, row.kind) for row in result.failures] == [("r-1", kind)]
-        assert reason in result.failures[0].reason
-        assert [row.query_id for row in result.results] == ["r-0", "r-2"]
-        # every reply was paid for, usable or not
-        assert result.usage.requests == len(server.requests)
-        faults.clear()
-        server.requests.clear()
-        result = generate(tmp_path, server, mode=mode)
-        assert [prompt_of(body) for body in server.requests] == ["query 1"]
-        assert not result.failures and len(result.results) == 3
-
-
-OLD_ROWS = [
-    {"text": "", "finish_reason": "stop"},
-    {"text": QA, "finish_reason": "error"},
-    {"text": "<think>It is a", "finish_reason": "length"},
-    {"text": QA, "finish_reason": "max_tokens"},
-    {"text": "[THINK]It is a fox.[/THINK]", "finish_reason": "eos"},
-]
-
-
-@pytest.mark.parametrize("old", OLD_ROWS)
-def test_step_3_asks_for_what_an_older_ledger_took_for_replies(tmp_path: Path, old: dict[str, Any]) -> None:
-    with serve(lambda messages: QA) as server:
-        generate(tmp_path, server)
-        rows = read_jsonl(tmp_path / LEDGER)
-        rows[1] |= old
-        write_jsonl(tmp_path / LEDGER, rows)
-        (asked,) = [row["query_id"] for row in rows[1:2]]
-        server.requests.clear()
-        result = generate(tmp_path, server)
-        assert [prompt_of(body) for body in server.requests] == [f"query {asked[2:]}"]
-        assert len(result.results) == 3 and result.usage.requests == 4
-        # replayed, the last reply that is one
-        replayed = generate(tmp_path, server, teacher=f"replay:{tmp_path / LEDGER}",
-                            output=tmp_path / "replayed.jsonl")  # fmt: skip
-        assert [row.raw_instructions for row in replayed.results] == [QA] * 3
-
-
-def test_replayed_replies_that_are_no_answers_are_failures(tmp_path: Path) -> None:
-    with serve(lambda messages: QA) as server:
-        generate(tmp_path, server)
-        rows = read_jsonl(tmp_path / LEDGER)
-        rows[0] |= {"finish_reason": "error"}
-        rows[1] |= {"text": ""}
-        write_jsonl(tmp_path / "old.jsonl", rows)
-        (tmp_path / "new").mkdir()
-        result = generate(tmp_path / "new", server, teacher=f"replay:{tmp_path / 'old.jsonl'}")
-    reasons = sorted(row.reason for row in result.failures)
-    assert len(result.results) == 1 and [reason.rpartition("old.jsonl ")[2] for reason in reasons] == [
-        "ended by an error", "is empty",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("mode", ["live", "batch"])
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (NO_CREDITS, "Insufficient credits"),
-        ((402, {"error": {"message": "Insufficient Balance"}}), "Insufficient Balance"),
-        ((401, {"message": "Unauthorized"}), "key was refused"),
-        ((404, {"error": {"message": "The model does not exist"}}), "not served"),
-    ],
-)
-def test_step_3_stops_and_the_next_run_sends_the_rest(
-    tmp_path: Path, mode: str, fault: Fault, words: str
-) -> None:
-    faults = {"query 1": fault, "query 2": fault, "query 3": fault}
-    with serve(lambda messages: QA, lambda body: faults.get(prompt_of(body))) as server:
-        with pytest.raises(TeacherStop, match=words):
-            generate(tmp_path, server, count=4, mode=mode, concurrency=1)
-        assert len(server.requests) == (2 if mode == "live" else 4)
-        assert len(read_jsonl(tmp_path / "gptvqa_result.jsonl")) == 1
-        faults.clear()
-        server.requests.clear()
-        result = generate(tmp_path, server, count=4, mode=mode, max_attempts=1)
-        assert len(server.requests) == 3 and len(result.results) == 4 and not result.failures
-
-
-def test_a_teacher_whose_replies_are_mostly_empty_is_not_asked_for_the_rest(tmp_path: Path) -> None:
-    def faults(body: dict[str, Any]) -> Fault:
-        return None if int(prompt_of(body).rpartition(" ")[2]) % 3 == 0 else IN_REASONING
-
-    with serve(lambda messages: QA, faults) as server:
-        with pytest.raises(TeacherStop, match=r"13 of 20 queries got no usable reply.* reasoning_content"):
-            generate(tmp_path, server, count=90, concurrency=1, max_attempts=1)
-        assert len(server.requests) < 30
-
-
 def classify(folder: Path, server: PlaygroundServer, count: int = 2, **values: Any) -> Any:
     questions = [
         Question(
@@ -196,6 +72,23 @@ def test_step_0_reads_no_types_from_thoughts(tmp_path: Path) -> None:
     with serve(lambda messages: text) as server:
         counts = classify(tmp_path, server).counts
     assert (counts["image_scene"], counts["image_style"], counts["object_localization"]) == (1, 1, 0)
+
+
+def test_step_0_asks_for_types_that_an_older_version_read_from_thoughts(tmp_path: Path) -> None:
+    def ledger() -> Path:
+        return tmp_path / "types.json.progress.jsonl"
+
+    with serve(lambda messages: "1: image_style") as server:
+        classify(tmp_path, server, batch_size=1)
+        rows = read_jsonl(ledger())
+        # each reply is followed by its type
+        for reply, answer in zip(rows[::2], rows[1::2], strict=True):
+            reply["text"] = "<think>1: image_scene</think>\n1: Image Style"
+            answer["question_type"] = "image_scene" if answer is rows[1] else "image_style"
+        write_jsonl(ledger(), rows)
+        server.requests.clear()
+        counts = classify(tmp_path, server, batch_size=1).counts
+    assert len(server.requests) == 1 and (counts["image_style"], counts["image_scene"]) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -294,12 +187,3 @@ def test_step_4_takes_them_for_no_verdict_and_asks_in_the_next_run(
         write_jsonl(tmp_path / "ledger.jsonl", rows)
         server.requests.clear()
         assert reader(tmp_path, server).answers(RECORDS) == ([1, 1, 1], []) and len(server.requests) == 3
-
-
-def test_the_failures_file_names_the_reason(tmp_path: Path) -> None:
-    with serve(lambda messages: QA, [IN_REASONING, IN_REASONING]) as server:
-        generate(tmp_path, server, concurrency=1)
-    (row,) = read_jsonl(tmp_path / "gptvqa_failed.jsonl")
-    assert row["kind"] == "empty" and "reasoning_content" in row["reason"] and row["completion_tokens"] == 100
-    usage = read_json(tmp_path / "usage.json", dict[str, Any])
-    assert usage["requests"] == 4
