@@ -177,7 +177,8 @@ class ChatClient:
             body = self.read_error(error)
             refused = refuses_schema(body)
             alone = refused or breaks_schema(body) or (first_try and may_refuse_schema(body))
-            if not alone or is_declined(body) or fatal_error(body, self.where, self.model):
+            # What names the schema is no fault of the model or the URL, whatever its status: OpenRouter's is 404.
+            if not alone or is_declined(body) or (not refused and fatal_error(body, self.where, self.model)):
                 raise
         if refused and first_try:
             self.format.takes_schema = False

@@ -107,16 +107,18 @@ def _json_in(text: str) -> Any:
 def _embedded(text: str) -> tuple[str, Any]:
     """The words of a text before an error inside it, and that error; (the text, None) where it holds none."""
     # LiteLLM: "MistralException - {"detail": …}"; Python: "Error code: 400 - {'error': {'message': …}}"
-    begin = text.find("{")
-    if begin < 0 or len(text) > _LONGEST_BODY:
+    # pydantic's errors in vLLM and SGLang: "[{'type': 'extra_forbidden', 'loc': ('body', 'seed'), …}]"
+    start = re.search(r"\[?\{", text)
+    if start is None or len(text) > _LONGEST_BODY:
         return text, None
+    begin, end = start.start(), "]" if text[start.start()] == "[" else "}"
     inner = text[begin:]
     with suppress(ValueError, RecursionError):
         value, _ = json.JSONDecoder().raw_decode(inner)
         return (text[:begin], value) if value else (text, None)
     with suppress(ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        value = ast.literal_eval(inner[: inner.rfind("}") + 1])
-        return (text[:begin], value) if isinstance(value, dict) and value else (text, None)
+        value = ast.literal_eval(inner[: inner.rfind(end) + 1])
+        return (text[:begin], value) if isinstance(value, dict | list) and value else (text, None)
     return text, None
 
 
@@ -147,7 +149,11 @@ class _Found:
         if words := one_line(before).strip(" -:"):
             self.words.append(words)
         if inner is not None:
+            found = len(self.words)
             self.walk(inner, depth + 1)
+            if before and len(self.words) == found:
+                # no error is inside: "x does not support parameters: {'seed': 0}, for model=y"
+                self.words.append(one_line(text))
 
     def _object(self, value: dict[str, Any], depth: int) -> None:
         self.flagged |= bool(value.keys() & _FLAGGED)
@@ -155,7 +161,7 @@ class _Found:
             self._code(key, value.get(key))
         self.fields += [value[key] for key in _FIELDS if isinstance(value.get(key), str) and value[key]]
         where = value.get("loc")
-        if isinstance(where, list) and isinstance(value.get("msg"), str):
+        if isinstance(where, list | tuple) and isinstance(value.get("msg"), str):
             # pydantic: {"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}
             names = [str(name) for name in where]
             self.fields += names

@@ -20,8 +20,10 @@ _FILTER_CODES = {
 }  # fmt: skip
 _NO_MONEY_CODES = {
     "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated",
-    # Moonshot · DashScope · Volcano Ark · Together · Groq · SiliconFlow · Zhipu · others
-    "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "credit_limit", "organization_restricted",
+    # Moonshot · DashScope · Volcano Ark · Groq (two) · LiteLLM · SiliconFlow · Zhipu · others; not Together's
+    # "credit_limit", which it gives to rate limits too
+    "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "organization_restricted",
+    "blocked_api_access", "budget_exceeded",
     "30001", "30011", "1113", "insufficient_balance", "insufficient_credits", "payment_required", "billing_error",
     "account_suspended", "allocationquota.freetieronly",
 }  # fmt: skip
@@ -32,6 +34,7 @@ _KEY_CODES = {
 _REGION_CODES = {"unsupported_country_region_territory", "region_not_supported", "unsupported_region"}
 _NO_MODEL_CODES = {
     "model_not_found", "model_not_available", "model_deprecated", "deploymentnotfound", "model_not_exist", "20012",
+    "invalid_model",
 }  # fmt: skip
 
 # "Insufficient Balance" · "Your paid balance is insufficient" · "requires more credits" · "in good standing"
@@ -41,6 +44,7 @@ _NO_MONEY = re.compile(
     r"|\b(?:balance|credits?) (?:is|are|has|have) (?:been )?(?:too low|insufficient|exhausted|depleted|not enough|used up)"
     r"|out of credits|more credits|credit balance|arrears|good standing|余额不足|欠费"
     r"|\baccount\b[^.]{0,120}\b(?:suspended|deactivated|disabled|not active|restricted|banned|overdue)\b"
+    r"|credit limit exceeded|budget has been exceeded|over budget|spend(?:ing)? limit"
     r"|organization has been (?:restricted|disabled|suspended)|payment (?:is )?required|billing (?:hard )?limit",
     re.IGNORECASE,
 )
@@ -63,8 +67,11 @@ _REGION = re.compile(
 _FLAGGED = re.compile(r"\bflagged\b|moderation|content (?:management )?policy|content filter", re.IGNORECASE)
 # "The model `x` does not exist" · "You do not have access to"
 _ABOUT_MODEL = re.compile(r"\bmodels?\b|\baccess to\b|permission", re.IGNORECASE)
+# "model 'x' not found" · "x is not a valid model ID" · "Invalid model name passed in model=x" · "Invalid model: x"
 _NO_MODEL = re.compile(
-    r"\bmodel\b.{0,100}(?:not found|not exist|not available|no such)|unknown model", re.IGNORECASE
+    r"\bmodel\b.{0,100}(?:not found|not exist|not available|no such)|unknown model|not a valid model"
+    r"|invalid model(?: name| id|:)",
+    re.IGNORECASE,
 )
 
 _LONGEST_WAIT_S = 120.0  # a server whose Retry-After is longer stops the run instead

@@ -205,7 +205,8 @@ def _picture_url(file: Path, max_side: int) -> str:
 def _answer(paid: PaidTotal, record: TrainRecord, order: Sequence[int]) -> int | str:
     """The index of the record's choice that a reply names, CANNOT_SAY, or why the reply is not an answer."""
     if paid.finish_reason in _DECLINED:
-        return "the reader refused to answer"
+        filtered = paid.finish_reason == "content_filter"
+        return "stopped by the reader's content filter" if filtered else "the reader refused to answer"
     if paid.failed:
         return paid.problem or "a reply is empty, or ended by an error"
     text, unfinished = after_reasoning(paid.text)
