@@ -50,6 +50,8 @@ def _embed(config: Any) -> list[str]:
     typer.echo(f"{config.output}: {len(result.store.ids)} images, {len(result.unreadable)} unreadable")
     for bad in result.unreadable:
         typer.echo(f"  {bad.path}: {bad.reason}")
+    for reason, count in result.left_out.items():
+        typer.echo(f"  left out: {count} {reason}")
     if config.faiss:
         typer.echo(f"{config.faiss}: the same for faiss.read_index")
     return result.warnings

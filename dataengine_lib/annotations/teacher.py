@@ -5,7 +5,7 @@ Every other query is answered with Skip. The same query always gets the same rep
 
 import hashlib
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from random import Random
 
 from dataengine_lib.annotations.cooccurrence import Cooccurrence
@@ -30,6 +30,7 @@ from dataengine_lib.core.records import LETTERS, Query, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
 from dataengine_lib.images.read_pool import read_pool
+from dataengine_lib.images.references import base_name
 
 UNPROVEN_REPLY = (
     "Question: Skip\nChoices: Skip\nAnswer: Skip\n"
@@ -113,7 +114,7 @@ class AnnotationsTeacher:
                 f"{self.pool.root}: no annotations of image {query.image_id}, of query {query.query_id!r}; "
                 "give the COCO folder that the queries were made from"
             )
-        names = {PurePosixPath(path).name for path in (query.image_path, image.path) if path}
+        names = {base_name(path) for path in (query.image_path, image.path) if path}
         if len(names) > 1:
             raise DataEngineError(
                 f"{self.pool.root}: image {query.image_id} is {image.path} there but "

@@ -23,6 +23,7 @@ _VALUE = msgspec.json.Decoder(msgspec.Raw)
 # what msgspec raises on text that is not JSON, not of the type, not UTF-8, or nested too deep
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BUFFER = 1 << 20  # bytes; rows that are written one by one reach the disk in few system calls
+_DRIVE = re.compile(r"[A-Za-z]:/")  # matches the beginning of `C:/coco/1.jpg`
 # Matches a whole JSON string, or NaN, Infinity or -Infinity outside of one. In {"NaN": NaN, "a": "Infinity"} that is
 # "NaN", the bare NaN, "a" and "Infinity": taking strings first keeps the words inside them as they are.
 _STRING_OR_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
@@ -232,15 +233,51 @@ def sha256(path: Path) -> str:
 def inside(root: Path, name: str) -> Path:
     """The path of `name` under `root`, without `..`. Raises DataEngineError for a name that leads outside.
 
-    Names come from data files and are not trusted, so `..` is resolved as text, before any symbolic link is followed.
-    Links below the root are allowed, because the user made them: COCO's folders often lie on another disk.
+    `name` is relative to the root, or absolute and below it. A backslash divides folders, as Windows writes them, unless
+    the root holds a file whose name has one. Names come from data files and are not trusted, so `..` is resolved as
+    text, before any symbolic link is followed. Links below the root are allowed, because the user made them: COCO's
+    folders often lie on another disk.
     """
-    plain = posixpath.normpath(Path(name).as_posix())
-    if Path(plain).is_absolute() or plain.split("/")[0] == "..":
+    name = str(name)
+    if "\\" in name and not _exists(os.path.join(root, name)):
+        name = name.replace("\\", "/")
+    plain = posixpath.normpath(name)
+    # "C:/coco/1.jpg" is absolute too, though not for this machine
+    if _DRIVE.match(plain) or plain.startswith("/"):
+        below = _below(root, plain)
+        if below is None:
+            raise DataEngineError(
+                f"{shown_name(name)}: leads outside {root} (it is an absolute path); image names must stay inside the "
+                "image root"
+            )
+        return Path(root) / below
+    if plain.split("/")[0] == "..":
         raise DataEngineError(
             f"{shown_name(name)}: leads outside {root}; image names must stay inside the image root"
         )
     return Path(root) / plain
+
+
+def _below(root: Path, path: str) -> str | None:
+    """An absolute path relative to `root`, None where it is not below it; both may lead there by different links."""
+    for top in (os.path.abspath(root), os.path.realpath(root)):
+        if path == top or path.startswith(top.rstrip("/") + "/"):
+            return path[len(top) :].lstrip("/") or "."
+    # by another link to the root: the folder is resolved, the file's own name is not
+    folder, _, base = path.rpartition("/")
+    try:
+        real = os.path.realpath(folder)
+    except (OSError, ValueError):  # ValueError: a null byte
+        return None
+    top = os.path.realpath(root)
+    return f"{real[len(top) :].lstrip('/')}/{base}".lstrip("/") if f"{real}/".startswith(f"{top}/") else None
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a null byte
+        return False
 
 
 def shown_name(name: str, most: int = 160) -> str:

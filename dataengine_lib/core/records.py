@@ -4,11 +4,42 @@ Readers are lenient: fields that the original leaves out have defaults, unknown 
 field.
 """
 
+import re
+
 import msgspec
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NO_ANSWER = -1  # the correct_choice_idx of a question in a test split whose answers are not public
 NO_TYPE = "unclassified"  # the type under which questions without one are counted
+# How an image is named: a number in COCO, a text in Open Images (`000a1249af2bc5f0`).
+ImageId = int | str
+UNKNOWN_IMAGE = -1  # the id of an image that only its path names
+_ID_LIMIT = 2**63  # ids are stored as int64
+_ID_CHARACTERS = 1000  # of a text
+_NUMBER = re.compile(
+    r"(-?[0-9]{1,40})(?:\.0+)?"
+)  # "42", "000000370270", and "42.0" as pandas writes a number
+
+
+def image_id_of(given: ImageId | None) -> ImageId:
+    """An image id as all steps compare and write it: a number, also one in quotes, as int; any other text as it is.
+
+    A missing, empty or negative id is UNKNOWN_IMAGE. Raises ValueError for a number beyond 64 bits and for a text that
+    is too long.
+    """
+    if isinstance(given, str):
+        text = given.strip()
+        number = _NUMBER.fullmatch(text)
+        if number is None or int(number[1]) >= _ID_LIMIT:  # digits beyond 64 bits are a name, not a number
+            if len(text) > _ID_CHARACTERS:
+                raise ValueError(f"an image id of {len(text):,} characters")
+            return text or UNKNOWN_IMAGE
+        given = int(number[1])
+    if given is None or given < 0:
+        return UNKNOWN_IMAGE
+    if given >= _ID_LIMIT:
+        raise ValueError(f"image id {str(given)[:40]} has more than 64 bits")
+    return given
 
 
 # Lists as defaults are safe here: msgspec gives every record an empty list of its own.
@@ -16,7 +47,7 @@ class Question(msgspec.Struct, kw_only=True):
     """One A-OKVQA-style question; `question_type` is empty until step 0 has classified it."""
 
     split: str = ""
-    image_id: int = -1
+    image_id: ImageId = UNKNOWN_IMAGE
     question_id: str = ""
     question: str
     choices: list[str]
@@ -29,6 +60,9 @@ class Question(msgspec.Struct, kw_only=True):
     prompt: str = ""
     teacher_type: str = ""  # the type that step 0's teacher gave a question whose type was known
 
+    def __post_init__(self) -> None:
+        self.image_id = image_id_of(self.image_id)
+
 
 class Answer(msgspec.Struct, kw_only=True):
     """One row of `aokvqa_eval.json` and of the bad cases: a question and the student's answer.
@@ -39,7 +73,7 @@ class Answer(msgspec.Struct, kw_only=True):
     `choices`.
     """
 
-    image_id: int = -1
+    image_id: ImageId = UNKNOWN_IMAGE
     image_path: str = ""
     idx: int = -1
     question: str
@@ -63,16 +97,19 @@ class Answer(msgspec.Struct, kw_only=True):
     reversed_scores: list[float] = []
     teacher_type: str = ""  # the type that step 0's teacher gave a question whose type was known
 
+    def __post_init__(self) -> None:
+        self.image_id = image_id_of(self.image_id)
+
 
 class Query(msgspec.Struct, kw_only=True):
     """One request to the teacher, a row of `gptvqa_prompt.json`."""
 
-    image_id: int
+    image_id: ImageId
     prompt: str
     question_type: str
     query_id: str = ""
     image_path: str = ""
-    anchor_image_id: int = -1
+    anchor_image_id: ImageId = UNKNOWN_IMAGE
     anchor_image_path: str = ""
     example_ids: list[str] = []
     neighbour: bool = False
@@ -81,6 +118,10 @@ class Query(msgspec.Struct, kw_only=True):
     prompt_sha256: str = ""
     attach_image: bool = False  # whether the teacher is sent the image with the prompt
     round: int = 0  # of the loop; 0 when the step was run alone
+
+    def __post_init__(self) -> None:
+        self.image_id = image_id_of(self.image_id)
+        self.anchor_image_id = image_id_of(self.anchor_image_id)
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -91,7 +132,7 @@ class Result(msgspec.Struct, kw_only=True):
     key of its request in the ledger, and its query's own fields.
     """
 
-    image_id: int
+    image_id: ImageId
     raw_instructions: str
     question_type: str
     query_id: str = ""
@@ -108,6 +149,9 @@ class Result(msgspec.Struct, kw_only=True):
     round: int = 0
     reply_json: str = ""  # as the teacher wrote it; empty where the reply was text
 
+    def __post_init__(self) -> None:
+        self.image_id = image_id_of(self.image_id)
+
 
 class TrainRecord(msgspec.Struct, kw_only=True):
     """One QA that passed post-processing, a row of `gptvqa_train_data.json`.
@@ -118,7 +162,7 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     check was off or could not judge this record.
     """
 
-    image_id: int
+    image_id: ImageId
     raw_instructions: str
     question_type: str
     question: str
@@ -142,6 +186,9 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     blind_score: float | None = None  # probability of the right choice, from a classifier of the text alone
     leak: str = ""  # what it shares with the evaluation: an image, a near-duplicate of one, or a question
     near_duplicate_of: str = ""  # id of a record with nearly the same question on the same image
+
+    def __post_init__(self) -> None:
+        self.image_id = image_id_of(self.image_id)
 
 
 def options_text(choices: list[str]) -> str:

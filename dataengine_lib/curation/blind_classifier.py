@@ -15,6 +15,7 @@ import numpy as np
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.curation.counts import BlindFigures
+from dataengine_lib.images.references import id_key
 
 _FOLDS = 5
 # Ways to divide the images into folds; figures are their mean, since those of a single one vary by a percentage point.
@@ -124,7 +125,7 @@ class _Data:
             for record in records:
                 sizes.append(len(record.choices))
                 correct.append(record.correct_choice_idx)
-                images.append(record.image_id)
+                images.append(id_key(record.image_id))
                 kinds.append(record.question_type)
                 yield from _choice_rows(record, letters)
 

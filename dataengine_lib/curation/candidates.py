@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from dataengine_lib.core.records import Result, TrainRecord
+from dataengine_lib.core.records import ImageId, Result, TrainRecord
 from dataengine_lib.errors import DataEngineError
 
 
@@ -37,7 +37,7 @@ class Reject(msgspec.Struct, kw_only=True):
     line: int
     reason: str
     detail: str = ""
-    image_id: int | None = None
+    image_id: ImageId | None = None
     question_type: str = ""
     query_id: str = ""
     image_path: str = ""

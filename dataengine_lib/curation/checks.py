@@ -14,7 +14,7 @@ import msgspec
 
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.records import ImageId, TrainRecord, image_id_of
 from dataengine_lib.curation.blind_classifier import BlindTest, solve_blind
 from dataengine_lib.curation.boxes.check import REFUTED, SILENT, check_boxes
 from dataengine_lib.curation.candidates import CandidateOrReject, Spool
@@ -98,7 +98,7 @@ class RecordChecks:
 
     def _find_near_images(
         self, items: Iterator[CandidateOrReject]
-    ) -> tuple[Iterator[CandidateOrReject], NearImages | None, set[int]]:
+    ) -> tuple[Iterator[CandidateOrReject], NearImages | None, set[ImageId]]:
         """The items, the near-duplicate images where they are known and needed, and the ids of the items' images."""
         store = self.settings.coco_embedding
         if store is None or {self.settings.leaks, self.settings.near_duplicates} == {"off"}:
@@ -129,7 +129,7 @@ class RecordChecks:
             columns = {"box_check": verdict.verdict}
             yield CheckResult(columns, verdict.verdict != SILENT, verdict.verdict == REFUTED, verdict.why)
 
-    def _leak_judge(self, questions: Path, near: NearImages | None, image_ids: set[int]) -> Judge:
+    def _leak_judge(self, questions: Path, near: NearImages | None, image_ids: set[ImageId]) -> Judge:
         settings = self.settings
         evaluation = EvaluationSet([questions], settings.evaluation_image_root, settings.near_question)
         near_evaluation = near.near_evaluation(image_ids) if near else set()
@@ -154,7 +154,7 @@ class RecordChecks:
         return ImageCopies(evaluation.refs, settings.evaluation_image_root, settings.image_root, cache)
 
     def _judge_repeats(
-        self, records: Iterator[TrainRecord], near: NearImages | None, image_ids: set[int]
+        self, records: Iterator[TrainRecord], near: NearImages | None, image_ids: set[ImageId]
     ) -> Iterator[CheckResult]:
         earlier: list[tuple[Path, list[_EarlierRecord]]] = [
             (file, read_json(file, list[_EarlierRecord])) for file in self.settings.earlier
@@ -237,11 +237,14 @@ class RecordChecks:
 class _EarlierRecord(msgspec.Struct):
     """The fields that are needed of a record of an earlier round."""
 
-    image_id: int
+    image_id: ImageId
     question: str
     choices: list[str]
     correct_choice_idx: int
     record_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.image_id = image_id_of(self.image_id)
 
 
 def _judge_scores(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import tee
 from pathlib import Path
 
-from dataengine_lib.core.records import Question, TrainRecord
+from dataengine_lib.core.records import ImageId, Question, TrainRecord
 from dataengine_lib.core.text import words_key
 from dataengine_lib.images.copies import COPY
 from dataengine_lib.images.references import ImageRef, coco_number
@@ -28,7 +28,7 @@ class EvaluationSet:
 
     def __init__(self, files: Sequence[Path], image_root: Path | None = None, threshold: float = 0.8) -> None:
         self.refs: list[ImageRef] = []
-        self.images: set[int | str] = set()
+        self.images: set[ImageId] = set()
         questions: list[Question] = []
         for file in files:
             refs = read_image_refs(file, image_root)
@@ -37,7 +37,7 @@ class EvaluationSet:
                 self.images.add(image_key(ref.image_id, ref.image_path, image_root))
             questions += read_question_rows(file, image_root)[0] if threshold > 0 else []
         # a question's words -> the images that it is asked about
-        images_of: dict[str, set[int | str]] = {}
+        images_of: dict[str, set[ImageId]] = {}
         for one in questions:
             image = image_key(one.image_id, one.image_path, image_root)
             images_of.setdefault(words_key(one.question), set()).add(image)
@@ -51,7 +51,7 @@ class EvaluationSet:
         self,
         records: Iterable[TrainRecord],
         image_root: Path | None = None,
-        near: Collection[int] = (),
+        near: Collection[ImageId] = (),
         is_copy: Callable[[TrainRecord], bool] = lambda record: False,
     ) -> Iterator[str]:
         """How each record leaks (empty if it does not): EVALUATION_IMAGE, NEAR_DUPLICATE, COPY or EVALUATION_QUESTION.
@@ -76,7 +76,7 @@ class EvaluationSet:
                 yield ""
 
 
-def image_key(image_id: int, image_path: str, root: Path | None) -> int | str:
+def image_key(image_id: ImageId, image_path: str, root: Path | None) -> ImageId:
     """A key that is equal for the same image: COCO's number if the file name has one, else the file, else the id.
 
     Only COCO's file names mean the same image below every root.
@@ -84,7 +84,11 @@ def image_key(image_id: int, image_path: str, root: Path | None) -> int | str:
     if not image_path:
         return image_id
     number = coco_number(image_path)
-    return number if number >= 0 else os.path.join(os.path.realpath(root or ""), os.path.normpath(image_path))
+    return (
+        number
+        if number >= 0
+        else os.path.join(os.path.realpath(root or ""), os.path.normpath(image_path.replace("\\", "/")))
+    )
 
 
 def _answer(record: Question | TrainRecord) -> str:

@@ -10,8 +10,10 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.text import words_key
 from dataengine_lib.embeddings.store import EmbeddingStore, closest, nearest, open_store, store_exists
+from dataengine_lib.images.references import id_key
 from dataengine_lib.questions.similarity import same_question
 
 _MOST_NEIGHBOURS = 16  # near-duplicates that are looked for per image
@@ -21,7 +23,7 @@ _ROUNDING = 1e-5  # rounding error of a cosine in float32, so that equal images 
 class AnsweredQuestion(Protocol):
     """What is compared of a training record, of this round or of an earlier one."""
 
-    image_id: int
+    image_id: ImageId
     question: str
     choices: list[str]
     correct_choice_idx: int
@@ -58,10 +60,10 @@ class NearDuplicates:
     """
 
     def __init__(
-        self, threshold: float = 0.8, near_images: Mapping[int, Sequence[int]] | None = None
+        self, threshold: float = 0.8, near_images: Mapping[ImageId, Sequence[ImageId]] | None = None
     ) -> None:
         self.threshold, self.near_images = threshold or 1.0, near_images or {}
-        self._by_image: dict[int, list[_QuestionText]] = {}
+        self._by_image: dict[ImageId, list[_QuestionText]] = {}
 
     def add(self, record: AnsweredQuestion, name: str) -> None:
         """Remember a record, of this round or an earlier one, under the name that `find` returns for it."""
@@ -95,17 +97,17 @@ class NearImages:
         self.store, self.threshold = open_store(path), threshold - _ROUNDING
         evaluation = Path(path) / "evaluation"  # step 2 stores the evaluation images there
         self.evaluation: EmbeddingStore | None = open_store(evaluation) if store_exists(evaluation) else None
-        self._row = {int(image_id): row for row, image_id in enumerate(self.store.ids)}
+        self._row = {key: row for row, key in enumerate(self.store.ids.tolist())}
 
-    def near_evaluation(self, image_ids: Iterable[int]) -> set[int]:
+    def near_evaluation(self, image_ids: Iterable[ImageId]) -> set[ImageId]:
         """The given images that are near-duplicates of an evaluation image; empty without embeddings of those."""
         ids, vectors = self._vectors(image_ids)
         if self.evaluation is None or not len(ids):
             return set()
         best = closest(vectors, np.asarray(self.evaluation.vectors))
-        return set(ids[best >= self.threshold].tolist())
+        return {ids[row] for row in np.flatnonzero(best >= self.threshold).tolist()}
 
-    def pairs(self, image_ids: Iterable[int]) -> dict[int, list[int]]:
+    def pairs(self, image_ids: Iterable[ImageId]) -> dict[ImageId, list[ImageId]]:
         """Each image that has near-duplicates among the given ones, with up to 16 of them, the nearest first.
 
         Exact search: the time grows with the square of the number of images, about two minutes for 100,000.
@@ -114,15 +116,16 @@ class NearImages:
         if len(ids) < 2:
             return {}
         rows, cosines = nearest(vectors, vectors, _MOST_NEIGHBOURS + 1)  # one more: the image finds itself
-        found = {}
+        found: dict[ImageId, list[ImageId]] = {}
         # more than one neighbour, as an image is usually among its own
         for row in np.flatnonzero((cosines >= self.threshold).sum(axis=1) > 1).tolist():
             near = rows[row][cosines[row] >= self.threshold]
             # an image need not be its own first neighbour: equal images come in row order
-            found[int(ids[row])] = [int(ids[other]) for other in near if other != row]
+            found[ids[row]] = [ids[other] for other in near if other != row]
         return found
 
-    def _vectors(self, image_ids: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Ids `(n,)`, ascending, of the given images that the store holds, and their vectors `(n, d)`."""
-        ids = np.array(sorted({one for one in image_ids if one in self._row}), dtype=np.int64)
-        return ids, np.asarray(self.store.vectors[[self._row[one] for one in ids.tolist()]])
+    def _vectors(self, image_ids: Iterable[ImageId]) -> tuple[list[ImageId], np.ndarray]:
+        """The given images that the store holds, n of them in the order of their keys, and their vectors `(n, d)`."""
+        keys = {id_key(one): one for one in image_ids}
+        held = sorted(key for key in keys if key in self._row)
+        return [keys[key] for key in held], np.asarray(self.store.vectors[[self._row[key] for key in held]])

@@ -7,12 +7,12 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from dataengine_lib.core.files import inside
 from dataengine_lib.core.prompt_template import PromptTemplate
 from dataengine_lib.core.records import TrainRecord, options_text
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.pool import ImagePool, PoolImage
+from dataengine_lib.images.references import image_file
 from dataengine_lib.queries.prompt import shown_boxes
 from dataengine_lib.resources import READER_PROMPTS
 
@@ -90,7 +90,7 @@ class ReaderView:
         picture, sha256 = None, ""
         if self.attach_image and self.image_root is not None:
             try:
-                picture = inside(self.image_root, record.image_path or (image.path if image else ""))
+                picture = image_file(self.image_root, record.image_path or (image.path if image else ""))
                 # part of the request's key: a picture that has changed is asked about anew
                 sha256 = hashlib.sha256(picture.read_bytes()).hexdigest()
             except (DataEngineError, OSError) as error:

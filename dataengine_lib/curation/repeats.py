@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from dataengine_lib.core.records import Result
+from dataengine_lib.core.records import ImageId, Result
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.one_qa import Qa
 
@@ -14,7 +14,7 @@ class Repeats:
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
 
-    def new(self, image_id: int, qas: Sequence[Qa]) -> list[Qa]:
+    def new(self, image_id: ImageId, qas: Sequence[Qa]) -> list[Qa]:
         """The QAs of a reply, without repeats within it; empty if one of them was seen before.
 
         Two QAs repeat each other if they ask the same about the same image, whatever the order of their choices.
@@ -34,7 +34,7 @@ class Repeats:
         return list(keys.values())[::-1]
 
 
-def _key(image_id: int, qa: Qa) -> bytes:
+def _key(image_id: ImageId, qa: Qa) -> bytes:
     choices = [choice_key(choice) for choice in qa.choices]
     parts = [str(image_id), choice_key(qa.question), choices[qa.correct_choice_idx], *sorted(choices)]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()

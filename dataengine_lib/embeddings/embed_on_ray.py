@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.embeddings.embed_shards import Engine, OnProgress, Shards, encode_shards
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, load_rows, save_rows
 from dataengine_lib.errors import DataEngineError
@@ -107,7 +108,7 @@ class _ShardWorker:
                     f"{self.encoder.name}: a machine of the cluster has other weights under this name; give all "
                     "machines the same"
                 )
-        shards = {number: msgspec.json.decode(images, type=list[tuple[int, str]])}
+        shards = {number: msgspec.json.decode(images, type=list[tuple[ImageId, str]])}
         ((_, embedded),) = encode_shards(
             shards, self.root, self.encoder, self.batch_size, lambda count: None, self.threads
         )

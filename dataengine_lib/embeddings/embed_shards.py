@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, Unreadable
 from dataengine_lib.embeddings.store import StoredImage
 from dataengine_lib.images.decode import decode_image
+from dataengine_lib.images.references import id_key
 
 if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
     from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 
-Shards = dict[int, list[tuple[int, str]]]  # number of a shard -> (image id, path under the image root)
+Shards = dict[int, list[tuple[ImageId, str]]]  # number of a shard -> (image id, path under the image root)
 OnProgress = Callable[[int], object]  # called with the number of further images that are done
 # (shards, image root, encoder, batch size, on_progress) -> each shard's number and rows as soon as it is done
 Engine = Callable[
@@ -60,7 +62,9 @@ def encode_shards(
                     if isinstance(content, str):
                         unreadable.append(Unreadable(path, content))
                     else:
-                        ids.append(image_id)
+                        ids.append(id_key(image_id))
+                        if isinstance(image_id, str):
+                            stored.image_id = image_id
                         images.append(stored)
                         pixels.append(content)
                 if pixels:

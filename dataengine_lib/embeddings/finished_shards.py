@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.files import replacing
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.store import EncoderIdentity, StoredImage
 from dataengine_lib.errors import DataEngineError
@@ -37,7 +38,7 @@ class EmbeddedRows:
 
 
 def plan_digests(
-    missing: list[tuple[int, str]], encoder: EncoderIdentity, shard_size: int
+    missing: list[tuple[ImageId, str]], encoder: EncoderIdentity, shard_size: int
 ) -> tuple[str, str]:
     """SHA-256 of the whole plan (encoder, shard size, images to embed) and of the encoder alone.
 

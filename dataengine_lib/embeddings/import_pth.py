@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dataengine_lib.core.records import UNKNOWN_IMAGE, image_id_of
 from dataengine_lib.embeddings.store import (
     EmbeddingStore,
     StoredImage,
@@ -18,6 +19,7 @@ from dataengine_lib.embeddings.store import (
 from dataengine_lib.embeddings.stored_tensors import StoredArray, StoredTensor
 from dataengine_lib.embeddings.tensor_file import read_tensor_file
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import id_key
 
 # numbers in all vectors, as a multiple of the file's bytes: vectors may share a storage, each of them only once
 _MOST_NUMBERS, _SMALL = 2, 1 << 20
@@ -37,11 +39,16 @@ def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32"
             f"{source}: holds no {{image_id: vector}} pairs; give MLLM-DataEngine's coco_images.pth"
         )
     ids: list[int] = []
+    images: list[StoredImage] = []
     rows: list[np.ndarray] = []
     left = _MOST_NUMBERS * source.stat().st_size + _SMALL
     for key, value in content.items():
         try:
-            ids.append(_image_id(key))
+            found = image_id_of(key)
+            if found == UNKNOWN_IMAGE:
+                raise ValueError("it names no image")
+            ids.append(id_key(found))
+            images.append(StoredImage(image_id=found) if isinstance(found, str) else StoredImage())
             rows.append(_unit_vector(value))
         except (TypeError, ValueError) as error:
             raise DataEngineError(
@@ -60,14 +67,7 @@ def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32"
     order = np.argsort(np.array(ids, dtype=np.int64), kind="stable")
     vectors = np.stack(rows)[order]
     meta = StoreMeta(encoder=encoder)
-    return write_store(output, meta, np.array(ids)[order], vectors, [StoredImage()] * len(ids))
-
-
-def _image_id(key: int | str) -> int:
-    found = int(key)
-    if not -(1 << 63) <= found < 1 << 63:
-        raise ValueError("an id beyond 64 bits")
-    return found
+    return write_store(output, meta, np.array(ids)[order], vectors, [images[place] for place in order])
 
 
 def _unit_vector(value: Any) -> np.ndarray:

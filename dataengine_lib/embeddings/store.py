@@ -31,13 +31,15 @@ _DECIMALS, _ROUNDING = 6, 2e-6
 class StoredImage(msgspec.Struct, gc=False):
     """The file that a row was made from: path under the image root, bytes, modification time, BLAKE2b digest.
 
-    `size` is -1 where the file is not known (an imported row).
+    `size` is -1 where the file is not known (an imported row). `image_id` is written only where the id is a text, whose
+    key (`references.id_key`) stands in `ids.npy`.
     """
 
     path: str = ""
     size: int = -1
     mtime_ns: int = -1
     digest: str = ""
+    image_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class StoreMeta(msgspec.Struct, kw_only=True):

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from tqdm.auto import tqdm
 
 from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
 from dataengine_lib.embeddings.embed_shards import Engine, digest, encode_shards, load_image
 from dataengine_lib.embeddings.finished_shards import (
     EmbeddedRows,
@@ -30,6 +32,7 @@ from dataengine_lib.embeddings.store import (
     write_store,
 )
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import id_key
 
 if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
@@ -44,18 +47,19 @@ _COMPARED = 8  # images embedded for that
 class EmbedResult:
     """An up-to-date store; `rows` int64 `(n,)` is the store's row of each image asked for, -1 if it is unreadable.
 
-    `added` counts the images embedded in this run.
+    `added` counts the images embedded in this run, `left_out` those that were not asked for, by reason.
     """
 
     store: EmbeddingStore
     rows: np.ndarray
     added: int
     unreadable: list[Unreadable]
+    left_out: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
 def complete_store(
-    images: list[tuple[int, str]],
+    images: list[tuple[ImageId, str]],
     root: Path,
     encoder: "Encoder | LazyEncoder",
     output: Path,
@@ -92,6 +96,7 @@ def complete_store(
         if old_plan != plan:
             shutil.rmtree(shards)
     if not missing:
+        store = store and _with_asked_ids(store, images, rows)
         return EmbedResult(store or _empty_store(output, encoder), rows, 0, [])
 
     # 3. embed shard by shard, then join the shards with the store
@@ -104,10 +109,33 @@ def complete_store(
         # no image could be read
         shutil.rmtree(shards)
     store = store or _empty_store(output, encoder)
-    return EmbedResult(store, _known_rows(store, images, root), len(embedded.ids), embedded.unreadable)
+    rows = _known_rows(store, images, root)
+    return EmbedResult(_with_asked_ids(store, images, rows), rows, len(embedded.ids), embedded.unreadable)
 
 
-def _known_rows(store: EmbeddingStore | None, images: list[tuple[int, str]], root: Path) -> np.ndarray:
+def _with_asked_ids(
+    store: EmbeddingStore, images: list[tuple[ImageId, str]], rows: np.ndarray
+) -> EmbeddingStore:
+    """The store with the ids asked for: `embed` on a bare folder makes ids from paths, a pool has its annotations' ids.
+
+    Step 4 finds vectors by id, so those of an image whose file is known must be its pool's. Of several ids asked for
+    one file, the first counts; an unknown one never does.
+    """
+    ids = store.ids.copy()
+    new: list[StoredImage] | None = None
+    for (image_id, _), row in reversed(list(zip(images, rows.tolist(), strict=True))):
+        if row >= 0 and image_id != UNKNOWN_IMAGE:
+            ids[row] = id_key(image_id)
+            text = image_id if isinstance(image_id, str) else msgspec.UNSET
+            if store.images[row].image_id != text:
+                new = new or list(store.images)
+                new[row] = msgspec.structs.replace(store.images[row], image_id=text)
+    if new is None and np.array_equal(ids, store.ids):
+        return store
+    return write_store(store.path, store.meta, ids, store.vectors, new or store.images)
+
+
+def _known_rows(store: EmbeddingStore | None, images: list[tuple[ImageId, str]], root: Path) -> np.ndarray:
     """Int64 `(n,)`: the store's row of each image whose file is still the one that was embedded, else -1."""
     rows = np.full(len(images), -1, dtype=np.int64)
     if store is None:
@@ -119,7 +147,7 @@ def _known_rows(store: EmbeddingStore | None, images: list[tuple[int, str]], roo
     for i, (image_id, path) in enumerate(images):
         row = by_path.get(path)
         if row is None:
-            row = by_id.get(image_id, -1)
+            row = by_id.get(id_key(image_id), -1)
         if row >= 0 and _unchanged(folder + path, store.images[row]):
             rows[i] = row
     return rows
@@ -141,7 +169,7 @@ def _unchanged(file: str, stored: StoredImage) -> bool:
 def _check_import(
     store: EmbeddingStore,
     encoder: "Encoder | LazyEncoder",
-    images: list[tuple[int, str]],
+    images: list[tuple[ImageId, str]],
     rows: np.ndarray,
     root: Path,
 ) -> None:
@@ -171,7 +199,7 @@ def _check_import(
 
 
 def _encode_missing(
-    missing: list[tuple[int, str]],
+    missing: list[tuple[ImageId, str]],
     root: Path,
     encoder: "Encoder | LazyEncoder",
     folder: Path,

@@ -8,19 +8,19 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import Question
+from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.references import ImageRef, coco_number, image_ref
+from dataengine_lib.images.references import ImageRef, base_name, coco_number, image_ref
 
 
 # gc=False: rows that are in no reference cycle need not be tracked by the garbage collector
 class _Query(msgspec.Struct, gc=False):
     """The fields of `records.Query` that tell what the teacher saw; the long prompts are not decoded."""
 
-    image_id: int = -1
+    image_id: ImageId = UNKNOWN_IMAGE
     image_path: str = ""
     query_id: str = ""
-    anchor_image_id: int = -1
+    anchor_image_id: ImageId = UNKNOWN_IMAGE
     anchor_image_path: str = ""
     example_ids: list[str] = []
 
@@ -50,7 +50,7 @@ class _Shown:
     """
 
     examples: dict[str, str] = field(default_factory=dict)
-    ids: dict[int, dict[ImageRef, str]] = field(default_factory=dict)
+    ids: dict[ImageId, dict[ImageRef, str]] = field(default_factory=dict)
     names: dict[str, dict[ImageRef, str]] = field(default_factory=dict)
 
     @classmethod
@@ -63,10 +63,10 @@ class _Shown:
                 shown.examples.setdefault(key, f"query {name} shows the teacher, as an example,")
             for ref, role in _images(query):
                 why = f"query {name} {role} the image of"
-                if ref.image_id >= 0:
+                if ref.image_id != UNKNOWN_IMAGE:
                     shown.ids.setdefault(ref.image_id, {}).setdefault(ref, why)
                 if ref.image_path:
-                    shown.names.setdefault(PurePosixPath(ref.image_path).name, {}).setdefault(ref, why)
+                    shown.names.setdefault(base_name(ref.image_path), {}).setdefault(ref, why)
         return shown
 
     def reason(self, question: Question) -> str:
@@ -74,7 +74,7 @@ class _Shown:
         if why := self.examples.get(question.question_id):
             return why
         image = image_ref(question.image_id, question.image_path)
-        name = PurePosixPath(image.image_path).name
+        name = base_name(image.image_path)
         # images of another data set may have the same id or file name, so candidates are compared in full
         candidates = chain(self.ids.get(image.image_id, {}).items(), self.names.get(name, {}).items())
         return next((why for ref, why in candidates if _same_image(ref, image)), "")
@@ -94,8 +94,8 @@ def _same_image(one: ImageRef, other: ImageRef) -> bool:
     numbers = [coco_number(ref.image_path) for ref in (one, other)]  # 5 for `val2017/000000000005.jpg`
     if min(numbers) >= 0:
         return numbers[0] == numbers[1]
-    paths = [PurePosixPath(ref.image_path).parts for ref in (one, other)]
-    if one.image_id >= 0 and other.image_id >= 0:
+    paths = [PurePosixPath(ref.image_path.replace("\\", "/")).parts for ref in (one, other)]
+    if UNKNOWN_IMAGE not in (one.image_id, other.image_id):
         return one.image_id == other.image_id and (not all(paths) or paths[0][-1] == paths[1][-1])
     # `own/cat.jpg` is the end of `set/own/cat.jpg`
     # an empty path agrees with no other one: for length 0 the slice [-0:] is a whole path

@@ -30,7 +30,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "short_answer": _TEXT,
     "rationales": _TEXTS,
     "question_type": _TEXT,
-    "image_id": _NUMBER,
+    "image_id": _NUMBER,  # _TEXT where one of the ids is a text
     "image_path": _TEXT,
     "question_id": _TEXT,
     "query_id": _TEXT,
@@ -59,8 +59,9 @@ def write_hf(job: ExportJob) -> list[Path]:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         shards = list(_shards(job))
+        schema = _schema(any(isinstance(row.record.image_id, str) for row in job.rows))
         for number, rows in enumerate(shards):
-            _write_shard(work / f"train-{number:05d}-of-{len(shards):05d}.parquet", rows, job)
+            _write_shard(work / f"train-{number:05d}-of-{len(shards):05d}.parquet", rows, job, schema)
         # only now, when the new files are complete, is an earlier export removed
         shutil.rmtree(data, ignore_errors=True)
         work.rename(data)
@@ -78,7 +79,8 @@ def read_hf(files: list[Path]) -> Iterator[dict[str, Any]]:
     for file in files:
         # pre_buffer would load the whole file into memory
         with pq.ParquetFile(file, pre_buffer=False) as parquet:
-            if not parquet.schema_arrow.equals(_schema(), check_metadata=True):
+            schema = parquet.schema_arrow
+            if not any(schema.equals(_schema(text_ids), check_metadata=True) for text_ids in (False, True)):
                 raise DataEngineError(f"{file}: does not have the columns of an export; export again")
             for group in range(parquet.num_row_groups):
                 yield from parquet.read_row_group(group).to_pylist()
@@ -99,30 +101,32 @@ def _shards(job: ExportJob) -> Iterator[list[ExportRow]]:
     yield rows
 
 
-def _write_shard(file: Path, rows: list[ExportRow], job: ExportJob) -> None:
+def _write_shard(file: Path, rows: list[ExportRow], job: ExportJob, schema: pa.Schema) -> None:
     # images are compressed already; repeated texts, such as a type's name, go into a dictionary
     # columns as Parquet names them, lists as `choices.list.element`; leaves[0], image, is a struct of two
     leaves = [f"{name}.list.element" if kind == _TEXTS else name for name, kind in COLUMNS.items()]
     compression = dict.fromkeys([*leaves[1:], "image.path"], "zstd") | {"image.bytes": "none"}
     repeated = ["question_type", "model", "template", "prompt_sha256"]
-    with pq.ParquetWriter(file, _schema(), compression=compression, use_dictionary=repeated) as writer:
+    with pq.ParquetWriter(file, schema, compression=compression, use_dictionary=repeated) as writer:
         group: list[dict[str, Any]] = []
         size = 0
         for row in rows:
-            group.append(_row(row, job))
+            group.append(_row(row, job, schema))
             size += len(group[-1]["image"]["bytes"])
             if len(group) == _GROUP_ROWS or size > _GROUP_BYTES:
-                writer.write_table(pa.Table.from_pylist(group, _schema()))
+                writer.write_table(pa.Table.from_pylist(group, schema))
                 group, size = [], 0
         if group:
-            writer.write_table(pa.Table.from_pylist(group, _schema()))
+            writer.write_table(pa.Table.from_pylist(group, schema))
 
 
-def _row(row: ExportRow, job: ExportJob) -> dict[str, Any]:
+def _row(row: ExportRow, job: ExportJob, schema: pa.Schema) -> dict[str, Any]:
     question, record = row.question, row.record
     path = job.image_root / question.image_path
     # columns that are fields of the record; the others follow
     found = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
+    if schema.field("image_id").type == _TEXT:
+        found["image_id"] = str(record.image_id)
     return found | {
         "image": {"bytes": path.read_bytes(), "path": path.name},
         "answer": question.choices[question.correct_choice_idx],
@@ -131,10 +135,11 @@ def _row(row: ExportRow, job: ExportJob) -> dict[str, Any]:
     }
 
 
-def _schema() -> pa.Schema:
+def _schema(text_ids: bool) -> pa.Schema:
     """The columns, with the metadata by which `datasets` tells an image from a struct."""
-    info = json.dumps({"info": {"features": {name: _feature(kind) for name, kind in COLUMNS.items()}}})
-    return pa.schema(COLUMNS, metadata={"huggingface": info})
+    columns = COLUMNS | ({"image_id": _TEXT} if text_ids else {})
+    info = json.dumps({"info": {"features": {name: _feature(kind) for name, kind in columns.items()}}})
+    return pa.schema(columns, metadata={"huggingface": info})
 
 
 def _feature(kind: pa.DataType) -> dict[str, Any]:

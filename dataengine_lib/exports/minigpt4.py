@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.files import replacing, write_json
+from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.records import ExportJob
 
@@ -76,10 +77,10 @@ def write_minigpt4(job: ExportJob) -> list[Path]:
     """
     if job.paths == "bare":
         raise ParameterError("minigpt4: its config names the image folder; choose absolute or relative paths")
-    output, name, paths = job.output, job.name, dict[int, str]()
+    output, name, paths = job.output, job.name, dict[ImageId, str]()
     for question in job.questions:
         if (
-            question.image_id < 0
+            question.image_id == UNKNOWN_IMAGE
             or paths.setdefault(question.image_id, question.image_path) != question.image_path
         ):
             raise DataEngineError(
@@ -93,7 +94,9 @@ def write_minigpt4(job: ExportJob) -> list[Path]:
         for question in job.questions
     ]
     write_json(annotation, rows)
-    write_json(coco, {"images": [{"id": key, "file_name": path} for key, path in sorted(paths.items())]})
+    write_json(
+        coco, {"images": [{"id": key, "file_name": path} for key, path in sorted(paths.items(), key=_by_id)]}
+    )
     places = {"annotation": annotation, "coco": coco, "images": job.image_root}
     # a JSON string is valid YAML, whatever quotes, colons or backslashes the path holds
     quoted = {key: json.dumps(job.written_path(path), ensure_ascii=False) for key, path in places.items()}
@@ -110,6 +113,12 @@ def write_minigpt4(job: ExportJob) -> list[Path]:
         with replacing(path, "w") as stream:
             stream.write(text)
     return [annotation, coco, *texts]
+
+
+def _by_id(image: tuple[ImageId, str]) -> tuple[bool, int, str]:
+    """The order of an image list: numbers first, then texts."""
+    name = image[0]
+    return (True, 0, name) if isinstance(name, str) else (False, name, "")
 
 
 def config_file(job: ExportJob) -> Path:

@@ -7,13 +7,16 @@ https://huggingface.co/docs/datasets/image_dataset), or `captions.json`: `{file 
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.files import read_json, read_jsonl
+from dataengine_lib.core.files import read_json, shown_name
+from dataengine_lib.core.json_rows import json_rows
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.annotation_rows import LeftOut, readable_rows
 from dataengine_lib.images.pool import CAPTIONED_FOLDER, PoolMetadata
 from dataengine_lib.images.references import image_number
 
@@ -45,7 +48,8 @@ def captioned_folder_files(root: Path) -> list[Path]:
     """The file or files with the captions, empty when there are none."""
     # the first pattern with files counts; only metadata files may lie in several folders
     for pattern in (_CAPTIONS_FILE, *_METADATA_FILES, *(f"*/{name}" for name in _METADATA_FILES)):
-        if files := sorted(root.glob(pattern)):
+        # not in .ipynb_checkpoints and the like
+        if files := sorted(file for file in root.glob(pattern) if not file.parent.name.startswith(".")):
             return files
     return []
 
@@ -53,13 +57,13 @@ def captioned_folder_files(root: Path) -> list[Path]:
 def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     """The pool's columns from `captioned_folder_files`; several rows with one file name are one image.
 
-    An image's id is made from its path, see `image_number`.
-    Raises DataEngineError naming the file and row that is malformed.
+    An image's id is made from its path, see `image_number`. Rows that cannot be used are left out and counted in the
+    pool's metadata. Raises DataEngineError naming the file that cannot be read.
     """
     from dataengine_lib.images.pool_columns import caption_lists, pool_columns
 
     metadata = PoolMetadata(kind=CAPTIONED_FOLDER, folders=[])
-    rows: dict[int, int] = {}  # image id -> row
+    rows: dict[ImageId, int] = {}  # image id -> row
     names: list[str] = []
     groups: list[int] = []
     sizes: list[tuple[int, int]] = []
@@ -71,7 +75,9 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
         metadata.folders.append(
             [below] if below != "." else ["", "images"] if file.name == _CAPTIONS_FILE else [""]
         )
-        for row in _read(file):
+        left_out = LeftOut(what=file.relative_to(root).as_posix())
+        metadata.left_out.append(left_out)
+        for _, row in readable_rows(_read(file), _Row, left_out):
             image_id = image_number(row.file_name if below == "." else f"{below}/{row.file_name}")
             number = rows.setdefault(image_id, len(rows))
             if number == len(names):  # a new image
@@ -85,31 +91,33 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
             texts += row.texts
     count = len(rows)
     width, height = np.array(sizes, dtype=np.int64).reshape(-1, 2).T
-    values = {"id": np.fromiter(rows, np.int64, count), "name": names, "group": groups, "width": width}
+    values = {"id": list(rows), "name": names, "group": groups, "width": width}
     values |= {"height": height, "coco_id": np.full(count, -1), "reason": np.zeros(count, dtype=np.int8)}
     values |= {"boxes": [[]] * count, "crowds": [[]] * count, "regions": [[]] * count}
     values["captions"] = caption_lists(np.array(caption_rows, dtype=np.int64), texts, count)
     return pool_columns(metadata, values)
 
 
-def _read(file: Path) -> Iterator[_Row]:
+def _read(file: Path) -> Iterator[tuple[str, Any]]:
+    """The rows with their names for messages, not checked yet."""
     if file.name == _CAPTIONS_FILE:
-        content: dict[str, _Text] = read_json(file, dict[str, _Text])
-        return (_Row(name, captions=text) for name, text in content.items())
+        content: dict[str, Any] = read_json(file, dict[str, Any])
+        return ((shown_name(name), {"file_name": name, "captions": text}) for name, text in content.items())
     if file.suffix == ".jsonl":
-        return iter(read_jsonl(file, _Row))
+        return ((row.where, row.raw) for row in json_rows(file))
     return _read_csv(file)
 
 
-def _read_csv(file: Path) -> Iterator[_Row]:
+def _read_csv(file: Path) -> Iterator[tuple[str, Any]]:
     """Rows of a table with a header; an empty cell counts as a missing one."""
     try:
         # utf-8-sig: a byte order mark would become part of the first column's name
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            for row in csv.DictReader(stream):
-                # strict=False: numbers come as text
-                yield msgspec.convert({k: v for k, v in row.items() if k and v}, _Row, strict=False)
+            reader = csv.DictReader(stream)
+            for row in reader:
+                # cells behind the last column are listed under None
+                yield f"line {reader.line_num}", {k: v for k, v in row.items() if k and v}
     except OSError as error:
         raise DataEngineError(f"{file}: cannot be read ({error.strerror}); check the path") from error
-    except (csv.Error, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (csv.Error, UnicodeDecodeError) as error:
         raise DataEngineError(f"{file}: {error}; give it a header with file_name and text") from error

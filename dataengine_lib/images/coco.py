@@ -1,18 +1,25 @@
 """Step 2: an image pool from COCO's files, `annotations/instances_*.json`, `captions_*.json` and the image folders.
 
-Only the fields needed are decoded: the segmentation polygons, nine tenths of `instances_train2017.json`, never
-become Python objects. Format: https://cocodataset.org/#format-data.
+`coco_rows.py` reads the files' rows; here they become columns. Format: https://cocodataset.org/#format-data.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.annotation_rows import EMPTY_BOX, UNKNOWN_ID, counts_by_kind
+from dataengine_lib.images.coco_rows import (
+    CocoCategory,
+    CocoImage,
+    CocoInstances,
+    read_captions,
+    read_coco_images,
+    read_instances,
+)
 from dataengine_lib.images.folder_listing import ImageFolders, url_parts
 from dataengine_lib.images.pool import COCO, MAX_BOXES, NO_SIZE, REASONS, TOO_MANY_BOXES, PoolMetadata
 
@@ -20,61 +27,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class _Image(msgspec.Struct, gc=False):
-    id: int
-    file_name: str = ""
-    width: int | None = 0
-    height: int | None = 0
-    coco_url: str | None = ""
-
-
-# [x, y, width, height] in pixels; with more numbers it is not COCO's format, and an error
-class _Box(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
-    x: float
-    y: float
-    w: float
-    h: float
-
-
-class _Annotation(msgspec.Struct, gc=False):
-    image_id: int
-    category_id: int
-    bbox: _Box
-    iscrowd: int | None = 0
-
-
-class _Category(msgspec.Struct):
-    id: int
-    name: str
-    supercategory: str | None = ""
-
-
-class _Instances(msgspec.Struct):
-    images: list[_Image]
-    annotations: list[_Annotation] = []
-    categories: list[_Category] = []
-
-
-class _ImageList(msgspec.Struct):
-    images: list[_Image]
-
-
-class _Caption(msgspec.Struct, gc=False):
-    image_id: int
-    caption: str
-
-
-class _Captions(msgspec.Struct):
-    annotations: list[_Caption]
-
-
 def coco_files(root: Path) -> list[Path]:
-    """The annotation files of a COCO folder, empty for any other folder.
+    """The annotation files of a COCO folder, compressed ones too; empty for any other folder.
 
     Raises DataEngineError when there are instances without captions, or captions without instances.
     """
-    patterns = ("instances_*.json", "captions_*.json")
-    found = {pattern: sorted((root / "annotations").glob(pattern)) for pattern in patterns}
+    found: dict[str, list[Path]] = {}
+    for pattern in ("instances_*.json", "captions_*.json"):
+        folder = root / "annotations"
+        found[pattern] = sorted([*folder.glob(pattern), *folder.glob(f"{pattern}.gz")])
     for pattern, files in found.items():
         if not files and any(found.values()):
             raise DataEngineError(
@@ -86,7 +47,8 @@ def coco_files(root: Path) -> list[Path]:
 def coco_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     """The pool's columns from `coco_files`. Crowd boxes and exact duplicates are dropped.
 
-    Raises DataEngineError naming the file and row when one is malformed or has an unknown category.
+    Rows that cannot be used are left out and counted in the pool's metadata. Raises DataEngineError naming the file
+    that is no such file at all.
     """
     from dataengine_lib.images.pool_columns import caption_lists, pool_columns
 
@@ -94,36 +56,53 @@ def coco_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     # instances first: captions are kept only for their images
     for file in files:
         if file.name.startswith("instances_"):
-            images.add(file, read_json(file, _Instances))
+            images.add(file, read_instances(file))
     caption_rows: list[np.ndarray] = []  # the image of each of `texts`
     texts: list[str] = []
     for file in files:
         if file.name.startswith("captions_"):
-            content: _Captions = read_json(file, _Captions)
+            content, left_out = read_captions(file)
             # captions of images that no instances file names (row -1) are left out
-            rows = [images.rows.get(caption.image_id, -1) for caption in content.annotations]
-            texts += [c.caption for c, row in zip(content.annotations, rows, strict=True) if row >= 0]
+            rows = [images.rows.get(caption.image_id, -1) for caption in content]
+            texts += [c.caption for c, row in zip(content, rows, strict=True) if row >= 0]
             caption_rows.append(np.array([row for row in rows if row >= 0], dtype=np.int64))
+            unknown = next((c.image_id for c, row in zip(content, rows, strict=True) if row < 0), -1)
+            left_out.add(f"caption of image {unknown}", UNKNOWN_ID, UNKNOWN_ID, rows.count(-1))
+            images.metadata.left_out.append(left_out)
             del content, rows  # before the next file is read: they are large
     captions = caption_lists(np.concatenate(caption_rows), texts, len(images.rows))
     return pool_columns(images.metadata, {**images.columns(), "captions": captions})
 
 
-def read_image_list(annotations: Path, image_root: Path) -> list[tuple[int, str]]:
-    """`(id, path relative to image_root)` of the images that an instances file names and the folder holds (step 2)."""
-    content: _ImageList = read_json(annotations, _ImageList)
+def read_image_list(
+    annotations: Path, image_root: Path, max_bad_share: float = 0.0
+) -> tuple[list[tuple[ImageId, str]], dict[str, int]]:
+    """`(id, path relative to image_root)` of the images that an instances file names and the folder holds (step 2).
+
+    And how many it names that are left out, by reason. Raises DataEngineError when more than `max_bad_share` of its
+    rows cannot be used.
+    """
+    images, left_out = read_coco_images(annotations)
+    left_out.check(annotations.parent.parent, max_bad_share)
     folders = ImageFolders(Path(image_root))
     split = _split_of(annotations)
-    found = [(image.id, folders.find(*_folders_and_name(image, split))) for image in content.images]
-    return [(image_id, path) for image_id, path in found if path]
+    found: list[tuple[ImageId, str]] = []
+    counts = counts_by_kind([left_out])
+    for image in images:
+        path, reason = folders.find_or_reason(*_folders_and_name(image, split))
+        if path:
+            found.append((image.id, path))
+        else:
+            counts[reason] = counts.get(reason, 0) + 1
+    return found, counts
 
 
 def _split_of(file: Path) -> str:
     """`instances_train2017.json` belongs to `train2017`."""
-    return file.stem.partition("_")[2]
+    return file.name.partition(".")[0].partition("_")[2]
 
 
-def _folders_and_name(image: _Image, split: str) -> tuple[list[str], str]:
+def _folders_and_name(image: CocoImage, split: str) -> tuple[list[str], str]:
     """The folders in which an image may lie, and its file name.
 
     In this order: the split's folder, the same below `images/`, `images/`, the root, the folder in `coco_url`.
@@ -142,7 +121,7 @@ class _ImagesAndBoxes:
     """
 
     def __init__(self) -> None:
-        self.rows: dict[int, int] = {}  # image id -> row
+        self.rows: dict[ImageId, int] = {}  # image id -> row
         self.metadata = PoolMetadata(kind=COCO, folders=[])
         self.names: list[str] = []
         self.groups: list[int] = []
@@ -151,13 +130,9 @@ class _ImagesAndBoxes:
         self.boxes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # rows, categories, pixel boxes
         self.crowds: list[tuple[np.ndarray, np.ndarray]] = []  # rows, categories
 
-    def add(self, file: Path, content: _Instances) -> None:
+    def add(self, file: Path, content: CocoInstances) -> None:
         """Add the images of a file that no earlier file has named, with their boxes."""
-        names = {category.id: one_line(category.name) for category in content.categories}
-        # files may number their categories differently, so a category is known by its name
-        self.metadata.categories |= {names[c.id]: c.supercategory or "" for c in content.categories}
-        index = {name: number for number, name in enumerate(self.metadata.categories)}
-        numbers = {category_id: index[name] for category_id, name in names.items()}
+        numbers = self._category_numbers(content.categories)
         before = len(self.rows)
         self._add_images(content.images, _split_of(file))
 
@@ -168,30 +143,45 @@ class _ImagesAndBoxes:
             (numbers.get(a.category_id, -1) for a in content.annotations), np.int32, count
         )
         crowd = np.fromiter((bool(a.iscrowd) for a in content.annotations), bool, count)
-        boxes = np.array([(b.x, b.y, b.w, b.h) for a in content.annotations for b in (a.bbox,)]).reshape(
-            -1, 4
-        )
+        boxes = np.array(
+            [(b.x, b.y, b.w, b.h) for a in content.annotations for b in (a.bbox,)], dtype=np.float64
+        ).reshape(-1, 4)
         boxes += 0.0  # turns -0.0 into 0.0, which are equal but have different bytes
 
         # without crowds, empty boxes, repeated boxes, and images that are left out
         # (rows below `before` are images of earlier files, or -1 for an image that no file names)
-        new = rows >= before
+        new, empty = rows >= before, ~((boxes[:, 2] > 0) & (boxes[:, 3] > 0))
         self.crowds.append((rows[new & crowd], categories[new & crowd]))
-        kept = np.flatnonzero(new & ~crowd & (boxes[:, 2] > 0) & (boxes[:, 3] > 0))
+        kept = np.flatnonzero(new & ~crowd & ~empty)
         kept = kept[_distinct(rows[kept], categories[kept], boxes[kept])]
         reasons = self._reasons(rows[kept] - before, before)
         self.reasons.append(reasons)
         kept = kept[reasons[rows[kept] - before] == 0]
         # checked only now: an unknown category matters only where its box is kept
-        for place in kept[categories[kept] < 0][:1]:
-            annotation = content.annotations[place]
-            raise DataEngineError(
-                f"{file}: an annotation of image {annotation.image_id} has category_id {annotation.category_id}, "
-                "which is not in `categories`; add it there"
-            )
+        unknown, kept = kept[categories[kept] < 0], kept[categories[kept] >= 0]
         self.boxes.append((rows[kept], categories[kept], boxes[kept]))
 
-    def _add_images(self, images: list[_Image], split: str) -> None:
+        left_out = content.left_out[1]
+        for places, kind, reason in (
+            (np.flatnonzero(rows < 0), UNKNOWN_ID, UNKNOWN_ID),
+            (np.flatnonzero(new & ~crowd & empty), EMPTY_BOX, EMPTY_BOX),
+            (unknown, "unknown category_id", "its category_id {} is not in `categories`; add it there"),
+        ):
+            for place in places[:1].tolist():
+                annotation = content.annotations[place]
+                where = f"an annotation of image {annotation.image_id}"
+                left_out.add(where, kind, reason.format(annotation.category_id), len(places))
+        self.metadata.left_out += content.left_out
+
+    def _category_numbers(self, categories: list[CocoCategory]) -> dict[int, int]:
+        """The number of each of a file's category ids in the pool's categories, which get the new names."""
+        names = {category.id: one_line(category.name) for category in categories}
+        # files may number their categories differently, so a category is known by its name
+        self.metadata.categories |= {names[c.id]: c.supercategory or "" for c in categories}
+        index = {name: number for number, name in enumerate(self.metadata.categories)}
+        return {category_id: index[name] for category_id, name in names.items()}
+
+    def _add_images(self, images: list[CocoImage], split: str) -> None:
         groups = {tuple(folders): number for number, folders in enumerate(self.metadata.folders)}
         for image in images:
             folders, name = _folders_and_name(image, split)
@@ -227,12 +217,11 @@ class _ImagesAndBoxes:
         from dataengine_lib.images.pool_columns import box_lists, list_column
 
         count = len(self.rows)
-        ids = np.fromiter(self.rows, np.int64, count)
         sizes = np.array(self.sizes, dtype=np.int64).reshape(-1, 2)
         rows, categories, boxes = map(np.concatenate, zip(*self.boxes, strict=True))
         crowd_rows, crowds = map(np.concatenate, zip(*self.crowds, strict=True))
         return {
-            "id": ids,
+            "id": list(self.rows),
             "name": self.names,
             "group": self.groups,
             "width": sizes[:, 0],

@@ -7,6 +7,11 @@ from pathlib import Path
 
 from dataengine_lib.core.files import inside
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import coco_number, other_cases
+
+# reasons why an image gets no query, as reports show them
+NO_FILE = "image file missing"
+OUTSIDE = "file name leads outside the image folder"
 
 
 class ImageFolders:
@@ -19,22 +24,53 @@ class ImageFolders:
     def find(self, folders: Sequence[str], name: str) -> str:
         """The path, relative to the root, of `name` in the first of `folders` that holds it; "" when none does.
 
-        `name` may have subfolders. Raises DataEngineError when it leads outside the folder.
+        `name` may have subfolders, divided by `/` or as Windows does, and its suffix may be written in another case. An
+        absolute name counts below the root, and a COCO file name below another root as that name. Raises
+        DataEngineError when it leads outside.
         """
+        plain = name.replace("\\", "/") if "\\" in name else name
+        if not plain.rpartition("/")[2]:
+            return ""
         # `..` is resolved in the text, as `inside` does: "link/../b.jpg" must not follow the link
-        name = posixpath.normpath(name) if "/" in name else name
-        # "a/b.jpg" gives "a" and "b.jpg", "b.jpg" gives "" and "b.jpg"
-        below, _, base = name.rpartition("/") if "/" in name else ("", "", name)
-        if name.startswith("/"):
-            # for "/b.jpg", so that `inside` sees an absolute path and refuses it
-            below = below or "/"
-        for folder in folders if base else ():
-            names = self._names.get((folder, below))
-            if names is None:
-                names = self._names[folder, below] = self._list(folder, below)
+        plain = posixpath.normpath(plain) if "/" in plain else plain
+        if plain.startswith("/") or plain[1:3] == ":/":
+            try:
+                folders, plain = ("",), inside(self.root, plain).relative_to(self.root).as_posix()
+            except DataEngineError:
+                # another person's folder: COCO's names mean the same image everywhere
+                if coco_number(plain) < 0:
+                    raise
+                plain = plain.rpartition("/")[2]
+        for one in (plain, name) if plain != name else (plain,):
+            if found := self._in_folders(folders, one):
+                return found
+        return ""
+
+    def find_or_reason(self, folders: Sequence[str], name: str) -> tuple[str, str]:
+        """As `find`, and why there is no path: NO_FILE, or OUTSIDE for a name that leads outside the root."""
+        try:
+            path = self.find(folders, name)
+        except DataEngineError:
+            return "", OUTSIDE
+        return path, "" if path else NO_FILE
+
+    def _in_folders(self, folders: Sequence[str], name: str) -> str:
+        below, _, base = name.rpartition("/")
+        listed = [(folder, self._listed(folder, below)) for folder in folders]
+        for folder, names in listed:
             if base in names:
                 return f"{folder}/{name}" if folder else name
+        for other in other_cases(base):
+            for folder, names in listed:
+                if other in names:
+                    return "/".join(part for part in (folder, below, other) if part)
         return ""
+
+    def _listed(self, folder: str, below: str) -> set[str]:
+        names = self._names.get((folder, below))
+        if names is None:
+            names = self._names[folder, below] = self._list(folder, below)
+        return names
 
     def _list(self, folder: str, below: str) -> set[str]:
         top = self.root / folder

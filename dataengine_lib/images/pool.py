@@ -3,22 +3,25 @@
 COCO's 118,287 images with 860,001 boxes are a few arrays; an image becomes an object only on access.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from dataengine_lib.core.files import shown_name
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.folder_listing import ImageFolders
+from dataengine_lib.images.annotation_rows import LeftOut, counts_by_kind
+from dataengine_lib.images.folder_listing import NO_FILE, OUTSIDE, ImageFolders
+from dataengine_lib.images.references import base_name, id_key
 
 MAX_BOXES = 10  # with more, "the person" is ambiguous; the paper (MLLM-DataEngine) leaves such images out
 
 # reasons why an image gets no query, as reports show them
 TOO_MANY_BOXES = f"more than {MAX_BOXES} boxes"
 NO_CAPTIONS = "no captions"
-NO_FILE = "image file missing"
 NO_SIZE = "no width and height"
 _TOO_SMALL = "shorter side under {} pixels"
 _FEW_CAPTIONS = "fewer than {} captions"
@@ -42,7 +45,7 @@ class PoolImage(msgspec.Struct, kw_only=True):
     Width and height are in pixels, 0 if unknown; `skip` says why the image gets no query, empty if it may.
     """
 
-    id: int
+    id: ImageId
     path: str
     width: int = 0
     height: int = 0
@@ -56,40 +59,48 @@ class PoolMetadata(msgspec.Struct, kw_only=True):
     """What belongs to a whole pool, stored beside its columns: its kind, folders and categories.
 
     `folders[k]` are the folders in which an image of group k is looked for, in this order. `repeated` lists
-    annotations that name a known id with another file name or group: `(id, file name, group)`.
+    annotations that name a known id with another file name or group: `(id, file name, group)`. `left_out` counts the
+    rows of each annotation file that were not used.
     """
 
     kind: str
     folders: list[list[str]]
     categories: dict[str, str] = {}  # category -> supercategory, "" if unknown
-    repeated: list[tuple[int, str, int]] = []
+    repeated: list[tuple[ImageId, str, int]] = []
+    left_out: list[LeftOut] = []
 
 
 class ImagePool:
-    """The images of a folder in id order, as `pool[row]`, `pool.find(id)` or by iteration.
+    """The images of a folder as `pool[row]`, `pool.find(id)` or by iteration: in id order, or as the files name them.
 
-    `ids` int64 `(n,)` ascending; `coco_ids` int64 `(n,)` the id of the COCO photo that a Visual Genome image is, -1 for
-    others; `paths` relative to `root`, "" where no file is there; `categories` maps each to its supercategory, "" if
-    unknown.
+    `ids` int64 `(n,)` ascending, or in the files' order numbers and texts (dtype object) where an id is a text; `keys`
+    int64 `(n,)` the same as numbers, see `references.id_key`; `coco_ids` int64 `(n,)` the id of the COCO photo that a
+    Visual Genome image is, -1 for others; `paths` relative to `root`, "" where no file is there; `categories` maps each
+    to its supercategory, "" if unknown; `left_out_rows` counts the annotations that were not used, by list and reason.
     """
 
     def __init__(self, root: Path, metadata: PoolMetadata, columns: Any) -> None:
-        """`columns` is a record batch with `pool_columns.SCHEMA`, ids ascending and unique.
+        """`columns` is a record batch with `pool_columns.SCHEMA`, ids unique.
 
-        Raises DataEngineError when no image file is there, a file name leads outside its folder, or one id stands
-        for two images.
+        Raises DataEngineError when no image file is there, or one id stands for two images.
         """
         self.root, self.kind, self.categories = root, metadata.kind, metadata.categories
-        self.ids: np.ndarray = columns["id"].to_numpy()
+        self.keys: np.ndarray = columns["id"].to_numpy()
+        self.ids: np.ndarray = _ids(self.keys, columns["text_id"])
+        # rows in the order of their keys, for `row_of`
+        self._by_key: np.ndarray = np.argsort(self.keys, kind="stable")
+        self._sorted_keys: np.ndarray = self.keys[self._by_key]
+        self.left_out_rows = counts_by_kind(metadata.left_out)
         self.coco_ids: np.ndarray = columns["coco_id"].to_numpy()
-        self.paths = _locate_images(root, metadata, columns)
+        self.paths, outside = _locate_images(root, metadata, columns, self._row_of_key)
         self._sizes: np.ndarray = np.stack(
             [columns["width"].to_numpy(), columns["height"].to_numpy()], axis=1
         )
-        self._reasons = [*REASONS, NO_FILE]
+        self._reasons = [*REASONS, NO_FILE, OUTSIDE]
         with_file = np.fromiter(map(bool, self.paths), dtype=bool, count=len(self.paths))
         # int8 (n,): the place of each image's reason in self._reasons, 0 for an image that may be used
         self._skip: np.ndarray = np.where(with_file, columns["reason"].to_numpy(), np.int8(len(REASONS)))
+        self._skip[outside] = self._reasons.index(OUTSIDE)
         self._names = list(metadata.categories)
         # list columns: all values in one array, and `ends`: row i has the values from ends[i] to ends[i + 1]
         boxes, crowds, captions = columns["boxes"], columns["crowds"], columns["captions"]
@@ -101,7 +112,7 @@ class ImagePool:
         self._box_fields = [self._boxes.field(name).to_numpy() for name in ("category", "x", "y", "w", "h")]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.keys)
 
     def __iter__(self) -> Iterator[PoolImage]:
         return (self[row] for row in range(len(self)))
@@ -112,7 +123,7 @@ class ImagePool:
             slice(ends[row], ends[row + 1]) for ends in (self._box_ends, self._crowd_ends, self._caption_ends)
         )
         return PoolImage(
-            id=int(self.ids[row]),
+            id=self.id_of(row),
             path=self.paths[row],
             width=width,
             height=height,
@@ -127,15 +138,29 @@ class ImagePool:
             crowds=[self._names[category] if category >= 0 else "" for category in self._crowds[crowds]],
         )
 
-    def find(self, image_id: int) -> PoolImage | None:
-        """The image with this id, None if the pool has none."""
-        row = int(np.searchsorted(self.ids, image_id))
-        return self[row] if row < len(self) and self.ids[row] == image_id else None
+    def id_of(self, row: int) -> ImageId:
+        """The id of the image in that row."""
+        found = self.ids[row]
+        return found if isinstance(found, str) else int(found)
 
-    def regions(self, image_id: int) -> list[NamedBox]:
+    def row_of(self, image_id: ImageId) -> int:
+        """The row of the image with this id, -1 if the pool has none."""
+        return self._row_of_key(id_key(image_id))
+
+    def _row_of_key(self, key: int) -> int:
+        place = int(np.searchsorted(self._sorted_keys, key))
+        found = place < len(self) and self._sorted_keys[place] == key
+        return int(self._by_key[place]) if found else -1
+
+    def find(self, image_id: ImageId) -> PoolImage | None:
+        """The image with this id, None if the pool has none."""
+        row = self.row_of(image_id)
+        return self[row] if row >= 0 else None
+
+    def regions(self, image_id: ImageId) -> list[NamedBox]:
         """A Visual Genome image's regions, the largest first, as boxes with the phrase for a name; else empty."""
-        row = int(np.searchsorted(self.ids, image_id))
-        if row >= len(self) or self.ids[row] != image_id or (self._sizes[row] <= 0).any():
+        row = self.row_of(image_id)
+        if row < 0 or (self._sizes[row] <= 0).any():
             return []
         width, height = self._sizes[row].tolist()
         captions = self._captions[slice(*self._caption_ends[row : row + 2])].to_pylist()
@@ -190,32 +215,58 @@ class ImagePool:
         self._skip[rows & self.free] = self._reasons.index(reason)
 
 
-def _locate_images(root: Path, metadata: PoolMetadata, columns: Any) -> list[str]:
-    """Each image's path relative to the root, "" where there is no file. Never cached: files may come and go."""
+def _ids(keys: np.ndarray, texts: Any) -> np.ndarray:
+    """The ids `(n,)`: the keys themselves, or objects with the texts in their places."""
+    if texts.null_count == len(texts):
+        return keys
+    ids = keys.astype(object)
+    for row, text in enumerate(texts.to_pylist()):
+        if text is not None:
+            ids[row] = text
+    return ids
+
+
+def _locate_images(
+    root: Path, metadata: PoolMetadata, columns: Any, row_of_key: Callable[[int], int]
+) -> tuple[list[str], list[int]]:
+    """Each image's path relative to the root, "" where there is no file, and the rows whose name leads outside.
+
+    Never cached: files may come and go.
+    """
     listing, names = ImageFolders(root), columns["name"].to_pylist()
     groups = columns["group"].to_pylist()
-    paths = [listing.find(metadata.folders[group], name) for name, group in zip(names, groups, strict=True)]
-    ids = columns["id"].to_numpy()
+    paths: list[str] = []
+    outside: list[int] = []
+    for row, (name, group) in enumerate(zip(names, groups, strict=True)):
+        path, reason = listing.find_or_reason(metadata.folders[group], name)
+        paths.append(path)
+        if reason == OUTSIDE:
+            outside.append(row)
     # an id may be repeated for the same picture (a second annotation file), not for another one
     for image_id, name, group in metadata.repeated:
-        row = int(np.searchsorted(ids, image_id))
-        path = listing.find(metadata.folders[group], name)
-        same_name = name.rpartition("/")[2] == names[row].rpartition("/")[2]
-        if not same_name or (path and paths[row] and path != paths[row]):
+        row = row_of_key(id_key(image_id))
+        path, _ = listing.find_or_reason(metadata.folders[group], name)
+        if base_name(name) != base_name(names[row]) or (path and paths[row] and path != paths[row]):
             raise DataEngineError(
                 f"{root}: image id {image_id} stands for {paths[row] or names[row] or '?'} and "
                 f"{path or name or '?'}; ids must be unique in an image pool"
             )
         paths[row] = paths[row] or path
     if paths and not any(paths):
+        if outside:
+            name = shown_name(names[outside[0]])
+            raise DataEngineError(
+                f"{root}: none of the {len(paths)} annotated images is there (first: {name}, which leads outside "
+                "this folder); give the folder that holds the images, or write their names relative to it"
+            )
         first = metadata.folders[groups[0]]
         # suggest the first folder of that image, and images/ where it is looked for there
         where = [root / folder for folder in dict.fromkeys((first[0], *(f for f in first if f == "images")))]
         raise DataEngineError(
-            f"{root}: none of the {len(paths)} annotated images is there (first: {names[0] or '?'}); "
+            f"{root}: none of the {len(paths)} annotated images is there (first: {shown_name(names[0]) or '?'}); "
             f"put them in {' or '.join(map(str, where))}"
         )
-    return paths
+    return paths, outside
 
 
 def _normalised(box: list[float], width: int, height: int) -> tuple[float, float, float, float]:

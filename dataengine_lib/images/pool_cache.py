@@ -17,7 +17,7 @@ from dataengine_lib.images.pool_columns import SCHEMA, pool_metadata
 
 _log = logging.getLogger(__name__)
 
-_CACHE_VERSION = 3  # raise it when the columns, their metadata or the rules by which they are filled change
+_CACHE_VERSION = 4  # raise it when the columns, their metadata or the rules by which they are filled change
 _DIGEST_BYTES = 32  # a cache file ends with the SHA-256 of everything before
 
 

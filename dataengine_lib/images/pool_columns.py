@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from dataengine_lib.core.text import one_line
 from dataengine_lib.images.pool import PoolMetadata
+from dataengine_lib.images.references import id_key
 
 # Boxes stay in pixels as published; they are normalised when an image is accessed.
 _BOX = pa.struct(
@@ -18,7 +19,8 @@ _BOX = pa.struct(
 _REGION = pa.struct([(name, pa.int16()) for name in ("caption", "x", "y", "w", "h")])
 SCHEMA = pa.schema(
     [
-        ("id", pa.int64()),
+        ("id", pa.int64()),  # of a text: its key, see `references.id_key`
+        ("text_id", pa.large_string()),  # null where the id is a number
         ("name", pa.large_string()),  # as the annotations give it; whether the file exists is not known here
         ("group", pa.int32()),  # place in PoolMetadata.folders
         ("width", pa.int64()),
@@ -36,14 +38,22 @@ _CHUNK = 100_000  # captions held as Python strings at a time, to save memory: V
 
 
 def pool_columns(metadata: PoolMetadata, values: Mapping[str, Any]) -> pa.RecordBatch:
-    """A record batch with SCHEMA's columns, sorted by id, from arrays or lists with the images in any order."""
+    """A record batch with SCHEMA's columns from arrays or lists with the images in the files' order.
+
+    Sorted by id where all ids are numbers; where one of `values["id"]` is a text, the order stays.
+    """
+    texts = [one if isinstance(one, str) else None for one in values["id"]]
+    named = any(text is not None for text in texts)
+    keys = np.fromiter(map(id_key, values["id"]), np.int64, len(texts)) if named else values["id"]
+    values = {**values, "id": keys, "text_id": texts}
     given = [values[field.name] for field in SCHEMA]
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, field.type)
         for column, field in zip(given, SCHEMA, strict=True)
     ]
     batch = pa.record_batch(arrays, schema=SCHEMA)
-    batch = batch.take(pa.array(np.argsort(batch["id"].to_numpy(), kind="stable")))
+    if not named:
+        batch = batch.take(pa.array(np.argsort(batch["id"].to_numpy(), kind="stable")))
     return batch.replace_schema_metadata({_METADATA_KEY: msgspec.json.encode(metadata)})
 
 

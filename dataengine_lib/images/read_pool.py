@@ -17,13 +17,15 @@ _READERS = {
 }
 
 
-def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImagePool:
+def read_pool(
+    root: Path, *, min_side: int = 0, min_captions: int = 1, max_bad_share: float = 0.05
+) -> ImagePool:
     """The images of a COCO folder, a Visual Genome folder, or a folder of images with captions.
 
     Images whose shorter side has fewer than `min_side` pixels, or with fewer than `min_captions` captions, are left
-    out with that as reason. The annotations are read once and then cached, see `cached_columns`.
-    Raises DataEngineError when none of the three is there, a file is malformed, a file name leads outside its folder,
-    one id stands for two images, or no image file is there.
+    out with that as reason, annotations that cannot be used are left out and counted. The annotations are read once and
+    then cached, see `cached_columns`. Raises DataEngineError when none of the three is there, a file is no such file,
+    more than `max_bad_share` of its rows cannot be used, one id stands for two images, or no image file is there.
     """
     root = Path(root)
     for kind, (files_of, columns_of) in _READERS.items():
@@ -33,7 +35,10 @@ def read_pool(root: Path, *, min_side: int = 0, min_captions: int = 1) -> ImageP
             from dataengine_lib.images.pool_columns import pool_metadata
 
             columns = cached_columns(root, kind, files, partial(columns_of, root, files))
-            pool = ImagePool(root, pool_metadata(columns), columns)
+            metadata = pool_metadata(columns)
+            for left_out in metadata.left_out:
+                left_out.check(root, max_bad_share)
+            pool = ImagePool(root, metadata, columns)
             pool.keep_only(min_side, min_captions)
             return pool
     raise DataEngineError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.embeddings.lazy_encoder import LazyEncoder
 from dataengine_lib.embeddings.store import closest, nearest
 from dataengine_lib.embeddings.update_store import EmbedResult, complete_store
@@ -119,7 +120,7 @@ class _Search:
 
 def _open_search(
     pool: QueryPool,
-    evaluation: Iterable[tuple[int, str]],
+    evaluation: Iterable[tuple[ImageId, str]],
     encoder: "Encoder | LazyEncoder",
     settings: SearchSettings,
 ) -> _Search:

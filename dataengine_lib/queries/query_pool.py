@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import Query
+from dataengine_lib.core.records import UNKNOWN_IMAGE, Query
 from dataengine_lib.images.pool import ImagePool
-from dataengine_lib.images.references import ImageRef, locate
+from dataengine_lib.images.references import ImageRef, id_key, locate
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 
 EARLIER_ROUND = "used in an earlier round"
@@ -19,7 +19,7 @@ EARLIER_ROUND = "used in an earlier round"
 class QueryPool:
     """An image pool with a mask of the images that are free: no query may use any other one.
 
-    `images` are in id order; `free` is bool `(n,)`; `left_out` counts the other images by reason; `unreadable` has
+    `free` is bool `(n,)`; `left_out` counts the other images by reason; `unreadable` has
     one line for each image file that could not be embedded. `evaluation_root` is the folder of the bad cases' and
     the evaluation questions' images.
     """
@@ -51,9 +51,9 @@ class QueryPool:
         `paths` holds the location of those of `refs` that were found. Two images are the same when they are the same
         file, have the same id in the same folder, or are the same COCO photo (Visual Genome names its COCO ids).
         """
-        ids = [ref.image_id for ref in refs if ref.image_id >= 0]
+        ids = [id_key(ref.image_id) for ref in refs if ref.image_id != UNKNOWN_IMAGE]
         # in another folder the same id may be another image; only COCO's own ids hold everywhere
-        same = np.isin(self.images.ids if self.same_root else self.images.coco_ids, ids)
+        same = np.isin(self.images.keys if self.same_root else self.images.coco_ids, ids)
         real_path = _RealPaths()
         files = {real_path(f"{self.evaluation_root}/{path}") for path in paths.values()}
         root, names = str(self.images.root), {os.path.basename(file) for file in files}
@@ -67,7 +67,7 @@ class QueryPool:
         """Leave out the images of earlier rounds' queries, given as `gptvqa_prompt.json` files."""
         for file in files:
             queries: list[Query] = read_json(file, list[Query])
-            same = np.isin(self.images.ids, [query.image_id for query in queries])
+            same = np.isin(self.images.keys, [id_key(query.image_id) for query in queries])
             self.leave_out(np.flatnonzero(same).tolist(), EARLIER_ROUND)
 
 

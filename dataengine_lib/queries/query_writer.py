@@ -82,7 +82,7 @@ class QueryWriter:
 
     def query(self, question_type: str, cases: Sequence[BadCase], pick: Pick, prompt: str) -> Query:
         """The row of `gptvqa_prompt.json`."""
-        image_id, anchor = int(self.pool.images.ids[pick.row]), cases[0].image
+        image_id, anchor = self.pool.images.id_of(pick.row), cases[0].image
         return Query(
             image_id=image_id,
             prompt=prompt,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from dataengine_lib.core.records import UNKNOWN_IMAGE
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.reader import found_rows
@@ -28,7 +29,7 @@ def read_image_refs(file: Path, image_root: Path | None = None) -> list[ImageRef
 
     Rows that cannot be scored count too: a test split without answers is also an evaluation set. Rows that name no image
     are counted in a warning. Images inside a table become files under `image_root`.
-    Raises DataEngineError when the file cannot be read, or naming a row whose image is neither a number nor a path.
+    Raises DataEngineError when the file cannot be read, or naming a row whose image is neither an id nor a path.
     """
     refs: list[ImageRef] = []
     nameless: list[str] = []
@@ -41,7 +42,7 @@ def read_image_refs(file: Path, image_root: Path | None = None) -> list[ImageRef
             raise DataEngineError(
                 f"{file}: {row.row}: image not usable ({error}); correct that row"
             ) from error
-        if ref.image_id < 0 and not ref.image_path:
+        if ref.image_id == UNKNOWN_IMAGE and not ref.image_path:
             nameless.append(row.row)
         else:
             refs.append(ref)

@@ -14,7 +14,7 @@ import msgspec
 
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.file_kinds.looks_like import looks_like
-from dataengine_lib.core.records import LETTERS, NO_ANSWER, Question
+from dataengine_lib.core.records import LETTERS, NO_ANSWER, UNKNOWN_IMAGE, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.categories import type_name
@@ -188,8 +188,8 @@ def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Ques
     try:
         image = image_ref(row.image_id, row.image_path)
     except ValueError:
-        return "unusable image_id", f"image_id {row.image_id!r} is not a number"
-    if image.image_id < 0 and not image.image_path:
+        return "unusable image_id", f"image_id {str(row.image_id)[:40]!r} is too long for an id"
+    if image.image_id == UNKNOWN_IMAGE and not image.image_path:
         return "no image", "neither image_id nor image_path is given"
     question_id = "" if row.question_id is None else str(row.question_id)
     if not question_id and ids[name := _given_id(found.content)] == 1:  # a query may have two QAs: not unique

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from dataengine_lib.core.records import Question
+from dataengine_lib.core.records import UNKNOWN_IMAGE, Question
 from dataengine_lib.errors import DataEngineError
 
 Split = Literal["diagnose", "holdout"]
@@ -78,8 +78,8 @@ def _images(questions: Sequence[Question]) -> list[str]:
 
 def _names(question: Question) -> list[int | str]:
     """The names that a question has for its image: its id, its path, or both."""
-    path = posixpath.normpath(question.image_path) if question.image_path else ""
-    if question.image_id < 0:
+    path = posixpath.normpath(question.image_path.replace("\\", "/")) if question.image_path else ""
+    if question.image_id == UNKNOWN_IMAGE:
         return [path]
     return [question.image_id, path] if path else [question.image_id]
 

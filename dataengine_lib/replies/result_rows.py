@@ -3,13 +3,13 @@
 import msgspec
 
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
-from dataengine_lib.core.records import Result
+from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, Result, image_id_of
 
 
 class _Row(msgspec.Struct):
-    """A result row of any program: v1's files hold image ids as numbers or as strings of digits."""
+    """A result row of any program: v1's files hold numbers as image ids, also in quotes."""
 
-    image_id: int | str
+    image_id: ImageId
     raw_instructions: str
     question_type: str
     query_id: str | None = None
@@ -24,7 +24,6 @@ class _Row(msgspec.Struct):
     reply_json: str | None = None
 
 
-_ID_LIMIT = 2**63  # ids that are made from paths have up to 63 bits
 _OURS = msgspec.json.Decoder(Result)  # tried first: faster than making a Result from a _Row
 _ANY = msgspec.json.Decoder(_Row)
 
@@ -33,7 +32,7 @@ def read_row(line: bytes | msgspec.Raw) -> Result | str:
     """The row, or what is wrong with it in words for the rejects file."""
     try:
         ours = json_value(line, _OURS)
-        if 0 <= ours.image_id < _ID_LIMIT and (question_type := ours.question_type.strip()):
+        if ours.image_id != UNKNOWN_IMAGE and (question_type := ours.question_type.strip()):
             ours.question_type = question_type
             return ours
     except UNDECODABLE:
@@ -42,13 +41,12 @@ def read_row(line: bytes | msgspec.Raw) -> Result | str:
         row = json_value(line, _ANY)
     except UNDECODABLE as error:
         return decode_fault(error)
-    image_id = row.image_id
-    if isinstance(image_id, str) or not 0 <= image_id < _ID_LIMIT:
-        text = str(image_id).strip()
-        # 2 ** 63 has 19 digits; checked before int(), which refuses texts of thousands of digits
-        if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < _ID_LIMIT):
-            return f"image_id {text[:40]!r} is not a number"
-        image_id = int(text)
+    try:
+        image_id = image_id_of(row.image_id)
+    except ValueError as error:
+        return str(error)
+    if image_id == UNKNOWN_IMAGE:
+        return f"image_id {str(row.image_id).strip()[:40]!r} names no image"
     question_type = row.question_type.strip()
     if not question_type:
         return "question_type is empty"

@@ -10,10 +10,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import decode_image
+from dataengine_lib.images.references import image_file
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.report.tables import Html, escaped
@@ -129,7 +129,7 @@ def _picture(root: Path | None, name: str, alt: str) -> str:
     if root is None or not name:
         return _image_tag(None, alt)
     try:
-        return _image_tag(inside(root, name), alt)
+        return _image_tag(image_file(root, name), alt)
     except DataEngineError as error:  # the name leads outside the root and is not opened
         return f'<div class="no-image">{escaped(error)}</div>'
 

@@ -220,7 +220,7 @@ def _finished(question: Question, question_type: str, teacher_type: str) -> Ques
     # Split val and image 370270 give "val2017/000000370270.jpg".
     folder = _COCO_SPLITS.get(question.split)
     path = question.image_path
-    if not path and folder and question.image_id >= 0:
+    if not path and folder and isinstance(question.image_id, int) and question.image_id >= 0:
         path = f"{folder}/{question.image_id:012d}.jpg"
     prompt = qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type)
     return msgspec.structs.replace(

@@ -74,7 +74,7 @@ class ConstructQueriesConfig(StepConfig):
     min_captions: int = Field(1, ge=0)
     """Pool images with fewer captions are left out."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
-    """Stop when a larger share of a file's rows cannot be used."""
+    """Stop when a larger share of a file's rows, or of the evaluation questions' images, cannot be used."""
     near_duplicate: float | None = Field(0.98, gt=0, le=1)
     """Pool images whose cosine with an evaluation image reaches this are left out; null: copies alone are."""
     batch_size: int = Field(64, ge=1)
@@ -101,9 +101,9 @@ class ConstructQueriesResult:
     """What notebook 2 shows; every query's image is under `image_root`.
 
     `pool` counts the images in the pool's folder, `eligible` those of them that could carry a query, `left_out` the
-    others by reason. `unreadable` names images of the pool, the bad cases and the questions that were not found or
-    could not be read. `compared` says with what the pool's images were compared, so that no evaluation image is
-    trained on.
+    others by reason, and `left_out_rows` the rows of its annotation files that were not used. `unreadable` names images
+    of the pool, the bad cases and the questions that were not found or could not be read. `compared` says with what the
+    pool's images were compared, so that no evaluation image is trained on.
     """
 
     image_root: Path
@@ -113,6 +113,7 @@ class ConstructQueriesResult:
     pool: int
     eligible: int
     left_out: dict[str, int]
+    left_out_rows: dict[str, int]
     unreadable: list[str]
     compared: str
     warnings: list[str] = field(default_factory=list)
@@ -183,6 +184,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         pool=len(pool.images),
         eligible=int(pool.free.sum()),
         left_out=dict(pool.left_out),
+        left_out_rows=pool.images.left_out_rows,
         unreadable=[*sorted(set(anchors.missing.values())), *pool.unreadable],
         compared=copies.sentence(config.near_duplicate),
         warnings=inputs.warnings,
@@ -218,7 +220,12 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     preview_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
     weights = read_weights(config.weight, types, warnings.append)
     template = load_template(config.template)
-    images = read_pool(config.coco_dataset, min_side=config.min_side, min_captions=config.min_captions)
+    images = read_pool(
+        config.coco_dataset,
+        min_side=config.min_side,
+        min_captions=config.min_captions,
+        max_bad_share=config.max_bad_share,
+    )
     pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
     return _Inputs(
         types=types,

@@ -8,10 +8,10 @@ from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.messages import data_url, jpeg_bytes
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.files import inside
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import read_image
+from dataengine_lib.images.references import image_file
 from dataengine_lib.replies.qa_json import qa_schema
 from dataengine_lib.teachers.request import messages
 
@@ -69,7 +69,7 @@ class OpenAITeacher(ChatClient):
         if self.image_root is None:
             raise AskFailed("the query's image is to be sent: give image_root", teacher_at_fault=False)
         try:
-            image = read_image(inside(self.image_root, query.image_path))
+            image = read_image(image_file(self.image_root, query.image_path))
         except DataEngineError as error:
             raise AskFailed(str(error), teacher_at_fault=False) from error
         if isinstance(image, str):

@@ -8,7 +8,7 @@ import msgspec
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, reply_end
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.core.files import read_jsonl
-from dataengine_lib.core.records import Query
+from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, Query, image_id_of
 from dataengine_lib.teachers.request import CanonicalRequests
 
 
@@ -20,7 +20,7 @@ class _Row(msgspec.Struct):
     raw_instructions: str | None = None
     reply_json: str = ""
     query_id: str = ""
-    image_id: int = -1
+    image_id: ImageId = UNKNOWN_IMAGE
     question_type: str = ""
     finish_reason: str = "stop"
     model: str = ""
@@ -42,16 +42,16 @@ class ReplayTeacher:
         self.file = file
         self._canonical = CanonicalRequests("", max_side=max_side, json_replies=False, image_root=image_root)
         # By a hash of the messages, a query id, or (image id, question type): these three cannot be mixed up.
-        self._replies: dict[str | tuple[int, str], Reply] = {}
+        self._replies: dict[str | tuple[ImageId, str], Reply] = {}
         rows: list[_Row] = read_jsonl(file, _Row, torn_tail=True)
         for row in rows:
             if row.request is not None:
                 self._keep(_messages_key(row.request), _reply(row, row.text))
             elif row.raw_instructions is not None:
-                key = row.query_id or (row.image_id, row.question_type)
+                key = row.query_id or (image_id_of(row.image_id), row.question_type)
                 self._keep(key, _reply(row, row.reply_json or row.raw_instructions))
 
-    def _keep(self, key: str | tuple[int, str], reply: Reply) -> None:
+    def _keep(self, key: str | tuple[ImageId, str], reply: Reply) -> None:
         # the last one, but none that is no answer in place of one that is
         if not reply.failed or key not in self._replies:
             self._replies[key] = reply

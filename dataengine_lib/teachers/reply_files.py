@@ -9,7 +9,7 @@ import msgspec
 from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.core.files import read_jsonl, write_json, write_jsonl
-from dataengine_lib.core.records import Query, Result
+from dataengine_lib.core.records import ImageId, Query, Result
 from dataengine_lib.replies.qa_json import v1_text
 
 LEDGER = "gptvqa_ledger.jsonl"
@@ -33,7 +33,7 @@ class Failure(msgspec.Struct, kw_only=True):
     """
 
     query_id: str
-    image_id: int
+    image_id: ImageId
     question_type: str
     kind: str
     reason: str

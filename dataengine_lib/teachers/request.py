@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.chat.messages import user_message
-from dataengine_lib.core.files import inside, read_json
+from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import image_file
 from dataengine_lib.replies.qa_json import qa_schema
 
 _NOT_PROMPTED = ("annotations", "replay:")  # these read more of a query than its prompt
@@ -67,7 +68,7 @@ def _image_sha256(root: Path | None, path: str) -> str:
     """SHA-256 of an image file's bytes; `missing` and the path where there is none: its request fails with the reason."""
     if root:
         with suppress(OSError, DataEngineError):
-            return hashlib.sha256(inside(root, path).read_bytes()).hexdigest()
+            return hashlib.sha256(image_file(root, path).read_bytes()).hexdigest()
     return f"missing {path}"
 
 

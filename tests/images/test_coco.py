@@ -134,10 +134,9 @@ def test_an_unknown_category_is_an_error(tmp_path: Path) -> None:
 def test_image_list_for_embedding(tmp_path: Path) -> None:
     root = coco(tmp_path, {2: "a.jpg", 1: "b.jpg"})
     (root / "train2017/b.jpg").unlink()
-    assert read_image_list(root / "annotations/instances_train2017.json", root) == [(2, "train2017/a.jpg")]
-    assert read_image_list(root / "annotations/instances_train2017.json", root / "train2017") == [
-        (2, "a.jpg")
-    ]
+    file = root / "annotations/instances_train2017.json"
+    assert read_image_list(file, root) == ([(2, "train2017/a.jpg")], {NO_FILE: 1})
+    assert read_image_list(file, root / "train2017") == ([(2, "a.jpg")], {NO_FILE: 1})
 
 
 @pytest.mark.skipif(not COCO_MINI.is_dir(), reason="the 80 COCO photos of ../shared/coco_mini are not here")

@@ -45,8 +45,9 @@ def test_a_given_id_counts_whatever_the_name() -> None:
     assert image_ref("COCO_val2014_000000370270", None) == ImageRef(370270)
     assert image_ref("COCO_train2014_000000000009.jpg", "a.png") == ImageRef(9, "a.png")
     assert image_ref("", "123.jpg") == ImageRef(-1, "123.jpg")
-    with pytest.raises(ValueError):
-        image_ref("seven", None)
+    assert image_ref("seven", None) == ImageRef("seven")
+    with pytest.raises(ValueError, match="more than 64 bits"):
+        image_ref(2**63, None)
 
 
 def test_images_named_by_plain_numbers_are_not_mixed_up(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_rows_without_an_image_are_counted(tmp_path: Path, caplog: pytest.LogCap
     assert "2 rows name no image" in caplog.text and "row 1" in caplog.text
 
 
-@pytest.mark.parametrize("row", [asked(image_id="x1"), asked(image_id=[1]), asked(image_path=5)])
+@pytest.mark.parametrize("row", [asked(image_id=2**70), asked(image_id=[1]), asked(image_path=5)])
 def test_an_unusable_image_is_an_error_that_names_the_row(tmp_path: Path, row: dict[str, object]) -> None:
     with pytest.raises(
         DataEngineError, match=r"questions\.json: row 1: image not usable .*; correct that row"

@@ -67,7 +67,7 @@ WRONG: list[tuple[Any, str]] = [
     ({**AOKVQA, "correct_choice_idx": 4}, "index outside the choices"),
     ({**AOKVQA, "correct_choice_idx": -1}, "index outside the choices"),
     ({**AOKVQA, "correct_choice_idx": None}, "no correct choice"),
-    ({**AOKVQA, "image_id": "cat"}, "unusable image_id"),
+    ({**AOKVQA, "image_id": 10**30}, "unusable image_id"),
     ({**AOKVQA, "image_id": None}, "no image"),
     ({**AOKVQA, "question": "Another?"}, "repeated question_id"),
 ]

@@ -430,7 +430,7 @@ def test_a_bad_case_may_have_only_a_prompt(world: SimpleNamespace) -> None:
             {"image_scene": [{"question": "Who?", "choices": ["a"], "correct_choice_idx": 3}]},
             r"bad\.json: image_scene\[0\]",
         ),
-        ({"image_scene": [case(1, image_id="x1")]}, r"bad\.json: image_scene\[0\].*x1"),
+        ({"image_scene": [case(1, image_id=10**30)]}, r"bad\.json: image_scene\[0\].*image_id .10000"),
         ([case(1)], "no question_type"),
         ({"image_scene": [{"question": 5}]}, r"bad\.json.*question"),
         ("words", r"bad\.json"),

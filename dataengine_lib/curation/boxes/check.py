@@ -6,12 +6,12 @@ prove is defined in `annotations/facts.py`, for the annotations teacher as well.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from dataengine_lib.annotations.facts import ImageFacts
-from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.records import ImageId, TrainRecord
 from dataengine_lib.curation.boxes.claims import Claims, claims_of, presupposed_absent
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, ImagePool
+from dataengine_lib.images.references import base_name
 
 SUPPORTED, REFUTED, SILENT = "supported", "refuted", ""
 
@@ -35,7 +35,7 @@ def check_boxes(records: Iterable[TrainRecord], pool: ImagePool) -> Iterator[Box
     COCO folder: elsewhere, a thing without a box may well be in the image.
     """
     facts: ImageFacts | None = None
-    image: tuple[int, str] | None = None
+    image: tuple[ImageId, str] | None = None
     for record in records:
         if pool.kind != COCO:
             yield BoxVerdict()
@@ -78,5 +78,5 @@ def _facts(record: TrainRecord, pool: ImagePool) -> ImageFacts | None:
     if image is None or image.skip in (TOO_MANY_BOXES, NO_SIZE):
         return None
     # the same id with another file name is an image of another data set
-    names = {PurePosixPath(path).name for path in (record.image_path, image.path) if path}
+    names = {base_name(path) for path in (record.image_path, image.path) if path}
     return ImageFacts.of(image, pool.categories) if len(names) <= 1 else None

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain
 
 _METHOD = (
@@ -35,7 +36,7 @@ class ChangedAnswer(msgspec.Struct):
 
     question_id: str
     question_type: str
-    image_id: int
+    image_id: ImageId
     image_path: str
     question: str
     choices: list[str]

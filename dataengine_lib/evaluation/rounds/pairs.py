@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.records import UNKNOWN_IMAGE, Answer
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import LeftOut
 
@@ -91,7 +91,7 @@ def type_of(answer: Answer) -> str:
 
 
 def _image(answer: Answer) -> str:
-    return str(answer.image_id) if answer.image_id >= 0 else answer.image_path
+    return str(answer.image_id) if answer.image_id != UNKNOWN_IMAGE else answer.image_path
 
 
 def _content(answer: Answer) -> tuple[str, list[str], int]:
