@@ -5,6 +5,7 @@ verbs, so that `dataengine --help` answers at once.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -210,12 +211,18 @@ def _print(lines: Any) -> None:
         typer.echo(line)
 
 
+def _as_ctrl_c(number: int, frame: object) -> None:
+    """`docker stop` and `scancel` send SIGTERM: files are closed and the state is kept as after Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line; an error of the library is printed as one line, without a traceback.
 
     Exit status: 0 done, 1 the work failed, 2 wrong usage or parameters.
     """
     try:
+        signal.signal(signal.SIGTERM, _as_ctrl_c)
         # the first word that is not an option is the verb
         add_step_verbs(app, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
         app(repeat_list_options(sys.argv[1:]), prog_name="dataengine")

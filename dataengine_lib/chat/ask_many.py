@@ -1,16 +1,24 @@
 """Steps 0, 1, 3 and 4: many requests at once, with a bound, until all are done or no other can succeed."""
 
 import asyncio
+import logging
+import signal
+import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 
+_log = logging.getLogger(__name__)
+
 _Result = TypeVar("_Result")
 _Item = TypeVar("_Item")
-# Least seconds that running requests are given when no others are sent: their replies may be billed.
+# Least seconds that running requests are given when no others are sent: their replies may be billed. More where
+# `timeout_s` is longer, since each has its reply or its timeout by then.
 _GRACE_S = 10.0
+_SAME_REQUEST_S = 1.0  # signals within this time are one request to stop
 _LEAST_FAILURES = 8  # in a row, before a server counts as down; more where more requests run at once
 # Of the requests so far, once there are some: a server that fails more often is not asked for the rest.
 _MOST_FAILED_SHARE = 0.5
@@ -18,29 +26,72 @@ _LEAST_REQUESTS = 20
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run the coroutine `main` to its end, also from a notebook, which has a running event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(main)
-    # A loop that runs cannot be entered again, so `main` gets a loop of its own in another thread.
-    with ThreadPoolExecutor(1) as pool:
-        # Filled in by that thread: an interrupt arrives in this one and has to cancel the task over there.
-        loop_and_task: list[Any] = []
+    """Run the coroutine `main` to its end, also from a notebook, which has a running event loop already.
 
-        async def tracked() -> _Result:
-            loop_and_task[:] = [asyncio.get_running_loop(), asyncio.current_task()]
-            return await main
-
-        future = pool.submit(asyncio.run, tracked())
+    Ctrl-C and SIGTERM (`docker stop`, `scancel`) cancel it: then `ask_each` sends nothing more and waits for the
+    replies under way; a second Ctrl-C ends that wait. KeyboardInterrupt is raised afterwards.
+    """
+    # A loop that runs cannot be entered again, so `main` gets a loop of its own, in another thread: this one stays
+    # free for signals.
+    with _Interrupts() as interrupts, ThreadPoolExecutor(1) as pool:
+        future = pool.submit(asyncio.run, interrupts.guard(main))
         try:
-            return future.result()
-        except BaseException:
-            # An interrupted cell must not go on spending in the background.
-            if loop_and_task and not future.done():
-                loop, task = loop_and_task
-                loop.call_soon_threadsafe(task.cancel)
+            result = future.result()
+        except asyncio.CancelledError:
+            if not interrupts.seen:
+                raise
+        except KeyboardInterrupt:  # in a thread that sets no handlers
+            interrupts.cancel()
             raise
+    if interrupts.seen:
+        raise KeyboardInterrupt
+    return result
+
+
+class _Interrupts:
+    """SIGINT and SIGTERM while a coroutine runs: the first one cancels it, and so does each later SIGINT."""
+
+    def __init__(self) -> None:
+        self.seen = 0  # signals that cancelled the task
+        self._first = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Interrupts":
+        # Only the main thread may set handlers, and only it gets signals.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {
+                one: signal.signal(one, self._on_signal) for one in (signal.SIGINT, signal.SIGTERM)
+            }
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
+
+    async def guard(self, main: Coroutine[Any, Any, _Result]) -> _Result:
+        """Await `main` in the task that signals cancel."""
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        if self.seen:  # before the loop had started
+            main.close()
+            raise asyncio.CancelledError
+        return await main
+
+    def cancel(self) -> None:
+        """Cancel the task; an interrupted cell must not go on spending in the background."""
+        self.seen += 1
+        if self._loop is not None and self._task is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        now = time.monotonic()
+        # scancel signals this process and its parent, which forwards the signal: that is one request to stop.
+        if not self.seen:
+            self._first = now
+            self.cancel()
+        elif number == signal.SIGINT and now > self._first + _SAME_REQUEST_S:
+            self.cancel()
 
 
 async def ask_each(
@@ -51,15 +102,17 @@ async def ask_each(
     on_failure: Callable[[_Item, AskFailed], None],
     admit: Callable[[_Item], Awaitable[bool]] | None = None,
     timeout_s: float = 0.0,
+    stop_sending: Callable[[], None] = lambda: None,
 ) -> None:
     """`ask` every item, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
 
     `admit` is awaited before an item is sent; no more items are sent once it returns False. Raises TeacherStop when an
-    item raises it, or when so many fail in a row, or of all so far, that the server must be down or not able to answer,
-    after up to `timeout_s` in which running requests may end.
+    item raises it, or when so many fail in a row, or of all so far, that the server must be down or not able to answer.
+    Then, and when it is cancelled, running requests have up to `timeout_s` to end; `stop_sending` is called first, after
+    which `ask` must send nothing more, retries included.
     """
     most_failures = max(_LEAST_FAILURES, concurrency)
-    workers = _Workers(ask, items, on_reply, on_failure, admit, most_failures)
+    workers = _Workers(ask, items, on_reply, on_failure, admit, most_failures, stop_sending)
     await workers.run(concurrency, max(_GRACE_S, timeout_s))
 
 
@@ -74,8 +127,10 @@ class _Workers(Generic[_Item]):
         on_failure: Callable[[_Item, AskFailed], None],
         admit: Callable[[_Item], Awaitable[bool]] | None,
         most_failures: int,
+        stop_sending: Callable[[], None],
     ) -> None:
         self._ask, self._on_reply, self._on_failure, self._admit = ask, on_reply, on_failure, admit
+        self._stop_sending = stop_sending
         self._waiting, self._next_turn = iter(items), asyncio.Lock()
         self._failures_in_a_row, self._most_failures = 0, most_failures
         self._failures = self._ended = 0
@@ -95,6 +150,13 @@ class _Workers(Generic[_Item]):
         except asyncio.CancelledError as interrupted:  # as by Ctrl-C; a second one ends this wait too
             self._stops.append(interrupted)
             self._cancel_idle()
+            if running := sum(not task.done() and task not in self._idle for task in self._tasks):
+                _log.warning(
+                    "interrupted: waiting up to %.0f s for the replies to %d requests under way;"
+                    " interrupt again to stop at once",
+                    grace_s,
+                    running,
+                )
             await asyncio.wait(self._tasks, timeout=grace_s)
             raise
         finally:
@@ -116,7 +178,8 @@ class _Workers(Generic[_Item]):
     async def _next_item(self) -> _Item | None:
         self._idle.add(me := asyncio.current_task())
         async with self._next_turn:  # items stay in their order, even while one waits in `admit`
-            item = next(self._waiting, None)
+            # Nothing is reserved for an item that would not be sent.
+            item = None if self._stops else next(self._waiting, None)
             admitted = item is not None and (self._admit is None or await self._admit(item))
             self._idle.discard(me)
             # Another task may have failed while this one waited for its turn or in `admit`.
@@ -151,6 +214,8 @@ class _Workers(Generic[_Item]):
             ) from last
 
     def _cancel_idle(self) -> None:
+        """Let no more requests begin; those under way go on."""
+        self._stop_sending()
         # They have no request running, and one that waits for money could wait for ever: what a stopped request
         # has reserved is not released.
         for task in self._tasks:

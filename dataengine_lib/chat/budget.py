@@ -1,31 +1,48 @@
 """Steps 0, 3 and 4: money spent and reserved, so that no request is sent that could cross the budget."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import math
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
-from dataengine_lib.chat.prices import Price, estimate_tokens
+import msgspec
+
+from dataengine_lib.chat.ledger import Ledger, PaidTotal
+from dataengine_lib.chat.prices import Price, most_tokens
 from dataengine_lib.errors import ParameterError
 
-_SCHEMA_TOKENS = 150  # of the JSON schema that goes along with a prompt
+_FORM_TOKENS = 100  # of the object around a JSON schema
+SCHEMA_TOKENS = 500  # at most, of the schema of a QA or of a letter
 
 
-class _PricedRequest(Protocol):
-    """What a reservation depends on; `query_id` names the request among all that are sent."""
+class _PricedPrompt(Protocol):
+    """What the price of a request depends on."""
 
-    @property
-    def query_id(self) -> str: ...
     @property
     def prompt(self) -> str: ...
     @property
     def attach_image(self) -> bool: ...
 
 
-def check_priced(price: Price | None, teacher: str) -> Price:
-    """The price to count a budget with; raises ParameterError when none is known."""
+class _PricedRequest(_PricedPrompt, Protocol):
+    """`key` is the request's in the ledger; `query_id` names it among all that are under way."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def query_id(self) -> str: ...
+
+
+def most_schema_tokens(schema: dict[str, Any]) -> int:
+    """An upper bound of the tokens of a JSON schema beside a prompt: its bytes, and what stands around it."""
+    return len(msgspec.json.encode(schema)) + _FORM_TOKENS
+
+
+def check_priced(price: Price | None, teacher: str, near: str = "") -> Price:
+    """The price to count a budget with; raises ParameterError when none is known, with `near`, see PriceTable."""
     if price is None:
         raise ParameterError(
-            f"budget_usd: no price is known for {teacher}; add it to dataengine_lib/resources/prices.yaml"
+            f"budget_usd: no price is known for {teacher}; add it to dataengine_lib/resources/prices.yaml{near}"
         )
     return price
 
@@ -33,24 +50,29 @@ def check_priced(price: Price | None, teacher: str) -> Price:
 class Budget:
     """Money for requests: one may be sent only while the most that it can cost is available.
 
-    `limit` is in US dollars, None for no limit. `spent()` is the cost of all replies so far, plus the most that
-    requests without a reply can have cost: the server may bill them too. `stopped` says why the last request was
-    refused, in one line.
+    `limit` is in US dollars, None for no limit. What was spent, and the reservations of requests under way, stand in
+    `ledger`: so a run that is killed has spent the most that its last requests can have cost, since the server may
+    bill them. `schema_tokens` are the most of the JSON schema beside a prompt. `stopped` says why the last request
+    was refused, in one line.
     """
 
     def __init__(
-        self, limit: float | None, price: Price | None, tier: str, spent: Callable[[], float]
+        self,
+        limit: float | None,
+        price: Price | None,
+        tier: str,
+        ledger: Ledger,
+        schema_tokens: int = SCHEMA_TOKENS,
     ) -> None:
-        self.limit, self.price, self.tier = limit, price, tier
+        self.limit, self.price, self.tier, self.ledger = limit, price, tier, ledger
         self.stopped = ""
-        self._spent = spent
-        self._reserved: dict[str, float] = {}
-        self._reserved_sum = 0.0
+        self._schema_tokens = schema_tokens
+        self._under_way: dict[str, float] = {}  # reservations by the requests' names
         self._changed = asyncio.Event()
 
     def check(
         self,
-        requests: Sequence[_PricedRequest],
+        requests: Sequence[_PricedPrompt],
         max_output_tokens: int,
         teacher: str,
         remedy: str = "raise it, or lower max_output_tokens",
@@ -69,24 +91,21 @@ class Budget:
                 f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f}); {remedy}"
             )
 
-    def most(self, request: _PricedRequest, max_output_tokens: int) -> float:
+    def most(self, request: _PricedPrompt, max_output_tokens: int) -> float:
         """The most that one reply of up to `max_output_tokens` can cost, in US dollars; 0 without a price."""
         if self.price is None:
             return 0.0
-        tokens = estimate_tokens(request.prompt) + _SCHEMA_TOKENS
+        tokens = most_tokens(request.prompt) + self._schema_tokens
         tokens += request.attach_image * self.price.image_tokens
         return self.price.most(tokens, max_output_tokens, self.tier)
 
     async def admit(self, request: _PricedRequest, max_output_tokens: int) -> bool:
-        """Reserve the most that the request can cost, if need be after others are settled; False: do not send it."""
-        if self.limit is None:
-            return True
+        """Reserve the most that the request can cost, if need be after others have ended; False: do not send it."""
         cost = self.most(request, max_output_tokens)
-        # Requests in flight count with the most that they can cost.
-        while (spent := self._spent()) + self._reserved_sum + cost > self.limit:
-            if not self._reserved:  # no running request can release money any more
+        while not self._fits(cost):
+            if not self._under_way:  # no running request can release money any more
                 self.stopped = (
-                    f"budget_usd {self.limit:g}: {spent:.4f} spent, one more may cost {cost:.4f};"
+                    f"budget_usd {self.limit:g}: {self.ledger.spent_usd:.4f} spent, one more may cost {cost:.4f};"
                     " stopped with what is done, raise budget_usd to go on"
                 )
                 return False
@@ -98,39 +117,80 @@ class Budget:
 
     def reserve(self, request: _PricedRequest, max_output_tokens: int) -> bool:
         """As `admit`, but without waiting for others."""
-        if self.limit is None:
-            return True
         cost = self.most(request, max_output_tokens)
-        spent, reserved = self._spent(), self._reserved_sum
-        if spent + reserved + cost > self.limit:
+        if not self._fits(cost):
+            under_way = sum(self._under_way.values())
             self.stopped = (
-                f"budget_usd {self.limit:g}: {spent:.4f} spent and {reserved:.4f} under way, one more may cost"
-                f" {cost:.4f}; raise budget_usd to go on"
+                f"budget_usd {self.limit:g}: {self.ledger.spent_usd - under_way:.4f} spent and {under_way:.4f} under"
+                f" way, one more may cost {cost:.4f}; raise budget_usd to go on"
             )
             return False
         self._reserve(request, cost)
         return True
 
     def hold(self, request: _PricedRequest, max_output_tokens: int) -> None:
-        """Reserve for a request that is under way already."""
+        """Reserve for a request that an earlier run has sent, unless that run's reservation is in the ledger."""
         # The limit is not compared: it is too late to refuse this request.
-        if self.limit is not None:
+        if known := self.ledger.reservation(request.key):
+            self._under_way[request.query_id] = known
+        else:
             self._reserve(request, self.most(request, max_output_tokens))
 
-    def settle(self, request: _PricedRequest, cost_unknown: bool = False) -> float:
-        """Release the reservation of a request, or of one attempt, that has ended.
+    def reserved(self, request: _PricedRequest) -> float:
+        """US dollars that are reserved for a request under way."""
+        return self._under_way.get(request.query_id, 0.0)
 
-        Returns the reserved amount if its cost is unknown (no reply, or no token counts: it may still be billed),
-        else 0, and 0 where nothing was reserved. The caller adds what is returned to `spent()`.
-        """
-        cost = self._reserved.pop(request.query_id, 0.0)
-        # exactly 0 when nothing is reserved: differences of floats would leave a remainder
-        self._reserved_sum = self._reserved_sum - cost if self._reserved else 0.0
+    def settle(self, request: _PricedRequest) -> None:
+        """A request has ended whose reply is in the ledger."""
+        self._under_way.pop(request.query_id, None)
         self._changed.set()
         self._changed = asyncio.Event()  # an Event belongs for good to the event loop in which it was awaited
-        return cost if cost_unknown else 0.0
+
+    def release(self, request: _PricedRequest) -> None:
+        """A request has ended without a reply, or was not sent, and is not billed."""
+        if self.reserved(request):
+            self.ledger.release(request.key)
+        self.settle(request)
+
+    def lose(self, request: _PricedRequest) -> None:
+        """A request, or an attempt of it, has ended without a reply and may be billed all the same."""
+        if lost := self.reserved(request):
+            self.ledger.add_lost(request.key, lost)
+        self.settle(request)
+
+    def _fits(self, cost: float) -> bool:
+        return self.limit is None or self.ledger.spent_usd + cost <= self.limit
 
     def _reserve(self, request: _PricedRequest, cost: float) -> None:
-        # A name has one reservation at a time: a new one replaces it.
-        self._reserved_sum += cost - self._reserved.get(request.query_id, 0.0)
-        self._reserved[request.query_id] = cost
+        # A request that costs nothing leaves no row in the ledger.
+        if cost:
+            self.ledger.reserve(request.key, cost)
+            self._under_way[request.query_id] = cost
+
+
+class StudentUsage(msgspec.Struct, frozen=True):
+    """What the answers of a student or reader behind a server took; `cost_usd` is None where a price is unknown.
+
+    Every reply counts once, whichever run paid for it; requests that failed are not included.
+    """
+
+    replies: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost_usd: float | None = None
+
+
+def usage_of(totals: Collection[PaidTotal], price: Price | None) -> StudentUsage:
+    """What `totals` took together; without any, US dollars only where there is a `price`."""
+    costs = [total.cost_usd for total in totals]
+    known = [cost for cost in costs if cost is not None]
+    unknown = len(known) < len(costs) or (price is None and not costs)
+    # fsum is exact, so the sum does not depend on the order in which the replies came
+    return StudentUsage(
+        sum(total.replies for total in totals),
+        sum(total.prompt_tokens for total in totals),
+        sum(total.cached_tokens for total in totals),
+        sum(total.completion_tokens for total in totals),
+        None if unknown else round(math.fsum(known), 6),
+    )

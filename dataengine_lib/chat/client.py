@@ -103,6 +103,10 @@ class ChatClient:
         self._schema_trial = asyncio.Lock()
         return self
 
+    def stop_sending(self) -> None:
+        """Send nothing more, retries and waiting requests included; those under way go on."""
+        self.rate_control.close(f"{self.where}: the run was stopped")
+
     async def __aexit__(self, *error: object) -> None:
         await self.client.close()
 

@@ -10,6 +10,7 @@ from dataengine_lib.chat.error_body import ErrorBody, ErrorReply, read_error
 from dataengine_lib.chat.reply import Reply, reply_end
 from dataengine_lib.core.reasoning import after_reasoning
 
+_MOST_TOKENS = 1_000_000_000  # of one reply; a larger number is a fault of the server
 _TEXT_PARTS = ("text", "output_text")  # types of content parts; the second one is that of the Responses API
 # Where servers put thoughts beside `content`: DeepSeek and SGLang · vLLM, OpenRouter and Groq · others.
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
@@ -59,6 +60,7 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
             _token_count(usage, "total_tokens") - prompt_tokens,
         ),
         request_id=_text(body.get("id")),
+        service_tier=_text(body.get("service_tier")),
         # Through msgspec and back: NaN, which JSON files cannot hold, becomes null.
         usage=msgspec.json.decode(msgspec.json.encode(usage)),
         problem=_problem(end, reason, text, message, failure),
@@ -149,6 +151,7 @@ def _token_count(usage: dict[str, Any], *names: str) -> int:
     value = next((usage[name] for name in names if usage.get(name) is not None), None)
     try:
         # Reads 12, 12.0 and "12"; NaN raises ValueError, infinity OverflowError.
-        return max(0, int(float(value)))  # type: ignore[arg-type]
+        count = 0 if isinstance(value, bool) else int(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return 0
+    return count if 0 <= count < _MOST_TOKENS else 0

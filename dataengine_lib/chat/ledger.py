@@ -2,13 +2,12 @@
 
 import datetime
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
-from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.reply import Reply, reply_end
 from dataengine_lib.core.append_file import AppendFile
 from dataengine_lib.core.reasoning import after_reasoning
@@ -24,9 +23,13 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usd` is the price on the day of the reply;
     None where no price was known, and in files of versions that wrote none. `problem` says why a reply is no answer.
 
-    Three kinds of rows are no replies: `finished` (a time) says that a run had sent every request by then,
+    `most_usd` is the most that a reply without token counts may have cost; its `usd` is unknown.
+
+    Five kinds of rows are no replies: `finished` (a time) says that a run had sent every request by then,
     `lost_usd` what requests for `key` that got no reply may have cost (the server may bill them), and `question_type`
-    is what the teacher of step 0 answered about one question.
+    is what the teacher of step 0 answered about one question. `reserved` is the key of a request that is about to be
+    sent and may cost up to `most_usd`; the next reply or `lost_usd` for that key takes its place, and so does
+    `released` with the key, of a request that is not billed.
     """
 
     key: str = ""
@@ -48,6 +51,9 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     lost_usd: float = 0.0
     question_type: str = ""
     problem: str = ""
+    reserved: str = ""
+    released: str = ""
+    most_usd: float = 0.0
 
 
 class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
@@ -64,14 +70,22 @@ class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
     @classmethod
     def of(cls, key: str, reply: Reply, **request_fields: Any) -> Self:
         """The row of a reply; `request_fields` are the fields that say how it was requested."""
-        return cls(key=key, **msgspec.structs.asdict(reply), **request_fields)
+        if not request_fields.get("most_usd"):  # of a float msgspec omits only the default object itself
+            request_fields.pop("most_usd", None)
+        fields = msgspec.structs.asdict(reply)
+        # The tier that served the request decides the price, whichever was asked for; batches have their own.
+        served = fields.pop("service_tier")
+        if served and request_fields.get("tier") != "batch":
+            request_fields["tier"] = "" if served in ("auto", "default") else served
+        return cls(key=key, **fields, **request_fields)
 
 
 class PaidTotal(msgspec.Struct):
     """All replies to one request: the text of the last usable one, else of the last; the tokens and US dollars of all.
 
     `max_output_tokens` is the highest output limit that it was sent with. `cost_usd` is None when the price of one of
-    the replies is unknown. `closed`: the run that received the last one had sent all its requests and ended.
+    the replies is unknown, and `most_usd` the most that those without token counts may have cost. `closed`: the run
+    that received the last one had sent all its requests and ended.
     """
 
     text: str = ""
@@ -85,6 +99,7 @@ class PaidTotal(msgspec.Struct):
     cache_write_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
+    most_usd: float = 0.0
     closed: bool = False
     problem: str = ""
 
@@ -103,6 +118,7 @@ class PaidTotal(msgspec.Struct):
         self.max_output_tokens = max(self.max_output_tokens, row.max_output_tokens)
         self.request_id, self.closed = row.request_id, False
         self.replies += 1
+        self.most_usd += row.most_usd
         self.prompt_tokens += row.prompt_tokens
         self.cached_tokens += row.cached_tokens
         self.cache_write_tokens += row.cache_write_tokens
@@ -110,40 +126,13 @@ class PaidTotal(msgspec.Struct):
         self.cost_usd = None if usd is None or self.cost_usd is None else self.cost_usd + usd
 
 
-class StudentUsage(msgspec.Struct, frozen=True):
-    """What the answers of a student or reader behind a server took; `cost_usd` is None where a price is unknown.
-
-    Every reply counts once, whichever run paid for it; requests that failed are not included.
-    """
-
-    replies: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    cost_usd: float | None = None
-
-
-def usage_of(totals: Collection[PaidTotal], price: Price | None) -> StudentUsage:
-    """What `totals` took together; without any, US dollars only where there is a `price`."""
-    costs = [total.cost_usd for total in totals]
-    known = [cost for cost in costs if cost is not None]
-    unknown = len(known) < len(costs) or (price is None and not costs)
-    # fsum is exact, so the sum does not depend on the order in which the replies came
-    return StudentUsage(
-        sum(total.replies for total in totals),
-        sum(total.prompt_tokens for total in totals),
-        sum(total.cached_tokens for total in totals),
-        sum(total.completion_tokens for total in totals),
-        None if unknown else round(math.fsum(known), 6),
-    )
-
-
 class Ledger:
     """Every reply that was paid for, in an append-only JSONL file, and the sum of what they cost.
 
     `price` gives the US dollars of a row that has none yet, by today's prices, or None. `paid` holds the replies by
     request key, `question_types` the answers of step 0 by theirs. `cost_usd` is what all replies cost, `lost_usd` what
-    requests without a reply may have cost.
+    requests without a reply, or without token counts in it, may have cost, and `reserved_usd` the most that requests
+    may cost whose end is not in the file: those under way, and those of a run that was killed.
 
     `with ledger:` holds the file against other runs and reads what they wrote in the meantime. While another run holds
     it, a ledger that `waits` does so too, others fail after a moment, naming `output`.
@@ -160,7 +149,9 @@ class Ledger:
         self.file = file
         self.paid: dict[str, PaidTotal] = {}
         self.question_types: dict[str, str] = {}
-        self.cost_usd = self.lost_usd = 0.0
+        self.cost_usd = self.lost_usd = self.reserved_usd = 0.0
+        # By request key, oldest first: equal requests of step 0 may be under way at the same time.
+        self._reservations: dict[str, list[float]] = {}
         self._price, self._output = price, output or file
         # None stands for the patience of AppendFile, some seconds.
         self._patience = math.inf if waits else None
@@ -171,8 +162,8 @@ class Ledger:
 
     @property
     def spent_usd(self) -> float:
-        """US dollars to count against a budget: of all replies, and of requests that may be billed without one."""
-        return self.cost_usd + self.lost_usd
+        """US dollars to count against a budget: of all replies, and the most that other requests may be billed."""
+        return self.cost_usd + self.lost_usd + self.reserved_usd
 
     def __enter__(self) -> Self:
         return self.open()
@@ -211,7 +202,7 @@ class Ledger:
         row.time = _now()
         # Only replies have a price: a lost request has its own field, an answer of step 0 is part of a reply.
         if row.usd is None and not (row.lost_usd or row.question_type):
-            row.usd = self._price(row)
+            row.usd = self._usd(row)
         # Written first: when the disk is full, nothing counts that the file does not hold.
         self._write(row)
         self._count(row)
@@ -219,6 +210,20 @@ class Ledger:
     def add_lost(self, key: str, usd: float) -> None:
         """Requests for `key` ended without a reply and may have cost up to `usd`."""
         self.add(LedgerRow(key=key, lost_usd=usd))
+
+    def reserve(self, key: str, usd: float) -> None:
+        """A request for `key` is about to be sent and may cost up to `usd`: also if this run is killed meanwhile."""
+        self._write(row := PaidReply(reserved=key, most_usd=usd))
+        self._count(row)
+
+    def release(self, key: str) -> None:
+        """A request for `key` was not sent, or the server refused it: it is not billed."""
+        self._write(row := PaidReply(released=key))
+        self._count(row)
+
+    def reservation(self, key: str) -> float:
+        """US dollars of the oldest request for `key` whose end is not in the file, else 0."""
+        return self._reservations.get(key, [0.0])[0]
 
     def add_finished(self) -> None:
         """All requests were sent: the next run may send those again whose replies were not usable."""
@@ -228,9 +233,30 @@ class Ledger:
         assert self._stream is not None, "the ledger is not open"
         self._stream.add(row)
 
+    def _usd(self, row: PaidReply) -> float | None:
+        # Without token counts its price would be 0.
+        return None if row.most_usd else self._price(row)
+
+    def _end_reservation(self, key: str) -> None:
+        open_ones = self._reservations.get(key)
+        if open_ones:
+            usd = open_ones.pop(0)
+            if not open_ones:
+                del self._reservations[key]
+            # exactly 0 when nothing is reserved: differences of floats would leave a remainder
+            self.reserved_usd = self.reserved_usd - usd if self._reservations else 0.0
+
     def _count(self, row: PaidReply) -> None:
         # The kind of a row shows in the field that only this kind has, see PaidReply.
-        if row.finished:
+        if row.reserved:
+            self._reservations.setdefault(row.reserved, []).append(row.most_usd)
+            self.reserved_usd += row.most_usd
+            return
+        if not row.question_type:
+            self._end_reservation(row.released or row.key)
+        if row.released:
+            pass
+        elif row.finished:
             # Only replies before this row: one that comes later clears `closed` of its request, see
             # PaidTotal.add.
             for total in self.paid.values():
@@ -245,11 +271,12 @@ class Ledger:
                 row.usd or 0.0
             )  # earlier versions wrote a reply's price into the first of its answers
         else:
-            usd = self._price(row) if row.usd is None else row.usd
+            usd = self._usd(row) if row.usd is None else row.usd
             self.paid.setdefault(row.key, PaidTotal()).add(row, usd)
             answer = after_reasoning(row.text)[0]
             self._answer = None if answer == row.text else underscored(answer)
             self.cost_usd += usd or 0.0
+            self.lost_usd += row.most_usd
 
 
 # Of PaidReply, not of LedgerRow: the long fields, request and usage, are skipped instead of built.
@@ -259,7 +286,7 @@ _DECODER = msgspec.json.Decoder(PaidReply)
 def _decode(line: bytes) -> PaidReply:
     row = _DECODER.decode(line)
     # Earlier versions of step 0 wrote the price of a reply without any type as a row without a key.
-    if not (row.key or row.finished or row.usd):
+    if not (row.key or row.finished or row.usd or row.reserved or row.released):
         raise msgspec.ValidationError("Object missing required field `key`")
     return row
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from dataengine_lib.chat.ask_many import ask_each
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import Ledger, LedgerRow
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, UnusableReply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
 from dataengine_lib.chat.settings import ChatSettings
 
 _Subject = TypeVar("_Subject")
@@ -42,7 +42,7 @@ class PaidRequests(Generic[_Subject]):
     `send(request, max_output_tokens, may_retry)` gets one reply; `row_fields(request)` are the fields of its LedgerRow
     that say how it was requested. The ledger has to be open. With `longer_output_tokens` a reply that was cut off at a
     lower limit is requested once more at that one, if the budget allows it. An empty reply, or one that ended by an error,
-    is requested once more too, and then fails with UnusableReply.
+    is requested once more too, and then fails with UnusableReply. After `stop_sending()`, `send` sends nothing more.
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class PaidRequests(Generic[_Subject]):
         send: Callable[[PaidRequest[_Subject], int, MayRetry], Awaitable[Reply]],
         row_fields: Callable[[PaidRequest[_Subject]], dict[str, Any]],
         longer_output_tokens: int = 0,
+        stop_sending: Callable[[], None] = lambda: None,
     ) -> None:
         self.ledger, self.budget, self.settings = ledger, budget, settings
         self._send, self._row_fields = send, row_fields
-        self._longer_output_tokens = longer_output_tokens
+        self._longer_output_tokens, self._stop_sending = longer_output_tokens, stop_sending
 
     async def ask_all(
         self,
@@ -76,10 +77,17 @@ class PaidRequests(Generic[_Subject]):
 
         def failed(request: PaidRequest[_Subject], failure: AskFailed) -> None:
             on_failure(request, failure)
-            self._settle(request, failure.unanswered)
+            (self.budget.lose if failure.unanswered else self.budget.release)(request)
 
         await ask_each(
-            self._ask, requests, self.settings.concurrency, on_reply, failed, admit, self.settings.timeout_s
+            self._ask,
+            requests,
+            self.settings.concurrency,
+            on_reply,
+            failed,
+            admit,
+            self.settings.timeout_s,
+            self._stop_sending,
         )
 
     def _limit(self, request: PaidRequest[_Subject]) -> int:
@@ -104,17 +112,17 @@ class PaidRequests(Generic[_Subject]):
     async def _ask_once(self, request: PaidRequest[_Subject], limit: int) -> Reply:
         def may_retry() -> bool:
             # The attempt that just ended may be billed, so the next one needs a reservation of its own.
-            self._settle(request, cost_unknown=True)
+            self.budget.lose(request)
             return self.budget.reserve(request, limit)
 
-        reply = await self._send(request, limit, may_retry)
+        try:
+            reply = await self._send(request, limit, may_retry)
+        except TeacherStop:  # refused by the server, or not sent at all
+            self.budget.release(request)
+            raise
+        # Without token counts its price is not known, and the whole reservation counts as lost.
+        most = 0.0 if reply.has_token_counts else self.budget.reserved(request)
         fields = self._row_fields(request)
-        # Row first, then release: for a moment the money counts twice, but never not at all.
-        self.ledger.add(LedgerRow.of(request.key, reply, max_output_tokens=limit, **fields))
-        # Without token counts the row's price is 0, and the whole reservation counts as lost.
-        self._settle(request, cost_unknown=not reply.has_token_counts)
+        self.ledger.add(LedgerRow.of(request.key, reply, max_output_tokens=limit, most_usd=most, **fields))
+        self.budget.settle(request)
         return reply
-
-    def _settle(self, request: PaidRequest[_Subject], cost_unknown: bool) -> None:
-        if lost := self.budget.settle(request, cost_unknown):
-            self.ledger.add_lost(request.key, lost)

@@ -14,6 +14,7 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import PRICES
 
 IMAGE_TOKENS = 3_800  # of a picture: OpenAI counts at most 1,536 patches, each as up to 2.46 tokens
+_PRIORITY = 2.5  # times the standard price, at most, of OpenAI's tier for which the table has no prices
 _FREE = ("annotations", "local", "playground", "replay")
 _EXAMPLE = "dataengine_lib/resources/prices.yaml"
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # matches the end of "gpt-4o-2024-08-06"
@@ -63,12 +64,16 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
         write = self.input if self.cache_write is None else self.cache_write
         fresh = max(0, prompt_tokens - cached_tokens - cache_write_tokens)
         prompt = fresh * self.input + cached_tokens * cached + cache_write_tokens * write
-        return (prompt + completion_tokens * self.output) / 1e6 * (0.5 if tier in self.half else 1)
+        factor = _PRIORITY if tier == "priority" else 0.5 if tier in self.half else 1.0
+        return (prompt + completion_tokens * self.output) / 1e6 * factor
 
     def most(self, prompt_tokens: int, completion_tokens: int, tier: str = "") -> float:
-        """US dollars at most: nothing comes from the cache, and all is written into it where that costs more."""
+        """US dollars at most: nothing comes from the cache, and all is written into it where that costs more.
+
+        Only `batch` is surely at half the price: a server may answer a request for another tier at the standard one.
+        """
         written = prompt_tokens if (self.cache_write or 0) > self.input else 0
-        return self.cost(prompt_tokens, 0, completion_tokens, written, tier)
+        return self.cost(prompt_tokens, 0, completion_tokens, written, tier if tier == "batch" else "")
 
     def of(self, reply: _TokenCounts, tier: str = "") -> float:
         """US dollars that one reply cost."""
@@ -99,10 +104,16 @@ class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
             return Price(input=0.0, output=0.0)
         return self.models.get(model) or self.models.get(_SNAPSHOT.sub("", model))
 
+    def near(self, teacher: str) -> str:
+        """For a message about a model without a price: the line with the most similar name, where there is one."""
+        near = difflib.get_close_matches(teacher.partition(":")[2], self.models, n=1)
+        return f" (the nearest line is {near[0]})" if near else ""
+
     def note(self, teacher: str) -> tuple[str, str]:
         """A note where the cost of a run is unknown, and the date of the prices where they matter."""
         if self.of(teacher) is None:
-            note = f"no price is known for {teacher}, so cost_usd is null; add it to {_EXAMPLE}"
+            near = self.near(teacher)
+            note = f"no price is known for {teacher}, so cost_usd is null; add it to {_EXAMPLE}{near}"
             return note, ""
         return "", self.date.isoformat() if teacher.startswith("openai:") else ""
 
@@ -141,10 +152,21 @@ def _model_fault(content: Any) -> str:
 # finds "Tell", " ", "2024" as "202" and "4", and "?" in "Tell 2024?"
 _PIECE = re.compile(r"[A-Za-z]{1,4}|\d{1,3}|\s(?=\d)|[^\sA-Za-z\d]")
 _MESSAGE_TOKENS = 16  # of the markers around a chat message
+# Of markers and of the system prompt that a model's chat template adds; about 80 for gpt-oss, the longest of those known.
+_TEMPLATE_TOKENS = 128
+
+
+def most_tokens(text: str) -> int:
+    """An upper bound of the prompt's tokens when `text` is the message: what a budget reserves.
+
+    A token of a byte-level tokenizer holds at least one byte, so there are no more of them than bytes in UTF-8. For
+    English that is about four times the real number; the difference is free again once the reply states its tokens.
+    """
+    return len(text.encode("utf-8", "replace")) + _TEMPLATE_TOKENS
 
 
 def estimate_tokens(text: str) -> int:
-    """An upper bound, nearly always, of the tokens of `text`; for reserving money and for a token budget.
+    """About the tokens of `text`, rather more than fewer; for expected costs and the length of prompts.
 
     GPT's tokenizers take most words whole and no more than three digits at once; a letter outside ASCII takes up
     to one token a byte, two of three on average.

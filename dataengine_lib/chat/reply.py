@@ -53,7 +53,8 @@ class Reply(msgspec.Struct, frozen=True):
 
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usage` is the server's own object of token
     counts. `attempts` is how many requests it took, `seconds` the time of the last one. `structured` says that the
-    server accepted the JSON schema that was sent along.
+    server accepted the JSON schema that was sent along. `service_tier` is the one that the server names: it may serve
+    a request at another tier, and price, than was asked for.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Reply(msgspec.Struct, frozen=True):
     structured: bool = False
     usage: dict[str, Any] = {}
     seconds: float = 0.0
+    service_tier: str = ""
     problem: str = ""
 
     @property
@@ -78,7 +80,8 @@ class Reply(msgspec.Struct, frozen=True):
     @property
     def has_token_counts(self) -> bool:
         """Whether the server reported how many tokens it used; without them the price of the reply is unknown."""
-        return bool(self.prompt_tokens or self.completion_tokens)
+        # Every prompt has tokens, and every text too: where one of the two counts is missing, the price is too low.
+        return self.prompt_tokens > 0 and (self.completion_tokens > 0 or not self.text)
 
 
 class AskFailed(DataEngineError):

@@ -93,6 +93,7 @@ class RecordChecks:
             ),
             ReaderView(self.pool, blind, settings.second_reader_image, settings.image_root),
             budget_usd=settings.budget_usd,
+            prices=settings.prices,
             before=self.second if blind else None,
         )
 

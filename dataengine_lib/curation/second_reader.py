@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, check_priced
-from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal, StudentUsage, usage_of
+from dataengine_lib.chat.budget import Budget, StudentUsage, check_priced, usage_of
+from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import read_prices
@@ -42,8 +42,9 @@ class SecondReader:
     `spec` is `openai:MODEL` or `playground`, see `check_reader`. `view` is what the model is shown. A reader with a
     blind view always has to name a choice: how often it is right shows how many questions need no picture.
 
-    `budget_usd` US dollars are the most that all of `ledger` may come to, whichever run paid; the reader `before`,
-    which shares it, goes first. Records that no money was left for are counted in `unasked`, and `stopped` says why.
+    `budget_usd` US dollars are the most that all of `ledger` may come to by the table `prices`, whichever run paid; the
+    reader `before`, which shares it, goes first. Records that no money was left for are counted in `unasked`, and
+    `stopped` says why.
 
     Raises ParameterError when a budget is given and the model has no price, or one request may cost more.
     """
@@ -56,12 +57,13 @@ class SecondReader:
         view: ReaderView,
         *,
         budget_usd: float | None = None,
+        prices: Path | None = None,
         before: "SecondReader | None" = None,
     ) -> None:
         self.spec, self.settings, self.view = check_reader(spec), settings, view
-        self._prices = read_prices()
+        self._prices = read_prices(prices)
         self.ledger = Ledger(Path(ledger), self._price, waits=True)
-        self.budget = Budget(budget_usd, self._prices.of(spec), "", lambda: self.ledger.spent_usd)
+        self.budget = Budget(budget_usd, self._prices.of(spec), "", self.ledger)
         # Prompts are made later, one by one; none can be cheaper than an empty one.
         cheapest = PaidRequest(key="", prompt="", subject=None, attach_image=view.attach_image)
         self.budget.check([cheapest], settings.max_output_tokens, spec, remedy="raise it")
@@ -188,7 +190,12 @@ class SecondReader:
                     return await chat.complete(message, schema=schema, may_retry=may_retry)
 
                 paid = PaidRequests(
-                    self.ledger, self.budget, self.settings, send, lambda request: {"asked": self.spec}
+                    self.ledger,
+                    self.budget,
+                    self.settings,
+                    send,
+                    lambda request: {"asked": self.spec},
+                    stop_sending=chat.stop_sending,
                 )
                 # None after the first that is too expensive, though a cheaper one may fit: it has to be clear which
                 # records were asked.

@@ -61,8 +61,10 @@ class CheckSettings(BaseModel):
     """Server of the readers; default OPENAI_BASE_URL, then OpenAI itself."""
     concurrency: int = Field(16, ge=1)
     """Most requests to the readers at the same time."""
-    budget_usd: float | None = Field(None, gt=0)
+    budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Stop asking before more than this is spent on the readers."""
+    prices: Path | None = None
+    """Price table; default: the built-in one."""
     seed: int = 0
     """Draws the order of choices, the sample of blind_classifier and the QAs that are shown."""
 

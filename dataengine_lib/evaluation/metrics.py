@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dataengine_lib.chat.ledger import StudentUsage
+from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.records import NO_TYPE, Answer
 from dataengine_lib.core.statistics import wilson

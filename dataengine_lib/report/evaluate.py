@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dataengine_lib.chat.ledger import StudentUsage
+from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score

@@ -14,6 +14,7 @@ _STATUS_TEXTS = {
     "done": "✓ done",
     "skipped": "✓ unchanged",
     "failed": "✗ failed",
+    "interrupted": "✗ interrupted",
     "running": "… running",
     "waiting": "waiting",
 }

@@ -5,7 +5,15 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.chat.prices import Price, PriceTable, estimate_tokens, image_tokens, read_prices
+from dataengine_lib.chat.budget import SCHEMA_TOKENS
+from dataengine_lib.chat.prices import (
+    Price,
+    PriceTable,
+    estimate_tokens,
+    image_tokens,
+    most_tokens,
+    read_prices,
+)
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.curation.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
 from dataengine_lib.curation.second_reader import READER_OUTPUT_TOKENS
@@ -112,12 +120,14 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
     for kind, share in _queries_per_round(run, categories).items():
         number = round(run.rounds * share)
         lengths = [estimate_tokens(prompt) + attached for prompt in prompts[kind]]
+        longest = max(map(most_tokens, prompts[kind])) + SCHEMA_TOKENS + attached
         # the sample's mean stands for all prompts of the type
         prompt_tokens = round(number * sum(lengths) / len(lengths))
-        costs.append(TypeCost(kind, number, prompt_tokens, number * min(REPLY_TOKENS, limit)))
-    sums = (
-        sum(getattr(cost, key) for cost in costs) for key in ("requests", "prompt_tokens", "reply_tokens")
-    )
+        costs.append(
+            TypeCost(kind, number, prompt_tokens, number * longest, number * min(REPLY_TOKENS, limit))
+        )
+    keys = ("requests", "prompt_tokens", "most_prompt_tokens", "reply_tokens")
+    sums = (sum(getattr(cost, key) for cost in costs) for key in keys)
     costs.append(TypeCost("all", *sums))
     return [cost.price(price, run.teacher.tier, limit) for cost in costs]
 
@@ -194,7 +204,7 @@ def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) ->
     elif teacher.teacher.startswith("openai:"):
         run.notes.append(f"prices as of {prices.date}; the lower price of cached input is not used")
         run.notes.append(
-            f"with every reply as long as max_output_tokens allows: {total.most_usd:,.2f} US dollars"
+            f"at most, with every reply as long as max_output_tokens allows: {total.most_usd:,.2f} US dollars"
         )
         if teacher.tier in price.half:
             run.notes.append(f"{teacher.tier}: half of the standard price is counted")
@@ -210,8 +220,15 @@ def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -
         attached = curation.second_reader_image and not blind
         prompts = _reader_prompts(run.evaluate, [] if blind else images, blind, attached)
         length = sum(map(estimate_tokens, prompts)) // len(prompts)
+        most = max(map(most_tokens, prompts))
         requests = _Requests(
-            spec, queries, queries * length, queries if attached else 0, READER_OUTPUT_TOKENS
+            spec,
+            queries,
+            queries * length,
+            queries * most,
+            queries if attached else 0,
+            READER_OUTPUT_TOKENS,
+            curation.prices,
         )
         run.notes.append(f"{name}: at most {requests.text()}")
     if curation.readers and curation.budget_usd is not None:
@@ -239,22 +256,29 @@ def _student_note(config: Any) -> str:
     number = len(rows) * (1 + config.robust + config.direct_answers)
     # mean length of a prompt, times the number of requests
     text = sum(estimate_tokens(_as_example(row)) for row in rows) * number // max(1, len(rows))
-    return f"evaluate: {_Requests(config.student, number, text, number).text()}"
+    most = number * max((most_tokens(_as_example(row)) for row in rows), default=0)
+    requests = _Requests(config.student, number, text, most, number, config.max_output_tokens, config.prices)
+    return f"evaluate: {requests.text()}"
 
 
 @dataclass(frozen=True)
 class _Requests:
-    """Requests to one model that answers with a letter; `text_tokens` are those of all prompts without images."""
+    """Requests to one model that answers with a letter, priced by the table `prices`.
+
+    `text_tokens` are those of all prompts without images as they are expected, `most_text_tokens` an upper bound.
+    """
 
     model: str
     number: int
     text_tokens: int
+    most_text_tokens: int
     images: int
-    max_output_tokens: int = 0  # 0: a reply is never more than a letter
+    max_output_tokens: int
+    prices: Path | None
 
     def text(self) -> str:
         """`720 requests to openai:gpt-4.1, 1,234,000 prompt tokens (prices as of …)`."""
-        table = read_prices()  # the one that steps 1 and 4 use
+        table = read_prices(self.prices)
         price = table.of(self.model)
         prompt_tokens = self.text_tokens + self.images * image_tokens(price)
         usd = "price not known"
@@ -262,9 +286,9 @@ class _Requests:
             # 0: no tokens are counted at the lower price of cached input
             letter = price.cost(prompt_tokens, 0, self.number * _LETTER_TOKENS)
             usd = f"prices as of {table.date}: {letter:,.2f} US dollars if each reply is a letter"
-            if self.max_output_tokens:
-                most = price.cost(prompt_tokens, 0, self.number * self.max_output_tokens)
-                usd += f", {most:,.2f} if each takes all of {self.max_output_tokens:,} output tokens"
+            most_tokens = self.most_text_tokens + self.images * image_tokens(price)
+            most = price.most(most_tokens, self.number * self.max_output_tokens)
+            usd += f", at most {most:,.2f} with {self.max_output_tokens:,} output tokens each"
         each = f", {image_tokens(price):,} for each image" if self.images else ""
         return f"{self.number:,} requests to {self.model}, {prompt_tokens:,} prompt tokens{each} ({usd})"
 

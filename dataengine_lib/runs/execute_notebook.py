@@ -4,7 +4,10 @@ import ast
 import logging
 import os
 import re
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +18,11 @@ from dataengine_lib.report.tables import METADATA_KEY
 
 _START_TIMEOUT_SECONDS = 300  # importing packages from a network disk takes minutes the first time
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the colours of a traceback: "\x1b[0;31mValueError\x1b[0m"
+
+
+_SAME_REQUEST_SECONDS = 1.0  # signals within this time are one request to stop
+# After the time that requests under way are given: for the rest of the cell, such as writing its files.
+_LAST_SECONDS = 30.0
 
 
 class NotebookFailed(DataEngineError):
@@ -32,25 +40,31 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
     """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved after every cell.
 
     The seconds are those of cells that call `function`. Raises NotebookFailed; `output` is then the notebook up to the
-    failed cell, with its traceback.
+    failed cell, with its traceback. After Ctrl-C or SIGTERM the kernel is interrupted and its cell has time to keep
+    what is under way; then KeyboardInterrupt is raised. A second Ctrl-C stops at once.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
 
+    grace = float(parameters.get("timeout_s") or 0) + _LAST_SECONDS
     logging.getLogger("papermill").setLevel(logging.ERROR)
     _prefer_own_kernel()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        done = papermill.execute_notebook(
-            str(notebook),
-            str(output),
-            parameters | Origin.here(run, output).as_parameter(),
-            kernel_name="python3",
-            progress_bar=sys.stderr.isatty(),
-            log_output=False,
-            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own warnings do not concern users
-            start_timeout=_START_TIMEOUT_SECONDS,
-        )
+        with _Forwarder(grace) as forwarder:
+            done = papermill.execute_notebook(
+                str(notebook),
+                str(output),
+                parameters | Origin.here(run, output).as_parameter(),
+                engine_name=_engine(forwarder),
+                kernel_name="python3",
+                progress_bar=sys.stderr.isatty(),
+                log_output=False,
+                extra_arguments=[
+                    "--IPKernelApp.log_level=50"
+                ],  # the kernel's own warnings do not concern users
+                start_timeout=_START_TIMEOUT_SECONDS,
+            )
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_one_line(error.ename, error.evalue)) from error
     except DeadKernelError as error:
@@ -64,6 +78,87 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
     # each warning once, where several cells show it
     found = [line for cell in code for shown in cell.outputs for line in _warnings_of(shown)]
     return Executed(seconds, list(dict.fromkeys(found)))
+
+
+class _Forwarder:
+    """Forwards SIGINT and SIGTERM to the kernels of this process as an interrupt, once; they are in a session of their own.
+
+    On leaving the block KeyboardInterrupt is raised if there was a signal. Kernels that still run a cell after
+    `grace_s` seconds are killed.
+    """
+
+    def __init__(self, grace_s: float) -> None:
+        self.grace_s, self.stopped = grace_s, False
+        self._first = 0.0
+        self._timer: threading.Timer | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Forwarder":
+        # only the main thread may set handlers, and only it gets signals
+        if threading.current_thread() is threading.main_thread():
+            signals = (signal.SIGINT, signal.SIGTERM)
+            self._before = {number: signal.signal(number, self._on_signal) for number in signals}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._timer is not None:
+            self._timer.cancel()
+        if kind is None or issubclass(
+            kind, Exception
+        ):  # the interrupted cell's own error, or a kernel that died
+            self.check()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt after a signal."""
+        if self.stopped:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        now = time.monotonic()
+        if not self.stopped:
+            self.stopped, self._first = True, now
+            _signal_kernels(signal.SIGINT)
+            self._timer = threading.Timer(self.grace_s, _signal_kernels, [signal.SIGKILL])
+            self._timer.daemon = True
+            self._timer.start()
+        elif number == signal.SIGINT and now > self._first + _SAME_REQUEST_SECONDS:
+            _signal_kernels(signal.SIGINT)
+            raise KeyboardInterrupt
+
+
+def _signal_kernels(number: int) -> None:
+    """Send a signal to the kernels that this process has started."""
+    import psutil
+
+    for child in psutil.Process().children():
+        try:
+            # Jupyter passes the id of the process that started a kernel in this variable
+            if child.environ().get("JPY_PARENT_PID") == str(os.getpid()):
+                child.send_signal(number)
+        except psutil.Error:
+            continue  # ended in the meantime
+
+
+def _engine(forwarder: _Forwarder) -> str:
+    """The name of a papermill engine that begins no further cell after a signal: an idle kernel ignores interrupts."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):  # type: ignore[misc]
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+            start = nb_man.cell_start
+
+            def start_unless_stopped(*cell: Any, **named: Any) -> None:
+                forwarder.check()
+                start(*cell, **named)
+
+            nb_man.cell_start = start_unless_stopped
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+    papermill_engines.register("dataengine", Engine)
+    return "dataengine"
 
 
 def _warnings_of(output: Any) -> list[str]:

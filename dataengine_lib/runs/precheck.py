@@ -129,7 +129,7 @@ def _check_prices(file: Path, item: Planned) -> None:
     prices = read_prices(getattr(config, "prices", None))
     for spec in item.models_asked.values():
         try:
-            check_priced(prices.of(spec), spec)
+            check_priced(prices.of(spec), spec, prices.near(spec))
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError
@@ -192,13 +193,17 @@ class _Run:
     def _fail(self, number: int, error: BaseException, seconds: float) -> str:
         """Keep and render the notebook as far as it ran, and record why it stopped. Returns the reason."""
         item, state = self.planned[number], self.state.steps[number]
-        # stands for the message where there is none, as with Ctrl-C
-        interrupted = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-        state.status, state.seconds, state.error = "failed", round(seconds, 2), str(error) or interrupted
-        self.state.status, self.state.error = "failed", f"{item.label}: {state.error}"
+        status: Literal["interrupted", "failed"] = "failed"
+        if isinstance(error, KeyboardInterrupt):  # it has no message
+            status, reason = "interrupted", "interrupted; run the same command again to continue"
+        else:
+            reason = str(error) or type(error).__name__
+        state.status, state.seconds, state.error = status, round(seconds, 2), reason
+        self.state.status, self.state.error = status, f"{item.label}: {state.error}"
         if item.executed.is_file():
             state.notebook = os.path.relpath(item.executed, self.out)
-            if isinstance(error, NotebookFailed):  # an error of rendering would only be raised once more
+            # an error of rendering would only be raised once more
+            if isinstance(error, NotebookFailed | KeyboardInterrupt):
                 _render(item)
         self.publish()
         return state.error

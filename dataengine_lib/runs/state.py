@@ -7,7 +7,7 @@ import msgspec
 
 from dataengine_lib.core.files import write_json
 
-Status = Literal["waiting", "running", "done", "skipped", "failed"]
+Status = Literal["waiting", "running", "done", "skipped", "failed", "interrupted"]
 
 
 class StepState(msgspec.Struct, kw_only=True):
@@ -36,7 +36,7 @@ class RunState(msgspec.Struct, kw_only=True):
     """
 
     run: str
-    status: Literal["running", "done", "failed"] = "running"
+    status: Literal["running", "done", "failed", "interrupted"] = "running"
     started: str
     seconds: float = 0.0
     overhead_seconds: float = 0.0

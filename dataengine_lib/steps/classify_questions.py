@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from pydantic import Field, field_validator
 
-from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.budget import Budget, most_schema_tokens
 from dataengine_lib.chat.ledger import Ledger
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import PaidChatSettings
@@ -22,6 +22,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import check_any_question, read_question_file
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
+from dataengine_lib.replies.type_reply import types_schema
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
 from dataengine_lib.teachers.spec import check_spec, recorded_name
@@ -169,7 +170,8 @@ def _classifier(
         lambda row: price.of(row, row.tier) if price and row.teacher == teacher else None,
         output=config.output,
     )
-    budget = Budget(config.budget_usd, price, config.service_tier or "", lambda: ledger.spent_usd)
+    schema_tokens = most_schema_tokens(types_schema(categories.names))
+    budget = Budget(config.budget_usd, price, config.service_tier or "", ledger, schema_tokens)
     prompt = load_type_prompt(config.template, categories)
     return QuestionClassifier(config.teacher, config, prompt, categories.names, wanted, ledger, budget)
 

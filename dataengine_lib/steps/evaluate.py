@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 from tqdm.auto import tqdm
 
-from dataengine_lib.chat.ledger import StudentUsage
+from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow, BadRows
@@ -98,6 +98,8 @@ class EvaluateConfig(StepConfig):
     """Tokens of one answer of the server, with those of its reasoning."""
     timeout_s: float = Field(60, gt=0)
     """Seconds to wait for one answer of the server."""
+    prices: Path | None = None
+    """Price table; default: the built-in one."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
     """Stop when a larger share of the rows cannot be used."""
     seed: int = 0
@@ -322,5 +324,5 @@ def _api_student(config: EvaluateConfig) -> "ApiStudent":
         ),
         ledger=config.output_dir / "student_ledger.jsonl",
         max_side=config.max_side,
-        price=read_prices().of(config.student),
+        price=read_prices(config.prices).of(config.student),
     )

@@ -122,7 +122,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     keys = {query.query_id: key_of(canonical.of(query, images.get(query.query_id, ""))) for query in queries}
     files = ReplyFiles(config.output, canonical.teacher, price, queries, keys, config.max_output_tokens)
     try:
-        budget = Budget(config.budget_usd, price, config.tier, lambda: files.ledger.spent_usd)
+        budget = Budget(config.budget_usd, price, config.tier, files.ledger)
         if not cancel:
             budget.check(queries, config.max_output_tokens, config.teacher)
             if config.mode == "live":
@@ -154,7 +154,13 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         raise DataEngineError(
             f"{files.failed}: none of {len(failures)} queries got a usable reply; first: {failures[0].reason}"
         )
-    notes = [*files.notes, *asker.notes, note, _lost_money(files.ledger.lost_usd), budget.stopped]
+    notes = [
+        *files.notes,
+        *asker.notes,
+        note,
+        _lost_money(files.ledger.lost_usd + files.ledger.reserved_usd),
+        budget.stopped,
+    ]
     return GenerateQaResult(
         output=config.output,
         queries=len(queries),

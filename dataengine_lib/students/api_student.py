@@ -10,10 +10,10 @@ from typing import Any
 from PIL import Image
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget
+from dataengine_lib.chat.budget import Budget, StudentUsage, usage_of
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.endpoint import endpoint
-from dataengine_lib.chat.ledger import Ledger, PaidTotal, StudentUsage, usage_of
+from dataengine_lib.chat.ledger import Ledger, PaidTotal
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
@@ -159,10 +159,15 @@ class ApiStudent:
             failures[request.key] = failure
 
         # Step 1 has no budget_usd: an accuracy is that of all questions.
-        no_limit = Budget(None, self.price, "", lambda: self.ledger.spent_usd)
+        no_limit = Budget(None, self.price, "", self.ledger)
         async with self._chat:
             paid = PaidRequests(
-                self.ledger, no_limit, self.settings, send, lambda request: {"asked": self._chat.model}
+                self.ledger,
+                no_limit,
+                self.settings,
+                send,
+                lambda request: {"asked": self._chat.model},
+                stop_sending=self._chat.stop_sending,
             )
             await paid.ask_all(requests, lambda request, reply: None, on_failure)
 

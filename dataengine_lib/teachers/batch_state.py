@@ -5,7 +5,9 @@ from pathlib import Path
 
 import msgspec
 
+from dataengine_lib.chat.paid_requests import PaidRequest
 from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.records import Query
 from dataengine_lib.errors import ParameterError
 
 BATCH_STATE = "gptvqa_batches.json"
@@ -73,3 +75,10 @@ def refuse_if_in_progress(output: Path) -> None:
             f"{output.with_name(BATCH_STATE)}: {number} batches are in progress; collect them with mode: batch, or cancel"
             " them with dataengine cancel-batches"
         )
+
+
+def priced(key: str, query: Query | None) -> PaidRequest[None]:
+    """A request of a batch as the budget counts it; without a `query`, of an earlier run with other parameters."""
+    if query is None:
+        return PaidRequest(key=key, prompt="", subject=None)
+    return PaidRequest(key=key, prompt=query.prompt, subject=None, attach_image=query.attach_image)

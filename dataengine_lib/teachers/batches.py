@@ -19,7 +19,7 @@ from dataengine_lib.chat.request_format import refuses_schema
 from dataengine_lib.chat.server_errors import fatal_error, is_temporary_status
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone, BatchRow
-from dataengine_lib.teachers.batch_state import BatchJob, BatchState
+from dataengine_lib.teachers.batch_state import BatchJob, BatchState, priced
 from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
 
@@ -66,8 +66,9 @@ class BatchRunner:
         # Requests that an earlier run submitted may still be billed.
         for job in self.state.jobs:
             for key in job.keys:
-                if key in self.by_key:
-                    self.budget.hold(self.by_key[key], job.max_output_tokens)
+                query = self.by_key.get(key)
+                if query is not None or self.files.ledger.reservation(key):
+                    self.budget.hold(priced(key, query), job.max_output_tokens)
         self._add_jobs(requests)
         while self.state.jobs:
             for job in list(self.state.jobs):
@@ -89,7 +90,7 @@ class BatchRunner:
                 await self._find(job)
                 # Never submitted: nothing to cancel and nothing to collect.
                 if not job.batch_id:
-                    self.state.jobs.remove(job)
+                    self._forget(job)
                     continue
                 batch = await self._api.retrieve(job.batch_id)
                 if batch.status not in FINAL_STATUSES:
@@ -112,10 +113,11 @@ class BatchRunner:
         requests = [] if self._cancelling else [*requests, *self._over_budget]
         self._over_budget, self.budget.stopped = [], ""
         for place, (query, limit) in enumerate(requests):
-            if not self.budget.reserve(query, limit):
+            key = self.files.keys[query.query_id]
+            if not self.budget.reserve(priced(key, query), limit):
                 self._over_budget = requests[place:]  # also cheaper ones: queries are sent in their order
                 break
-            keys_by_limit.setdefault(limit, []).append(self.files.keys[query.query_id])
+            keys_by_limit.setdefault(limit, []).append(key)
         # One limit per job: it is saved with the job and holds for all its requests.
         for limit, keys in keys_by_limit.items():
             for begin in range(0, len(keys), self.most_lines):
@@ -154,6 +156,7 @@ class BatchRunner:
             for place, key in enumerate(job.keys):
                 query = self.by_key.get(key)
                 if query is None:  # of an earlier run with other parameters, and never sent
+                    self.budget.release(priced(key, None))
                     continue
                 try:
                     body = self.teacher.query_body(query, job.max_output_tokens)
@@ -201,7 +204,7 @@ class BatchRunner:
             self.state.rename(job)
             job.waits = True
             return self.state.save()
-        self.state.jobs.remove(job)
+        self._forget(job)
         self.state.save()
         message = "; ".join(str(error.message) for error in errors)
         reason = self.teacher.without_secrets(message) or "no reason given"
@@ -234,14 +237,11 @@ class BatchRunner:
     def _on_row(self, row: BatchRow, job: BatchJob, retries: list[_Request]) -> None:
         """Keep a row's reply, or decide whether a request without one is sent once more."""
         query = self.by_key.get(row.key)
-        # A row that was answered, or may have been, is paid for whether its line can be read or not.
-        answered = row.status == 200 if row.found else not self._cancelling
-        price_unknown = answered and not (row.reply and row.reply.has_token_counts)
-        if query is not None and (lost := self.budget.settle(query, price_unknown)):
-            self.files.ledger.add_lost(row.key, lost)
+        request = priced(row.key, query)
         if row.reply is not None:
             attempts = self.state.tries.get(row.key, 0) + 1
-            self._on_reply(row.key, query, row.reply, job)
+            new = self._on_reply(row.key, query, row.reply, job)
+            (self.budget.settle if new else self.budget.release)(request)
             if (
                 query is not None
                 and row.reply.failed
@@ -253,6 +253,9 @@ class BatchRunner:
             if query is not None and row.reply.finish_reason == "length" and job.max_output_tokens < more:
                 retries.append((query, more))
             return
+        # A row that was answered, or may have been, is paid for whether its line can be read or not.
+        answered = row.status == 200 if row.found else not self._cancelling
+        (self.budget.lose if answered else self.budget.release)(request)
         # Of an earlier run with other parameters, or cancelled: not sent again now, and no failure either.
         if query is None or row.cancelled:
             return
@@ -272,8 +275,8 @@ class BatchRunner:
         elif not self._cancelling:
             self._give_up(query, str(error) if error.status else error.words)
 
-    def _on_reply(self, key: str, query: Query | None, reply: Reply, job: BatchJob) -> None:
-        """Keep a reply in the ledger, once: a run may have ended between keeping it and forgetting its job."""
+    def _on_reply(self, key: str, query: Query | None, reply: Reply, job: BatchJob) -> bool:
+        """Whether a reply is new to the ledger: a run may have ended between keeping it and forgetting its job."""
         reply = msgspec.structs.replace(
             reply,
             # With the batch: some servers give every reply the same id.
@@ -284,19 +287,21 @@ class BatchRunner:
         self.state.tries.pop(key, None)
         before = self.files.ledger.paid.get(key)
         if before is not None and before.request_id == reply.request_id:
-            return
+            return False
         if query is not None:
             self.keep(query, reply, job.max_output_tokens)
         else:  # requested by an earlier run with other parameters: paid for all the same
-            self.files.ledger.add(
-                LedgerRow.of(
-                    key,
-                    reply,
-                    teacher=job.teacher,
-                    max_output_tokens=job.max_output_tokens,
-                    tier="batch",
-                )
-            )
+            fields = {"teacher": job.teacher, "max_output_tokens": job.max_output_tokens, "tier": "batch"}
+            most = 0.0 if reply.has_token_counts else self.budget.reserved(priced(key, None))
+            self.files.ledger.add(LedgerRow.of(key, reply, most_usd=most, **fields))
+        return True
+
+    def _forget(self, job: BatchJob) -> None:
+        """Remove a job that the server never had, or refused as a whole: nothing of it is billed."""
+        self.state.jobs.remove(job)
+        for key in job.keys:
+            if self.files.ledger.reservation(key):
+                self.files.ledger.release(key)
 
     def _adapt(self, error: ErrorBody) -> bool:
         """Whether the request can be sent without what its error refuses, as learned from it or from one before it."""
@@ -308,6 +313,7 @@ class BatchRunner:
         return form.leave_out(error) or known or form.takes_schema is False
 
     def _give_up(self, query: Query, reason: str) -> None:
-        self.state.tries.pop(self.files.keys[query.query_id], None)
-        self.budget.settle(query)
+        key = self.files.keys[query.query_id]
+        self.state.tries.pop(key, None)
+        self.budget.release(priced(key, query))
         self.files.give_up(query, reason)

@@ -90,6 +90,8 @@ class QueryAsker:
                     send,
                     lambda request: self._row_fields(request.subject),
                     longer_output_tokens=self.settings.max_output_tokens * LONGER,
+                    # Teachers that are no chat model answer at once.
+                    stop_sending=getattr(teacher, "stop_sending", lambda: None),
                 )
                 try:
                     await paid.ask_all(map(self._request, pending), on_reply, on_failure)
@@ -173,7 +175,11 @@ class QueryAsker:
 
     def _keep_batched(self, query: Query, reply: Reply, max_output_tokens: int) -> None:
         key, fields = self.files.keys[query.query_id], self._row_fields(query)
-        self.files.ledger.add(LedgerRow.of(key, reply, max_output_tokens=max_output_tokens, **fields))
+        priced = PaidRequest(key=key, prompt=query.prompt, subject=query)
+        most = 0.0 if reply.has_token_counts else self.budget.reserved(priced)
+        self.files.ledger.add(
+            LedgerRow.of(key, reply, max_output_tokens=max_output_tokens, most_usd=most, **fields)
+        )
         # The batch runner sends a reply that was cut off once more, with a higher limit.
         if reply.finish_reason != "length" or max_output_tokens > self.settings.max_output_tokens:
             self.files.settle(query)

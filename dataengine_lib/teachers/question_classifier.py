@@ -130,7 +130,14 @@ class QuestionClassifier:
                     self.budget.tier = ""
                 return reply
 
-            paid = PaidRequests(self.ledger, self.budget, self.settings, send, self._row_fields)
+            paid = PaidRequests(
+                self.ledger,
+                self.budget,
+                self.settings,
+                send,
+                self._row_fields,
+                stop_sending=chat.stop_sending,
+            )
             # Each pass asks about what the replies of the passes before left without a valid type.
             for _ in range(max_asks):
                 missing = [] if self.budget.stopped else self._missing()

@@ -1,5 +1,6 @@
 """Step 3: the files of results, failures and usage, made from the ledger: a killed run loses none of its replies."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -72,11 +73,13 @@ class Usage(msgspec.Struct):
 class UsageFile(Usage):
     """`usage.json`: the sum, the same per question type, and the settings of the requests.
 
-    `other` counts the ledger's replies to other requests than those of this output.
+    `other` counts the ledger's replies to other requests than those of this output. `most_unknown_usd` is the most that
+    all replies without token counts may have cost; their real price is unknown.
     """
 
     per_question_type: dict[str, Usage] = {}
     other: Usage = msgspec.field(default_factory=Usage)
+    most_unknown_usd: float = 0.0
     teacher: str = ""
     output: str = ""
     settings: dict[str, Any] = {}
@@ -263,6 +266,7 @@ class ReplyFiles:
         for key, paid in sorted(self.ledger.paid.items()):
             if key not in own_keys:
                 usage.other.add(paid)
+        usage.most_unknown_usd = round(math.fsum(paid.most_usd for paid in self.ledger.paid.values()), 9)
         write_json(self.usage, usage)
         return usage
 

@@ -21,7 +21,7 @@ def requests(count: int) -> list[PaidRequest[int]]:
 
 
 def budget(ledger: Ledger, limit: float) -> Budget:
-    return Budget(limit, PRICE, "", lambda: ledger.spent_usd)
+    return Budget(limit, PRICE, "", ledger)
 
 
 def fields(request: PaidRequest[int]) -> dict[str, str]:
@@ -30,7 +30,7 @@ def fields(request: PaidRequest[int]) -> dict[str, str]:
 
 def test_a_reply_is_in_the_ledger_even_if_its_use_fails(tmp_path: Path) -> None:
     async def send(request: PaidRequest[int], limit: int, may_retry: MayRetry) -> Reply:
-        return Reply("A", completion_tokens=4)
+        return Reply("A", prompt_tokens=1, completion_tokens=4)
 
     def broken(request: PaidRequest[int], reply: Reply) -> None:
         raise RuntimeError("no disk for the results")
@@ -72,7 +72,7 @@ def test_requests_with_the_same_key_reserve_money_by_their_names(tmp_path: Path)
         most = max(most, in_flight)
         await asyncio.sleep(0)
         in_flight -= 1
-        return Reply("A", completion_tokens=10)
+        return Reply("A", prompt_tokens=1, completion_tokens=10)
 
     same = [PaidRequest(key="k", prompt="?", subject=number, name=f"n{number}") for number in range(5)]
     with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
@@ -88,7 +88,7 @@ def test_a_reply_that_was_cut_off_is_requested_once_more_at_a_higher_limit(tmp_p
 
     async def send(request: PaidRequest[int], limit: int, may_retry: MayRetry) -> Reply:
         limits.append(limit)
-        return Reply("A", "length", completion_tokens=limit)
+        return Reply("A", "length", prompt_tokens=1, completion_tokens=limit)
 
     def replied(request: PaidRequest[int], reply: Reply) -> None:
         used.append(reply.completion_tokens)

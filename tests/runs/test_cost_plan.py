@@ -8,6 +8,8 @@ import pytest
 from experiments import call
 from project import PROJECT_ROOT
 
+from dataengine_lib.chat.budget import SCHEMA_TOKENS
+
 
 def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
     questions = [
@@ -55,13 +57,15 @@ def test_plan_prices_readers_at_most(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = re.search(
         r"second_reader: at most 720 requests to openai:gpt-4.1, ([\d,]+) prompt tokens, 3,800 for each image "
-        r"\(prices as of [\d-]+: ([\d.]+) US dollars if each reply is a letter, ([\d.]+) if each takes",
+        r"\(prices as of [\d-]+: ([\d.]+) US dollars if each reply is a letter, at most ([\d.]+) with",
         done.stdout,
     )
     tokens, usd, most = (float(number.replace(",", "")) for number in found.groups())
     assert tokens > 720 * (3800 + 400)  # the picture, the rules, captions and boxes
     assert usd == pytest.approx((tokens * 2 + 720 * 10 * 8) / 1e6, abs=0.01)
-    assert most == pytest.approx((tokens * 2 + 720 * 2000 * 8) / 1e6, abs=0.01)
+    # what a budget would reserve: bytes in place of tokens, and the longest prompt for all
+    replies = 720 * 2000 * 8 / 1e6
+    assert tokens * 2 / 1e6 < most - replies < 2 * tokens * 2 / 1e6
     blind = re.search(
         r"blind_reader: at most 720 requests to openai:mine, ([\d,]+) .*\(price not known\)", done.stdout
     )
@@ -89,8 +93,10 @@ def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.count("  ") > 3}
     most = re.search(r"as max_output_tokens allows: ([\d,.]+) US dollars", done.stdout)
-    requests, _, reply, usd = (float(value.replace(",", "")) for value in rows["all"][1:])
-    assert reply == requests * 60 and usd == float(most[1].replace(",", ""))
+    requests, prompt, reply, usd = (float(value.replace(",", "")) for value in rows["all"][1:])
+    assert reply == requests * 60 and usd == pytest.approx((prompt + reply) / 1000, abs=0.01)
+    # replies are the same; of the prompts, bytes are counted in place of tokens, and the schema
+    assert (prompt + requests * SCHEMA_TOKENS + reply) / 1000 < float(most[1].replace(",", "")) < 6 * usd
     assert "replies are counted as 60 tokens" in done.stdout
     assert re.search(r"classify_questions: .* prompt tokens, [\d.,]+ US dollars", done.stdout)
 

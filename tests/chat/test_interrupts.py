@@ -1,0 +1,162 @@
+"""Ctrl-C and SIGTERM: replies under way are kept within a grace time, and the next run pays for none of them again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataengine_lib.core.files import read_jsonl, write_json
+from dataengine_lib.core.records import Query, Question
+from dataengine_lib.playground.server import PlaygroundServer, serve
+
+SLOW_S = 1.5  # of a reply: longer than all requests of a test take to arrive
+
+GENERATE = """
+from dataengine_lib.cli import main
+sys.argv[:] = ["dataengine", "generate-qa", "--input", f"{folder}/gptvqa_prompt.json", "--output",
+    f"{folder}/gptvqa_result.jsonl", "--teacher", "openai:gpt-4o-mini", "--base-url", url]
+main()
+"""
+CLASSIFY = """
+from dataengine_lib.cli import main
+sys.argv[:] = ["dataengine", "classify-questions", "--input", f"{folder}/questions.json", "--output",
+    f"{folder}/classified.json", "--teacher", "openai:gpt-4o-mini", "--base-url", url, "--batch-size", "1",
+    "--max-asks", "1"]
+main()
+"""
+STUDENT = """
+from PIL import Image
+from dataengine_lib.chat.prices import Price
+from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.students.api_student import ApiStudent
+student = ApiStudent("m", ChatSettings(base_url=url), ledger=folder / "ledger.jsonl", price=Price(input=1, output=1))
+student.generate([Image.new("RGB", (8, 8))] * 6, [f"query {n}" for n in range(6)])
+"""
+READER = """
+from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.curation.reader_prompt import ReaderView
+from dataengine_lib.curation.second_reader import SecondReader
+(folder / "reader.j2").write_text("{{ question }} {{ choices }}")
+view = ReaderView(blind=True, template=folder / "reader.j2")
+rows = [TrainRecord(image_id=1, image_path="1.jpg", raw_instructions="x", question_type="t", question=f"query {n}",
+    choices=["a ball", "a kite", "a hat", "a shoe"], correct_choice_idx=1, rationales=[]) for n in range(6)]
+SecondReader("openai:gpt-4o-mini", folder / "ledger.jsonl", ChatSettings(base_url=url), view).answers(rows)
+"""
+NOTEBOOK = """
+from dataengine_lib.runs.execute_notebook import execute
+from dataengine_lib.runs.notebooks import notebooks_folder
+from dataengine_lib.steps.generate_qa import GenerateQaConfig
+config = GenerateQaConfig(input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl",
+    teacher="openai:gpt-4o-mini", base_url=url)
+notebook = notebooks_folder() / "3_generate_qa.ipynb"
+try:
+    execute(notebook, folder / "3.ipynb", config.model_dump(mode="json"), "generate_qa", folder)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def write(messages: list[dict[str, Any]], schema: dict[str, Any] | None = None) -> str:
+    time.sleep(SLOW_S)
+    if schema and "types" in schema["properties"]:
+        kinds = schema["properties"]["types"]["items"]["properties"]["question_type"]["enum"]
+        return json.dumps({"types": [{"id": 1, "question_type": kinds[0]}]})
+    return '{"answer": "A"}' if schema and "answer" in schema["properties"] else "Question: x?"
+
+
+def start(script: str, folder: Path, server: PlaygroundServer) -> subprocess.Popen[str]:
+    head = f"import sys\nfrom pathlib import Path\nfolder, url = Path({str(folder)!r}), {server.base_url!r}\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", head + script],
+        env=os.environ | {"OPENAI_API_KEY": "k"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def prepare(folder: Path) -> Path:
+    queries = [Query(image_id=n, prompt=f"query {n}", question_type="t", query_id=f"r-{n}") for n in range(6)]
+    write_json(folder / "gptvqa_prompt.json", queries)
+    questions = [
+        Question(
+            question_id=f"q{n}",
+            image_id=n,
+            question=f"What is {n}?",
+            choices=["a", "b"],
+            correct_choice_idx=0,
+        )
+        for n in range(6)
+    ]
+    write_json(folder / "questions.json", questions)
+    return folder
+
+
+def wait_for(server: PlaygroundServer, number: int, process: subprocess.Popen[str]) -> None:
+    while len(server.requests) < number and process.poll() is None:
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()[1]
+
+
+def paid(folder: Path) -> list[dict[str, Any]]:
+    """Replies in the only ledger."""
+    (ledger,) = [*folder.glob("*ledger.jsonl"), *folder.glob("*.progress.jsonl")]
+    return [row for row in read_jsonl(ledger) if row.get("text")]
+
+
+def prompts(server: PlaygroundServer) -> Counter[str]:
+    return Counter(json.dumps(body["messages"]) for body in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("script", "number"),
+    [
+        (GENERATE, signal.SIGINT),
+        (CLASSIFY, signal.SIGTERM),
+        (STUDENT, signal.SIGINT),
+        (READER, signal.SIGTERM),
+        (NOTEBOOK, signal.SIGTERM),
+    ],
+    ids=["generate-int", "classify-term", "student-int", "reader-term", "notebook-term"],
+)
+def test_replies_under_way_are_kept_and_paid_once(tmp_path: Path, script: str, number: int) -> None:
+    folder = prepare(tmp_path)
+    with serve(write, structured=write) as server:
+        # the first request alone finds out whether the server takes a schema
+        process = start(script, folder, server)
+        wait_for(server, 4, process)
+        process.send_signal(number)
+        error = process.communicate()[1]
+        assert process.returncode in (1, 130, -signal.SIGINT), error
+        sent = len(server.requests)
+        assert len(paid(folder)) == sent >= 4
+        assert start(script, folder, server).wait() == 0
+        assert len(paid(folder)) == 6 and set(prompts(server).values()) == {1}
+    # nothing is left reserved, and nothing was lost
+    (ledger,) = [*folder.glob("*ledger.jsonl"), *folder.glob("*.progress.jsonl")]
+    kinds = Counter(
+        kind for row in read_jsonl(ledger) for kind in ("reserved", "released", "lost_usd") if kind in row
+    )
+    assert kinds["reserved"] == 6 + kinds["released"] and not kinds["lost_usd"]
+
+
+def test_a_second_interrupt_stops_at_once_and_counts_what_may_be_billed(tmp_path: Path) -> None:
+    folder = prepare(tmp_path)
+    with serve(write, ["timeout"] * 6) as server:
+        process = start(GENERATE, folder, server)
+        wait_for(server, 1, process)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.5)  # within a second both would be one request to stop
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    rows = read_jsonl(folder / "gptvqa_ledger.jsonl")
+    assert sum("reserved" in row for row in rows) > sum("released" in row for row in rows)
+    assert "waiting up to 60 s for the replies to" in process.communicate()[1]
