@@ -68,6 +68,8 @@ class Questioner:
             for task, image in group:
                 if isinstance(image, str):
                     outcomes[task.place] = BadRow(task.row, image, "image cannot be read")
+                elif fault := self._length_fault(task, image):
+                    outcomes[task.place] = BadRow(task.row, fault, "question too long")
                 else:
                     readable.append(task)
                     images.append(image)
@@ -102,6 +104,14 @@ class Questioner:
 
     def _read_image(self, name: str) -> "Image | str":
         return read_image(self.image_root / name)
+
+    def _length_fault(self, task: Task, image: "Image") -> str:
+        from dataengine_lib.students.interface import LimitedStudent
+
+        if not isinstance(self.student, LimitedStudent):
+            return ""
+        # the options in another order, or none at all, make no longer question
+        return self.student.length_fault(image, task.question.question, task.question.choices)
 
     def _answers(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
         """Asks up to three times: with the options, with them in reverse order, and without them."""

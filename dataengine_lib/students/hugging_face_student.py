@@ -20,6 +20,7 @@ from dataengine_lib.students.inputs import (
     prompt_with_answer_start,
 )
 from dataengine_lib.students.interface import ScoredText
+from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.option_scores import TokenizedQuestion, tokenize_question
 from dataengine_lib.students.prefix_kv_cache import PrefixCacheBackend
 from dataengine_lib.students.uncached import UncachedBackend
@@ -69,6 +70,11 @@ class HuggingFaceStudent:
             self._image_cache = _image_cache_for(model, processor)
             self._prefix_cache = PrefixCacheBackend(model, processor)
         self._tried: set[str] = set()  # caches that have had their trial
+        self._length_limit = LengthLimit(model, processor)
+
+    def length_fault(self, image: Image.Image, question: str, choices: Sequence[str]) -> str:
+        """Why this question is too long to be asked, empty when it is not."""
+        return self._length_limit.fault(image, question, choices)
 
     @torch.inference_mode()
     def rank(

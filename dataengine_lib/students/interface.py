@@ -1,7 +1,7 @@
 """The Student interface: what step 1 calls to get scores of options and written answers."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,3 +35,11 @@ class Student(Protocol):
         max_new_tokens: int = 8,
     ) -> "Sequence[str | AskFailed]":
         """What follows `The answer is`; `choices` are the options in the prompt, one of which it should name."""
+
+
+@runtime_checkable
+class LimitedStudent(Protocol):
+    """A student that can read texts up to a length only; one behind a server is bounded there."""
+
+    def length_fault(self, image: "Image", question: str, choices: Sequence[str]) -> str:
+        """Why this question is too long to be asked, empty when it is not."""

@@ -102,9 +102,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Called by jinja2 for every call; its names are jinja2's, so that no keyword of a template is one of them."""
         __self._spend(_STEP)
-        of = getattr(__obj, "__self__", None)
+        # jinja2 wraps a text's format method; what it wraps knows the text
+        method = getattr(__obj, "__wrapped__", __obj)
+        of = getattr(method, "__self__", None)
         if isinstance(of, str | bytes):
-            __self._check_call(__obj.__name__, of, args, kwargs)
+            args = __self._with_lists(method.__name__, args)
+            __self._check_call(method.__name__, of, args, kwargs)
         return super().call(__context, __obj, *args, **kwargs)
 
     def _bounded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,8 +115,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
         @functools.wraps(function)
         def bounded(*args: Any, **kwargs: Any) -> Any:
-            # a filter may be handed jinja2's context before the value
-            given = [one for one in args if not isinstance(one, jinja2.Environment | jinja2.runtime.Context)]
+            args = self._with_lists(name, args)
+            # a filter may be handed a context of jinja2's before the value
+            contexts = (jinja2.Environment, jinja2.runtime.Context, nodes.EvalContext)
+            given = [one for one in args if not isinstance(one, contexts)]
             self._spend(_STEP)
             for one in given:
                 self._measured(one)
@@ -121,6 +126,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             return function(*args, **kwargs)
 
         return bounded
+
+    def _with_lists(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What `join` is given, with iterators as lists, so that their parts can be counted."""
+        if name != "join":
+            return args
+        return tuple(list(self._counted(one)) if isinstance(one, Iterator) else one for one in args)
 
     def _check_call(self, name: str, value: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Take what a method of a text, or a filter, may make off the budget, and refuse widths without end."""
@@ -134,7 +145,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         elif name == "replace" and isinstance(value, str) and len(args) > 1:
             old, new = str(args[0]), str(args[1])
             self._spend(len(value) + (value.count(old) if old else len(value) + 1) * len(new))
-        elif name == "join" and args and not isinstance(args[0], Iterator):
+        elif name == "join" and args:
             parts, between = (args[0], value) if isinstance(value, str) else (value, args[0])
             self._spend(len(str(between)) * (len(parts) if hasattr(parts, "__len__") else 1))
         elif name in ("indent", "expandtabs") and isinstance(value, str):
