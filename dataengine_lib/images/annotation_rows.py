@@ -57,18 +57,28 @@ class LeftOut(msgspec.Struct, kw_only=True):
 
     def check(self, root: Path, max_share: float) -> None:
         """Raise DataEngineError when more than `max_share` of the rows are bad, or all of them are."""
-        bad = sum(count for kind, count in self.counts.items() if kind not in HARMLESS)
+        bad = self._bad()
         if bad and bad == self.n_rows:
             first = next(row for row in self.first if row.kind not in HARMLESS)
             raise DataEngineError(
                 f"{root / self.what}: {one_line(f'{first.row}: {first.reason}')[:200]}; none of its {bad:,} rows can "
                 "be used: correct the file or download it again"
             )
+        self._rows(root, max_share).check()
+
+    def warnings(self, root: Path) -> list[str]:
+        """One sentence where rows are bad, none where only harmless ones were left out."""
+        return self._rows(root, 1.0).warnings() if self._bad() else []
+
+    def _bad(self) -> int:
+        return sum(count for kind, count in self.counts.items() if kind not in HARMLESS)
+
+    def _rows(self, root: Path, max_share: float) -> BadRows:
         rows = BadRows(root / self.what, max_share, self.n_rows, harmless=HARMLESS)
         rows.add(*self.first)
         # `add` has counted the first row of each kind
         rows.counts.update({kind: count - 1 for kind, count in self.counts.items()})
-        rows.check()
+        return rows
 
 
 def readable_rows(

@@ -76,7 +76,8 @@ class ImagePool:
     `ids` int64 `(n,)` ascending, or in the files' order numbers and texts (dtype object) where an id is a text; `keys`
     int64 `(n,)` the same as numbers, see `references.id_key`; `coco_ids` int64 `(n,)` the id of the COCO photo that a
     Visual Genome image is, -1 for others; `paths` relative to `root`, "" where no file is there; `categories` maps each
-    to its supercategory, "" if unknown; `left_out_rows` counts the annotations that were not used, by list and reason.
+    to its supercategory, "" if unknown; `left_out_rows` counts the annotations that were not used, by list and reason;
+    `warnings` are sentences about those of them that are odd.
     """
 
     def __init__(self, root: Path, metadata: PoolMetadata, columns: Any) -> None:
@@ -91,6 +92,7 @@ class ImagePool:
         self._by_key: np.ndarray = np.argsort(self.keys, kind="stable")
         self._sorted_keys: np.ndarray = self.keys[self._by_key]
         self.left_out_rows = counts_by_kind(metadata.left_out)
+        self.warnings = [line for left_out in metadata.left_out for line in left_out.warnings(root)]
         self.coco_ids: np.ndarray = columns["coco_id"].to_numpy()
         self.paths, outside = _locate_images(root, metadata, columns, self._row_of_key)
         self._sizes: np.ndarray = np.stack(

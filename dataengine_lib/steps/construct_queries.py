@@ -226,6 +226,7 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
         min_captions=config.min_captions,
         max_bad_share=config.max_bad_share,
     )
+    warnings += images.warnings
     pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
     return _Inputs(
         types=types,

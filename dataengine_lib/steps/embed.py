@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.torch_loading import Dtype
@@ -55,7 +56,7 @@ class EmbedConfig(StepConfig):
     dtype: Dtype = "auto"
     """What the encoder computes in; auto: float16 on a GPU, else float32."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
-    """Stop when a larger share of the images in annotations cannot be used."""
+    """Stop when a larger share of the images, or of annotations' rows, cannot be used; what was read is kept."""
     engine: Literal["local", "ray"] = "local"
     """ray: on the cluster that RAY_ADDRESS names, or on all of this machine."""
 
@@ -64,7 +65,7 @@ def embed(config: EmbedConfig) -> EmbedResult:
     """Make or complete the store at `config.output` for every image of the folder.
 
     Images that cannot be read are listed in the result, others that were left out are counted in it. Raises
-    DataEngineError when none can be read, or when another encoder made the store.
+    DataEngineError when none can be read, too many cannot (`max_bad_share`), or another encoder made the store.
     """
     from dataengine_lib.embeddings.embed_on_ray import on_ray
     from dataengine_lib.embeddings.encoder import load_encoder
@@ -90,6 +91,10 @@ def embed(config: EmbedConfig) -> EmbedResult:
         raise DataEngineError(
             f"{config.image_root}: none of {len(images)} images can be read; {first.path}: {first.reason}"
         )
+    unreadable = BadRows(config.image_root, config.max_bad_share, len(images), keep=1)
+    unreadable.add(*(BadRow(bad.path, bad.reason, "image cannot be read") for bad in result.unreadable))
+    unreadable.check()
+    result.warnings += unreadable.warnings()
     if config.faiss is not None:
         write_faiss(result.store, config.faiss)
     return result

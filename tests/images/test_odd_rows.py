@@ -12,6 +12,7 @@ from coco_folder import annotation, coco, write
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.annotation_rows import HARMLESS
 from dataengine_lib.images.coco import read_image_list
 from dataengine_lib.images.pool import NamedBox
 from dataengine_lib.images.read_pool import read_pool
@@ -73,6 +74,14 @@ def test_one_odd_annotation_is_left_out_and_counted(
     assert pool.ids.tolist() == [1, 2, 3, 4] and all(pool.paths)
     assert pool[0].boxes == [DOG]
     assert pool.left_out_rows == {f"annotations: {kind}": 1}
+    file = tmp_path / "annotations/instances_train2017.json"
+    annotations = json.loads(file.read_text())["annotations"]
+    said = [line.partition("; first: ")[0] for line in pool.warnings]
+    assert said == (
+        []
+        if kind in HARMLESS
+        else [f"{file}: annotations: 1 of {len(annotations)} rows left out: {kind} (1)"]
+    )
     assert read_pool(tmp_path).left_out_rows == pool.left_out_rows  # from the cache, too
 
 
