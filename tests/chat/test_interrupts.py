@@ -160,3 +160,22 @@ def test_a_second_interrupt_stops_at_once_and_counts_what_may_be_billed(tmp_path
     rows = read_jsonl(folder / "gptvqa_ledger.jsonl")
     assert sum("reserved" in row for row in rows) > sum("released" in row for row in rows)
     assert "waiting up to 60 s for the replies to" in process.communicate()[1]
+
+
+def test_a_full_disk_ends_in_one_line_and_sends_nothing_more(tmp_path: Path) -> None:
+    queries = [
+        Query(image_id=n, prompt=f"query {n} " * 20, question_type="t", query_id=f"r-{n}") for n in range(40)
+    ]
+    write_json(tmp_path / "gptvqa_prompt.json", queries)
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+    script = GENERATE.replace('"--base-url", url]', '"--base-url", url, "--concurrency", "4"]')
+    with serve(lambda messages: "Question: x?") as server:
+        process = start(limit + script, tmp_path, server)
+        error = process.communicate()[1]
+        assert process.returncode == 1 and error.count("\n") == 1 and "cannot be written" in error
+        kept = sum("text" in row for row in read_jsonl(tmp_path / "gptvqa_ledger.jsonl", torn_tail=True))
+        # at most those that were under way when the disk was full
+        assert 0 < kept <= len(server.requests) <= kept + 4
+        server.requests.clear()
+        assert start(script, tmp_path, server).wait() == 0
+        assert len(server.requests) == 40 - kept
