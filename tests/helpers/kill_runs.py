@@ -106,7 +106,7 @@ def check(folder: Path, mischief: Mischief, requests: int, kills: int) -> dict[s
     assert ids == Counter(f"r-{i}" for i in range(requests)), "an id is missing or twice"
     kept: dict[str, list[str]] = defaultdict(list)
     for row in read_jsonl(folder / LEDGER):
-        if "key" in row:
+        if "request" in row:
             kept[row["request"]["messages"][0]["content"]].append(row["request_id"])
     lost = again = 0
     for prompt, request_ids in mischief.paid.items():
