@@ -1,7 +1,6 @@
 """One model behind an OpenAI-compatible server, asked over HTTP with bounded retries (steps 0, 1, 3 and 4)."""
 
 import asyncio
-import random
 import time
 from typing import Any, Self, overload
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from dataengine_lib.chat.server_errors import (
     is_declined,
     is_temporary,
     is_unreachable,
+    pause_before_retry,
 )
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.text import one_line
@@ -150,7 +150,7 @@ class ChatClient:
                     raise AskFailed(
                         reason, attempt, teacher_at_fault=at_fault, unanswered=unanswered
                     ) from None
-                pause = _pause_before_retry(error, attempt)
+                pause = pause_before_retry(error, attempt)
             if unanswered and may_retry is not None and not may_retry():
                 raise AskFailed(f"{reason}; the budget allows no further attempt", attempt)
             await self.rate_control.pause(pause)
@@ -298,12 +298,3 @@ class ChatClient:
             )
             self.rate_control.close(problem)
             raise TeacherStop(problem) from None
-
-
-def _pause_before_retry(error: Exception, attempt: int) -> float:
-    """Seconds: the server's Retry-After and up to one more, else exponential back-off with jitter, at most 30."""
-    # Requests that failed at the same moment are not all sent again at the same moment.
-    jitter = random.uniform(0.5, 1.0)
-    if (wait := asked_wait(error)) is not None:
-        return wait + jitter * min(wait, 1.0)
-    return jitter * min(30.0, 0.5 * 2 ** (attempt - 1))

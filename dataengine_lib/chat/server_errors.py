@@ -1,6 +1,7 @@
 """What a server's error means: retry, fail this request only, or stop asking (steps 0, 1, 3 and 4)."""
 
 import email.utils
+import random
 import re
 import time
 from collections.abc import Mapping
@@ -188,6 +189,15 @@ def _is_without_model(body: ErrorBody) -> bool:
 def asked_wait(error: Exception) -> float | None:
     """The server's Retry-After in seconds, None where there is none."""
     return retry_after(error.response.headers) if isinstance(error, openai.APIStatusError) else None
+
+
+def pause_before_retry(error: Exception, attempt: int) -> float:
+    """Seconds: the server's Retry-After and up to one more, else exponential back-off with jitter, at most 30."""
+    # Requests that failed at the same moment are not all sent again at the same moment.
+    jitter = random.uniform(0.5, 1.0)
+    if (wait := asked_wait(error)) is not None:
+        return wait + jitter * min(wait, 1.0)
+    return jitter * min(30.0, 0.5 * 2 ** (attempt - 1))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
