@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import ParameterError
 
 Values = dict[str, Any]  # the options that were given, by field
@@ -97,11 +98,13 @@ def _pairs(words: list[str], option: str) -> Values:
             try:
                 found |= json.loads(word)
             except ValueError as error:
-                raise ParameterError(f"{option}: not valid JSON ({error}): {word}") from error
+                raise ParameterError(f"{option}: not valid JSON ({error}): {shown(word)}") from error
         elif equals and name:
             found[name] = value
         else:
-            raise ParameterError(f"{option}: write NAME=VALUE, for example image_scene=40 (given: {word})")
+            raise ParameterError(
+                f"{option}: write NAME=VALUE, for example image_scene=40 (given: {shown(word)})"
+            )
     return found
 
 

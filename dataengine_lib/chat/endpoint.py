@@ -4,6 +4,7 @@ import base64
 import os
 from urllib.parse import unquote, urlsplit
 
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import ParameterError
 
 NO_KEY = "none"  # sent to servers that want no key, since the SDK insists on one
@@ -18,7 +19,7 @@ def endpoint(base_url: str | None) -> tuple[str, str]:
     url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL).rstrip("/")
     if not url.startswith(("http://", "https://")):
         given = url.partition("?")[0].rpartition("@")[2]  # a password stands before @, a key behind ?
-        raise ParameterError(f"base_url must begin with http:// or https:// (given: {given!r})")
+        raise ParameterError(f"base_url must begin with http:// or https:// (given: {shown(given)})")
     shown_url(url)  # raises ParameterError for a URL that cannot be parsed
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if not key and url.startswith("https://api.openai.com"):

@@ -1,7 +1,7 @@
 """Rows of a file that cannot be used (all steps): left out, counted by reason and shown; too many stop the step."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -127,3 +127,11 @@ def usable_rows(rows: Iterable[JsonRow], type: type[_T], bad: BadRows) -> Iterat
 def _shown(row: BadRow) -> str:
     text = one_line(f"{row.row}: {row.reason}")
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
+
+
+def counted_reasons(reasons: Mapping[str, int]) -> str:
+    """The most frequent reasons with their counts: `image not found (12), malformed row (3) and 2 other reasons`."""
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    text = ", ".join(f"{reason} ({number:,})" for reason, number in ordered[:_MOST_NAMED])
+    rest = len(ordered) - _MOST_NAMED
+    return f"{text} and {rest} other reason{'' if rest == 1 else 's'}" if rest > 0 else text

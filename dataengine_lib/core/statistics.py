@@ -8,6 +8,7 @@ import numpy as np
 
 Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile: half width of a 95 % interval
 BOOTSTRAP_DRAWS = 10_000
+FEW_QUESTIONS = 50  # below it, an accuracy near a half is known to 13 points or worse
 _COUNTS_IN_MEMORY = 4_000_000  # of 8 bytes each
 
 
@@ -39,6 +40,21 @@ def wilson(correct: int, total: int, level: float = 0.95) -> Interval:
 
     found = binomtest(correct, total).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
+
+
+def few_questions(number: int, of_what: str) -> str:
+    """A warning when `number` questions say little about an accuracy; empty when there are enough.
+
+    The half width is that of the 95 % Wilson interval of an accuracy of one half, in points.
+    """
+    if not 0 < number < FEW_QUESTIONS:
+        return ""
+    ends = wilson(number // 2, number)
+    points = 50 * (ends.high - ends.low)
+    return (
+        f"only {number} {of_what} question{'' if number == 1 else 's'}: "
+        f"an accuracy on so few is known to about ±{points:.0f} points"
+    )
 
 
 def mcnemar(fixed: int, broken: int) -> float:

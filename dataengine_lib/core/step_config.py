@@ -1,13 +1,19 @@
 """The base of every step's Config (all steps): an unknown name is an error that names the nearest valid one."""
 
 import difflib
+import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dataengine_lib.core.notebook_folder import enter_start_folder
+from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import ParameterError
+
+_PYTHON_TYPE = re.compile(
+    r" for <class '[\w.]+'>"
+)  # matches the end of "not a valid path for <class 'pathlib.Path'>"
 
 
 class StepConfig(BaseModel):
@@ -32,14 +38,29 @@ class StepConfig(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
+            # a value that fits none of a parameter's types has a problem for each of them, and one line for all
+            by_key: dict[str, list[Any]] = {}
+            for problem in error.errors():
+                by_key.setdefault(cls._key(problem), []).append(problem)
             raise ParameterError(
-                "\n".join(cls._message(problem, where) for problem in error.errors())
+                "\n".join(cls._message(key, problems, where) for key, problems in by_key.items())
             ) from error
 
     @classmethod
-    def _message(cls, problem: Any, where: str) -> str:
-        """One line for one of pydantic's problems."""
-        key = ".".join(str(part) for part in problem["loc"])
+    def _key(cls, problem: Any) -> str:
+        """`train_data.1`, `targets.image_scene`: the parameter, with the place in a list or the key in a dict."""
+        name, *rest = problem["loc"] or ("",)
+        field = cls.model_fields.get(name)
+        # else a text is pydantic's name of one of several types: `workers`, `int`
+        keys = field is not None and get_origin(field.annotation) is dict
+        return ".".join(
+            [shown_key(name), *(shown_key(part) for part in rest if keys or isinstance(part, int))]
+        )
+
+    @classmethod
+    def _message(cls, key: str, problems: list[Any], where: str) -> str:
+        """One line for pydantic's problems with one parameter; without a `key` they are about several at once."""
+        problem = problems[0]
         if problem["type"] == "extra_forbidden":
             # cutoff 0: there is always a nearest name
             near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.0)
@@ -47,7 +68,11 @@ class StepConfig(BaseModel):
         if problem["type"] == "missing":
             return f"{where}: {key} is needed; give it"
         # pydantic puts "Value error, " before the messages of our own validators
-        return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')} (given: {problem.get('input')!r})"
+        texts = [_PYTHON_TYPE.sub("", one["msg"].removeprefix("Value error, ")) for one in problems]
+        text = ", or ".join([texts[0], *(one.removeprefix("Input should be ") for one in texts[1:])])
+        if not key:  # the input is the whole configuration
+            return f"{where}: {text}"
+        return f"{where}: {key}: {text} (given: {shown(problem.get('input'))})"
 
     @classmethod
     def from_notebook(cls, names: dict[str, Any]) -> Self:

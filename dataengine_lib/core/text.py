@@ -10,17 +10,52 @@
 | `words_key` | case, punctuation at the ends of every word, and ways to write the same character |
 | `underscored` | case and everything but letters and digits |
 
+`shown` is how a message quotes any of them.
+
 The names of question types have a level of their own, `questions.categories.type_name`.
 """
 
 import re
+import reprlib
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
+
+_SHOWN_CHARACTERS = 80  # of a value that a message quotes: enough to find it in a file
 
 
 def one_line(text: str) -> str:
     """The text with single spaces between its words and none at its ends: `a  dog\\n` is `a dog`."""
     return " ".join(text.split())
+
+
+def shown(value: object, most: int = _SHOWN_CHARACTERS) -> str:
+    """A value as a message quotes it: one line of about `most` characters, however large the value is.
+
+    Texts stand in quotes, `'a very long te…'`; of a list or dict the first few entries are shown, `[1, 2, 3, ...]`.
+    """
+    if isinstance(value, str):
+        # cut before white space is joined: the text may be a whole file
+        text = one_line(value[: 4 * most])
+        return repr(text if len(text) <= most and len(value) <= 4 * most else text[:most] + "…")
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = most
+    short.maxdict = short.maxlist = short.maxtuple = short.maxset = 3
+    short.maxlevel = 2
+    text = one_line(short.repr(value))
+    return text if len(text) <= 2 * most else text[: 2 * most] + "…"
+
+
+def shown_key(key: object) -> str:
+    """The name of a key in a message, at most as long as other values."""
+    text = one_line(str(key)[: 4 * _SHOWN_CHARACTERS])
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+
+
+def first_named(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list, and how many more there are: `red, green and 7 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def caseless(text: str) -> str:

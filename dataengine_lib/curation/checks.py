@@ -35,7 +35,7 @@ _BATCH = 2000  # records that are handed to a reader at a time
 
 
 class RecordChecks:
-    """The checks as one stage of step 4's stream; `summary` and `notes` are complete when the stream has ended.
+    """The checks as one stage of step 4's stream; `summary`, `notes` and `warnings` are complete when it has ended.
 
     Cheap checks come first, so that no reader is paid for QAs that they drop. `ledger` is the file of replies that
     were paid for; temporary files lie beside it during the run. `letters`: choices will stay in their order, so the
@@ -46,6 +46,7 @@ class RecordChecks:
         self.settings, self.ledger, self.letters = settings, ledger, letters
         self.summary = ChecksSummary()
         self.notes: list[str] = []
+        self.warnings: list[str] = _switched_off(settings)
         dataset = settings.coco_dataset if settings.needs_pool else None
         self.pool = read_pool(dataset) if dataset else None
         self.second = self._reader("second_reader")
@@ -105,7 +106,7 @@ class RecordChecks:
         if store is None or {self.settings.leaks, self.settings.near_duplicates} == {"off"}:
             return items, None, set()
         if not store_exists(store):
-            self.notes.append(f"{store}: no embeddings, so near-duplicate images are not found")
+            self.warnings.append(f"{store}: no embeddings, so near-duplicate images are not found")
             return items, None, set()
         near = NearImages(store, self.settings.near_image)
         # all image ids are needed before the first record is judged
@@ -203,11 +204,11 @@ class RecordChecks:
             answers += found
             failures |= set(notes)
         if reader.unasked:
-            self.notes.append(f"{name}: {reader.unasked:,} questions were not asked; {reader.stopped}")
+            self.warnings.append(f"{name}: {reader.unasked:,} questions were not asked; {reader.stopped}")
         # records that were not asked have no answer either, and are counted in the note before
         if unanswered := answers.count(None) - reader.unasked:
             # min, since the order of a set changes from run to run
-            self.notes.append(f"{name}: {unanswered:,} questions got no answer; first: {min(failures)}")
+            self.warnings.append(f"{name}: {unanswered:,} questions got no answer; first: {min(failures)}")
         self.summary.usage[name] = reader.usage()
         if reader.blind:
             self.summary.blind_reader = blind_reader_figures(spool.records(), answers)
@@ -233,6 +234,16 @@ class RecordChecks:
             )
         judge = partial(_judge_scores, positions=scored, test=test)
         return self._stage(iter(spool), "blind_classifier", mode, Reason.BLIND, judge)
+
+
+def _switched_off(settings: CheckSettings) -> list[str]:
+    """A warning that names the checks that are on, but lack the files that they compare with."""
+    missing = []
+    if settings.box_check != "off" and settings.coco_dataset is None:
+        missing.append("box_check (needs coco_dataset)")
+    if settings.leaks != "off" and settings.questions is None:
+        missing.append("leaks (needs questions)")
+    return [f"not done, for want of files: {', '.join(missing)}"] if missing else []
 
 
 class _EarlierRecord(msgspec.Struct):

@@ -8,6 +8,7 @@ import msgspec
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.chats import write_llamafactory, write_llava, write_swift, write_trl
 from dataengine_lib.exports.check import check_export
@@ -114,7 +115,9 @@ def export(
     be exported or a file that fails the check.
     """
     if format not in FORMATS:
-        raise ParameterError(f"export: unknown format {format!r}; choose one of {', '.join(FORMATS)} or all")
+        raise ParameterError(
+            f"export: unknown format {shown(format)}; choose one of {', '.join(FORMATS)} or all"
+        )
     if options.paths and FORMATS[format].paths is None:
         raise ParameterError(f"export: {format} contains the images; leave paths out")
     output, suffix = Path(output), FORMATS[format].suffix

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from dataengine_lib.core.files import shown_name
 from dataengine_lib.core.records import Question, TrainRecord, qa_prompt
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.decode import header_fault
 from dataengine_lib.images.references import image_ref, locate
@@ -43,7 +44,7 @@ class ExportOptions:
         ):
             if given not in known:
                 choices = ", ".join(filter(None, known))
-                raise ParameterError(f"export: unknown {what} {given!r}; choose one of {choices}")
+                raise ParameterError(f"export: unknown {what} {shown(given)}; choose one of {choices}")
         if not _NAME.fullmatch(self.name):
             raise ParameterError(
                 f"export: name {self.name!r} must be letters, digits and _, not a digit first"

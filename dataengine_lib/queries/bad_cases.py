@@ -9,7 +9,7 @@ from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.json_rows import JsonRow, json_rows_or_object, list_rows
 from dataengine_lib.core.records import qa_prompt
-from dataengine_lib.core.text import one_line
+from dataengine_lib.core.text import one_line, shown
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.categories import type_name
 
@@ -86,9 +86,7 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
     try:
         image = image_ref(record.image_id, record.image_path)
     except ValueError:
-        return BadRow(
-            where, f"image_id {str(record.image_id)[:40]!r} is not an image's id", "unusable image_id"
-        )
+        return BadRow(where, f"image_id {shown(record.image_id)} is not an image's id", "unusable image_id")
     right = -1 if record.correct_choice_idx is None else record.correct_choice_idx
     if record.question and 0 <= right < len(record.choices or []):
         # each on one line: a line break in a question could make a line that looks like a heading of the prompt

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.core.text import caseless
+from dataengine_lib.core.text import caseless, shown
 from dataengine_lib.errors import DataEngineError
 
 # matches `B.`, `(B)`, `b)`, `B: cat`, `(B) a cat`
@@ -80,7 +80,7 @@ def answer_index(answer: Any, choices: Collection[Any]) -> int | RowFault | None
         if len(meant) == 1:
             return meant.pop()
     if index < 0:
-        return "wrong answer letter", f"answer {given[:40]!r} is not the letter of a choice"
+        return "wrong answer letter", f"answer {shown(given)} is not the letter of a choice"
     # fewer than two choices are a fault of their own, which reader.py reports
     if index >= len(choices) >= 2:
         return "index outside the choices", f"answer {given} is outside the {len(choices)} choices"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.core.text import caseless
+from dataengine_lib.core.text import caseless, shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled
 
@@ -69,7 +69,7 @@ def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> di
     number = row.get("question_type_id")
     # with type_field the type is read from another key, so an unknown id does no harm
     if number is not None and not own.type_field and str(number) not in types:
-        return "unknown question_type_id", f"question_type_id {number!r} is not in the question_type map"
+        return "unknown question_type_id", f"question_type_id {shown(number)} is not in the question_type map"
     choices = filled(row.get(f"choice_{letter}") for letter in LETTERS.lower())
     correct = answer_index(row.get("answer"), choices)
     if isinstance(correct, tuple):
@@ -90,12 +90,12 @@ def _other_medium(data_type: Any, image: Any) -> RowFault | None:
     """The fault of a row that is not about exactly one image, else None."""
     medium = caseless(str(data_type or "image").replace("_", " "))
     if medium in _VIDEO:
-        return NO_IMAGE_TASK, f"data_type is {data_type!r}; only questions about images are asked"
+        return NO_IMAGE_TASK, f"data_type is {shown(data_type)}; only questions about images are asked"
     if medium in _IMAGES or isinstance(image, list):
-        return "several images", f"data_type is {str(data_type)[:40]!r}, one image is needed"
+        return "several images", f"data_type is {shown(data_type)}, one image is needed"
     if medium not in _IMAGE:
         return (
             "unknown data_type",
-            f"data_type is {str(data_type)[:40]!r}; image, Single Image or Video are known",
+            f"data_type is {shown(data_type)}; image, Single Image or Video are known",
         )
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from dataengine_lib.core.records import UNKNOWN_IMAGE, Question
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 
 Split = Literal["diagnose", "holdout"]
@@ -32,7 +33,7 @@ def check_own_splits(file: Path, questions: Sequence[Question], rows: Sequence[s
     for question, row in zip(questions, rows, strict=True):
         if question.split.strip() and _own_split(question.split) is None:
             raise DataEngineError(
-                f"{file}: {row}: {key} is {question.split!r}; write diagnose or holdout there, or nothing to have "
+                f"{file}: {row}: {key} is {shown(question.split)}; write diagnose or holdout there, or nothing to have "
                 "the image decide"
             )
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from dataengine_lib.core.files import inside, replacing
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.rows import RowFault, integer_text
 
@@ -57,7 +58,7 @@ class TableImages:
         """A row's image relative to the root, empty where it has none; to be called when all rows are added."""
         if index in self._shared:
             other = self._shared[index]
-            reason = f"image {other!r} is neither base64 nor the index of a row with an image"
+            reason = f"image {shown(other)} is neither base64 nor the index of a row with an image"
             # the other row must have an image of its own: references are not followed further
             return self._paths.get(other) or ("broken image", reason)
         return self._faults.get(index) or self._paths.get(index, "")

@@ -10,6 +10,7 @@ from dataengine_lib.core.file_content import open_content
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.table_cells import stray_quote, table_cells, undecoded
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled, integer_text
 from dataengine_lib.questions.table_columns import known_columns
@@ -45,7 +46,7 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
     names = known_columns(heading)
     if missing := [name for name in _NEEDED if name not in names]:
         raise DataEngineError(
-            f"{file}: has no column {missing[0]!r}; a question table has index, question, A, B, …, answer, "
+            f"{file}: has no column {shown(missing[0])}; a question table has index, question, A, B, …, answer, "
             f"image or image_path; this {looks_like(file)}"
         )
     own.check(file, [*names, *heading])

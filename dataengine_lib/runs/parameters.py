@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.text import shown
 from dataengine_lib.core.user_files.yaml_file import parse_yaml, read_yaml
 from dataengine_lib.errors import ParameterError
 
@@ -76,7 +77,7 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
     for key in steps:
         section = content.get(key, {})
         if section is not None and not isinstance(section, dict):
-            raise ParameterError(f"{file}: {key}: must hold `key: value` lines (given: {section!r})")
+            raise ParameterError(f"{file}: {key}: must hold `key: value` lines (given: {shown(section)})")
         # `classify_questions:` with nothing below it is None in YAML, and still makes step 0 part of the run
         if key in content:
             sections[key] = section or {}
@@ -105,7 +106,7 @@ def _apply(content: dict[str, Any], option: str) -> None:
             place[part] = {}
         place = place[part]
         if not isinstance(place, dict):
-            raise ParameterError(f"--set {key.strip()}: {part!r} holds no keys")
+            raise ParameterError(f"--set {key.strip()}: {shown(part)} holds no keys")
     try:
         place[parts[-1]] = parse_yaml(text)
     except ValueError as error:

@@ -18,6 +18,7 @@ from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import check_any_question, read_question_file
@@ -27,6 +28,10 @@ from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 
+_COMPARED, _AGREEMENT = (
+    20,
+    0.5,
+)  # below this agreement on so many known types, the types are not to be trusted
 # A-OKVQA's splits, and the folders of COCO 2017 that hold their images.
 _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}
 
@@ -56,6 +61,8 @@ class ClassifyQuestionsConfig(StepConfig, PaidChatSettings):
     """Keep question_type where there is one; the teacher's is only compared."""
     agreement_sample: int = Field(200, ge=0)
     """Known types to compare the teacher's with, when they are kept."""
+    max_failed_share: float = Field(0.5, ge=0, le=1)
+    """Stop when a larger share of the questions has no type in the end."""
     max_output_tokens: int = Field(2000, ge=1)
     """Of one reply; models that reason need more."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
@@ -110,13 +117,7 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
     classifier = _classifier(config, categories, wanted)
     classifier.classify(config.batch_size, config.max_asks)
     classified, unanswered = _with_types(questions, classifier.types, categories, config)
-    if len(unanswered) == len(questions):
-        reasons = [*map(repr, list(classifier.illegal)[:3]), *classifier.failed[-1:]]
-        reasons += [row.reason for row in skipped[:1]]
-        raise DataEngineError(
-            f"{config.questions}: none of {len(questions) + len(skipped)} rows got a type of"
-            f" {config.categories} ({', '.join(reasons) or 'no answer'}); check file and teacher"
-        )
+    _check_typed(config, len(questions), unanswered, classifier, skipped)
     write_json(config.output, classified)
     # pairs of a known type and the teacher's
     compared = [
@@ -125,18 +126,20 @@ def classify_questions(config: ClassifyQuestionsConfig) -> ClassifyQuestionsResu
         if key in classifier.types and question.question_type
     ]
     confusions = Counter(pair for pair in compared if pair[0] != pair[1])
+    agreement = 1 - confusions.total() / len(compared) if compared else None
     return ClassifyQuestionsResult(
         output=config.output,
         counts={name: len(rows) for name, rows in classified.items()},
         requests=classifier.requests,
         compared=len(compared),
-        agreement=1 - confusions.total() / len(compared) if compared else None,
+        agreement=agreement,
         confusions=sorted(((a, b, n) for (a, b), n in confusions.items()), key=lambda row: (-row[2], row)),
         illegal=dict(sorted(classifier.illegal.items(), key=lambda row: (-row[1], row))),
         foreign=classifier.foreign,
         failed=classifier.failed,
         unanswered=unanswered,
         skipped=skipped,
+        warnings=_warnings(len(questions), unanswered, bad_rows, classifier, agreement, len(compared)),
     )
 
 
@@ -158,6 +161,56 @@ def _read_questions(config: ClassifyQuestionsConfig) -> tuple[list[Question], Ba
     bad_rows.add(*content.skipped)
     bad_rows.check()
     return content.questions, bad_rows
+
+
+def _check_typed(
+    config: ClassifyQuestionsConfig,
+    number: int,
+    unanswered: list[Question],
+    classifier: QuestionClassifier,
+    skipped: list[BadRow],
+) -> None:
+    """Raise DataEngineError when too many of `number` questions have no type; types received stay in the progress file."""
+    few = len(unanswered) <= config.max_failed_share * number
+    # a budget that is used up is no failure: it did what it is there for, and a warning says what is missing
+    if len(unanswered) < number and (few or classifier.budget.stopped):
+        return
+    reasons = [*map(shown, list(classifier.illegal)[:3]), *classifier.failed[-1:]]
+    reasons += [row.reason for row in skipped[:1]]
+    why = ", ".join(reasons) or "no answer"
+    if len(unanswered) == number:
+        raise DataEngineError(
+            f"{config.questions}: none of {number + len(skipped)} rows got a type of"
+            f" {config.categories} ({why}); check file and teacher"
+        )
+    raise DataEngineError(
+        f"{config.questions}: {len(unanswered):,} of {number:,} questions got no type of {config.categories}"
+        f" ({why}); run the step once more to ask for the rest, or raise max_failed_share"
+        f" ({config.max_failed_share})"
+    )
+
+
+def _warnings(
+    number: int,
+    unanswered: list[Question],
+    bad_rows: BadRows,
+    classifier: QuestionClassifier,
+    agreement: float | None,
+    compared: int,
+) -> list[str]:
+    found = bad_rows.warnings()
+    if unanswered:
+        why = f"; {classifier.failed[-1]}" if classifier.failed else ""
+        found.append(
+            f"{len(unanswered):,} of {number:,} questions have no type and are not in the output, the first: "
+            f"{shown(unanswered[0].question)}{why}"
+        )
+    if agreement is not None and compared >= _COMPARED and agreement < _AGREEMENT:
+        found.append(
+            f"the teacher gives only {agreement:.0%} of {compared:,} known questions their type; "
+            "check categories and template"
+        )
+    return found
 
 
 def _classifier(

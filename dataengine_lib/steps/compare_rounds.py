@@ -12,7 +12,12 @@ from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores, weak_types
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
-from dataengine_lib.evaluation.rounds.summary import SummaryRow, conclusion_text, summary_rows
+from dataengine_lib.evaluation.rounds.summary import (
+    SummaryRow,
+    comparison_warnings,
+    conclusion_text,
+    summary_rows,
+)
 
 
 class CompareRoundsConfig(StepConfig):
@@ -85,4 +90,4 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
         left_out=pairs.left_out,
     )
     write_json(config.output, figures)
-    return CompareRoundsResult(figures, config.output, config.image_root)
+    return CompareRoundsResult(figures, config.output, config.image_root, comparison_warnings(figures))

@@ -24,6 +24,7 @@ from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.queries.query_writer import QueryWriter
 from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
+from dataengine_lib.queries.warnings import check_any_query, query_warnings
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
@@ -172,8 +173,11 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         written.picks,
         written.too_long,
     )
-    write_json(config.output, queries)
+    # sampling.json says why queries are missing, also where there are none
     write_json(config.output.with_name("sampling.json"), shares)
+    check_any_query(len(queries), config.maxnum, shares, pool.left_out, sum(case_counts.values()))
+    write_json(config.output, queries)
+    unreadable = [*sorted(set(anchors.missing.values())), *pool.unreadable]
     return ConstructQueriesResult(
         image_root=config.coco_dataset,
         queries=queries,
@@ -185,9 +189,9 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         eligible=int(pool.free.sum()),
         left_out=dict(pool.left_out),
         left_out_rows=pool.images.left_out_rows,
-        unreadable=[*sorted(set(anchors.missing.values())), *pool.unreadable],
+        unreadable=unreadable,
         compared=copies.sentence(config.near_duplicate),
-        warnings=inputs.warnings,
+        warnings=[*inputs.warnings, *query_warnings(len(queries), config.maxnum, shares, unreadable)],
     )
 
 

@@ -32,6 +32,7 @@ from dataengine_lib.evaluation.resumable import (
     batches_by_image,
 )
 from dataengine_lib.evaluation.tasks import Task, TaskSelection, select_tasks
+from dataengine_lib.evaluation.warnings import check_readable, evaluation_warnings
 from dataengine_lib.evaluation.weights import WeightRule, type_weights
 from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.questions.reader import QuestionRows, read_question_file
@@ -102,6 +103,8 @@ class EvaluateConfig(StepConfig):
     """Price table; default: the built-in one."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
     """Stop when a larger share of the rows cannot be used."""
+    max_failed_share: float = Field(0.5, ge=0, le=1)
+    """Stop when no option can be read from a larger share of the answers."""
     seed: int = 0
     """Draws which of the near-duplicate bad cases stays."""
 
@@ -151,12 +154,10 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     """
     categories = read_categories(config.categories)
     content = _read_questions(config)
-    tasks, skipped = select_tasks(
-        content,
-        TaskSelection(
-            config.questions, config.image_root, config.split, config.split_field, config.max_bad_share
-        ),
+    wanted = TaskSelection(
+        config.questions, config.image_root, config.split, config.split_field, config.max_bad_share
     )
+    tasks, skipped = select_tasks(content, wanted)
     holdout = [task.question for task in tasks if task.split == HOLDOUT]
     # everything that can be checked is checked before the student is loaded or paid for
     check_holdout_not_shown(holdout, config.teacher_queries)
@@ -171,41 +172,26 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         raise DataEngineError(
             f"{config.questions}: no question is left to score; check image_root and max_bad_share"
         )
+    check_readable(answers, config.student, config.max_failed_share)
     # in metrics.json a file of predictions counts as a rule of its own
     rank = "recorded" if config.student.startswith("recorded:") else config.rank
     scored = [] if content.unanswered else answers
     metrics = compute_metrics(scored, categories.names, rank, config.weight_rule, skipped.summary())
     metrics.source, metrics.usage, metrics.unscored = given.source, given.usage, len(answers) - len(scored)
     # bad cases and weights come from the diagnose split only: the holdout split is never used to improve
-    bad_cases, weights = BadCases({}, {}), dict[str, float]()
+    cases, weights = BadCases({}, {}), dict[str, float]()
     if DIAGNOSE in metrics.splits:
         diagnose = [answer for answer in answers if answer.split == DIAGNOSE]
         types = metrics.splits[DIAGNOSE].per_type
-        bad_cases = collect_bad_cases(diagnose, types, config.near_duplicate, config.seed)
+        cases = collect_bad_cases(diagnose, types, config.near_duplicate, config.seed)
         weights = type_weights(metrics.counts(), config.weight_rule)
-    paths = write_evaluation(config.output_dir, answers, metrics, bad_cases.kept, weights)
+    paths = write_evaluation(config.output_dir, answers, metrics, cases.kept, weights)
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / _PROGRESS_FILE).unlink(missing_ok=True)
+    warnings = evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
     return EvaluateResult(
-        config.image_root,
-        metrics,
-        answers,
-        bad_cases.kept,
-        bad_cases.alike,
-        weights,
-        skipped.rows,
-        paths,
-        _warnings(config, metrics),
+        config.image_root, metrics, answers, cases.kept, cases.alike, weights, skipped.rows, paths, warnings
     )
-
-
-def _warnings(config: EvaluateConfig, metrics: Metrics) -> list[str]:
-    if not metrics.unscored:
-        return []
-    return [
-        f"{config.questions}: no question has an answer, as in a test split: predictions.json is written for the "
-        f"leaderboard ({metrics.unscored:,} questions), nothing is scored, and there are no bad cases and weights"
-    ]
 
 
 def _read_questions(config: EvaluateConfig) -> QuestionRows:
@@ -276,9 +262,8 @@ def _ask(
         # no progress file: a server's answers are kept in its ledger, those of a given student not at all
         asked = ask_in_batches(batches, make_questioner)
     else:
-        progress = ProgressSettings(
-            config.output_dir / _PROGRESS_FILE, _student_key(config), config.image_root
-        )
+        file = config.output_dir / _PROGRESS_FILE
+        progress = ProgressSettings(file, _student_key(config), config.image_root)
         asked = ask_with_progress(batches, make_questioner, config.workers, progress)
     answers: dict[int, StudentAnswer] = {}
     # closed also on an error: a notebook's traceback would keep the student and its workers alive

@@ -28,6 +28,7 @@ from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.mixing import length_batches
 from dataengine_lib.training.texts import TextFormat
+from dataengine_lib.training.warnings import training_warnings
 
 if TYPE_CHECKING:
     from dataengine_lib.training.fine_tuning import Trainable
@@ -130,7 +131,8 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         _save(config, student, folder)
         write_json(folder / _LOG, log)
         write_json(folder / _TIME, seconds)
-    return FineTuneResult(config.output_dir, log, seconds, _compared(held_out))
+    compared = _compared(held_out)
+    return FineTuneResult(config.output_dir, log, seconds, compared, training_warnings(log))
 
 
 def _held_out(config: FineTuneConfig) -> HeldOutImages | None:

@@ -13,13 +13,14 @@ from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import PaidChatSettings
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.core.step_config import StepConfig
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.errors import ParameterError
 from dataengine_lib.teachers.batch_state import refuse_if_in_progress
 from dataengine_lib.teachers.query_asker import BatchOptions, QueryAsker
 from dataengine_lib.teachers.query_costs import TypeCost, query_costs
 from dataengine_lib.teachers.reply_files import Failure, ReplyFiles, UsageFile, in_order
 from dataengine_lib.teachers.request import CanonicalRequests, read_queries
 from dataengine_lib.teachers.spec import check_spec, recorded_name
+from dataengine_lib.teachers.warnings import check_answered, reply_warnings
 
 
 class GenerateQaConfig(StepConfig, PaidChatSettings):
@@ -45,6 +46,8 @@ class GenerateQaConfig(StepConfig, PaidChatSettings):
     """Most requests in one batch."""
     reply_format: Literal["json", "text"] = "json"
     """json: under a JSON schema where the server supports that."""
+    max_failed_share: float = Field(0.5, ge=0, le=1)
+    """Stop when a larger share of the queries gets no usable reply; replies that came are kept."""
 
     _check_teacher = field_validator("teacher")(check_spec)
 
@@ -150,10 +153,8 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     finally:
         files.close()
     failures = in_order(files.failures, queries)
-    if failures and not files.results:
-        raise DataEngineError(
-            f"{files.failed}: none of {len(failures)} queries got a usable reply; first: {failures[0].reason}"
-        )
+    check_answered(len(files.results), failures, config.max_failed_share, files.failed)
+    results = in_order(files.results, queries)
     notes = [
         *files.notes,
         *asker.notes,
@@ -164,7 +165,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     return GenerateQaResult(
         output=config.output,
         queries=len(queries),
-        results=in_order(files.results, queries),
+        results=results,
         failures=failures,
         earlier=earlier,
         unasked=len(queries) - len(files.results) - len(failures),
@@ -172,6 +173,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         stopped=budget.stopped,
         notes=[line for line in notes if line],
         image_root=config.image_root or config.coco_dataset,
+        warnings=reply_warnings(queries, results, failures, budget.stopped),
     )
 
 

@@ -20,6 +20,7 @@ from dataengine_lib.curation.repeats import RecordIds, Repeats
 from dataengine_lib.curation.review import Decisions, apply_review, read_review
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
+from dataengine_lib.curation.warnings import check_any_kept, curation_warnings
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
@@ -85,17 +86,20 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     # replies that were paid for are kept even if this run fails
     ledger = config.output.parent / "readers_ledger.jsonl"
     checks = RecordChecks(config, ledger, letters=not config.shuffle_choices)
-    with replacing(config.output) as records, replacing(rejects_path) as rejects:
+    with replacing(config.output) as records:
         kept = JsonList(records)
-        for item in _items(config, checks, decisions):
-            tally.add(item)
-            if isinstance(item, Candidate):
-                kept.append(item.record)
-            else:
-                rejects.write(msgspec.json.encode(item) + b"\n")
+        with replacing(rejects_path) as rejects:
+            for item in _items(config, checks, decisions):
+                tally.add(item)
+                if isinstance(item, Candidate):
+                    kept.append(item.record)
+                else:
+                    rejects.write(msgspec.json.encode(item) + b"\n")
         kept.close()
-    counts = msgspec.structs.replace(tally.counts(), checks=checks.summary)
-    write_json(counts_path, counts)
+        counts = msgspec.structs.replace(tally.counts(), checks=checks.summary)
+        # rejects and counts are written first: they say why there are no records
+        write_json(counts_path, counts)
+        check_any_kept(counts, config.input, rejects_path)
     examples = {reason: tally.examples[reason] for reason in counts.by_reason}
     return PostProcessResult(
         sample=tally.sample,
@@ -107,7 +111,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         review_path=review_path,
         image_root=config.image_root,
         notes=[*checks.notes, *_notes(counts, review_path, rejects_path)],
-        warnings=malformed.warnings() if malformed.n_rows else [f"{config.input}: has no replies"],
+        warnings=[*malformed.warnings(), *checks.warnings, *curation_warnings(counts)],
     )
 
 

@@ -194,3 +194,16 @@ def test_evaluations_that_cannot_be_compared_are_an_error(run: Run, tmp_path: Pa
         CompareRoundsConfig.read(
             {"evaluations": [tmp_path], "output": tmp_path}, "params.yaml: compare_rounds"
         )
+
+
+def test_what_says_little_is_warned_of(run: Run) -> None:
+    before, after = ([answer("mood", n, n < right) for n in range(12)] for right in (4, 4))
+    assert run(before, after).warnings == [
+        "only 12 holdout questions: an accuracy on so few is known to about ±25 points",
+        "no answer changed from right to wrong or back: both evaluations may be of the same student",
+    ]
+    lost = [answer("mood", n, n < 9) for n in range(3, 12)]
+    found = run(before, lost).warnings
+    assert found[0].startswith("only 9 holdout questions: ")
+    assert "1.json: 3 questions are not compared, 3 missing there and 0 with other choices" in found[1]
+    assert run(*map(evaluation, range(3))).warnings == []

@@ -253,10 +253,20 @@ def sampling_types(world: SimpleNamespace) -> list[str]:
     return list(sampling(world))
 
 
-def test_no_bad_cases_at_all_writes_an_empty_file(world: SimpleNamespace) -> None:
+def test_no_query_at_all_stops_the_step_and_says_why(world: SimpleNamespace) -> None:
+    write(world.root / "weight.json", dict.fromkeys(sampling_types(world), 0.0) | {"image_topic": 1.0})
+    with pytest.raises(DataEngineError, match=r"none of 20 queries .* has the weight 0 and no target"):
+        world.run(weight=world.root / "weight.json")
+    with pytest.raises(DataEngineError, match=r"no unused image left.*images left out: .*check coco_dataset"):
+        world.run(min_side=9_000)
+    assert world.run(maxnum=0).queries == [], "none were wanted"
+    world.output.unlink()
     write(world.root / "bad.json", {kind: [] for kind in TYPES})
-    assert world.run().queries == []
-    assert json.loads(world.output.read_text()) == []
+    with pytest.raises(
+        DataEngineError, match="none of 20 queries could be written: the file of bad cases is empty"
+    ):
+        world.run()
+    assert not world.output.exists()
     assert sampling(world)["image_scene"]["why_not"] == NO_CASES
 
 

@@ -388,10 +388,13 @@ def test_requests_without_an_answer_count_against_the_budget_of_every_run(tmp_pa
         assert any("20.00 US dollars" in note for note in result.notes)
         assert len(generate(tmp_path, server, budget_usd=64, **options).results) == 7
         assert len(generate(tmp_path, server, budget_usd=65, **options).results) == 8
-        replayed = generate(
-            tmp_path, teacher=f"replay:{tmp_path / LEDGER}", output=tmp_path / "new" / "r.jsonl"
-        )
+        replay = {"teacher": f"replay:{tmp_path / LEDGER}", "output": tmp_path / "new" / "r.jsonl"}
+        with pytest.raises(DataEngineError, match=r"only 8 of 40 .*raise max_failed_share \(0\.5\)"):
+            generate(tmp_path, **replay)
+        assert len(read_jsonl(tmp_path / "new" / "r.jsonl")) == 8, "replies are kept all the same"
+        replayed = generate(tmp_path, max_failed_share=0.8, **replay)
         assert len(replayed.results) == 8
+        assert replayed.warnings[0].startswith("32 of 40 queries got no usable reply, the first: ")
 
 
 @pytest.mark.parametrize("fault", ["drop", "half", "garbage"])

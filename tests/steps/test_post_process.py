@@ -201,9 +201,32 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
 def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(DataEngineError, match=r"missing\.jsonl: cannot be read"):
         post_process(PostProcessConfig(input=tmp_path / "missing.jsonl", output=tmp_path / "o.json"))
-    result = run(tmp_path)
-    assert (kept(result), result.counts.kept, result.counts.dropped) == ([], 0, 0)
-    assert result.warnings == [f"{tmp_path / 'gptvqa_result.jsonl'}: has no replies"]
+    with pytest.raises(DataEngineError, match=r"gptvqa_result\.jsonl: has no rows, so there is nothing"):
+        run(tmp_path)
+
+
+def test_no_record_at_all_stops_the_step_and_keeps_the_reasons(tmp_path: Path) -> None:
+    skips = [row(image_id=n, raw_instructions="Question: Skip") for n in range(3)]
+    with pytest.raises(
+        DataEngineError, match=r"none of 4 replies .*: skipped by the teacher \(3\), .*rejects\.jsonl"
+    ):
+        run(tmp_path, *skips, row(raw_instructions="Hello"))
+    assert not (tmp_path / "gptvqa_train_data.json").exists()
+    assert len(read_jsonl(tmp_path / "rejects.jsonl", Reject)) == 4
+    assert read_json(tmp_path / "post_process.json")["dropped"] == 4
+
+
+def test_few_records_and_checks_without_their_files_are_warned_of(tmp_path: Path) -> None:
+    skips = [row(image_id=n, raw_instructions="Question: Skip", question_type="ocr") for n in range(3)]
+    result = run(tmp_path, row(), *skips)
+    assert result.warnings == [
+        "not done, for want of files: box_check (needs coco_dataset), leaks (needs questions)",
+        "only 1 of 4 became training records; dropped: skipped by the teacher (3)",
+        "only 1 training record: too few to learn from",
+        "no record is kept of 1 type: ocr",
+    ]
+    enough = [row(image_id=n, raw_instructions=REPLY.replace("Which?", f"{n}?")) for n in range(10)]
+    assert run(tmp_path, *enough, box_check="off", leaks="off").warnings == []
 
 
 def test_outputs_do_not_overwrite_one_another(tmp_path: Path) -> None:

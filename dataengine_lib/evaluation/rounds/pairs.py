@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dataengine_lib.core.records import UNKNOWN_IMAGE, Answer
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import LeftOut
 
@@ -75,7 +76,7 @@ def _of_split(answers: Sequence[Answer], file: Path, split: str) -> list[Answer]
     if not of_split:
         found = ", ".join(sorted({answer.split or "(none)" for answer in answers})) or "no rows"
         raise DataEngineError(
-            f"{file}: no row of split {split!r} (found: {found}); set split to one that is there"
+            f"{file}: no row of split {shown(split)} (found: {found}); set split to one that is there"
         )
     return of_split
 

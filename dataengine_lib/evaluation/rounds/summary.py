@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dataengine_lib.core.statistics import Gain
+from dataengine_lib.core.statistics import Gain, few_questions
+from dataengine_lib.core.text import shown
 from dataengine_lib.evaluation.rounds.figures import Figures
 
 
@@ -57,6 +58,30 @@ def conclusion_text(figures: Figures) -> str:
     if figures.weak_note:
         sentences.append(f"Weak types: {figures.weak_note}.")
     return " ".join(sentences)
+
+
+def comparison_warnings(figures: Figures) -> list[str]:
+    """A sentence for each way in which this comparison says less than it seems."""
+    split = "common" if figures.split == "all" else figures.split
+    found = [few_questions(figures.questions, split)]
+    for one in figures.left_out:
+        lost = len(one.missing) + len(one.changed)
+        if lost:
+            found.append(
+                f"{one.evaluation}: {lost:,} questions are not compared, {len(one.missing):,} missing there and "
+                f"{len(one.changed):,} with other choices or another right answer; the first: "
+                f"{shown([*one.missing, *one.changed][0])}"
+            )
+        if one.repeated:
+            found.append(
+                f"{one.evaluation}: {len(one.repeated):,} questions stand there twice; the first row counts"
+            )
+    total = figures.comparisons[0].overall
+    if not total.fixed and not total.broken:
+        found.append(
+            "no answer changed from right to wrong or back: both evaluations may be of the same student"
+        )
+    return [line for line in found if line]
 
 
 def _points(gain: Gain) -> str:

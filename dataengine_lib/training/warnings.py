@@ -1,0 +1,26 @@
+"""What step 5 warns of: rows that were not trained on, and trainings too short to change a student."""
+
+from dataengine_lib.core.bad_rows import counted_reasons
+from dataengine_lib.core.text import shown
+from dataengine_lib.training.log import TrainLog
+
+_FEW_STEPS, _FEW_ROWS = 10, 10  # the learning rate is still warming up, or each row is learnt by heart
+
+
+def training_warnings(log: TrainLog) -> list[str]:
+    """A sentence for each way in which this training did less than was asked for."""
+    found = []
+    if log.skipped:
+        found.append(
+            f"{sum(log.skipped.values()):,} rows were not trained on: {counted_reasons(log.skipped)}; the first: "
+            f"{shown(log.skipped_rows[0], 200)}"
+        )
+    if log.steps < _FEW_STEPS:
+        found.append(
+            f"only {log.steps} training step{'' if log.steps == 1 else 's'}: the student has hardly changed"
+        )
+    new = [part for part in log.mix if part.name != "base"]
+    if (rows := sum(part.rows for part in new)) < _FEW_ROWS:
+        found.append(f"only {rows} new row{'' if rows == 1 else 's'} to train on")
+    found += [f"{part.name}: no row of {part.file} was trained on" for part in log.mix if not part.drawn]
+    return found
