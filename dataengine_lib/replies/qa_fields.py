@@ -23,8 +23,8 @@ _ANSWERS = (
     "correct_letter", "answer_text", "answer_index", "correct_index", "answer_idx", "correct_choice_idx",
 )  # fmt: skip
 _EXPLANATIONS = ("explanation", "rationale", "reasoning", "explanations", "rationales")
-# matches "A" · "(b)" · "option C" · "choice_2" · "1.", the name of a choice
-_LABEL = re.compile(r"\W*(?:option|choice)?[\s_-]*([A-Ia-i]|\d)\W*")
+# matches "A" · "(b)" · "option C" · "choice_2" · "1.", the name of a choice; not "-1"
+_LABEL = re.compile(r"[\s(\[*]*(?:option|choice)?[\s_-]*([A-Ia-i]|(?<!-)\d)[\s)\].:*]*", re.IGNORECASE)
 _LABEL_FIELDS = ("letter", "label", "id", "key", "option")
 _TEXT_FIELDS = ("text", "value", "content", "choice", "answer")
 _MOST_CHOICES = 9  # read of a reply; four are needed, and a runaway list has thousands
@@ -153,18 +153,24 @@ def _answer(fields: Mapping[str, Any], choices: list[str], labels: list[str]) ->
     places: set[int] | None = None  # that the numbers among the fields can mean
     for name in _ANSWERS:
         text = _answer_text(fields.get(name))
-        if not _is_number(text, choices):
+        # "(2)" · "option 2" where the choices have numbers
+        if labels and (label := _LABEL.fullmatch(text)):
+            text = label[1]
+        if not _is_number(text, choices, labels):
             texts += [text] if text else []
             continue
         if name == "correct_choice_idx":
             found = {int(text)} if len(text) == 1 else set()
+        elif name.endswith(("index", "idx")):
+            found = {int(text), int(text) - 1} if len(text) == 1 else set()
         elif text in labels:
             found = {labels.index(text), *(place for place, choice in enumerate(choices) if choice == text)}
         else:
             found = meant_by_number(text, choices)
+        found &= set(range(len(choices)))
         places = found if places is None else places & found
     whole = _joined(texts)
-    if places is None:
+    if places is None or (texts and not whole):
         return whole
     if not texts:
         return LETTERS[places.pop()] if len(places) == 1 else ""
@@ -183,9 +189,11 @@ def _joined(texts: list[str]) -> str:
     return f"({letter}) {text}" if letter and text else letter or text
 
 
-def _is_number(text: str, choices: list[str]) -> bool:
-    """Whether an answer is a number in place of a letter; a text that is a choice is no such number."""
-    return isinstance(text, NumberText) or (text.isascii() and text.isdigit() and text not in choices)
+def _is_number(text: str, choices: list[str], labels: list[str]) -> bool:
+    """Whether an answer is a number in place of a letter; a text that is a choice, and no label, is no such number."""
+    if isinstance(text, NumberText):
+        return True
+    return text.isascii() and text.isdigit() and (text in labels or text not in choices)
 
 
 def _answer_text(given: Any) -> str:

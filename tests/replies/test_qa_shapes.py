@@ -178,6 +178,8 @@ def test_answers_as_numbers_and_in_several_fields(changes: dict[str, Any], right
         ({"choices": [1, 2, 3, 5], "answer": 0}, Reason.NO_ANSWER),
         ({"answer": "a fox", "answer_index": 3}, Reason.NO_ANSWER),
         ({"answer": "B", "correct_answer": "C"}, Reason.NO_ANSWER),
+        ({"answer": "B", "correct_answer": "C", "answer_index": 1}, Reason.NO_ANSWER),
+        ({"choices": {"1": "2", "2": "3", "3": "4", "4": "5"}, "answer": "2"}, Reason.NO_ANSWER),
         ({"answer": "B", "correct_answer": "a cow"}, Reason.DISAGREE),
         ({"answer": {"letter": "B", "text": "a cow"}}, Reason.DISAGREE),
         ({"answer": "(A) a fox"}, Reason.DISAGREE),

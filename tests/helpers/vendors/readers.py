@@ -174,9 +174,12 @@ class Generate:
 
 
 class SecondOpinion:
-    """Step 4's second reader; `right` is the right choice."""
+    """Step 4's second reader, or the blind one, which sees no picture; `right` is the right choice."""
 
-    name, right, blind = "second_reader", "fox", False
+    right = "fox"
+
+    def __init__(self, blind: bool) -> None:
+        self.blind, self.name = blind, "blind_reader" if blind else "second_reader"
 
     def write(self, body: dict[str, Any]) -> str:
         letter = _fox_letter(body)
@@ -211,5 +214,5 @@ class SecondOpinion:
         return Asked([*answers], "; ".join(why), used=used)
 
 
-READERS = (Classify(), Student(), Generate(), SecondOpinion())
+READERS = (Classify(), Student(), Generate(), SecondOpinion(blind=False), SecondOpinion(blind=True))
 Reader = Classify | Student | Generate | SecondOpinion
