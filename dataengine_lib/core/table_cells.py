@@ -43,6 +43,8 @@ def table_cells(path: Path) -> Iterator[list[str]]:
 
 def undecoded(cells: Sequence[str]) -> str:
     """What is wrong with a row that holds bytes that are no UTF-8; empty for any other row."""
+    if all(map(str.isascii, cells)):  # most rows, at once
+        return ""
     found = next((found for cell in cells if not cell.isascii() and (found := _NOT_UTF8.search(cell))), None)
     return f"not saved as UTF-8 ({found[0].encode('utf-8', 'surrogateescape')!r})" if found else ""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.questions.categories import type_name
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled, found_row
 from dataengine_lib.questions.seed_bench import IMAGE_TYPES
 
 _REASONING = 8
@@ -71,7 +71,11 @@ def v2_row(where: str, row: Any, own: OwnFields) -> FoundRow:
 
     Source: MiniGPT-4/minigpt4/datasets/datasets/engine_vqa_datasets.py of MLLM-DataEngine.
     """
-    return FoundRow(where, _fields(row, own) if isinstance(row, dict) else row)
+    return (
+        found_row(where, _fields(row, own), row.get("image"))
+        if isinstance(row, dict)
+        else FoundRow(where, row)
+    )
 
 
 def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.core.records import UNKNOWN_IMAGE
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.core.text import one_line
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.reader import found_rows
 from dataengine_lib.questions.rows import OwnFields
@@ -28,8 +28,8 @@ def read_image_refs(file: Path, image_root: Path | None = None) -> list[ImageRef
     """The images of a question file of any format that step 1 reads, in order, each once.
 
     Rows that cannot be scored count too: a test split without answers is also an evaluation set. Rows that name no image
-    are counted in a warning. Images inside a table become files under `image_root`.
-    Raises DataEngineError when the file cannot be read, or naming a row whose image is neither an id nor a path.
+    that can be used are counted in a warning. Images inside a table become files under `image_root`.
+    Raises DataEngineError when the file cannot be read.
     """
     refs: list[ImageRef] = []
     nameless: list[str] = []
@@ -39,9 +39,8 @@ def read_image_refs(file: Path, image_root: Path | None = None) -> list[ImageRef
             found = msgspec.convert(row.content if isinstance(row.content, dict) else {}, _Row, strict=False)
             ref = image_ref(found.image_id, found.image_path)
         except ValueError as error:  # from the conversion or from image_ref
-            raise DataEngineError(
-                f"{file}: {row.row}: image not usable ({error}); correct that row"
-            ) from error
+            nameless.append(f"{row.row}: {one_line(str(error))}")
+            continue
         if ref.image_id == UNKNOWN_IMAGE and not ref.image_path:
             nameless.append(row.row)
         else:

@@ -44,10 +44,14 @@ def json_question_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     if types is not None or is_seed_bench([row.content for row in rows]):
         names = type_names(file, None if types is None else _decoded(types))
         return [seed_bench_row(row.row, row.content, names, own) for row in rows]
-    return [
-        FoundRow(row.row, _fields(row.content, own), row.kind) if isinstance(row.content, dict) else row
-        for row in rows
-    ]
+    return [_in_own_fields(row, row.content, own) if isinstance(row.content, dict) else row for row in rows]
+
+
+def _in_own_fields(row: FoundRow, content: dict[str, Any], own: OwnFields) -> FoundRow:
+    fields = _fields(content, own)
+    if isinstance(fields, tuple):  # the content still names the image
+        return FoundRow(row.row, content, row.kind, fields)
+    return row  # whose content was completed
 
 
 def _first(parts: Mapping[str, msgspec.Raw], *keys: str) -> bytes:
@@ -100,22 +104,24 @@ def _decoded(raw: msgspec.Raw) -> Any | RowFault:
 
 
 def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:
-    """A row with A-OKVQA's fields, also from the forms that other files have: choices by letter, answer as text."""
+    """The row with A-OKVQA's fields, changed in place; other files have choices by letter, an answer as text."""
     row.update(own.of(row))
+    image = row.get("image")
+    if isinstance(image, str) and row.get("image_path") is None and row.get("image_id") is None:
+        row["image_path"] = image
     choices = row.get("choices") if "choices" in row else row.get("options")
     if isinstance(choices, dict):  # {"A": "dog", "B": "cat"}
         if sorted(choices) != list(LETTERS[: len(choices)]):
             return "unusable choices", "choices are not named A, B, C, … in turn"
         choices = [choices[letter] for letter in sorted(choices)]
     if isinstance(choices, list):
-        row["choices"] = ["" if choice is None else choice for choice in filled(choices)]
+        if None in choices or "" in choices:
+            choices = ["" if choice is None else choice for choice in filled(choices)]
+        row["choices"] = choices
     if row.get("correct_choice_idx") is None and isinstance(choices, list):
         given = next((row[key] for key in _ANSWERS if row.get(key) not in (None, "")), None)
-        correct = any_answer_index(given, row["choices"])
+        correct = any_answer_index(given, choices)
         if isinstance(correct, tuple):
             return correct
         row["correct_choice_idx"] = correct
-    image = row.get("image")
-    if isinstance(image, str) and row.get("image_path") is None and row.get("image_id") is None:
-        row["image_path"] = image
     return row

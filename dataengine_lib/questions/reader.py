@@ -80,7 +80,7 @@ def read_question_file(
     # a query's id is a question's id only where no other row has it
     ids = Counter(_given_id(row.content) for row in found)
     # a row without an answer is faulty where others have one
-    unanswered = unanswered and not any(_answered(row.content) for row in found)
+    unanswered = unanswered and not any(map(_answered, found))
     result, seen = QuestionRows(unanswered=unanswered and bool(found)), dict[str, str]()
     for place in range(len(found)):
         row = found.popleft()  # so that a row and its question are not both in memory
@@ -155,16 +155,19 @@ def _given_id(row: Any) -> str:
     return str(own) if isinstance(own, int | str) else ""
 
 
-def _answered(row: Any) -> bool:
-    """Whether a row has an answer, or once had one that cannot be read."""
-    if isinstance(row, dict):
-        return row.get("correct_choice_idx") is not None
-    return isinstance(row, tuple) and row[0] in ("wrong answer letter", "index outside the choices")
+def _answered(row: FoundRow) -> bool:
+    """Whether a row has an answer, also one that cannot be read."""
+    fault = row.fault or (row.content if isinstance(row.content, tuple) else None)
+    if fault:
+        return fault[0] in ("wrong answer letter", "index outside the choices")
+    return isinstance(row.content, dict) and row.content.get("correct_choice_idx") is not None
 
 
 def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Question | RowFault:
     """The question of a row, or its fault; `ids` counts the rows of the file by the id that they give themselves."""
     # a fault that was found while the file was read
+    if found.fault:
+        return found.fault
     if isinstance(found.content, tuple):
         return found.content
     try:

@@ -16,16 +16,25 @@ _MARKED = re.compile(r"\(?([A-Za-z])(?:[).:]+\s*(.*)|\))$", re.DOTALL)
 RowFault = tuple[str, str]  # (kind, by which faults are counted; reason, which names the values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundRow:
     """A row of a question file: A-OKVQA's fields as found, or its fault.
 
-    `row` says where it stands in the file (`row 7`, `image_scene[7]`); `kind` is the type whose list holds it.
+    `row` says where it stands in the file (`row 7`, `image_scene[7]`); `kind` is the type whose list holds it. A row with
+    a `fault` may still name its image in `content`: an evaluation image is kept out of training whatever its row lacks.
     """
 
     row: str
     content: Any | RowFault
     kind: str = ""
+    fault: RowFault | None = None
+
+
+def found_row(where: str, fields: Any | RowFault, image: Any, kind: str = "") -> FoundRow:
+    """A row from its fields, or from its fault and the path or name of its image."""
+    if isinstance(fields, tuple) and isinstance(image, str) and image:
+        return FoundRow(where, {"image_path": image}, kind, fields)
+    return FoundRow(where, fields, kind)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import msgspec
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless, shown
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled, found_row
 
 # ids 1 to 9; the ids above them ask about videos, and mean other things in SEED-Bench-2
 IMAGE_TYPES = (
@@ -57,7 +57,9 @@ def seed_bench_row(where: str, row: Any, types: Mapping[str, str], own: OwnField
     Rows about several images are faults.
     Source: SEED-Bench.json and SEED-Bench-2 of AILab-CVC/SEED-Bench.
     """
-    return FoundRow(where, _fields(row, types, own) if isinstance(row, dict) else row)
+    if not isinstance(row, dict):
+        return FoundRow(where, row)
+    return found_row(where, _fields(row, types, own), row.get("data_id"))
 
 
 def _fields(row: dict[str, Any], types: Mapping[str, str], own: OwnFields) -> dict[str, Any] | RowFault:

@@ -12,7 +12,15 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.table_cells import stray_quote, table_cells, undecoded
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, answer_index, filled, integer_text
+from dataengine_lib.questions.rows import (
+    FoundRow,
+    OwnFields,
+    RowFault,
+    answer_index,
+    filled,
+    found_row,
+    integer_text,
+)
 from dataengine_lib.questions.table_columns import known_columns
 from dataengine_lib.questions.tsv_images import TableImages
 
@@ -51,6 +59,7 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
         )
     own.check(file, [*names, *heading])
     rows: list[tuple[str, str, dict[str, Any] | RowFault]] = []
+    empty = dict.fromkeys([*heading, *names], "")
     images, seen = TableImages(file, image_root), dict[str, str]()
     for number, cells in enumerate(lines, 2):
         if not any(cells):
@@ -58,18 +67,21 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
         # csv's strict mode does not see a stray quotation mark that another one closes further down
         if any(_holds_a_row(cell, cells, names) for cell in cells):
             raise stray_quote(file, number)
-        where, row = f"row {number}", dict.fromkeys([*heading, *names], "")
-        # by both names of a column, as type_field and split_field are the file's own
-        for some in (heading, names):
-            row |= {name: _clean(cell) for name, cell in zip(some, cells, strict=False)}
+        where, cleaned = f"row {number}", [_clean(cell) for cell in cells]
+        row = empty | dict(zip(names, cleaned, strict=False))
+        if heading != names:  # by both names, as type_field and split_field are the file's own
+            row |= dict(zip(heading, cleaned, strict=False))
         index, image = integer_text(row["index"]), row.pop("image", "")
         fault = _row_fault(cells, names, index, seen)
         rows.append((where, index, fault or _fields(row | {"index": index}, names, own)))
-        if not fault:
+        if not fault:  # a row whose answer is faulty has an image too
             seen[index] = where
             images.add(index, image, row.get("image_path", ""))
     # only now, since a row may share the image of a later one
-    return [FoundRow(where, _with_image(content, images.path(index))) for where, index, content in rows]
+    return [
+        found_row(where, _with_image(content, images.path(index)), images.path(index))
+        for where, index, content in rows
+    ]
 
 
 def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str, str]) -> RowFault | None:

@@ -169,9 +169,35 @@ def test_rows_without_an_image_are_counted(tmp_path: Path, caplog: pytest.LogCap
 
 
 @pytest.mark.parametrize("row", [asked(image_id=2**70), asked(image_id=[1]), asked(image_path=5)])
-def test_an_unusable_image_is_an_error_that_names_the_row(tmp_path: Path, row: dict[str, object]) -> None:
-    with pytest.raises(
-        DataEngineError, match=r"questions\.json: row 1: image not usable .*; correct that row"
-    ) as caught:
-        read_image_refs(written(tmp_path, [asked(image_id=1), row]))
-    assert "\n" not in str(caught.value)
+def test_an_unusable_image_is_counted_and_the_others_are_kept_out(
+    tmp_path: Path, row: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = read_image_refs(written(tmp_path, [asked(image_id=1), row, asked(image_id=3)]))
+    assert found == [ImageRef(1), ImageRef(3)]
+    assert "1 rows name no image" in caplog.text and "first: row 1: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "?", "choices": ["a", "b"], "answer": "fox", "image": "a.jpg"},
+        {"question": "?", "choices": {"A": "a", "C": "c"}, "answer": "A", "image_path": "a.jpg"},
+        {"instruction": "?", "options": ["a", "b"], "choice_answer": "Z", "image": "a.jpg", "qtype": 1},
+        {
+            "question": "?",
+            "choice_a": "a",
+            "choice_b": "b",
+            "answer": "Z",
+            "data_id": "a.jpg",
+            "question_type_id": 1,
+        },
+    ],
+)
+def test_the_image_of_a_row_without_a_usable_answer_is_an_evaluation_image(
+    tmp_path: Path, row: dict[str, object]
+) -> None:
+    assert read_image_refs(written(tmp_path, [row])) == [ImageRef(-1, "a.jpg")]
+    table = tmp_path / "q.tsv"
+    table.write_text("index\tquestion\tA\tB\tanswer\timage_path\n1\t?\tx\ty\tfox\ta.jpg\n")
+    assert read_image_refs(table) == [ImageRef(-1, "a.jpg")]
