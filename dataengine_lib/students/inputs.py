@@ -9,9 +9,15 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jinja2 import TemplateError
 from PIL import Image
 
+from dataengine_lib.core.text import one_line
+from dataengine_lib.core.user_files.bounded_template import (
+    BoundedEnvironment,
+    GenerationBlocks,
+    TooMuchWork,
+    template_line,
+)
 from dataengine_lib.errors import DataEngineError
 
 ANSWER_START = "The answer is"
@@ -44,7 +50,7 @@ def chat_text(processor: Any, instruction: str, answer: str | None = None) -> tu
         return prompt, prompt
     answer = escape_special_tokens(processor, answer)
     reply = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    full = processor.apply_chat_template([user, reply], chat_template=template)
+    full = _apply(processor, [user, reply], template)
     if not full.startswith(prompt) or answer not in full[len(prompt) :]:
         # the template writes a finished answer in another way than the start of one: append it ourselves
         gap = "" if prompt[-1:].isspace() else " "
@@ -62,7 +68,7 @@ def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] |
     does not write the image exactly once.
     """
     if getattr(processor, "chat_template", None):
-        prompt = processor.apply_chat_template([user], add_generation_prompt=True)
+        prompt = _apply(processor, [user], None, add_generation_prompt=True)
         if not _shows_image(processor, prompt, user, None):
             raise DataEngineError(
                 f"{processor.tokenizer.name_or_path}: its chat template does not write {_image_token(processor)} "
@@ -74,9 +80,52 @@ def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] |
         return None
     try:
         prompt = processor.apply_chat_template([user], chat_template=template, add_generation_prompt=True)
-    except (TemplateError, TypeError, ValueError):
+    except Exception:  # whatever a template that is not made for this computes
         return None  # a text-only template expects a string, not a list of parts
     return (prompt, template) if _shows_image(processor, prompt, user, template) else None
+
+
+def _apply(processor: Any, messages: list[dict[str, Any]], template: str | None, **how: Any) -> str:
+    """The messages as the chat template writes them; raises DataEngineError naming its file for whatever it raises."""
+    try:
+        text: str = processor.apply_chat_template(messages, chat_template=template, **how)
+        return text
+    except Exception as error:  # a template may raise anything: its own raise_exception, 1 / 0, 'a' + 1
+        reason = one_line(f"{type(error).__name__}: {error}")[:200]
+        raise DataEngineError(
+            f"{processor.tokenizer.name_or_path}: its chat_template.jinja fails for a question about an image "
+            f"({template_line(error)}{reason}); put the family's own chat_template.jinja in its place"
+        ) from error
+
+
+def check_chat_template(processor: Any) -> None:
+    """Raise DataEngineError when the chat template of a student never ends, or fills the memory.
+
+    It is rendered once within a budget, before transformers renders it without one. What else it raises is said
+    when it is used, since a template for text alone is passed over.
+    """
+    source = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None)
+    if not isinstance(source, str):
+        return
+    parts = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+    user = {"role": "user", "content": parts}
+    reply = {"role": "assistant", "content": [{"type": "text", "text": "A dog."}]}
+    environment = BoundedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlocks, "jinja2.ext.loopcontrols"]
+    )
+    for messages, start in (([user], True), ([user, reply], False)):
+        environment.start()
+        try:
+            environment.from_string(source).render(
+                messages=messages, add_generation_prompt=start, **processor.tokenizer.special_tokens_map
+            )
+        except TooMuchWork as error:
+            raise DataEngineError(
+                f"{processor.tokenizer.name_or_path}: its chat_template.jinja cannot be used ({error}); put the "
+                "family's own chat_template.jinja in its place"
+            ) from error
+        except Exception:  # such as a name that only transformers gives
+            return
 
 
 def _shows_image(processor: Any, prompt: str, user: dict[str, Any], template: str | None) -> bool:
@@ -90,9 +139,7 @@ def _shows_image(processor: Any, prompt: str, user: dict[str, Any], template: st
         return 1 in counts
     # another mark: the image must add something to the prompt, but not the printed message part itself
     text_only = user | {"content": user["content"][1:]}
-    text_prompt = processor.apply_chat_template(
-        [text_only], chat_template=template, add_generation_prompt=True
-    )
+    text_prompt = _apply(processor, [text_only], template, add_generation_prompt=True)
     return text_prompt != prompt and "'type': 'image'" not in prompt
 
 

@@ -20,6 +20,7 @@ from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.encoder_decoder import is_encoder_decoder
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
+from dataengine_lib.students.inputs import check_chat_template
 from dataengine_lib.students.processor_loading import load_processor
 
 
@@ -105,6 +106,7 @@ def _check_processor(name: str, model: Any, processor: Any) -> None:
         raise DataEngineError(
             f"{name}: no processor for images and text in it; save model and processor together"
         )
+    check_chat_template(processor)
     q_former = hasattr(model.config, "qformer_config")
     if q_former and (processor.num_query_tokens is None or model.config.image_token_id is None):
         # such a processor writes no image tokens, so that the model would not see the image

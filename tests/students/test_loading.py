@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tiny_models import save_tiny_clip, save_tiny_llava
 
 from dataengine_lib.embeddings.encoder import load_encoder
@@ -222,3 +223,26 @@ def test_a_student_as_encoder_and_an_encoder_without_weights(llava: Path, clip: 
     )
     (folder / "model.safetensors").unlink()
     assert "no weights beside config.json" in encoder_refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "cannot be used (this template"),
+        ("{{ 'a' * 10**10 }}", "cannot be used (this template never ends"),
+        ("{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}", "cannot be used"),
+        ("{{ raise_exception('only texts\nhere') }}", "fails for a question about an image (line 1: TemplateError: only"),
+        ("a\n{{ 1 / 0 }}", "fails for a question about an image (line 2: ZeroDivisionError"),
+        ("{{ messages[0]['content'] + 1 }}", "fails for a question about an image (line 1: TypeError"),
+        ("{% for m in messages %}", "fails for a question about an image (TemplateSyntaxError"),
+    ],
+)  # fmt: skip
+def test_a_chat_template_that_fails_or_never_ends_is_one_line(
+    llava: Path, tmp_path: Path, template: str, fault: str
+) -> None:
+    folder = changed(llava, tmp_path / "m", chat_template_jinja=template)
+    asked = lambda: load_student(str(folder), device="cpu").rank(  # noqa: E731
+        [Image.new("RGB", (8, 8))], ["What?"], [["a", "b"]]
+    )
+    found = refusal(asked)
+    assert found.startswith(f"{folder}: its chat_template.jinja ") and fault in found
