@@ -44,7 +44,7 @@ def import_embeddings(source: Path, output: Path, encoder: str = "clip:ViT-B/32"
     left = _MOST_NUMBERS * source.stat().st_size + _SMALL
     for key, value in content.items():
         try:
-            found = image_id_of(key)
+            found = image_id_of(key) if isinstance(key, int | str) else UNKNOWN_IMAGE
             if found == UNKNOWN_IMAGE:
                 raise ValueError("it names no image")
             ids.append(id_key(found))

@@ -23,6 +23,7 @@ from dataengine_lib.embeddings.store import (
     write_store,
 )
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import id_key
 
 
 def unit(count: int, dimension: int = 8, seed: int = 0) -> np.ndarray:
@@ -258,7 +259,8 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, how: str) -> 
     [
         [1, 2],
         {},
-        {"cat.jpg": torch.ones(1, 4)},
+        {"": torch.ones(1, 4)},
+        {1.5: torch.ones(1, 4)},
         {1: torch.ones(1, 4), 2: torch.ones(1, 5)},
         {1: torch.zeros(1, 4)},
         {1: torch.full((1, 4), float("nan"))},
@@ -271,6 +273,19 @@ def test_values_that_are_no_vectors_are_one_clear_line(tmp_path: Path, content: 
     with pytest.raises(DataEngineError, match=r"e\.pth: ") as caught:
         import_embeddings(tmp_path / "e.pth", tmp_path / "store")
     assert "\n" not in str(caught.value)
+
+
+def test_ids_may_be_texts(tmp_path: Path) -> None:
+    content = {
+        "fe600639ac5f36c1": torch.ones(1, 4),
+        "12": torch.ones(1, 4),
+        "000a1249af2bc5f0": torch.ones(1, 4),
+    }
+    (tmp_path / "e.pth").write_bytes(pickle.dumps(content))
+    store = import_embeddings(tmp_path / "e.pth", tmp_path / "store")
+    assert set(store.ids.tolist()) == {id_key("fe600639ac5f36c1"), 12, id_key("000a1249af2bc5f0")}
+    by_key = dict(zip(store.ids.tolist(), store.images, strict=True))
+    assert by_key[id_key("000a1249af2bc5f0")].image_id == "000a1249af2bc5f0"
 
 
 @pytest.mark.parametrize("data", [b"", b"not a pickle", pickle.dumps(rows())[:-40]])

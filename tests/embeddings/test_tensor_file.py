@@ -177,7 +177,7 @@ def test_vectors_larger_than_the_file_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [({1 << 64: torch.ones(2)}, "an id beyond 64 bits"), ({"x" * 999: torch.ones(2)}, "key 'xxx"),
+    [({1 << 64: torch.ones(2)}, "has more than 64 bits"), ({"x" * 9999: torch.ones(2)}, "key 'xxx"),
      ({1: [[1.0], [2.0]]}, "nor a list of numbers"), ({1: [True]}, "nor a list of numbers")],
 )  # fmt: skip
 def test_a_fault_of_one_vector_names_its_key(tmp_path: Path, content: object, fault: str) -> None:

@@ -145,13 +145,18 @@ def test_unreadable_images_are_listed_not_fatal(images: Path, clip: Path, tmp_pa
     (images / f"{1:012d}.png").write_bytes(whole[: len(whole) // 2])
     (images / f"{2:012d}.png").write_bytes(b"")
     (images / "x.jpg").write_text("no picture")
-    result = embed(config(images, clip, tmp_path / "store"))
+    with pytest.raises(DataEngineError, match="3 of 12 rows cannot be used"):
+        embed(config(images, clip, tmp_path / "store"))
+    result = embed(config(images, clip, tmp_path / "store", max_bad_share=0.5))
+    assert result.added == 0  # what could be read was kept
+    (warning,) = result.warnings
+    assert warning.startswith(f"{images}: 3 of 12 rows left out: image cannot be read (3); first: ")
     assert {bad.path for bad in result.unreadable} == {f"{1:012d}.png", f"{2:012d}.png", "x.jpg"}
     assert all(bad.reason for bad in result.unreadable)
     assert len(result.store.ids) == 9
     assert (result.rows < 0).sum() == 3
     (images / f"{1:012d}.png").write_bytes(whole)  # mended: the next run takes it in
-    assert embed(config(images, clip, tmp_path / "store")).added == 1
+    assert embed(config(images, clip, tmp_path / "store", max_bad_share=0.5)).added == 1
 
 
 def test_nothing_readable_is_an_error(clip: Path, tmp_path: Path) -> None:

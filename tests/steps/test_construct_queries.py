@@ -319,7 +319,11 @@ def test_evaluation_images_are_not_in_the_pool(world: SimpleNamespace, root: str
     write(world.root / "q.json", [{**record, "image_id": 7, "image_path": "" if root == "same" else path}])
     folder = {"same": world.root / "pool", "above": world.root, "other": world.root / "scored"}[root]
     result = world.run(
-        questions=world.root / "q.json", bad_case_image_root=folder, maxnum=500, neighbour_share=0
+        questions=world.root / "q.json",
+        bad_case_image_root=folder,
+        maxnum=500,
+        neighbour_share=0,
+        max_bad_share=1.0,  # in the other folder the only evaluation image is not there
     )
     gone = set(range(1, 61)) - {query.image_id for query in result.queries}
     # in the same folder the bad cases' own images 1-6 are images of the pool
