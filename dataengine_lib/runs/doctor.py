@@ -5,27 +5,20 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.checks.models import check_models
+from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.endpoint_check import Mark, check_listing, check_request
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan
 
 _PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
 _FREE_GB = 5  # of disk space, below which a warning is given: a 7B checkpoint with its cache needs more
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor; `bad` will stop a run, `warn` may."""
-
-    mark: Mark
-    subject: str
-    message: str
 
 
 def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[Finding]:
@@ -40,7 +33,14 @@ def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[
         planned = plan(experiment, Path("reports") / experiment.head.run)
     except ParameterError as error:
         return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
-    return [*findings, *_paths(experiment, planned), *_models(planned, ask), *_encoder(planned)]
+    return [
+        *findings,
+        *_paths(experiment, planned),
+        *_models(planned, ask),
+        *_encoder(planned),
+        *check_models(planned, hub=True),
+        *check_teacher_types(planned),
+    ]
 
 
 def _versions() -> Iterator[Finding]:

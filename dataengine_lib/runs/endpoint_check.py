@@ -57,6 +57,8 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
         return EndpointFinding(
             "bad", f"{shown} does not answer ({type(error).__name__}); check base_url and the network"
         )
+    if answer.status_code in (401, 403) and key == NO_KEY:
+        return EndpointFinding("bad", f"{shown} wants a key, and OPENAI_API_KEY is not set; export it")
     if answer.status_code in (401, 403):
         return EndpointFinding(
             "bad", f"{shown} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"

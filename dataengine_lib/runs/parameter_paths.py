@@ -33,8 +33,8 @@ def with_found_paths(config: StepConfig, run: Path, roots: list[Path]) -> StepCo
 def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
     if isinstance(value, list):
         return [_found(name, item, run, roots) for item in value]
-    # these two are text, but may name a folder: data_demo/models/tiny-llava
-    if not isinstance(value, Path) and name not in ("student", "encoder"):
+    # these are text, but may name a folder: data_demo/models/tiny-llava
+    if not isinstance(value, Path) and (name not in _MODEL_OR_FOLDER or value is None):
         return value
     path = Path(value).expanduser()
     if path.is_relative_to(run):

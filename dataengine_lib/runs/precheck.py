@@ -14,6 +14,8 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.resources import BuiltIns
+from dataengine_lib.runs.checks.models import check_models
+from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned
 from dataengine_lib.teachers.local_llm import model_file
@@ -63,6 +65,7 @@ def check_run(file: Path, planned: list[Planned], first: int, last: int, noteboo
         checks.append(partial(_check_prices, file, item))
         checks.append(partial(_check_student, file, item, planned))
         checks.append(partial(_check_types, file, item, planned))
+    checks.append(partial(_check_models, file, planned[first : last + 1]))
     checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
     wrong: dict[str, None] = {}  # the same fault in every round is one line
     for check in checks:
@@ -119,6 +122,13 @@ def _check_endpoint(file: Path, item: Planned) -> None:
             model_file(model)
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _check_models(file: Path, planned: list[Planned]) -> None:
+    """Models in folders that cannot be loaded, and a teacher that writes none of the types asked for."""
+    found = [*check_models(planned, hub=False), *check_teacher_types(planned)]
+    if wrong := [f"{file}: {one.subject}: {one.message}" for one in found if one.mark == "bad"]:
+        raise ParameterError("\n".join(wrong))
 
 
 def _check_prices(file: Path, item: Planned) -> None:
