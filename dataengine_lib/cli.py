@@ -168,15 +168,23 @@ def _export(
             help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
         ),
     ] = None,
+    max_bad_share: Annotated[
+        float,
+        typer.Option("--max-bad-share", help="stop when a larger share of the records cannot be exported"),
+    ] = 0.05,
 ) -> None:
     """Write training data in a trainer's format, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
     dataengine-v2, hf, or all of them.
     """
-    from dataengine_lib.exports.export import export_lines
+    from dataengine_lib.core.bad_rows import BadRows
+    from dataengine_lib.exports.export import WANTED, export_lines
     from dataengine_lib.exports.records import ExportOptions
 
-    options = ExportOptions(name, text_format, paths)
+    left_out = BadRows(input, max_bad_share, wanted=WANTED, remedy="check image_root", keep=20)
+    options = ExportOptions(name, text_format, paths, left_out=left_out)
     _print(export_lines(format, input, output, image_root, options))
+    for line in left_out.warnings():
+        typer.echo(f"warning: {line}", err=True)
 
 
 @app.command("trace")

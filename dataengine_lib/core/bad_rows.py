@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
 _T = TypeVar("_T")
+_ANY = msgspec.json.Decoder(Any)
 MALFORMED = "malformed row"  # the kind of rows that are no rows of the format at all
 _MOST_NAMED = 3  # rows that the error names, each with another reason
 _LENGTH = 200  # characters of one row's reason in a message
@@ -112,16 +113,29 @@ class BadRows:
 
 
 def usable_rows(rows: Iterable[JsonRow], type: type[_T], bad: BadRows) -> Iterator[tuple[str, _T]]:
-    """Yield where each row stands and its value; rows that are not of `type` are added to `bad`, which counts all."""
+    """Yield where each row stands and its value; rows that are not of `type` are added to `bad`, which counts all.
+
+    A null, as pandas writes it for a cell without a value, counts as if its key were missing.
+    """
     decoder = msgspec.json.Decoder(type, strict=False)
     for row in rows:
         bad.n_rows += 1
         try:
-            value = json_value(row.raw, decoder)
+            try:
+                value = json_value(row.raw, decoder)
+            except msgspec.ValidationError:
+                value = _without_nulls(row.raw, type)
         except UNDECODABLE as error:
             bad.add(BadRow(row.where, decode_fault(error), MALFORMED))
         else:
             yield row.where, value
+
+
+def _without_nulls(raw: msgspec.Raw, type: type[_T]) -> _T:
+    content: Any = json_value(raw, _ANY)
+    if isinstance(content, dict):
+        content = {key: value for key, value in content.items() if value is not None}
+    return msgspec.convert(content, type, strict=False)
 
 
 def _shown(row: BadRow) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.bad_rows import BadRows, usable_rows
+from dataengine_lib.core.files import write_json
+from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -27,6 +29,7 @@ from dataengine_lib.questions.dataengine_v2 import v2_record
 from dataengine_lib.replies.other_datasets import others_format
 
 _DEFAULTS = ExportOptions()
+WANTED = "gptvqa_train_data.json of post-process"  # what export reads, for its errors
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,17 @@ FORMATS = {
 }
 
 
-def read_train_records(file: Path) -> list[TrainRecord]:
-    """The rows of a `gptvqa_train_data.json`. Raises DataEngineError when it cannot be read or is another kind of file."""
+def read_train_records(file: Path, bad: BadRows) -> list[TrainRecord]:
+    """The rows of a `gptvqa_train_data.json`; those that are no records are added to `bad`.
+
+    Raises DataEngineError when it cannot be read or is another kind of file, or too many rows cannot be used.
+    """
     if kind := others_format(file):
         raise DataEngineError(
             f"{file}: holds {kind} rows, not training data; run post-process on it and export its output"
         )
-    records: list[TrainRecord] = read_json(file, list[TrainRecord])
+    records = [record for _, record in usable_rows(json_rows(file), TrainRecord, bad)]
+    bad.check()
     return records
 
 
@@ -124,7 +131,7 @@ def export(
     if suffix and output.is_dir():
         raise ParameterError(f"{output}: is a folder; give a file, such as {output / options.name}{suffix}")
     faults = ImageFaults()
-    rows = export_rows(records, Path(image_root), faults, options.source)
+    rows = export_rows(records, Path(image_root), faults, options.source, options.left_out)
     return _write_format(format, rows, Path(image_root), output, options, faults).files
 
 
@@ -140,7 +147,7 @@ def export_all(
     """
     # shared by all formats, so that each image is checked once
     faults = ImageFaults()
-    rows = export_rows(records, Path(image_root), faults, options.source)
+    rows = export_rows(records, Path(image_root), faults, options.source, options.left_out)
     return (
         _try_format(format, rows, Path(image_root), Path(folder) / format, options, faults)
         for format in FORMATS
@@ -207,7 +214,7 @@ def export_lines(
     """
     if output.resolve() == input.resolve():
         raise ParameterError(f"{output}: is the training data itself; give the export another name")
-    records = read_train_records(input)
+    records = read_train_records(input, options.left_out or BadRows(input, 0, wanted=WANTED))
     options = replace(options, counts=input.parent / "post_process.json", source=input)
     if format != "all":
         files = export(format, records, image_root, output, options)

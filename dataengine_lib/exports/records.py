@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import shown_name
 from dataengine_lib.core.records import Question, TrainRecord, qa_prompt
 from dataengine_lib.core.text import shown
@@ -19,6 +20,7 @@ IMAGE = "<image>"
 _MEDIA = (IMAGE, "<video>", "<audio>")  # trainers replace these with the image, video or sound
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}")  # also a Python name in MiniGPT-4's builder
 
+_NOT_EXPORTED = "cannot be exported"  # the kind of records that no trainer could use
 Paths = Literal["absolute", "relative", "bare"]
 
 
@@ -28,7 +30,8 @@ class ExportOptions:
 
     `name` is the data set's name in a trainer's list; `paths` how images are named (see ExportJob), None for what the
     format's trainer expects; `counts` the post_process.json of the records, for the data card; `source` the records'
-    file, for messages. Raises ParameterError for a value that is not one of those allowed.
+    file, for messages; `left_out` collects records that cannot be exported, None makes the first of them an error.
+    Raises ParameterError for a value that is not one of those allowed.
     """
 
     name: str = "dataengine"
@@ -36,6 +39,7 @@ class ExportOptions:
     paths: Paths | None = None
     counts: Path | None = None
     source: Path | None = None
+    left_out: BadRows | None = None
 
     def __post_init__(self) -> None:
         for what, given, known in (
@@ -119,17 +123,31 @@ class ImageFaults:
 
 
 def export_rows(
-    records: Sequence[TrainRecord], image_root: Path, faults: ImageFaults, source: Path | None = None
+    records: Sequence[TrainRecord],
+    image_root: Path,
+    faults: ImageFaults,
+    source: Path | None = None,
+    left_out: BadRows | None = None,
 ) -> list[ExportRow]:
     """The records with their images found under `image_root`; `source` is the records' file, for messages.
 
-    Raises DataEngineError naming the first record that no trainer could use: without question, choice, right answer or
-    readable image, or with an image token in its text.
+    Records that no trainer could use are added to `left_out`: those without question, choice, right answer or readable
+    image, or with an image token in their text. Raises DataEngineError when too many are, without `left_out` for the
+    first.
     """
-    return [
-        ExportRow(record, _question(f"{source or 'export'}: record {row}", row, record, image_root, faults))
-        for row, record in enumerate(records)
-    ]
+    rows = []
+    for number, record in enumerate(records):
+        name = f"id {record.record_id!r}" if record.record_id else f"query {record.query_id!r}"
+        where = f"record {number} ({name}, image {record.image_id})"
+        try:
+            rows.append(ExportRow(record, _question(number, record, image_root, faults)))
+        except DataEngineError as error:
+            if left_out is None:
+                raise DataEngineError(f"{source or 'export'}: {where}: {error}") from error
+            left_out.add(BadRow(where, str(error), _NOT_EXPORTED))
+    if left_out is not None:
+        left_out.check()
+    return rows
 
 
 def rows_with_rationale(rows: Sequence[ExportRow]) -> list[ExportRow]:
@@ -137,28 +155,25 @@ def rows_with_rationale(rows: Sequence[ExportRow]) -> list[ExportRow]:
     return [row for row in rows if any(text.strip() for text in row.question.rationales)]
 
 
-def _question(where: str, row: int, record: TrainRecord, image_root: Path, faults: ImageFaults) -> Question:
-    name = f"id {record.record_id!r}" if record.record_id else f"query {record.query_id!r}"
-    where = f"{where} ({name}, image {record.image_id})"
+def _question(row: int, record: TrainRecord, image_root: Path, faults: ImageFaults) -> Question:
+    """The record as a question. Raises DataEngineError with the reason why no trainer could use it."""
     right = record.correct_choice_idx
     if not 0 <= right < len(record.choices) or not all(choice.strip() for choice in record.choices):
-        raise DataEngineError(
-            f"{where}: a choice is empty or the right one is missing; run post-process again"
-        )
+        raise DataEngineError("a choice is empty or the right one is missing; run post-process again")
     if not record.question.strip():
-        raise DataEngineError(f"{where}: the question is empty; run post-process again")
+        raise DataEngineError("the question is empty; run post-process again")
     texts = (record.question, record.short_answer, *record.choices, *record.rationales)
     if mark := next((mark for mark in _MEDIA for text in texts if mark in text), None):
         raise DataEngineError(
-            f"{where}: the text holds {mark}, which trainers replace with {mark[1:-1]} data; reject the record in "
+            f"the text holds {mark}, which trainers replace with {mark[1:-1]} data; reject the record in "
             "review.json and run post-process again"
         )
     try:
         path = locate(image_ref(record.image_id, record.image_path), image_root)
     except DataEngineError as error:  # its remedy, behind the semicolon, names another step's parameter
-        raise DataEngineError(f"{where}: {str(error).partition(';')[0]}; check the image root") from error
+        raise DataEngineError(f"{str(error).partition(';')[0]}; check the image root") from error
     if fault := faults.of(image_root / path):
-        raise DataEngineError(f"{where}: {fault}; replace the image or drop the record")
+        raise DataEngineError(f"{fault}; replace the image or drop the record")
     return Question(
         split="train",
         image_id=record.image_id,

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.bad_rows import BadRows
+from dataengine_lib.core.files import write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores, weak_types
+from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
 from dataengine_lib.evaluation.rounds.summary import (
@@ -31,6 +32,8 @@ class CompareRoundsConfig(StepConfig):
     """Questions to compare on."""
     weak_types: int = Field(4, ge=0)
     """How many of the first round's weakest diagnose types to average over."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when a larger share of an evaluation's rows cannot be used."""
     image_root: Path | None = None
     """Where image_path starts; used only to show the images."""
     seed: int = 0
@@ -63,9 +66,14 @@ class CompareRoundsResult:
 def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     """Compare the rounds on the questions that all of them answered, and write every figure to `output`.
 
-    Raises DataEngineError when a file cannot be read or no question is common to all.
+    Raises DataEngineError when a file cannot be read, too many of its rows cannot be used (`max_bad_share`), or no
+    question is common to all.
     """
-    answers: list[list[Answer]] = [read_json(path, list[Answer]) for path in config.evaluations]
+    bad = [
+        BadRows(path, config.max_bad_share, wanted="aokvqa_eval.json of evaluate", keep=20)
+        for path in config.evaluations
+    ]
+    answers = [read_answers(path, rows) for path, rows in zip(config.evaluations, bad, strict=True)]
     pairs = pair_answers(answers, config.evaluations, config.split)
     names = ["before"] + [f"after round {number}" for number in range(1, len(answers))]
     last = len(names) - 1
@@ -90,4 +98,7 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
         left_out=pairs.left_out,
     )
     write_json(config.output, figures)
-    return CompareRoundsResult(figures, config.output, config.image_root, comparison_warnings(figures))
+    warnings = [line for rows in bad for line in rows.warnings()]
+    return CompareRoundsResult(
+        figures, config.output, config.image_root, [*warnings, *comparison_warnings(figures)]
+    )

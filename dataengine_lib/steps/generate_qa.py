@@ -11,6 +11,7 @@ from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import PaidChatSettings
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
@@ -48,6 +49,8 @@ class GenerateQaConfig(StepConfig, PaidChatSettings):
     """json: under a JSON schema where the server supports that."""
     max_failed_share: float = Field(0.5, ge=0, le=1)
     """Stop when a larger share of the queries gets no usable reply; replies that came are kept."""
+    max_bad_share: float = Field(0.05, ge=0, le=1)
+    """Stop when a larger share of the queries cannot be asked."""
 
     _check_teacher = field_validator("teacher")(check_spec)
 
@@ -105,7 +108,7 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
 def price_queries(config: GenerateQaConfig) -> list[TypeCost]:
     """What all queries of `config.input` will cost, the sum and per question type; nothing is sent."""
     price = read_prices(config.prices).of(config.teacher)
-    return query_costs(read_queries(config.input), price, config.tier, config.max_output_tokens)
+    return query_costs(_read(config)[0], price, config.tier, config.max_output_tokens)
 
 
 def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
@@ -114,7 +117,7 @@ def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
 
 
 def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResult:
-    queries = read_queries(config.input)
+    queries, bad = _read(config)
     _check_image_root(config, queries)
     prices = read_prices(config.prices)
     price = prices.of(config.teacher)
@@ -173,8 +176,16 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         stopped=budget.stopped,
         notes=[line for line in notes if line],
         image_root=config.image_root or config.coco_dataset,
-        warnings=reply_warnings(queries, results, failures, budget.stopped),
+        warnings=[*bad.warnings(), *reply_warnings(queries, results, failures, budget.stopped)],
     )
+
+
+def _read(config: GenerateQaConfig) -> tuple[list[Query], BadRows]:
+    """The queries, and the rows that are left out."""
+    bad = BadRows(
+        config.input, config.max_bad_share, wanted="gptvqa_prompt.json of construct-queries", keep=20
+    )
+    return read_queries(config.input, bad), bad
 
 
 def _lost_money(usd: float) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.chat.messages import user_message
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
+from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import Query
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_file
 from dataengine_lib.replies.qa_json import qa_schema
@@ -72,21 +74,35 @@ def _image_sha256(root: Path | None, path: str) -> str:
     return f"missing {path}"
 
 
-def read_queries(path: Path) -> list[Query]:
+class _Row(Query, kw_only=True):
+    """A row of the file; questions with their answers, as step 1 writes them, have a prompt and a type too."""
+
+    correct_choice_idx: int | None = None
+
+
+def read_queries(path: Path, bad: BadRows) -> list[Query]:
     """The queries of `path`; rows without a query id get one that their content decides.
 
-    Raises DataEngineError for a repeated id.
+    Rows that cannot be asked are added to `bad`: without a prompt or a type, or with the id of an earlier one.
+    Raises DataEngineError when the file holds no queries, or too many of its rows cannot be used.
     """
-    queries: list[Query] = read_json(path, list[Query])
-    seen: dict[str, int] = {}
-    for number, query in enumerate(queries):
+    queries: dict[str, Query] = {}
+    first: dict[str, str] = {}
+    for where, row in usable_rows(json_rows(path), _Row, bad):
+        query = Query(**{name: getattr(row, name) for name in Query.__struct_fields__})
+        if row.correct_choice_idx is not None:
+            bad.add(BadRow(where, "is a question with its answer, not a query", MALFORMED))
+            continue
         if not query.query_id:
             content = f"{query.image_id}\n{query.question_type}\n{query.prompt}".encode()
             query.query_id = f"r-{hashlib.sha256(content).hexdigest()[:16]}"
-        if query.query_id in seen:
-            raise DataEngineError(
-                f"{path}: rows {seen[query.query_id]} and {number} are one query"
-                f" ({query.query_id}); remove one"
-            )
-        seen[query.query_id] = number
-    return queries
+        if not query.prompt.strip() or not query.question_type.strip():
+            empty = "question_type" if query.prompt.strip() else "prompt"
+            bad.add(BadRow(where, f"{empty} is empty", MALFORMED))
+        elif query.query_id in queries:
+            same = f"the same query_id as {first[query.query_id]} ({one_line(query.query_id)[:60]})"
+            bad.add(BadRow(where, same, "repeated query_id"))
+        else:
+            queries[query.query_id], first[query.query_id] = query, where
+    bad.check()
+    return list(queries.values())

@@ -11,6 +11,7 @@ from export_records import RECORDS, photos, record
 from PIL import Image
 
 from dataengine_lib import cli
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Question, Result, TrainRecord
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -270,7 +271,7 @@ def test_the_verb(
     )
     assert run(monkeypatch, "aokvqa", *given, "--output", train) == 2
     assert run(monkeypatch, "all", *given, "--output", tmp_path / "x", "--paths", "short") == 2
-    assert len(read_train_records(train)) == 1
+    assert len(read_train_records(train, BadRows(train, 0))) == 1
 
 
 def test_reading_trainers_formats_needs_no_library_of_theirs() -> None:
@@ -283,7 +284,7 @@ def test_reading_trainers_formats_needs_no_library_of_theirs() -> None:
 def test_others_files_are_sent_through_post_process(tmp_path: Path) -> None:
     write_json(tmp_path / "v2.json", [{"instruction": "Which?", "image": "1.jpg", "options": ["a"]}])
     with pytest.raises(DataEngineError, match=r"holds dataengine-v2 rows.*run post-process"):
-        read_train_records(tmp_path / "v2.json")
+        read_train_records(tmp_path / "v2.json", BadRows("v2.json", 0))
 
 
 def test_what_we_export_comes_back(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Step 6: the rows of an `aokvqa_eval.json`, ours or v1's; rows that cannot be used are left out and counted."""
+
+from pathlib import Path
+
+import msgspec
+
+from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
+from dataengine_lib.core.json_rows import json_rows
+from dataengine_lib.core.records import Answer
+from dataengine_lib.core.text import choice_key
+
+
+class _Answered(Answer, kw_only=True):
+    """An answer, with None where the file does not say whether it is right, as in v1's."""
+
+    correct: bool | None = None  # type: ignore[assignment]
+    predicted_choice_idx: int | None = None  # type: ignore[assignment]
+
+
+def read_answers(file: Path, bad: BadRows) -> list[Answer]:
+    """The answers; v1's, which do not say whether they are right, are judged by the text of the answer.
+
+    Raises DataEngineError when the file holds no evaluation, or too many of its rows cannot be used.
+    """
+    answers = []
+    for where, row in usable_rows(json_rows(file), _Answered, bad):
+        fault = _judge(row)
+        if fault is None:
+            answers.append(Answer(**msgspec.structs.asdict(row)))
+        else:
+            kind, reason = fault
+            bad.add(BadRow(where, reason, kind))
+    bad.check()
+    return answers
+
+
+def _judge(row: _Answered) -> tuple[str, str] | None:
+    """Fill in the choice and whether it is right, or return why the row cannot be used: (kind, reason)."""
+    choices, right = [choice_key(choice) for choice in row.choices], row.correct_choice_idx
+    if not 0 <= right < len(choices):
+        return "unusable choices", f"correct_choice_idx {right} is outside the {len(choices)} choices"
+    if row.predicted_choice_idx is None:
+        if not row.model_answer.strip() and row.correct is None:
+            return MALFORMED, "has no answer of the student (model_answer or predicted_choice_idx)"
+        answer = choice_key(row.model_answer)
+        row.predicted_choice_idx = choices.index(answer) if answer in choices else -1
+    if row.correct is None:
+        row.correct = row.predicted_choice_idx == right
+    return None
