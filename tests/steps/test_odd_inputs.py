@@ -91,7 +91,7 @@ def test_an_odd_answer_is_left_out_of_the_comparison(tmp_path: Path, odd: Any, k
     ]
     result = compare_rounds(CompareRoundsConfig(evaluations=files, output=tmp_path / "out.json"))
     assert result.figures.questions == 30
-    (warning,) = result.warnings
+    warning = result.warnings[0]
     assert warning.startswith(f"{files[0]}: 1 of 31 rows left out: {kind} (1); first: row 30: ")
     many = write_json(tmp_path / "before.json", [*(answer(n) for n in range(1, 31)), *[odd] * 3])
     with pytest.raises(
