@@ -22,7 +22,7 @@ from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.questions.categories import CategorySet, read_categories, type_name
-from dataengine_lib.questions.reader import read_question_rows
+from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan
@@ -186,7 +186,8 @@ def _sample_prompts(
 def _questions(config: Any) -> list[Question]:
     """The usable questions of step 0's or 1's file, as that step will read it."""
     fields = {name: getattr(config, name) for name in ("type_field", "split_field") if hasattr(config, name)}
-    return read_question_rows(config.questions, getattr(config, "image_root", None), **fields)[0]
+    root = getattr(config, "image_root", None)
+    return read_question_file(config.questions, root, unanswered=True, **fields).questions
 
 
 def _as_example(row: Question) -> str:
