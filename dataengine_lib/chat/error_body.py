@@ -22,7 +22,8 @@ _MOST_WORDS = 6  # parts of one message: a request can have many faults
 # Keys behind which words stand, the most telling first.
 _WORDS = (
     "message", "msg", "error", "errors", "detail", "details", "error_message", "error_msg", "errormessage",
-    "description", "error_description", "title", "raw", "metadata", "innererror", "inner_error", "body",
+    "description", "error_description", "status_msg", "base_resp", "title", "raw", "metadata", "innererror",
+    "inner_error", "body",
 )  # fmt: skip
 _CODES = ("code", "status_code", "type", "status", "error_type", "error_code", "errorcode", "reason")
 _FIELDS = ("param", "parameter", "field")

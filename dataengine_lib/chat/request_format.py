@@ -25,7 +25,8 @@ _REFUSAL_CODES = {
 }  # fmt: skip
 # Matches "Unsupported parameter: 'temperature'", "Unrecognized request argument", "Use 'max_completion_tokens' instead".
 _REFUSES = re.compile(
-    r"support|instead|unrecogni|unknown|permitted|allowed|unexpected|not implemented", re.IGNORECASE
+    r"support|instead|unrecogni|unknown|permitted|allowed|unexpected|not implemented|deprecated",
+    re.IGNORECASE,
 )
 # Fields with one value that could be sent: any complaint refuses them, "Invalid service_tier argument".
 _REFUSES_VALUE = re.compile(rf"{_REFUSES.pattern}|invalid|must|should|only|cannot|not valid", re.IGNORECASE)

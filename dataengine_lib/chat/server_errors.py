@@ -26,7 +26,7 @@ _NO_MONEY_CODES = {
     "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "organization_restricted",
     "blocked_api_access", "budget_exceeded",
     "30001", "30011", "1113", "insufficient_balance", "insufficient_credits", "payment_required", "billing_error",
-    "account_suspended", "allocationquota.freetieronly",
+    "account_suspended", "allocationquota.freetieronly", "insufficient_user_quota", "not_enough_balance",
 }  # fmt: skip
 _KEY_CODES = {
     "invalid_api_key", "api_key_invalid", "authentication_error", "invalid_authentication_error", "unauthenticated",
@@ -35,7 +35,7 @@ _KEY_CODES = {
 _REGION_CODES = {"unsupported_country_region_territory", "region_not_supported", "unsupported_region"}
 _NO_MODEL_CODES = {
     "model_not_found", "model_not_available", "model_deprecated", "deploymentnotfound", "model_not_exist", "20012",
-    "invalid_model",
+    "invalid_model", "model_not_supported", "1211",
 }  # fmt: skip
 
 # "Insufficient Balance" · "Your paid balance is insufficient" · "requires more credits" · "in good standing"
@@ -43,6 +43,8 @@ _NO_MODEL_CODES = {
 _NO_MONEY = re.compile(
     r"insufficient (?:account |paid )?(?:balance|credit|fund|quota)"
     r"|\b(?:balance|credits?) (?:is|are|has|have) (?:been )?(?:too low|insufficient|exhausted|depleted|not enough|used up)"
+    r"|not enough (?:balance|credits?|quota)|\b(?:balance|credits?|quota) is not enough"
+    r"|reached your specified [\w ]{0,20}usage limits"
     r"|out of credits|more credits|credit balance|arrears|good standing|余额不足|欠费"
     r"|\baccount\b[^.]{0,120}\b(?:suspended|deactivated|disabled|not active|restricted|banned|overdue)\b"
     r"|credit limit exceeded|budget has been exceeded|over budget|spend(?:ing)? limit"
@@ -55,7 +57,7 @@ _BAD_KEY = re.compile(
     r"\b(?:not valid|invalid|incorrect|expired|missing|revoked)"
     r"|\b(?:invalid|incorrect|missing|expired|no) (?:api|subscription|access|authentication)[ _-]?"
     r"(?:key|token|credentials)\b"
-    r"|unauthorized|authentication fail",
+    r"|unauthorized|authentication fail|login fail",
     re.IGNORECASE,
 )
 # "Country, region, or territory not supported" · "User location is not supported for the API use"
@@ -70,10 +72,13 @@ _FLAGGED = re.compile(r"\bflagged\b|moderation|content (?:management )?policy|co
 _ABOUT_MODEL = re.compile(r"\bmodels?\b|\baccess to\b|permission", re.IGNORECASE)
 # "model 'x' not found" · "x is not a valid model ID" · "Invalid model name passed in model=x" · "Invalid model: x"
 _NO_MODEL = re.compile(
-    r"\bmodel\b.{0,100}(?:not found|not exist|not available|no such)|unknown model|not a valid model"
+    r"\bmodel\b.{0,100}(?:not found|not exist|not available|no such)|(?:unknown|no such) model|not a valid model"
     r"|invalid model(?: name| id|:)",
     re.IGNORECASE,
 )
+
+# "Request too large for gpt-4o …: Limit 30000, Requested 50000": more than a minute's tokens in one request
+_TOO_LARGE = re.compile(r"\brequest too large\b", re.IGNORECASE)
 
 _LONGEST_WAIT_S = 120.0  # a server whose Retry-After is longer stops the run instead
 _SENSIBLE_WAIT_S = 30 * 24 * 3600.0  # a Retry-After beyond is a fault of the server's clock and ignored
@@ -98,7 +103,9 @@ def body_of(error: Exception) -> ErrorBody | None:
 def is_temporary(error: Exception) -> bool:
     """Whether the same request may succeed a little later, for any error of the client (timeouts are temporary)."""
     if isinstance(error, openai.APIStatusError):
-        return is_temporary_status(error.status_code)
+        return is_temporary_status(error.status_code) and not (
+            error.status_code == 429 and _TOO_LARGE.search(read_error(429, error.response.content).words)
+        )
     if isinstance(error, ErrorReply):
         return error.body.status == 200 or is_temporary_status(error.body.status)
     # Other errors than the SDK's are a timeout, or the ValueError of a response that is no completion.
