@@ -15,6 +15,7 @@ import typer
 from dataengine_lib import __version__
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs
+from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.errors import DataEngineError
 
 app = typer.Typer(
@@ -235,7 +236,8 @@ def main() -> None:
         add_step_verbs(app, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
         app(repeat_list_options(sys.argv[1:]), prog_name="dataengine")
     except DataEngineError as error:
-        for line in str(error).splitlines():
+        # a message of another library may repeat a token or a proxy's password
+        for line in SecretMask.of_environment().masked(str(error)).splitlines():
             typer.echo(f"dataengine: {line}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from typing import Any, Self, overload
-from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 import openai
 
 from dataengine_lib.chat.completion import read_completion
-from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url, split_user
+from dataengine_lib.chat.endpoint import Server, on_loopback
 from dataengine_lib.chat.error_body import ErrorBody, ErrorReply
 from dataengine_lib.chat.rate_control import RateControl
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
@@ -36,7 +35,6 @@ from dataengine_lib.core.text import one_line
 
 _ATTEMPTS_TO_CONNECT = 3  # until the server has ever answered: a wrong URL should not cost a minute
 _CONNECT_S = 10.0  # to open a connection
-_LONGEST_MESSAGE = 300  # characters of a server's error message that are shown
 
 
 class ChatClient:
@@ -55,17 +53,12 @@ class ChatClient:
         role: str = "teacher",
     ) -> None:
         settings = settings or ChatSettings()
-        self.model, self.role, self.shown_url = model, role, shown_url(base_url)
+        self.server = Server.of(base_url, key)
+        self.model, self.role, self.shown_url = model, role, self.server.url
         self.timeout_s, self.max_attempts = settings.timeout_s, settings.max_attempts
         self.max_output_tokens = settings.max_output_tokens
         self.format = RequestFormat(model, base_url, settings)
         self.rate_control = RateControl(settings.concurrency, settings.rpm, settings.tpm)
-        self._url, self._key = base_url, key
-        # Texts that no message may contain.
-        # NO_KEY is no secret: it is an ordinary word.
-        self._secrets = [
-            secret for secret in (key, urlsplit(base_url).password) if secret and secret != NO_KEY
-        ]
         self._reached = False  # whether the server has ever answered
 
     @property
@@ -86,14 +79,15 @@ class ChatClient:
     async def __aenter__(self) -> Self:
         # Not the SDK's default connections, which check every idle one for each request. No proxy for a server on
         # this machine, whatever HTTP_PROXY says. Without https no certificates are loaded, which takes a while.
+        server = self.server
         http = openai.DefaultAioHttpClient(
-            trust_env=not on_loopback(self._url), verify=self._url.startswith("https:")
+            trust_env=not on_loopback(server.url), verify=server.url.startswith("https:")
         )
-        base_url, authorization = split_user(self._url)
         self.client = openai.AsyncOpenAI(
-            base_url=base_url,
-            api_key=self._key,
-            default_headers=authorization,
+            base_url=server.url,
+            api_key=server.key,
+            default_headers=server.headers,
+            default_query=server.query,
             max_retries=0,  # `complete` retries, within the rate control
             timeout=openai.Timeout(self.timeout_s, connect=min(_CONNECT_S, self.timeout_s)),
             http_client=http,
@@ -240,10 +234,8 @@ class ChatClient:
             rate_control.tokens.give_back(tokens - used, now)
         # The header names the request, the body only the completion; some servers send the second one alone.
         request_id = response.headers.get("x-request-id") or reply.request_id
-        problem = self.without_secrets(reply.problem)
-        return msgspec.structs.replace(
-            reply, request_id=request_id, seconds=round(now - entered, 3), problem=problem
-        )
+        reply = msgspec.structs.replace(reply, request_id=request_id, seconds=round(now - entered, 3))
+        return self.server.masked_reply(reply)
 
     def _on_refused(self, status: int, entered: float, wait_s: float | None) -> None:
         """The rate control learns of a response that is an error."""
@@ -275,11 +267,8 @@ class ChatClient:
         return self.without_secrets(one_line(text))
 
     def without_secrets(self, text: str) -> str:
-        """A server's message with key and password masked, shortened to 300 characters."""
-        # Masked first: a key that is cut in two would no longer be found.
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text[:_LONGEST_MESSAGE]
+        """A server's message with all secrets masked, shortened."""
+        return self.server.shown(text)
 
     def _stop_if_fatal(self, error: Exception, body: ErrorBody | None, reason: str, attempt: int) -> None:
         """Raise TeacherStop, and let no other request through, if this error will meet every request."""

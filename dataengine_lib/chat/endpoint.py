@@ -2,11 +2,18 @@
 
 import base64
 import os
-from urllib.parse import unquote, urlsplit
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
+
+from dataengine_lib.chat.reply import Reply
+from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import ParameterError
 
+_LONGEST_MESSAGE = 300  # characters of a server's error message that are shown
 NO_KEY = "none"  # sent to servers that want no key, since the SDK insists on one
 _OPENAI_URL = "https://api.openai.com/v1"
 
@@ -14,9 +21,10 @@ _OPENAI_URL = "https://api.openai.com/v1"
 def endpoint(base_url: str | None) -> tuple[str, str]:
     """URL and key of the server: `base_url`, else OPENAI_BASE_URL, else OpenAI itself, and OPENAI_API_KEY.
 
-    Raises ParameterError when the URL is not valid, or when OpenAI itself is meant and there is no key.
+    The URL may hold a password or a query; `Server` takes it apart. Raises ParameterError when the URL is not valid, or
+    when OpenAI itself is meant and there is no key.
     """
-    url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL).rstrip("/")
+    url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL).strip().rstrip("/")
     if not url.startswith(("http://", "https://")):
         given = url.partition("?")[0].rpartition("@")[2]  # a password stands before @, a key behind ?
         raise ParameterError(f"base_url must begin with http:// or https:// (given: {shown(given)})")
@@ -35,28 +43,66 @@ def on_loopback(url: str) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """A server's URL as messages and files may show it: without user, password and query.
+    """A server's URL as messages and files may show it: without user, password, query and fragment.
 
-    Raises ParameterError when it is not a URL or its port is not a number.
+    Raises ParameterError when it is not a URL, when its port is not a number, and when a password in it is not encoded.
     """
     try:
         parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
+        _ = parts.port
     except ValueError:  # its message shows the text behind the colon, which may be a part of the password
         raise ParameterError(
             "base_url: not a URL, or its port is not a number up to 65535; correct it"
         ) from None
-    # "https://me:secret@host:8000/v1?key=1" is shown as "https://host:8000/v1".
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    # In "http://me:1/2@host" the host would be "me": a password with a slash that was not encoded.
+    if "@" in parts.path.lstrip("/").partition("/")[0] or "@" in parts.query + parts.fragment:
+        raise ParameterError(
+            "base_url: @ stands behind the host; write / ? # @ in a user name or password as %2F %3F %23 %40"
+        )
+    # "https://me:secret@host:8000/v1/?key=1" is shown as "https://host:8000/v1".
+    host = parts.netloc.rpartition("@")[2].lower()
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
 
 
-def split_user(url: str) -> tuple[str, dict[str, str]]:
-    """A URL without user and password, and the header that carries them in place of the key (RFC 7617)."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return url, {}
-    # For "http://me:pa%20ss@host:8000/v1": the credentials are "me:pa ss", the URL becomes
-    # "http://host:8000/v1".
-    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    header = {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), header
+@dataclass(frozen=True)
+class Server:
+    """How a server is asked. `url` holds no secret: user, password and query are sent by `headers` and `query`.
+
+    `mask` knows all secrets of the URL, the key and the environment; whatever comes from the server goes through it.
+    """
+
+    url: str
+    key: str
+    headers: dict[str, str]
+    query: dict[str, str]
+    mask: SecretMask
+
+    @classmethod
+    def of(cls, url: str, key: str) -> Self:
+        """The parts of a URL such as `https://me:secret@host/v1?api-key=1`; raises what `shown_url` raises."""
+        shown, parts = shown_url(url), urlsplit(url)
+        headers = {}
+        if parts.username or parts.password:
+            # in place of the key (RFC 7617): for "http://me:pa%20ss@host" the credentials are "me:pa ss"
+            credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        return cls(shown, key, headers, query, SecretMask.of_server(url, key))
+
+    def shown(self, text: str) -> str:
+        """A server's message with all secrets masked, shortened to 300 characters."""
+        # Masked first: a key that is cut in two would no longer be found.
+        return self.mask.masked(text)[:_LONGEST_MESSAGE]
+
+    def masked_reply(self, reply: Reply) -> Reply:
+        """The reply as it may be stored: a server may repeat the key in any of its fields."""
+        mask = self.mask
+        return msgspec.structs.replace(
+            reply,
+            text=mask.masked_writing(reply.text),
+            model=mask.masked(reply.model),
+            request_id=mask.masked(reply.request_id),
+            service_tier=mask.masked(reply.service_tier),
+            usage=mask.masked_value(reply.usage),
+            problem=self.shown(reply.problem),
+        )

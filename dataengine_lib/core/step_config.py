@@ -8,6 +8,7 @@ from typing import Any, Self, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dataengine_lib.core.notebook_folder import enter_start_folder
+from dataengine_lib.core.secrets.given_values import refuse_secrets
 from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import ParameterError
 
@@ -28,6 +29,7 @@ class StepConfig(BaseModel):
 
         Raises ParameterError with one line per wrong key, naming it and the nearest valid one.
         """
+        refuse_secrets(values, where)
         for name, value in values.items():
             for item in value if isinstance(value, list) else [value]:
                 # no path has one, and what opens it raises an error of its own kind

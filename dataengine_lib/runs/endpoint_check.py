@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import httpx2
 
-from dataengine_lib.chat.endpoint import NO_KEY, on_loopback, shown_url
+from dataengine_lib.chat.endpoint import NO_KEY, Server, on_loopback
 from dataengine_lib.chat.prices import estimate_tokens, read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.settings import ChatSettings
@@ -48,11 +48,18 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
         return EndpointFinding(
             "bad", f"{model} was shut down; take {_RETIRED[model]} or another of today's models"
         )
-    headers = {} if key == NO_KEY else {"Authorization": f"Bearer {key}"}
-    shown = shown_url(url)
+    server = Server.of(url, key)
+    headers = ({} if key == NO_KEY else {"Authorization": f"Bearer {key}"}) | server.headers
+    shown = server.url
     try:
         # trust_env: a proxy named in the environment would not reach a server on this machine
-        answer = httpx2.get(f"{url}/models", headers=headers, timeout=10, trust_env=not on_loopback(url))
+        answer = httpx2.get(
+            f"{shown}/models",
+            headers=headers,
+            params=server.query,
+            timeout=10,
+            trust_env=not on_loopback(url),
+        )
     except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         return EndpointFinding(
             "bad", f"{shown} does not answer ({type(error).__name__}); check base_url and the network"
@@ -67,7 +74,8 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
     if answer.status_code != 200:
         return EndpointFinding("warn", f"{shown} answers, but lists no models (status {answer.status_code})")
     try:
-        models: dict[str, Any] = {str(row["id"]): row.get("shutdown_date") for row in answer.json()["data"]}
+        rows = server.mask.masked_value(answer.json()["data"])
+        models: dict[str, Any] = {str(row["id"]): row.get("shutdown_date") for row in rows}
     except (ValueError, KeyError, TypeError, AttributeError):
         return EndpointFinding("warn", f"{shown} answers, but its list of models cannot be read")
     # servers such as Ollama list llama3.1, pulled without a tag, as llama3.1:latest

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.files import read_json, replacing
 from dataengine_lib.core.notebook_folder import Origin
+from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.tables import METADATA_KEY
 
@@ -66,9 +67,12 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
                 start_timeout=_START_TIMEOUT_SECONDS,
             )
     except papermill.PapermillExecutionError as error:
-        raise NotebookFailed(_one_line(error.ename, error.evalue)) from error
+        reason = SecretMask.of_environment().masked(_one_line(error.ename, error.evalue))
+        raise NotebookFailed(reason) from error
     except DeadKernelError as error:
         raise NotebookFailed("its kernel died, most likely for lack of memory; lower batch_size") from error
+    finally:
+        _mask_file(output)
     # matches "result = evaluate(config)" for the function evaluate; papermill stores each cell's duration in seconds
     call = re.compile(rf"\b{re.escape(function)}\(")
     code = [cell for cell in done.cells if cell.cell_type == "code"]
@@ -165,6 +169,17 @@ def _warnings_of(output: Any) -> list[str]:
     """The warnings in the metadata of a cell's output, as `report.tables.Conclusion` puts them there."""
     own = output.get("metadata", {}).get(METADATA_KEY, {})
     return [str(line) for line in own.get("warnings", [])]
+
+
+def _mask_file(notebook: Path) -> None:
+    """Mask the secrets of the environment in a saved notebook: the error of another library may repeat one."""
+    if not notebook.is_file():
+        return
+    text = notebook.read_text(encoding="utf-8")
+    masked = SecretMask.of_environment().masked_writing(text)
+    if masked != text:
+        with replacing(notebook, "w") as stream:
+            stream.write(masked)
 
 
 def _prefer_own_kernel() -> None:

@@ -1,26 +1,17 @@
 """The parameters of an experiment (all steps): one YAML file and the `--set` options, checked key by key."""
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from dataengine_lib.core.secrets.given_values import refuse_secrets
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.text import shown
 from dataengine_lib.core.user_files.yaml_file import parse_yaml, read_yaml
 from dataengine_lib.errors import ParameterError
-
-# Keys of OpenAI and similar providers (sk-proj-abc…), Hugging Face (hf_abc…), GitHub (ghp_abc…), Google (AIzaSy…) and
-# AWS (AKIA…), and URLs with a password (https://me:secret@host/v1).
-_SECRET_VALUE = re.compile(
-    r"\b(sk|rk|pk)-[\w-]{16,}|\bhf_\w{16,}|\b(gh[opsur]|github_pat)_\w{16,}|\bAIza[\w-]{30,}"
-    r"|\bAKIA[0-9A-Z]{16}\b|://[^/\s:@]+:[^/\s@]+@"
-)
-# matches openai_api_key, hf_token, evaluate.token, password; not max_output_tokens
-_SECRET_KEY = re.compile(r"(api|access|secret)_?key|(^|[._])token$|password|secret", re.IGNORECASE)
 
 
 class PlaygroundSettings(StepConfig):
@@ -66,7 +57,7 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
         _apply(content, option)
     if rounds is not None:
         content["rounds"] = rounds
-    _refuse_secrets(content, str(file))
+    refuse_secrets(content, str(file))
     heads = list(ExperimentHead.model_fields)
     for key in content:
         if key not in heads and key not in steps:
@@ -113,20 +104,3 @@ def _apply(content: dict[str, Any], option: str) -> None:
         raise ParameterError(
             f"--set {key.strip()}: the value is not valid YAML ({error}); quote it"
         ) from error
-
-
-def _refuse_secrets(value: Any, where: str, key: str = "") -> None:
-    """Raise ParameterError for a value that looks like a secret: parameters are written to notebooks and manifests.
-
-    The message does not repeat the value.
-    """
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _refuse_secrets(inner, where, f"{key}.{name}".lstrip("."))
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_secrets(inner, where, key)
-    elif isinstance(value, str) and (_SECRET_VALUE.search(value) or (value and _SECRET_KEY.search(key))):
-        raise ParameterError(
-            f"{where}: {key}: looks like a secret; keep keys in the environment (OPENAI_API_KEY), never here"
-        )

@@ -278,10 +278,9 @@ class BatchRunner:
     def _on_reply(self, key: str, query: Query | None, reply: Reply, job: BatchJob) -> bool:
         """Whether a reply is new to the ledger: a run may have ended between keeping it and forgetting its job."""
         reply = msgspec.structs.replace(
-            reply,
+            self.teacher.server.masked_reply(reply),
             # With the batch: some servers give every reply the same id.
             request_id=f"{job.batch_id} {reply.request_id or key[:16]}",
-            problem=self.teacher.without_secrets(reply.problem),
             structured=self.teacher.json_replies and self.teacher.format.takes_schema is not False,
         )
         self.state.tries.pop(key, None)

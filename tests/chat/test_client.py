@@ -1,7 +1,6 @@
 """The chat client: strict JSON where the server takes it, else text; replies in any form; errors without secrets."""
 
 import asyncio
-import base64
 import json
 import traceback
 from collections import Counter
@@ -257,13 +256,6 @@ def test_the_urls_password_is_in_no_message() -> None:
     with raw(400, {"error": {"message": "no user:s3cret here"}}) as url, pytest.raises(AskFailed) as failed:
         ask(url.replace("http://", "http://user:s3cret@"))
     assert "s3cret" not in str(failed.value)
-
-
-def test_a_user_in_the_url_is_sent_as_such() -> None:
-    with raw(200, {"choices": [{"message": {"content": "KEY"}}]}) as url:
-        reply = ask(url.replace("http://", "http://us%40er:p%3Aw@"))
-        assert reply.text == f"Basic {base64.b64encode(b'us@er:p:w').decode()}"
-        assert ask(url).text == "Bearer sk-secret-1234"
 
 
 def test_a_refused_connection_stops_and_a_dropped_one_is_a_failure() -> None:

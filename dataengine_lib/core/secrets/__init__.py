@@ -1,0 +1,1 @@
+"""Keys, passwords and tokens (all steps): masked in everything that is shown or stored, refused as parameters."""

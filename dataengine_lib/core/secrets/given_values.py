@@ -1,0 +1,49 @@
+"""Parameters that look like secrets are refused (all steps): notebooks and manifests would store them."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from dataengine_lib.core.secrets.masking import OPEN_QUERY_NAMES
+from dataengine_lib.errors import ParameterError
+
+# Keys of OpenAI and similar providers (sk-proj-abc…), Hugging Face (hf_abc…), GitHub (ghp_abc…), Google (AIzaSy…) and
+# AWS (AKIA…), and URLs with a user (https://me:secret@host/v1, https://TOKEN@host).
+_SECRET_VALUE = re.compile(
+    r"\b(sk|rk|pk)-[\w-]{16,}|\bhf_\w{16,}|\b(gh[opsur]|github_pat)_\w{16,}|\bAIza[\w-]{30,}"
+    r"|\bAKIA[0-9A-Z]{16}\b|://[^/\s@]+@"
+)
+# matches openai_api_key, hf_token, evaluate.token, password; not max_output_tokens
+_SECRET_KEY = re.compile(r"(api|access|secret)_?key|(^|[._])token$|password|secret", re.IGNORECASE)
+
+
+def refuse_secrets(value: Any, where: str, key: str = "") -> None:
+    """Raise ParameterError for a value that looks like a secret, or for one inside it; `key` is its name.
+
+    The message does not repeat the value.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            refuse_secrets(inner, where, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            refuse_secrets(inner, where, key)
+    elif isinstance(value, str) and value and (_looks_secret(value) or _SECRET_KEY.search(key)):
+        raise ParameterError(
+            f"{where}: {key}: looks like a secret, and parameters are stored in notebooks and manifests; delete it "
+            "here and put a key into OPENAI_API_KEY, a URL with a password or key into OPENAI_BASE_URL"
+        )
+
+
+def _looks_secret(value: str) -> bool:
+    return bool(_SECRET_VALUE.search(value)) or ("://" in value and _has_secret_query(value))
+
+
+def _has_secret_query(url: str) -> bool:
+    """Whether a URL has a query or fragment beyond what is known to be none: `?api-version=1` is open, `?key=1` is not."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # it is no URL, and its own check names that
+        return False
+    names = [name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    return bool(parts.fragment) or not set(names) <= OPEN_QUERY_NAMES
