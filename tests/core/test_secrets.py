@@ -73,7 +73,7 @@ def test_what_is_no_url_has_no_secrets() -> None:
 class _AnyConfig(StepConfig):
     base_url: str | None = None
     text: str = ""
-    texts: list[str] = []
+    texts: tuple[str, ...] = ()
 
 
 REFUSED = [

@@ -13,6 +13,8 @@ _SECRET_VALUE = re.compile(
     r"\b(sk|rk|pk)-[\w-]{16,}|\bhf_\w{16,}|\b(gh[opsur]|github_pat)_\w{16,}|\bAIza[\w-]{30,}"
     r"|\bAKIA[0-9A-Z]{16}\b|://[^/\s@]+@"
 )
+# A text that is a URL and nothing else: https://host/v1?key=1
+_URL = re.compile(r"\s*\w+://\S+\s*\Z")
 # matches openai_api_key, hf_token, evaluate.token, password; not max_output_tokens
 _SECRET_KEY = re.compile(r"(api|access|secret)_?key|(^|[._])token$|password|secret", re.IGNORECASE)
 
@@ -36,7 +38,7 @@ def refuse_secrets(value: Any, where: str, key: str = "") -> None:
 
 
 def _looks_secret(value: str) -> bool:
-    return bool(_SECRET_VALUE.search(value)) or ("://" in value and _has_secret_query(value))
+    return bool(_SECRET_VALUE.search(value)) or (bool(_URL.match(value)) and _has_secret_query(value))
 
 
 def _has_secret_query(url: str) -> bool:
