@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,12 +11,13 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.answer_choice import CANNOT_TELL, written_choice
 
-_INNERMOST = re.compile(r"\{[^{}]*\}")  # matches {"id": 1} inside {"types": [{"id": 1}]}
-# where a JSON object or list can begin: '{"id"' · '[{"id"' · '["dog"', not "{x}", "[1]" or "[stop]"
-_BEGINS = re.compile(r"[{\[]\s{0,99}[\"{]")
+# where a JSON object or list can begin: '{"id"' · '[{"id"' · '["dog"', not "{x}", "{{", "[1]" or "[stop]"
+_BEGINS = re.compile(r"\{\s{0,99}\"|\[\s{0,99}[\"{]")
 _MOST_BROKEN = (
     64  # places that look like JSON and are none, before the rest of a reply is not searched any more
 )
+_DEEPEST = 6  # objects and lists around an answer
+_LETTER_FIELDS = ("letter", "option", "label", "choice")
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")  # matches "3" · "-2.5" · "1,000"
 
 
@@ -37,15 +38,6 @@ def strict_object(**properties: dict[str, Any]) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
-
-
-def objects_in(text: str) -> list[dict[str, Any]]:
-    """The innermost JSON objects of a reply, also in a code fence, between words or before the reply was cut off."""
-    found = []
-    for match in _INNERMOST.findall(text):
-        with suppress(ValueError, RecursionError):  # the lists in an object may be nested too deeply
-            found.append(json.loads(match))
-    return found
 
 
 def json_values(reply: str) -> list[Any]:
@@ -104,20 +96,35 @@ def letter_schema(choices: Sequence[str], may_pass: bool = True) -> dict[str, An
     return strict_object(answer={"type": "string", "enum": [*LETTERS[: len(choices)], *more]})
 
 
+def _answers_in(value: Any, depth: int) -> Iterator[Any]:
+    """What stands under `answer` in a JSON value, in objects and lists of any kind, in its order."""
+    if isinstance(value, dict) and depth:
+        if "answer" in value:
+            yield value["answer"]
+        else:
+            for one in value.values():
+                yield from _answers_in(one, depth - 1)
+    elif isinstance(value, list) and depth:
+        for one in value:
+            yield from _answers_in(one, depth - 1)
+
+
 def structured_answer(text: str, choices: Sequence[str]) -> str | None:
     """The answer in a reply's JSON, None where there is none.
 
     A letter that is also an option's text is returned with its own option, `(A) B`, so that it is read as a letter.
     So is a number in place of a letter that can mean one option only.
     """
-    answers = [found["answer"] for found in objects_in(text) if "answer" in found]
+    answers = [answer for value in json_values(text) for answer in _answers_in(value, _DEEPEST)]
     answer = answers[-1] if answers else None
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
-    if isinstance(answer, int) and not isinstance(answer, bool):
-        places = meant_by_number(str(answer), choices)
+    if isinstance(answer, dict):  # {"answer": {"letter": "B", "text": "cat"}}
+        answer = next((answer[name] for name in _LETTER_FIELDS if name in answer), None)
+    if isinstance(answer, NumberText):
+        places = meant_by_number(answer, choices)
         answer = LETTERS[places.pop()] if len(places) == 1 else None
-    if not isinstance(answer, str):
+    if not isinstance(answer, str) or not any(map(str.isalnum, answer)):
         return None
     index = LETTERS.find(answer) if len(answer) == 1 else -1
     if 0 <= index < len(choices) and written_choice(answer, choices) != index:

@@ -19,7 +19,7 @@ from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
-from dataengine_lib.replies.json_reply import objects_in, strict_object
+from dataengine_lib.replies.json_reply import strict_object
 
 SCHEMA = strict_object(answer={"type": "string", "enum": ["A", "B"]})
 
@@ -271,19 +271,6 @@ def test_a_refused_connection_stops_and_a_dropped_one_is_a_failure() -> None:
 def test_a_refusal_is_a_reply() -> None:
     (reply,), _, _ = complete(["x"], ["refusal"])
     assert (reply.finish_reason, reply.structured) == ("refusal", True)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ('{"answer": "B"}', [{"answer": "B"}]),
-        ('Sure:\n```json\n{"answer": "B"}\n```', [{"answer": "B"}]),
-        ('{"types": [{"id": 1}, {"id": 2}, {"id"', [{"id": 1}, {"id": 2}]),
-        ("{not json} B", []),
-    ],
-)
-def test_objects_in_a_reply(text: str, found: list[dict[str, Any]]) -> None:
-    assert objects_in(text) == found
 
 
 def test_a_key_in_a_reply_that_is_no_completion_is_not_cut_in_two() -> None:

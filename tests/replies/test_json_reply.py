@@ -1,22 +1,39 @@
 """JSON objects in replies, and the answer that one holds; hostile JSON is passed over, never raised."""
 
+from typing import Any
+
 import pytest
 
-from dataengine_lib.replies.json_reply import objects_in, structured_answer
+from dataengine_lib.replies.json_reply import json_values, structured_answer
 
 DEEP = '{"answer": ' + "[" * 100_000 + "]" * 100_000 + "}"
 
 
-def test_the_innermost_objects_are_found_between_words() -> None:
-    text = 'First {"id": 1}, then ```{"types": [{"id": 2}]}``` and {no JSON}.'
-    assert objects_in(text) == [{"id": 1}, {"id": 2}]
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"answer": "B"}', [{"answer": "B"}]),
+        (
+            'First {"id": 1}, then ```{"types": [{"id": 2}]}``` and {no JSON}.',
+            [{"id": "1"}, {"types": [{"id": "2"}]}],
+        ),
+        ('Sure:\n```json\n{"answer": "B"}\n```', [{"answer": "B"}]),
+        ('{"types": [{"id": 1}, {"id": 2}, {"id"', [{"id": "1"}, {"id": "2"}]),
+        ("{not json} B", []),
+        ('<think>{"answer": "A"}?</think>["B", 1.50]', [["B", "1.50"]]),
+        ('{"a": 1, "a": 1, "b": 1, "b": 2}', [{"a": "1", "b": None}]),
+        ("7", ["7"]),
+    ],
+)
+def test_json_in_a_reply(text: str, found: list[Any]) -> None:
+    assert json_values(text) == found
 
 
 @pytest.mark.parametrize(
     "hostile", [DEEP, '{"answer": ' + "9" * 10_000 + "}", "{" * 100_000, '{"answer": "\0"}']
 )
 def test_an_object_that_cannot_be_read_is_passed_over(hostile: str) -> None:
-    assert objects_in(hostile + ' {"answer": "B"}') == [{"answer": "B"}]
+    assert json_values(hostile + ' {"answer": "B"}')[-1:] == [{"answer": "B"}]
     assert structured_answer(hostile, ["dog", "cat"]) is None
 
 
@@ -31,7 +48,12 @@ def test_an_object_that_cannot_be_read_is_passed_over(hostile: str) -> None:
         ('{"answer": ["B"]}', "B"),
         ('```json\n{"result": {"answer": "cat"}}\n```', "cat"),
         ('{"answer": true}', None),
-        ('{"answer": {"letter": "B"}}', None),
+        ('{"answer": {"letter": "B", "text": "cat"}}', "B"),
+        ('{"answer": {"text": 7}}', None),
+        ('{"answer": "B", "why": {"answer": "A", "wrong": true}}', "B"),
+        ('{"thoughts": {"first": "A"}, "result": [{"answer": "B"}]}', "B"),
+        ('{"answer": "A", "answer": "B"}', None),
+        ('{"answer": "cat\nor so"}', "cat\nor so"),
         ('{"letter": "B"}', None),
         ("B", None),
     ],
