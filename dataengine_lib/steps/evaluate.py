@@ -1,37 +1,25 @@
 """Step 1: ask the student every question; where it is weak becomes bad cases and weights."""
 
-from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from tqdm.auto import tqdm
 
-from dataengine_lib.chat.budget import StudentUsage
-from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.bad_rows import BadRow, BadRows
+from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answer_progress import fingerprint
-from dataengine_lib.evaluation.answers import StudentAnswer, answer_record
+from dataengine_lib.evaluation.answers import answer_record
 from dataengine_lib.evaluation.bad_cases import BadCases, collect_bad_cases
 from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
 from dataengine_lib.evaluation.metrics import Metrics, compute_metrics
 from dataengine_lib.evaluation.output_files import check_writable, write_evaluation
-from dataengine_lib.evaluation.questioner import AskOptions, Questioner, RankRule
-from dataengine_lib.evaluation.recorded.join import read_recorded
-from dataengine_lib.evaluation.resumable import (
-    ProgressSettings,
-    ask_in_batches,
-    ask_with_progress,
-    batches_by_image,
-)
-from dataengine_lib.evaluation.tasks import Task, TaskSelection, select_tasks
+from dataengine_lib.evaluation.questioner import AskOptions, RankRule
+from dataengine_lib.evaluation.student_answers import PROGRESS_FILE, StudentSettings, student_answers
+from dataengine_lib.evaluation.tasks import TaskSelection, select_tasks
 from dataengine_lib.evaluation.warnings import check_readable, evaluation_warnings
 from dataengine_lib.evaluation.weights import WeightRule, type_weights
 from dataengine_lib.questions.categories import read_categories
@@ -40,10 +28,7 @@ from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
 
 if TYPE_CHECKING:
-    from dataengine_lib.students.api_student import ApiStudent
     from dataengine_lib.students.interface import Student
-
-_PROGRESS_FILE = "evaluate.progress.jsonl"  # answers so far, until all files are written
 
 
 class EvaluateConfig(StepConfig):
@@ -97,7 +82,7 @@ class EvaluateConfig(StepConfig):
     """Pixels of the longer side of an image sent to the server."""
     max_output_tokens: int = Field(2000, ge=1)
     """Tokens of one answer of the server, with those of its reasoning."""
-    timeout_s: float = Field(60, gt=0)
+    timeout_s: float = Field(60, gt=0, allow_inf_nan=False)
     """Seconds to wait for one answer of the server."""
     prices: Path | None = None
     """Price table; default: the built-in one."""
@@ -162,7 +147,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     # everything that can be checked is checked before the student is loaded or paid for
     check_holdout_not_shown(holdout, config.teacher_queries)
     check_writable(config.output_dir)
-    given = _student_answers(config, student, content, tasks, skipped)
+    given = student_answers(_student_settings(config), student, content, tasks, skipped)
     answers = [
         answer_record(task.question, task.place, task.split, task.image, given.answers[task.place])
         for task in tasks
@@ -187,7 +172,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         weights = type_weights(metrics.counts(), config.weight_rule)
     paths = write_evaluation(config.output_dir, answers, metrics, cases.kept, weights)
     # only now: until all files are written, a killed run continues from it
-    (config.output_dir / _PROGRESS_FILE).unlink(missing_ok=True)
+    (config.output_dir / PROGRESS_FILE).unlink(missing_ok=True)
     warnings = evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
     return EvaluateResult(
         config.image_root, metrics, answers, cases.kept, cases.alike, weights, skipped.rows, paths, warnings
@@ -206,108 +191,25 @@ def _read_questions(config: EvaluateConfig) -> QuestionRows:
     )
 
 
-class _GivenAnswers(NamedTuple):
-    """The answers by the tasks' places in the question file; the rest is for `metrics.json`."""
-
-    answers: dict[int, StudentAnswer]
-    source: str = ""  # how recorded predictions were read and joined
-    usage: StudentUsage | None = None  # of a student on a server
-
-
-def _student_answers(
-    config: EvaluateConfig,
-    student: "Student | None",
-    content: QuestionRows,
-    tasks: list[Task],
-    skipped: BadRows,
-) -> _GivenAnswers:
-    """From the given `student`, a file of predictions, a server, or a student loaded here."""
-    if student is not None:
-        return _GivenAnswers(_ask(config, student, tasks, skipped))
-    if config.student.startswith("recorded:"):
-        return _recorded_answers(config, content, tasks, skipped)
-    if config.student.startswith("api:"):
-        server = _api_student(config)
-        answers = _ask(config, server, tasks, skipped)
-        return _GivenAnswers(answers, usage=server.usage())
-    return _GivenAnswers(_ask(config, None, tasks, skipped))
-
-
-def _recorded_answers(
-    config: EvaluateConfig, content: QuestionRows, tasks: list[Task], skipped: BadRows
-) -> _GivenAnswers:
-    """The predictions in a file; its rows without a question, and tasks without a row, are skipped."""
-    found = read_recorded(Path(config.student.partition(":")[2]), content, config.recorded_filter)
-    # rows of the predictions file, which the number of questions does not include
-    skipped.n_rows += len(found.unmatched)
-    skipped.add(*found.unmatched)
-    skipped.check()
-    by_place = {content.places[i]: answer for i, answer in found.answers.items()}
-    missing = [task for task in tasks if task.place not in by_place]
-    skipped.add(*(BadRow(task.row, "no prediction for this question", "no prediction") for task in missing))
-    skipped.check()
-    return _GivenAnswers(by_place, source=found.format)
-
-
-def _ask(
-    config: EvaluateConfig,
-    student: "Student | ApiStudent | None",
-    tasks: list[Task],
-    skipped: BadRows,
-) -> dict[int, StudentAnswer]:
-    """The student's answers by the tasks' places, a batch at a time; without `student` it is loaded."""
-    batches = batches_by_image(tasks, config.batch_size)
-    make_questioner = partial(_make_questioner, config, student)
-    if student is not None:
-        # no progress file: a server's answers are kept in its ledger, those of a given student not at all
-        asked = ask_in_batches(batches, make_questioner)
-    else:
-        file = config.output_dir / _PROGRESS_FILE
-        progress = ProgressSettings(file, _student_key(config), config.image_root)
-        asked = ask_with_progress(batches, make_questioner, config.workers, progress)
-    answers: dict[int, StudentAnswer] = {}
-    # closed also on an error: a notebook's traceback would keep the student and its workers alive
-    with closing(asked), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
-        for number, outcomes in asked:
-            skipped.add(*(outcome for outcome in outcomes if isinstance(outcome, BadRow)))
-            skipped.check()
-            for task, outcome in zip(batches[number], outcomes, strict=True):
-                if isinstance(outcome, StudentAnswer):
-                    answers[task.place] = outcome
-            bar.update(len(outcomes))
-    return answers
-
-
-def _student_key(config: EvaluateConfig) -> str:
-    """A key of what a local student's answers depend on beside questions and images."""
-    names = (config.student, config.adapter or "")
-    folders = [Path(name) for name in names if name and Path(name).exists()]
-    # folders as paths: the fingerprint sees that a checkpoint was trained anew under the same name
-    return fingerprint(*names, *folders, config.rank, config.robust, config.direct_answers, config.dtype)
-
-
-def _make_questioner(config: EvaluateConfig, given: "Student | ApiStudent | None" = None) -> Questioner:
-    from dataengine_lib.students.loading import load_student
-
-    student = given or load_student(
-        config.student, config.device, config.adapter, config.batch_size, config.dtype
-    )
-    options = AskOptions(config.rank, config.robust, config.direct_answers)
-    return Questioner(student, config.student, options, config.image_root, config.questions)
-
-
-def _api_student(config: EvaluateConfig) -> "ApiStudent":
-    from dataengine_lib.students.api_student import ApiStudent
-
-    return ApiStudent(
-        config.student.partition(":")[2],
-        ChatSettings(
+def _student_settings(config: EvaluateConfig) -> StudentSettings:
+    return StudentSettings(
+        student=config.student,
+        adapter=config.adapter,
+        recorded_filter=config.recorded_filter,
+        questions=config.questions,
+        image_root=config.image_root,
+        output_dir=config.output_dir,
+        ask=AskOptions(config.rank, config.robust, config.direct_answers),
+        batch_size=config.batch_size,
+        device=config.device,
+        dtype=config.dtype,
+        workers=config.workers,
+        chat=ChatSettings(
             base_url=config.base_url,
             concurrency=config.concurrency,
             max_output_tokens=config.max_output_tokens,
             timeout_s=config.timeout_s,
         ),
-        ledger=config.output_dir / "student_ledger.jsonl",
         max_side=config.max_side,
-        price=read_prices(config.prices).of(config.student),
+        prices=config.prices,
     )
