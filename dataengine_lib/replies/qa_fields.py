@@ -16,6 +16,7 @@ from dataengine_lib.replies.headings import plain_text
 from dataengine_lib.replies.json_reply import NumberText, json_values, meant_by_number, unique_fields
 
 _DEEPEST = 6  # objects and lists around a QA
+_SCHEMA = {"question", "choices", "answer", "explanation", "skip", "reason"}
 _CHOICES = ("choices", "options")
 # `correct_choice_idx` is A-OKVQA's own field, counted from 0; of the others it is not known
 _ANSWERS = (
@@ -39,7 +40,23 @@ def qa_fields(reply: str) -> list[dict[str, Any]]:
     """
     if "{" not in reply:
         return []
-    return [_canonical(one) for value in json_values(reply) for one in _qas_in(value, _DEEPEST)]
+    values = json_values(reply)
+    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    if all(map(_keeps_to_schema, flat)):
+        return flat
+    return [_canonical(one) for value in values for one in _qas_in(value, _DEEPEST)]
+
+
+def _keeps_to_schema(value: Any) -> bool:
+    """Whether a JSON value is a QA in the form of the schema, with its letter: the usual case, and the fastest."""
+    if not isinstance(value, dict) or not _SCHEMA <= value.keys() <= _SCHEMA | {"short_answer"}:
+        return False
+    answer, choices = value["answer"], value["choices"]
+    # by `type`: a NumberText is a str too
+    if type(choices) is not list or len(choices) != 4 or type(answer) is not str or len(answer) != 1:
+        return False
+    texts = (*choices, value["question"], value["explanation"])
+    return answer in LETTERS and all(type(one) is str for one in texts)
 
 
 def _qas_in(value: Any, depth: int) -> Iterator[dict[str, Any]]:
