@@ -9,7 +9,7 @@ import msgspec
 
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
-from dataengine_lib.core.json_rows import JsonRow
+from dataengine_lib.core.json_rows import JsonRow, json_rows
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
@@ -129,6 +129,13 @@ def usable_rows(rows: Iterable[JsonRow], type: type[_T], bad: BadRows) -> Iterat
             bad.add(BadRow(row.where, decode_fault(error), MALFORMED))
         else:
             yield row.where, value
+
+
+def all_usable_rows(type: type[_T], bad: BadRows) -> list[tuple[str, _T]]:
+    """`usable_rows` of the list or JSON lines in the file of `bad`. Raises DataEngineError when too many are bad."""
+    rows = list(usable_rows(json_rows(Path(bad.file)), type, bad))
+    bad.check()
+    return rows
 
 
 def _without_nulls(raw: msgspec.Raw, type: type[_T]) -> _T:

@@ -10,11 +10,8 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-import msgspec
-
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import ImageId, TrainRecord, image_id_of
+from dataengine_lib.core.records import ImageId, TrainRecord
 from dataengine_lib.curation.blind_classifier import BlindTest, solve_blind
 from dataengine_lib.curation.boxes.check import REFUTED, SILENT, check_boxes
 from dataengine_lib.curation.candidates import CandidateOrReject, Spool
@@ -22,7 +19,7 @@ from dataengine_lib.curation.check_results import CheckResult, Judge, apply_chec
 from dataengine_lib.curation.counts import CheckCount, ChecksSummary, blind_reader_figures
 from dataengine_lib.curation.image_copies import ImageCopies
 from dataengine_lib.curation.leaks import EvaluationSet
-from dataengine_lib.curation.near_duplicates import NearDuplicates, NearImages
+from dataengine_lib.curation.near_duplicates import EarlierRecord, NearDuplicates, NearImages, read_earlier
 from dataengine_lib.curation.reader_prompt import ReaderView
 from dataengine_lib.curation.second_reader import CANNOT_SAY, READER_OUTPUT_TOKENS, SecondReader
 from dataengine_lib.curation.settings import CheckMode, CheckSettings
@@ -39,14 +36,23 @@ class RecordChecks:
 
     Cheap checks come first, so that no reader is paid for QAs that they drop. `ledger` is the file of replies that
     were paid for; temporary files lie beside it during the run. `letters`: choices will stay in their order, so the
-    blind classifier may use it.
+    blind classifier may use it. Raises DataEngineError when a larger share than `max_bad_share` of an earlier round's
+    rows are no records.
     """
 
-    def __init__(self, settings: CheckSettings, ledger: Path, letters: bool = False) -> None:
+    def __init__(
+        self, settings: CheckSettings, ledger: Path, letters: bool = False, max_bad_share: float = 0.05
+    ) -> None:
         self.settings, self.ledger, self.letters = settings, ledger, letters
         self.summary = ChecksSummary()
         self.notes: list[str] = []
         self.warnings: list[str] = _switched_off(settings)
+        self._earlier: list[tuple[str, EarlierRecord]] = []
+        if settings.near_duplicates != "off":
+            for file in settings.earlier:
+                rows, left_out = read_earlier(file, max_bad_share)
+                self._earlier += rows
+                self.warnings += left_out
         dataset = settings.coco_dataset if settings.needs_pool else None
         self.pool = read_pool(dataset) if dataset else None
         self.second = self._reader("second_reader")
@@ -158,16 +164,11 @@ class RecordChecks:
     def _judge_repeats(
         self, records: Iterator[TrainRecord], near: NearImages | None, image_ids: set[ImageId]
     ) -> Iterator[CheckResult]:
-        earlier: list[tuple[Path, list[_EarlierRecord]]] = [
-            (file, read_json(file, list[_EarlierRecord])) for file in self.settings.earlier
-        ]
-        earlier_images = {row.image_id for _, rows in earlier for row in rows}
-        pairs = near.pairs(image_ids | earlier_images) if near else None
+        pairs = near.pairs(image_ids | {row.image_id for _, row in self._earlier}) if near else None
         known = NearDuplicates(self.settings.near_question, pairs)
-        for file, rows in earlier:
-            for number, row in enumerate(rows):
-                known.add(row, f"{file.parent.name}/{row.record_id or number}")  # "round1/q-17"
-        del earlier  # `known` holds what is needed, in less memory
+        for name, row in self._earlier:
+            known.add(row, name)
+        self._earlier.clear()  # `known` holds what is needed, in less memory
         for record in records:
             name = known.find(record)
             # a near-duplicate is not added: others are compared with the first one
@@ -244,19 +245,6 @@ def _switched_off(settings: CheckSettings) -> list[str]:
     if settings.leaks != "off" and settings.questions is None:
         missing.append("leaks (needs questions)")
     return [f"not done, for want of files: {', '.join(missing)}"] if missing else []
-
-
-class _EarlierRecord(msgspec.Struct):
-    """The fields that are needed of a record of an earlier round."""
-
-    image_id: ImageId
-    question: str
-    choices: list[str]
-    correct_choice_idx: int
-    record_id: str = ""
-
-    def __post_init__(self) -> None:
-        self.image_id = image_id_of(self.image_id)
 
 
 def _judge_scores(

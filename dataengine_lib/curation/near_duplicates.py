@@ -10,12 +10,14 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import ImageId
+from dataengine_lib.core.bad_rows import BadRows, all_usable_rows
+from dataengine_lib.core.records import ImageId, image_id_of
 from dataengine_lib.core.text import words_key
 from dataengine_lib.embeddings.store import EmbeddingStore, closest, nearest, open_store, store_exists
 from dataengine_lib.images.references import id_key
 from dataengine_lib.questions.similarity import same_question
 
+_WANTED = "gptvqa_train_data.json of post-process"
 _MOST_NEIGHBOURS = 16  # near-duplicates that are looked for per image
 _ROUNDING = 1e-5  # rounding error of a cosine in float32, so that equal images reach a threshold of 1
 
@@ -85,6 +87,37 @@ class NearDuplicates:
                 ):
                     return earlier.name
         return ""
+
+
+class EarlierRecord(msgspec.Struct):
+    """The fields that are needed of a record of an earlier round."""
+
+    image_id: ImageId
+    question: str
+    choices: list[str]
+    correct_choice_idx: int
+    record_id: str = ""
+
+    def __post_init__(self) -> None:
+        # a ValueError here makes the row one that cannot be used
+        self.image_id = image_id_of(self.image_id)
+        if not 0 <= self.correct_choice_idx < len(self.choices):
+            raise ValueError(
+                f"correct_choice_idx {self.correct_choice_idx} is outside the {len(self.choices)} choices"
+            )
+
+
+def read_earlier(file: Path, max_bad_share: float) -> tuple[list[tuple[str, EarlierRecord]], list[str]]:
+    """The records of an earlier round by name (`round1/q-17`), and a warning where rows of the file are no records.
+
+    Raises DataEngineError when a larger share than `max_bad_share` of the rows are none.
+    """
+    bad = BadRows(file, max_bad_share, remedy="check earlier", wanted=_WANTED, keep=1)
+    rows = all_usable_rows(EarlierRecord, bad)
+    folder = Path(file).parent.name
+    # a row without an id is named by its number: `row 7` of a list, `line 8` of JSON lines
+    named = [(f"{folder}/{row.record_id or where.partition(' ')[2]}", row) for where, row in rows]
+    return named, bad.warnings()
 
 
 class NearImages:

@@ -1,16 +1,19 @@
 """Step 1 from the second round on: a question that the teacher was shown may not be scored as holdout."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.bad_rows import BadRows, all_usable_rows
+from dataengine_lib.core.files import shown_name
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, base_name, coco_number, image_ref
+
+_WANTED = "gptvqa_prompt.json of construct-queries"
 
 
 # gc=False: rows that are in no reference cycle need not be tracked by the garbage collector
@@ -19,20 +22,32 @@ class _Query(msgspec.Struct, gc=False):
 
     image_id: ImageId = UNKNOWN_IMAGE
     image_path: str = ""
-    query_id: str = ""
+    query_id: str | int = ""
     anchor_image_id: ImageId = UNKNOWN_IMAGE
     anchor_image_path: str = ""
-    example_ids: list[str] = []
+    example_ids: list[str | int] = []
+
+    def __post_init__(self) -> None:
+        # a ValueError here makes the row one that cannot be used
+        if not any(ref != ImageRef() for ref, _ in _images(self)) and not self.example_ids:
+            raise ValueError("a query names an image or examples")
 
 
-def check_holdout_not_shown(questions: Sequence[Question], queries_files: Sequence[Path]) -> None:
+def check_holdout_not_shown(
+    questions: Sequence[Question], queries_files: Sequence[Path], max_bad_share: float = 0.05
+) -> list[str]:
     """Check that no holdout question, and no image of one, was shown to the teacher.
 
-    A query shows the questions in `example_ids`, the image it asks about and the image of its first example.
-    Raises DataEngineError naming the first such file, query and question, and how many questions were shown.
+    A query shows the questions in `example_ids`, the image it asks about and the image of its first example. Returns a
+    warning for each file of which rows could not be compared. Raises DataEngineError naming the first such file, query
+    and question, and how many questions were shown; or when a larger share of a file's rows than `max_bad_share` are no
+    queries.
     """
+    warnings: list[str] = []
     for file in queries_files:  # compared through an index: there may be tens of thousands of both
-        shown = _Shown.of(read_json(Path(file), list[_Query]))
+        bad = BadRows(file, max_bad_share, remedy="check teacher_queries", wanted=_WANTED, keep=1)
+        shown = _Shown.of(all_usable_rows(_Query, bad))
+        warnings += bad.warnings()
         found = [(question, why) for question in questions if (why := shown.reason(question))]
         if found:
             question, why = found[0]
@@ -40,6 +55,7 @@ def check_holdout_not_shown(questions: Sequence[Question], queries_files: Sequen
                 f"{file}: {why} holdout question {question.question_id}; remove it from holdout, or remove the file from "
                 f"teacher_queries if it is about other data ({len(found)} of {len(questions)} questions)"
             )
+    return warnings
 
 
 @dataclass
@@ -54,13 +70,14 @@ class _Shown:
     names: dict[str, dict[ImageRef, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, queries: Sequence[_Query]) -> "_Shown":
+    def of(cls, queries: Iterable[tuple[str, _Query]]) -> "_Shown":
+        """Of queries and where they stand in their file."""
         shown = cls()
-        for row, query in enumerate(queries):
-            name = query.query_id or f"row {row}"
+        for where, query in queries:
+            name = shown_name(str(query.query_id or where))
             # setdefault here and below: a message names the first query that showed something
             for key in query.example_ids:
-                shown.examples.setdefault(key, f"query {name} shows the teacher, as an example,")
+                shown.examples.setdefault(str(key), f"query {name} shows the teacher, as an example,")
             for ref, role in _images(query):
                 why = f"query {name} {role} the image of"
                 if ref.image_id != UNKNOWN_IMAGE:

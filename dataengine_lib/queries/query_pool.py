@@ -5,15 +5,34 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import UNKNOWN_IMAGE, Query
+from dataengine_lib.core.bad_rows import BadRows, all_usable_rows
+from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
 from dataengine_lib.images.pool import ImagePool
-from dataengine_lib.images.references import ImageRef, id_key, locate
+from dataengine_lib.images.references import ImageRef, id_key, image_number, image_ref, locate
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 
 EARLIER_ROUND = "used in an earlier round"
+_WANTED = "gptvqa_prompt.json of construct-queries"
+
+
+class _AskedAbout(msgspec.Struct):
+    """The fields of `records.Query` that name its image, by an id or a path."""
+
+    image_id: ImageId = UNKNOWN_IMAGE
+    image_path: str = ""
+
+    def __post_init__(self) -> None:
+        # a ValueError here makes the row one that cannot be used
+        self.image_id = image_ref(self.image_id, self.image_path).image_id
+        if self.image_id == UNKNOWN_IMAGE:
+            if not self.image_path:
+                raise ValueError("a query names an image")
+            self.image_id = image_number(
+                self.image_path
+            )  # the id of an image in a folder without annotations
 
 
 class QueryPool:
@@ -63,12 +82,19 @@ class QueryPool:
                 same[row] = True
         self.leave_out(np.flatnonzero(same).tolist(), EVALUATION_IMAGE)
 
-    def leave_out_queries(self, files: Iterable[Path]) -> None:
-        """Leave out the images of earlier rounds' queries, given as `gptvqa_prompt.json` files."""
+    def leave_out_queries(self, files: Iterable[Path], max_bad_share: float = 0.05) -> list[str]:
+        """Leave out the images of earlier rounds' queries, given as `gptvqa_prompt.json` files.
+
+        Returns a warning for each file of which rows name no image. Raises DataEngineError when a larger share than
+        `max_bad_share` of a file's rows does.
+        """
+        warnings: list[str] = []
         for file in files:
-            queries: list[Query] = read_json(file, list[Query])
-            same = np.isin(self.images.keys, [id_key(query.image_id) for query in queries])
-            self.leave_out(np.flatnonzero(same).tolist(), EARLIER_ROUND)
+            bad = BadRows(file, max_bad_share, remedy="check exclude_queries", wanted=_WANTED, keep=1)
+            asked = [id_key(query.image_id) for _, query in all_usable_rows(_AskedAbout, bad)]
+            self.leave_out(np.flatnonzero(np.isin(self.images.keys, asked)).tolist(), EARLIER_ROUND)
+            warnings += bad.warnings()
+        return warnings
 
 
 class _RealPaths:

@@ -257,7 +257,7 @@ def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[
         _check_found(config.questions, scored, missing, config.max_bad_share)
     # An image counts under the first reason found, so evaluation images are reported as such.
     pool.leave_out_evaluation(refs, paths)
-    pool.leave_out_queries(config.exclude_queries)
+    inputs.warnings.extend(pool.leave_out_queries(config.exclude_queries, config.max_bad_share))
     settings = SearchSettings(
         encoder=config.encoder,
         store=config.coco_embedding,

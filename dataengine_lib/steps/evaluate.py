@@ -145,7 +145,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     tasks, skipped = select_tasks(content, wanted)
     holdout = [task.question for task in tasks if task.split == HOLDOUT]
     # everything that can be checked is checked before the student is loaded or paid for
-    check_holdout_not_shown(holdout, config.teacher_queries)
+    not_compared = check_holdout_not_shown(holdout, config.teacher_queries, config.max_bad_share)
     check_writable(config.output_dir)
     given = student_answers(_student_settings(config), student, content, tasks, skipped)
     answers = [
@@ -173,7 +173,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     paths = write_evaluation(config.output_dir, answers, metrics, cases.kept, weights)
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / PROGRESS_FILE).unlink(missing_ok=True)
-    warnings = evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
+    warnings = not_compared + evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
     return EvaluateResult(
         config.image_root, metrics, answers, cases.kept, cases.alike, weights, skipped.rows, paths, warnings
     )

@@ -85,7 +85,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     tally = Tally(config.seed, decisions)
     # replies that were paid for are kept even if this run fails
     ledger = config.output.parent / "readers_ledger.jsonl"
-    checks = RecordChecks(config, ledger, letters=not config.shuffle_choices)
+    checks = RecordChecks(config, ledger, not config.shuffle_choices, config.max_bad_share)
     with replacing(config.output) as records:
         kept = JsonList(records)
         with replacing(rejects_path) as rejects:

@@ -17,7 +17,7 @@ def test_they_are_parameters_of_the_step_with_their_help_texts() -> None:
         assert fields[name].description == field.description and field.description
         assert fields[name].default == field.default
     assert set(fields) - set(CheckSettings.model_fields) == {
-        "input", "output", "rejects", "review", "shuffle_choices",
+        "input", "max_bad_share", "output", "rejects", "review", "shuffle_choices",
     }  # fmt: skip
 
 

@@ -238,7 +238,9 @@ def test_the_identity_of_an_encoder_is_known_without_loading_it(
 
 
 def test_a_missing_encoder_is_reported_on_first_use(tmp_path: Path) -> None:
-    with pytest.raises(DataEngineError, match="encoder cannot be loaded"):
+    with pytest.raises(
+        DataEngineError, match=r"none: no such folder; encoder must be a CLIP, SigLIP or DINOv2 model"
+    ):
         _ = LazyEncoder(str(tmp_path / "none"), "cpu").weights_sha256
 
 

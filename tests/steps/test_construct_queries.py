@@ -304,6 +304,25 @@ def test_an_earlier_rounds_images_are_not_used_again(world: SimpleNamespace) -> 
     assert result.left_out == {EARLIER_ROUND: 20}
 
 
+def test_odd_rows_of_earlier_queries_are_left_out(world: SimpleNamespace) -> None:
+    rows = [{"image_id": number, "prompt": "…"} for number in range(1, 31)]
+    for odd in ({"image_id": 2**70}, {"prompt": "…"}, ["text"]):
+        write(world.root / "old.json", [odd, *rows])
+        result = world.run(exclude_queries=[world.root / "old.json"], maxnum=500)
+        assert result.left_out == {EARLIER_ROUND: 30}
+        (warning,) = [one for one in result.warnings if "old.json" in one]
+        assert "1 of 31 rows left out: malformed row (1); first: row 0: " in warning
+        with pytest.raises(
+            DataEngineError, match=r"1 of 31 rows .*check exclude_queries, or raise max_bad_share"
+        ):
+            world.run(exclude_queries=[world.root / "old.json"], max_bad_share=0)
+    (world.root / "old.json").write_text(
+        "\n".join(json.dumps({"image_path": f"{n:012d}.jpg"}) for n in (3, 4))
+    )
+    result = world.run(exclude_queries=[world.root / "old.json"], maxnum=500)
+    assert result.left_out == {EARLIER_ROUND: 2} and not {3, 4} & {one.image_id for one in result.queries}
+
+
 def test_original_query_files_can_be_excluded(world: SimpleNamespace) -> None:
     write(world.root / "old.json", [{"image_id": "7", "prompt": "…", "question_type": "image_scene"}])
     assert 7 not in {
@@ -444,7 +463,7 @@ def test_a_bad_case_may_have_only_a_prompt(world: SimpleNamespace) -> None:
             {"image_scene": [{"question": "Who?", "choices": ["a"], "correct_choice_idx": 3}]},
             r"bad\.json: image_scene\[0\]",
         ),
-        ({"image_scene": [case(1, image_id=10**30)]}, r"bad\.json: image_scene\[0\].*image_id .10000"),
+        ({"image_scene": [case(1, image_id=10**30)]}, r"bad\.json: image_scene\[0\].*image_id 10000"),
         ([case(1)], "no question_type"),
         ({"image_scene": [{"question": 5}]}, r"bad\.json.*question"),
         ("words", r"bad\.json"),
