@@ -1,12 +1,13 @@
 """Charts of the reports (all steps): each has a title, units, intervals and a text for readers who cannot see it."""
 
-import html
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dataengine_lib.core.text import one_line
+from dataengine_lib.report.names import plain_name, short_label, top_rows
+from dataengine_lib.report.tables import NO_MATHEMATICS, escaped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,6 @@ _STYLE: Any = {
     "ytick.color": "#374151",
 }
 _WIDTH, _ROW_HEIGHT = 9.0, 0.31  # inches
-_MAX_NAME = 44  # characters of a name on an axis
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,11 @@ class Chart:
     alt: str
 
     def _repr_html_(self) -> str:
-        text = html.escape(self.alt, quote=True)
+        text = escaped(self.alt)
         return (
-            f'<figure class="chart" role="img" aria-label="{text}">{self.svg}'
+            f'<figure class="chart {NO_MATHEMATICS}" role="img" aria-label="{text}">{self.svg}'
             f"<figcaption>{text}</figcaption></figure>"
         )
-
-
-def plain_name(name: str) -> str:
-    """The name of a type or reason as people read it: `image_scene` is `image scene`; one line, cut when long."""
-    words = one_line(name.replace("_", " "))
-    return words if len(words) <= _MAX_NAME else f"{words[: _MAX_NAME - 1]}…"
-
-
-def short_label(name: str) -> str:
-    """A name as a label of an axis."""
-    # matplotlib reads $…$ as a formula, and names come from data files
-    return plain_name(name).replace("$", r"\$")
 
 
 def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) -> Chart:
@@ -71,7 +59,7 @@ def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         figure = Figure(figsize=(_WIDTH, 1.35 + _ROW_HEIGHT * max(1.0, rows)), layout="constrained")
         figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=13, fontweight="bold")
         axes = figure.add_subplot()
@@ -80,6 +68,8 @@ def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None
             axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
         stream = io.StringIO()
         # None leaves these entries out: a date would make every drawing another file
+        # text stays text, so a font that lacks a letter only measures it wrongly
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(stream, format="svg", metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
     svg = stream.getvalue()
     # without the XML declaration and document type, which are not allowed inside an HTML page
@@ -108,10 +98,11 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
     questions are left out. `chance` is what guessing gives, None for no line.
     """
     # the strongest first: a chart's first row is at the bottom
-    rows = sorted(
+    ordered = sorted(
         ((kind, score) for kind, score in scores.items() if score.total),
         key=lambda row: (-row[1].accuracy, row[0]),
     )
+    rows, note = top_rows(ordered)
     values = [100 * score.accuracy for _, score in rows]
 
     def draw(axes: "Axes") -> None:
@@ -127,7 +118,7 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
         axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson interval; n: number of questions")
 
     weakest = ", ".join(f"{plain_name(kind)} {score.accuracy:.0%}" for kind, score in rows[::-1][:4])
-    return drawn_chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.", draw)
+    return drawn_chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.{note}", draw)
 
 
 def share_chart(shares: Mapping[str, Any]) -> Chart:
@@ -136,7 +127,7 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
     `shares` maps a type to something with `drawn_share`, `weight_share` (0 to 1) and `filled` queries.
     """
     title = "Drawn question types against their weights"
-    rows = sorted(shares.items(), key=lambda row: (row[1].weight_share, row[0]))
+    rows, note = top_rows(sorted(shares.items(), key=lambda row: (row[1].weight_share, row[0])))
 
     def draw(axes: "Axes") -> None:
         above, below = (
@@ -158,14 +149,14 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
         label_rows(axes, [f"{short_label(kind)}  (n={share.filled})" for kind, share in rows])
         axes.set(xlabel="share in %; n: number of queries")
 
-    apart = max((abs(share.drawn_share - share.weight_share) for _, share in rows), default=0.0)
-    alt = f"{title}. The largest difference is {100 * apart:.1f} points."
+    apart = max((abs(share.drawn_share - share.weight_share) for share in shares.values()), default=0.0)
+    alt = f"{title}. The largest difference is {100 * apart:.1f} points.{note}"
     return drawn_chart(1.25 * len(rows), title, alt, draw)
 
 
 def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
     """A bar for each count, the largest at the top; `unit` is what is counted, such as `replies`."""
-    rows = sorted(counts.items(), key=lambda row: (row[1], row[0]))
+    rows, note = top_rows(sorted(counts.items(), key=lambda row: (row[1], row[0])))
 
     def draw(axes: "Axes") -> None:
         bars = axes.barh(range(len(rows)), [count for _, count in rows], color=BLUE, height=0.66)
@@ -177,13 +168,14 @@ def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
         axes.locator_params(axis="x", integer=True)
 
     most = ", ".join(f"{plain_name(name)} {count:,}" for name, count in rows[::-1][:6])
-    return drawn_chart(len(rows), title, f"{title}: {most or 'none'}.", draw)
+    return drawn_chart(len(rows), title, f"{title}: {most or 'none'}.{note}", draw)
 
 
 def kept_chart(by_type: Mapping[str, Any]) -> Chart:
     """Kept and dropped per question type; `by_type` maps a type to something with `kept` and `dropped`."""
     title = "Kept and dropped per question type"
-    rows = sorted(by_type.items(), key=lambda row: (row[1].kept + row[1].dropped, row[0]))
+    ordered = sorted(by_type.items(), key=lambda row: (row[1].kept + row[1].dropped, row[0]))
+    rows, note = top_rows(ordered)
     kept, dropped = [count.kept for _, count in rows], [count.dropped for _, count in rows]
 
     def draw(axes: "Axes") -> None:
@@ -206,14 +198,17 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
         axes.set(xlabel="number of questions written by the teacher")
         axes.locator_params(axis="x", integer=True)
 
-    return drawn_chart(len(rows), title, f"{title}: {sum(kept):,} kept, {sum(dropped):,} dropped.", draw)
+    all_kept, all_dropped = (
+        sum(getattr(row, name) for row in by_type.values()) for name in ("kept", "dropped")
+    )
+    return drawn_chart(len(rows), title, f"{title}: {all_kept:,} kept, {all_dropped:,} dropped.{note}", draw)
 
 
 def mix_chart(parts: Sequence[Any]) -> Chart:
     """What the training data is made of, one bar per data set; `parts` have `name`, `rows`, `drawn` and `share`."""
     title = "Data mix of the training"
     # the first data set at the top: a chart's first row is at the bottom
-    rows = list(parts)[::-1]
+    rows, note = top_rows(list(parts)[::-1])
 
     def draw(axes: "Axes") -> None:
         colors = [ORANGE if part.name == "base" else BLUE for part in rows]
@@ -223,8 +218,8 @@ def mix_chart(parts: Sequence[Any]) -> Chart:
         # the space from 100 to 128 % is for the labels of long bars
         axes.set(xlim=(0, 128), xticks=range(0, 101, 20), xlabel="share of all training examples in %")
 
-    shares = ", ".join(f"{part.name} {part.share:.0%}" for part in parts)
-    return drawn_chart(1.2 * len(rows), title, f"{title}: {shares or 'nothing'}.", draw)
+    shares = ", ".join(f"{part.name} {part.share:.0%}" for part in rows[::-1])
+    return drawn_chart(1.2 * len(rows), title, f"{title}: {shares or 'nothing'}.{note}", draw)
 
 
 def loss_chart(points: Sequence[Any]) -> Chart:
@@ -259,7 +254,7 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
     """
     title = "Accuracy per question type, round by round"
     first, last = rounds[0].by_type, rounds[-1].by_type
-    kinds = sorted(first, key=lambda kind: (-first[kind].accuracy, kind))
+    kinds, cut = top_rows(sorted(first, key=lambda kind: (-first[kind].accuracy, kind)))
     styles = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
 
     def draw(axes: "Axes") -> None:
@@ -278,7 +273,7 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
                 markersize=5.5,
                 elinewidth=1.4,
                 capsize=2.5,
-                label=scored.name,
+                label=short_label(scored.name),
                 clip_on=False,  # a marker at 100 % is not cut off
             )
         for place, kind in enumerate(kinds):
@@ -294,6 +289,5 @@ def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
     named = [kind for kind in weak_types if kind in first] or kinds[-4:]
     gains = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
     note = " * marks the types that were weakest at the start." if weak_types else ""
-    return drawn_chart(
-        (1.0 + 0.15 * len(rounds)) * len(kinds), title, f"{title}. Gains in points: {gains}.{note}", draw
-    )
+    alt = f"{title}. Gains in points: {gains}.{note}{cut}"
+    return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw)

@@ -17,9 +17,8 @@ from dataengine_lib.report.charts import (
     Chart,
     drawn_chart,
     label_rows,
-    plain_name,
-    short_label,
 )
+from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import Figure, Html, percent, table
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
     `counts` maps a type to (right answers, questions), from which `weights` were made.
     """
     title = "Weights of the question types by each rule"
-    kinds = sorted(weights, key=lambda kind: (weights[kind]["shrunk"].weight, kind))
+    kinds, note = top_rows(sorted(weights, key=lambda kind: (weights[kind]["shrunk"].weight, kind)))
 
     def draw(axes: "Axes") -> None:
         # three markers per type, one below the other
@@ -125,9 +124,8 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
     heaviest = ", ".join(
         f"{plain_name(kind)} {weights[kind]['shrunk'].weight:.2f}" for kind in kinds[::-1][:4]
     )
-    return drawn_chart(
-        1.45 * len(kinds), title, f"{title}. Heaviest by the rule shrunk: {heaviest or 'no types'}.", draw
-    )
+    alt = f"{title}. Heaviest by the rule shrunk: {heaviest or 'no types'}.{note}"
+    return drawn_chart(1.45 * len(kinds), title, alt, draw)
 
 
 def letter_bias_chart(bias: LetterBias) -> Chart:

@@ -16,9 +16,11 @@ from dataengine_lib.images.decode import decode_image
 from dataengine_lib.images.references import image_file
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_result
+from dataengine_lib.report.names import cut_to_width
 from dataengine_lib.report.tables import Html, escaped
 
 _MAX_SIDE = 320  # pixels of the longer side of an image in a report
+_KIND_WIDTH = 120  # columns of a type's name on a card
 _MAX_CHARACTERS = 6000  # of a reply on a page
 
 
@@ -156,7 +158,12 @@ def options(choices: Sequence[str], marks: Mapping[int, str]) -> str:
 
 
 def _kind(question_type: str) -> str:
-    return f'<span class="kind">{escaped(question_type.replace("_", " "))}</span>' if question_type else ""
+    if not question_type:
+        return ""
+    name = question_type.replace("_", " ")
+    short = cut_to_width(name, _KIND_WIDTH)
+    whole = "" if short == name else f' title="{escaped(name[:_MAX_CHARACTERS])}"'
+    return f'<span class="kind"{whole}>{escaped(short)}</span>'
 
 
 def _long(text: str) -> str:

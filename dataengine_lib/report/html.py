@@ -18,6 +18,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 # MIME types that a report shows. Widgets (progress bars) and scripts need a running kernel.
 _SHOWN = {"text/html", "text/plain", "text/markdown", "image/png", "image/jpeg", "image/svg+xml"}
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+# Elements that run, load or send something, or lead away by themselves: <script, <meta http-equiv=refresh>, </form>.
+# The page's Content-Security-Policy stops most of them; no policy stops a refresh.
+_ACTIVE = re.compile(
+    r"<(?=/?(?:script|meta|base|link|iframe|frame|frameset|object|embed|applet|form|portal|template)\b)",
+    re.IGNORECASE,
+)
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # matches terminal colours in tracebacks: "\x1b[0;31m"
 
 
@@ -114,7 +120,8 @@ def _body_html(book: Any) -> tuple[str, str]:
     settings.HTMLExporter.exclude_anchor_links = True
     # The basic template is the cells alone: no page, no style sheet, no script from a CDN.
     body, _ = HTMLExporter(config=settings, template_name="basic").from_notebook_node(book)
-    return failed, str(body)
+    # shown as text; a tag begins with < and its name, so none can be made of parts
+    return failed, _ACTIVE.sub("&lt;", str(body))
 
 
 def _shown(output: Any) -> Any | None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.curation.counts import BlindFigure, BlindFigures, ChecksSummary, PostProcessCounts
-from dataengine_lib.report.charts import BLUE, DARK, ORANGE, RED, Chart, drawn_chart, label_rows, plain_name
+from dataengine_lib.report.charts import BLUE, DARK, ORANGE, RED, Chart, drawn_chart, label_rows
+from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Figure, Html, percent, table
 from dataengine_lib.teachers.reply_files import Usage, UsageFile
 

@@ -12,7 +12,7 @@ from dataengine_lib.curation.review import Decision, read_review, write_decision
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.letter_mentions import names_letters
 from dataengine_lib.report.gallery import qa_gallery
-from dataengine_lib.report.tables import Html, escaped
+from dataengine_lib.report.tables import Html, displayed, escaped
 
 
 @dataclass
@@ -104,7 +104,7 @@ class _Form:
             return
         decision = read_review(self.review.file).get(record.record_id)
         self.record_id.value = record.record_id
-        self.card.value = qa_gallery([record], self.review.image_root).text
+        self.card.value = displayed(qa_gallery([record], self.review.image_root).text)
         self.question.value = (decision and decision.question) or record.question
         choices = (decision and decision.choices) or record.choices
         for field, choice in zip(self.choices, choices, strict=True):

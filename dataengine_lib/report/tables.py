@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataengine_lib.report.names import without_turning
+
+# Classes of elements that MathJax leaves alone: of version 3 (JupyterLab) and version 2 (older notebooks). Source:
+# MathJax's documentation, options ignoreHtmlClass and ignoreClass.
+NO_MATHEMATICS = "mathjax_ignore tex2jax_ignore"
 METADATA_KEY = "dataengine"  # of what a notebook's output says to programs, beside what it shows
 
 
@@ -15,7 +20,7 @@ class Html:
     text: str
 
     def _repr_html_(self) -> str:
-        return self.text
+        return displayed(self.text)
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,14 @@ class Figure:
     text: str
 
 
+def displayed(text: str) -> str:
+    """HTML as a notebook displays it: data such as `$5 … $10` is not typeset as mathematics."""
+    return f'<div class="{NO_MATHEMATICS}">{text}</div>'
+
+
 def escaped(value: object) -> str:
-    """`value` as text that is safe between tags and in attributes."""
-    return html.escape(str(value), quote=True)
+    """`value` as text that is safe between tags and in attributes; it cannot turn the text around it."""
+    return html.escape(without_turning(str(value)), quote=True)
 
 
 def percent(share: float | None, low: float | None = None, high: float | None = None) -> Figure:
@@ -89,7 +99,7 @@ class Conclusion(Html):
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         # metadata travels with the output in the notebook, and no page shows it
-        return {"text/html": self.text}, {METADATA_KEY: {"warnings": list(self.warnings)}}
+        return {"text/html": displayed(self.text)}, {METADATA_KEY: {"warnings": list(self.warnings)}}
 
 
 def conclusion(*sentences: str, warnings: Sequence[str] = ()) -> Conclusion:

@@ -106,8 +106,10 @@ def test_the_small_chart_needs_no_matplotlib_and_escapes():
     before, after = {"weak": score(0.2), EVIL: score(0.6)}, {"weak": score(0.5), EVIL: score(0.4)}
     text = small_round_chart(before, after).text
     figure = ElementTree.fromstring(text)
-    texts = ["".join(node.itertext()) for node in figure.iter() if node.tag.endswith("text")]
-    assert texts.index("weak") < texts.index(EVIL[:32]) and "+30" in texts and "-20" in texts
+    texts = [node.text for node in figure.iter() if node.tag.endswith("text")]
+    assert texts.index("weak") < texts.index(EVIL[:31] + "…")
+    assert [node.text for node in figure.iter("title")] == ["weak", EVIL]
+    assert "+30" in texts and "-20" in texts
 
 
 def test_importing_the_charts_does_not_import_matplotlib():
