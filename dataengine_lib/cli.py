@@ -16,7 +16,7 @@ from dataengine_lib import __version__
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs
 from dataengine_lib.core.secrets.masking import SecretMask
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, system_error_line
 
 app = typer.Typer(
     name="dataengine",
@@ -225,12 +225,31 @@ def _as_ctrl_c(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def _open_standard_streams() -> None:
+    """Open what is closed of standard input, output and error on nothing, as service managers close them.
+
+    Otherwise the next files that are opened get their numbers, and notebook kernels, which inherit them, do not start.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.set_inheritable(number, True)
+    # Python has None where a stream was closed
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or os.fdopen(number, mode)
+        for number, mode, stream in ((0, "r", sys.stdin), (1, "w", sys.stdout), (2, "w", sys.stderr))
+    )
+
+
 def main() -> None:
     """Run the command line; an error of the library is printed as one line, without a traceback.
 
     Exit status: 0 done, 1 the work failed, 2 wrong usage or parameters.
     """
     try:
+        _open_standard_streams()
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         # the first word that is not an option is the verb
         add_step_verbs(app, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
@@ -250,4 +269,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has closed the pipe, as `head` does
         # Python writes the rest of its output when it ends: into nothing, so that this does not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # a full disk, too many open files, a path that is too long
+        line = SecretMask.of_environment().masked(system_error_line(error))
+        typer.echo(f"dataengine: {line}", err=True)
         sys.exit(1)

@@ -1,5 +1,7 @@
 """The exceptions that every step raises for wrong input, shown to the user as one line."""
 
+import errno
+
 
 class DataEngineError(Exception):
     """Something that the user can correct. The message is one line: the file, the row or key, and the remedy.
@@ -15,3 +17,33 @@ class ParameterError(DataEngineError):
     """A parameter, a setting or a command-line option is wrong; nothing was run."""
 
     exit_code = 2
+
+
+# The disk, the quota or the process's file size limit is used up.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SYSTEM_REMEDIES = {
+    errno.EMFILE: "raise the limit with `ulimit -n 4096`, then run again",
+    errno.ENFILE: "end other programs, then run again",
+    errno.ENAMETOOLONG: "use a shorter path",
+    errno.ELOOP: "remove the link that leads to itself",
+    errno.EACCES: "choose a path that you may use",
+    errno.EPERM: "choose a path that you may use",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.ENOMEM: "end other programs, then run again",
+    **dict.fromkeys(DISK_FULL, "free disk space, then run again"),
+}
+
+
+def system_remedy(number: int) -> str:
+    """What to do about an error of the system by its number, such as errno.ENOSPC; empty where nothing is known."""
+    return _SYSTEM_REMEDIES.get(number, "")
+
+
+def system_error_line(error: OSError) -> str:
+    """One line for an error of the system that no step has turned into its own: the file, the reason and the remedy."""
+    reason = error.strerror or str(error) or type(error).__name__
+    # a path that is too long hides the reason behind it
+    name = str(error.filename or "")
+    shown = f"{name if len(name) <= 300 else name[:300] + '…'}: " if name else ""
+    remedy = system_remedy(error.errno or 0) or ("check the path" if name else "")
+    return f"{shown}{reason}{f'; {remedy}' if remedy else ''}"

@@ -4,9 +4,7 @@ import hashlib
 import os
 import posixpath
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -14,6 +12,7 @@ import msgspec
 
 from dataengine_lib.core.file_content import file_content
 from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 
 _T = TypeVar("_T")
@@ -22,7 +21,6 @@ _VALUE = msgspec.json.Decoder(msgspec.Raw)
 
 # what msgspec raises on text that is not JSON, not of the type, not UTF-8, or nested too deep
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_BUFFER = 1 << 20  # bytes; rows that are written one by one reach the disk in few system calls
 _DRIVE = re.compile(r"[A-Za-z]:/")  # matches the beginning of `C:/coco/1.jpg`
 # Matches a whole JSON string, or NaN, Infinity or -Infinity outside of one. In {"NaN": NaN, "a": "Infinity"} that is
 # "NaN", the bare NaN, "a" and "Infinity": taking strings first keeps the words inside them as they are.
@@ -33,41 +31,6 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-
-
-@contextmanager
-def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """A handle on a temporary file beside `path` that replaces it only when the block ends without an error.
-
-    Raises DataEngineError when the folder cannot be written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # beside path, because os.replace is atomic only within one file system
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:
-        raise DataEngineError(
-            f"{path}: cannot be written ({error.strerror}); choose a folder you may write to"
-        ) from error
-    try:
-        with os.fdopen(handle, mode, _BUFFER, encoding=None if "b" in mode else "utf-8") as stream:
-            yield stream
-            # on the disk before it gets its name: after a power cut there is the old file or the new one
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes a private file (0600); give it the permissions of any new file
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # the mask can be read only by setting it
-    os.umask(mask)
-    return mask
 
 
 def write_json(path: Path, value: Any) -> Path:

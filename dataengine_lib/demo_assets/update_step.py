@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from dataengine_lib.core.files import replacing
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.demo_assets.tiny_models import PIXELS as TOWER_PIXELS
 from dataengine_lib.demo_assets.tiny_models import image_processor
 from dataengine_lib.images.decode import decode_image

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataengine_lib.core.files import replacing
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.embeddings.store import EmbeddingStore
 
 _INNER_PRODUCT = 0  # faiss.METRIC_INNER_PRODUCT

@@ -9,9 +9,9 @@ from typing import IO
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.files import replacing
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.text import one_line
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.embeddings.store import EncoderIdentity, StoredImage
 from dataengine_lib.errors import DataEngineError
 

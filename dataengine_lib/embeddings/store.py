@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.files import read_json, replacing, sha256, write_json
+from dataengine_lib.core.files import read_json, sha256, write_json
 from dataengine_lib.core.text import one_line
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 
 # In the order in which they are written and moved: where meta.json is there, all others are.

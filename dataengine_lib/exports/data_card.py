@@ -7,9 +7,10 @@ from typing import Any
 import yaml
 
 from dataengine_lib import __version__
-from dataengine_lib.core.files import read_json, replacing, sha256
+from dataengine_lib.core.files import read_json, sha256
 from dataengine_lib.core.records import NO_TYPE, TrainRecord
 from dataengine_lib.core.text import one_line
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports.records import ExportJob
 

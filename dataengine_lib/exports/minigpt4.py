@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from dataengine_lib.core.files import replacing, write_json
+from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.records import ExportJob
 

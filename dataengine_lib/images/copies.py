@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from dataengine_lib.core.files import replacing
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.images.decode import decode_image
 from dataengine_lib.images.perceptual_hash import WORDS, candidate_hashes, evaluation_hashes
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dataengine_lib.core.files import cache_folder, replacing
+from dataengine_lib.core.files import cache_folder
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool_columns import SCHEMA, pool_metadata
 

@@ -7,8 +7,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from dataengine_lib.core.files import inside, replacing
+from dataengine_lib.core.files import inside
 from dataengine_lib.core.text import shown
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.rows import RowFault, integer_text
 

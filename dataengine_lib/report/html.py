@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from dataengine_lib.core.files import read_json, replacing
+from dataengine_lib.core.written_files.whole_file import replacing
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.report.run_file import ShownRun, read_run
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,7 +37,12 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
     """
     import nbformat
 
-    book: Any = nbformat.read(str(notebook), as_version=4)
+    try:
+        book: Any = nbformat.read(str(notebook), as_version=4)
+    except Exception as error:  # nbformat raises whatever odd content leads to
+        raise DataEngineError(
+            f"{notebook}: is no notebook that can be read; run its step once more"
+        ) from error
     run = _run_of(notebook)
     failed, body = _body_html(book)
     if outputs is None:
@@ -44,7 +51,7 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
         _title(notebook, run),
         failed + body,
         links=_links(notebook, run, failed=bool(failed)),
-        notes=run.get("notes", []) if run else [],
+        notes=run[0].notes if run else [],
         files=[file_link(path, page.parent) for path in outputs if path.exists()],
     )
     with replacing(page, "w") as stream:
@@ -145,26 +152,27 @@ def _failure(output: Any) -> str:
     )
 
 
-def _run_of(notebook: Path) -> dict[str, Any] | None:
-    """`run.json` of the run that the notebook belongs to, with the run's folder as `folder`; None without a run."""
+def _run_of(notebook: Path) -> tuple[ShownRun, Path] | None:
+    """The run that the notebook belongs to, and its folder; None without a run, and where its file is damaged."""
     # reports/demo/6_compare_rounds.ipynb or reports/demo/round1/1_evaluate.ipynb
     for folder in (notebook.absolute().parent, notebook.absolute().parent.parent):
         if (folder / "run.json").is_file():
-            found: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
-            return found | {"folder": folder}
+            try:
+                return read_run(folder), folder
+            except DataEngineError:
+                return None  # or of another program, in the folder above
     return None
 
 
-def _label(notebook: Path, run: dict[str, Any]) -> str:
-    return notebook.absolute().relative_to(run["folder"]).with_suffix("").as_posix()
+def _label(notebook: Path, folder: Path) -> str:
+    return notebook.absolute().relative_to(folder).with_suffix("").as_posix()
 
 
-def _title(notebook: Path, run: dict[str, Any] | None) -> str:
-    return (
-        f"{run.get('run', run['folder'].name)} · {plain_label(_label(notebook, run))}"
-        if run
-        else notebook.stem
-    )
+def _title(notebook: Path, found: tuple[ShownRun, Path] | None) -> str:
+    if found is None:
+        return notebook.stem
+    run, folder = found
+    return f"{run.run or folder.name} · {plain_label(_label(notebook, folder))}"
 
 
 def plain_label(label: str) -> str:
@@ -172,14 +180,14 @@ def plain_label(label: str) -> str:
     return re.sub(r"\bround(\d)", r"round \1", label).replace("/", " · ").replace("_", " ")
 
 
-def _links(notebook: Path, run: dict[str, Any] | None, *, failed: bool) -> list[dict[str, str]]:
+def _links(notebook: Path, found: tuple[ShownRun, Path] | None, *, failed: bool) -> list[dict[str, str]]:
     """Links to the step before, the step after, the run and all runs; after a failed step there may be none."""
-    if run is None:
+    if found is None:
         return []
-    folder: Path = run["folder"]
+    run, folder = found
     start = notebook.absolute().parent
-    labels = [step.get("label", "") for step in run.get("steps", [])]
-    here, links = _label(notebook, run), []
+    labels = [step.label for step in run.steps]
+    here, links = _label(notebook, folder), []
     if here in labels:
         at = labels.index(here)
         if at > 0:
@@ -196,12 +204,12 @@ def _links(notebook: Path, run: dict[str, Any] | None, *, failed: bool) -> list[
     return links
 
 
-def _outputs_of(notebook: Path, run: dict[str, Any] | None) -> list[Path]:
-    if run is None:
+def _outputs_of(notebook: Path, found: tuple[ShownRun, Path] | None) -> list[Path]:
+    if found is None:
         return []
-    here = _label(notebook, run)
-    steps = [step for step in run.get("steps", []) if step.get("label") == here]
-    return [run["folder"] / name for step in steps for name in step.get("outputs", [])]
+    run, folder = found
+    here = _label(notebook, folder)
+    return [folder / name for step in run.steps if step.label == here for name in step.outputs]
 
 
 def file_link(path: Path, start: Path) -> dict[str, str]:

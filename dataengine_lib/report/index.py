@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dataengine_lib.core.files import read_json, replacing
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
+from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run
 from dataengine_lib.report.small_chart import small_round_chart
 
 _STATUS_TEXTS = {
@@ -22,8 +24,8 @@ _STATUS_TEXTS = {
 
 def write_run_index(folder: Path) -> Path:
     """Write `<run>/index.html`: status, main figures, accuracy per type, and a table of rounds and steps."""
-    run: dict[str, Any] = read_json(folder / "run.json", dict[str, Any])
-    steps = [_step(step, folder) for step in run.get("steps", [])]
+    run = read_run(folder)
+    steps = [_step(step, folder) for step in run.steps]
     # labels begin with the number of the step, so this is the order of the loop
     columns = sorted({step["step"] for step in steps})
     places = list(dict.fromkeys(step["place"] for step in steps))
@@ -38,14 +40,12 @@ def write_run_index(folder: Path) -> Path:
             for place in places
         ],
         steps=steps,
-        seed=run.get("seed", 0),
-        error=run.get("error") or "",
-        versions=", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items()),
+        seed=run.seed,
+        error=run.error or "",
+        versions=", ".join(f"{name} {version}" for name, version in run.versions.items()),
     )
     links = [{"name": "all reports", "href": "../index.html"}]
-    return _write(
-        folder / "index.html", f"Run {run.get('run', folder.name)}", body, links, run.get("notes", [])
-    )
+    return _write(folder / "index.html", f"Run {run.run or _name(folder)}", body, links, run.notes)
 
 
 def write_index(reports: Path) -> Path:
@@ -53,50 +53,54 @@ def write_index(reports: Path) -> Path:
     runs, broken = [], []
     for file in sorted(reports.glob("*/run.json")):
         try:
-            run: dict[str, Any] = read_json(file, dict[str, Any])
-        except DataEngineError as error:
+            runs.append(_run(read_run(file.parent), file.parent))
+        except (
+            DataEngineError
+        ) as error:  # damaged, or of another program: the other runs are shown all the same
             broken.append(str(error))
-        else:
-            runs.append(_run(run, file.parent))
     runs.sort(key=lambda run: str(run["started"]), reverse=True)
     body = render_template("all_index.html.j2", runs=runs, broken=broken)
     return _write(reports / "index.html", "All reports", body, [], [])
 
 
-def _run(run: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _run(run: ShownRun, folder: Path) -> dict[str, Any]:
     """What both pages show of a run."""
     figures = _figures(run, folder)
     return {
-        "name": run.get("run") or folder.name,
-        "href": quote(f"{folder.name}/index.html"),
-        "status": run.get("status", ""),
-        "sign": _STATUS_TEXTS.get(run.get("status", ""), ""),
+        "name": run.run or _name(folder),
+        "href": quote(f"{_name(folder)}/index.html"),
+        "status": run.status,
+        "sign": _STATUS_TEXTS.get(run.status, ""),
         # "2026-01-31T12:00:00+00:00" is shown as "2026-01-31 12:00:00"
-        "started": str(run.get("started") or "").replace("T", " ").split("+")[0],
-        "rounds": run.get("rounds", 0),
-        "notes": run.get("notes", []),
-        "warned": _count(sum(len(step.get("warnings") or []) for step in run.get("steps", [])), "warning"),
+        "started": (run.started or "").replace("T", " ").split("+")[0],
+        "rounds": run.rounds,
+        "notes": run.notes,
+        "warned": _count(sum(len(step.warnings or []) for step in run.steps), "warning"),
         "tiles": [*(_gains(figures) if figures else []), *_times(run)],
         "chart": _chart(figures) if figures else "",
     }
 
 
-def _step(step: dict[str, Any], folder: Path) -> dict[str, Any]:
-    label = step.get("label", "")
-    outputs = [folder / name for name in step.get("outputs", [])]
+def _name(folder: Path) -> str:
+    return folder.resolve().name  # "." has no name of its own
+
+
+def _step(step: ShownStep, folder: Path) -> dict[str, Any]:
+    label = step.label
+    outputs = [folder / name for name in step.outputs]
     return {
         "label": plain_label(label),
         # "round1/1_evaluate" is at the place "round1", "0_classify_questions" at ""
         "place": label.rpartition("/")[0],
         "step": label.rpartition("/")[2],
-        "status": step.get("status", ""),
-        "sign": _STATUS_TEXTS.get(step.get("status", ""), step.get("status", "")),
-        "seconds": f"{step.get('seconds') or 0:.1f} s" if step.get("seconds") else "",
-        "error": step.get("error") or "",
-        "warnings": step.get("warnings") or [],
+        "status": step.status,
+        "sign": _STATUS_TEXTS.get(step.status, step.status),
+        "seconds": f"{step.seconds:.1f} s" if step.seconds else "",
+        "error": step.error or "",
+        "warnings": step.warnings or [],
         "href": quote(f"{label}.html") if (folder / f"{label}.html").is_file() else "",
         "files": [file_link(path, folder) for path in outputs if path.exists()],
-        "warned": _count(len(step.get("warnings") or []), "warning"),
+        "warned": _count(len(step.warnings or []), "warning"),
     }
 
 
@@ -105,11 +109,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else ""
 
 
-def _figures(run: dict[str, Any], folder: Path) -> Figures | None:
+def _figures(run: ShownRun, folder: Path) -> Figures | None:
     """The comparison that this run made; None when it made none, though an earlier run in the folder may have."""
-    made = [step for step in run.get("steps", []) if step.get("step") == "6_compare_rounds"]
+    made = [step for step in run.steps if step.step == "6_compare_rounds"]
     file = folder / "compare_rounds.json"
-    if not file.is_file() or any(step.get("status") not in ("done", "skipped") for step in made):
+    if not file.is_file() or any(step.status not in ("done", "skipped") for step in made):
         return None
     try:
         return read_json(file, Figures)
@@ -137,11 +141,11 @@ def _gains(figures: Figures) -> list[tuple[str, str]]:
     return tiles
 
 
-def _times(run: dict[str, Any]) -> list[tuple[str, str]]:
-    overhead = run.get("overhead_seconds") or 0
+def _times(run: ShownRun) -> list[tuple[str, str]]:
+    overhead = run.overhead_seconds or 0
     return [
         (
-            _duration(run.get("seconds") or 0),
+            _duration(run.seconds or 0),
             f"in all, of which {_duration(overhead)} for starting notebooks and rendering",
         )
     ]

@@ -1,9 +1,11 @@
 """Execution of one notebook with papermill (all steps), with a one-line reason when it fails."""
 
 import ast
+import errno
 import logging
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -11,16 +13,20 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dataengine_lib.core.files import read_json, replacing
+from dataengine_lib.core.files import read_json
 from dataengine_lib.core.notebook_folder import Origin
 from dataengine_lib.core.secrets.masking import SecretMask
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.core.written_files.whole_file import replacing
+from dataengine_lib.errors import DataEngineError, ParameterError, system_remedy
 from dataengine_lib.report.tables import METADATA_KEY
 
 _START_TIMEOUT_SECONDS = 300  # importing packages from a network disk takes minutes the first time
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the colours of a traceback: "\x1b[0;31mValueError\x1b[0m"
 
 
+# matches "[Errno 24] Too many open files" and "No space left on device (os error 28)"
+_SYSTEM_ERROR = re.compile(r"(?:\[Errno |\(os error )(\d+)[\])]")
+_OPEN_FILES = 128  # a kernel holds about 50 open before it has done anything
 _SAME_REQUEST_SECONDS = 1.0  # signals within this time are one request to stop
 # After the time that requests under way are given: for the rest of the cell, such as writing its files.
 _LAST_SECONDS = 30.0
@@ -45,10 +51,12 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
     what is under way; then KeyboardInterrupt is raised. A second Ctrl-C stops at once.
     """
     import papermill
-    from nbclient.exceptions import DeadKernelError
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    from zmq import ZMQError
 
     grace = float(parameters.get("timeout_s") or 0) + _LAST_SECONDS
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # errors are raised as well
     _prefer_own_kernel()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -66,11 +74,14 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
                 ],  # the kernel's own warnings do not concern users
                 start_timeout=_START_TIMEOUT_SECONDS,
             )
-    except papermill.PapermillExecutionError as error:
+    except (papermill.PapermillExecutionError, CellExecutionError) as error:
         reason = SecretMask.of_environment().masked(_one_line(error.ename, error.evalue))
         raise NotebookFailed(reason) from error
     except DeadKernelError as error:
-        raise NotebookFailed("its kernel died, most likely for lack of memory; lower batch_size") from error
+        remedy = "lower batch_size" if "batch_size" in parameters else "end other programs, then run again"
+        raise NotebookFailed(f"its kernel died, most likely for lack of memory; {remedy}") from error
+    except (NoSuchKernel, RuntimeError, ZMQError) as error:  # as jupyter_client fails before the first cell
+        raise NotebookFailed(_not_started(error)) from error
     finally:
         _mask_file(output)
     # matches "result = evaluate(config)" for the function evaluate; papermill stores each cell's duration in seconds
@@ -196,7 +207,21 @@ def _one_line(name: str, message: str) -> str:
     # the kernel sends exceptions as text, so the class is known by name only
     if name in _names_of_errors(DataEngineError):
         return " | ".join(lines)
-    return f"{name}: {lines[0]}" if lines else name
+    if not lines:
+        return name
+    # the system's own errors, also those of libraries written in Rust
+    number = _SYSTEM_ERROR.search(lines[0])
+    remedy = system_remedy(int(number[1])) if number else ""
+    return f"{name}: {lines[0]}{f'; {remedy}' if remedy else ''}"
+
+
+def _not_started(error: Exception) -> str:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most < _OPEN_FILES:
+        return (
+            f"its kernel could not be started: only {most} files may be open; {system_remedy(errno.EMFILE)}"
+        )
+    return f"its kernel could not be started ({error or type(error).__name__}); run: dataengine doctor"
 
 
 def _names_of_errors(kind: type[Exception]) -> set[str]:

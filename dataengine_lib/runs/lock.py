@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 
 # A kernel looks for its parent every second and ends itself without it; a busy machine delays that.
 _WAIT_SECONDS = 60
+_PID = re.compile(r"[0-9]{1,9}")  # anything else in the file is damage
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """
     path = folder / ".lock"
     # "w" would erase the id of the process that holds the lock, before the lock is tried
-    with path.open("a+", encoding="utf-8") as stream:
+    with path.open("a+", encoding="utf-8", errors="replace") as stream:
         stream.seek(0)
         holder = stream.read().strip()
         try:
@@ -32,7 +34,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             raise ParameterError(
                 f"{folder}: process {holder or 'unknown'} is running here; wait, or choose another --out"
             ) from error
-        if holder.isdigit():
+        if _PID.fullmatch(holder):
             _wait_for_kernels(folder, int(holder))
         # the mode a+ writes at the end of the file, which is its start once it is empty
         stream.truncate(0)

@@ -1,6 +1,7 @@
 """Files and folders that the parameters of a run name (all steps): which values are paths, and where they are found."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ def yaml_roots(file: Path) -> list[Path]:
     return [folder, folder.parent] if folder.name == "params" else [folder]
 
 
-def with_found_paths(config: StepConfig, run: Path, roots: list[Path]) -> StepConfig:
+def with_found_paths(config: StepConfig, run: Path, roots: list[Path], own: Collection[str]) -> StepConfig:
     """The config with paths as seen from the current folder; what is missing there is looked for in `roots`.
 
-    Files of the folder `run` are never looked for elsewhere: a run of that name below a root is another one.
+    Files of the folder `run` are never looked for elsewhere: a run of that name below a root is another one. Neither are
+    those of the parameters `own`, which the workflow has set.
     """
-    return config.model_copy(update={name: _found(name, value, run, roots) for name, value in config})
+    found = {name: value if name in own else _found(name, value, run, roots) for name, value in config}
+    return config.model_copy(update=found)
 
 
 def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
@@ -37,7 +40,8 @@ def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
     if not isinstance(value, Path) and (name not in _MODEL_OR_FOLDER or value is None):
         return value
     path = Path(value).expanduser()
-    if path.is_relative_to(run):
+    # every relative path is below "."; there, data may lie beside the run
+    if run != Path() and path.is_relative_to(run):
         return value
     if not path.is_absolute() and not path.exists():
         path = next((root / path for root in roots if (root / path).exists()), path)

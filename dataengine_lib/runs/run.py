@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, system_error_line
 from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
 from dataengine_lib.runs.lock import run_lock
 from dataengine_lib.runs.manifest import (
@@ -72,11 +73,12 @@ def run_experiment(
         state.playground_seconds = round(time.monotonic() - began, 2) if settings else 0.0
         run = _Run(out, notebooks, planned, state, print_line)
         # 2. the steps; those outside --from and --to are only listed in the report
-        for number in range(len(planned)):
-            if first <= number <= last:
-                run.step(number, force or (number == first and start is not None))
-            else:
-                run.keep(number)
+        with run.stopped_by_any_error():
+            for number in range(len(planned)):
+                if first <= number <= last:
+                    run.step(number, force or (number == first and start is not None))
+                else:
+                    run.keep(number)
         if last < len(planned) - 1:
             state.notes.append(f"stopped after {planned[last].label}, as --to says")
         state.status = "done"
@@ -109,6 +111,23 @@ class _Run:
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
         self.links_changed = _labels_before(out) != [step.label for step in state.steps]
 
+    @contextmanager
+    def stopped_by_any_error(self) -> Iterator[None]:
+        """Let `run.json` say that the run has stopped, also where no step failed: the reader of its output has gone."""
+        try:
+            yield
+        except BaseException as error:
+            if self.state.status == "running":
+                if isinstance(error, BrokenPipeError):
+                    self.state.error = "the reader of the output, such as `head`, has ended"
+                else:
+                    self.state.error = str(error) or type(error).__name__
+                pipe_or_signal = isinstance(error, BrokenPipeError | KeyboardInterrupt)
+                self.state.status = "interrupted" if pipe_or_signal else "failed"
+                with suppress(DataEngineError, OSError):
+                    self.publish()
+            raise
+
     def keep(self, number: int) -> None:
         """Leave a step outside --from and --to as an earlier run made it; the index shows what there is."""
         if manifest := read_manifest(self.planned[number].manifest):
@@ -121,9 +140,13 @@ class _Run:
         manifest, before = self._new_manifest(item), read_manifest(item.manifest)
         if before and not force and is_up_to_date(before, manifest.identity, self.out, self.hashes):
             # the data stay; only the page is made again, where it is missing or its links have changed
+            note = ""
             if self.links_changed or not item.html.is_file():
-                _render(item)
-            self.print_line(f"{progress}: nothing changed, skipped")
+                try:
+                    _render(item)
+                except DataEngineError as error:  # a damaged notebook, but what it made is there
+                    note = f"; no page: {error}"
+            self.print_line(f"{progress}: nothing changed, skipped{note}")
             self._show(number, "skipped", before)
             self._print_warnings(number)
             return
@@ -183,8 +206,9 @@ class _Run:
             _render(item)
         except BaseException as error:  # Ctrl-C as well: run.json must not say "running" afterwards
             reason = self._fail(number, error, time.monotonic() - began)
-            if isinstance(error, (DataEngineError, OSError)):
-                raise DataEngineError(f"{item.label} failed: {reason}; see {item.html}") from error
+            if isinstance(error, (DataEngineError, OSError, MemoryError)):
+                see = f"; see {item.html}" if item.html.is_file() else ""
+                raise DataEngineError(f"{item.label} failed: {reason}{see}") from error
             raise
         # with the time of rendering, therefore written a second time
         manifest.seconds = round(time.monotonic() - began, 2)
@@ -196,16 +220,21 @@ class _Run:
         status: Literal["interrupted", "failed"] = "failed"
         if isinstance(error, KeyboardInterrupt):  # it has no message
             status, reason = "interrupted", "interrupted; run the same command again to continue"
+        elif isinstance(error, OSError):
+            reason = system_error_line(error)
         else:
             reason = str(error) or type(error).__name__
         state.status, state.seconds, state.error = status, round(seconds, 2), reason
         self.state.status, self.state.error = status, f"{item.label}: {state.error}"
-        if item.executed.is_file():
-            state.notebook = os.path.relpath(item.executed, self.out)
-            # an error of rendering would only be raised once more
-            if isinstance(error, NotebookFailed | KeyboardInterrupt):
-                _render(item)
-        self.publish()
+        # On a full disk nothing more can be written; the reason why the step stopped is what counts.
+        with suppress(DataEngineError, OSError):
+            if item.executed.is_file():
+                state.notebook = os.path.relpath(item.executed, self.out)
+                # an error of rendering would only be raised once more
+                if isinstance(error, NotebookFailed | KeyboardInterrupt):
+                    _render(item)
+        with suppress(DataEngineError, OSError):
+            self.publish()
         return state.error
 
     def _show(self, number: int, status: Status, manifest: Manifest) -> None:
@@ -231,7 +260,10 @@ def _labels_before(out: Path) -> list[str]:
     """The steps of the last run in this folder."""
     if not (out / "run.json").is_file():
         return []
-    before: RunState = read_json(out / "run.json", RunState)
+    try:
+        before: RunState = read_json(out / "run.json", RunState)
+    except DataEngineError:
+        return []  # a damaged file is written anew, and all pages with it
     return [step.label for step in before.steps]
 
 

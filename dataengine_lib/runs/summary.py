@@ -1,11 +1,12 @@
 """The end of a run (all steps): accuracy by type before and after and times as lines; the report's pages."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.state import RunState
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
 def write_pages(folder: Path) -> None:
     """Write the run's `index.html`, and that of all runs in the folder above.
 
-    An `index.html` of another origin in the folder above, as may be with --out, is not replaced.
+    An `index.html` of another origin in the folder above, as may be with --out, is not replaced. A folder above that
+    cannot be written has no such page.
     """
     from dataengine_lib.report.index import write_index, write_run_index
 
@@ -65,8 +67,9 @@ def write_pages(folder: Path) -> None:
     above = folder.resolve().parent
     page = above / "index.html"
     # the title that write_index gives its page
-    if not page.exists() or "<title>All reports" in page.read_text(encoding="utf-8", errors="replace"):
-        write_index(above)
+    with suppress(DataEngineError, OSError):  # the run itself is complete without that page
+        if not page.exists() or "<title>All reports" in page.read_text(encoding="utf-8", errors="replace"):
+            write_index(above)
 
 
 def render_run(folder: Path) -> Path:

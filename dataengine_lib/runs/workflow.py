@@ -179,7 +179,8 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
             if taken:
                 raise ParameterError(f"{where}: {taken[0]} is set by the workflow; remove it")
             # the right one wins: the YAML over defaults, what the workflow sets over both
-            config = with_found_paths(step.config.read(usual | section | wired, where), out, roots)
+            read = step.config.read(usual | section | wired, where)
+            config = with_found_paths(read, out, roots, {*wired, *_of_run(step, section)})
         except ParameterError as error:
             # A parameter that a wrong step should have handed on is not reported as missing as well.
             follow = tuple(f": {key} is needed" for key in step.defaults)
@@ -195,6 +196,12 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
     if wrong:
         raise ParameterError("\n".join(wrong))
     return planned
+
+
+def _of_run(step: Step, section: dict[str, Any]) -> set[str]:
+    """The parameters that name files of the run because the YAML does not name others."""
+    inside = ("{run}", "{here}")
+    return {name for name, text in step.defaults.items() if name not in section and text.startswith(inside)}
 
 
 def _sequence(experiment: Experiment) -> Iterator[tuple[Step, str, int | None]]:

@@ -8,10 +8,11 @@ import msgspec
 from pydantic import Field
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
-from dataengine_lib.core.files import JsonList, replacing, write_json
+from dataengine_lib.core.files import JsonList, write_json
 from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import Result, TrainRecord
 from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject, reject_row
 from dataengine_lib.curation.checks import RecordChecks
 from dataengine_lib.curation.counts import PostProcessCounts

@@ -1,14 +1,16 @@
 """A loop of two small notebooks a round, so that the workflow is tested without models."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
 
+from dataengine_lib.cli import main
 from dataengine_lib.core.step_config import StepConfig
-from dataengine_lib.runs import workflow
+from dataengine_lib.runs import run, workflow
 from dataengine_lib.runs.parameters import Experiment, read_experiment
 from dataengine_lib.runs.run import run_experiment
 from dataengine_lib.runs.state import RunState
@@ -26,11 +28,16 @@ def write():
 write()
 """
 SHOUT = """
+import os
 from pathlib import Path
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.tables import conclusion
 
 def shout():
+    if wrong == "exit":
+        os._exit(3)
+    if wrong == "killed":
+        os.kill(os.getpid(), 9)
     if wrong:
         raise (DataEngineError if wrong == "ours" else ValueError)("in.json: row 3: no image\\nsecond line")
     Path(output).write_text(Path(input).read_text().upper())
@@ -77,7 +84,7 @@ STEPS = (
 
 def make_notebooks(folder: Path) -> None:
     """Write `0_write.ipynb` and `1_shout.ipynb`."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for name, config, code in (("0_write", WriteConfig, WRITE), ("1_shout", ShoutConfig, SHOUT)):
         parameters = "\n".join(f"{field} = ''" for field in config.model_fields)
         cell = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
@@ -116,4 +123,9 @@ def run_fake(file: Path, *sets: str, **how: Any) -> RunState:
 
 
 if __name__ == "__main__":  # run in a process of its own, which a test kills
-    run_fake(Path(os.environ["FAKE_YAML"]))
+    if len(sys.argv) == 1:
+        run_fake(Path(os.environ["FAKE_YAML"]))
+    else:  # `dataengine run FILE …`, in the loop of FILE
+        workflow.STEPS = STEPS
+        run.notebooks_folder = lambda: Path(sys.argv[2]).parent / "notebooks"
+        main()
