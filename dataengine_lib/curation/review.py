@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value, write_json
+from dataengine_lib.core.json_rows import json_rows_or_object
 from dataengine_lib.core.records import TrainRecord
-from dataengine_lib.core.text import choice_key
+from dataengine_lib.core.text import choice_key, shown_key
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, reject_candidate
 from dataengine_lib.curation.option_order import CHOICES
 from dataengine_lib.errors import ParameterError
@@ -34,29 +36,39 @@ class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
 
 
 Decisions = Mapping[str, Decision]
+_DECISION = msgspec.json.Decoder(Decision)
+_NOT_A_REVIEW = 'no decisions; a review file is {"RECORD_ID": {"decision": "accept", "reject" or "edit"}}'
+_MOST_NAMED = 5  # wrong decisions that the error names
 _EDITABLE = ("question", "choices", "correct_choice_idx", "rationales")
 
 
 def read_review(path: Path) -> dict[str, Decision]:
     """All decisions of the file; none if it does not exist yet.
 
-    Raises ParameterError with one line per invalid decision that names the file and the record.
+    Raises ParameterError when the file holds something else, or with a line for each of the first invalid decisions
+    that names the file and the record: none is passed over, since the record would be trained on.
     """
     if not Path(path).exists():
         return {}
-    values: dict[str, Any] = read_json(path, dict[str, Any])
+    values = json_rows_or_object(path)
+    if isinstance(values, list):
+        raise ParameterError(f"{path}: {_NOT_A_REVIEW}; it {looks_like(path)}")
     decisions: dict[str, Decision] = {}
     wrong = []
     for name, value in values.items():
         try:
-            decisions[name] = msgspec.convert(value, Decision)
+            decisions[name] = json_value(value, _DECISION)
             fault = _decision_fault(decisions[name])
-        except msgspec.ValidationError as error:
-            fault = str(error)
+        except UNDECODABLE as error:
+            fault = shown_key(decode_fault(error))
         if fault:
-            wrong.append(f"{path}: {name}: {fault}; correct or remove this decision")
+            wrong.append(f"{path}: {shown_key(name)}: {fault}; correct or remove this decision")
+    # decisions of a person have one wrong here and there; without a single right one it is another file
+    if len(wrong) == len(values) > 1 and not decisions:
+        raise ParameterError(f"{path}: {_NOT_A_REVIEW}; it {looks_like(path)}")
     if wrong:
-        raise ParameterError("\n".join(wrong))
+        more = [f"{path}: {len(wrong) - _MOST_NAMED:,} more decisions are wrong"] * (len(wrong) > _MOST_NAMED)
+        raise ParameterError("\n".join([*wrong[:_MOST_NAMED], *more]))
     return decisions
 
 

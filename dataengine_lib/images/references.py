@@ -132,7 +132,7 @@ def locate(ref: ImageRef, root: Path) -> str:
                 if os.path.isfile(root / folder / one):
                     return f"{folder}/{one}" if folder else one
     shown = shown_name(ref.image_path or str(ref.image_id))
-    raise DataEngineError(f"{shown}: image not found under {root}; check bad_case_image_root")
+    raise DataEngineError(f"{shown}: image not found under {root}")
 
 
 def locate_all(

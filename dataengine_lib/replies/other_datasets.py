@@ -26,9 +26,14 @@ _OthersFormat = Literal["llava", "dataengine-v2"]
 _HEAD = 1 << 20  # bytes; the first rows of a QA file end within them
 _ANY = msgspec.json.Decoder(Any)
 # matches the image token with its line end, "<image>\n"
-_IMAGE = re.compile(r"[ \t]*<image>[ \t]*\n?")
+_IMAGE = re.compile(r"[ \t]*<image>[ \t]*(\n?)")
 # names of the speakers in LLaVA's data and in files of similar tools
-_ASKS, _ANSWERS, _SYSTEM = ("human", "user"), ("gpt", "assistant", "chatgpt"), ("system",)
+_ASKS, _ANSWERS, _SYSTEM = ("human", "user"), ("gpt", "assistant", "chatgpt", "model", "bot"), ("system",)
+_NEEDED = {
+    "conversations": "'from' (human or gpt) and 'value'",
+    "messages": "'role' (user or assistant) and 'content'",
+}
+TEXT_ALONE = "image: no image"  # what is wrong with a conversation about no image
 
 
 class Turn(NamedTuple):
@@ -45,18 +50,32 @@ def others_format(file: Path) -> _OthersFormat | None:
 
     Raises DataEngineError when the file cannot be read.
     """
+    for row in _first_objects(file):
+        if "conversations" in row:
+            return "llava"
+        if is_v2([row]):
+            return "dataengine-v2"
+    return None
+
+
+def holds_chats(file: Path) -> bool:
+    """Whether `read_turns` reads the file: LLaVA's conversations, or messages as LLaMA-Factory and ms-swift have them.
+
+    Raises DataEngineError when the file cannot be read.
+    """
+    return any(
+        isinstance(row.get("conversations", row.get("messages")), list) for row in _first_objects(file)
+    )
+
+
+def _first_objects(file: Path) -> list[dict[str, Any]]:
+    """The first rows of a JSON list or JSON lines that are objects; none in any other file."""
     with open_content(file) as stream:
         head = stream.read(_HEAD)
     # "ignore", since the head may end inside a character
     text = head.decode("utf-8", "ignore").lstrip()
-    if text[:1] not in ("[", "{"):
-        return None
-    for row in first_rows(text.removeprefix("[")):
-        if isinstance(row, dict) and "conversations" in row:
-            return "llava"
-        if isinstance(row, dict) and is_v2([row]):
-            return "dataengine-v2"
-    return None
+    rows = first_rows(text.removeprefix("[")) if text[:1] in ("[", "{") else []
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
@@ -85,7 +104,11 @@ def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
 
 
 def read_turns(file: Path) -> Iterator[tuple[str, Turn | str]]:
-    """Yield (where the row stands; a turn of a LLaVA conversation, or what is wrong with the row)."""
+    """Yield (where the row stands; a turn of a conversation, or what is wrong with the row).
+
+    Rows are LLaVA's (`conversations`, `image`), or messages with one image, as LLaMA-Factory, ms-swift and OpenAI write
+    them; system messages are left out.
+    """
     for found in json_rows(file):
         row = _object(found)
         if isinstance(row, str):
@@ -106,40 +129,83 @@ def _object(found: JsonRow) -> dict[str, Any] | str:
 
 def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
     """The conversation's turns, or one message that says what is wrong with it."""
-    image, messages = row.get("image"), row.get("conversations")
-    if isinstance(image, list) and len(image) == 1:
-        image = image[0]
-    if not isinstance(image, str) or not image.strip():
-        return [
-            "image: several images, one is needed" if isinstance(image, list) and image else "image: no image"
-        ]
+    name = "conversations" if "conversations" in row else "messages"
+    messages = row.get(name)
     if not isinstance(messages, list):
         return ["conversations: is not a list"]
+    images = _images(row, messages)
+    said = [_said(message) for message in messages]
+    tokens = sum(text.count("<image>") for speaker, text in filter(None, said) if speaker in _ASKS)
+    if len(images) != 1 or not isinstance(images[0], str):
+        if images:
+            return ["image: several images, one is needed" if len(images) > 1 else "image: is no path"]
+        return ["image: no image, but an image token" if tokens else TEXT_ALONE]
     key = row.get("id")
     key = str(key) if isinstance(key, str | int) else str(number)
     turns: list[Turn | str] = []
-    tokens, asked = 0, ""
-    for place, message in enumerate(messages):
-        speaker, text = (
-            (message.get("from"), message.get("value")) if isinstance(message, dict) else (None, None)
-        )
-        if not isinstance(text, str) or speaker not in (*_ASKS, *_ANSWERS, *_SYSTEM):
-            return [f"conversations[{place}]: needs 'from' (human or gpt) and 'value'"]
-        if speaker in _SYSTEM and not place:
+    asked = ""
+    for place, one in enumerate(said):
+        if one is None:
+            return [f"{name}[{place}]: needs {_NEEDED[name]}"]
+        speaker, text = one
+        if speaker in _SYSTEM:
             continue
         # questions and answers alternate, and a question comes first
         if (speaker in _ANSWERS) != bool(asked):
-            return [f"conversations[{place}]: {speaker} is out of turn"]
+            return [f"{name}[{place}]: {speaker} is out of turn"]
         if asked:
-            turns.append(Turn(f"{key}-{len(turns) + 1}", image, asked.strip(), text.strip()))
+            turns.append(Turn(f"{key}-{len(turns) + 1}", images[0], asked.strip(), text.strip()))
             asked = ""
         else:
-            tokens += text.count("<image>")
             # a space, so that a question that is only the image token still waits for its answer
-            asked = _IMAGE.sub("", text).strip() or " "
+            asked = _without_token(text).strip() or " "
     if tokens > 1:
-        return [f"conversations: {tokens} image tokens for one image"]
-    return turns or ["conversations: no answer"]
+        return [f"{name}: {tokens} image tokens for one image"]
+    return turns or [f"{name}: no answer"]
+
+
+def _images(row: dict[str, Any], messages: list[Any]) -> list[Any]:
+    """The images of a row: `image` or `images`, a path, a list or `{"path": …}`; else those in the messages' parts."""
+    given = row.get("image") or row.get("images") or []
+    found = given if isinstance(given, list) else [given]
+    for message in [] if found else messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else []:
+            # {"type": "image", "image": "a.jpg"} and {"type": "image_url", "image_url": {"url": "a.jpg"}}
+            found += [
+                part[name] for name in ("image", "image_url") if isinstance(part, dict) and part.get(name)
+            ]
+    paths = [one.get("path") or one.get("url") if isinstance(one, dict) else one for one in found]
+    return [one.removeprefix("file://") if isinstance(one, str) else one for one in paths]
+
+
+def _said(message: Any) -> tuple[str, str] | None:
+    """(speaker, text) of a message in LLaVA's keys or in OpenAI's, None for anything else."""
+    if not isinstance(message, dict):
+        return None
+    speaker, content = message.get("from", message.get("role")), message.get("value", message.get("content"))
+    parts = content if isinstance(content, list) else [content]
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, dict):
+            is_image = part.get("type") in ("image", "image_url")
+            part = "<image>" if is_image else part.get("text")
+        # an answer may be a number; bool is an int too
+        if not isinstance(part, str | int | float) or isinstance(part, bool):
+            return None
+        texts.append(str(part))
+    known = isinstance(speaker, str) and speaker.lower() in (*_ASKS, *_ANSWERS, *_SYSTEM)
+    return (str(speaker).lower(), "\n".join(texts)) if known else None
+
+
+def _without_token(text: str) -> str:
+    """The text without `<image>`: on a line of its own with the line, between words with a space left."""
+
+    def left(found: re.Match[str]) -> str:
+        at_line_start = text[: found.start()].endswith("\n") or not found.start()
+        return "" if at_line_start else found[1] or " "
+
+    return _IMAGE.sub(left, text)
 
 
 def _chat_reply(turn: Turn) -> Result:

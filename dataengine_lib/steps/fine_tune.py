@@ -182,12 +182,16 @@ def _load(config: FineTuneConfig) -> "Trainable":
 def _train(config: FineTuneConfig, student: "Trainable", sets: list[DataSet]) -> tuple[TrainLog, TrainTime]:
     """Draw the examples, shuffle and batch them, and train on them; one generator makes all random draws."""
     from dataengine_lib.students.encoder_decoder import is_encoder_decoder
+    from dataengine_lib.students.length_limit import LengthLimit
     from dataengine_lib.training.examples import ExampleEncoder
     from dataengine_lib.training.fine_tuning import train_on_batches
 
     began, rng = time.monotonic(), Random(f"fine-tune {config.seed}")
     examples = ExampleEncoder(
-        student.processor, left_out_by_file(sets), encoder_decoder=is_encoder_decoder(student.model.config)
+        student.processor,
+        left_out_by_file(sets),
+        encoder_decoder=is_encoder_decoder(student.model.config),
+        limit=LengthLimit(student.model, student.processor),
     )
     most = config.max_steps * config.batch_size if config.max_steps else None
     drawn = draw_from_sets(sets, MixSettings(config.epochs, config.base_share, most), examples, rng)

@@ -112,7 +112,12 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         review_path=review_path,
         image_root=config.image_root,
         notes=[*checks.notes, *_notes(counts, review_path, rejects_path)],
-        warnings=[*malformed.warnings(), *checks.warnings, *curation_warnings(counts)],
+        warnings=[
+            *malformed.warnings(),
+            *checks.warnings,
+            *curation_warnings(counts),
+            *_review_warnings(counts, config, review_path),
+        ],
     )
 
 
@@ -142,11 +147,20 @@ def _notes(counts: PostProcessCounts, review_path: Path, rejects_path: Path) -> 
             f"{review_path}: {dropped:,} decisions accept or edit QAs that a filter or a check had dropped before "
             f"and have no effect; {rejects_path.name} says why they were dropped; a check of mode mark drops none"
         )
-    if unknown := counts.reviewed.get("unknown"):
-        notes.append(
-            f"{review_path}: {unknown:,} decisions are about records that do not exist here; the decisions are kept"
-        )
     return notes
+
+
+def _review_warnings(counts: PostProcessCounts, config: PostProcessConfig, review_path: Path) -> list[str]:
+    """What a person decided, and did not happen."""
+    # the default file is there once somebody has decided something; another one was meant to be there
+    elsewhere = review_path.resolve() != (config.output.parent / "review.json").resolve()
+    if elsewhere and not review_path.exists():
+        return [f"{review_path}: no such file, so no decisions were applied"]
+    if unknown := counts.reviewed.get("unknown"):
+        return [
+            f"{review_path}: {unknown:,} decisions are about records that do not exist here and have no effect"
+        ]
+    return []
 
 
 def _items(

@@ -1,11 +1,12 @@
-"""Step 1: questions that are too long for a student, found before they are asked.
+"""Steps 1 and 5: texts that are too long for a student, found before they are asked or trained on.
 
 A model with learned positions raises an IndexError behind its last one; others need memory by the square of the length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from PIL import Image
 
 from dataengine_lib.core.records import options_text
@@ -40,23 +41,50 @@ class LengthLimit:
         longest = max((f" ({choice}) " for choice in choices), key=len, default="")
         # no token is shorter than a byte, so most questions need not be tokenized to see that they fit
         smallest = min(self._most_text, self.q_former_positions or self._most_text)
-        if len((prompt + longest).encode("utf-8", "replace")) + _ANSWER_TOKENS <= smallest // 4:
+        if _bytes(prompt + longest) + _ANSWER_TOKENS <= smallest // 4:
             return ""
-        if len(prompt) > _CHARACTERS_A_TOKEN * self._most_text:
-            return f"question too long: {len(prompt):,} characters, where this student reads {self._most_text:,} tokens"
+        if found := self._too_many_characters(prompt):
+            return f"question too long: {found}"
         text = chat_text(self._processor, prompt)[0]
-        tokenizer = self._processor.tokenizer
-        answer = len(tokenizer(f"{ANSWER_START}{longest}", add_special_tokens=False).input_ids)
-        tokens = len(tokenizer(text, add_special_tokens=False).input_ids) + answer
-        if tokens > self._most_text:
-            return (
-                f"question too long: {tokens:,} tokens of text, where this student reads {self._most_text:,}"
-            )
+        answer = self._tokens(f"{ANSWER_START}{longest}")
+        if found := self._too_many_tokens(self._tokens(text) + answer):
+            return f"question too long: {found}"
         inputs = encode_prompts(self._processor, [text], [image])
-        whole = inputs["input_ids"].shape[1] + answer + _ANSWER_TOKENS
+        found = self._too_many_inputs(inputs, inputs["input_ids"].shape[1] + answer + _ANSWER_TOKENS)
+        return f"question too long: {found}" if found else ""
+
+    def text_fault(self, text: str) -> str:
+        """Why a training text, a question with its answer, cannot be learned; empty when it may be."""
+        if _bytes(text) <= self._most_text:
+            return ""
+        return self._too_many_characters(text) or self._too_many_tokens(self._tokens(text))
+
+    def inputs_fault(self, tokens: Mapping[str, torch.Tensor]) -> str:
+        """The same of the text's inputs and labels, `(1, tokens)`, which hold the image's tokens as well."""
+        # the labels of an encoder-decoder are a row of their own
+        return self._too_many_inputs(tokens, max(tokens[key].shape[1] for key in ("input_ids", "labels")))
+
+    def _tokens(self, text: str) -> int:
+        return len(self._processor.tokenizer(text, add_special_tokens=False).input_ids)
+
+    def _too_many_characters(self, text: str) -> str:
+        if len(text) <= _CHARACTERS_A_TOKEN * self._most_text:
+            return ""
+        return f"{len(text):,} characters, where this student reads {self._most_text:,} tokens"
+
+    def _too_many_tokens(self, tokens: int) -> str:
+        if tokens <= self._most_text:
+            return ""
+        return f"{tokens:,} tokens of text, where this student reads {self._most_text:,}"
+
+    def _too_many_inputs(self, inputs: Mapping[str, Any], whole: int) -> str:
         if self.positions is not None and whole > self.positions:
-            return f"question too long: {whole:,} tokens with the image, where this student has {self.positions:,}"
+            return f"{whole:,} tokens with the image, where this student has {self.positions:,}"
         read = inputs["qformer_input_ids"].shape[1] if "qformer_input_ids" in inputs else 0
         if self.q_former_positions is not None and read > self.q_former_positions:
-            return f"question too long: {read:,} tokens for the Q-Former, which has {self.q_former_positions:,} positions"
+            return f"{read:,} tokens for the Q-Former, which has {self.q_former_positions:,} positions"
         return ""
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -15,12 +15,13 @@ from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import MixPart, TypeDraws
 from dataengine_lib.training.mixing import draw_counts, draw_examples
-from dataengine_lib.training.texts import TextFormat, TrainingRow, read_training_rows
+from dataengine_lib.training.texts import NO_IMAGE_NEEDED, TextFormat, TrainingRow, read_training_rows
 
 if TYPE_CHECKING:
     from dataengine_lib.training.examples import Example, ExampleEncoder
 
 _MAX_SHOWN = 20  # rows left out of a file that the log lists with their details; all of them are counted
+_WANTED = "gptvqa_train_data.json of post-process, a question file, or conversations of LLaVA, LLaMA-Factory or ms-swift"
 _BASE = "base"  # the name of the base data; those of new data are `round 1`, `round 2`, …
 
 
@@ -74,8 +75,16 @@ def read_data_sets(
     by_file: dict[Path, BadRows] = {}  # a file may be given for two rounds
 
     def read(name: str, file: Path, source: DataSource) -> DataSet:
-        remedy = f"check {source.parameter} ({source.image_root})"
-        left_out = by_file.setdefault(file, BadRows(file, max_bad_share, remedy=remedy, keep=_MAX_SHOWN))
+        if file not in by_file:
+            by_file[file] = BadRows(
+                file,
+                max_bad_share,
+                remedy=f"check {source.parameter} ({source.image_root})",
+                wanted=_WANTED,
+                harmless=(NO_IMAGE_NEEDED,),
+                keep=_MAX_SHOWN,
+            )
+        left_out = by_file[file]
         rows = read_training_rows(file, source.image_root, formats, left_out)
         return DataSet(name, file, _without(held_out, rows, left_out) if held_out else rows, left_out)
 

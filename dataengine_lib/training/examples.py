@@ -22,6 +22,7 @@ from dataengine_lib.students.inputs import (
     encode_prompts,
     padding_token_id,
 )
+from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.option_scores import tokenize_question
 from dataengine_lib.training.texts import TextFormat, TrainingRow
 
@@ -29,6 +30,7 @@ IGNORED_LABEL = -100  # ignore_index of torch's cross_entropy, which transformer
 # reasons in `train_log.json` for rows that were skipped
 IMAGE_UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
+TOO_LONG = "text too long"
 # inputs that differ between texts about one image; InstructBLIP's Q-Former reads the question too
 _PER_TEXT = (*PER_TOKEN_KEYS, "qformer_input_ids", "qformer_attention_mask")
 _CHUNK = 64  # decoded images in memory at a time
@@ -55,7 +57,7 @@ class ExampleEncoder:
     """Encodes rows; keeps each image's pixels once, up to `keep_bytes` in all, and reads other images again.
 
     With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone. Rows that cannot be
-    encoded are added to `skipped` of their file.
+    encoded, or are too long by `limit`, are added to `skipped` of their file.
     """
 
     def __init__(
@@ -64,10 +66,11 @@ class ExampleEncoder:
         skipped: Mapping[Path, BadRows],
         *,
         encoder_decoder: bool = False,
+        limit: LengthLimit | None = None,
         keep_bytes: int = 2 << 30,
     ) -> None:
         self._processor, self._skipped, self._free_bytes = processor, skipped, keep_bytes
-        self._encoder_decoder = encoder_decoder
+        self._encoder_decoder, self._limit = encoder_decoder, limit
         self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
         self._made: dict[tuple[Path, str, TextFormat], Example | None] = {}
 
@@ -98,13 +101,19 @@ class ExampleEncoder:
             self._leave_out(row, image, IMAGE_UNREADABLE)
             return None
         prompt, text = chat_text(self._processor, *row.text(text_format))
+        if self._limit and (fault := self._limit.text_fault(text)):
+            self._leave_out(row, fault, TOO_LONG)
+            return None
         try:
             tokens, pixels, answer = self._process(image, prompt, text)
-        except ValueError as error:  # such as a text that is too long
+        except ValueError as error:  # from the processor
             self._leave_out(row, str(error), NOT_ENCODED)
             return None
         if not answer:
             self._leave_out(row, "no token is left to learn", NOT_ENCODED)
+            return None
+        if self._limit and (fault := self._limit.inputs_fault(tokens)):
+            self._leave_out(row, fault, TOO_LONG)
             return None
         # the first images are kept until `keep_bytes` is reached; none makes room for a later one
         size = sum(part.nbytes for part in pixels.values())

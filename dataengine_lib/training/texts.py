@@ -9,11 +9,13 @@ from dataengine_lib.core.records import LETTERS, Question, options_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_ref, locate
 from dataengine_lib.questions.reader import read_question_rows
-from dataengine_lib.replies.other_datasets import others_format, read_turns
+from dataengine_lib.replies.other_datasets import TEXT_ALONE, holds_chats, read_turns
 
 TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench"]
 # reasons in `train_log.json` for rows that were skipped
 NO_IMAGE = "image not found"
+NO_IMAGE_NEEDED = "text without an image"  # as in LLaVA's mix: right for its trainer, but not used here
+EMPTY_TURN = "empty question or answer"
 NO_RATIONALE = "no rationale for QM-AE"
 
 
@@ -65,26 +67,29 @@ def training_text(question: Question, text_format: TextFormat) -> tuple[str, str
 def read_training_rows(
     file: Path, root: Path, formats: list[TextFormat], skipped: BadRows
 ) -> list[TrainingRow]:
-    """The usable rows of any question file, or the turns of LLaVA conversations; others are added to `skipped`.
+    """The usable rows of any question file, or the turns of conversations; others are added to `skipped`.
 
     Each turn is a row of its own, without the turns before it. `root` is where image paths start.
     Raises DataEngineError when the file as such cannot be read, or too many of its rows cannot be used.
     """
     earlier = skipped.counts.total()
     # a turn has its own words, so one text format stands for all
-    if others_format(file) == "llava":
+    if holds_chats(file):
         rows = _turn_rows(file, root, formats[:1], skipped)
     else:
         rows = _question_rows(file, root, formats, skipped)
     skipped.n_rows += len(rows) + skipped.counts.total() - earlier
     skipped.check()
+    if not rows and skipped.counts[NO_IMAGE_NEEDED]:
+        raise DataEngineError(
+            f"{file}: none of its conversations has an image, which every training row needs; give another file"
+        )
     return rows
 
 
 def _question_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRows) -> list[TrainingRow]:
     questions, wrong = read_question_rows(file, root)
-    for row in wrong:
-        skipped.add(BadRow(row.row, row.reason, MALFORMED))
+    skipped.add(*wrong)
     rows = []
     for question in questions:
         where = question.question_id
@@ -109,7 +114,7 @@ def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRo
     for row, turn in read_turns(file):
         if isinstance(turn, str):
             kind = NO_IMAGE if turn.startswith("image:") else MALFORMED
-            skipped.add(BadRow(row, turn, kind))
+            skipped.add(BadRow(row, turn, NO_IMAGE_NEEDED if turn == TEXT_ALONE else kind))
             continue
         where = f"{row}, {turn.key}"
         if turn.image not in seen:
@@ -121,7 +126,7 @@ def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRo
         if isinstance(image, str):
             skipped.add(BadRow(where, image, NO_IMAGE))
         elif not turn.asked or not turn.answer:
-            skipped.add(BadRow(where, "an empty turn", MALFORMED))
+            skipped.add(BadRow(where, "an empty turn", EMPTY_TURN))
         else:
             # `as_is` below is what is learnt; a row needs a question all the same
             question = Question(question=turn.asked, choices=[turn.answer], correct_choice_idx=0)

@@ -1,5 +1,6 @@
 """Step 4: a person's decisions are applied last and kept across runs; an invalid one is one clear line."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.curation.review import Decision, read_review, write_decision
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
 
 REPLY = (
@@ -62,9 +63,8 @@ def test_accept_reject_and_edit(tmp_path: Path) -> None:
         "rejected by a reviewer", "no such animal", "q-1", 2,
     )  # fmt: skip
     assert result.counts.reviewed == {"accept": 1, "reject": 1, "edit": 2, "unknown": 1}
-    assert (
-        len(result.notes) == 1 and "1 decisions are about records that do not exist here" in result.notes[0]
-    )
+    assert result.notes == []
+    assert any("1 decisions are about records that do not exist here" in one for one in result.warnings)
 
 
 def test_decisions_about_dropped_or_unknown_records_are_noted(tmp_path: Path) -> None:
@@ -90,7 +90,8 @@ def test_decisions_about_dropped_or_unknown_records_are_noted(tmp_path: Path) ->
     assert list(kept(result)) == ["q-0"]
     assert {reject.query_id for reject in read_jsonl(result.rejects_path, Reject)} == {"q-1", "q-2", "q-3"}
     assert result.counts.reviewed == {"accept": 1, "dropped": 2, "reject": 1, "unknown": 1}
-    dropped, unknown = [note for note in result.notes if "decisions" in note]
+    (dropped,) = [note for note in result.notes if "decisions" in note]
+    (unknown,) = [one for one in result.warnings if "decisions" in one]
     assert "2 decisions accept or edit QAs that a filter or a check had dropped" in dropped
     assert "rejects.jsonl" in dropped and "mode mark" in dropped and "1 decisions are about" in unknown
     marked = post_process(config.model_copy(update={"near_duplicates": "mark"}))
@@ -190,3 +191,61 @@ def test_the_letters_of_a_run_are_even(tmp_path: Path) -> None:
     assert sorted(count.letters_after) == [10, 10, 11, 11]
     as_written = run(tmp_path, rows=42, shuffle_choices=False).counts.by_type["ocr"]
     assert as_written.letters_after == as_written.letters_before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            [{"record_id": "q-1", "decision": "reject"}],
+            "review.json: no decisions; a review file is .*; it looks like",
+        ),
+        (None, "review.json: "),
+        ("reject", "review.json: "),
+        ({"q-1": None}, "q-1: Expected `object`, got `null`; correct or remove"),
+        ({"q-1": "reject"}, "q-1: Expected `object`, got `str`; correct or remove"),
+        ({"q-1": {"decision": "Reject"}}, "q-1: Invalid enum value 'Reject'"),
+        ({"q-1": {"decision": None}}, "q-1: Expected `str`, got `null`"),
+        ({"q-1": {"verdict": "reject"}}, "q-1: Object contains unknown field `verdict`"),
+        ({"what": 0.5, "image_scene": 1.0}, "no decisions; .*; it looks like weights by question type"),
+        (
+            {"splits": {}, "weights": {}, "skipped": {}},
+            "no decisions; .*; it looks like the figures of evaluate",
+        ),
+        ({"x" * 5000: {"decision": "y" * 5000}}, "x{80}…: Invalid enum value 'y+…"),
+    ],
+)
+def test_what_is_no_decision_is_one_bounded_line(tmp_path: Path, content: Any, message: str) -> None:
+    (tmp_path / "review.json").write_text(json.dumps(content))
+    with pytest.raises(DataEngineError, match=message) as caught:
+        run(tmp_path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+    assert not (tmp_path / "gptvqa_train_data.json").exists()
+
+
+def test_a_decision_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "review.json").write_text('{"q-1": {"decision": "reject"}, "q-1": {"decision": "accept"}}')
+    with pytest.raises(DataEngineError, match=r"review\.json: the key 'q-1' is there twice"):
+        run(tmp_path)
+
+
+def test_of_many_wrong_decisions_the_first_are_named(tmp_path: Path) -> None:
+    wrong = {f"q-{number}": {"decision": "drop"} for number in range(1000)}
+    with pytest.raises(ParameterError) as caught:
+        run(tmp_path, {"q-0": {"decision": "accept"}} | {f"x{name}": one for name, one in wrong.items()})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 6 and lines[0].endswith("correct or remove this decision")
+    assert lines[-1] == f"{tmp_path / 'review.json'}: 995 more decisions are wrong"
+
+
+def test_a_packed_review_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "review.json").write_bytes(b"\xef\xbb\xbf" + b'{"q-1": {"decision": "reject"}}\r\n')
+    assert list(kept(run(tmp_path))) == ["q-0", "q-2", "q-3"]
+    (tmp_path / "r.json.gz").write_bytes(gzip.compress(b'{"q-2": {"decision": "reject"}}'))
+    assert list(kept(run(tmp_path, review=tmp_path / "r.json.gz"))) == ["q-0", "q-1", "q-3"]
+
+
+def test_a_named_review_that_is_missing_is_a_warning(tmp_path: Path) -> None:
+    result = run(tmp_path, review=tmp_path / "reviews.json")
+    assert f"{tmp_path / 'reviews.json'}: no such file, so no decisions were applied" in result.warnings
+    assert not any("no such file" in one for one in run(tmp_path).warnings)

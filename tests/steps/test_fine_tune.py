@@ -18,8 +18,15 @@ from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.training.examples import IGNORED_LABEL, IMAGE_UNREADABLE, NOT_ENCODED, ExampleEncoder
+from dataengine_lib.training.examples import (
+    IGNORED_LABEL,
+    IMAGE_UNREADABLE,
+    NOT_ENCODED,
+    TOO_LONG,
+    ExampleEncoder,
+)
 from dataengine_lib.training.fine_tuning import TrainableSettings, load_trainable
 from dataengine_lib.training.log import TrainLog
 from dataengine_lib.training.texts import read_training_rows
@@ -261,6 +268,45 @@ def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, imag
     assert any("cut.png" in line or IMAGE_UNREADABLE in line for line in log.skipped_rows)
 
 
+@pytest.mark.parametrize("family", ["", "instructblip_t5", "instructblip", "qwen2_5_vl"])
+def test_rows_that_are_too_long_are_left_out_and_the_others_trained_on(
+    config: Make, images: Path, tmp_path_factory: pytest.TempPathFactory, family: str
+) -> None:
+    """The weights are those of a training without the long rows."""
+    given = {}
+    if family:
+        given["student"] = str(save_family(family, tmp_path_factory.mktemp("families") / family))
+    short = [row(n) for n in range(40)]
+    long = [row(1, question="q" * 5000), row(2, choices=["c" * 100_000, "b", "c", "d"], correct_choice_idx=0)]
+    log = fine_tune(config([*short, *long], max_bad_share=0.1, epochs=3, **given)).log
+    assert log.skipped == {TOO_LONG: 2} and log.mix[0].drawn == 126
+    reasons = sorted(line.partition(TOO_LONG)[2] for line in log.skipped_rows)
+    assert reasons[0].startswith(" (200,") and " characters, where this student reads " in reasons[0]
+    assert " tokens" in reasons[1] and "where this student" in reasons[1]
+    with pytest.raises(DataEngineError, match=r"train\.json: .*2 of 42 rows cannot be used: .*max_bad_share"):
+        fine_tune(config([*short, *long], max_bad_share=0.01, epochs=3, **given))
+
+
+def test_a_turn_of_a_conversation_that_is_too_long_is_left_out(config: Make, images: Path) -> None:
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "word " * 4000},
+             {"from": "human", "value": "And?"}, {"from": "gpt", "value": "A car."}]  # fmt: skip
+    base = write_json(images / "base.json", [{"image": f"{0:012d}.png", "conversations": turns}])
+    log = fine_tune(config(base_data=base, base_share=0.5, max_bad_share=0.5)).log
+    assert log.skipped == {TOO_LONG: 1} and log.mix[1].drawn == 8
+    assert ", 1-1: text too long (" in log.skipped_rows[0]
+
+
+def test_the_longest_row_is_the_last_that_fits(student: Path, images: Path) -> None:
+    """One token more than the student has positions, with those of the image, is too many."""
+    loaded = load_student(str(student), "cpu")
+    limit = LengthLimit(loaded.model, loaded.processor)
+    rows = [row(0, question="q" * size) for size in range(150, 520)]
+    _, made, skipped = examples_of(student, rows, images, limit=limit)
+    lengths = [len(one) for one in made if one is not None]
+    assert max(lengths) == limit.positions == 512
+    assert skipped.counts[TOO_LONG] == len(made) - len(lengths) > 0
+
+
 def test_rows_about_evaluation_images_are_not_trained_on(
     config: Make, images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -305,12 +351,19 @@ def test_an_image_token_in_a_question_is_plain_text(student: Path, images: Path)
 
 
 @pytest.mark.parametrize(
-    "rows",
-    [[], [{"question": "?"}], [row(0, image_id=99, image_path="gone.png")], [row(0, image_path="text.png")]],
+    ("rows", "reason"),
+    [
+        ([], r"no row can be trained on; check train_data and image_root"),
+        ([{"question": "?"}], r"not a format that this step reads: .* \(none of 1 rows can be read; row 0: "),
+        ([row(0, image_id=99, image_path="gone.png")], r"gone\.png: image not found under .*; 1 of 1 rows"),
+        ([row(0, image_path="text.png")], r"text\.png cannot be read .*; 1 of 1 rows cannot be used"),
+    ],
 )
-def test_without_usable_rows_the_error_names_the_reason(config: Make, images: Path, rows: list[Any]) -> None:
+def test_without_usable_rows_the_error_names_the_reason(
+    config: Make, images: Path, rows: list[Any], reason: str
+) -> None:
     (images / "text.png").write_text("<html>")
-    with pytest.raises(DataEngineError, match=r"train\.json: no row can be trained on"):
+    with pytest.raises(DataEngineError, match=rf"train\.json: .*{reason}"):
         fine_tune(config(rows))
     assert not list(images.glob("*checkpoint*"))
 

@@ -6,13 +6,13 @@ from typing import Any
 # (keys that such a row has, what the file is and where it can go); the first whose keys are all there is taken
 _ROWS = (
     # other tools' training data
-    ("messages images", "chat messages with images, as LLaMA-Factory and ms-swift train on: {_CHATS}"),
-    ("messages image", "chat messages with an image, as trainers read them: {_CHATS}"),
+    ("messages images", "chat messages with images, as LLaMA-Factory and ms-swift train on: {_READ}, {_CHATS}"),
+    ("messages image", "chat messages with an image, as trainers read them: {_READ}, {_CHATS}"),
     ("prompt completion", "TRL's prompts and completions: {_CHATS}"),
     ("prompt chosen rejected", "preference pairs (chosen, rejected), which no step reads"),
     ("messages", "chat messages without images (OpenAI, LLaMA-Factory), which no step reads"),
     ("conversations image", "LLaVA's conversations, which post-process and fine-tune (base_data) read"),
-    ("conversations images", "ShareGPT conversations with images: {_CHATS}"),
+    ("conversations images", "ShareGPT conversations with images: {_READ}, {_CHATS}"),
     ("conversations", "conversations without images (ShareGPT), which no step reads"),
     ("instruction answer image", "records of MLLM-DataEngine v2, which evaluate, post-process and fine-tune read"),
     ("instruction output", "LLaMA-Factory's alpaca rows: {_CHATS}"),
@@ -79,6 +79,7 @@ _ENTRIES = (  # of an object whose values are objects
 _COCO = {"bbox": " (instances)", "caption": " (captions)"}  # by a key of its annotations
 _PLACES = {
     "{_CHATS}": "give the training data that it was exported from, or rewrite it as LLaVA's conversations",
+    "{_READ}": "fine-tune reads them as base_data; elsewhere",
     "{_RECORDED}": "evaluate reads it as student recorded:FILE",
 }
 _MOST_KEYS = 6  # named of rows that are of no known kind
