@@ -1,5 +1,6 @@
 """Step 3 killed again and again against a server that misbehaves in every way: the run, and what must hold after it."""
 
+import base64
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query
@@ -18,6 +20,13 @@ from dataengine_lib.playground.server import serve
 from dataengine_lib.teachers.reply_files import LEDGER
 
 KEY = "sk-canary-7f3a9c"
+PASSWORD = "can@ry/7"
+SECRETS = (
+    KEY,
+    PASSWORD,
+    quote(PASSWORD, safe=""),
+    base64.b64encode(f"canary-user:{PASSWORD}".encode()).decode(),
+)
 PASSING = ("429", "429 retry-after=0.2", "500", "503", "timeout", "drop", "malformed", "half", "wrong-shape")
 FINAL = ("refusal", "length", "content_filter")
 SLOW_START = 15  # requests that a server that is just starting turns away
@@ -28,7 +37,7 @@ from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 folder = Path(sys.argv[1])
 result = generate_qa(GenerateQaConfig(
     input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="openai:gpt-4o-mini",
-    base_url=sys.argv[2], concurrency=32, timeout_s=2, max_attempts=4))
+    concurrency=32, timeout_s=2, max_attempts=4))
 print(len(result.results), len(result.failures), result.unasked)
 """
 
@@ -79,9 +88,10 @@ def kill_runs(folder: Path, requests: int, kills: int, seed: int = 0) -> dict[st
     ]
     write_json(folder / "gptvqa_prompt.json", rows)
     rng, mischief, hit = random.Random(seed), Mischief(seed), 0
-    environment = os.environ | {"OPENAI_API_KEY": KEY}
     with serve(write, mischief) as server:
-        command = [sys.executable, "-c", SCRIPT, str(folder), server.base_url]
+        url = server.base_url.replace("//", f"//canary-user:{quote(PASSWORD, safe='')}@")
+        environment = os.environ | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url}
+        command = [sys.executable, "-c", SCRIPT, str(folder)]
         for _ in range(kills):
             process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -118,7 +128,8 @@ def check(folder: Path, mischief: Mischief, requests: int, kills: int) -> dict[s
     assert lost <= kills * 32, f"{lost} answers lost in {kills} kills of at most 32 requests at a time"
     assert kills or not lost
     for file in folder.rglob("*"):
-        assert not file.is_file() or KEY.encode() not in file.read_bytes(), f"the key is in {file}"
+        data = file.read_bytes() if file.is_file() else b""
+        assert not any(secret.encode() in data for secret in SECRETS), f"a secret is in {file}"
     return {
         "results": len(results),
         "failures": len(failures),
