@@ -14,6 +14,7 @@ from random import Random
 import pytest
 import torch
 import yaml
+from echoing.server import ANSWERS, GIVEN, KEY, echo_server, leaks
 
 from dataengine_lib.demo_assets.lessons import texts_of
 from dataengine_lib.demo_assets.tiny_models import (
@@ -28,7 +29,7 @@ from dataengine_lib.playground.server import serve
 from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.teacher import reply, structured_reply
 
-CANARY = "sk-canary-5d1e8b"
+PASSWORD = next(given for given in GIVEN if given.name == "password")
 STEPS = [
     "0_classify_questions",
     "round1/1_evaluate",
@@ -65,14 +66,16 @@ DATA = [
 def experiment(tmp_path_factory):
     """A folder with untrained models of the shipped shape and a YAML of one small round.
 
-    The teacher is the playground's script behind a server that gets an API key, as a provider's does.
+    The teacher is the playground's script behind a server that gets an API key, as a provider's does, at a URL with a
+    password.
     """
     with pytest.MonkeyPatch.context() as patch, serve(reply, structured=structured_reply) as server:
-        patch.setenv("OPENAI_API_KEY", CANARY)
-        yield _experiment(tmp_path_factory, server.base_url)
+        patch.setenv("OPENAI_API_KEY", KEY)
+        patch.setenv("OPENAI_BASE_URL", PASSWORD.url(server.server_port))
+        yield _experiment(tmp_path_factory)
 
 
-def _experiment(tmp_path_factory, base_url):
+def _experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("loop")
     torch.manual_seed(0)
     tokenizer = build_tokenizer(text for i in range(80) for text in texts_of(FIRST_ID["base"] + i, 0))
@@ -96,7 +99,7 @@ def _experiment(tmp_path_factory, base_url):
             "maxnum": 30,
             "near_duplicate": None,
         },
-        "generate_qa": {"teacher": "openai:scripted", "base_url": base_url},
+        "generate_qa": {"teacher": "openai:scripted"},
         "fine_tune": {
             "base_data": "{playground}/base_questions.json",
             "base_image_root": "{playground}",
@@ -201,16 +204,29 @@ def test_reports_open_in_a_browser_and_ask_nothing_of_the_network(done, page):
     assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
-def test_the_key_is_in_no_file(done):
-    """No data file, ledger, log, notebook, report or manifest, though it was sent to the teacher."""
+def test_no_secret_is_in_a_file_or_a_line(done):
+    """No data file, ledger, log, notebook, report or manifest, though key and password were sent to the teacher."""
     out, printed = done
-    files = [file for file in out.rglob("*") if file.is_file()]
-    assert {"gptvqa_ledger.jsonl", "3_generate_qa.ipynb", "3_generate_qa.html"} <= {
-        file.name for file in files
-    }
-    assert [
-        str(file) for file in files if CANARY.encode() in file.read_bytes()
-    ] == [] and CANARY not in printed
+    files = {file.name for file in out.rglob("*") if file.is_file()}
+    assert {"gptvqa_ledger.jsonl", "3_generate_qa.ipynb", "3_generate_qa.html"} <= files
+    assert leaks(out, PASSWORD, printed) == []
+
+
+@pytest.mark.parametrize("name", ["in the reply", "refused"])
+def test_a_teacher_that_repeats_every_secret_gets_none_into_a_file_or_line(
+    done, experiment, monkeypatch, name
+):
+    out = experiment / "reports" / f"repeated {name}"
+    shutil.copytree(done[0], out)
+    for file in out.glob("round1/gptvqa_[lrf]*"):
+        file.unlink()
+    status, body = next(answer[1:] for answer in ANSWERS if answer[0] == name)
+    with echo_server(status, body) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", PASSWORD.url(server.server_port))
+        finished = run_loop(experiment, out, "--from", "generate_qa", "--to", "post_process")
+    assert server.paths and (finished.returncode == 0) == (status == 200), finished.stderr
+    assert leaks(out, PASSWORD, finished.stdout + finished.stderr) == []
+    assert "***" in (out / "round1" / "3_generate_qa.html").read_text()
 
 
 def test_run_json_says_what_ran(done):
