@@ -22,7 +22,7 @@ GOOD = {"image_id": 7, "raw_instructions": QA, "question_type": "image_topic"}
 
 
 def run(file: Path, **more: Any) -> PostProcessResult:
-    off = {name: "off" for name in ("box_check", "leaks", "near_duplicates", "blind_classifier")}
+    off = dict.fromkeys(("box_check", "leaks", "near_duplicates", "blind_classifier"), "off")
     return post_process(
         PostProcessConfig(
             input=file, output=file.parent / "out" / "train.json", shuffle_choices=False, **off, **more
