@@ -87,6 +87,7 @@ def _joined_events(text: str) -> dict[str, Any]:
     joined: dict[str, Any] = {}
     message: dict[str, Any] = {"content": ""}
     finish: Any = None
+    failure: Any = None
     for line in text.splitlines():
         chunk: Any = None
         if line.startswith("data:"):
@@ -96,17 +97,19 @@ def _joined_events(text: str) -> dict[str, Any]:
             continue
         joined |= {name: chunk[name] for name in ("id", "model", "usage", "error") if chunk.get(name)}
         choices = chunk.get("choices")
-        first = choices[0] if isinstance(choices, list) and choices else {}
+        # chunks without a choice hold the token counts, or the error of a request that failed at once
+        first = choices[0] if isinstance(choices, list) and choices else None
         if isinstance(first, dict):
             delta = first.get("delta") or first.get("message")
             for name, part in (delta if isinstance(delta, dict) else {}).items():
                 if isinstance(part, str) and name in ("content", "refusal", *_THOUGHTS):
                     message[name] = message.get(name, "") + part
             finish = first.get("finish_reason") or finish
-            joined["choices"] = [{"message": message, "finish_reason": finish, "error": first.get("error")}]
+            failure = first.get("error") or failure
+            joined["choices"] = [{"message": message, "finish_reason": finish, "error": failure}]
     # A stream that ends without its last chunk was cut off on the way.
     if "choices" in joined and finish is None:
-        joined["choices"][0]["error"] = "the stream ended early"
+        joined["choices"][0]["error"] = failure or joined.get("error") or "the stream ended early"
     return joined
 
 

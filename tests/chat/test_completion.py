@@ -116,6 +116,20 @@ def test_a_stream_that_was_not_asked_for() -> None:
         read_completion(b"data: [DONE]\n")
 
 
+def test_the_words_of_an_error_within_a_stream() -> None:
+    failed = b'data: {"choices": [{"error": {"code": 502, "message": "Upstream died"}, "finish_reason": "error"}]}\n'
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 3}}\n'
+    assert read_completion(failed + usage).problem == "status 502: Upstream died"
+    begun = b'data: {"choices": [{"delta": {"content": "The"}}]}\n'
+    assert read_completion(begun + b'data: {"error": {"message": "Overloaded"}}\n').problem == "Overloaded"
+    with pytest.raises(ErrorReply, match="Insufficient credits"):
+        read_completion(
+            b'data: {"error": {"message": "Insufficient credits", "code": 402}}\n\ndata: [DONE]\n'
+        )
+    with pytest.raises(ErrorReply, match="no chat completion"):
+        read_completion(b'data: {"id": "x", "choices": []}\n')
+
+
 @pytest.mark.parametrize(
     ("content", "words", "status"),
     [
