@@ -46,9 +46,14 @@ _NO_MONEY = re.compile(
     r"|not enough (?:balance|credits?|quota)|\b(?:balance|credits?|quota) is not enough"
     r"|reached your specified [\w ]{0,20}usage limits"
     r"|out of credits|more credits|credit balance|arrears|good standing|余额不足|欠费"
-    r"|\baccount\b[^.]{0,120}\b(?:suspended|deactivated|disabled|not active|restricted|banned|overdue)\b"
+    r"|\baccount\b[^.,;]{0,120}\b(?:suspended|deactivated|disabled|not active|restricted|banned|overdue)\b"
     r"|credit limit exceeded|budget has been exceeded|over budget|spend(?:ing)? limit"
     r"|organization has been (?:restricted|disabled|suspended)|payment (?:is )?required|billing (?:hard )?limit",
+    re.IGNORECASE,
+)
+# A warning about the future, which says nothing of the account now: matches "may lead to your account being suspended"
+_WARNING = re.compile(
+    r"\b(?:may|might|could|will|would)\b[^.,;:]{0,120}\b(?:suspended|deactivated|disabled|restricted|banned)\b",
     re.IGNORECASE,
 )
 # "API key not valid" · "Incorrect API key provided" · "invalid subscription key"
@@ -62,7 +67,7 @@ _BAD_KEY = re.compile(
 )
 # "Country, region, or territory not supported" · "User location is not supported for the API use"
 _REGION = re.compile(
-    r"\b(?:country|region|territory|location)\b[^.;]{0,40}\b(?:not|un)[ -]?(?:supported|available|allowed|served)"
+    r"(?<!image )\b(?:country|region|territory|location)\b[^.;]{0,40}\b(?:not|un)[ -]?(?:supported|available|allowed|served)"
     r"|not (?:supported|available|allowed|served) in (?:your|this) (?:country|region|territory|location)",
     re.IGNORECASE,
 )
@@ -76,6 +81,10 @@ _NO_MODEL = re.compile(
     r"|invalid model(?: name| id|:)",
     re.IGNORECASE,
 )
+# Something of one request that is missing: matches "image file not found", "url could not be found"
+_MISSING_INPUT = re.compile(
+    r"\b(?:file|image|picture|url)s? (?:\w+ ){0,2}not (?:be )?(?:found|exist)", re.IGNORECASE
+)
 
 # "Request too large for gpt-4o …: Limit 30000, Requested 50000": more than a minute's tokens in one request
 _TOO_LARGE = re.compile(r"\brequest too large\b", re.IGNORECASE)
@@ -86,6 +95,7 @@ _SENSIBLE_WAIT_S = 30 * 24 * 3600.0  # a Retry-After beyond is a fault of the se
 
 # The statuses that OpenAI's own SDK retries; 425 "too early", 498 of Groq where its flex tier is full, 424 of TGI.
 _TEMPORARY = (408, 409, 424, 425, 429, 498)
+_DECLINING = (200, 400, 403, 422, 451)  # of a content filter
 
 
 def is_temporary_status(status: int) -> bool:
@@ -118,7 +128,10 @@ def is_declined(body: ErrorBody) -> bool:
     """Whether a content filter refused this one request; the server answers others."""
     if body.codes & _FILTER_CODES:
         return True
-    return body.status in (200, 400, 403, 422, 451) and (body.flagged or bool(_FLAGGED.search(body.words)))
+    if body.status not in _DECLINING:
+        return False
+    # "Your account has been suspended for violating our content policy" meets every request.
+    return body.flagged or (_FLAGGED.search(body.words) is not None and not _names_money(body.words))
 
 
 def connection_error(error: BaseException | None) -> aiohttp.ClientError | None:
@@ -171,7 +184,12 @@ def _is_without_money(body: ErrorBody, wait_s: float | None) -> bool:
     if body.status == 402:
         # OpenRouter: with Retry-After, only the requests under way have used up what is left.
         return wait_s is None or wait_s > _LONGEST_WAIT_S
-    return bool(body.codes & _NO_MONEY_CODES) or bool(_NO_MONEY.search(body.words))
+    return bool(body.codes & _NO_MONEY_CODES) or _names_money(body.words)
+
+
+def _names_money(words: str) -> bool:
+    """Whether a server's words say that the account is out of money, or blocked."""
+    return _NO_MONEY.search(_WARNING.sub("", words)) is not None
 
 
 def _is_blocked_region(body: ErrorBody) -> bool:
@@ -190,7 +208,7 @@ def _is_bad_key(body: ErrorBody) -> bool:
 def _is_without_model(body: ErrorBody) -> bool:
     if body.status in (404, 410) or body.codes & _NO_MODEL_CODES:
         return True
-    return body.status in (200, 400) and bool(_NO_MODEL.search(body.words))
+    return body.status in (200, 400) and bool(_NO_MODEL.search(_MISSING_INPUT.sub("", body.words)))
 
 
 def asked_wait(error: Exception) -> float | None:

@@ -111,6 +111,8 @@ KEY, MONEY = "the key was refused", "quota used up or billing stopped"
          f"{MONEY} (400): Access denied, please make sure your account is in good standing.; top up, then run again"),
         (403, {"code": 30011, "message": "Your paid balance is insufficient. Please top up.", "data": None},
          f"{MONEY} (403): Your paid balance is insufficient. Please top up.; top up, then run again"),
+        (403, {"error": {"message": "Your account has been suspended for violating our content policy"}},
+         f"{MONEY} (403): Your account has been suspended for violating our content policy; top up, then run again"),
         (400, {"error": {"message": "Organization has been restricted.", "code": "organization_restricted"}},
          f"{MONEY} (400): Organization has been restricted.; top up, then run again"),  # Groq
         (403, {"error": {"message": "Country, region, or territory not supported",
@@ -155,6 +157,8 @@ def test_errors_that_meet_every_request_stop_at_once(
         (200, {"error": {"message": "Rate limited", "code": 429}}),
         (424, {"error": "Request failed during generation", "error_type": "generation"}),
         (498, {"error": {"message": "Flex tier capacity exceeded"}}),
+        (429, {"error": {"message": "Too many requests. If this continues, your account may be suspended."}}),
+        (429, {"error": {"message": "Rate limit; upgrade your account, as the free tier is disabled at peak times"}}),
     ],
 )  # fmt: skip
 def test_errors_that_pass_are_tried_again(status: int, body: Any) -> None:
@@ -180,12 +184,34 @@ def test_errors_that_pass_are_tried_again(status: int, body: Any) -> None:
             403,
             {"error": {"code": 403, "message": "Your input was flagged", "metadata": {"flagged_input": "x"}}},
         ),
+        (
+            400,
+            {
+                "error": {
+                    "message": "Prompt flagged; repeated violations may lead to your account being suspended"
+                }
+            },
+        ),
     ],
 )
 def test_a_moderated_request_is_declined(status: int, body: Any) -> None:
     error, server = ask([(status, body)], attempts=3, schema=SCHEMA)
     assert isinstance(error, AskFailed) and error.declined and not error.teacher_at_fault
     assert len(server.requests) == 1 and body["error"]["message"] in str(error)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The image could not be processed by the model: file not found",
+        "the model was sent an image url that does not exist",
+        "image region is not supported",
+    ],
+)
+def test_a_fault_of_one_picture_does_not_stop_the_run(words: str) -> None:
+    error, server = ask([(400, {"error": words})], attempts=3)
+    assert isinstance(error, AskFailed) and str(error) == f"status 400: {words}"
+    assert len(server.requests) == 1
 
 
 def test_a_wrong_request_fails_with_the_servers_words() -> None:
