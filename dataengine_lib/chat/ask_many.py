@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
@@ -40,8 +41,10 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
         except asyncio.CancelledError:
             if not interrupts.seen:
                 raise
-        except KeyboardInterrupt:  # in a thread that sets no handlers
-            interrupts.cancel()
+        except BaseException:
+            # Raised in this thread, as by a time limit of others: an interrupted cell must not go on spending.
+            if not future.done():
+                interrupts.cancel()
             raise
     if interrupts.seen:
         raise KeyboardInterrupt
@@ -61,9 +64,10 @@ class _Interrupts:
     def __enter__(self) -> "_Interrupts":
         # Only the main thread may set handlers, and only it gets signals.
         if threading.current_thread() is threading.main_thread():
-            self._before = {
-                one: signal.signal(one, self._on_signal) for one in (signal.SIGINT, signal.SIGTERM)
-            }
+            for one in (signal.SIGINT, signal.SIGTERM):
+                # Ignored as in `nohup` and shells' background jobs, or handled by a program around Python (None).
+                if signal.getsignal(one) not in (signal.SIG_IGN, None):
+                    self._before[one] = signal.signal(one, self._on_signal)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -79,10 +83,11 @@ class _Interrupts:
         return await main
 
     def cancel(self) -> None:
-        """Cancel the task; an interrupted cell must not go on spending in the background."""
+        """Cancel the task; one that has not begun sees it in `guard`."""
         self.seen += 1
-        if self._loop is not None and self._task is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if self._loop is not None and self._task is not None:
+            with suppress(RuntimeError):  # the loop has just been closed: the task has ended
+                self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _on_signal(self, number: int, frame: object) -> None:
         now = time.monotonic()
@@ -103,16 +108,18 @@ async def ask_each(
     admit: Callable[[_Item], Awaitable[bool]] | None = None,
     timeout_s: float = 0.0,
     stop_sending: Callable[[], None] = lambda: None,
+    withdraw: Callable[[_Item], None] = lambda item: None,
 ) -> None:
     """`ask` every item, at most `concurrency` at a time; each ends in a call of `on_reply` or `on_failure`.
 
-    `admit` is awaited before an item is sent; no more items are sent once it returns False. Raises TeacherStop when an
+    `admit` is awaited before an item is sent; no more items are sent once it returns False. `withdraw` is called with an
+    item that was admitted and is not sent, as another one has stopped the run meanwhile. Raises TeacherStop when an
     item raises it, or when so many fail in a row, or of all so far, that the server must be down or not able to answer.
     Then, and when it is cancelled, running requests have up to `timeout_s` to end; `stop_sending` is called first, after
     which `ask` must send nothing more, retries included.
     """
     most_failures = max(_LEAST_FAILURES, concurrency)
-    workers = _Workers(ask, items, on_reply, on_failure, admit, most_failures, stop_sending)
+    workers = _Workers(ask, items, on_reply, on_failure, admit, most_failures, stop_sending, withdraw)
     await workers.run(concurrency, max(_GRACE_S, timeout_s))
 
 
@@ -128,9 +135,10 @@ class _Workers(Generic[_Item]):
         admit: Callable[[_Item], Awaitable[bool]] | None,
         most_failures: int,
         stop_sending: Callable[[], None],
+        withdraw: Callable[[_Item], None],
     ) -> None:
         self._ask, self._on_reply, self._on_failure, self._admit = ask, on_reply, on_failure, admit
-        self._stop_sending = stop_sending
+        self._stop_sending, self._withdraw = stop_sending, withdraw
         self._waiting, self._next_turn = iter(items), asyncio.Lock()
         self._failures_in_a_row, self._most_failures = 0, most_failures
         self._failures = self._ended = 0
@@ -182,8 +190,12 @@ class _Workers(Generic[_Item]):
             item = None if self._stops else next(self._waiting, None)
             admitted = item is not None and (self._admit is None or await self._admit(item))
             self._idle.discard(me)
-            # Another task may have failed while this one waited for its turn or in `admit`.
-            return item if admitted and not self._stops else None
+            if item is None or not admitted:
+                return None
+            if self._stops:  # another task has failed while this one waited in `admit`
+                self._withdraw(item)
+                return None
+            return item
 
     async def _ask_one(self, item: _Item) -> None:
         try:

@@ -88,6 +88,7 @@ class PaidRequests(Generic[_Subject]):
             admit,
             self.settings.timeout_s,
             self._stop_sending,
+            self.budget.release,
         )
 
     def _limit(self, request: PaidRequest[_Subject]) -> int:

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: replies under way are kept within a grace time, and the next run pays for none of them again."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dataengine_lib.chat.ask_many import run
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query, Question
 from dataengine_lib.playground.server import PlaygroundServer, serve
@@ -160,6 +162,39 @@ def test_a_second_interrupt_stops_at_once_and_counts_what_may_be_billed(tmp_path
     rows = read_jsonl(folder / "gptvqa_ledger.jsonl")
     assert sum("reserved" in row for row in rows) > sum("released" in row for row in rows)
     assert "waiting up to 60 s for the replies to" in process.communicate()[1]
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    folder = prepare(tmp_path)
+    ignored = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # as nohup and `command &` do
+    with serve(write) as server:
+        process = start(ignored + GENERATE, folder, server)
+        wait_for(server, 1, process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, process.communicate()[1]
+    assert len(paid(folder)) == 6
+
+
+def test_a_time_limit_of_the_caller_ends_the_requests() -> None:
+    async def ask() -> None:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    def on_alarm(*signal_and_frame: object) -> None:
+        raise TimeoutError("time limit")
+
+    ended: list[str] = []
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(TimeoutError, match="time limit"):
+            run(ask())
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ended == ["cancelled"]
 
 
 def test_a_full_disk_ends_in_one_line_and_sends_nothing_more(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.ledger import Ledger
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 
 PRICE = Price(input=0, output=1_000_000)  # a dollar a token of a reply
@@ -100,3 +100,20 @@ def test_a_reply_that_was_cut_off_is_requested_once_more_at_a_higher_limit(tmp_p
         # the second has no money for its longer reply
         assert (limits, used) == ([10, 20, 10], [20, 10]) and ledger.spent_usd == 40
         assert (ledger.paid["k0"].replies, ledger.paid["k0"].max_output_tokens) == (2, 20)
+
+
+def test_no_money_stays_reserved_for_a_request_that_a_stop_holds_back(tmp_path: Path) -> None:
+    async def send(request: PaidRequest[int], limit: int, may_retry: MayRetry) -> Reply:
+        sent.append(request.subject)
+        await asyncio.sleep(0)  # the second request waits in `admit` for the money of this one
+        raise TeacherStop("key refused")
+
+    sent: list[int] = []
+    with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
+        settings = SETTINGS.model_copy(update={"concurrency": 2})
+        paid = PaidRequests(ledger, budget(ledger, 15), settings, send, fields)
+        with pytest.raises(TeacherStop, match="key refused"):
+            asyncio.run(paid.ask_all(requests(3), lambda request, reply: None, lambda request, failure: None))
+        assert (sent, ledger.reserved_usd, ledger.spent_usd) == ([0], 0, 0)
+    with Ledger(tmp_path / "l.jsonl") as known:
+        assert known.spent_usd == 0
