@@ -67,7 +67,8 @@ _BAD_KEY = re.compile(
 )
 # "Country, region, or territory not supported" · "User location is not supported for the API use"
 _REGION = re.compile(
-    r"(?<!image )\b(?:country|region|territory|location)\b[^.;]{0,40}\b(?:not|un)[ -]?(?:supported|available|allowed|served)"
+    r"(?<!image )\b(?:country|region|territory|location)\b[^.;]{0,40}"
+    r"\b(?:not|un)[ -]?(?:supported|available|allowed|served)"
     r"|not (?:supported|available|allowed|served) in (?:your|this) (?:country|region|territory|location)",
     re.IGNORECASE,
 )
