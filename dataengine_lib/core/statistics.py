@@ -49,12 +49,16 @@ def few_questions(number: int, of_what: str) -> str:
     """
     if not 0 < number < FEW_QUESTIONS:
         return ""
-    ends = wilson(number // 2, number)
-    points = 50 * (ends.high - ends.low)
     return (
         f"only {number} {of_what} question{'' if number == 1 else 's'}: "
-        f"an accuracy on so few is known to about ±{points:.0f} points"
+        f"an accuracy on so few is known to about ±{half_width(number):.0f} points"
     )
+
+
+def half_width(number: int) -> float:
+    """Half of the 95 % Wilson interval of an accuracy of about one half on `number` questions, in points."""
+    ends = wilson(number // 2, number)
+    return 50 * (ends.high - ends.low)
 
 
 def mcnemar(fixed: int, broken: int) -> float:

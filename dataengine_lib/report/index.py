@@ -75,7 +75,10 @@ def _run(run: ShownRun, folder: Path) -> dict[str, Any]:
         "started": (run.started or "").replace("T", " ").split("+")[0],
         "rounds": run.rounds,
         "notes": run.notes,
-        "warned": _count(sum(len(step.warnings or []) for step in run.steps), "warning"),
+        "warnings": run.warnings or [],
+        "warned": _count(
+            len(run.warnings or []) + sum(len(step.warnings or []) for step in run.steps), "warning"
+        ),
         "tiles": [*(_gains(figures) if figures else []), *_times(run)],
         "chart": _chart(figures) if figures else "",
     }

@@ -31,6 +31,7 @@ class ShownRun(msgspec.Struct):
     seed: int = 0
     error: str | None = None
     notes: list[str] = []
+    warnings: list[str] | None = None
     steps: list[ShownStep] = []
     versions: dict[str, str] = {}
 

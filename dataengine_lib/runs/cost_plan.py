@@ -21,9 +21,10 @@ from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
-from dataengine_lib.questions.categories import CategorySet, read_categories, type_name
+from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
+from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, plan
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
@@ -38,7 +39,7 @@ _SAMPLE = 50  # images and questions that are rendered to learn how long prompts
 class _PlannedRun:
     """The configs of a run's steps, of the first round where a step runs more than once, and notes on the plan."""
 
-    out: Path
+    weight: Path | None  # the latest that an earlier run has left
     rounds: int
     classify: Any  # None when step 0 is not part of the run
     evaluate: Any
@@ -48,13 +49,13 @@ class _PlannedRun:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, experiment: Experiment, planned: list[Planned], out: Path) -> "_PlannedRun":
+    def of(cls, experiment: Experiment, planned: list[Planned]) -> "_PlannedRun":
         """From the planned steps."""
         configs: dict[str, Any] = {}
         for item in planned:
             configs.setdefault(item.step.name, item.config)
         return cls(
-            out=out,
+            weight=latest_weights(planned),
             rounds=experiment.head.rounds,
             classify=configs.get("classify_questions"),
             evaluate=configs["evaluate"],
@@ -67,7 +68,7 @@ class _PlannedRun:
 def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     """Lines for a terminal: the steps, then requests, tokens and US dollars per question type over all rounds."""
     planned = plan(experiment, out)
-    run = _PlannedRun.of(experiment, planned, out)
+    run = _PlannedRun.of(experiment, planned)
     images = _sample_images(run)
     prices = read_prices(run.teacher.prices)
     price = prices.of(run.teacher.teacher)
@@ -134,20 +135,13 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
 
 def _queries_per_round(run: _PlannedRun, categories: CategorySet) -> dict[str, float]:
     """Expected queries by type: the targets, and the rest of `maxnum` by the latest weights."""
-    # the latest weights that an earlier run has left: those of the last round first
-    rounds = range(run.rounds, 0, -1)
-    weight = next((file for n in rounds if (file := run.out / f"round{n}" / "weight.json").is_file()), None)
-    if weight is None:
+    if run.weight is None:
         run.notes.append(
             "weights are known after round 1's evaluation; until then all types are weighted equally"
         )
-    weights = read_weights(weight, categories.names)
-    # a target is a number of queries; what targets leave of maxnum is shared out by weight
-    targets = {type_name(kind): number for kind, number in run.queries.targets.items()}
-    rest = run.queries.maxnum - sum(targets.values())
-    weighed = {kind: value for kind, value in weights.items() if kind not in targets}
-    whole = sum(weighed.values()) or 1
-    return {kind: targets[kind] if kind in targets else rest * weighed[kind] / whole for kind in weights}
+    weights = read_weights(run.weight, categories.names)
+    shares = expected_queries(weights, run.queries.targets, run.queries.maxnum)
+    return {kind: shares[kind] for kind in weights}
 
 
 def _sample_images(run: _PlannedRun) -> list[PoolImage]:

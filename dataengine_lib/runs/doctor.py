@@ -1,8 +1,8 @@
 """`dataengine doctor`: finds what would stop a run on this machine, without running it."""
 
-import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -11,7 +11,10 @@ from pathlib import Path
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.checks.machine import check_machine
 from dataengine_lib.runs.checks.models import check_models
+from dataengine_lib.runs.checks.pool import check_pool
+from dataengine_lib.runs.checks.questions import check_questions
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.endpoint_check import Mark, check_listing, check_request
 from dataengine_lib.runs.parameters import Experiment
@@ -19,6 +22,20 @@ from dataengine_lib.runs.workflow import Planned, plan
 
 _PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
 _FREE_GB = 5  # of disk space, below which a warning is given: a 7B checkpoint with its cache needs more
+
+_TORCH_SECONDS = 120  # from a network disk, the first import takes a minute
+_DEVICE_LINE = "device: "
+_ASK_TORCH = """
+import torch
+if torch.cuda.is_available():
+    free, total = torch.cuda.mem_get_info()
+    found = f"{torch.cuda.get_device_name()}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
+elif torch.backends.mps.is_available():
+    found = "Apple GPU (mps)"
+else:
+    found = f"CPU, {torch.get_num_threads()} threads: enough for the demo, slow for large models"
+print("device: " + found)
+"""
 
 
 def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[Finding]:
@@ -30,16 +47,19 @@ def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[
     if experiment is None:
         return [*findings, _key()]
     try:
-        planned = plan(experiment, Path("reports") / experiment.head.run)
+        out = Path("reports") / experiment.head.run
+        planned = plan(experiment, out)
     except ParameterError as error:
         return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
     return [
         *findings,
         *_paths(experiment, planned),
         *_models(planned, ask),
-        *_encoder(planned),
         *check_models(planned, hub=True),
         *check_teacher_types(planned),
+        *check_machine(planned, out),
+        *check_questions(planned),
+        *check_pool(planned),
     ]
 
 
@@ -55,20 +75,23 @@ def _versions() -> Iterator[Finding]:
 
 
 def _device() -> Finding:
+    """What torch finds, in a process of its own: importing it here would take its time and memory in any case."""
     try:
-        import torch
-    except (ImportError, OSError) as error:
-        return Finding("bad", "device", f"torch cannot be loaded: {error}")
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        return Finding(
-            "ok", "device", f"{torch.cuda.get_device_name()}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
+        done = subprocess.run(
+            [sys.executable, "-c", _ASK_TORCH],
+            capture_output=True,
+            text=True,
+            timeout=_TORCH_SECONDS,
+            check=False,
         )
-    if torch.backends.mps.is_available():
-        return Finding("ok", "device", "Apple GPU (mps)")
-    return Finding(
-        "ok", "device", f"CPU, {torch.get_num_threads()} threads: enough for the demo, slow for large models"
-    )
+    except subprocess.TimeoutExpired:
+        return Finding("warn", "device", f"torch was not loaded within {_TORCH_SECONDS} s; try once more")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(_DEVICE_LINE)]
+    if lines:
+        return Finding("ok", "device", lines[-1].removeprefix(_DEVICE_LINE))
+    last = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    reason = last[-1] if last else f"its process ended with {done.returncode}"
+    return Finding("bad", "device", f"torch cannot be loaded: {reason}")
 
 
 def _kernel() -> Finding:
@@ -142,14 +165,3 @@ def _local_model(subject: str, spec: str) -> Finding:
     return Finding(
         "ok", subject, f"{spec}: {file.name}, {size:,.0f} MB, in llama.cpp on this machine; no key"
     )
-
-
-def _encoder(planned: list[Planned]) -> Iterator[Finding]:
-    encoders = {getattr(item.config, "encoder", "") for item in planned} - {""}
-    for encoder in sorted(encoders):
-        if encoder.startswith("clip:") and importlib.util.find_spec("clip") is None:
-            yield Finding(
-                "bad", "encoder", f'{encoder} needs the clip package; run: pip install -e ".[clip]"'
-            )
-        else:
-            yield Finding("ok", "encoder", encoder)

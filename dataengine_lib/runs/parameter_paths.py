@@ -1,6 +1,5 @@
 """Files and folders that the parameters of a run name (all steps): which values are paths, and where they are found."""
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,12 @@ from dataengine_lib.core.step_config import StepConfig
 
 # Text parameters that may name a folder as well as a model: its Hugging Face name, or `KIND:REST`.
 _MODEL_OR_FOLDER = ("student", "adapter", "encoder")
+# Text parameters, and what stands before the colon where the rest of their value is a file.
+_FILE_KINDS = {
+    "student": ("recorded",),
+    "encoder": ("clip",),
+    "teacher": ("replay", "local"),
+}
 
 
 def relative_to_here(path: Path) -> Path:
@@ -36,24 +41,36 @@ def with_found_paths(config: StepConfig, run: Path, roots: list[Path], own: Coll
 def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
     if isinstance(value, list):
         return [_found(name, item, run, roots) for item in value]
-    # these are text, but may name a folder: data_demo/models/tiny-llava
-    if not isinstance(value, Path) and (name not in _MODEL_OR_FOLDER or value is None):
-        return value
-    path = Path(value).expanduser()
+    if isinstance(value, str):
+        kind, colon, rest = value.partition(":")
+        if colon and rest and kind in _FILE_KINDS.get(name, ()):
+            return f"{kind}:{_found_text(rest, run, roots)}"
+        # these are text, but may name a folder: data_demo/models/tiny-llava
+        return _found_text(value, run, roots) if name in _MODEL_OR_FOLDER else value
+    return _found_path(value, run, roots) if isinstance(value, Path) else value
+
+
+def _found_text(value: str, run: Path, roots: list[Path]) -> str:
+    """The path that a text names; a hub name such as llava-hf/llava-1.5-7b-hf stays as it is."""
+    path = _found_path(Path(value), run, roots)
+    return str(path) if value and path.exists() else value
+
+
+def _found_path(given: Path, run: Path, roots: list[Path]) -> Path:
+    path = given.expanduser()
     # every relative path is below "."; there, data may lie beside the run
     if run != Path() and path.is_relative_to(run):
-        return value
+        return given
     if not path.is_absolute() and not path.exists():
         path = next((root / path for root in roots if (root / path).exists()), path)
-    path = relative_to_here(path)
-    if isinstance(value, Path):
-        return path
-    # a hub name such as llava-hf/llava-1.5-7b-hf stays as it is
-    return str(path) if path.exists() and os.sep in value else value
+    return relative_to_here(path)
 
 
 def named_paths(name: str, value: Any) -> list[Path]:
-    """The files and folders that the value of the parameter `name` names; also those inside a text (`replay:FILE`)."""
+    """The files and folders that the value of the parameter `name` names; also those inside a text (`replay:FILE`).
+
+    The file of `local:` is not among them: a model of gigabytes is no input whose content is compared.
+    """
     values = value if isinstance(value, list) else [value]
     return [path for item in values if (path := _named_path(name, item)) is not None]
 
@@ -64,12 +81,18 @@ def _named_path(name: str, value: Any) -> Path | None:
     if not isinstance(value, str):
         return None
     kind, colon, rest = value.partition(":")
-    if name == "teacher":
-        return Path(rest) if kind == "replay" else None
+    if colon and rest and kind in _FILE_KINDS.get(name, ()):
+        # clip:ViT-B/32 is a name of OpenAI's package, clip:FILE a checkpoint
+        is_file = kind in ("replay", "recorded") or (kind == "clip" and _is_checkpoint(rest))
+        return Path(rest) if is_file else None
     if name not in _MODEL_OR_FOLDER:
         return None
-    if colon and kind == "recorded":
-        return Path(rest)
     # A Hugging Face name is `owner/name` at most; text with more slashes is meant as a folder.
     looks_like_path = value.count("/") > 1 or value.startswith((".", "/", "~", "{"))
+    if name == "adapter" and value and "/" not in value:  # the hub has adapters only as owner/name
+        looks_like_path = True
     return Path(value) if not colon and (looks_like_path or Path(value).exists()) else None
+
+
+def _is_checkpoint(name: str) -> bool:
+    return Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors") or Path(name).is_file()

@@ -2,7 +2,7 @@
 
 import difflib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,11 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.resources import BuiltIns
+from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.checks.machine import check_machine
 from dataengine_lib.runs.checks.models import check_models
+from dataengine_lib.runs.checks.pool import check_pool
+from dataengine_lib.runs.checks.questions import check_questions
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned
@@ -52,20 +56,24 @@ def _position(planned: list[Planned], option: str, name: str, earliest: int) -> 
     return found
 
 
-def check_run(file: Path, planned: list[Planned], first: int, last: int, notebooks: Path, out: Path) -> None:
-    """Raise ParameterError, one line per fault, if a step from `first` to `last` could not run.
+def check_run(
+    file: Path, planned: list[Planned], first: int, last: int, notebooks: Path, out: Path
+) -> list[str]:
+    """Raise ParameterError, one line per fault, if a step from `first` to `last` could not run; returns the warnings.
 
     `file` is the YAML that messages name. The faults of all steps are collected, so that they can be fixed at once.
     """
+    chosen = planned[first : last + 1]
     checks: list[Callable[[], None]] = []
-    for item in planned[first : last + 1]:
+    for item in chosen:
         names = set(type(item.config).model_fields)
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
         checks.append(partial(_check_endpoint, file, item))
         checks.append(partial(_check_prices, file, item))
         checks.append(partial(_check_student, file, item, planned))
         checks.append(partial(_check_types, file, item, planned))
-    checks.append(partial(_check_models, file, planned[first : last + 1]))
+    found: list[Finding] = []
+    checks.append(partial(_check_findings, file, chosen, out, found))
     checks += [partial(check_paths, file, planned, first, last), partial(_check_writable, out)]
     wrong: dict[str, None] = {}  # the same fault in every round is one line
     for check in checks:
@@ -75,6 +83,23 @@ def check_run(file: Path, planned: list[Planned], first: int, last: int, noteboo
             wrong[str(error)] = None
     if wrong:
         raise ParameterError("\n".join(wrong))
+    return _warnings(found)
+
+
+def check_data(file: Path, planned: list[Planned], first: int, last: int) -> list[str]:
+    """Check questions and images as `check_run` does, again once the playground is written; returns the warnings.
+
+    Raises ParameterError, one line per fault.
+    """
+    found = list(data_findings(planned[first : last + 1]))
+    _refuse_bad(file, found)
+    return _warnings(found)
+
+
+def data_findings(planned: Sequence[Planned]) -> Iterator[Finding]:
+    """What the files of questions and images show of the `planned` steps."""
+    yield from check_questions(planned)
+    yield from check_pool(planned)
 
 
 def check_paths(file: Path, planned: list[Planned], first: int, last: int) -> None:
@@ -124,11 +149,24 @@ def _check_endpoint(file: Path, item: Planned) -> None:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 
 
-def _check_models(file: Path, planned: list[Planned]) -> None:
-    """Models in folders that cannot be loaded, and a teacher that writes none of the types asked for."""
-    found = [*check_models(planned, hub=False), *check_teacher_types(planned)]
+def _check_findings(file: Path, planned: list[Planned], out: Path, found: list[Finding]) -> None:
+    """Models that cannot be loaded, types that the teacher does not write, this machine, and the data; into `found`."""
+    found += [
+        *check_models(planned, hub=False),
+        *check_teacher_types(planned),
+        *check_machine(planned, out),
+        *data_findings(planned),
+    ]
+    _refuse_bad(file, found)
+
+
+def _refuse_bad(file: Path, found: list[Finding]) -> None:
     if wrong := [f"{file}: {one.subject}: {one.message}" for one in found if one.mark == "bad"]:
         raise ParameterError("\n".join(wrong))
+
+
+def _warnings(found: list[Finding]) -> list[str]:
+    return [f"{one.subject}: {one.message}" for one in found if one.mark == "warn"]
 
 
 def _check_prices(file: Path, item: Planned) -> None:

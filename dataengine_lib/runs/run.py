@@ -26,7 +26,7 @@ from dataengine_lib.runs.manifest import (
 from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.runs.parameter_paths import relative_to_here
 from dataengine_lib.runs.parameters import Experiment
-from dataengine_lib.runs.precheck import check_paths, check_run, selected_range
+from dataengine_lib.runs.precheck import check_data, check_paths, check_run, selected_range
 from dataengine_lib.runs.state import RunState, Status, StepState
 from dataengine_lib.runs.summary import write_pages
 from dataengine_lib.runs.workflow import Planned, plan
@@ -58,7 +58,7 @@ def run_experiment(
     # 1. what would run, and whether it can: all faults are found before the first step
     planned = plan(experiment, out)
     first, last = selected_range(planned, start, stop)
-    check_run(experiment.file, planned, first, last, notebooks, out)
+    warnings = check_run(experiment.file, planned, first, last, notebooks, out)
     # check_run has made the folder, in which the lock file lies
     with run_lock(out):
         began = time.monotonic()
@@ -69,8 +69,12 @@ def run_experiment(
             # now it is known which folder {playground} stands for, so paths below it can be checked
             planned = plan(experiment, out, str(folder))
             check_paths(experiment.file, planned, first, last)
+            warnings += check_data(experiment.file, planned, first, last)
         state = _new_state(experiment, planned)
         state.playground_seconds = round(time.monotonic() - began, 2) if settings else 0.0
+        state.warnings = list(dict.fromkeys(warnings))
+        for line in state.warnings:
+            print_line(f"warning: {line}")
         run = _Run(out, notebooks, planned, state, print_line)
         # 2. the steps; those outside --from and --to are only listed in the report
         with run.stopped_by_any_error():

@@ -32,7 +32,8 @@ class StepState(msgspec.Struct, kw_only=True):
 class RunState(msgspec.Struct, kw_only=True):
     """`run.json`. `seconds` is the sum over the steps; for a skipped step, those of the run that executed it.
 
-    `overhead_seconds` is the part for notebook start-up and rendering.
+    `overhead_seconds` is the part for notebook start-up and rendering. `warnings` were found before the first step; those
+    of a step are in `steps`.
     """
 
     run: str
@@ -45,6 +46,7 @@ class RunState(msgspec.Struct, kw_only=True):
     seed: int
     error: str = ""
     notes: list[str] = []
+    warnings: list[str] = []
     steps: list[StepState]
     versions: dict[str, str]
 

@@ -35,12 +35,14 @@ def summary_lines(folder: Path, state: RunState) -> list[str]:
 
 
 def warned_lines(state: RunState) -> list[str]:
-    """One line that counts the warnings and names their steps; none without warnings."""
+    """One line that counts the warnings and names where they come from; none without warnings."""
     warned = [step for step in state.steps if step.warnings]
-    if not warned:
+    number = len(state.warnings) + sum(len(step.warnings) for step in warned)
+    if not number:
         return []
-    number = sum(len(step.warnings) for step in warned)
-    labels = ", ".join(step.label for step in warned)
+    labels = ", ".join(
+        [*(["the checks before the run"] if state.warnings else []), *(step.label for step in warned)]
+    )
     return [f"warnings: {number}, of {labels}; see above and in the report"]
 
 

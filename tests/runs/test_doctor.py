@@ -31,7 +31,7 @@ def test_a_missing_path_and_a_missing_package_are_bad(monkeypatch: pytest.Monkey
     experiment = read_experiment(Path("params/demo.yaml"), [step.name for step in STEPS], sets)
     bad = {finding.subject: finding.message for finding in examine(experiment) if finding.mark == "bad"}
     assert "gone does not exist; check the path" in bad["data paths"]
-    assert bad["encoder"].startswith("clip:ViT-B/32 needs the clip package")
+    assert bad["construct_queries.encoder"].startswith("clip:ViT-B/32: needs clip, which is not installed")
 
 
 def test_the_doctor_asks_the_readers_servers_once_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.model_files.model_folder import (
@@ -41,7 +42,7 @@ def check_models(planned: Sequence[Planned], *, hub: bool) -> Iterator[Finding]:
             if Path(value).exists():
                 yield _folder(subject, name, value)
             elif hub and value.count("/") <= 1 and not value.startswith((".", "~", "/")):
-                yield _hub_name(subject, value)
+                yield _hub_name(subject, name, value)
 
 
 def _folder(subject: str, name: str, value: str) -> Finding:
@@ -84,33 +85,73 @@ def _is_known(kind: str) -> bool:
     return any(f'"{kind}"' in file.read_text(encoding="utf-8") for file in tables.glob("*.py"))
 
 
-def _hub_name(subject: str, value: str) -> Finding:
+def _hub_name(subject: str, name: str, value: str) -> Finding:
+    """What the cache, or the hub itself, knows of a name."""
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-    if isinstance(try_to_load_from_cache(value, "config.json"), str):
+    settings = "adapter_config.json" if name == "adapter" else "config.json"
+    if isinstance(try_to_load_from_cache(value, settings), str):
         return Finding("ok", subject, f"{value}, in the cache of the Hugging Face hub")
     if constants.HF_HUB_OFFLINE:
         return Finding(
             "bad", subject, f"{value}: no folder here, and not in the cache; HF_HUB_OFFLINE is set"
         )
     try:
-        HfApi().model_info(value, timeout=_HUB_SECONDS)
+        hub = HfApi()
+        info = hub.model_info(value, timeout=_HUB_SECONDS)
+        # its description is public, its files are not
+        if info.gated:
+            hub.auth_check(value)
     except GatedRepoError:
         return Finding(
             "bad",
             subject,
             f"{value}: its licence has to be accepted on its page on the hub, and HF_TOKEN set",
         )
-    except RepositoryNotFoundError:
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "an error"
+        # of a mirror's 401 and 404 the library makes no RepositoryNotFoundError
+        if isinstance(error, RepositoryNotFoundError) or status in (401, 404):
+            return Finding(
+                "bad",
+                subject,
+                f"{value}: no folder here and no such model on the Hugging Face hub, or a private one; check its name, "
+                "or set HF_TOKEN",
+            )
         return Finding(
-            "bad",
-            subject,
-            f"{value}: no folder here and no such model on the Hugging Face hub; check its name",
+            "warn", subject, f"{value}: no folder here, and the Hugging Face hub answers {status}; try later"
         )
     except Exception as error:  # any network library's own
         reason = type(error).__name__
         return Finding(
             "warn", subject, f"{value}: no folder here, and the Hugging Face hub does not answer ({reason})"
         )
-    return Finding("ok", subject, f"{value}, on the Hugging Face hub")
+    fault = _hub_fault(name, info)
+    return Finding("bad" if fault else "ok", subject, f"{value}{fault or ', on the Hugging Face hub'}")
+
+
+def _hub_fault(name: str, info: Any) -> str:
+    """What is wrong with a model by its list of files and its settings on the hub; empty when nothing is."""
+    files = {one.rfilename for one in info.siblings or []}
+    is_adapter = "adapter_config.json" in files
+    if name == "adapter":
+        return (
+            ""
+            if is_adapter or not files
+            else ": has no adapter_config.json, so it is no adapter; check its name"
+        )
+    if files and "config.json" not in files:
+        if is_adapter and name == "student":
+            return ": this is an adapter: set adapter to this name, and student to the model that it was made for"
+        return ": has no config.json, so transformers cannot load it; take the version for transformers"
+    settings = info.config or {}
+    kind = str(settings.get("model_type") or "")
+    if kind and not _is_known(kind):
+        if "auto_map" in settings or "custom_code" in (info.tags or []):
+            return (
+                ": needs code of its own repository to be run, which this project never does; take a version that "
+                "transformers has built in (often named …-hf), or serve it as api:MODEL"
+            )
+        return f": its model_type {kind!r} is not known to the transformers that is installed; update transformers"
+    return ""

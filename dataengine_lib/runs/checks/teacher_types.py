@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dataengine_lib.core.text import first_named
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.questions.categories import read_categories, type_name
 from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.workflow import Planned
 
 
 def check_teacher_types(planned: Sequence[Planned]) -> Iterator[Finding]:
     """A finding where the built-in teachers write only some types of a round's queries; models write any type.
 
-    The queries are shared out equally among the types without a target, as weights are not known before step 1.
+    The queries are shared out by targets and by the weights that an earlier run has left; without these, equally.
     """
     steps: dict[str, Any] = {}
     for item in planned:
@@ -20,21 +23,27 @@ def check_teacher_types(planned: Sequence[Planned]) -> Iterator[Finding]:
     queries, teacher = steps.get("construct_queries"), steps.get("generate_qa")
     if queries is None or teacher is None or (served := _served(teacher.teacher)) is None:
         return
-    names = read_categories(queries.categories).names
-    targets = {type_name(kind): number for kind, number in queries.targets.items()}
-    free = [name for name in names if name not in targets]
-    each = (queries.maxnum - sum(targets.values())) / max(1, len(free))
-    wanted = {name: float(targets.get(name, each)) for name in dict.fromkeys([*names, *targets])}
+    wanted = expected_queries(_weights(planned, queries), queries.targets, queries.maxnum)
     missing = [name for name, number in wanted.items() if number and type_name(name) not in served]
     if not missing:
         return
+    asked = sum(map(bool, wanted.values()))
     skipped = round(sum(wanted[name] for name in missing))
     yield Finding(
-        "bad" if len(missing) == sum(map(bool, wanted.values())) else "warn",
+        "bad" if len(missing) == asked else "warn",
         "teacher of generate_qa",
-        f"{teacher.teacher} answers {len(wanted) - len(missing)} of {len(wanted)} types; about {skipped:,} of "
+        f"{teacher.teacher} answers {asked - len(missing)} of {asked} types; about {skipped:,} of "
         f"{queries.maxnum:,} queries a round would be skipped: {first_named(missing)}; set targets or another teacher",
     )
+
+
+def _weights(planned: Sequence[Planned], queries: Any) -> dict[str, float]:
+    """By type: those of the last evaluated round; equal ones where there is none, or its file is damaged."""
+    names = read_categories(queries.categories).names
+    try:
+        return read_weights(latest_weights(planned), names, warn=lambda line: None)
+    except DataEngineError:  # step 1 will write the file anew
+        return dict.fromkeys(names, 1.0)
 
 
 def _served(teacher: str) -> set[str] | None:
