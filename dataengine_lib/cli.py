@@ -114,7 +114,9 @@ def _report(
     """Render a run's notebooks to HTML once more and update the index pages."""
     from dataengine_lib.runs.summary import render_run
 
-    typer.echo(render_run(run_dir))
+    rendered = render_run(run_dir)
+    typer.echo(rendered.page)
+    _warn(rendered.warnings)
 
 
 @app.command("notebooks")
@@ -184,8 +186,7 @@ def _export(
     left_out = BadRows(input, max_bad_share, wanted=WANTED, remedy="check image_root", keep=20)
     options = ExportOptions(name, text_format, paths, left_out=left_out)
     _print(export_lines(format, input, output, image_root, options))
-    for line in left_out.warnings():
-        typer.echo(f"warning: {line}", err=True)
+    _warn([*options.warnings, *left_out.warnings()])
 
 
 @app.command("trace")
@@ -218,6 +219,11 @@ def _run_folder(experiment: Any, out: Path | None) -> Path:
 def _print(lines: Any) -> None:
     for line in lines:
         typer.echo(line)
+
+
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(f"warning: {line}", err=True)
 
 
 def _as_ctrl_c(number: int, frame: object) -> None:

@@ -5,6 +5,7 @@ import re
 from project import PROJECT_ROOT
 from tiny_families import FAMILIES
 
+from dataengine_lib.runs.state import RunState, StepState
 from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
 
@@ -73,3 +74,24 @@ def test_the_guide_to_teachers_names_what_is_there():
     options = {f"--{name.replace('_', '-')}" for name in GenerateQaConfig.model_fields}
     calls = [part.split("```")[0] for part in guide.split("dataengine generate-qa")[1:]]
     assert calls and all(set(re.findall(r"--[a-z-]+", call)) <= options for call in calls)
+
+
+def test_the_limits_it_names_are_parameters_of_those_steps():
+    text = " ".join(README.split())
+    numbers = re.search(r"`max_failed_share` \(steps (\d), (\d) and (\d)\)", text).groups()
+    have = [step.number for step in STEPS if "max_failed_share" in step.config.model_fields]
+    assert [int(number) for number in numbers] == have
+    assert "`max_bad_share` limits the rows" in text
+    rows_read = [step.name for step in STEPS if "max_bad_share" in step.config.model_fields]
+    assert rows_read == [step.name for step in STEPS], "each step that reads rows, which all do"
+    assert "`run.json` (`warnings`)" in text and "warnings" in RunState.__struct_fields__
+    assert "warnings" in StepState.__struct_fields__
+
+
+def test_what_it_says_of_doctor_and_run_is_what_they_check():
+    from dataengine_lib.runs import doctor, precheck
+
+    text = " ".join(README.split())
+    assert "`run` checks all but versions, endpoint and hub" in text
+    for check in ("check_models", "check_teacher_types", "check_machine", "check_questions", "check_pool"):
+        assert hasattr(doctor, check) and hasattr(precheck, check), check

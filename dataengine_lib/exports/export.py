@@ -182,6 +182,10 @@ def _write_format(
     kind, all_rows = FORMATS[format], rows
     if kind.texts and options.text_format == "QM-AE":
         rows = rows_with_rationale(rows)
+        without = f"{len(all_rows) - len(rows):,} of {len(all_rows):,} records"
+        warning = f"{without} have no rationale, which QM-AE needs, and are left out"
+        if len(rows) < len(all_rows) and warning not in options.warnings:
+            options.warnings.append(warning)
     if not rows:
         # rows is empty: either there were none, or QM-AE has left all of them out
         why = (

@@ -30,7 +30,8 @@ class ExportOptions:
 
     `name` is the data set's name in a trainer's list; `paths` how images are named (see ExportJob), None for what the
     format's trainer expects; `counts` the post_process.json of the records, for the data card; `source` the records'
-    file, for messages; `left_out` collects records that cannot be exported, None makes the first of them an error.
+    file, for messages; `left_out` collects records that cannot be exported, None makes the first of them an error; what the
+    text format leaves out is added to `warnings`.
     Raises ParameterError for a value that is not one of those allowed.
     """
 
@@ -40,6 +41,7 @@ class ExportOptions:
     counts: Path | None = None
     source: Path | None = None
     left_out: BadRows | None = None
+    warnings: list[str] = field(default_factory=list, compare=False)
 
     def __post_init__(self) -> None:
         for what, given, known in (

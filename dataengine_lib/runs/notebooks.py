@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import dataengine_lib
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 
 
 def notebooks_folder() -> Path:
@@ -17,9 +17,13 @@ def copy_notebooks(folder: Path, *, force: bool = False) -> list[Path]:
     """Copy every notebook into `folder`; returns the copies.
 
     Raises ParameterError, before anything is written, when a file there differs from the package's and `force` is not
-    given: it may hold a person's work.
+    given: it may hold a person's work. Raises DataEngineError when the installation has no notebooks.
     """
     found = {file.name: file.read_bytes() for file in sorted(notebooks_folder().glob("*.ipynb"))}
+    if not found:
+        raise DataEngineError(
+            f"{notebooks_folder()}: no notebooks in this installation; install it once more"
+        )
     copies = [folder / name for name in found]
     changed = [copy.name for copy in copies if copy.is_file() and copy.read_bytes() != found[copy.name]]
     if changed and not force:

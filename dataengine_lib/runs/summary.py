@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.state import RunState
 
@@ -74,10 +75,17 @@ def write_pages(folder: Path) -> None:
             write_index(above)
 
 
-def render_run(folder: Path) -> Path:
-    """Render every executed notebook of a run and its index pages; returns the run's index page.
+class Rendered(NamedTuple):
+    """The index page of a run that was rendered once more, and warnings of what it lacks."""
 
-    Raises ParameterError when the folder is not that of a run.
+    page: Path
+    warnings: list[str]
+
+
+def render_run(folder: Path) -> Rendered:
+    """Render every executed notebook of a run and its index pages.
+
+    Raises ParameterError when the folder is not that of a run, and DataEngineError when none of its notebooks is there.
     """
     from dataengine_lib.report.html import render_notebook
 
@@ -85,9 +93,18 @@ def render_run(folder: Path) -> Path:
     if not file.is_file():
         raise ParameterError(f"{folder}: no run.json here; give the folder of a run, such as reports/demo")
     state: RunState = read_json(file, RunState)
-    for step in state.steps:
-        if step.notebook and (folder / step.notebook).is_file():
-            executed = folder / step.notebook
-            render_notebook(executed, executed.with_suffix(".html"))
+    named = [step.notebook for step in state.steps if step.notebook]
+    there = [name for name in named if (folder / name).is_file()]
+    if not there:
+        why = f"{named[0]} and the others are missing" if named else "no step has run"
+        raise DataEngineError(
+            f"{folder}: has no executed notebook to render, as {why}; run the experiment once more"
+        )
+    for name in there:
+        render_notebook(folder / name, (folder / name).with_suffix(".html"))
     write_pages(folder)
-    return folder / "index.html"
+    missing = [name for name in named if name not in there]
+    warnings = (
+        [f"{len(missing)} of {len(named)} notebooks are missing: {first_named(missing)}"] if missing else []
+    )
+    return Rendered(folder / "index.html", warnings)

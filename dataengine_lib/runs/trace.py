@@ -27,8 +27,8 @@ def trace_lines(name: str, folder: Path) -> list[str]:
     for lineage in find_lineages(name.strip(), folder):
         lines += _record_lines(lineage)
         lines += _reject_lines(lineage)
-        lines += _reply_lines(lineage)
-        lines += _query_lines(lineage)
+        lines += list(_reply_lines(lineage)) or [_not_found("reply", lineage, "gptvqa_result.jsonl")]
+        lines += list(_query_lines(lineage)) or [_not_found("query", lineage, "gptvqa_prompt.json")]
         lines += _bad_case_lines(lineage)
         lines += _evaluation_lines(lineage)
     return lines
@@ -51,6 +51,12 @@ def _reject_lines(lineage: Lineage) -> Iterator[str]:
         yield f"dropped {_one_line(reject.record_id or reject.query_id)} in {lineage.folder / 'rejects.jsonl'}"
         detail = f" ({_one_line(reject.detail)})" if reject.detail else ""
         yield f"  reason: {_one_line(reject.reason)}{detail}; line {reject.line} of the replies"
+
+
+def _not_found(what: str, lineage: Lineage, name: str) -> str:
+    """Where the trace has a gap: the file is missing, or made anew by another run of its step."""
+    file = lineage.folder / name
+    return f"{what}: not in {file}" if file.is_file() else f"{what}: not known, as {file} is missing"
 
 
 def _reply_lines(lineage: Lineage) -> Iterator[str]:
@@ -119,6 +125,7 @@ def _read_bad_cases(file: Path) -> dict[str, dict[str, Any]]:
 def _evaluation_lines(lineage: Lineage) -> Iterator[str]:
     file = lineage.folder / "metrics.json"
     if not file.is_file():
+        yield f"evaluation: not known, as {file} is missing"
         return
     metrics: Metrics = read_json(file, Metrics)
     rows: list[TrainRecord | Reject | Query] = [*lineage.records, *lineage.rejects, *lineage.queries]

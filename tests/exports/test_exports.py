@@ -83,12 +83,18 @@ def test_swift_and_trl(root: Path, tmp_path: Path) -> None:
 
 
 def test_qm_ae_leaves_out_records_without_a_rationale(root: Path, tmp_path: Path) -> None:
-    rows = read_json(
-        export("llava", RECORDS, root, tmp_path / "o.json", ExportOptions(text_format="QM-AE"))[0]
-    )
+    options = ExportOptions(text_format="QM-AE")
+    rows = read_json(export("llava", RECORDS, root, tmp_path / "o.json", options)[0])
     assert [row["conversations"][1]["value"] for row in rows] == [
         "The answer is (B) cat. It is a long reason."
     ] * 2
+    warning = "1 of 3 records have no rationale, which QM-AE needs, and are left out"
+    assert options.warnings == [warning]
+    assert [one.rows for one in export_all(RECORDS, root, tmp_path / "all", options)]
+    assert options.warnings == [warning], "once, although five formats left it out"
+    plain = ExportOptions()
+    export("llava", RECORDS, root, tmp_path / "plain.json", plain)
+    assert plain.warnings == []
 
 
 def test_dataengine_v2(root: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from project import PROJECT_ROOT
 
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.notebooks import copy_notebooks, notebooks_folder
 
 
@@ -31,3 +31,12 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ParameterError, match=r"file/x: cannot be written \(Not a directory\)"):
         copy_notebooks(tmp_path / "file" / "x")
+
+
+def test_an_installation_without_notebooks_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataengine_lib.runs.notebooks.notebooks_folder", lambda: tmp_path)
+    with pytest.raises(DataEngineError, match="no notebooks in this installation; install it once more"):
+        copy_notebooks(tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()

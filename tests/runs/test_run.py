@@ -14,6 +14,7 @@ from fake_loop import make_loop, run_fake
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.runs.precheck import check_run
 from dataengine_lib.runs.summary import warned_lines
 
 
@@ -104,6 +105,26 @@ class TestRun:
 
         calm = run_fake(file, 'shout.warn=""')
         assert [step.warnings for step in calm.steps] == [[], []] and warned_lines(calm) == []
+
+    def test_warnings_before_the_first_step_are_shown_and_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        few = "holdout split: has 12 <questions>"
+        monkeypatch.setattr(
+            "dataengine_lib.runs.run.check_run", lambda *given: [*check_run(*given), few, few]
+        )
+        file, lines = make_loop(tmp_path, shout={"warn": "one word"}), list[str]()
+        state = run_fake(file, print_line=lines.append)
+        assert lines[0] == f"warning: {few}" and lines.count(lines[0]) == 1
+        assert lines[1].startswith("[1/2] ")
+        assert state.warnings == [few]
+        assert read_json(tmp_path / "runs" / "fake" / "run.json")["warnings"] == [few]
+        assert warned_lines(state) == [
+            "warnings: 2, of the checks before the run, round1/1_shout; see above and in the report"
+        ]
+        page = (tmp_path / "runs" / "fake" / "index.html").read_text()
+        assert "<strong>⚠ Warning, before the run:</strong> holdout split: has 12 &lt;questions&gt;" in page
+        assert "2 warnings" in (tmp_path / "runs" / "index.html").read_text()
 
     def test_killed_in_a_step_and_run_again_gives_the_same_files(self, tmp_path: Path) -> None:
         hold = tmp_path / "hold"

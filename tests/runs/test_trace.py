@@ -131,6 +131,17 @@ def test_files_that_are_missing_or_old(run: Path) -> None:
         (run / "round1" / name).unlink()
     text = "\n".join(trace_lines("r1-0abcdef", run))
     assert "record r1-0abcdef" in text and "bad case q1: not in" in text and "query " not in text
+    assert f"query: not known, as {run / 'round1' / 'gptvqa_prompt.json'} is missing" in text
+    assert f"evaluation: not known, as {run / 'round1' / 'metrics.json'} is missing" in text
+    assert "reply: not" not in text
+
+
+def test_gaps_of_a_trace_are_said(run: Path) -> None:
+    (run / "round1" / "gptvqa_result.jsonl").unlink()
+    write_json(run / "round1" / "gptvqa_prompt.json", [])
+    lines = trace_lines("r1-0abcdef", run)
+    assert f"reply: not known, as {run / 'round1' / 'gptvqa_result.jsonl'} is missing" in lines
+    assert f"query: not in {run / 'round1' / 'gptvqa_prompt.json'}" in lines
 
 
 def test_text_of_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
