@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import tee
 from pathlib import Path
 
-from dataengine_lib.core.records import ImageId, Question, TrainRecord
+from dataengine_lib.core.records import NO_ANSWER, ImageId, Question, TrainRecord
 from dataengine_lib.core.text import words_key
 from dataengine_lib.images.copies import COPY
 from dataengine_lib.images.references import ImageRef, coco_number
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE, read_image_refs
-from dataengine_lib.questions.reader import read_question_rows
+from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.questions.similarity import NearQuestions
 
 EVALUATION_QUESTION = "evaluation question"
@@ -35,7 +35,9 @@ class EvaluationSet:
             self.refs += refs
             for ref in refs:
                 self.images.add(image_key(ref.image_id, ref.image_path, image_root))
-            questions += read_question_rows(file, image_root)[0] if threshold > 0 else []
+            if threshold > 0:
+                # questions without an answer too: a test split, whose answers are not public, is still asked
+                questions += read_question_file(file, image_root, some_unanswered=True).questions
         # a question's words -> the images that it is asked about
         images_of: dict[str, set[ImageId]] = {}
         for one in questions:
@@ -58,8 +60,8 @@ class EvaluationSet:
 
         Image paths of the records start at `image_root`; `near` are ids of images that are near-duplicates of an
         evaluation image, see `NearImages.near_evaluation`; `is_copy` says whether a record's image is a copy of one.
-        A question leaks if evaluation asks nearly the same, with nearly the same choices and the same right answer;
-        but not if it asks this about three images or more ("What color is the car?").
+        A question leaks if evaluation asks nearly the same, with nearly the same choices and the same right answer, where
+        that is known; but not if it asks this about three images or more ("What color is the car?").
         """
         # the index looks at a batch of records at a time, so tee holds no more than that
         records, ahead = tee(records)
@@ -70,7 +72,7 @@ class EvaluationSet:
                 yield NEAR_DUPLICATE
             elif is_copy(record):
                 yield COPY
-            elif any(_answer(self.questions[index]) == _answer(record) for index in alike):
+            elif any(_same_answer(self.questions[index], record) for index in alike):
                 yield EVALUATION_QUESTION
             else:
                 yield ""
@@ -91,5 +93,8 @@ def image_key(image_id: ImageId, image_path: str, root: Path | None) -> ImageId:
     )
 
 
-def _answer(record: Question | TrainRecord) -> str:
-    return words_key(record.choices[record.correct_choice_idx])
+def _same_answer(asked: Question, record: TrainRecord) -> bool:
+    if asked.correct_choice_idx == NO_ANSWER:
+        return True
+    right, given = asked.choices[asked.correct_choice_idx], record.choices[record.correct_choice_idx]
+    return words_key(right) == words_key(given)

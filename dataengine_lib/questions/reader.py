@@ -66,6 +66,7 @@ def read_question_file(
     type_field: str = "",
     split_field: str = "split",
     unanswered: bool = False,
+    some_unanswered: bool = False,
 ) -> QuestionRows:
     """The usable questions in the file's order, and the rows left out.
 
@@ -73,7 +74,8 @@ def read_question_file(
     `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, records of
     MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV. Images inside a table become files under `image_root`.
     `type_field` and `split_field` name the keys that hold a question's type and split. With `unanswered`, a file in which
-    no row has an answer is read too: all its questions have NO_ANSWER as correct_choice_idx.
+    no row has an answer is read too: all its questions have NO_ANSWER as correct_choice_idx. With `some_unanswered`, so
+    have the rows without an answer of any other file.
     Raises DataEngineError when the file cannot be read, is not a question file, or has no such field.
     """
     found = deque(found_rows(Path(file), image_root, OwnFields(type_field, split_field)))
@@ -84,7 +86,7 @@ def read_question_file(
     result, seen = QuestionRows(unanswered=unanswered and bool(found)), dict[str, str]()
     for place in range(len(found)):
         row = found.popleft()  # so that a row and its question are not both in memory
-        question = _question(row, ids, unanswered)
+        question = _question(row, ids, unanswered or (some_unanswered and not _answered(row)))
         # answers and questions are matched by question_id, so each may occur once
         if isinstance(question, Question) and question.question_id in seen:
             same = f"question_id {question.question_id} occurs twice, first in {seen[question.question_id]}"

@@ -88,6 +88,35 @@ def test_leaks(evaluation: EvaluationSet, changes: dict, expected: str) -> None:
     assert list(evaluation.leaks([record(**changes)], near={8})) == [expected]
 
 
+@pytest.mark.parametrize("others_answered", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, EVALUATION_QUESTION),
+        ({"answer": 1}, EVALUATION_QUESTION),  # which answer is right is not known
+        ({"choices": [CHOICES[2], *CHOICES[1::2], CHOICES[0]], "answer": 2}, EVALUATION_QUESTION),
+        ({"choices": ["a ball", "a rope", "a shoe", "a plane"]}, ""),
+        ({"question": "What does the cat on the roof watch?"}, ""),
+        ({"question": "What color is the car in the picture?"}, ""),  # asked about three images
+        ({"image_id": 50, "question": "What time is it?"}, EVALUATION_IMAGE),
+    ],
+)
+def test_questions_of_a_test_split_without_answers_leak(
+    tmp_path: Path, changes: dict, expected: str, others_answered: bool
+) -> None:
+    secret = {"correct_choice_idx": None, "direct_answers": None, "split": "test"}
+    rows = [
+        {"image_id": 50, "question": QUESTION, **secret},
+        *(
+            {"image_id": 60 + n, "question": "What color is the car in the picture?", **secret}
+            for n in range(3)
+        ),
+    ]
+    rows += [{"image_id": 90, "question": "Is this one answered by the file?"}] * others_answered
+    found = EvaluationSet([question_file(tmp_path, rows)])
+    assert list(found.leaks([record(**changes)])) == [expected]
+
+
 def test_copies_of_evaluation_images_leak(tmp_path: Path) -> None:
     """By what the images show, below any names; an image that is not there is not compared."""
     scored, trained = tmp_path / "scored", tmp_path / "trained"
