@@ -21,7 +21,7 @@ from dataengine_lib.curation.image_copies import ImageCopies
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import EarlierRecord, NearDuplicates, NearImages, read_earlier
 from dataengine_lib.curation.reader_prompt import ReaderView
-from dataengine_lib.curation.second_reader import CANNOT_SAY, READER_OUTPUT_TOKENS, SecondReader
+from dataengine_lib.curation.second_reader import CANNOT_SAY, SecondReader
 from dataengine_lib.curation.settings import CheckMode, CheckSettings
 from dataengine_lib.embeddings.store import store_exists
 from dataengine_lib.images.copies import HASH_FILE
@@ -95,7 +95,7 @@ class RecordChecks:
             ChatSettings(
                 base_url=settings.base_url,
                 concurrency=settings.concurrency,
-                max_output_tokens=READER_OUTPUT_TOKENS,
+                max_output_tokens=settings.max_output_tokens,
                 seed=settings.seed,
             ),
             ReaderView(self.pool, blind, settings.second_reader_image, settings.image_root),

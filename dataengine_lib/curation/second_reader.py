@@ -23,7 +23,6 @@ from dataengine_lib.teachers.loading import load_chat
 from dataengine_lib.teachers.spec import check_spec
 
 CANNOT_SAY = -1  # the reader replied and named no choice
-READER_OUTPUT_TOKENS = 2000  # of a reply: models that reason spend most of them before they answer
 
 _DECLINED = ("refusal", "content_filter")
 _Request = PaidRequest[ShownQuestion]

@@ -61,6 +61,8 @@ class CheckSettings(BaseModel):
     """Server of the readers; default OPENAI_BASE_URL, then OpenAI itself."""
     concurrency: int = Field(16, ge=1)
     """Most requests to the readers at the same time."""
+    max_output_tokens: int = Field(2000, ge=1)
+    """Tokens of one reply of the readers, with those of its reasoning."""
     budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Stop asking before more than this is spent on the readers."""
     prices: Path | None = None

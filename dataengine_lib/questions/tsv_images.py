@@ -71,8 +71,8 @@ class TableImages:
         """
         if self._root is None:
             raise DataEngineError(
-                f"{self._table}: index {index}: the image is inside the table; give image_root, the folder "
-                "that the images are unpacked into"
+                f"{self._table}: index {index}: the image is inside the table; give image_root (evaluation_image_root in "
+                "post-process), a folder that the images are unpacked into"
             )
         name = f"{self._table.stem}/{hashlib.sha256(data).hexdigest()[:_DIGITS]}{_suffix(data)}"
         path = inside(self._root, name)

@@ -16,7 +16,6 @@ from dataengine_lib.chat.prices import (
 )
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.curation.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
-from dataengine_lib.curation.second_reader import READER_OUTPUT_TOKENS
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
@@ -222,7 +221,7 @@ def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -
             queries * length,
             queries * most,
             queries if attached else 0,
-            READER_OUTPUT_TOKENS,
+            curation.max_output_tokens,
             curation.prices,
         )
         run.notes.append(f"{name}: at most {requests.text()}")
