@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.chat.error_body import ErrorBody, ErrorReply, read_error
-from dataengine_lib.chat.reply import Reply, reply_end
+from dataengine_lib.chat.reply import TOOL_ENDS, Reply, reply_end
 from dataengine_lib.core.reasoning import after_reasoning
 
 _MOST_TOKENS = 1_000_000_000  # of one reply; a larger number is a fault of the server
@@ -63,7 +63,7 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
         service_tier=_text(body.get("service_tier")),
         # Through msgspec and back: NaN, which JSON files cannot hold, becomes null.
         usage=msgspec.json.decode(msgspec.json.encode(usage)),
-        problem=_problem(end, reason, text, message, failure),
+        problem=_problem(end, reason, text, message, failure, _thought_tokens(usage)),
     )
 
 
@@ -119,7 +119,16 @@ def _no_completion(body: Any) -> ErrorBody:
     return error if known else error._replace(words=f"the reply is no chat completion: {error.words or body}")
 
 
-def _problem(end: str, reason: str, text: str, message: dict[str, Any], failure: Any) -> str:
+def _thought_tokens(usage: dict[str, Any]) -> int:
+    """The tokens of a reply's thoughts, where the server counts them: OpenAI and most others · Moonshot and others."""
+    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    inner = _token_count(details, "reasoning_tokens") if isinstance(details, dict) else 0
+    return inner or _token_count(usage, "reasoning_tokens")
+
+
+def _problem(
+    end: str, reason: str, text: str, message: dict[str, Any], failure: Any, thought_tokens: int
+) -> str:
     """Why a reply that ended by `end` is no answer, in words for messages; empty where it may be one."""
     thoughts = next((name for name in _THOUGHTS if message.get(name)), "")
     if end == "error":
@@ -128,6 +137,8 @@ def _problem(end: str, reason: str, text: str, message: dict[str, Any], failure:
         return f"cut off within its thoughts ({thoughts})"
     if end == "length" and after_reasoning(text)[1]:
         return "cut off within its thoughts"
+    if end == "length" and thought_tokens and not text.strip():
+        return f"cut off within its thoughts ({thought_tokens:,} reasoning tokens)"
     if end != "empty":
         return ""
     if thoughts and not text.strip():
@@ -137,7 +148,10 @@ def _problem(end: str, reason: str, text: str, message: dict[str, Any], failure:
         )
     if text.strip():
         return "the reply holds thoughts and no answer; raise max_output_tokens"
-    return "the reply is a tool call, without text" if message.get("tool_calls") else "the reply is empty"
+    if message.get("tool_calls") or reason.lower().replace("-", "_") in TOOL_ENDS:
+        return "the reply is a tool call, without text"
+    after = f" after {thought_tokens:,} reasoning tokens; raise max_output_tokens" if thought_tokens else ""
+    return f"the reply is empty{after}"
 
 
 def _text(value: Any) -> str:

@@ -23,9 +23,12 @@ _MOST_WORDS = 6  # parts of one message: a request can have many faults
 _WORDS = (
     "message", "msg", "error", "errors", "detail", "details", "error_message", "error_msg", "errormessage",
     "description", "error_description", "status_msg", "base_resp", "title", "raw", "metadata", "innererror",
-    "inner_error", "body",
+    "inner_error", "body", "promptfeedback", "blockreasonmessage",
 )  # fmt: skip
-_CODES = ("code", "status_code", "type", "status", "error_type", "error_code", "errorcode", "reason")
+# The last one is Gemini's own, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}.
+_CODES = (
+    "code", "status_code", "type", "status", "error_type", "error_code", "errorcode", "reason", "blockreason",
+)  # fmt: skip
 _FIELDS = ("param", "parameter", "field")
 # Keys of OpenRouter's errors about a request that was moderated.
 _FLAGGED = {"flagged_input", "moderation"}

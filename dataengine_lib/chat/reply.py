@@ -27,6 +27,8 @@ _BLOCKED = {
     "safety", "recitation", "sensitive", "blocklist", "prohibited_content", "spii", "image_safety", "error_toxic",
     "blocked", "moderation", "guardrail_intervened", "content_filtered", "data_inspection_failed",
 }  # fmt: skip
+# OpenAI and others · older OpenAI · Anthropic
+TOOL_ENDS = ("tool_calls", "function_call", "tool_use")
 
 
 def reply_end(finish_reason: str, text: str) -> str:
@@ -35,7 +37,8 @@ def reply_end(finish_reason: str, text: str) -> str:
     `length`: cut off at the output limit. `refusal` and `content_filter`: the model or its server declined. `empty`: a
     regular end without text, or with thoughts only. `error`: any other end, such as that of a provider that failed.
     """
-    reason = finish_reason.strip().lower()
+    # "tool-calls", "content-filter": the AI SDK's spelling, which gateways built on it pass on
+    reason = finish_reason.strip().lower().replace("-", "_")
     if reason in _REGULAR or reason == "empty":
         return "stop" if after_reasoning(text)[0].strip() else "empty"
     if reason in _CUT_OFF:
@@ -43,7 +46,7 @@ def reply_end(finish_reason: str, text: str) -> str:
     # Gemini: "content_filter: RECITATION"
     if reason in _BLOCKED or reason.startswith("content_filter"):
         return "content_filter"
-    if reason in ("tool_calls", "function_call") and not text.strip():
+    if reason in TOOL_ENDS and not text.strip():
         return "empty"
     return "refusal" if reason == "refusal" else "error"
 

@@ -57,6 +57,11 @@ def stray_quote(path: Path, row: int) -> DataEngineError:
     )
 
 
+# "_x000B_": how workbooks write a control character, and "_x005F_" the underscore of such a text itself
+# Source: ECMA-376, part 1, ST_Xstring
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
 def _text_rows(path: Path, stream: IO[bytes]) -> Iterator[list[str]]:
     csv.field_size_limit(_CELL)
     text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
@@ -158,4 +163,9 @@ def _cell_text(value: Any, formula: Any = None) -> str:
     if value is None or (formula is not None and value in _ERRORS):
         # an array formula is an object with a text
         value = getattr(formula, "text", formula) if formula is not None else value
-    return "" if value is None else str(value)
+    return "" if value is None else _ESCAPED.sub(_character, str(value))
+
+
+def _character(escaped: "re.Match[str]") -> str:
+    code = int(escaped[1], 16)
+    return chr(code) if code < 0x20 or code == ord("_") else escaped[0]

@@ -106,17 +106,33 @@ class Questioner:
         return read_image(self.image_root / name)
 
     def _length_fault(self, task: Task, image: "Image") -> str:
-        from dataengine_lib.students.interface import LimitedStudent
+        from dataengine_lib.students.interface import InputRefused, LimitedStudent
 
         if not isinstance(self.student, LimitedStudent):
             return ""
-        # the options in another order, or none at all, make no longer question
-        return self.student.length_fault(image, task.question.question, task.question.choices)
+        try:
+            # the options in another order, or none at all, make no longer question
+            return self.student.length_fault(image, task.question.question, task.question.choices)
+        except InputRefused:
+            return ""  # `_answers` finds it, too
 
     def _answers(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
-        """Asks up to three times: with the options, with them in reverse order, and without them."""
+        """The answers; a question that the student's processor refuses is a bad row, found by halving the tasks."""
+        from dataengine_lib.students.interface import InputRefused
+
         if not tasks:
             return []
+        try:
+            return self._asked(tasks, images)
+        except InputRefused as error:
+            if len(tasks) == 1:
+                reason = f"image {self.image_root / tasks[0].image} is refused by the student's processor ({error})"
+                return [BadRow(tasks[0].row, reason, "refused by the student's processor")]
+        half = len(tasks) // 2
+        return self._answers(tasks[:half], images[:half]) + self._answers(tasks[half:], images[half:])
+
+    def _asked(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """Asks up to three times: with the options, with them in reverse order, and without them."""
         choices = [task.question.choices for task in tasks]
         as_asked = self._choose(tasks, images, choices)
         in_reverse: list[Outcome | None] = [None] * len(tasks)

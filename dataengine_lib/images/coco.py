@@ -57,6 +57,10 @@ def coco_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     for file in files:
         if file.name.startswith("instances_"):
             images.add(file, read_instances(file))
+    if not images.rows and not any(left_out.counts for left_out in images.metadata.left_out):
+        raise DataEngineError(
+            f"{files[0]}: lists no images; give a file with images, annotations and categories, as COCO has them"
+        )
     caption_rows: list[np.ndarray] = []  # the image of each of `texts`
     texts: list[str] = []
     for file in files:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import DynamicCache
 
-from dataengine_lib.students.inputs import padding_token_id
+from dataengine_lib.students.inputs import padding_token_id, refusals
 from dataengine_lib.students.option_scores import ScoredToken, TokenizedQuestion, mean_log_probabilities
 
 _LLAVA_INPUTS = {"input_ids", "attention_mask", "pixel_values"}
@@ -137,7 +137,8 @@ class ImageCacheBackend:
         )
         if self._cache is None or not same or ids != self._cached_ids:
             self.clear()  # free its memory before the new one is made
-            pixels = self.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
+            with refusals():
+                pixels = self.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
             cache = DynamicCache()
             self.model(
                 input_ids=torch.tensor([ids] * len(images), device=self.model.device),

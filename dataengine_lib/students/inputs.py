@@ -4,7 +4,8 @@ Only prompts go through the processor; the answer's tokens are appended to its r
 text (InstructBLIP), or a prompt with bidirectional attention (PaliGemma), never sees the answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from dataengine_lib.core.user_files.bounded_template import (
     template_line,
 )
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.interface import InputRefused
 
 ANSWER_START = "The answer is"
 _IMAGE_FIRST = ("InstructBlipProcessor", "Blip2Processor")  # these put the image before the text themselves
@@ -167,21 +169,39 @@ def escape_special_tokens(processor: Any, text: str) -> str:
 
 
 def encode_prompts(processor: Any, prompts: list[str], images: Sequence[Image.Image]) -> Any:
-    """The model's inputs for prompts of `chat_text`, one image each, as tensors `(prompts, tokens)`; padded right."""
+    """The model's inputs for prompts of `chat_text`, one image each, as tensors `(prompts, tokens)`; padded right.
+
+    Raises InputRefused for whatever error the processor raises.
+    """
     # do not add a beginning-of-text token that the chat template has written
     # (one template has written all prompts, so the first one tells)
     more = {"add_special_tokens": False} if _begins_with_bos(processor, prompts[0]) else {}
-    inputs = processor(
-        text=prompts,
-        # GOT-OCR2 takes a flat list of images, the others a list of images for each prompt
-        images=list(images) if _family(processor) == "GotOcr2Processor" else [[image] for image in images],
-        padding=True,
-        padding_side="right",
-        return_tensors="pt",
-        **more,
-    )
+    with refusals():
+        inputs = processor(
+            text=prompts,
+            # GOT-OCR2 takes a flat list of images, the others a list of images for each prompt
+            images=list(images)
+            if _family(processor) == "GotOcr2Processor"
+            else [[image] for image in images],
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            **more,
+        )
     inputs.pop("labels", None)  # PaliGemma's processor adds some; ours are made in training/examples.py
     return inputs
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raise InputRefused for an error of the processor in the block: Qwen's refuses images of more than 200 to 1."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # processors raise whatever their arithmetic runs into
+        name = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        raise InputRefused(one_line(f"{name}{error}")[:200]) from error
 
 
 class RowSuffix(NamedTuple):

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 ScoredText = Literal["text", "letter"]  # of an option: ` (A) dog`, or ` (A)` alone
 
 
+class InputRefused(ValueError):
+    """The student's processor raises an error for an image or its text; other questions can still be asked."""
+
+
 class Student(Protocol):
     """Answers `prompts[i]` about `images[i]`, in batches.
 
