@@ -1,6 +1,5 @@
 """HTML pages of executed notebooks (all steps): one file each, without code or CDN links, with images inside."""
 
-import html
 import os
 import re
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from urllib.parse import quote
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.run_file import ShownRun, read_run
+from dataengine_lib.report.tables import escaped
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -146,9 +146,9 @@ def _failure(output: Any) -> str:
     trace = _ANSI.sub("", "\n".join(output.get("traceback", [])))
     message = _ANSI.sub("", f"{output.get('ename', '')}: {output.get('evalue', '')}")
     return (
-        f'<div class="failed"><h2>✗ This step failed</h2><p>{html.escape(message)}</p>'
+        f'<div class="failed"><h2>✗ This step failed</h2><p>{escaped(message)}</p>'
         f"<p>What it showed before the error follows below.</p>"
-        f"<details><summary>traceback</summary><pre>{html.escape(trace)}</pre></details></div>"
+        f"<details><summary>traceback</summary><pre>{escaped(trace)}</pre></details></div>"
     )
 
 

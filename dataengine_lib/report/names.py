@@ -33,12 +33,12 @@ def cut_to_width(text: str, most: int = MAX_WIDTH) -> str:
         marks = marks + 1 if mark else 0
         if marks > _MOST_MARKS:
             continue
-        columns = 0 if mark else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        columns = 0 if mark else _columns(letter)
         if width + columns > most:
             # one column is for the sign of omission
             while shown and width > most - 1:
                 last = shown.pop()
-                width -= 2 if unicodedata.east_asian_width(last) in "WF" else 1
+                width -= 0 if unicodedata.category(last) in _MARKS else _columns(last)
             return "".join(shown).rstrip() + "…"
         shown.append(letter)
         width += columns
@@ -46,9 +46,17 @@ def cut_to_width(text: str, most: int = MAX_WIDTH) -> str:
     return "".join(shown) + ("…" if len(text) > _MOST_LETTERS * most else "")
 
 
+def _columns(letter: str) -> int:
+    # beyond U+FFFF: pictures, and letters that charts' fonts lack, for which a wide box is reserved
+    return 2 if unicodedata.east_asian_width(letter) in "WF" or ord(letter) > 0xFFFF else 1
+
+
 def plain_name(name: str) -> str:
     """The name of a type or reason as people read it: `image_scene` is `image scene`; one line, cut when long."""
-    return cut_to_width(one_line(without_turning(name).replace("_", " ")))
+    short = cut_to_width(one_line(without_turning(name).replace("_", " ")))
+    # a left-to-right mark, so that a number behind an Arabic or Hebrew name stays behind it
+    rightwards = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in short)
+    return f"{short}\u200e" if rightwards else short
 
 
 def short_label(name: str) -> str:

@@ -23,7 +23,8 @@ from dataengine_lib.report.small_chart import small_round_chart
         ("a\u0301" * 44, "a\u0301" * 44),
         ("a" + "\u0301" * 900 + "b", "a\u0301\u0301\u0301b"),
         ("\u202eevil\u202c \u2067x\u2069", "evil x"),
-        ("مرحبا\u200f", "مرحبا\u200f"),
+        ("مرحبا\u200f", "مرحبا\u200f\u200e"),
+        ("𝔘" * 23, "𝔘" * 21 + "…"),
     ],
 )
 def test_names_are_bounded(name: str, shown: str) -> None:
