@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from echoing.server import GIVEN, Given, echo_server, leaks
+from echoing.server import KEY as ECHOED_KEY
 
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import ParameterError
@@ -122,3 +124,14 @@ def test_the_price_table_of_the_step_counts(tmp_path: Path) -> None:
     with serve(write) as server:
         mark, message = check_request("openai:some", server.base_url, paid=True, prices=prices)
     assert mark == "warn" and "not asked: one reply may cost" in message and server.requests == []
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=lambda given: given.name)
+def test_the_doctor_sends_and_shows_no_secret_in_the_wrong_place(tmp_path: Path, given: Given) -> None:
+    """The list of models repeats every secret as a model's name and as the day of its shutdown."""
+    with echo_server(200, None) as server:
+        url = given.url(server.server_port)
+        found = check_listing("some", url, ECHOED_KEY, TODAY)
+    assert server.paths == ["/v1/models" + given.behind]
+    assert found.mark == "warn" and f"127.0.0.1:{server.server_port}/v1 lists no model some" in found.message
+    assert "***" in found.message and leaks(tmp_path, given, found.message) == []

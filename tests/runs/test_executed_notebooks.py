@@ -4,12 +4,14 @@ import re
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 from papermill import execute_notebook
 from project import PROJECT_ROOT
 
 from dataengine_lib.report.html import render_notebook
-from dataengine_lib.runs.execute_notebook import execute
+from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
 from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
 
@@ -75,3 +77,23 @@ def test_moved_with_its_run_it_writes_beside_itself(executed: Path, tmp_path: Pa
     execute_notebook(str(moved / executed.name), str(tmp_path / "a.ipynb"), cwd=moved, progress_bar=False)
     assert (moved / DATA).read_bytes() == first
     assert not executed.parent.exists()
+
+
+def test_a_token_in_another_librarys_error_is_masked_in_notebook_page_and_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN", "hf_canary12345")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:canary%2F1@proxy:1")
+    cell = new_code_cell(
+        "import os\nprint(os.environ['HF_TOKEN'])\n"
+        "raise OSError('401 for ' + os.environ['HF_TOKEN'] + ', proxy canary/1 ' + os.environ['HTTPS_PROXY'])"
+    )
+    python = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=[cell], metadata=python), "source.ipynb")
+    with pytest.raises(NotebookFailed) as caught:
+        execute(Path("source.ipynb"), Path("run/n.ipynb"), {}, "f", Path("run"))
+    page = render_notebook(Path("run/n.ipynb"), Path("run/n.html")).read_text()
+    texts = [str(caught.value), Path("run/n.ipynb").read_text(), page]
+    assert all("***" in text and not re.search("canary[%1/]", text) for text in texts)
+    assert nbformat.read("run/n.ipynb", 4).cells
