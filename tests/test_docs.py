@@ -1,13 +1,18 @@
 """What the README promises is there."""
 
+import json
 import re
 
+from PIL import Image
 from project import PROJECT_ROOT
 from tiny_families import FAMILIES
 
+from dataengine_lib.core.bad_rows import BadRows
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.runs.state import RunState, StepState
 from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
+from dataengine_lib.training.texts import read_training_rows
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -95,3 +100,45 @@ def test_what_it_says_of_doctor_and_run_is_what_they_check():
     assert "`run` checks all but versions, endpoint and hub" in text
     for check in ("check_models", "check_teacher_types", "check_machine", "check_questions", "check_pool"):
         assert hasattr(doctor, check) and hasattr(precheck, check), check
+
+
+def test_base_data_is_read_in_the_formats_it_names(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "1.jpg")
+    rows = {
+        "LLaVA's conversations": {
+            "image": "1.jpg",
+            "conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A cat."}],
+        },
+        "messages with an image (LLaMA-Factory, ms-swift)": {
+            "images": ["1.jpg"],
+            "messages": [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "A cat."}],
+        },
+        "v2's records": {
+            "image": "1.jpg", "instruction": "What?", "options": ["A cat.", "A dog."], "choice_answer": "A",
+            "answer": "It is a cat.", "short_answer": "cat", "qtype": 1,
+        },
+    }  # fmt: skip
+    named = README.split("`base_data` of step 5 also accepts")[1].split(".\n")[0].replace("\n ", "")
+    assert named.strip() == "{}, {} and {}".format(*rows)
+    for row in rows.values():
+        file = tmp_path / "base.json"
+        file.write_text(json.dumps([row]))
+        (kept,) = read_training_rows(file, tmp_path, ["Q-A"], BadRows(file, 0))
+        assert kept.text("Q-A")[0] == "What?"
+
+
+def test_a_file_of_another_format_is_named_as_it_says(tmp_path):
+    said = re.findall(r"`(looks like .*?)`", README)
+    file = tmp_path / "chats.json"
+    file.write_text(json.dumps([{"image": "1.jpg", "conversations": []}]))
+    assert len(said) == 1 and looks_like(file).startswith(said[0])
+    for step in (
+        "evaluate",
+        "construct_queries",
+        "generate_qa",
+        "post_process",
+        "fine_tune",
+        "compare_rounds",
+    ):
+        config = next(one.config for one in STEPS if one.name == step)
+        assert "max_bad_share" in config.model_fields
