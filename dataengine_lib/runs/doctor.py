@@ -18,6 +18,7 @@ from dataengine_lib.runs.checks.questions import check_questions
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.endpoint_check import Mark, check_listing, check_request
 from dataengine_lib.runs.parameters import Experiment
+from dataengine_lib.runs.precheck import check_paths, parameter_findings
 from dataengine_lib.runs.workflow import Planned, plan
 
 _PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
@@ -54,6 +55,7 @@ def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[
     return [
         *findings,
         *_paths(experiment, planned),
+        *parameter_findings(experiment.file, planned),
         *_models(planned, ask),
         *check_models(planned, hub=True),
         *check_teacher_types(planned),
@@ -118,8 +120,6 @@ def _key() -> Finding:
 
 
 def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
-    from dataengine_lib.runs.precheck import check_paths
-
     try:
         check_paths(experiment.file, planned, 0, len(planned) - 1)
         yield Finding("ok", "data paths", "all exist, or are made by the run")
@@ -129,10 +129,14 @@ def _paths(experiment: Experiment, planned: list[Planned]) -> Iterator[Finding]:
 
 
 def _models(planned: list[Planned], ask: bool) -> Iterator[Finding]:
-    """Teachers and readers; one that several steps ask at the same address is checked once."""
+    """Students, teachers and readers; one that several steps ask at the same address is checked once."""
     # (model, address) -> (who asks it, price table)
     asked: dict[tuple[str, str | None], tuple[str, Path | None]] = {}
     for item in planned:
+        student = str(getattr(item.config, "student", ""))
+        if student.startswith("api:"):
+            url = getattr(item.config, "base_url", None)
+            asked.setdefault((student, url), (f"student of {item.step.name}", None))
         for name, spec in item.models_asked.items():
             key = (spec, getattr(item.config, "base_url", None))
             asked.setdefault(key, (f"{name} of {item.step.name}", getattr(item.config, "prices", None)))
@@ -140,14 +144,15 @@ def _models(planned: list[Planned], ask: bool) -> Iterator[Finding]:
         if spec.partition(":")[0] == "local":
             yield _local_model(subject, spec)
             continue
-        if not spec.startswith("openai:"):
+        if not spec.startswith(("openai:", "api:")):
             yield Finding("ok", subject, f"{spec}: needs no key")
             continue
         try:
             url, secret = endpoint(base_url)
             listing = check_listing(spec.partition(":")[2], url, secret)
             yield Finding(listing.mark, subject, listing.message)
-            if listing.mark != "bad":
+            # a student is asked for no JSON
+            if listing.mark != "bad" and not spec.startswith("api:"):
                 request = check_request(spec, url, paid=ask, prices=prices)
                 yield Finding(request.mark, subject, request.message)
         except DataEngineError as error:

@@ -10,7 +10,7 @@ from typing import Any
 from dataengine_lib.chat.budget import check_priced
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.resources import BuiltIns
@@ -94,6 +94,23 @@ def check_data(file: Path, planned: list[Planned], first: int, last: int) -> lis
     found = list(data_findings(planned[first : last + 1]))
     _refuse_bad(file, found)
     return _warnings(found)
+
+
+def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
+    """What speaks against parameters of the whole experiment: prices, types, and a student that cannot be fine-tuned.
+
+    The last is a warning, as a run may stop before that step.
+    """
+    seen: set[str] = set()
+    for item in planned:
+        checks = [partial(_check_prices, file, item), partial(_check_types, file, item, planned)]
+        for check in (*checks, partial(_check_student, file, item, planned)):
+            try:
+                check()
+            except DataEngineError as error:
+                if str(error) not in seen:
+                    seen.add(str(error))
+                    yield Finding("bad" if check in checks else "warn", "parameters", str(error))
 
 
 def data_findings(planned: Sequence[Planned]) -> Iterator[Finding]:
