@@ -117,3 +117,11 @@ def test_other_archives_are_no_workbook(tmp_path: Path) -> None:
         with pytest.raises(DataEngineError, match=r"t\.xlsx: is not a workbook") as caught:
             list(table_cells(tmp_path / "t.xlsx"))
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [("a_x000B_b", "a\x0bb"), ("_x000d__x000A_", "\r\n"), ("_x005F_x000B_", "_x000B_"), ("_xD83D_ _x41_", "_xD83D_ _x41_")],
+)  # fmt: skip
+def test_escaped_control_characters_of_a_workbook_are_read(tmp_path: Path, cell: str, text: str) -> None:
+    assert list(table_cells(workbook(tmp_path / "t.xlsx", ["A", cell]))) == [["A", text]]

@@ -31,9 +31,9 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_llava(tmp_path_factory.mktemp("models") / "tiny-llava")
 
 
-@pytest.fixture(scope="module")
-def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_family("qwen2_5_vl", tmp_path_factory.mktemp("models"))
+@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
+def qwen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_family(request.param, tmp_path_factory.mktemp("models"))
 
 
 def picture(file: Path, size: tuple[int, int] = (40, 30)) -> str:
@@ -245,6 +245,12 @@ def test_an_image_that_the_students_processor_refuses_is_one_row(tmp_path: Path,
     write(tmp_path / "questions.json", [question("line.jpg"), *rows])
     found = evaluate(evaluation(qwen, tmp_path))
     assert len(found.answers) == 24 and ["aspect ratio" in row.reason for row in found.skipped] == [True]
+    written = evaluate(
+        evaluation(qwen, tmp_path, rank="generate", max_failed_share=1, output_dir=tmp_path / "written")
+    )
+    assert len(written.answers) == 24 and [row.kind for row in written.skipped] == [
+        "refused by the student's processor"
+    ]
 
 
 # vllm-project/vllm#21109, EvolvingLMMs-Lab/lmms-eval#736
