@@ -5,6 +5,7 @@ verbs, so that `dataengine --help` answers at once.
 """
 
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -133,7 +134,7 @@ def _notebooks(
     _print(
         [
             f"{folder}: {len(copies)} notebooks",
-            f"open them with: jupyter lab {folder}",
+            f"open them with: jupyter lab {shlex.quote(str(folder))}",
             "their parameters name the example of data_demo; give files of your own where it is not beside DIR",
         ]
     )

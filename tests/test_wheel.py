@@ -109,9 +109,9 @@ def test_run_executes_its_own_notebooks(installed: Path, work: Path) -> None:
 
 
 def test_notebooks_are_copied_and_changed_ones_stay(installed: Path, tmp_path: Path) -> None:
-    said = _dataengine(installed, tmp_path, "notebooks", "mine")
-    assert said.splitlines()[1] == "open them with: jupyter lab mine"
-    copies = sorted((tmp_path / "mine").iterdir())
+    said = _dataengine(installed, tmp_path, "notebooks", "Zoë 漢 🦊")
+    assert said.splitlines()[1] == "open them with: jupyter lab 'Zoë 漢 🦊'"
+    copies = sorted((tmp_path / "Zoë 漢 🦊").iterdir())
     originals = sorted((PROJECT_ROOT / "notebooks").glob("*.ipynb"))
     assert [copy.read_bytes() for copy in copies] == [original.read_bytes() for original in originals]
     assert str(len(originals)) in said.splitlines()[0]

@@ -7,9 +7,11 @@ queries), `diagnose` and `holdout` (what the student is evaluated on). The same 
 import io
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,6 +32,7 @@ FIRST_ID = {"base": 100_000, "pool": 200_000, "diagnose": 300_000, "holdout": 40
 # scenes in base and pool, questions of each type in diagnose and holdout
 _DEFAULT_SIZES = {"base": 2000, "pool": 3000, "diagnose": 60, "holdout": 120}
 PIXELS = 224
+_LEFTOVER_SECONDS = 3600
 _FORMAT = 1  # raise it when the same seed no longer gives the same bytes
 # The student's base data has hardly any questions of these types: the weakness that the loop has to find.
 THIN_TYPES = ("function_reasoning", "nature_relation", "future_prediction", "social_relation", "image_emotion",
@@ -62,6 +65,7 @@ def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = 
         return folder
     # with the process id in its name, since two runs may write the same sets at once
     work = folder.with_name(f"{name}.{os.getpid()}.tmp")
+    _remove_leftovers(folder)
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,6 +81,18 @@ def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = 
         shutil.rmtree(work, ignore_errors=True)
         raise
     return folder
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs have left of `folder`: older than an hour, as another machine's may share the cache."""
+    import psutil
+
+    for left in folder.parent.glob(f"{folder.name}.*.tmp"):
+        process = left.name.split(".")[-2]
+        if process.isdigit() and len(process) < 10 and not psutil.pid_exists(int(process)):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:
+                    shutil.rmtree(left)
 
 
 def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:

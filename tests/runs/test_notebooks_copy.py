@@ -3,10 +3,32 @@
 from pathlib import Path
 
 import pytest
+from papermill import execute_notebook
 from project import PROJECT_ROOT
 
+from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.notebooks import copy_notebooks, notebooks_folder
+
+
+def test_a_copy_runs_with_relative_paths_from_another_folder(tmp_path: Path) -> None:
+    copy_notebooks(tmp_path / "Zoë 漢 🦊")
+    project = tmp_path / "my project é"
+    project.mkdir()
+    (project / "data 漢").symlink_to(PROJECT_ROOT / "data_demo")
+    given = {
+        "evaluations": ["data 漢/aokvqa_eval.json", "data 漢/aokvqa_eval_after.json"],
+        "output": "out é/compared.json",
+        "image_root": "data 漢",
+    }
+    source = tmp_path / "Zoë 漢 🦊" / "6_compare_rounds.ipynb"
+    execute_notebook(str(source), str(tmp_path / "a.ipynb"), given, cwd=str(project), progress_bar=False)
+    figures = read_json(project / "out é" / "compared.json")
+    assert [scores["name"] for scores in figures["rounds"]] == [
+        "data 漢/aokvqa_eval.json",
+        "data 漢/aokvqa_eval_after.json",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Zoë 漢 🦊", "a.ipynb", "my project é"]
 
 
 def test_a_checkout_uses_its_own_notebooks() -> None:
