@@ -29,3 +29,8 @@ def page():
         opened.set_default_timeout(60_000)
         yield opened
         browser.close()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are not part of a test's name: packed ones hold the time, so workers would see different tests."""
+    return argname if isinstance(val, bytes) else None
