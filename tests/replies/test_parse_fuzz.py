@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_replies import PIECES, check_kept, reply, row
@@ -12,6 +13,7 @@ from made_replies import PIECES, check_kept, reply, row
 from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Reject
+from dataengine_lib.replies.boxes_in_text import mentions_boxes
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.headings import _HEADING, _Found, _found, _headings, plain_text
 from dataengine_lib.replies.one_qa import Qa
@@ -101,8 +103,9 @@ def test_any_text_is_parsed_or_dropped(raw: str, truncated: bool) -> None:
         check_kept(qa)
 
 
+# a choice that is a forbidden word, as `bbox`, is dropped by right
 WORDS = st.text(alphabet="bcdefghijklmnopqrstuvwxyz", min_size=2, max_size=8).filter(
-    lambda word: word != "skip"
+    lambda word: word != "skip" and not mentions_boxes(word)
 )
 
 
@@ -135,6 +138,12 @@ def test_what_was_written_is_what_is_read(
             rationales=["So it seems."],
         )
     ]
+
+
+@pytest.mark.parametrize("word", ["bbox", "bboxes", "BBox", "bounding box"])
+def test_a_choice_that_names_a_box_is_dropped(word: str) -> None:
+    raw = f"Question: Which?\nChoices: (A) cat (B) {word} (C) cow (D) pig\nAnswer: The answer is (A): cat."
+    assert parse_reply(raw) == Reason.BOXES
 
 
 def test_headings_are_found_where_the_pattern_finds_them() -> None:
