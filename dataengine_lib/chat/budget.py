@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -109,9 +109,8 @@ class Budget:
                     " stopped with what is done, raise budget_usd to go on"
                 )
                 return False
-            await (
-                self._changed.wait()
-            )  # then look once more: another request may have taken what was released
+            # Then look once more: another request may have taken what was released.
+            await self._changed.wait()
         self._reserve(request, cost)
         return True
 
@@ -127,6 +126,18 @@ class Budget:
             return False
         self._reserve(request, cost)
         return True
+
+    def affordable(self, requests: Iterable[tuple[_PricedRequest, int]]) -> int:
+        """How many of `requests`, each with its output limit, `reserve` would allow in their order."""
+        number, reserved = 0, self.ledger.reserved_usd
+        for request, max_output_tokens in requests:
+            cost = self.most(request, max_output_tokens)
+            # added up as `_fits` does, since sums of floats depend on their order
+            spent = self.ledger.cost_usd + self.ledger.lost_usd + reserved
+            if self.limit is not None and spent + cost > self.limit:
+                break
+            number, reserved = number + 1, reserved + cost
+        return number
 
     def hold(self, request: _PricedRequest, max_output_tokens: int) -> None:
         """Reserve for a request that an earlier run has sent, unless that run's reservation is in the ledger."""

@@ -150,7 +150,8 @@ class Ledger:
         self.paid: dict[str, PaidTotal] = {}
         self.question_types: dict[str, str] = {}
         self.cost_usd = self.lost_usd = self.reserved_usd = 0.0
-        # By request key, oldest first: equal requests of step 0 may be under way at the same time.
+        # By request key, oldest first: equal requests of step 0 may be under way at the same time, and those of a run
+        # that was killed stay when the request is sent once more.
         self._reservations: dict[str, list[float]] = {}
         self._price, self._output = price, output or file
         # None stands for the patience of AppendFile, some seconds.
@@ -222,8 +223,8 @@ class Ledger:
         self._count(row)
 
     def reservation(self, key: str) -> float:
-        """US dollars of the oldest request for `key` whose end is not in the file, else 0."""
-        return self._reservations.get(key, [0.0])[0]
+        """US dollars of the newest request for `key` whose end is not in the file, else 0."""
+        return self._reservations.get(key, [0.0])[-1]
 
     def add_finished(self) -> None:
         """All requests were sent: the next run may send those again whose replies were not usable."""
@@ -240,7 +241,7 @@ class Ledger:
     def _end_reservation(self, key: str) -> None:
         open_ones = self._reservations.get(key)
         if open_ones:
-            usd = open_ones.pop(0)
+            usd = open_ones.pop()
             if not open_ones:
                 del self._reservations[key]
             # exactly 0 when nothing is reserved: differences of floats would leave a remainder
@@ -267,9 +268,8 @@ class Ledger:
             # Versions before this one read types from a reply's thoughts too; its answer does not name those.
             if self._answer is None or underscored(row.question_type) in self._answer:
                 self.question_types[row.key] = row.question_type
-            self.cost_usd += (
-                row.usd or 0.0
-            )  # earlier versions wrote a reply's price into the first of its answers
+            # Versions before this one wrote a reply's price into the first of its answers.
+            self.cost_usd += row.usd or 0.0
         else:
             usd = self._usd(row) if row.usd is None else row.usd
             self.paid.setdefault(row.key, PaidTotal()).add(row, usd)

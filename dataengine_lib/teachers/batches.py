@@ -111,18 +111,21 @@ class BatchRunner:
         """
         keys_by_limit: dict[int, list[str]] = {}
         requests = [] if self._cancelling else [*requests, *self._over_budget]
-        self._over_budget, self.budget.stopped = [], ""
-        for place, (query, limit) in enumerate(requests):
-            key = self.files.keys[query.query_id]
-            if not self.budget.reserve(priced(key, query), limit):
-                self._over_budget = requests[place:]  # also cheaper ones: queries are sent in their order
-                break
-            keys_by_limit.setdefault(limit, []).append(key)
+        self.budget.stopped = ""
+        wanted = [(priced(self.files.keys[query.query_id], query), limit) for query, limit in requests]
+        number = self.budget.affordable(wanted)
+        self._over_budget = requests[number:]  # also cheaper ones: queries are sent in their order
+        for request, limit in wanted[:number]:
+            keys_by_limit.setdefault(limit, []).append(request.key)
         # One limit per job: it is saved with the job and holds for all its requests.
         for limit, keys in keys_by_limit.items():
             for begin in range(0, len(keys), self.most_lines):
                 self.state.add(keys[begin : begin + self.most_lines], limit, self.files.teacher)
         self.state.save()
+        # Behind the jobs: the next run would not know whose reservations these are, were this one killed between the
+        # two, but it reserves for jobs without them. The first that is over the budget says so in `budget.stopped`.
+        for request, limit in wanted[: number + 1]:
+            self.budget.reserve(request, limit)
 
     async def _find(self, job: BatchJob) -> None:
         """Look for a batch that was created just before a run ended, so that its id was never saved."""
