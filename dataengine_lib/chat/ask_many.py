@@ -32,8 +32,8 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
     Ctrl-C and SIGTERM (`docker stop`, `scancel`) cancel it: then `ask_each` sends nothing more and waits for the
     replies under way; a second Ctrl-C ends that wait. KeyboardInterrupt is raised afterwards.
     """
-    # A loop that runs cannot be entered again, so `main` gets a loop of its own, in another thread: this one stays
-    # free for signals.
+    # A loop that runs, as in a notebook, cannot run another coroutine to its end, so `main` gets a loop and a thread of
+    # its own; this thread stays free for signals.
     with _Interrupts() as interrupts, ThreadPoolExecutor(1) as pool:
         future = pool.submit(asyncio.run, interrupts.guard(main))
         try:
@@ -161,7 +161,7 @@ class _Workers(Generic[_Item]):
             if running := sum(not task.done() and task not in self._idle for task in self._tasks):
                 _log.warning(
                     "interrupted: waiting up to %.0f s for the replies to %d requests under way;"
-                    " interrupt again to stop at once",
+                    " interrupt once more to stop at once",
                     grace_s,
                     running,
                 )

@@ -38,7 +38,7 @@ def endpoint(base_url: str | None) -> tuple[str, str]:
 
 
 def on_loopback(url: str) -> bool:
-    """Whether a server is on this machine: it is reached without a proxy, and nobody charges for it."""
+    """Whether a server is on this machine: it is reached without a proxy, and costs nothing."""
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 

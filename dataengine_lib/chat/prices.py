@@ -160,7 +160,7 @@ def most_tokens(text: str) -> int:
     """An upper bound of the prompt's tokens when `text` is the message: what a budget reserves.
 
     A token of a byte-level tokenizer holds at least one byte, so there are no more of them than bytes in UTF-8. For
-    English that is about four times the real number; the difference is free again once the reply states its tokens.
+    English that is about four times the real number; the difference is released once the reply states its tokens.
     """
     return len(text.encode("utf-8", "replace")) + _TEMPLATE_TOKENS
 

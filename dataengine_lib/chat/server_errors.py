@@ -219,7 +219,7 @@ def asked_wait(error: Exception) -> float | None:
 
 def pause_before_retry(error: Exception, attempt: int) -> float:
     """Seconds: the server's Retry-After and up to one more, else exponential back-off with jitter, at most 30."""
-    # Requests that failed at the same moment are not all sent again at the same moment.
+    # Requests that failed at the same moment are not all repeated at the same moment.
     jitter = random.uniform(0.5, 1.0)
     if (wait := asked_wait(error)) is not None:
         return wait + jitter * min(wait, 1.0)

@@ -134,8 +134,8 @@ def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
     if not isinstance(messages, list):
         return ["conversations: is not a list"]
     images = _images(row, messages)
-    said = [_said(message) for message in messages]
-    tokens = sum(text.count("<image>") for speaker, text in filter(None, said) if speaker in _ASKS)
+    spoken = [_speaker_and_text(message) for message in messages]
+    tokens = sum(text.count("<image>") for speaker, text in filter(None, spoken) if speaker in _ASKS)
     if len(images) != 1 or not isinstance(images[0], str):
         if images:
             return ["image: several images, one is needed" if len(images) > 1 else "image: is no path"]
@@ -144,7 +144,7 @@ def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
     key = str(key) if isinstance(key, str | int) else str(number)
     turns: list[Turn | str] = []
     asked = ""
-    for place, one in enumerate(said):
+    for place, one in enumerate(spoken):
         if one is None:
             return [f"{name}[{place}]: needs {_NEEDED[name]}"]
         speaker, text = one
@@ -179,7 +179,7 @@ def _images(row: dict[str, Any], messages: list[Any]) -> list[Any]:
     return [one.removeprefix("file://") if isinstance(one, str) else one for one in paths]
 
 
-def _said(message: Any) -> tuple[str, str] | None:
+def _speaker_and_text(message: Any) -> tuple[str, str] | None:
     """(speaker, text) of a message in LLaVA's keys or in OpenAI's, None for anything else."""
     if not isinstance(message, dict):
         return None

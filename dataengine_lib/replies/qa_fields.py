@@ -34,9 +34,9 @@ _MOST_CHOICES = 9  # read of a reply; four are needed, and a runaway list has th
 def qa_fields(reply: str) -> list[dict[str, Any]]:
     """The QAs of a JSON reply, each under the names of the schema, its texts and numbers as texts.
 
-    `choices` is a list of texts, `answer` a text, for a number the letter that it stands for. None where the reply is
-    no JSON or holds no question. Raises DroppedReply where one object holds QAs under different names, as a draft and
-    a final one: it cannot be known which is meant.
+    `choices` is a list of texts, `answer` a text, for a number the letter that it stands for. The list is empty where
+    the reply is no JSON or holds no question. Raises DroppedReply where one object holds QAs under different names, as
+    a draft and a final one: it cannot be known which is meant.
     """
     if "{" not in reply:
         return []

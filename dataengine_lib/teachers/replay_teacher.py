@@ -52,8 +52,9 @@ class ReplayTeacher:
                 self._keep(key, _reply(row, row.reply_json or row.raw_instructions))
 
     def _keep(self, key: str | tuple[ImageId, str], reply: Reply) -> None:
-        # the last one, but none that is no answer in place of one that is
-        if not reply.failed or key not in self._replies:
+        # the last one, but none that is unusable in place of one that is usable, as in the ledger
+        before = self._replies.get(key)
+        if before is None or reply.finish_reason == "stop" or before.finish_reason != "stop":
             self._replies[key] = reply
 
     async def ask(

@@ -120,11 +120,16 @@ def test_replayed_replies_that_are_no_answers_are_failures(tmp_path: Path) -> No
         rows = [row for row in read_jsonl(tmp_path / LEDGER) if "reserved" not in row]
         rows[0] |= {"finish_reason": "error"}
         rows[1] |= {"text": ""}
+        # a later one that was cut off takes no answer's place
+        rows.append(rows[2] | {"finish_reason": "length", "text": "Question: Which"})
         write_jsonl(tmp_path / "old.jsonl", rows)
         (tmp_path / "new").mkdir()
-        result = generate(tmp_path / "new", server, teacher=f"replay:{tmp_path / 'old.jsonl'}")
+        result = generate(
+            tmp_path / "new", server, teacher=f"replay:{tmp_path / 'old.jsonl'}", max_failed_share=0.9
+        )
     reasons = sorted(row.reason for row in result.failures)
-    assert len(result.results) == 1 and [reason.rpartition("old.jsonl ")[2] for reason in reasons] == [
+    assert [row.raw_instructions for row in result.results] == [QA]
+    assert [reason.rpartition("old.jsonl ")[2] for reason in reasons] == [
         "ended by an error", "is empty",
     ]  # fmt: skip
 
