@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 TEST_PACKAGES := .venv/test-packages
 TEST_STAMP := $(TEST_PACKAGES)/.installed
 
-.PHONY: demo test lab lint bench
+.PHONY: demo test lab lint bench fuzz
 
 demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the report's path
 	$(BIN)/dataengine run params/demo.yaml
@@ -37,6 +37,9 @@ bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo 
 	$(BIN)/python tests/benchmarks/post_process_speed.py
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
+
+fuzz: $(STAMP)  ## changed files of every input format: no traceback, no silent loss
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/fuzz_inputs.py
 
 # The stamp is written last, so that an interrupted installation is continued.
 $(STAMP): pyproject.toml constraints.txt

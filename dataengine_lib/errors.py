@@ -12,6 +12,18 @@ class DataEngineError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        """The message; what a terminal would act on or cannot write stands as an escape, such as `\\x1b` or `\\ud800`.
+
+        Messages quote texts of data files, which are not trusted.
+        """
+        text = super().__str__()
+        if text.replace("\n", "").isprintable():
+            return text
+        return "".join(
+            one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text
+        )
+
 
 class ParameterError(DataEngineError):
     """A parameter, a setting or a command-line option is wrong; nothing was run."""

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
+from dataengine_lib.core.files import decode_fault
+from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.core.user_files.yaml_file import read_yaml
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import PRICES
@@ -128,7 +130,7 @@ def read_prices(path: Path | None = None) -> PriceTable:
     try:
         return msgspec.convert(content, PriceTable)
     except msgspec.ValidationError as error:
-        fault = _model_fault(content) or str(error)
+        fault = _model_fault(content) or decode_fault(error)
         raise ParameterError(f"{path}: {fault}; see {_EXAMPLE} for the form") from error
 
 
@@ -140,11 +142,11 @@ def _model_fault(content: Any) -> str:
             if key not in Price.__struct_fields__:
                 # With cutoff 0 there always is a nearest key.
                 near = difflib.get_close_matches(str(key), Price.__struct_fields__, n=1, cutoff=0.0)
-                return f"{model}: unknown key {key!r}; nearest valid key: {near[0]!r}"
+                return f"{shown_key(model)}: unknown key {shown(key)}; nearest valid key: {near[0]!r}"
         try:
             msgspec.convert(prices, Price)
         except msgspec.ValidationError as error:
-            return f"{model}: {error}"
+            return f"{shown_key(model)}: {decode_fault(error)}"
     return ""
 
 

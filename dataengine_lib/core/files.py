@@ -12,6 +12,7 @@ import msgspec
 
 from dataengine_lib.core.file_content import file_content
 from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.core.text import one_line
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 
@@ -21,6 +22,7 @@ _VALUE = msgspec.json.Decoder(msgspec.Raw)
 
 # what msgspec raises on text that is not JSON, not of the type, not UTF-8, or nested too deep
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_FAULT = 200  # characters of what is wrong with a text
 _DRIVE = re.compile(r"[A-Za-z]:/")  # matches the beginning of `C:/coco/1.jpg`
 # Matches a whole JSON string, or NaN, Infinity or -Infinity outside of one. In {"NaN": NaN, "a": "Infinity"} that is
 # "NaN", the bare NaN, "a" and "Infinity": taking strings first keeps the words inside them as they are.
@@ -156,7 +158,10 @@ def decode_fault(error: Exception) -> str:
     """What is wrong with the text, for a message; `error` is one of UNDECODABLE."""
     if isinstance(error, UnicodeDecodeError):
         return f"not saved as UTF-8 ({error.reason}: {error.object[error.start : error.start + 1]!r})"
-    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    text = one_line(str(error))  # it quotes keys and values, which may be as long as the file
+    return text if len(text) <= _FAULT else f"{text[:_FAULT]}…"
 
 
 def json_value(content: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[_T]) -> _T:

@@ -140,6 +140,7 @@ class RecordChecks:
     def _leak_judge(self, questions: Path, near: NearImages | None, image_ids: set[ImageId]) -> Judge:
         settings = self.settings
         evaluation = EvaluationSet([questions], settings.evaluation_image_root, settings.near_question)
+        self.warnings += evaluation.warnings
         near_evaluation = near.near_evaluation(image_ids) if near else set()
         copies = self._image_copies(evaluation)
         is_copy = copies.has if copies else lambda record: False

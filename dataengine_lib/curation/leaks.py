@@ -29,9 +29,10 @@ class EvaluationSet:
     def __init__(self, files: Sequence[Path], image_root: Path | None = None, threshold: float = 0.8) -> None:
         self.refs: list[ImageRef] = []
         self.images: set[ImageId] = set()
+        self.warnings: list[str] = []  # of rows whose images are not known
         questions: list[Question] = []
         for file in files:
-            refs = read_image_refs(file, image_root)
+            refs = read_image_refs(file, image_root, warn=self.warnings.append)
             self.refs += refs
             for ref in refs:
                 self.images.add(image_key(ref.image_id, ref.image_path, image_root))

@@ -87,14 +87,15 @@ def _recorded_answers(
     settings: StudentSettings, content: QuestionRows, tasks: list[Task], skipped: BadRows
 ) -> GivenAnswers:
     """The predictions in a file; its rows without a question, and tasks without a row, are skipped."""
-    found = read_recorded(Path(settings.student.partition(":")[2]), content, settings.recorded_filter)
+    file = Path(settings.student.partition(":")[2])
+    found = read_recorded(file, content, settings.recorded_filter)
     # rows of the predictions file, which the number of questions does not include
     skipped.n_rows += len(found.unmatched)
-    skipped.add(*found.unmatched)
+    skipped.add(*(BadRow(f"{file.name}: {row.row}", row.reason, row.kind) for row in found.unmatched))
     skipped.check()
     by_place = {content.places[i]: answer for i, answer in found.answers.items()}
     missing = [task for task in tasks if task.place not in by_place]
-    skipped.add(*(BadRow(task.row, "no prediction for this question", "no prediction") for task in missing))
+    skipped.add(*(BadRow(task.row, f"no prediction in {file.name}", "no prediction") for task in missing))
     skipped.check()
     return GivenAnswers(by_place, source=found.format)
 

@@ -188,9 +188,8 @@ def _write_format(
             options.warnings.append(warning)
     if not rows:
         # rows is empty: either there were none, or QM-AE has left all of them out
-        why = (
-            "no record has a rationale, which QM-AE needs" if all_rows else "the training data has no records"
-        )
+        none = f"{options.source or 'the training data'} has no records"
+        why = "no record has a rationale, which QM-AE needs" if all_rows else none
         raise DataEngineError(f"{output}: nothing to export; {why}")
     job = ExportJob(
         rows,

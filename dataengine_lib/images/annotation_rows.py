@@ -6,7 +6,7 @@ A file is decoded whole at first, since most are as published. Only one with an 
 import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -16,12 +16,15 @@ from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 
 _T = TypeVar("_T")
+# a width or height; a number of more bits than the pool's columns have is a fault of its row
+Pixels = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 
 # kinds of rows that are left out and say nothing against a file
 UNKNOWN_ID = "of an image that is not listed"
 EMPTY_BOX = "box without width or height"
 UNSIZED = "box in an image without width and height"
 HARMLESS = (UNKNOWN_ID, EMPTY_BOX, UNSIZED)
+_MOST = 0.5  # share of harmless rows in a list, from which it is worth a warning
 _UNUSABLE = "malformed"
 # msgspec's messages: "Object missing required field `bbox`", "Expected `str`, got `null` - at `$.caption`"
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -67,8 +70,9 @@ class LeftOut(msgspec.Struct, kw_only=True):
         self._rows(root, max_share).check()
 
     def warnings(self, root: Path) -> list[str]:
-        """One sentence where rows are bad, none where only harmless ones were left out."""
-        return self._rows(root, 1.0).warnings() if self._bad() else []
+        """One sentence where rows are bad, or most rows were left out; none for some harmless ones."""
+        most = sum(self.counts.values()) > _MOST * self.n_rows
+        return self._rows(root, 1.0).warnings() if self._bad() or most else []
 
     def _bad(self) -> int:
         return sum(count for kind, count in self.counts.items() if kind not in HARMLESS)

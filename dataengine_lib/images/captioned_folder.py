@@ -16,7 +16,7 @@ from dataengine_lib.core.files import read_json, shown_name
 from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.annotation_rows import LeftOut, readable_rows
+from dataengine_lib.images.annotation_rows import LeftOut, Pixels, readable_rows
 from dataengine_lib.images.pool import CAPTIONED_FOLDER, PoolMetadata
 from dataengine_lib.images.references import image_number
 
@@ -34,8 +34,8 @@ class _Row(msgspec.Struct):
     text: _Text = None
     caption: _Text = None
     captions: _Text = None
-    width: int | None = 0
-    height: int | None = 0
+    width: Pixels | None = 0
+    height: Pixels | None = 0
 
     @property
     def texts(self) -> list[str]:

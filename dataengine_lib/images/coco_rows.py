@@ -13,7 +13,7 @@ import msgspec
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, image_id_of
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.annotation_rows import LeftOut, numbered, readable_rows
+from dataengine_lib.images.annotation_rows import LeftOut, Pixels, numbered, readable_rows
 
 _T = TypeVar("_T")
 _ID_LIMIT = 2**63
@@ -24,8 +24,8 @@ class CocoImage(msgspec.Struct, gc=False):
 
     id: ImageId
     file_name: str = ""
-    width: int | None = 0
-    height: int | None = 0
+    width: Pixels | None = 0
+    height: Pixels | None = 0
     coco_url: str | None = ""
 
 
@@ -77,7 +77,7 @@ class _PlainCaption(CocoCaption, gc=False):
 
 class _PlainInstances(msgspec.Struct):
     images: list[_PlainImage]
-    annotations: list[_PlainAnnotation] = []
+    annotations: list[_PlainAnnotation]
     categories: list[CocoCategory] = []
 
 
@@ -115,7 +115,7 @@ def read_instances(file: Path) -> CocoInstances:
         lists[0].n_rows, lists[1].n_rows = len(plain.images), len(plain.annotations)
         return CocoInstances(plain.images, plain.annotations, plain.categories, lists)
     del plain  # before the file is read once more: it is large
-    content = _raw(file, "images")
+    content = _raw(file, "images", "annotations")
     categories = LeftOut(what=f"{file.parent.name}/{file.name}: categories")
     return CocoInstances(
         list(_with_ids("images", content.images, CocoImage, "id", lists[0])),
@@ -160,10 +160,11 @@ def _plain(file: Path, kind: type[_T]) -> _T | None:
         return None  # read row by row, which raises this error again where it is not about a row
 
 
-def _raw(file: Path, needed: str) -> _RawFile:
+def _raw(file: Path, *needed: str) -> _RawFile:
     content: _RawFile = read_json(file, _RawFile)
-    if getattr(content, needed) is None:
-        raise DataEngineError(f"{file}: has no list {needed}; give a file as COCO publishes it")
+    for name in needed:
+        if getattr(content, name) is None:
+            raise DataEngineError(f"{file}: has no list {name}; give a file as COCO publishes it")
     return content
 
 

@@ -249,9 +249,10 @@ def _locate_images(
         row = row_of_key(id_key(image_id))
         path, _ = listing.find_or_reason(metadata.folders[group], name)
         if base_name(name) != base_name(names[row]) or (path and paths[row] and path != paths[row]):
+            one, other = (shown_name(text or "?") for text in (paths[row] or names[row], path or name))
             raise DataEngineError(
-                f"{root}: image id {image_id} stands for {paths[row] or names[row] or '?'} and "
-                f"{path or name or '?'}; ids must be unique in an image pool"
+                f"{root}: image id {shown_name(str(image_id))} stands for {one} and {other}; ids must be unique in an "
+                "image pool"
             )
         paths[row] = paths[row] or path
     if paths and not any(paths):

@@ -39,6 +39,8 @@ def read_pool(
             for left_out in metadata.left_out:
                 left_out.check(root, max_bad_share)
             pool = ImagePool(root, metadata, columns)
+            if not len(pool):
+                raise DataEngineError(f"{', '.join(map(str, files))}: names no image; correct or replace it")
             pool.keep_only(min_side, min_captions)
             return pool
     raise DataEngineError(

@@ -6,7 +6,7 @@ Format: https://homes.cs.washington.edu/~ranjay/visualgenome/api.html (versions 
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from dataengine_lib.images.annotation_rows import (
     UNKNOWN_ID,
     UNSIZED,
     LeftOut,
+    Pixels,
     numbered,
     readable_rows,
 )
@@ -37,9 +38,9 @@ class _Image(msgspec.Struct, gc=False):
     image_id: ImageId | None = None
     id: ImageId | None = None  # as in version 1.0
     url: str | None = ""
-    width: int | None = 0
-    height: int | None = 0
-    coco_id: int | None = None
+    width: Pixels | None = 0
+    height: Pixels | None = 0
+    coco_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
 
 
 class _Region(msgspec.Struct, gc=False):

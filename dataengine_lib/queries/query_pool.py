@@ -85,8 +85,8 @@ class QueryPool:
     def leave_out_queries(self, files: Iterable[Path], max_bad_share: float = 0.05) -> list[str]:
         """Leave out the images of earlier rounds' queries, given as `gptvqa_prompt.json` files.
 
-        Returns a warning for each file of which rows name no image. Raises DataEngineError when a larger share than
-        `max_bad_share` of a file's rows does.
+        Returns warnings of files with rows that name no image, or none of this pool. Raises DataEngineError when a
+        larger share than `max_bad_share` of a file's rows names none.
         """
         warnings: list[str] = []
         for file in files:
@@ -94,6 +94,12 @@ class QueryPool:
             asked = [id_key(query.image_id) for _, query in all_usable_rows(_AskedAbout, bad)]
             self.leave_out(np.flatnonzero(np.isin(self.images.keys, asked)).tolist(), EARLIER_ROUND)
             warnings += bad.warnings()
+            unknown = len(asked) - int(np.isin(asked, self.images.keys).sum())
+            if unknown or not asked:
+                warnings.append(
+                    f"{file}: {unknown:,} of its {len(asked):,} queries are about no image of {self.images.root}, so no "
+                    "image is left out for them"
+                )
         return warnings
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from dataengine_lib.core.bad_rows import counted_reasons
 from dataengine_lib.core.text import shown
@@ -13,13 +14,21 @@ _FALLBACK_SHARE = 0.5  # of the queries that should show a neighbour of a bad ca
 
 
 def check_any_query(
-    number: int, maxnum: int, shares: Mapping[str, TypeShare], left_out: Mapping[str, int], cases: int
+    number: int,
+    maxnum: int,
+    shares: Mapping[str, TypeShare],
+    left_out: Mapping[str, int],
+    cases: int,
+    file: Path,
 ) -> None:
-    """Raise DataEngineError when `maxnum` queries were wanted and none could be written, saying why."""
+    """Raise DataEngineError when `maxnum` queries were wanted and none could be written, saying why.
+
+    `cases` is the number of bad cases in `file`.
+    """
     if number or not maxnum:
         return
     if not cases:
-        why = "the file of bad cases is empty; give that of an evaluation with wrong answers"
+        why = f"{file} holds no bad case; give that of an evaluation with wrong answers"
     elif not any(share.asked and share.why_not not in _NO_CASES for share in shares.values()):
         why = "every type with bad cases has the weight 0 and no target; check weight and targets"
     else:

@@ -2,12 +2,14 @@
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.run_file import ShownRun, read_run
@@ -34,17 +36,10 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
 
     When there is a `run.json` in the folder or the one above, the page links to the steps before and after, to the run
     and to all reports. `outputs` are the data files to link to, by default those that `run.json` names.
+    Raises DataEngineError for a file that is no notebook.
     """
-    import nbformat
-
-    try:
-        book: Any = nbformat.read(str(notebook), as_version=4)
-    except Exception as error:  # nbformat raises whatever odd content leads to
-        raise DataEngineError(
-            f"{notebook}: is no notebook that can be read; run its step once more"
-        ) from error
     run = _run_of(notebook)
-    failed, body = _body_html(book)
+    failed, body = _shown_notebook(notebook)
     if outputs is None:
         outputs = _outputs_of(notebook, run)
     content = page_html(
@@ -101,6 +96,22 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown_notebook(notebook: Path) -> tuple[str, str]:
+    """As `_body_html`. Raises DataEngineError for a file that is no notebook."""
+    import nbformat
+
+    try:
+        with warnings.catch_warnings():
+            # of cells without an id or with one that is there twice, which nbformat corrects
+            warnings.simplefilter("ignore")
+            return _body_html(nbformat.read(str(notebook), as_version=4))
+    # a damaged file makes nbformat and nbconvert stumble where they are: over a key, a type, a text
+    except Exception as error:
+        raise DataEngineError(
+            f"{notebook}: is no notebook that can be read; run its step once more; it {looks_like(notebook)}"
+        ) from error
 
 
 def _body_html(book: Any) -> tuple[str, str]:

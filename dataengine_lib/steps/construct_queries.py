@@ -175,7 +175,9 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     )
     # sampling.json says why queries are missing, also where there are none
     write_json(config.output.with_name("sampling.json"), shares)
-    check_any_query(len(queries), config.maxnum, shares, pool.left_out, sum(case_counts.values()))
+    check_any_query(
+        len(queries), config.maxnum, shares, pool.left_out, sum(case_counts.values()), config.input
+    )
     write_json(config.output, queries)
     unreadable = [*sorted(set(anchors.missing.values())), *pool.unreadable]
     return ConstructQueriesResult(
@@ -250,7 +252,10 @@ def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[
     """Leave out images that must not be asked about, and find the pool's neighbours of the anchors."""
     pool = inputs.pool
     refs: list[ImageRef] = [case.image for cases in inputs.cases.values() for case in cases]
-    scored = read_image_refs(config.questions, pool.evaluation_root) if config.questions else []
+    scored: list[ImageRef] = []
+    if config.questions:
+        warn = inputs.warnings.append
+        scored = read_image_refs(config.questions, pool.evaluation_root, config.max_bad_share, warn)
     refs = list(dict.fromkeys([*refs, *scored]))
     paths, missing = locate_all(refs, pool.find)
     if config.questions:

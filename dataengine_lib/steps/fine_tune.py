@@ -132,12 +132,13 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         write_json(folder / _LOG, log)
         write_json(folder / _TIME, seconds)
     compared = _compared(held_out)
-    return FineTuneResult(config.output_dir, log, seconds, compared, training_warnings(log))
+    warnings = [*(held_out.warnings if held_out else []), *training_warnings(log)]
+    return FineTuneResult(config.output_dir, log, seconds, compared, warnings)
 
 
 def _held_out(config: FineTuneConfig) -> HeldOutImages | None:
     root = config.evaluation_image_root or config.image_root
-    return HeldOutImages(config.questions, root) if config.questions else None
+    return HeldOutImages(config.questions, root, config.max_bad_share) if config.questions else None
 
 
 def _compared(held_out: HeldOutImages | None) -> str:

@@ -105,4 +105,6 @@ def read_queries(path: Path, bad: BadRows) -> list[Query]:
         else:
             queries[query.query_id], first[query.query_id] = query, where
     bad.check()
+    if not queries:
+        raise DataEngineError(f"{path}: holds no queries; give gptvqa_prompt.json of construct-queries")
     return list(queries.values())

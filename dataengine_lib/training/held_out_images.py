@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.references import coco_number, locate, locate_all
 from dataengine_lib.questions.evaluation_images import read_image_refs
@@ -14,18 +15,25 @@ class HeldOutImages:
     """The images of the evaluation questions in `file`, whose image paths start at `root`.
 
     An image is one of them if it is the same file, has the same bytes, or has the same COCO number in its name. Raises
-    DataEngineError when the file cannot be read, and ParameterError when there is none of its images below `root`.
+    DataEngineError when the file cannot be read or more than `max_bad_share` of its rows name no image, and
+    ParameterError when there is none of its images below `root`. `warnings` say which images could not be compared.
     """
 
-    def __init__(self, file: Path, root: Path) -> None:
-        refs = read_image_refs(file, root)
+    def __init__(self, file: Path, root: Path, max_bad_share: float = 1.0) -> None:
+        self.warnings: list[str] = []
+        refs = read_image_refs(file, root, max_bad_share, self.warnings.append)
         paths, missing = locate_all(refs, lambda ref: locate(ref, root))
         if refs and not paths:
             raise ParameterError(
                 f"{file}: none of its {len(refs):,} images is below {root}; correct evaluation_image_root"
             )
         self.known, self.not_found = len(refs), len(missing)
-        names = (ref.image_path or f"{ref.image_id:012d}.jpg" for ref in refs)
+        if missing:
+            self.warnings.append(
+                f"{file}: {len(missing):,} of {len(refs):,} evaluation images are not below {root}, so rows about them are "
+                "found by COCO number alone; correct evaluation_image_root"
+            )
+        names = (ref.image_path or _usual_name(ref.image_id) for ref in refs)
         self._numbers = {coco_number(name) for name in names} - {-1}
         self._files = {os.path.realpath(root / path) for path in paths.values()}
         # files of another size cannot have the same bytes, so hardly any other image has to be read
@@ -50,3 +58,8 @@ class HeldOutImages:
             with open(path, "rb") as stream:
                 self._digests[path] = hashlib.file_digest(stream, "blake2b").digest()
         return self._digests[path]
+
+
+def _usual_name(image_id: ImageId) -> str:
+    """The file name of an image that only its id names: COCO's for a number."""
+    return f"{image_id:012d}.jpg" if isinstance(image_id, int) else f"{image_id}.jpg"

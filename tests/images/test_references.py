@@ -165,7 +165,7 @@ def test_images_of_a_table_lie_where_step_1_unpacked_them(tmp_path: Path) -> Non
 def test_rows_without_an_image_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert read_image_refs(written(tmp_path, [asked(image_id=1), asked(), "text"])) == [ImageRef(1)]
-    assert "2 rows name no image" in caplog.text and "row 1" in caplog.text
+    assert "2 of 3 rows name no image" in caplog.text and "row 1" in caplog.text
 
 
 @pytest.mark.parametrize("row", [asked(image_id=2**70), asked(image_id=[1]), asked(image_path=5)])
@@ -175,7 +175,7 @@ def test_an_unusable_image_is_counted_and_the_others_are_kept_out(
     with caplog.at_level(logging.WARNING):
         found = read_image_refs(written(tmp_path, [asked(image_id=1), row, asked(image_id=3)]))
     assert found == [ImageRef(1), ImageRef(3)]
-    assert "1 rows name no image" in caplog.text and "first: row 1: " in caplog.text
+    assert "1 of 3 rows name no image" in caplog.text and "first: row 1: " in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,310 @@
+"""The faults that changed files have shown, each with the right value."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from coco_folder import annotation, coco, write
+from fuzzing.question_targets import QUESTION_TARGETS
+from fuzzing.reply_targets import REPLY_TARGETS
+from fuzzing.target import Target, aokvqa, pictures
+from fuzzing.verdict import Outcome
+
+from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.core.bad_rows import BadRows
+from dataengine_lib.curation.review import read_review
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.exports.export import export_lines
+from dataengine_lib.exports.records import ExportOptions
+from dataengine_lib.images.read_pool import read_pool
+from dataengine_lib.questions.evaluation_images import read_image_refs
+from dataengine_lib.report.html import render_notebook
+from dataengine_lib.teachers.request import read_queries
+from dataengine_lib.training.held_out_images import HeldOutImages
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def message(error: "pytest.ExceptionInfo[DataEngineError]", file: str) -> str:
+    text = str(error.value)
+    assert file in text and "\n" not in text and text.isprintable() and len(text) < 600
+    return text
+
+
+# --- messages
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("a\ud800b", "a\\ud800b"),
+        ("a\u202eb", "a\\u202eb"),
+        ("猫 é", "猫 é"),
+        ("a\nb", "a\nb"),
+    ],
+)
+def test_a_message_can_be_written_to_any_terminal(given: str, shown: str) -> None:
+    assert str(DataEngineError(given)) == str(ParameterError(given)) == shown
+    str(DataEngineError(given)).encode()
+
+
+def test_a_message_about_a_long_key_of_a_price_table_is_short(tmp_path: Path) -> None:
+    file = tmp_path / "prices.yaml"
+    for model in ({"x" * 2_000: 1}, {"input": "y" * 2_000, "output": 1}):
+        write(file, {"date": "2026-01-01", "models": {"m" * 2_000: model}})
+        with pytest.raises(ParameterError) as error:
+            read_prices(file)
+        message(error, "prices.yaml")
+
+
+def test_an_export_of_no_records_names_their_file(tmp_path: Path) -> None:
+    write(tmp_path / "train.json", [])
+    with pytest.raises(DataEngineError) as error:
+        list(
+            export_lines("llava", tmp_path / "train.json", tmp_path / "data.json", tmp_path, ExportOptions())
+        )
+    assert "has no records" in message(error, "train.json")
+
+
+def test_a_message_about_a_long_value_is_short(tmp_path: Path) -> None:
+    file = tmp_path / "review.json"
+    for decision in ({"decision": "b" * 30_000}, {"decision": "accept", "x" * 30_000: 1}):
+        write(file, {"r0-1": decision})
+        with pytest.raises(ParameterError) as error:
+            read_review(file)
+        assert "r0-1" in message(error, "review.json")
+    write(file, {"r" * 30_000: {"decision": "maybe"}})
+    with pytest.raises(ParameterError) as error:
+        read_review(file)
+    message(error, "review.json")
+
+
+# --- predictions
+
+
+def target(targets: list[Target], name: str) -> Target:
+    return next(one for one in targets if one.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "words"),
+    [
+        ("predictions: aokvqa_eval.json", "predicted_choice_idx", "many", "p.json: row 0: Expected `int | null`"),
+        ("predictions: VLMEvalKit JSON", "B", "/etc/passwd", "p.json: row 0: choices"),
+        ("predictions: lmms-eval", "target", "D", "p.jsonl: line 1: target 'D' is not"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_predictions_names_their_file(
+    tmp_path: Path, name: str, key: str, value: Any, words: str
+) -> None:
+    one = target(QUESTION_TARGETS, name)
+    one.make(tmp_path)
+    file = tmp_path / one.file
+    rows = (
+        json.loads(file.read_text())
+        if one.form == "json"
+        else list(map(json.loads, file.read_text().splitlines()))
+    )
+    for row in rows[:3]:
+        row[key] = value
+    file.write_text("\n".join(map(json.dumps, rows)))
+    one.fresh(tmp_path)
+    with pytest.raises(DataEngineError) as error:
+        one.read(tmp_path)
+    assert words.replace("row 0", "line 1") in message(error, one.file)
+
+
+# --- pools
+
+
+def pool(folder: Path, **fields: Any) -> Path:
+    coco(folder, {number: f"{number}.jpg" for number in range(1, 41)}, [annotation(1, [1, 2, 3, 4])] * 40)
+    file = folder / "annotations/instances_train2017.json"
+    content = json.loads(file.read_text())
+    content["images"][4].update(fields)
+    write(file, content)
+    return folder
+
+
+@pytest.mark.parametrize("fields", [{"width": 2**64}, {"height": -(2**70)}, {"width": 10**300}])
+def test_a_size_that_no_image_has_is_a_fault_of_its_row(tmp_path: Path, fields: dict[str, int]) -> None:
+    found = read_pool(pool(tmp_path, **fields))
+    assert len(found) == 39 and 5 not in found.ids
+    (field,) = fields
+    assert found.left_out_rows["images: unusable " + field] == 1
+
+
+def test_a_size_of_a_captioned_folder_too(tmp_path: Path) -> None:
+    pictures(tmp_path, 10)
+    rows = [{"file_name": f"{number}.jpg", "text": "A dog.", "width": 16} for number in range(1, 11)]
+    rows[2]["width"] = 2**80
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert len(read_pool(tmp_path)) == 9
+
+
+def test_a_coco_number_of_visual_genome_too(tmp_path: Path) -> None:
+    pictures(tmp_path / "VG_100K", 4)
+    images = [
+        {"image_id": n, "url": f"VG_100K/{n}.jpg", "width": 16, "height": 12, "coco_id": n}
+        for n in range(1, 5)
+    ]
+    images[3]["coco_id"] = 2**70
+    write(tmp_path / "image_data.json", images)
+    write(
+        tmp_path / "region_descriptions.json",
+        [{"id": n, "regions": [{"phrase": "a bell"}]} for n in range(1, 5)],
+    )
+    assert read_pool(tmp_path).ids.tolist() == [1, 2, 3]
+
+
+def test_boxes_without_their_key_are_not_lost_in_silence(tmp_path: Path) -> None:
+    file = pool(tmp_path) / "annotations/instances_train2017.json"
+    content = json.loads(file.read_text())
+    write(
+        file,
+        {
+            "images": content["images"],
+            "annotation": content["annotations"],
+            "categories": content["categories"],
+        },
+    )
+    with pytest.raises(DataEngineError) as error:
+        read_pool(tmp_path)
+    assert "has no list annotations" in message(error, "instances_train2017.json")
+
+
+def test_boxes_that_are_all_left_out_are_a_warning(tmp_path: Path) -> None:
+    file = pool(tmp_path) / "annotations/instances_train2017.json"
+    content = json.loads(file.read_text())
+    for row in content["annotations"]:
+        row["image_id"] += 1_000
+    write(file, content)
+    (warning,) = read_pool(tmp_path).warnings
+    assert "40 of 40 rows left out: of an image that is not listed (40)" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("metadata.csv", "file_name,text\n"), ("captions.json", "{}"), ("metadata.jsonl", "[]")],
+)
+def test_a_pool_that_names_no_image_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataEngineError) as error:
+        read_pool(tmp_path)
+    assert "names no image" in message(error, name)
+
+
+def test_an_id_of_two_images_with_long_names_is_a_short_line(tmp_path: Path) -> None:
+    file = pool(tmp_path) / "annotations/instances_train2017.json"
+    content = json.loads(file.read_text())
+    content["images"].append({"id": 2, "file_name": "word " * 3_000})
+    write(file, content)
+    with pytest.raises(DataEngineError) as error:
+        read_pool(tmp_path)
+    assert "image id 2 stands for train2017/2.jpg and word word" in message(error, "pytest")
+
+
+# --- evaluation images
+
+
+def test_evaluation_rows_without_an_image_are_a_warning_of_the_step(tmp_path: Path) -> None:
+    one = target(REPLY_TARGETS, "questions that are evaluated, step 2")
+    one.make(tmp_path)
+    rows = json.loads((tmp_path / "scored.json").read_text())
+    rows[3] |= {"image_id": None, "image_path": None}
+    write(tmp_path / "scored.json", rows)
+    one.fresh(tmp_path)
+    found: Outcome = one.read(tmp_path)
+    assert [line for line in found.warnings if "scored.json" in line] == [
+        f"{tmp_path / 'scored.json'}: 1 of 24 rows name no image, so theirs cannot be kept out of training "
+        "(first: row 3: names no image)"
+    ]
+    for row in rows:
+        row.pop("image_id"), row.pop("image_path")
+    write(tmp_path / "scored.json", rows)
+    with pytest.raises(DataEngineError) as error:
+        one.read(tmp_path)
+    assert "none of its 24 rows names an image" in message(error, "scored.json")
+
+
+def test_many_evaluation_rows_without_an_image_stop_steps_2_and_5(tmp_path: Path) -> None:
+    file = tmp_path / "scored.json"
+    write(
+        file, [{**aokvqa(n), **({"image_id": None, "image_path": None} if n < 5 else {})} for n in range(20)]
+    )
+    pictures(tmp_path)
+    with pytest.raises(DataEngineError) as error:
+        HeldOutImages(file, tmp_path, 0.05)
+    assert "5 of 20 rows cannot be used" in message(error, "scored.json")
+    warned: list[str] = []
+    assert len(read_image_refs(file, tmp_path, 0.5, warned.append)) == 10 and len(warned) == 1
+
+
+def test_evaluation_images_that_are_not_found_are_a_warning(tmp_path: Path) -> None:
+    pictures(tmp_path, 3)
+    file = tmp_path / "scored.json"
+    write(file, [{**aokvqa(0), "image_path": "", "image_id": "a text"}, aokvqa(0)])
+    (warning,) = HeldOutImages(file, tmp_path).warnings
+    assert "1 of 2 evaluation images are not below" in warning
+
+
+def test_earlier_queries_about_no_image_of_the_pool_are_a_warning(tmp_path: Path) -> None:
+    one = target(REPLY_TARGETS, "queries of earlier rounds")
+    one.make(tmp_path)
+    rows = json.loads((tmp_path / "earlier.json").read_text())
+    rows[0]["image_id"] = None
+    for content, words in (
+        ([*rows[1:], {**rows[0], "image_id": "x"}], "1 of its 3 queries"),
+        ([], "0 of its 0 queries"),
+    ):
+        write(tmp_path / "earlier.json", content)
+        one.fresh(tmp_path)
+        assert [line for line in one.read(tmp_path).warnings if words in line and "earlier.json" in line]
+
+
+# --- queries and notebooks
+
+
+def test_a_file_without_queries_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "queries.json", [])
+    with pytest.raises(DataEngineError) as error:
+        read_queries(tmp_path / "queries.json", BadRows("queries.json", 0.05))
+    assert "holds no queries" in message(error, "queries.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "looks"),
+    [
+        (b'{"cells": [{"cell_type": "code", "source": "\xe9"}]}', "is no notebook that can be read"),
+        (b'{"cells": [', "cut off or damaged"),
+        (
+            b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [5]}',
+            "is no notebook that can be read",
+        ),
+        (b"[]", "is no notebook that can be read"),
+        (b"<!DOCTYPE html>", "web page"),
+        (
+            b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": ["code"]}]}',
+            "is no notebook that can be read",
+        ),
+    ],
+)
+def test_a_file_that_is_no_notebook_is_one_line(tmp_path: Path, content: bytes, looks: str) -> None:
+    (tmp_path / "1_evaluate.ipynb").write_bytes(content)
+    with pytest.raises(DataEngineError) as error:
+        render_notebook(tmp_path / "1_evaluate.ipynb", tmp_path / "page.html")
+    assert looks in message(error, "1_evaluate.ipynb")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_notebook_is_shown_as_before(tmp_path: Path) -> None:
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")]), tmp_path / "a.ipynb"
+    )
+    assert "Title" in render_notebook(tmp_path / "a.ipynb", tmp_path / "a.html").read_text()
