@@ -13,6 +13,7 @@ import numpy as np
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.statistics import Z_95, wilson
+from dataengine_lib.core.text import shown_key
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import type_name
 
@@ -199,7 +200,7 @@ def _weights_in(file: Path) -> dict[str, float]:
             number = math.nan
         if not (math.isfinite(number) and number >= 0):
             raise DataEngineError(
-                f"{file}: {kind}: weight {str(value)[:40]} must be a number of at least 0; correct that key"
+                f"{file}: {shown_key(kind)}: weight {str(value)[:40]} must be a number of at least 0; correct that key"
             )
         weights[kind] = number
     return weights

@@ -5,6 +5,7 @@ https://huggingface.co/docs/datasets/image_dataset), or `captions.json`: `{file 
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from dataengine_lib.core.file_content import open_content
 from dataengine_lib.core.files import read_json, shown_name
 from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import ImageId
@@ -111,8 +113,8 @@ def _read(file: Path) -> Iterator[tuple[str, Any]]:
 def _read_csv(file: Path) -> Iterator[tuple[str, Any]]:
     """Rows of a table with a header; an empty cell counts as a missing one."""
     try:
-        # utf-8-sig: a byte order mark would become part of the first column's name
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        # unpacked, and without a byte order mark, which would become part of the first column's name
+        with io.TextIOWrapper(open_content(file), encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
             for row in reader:
                 # cells behind the last column are listed under None

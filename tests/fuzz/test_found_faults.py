@@ -1,5 +1,6 @@
 """The faults that changed files have shown, each with the right value."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.curation.review import read_review
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.exports.export import export_lines
 from dataengine_lib.exports.records import ExportOptions
 from dataengine_lib.images.read_pool import read_pool
@@ -54,13 +56,17 @@ def test_a_message_can_be_written_to_any_terminal(given: str, shown: str) -> Non
     str(DataEngineError(given)).encode()
 
 
-def test_a_message_about_a_long_key_of_a_price_table_is_short(tmp_path: Path) -> None:
+def test_a_message_about_a_long_key_of_prices_and_weights_is_short(tmp_path: Path) -> None:
     file = tmp_path / "prices.yaml"
     for model in ({"x" * 2_000: 1}, {"input": "y" * 2_000, "output": 1}):
         write(file, {"date": "2026-01-01", "models": {"m" * 2_000: model}})
         with pytest.raises(ParameterError) as error:
             read_prices(file)
         message(error, "prices.yaml")
+    write(tmp_path / "weight.json", {"x" * 2_000: -1, "ocr": 1})
+    with pytest.raises(DataEngineError) as error:
+        read_weights(tmp_path / "weight.json", ["ocr"])
+    message(error, "weight.json")
 
 
 def test_an_export_of_no_records_names_their_file(tmp_path: Path) -> None:
@@ -146,6 +152,15 @@ def test_a_size_of_a_captioned_folder_too(tmp_path: Path) -> None:
     rows[2]["width"] = 2**80
     (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert len(read_pool(tmp_path)) == 9
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_of_captions_is_read_in_every_encoding(tmp_path: Path, encoding: str, packed: bool) -> None:
+    pictures(tmp_path, 2)
+    content = "file_name,text\r\n1.jpg,Un café.\r\n2.jpg,猫\r\n".encode(encoding)
+    (tmp_path / "metadata.csv").write_bytes(gzip.compress(content) if packed else content)
+    assert [image.captions for image in read_pool(tmp_path)] == [["Un café."], ["猫"]]
 
 
 def test_a_coco_number_of_visual_genome_too(tmp_path: Path) -> None:
