@@ -128,7 +128,7 @@ def _other_type(value: Any, rng: Random) -> None:
 
 def _nested(value: Any, rng: Random) -> None:
     one, key = rng.choice(list(_places(value)))
-    for _ in range(rng.choice((1, 2, 20, 900))):
+    for _ in range(rng.choice((1, 2, 20, 200))):
         one[key] = [one[key]] if rng.random() < 0.7 else {"x": one[key]}
 
 
