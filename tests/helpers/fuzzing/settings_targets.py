@@ -96,8 +96,8 @@ def _record(number: int) -> dict[str, Any]:
 
 
 def _report(folder: Path) -> Outcome:
-    page = render_run(folder)
-    return Outcome(page.stat().st_size // 100)
+    rendered = render_run(folder)
+    return Outcome(rendered.page.stat().st_size // 100, rendered.warnings)
 
 
 def _trace(folder: Path) -> Outcome:
