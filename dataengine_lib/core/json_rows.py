@@ -1,4 +1,4 @@
-"""Rows of JSON files (all steps): a list, JSON lines or `{key: [row]}`, told apart by the content, not by the suffix.
+"""Rows of JSON files (all steps): a list, JSON lines or `{key: [row]}`, recognised by the content, not by the suffix.
 
 Rows are handed on undecoded, so that one row that cannot be used is left out and not the file.
 """

@@ -1,4 +1,4 @@
-"""A list, JSON lines and one object are told apart by the content; a damaged row is one row."""
+"""A list, JSON lines and one object are recognised by their content; a damaged row is one row."""
 
 import gzip
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What a file is when it is not what a step reads (all steps): recognised by its content, said with a way on."""
+"""What a file is when it is not what a step reads (all steps): recognised by its content, and named with a remedy."""

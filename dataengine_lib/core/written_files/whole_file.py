@@ -71,7 +71,7 @@ def _locked_temporary(path: Path) -> tuple[int, str]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of `path` whose writers have ended: those that nobody holds locked."""
+    """Remove the temporary files of `path` whose writers have ended: those that no process holds locked."""
     # matches `.run.json.k3x_9abc.tmp`, as mkstemp names them
     ours = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.tmp")
     for name in [name for name in os.listdir(path.parent) if ours.fullmatch(name)]:
