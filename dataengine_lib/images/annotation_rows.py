@@ -24,7 +24,7 @@ UNKNOWN_ID = "of an image that is not listed"
 EMPTY_BOX = "box without width or height"
 UNSIZED = "box in an image without width and height"
 HARMLESS = (UNKNOWN_ID, EMPTY_BOX, UNSIZED)
-_MOST = 0.5  # share of harmless rows in a list, from which it is worth a warning
+_MANY = 0.25  # share of harmless rows in a list, from which it is worth a warning
 _UNUSABLE = "malformed"
 # msgspec's messages: "Object missing required field `bbox`", "Expected `str`, got `null` - at `$.caption`"
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -70,9 +70,9 @@ class LeftOut(msgspec.Struct, kw_only=True):
         self._rows(root, max_share).check()
 
     def warnings(self, root: Path) -> list[str]:
-        """One sentence where rows are bad, or most rows were left out; none for some harmless ones."""
-        most = sum(self.counts.values()) > _MOST * self.n_rows
-        return self._rows(root, 1.0).warnings() if self._bad() or most else []
+        """One sentence where rows are bad, or many rows were left out; none for some harmless ones."""
+        many = sum(self.counts.values()) > _MANY * self.n_rows
+        return self._rows(root, 1.0).warnings() if self._bad() or many else []
 
     def _bad(self) -> int:
         return sum(count for kind, count in self.counts.items() if kind not in HARMLESS)

@@ -234,6 +234,8 @@ def _changed_bytes(given: Mutation, form: Form, rng: Random, others: Sequence[by
     if name in ("cut end", "cut start", "block gone") and form in ("lines", "tsv", "csv"):
         # whole lines that are gone leave no trace
         kept *= max(0, changed.count(b"\n") - 1) / max(1, content.count(b"\n"))
+    elif name == "empty":
+        kept = 0
     elif name == "block gone":
         # two rows may have become one
         kept *= max(0.0, len(changed) / len(content) - 0.1) if content else 0

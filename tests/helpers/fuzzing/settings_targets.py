@@ -117,7 +117,7 @@ SETTINGS_TARGETS = [
     _setting("prices", "prices.yaml", "yaml", PRICES, _read_prices, may_be_empty=True),
     _setting("categories", "types.yaml", "yaml", CATEGORY_SETS.file("v1"), _read_categories),
     _setting("prompt template", "mine.j2", "bytes", QUERY_PROMPTS.file("v1"), _render, may_be_empty=True),
-    _run_target("report: run.json", "run.json", "json", _report),
+    _run_target("report: run.json", "run.json", "json", _report, names="run.json|fuzz"),
     _run_target("report: notebook", "1_evaluate.ipynb", "json", _report),
     _run_target("trace: records", "gptvqa_train_data.json", "json", _trace),
     _run_target("trace: queries", "gptvqa_prompt.json", "json", _trace),
