@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 _ANY = msgspec.json.Decoder(Any)
 MALFORMED = "malformed row"  # the kind of rows that are no rows of the format at all
 _MOST_NAMED = 3  # rows that the error names, each with another reason
-_LENGTH = 200  # characters of one row's reason in a message
+_LENGTH = 150  # characters of one row's reason in a message
 
 
 class BadRow(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ was made from; `meta.json`, the encoder. A new version is written whole into `ne
 
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from dataengine_lib.errors import DataEngineError
 # In the order in which they are written and moved: where meta.json is there, all others are.
 _FILES = ("ids.npy", "vectors.npy", "images.json", "meta.json")
 _BLOCK, _ROWS = 256, 1 << 17  # queries and stored rows compared at a time: their float32 cosines are 134 MB
+_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")  # matches <ast.Name object at 0x7f060d421480>
 _WORTH_TORCH = 300_000_000  # number of cosines from which importing torch is worth its time
 # Decimals of a float32 cosine that count; how far two equal cosines may differ.
 _DECIMALS, _ROUNDING = 6, 2e-6
@@ -146,9 +148,9 @@ def _load_array(
     except (
         Exception
     ) as error:  # a damaged header is evaluated, tokenized and compared, and each raises its own
+        fault = _OBJECT.sub("…", one_line(str(error)))[:160]
         raise DataEngineError(
-            f"{file.parent}: damaged store ({file.name}: {one_line(str(error))[:160]}); "
-            "delete the folder and embed again"
+            f"{file.parent}: damaged store ({file.name}: {fault}); delete the folder and embed again"
         ) from error
 
 

@@ -30,6 +30,9 @@ _UNUSABLE = "malformed"
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _AT = re.compile(r"at `\$\.(\w+)")
 
+# a place or length in a box; NaN and infinity, which may stand in quotes, are none
+Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+
 
 class LeftOut(msgspec.Struct, kw_only=True):
     """What was left out of one list of one file: how many of `n_rows`, by kind, with the first row of each kind.

@@ -13,7 +13,7 @@ import msgspec
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, image_id_of
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.annotation_rows import LeftOut, Pixels, numbered, readable_rows
+from dataengine_lib.images.annotation_rows import Coordinate, LeftOut, Pixels, numbered, readable_rows
 
 _T = TypeVar("_T")
 _ID_LIMIT = 2**63
@@ -32,10 +32,10 @@ class CocoImage(msgspec.Struct, gc=False):
 class CocoBox(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """`[x, y, width, height]` in pixels; with more numbers it is not COCO's format, and an error."""
 
-    x: float
-    y: float
-    w: float
-    h: float
+    x: Coordinate
+    y: Coordinate
+    w: Coordinate
+    h: Coordinate
 
 
 class CocoAnnotation(msgspec.Struct, gc=False):

@@ -19,6 +19,7 @@ from dataengine_lib.images.annotation_rows import (
     EMPTY_BOX,
     UNKNOWN_ID,
     UNSIZED,
+    Coordinate,
     LeftOut,
     Pixels,
     numbered,
@@ -45,10 +46,10 @@ class _Image(msgspec.Struct, gc=False):
 
 class _Region(msgspec.Struct, gc=False):
     phrase: str
-    x: float = 0
-    y: float = 0
-    width: float = 0
-    height: float = 0
+    x: Coordinate = 0
+    y: Coordinate = 0
+    width: Coordinate = 0
+    height: Coordinate = 0
 
 
 class _Regions(msgspec.Struct):
@@ -65,10 +66,10 @@ class _RawRegions(msgspec.Struct):
 
 class _Object(msgspec.Struct):
     names: list[str]
-    x: float
-    y: float
-    w: float
-    h: float
+    x: Coordinate
+    y: Coordinate
+    w: Coordinate
+    h: Coordinate
 
 
 class _Objects(msgspec.Struct):

@@ -1,17 +1,16 @@
 """The faults that changed files have shown, each with the right value."""
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from coco_folder import annotation, coco, write
+from coco_folder import write
 from fuzzing.question_targets import QUESTION_TARGETS
 from fuzzing.reply_targets import REPLY_TARGETS
 from fuzzing.target import Target, aokvqa, pictures
-from fuzzing.verdict import Outcome
+from fuzzing.verdict import Outcome, only_line
 
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.core.bad_rows import BadRows
@@ -20,7 +19,6 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.exports.export import export_lines
 from dataengine_lib.exports.records import ExportOptions
-from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.report.html import render_notebook
 from dataengine_lib.teachers.request import read_queries
@@ -30,12 +28,6 @@ from dataengine_lib.training.held_out_images import HeldOutImages
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def message(error: "pytest.ExceptionInfo[DataEngineError]", file: str) -> str:
-    text = str(error.value)
-    assert file in text and "\n" not in text and text.isprintable() and len(text) < 600
-    return text
 
 
 # --- messages
@@ -62,11 +54,11 @@ def test_a_message_about_a_long_key_of_prices_and_weights_is_short(tmp_path: Pat
         write(file, {"date": "2026-01-01", "models": {"m" * 2_000: model}})
         with pytest.raises(ParameterError) as error:
             read_prices(file)
-        message(error, "prices.yaml")
+        only_line(error, "prices.yaml")
     write(tmp_path / "weight.json", {"x" * 2_000: -1, "ocr": 1})
     with pytest.raises(DataEngineError) as error:
         read_weights(tmp_path / "weight.json", ["ocr"])
-    message(error, "weight.json")
+    only_line(error, "weight.json")
 
 
 def test_an_export_of_no_records_names_their_file(tmp_path: Path) -> None:
@@ -75,7 +67,7 @@ def test_an_export_of_no_records_names_their_file(tmp_path: Path) -> None:
         list(
             export_lines("llava", tmp_path / "train.json", tmp_path / "data.json", tmp_path, ExportOptions())
         )
-    assert "has no records" in message(error, "train.json")
+    assert "has no records" in only_line(error, "train.json")
 
 
 def test_a_message_about_a_long_value_is_short(tmp_path: Path) -> None:
@@ -84,11 +76,19 @@ def test_a_message_about_a_long_value_is_short(tmp_path: Path) -> None:
         write(file, {"r0-1": decision})
         with pytest.raises(ParameterError) as error:
             read_review(file)
-        assert "r0-1" in message(error, "review.json")
+        assert "r0-1" in only_line(error, "review.json")
     write(file, {"r" * 30_000: {"decision": "maybe"}})
     with pytest.raises(ParameterError) as error:
         read_review(file)
-    message(error, "review.json")
+    only_line(error, "review.json")
+
+
+@pytest.mark.parametrize("text", ['models: {"\\ud800": 1}', 'date: "a\\udfff"', '- "\\ud83d"'])
+def test_half_of_a_surrogate_pair_in_yaml_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "prices.yaml").write_text("# prices\n" + text)
+    with pytest.raises(ParameterError) as error:
+        read_prices(tmp_path / "prices.yaml")
+    assert "line 2: half of a surrogate pair" in only_line(error, "prices.yaml")
 
 
 # --- predictions
@@ -123,106 +123,7 @@ def test_a_fault_of_the_predictions_names_their_file(
     one.fresh(tmp_path)
     with pytest.raises(DataEngineError) as error:
         one.read(tmp_path)
-    assert words.replace("row 0", "line 1") in message(error, one.file)
-
-
-# --- pools
-
-
-def pool(folder: Path, **fields: Any) -> Path:
-    coco(folder, {number: f"{number}.jpg" for number in range(1, 41)}, [annotation(1, [1, 2, 3, 4])] * 40)
-    file = folder / "annotations/instances_train2017.json"
-    content = json.loads(file.read_text())
-    content["images"][4].update(fields)
-    write(file, content)
-    return folder
-
-
-@pytest.mark.parametrize("fields", [{"width": 2**64}, {"height": -(2**70)}, {"width": 10**300}])
-def test_a_size_that_no_image_has_is_a_fault_of_its_row(tmp_path: Path, fields: dict[str, int]) -> None:
-    found = read_pool(pool(tmp_path, **fields))
-    assert len(found) == 39 and 5 not in found.ids
-    (field,) = fields
-    assert found.left_out_rows["images: unusable " + field] == 1
-
-
-def test_a_size_of_a_captioned_folder_too(tmp_path: Path) -> None:
-    pictures(tmp_path, 10)
-    rows = [{"file_name": f"{number}.jpg", "text": "A dog.", "width": 16} for number in range(1, 11)]
-    rows[2]["width"] = 2**80
-    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert len(read_pool(tmp_path)) == 9
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_table_of_captions_is_read_in_every_encoding(tmp_path: Path, encoding: str, packed: bool) -> None:
-    pictures(tmp_path, 2)
-    content = "file_name,text\r\n1.jpg,Un café.\r\n2.jpg,猫\r\n".encode(encoding)
-    (tmp_path / "metadata.csv").write_bytes(gzip.compress(content) if packed else content)
-    assert [image.captions for image in read_pool(tmp_path)] == [["Un café."], ["猫"]]
-
-
-def test_a_coco_number_of_visual_genome_too(tmp_path: Path) -> None:
-    pictures(tmp_path / "VG_100K", 4)
-    images = [
-        {"image_id": n, "url": f"VG_100K/{n}.jpg", "width": 16, "height": 12, "coco_id": n}
-        for n in range(1, 5)
-    ]
-    images[3]["coco_id"] = 2**70
-    write(tmp_path / "image_data.json", images)
-    write(
-        tmp_path / "region_descriptions.json",
-        [{"id": n, "regions": [{"phrase": "a bell"}]} for n in range(1, 5)],
-    )
-    assert read_pool(tmp_path).ids.tolist() == [1, 2, 3]
-
-
-def test_boxes_without_their_key_are_not_lost_in_silence(tmp_path: Path) -> None:
-    file = pool(tmp_path) / "annotations/instances_train2017.json"
-    content = json.loads(file.read_text())
-    write(
-        file,
-        {
-            "images": content["images"],
-            "annotation": content["annotations"],
-            "categories": content["categories"],
-        },
-    )
-    with pytest.raises(DataEngineError) as error:
-        read_pool(tmp_path)
-    assert "has no list annotations" in message(error, "instances_train2017.json")
-
-
-def test_boxes_that_are_all_left_out_are_a_warning(tmp_path: Path) -> None:
-    file = pool(tmp_path) / "annotations/instances_train2017.json"
-    content = json.loads(file.read_text())
-    for row in content["annotations"]:
-        row["image_id"] += 1_000
-    write(file, content)
-    (warning,) = read_pool(tmp_path).warnings
-    assert "40 of 40 rows left out: of an image that is not listed (40)" in warning
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("metadata.csv", "file_name,text\n"), ("captions.json", "{}"), ("metadata.jsonl", "[]")],
-)
-def test_a_pool_that_names_no_image_is_refused(tmp_path: Path, name: str, content: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(DataEngineError) as error:
-        read_pool(tmp_path)
-    assert "names no image" in message(error, name)
-
-
-def test_an_id_of_two_images_with_long_names_is_a_short_line(tmp_path: Path) -> None:
-    file = pool(tmp_path) / "annotations/instances_train2017.json"
-    content = json.loads(file.read_text())
-    content["images"].append({"id": 2, "file_name": "word " * 3_000})
-    write(file, content)
-    with pytest.raises(DataEngineError) as error:
-        read_pool(tmp_path)
-    assert "image id 2 stands for train2017/2.jpg and word word" in message(error, "pytest")
+    assert words.replace("row 0", "line 1") in only_line(error, one.file)
 
 
 # --- evaluation images
@@ -245,7 +146,7 @@ def test_evaluation_rows_without_an_image_are_a_warning_of_the_step(tmp_path: Pa
     write(tmp_path / "scored.json", rows)
     with pytest.raises(DataEngineError) as error:
         one.read(tmp_path)
-    assert "none of its 24 rows names an image" in message(error, "scored.json")
+    assert "none of its 24 rows names an image" in only_line(error, "scored.json")
 
 
 def test_many_evaluation_rows_without_an_image_stop_steps_2_and_5(tmp_path: Path) -> None:
@@ -256,7 +157,7 @@ def test_many_evaluation_rows_without_an_image_stop_steps_2_and_5(tmp_path: Path
     pictures(tmp_path)
     with pytest.raises(DataEngineError) as error:
         HeldOutImages(file, tmp_path, 0.05)
-    assert "5 of 20 rows cannot be used" in message(error, "scored.json")
+    assert "5 of 20 rows cannot be used" in only_line(error, "scored.json")
     warned: list[str] = []
     assert len(read_image_refs(file, tmp_path, 0.5, warned.append)) == 10 and len(warned) == 1
 
@@ -290,7 +191,7 @@ def test_a_file_without_queries_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "queries.json", [])
     with pytest.raises(DataEngineError) as error:
         read_queries(tmp_path / "queries.json", BadRows("queries.json", 0.05))
-    assert "holds no queries" in message(error, "queries.json")
+    assert "holds no queries" in only_line(error, "queries.json")
 
 
 @pytest.mark.parametrize(
@@ -314,7 +215,7 @@ def test_a_file_that_is_no_notebook_is_one_line(tmp_path: Path, content: bytes, 
     (tmp_path / "1_evaluate.ipynb").write_bytes(content)
     with pytest.raises(DataEngineError) as error:
         render_notebook(tmp_path / "1_evaluate.ipynb", tmp_path / "page.html")
-    assert looks in message(error, "1_evaluate.ipynb")
+    assert looks in only_line(error, "1_evaluate.ipynb")
     assert not (tmp_path / "page.html").exists()
 
 

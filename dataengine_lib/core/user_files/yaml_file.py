@@ -1,5 +1,6 @@
 """YAML that people write (all steps): experiments, category sets, prices; one line names the place of any fault."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dataengine_lib.errors import ParameterError
 _MOST_BYTES = 1 << 22  # the built-in tables have up to 10 kB
 _MOST_VALUES = 100_000  # with the values that aliases repeat
 _MOST_DEPTH = 40
+_SURROGATE = re.compile("[\ud800-\udfff]")  # matches what the escape "\ud800" alone stands for
 
 
 class _PlaceError(Exception):
@@ -100,6 +102,8 @@ def _check(top: Node) -> None:
                 parts = [part for pair in node.value for part in pair]
             elif isinstance(node, SequenceNode):
                 parts = node.value
+            elif _SURROGATE.search(node.value):
+                raise _PlaceError(f"{_line(node)}: half of a surrogate pair, which is no character")
             within = above | {id(node)}
             sizes[id(node)] = 1 + sum(size(part, depth + 1, within) for part in parts)
             if sizes[id(node)] > _MOST_VALUES:

@@ -1,12 +1,22 @@
-"""Files of other formats, ours and others': what people give in place of the right one."""
+"""What people give in place of the right thing: odd values, and files of other formats, ours and others'."""
 
 import gzip
 import io
 import json
 import pickle
 import zipfile
+from typing import Any
 
 from fuzzing.forms import dumped
+
+# what people and programs put where something else belongs
+ODD: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 3, 2**31, 2**63, 2**64 + 1, -(2**70), 10**400, 0.5, -0.0, 1e308, float("nan"),
+    float("inf"), float("-inf"), "", " ", "0", "-1", "1.0", "1e400", "NaN", "null", "None", "true", "é", "猫", "\ud800",
+    "x\udfffy", "\x00", "a\x00b", "\x1b[31m", "\u2028", "\u202e", "\ufeff", "{0}", "%s", "{{ x }}", "<script>", "=1+1",
+    "../../etc/passwd", "/etc/passwd", "C:\\a\\b.jpg", "a" * 300, "b" * 30_000, "word " * 3_000, [], {}, [None], [[]],
+    {"a": None}, ["x", 1, None], {"": ""}, [1, 2, 3], "2024-01-01", "line\nline", "\r\n", "\t",
+)  # fmt: skip
 
 
 def _zip() -> bytes:

@@ -153,7 +153,7 @@ POOL_TARGETS = [
         "embeddings: torch.save", "coco_images.pth", "bytes", partial(_tensors, "torch"), _import, loss="no"
     ),
     Target("store: ids.npy", "store/ids.npy", "bytes", _store, _open_store, names="store"),
-    Target("store: vectors.npy", "store/vectors.npy", "bytes", _store, _open_store, names="store"),
+    Target("store: vectors.npy", "store/vectors.npy", "bytes", _store, _open_store, loss="no", names="store"),
     Target("store: images.json", "store/images.json", "json", _store, _open_store, names="store"),
     Target("store: meta.json", "store/meta.json", "json", _store, _open_store, names="store"),
     *(

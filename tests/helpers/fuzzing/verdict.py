@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import pytest
+
 from dataengine_lib.errors import DataEngineError, ParameterError
 
 _LONGEST = 600  # characters of a message
@@ -97,3 +99,10 @@ def _message_fault(message: str, file: str, several: bool) -> str:
         if not any(name in line for name in file.split("|")):
             return f"message does not name {file}: {line[:200]!r}"
     return ""
+
+
+def only_line(error: "pytest.ExceptionInfo[DataEngineError]", file: str) -> str:
+    """The message of an error, which has to be one short line that names the file."""
+    text = str(error.value)
+    assert not _message_fault(text, file, several=False), text
+    return text
