@@ -15,6 +15,7 @@ import msgspec
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.records import LETTERS, NO_ANSWER, UNKNOWN_IMAGE, Question
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.categories import type_name
@@ -188,7 +189,7 @@ def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Ques
     elif correct is None:
         return "no correct choice", "the correct choice is not given, so no answer can be judged"
     elif not 0 <= correct < len(choices):
-        reason = f"correct_choice_idx {correct} is outside the {len(choices)} choices"
+        reason = f"correct_choice_idx {shown(correct)} is outside the {len(choices)} choices"
         return "index outside the choices", reason
     try:
         image = image_ref(row.image_id, row.image_path)

@@ -20,6 +20,7 @@ from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.exports.export import export_lines
 from dataengine_lib.exports.records import ExportOptions
 from dataengine_lib.questions.evaluation_images import read_image_refs
+from dataengine_lib.questions.reader import check_any_question, read_question_file
 from dataengine_lib.report.html import render_notebook
 from dataengine_lib.teachers.request import read_queries
 from dataengine_lib.training.held_out_images import HeldOutImages
@@ -59,6 +60,13 @@ def test_a_message_about_a_long_key_of_prices_and_weights_is_short(tmp_path: Pat
     with pytest.raises(DataEngineError) as error:
         read_weights(tmp_path / "weight.json", ["ocr"])
     only_line(error, "weight.json")
+
+
+def test_a_message_about_an_answer_of_many_digits_is_short(tmp_path: Path) -> None:
+    write(tmp_path / "q.json", [{**aokvqa(0), "correct_choice_idx": 10**400}])
+    with pytest.raises(DataEngineError) as error:
+        check_any_question(tmp_path / "q.json", read_question_file(tmp_path / "q.json"))
+    assert "outside the 4 choices" in only_line(error, "q.json")
 
 
 def test_an_export_of_no_records_names_their_file(tmp_path: Path) -> None:
