@@ -41,16 +41,21 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
 
 
-def generate(folder: Path, url: str, texts: list[str], **parameters: Any) -> GenerateQaResult:
+def write_inputs(folder: Path, texts: list[str]) -> Path:
+    """A price table of a dollar a token, and the query file, whose path is returned."""
     rows = [
         Query(image_id=n, prompt=text, question_type="t", query_id=f"r-{n}") for n, text in enumerate(texts)
     ]
     (folder / "prices.yaml").write_text(
         "date: 2026-01-01\nmodels:\n  m: {input: 1000000, output: 1000000, image_tokens: 0}\n"
     )
+    return write_json(folder / "gptvqa_prompt.json", rows)
+
+
+def generate(folder: Path, url: str, texts: list[str], **parameters: Any) -> GenerateQaResult:
     return generate_qa(
         GenerateQaConfig(
-            input=write_json(folder / "gptvqa_prompt.json", rows),
+            input=write_inputs(folder, texts),
             output=folder / "gptvqa_result.jsonl",
             teacher="openai:m",
             base_url=url,
@@ -93,11 +98,7 @@ def test_a_killed_run_has_spent_the_most_that_its_requests_can_cost(
     texts = [f"query {n}" for n in range(9)]
     most = most_tokens(texts[0]) + SCHEMA_TOKENS + 600
     with serve(lambda messages: "Question: x?", ["timeout"] * 9) as server:
-        generate(tmp_path, server.base_url, [], budget_usd=budget)  # makes the price table
-        write_json(
-            tmp_path / "gptvqa_prompt.json",
-            [Query(image_id=n, prompt=t, question_type="t", query_id=f"r-{n}") for n, t in enumerate(texts)],
-        )
+        write_inputs(tmp_path, texts)
         head = f"from pathlib import Path\nfolder, url, limit = Path({str(tmp_path)!r}), {server.base_url!r}, {budget}\n"
         process = subprocess.Popen([sys.executable, "-c", head + KILLED], env=dict(os.environ))
         # the first request alone finds out whether the server takes a schema; the others wait for it

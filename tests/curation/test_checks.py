@@ -10,7 +10,7 @@ import pytest
 from made_records import Planted, planted_records
 
 from dataengine_lib.chat import prices
-from dataengine_lib.core.files import read_json, read_jsonl, write_jsonl
+from dataengine_lib.core.files import read_json, read_jsonl, write_json, write_jsonl
 from dataengine_lib.core.records import LETTERS, Result, TrainRecord, options_text
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.curation.option_order import OptionOrder
@@ -259,7 +259,8 @@ def test_pictures_that_look_the_same_count_as_one(planted: Planted, tmp_path: Pa
     write_store(
         tmp_path / "s/evaluation", StoreMeta(encoder="any"), np.array([9]), evaluation, [StoredImage()]
     )
-    (tmp_path / "questions.json").write_text("[]")
+    asked = {"question": "Who?", "choices": ["a", "b"], "correct_choice_idx": 0, "image_id": 999_999}
+    write_json(tmp_path / "questions.json", [asked])
     options = {"box_check": "off", "questions": tmp_path / "questions.json"}
     result = run(tmp_path, planted, [first, twin, third], coco_embedding=tmp_path / "s", **options)
     rejects = {one.query_id: one.detail for one in read_jsonl(result.rejects_path, Reject)}

@@ -281,7 +281,7 @@ def test_ray_goes_on_where_a_local_run_stopped_and_makes_the_same_bytes(
     monkeypatch.setattr(embedding, "_SHARD_BATCHES", 2)  # shards of 4 images
     (images / f"{1:012d}.png").write_bytes(b"")
     (images / f"{9:012d}.png").write_text("no picture")
-    local = embed(config(images, clip, tmp_path / "local"))
+    local = embed(config(images, clip, tmp_path / "local", max_bad_share=0.2))
     original = embedding.write_shard
 
     def killed(file: Path, part: embedding.EmbeddedRows) -> None:
@@ -292,7 +292,7 @@ def test_ray_goes_on_where_a_local_run_stopped_and_makes_the_same_bytes(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(embedding, "write_shard", killed)
         embed(config(images, clip, tmp_path / "ray"))
-    result = embed(config(images, clip, tmp_path / "ray", engine="ray"))
+    result = embed(config(images, clip, tmp_path / "ray", engine="ray", max_bad_share=0.2))
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
     assert [bad.path for bad in result.unreadable] == [f"{1:012d}.png", f"{9:012d}.png"]
     assert result.unreadable == local.unreadable
