@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 import yaml
 
 from dataengine_lib.cli import main
@@ -111,6 +112,12 @@ def write_yaml(folder: Path, **sections: Any) -> Path:
 
 def read_fake(file: Path, *sets: str) -> Experiment:
     return read_experiment(file, [step.name for step in STEPS], list(sets))
+
+
+@pytest.fixture(autouse=True)
+def own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`workflow.STEPS`, which `run_fake` replaces, is set back after each test; imported by conftest.py."""
+    monkeypatch.setattr(workflow, "STEPS", workflow.STEPS)
 
 
 def run_fake(file: Path, *sets: str, **how: Any) -> RunState:

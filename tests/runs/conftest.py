@@ -1,11 +1,5 @@
 """Fixtures of the tests of runs."""
 
-import pytest
+from fake_loop import own_steps
 
-from dataengine_lib.runs import workflow
-
-
-@pytest.fixture(autouse=True)
-def own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`workflow.STEPS` is set back after each test."""
-    monkeypatch.setattr(workflow, "STEPS", workflow.STEPS)
+__all__ = ["own_steps"]

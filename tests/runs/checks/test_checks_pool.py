@@ -29,7 +29,9 @@ def planned(folder: Path, images: int, *settings: str, rounds: int = 1, evaluati
         "correct_choice_idx": 0,
         "question_type": "image_scene",
     }
-    rows = [row | {"question_id": name, "image_path": name} for name in names[:evaluation]]
+    # one more, about an image that is not in the pool
+    asked = [*names[:evaluation], "elsewhere.jpg"]
+    rows = [row | {"question_id": name, "image_path": name} for name in asked]
     (folder / "q.json").write_text(json.dumps(rows))
     paths = [
         f"evaluate.questions={folder / 'q.json'}",
