@@ -42,10 +42,10 @@ class CopyCheck:
     def sentence(self, cosine: float | None) -> str:
         """With what the pool was compared; `cosine` is the limit of near-duplicates, None where it was not used."""
         if not self._finder.compared:
-            return "No evaluation image was compared with the pool."
+            return "no evaluation image was compared with the pool"
         vectors = f", by cosine of their embeddings ({cosine} and more)" if cosine is not None else ""
         return (
-            f"Compared with {self._finder.compared:,} evaluation images: every image of the pool by id and file{vectors}; "
+            f"compared with {self._finder.compared:,} evaluation images: every image of the pool by id and file{vectors}; "
             f"the {self.drawn:,} drawn images also by their bytes and by hashes of what they show (mirrored, turned, cut, "
-            "framed, blurred, gray)."
+            "framed, blurred, gray)"
         )

@@ -367,7 +367,7 @@ def test_near_duplicates_of_evaluation_images_are_left_out(world: SimpleNamespac
     assert set(range(1, 61)) - {query.image_id for query in result.queries} == {30, 31}
     assert result.left_out == {COPY: 2}
     assert result.compared.startswith(
-        "Compared with 7 evaluation images: every image of the pool by id and file;"
+        "compared with 7 evaluation images: every image of the pool by id and file;"
     )
 
 
