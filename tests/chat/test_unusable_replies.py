@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from coco_folder import annotation, coco
-from project import PROJECT_ROOT
+from vendors.unusable import (
+    IN_REASONING,
+    NO_CREDITS,
+    UPSTREAM,
+    completion,
+    environment,  # noqa: F401  # an autouse fixture
+    prompt_of,
+)
 
 from dataengine_lib.chat.reply import TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
@@ -18,34 +25,6 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.server import Fault, PlaygroundServer, serve
 from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions
-
-QA = (
-    "Question: Which animal is it?\nChoices: (A) a cat (B) a fox (C) a dog (D) a cow\n"
-    "Answer: (B) a fox\nExplanation: The fox is"
-)
-USAGE = {"prompt_tokens": 100, "completion_tokens": 50}
-
-
-def completion(content: Any, finish: str = "stop", **message: Any) -> Fault:
-    choice = {"message": {"content": content, **message}, "finish_reason": finish}
-    return 200, {"id": "x", "choices": [choice], "usage": USAGE}
-
-
-FAILED_CHOICE = {"finish_reason": "error", "error": {"code": 502}, "message": {"content": QA}}
-UPSTREAM: Fault = (200, {"choices": [FAILED_CHOICE], "usage": USAGE})
-IN_REASONING = completion(None, reasoning_content="It is a fox.")
-NO_CREDITS: Fault = (200, {"error": {"message": "Insufficient credits. Add more.", "code": 402}})
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1234")
-    monkeypatch.chdir(PROJECT_ROOT)
-
-
-def prompt_of(body: dict[str, Any]) -> str:
-    return str(body["messages"][-1]["content"])
 
 
 def classify(folder: Path, server: PlaygroundServer, count: int = 2, **values: Any) -> Any:

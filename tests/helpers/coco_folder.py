@@ -1,7 +1,9 @@
 """COCO folders written by the tests of step 2."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -47,3 +49,18 @@ def coco(
 def write(file: Path, value: object) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(value))
+
+
+def four_images(root: Path, boxes: int = 40) -> Path:
+    """A pool of four images; the boxes are image 1's, all equal."""
+    names = {number: f"{number}.jpg" for number in range(1, 5)}
+    return coco(root, names, [annotation(1, [10, 10, 30, 20]) for _ in range(boxes)])
+
+
+def changed(root: Path, change: Callable[[Any], object], kind: str = "instances") -> Path:
+    """The folder, in which `change` has altered the content of one file of annotations."""
+    file = root / f"annotations/{kind}_train2017.json"
+    content = json.loads(file.read_text())
+    change(content)
+    write(file, content)
+    return root

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_folder import annotation, coco, write
+from coco_folder import annotation, changed, coco, four_images, write
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
@@ -23,20 +23,6 @@ DOG = NamedBox("dog", (0.1, 0.2, 0.4, 0.6))
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def folder(root: Path, *, boxes: int = 40) -> Path:
-    """A pool of four images; the boxes are image 1's, all equal."""
-    names = {number: f"{number}.jpg" for number in range(1, 5)}
-    return coco(root, names, [annotation(1, [10, 10, 30, 20]) for _ in range(boxes)])
-
-
-def changed(root: Path, change: Callable[[Any], None], kind: str = "instances") -> Path:
-    file = root / f"annotations/{kind}_train2017.json"
-    content = json.loads(file.read_text())
-    change(content)
-    write(file, content)
-    return root
 
 
 def no_box(content: Any) -> None:
@@ -70,7 +56,7 @@ def setting(place: int, **fields: Any) -> Callable[[Any], None]:
 def test_one_odd_annotation_is_left_out_and_counted(
     tmp_path: Path, change: Callable[[Any], None], kind: str
 ) -> None:
-    pool = read_pool(changed(folder(tmp_path), change))
+    pool = read_pool(changed(four_images(tmp_path), change))
     assert pool.ids.tolist() == [1, 2, 3, 4] and all(pool.paths)
     assert pool[0].boxes == [DOG]
     assert pool.left_out_rows == {f"annotations: {kind}": 1}
@@ -88,12 +74,12 @@ def test_one_odd_annotation_is_left_out_and_counted(
 @pytest.mark.parametrize("fields", [{"iscrowd": False}, {"bbox": ["10", "10", "30", "20"]}, {"image_id": "1"},
                                     {"image_id": 1.0}, {"iscrowd": None}, {"image_id": "1.0"}])  # fmt: skip
 def test_other_spellings_of_a_value_are_read(tmp_path: Path, fields: dict[str, Any]) -> None:
-    pool = read_pool(changed(folder(tmp_path, boxes=1), setting(0, **fields)))
+    pool = read_pool(changed(four_images(tmp_path, boxes=1), setting(0, **fields)))
     assert pool[0].boxes == [DOG] and pool.left_out_rows == {}
 
 
 def test_a_crowd_may_be_true(tmp_path: Path) -> None:
-    pool = read_pool(changed(folder(tmp_path, boxes=1), setting(0, iscrowd=True)))
+    pool = read_pool(changed(four_images(tmp_path, boxes=1), setting(0, iscrowd=True)))
     assert (pool[0].boxes, pool[0].crowds) == ([], ["dog"])
 
 
@@ -102,7 +88,7 @@ def test_a_caption_of_null_is_left_out(tmp_path: Path) -> None:
         content["annotations"] += [{"image_id": 2, "caption": None}, {"image_id": 2}, {"caption": "A cat."}]
         content["annotations"] += [{"image_id": 3, "caption": f"Caption {n}."} for n in range(60)]
 
-    pool = read_pool(changed(folder(tmp_path), change, "captions"))
+    pool = read_pool(changed(four_images(tmp_path), change, "captions"))
     assert pool[1].captions == ["A picture."] and len(pool[2].captions) == 61
     assert pool.left_out_rows == {
         "captions: unusable caption": 1,
@@ -117,7 +103,7 @@ def test_over_the_share_the_pool_is_refused_with_its_first_reasons(tmp_path: Pat
             row["bbox"] = []
         del content["annotations"][3]["category_id"]
 
-    root = changed(folder(tmp_path), change)
+    root = changed(four_images(tmp_path), change)
     for _ in range(2):  # the second one from the cache
         with pytest.raises(DataEngineError, match=r"instances_train2017\.json: annotations: ") as caught:
             read_pool(root)
@@ -146,7 +132,7 @@ def test_an_odd_image_leaves_the_others(tmp_path: Path) -> None:
         rows = [{"id": 2**64, "file_name": "x.jpg"}, {"file_name": "y.jpg"}, {"id": -3, "file_name": "z.jpg"}]
         content["images"] += rows
 
-    root = changed(folder(tmp_path), change)
+    root = changed(four_images(tmp_path), change)
     with pytest.raises(DataEngineError, match="3 of 7 rows cannot be used"):
         read_pool(root)
     pool = read_pool(root, max_bad_share=0.5)
@@ -161,7 +147,7 @@ def test_lists_that_are_objects_and_a_compressed_file_are_read(tmp_path: Path) -
         for name in ("images", "annotations", "categories"):
             content[name] = {str(number): row for number, row in enumerate(content[name])}
 
-    root = changed(folder(tmp_path), change)
+    root = changed(four_images(tmp_path), change)
     file = root / "annotations/instances_train2017.json"
     (root / "annotations/instances_train2017.json.gz").write_bytes(gzip.compress(file.read_bytes()))
     file.unlink()

@@ -1,11 +1,10 @@
 """Symptoms of public reports about image folders and training files of other tools, rebuilt here with inputs of our own."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_folder import annotation, coco, write
+from coco_folder import annotation, changed, coco, four_images, write
 from PIL import Image
 from tiny_families import save_family
 from tiny_models import save_tiny_llava
@@ -97,31 +96,17 @@ def test_backslashes_in_image_paths_are_read(tmp_path: Path, student: Path, path
     assert used(train(student, tmp_path, [question(path)])) == 1
 
 
-def pool(root: Path, boxes: int = 40) -> Path:
-    """Four images; the boxes are image 1's, all equal."""
-    names = {number: f"{number}.jpg" for number in range(1, 5)}
-    return coco(root, names, [annotation(1, [10, 10, 30, 20]) for _ in range(boxes)])
-
-
-def changed(root: Path, change: Any, kind: str = "instances") -> Path:
-    file = root / f"annotations/{kind}_train2017.json"
-    content = json.loads(file.read_text())
-    change(content)
-    write(file, content)
-    return root
-
-
 # matterport/Mask_RCNN#1439
 def test_annotations_without_an_id_are_read(tmp_path: Path) -> None:
     found = read_pool(
-        changed(pool(tmp_path), lambda content: [row.pop("id") for row in content["annotations"]])
+        changed(four_images(tmp_path), lambda content: [row.pop("id") for row in content["annotations"]])
     )
     assert found[0].boxes == [DOG] and found.ids.tolist() == [1, 2, 3, 4]
 
 
 # Ghy0501/HiDe-LLaVA#9
 def test_captions_without_a_category_are_read(tmp_path: Path) -> None:
-    found = read_pool(changed(pool(tmp_path), lambda content: content.pop("info", None), "captions"))
+    found = read_pool(changed(four_images(tmp_path), lambda content: content.pop("info", None), "captions"))
     assert [image.captions for image in found] == [["A picture."]] * 4 and found[0].boxes == [DOG]
 
 
@@ -150,7 +135,7 @@ def text_ids(part: str) -> Any:
 def test_ids_that_are_texts_in_one_place_and_numbers_in_another_are_joined(
     tmp_path: Path, part: str, kind: str
 ) -> None:
-    found = read_pool(changed(pool(tmp_path, boxes=1), text_ids(part), kind))
+    found = read_pool(changed(four_images(tmp_path, boxes=1), text_ids(part), kind))
     assert found[0].boxes == [DOG] and [image.captions for image in found] == [["A picture."]] * 4
     assert found.ids.tolist() == [1, 2, 3, 4] and found.left_out_rows == {}
 
@@ -161,13 +146,13 @@ def test_category_ids_that_are_texts_are_joined(tmp_path: Path) -> None:
         for row in content["categories"]:
             row["id"] = str(row["id"])
 
-    assert read_pool(changed(pool(tmp_path, boxes=1), change))[0].boxes == [DOG]
+    assert read_pool(changed(four_images(tmp_path, boxes=1), change))[0].boxes == [DOG]
 
 
 # qqwweee/keras-yolo3#189
 @pytest.mark.parametrize("content", [{"info": {}, "licenses": []}, {"images": []}, {"labels": {"a": 1}}])
 def test_a_file_without_annotations_is_one_line_that_names_it(tmp_path: Path, content: Any) -> None:
-    root = pool(tmp_path)
+    root = four_images(tmp_path)
     write(root / "annotations/instances_train2017.json", content)
     with pytest.raises(DataEngineError) as caught:
         read_pool(root)

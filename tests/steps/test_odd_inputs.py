@@ -30,8 +30,8 @@ def query(number: int, **more: Any) -> dict[str, Any]:
 
 def answer(number: int, **more: Any) -> dict[str, Any]:
     row = {"image_id": number, "question_id": f"q{number}", "question": "Which?", "choices": ["dog", "cat"]}
-    told = {"correct_choice_idx": 1, "model_answer": "cat", "predicted_choice_idx": 1, "correct": True}
-    return row | told | {"split": "holdout", "question_type": "ocr"} | more
+    judged = {"correct_choice_idx": 1, "model_answer": "cat", "predicted_choice_idx": 1, "correct": True}
+    return row | judged | {"split": "holdout", "question_type": "ocr"} | more
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import PROJECT_ROOT
+from vendors.unusable import (
+    IN_REASONING,
+    NO_CREDITS,
+    QA,
+    UPSTREAM,
+    completion,
+    environment,  # noqa: F401  # an autouse fixture
+    prompt_of,
+)
 
 from dataengine_lib.chat.reply import TeacherStop
 from dataengine_lib.core.files import read_json, read_jsonl, write_json, write_jsonl
@@ -12,34 +20,6 @@ from dataengine_lib.core.records import Query
 from dataengine_lib.playground.server import Fault, PlaygroundServer, serve
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
 from dataengine_lib.teachers.reply_files import LEDGER
-
-QA = (
-    "Question: Which animal is it?\nChoices: (A) a cat (B) a fox (C) a dog (D) a cow\n"
-    "Answer: (B) a fox\nExplanation: The fox is"
-)
-USAGE = {"prompt_tokens": 100, "completion_tokens": 50}
-
-
-def completion(content: Any, finish: str = "stop", **message: Any) -> Fault:
-    choice = {"message": {"content": content, **message}, "finish_reason": finish}
-    return 200, {"id": "x", "choices": [choice], "usage": USAGE}
-
-
-FAILED_CHOICE = {"finish_reason": "error", "error": {"code": 502}, "message": {"content": QA}}
-UPSTREAM: Fault = (200, {"choices": [FAILED_CHOICE], "usage": USAGE})
-IN_REASONING = completion(None, reasoning_content="It is a fox.")
-NO_CREDITS: Fault = (200, {"error": {"message": "Insufficient credits. Add more.", "code": 402}})
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1234")
-    monkeypatch.chdir(PROJECT_ROOT)
-
-
-def prompt_of(body: dict[str, Any]) -> str:
-    return str(body["messages"][-1]["content"])
 
 
 def generate(folder: Path, server: PlaygroundServer, count: int = 3, **values: Any) -> GenerateQaResult:

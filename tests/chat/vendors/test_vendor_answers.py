@@ -47,26 +47,26 @@ def test_a_reply_that_was_cut_off_is_no_answer(vendor: Vendor, reader: Reader, c
     assert longer.answers == [reader.right] and len(it.requests) == 1
 
 
+def check_no_answer(behaviour: str, vendor: Vendor, reader: Reader, cell: CellOf) -> None:
+    it = cell(vendor, reader)
+    asked = it.ask_all(behaviour)
+    assert asked.answers == [None] and it.words(behaviour) in asked.message
+    again = it.ask_regular()
+    assert again.answers == [reader.right] and len(it.requests) == 1
+
+
 @cells("empty")
 def test_an_empty_reply_is_no_answer_and_asked_by_the_next_run(
     vendor: Vendor, reader: Reader, cell: CellOf
 ) -> None:
-    it = cell(vendor, reader)
-    asked = it.ask_all("empty")
-    assert asked.answers == [None] and it.words("empty") in asked.message
-    again = it.ask_regular()
-    assert again.answers == [reader.right] and len(it.requests) == 1
+    check_no_answer("empty", vendor, reader, cell)
 
 
 @cells("broken")
 def test_a_reply_that_ended_by_a_fault_is_no_answer_and_asked_by_the_next_run(
     vendor: Vendor, reader: Reader, cell: CellOf
 ) -> None:
-    it = cell(vendor, reader)
-    asked = it.ask_all("broken")
-    assert asked.answers == [None] and it.words("broken") in asked.message
-    again = it.ask_regular()
-    assert again.answers == [reader.right] and len(it.requests) == 1
+    check_no_answer("broken", vendor, reader, cell)
 
 
 @cells("filtered")

@@ -1,6 +1,9 @@
 """Step 1 with a student behind a server: what it pays for, declines, and leaves unanswered."""
 
+import base64
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +12,20 @@ from colour_student import COLOURS
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.playground.server import Fault, serve
+from dataengine_lib.playground.server import Fault, PlaygroundServer, serve
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 
 
-def run_api(root: Path, **more: Any) -> Any:
+def run_api(root: Path, server: PlaygroundServer, **more: Any) -> Any:
     values = {
-        "questions": root / "questions.json", "image_root": root, "output_dir": root / "out",
-        "categories": "v1", **more,
+        "questions": root / "questions.json", "image_root": root, "output_dir": root / "out", "categories": "v1",
+        "student": "api:any", "rank": "generate", "base_url": server.base_url, "direct_answers": False, **more,
     }  # fmt: skip
     return evaluate(EvaluateConfig(**values))
 
 
 def see(messages: list[dict[str, Any]]) -> str:
     """The letter of the colour in the picture of a chat request."""
-    import base64
-    import io
-    import re
-
     parts = messages[-1]["content"]
     url = next(part["image_url"]["url"] for part in parts if part["type"] == "image_url")
     image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
@@ -39,29 +38,19 @@ def see(messages: list[dict[str, Any]]) -> str:
 
 def test_a_student_behind_a_server(root: Path) -> None:
     with serve(see) as server:
-        values = {
-            "student": "api:any",
-            "rank": "generate",
-            "base_url": server.base_url,
-            "direct_answers": False,
-        }
-        result = run_api(root, **values)
+        result = run_api(root, server)
         assert [answer.correct for answer in result.answers] == [True, False, True, True, False, True, True]
         asked = len(server.requests)
         assert asked == 7
         usage = result.metrics.usage
         assert usage is not None and usage.replies == 7 and usage.prompt_tokens > 0 and usage.cost_usd is None
-        assert run_api(root, **values).metrics == result.metrics
+        assert run_api(root, server).metrics == result.metrics
         assert len(server.requests) == asked  # the second run pays for nothing
 
 
 def test_a_refusal_is_a_wrong_answer(root: Path) -> None:
     with serve(see, ["refusal"]) as server:
-        values = {
-            "student": "api:any", "rank": "generate", "base_url": server.base_url, "direct_answers": False,
-            "concurrency": 1,
-        }  # fmt: skip
-        result = run_api(root, **values)
+        result = run_api(root, server, concurrency=1)
     refused = result.answers[0]
     assert (refused.predicted_choice_idx, refused.correct) == (-1, False)
     assert refused.written == "the student refused"
@@ -72,26 +61,18 @@ def test_a_request_that_fails_is_counted_and_asked_again(root: Path) -> None:
     broken = ["(1)?"]
 
     def faults(body: dict[str, Any]) -> str | None:
-        return (
-            "400"
-            if broken
-            and broken[0]
-            in str(body["messages"][-1]["content"][-1])
-            + str(body["messages"][-1]["content"][0].get("text", ""))
-            else None
-        )
+        parts = body["messages"][-1]["content"]
+        asked = str(parts[-1]) + str(parts[0].get("text", ""))
+        return "400" if broken and broken[0] in asked else None
 
     with serve(see, faults) as server:
-        values = {
-            "student": "api:any", "rank": "generate", "base_url": server.base_url, "direct_answers": False,
-            "max_bad_share": 0.2, "concurrency": 1,
-        }  # fmt: skip
-        result = run_api(root, **values)
+        values = {"max_bad_share": 0.2, "concurrency": 1}
+        result = run_api(root, server, **values)
         assert result.metrics.skipped.by_reason == {"no answer from the student": 1}
         assert len(result.answers) == 6
         broken.clear()
         before = len(server.requests)
-        assert len(run_api(root, **values).answers) == 7
+        assert len(run_api(root, server, **values).answers) == 7
         assert len(server.requests) == before + 1
 
 
@@ -116,37 +97,25 @@ IN_REASONING: Fault = (
 def test_replies_that_are_no_answers_are_not_wrong_answers(root: Path, fault: Fault, words: str) -> None:
     broken = True
     with serve(see, lambda body: fault if broken else None) as server:
-        values = {
-            "student": "api:any",
-            "rank": "generate",
-            "base_url": server.base_url,
-            "direct_answers": False,
-        }
         with pytest.raises(DataEngineError, match=words):
-            run_api(root, **values)
+            run_api(root, server)
         assert not (root / "out" / "metrics.json").exists()
         # put right, every question is asked once more: the ledger holds no answer
         broken, before = False, len(server.requests)
-        result = run_api(root, **values)
+        result = run_api(root, server)
     assert len(server.requests) == before + 7
     assert [answer.correct for answer in result.answers] == [True, False, True, True, False, True, True]
 
 
 def test_an_older_ledger_with_empty_replies_is_asked_once_more(root: Path) -> None:
     with serve(see) as server:
-        values = {
-            "student": "api:any",
-            "rank": "generate",
-            "base_url": server.base_url,
-            "direct_answers": False,
-        }
-        run_api(root, **values)
+        run_api(root, server)
         ledger = root / "out" / "student_ledger.jsonl"
         rows = [json.loads(line) for line in ledger.read_text().splitlines()]
         for row, text in zip(rows, ["", "[THINK]red", "<think>red</think>"], strict=False):
             row["text"] = text
         ledger.write_text("".join(json.dumps(row) + "\n" for row in rows))
         before = len(server.requests)
-        result = run_api(root, **values)
+        result = run_api(root, server)
     assert len(server.requests) == before + 3
     assert sum(bool(answer.correct) for answer in result.answers) == 5
