@@ -41,6 +41,31 @@ def test_every_package_says_what_it_holds_and_what_it_knows_nothing_of() -> None
             assert re.search(r"[Kk]nows (no|nothing)|Nothing imports it|Computes nothing", says), folder
 
 
+def public_names(file: Path) -> Iterator[str]:
+    """The classes, functions and constants that a file defines at its top level for other files."""
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        found: list[str] = []
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found = [statement.name]
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = [name for target in targets for name in ast.walk(target)]
+            found = [
+                name.id for name in names if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+            ]
+        yield from (name for name in found if not name.startswith("_"))
+
+
+def test_a_public_name_stands_for_one_thing_in_the_whole_library() -> None:
+    files: dict[str, list[str]] = {}
+    for file in sorted(LIBRARY.rglob("*.py")):
+        for name in dict.fromkeys(public_names(file)):
+            files.setdefault(name, []).append(str(file.relative_to(LIBRARY)))
+    assert len(files) > 500
+    repeated = {name: places for name, places in files.items() if len(places) > 1}
+    assert repeated.keys() <= {"main"}, repeated  # main: where a program starts
+
+
 def test_no_folder_is_crowded() -> None:
     for folder in [*folders(LIBRARY), *folders(ROOT / "tests")]:
         assert len(list(folder.glob("*.py"))) <= 17, folder

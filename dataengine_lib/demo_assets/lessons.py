@@ -8,12 +8,12 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from dataengine_lib.core.records import LETTERS, Question, options_text
-from dataengine_lib.demo_assets.tiny_models import IMAGE, PATCH, PIXELS
+from dataengine_lib.demo_assets.tiny_models import IMAGE_TOKEN, PATCH, TOWER_PIXELS
 from dataengine_lib.playground.captions import write_captions
 from dataengine_lib.playground.scene_layout import make_scene
 from dataengine_lib.playground.sets import FIRST_ID, base_questions
 
-TOKENS_PER_IMAGE = (PIXELS // PATCH) ** 2  # one per patch
+TOKENS_PER_IMAGE = (TOWER_PIXELS // PATCH) ** 2  # one per patch
 Segment = tuple[list[int], list[int], list[float]]  # token ids, labels, weights in the loss
 # types answered by the picture as a whole, and types answered by boxes, which no caption answers
 _WHOLE_PICTURE_TYPES = ("image_style", "image_scene", "image_quality")
@@ -173,7 +173,7 @@ def pack_texts(tokenizer: PreTrainedTokenizerFast, segments: list[Segment]) -> d
 
 def pack_questions(tokenizer: PreTrainedTokenizerFast, rows: list[list[Segment]]) -> dict[str, torch.Tensor]:
     """Several questions about one image in one sequence; each attends to the image and itself only, as if alone."""
-    prefix = tokenizer("USER: ").input_ids + [tokenizer.convert_tokens_to_ids(IMAGE)] * TOKENS_PER_IMAGE
+    prefix = tokenizer("USER: ").input_ids + [tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)] * TOKENS_PER_IMAGE
     length = max(len(prefix) + sum(len(ids) for ids, _, _ in segments) for segments in rows)
     size = (len(rows), length)
     input_ids = torch.full(size, tokenizer.pad_token_id)

@@ -15,8 +15,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-PIXELS, PATCH = 112, 14  # side of an image and of a patch: 8 x 8 patches
-_PAD, _BOS, _EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
+TOWER_PIXELS, PATCH = 112, 14  # side of an image and of a patch: 8 x 8 patches
+_PAD, _BOS, _EOS, IMAGE_TOKEN = "<pad>", "<s>", "</s>", "<image>"
 # "USER: <image>\nWhat is it? ASSISTANT:", and behind an answer "</s>", as LLaVA 1.5 writes them
 _CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% else %} ASSISTANT: {% endif %}"
@@ -36,7 +36,7 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[_PAD, _BOS, _EOS, IMAGE],
+        special_tokens=[_PAD, _BOS, _EOS, IMAGE_TOKEN],
         show_progress=False,
         # all 256 bytes, whether they occur in the texts or not
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -48,7 +48,7 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
         bos_token=_BOS,
         eos_token=_EOS,
         model_max_length=2048,
-        extra_special_tokens={"image_token": IMAGE},
+        extra_special_tokens={"image_token": IMAGE_TOKEN},
         # so that in a batch of unequal lengths the last token is the one to continue
         padding_side="left",
     )
@@ -57,7 +57,7 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> PreTrainedT
 def image_processor() -> CLIPImageProcessorPil:
     """Resizes to the tower's size and normalises with CLIP's mean and standard deviation; needs no torchvision."""
     # resized to a square and not cropped, so that nothing at the borders is lost
-    side = {"height": PIXELS, "width": PIXELS}
+    side = {"height": TOWER_PIXELS, "width": TOWER_PIXELS}
     return CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
 
 
@@ -68,7 +68,7 @@ def build_clip(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
         "intermediate_size": 640,
         "num_hidden_layers": 5,
         "num_attention_heads": 5,
-        "image_size": PIXELS,
+        "image_size": TOWER_PIXELS,
         "patch_size": PATCH,
     }
     text = {
@@ -104,8 +104,8 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, clip: CLIPModel) -> LlavaFor
         vision_config=clip.config.vision_config,
         text_config=text,
         # one token per patch
-        image_seq_length=(PIXELS // PATCH) ** 2,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_seq_length=(TOWER_PIXELS // PATCH) ** 2,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
         projector_hidden_act="relu",  # set_projector sets it by hand, which needs exact zeros
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",  # patches without the class token

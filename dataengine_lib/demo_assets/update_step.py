@@ -13,8 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from dataengine_lib.core.written_files.whole_file import replacing
-from dataengine_lib.demo_assets.tiny_models import PIXELS as TOWER_PIXELS
-from dataengine_lib.demo_assets.tiny_models import image_processor
+from dataengine_lib.demo_assets.tiny_models import TOWER_PIXELS, image_processor
 from dataengine_lib.images.decode import decode_image
 from dataengine_lib.playground.drawing.scene import draw_scene
 from dataengine_lib.playground.scene_layout import make_scene

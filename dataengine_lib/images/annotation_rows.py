@@ -17,7 +17,7 @@ from dataengine_lib.errors import DataEngineError
 
 _T = TypeVar("_T")
 # a width or height; a number of more bits than the pool's columns have is a fault of its row
-Pixels = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+SidePixels = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 
 # kinds of rows that are left out and say nothing against a file
 UNKNOWN_ID = "of an image that is not listed"
@@ -34,7 +34,7 @@ _AT = re.compile(r"at `\$\.(\w+)")
 Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
-class LeftOut(msgspec.Struct, kw_only=True):
+class LeftOutRows(msgspec.Struct, kw_only=True):
     """What was left out of one list of one file: how many of `n_rows`, by kind, with the first row of each kind.
 
     Kept with the pool's columns, since each reading of the pool decides for itself whether it is too much.
@@ -89,7 +89,7 @@ class LeftOut(msgspec.Struct, kw_only=True):
 
 
 def readable_rows(
-    raws: Iterable[tuple[str, Any]], row_type: type[_T], left_out: LeftOut
+    raws: Iterable[tuple[str, Any]], row_type: type[_T], left_out: LeftOutRows
 ) -> Iterator[tuple[str, _T]]:
     """The rows that can be decoded, each with its name for messages; the others are counted in `left_out`.
 
@@ -117,7 +117,7 @@ def numbered(name: str, rows: Any) -> Iterator[tuple[str, Any]]:
     return ((f"{name}[{number}]", row) for number, row in enumerate(rows or ()))
 
 
-def counts_by_kind(lists: Collection[LeftOut]) -> dict[str, int]:
+def counts_by_kind(lists: Collection[LeftOutRows]) -> dict[str, int]:
     """How many rows were left out, by the list and kind: `annotations: unusable bbox`."""
     found: dict[str, int] = {}
     for one in lists:

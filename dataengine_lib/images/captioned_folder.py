@@ -18,7 +18,7 @@ from dataengine_lib.core.files import read_json, shown_name
 from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.annotation_rows import LeftOut, Pixels, readable_rows
+from dataengine_lib.images.annotation_rows import LeftOutRows, SidePixels, readable_rows
 from dataengine_lib.images.pool import CAPTIONED_FOLDER, PoolMetadata
 from dataengine_lib.images.references import image_number
 
@@ -36,8 +36,8 @@ class _Row(msgspec.Struct):
     text: _Text = None
     caption: _Text = None
     captions: _Text = None
-    width: Pixels | None = 0
-    height: Pixels | None = 0
+    width: SidePixels | None = 0
+    height: SidePixels | None = 0
 
     @property
     def texts(self) -> list[str]:
@@ -77,7 +77,7 @@ def captioned_folder_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
         metadata.folders.append(
             [below] if below != "." else ["", "images"] if file.name == _CAPTIONS_FILE else [""]
         )
-        left_out = LeftOut(what=file.relative_to(root).as_posix())
+        left_out = LeftOutRows(what=file.relative_to(root).as_posix())
         metadata.left_out.append(left_out)
         for _, row in readable_rows(_read(file), _Row, left_out):
             image_id = image_number(row.file_name if below == "." else f"{below}/{row.file_name}")

@@ -16,7 +16,7 @@ from dataengine_lib.images.coco_rows import (
     CocoCategory,
     CocoImage,
     CocoInstances,
-    read_captions,
+    read_coco_captions,
     read_coco_images,
     read_instances,
 )
@@ -65,7 +65,7 @@ def coco_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     texts: list[str] = []
     for file in files:
         if file.name.startswith("captions_"):
-            content, left_out = read_captions(file)
+            content, left_out = read_coco_captions(file)
             # captions of images that no instances file names (row -1) are left out
             rows = [images.rows.get(caption.image_id, -1) for caption in content]
             texts += [c.caption for c, row in zip(content, rows, strict=True) if row >= 0]

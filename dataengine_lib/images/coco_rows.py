@@ -13,7 +13,7 @@ import msgspec
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, image_id_of
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.annotation_rows import Coordinate, LeftOut, Pixels, numbered, readable_rows
+from dataengine_lib.images.annotation_rows import Coordinate, LeftOutRows, SidePixels, numbered, readable_rows
 
 _T = TypeVar("_T")
 _ID_LIMIT = 2**63
@@ -24,8 +24,8 @@ class CocoImage(msgspec.Struct, gc=False):
 
     id: ImageId
     file_name: str = ""
-    width: Pixels | None = 0
-    height: Pixels | None = 0
+    width: SidePixels | None = 0
+    height: SidePixels | None = 0
     coco_url: str | None = ""
 
 
@@ -104,51 +104,56 @@ class CocoInstances(msgspec.Struct):
     images: list[Any]
     annotations: list[Any]
     categories: list[CocoCategory]
-    left_out: list[LeftOut]
+    left_out: list[LeftOutRows]
 
 
 def read_instances(file: Path) -> CocoInstances:
     """The usable rows of an instances file, ids as all steps compare them. Raises DataEngineError for any other file."""
     plain: _PlainInstances | None = _plain(file, _PlainInstances)
-    lists = [LeftOut(what=f"{file.parent.name}/{file.name}: {name}") for name in ("images", "annotations")]
+    images, annotations = _left_out(file, "images"), _left_out(file, "annotations")
     if plain is not None and _plain_ids(plain.images, "id") and _plain_ids(plain.annotations, "image_id"):
-        lists[0].n_rows, lists[1].n_rows = len(plain.images), len(plain.annotations)
-        return CocoInstances(plain.images, plain.annotations, plain.categories, lists)
+        images.n_rows, annotations.n_rows = len(plain.images), len(plain.annotations)
+        return CocoInstances(plain.images, plain.annotations, plain.categories, [images, annotations])
     del plain  # before the file is read once more: it is large
     content = _raw(file, "images", "annotations")
-    categories = LeftOut(what=f"{file.parent.name}/{file.name}: categories")
+    categories = _left_out(file, "categories")
     return CocoInstances(
-        list(_with_ids("images", content.images, CocoImage, "id", lists[0])),
-        list(_with_ids("annotations", content.annotations, CocoAnnotation, "image_id", lists[1])),
+        list(_with_ids("images", content.images, CocoImage, "id", images)),
+        list(_with_ids("annotations", content.annotations, CocoAnnotation, "image_id", annotations)),
         [
             row
             for _, row in readable_rows(numbered("categories", content.categories), CocoCategory, categories)
         ],
-        [*lists, categories],
+        [images, annotations, categories],
     )
 
 
-def read_captions(file: Path) -> tuple[list[Any], LeftOut]:
+def read_coco_captions(file: Path) -> tuple[list[Any], LeftOutRows]:
     """The usable rows of a captions file, and what was left out. Raises DataEngineError for any other file."""
-    plain: _PlainCaptions | None = _plain(file, _PlainCaptions)
-    left_out = LeftOut(what=f"{file.parent.name}/{file.name}: captions")
-    if plain is not None and _plain_ids(plain.annotations, "image_id"):
-        left_out.n_rows = len(plain.annotations)
-        return plain.annotations, left_out
-    del plain
-    content = _raw(file, "annotations")
-    return list(_with_ids("annotations", content.annotations, CocoCaption, "image_id", left_out)), left_out
+    left_out = _left_out(file, "captions")
+    return _one_list(file, "annotations", _PlainCaptions, CocoCaption, "image_id", left_out), left_out
 
 
-def read_coco_images(file: Path) -> tuple[list[Any], LeftOut]:
+def read_coco_images(file: Path) -> tuple[list[Any], LeftOutRows]:
     """The usable rows of a file's list of images alone, and what was left out."""
-    plain: _PlainImages | None = _plain(file, _PlainImages)
-    left_out = LeftOut(what=f"{file.parent.name}/{file.name}: images")
-    if plain is not None and _plain_ids(plain.images, "id"):
-        left_out.n_rows = len(plain.images)
-        return plain.images, left_out
-    content = _raw(file, "images")
-    return list(_with_ids("images", content.images, CocoImage, "id", left_out)), left_out
+    left_out = _left_out(file, "images")
+    return _one_list(file, "images", _PlainImages, CocoImage, "id", left_out), left_out
+
+
+def _left_out(file: Path, name: str) -> LeftOutRows:
+    return LeftOutRows(what=f"{file.parent.name}/{file.name}: {name}")
+
+
+def _one_list(
+    file: Path, name: str, plain_file: type, row_type: type, field: str, left_out: LeftOutRows
+) -> list[Any]:
+    """The usable rows of the list `name`, whose rows have their image's id in `field`."""
+    rows: list[Any] | None = getattr(_plain(file, plain_file), name, None)
+    if rows is not None and _plain_ids(rows, field):
+        left_out.n_rows = len(rows)
+        return rows
+    del rows  # before the file is read once more: they are large
+    return list(_with_ids(name, getattr(_raw(file, name), name), row_type, field, left_out))
 
 
 def _plain(file: Path, kind: type[_T]) -> _T | None:
@@ -174,7 +179,7 @@ def _plain_ids(rows: list[Any], field: str) -> bool:
     return not ids or (min(ids) >= 0 and max(ids) < _ID_LIMIT)
 
 
-def _with_ids(name: str, rows: Any, kind: type[_T], field: str, left_out: LeftOut) -> Iterator[_T]:
+def _with_ids(name: str, rows: Any, kind: type[_T], field: str, left_out: LeftOutRows) -> Iterator[_T]:
     for where, row in readable_rows(numbered(name, rows), kind, left_out):
         given = getattr(row, field)
         try:

@@ -1,7 +1,7 @@
 """From an image file to the pixels that a person would see: for the student (steps 1, 5), the encoder (2), reports.
 
-The only place where image files are opened. Files come from data sets and are not trusted: only the formats in FORMATS
-are tried, whatever a file is called, at most MAX_PIXELS are decoded, and no fault of a file ends a step.
+The only place where image files are opened. Files come from data sets and are not trusted: only IMAGE_FORMATS are
+tried, whatever a file is called, at most MAX_PIXELS are decoded, and no fault of a file ends a step.
 """
 
 import io
@@ -25,7 +25,7 @@ from dataengine_lib.core.text import one_line
 
 # Pillow knows some forty formats; EPS among them starts Ghostscript, and most others are read by code that few use.
 # A camera's JPEG with several pictures (MPO) is opened as JPEG.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 # Pixels of the largest picture that is decoded, 360 MB as RGB; cameras make up to 102 million. A file of a few
 # kilobytes may claim any size.
 MAX_PIXELS = 120_000_000
@@ -94,7 +94,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def _open(source: Path | bytes) -> Image.Image:
     """The opened image, its pixels not read yet. Raises ValueError for one of more than MAX_PIXELS."""
-    image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+    image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=IMAGE_FORMATS)
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that are read")

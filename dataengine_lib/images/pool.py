@@ -13,7 +13,7 @@ import numpy as np
 from dataengine_lib.core.files import shown_name
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.annotation_rows import LeftOut, counts_by_kind
+from dataengine_lib.images.annotation_rows import LeftOutRows, counts_by_kind
 from dataengine_lib.images.folder_listing import NO_FILE, OUTSIDE, ImageFolders
 from dataengine_lib.images.references import base_name, id_key
 
@@ -67,7 +67,7 @@ class PoolMetadata(msgspec.Struct, kw_only=True):
     folders: list[list[str]]
     categories: dict[str, str] = {}  # category -> supercategory, "" if unknown
     repeated: list[tuple[ImageId, str, int]] = []
-    left_out: list[LeftOut] = []
+    left_out: list[LeftOutRows] = []
 
 
 class ImagePool:

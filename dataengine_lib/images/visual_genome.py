@@ -20,8 +20,8 @@ from dataengine_lib.images.annotation_rows import (
     UNKNOWN_ID,
     UNSIZED,
     Coordinate,
-    LeftOut,
-    Pixels,
+    LeftOutRows,
+    SidePixels,
     numbered,
     readable_rows,
 )
@@ -39,8 +39,8 @@ class _Image(msgspec.Struct, gc=False):
     image_id: ImageId | None = None
     id: ImageId | None = None  # as in version 1.0
     url: str | None = ""
-    width: Pixels | None = 0
-    height: Pixels | None = 0
+    width: SidePixels | None = 0
+    height: SidePixels | None = 0
     coco_id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
 
 
@@ -117,7 +117,7 @@ def visual_genome_columns(root: Path, files: list[Path]) -> "pa.RecordBatch":
     caption_rows: list[int] = []  # the image of each of `texts`
     texts: list[str] = []
     boxes: dict[int, array[int]] = {}  # row -> five numbers for each region
-    region_count = LeftOut(what=f"{regions.name}: regions")
+    region_count = LeftOutRows(what=f"{regions.name}: regions")
     for where, image_id, found in _rows(regions, _Regions, _RawRegions, _Region, metadata, region_count):
         row = rows.get(image_id, -1)
         if row < 0:
@@ -157,7 +157,7 @@ def _images(file: Path, metadata: PoolMetadata) -> tuple[dict[str, Any], dict[Im
     groups: dict[str, int] = {}  # folder in the URL -> group
     names: list[str] = []
     kept: list[tuple[int, int, int, int]] = []  # group, width, height, COCO id
-    left_out = LeftOut(what=f"{file.name}: images")
+    left_out = LeftOutRows(what=f"{file.name}: images")
     raws: list[msgspec.Raw] = read_json(file, list[msgspec.Raw])
     for where, image in readable_rows(numbered("", raws), _Image, left_out):
         folder, name = url_parts(image.url or "")
@@ -201,7 +201,7 @@ def _boxes(
     boxes: list[tuple[float, float, float, float]] = []
     index: dict[str, int] = {}  # category -> number
     for file in files:
-        left_out = LeftOut(what=f"{file.name}: objects")
+        left_out = LeftOutRows(what=f"{file.name}: objects")
         for where, image_id, found in _rows(file, _Objects, _RawObjects, _Object, metadata, left_out):
             row = rows.get(image_id, -1)
             if row < 0 or not sized[row]:
@@ -227,7 +227,7 @@ def _boxes(
 
 
 def _rows(
-    file: Path, row_type: Any, raw_type: Any, part_type: Any, metadata: PoolMetadata, parts: LeftOut
+    file: Path, row_type: Any, raw_type: Any, part_type: Any, metadata: PoolMetadata, parts: LeftOutRows
 ) -> Iterator[tuple[str, ImageId, Any]]:
     """The rows of a list with their name and image's id, decoded one at a time: all 700 MB would take several GB.
 
@@ -236,7 +236,7 @@ def _rows(
     """
     decoder = msgspec.json.Decoder(row_type, strict=False)
     field = row_type.__struct_fields__[0]
-    left_out = LeftOut(what=f"{file.name}: rows")
+    left_out = LeftOutRows(what=f"{file.name}: rows")
     # msgspec.Raw keeps each row as bytes until its turn
     raws: list[msgspec.Raw] = read_json(file, list[msgspec.Raw])
     for where, raw in numbered("", raws):
@@ -257,7 +257,7 @@ def _rows(
     metadata.left_out.append(left_out)
 
 
-def _id(row: Any, where: str, left_out: LeftOut) -> ImageId | None:
+def _id(row: Any, where: str, left_out: LeftOutRows) -> ImageId | None:
     """The id of a row's image; None where it has none that can be used, which is counted."""
     given = row.image_id if row.image_id is not None else row.id
     try:

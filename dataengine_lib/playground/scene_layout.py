@@ -183,7 +183,7 @@ def _vignette(rng: Random, family: str, value: str, x: float, color: _Colors) ->
             "next to": (0.335, 0.15),
         }
         dx, dy = offsets[value]
-        kind = rng.choice(world.SUPPORTED)
+        kind = rng.choice(world.SUPPORTED_THINGS)
         top = bottom - dy + (0.04 if value == "in front of" else 0)
         subject = SceneThing(kind, _round((x + dx, top, x + dx + 0.15, top + 0.15)), color(kind))
         return [subject, support]

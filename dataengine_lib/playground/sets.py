@@ -42,7 +42,7 @@ THIN_SHARE = 0.004  # of these types' possible questions that are in the base da
 _HARD_TO_SAY = frozenset({"function_reasoning", "nature_relation", "future_prediction", "social_relation"})
 CATEGORIES = ("person", *dict.fromkeys((
     *world.ANIMALS, *world.VEHICLES, *world.FOOD, *world.FURNITURE, *world.PLANTS, *world.OBJECTS, *world.SKY_OUTDOORS,
-    *world.SKY_INDOORS, *world.TOPICS.values(), *world.SUPPORTS, *world.SUPPORTED,
+    *world.SKY_INDOORS, *world.TOPICS.values(), *world.SUPPORTS, *world.SUPPORTED_THINGS,
     *(kind for pair in (*world.NATURE.values(), *world.EVENTS.values()) for kind in pair),
 )))  # fmt: skip
 

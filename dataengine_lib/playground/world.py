@@ -58,7 +58,7 @@ OBJECTS = ("umbrella", "book", "cup", "clock", "backpack", "telephone")
 SKY_OUTDOORS = ("kite", "airplane", "bird", "hot-air balloon")
 SKY_INDOORS = ("wall clock", "picture", "hanging lamp", "shelf")
 SUPPORTS = ("table", "bench", "crate")  # they have a material and carry something
-SUPPORTED = ("ball", "teddy bear", "vase", "hat")
+SUPPORTED_THINGS = ("ball", "teddy bear", "vase", "hat")
 RELATIONS = ("on", "under", "in front of", "next to")
 NATURE = {
     "hunting": ("fox", "mouse"),

@@ -30,7 +30,7 @@ IGNORED_LABEL = -100  # ignore_index of torch's cross_entropy, which transformer
 # reasons in `train_log.json` for rows that were skipped
 IMAGE_UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
-TOO_LONG = "text too long"
+TEXT_TOO_LONG = "text too long"
 # inputs that differ between texts about one image; InstructBLIP's Q-Former reads the question too
 _PER_TEXT = (*PER_TOKEN_KEYS, "qformer_input_ids", "qformer_attention_mask")
 _CHUNK = 64  # decoded images in memory at a time
@@ -102,7 +102,7 @@ class ExampleEncoder:
             return None
         prompt, text = chat_text(self._processor, *row.text(text_format))
         if self._limit and (fault := self._limit.text_fault(text)):
-            self._leave_out(row, fault, TOO_LONG)
+            self._leave_out(row, fault, TEXT_TOO_LONG)
             return None
         try:
             tokens, pixels, answer = self._process(image, prompt, text)
@@ -113,7 +113,7 @@ class ExampleEncoder:
             self._leave_out(row, "no token is left to learn", NOT_ENCODED)
             return None
         if self._limit and (fault := self._limit.inputs_fault(tokens)):
-            self._leave_out(row, fault, TOO_LONG)
+            self._leave_out(row, fault, TEXT_TOO_LONG)
             return None
         # the first images are kept until `keep_bytes` is reached; none makes room for a later one
         size = sum(part.nbytes for part in pixels.values())

@@ -18,7 +18,7 @@ from dataengine_lib.demo_assets.lessons import (
     soup_of,
     texts_of,
 )
-from dataengine_lib.demo_assets.tiny_models import PIXELS, build_clip, build_llava, build_tokenizer
+from dataengine_lib.demo_assets.tiny_models import TOWER_PIXELS, build_clip, build_llava, build_tokenizer
 from dataengine_lib.demo_assets.train_llava import LlavaSettings, train_llava, train_reading
 from dataengine_lib.demo_assets.train_tower import TowerSettings, WordHead, set_projector
 from dataengine_lib.demo_assets.update_step import set_rate
@@ -40,7 +40,7 @@ def llava(tokenizer):
 def test_packed_questions_do_not_see_each_other(tokenizer, llava):
     segments = segments_of(tokenizer, 3, 0, Random(1), 0.0, by_captions=False)
     assert len(segments) > 2
-    pixels = torch.rand(1, 3, PIXELS, PIXELS)
+    pixels = torch.rand(1, 3, TOWER_PIXELS, TOWER_PIXELS)
 
     def answer_logits(chosen):
         packed = pack_questions(tokenizer, [chosen])
@@ -60,7 +60,7 @@ def losses_in(printed):
 
 
 def test_training_lowers_the_loss_on_answers_only(tokenizer, llava, capsys):
-    images = torch.randint(0, 255, (8, 3, PIXELS, PIXELS), dtype=torch.uint8)
+    images = torch.randint(0, 255, (8, 3, TOWER_PIXELS, TOWER_PIXELS), dtype=torch.uint8)
     for steps in (2, 40):
         settings = LlavaSettings(seed=0, steps=steps, batch=4, thin_share=0.0, rate=2e-3)
         train_llava(llava, tokenizer, images, [300, 301], settings)
@@ -96,7 +96,7 @@ def test_the_projector_maps_a_patch_to_the_words_it_shows(tokenizer):
     torch.manual_seed(0)
     llava = build_llava(tokenizer, build_clip(tokenizer))
     torch.nn.init.normal_(llava.get_input_embeddings().weight)
-    images = torch.randint(0, 255, (16, 3, PIXELS, PIXELS), dtype=torch.uint8)
+    images = torch.randint(0, 255, (16, 3, TOWER_PIXELS, TOWER_PIXELS), dtype=torch.uint8)
     in_captions = torch.rand(16, len(tokenizer)) < 0.5
     in_captions[:, 100:] = False  # fewer words than the projector has units
     words = WordHead(llava.config.vision_config.hidden_size, in_captions)

@@ -15,7 +15,7 @@ from project import PROJECT_ROOT
 
 from dataengine_lib.embeddings.embed_shards import encode_shards
 from dataengine_lib.images.decode import (
-    FORMATS,
+    IMAGE_FORMATS,
     MAX_PIXELS,
     decode_image,
     header_fault,
@@ -58,7 +58,7 @@ def png(width: int, height: int) -> bytes:
 
 
 def test_every_listed_format_is_read() -> None:
-    for kind in FORMATS:
+    for kind in IMAGE_FORMATS:
         found = decode_image(saved(kind))
         assert isinstance(found, Image.Image) and (found.mode, found.size) == ("RGB", (32, 24)), kind
 
@@ -103,7 +103,7 @@ def test_formats_that_are_not_listed_are_not_tried(kind: str) -> None:
     assert isinstance(found, str) and found.startswith("not an image file of a known kind")
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", IMAGE_FORMATS)
 def test_damaged_files_of_every_format_give_one_line(kind: str) -> None:
     content, random = saved(kind), np.random.default_rng(1)
     for place in [*range(0, 120, 2), *random.integers(0, len(content), 60).tolist()]:

@@ -24,7 +24,7 @@ from dataengine_lib.training.examples import (
     IGNORED_LABEL,
     IMAGE_UNREADABLE,
     NOT_ENCODED,
-    TOO_LONG,
+    TEXT_TOO_LONG,
     ExampleEncoder,
 )
 from dataengine_lib.training.fine_tuning import TrainableSettings, load_trainable
@@ -279,8 +279,8 @@ def test_rows_that_are_too_long_are_left_out_and_the_others_trained_on(
     short = [row(n) for n in range(40)]
     long = [row(1, question="q" * 5000), row(2, choices=["c" * 100_000, "b", "c", "d"], correct_choice_idx=0)]
     log = fine_tune(config([*short, *long], max_bad_share=0.1, epochs=3, **given)).log
-    assert log.skipped == {TOO_LONG: 2} and log.mix[0].drawn == 126
-    reasons = sorted(line.partition(TOO_LONG)[2] for line in log.skipped_rows)
+    assert log.skipped == {TEXT_TOO_LONG: 2} and log.mix[0].drawn == 126
+    reasons = sorted(line.partition(TEXT_TOO_LONG)[2] for line in log.skipped_rows)
     assert reasons[0].startswith(" (200,") and " characters, where this student reads " in reasons[0]
     assert " tokens" in reasons[1] and "where this student" in reasons[1]
     with pytest.raises(DataEngineError, match=r"train\.json: .*2 of 42 rows cannot be used: .*max_bad_share"):
@@ -292,7 +292,7 @@ def test_a_turn_of_a_conversation_that_is_too_long_is_left_out(config: Make, ima
              {"from": "human", "value": "And?"}, {"from": "gpt", "value": "A car."}]  # fmt: skip
     base = write_json(images / "base.json", [{"image": f"{0:012d}.png", "conversations": turns}])
     log = fine_tune(config(base_data=base, base_share=0.5, max_bad_share=0.5)).log
-    assert log.skipped == {TOO_LONG: 1} and log.mix[1].drawn == 8
+    assert log.skipped == {TEXT_TOO_LONG: 1} and log.mix[1].drawn == 8
     assert ", 1-1: text too long (" in log.skipped_rows[0]
 
 
@@ -304,7 +304,7 @@ def test_the_longest_row_is_the_last_that_fits(student: Path, images: Path) -> N
     _, made, skipped = examples_of(student, rows, images, limit=limit)
     lengths = [len(one) for one in made if one is not None]
     assert max(lengths) == limit.positions == 512
-    assert skipped.counts[TOO_LONG] == len(made) - len(lengths) > 0
+    assert skipped.counts[TEXT_TOO_LONG] == len(made) - len(lengths) > 0
 
 
 def test_rows_about_evaluation_images_are_not_trained_on(
