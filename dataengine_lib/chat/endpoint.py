@@ -80,14 +80,14 @@ class Server:
     @classmethod
     def of(cls, url: str, key: str) -> Self:
         """The parts of a URL such as `https://me:secret@host/v1?api-key=1`; raises what `shown_url` raises."""
-        shown, parts = shown_url(url), urlsplit(url)
-        headers = {}
+        plain_url = shown_url(url)  # before anything else, since it checks the URL
+        parts, headers = urlsplit(url), {}
         if parts.username or parts.password:
             # in place of the key (RFC 7617): for "http://me:pa%20ss@host" the credentials are "me:pa ss"
             credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        return cls(shown, key, headers, query, SecretMask.of_server(url, key))
+        return cls(plain_url, key, headers, query, SecretMask.of_server(url, key))
 
     def shown(self, text: str) -> str:
         """A server's message with all secrets masked, shortened to 300 characters."""

@@ -41,9 +41,10 @@ def query_costs(
     total, types = TypeCost("all"), dict[str, TypeCost]()
     for query in queries:
         picture = query.attach_image * image_tokens(price)
+        expected, most = estimate_tokens(query.prompt), most_tokens(query.prompt) + SCHEMA_TOKENS
         for row in (total, types.setdefault(query.question_type, TypeCost(query.question_type))):
             row.requests += 1
-            row.prompt_tokens += estimate_tokens(query.prompt) + picture
-            row.most_prompt_tokens += most_tokens(query.prompt) + SCHEMA_TOKENS + picture
+            row.prompt_tokens += expected + picture
+            row.most_prompt_tokens += most + picture
             row.reply_tokens += min(REPLY_TOKENS, max_output_tokens)
     return [row.price(price, tier, max_output_tokens) for row in (total, *types.values())]
