@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dataengine_lib.chat.ledger import Ledger, PaidTotal
+from dataengine_lib.chat.ledger import Ledger, LedgerRow, PaidTotal
 from dataengine_lib.chat.prices import Price, most_tokens
+from dataengine_lib.chat.reply import Reply
 from dataengine_lib.errors import ParameterError
 
 _FORM_TOKENS = 100  # of the object around a JSON schema
@@ -147,9 +148,17 @@ class Budget:
         else:
             self._reserve(request, self.most(request, max_output_tokens))
 
-    def reserved(self, request: _PricedRequest) -> float:
-        """US dollars that are reserved for a request under way."""
-        return self._under_way.get(request.query_id, 0.0)
+    def keep(
+        self, request: _PricedRequest, reply: Reply, max_output_tokens: int, row_fields: dict[str, Any]
+    ) -> None:
+        """A request has ended with a reply, whose row goes into the ledger; `row_fields` say how it was requested."""
+        # Without token counts its price is not known, and the whole reservation counts as lost.
+        most = 0.0 if reply.has_token_counts else self._reserved(request)
+        row = LedgerRow.of(
+            request.key, reply, max_output_tokens=max_output_tokens, most_usd=most, **row_fields
+        )
+        self.ledger.add(row)
+        self.settle(request)
 
     def settle(self, request: _PricedRequest) -> None:
         """A request has ended whose reply is in the ledger."""
@@ -159,15 +168,18 @@ class Budget:
 
     def release(self, request: _PricedRequest) -> None:
         """A request has ended without a reply, or was not sent, and is not billed."""
-        if self.reserved(request):
+        if self._reserved(request):
             self.ledger.release(request.key)
         self.settle(request)
 
     def lose(self, request: _PricedRequest) -> None:
         """A request, or an attempt of it, has ended without a reply and may be billed all the same."""
-        if lost := self.reserved(request):
+        if lost := self._reserved(request):
             self.ledger.add_lost(request.key, lost)
         self.settle(request)
+
+    def _reserved(self, request: _PricedRequest) -> float:
+        return self._under_way.get(request.query_id, 0.0)
 
     def _fits(self, cost: float) -> bool:
         return self.limit is None or self.ledger.spent_usd + cost <= self.limit

@@ -6,13 +6,12 @@ from typing import Any, Generic, TypeVar
 
 from dataengine_lib.chat.ask_many import ask_each
 from dataengine_lib.chat.budget import Budget
-from dataengine_lib.chat.ledger import Ledger, LedgerRow
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
 from dataengine_lib.chat.settings import ChatSettings
 
 _Subject = TypeVar("_Subject")
 # Requests until an empty reply, or one ended by an error, is given up: each may be billed.
-_MOST_UNUSABLE = 2
+MOST_UNUSABLE = 2
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ class PaidRequests(Generic[_Subject]):
     """Sends requests to one model: reserve money, send, write the ledger's row, release the reservation.
 
     `send(request, max_output_tokens, may_retry)` gets one reply; `row_fields(request)` are the fields of its LedgerRow
-    that say how it was requested. The ledger has to be open. With `longer_output_tokens` a reply that was cut off at a
-    lower limit is requested once more at that one, if the budget allows it. An empty reply, or one that ended by an error,
-    is requested once more too, and then fails with UnusableReply. After `stop_sending()`, `send` sends nothing more.
+    that say how it was requested. The budget's ledger has to be open. With `longer_output_tokens` a reply that was cut
+    off at a lower limit is requested once more at that one, if the budget allows it. An empty reply, or one that ended by
+    an error, is requested once more too, and then fails with UnusableReply. After `stop_sending()`, `send` sends nothing
+    more.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
         budget: Budget,
         settings: ChatSettings,
         send: Callable[[PaidRequest[_Subject], int, MayRetry], Awaitable[Reply]],
@@ -55,7 +54,7 @@ class PaidRequests(Generic[_Subject]):
         longer_output_tokens: int = 0,
         stop_sending: Callable[[], None] = lambda: None,
     ) -> None:
-        self.ledger, self.budget, self.settings = ledger, budget, settings
+        self.budget, self.settings = budget, settings
         self._send, self._row_fields = send, row_fields
         self._longer_output_tokens, self._stop_sending = longer_output_tokens, stop_sending
 
@@ -98,7 +97,7 @@ class PaidRequests(Generic[_Subject]):
         limit, longer = self._limit(request), self._longer_output_tokens
         reply = await self._ask_once(request, limit)
         attempts = reply.attempts
-        for _ in range(min(_MOST_UNUSABLE, self.settings.max_attempts) - 1):
+        for _ in range(min(MOST_UNUSABLE, self.settings.max_attempts) - 1):
             if not reply.failed or not await self.budget.admit(request, limit):
                 break
             reply = await self._ask_once(request, limit)
@@ -121,9 +120,5 @@ class PaidRequests(Generic[_Subject]):
         except TeacherStop:  # refused by the server, or not sent at all
             self.budget.release(request)
             raise
-        # Without token counts its price is not known, and the whole reservation counts as lost.
-        most = 0.0 if reply.has_token_counts else self.budget.reserved(request)
-        fields = self._row_fields(request)
-        self.ledger.add(LedgerRow.of(request.key, reply, max_output_tokens=limit, most_usd=most, **fields))
-        self.budget.settle(request)
+        self.budget.keep(request, reply, limit, self._row_fields(request))
         return reply

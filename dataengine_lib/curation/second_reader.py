@@ -189,7 +189,6 @@ class SecondReader:
                     return await chat.complete(message, schema=schema, may_retry=may_retry)
 
                 paid = PaidRequests(
-                    self.ledger,
                     self.budget,
                     self.settings,
                     send,

@@ -162,7 +162,6 @@ class ApiStudent:
         no_limit = Budget(None, self.price, "", self.ledger)
         async with self._chat:
             paid = PaidRequests(
-                self.ledger,
                 no_limit,
                 self.settings,
                 send,

@@ -13,7 +13,7 @@ import msgspec
 
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.error_body import ErrorBody
-from dataengine_lib.chat.ledger import LedgerRow
+from dataengine_lib.chat.paid_requests import MOST_UNUSABLE, PaidRequest
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.request_format import refuses_schema
 from dataengine_lib.chat.server_errors import fatal_error, is_temporary_status
@@ -24,7 +24,6 @@ from dataengine_lib.teachers.openai_teacher import OpenAITeacher
 from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
 
 _MOST_LINES, _MOST_BYTES = 50_000, 200_000_000  # of one batch, by OpenAI's guide "Batch API"
-_MOST_UNUSABLE = 2  # requests until an empty reply is given up, as of live ones
 _QUEUE_FULL = "token_limit_exceeded"  # the error code when too many tokens are in progress already
 
 _Request = tuple[Query, int]  # a query and its max_output_tokens
@@ -243,12 +242,11 @@ class BatchRunner:
         request = priced(row.key, query)
         if row.reply is not None:
             attempts = self.state.tries.get(row.key, 0) + 1
-            new = self._on_reply(row.key, query, row.reply, job)
-            (self.budget.settle if new else self.budget.release)(request)
+            self._on_reply(request, query, row.reply, job)
             if (
                 query is not None
                 and row.reply.failed
-                and attempts < min(_MOST_UNUSABLE, self.teacher.max_attempts)
+                and attempts < min(MOST_UNUSABLE, self.teacher.max_attempts)
             ):
                 self.state.tries[row.key] = attempts
                 retries.append((query, job.max_output_tokens))
@@ -278,8 +276,9 @@ class BatchRunner:
         elif not self._cancelling:
             self._give_up(query, str(error) if error.status else error.words)
 
-    def _on_reply(self, key: str, query: Query | None, reply: Reply, job: BatchJob) -> bool:
-        """Whether a reply is new to the ledger: a run may have ended between keeping it and forgetting its job."""
+    def _on_reply(self, request: PaidRequest[None], query: Query | None, reply: Reply, job: BatchJob) -> None:
+        """Keep a reply in the ledger, once: a run may have ended between keeping it and forgetting its job."""
+        key = request.key
         reply = msgspec.structs.replace(
             self.teacher.server.masked_reply(reply),
             # With the batch: some servers give every reply the same id.
@@ -289,14 +288,12 @@ class BatchRunner:
         self.state.tries.pop(key, None)
         before = self.files.ledger.paid.get(key)
         if before is not None and before.request_id == reply.request_id:
-            return False
-        if query is not None:
+            self.budget.release(request)
+        elif query is not None:
             self.keep(query, reply, job.max_output_tokens)
         else:  # requested by an earlier run with other parameters: paid for all the same
-            fields = {"teacher": job.teacher, "max_output_tokens": job.max_output_tokens, "tier": "batch"}
-            most = 0.0 if reply.has_token_counts else self.budget.reserved(priced(key, None))
-            self.files.ledger.add(LedgerRow.of(key, reply, most_usd=most, **fields))
-        return True
+            fields = {"teacher": job.teacher, "tier": "batch"}
+            self.budget.keep(request, reply, job.max_output_tokens, fields)
 
     def _forget(self, job: BatchJob) -> None:
         """Remove a job that the server never had, or refused as a whole: nothing of it is billed."""

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.chat.budget import Budget
-from dataengine_lib.chat.ledger import LedgerRow
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import Query
-from dataengine_lib.teachers.batch_state import BatchState
+from dataengine_lib.teachers.batch_state import BatchState, priced
 from dataengine_lib.teachers.loading import load_teacher
 from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
 from dataengine_lib.teachers.request import CanonicalRequests
@@ -84,7 +83,6 @@ class QueryAsker:
 
             async with self._load() as teacher:
                 paid = PaidRequests(
-                    self.files.ledger,
                     self.budget,
                     self.settings,
                     send,
@@ -174,12 +172,8 @@ class QueryAsker:
         return limit * LONGER if cut_off else limit
 
     def _keep_batched(self, query: Query, reply: Reply, max_output_tokens: int) -> None:
-        key, fields = self.files.keys[query.query_id], self._row_fields(query)
-        priced = PaidRequest(key=key, prompt=query.prompt, subject=query)
-        most = 0.0 if reply.has_token_counts else self.budget.reserved(priced)
-        self.files.ledger.add(
-            LedgerRow.of(key, reply, max_output_tokens=max_output_tokens, most_usd=most, **fields)
-        )
+        request = priced(self.files.keys[query.query_id], query)
+        self.budget.keep(request, reply, max_output_tokens, self._row_fields(query))
         # The batch runner sends a reply that was cut off once more, with a higher limit.
         if reply.finish_reason != "length" or max_output_tokens > self.settings.max_output_tokens:
             self.files.settle(query)

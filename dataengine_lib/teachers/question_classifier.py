@@ -131,7 +131,6 @@ class QuestionClassifier:
                 return reply
 
             paid = PaidRequests(
-                self.ledger,
                 self.budget,
                 self.settings,
                 send,

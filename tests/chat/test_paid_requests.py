@@ -36,7 +36,7 @@ def test_a_reply_is_in_the_ledger_even_if_its_use_fails(tmp_path: Path) -> None:
         raise RuntimeError("no disk for the results")
 
     with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
-        paid = PaidRequests(ledger, budget(ledger, 100), SETTINGS, send, fields)
+        paid = PaidRequests(budget(ledger, 100), SETTINGS, send, fields)
         with pytest.raises(RuntimeError):
             asyncio.run(paid.ask_all(requests(1), broken, lambda request, failure: None))
     with Ledger(tmp_path / "l.jsonl") as known:
@@ -54,7 +54,7 @@ def test_each_attempt_that_may_be_billed_costs_its_reservation(tmp_path: Path) -
         raise AskFailed("no reply", unanswered=True)
 
     with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
-        paid = PaidRequests(ledger, budget(ledger, 35), SETTINGS, send, fields)
+        paid = PaidRequests(budget(ledger, 35), SETTINGS, send, fields)
         asyncio.run(
             paid.ask_all(requests(3), lambda request, reply: None, lambda one, why: failed.append(str(why)))
         )
@@ -77,7 +77,7 @@ def test_requests_with_the_same_key_reserve_money_by_their_names(tmp_path: Path)
     same = [PaidRequest(key="k", prompt="?", subject=number, name=f"n{number}") for number in range(5)]
     with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
         settings = SETTINGS.model_copy(update={"concurrency": 5})
-        paid = PaidRequests(ledger, budget(ledger, 25), settings, send, fields)
+        paid = PaidRequests(budget(ledger, 25), settings, send, fields)
         asyncio.run(paid.ask_all(same, lambda request, reply: None, lambda request, failure: None))
         # each may cost 10: two in flight, and no third one after them
         assert (most, ledger.spent_usd, ledger.paid["k"].replies) == (2, 20, 2)
@@ -95,7 +95,7 @@ def test_a_reply_that_was_cut_off_is_requested_once_more_at_a_higher_limit(tmp_p
 
     used: list[int] = []
     with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
-        paid = PaidRequests(ledger, budget(ledger, 45), SETTINGS, send, fields, longer_output_tokens=20)
+        paid = PaidRequests(budget(ledger, 45), SETTINGS, send, fields, longer_output_tokens=20)
         asyncio.run(paid.ask_all(requests(2), replied, lambda request, failure: None))
         # the second has no money for its longer reply
         assert (limits, used) == ([10, 20, 10], [20, 10]) and ledger.spent_usd == 40
@@ -111,7 +111,7 @@ def test_no_money_stays_reserved_for_a_request_that_a_stop_holds_back(tmp_path: 
     sent: list[int] = []
     with Ledger(tmp_path / "l.jsonl", lambda row: PRICE.of(row)) as ledger:
         settings = SETTINGS.model_copy(update={"concurrency": 2})
-        paid = PaidRequests(ledger, budget(ledger, 15), settings, send, fields)
+        paid = PaidRequests(budget(ledger, 15), settings, send, fields)
         with pytest.raises(TeacherStop, match="key refused"):
             asyncio.run(paid.ask_all(requests(3), lambda request, reply: None, lambda request, failure: None))
         assert (sent, ledger.reserved_usd, ledger.spent_usd) == ([0], 0, 0)

@@ -35,7 +35,7 @@ with Ledger(Path(sys.argv[1]), price.of, waits=True) as ledger:
     requests = [PaidRequest(key=f"k{n}", prompt="?", subject=n) for n in map(int, sys.argv[2].split(","))]
     requests = [request for request in requests if request.key not in ledger.paid]
     settings = ChatSettings(max_output_tokens=10, concurrency=4)
-    paid = PaidRequests(ledger, Budget(50, price, "", ledger), settings, send, lambda request: {"asked": "m"})
+    paid = PaidRequests(Budget(50, price, "", ledger), settings, send, lambda request: {"asked": "m"})
     asyncio.run(paid.ask_all(requests, lambda request, reply: None, lambda request, failure: None))
 print(len(requests), bool(paid.budget.stopped))
 """
