@@ -25,6 +25,7 @@ _NAME_KEY = "dataengine"  # the key in a batch's metadata under which its job's 
 _ATTEMPTS = 8  # of one call; with the pauses between them about 90 seconds
 _LONGEST_PAUSE_S = 30.0
 _UPLOAD_S = 600.0  # for a file of up to 200 MB
+_LEFT_OUT = ErrorBody(0, "the batch left it out")
 
 
 class BatchGone(TeacherStop):
@@ -42,7 +43,7 @@ class BatchRow(msgspec.Struct, frozen=True):
     found: bool = False
     status: Any = None
     reply: Reply | None = None
-    error: ErrorBody | None = None
+    error: ErrorBody = _LEFT_OUT
     cancelled: bool = False
 
 
@@ -112,7 +113,13 @@ class BatchApi:
     async def download(self, file_id: str) -> Iterator[BatchRow]:
         """The rows of an output or error file."""
         response = await self._call("download a batch's results", partial(self._api.files.content, file_id))
-        return map(_read_row, response.content.splitlines())
+        return map(self._masked, map(_read_row, response.content.splitlines()))
+
+    def _masked(self, row: BatchRow) -> BatchRow:
+        """The row without secrets, as the client masks live replies and errors."""
+        reply = row.reply and self.client.server.masked_reply(row.reply)
+        error = row.error._replace(words=self.client.without_secrets(row.error.words))
+        return msgspec.structs.replace(row, reply=reply, error=error)
 
     async def _call(self, doing: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """The result of a call that can be repeated without harm."""
@@ -156,7 +163,7 @@ def _read_row(line: bytes) -> BatchRow:
         row = {}
     key, response, error = row.get("custom_id"), _as_dict(row.get("response")), row.get("error")
     status, body = response.get("status_code"), response.get("body")
-    reply = fault = None
+    reply, fault = None, _LEFT_OUT
     if status == 200:
         try:
             reply = read_completion(_as_dict(body))

@@ -12,10 +12,8 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.chat.budget import Budget
-from dataengine_lib.chat.error_body import ErrorBody
 from dataengine_lib.chat.paid_requests import MOST_UNUSABLE, PaidRequest
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
-from dataengine_lib.chat.request_format import refuses_schema
 from dataengine_lib.chat.server_errors import fatal_error, is_temporary_status
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone, BatchRow
@@ -167,8 +165,7 @@ class BatchRunner:
                     continue
                 row = {"custom_id": key, "method": "POST", "url": BATCH_ENDPOINT, "body": body}
                 line = msgspec.json.encode(row) + b"\n"
-                # A job keeps at least one request, or an over-long one would be passed on from job to job for
-                # ever.
+                # A job keeps at least one request, or one that is too long would be passed on for ever.
                 if size + len(line) > _MOST_BYTES and written:
                     self.state.add(job.keys[place:], job.max_output_tokens, job.teacher)
                     break
@@ -242,16 +239,13 @@ class BatchRunner:
         request = priced(row.key, query)
         if row.reply is not None:
             attempts = self.state.tries.get(row.key, 0) + 1
-            self._on_reply(request, query, row.reply, job)
-            if (
-                query is not None
-                and row.reply.failed
-                and attempts < min(MOST_UNUSABLE, self.teacher.max_attempts)
-            ):
+            self._on_reply(request, row.reply, job)
+            again = row.reply.failed and attempts < min(MOST_UNUSABLE, self.teacher.max_attempts)
+            more = self.teacher.max_output_tokens * LONGER
+            if query is not None and again:
                 self.state.tries[row.key] = attempts
                 retries.append((query, job.max_output_tokens))
-            more = self.teacher.max_output_tokens * LONGER
-            if query is not None and row.reply.finish_reason == "length" and job.max_output_tokens < more:
+            elif query is not None and row.reply.finish_reason == "length" and job.max_output_tokens < more:
                 retries.append((query, more))
             return
         # A row that was answered, or may have been, is paid for whether its line can be read or not.
@@ -260,27 +254,25 @@ class BatchRunner:
         # Of an earlier run with other parameters, or cancelled: not sent again now, and no failure either.
         if query is None or row.cancelled:
             return
-        error = row.error or ErrorBody(0, "the batch left it out")
-        error = error._replace(words=self.teacher.without_secrets(error.words))
-        stop = fatal_error(error, self.teacher.where, self.teacher.model)
+        stop = fatal_error(row.error, self.teacher.where, self.teacher.model)
         if stop is not None and not self._cancelling:
             # No other request would be answered either. This one is no failure: the next run sends it.
             self._stop = self._stop or stop
             return
         # No status: the row is missing or its request expired. 200: it was answered, but cannot be read.
         temporary = not isinstance(row.status, int) or row.status == 200 or is_temporary_status(row.status)
-        adapted = not temporary and self._adapt(error)
+        adapted = not temporary and self.teacher.format.adapt(row.error)
         attempts = self.state.tries[row.key] = self.state.tries.get(row.key, 0) + 1
         if (temporary or adapted) and attempts < self.teacher.max_attempts:
             retries.append((query, job.max_output_tokens))
         elif not self._cancelling:
-            self._give_up(query, str(error) if error.status else error.words)
+            self._give_up(query, str(row.error) if row.error.status else row.error.words)
 
-    def _on_reply(self, request: PaidRequest[None], query: Query | None, reply: Reply, job: BatchJob) -> None:
+    def _on_reply(self, request: PaidRequest[None], reply: Reply, job: BatchJob) -> None:
         """Keep a reply in the ledger, once: a run may have ended between keeping it and forgetting its job."""
-        key = request.key
+        key, query = request.key, self.by_key.get(request.key)
         reply = msgspec.structs.replace(
-            self.teacher.server.masked_reply(reply),
+            reply,
             # With the batch: some servers give every reply the same id.
             request_id=f"{job.batch_id} {reply.request_id or key[:16]}",
             structured=self.teacher.json_replies and self.teacher.format.takes_schema is not False,
@@ -292,8 +284,7 @@ class BatchRunner:
         elif query is not None:
             self.keep(query, reply, job.max_output_tokens)
         else:  # requested by an earlier run with other parameters: paid for all the same
-            fields = {"teacher": job.teacher, "tier": "batch"}
-            self.budget.keep(request, reply, job.max_output_tokens, fields)
+            self.budget.keep(request, reply, job.max_output_tokens, {"teacher": job.teacher, "tier": "batch"})
 
     def _forget(self, job: BatchJob) -> None:
         """Remove a job that the server never had, or refused as a whole: nothing of it is billed."""
@@ -301,15 +292,6 @@ class BatchRunner:
         for key in job.keys:
             if self.files.ledger.reservation(key):
                 self.files.ledger.release(key)
-
-    def _adapt(self, error: ErrorBody) -> bool:
-        """Whether the request can be sent without what its error refuses, as learned from it or from one before it."""
-        form = self.teacher.format
-        if form.takes_schema is not False and refuses_schema(error):
-            form.takes_schema = False
-            return True
-        known = any(name in f"{' '.join(error.fields)} {error.words}" for name in form.refused)
-        return form.leave_out(error) or known or form.takes_schema is False
 
     def _give_up(self, query: Query, reason: str) -> None:
         key = self.files.keys[query.query_id]
