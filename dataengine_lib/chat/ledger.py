@@ -3,6 +3,7 @@
 import datetime
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -156,9 +157,7 @@ class Ledger:
         self._price, self._output = price, output or file
         # None stands for the patience of AppendFile, some seconds.
         self._patience = math.inf if waits else None
-        self._end = 0  # bytes that have been read
-        # What the last reply says behind its thoughts, None for one without thoughts; types of step 0 follow it.
-        self._answer: str | None = None
+        self._end, self._last_text = 0, ""  # bytes that have been read; the reply that types of step 0 follow
         self._stream: AppendFile | None = None
 
     @property
@@ -258,25 +257,31 @@ class Ledger:
         if row.released:
             pass
         elif row.finished:
-            # Only replies before this row: one that comes later clears `closed` of its request, see
-            # PaidTotal.add.
+            # Only replies before this row: one that comes later clears `closed`, see PaidTotal.add.
             for total in self.paid.values():
                 total.closed = True
         elif row.lost_usd:
             self.lost_usd += row.lost_usd
         elif row.question_type:
             # Versions before this one read types from a reply's thoughts too; its answer does not name those.
-            if self._answer is None or underscored(row.question_type) in self._answer:
+            answer = _answer_behind_thoughts(self._last_text)
+            if answer is None or underscored(row.question_type) in answer:
                 self.question_types[row.key] = row.question_type
             # Versions before this one wrote a reply's price into the first of its answers.
             self.cost_usd += row.usd or 0.0
         else:
             usd = self._usd(row) if row.usd is None else row.usd
             self.paid.setdefault(row.key, PaidTotal()).add(row, usd)
-            answer = after_reasoning(row.text)[0]
-            self._answer = None if answer == row.text else underscored(answer)
+            self._last_text = row.text
             self.cost_usd += usd or 0.0
             self.lost_usd += row.most_usd
+
+
+@lru_cache(maxsize=1)  # one reply holds the types of many questions
+def _answer_behind_thoughts(text: str) -> str | None:
+    """What a reply says behind its thoughts, as `underscored`; None for one without thoughts."""
+    answer = after_reasoning(text)[0]
+    return None if answer == text else underscored(answer)
 
 
 # Of PaidReply, not of LedgerRow: the long fields, request and usage, are skipped instead of built.
