@@ -234,7 +234,11 @@ class ChatClient:
             rate_control.tokens.give_back(tokens - used, now)
         # The header names the request, the body only the completion; some servers send the second one alone.
         request_id = response.headers.get("x-request-id") or reply.request_id
-        reply = msgspec.structs.replace(reply, request_id=request_id, seconds=round(now - entered, 3))
+        # A tier that the server does not take is left out, and the full price is paid.
+        tier = reply.service_tier or ("default" if "service_tier" in self.format.refused else "")
+        reply = msgspec.structs.replace(
+            reply, request_id=request_id, seconds=round(now - entered, 3), service_tier=tier
+        )
         return self.server.masked_reply(reply)
 
     def _on_refused(self, status: int, entered: float, wait_s: float | None) -> None:

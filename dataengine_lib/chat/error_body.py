@@ -180,13 +180,9 @@ class _Found:
             self.codes.add(value.lower())
         elif isinstance(value, int) and not isinstance(value, bool):
             self.codes.add(str(value))
-        if (
-            str(value).isascii()
-            and str(value).isdigit()
-            and 400 <= int(str(value)[:4]) < 600
-            and key != "type"
-        ):
-            self.statuses.append(int(str(value)[:4]))
+        digits = str(value)
+        if key != "type" and digits.isascii() and digits.isdigit() and 400 <= int(digits[:4]) < 600:
+            self.statuses.append(int(digits[:4]))
 
     def joined(self) -> str:
         """The parts of the message, without those that another one repeats."""

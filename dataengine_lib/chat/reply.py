@@ -56,8 +56,8 @@ class Reply(msgspec.Struct, frozen=True):
 
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usage` is the server's own object of token
     counts. `attempts` is how many requests it took, `seconds` the time of the last one. `structured` says that the
-    server accepted the JSON schema that was sent along. `service_tier` is the one that the server names: it may serve
-    a request at another tier, and price, than was asked for.
+    server accepted the JSON schema that was sent along. `service_tier` is the one that the server names, or `default`
+    where it refuses such a setting: it may serve a request at another tier, and price, than was asked for.
     """
 
     text: str

@@ -59,9 +59,6 @@ class QueryAsker:
 
             async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
                 reply: Reply = await teacher.ask(request.subject, max_output_tokens, may_retry)
-                # A tier that the server does not take is left out, and the full price is paid.
-                if "service_tier" in getattr(teacher, "refused_settings", ()):
-                    self.budget.tier = ""
                 return reply
 
             def on_reply(request: _Request, reply: Reply) -> None:

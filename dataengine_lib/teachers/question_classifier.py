@@ -122,13 +122,9 @@ class QuestionClassifier:
         async with load_chat(self.spec, self.settings) as chat:
 
             async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
-                reply = await chat.complete(
+                return await chat.complete(
                     user_message(request.prompt, ""), schema=schema, may_retry=may_retry
                 )
-                # A tier that the server does not take is left out, and the full price is paid.
-                if "service_tier" in chat.refused_settings:
-                    self.budget.tier = ""
-                return reply
 
             paid = PaidRequests(
                 self.budget,
