@@ -25,7 +25,7 @@ from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.parameters import Experiment
-from dataengine_lib.runs.workflow import Planned, plan
+from dataengine_lib.runs.workflow import Planned, first_configs, plan
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
 
 _LETTER_TOKENS = 10  # of a reply that is one letter in JSON
@@ -50,9 +50,7 @@ class _PlannedRun:
     @classmethod
     def of(cls, experiment: Experiment, planned: list[Planned]) -> "_PlannedRun":
         """From the planned steps."""
-        configs: dict[str, Any] = {}
-        for item in planned:
-            configs.setdefault(item.step.name, item.config)
+        configs = first_configs(planned)
         return cls(
             weight=latest_weights(planned),
             rounds=experiment.head.rounds,
@@ -123,9 +121,8 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
         longest = max(map(most_tokens, prompts[kind])) + SCHEMA_TOKENS + attached
         # the sample's mean stands for all prompts of the type
         prompt_tokens = round(number * sum(lengths) / len(lengths))
-        costs.append(
-            TypeCost(kind, number, prompt_tokens, number * longest, number * min(REPLY_TOKENS, limit))
-        )
+        replies = number * min(REPLY_TOKENS, limit)
+        costs.append(TypeCost(kind, number, prompt_tokens, number * longest, replies))
     keys = ("requests", "prompt_tokens", "most_prompt_tokens", "reply_tokens")
     sums = (sum(getattr(cost, key) for cost in costs) for key in keys)
     costs.append(TypeCost("all", *sums))
@@ -196,10 +193,10 @@ def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) ->
             f"no price is known for {teacher.teacher}; add it to dataengine_lib/resources/prices.yaml"
         )
     elif teacher.teacher.startswith("openai:"):
-        run.notes.append(f"prices as of {prices.date}; the lower price of cached input is not used")
-        run.notes.append(
-            f"at most, with every reply as long as max_output_tokens allows: {total.most_usd:,.2f} US dollars"
-        )
+        run.notes += [
+            f"prices as of {prices.date}; the lower price of cached input is not used",
+            f"at most, with every reply as long as max_output_tokens allows: {total.most_usd:,.2f} US dollars",
+        ]
         if teacher.tier in price.half:
             run.notes.append(f"{teacher.tier}: half of the standard price is counted")
     if teacher.budget_usd is not None:
@@ -213,17 +210,10 @@ def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -
         blind = name == "blind_reader"
         attached = curation.second_reader_image and not blind
         prompts = _reader_prompts(run.evaluate, [] if blind else images, blind, attached)
-        length = sum(map(estimate_tokens, prompts)) // len(prompts)
-        most = max(map(most_tokens, prompts))
-        requests = _Requests(
-            spec,
-            queries,
-            queries * length,
-            queries * most,
-            queries if attached else 0,
-            curation.max_output_tokens,
-            curation.prices,
-        )
+        text = queries * (sum(map(estimate_tokens, prompts)) // len(prompts))
+        most = queries * max(map(most_tokens, prompts))
+        pictures, limit = queries if attached else 0, curation.max_output_tokens
+        requests = _Requests(spec, queries, text, most, pictures, limit, curation.prices)
         run.notes.append(f"{name}: at most {requests.text()}")
     if curation.readers and curation.budget_usd is not None:
         run.notes.append(
@@ -245,12 +235,12 @@ def _student_note(config: Any) -> str:
     """What a student behind a server is asked in one evaluation."""
     if not config.questions.is_file():
         return f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
-    rows = _questions(config)
+    prompts = [_as_example(row) for row in _questions(config)]
     # each question is asked once, and once more for the reverse order and for the direct answer
-    number = len(rows) * (1 + config.robust + config.direct_answers)
+    number = len(prompts) * (1 + config.robust + config.direct_answers)
     # mean length of a prompt, times the number of requests
-    text = sum(estimate_tokens(_as_example(row)) for row in rows) * number // max(1, len(rows))
-    most = number * max((most_tokens(_as_example(row)) for row in rows), default=0)
+    text = sum(map(estimate_tokens, prompts)) * number // max(1, len(prompts))
+    most = number * max(map(most_tokens, prompts), default=0)
     requests = _Requests(config.student, number, text, most, number, config.max_output_tokens, config.prices)
     return f"evaluate: {requests.text()}"
 
@@ -274,14 +264,14 @@ class _Requests:
         """`720 requests to openai:gpt-4.1, 1,234,000 prompt tokens (prices as of …)`."""
         table = read_prices(self.prices)
         price = table.of(self.model)
-        prompt_tokens = self.text_tokens + self.images * image_tokens(price)
+        attached = self.images * image_tokens(price)
+        prompt_tokens = self.text_tokens + attached
         usd = "price not known"
         if price:
             # 0: no tokens are counted at the lower price of cached input
             letter = price.cost(prompt_tokens, 0, self.number * _LETTER_TOKENS)
             usd = f"prices as of {table.date}: {letter:,.2f} US dollars if each reply is a letter"
-            most_tokens = self.most_text_tokens + self.images * image_tokens(price)
-            most = price.most(most_tokens, self.number * self.max_output_tokens)
+            most = price.most(self.most_text_tokens + attached, self.number * self.max_output_tokens)
             usd += f", at most {most:,.2f} with {self.max_output_tokens:,} output tokens each"
         each = f", {image_tokens(price):,} for each image" if self.images else ""
         return f"{self.number:,} requests to {self.model}, {prompt_tokens:,} prompt tokens{each} ({usd})"

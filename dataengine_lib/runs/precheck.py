@@ -21,7 +21,7 @@ from dataengine_lib.runs.checks.pool import check_pool
 from dataengine_lib.runs.checks.questions import check_questions
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.execute_notebook import check_notebook
-from dataengine_lib.runs.workflow import Planned
+from dataengine_lib.runs.workflow import Planned, first_configs
 from dataengine_lib.teachers.local_llm import model_file
 
 
@@ -227,7 +227,7 @@ def _check_types(file: Path, item: Planned, planned: list[Planned]) -> None:
     types = read_categories(config.categories).names if named else []
     # the questions may have types that the category set lacks; their file is read only where that matters
     if {type_name(name) for _, name in named} - set(types):
-        own: Any = next((other.config for other in planned if other.step.name == "evaluate"), None)
+        own = first_configs(planned).get("evaluate")
         if own is not None and own.questions.is_file():
             fields = {"type_field": own.type_field, "split_field": own.split_field}
             rows = read_question_rows(own.questions, own.image_root, **fields)[0]

@@ -1,6 +1,6 @@
 """The loop as a table (all steps): which notebook runs when, what it reads and writes, what it hands to the next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -154,6 +154,14 @@ class Planned:
         others = {*self.step.writes, *self.step.stores}
         found = {name: named_paths(name, value) for name, value in self.config if name not in others}
         return {name: paths for name, paths in found.items() if paths}
+
+
+def first_configs(planned: Iterable[Planned]) -> dict[str, Any]:
+    """The config of each step by the step's name, of its first place in the run."""
+    configs: dict[str, Any] = {}
+    for item in planned:
+        configs.setdefault(item.step.name, item.config)
+    return configs
 
 
 def plan(experiment: Experiment, out: Path, playground: str = "{playground}") -> list[Planned]:

@@ -10,7 +10,7 @@ from dataengine_lib.images.references import ImageRef, locate_all
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.runs.checks.finding import Finding
-from dataengine_lib.runs.workflow import Planned
+from dataengine_lib.runs.workflow import Planned, first_configs
 
 _SUBJECT = "image pool"
 
@@ -57,7 +57,7 @@ def _free_images(planned: Sequence[Planned], config: Any) -> QueryPool:
     )
     pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
     # step 0's output does not exist yet: the images are those of its input
-    classify: Any = next((item.config for item in planned if item.step.name == "classify_questions"), None)
+    classify = first_configs(planned).get("classify_questions")
     questions = classify.questions if classify is not None else config.questions
     if questions is not None and questions.is_file() and pool.evaluation_root.is_dir():
         refs: list[ImageRef] = read_image_refs(questions, pool.evaluation_root)

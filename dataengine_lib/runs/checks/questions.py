@@ -16,7 +16,7 @@ from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.questions.splits import DIAGNOSE
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.query_shares import expected_queries
-from dataengine_lib.runs.workflow import Planned
+from dataengine_lib.runs.workflow import Planned, first_configs
 
 _FEW_OF_TYPE = 10  # questions, below which a type's accuracy near a half is known to 26 points or worse
 
@@ -40,9 +40,7 @@ def asked_questions(planned: Sequence[Planned]) -> AskedQuestions | None:
 
     Raises DataEngineError where step 1 would: for a file that holds no question, or images that are missing.
     """
-    steps: dict[str, Any] = {}
-    for item in planned:
-        steps.setdefault(item.step.name, item.config)
+    steps = first_configs(planned)
     evaluate, classify = steps.get("evaluate"), steps.get("classify_questions")
     if evaluate is None:
         return None
@@ -73,9 +71,7 @@ def check_questions(planned: Sequence[Planned]) -> Iterator[Finding]:
 
     Nothing is found while the file of questions does not exist.
     """
-    steps: dict[str, Any] = {}
-    for item in planned:
-        steps.setdefault(item.step.name, item.config)
+    steps = first_configs(planned)
     try:
         asked = asked_questions(planned)
     except DataEngineError as error:

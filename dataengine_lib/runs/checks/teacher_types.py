@@ -9,7 +9,7 @@ from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.questions.categories import read_categories, type_name
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
-from dataengine_lib.runs.workflow import Planned
+from dataengine_lib.runs.workflow import Planned, first_configs
 
 
 def check_teacher_types(planned: Sequence[Planned]) -> Iterator[Finding]:
@@ -17,9 +17,7 @@ def check_teacher_types(planned: Sequence[Planned]) -> Iterator[Finding]:
 
     The queries are shared out by targets and by the weights that an earlier run has left; without these, equally.
     """
-    steps: dict[str, Any] = {}
-    for item in planned:
-        steps.setdefault(item.step.name, item.config)
+    steps = first_configs(planned)
     queries, teacher = steps.get("construct_queries"), steps.get("generate_qa")
     if queries is None or teacher is None or (served := _served(teacher.teacher)) is None:
         return
