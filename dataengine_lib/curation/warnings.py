@@ -8,7 +8,7 @@ from dataengine_lib.curation.counts import PostProcessCounts
 from dataengine_lib.errors import DataEngineError
 
 _KEPT_SHARE = 0.5  # of all QAs and replies; a teacher that answers what it is asked keeps more
-FEW_RECORDS = 10  # training on fewer teaches a student these records, not a skill
+_FEW_RECORDS = 10  # training on fewer teaches a student these records, not a skill
 _LOST_TYPE = 3  # dropped QAs of a type with none kept, from which it is named
 _JUDGED_SHARE = 0.5  # of the QAs that reach a check with money in it
 
@@ -33,7 +33,7 @@ def curation_warnings(counts: PostProcessCounts) -> list[str]:
         found.append(
             f"only {counts.kept:,} of {total:,} became training records; dropped: {counted_reasons(counts.by_reason)}"
         )
-    if counts.kept < FEW_RECORDS:
+    if counts.kept < _FEW_RECORDS:
         found.append(
             f"only {counts.kept} training record{'' if counts.kept == 1 else 's'}: too few to learn from"
         )

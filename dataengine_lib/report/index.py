@@ -54,9 +54,8 @@ def write_index(reports: Path) -> Path:
     for file in sorted(reports.glob("*/run.json")):
         try:
             runs.append(_run(read_run(file.parent), file.parent))
-        except (
-            DataEngineError
-        ) as error:  # damaged, or of another program: the other runs are shown all the same
+        except DataEngineError as error:
+            # damaged, or of another program: the other runs are shown all the same
             broken.append(str(error))
     runs.sort(key=lambda run: str(run["started"]), reverse=True)
     body = render_template("all_index.html.j2", runs=runs, broken=broken)

@@ -10,15 +10,10 @@ from pathlib import Path
 
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.runs.checks.finding import Finding
-from dataengine_lib.runs.checks.machine import check_machine
-from dataengine_lib.runs.checks.models import check_models
-from dataengine_lib.runs.checks.pool import check_pool
-from dataengine_lib.runs.checks.questions import check_questions
-from dataengine_lib.runs.checks.teacher_types import check_teacher_types
-from dataengine_lib.runs.endpoint_check import Mark, check_listing, check_request
+from dataengine_lib.runs.checks.finding import Finding, Mark
+from dataengine_lib.runs.endpoint_check import check_listing, check_request
 from dataengine_lib.runs.parameters import Experiment
-from dataengine_lib.runs.precheck import check_paths, parameter_findings
+from dataengine_lib.runs.precheck import check_paths, parameter_findings, planned_findings
 from dataengine_lib.runs.workflow import Planned, plan
 
 _PACKAGES = ("torch", "transformers", "peft", "openai", "papermill", "nbconvert", "ipykernel")
@@ -57,11 +52,7 @@ def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[
         *_paths(experiment, planned),
         *parameter_findings(experiment.file, planned),
         *_models(planned, ask),
-        *check_models(planned, hub=True),
-        *check_teacher_types(planned),
-        *check_machine(planned, out),
-        *check_questions(planned),
-        *check_pool(planned),
+        *planned_findings(planned, out, hub=True),
     ]
 
 

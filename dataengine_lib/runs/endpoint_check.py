@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2
 
@@ -13,6 +13,7 @@ from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.qa_json import qa_schema, v1_text
+from dataengine_lib.runs.checks.finding import Mark
 from dataengine_lib.teachers.loading import load_chat
 
 # Models that OpenAI shut down before its list of models had a `shutdown_date`.
@@ -29,7 +30,6 @@ MAX_USD = 0.01  # that the one request may cost
 _WARN_DAYS = 60  # before a shutdown
 _SCHEMA_TOKENS = 200  # an upper estimate of what the schema adds to the prompt
 _PROMPT = "Write one easy question about a picture of a dog on a beach, with four choices. Keep it short."
-Mark = Literal["ok", "warn", "bad"]  # bad will stop a run, warn may
 
 
 class EndpointFinding(NamedTuple):

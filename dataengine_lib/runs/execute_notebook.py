@@ -69,9 +69,8 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
                 kernel_name="python3",
                 progress_bar=sys.stderr.isatty(),
                 log_output=False,
-                extra_arguments=[
-                    "--IPKernelApp.log_level=50"
-                ],  # the kernel's own warnings do not concern users
+                # the kernel's own warnings do not concern users
+                extra_arguments=["--IPKernelApp.log_level=50"],
                 start_timeout=_START_TIMEOUT_SECONDS,
             )
     except (papermill.PapermillExecutionError, CellExecutionError) as error:
@@ -120,9 +119,8 @@ class _Forwarder:
             signal.signal(number, handler)
         if self._timer is not None:
             self._timer.cancel()
-        if kind is None or issubclass(
-            kind, Exception
-        ):  # the interrupted cell's own error, or a kernel that died
+        # an Exception is the interrupted cell's own error, or a kernel that died
+        if kind is None or issubclass(kind, Exception):
             self.check()
 
     def check(self) -> None:

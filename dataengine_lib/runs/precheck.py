@@ -14,7 +14,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.resources import BuiltIns
-from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.checks.finding import Finding, Mark
 from dataengine_lib.runs.checks.machine import check_machine
 from dataengine_lib.runs.checks.models import check_models
 from dataengine_lib.runs.checks.pool import check_pool
@@ -103,14 +103,26 @@ def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
     """
     seen: set[str] = set()
     for item in planned:
-        checks = [partial(_check_prices, file, item), partial(_check_types, file, item, planned)]
-        for check in (*checks, partial(_check_student, file, item, planned)):
+        checks: list[tuple[Mark, Callable[[], None]]] = [
+            ("bad", partial(_check_prices, file, item)),
+            ("bad", partial(_check_types, file, item, planned)),
+            ("warn", partial(_check_student, file, item, planned)),
+        ]
+        for mark, check in checks:
             try:
                 check()
             except DataEngineError as error:
                 if str(error) not in seen:
                     seen.add(str(error))
-                    yield Finding("bad" if check in checks else "warn", "parameters", str(error))
+                    yield Finding(mark, "parameters", str(error))
+
+
+def planned_findings(planned: Sequence[Planned], out: Path, *, hub: bool) -> Iterator[Finding]:
+    """What models, teacher types, machine and data show of the `planned` steps; with `hub` names are looked up there."""
+    yield from check_models(planned, hub=hub)
+    yield from check_teacher_types(planned)
+    yield from check_machine(planned, out)
+    yield from data_findings(planned)
 
 
 def data_findings(planned: Sequence[Planned]) -> Iterator[Finding]:
@@ -168,12 +180,7 @@ def _check_endpoint(file: Path, item: Planned) -> None:
 
 def _check_findings(file: Path, planned: list[Planned], out: Path, found: list[Finding]) -> None:
     """Models that cannot be loaded, types that the teacher does not write, this machine, and the data; into `found`."""
-    found += [
-        *check_models(planned, hub=False),
-        *check_teacher_types(planned),
-        *check_machine(planned, out),
-        *data_findings(planned),
-    ]
+    found += planned_findings(planned, out, hub=False)
     _refuse_bad(file, found)
 
 

@@ -28,10 +28,8 @@ from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.teachers.question_classifier import QuestionClassifier, load_type_prompt
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 
-_COMPARED, _AGREEMENT = (
-    20,
-    0.5,
-)  # below this agreement on so many known types, the types are not to be trusted
+# below this agreement on so many known types, the types are not to be trusted
+_COMPARED, _AGREEMENT = 20, 0.5
 # A-OKVQA's splits, and the folders of COCO 2017 that hold their images.
 _COCO_SPLITS = {"train": "train2017", "val": "val2017", "test": "test2017"}
 

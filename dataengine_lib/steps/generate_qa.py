@@ -141,9 +141,8 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
             # of the file stays: it mixes the types, so that the last one gets its share too.
             pending.sort(key=lambda query: query.question_type)
         settings = _usage_settings(config, queries)
-        files.write_usage(
-            settings, date, note
-        )  # now too: if this run is killed, the file says what earlier ones cost
+        # now too: if this run is killed, the file says what earlier ones cost
+        files.write_usage(settings, date, note)
         try:
             if pending or config.mode == "batch":
                 options = BatchOptions(config.batch_poll_s, config.batch_requests)

@@ -46,8 +46,8 @@ class HeldOutImages:
         """Whether the image file is one of the evaluation's."""
         if coco_number(image.name) in self._numbers or os.path.realpath(image) in self._files:
             return True
-        same_size = self._by_size.get(os.path.getsize(image))
-        return bool(same_size) and self._digest(str(image)) in map(self._digest, same_size or ())
+        same_size = self._by_size.get(os.path.getsize(image), [])
+        return bool(same_size) and self._digest(str(image)) in map(self._digest, same_size)
 
     def among(self, images: Iterable[Path]) -> set[Path]:
         """Those of `images` that are the evaluation's; each file is looked at once."""

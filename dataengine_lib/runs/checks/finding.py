@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Mark = Literal["ok", "warn", "bad"]  # bad will stop a run, warn may
+
 
 @dataclass(frozen=True)
 class Finding:
-    """`bad` will stop a run, `warn` may; `subject` is what was looked at."""
+    """A mark and a line; `subject` is what was looked at."""
 
-    mark: Literal["ok", "warn", "bad"]
+    mark: Mark
     subject: str
     message: str

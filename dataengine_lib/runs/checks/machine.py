@@ -122,10 +122,9 @@ def _quantization(student: str) -> str:
 def _check_disk(planned: Sequence[Planned], out: Path) -> Iterator[Finding]:
     """Checkpoints against free space: one for each round, and a second copy of it while it is written."""
     trained: list[Any] = [item.config for item in planned if item.step.name == "fine_tune"]
-    size = weights_size(str(trained[0].student)) if trained else 0
+    # an adapter alone is small
+    size = _weights_size(str(trained[0].student)) if trained and not trained[0].keep_adapter else 0
     if not size:
-        return
-    if trained[0].keep_adapter:
         return
     rounds = len(trained)
     needed = 2 * size * rounds
@@ -143,7 +142,7 @@ def _check_disk(planned: Sequence[Planned], out: Path) -> Iterator[Finding]:
         yield Finding("warn" if free < needed else "ok", "disk for checkpoints", text)
 
 
-def weights_size(student: str) -> int:
+def _weights_size(student: str) -> int:
     """Bytes of the weights of a model's folder, or of a hub name that is in the cache; 0 where they are not known."""
     folder = Path(student)
     if not folder.is_dir():
