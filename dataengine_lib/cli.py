@@ -15,7 +15,7 @@ import typer
 
 from dataengine_lib import __version__
 from dataengine_lib.cli_options import repeat_list_options
-from dataengine_lib.cli_steps import add_step_verbs
+from dataengine_lib.cli_steps import add_step_verbs, print_warnings
 from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.errors import DataEngineError, system_error_line
 
@@ -117,7 +117,7 @@ def _report(
 
     rendered = render_run(run_dir)
     typer.echo(rendered.page)
-    _warn(rendered.warnings)
+    print_warnings(rendered.warnings)
 
 
 @app.command("notebooks")
@@ -187,7 +187,7 @@ def _export(
     left_out = BadRows(input, max_bad_share, wanted=WANTED, remedy="check image_root", keep=20)
     options = ExportOptions(name, text_format, paths, left_out=left_out)
     _print(export_lines(format, input, output, image_root, options))
-    _warn([*options.warnings, *left_out.warnings()])
+    print_warnings([*options.warnings, *left_out.warnings()])
 
 
 @app.command("trace")
@@ -220,11 +220,6 @@ def _run_folder(experiment: Any, out: Path | None) -> Path:
 def _print(lines: Any) -> None:
     for line in lines:
         typer.echo(line)
-
-
-def _warn(lines: list[str]) -> None:
-    for line in lines:
-        typer.echo(f"warning: {line}", err=True)
 
 
 def _as_ctrl_c(number: int, frame: object) -> None:

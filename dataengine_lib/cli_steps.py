@@ -126,6 +126,12 @@ def _compare_rounds(config: Any) -> list[str]:
     return result.warnings
 
 
+def print_warnings(lines: list[str]) -> None:
+    """Print each as a line of standard error."""
+    for line in lines:
+        typer.echo(f"warning: {line}", err=True)
+
+
 def encoder_of_store(given: Values) -> Values:
     """The values with the encoder that the embedding store names, where no --encoder was given and a store exists."""
     from dataengine_lib.embeddings.store import open_store, store_exists
@@ -154,8 +160,7 @@ class StepVerb:
         )
 
     def _run_and_warn(self, config: Any) -> None:
-        for line in self.run(config):
-            typer.echo(f"warning: {line}", err=True)
+        print_warnings(self.run(config))
 
 
 STEP_VERBS = {

@@ -12,6 +12,7 @@ from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.records import ExportJob
+from dataengine_lib.images.references import id_rank
 
 # Source: MiniGPT-4's minigpt4/datasets/builders and MLLM-DataEngine v1's AOKVQADataset, whose arguments these are.
 # Filled with str.format, for which {{ and }} stand for single braces.
@@ -95,9 +96,7 @@ def write_minigpt4(job: ExportJob) -> list[Path]:
         for question in job.questions
     ]
     write_json(annotation, rows)
-    write_json(
-        coco, {"images": [{"id": key, "file_name": path} for key, path in sorted(paths.items(), key=_by_id)]}
-    )
+    write_json(coco, {"images": [{"id": key, "file_name": paths[key]} for key in sorted(paths, key=id_rank)]})
     places = {"annotation": annotation, "coco": coco, "images": job.image_root}
     # a JSON string is valid YAML, whatever quotes, colons or backslashes the path holds
     quoted = {key: json.dumps(job.written_path(path), ensure_ascii=False) for key, path in places.items()}
@@ -114,12 +113,6 @@ def write_minigpt4(job: ExportJob) -> list[Path]:
         with replacing(path, "w") as stream:
             stream.write(text)
     return [annotation, coco, *texts]
-
-
-def _by_id(image: tuple[ImageId, str]) -> tuple[bool, int, str]:
-    """The order of an image list: numbers first, then texts."""
-    name = image[0]
-    return (True, 0, name) if isinstance(name, str) else (False, name, "")
 
 
 def config_file(job: ExportJob) -> Path:

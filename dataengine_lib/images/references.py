@@ -77,6 +77,13 @@ def id_key(image_id: ImageId) -> int:
     return -2 - int(hashlib.sha256(image_id.encode()).hexdigest()[:15], 16)
 
 
+def id_rank(image_id: ImageId) -> tuple[bool, int, str]:
+    """Sort key of ids: numbers before texts, low before high."""
+    if isinstance(image_id, str):
+        return True, 0, image_id
+    return False, image_id, ""
+
+
 def image_file(root: Path, name: str) -> Path:
     """The file that an image path means: below `root`, its suffix in any case (`1.JPG` for `1.jpg`).
 

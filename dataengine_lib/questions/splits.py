@@ -9,6 +9,7 @@ from typing import Literal
 from dataengine_lib.core.records import UNKNOWN_IMAGE, Question
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import id_rank
 
 Split = Literal["diagnose", "holdout"]
 DIAGNOSE: Split = "diagnose"  # bad cases and weights come from here
@@ -72,7 +73,7 @@ def _images(questions: Sequence[Question]) -> list[str]:
     # the name of lower rank becomes the root, so that the result does not depend on the order of the questions
     for one, *others in names:
         for other in others:
-            low, high = sorted((first(one), first(other)), key=_rank)
+            low, high = sorted((first(one), first(other)), key=id_rank)
             same[high] = low
     return [str(first(some[0])) for some in names]
 
@@ -83,11 +84,6 @@ def _names(question: Question) -> list[int | str]:
     if question.image_id == UNKNOWN_IMAGE:
         return [path]
     return [question.image_id, path] if path else [question.image_id]
-
-
-def _rank(name: int | str) -> tuple[bool, int, str]:
-    """Sort key of an image's names, the first of which stands for it: ids before paths, low before high."""
-    return (isinstance(name, str), 0 if isinstance(name, str) else name, str(name))
 
 
 def _by_hash(image: str) -> Split:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError, ParameterError, system_remedy
 from dataengine_lib.report.tables import METADATA_KEY
+from dataengine_lib.runs.lock import is_kernel_of
 
 _START_TIMEOUT_SECONDS = 300  # importing packages from a network disk takes minutes the first time
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the colours of a traceback: "\x1b[0;31mValueError\x1b[0m"
@@ -146,12 +148,9 @@ def _signal_kernels(number: int) -> None:
     import psutil
 
     for child in psutil.Process().children():
-        try:
-            # Jupyter passes the id of the process that started a kernel in this variable
-            if child.environ().get("JPY_PARENT_PID") == str(os.getpid()):
+        if is_kernel_of(os.getpid(), child):
+            with suppress(psutil.Error):  # ended in the meantime
                 child.send_signal(number)
-        except psutil.Error:
-            continue  # ended in the meantime
 
 
 def _engine(forwarder: _Forwarder) -> str:

@@ -7,8 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataengine_lib.errors import DataEngineError, ParameterError
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 # A kernel looks for its parent every second and ends itself without it; a busy machine delays that.
 _WAIT_SECONDS = 60
@@ -47,23 +51,25 @@ def run_lock(folder: Path) -> Iterator[None]:
             stream.truncate(0)
 
 
+def is_kernel_of(parent: int, process: "Process") -> bool:
+    """Whether the process is a notebook kernel that `parent` has started, and that has not ended."""
+    import psutil
+
+    try:
+        # Jupyter passes the id of the process that started a kernel in this variable
+        started_by = process.environ().get("JPY_PARENT_PID")
+        return started_by == str(parent) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:  # ended in the meantime, or of another user
+        return False
+
+
 def _wait_for_kernels(folder: Path, parent: int) -> None:
     """Wait until no kernel of the dead process `parent` is alive, which could still write into the folder."""
     import psutil
 
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
-        kernels = []
-        for process in psutil.process_iter():
-            try:
-                # Jupyter passes the id of the process that started a kernel in this variable
-                if (
-                    process.environ().get("JPY_PARENT_PID") == str(parent)
-                    and process.status() != psutil.STATUS_ZOMBIE
-                ):
-                    kernels.append(process.pid)
-            except psutil.Error:
-                continue  # ended in the meantime, or of another user
+        kernels = [process.pid for process in psutil.process_iter() if is_kernel_of(parent, process)]
         # The lock was free, so a living process of that id is another one: the kernels are its own.
         if not kernels or psutil.pid_exists(parent):
             return
