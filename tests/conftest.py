@@ -5,6 +5,7 @@ Tests that need the browser skip where there is none.
 
 import os
 import shutil
+import socket
 
 import pytest
 
@@ -15,6 +16,14 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 def cache(tmp_path_factory):
     """The user's own cache stays as it is; notebooks and commands started by tests inherit this."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def closed_url():
+    """An address that refuses connections: its port is bound, so that no other server gets it, but not listened at."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
 
 
 @pytest.fixture

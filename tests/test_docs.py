@@ -2,15 +2,19 @@
 
 import json
 import re
+from pathlib import Path
 
+from experiments import demo_experiment
 from PIL import Image
 from project import PROJECT_ROOT
 from tiny_families import FAMILIES
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.runs import doctor, precheck
+from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.state import RunState, StepState
-from dataengine_lib.runs.workflow import STEPS
+from dataengine_lib.runs.workflow import STEPS, plan
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
 from dataengine_lib.training.texts import read_training_rows
 
@@ -93,13 +97,21 @@ def test_the_limits_it_names_are_parameters_of_those_steps():
     assert "warnings" in StepState.__struct_fields__
 
 
-def test_what_it_says_of_doctor_and_run_is_what_they_check():
-    from dataengine_lib.runs import doctor, precheck
-
+def test_what_it_says_of_doctor_and_run_is_what_they_check(tmp_path, monkeypatch):
     text = " ".join(README.split())
     assert "`run` checks all but versions, endpoint and hub" in text
-    for check in ("check_models", "check_teacher_types", "check_machine", "check_questions", "check_pool"):
-        assert hasattr(doctor, check) and hasattr(precheck, check), check
+    checks = ["check_models", "check_teacher_types", "check_machine", "check_questions", "check_pool"]
+    for check in checks:
+        monkeypatch.setattr(
+            precheck, check, lambda *_, hub=False, check=check: [Finding("warn", check, f"{hub}")]
+        )
+    found = {(one.subject, one.message) for one in doctor.examine(demo_experiment())}
+    assert found >= {("check_models", "True"), *((check, "False") for check in checks[1:])}
+    planned = plan(demo_experiment(), tmp_path)
+    warnings = precheck.check_run(
+        Path("demo.yaml"), planned, 0, len(planned) - 1, PROJECT_ROOT / "notebooks", tmp_path
+    )
+    assert warnings == [f"{check}: False" for check in checks]
 
 
 def test_base_data_is_read_in_the_formats_it_names(tmp_path):

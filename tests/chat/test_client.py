@@ -258,11 +258,9 @@ def test_the_urls_password_is_in_no_message() -> None:
     assert "s3cret" not in str(failed.value)
 
 
-def test_a_refused_connection_stops_and_a_dropped_one_is_a_failure() -> None:
-    with raw(200, {}) as url:
-        pass
+def test_a_refused_connection_stops_and_a_dropped_one_is_a_failure(closed_url: str) -> None:
     with pytest.raises(TeacherStop, match=r"cannot be reached .*Cannot connect to host"):
-        ask(url)
+        ask(closed_url)
     with serve(say, ["drop"]) as server, pytest.raises(AskFailed) as dropped:
         ask(server.base_url)
     assert "ServerDisconnected" in str(dropped.value) and dropped.value.unanswered

@@ -329,13 +329,11 @@ def test_a_stop_in_the_middle_keeps_what_came(tmp_path: Path, fault: str) -> Non
         assert len(server.requests) == 40 and len(result.results) == 60
 
 
-def test_teacher_down_names_the_url(tmp_path: Path) -> None:
+def test_teacher_down_names_the_url(tmp_path: Path, closed_url: str) -> None:
     queries(tmp_path, 30)
-    with serve(writer) as server:
-        pass
     with pytest.raises(DataEngineError, match="cannot be reached") as caught:
-        generate(tmp_path, server)
-    assert server.base_url in str(caught.value) and caught.value.exit_code == 1
+        generate(tmp_path, teacher="openai:gpt-4o-mini", base_url=closed_url)
+    assert closed_url in str(caught.value) and caught.value.exit_code == 1
 
 
 def test_a_stop_sends_no_waiting_request(tmp_path: Path) -> None:

@@ -104,13 +104,11 @@ def test_fatal_errors_stop_at_once(fault: str, words: str) -> None:
         assert "sk-secret" not in str(caught.value)
 
 
-def test_an_unreachable_server_is_named_with_the_remedy() -> None:
-    with serve(echo) as server:
-        url = server.base_url
+def test_an_unreachable_server_is_named_with_the_remedy(closed_url: str) -> None:
     start = time.monotonic()
     with pytest.raises(TeacherStop, match=r"cannot be reached.*base_url") as caught:
-        asyncio.run(_ask(url.replace("http://", "http://user:hidden@")))
-    assert url in str(caught.value) and "hidden" not in str(caught.value)
+        asyncio.run(_ask(closed_url.replace("http://", "http://user:hidden@")))
+    assert closed_url in str(caught.value) and "hidden" not in str(caught.value)
     assert time.monotonic() - start < 5
 
 
