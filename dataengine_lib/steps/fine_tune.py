@@ -31,7 +31,7 @@ from dataengine_lib.training.texts import TextFormat
 from dataengine_lib.training.warnings import training_warnings
 
 if TYPE_CHECKING:
-    from dataengine_lib.training.fine_tuning import Trainable
+    from dataengine_lib.training.trainable import Trainable
 
 _LOG, _TIME = "train_log.json", "train_time.json"
 
@@ -167,7 +167,7 @@ def _check_new_rows(any_usable: bool, sets: list[DataSet], config: FineTuneConfi
 
 
 def _load(config: FineTuneConfig) -> "Trainable":
-    from dataengine_lib.training.fine_tuning import TrainableSettings, load_trainable
+    from dataengine_lib.training.trainable import TrainableSettings, load_trainable
 
     settings = TrainableSettings(
         method=config.method,
@@ -222,6 +222,6 @@ def _train(config: FineTuneConfig, student: "Trainable", sets: list[DataSet]) ->
 
 
 def _save(config: FineTuneConfig, student: "Trainable", folder: Path) -> None:
-    from dataengine_lib.training.fine_tuning import save_checkpoint
+    from dataengine_lib.training.trainable import save_checkpoint
 
     save_checkpoint(student, folder, keep_adapter=config.keep_adapter)

@@ -27,9 +27,9 @@ from dataengine_lib.training.examples import (
     TEXT_TOO_LONG,
     ExampleEncoder,
 )
-from dataengine_lib.training.fine_tuning import TrainableSettings, load_trainable
 from dataengine_lib.training.log import TrainLog
 from dataengine_lib.training.texts import read_training_rows
+from dataengine_lib.training.trainable import TrainableSettings, load_trainable
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 QUESTION = "Which colour has the car?"
@@ -378,7 +378,7 @@ def test_a_failed_run_leaves_the_earlier_checkpoint(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("dataengine_lib.training.fine_tuning.save_checkpoint", stop)
+        patched.setattr("dataengine_lib.training.trainable.save_checkpoint", stop)
         fine_tune(config(seed=1))
     assert weights(images / "checkpoint") == before
     # what a kill leaves behind: half a folder under another name, which the next run replaces
