@@ -11,14 +11,14 @@ from PIL import Image
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
-from dataengine_lib.students.image_kv_cache import ImageCacheBackend
-from dataengine_lib.students.inputs import (
+from dataengine_lib.students.chat_texts import (
     ANSWER_START,
     chat_text,
     escape_special_tokens,
     prompt_with_answer_start,
 )
+from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
+from dataengine_lib.students.image_kv_cache import ImageCacheBackend
 from dataengine_lib.students.interface import ScoredText
 from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.option_scores import TokenizedQuestion, tokenize_question

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from dataengine_lib.core.records import options_text
-from dataengine_lib.students.inputs import ANSWER_START, chat_text, encode_prompts
+from dataengine_lib.students.chat_texts import ANSWER_START, chat_text
+from dataengine_lib.students.inputs import encode_prompts
 
 # of text alone, whatever the model allows: questions with choices have up to a few hundred tokens
 _MOST_TEXT_TOKENS = 4096

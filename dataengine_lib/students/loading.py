@@ -18,9 +18,9 @@ from dataengine_lib.core.model_files.model_folder import (
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.chat_texts import check_chat_template
 from dataengine_lib.students.encoder_decoder import is_encoder_decoder
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
-from dataengine_lib.students.inputs import check_chat_template
 from dataengine_lib.students.processor_loading import load_processor
 
 

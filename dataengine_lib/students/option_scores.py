@@ -55,8 +55,8 @@ def tokenize_question(
 def _split_at_seams(prompt: list[int], prefix: list[int], *texts: list[int]) -> TokenizedQuestion:
     """Split where the token ids stop being equal: prompt against all texts, prefix against the options' texts."""
     # prompt [1, 2, 3], prefix [1, 2, 7], text [1, 2, 7, 8]: the prompt ends after [1, 2], one token is dropped
-    prompt_end = min(_common_length(prompt, ids) for ids in [prefix, *texts])
-    prefix_end = max(prompt_end, min((_common_length(prefix, ids) for ids in texts), default=len(prefix)))
+    prompt_end = min(common_length(prompt, ids) for ids in [prefix, *texts])
+    prefix_end = max(prompt_end, min((common_length(prefix, ids) for ids in texts), default=len(prefix)))
     return TokenizedQuestion(
         prompt[:prompt_end],
         len(prompt) - prompt_end,
@@ -65,7 +65,7 @@ def _split_at_seams(prompt: list[int], prefix: list[int], *texts: list[int]) -> 
     )
 
 
-def _common_length(one: list[int], other: list[int]) -> int:
+def common_length(one: list[int], other: list[int]) -> int:
     """How many leading token ids two texts share."""
     return next(
         (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))

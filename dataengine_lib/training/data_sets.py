@@ -15,7 +15,14 @@ from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import MixPart, TypeDraws
 from dataengine_lib.training.mixing import draw_counts, draw_examples
-from dataengine_lib.training.texts import NO_IMAGE_NEEDED, TextFormat, TrainingRow, read_training_rows
+from dataengine_lib.training.texts import (
+    NO_IMAGE_NEEDED,
+    NO_TEXT_ALONE,
+    SEVERAL_TURNS,
+    TextFormat,
+    TrainingRow,
+    read_training_rows,
+)
 
 if TYPE_CHECKING:
     from dataengine_lib.training.examples import Example, ExampleEncoder
@@ -81,7 +88,7 @@ def read_data_sets(
                 max_bad_share,
                 remedy=f"check {source.parameter} ({source.image_root})",
                 wanted=_WANTED,
-                harmless=(NO_IMAGE_NEEDED,),
+                harmless=(NO_IMAGE_NEEDED, NO_TEXT_ALONE, SEVERAL_TURNS),
                 keep=_MAX_SHOWN,
             )
         left_out = by_file[file]
@@ -96,7 +103,7 @@ def read_data_sets(
 
 def _without(held_out: HeldOutImages, rows: list[TrainingRow], left_out: BadRows) -> list[TrainingRow]:
     """The rows that are not about an image of the evaluation; the others are added to `left_out`."""
-    leaks = held_out.among(row.image for row in rows)
+    leaks = held_out.among(row.image for row in rows if row.image)
     left_out.add(
         *(
             BadRow(row.where, f"{row.image} is an evaluation image", EVALUATION_IMAGE)

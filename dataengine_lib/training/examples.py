@@ -7,32 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import read_image
-from dataengine_lib.students.inputs import (
-    PER_TOKEN_KEYS,
-    RowSuffix,
-    append_tokens,
-    chat_text,
-    encode_prompts,
-    padding_token_id,
-)
+from dataengine_lib.students.chat_texts import ChatText, conversation_text
+from dataengine_lib.students.inputs import RowSuffix, append_tokens, encode_prompts, takes_text_alone
 from dataengine_lib.students.length_limit import LengthLimit
-from dataengine_lib.students.option_scores import tokenize_question
-from dataengine_lib.training.texts import TextFormat, TrainingRow
+from dataengine_lib.training.encoding.batches import IGNORED_LABEL, EncodedRow, join_rows, split_inputs
+from dataengine_lib.training.encoding.conversation_tokens import conversation_tokens
+from dataengine_lib.training.texts import NO_TEXT_ALONE, SEVERAL_TURNS, TextFormat, TrainingRow
 
-IGNORED_LABEL = -100  # ignore_index of torch's cross_entropy, which transformers' losses use
 # reasons in `train_log.json` for rows that were skipped
 IMAGE_UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
 TEXT_TOO_LONG = "text too long"
-# inputs that differ between texts about one image; InstructBLIP's Q-Former reads the question too
-_PER_TEXT = (*PER_TOKEN_KEYS, "qformer_input_ids", "qformer_attention_mask")
 _CHUNK = 64  # decoded images in memory at a time
 
 
@@ -44,8 +35,7 @@ class Example:
     """
 
     row: TrainingRow
-    prompt: str
-    text: str
+    chat: ChatText
     tokens: dict[str, torch.Tensor]
     answer: int
 
@@ -90,22 +80,31 @@ class ExampleEncoder:
         with ThreadPoolExecutor() as readers:
             for start in range(0, len(new), _CHUNK):
                 chunk = new[start : start + _CHUNK]
-                images = readers.map(read_image, [row.image for row, _ in chunk])
+                images = readers.map(_read, [row.image for row, _ in chunk])
                 for (row, name), image in zip(chunk, images, strict=True):
                     self._made[row.file, row.where, name] = self._encode(row, name, image)
                     bar.update()
         return [self._made[row.file, row.where, name] for row, name in wanted]
 
-    def _encode(self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str) -> Example | None:
+    def _encode(
+        self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str | None
+    ) -> Example | None:
         if isinstance(image, str):
             self._leave_out(row, image, IMAGE_UNREADABLE)
             return None
-        prompt, text = chat_text(self._processor, *row.text(text_format))
-        if self._limit and (fault := self._limit.text_fault(text)):
-            self._leave_out(row, fault, TEXT_TOO_LONG)
+        if image is None and not takes_text_alone(self._processor):
+            self._leave_out(row, "", NO_TEXT_ALONE)
+            return None
+        turns = row.turns(text_format)
+        if self._encoder_decoder and len(turns) > 1:
+            self._leave_out(row, f"{len(turns)} turns", SEVERAL_TURNS)
             return None
         try:
-            tokens, pixels, answer = self._process(image, prompt, text)
+            chat = conversation_text(self._processor, turns, image=image is not None)
+            if self._limit and (fault := self._limit.text_fault(chat.text)):
+                self._leave_out(row, fault, TEXT_TOO_LONG)
+                return None
+            (tokens, pixels), answer = self._process(image, chat)
         except ValueError as error:  # from the processor
             self._leave_out(row, str(error), NOT_ENCODED)
             return None
@@ -117,82 +116,55 @@ class ExampleEncoder:
             return None
         # the first images are kept until `keep_bytes` is reached; none makes room for a later one
         size = sum(part.nbytes for part in pixels.values())
-        if row.image not in self._pixels and size <= self._free_bytes:
+        if row.image and row.image not in self._pixels and size <= self._free_bytes:
             self._pixels[row.image] = pixels
             self._free_bytes -= size
-        return Example(row, prompt, text, tokens, answer)
+        return Example(row, chat, tokens, answer)
 
     def _leave_out(self, row: TrainingRow, reason: str, kind: str) -> None:
         """Count the row; raises DataEngineError when too many rows of its file cannot be used."""
         self._skipped[row.file].add(BadRow(row.where, reason, kind))
         self._skipped[row.file].check()
 
-    def _process(
-        self, image: Image.Image, prompt: str, text: str
-    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], int]:
-        """(inputs with a value per token and labels, inputs of the image, number of answer tokens at the end).
+    def _process(self, image: Image.Image | None, chat: ChatText) -> tuple[EncodedRow, int]:
+        """The row with its labels, and the number of tokens that are learnt.
 
-        Tokens of the prompt have the label IGNORED_LABEL. Raises ValueError when the processor refuses the text.
+        Other tokens have the label IGNORED_LABEL. Raises ValueError when the processor refuses the text.
         """
-        tokenized = tokenize_question(
-            self._processor, prompt, text, [], separate_answer=self._encoder_decoder
-        )
-        answer, inputs = len(tokenized.answer_start), encode_prompts(self._processor, [prompt], [image])
+        behind = conversation_tokens(self._processor, chat, encoder_decoder=self._encoder_decoder)
+        inputs = encode_prompts(self._processor, [chat.prompt], None if image is None else [image])
+        learnt = torch.tensor([behind.learnt], dtype=torch.bool)
+        learnt_tokens = torch.tensor([behind.tokens], dtype=torch.long).masked_fill(~learnt, IGNORED_LABEL)
         if self._encoder_decoder:
-            labels = torch.tensor([tokenized.answer_start], dtype=torch.long)
+            labels = learnt_tokens
         else:
-            inputs = append_tokens(
-                self._processor, inputs, [RowSuffix(0, tokenized.dropped, tokenized.answer_start)]
-            )
-            labels = inputs["input_ids"].clone()
-            # the answer is the last tokens of the row: the loss ignores all before it
-            labels[:, : labels.shape[1] - answer] = IGNORED_LABEL
-        tokens = {key: value for key, value in inputs.items() if key in _PER_TEXT}
-        pixels = {key: value for key, value in inputs.items() if key not in tokens}
-        return tokens | {"labels": labels}, pixels, answer
+            suffix = RowSuffix(0, behind.dropped, behind.tokens)
+            inputs = append_tokens(self._processor, inputs, [suffix])
+            # what follows the prompt is the end of the row: the loss ignores all before it
+            labels = torch.full_like(inputs["input_ids"], IGNORED_LABEL)
+            labels[:, labels.shape[1] - len(behind.tokens) :] = learnt_tokens
+        row = split_inputs(inputs)
+        return EncodedRow(row.tokens | {"labels": labels}, row.pixels), sum(behind.learnt)
 
     def _pixels_of(self, example: Example) -> dict[str, torch.Tensor]:
-        if example.row.image in self._pixels:
-            return self._pixels[example.row.image]
-        image = read_image(example.row.image)
+        path = example.row.image
+        if path is None:
+            return {}
+        if path in self._pixels:
+            return self._pixels[path]
+        image = read_image(path)
         if isinstance(image, str):  # it was readable before: the file has changed during the run
             raise DataEngineError(f"{image}; it could be read when the step began")
-        return self._process(image, example.prompt, example.text)[1]
+        return self._process(image, example.chat)[0].pixels
 
     def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
         """The model's inputs with labels, `(examples, tokens)`; padded on the right.
 
         Raises DataEngineError when an image that was read before is no longer readable.
         """
-        # 0 pads masks and token types; the ids of a Q-Former are hidden by its mask
-        fill = {"input_ids": padding_token_id(self._processor), "labels": IGNORED_LABEL}
-        inputs = {}
-        for key in examples[0].tokens:
-            # dimension 1 is filled up at its end; F.pad takes (before, after) from the last dimension on
-            rows = [example.tokens[key] for example in examples]
-            longest = max(row.shape[1] for row in rows)
-            padded = [
-                F.pad(row, (*(0, 0) * (row.dim() - 2), 0, longest - row.shape[1]), value=fill.get(key, 0))
-                for row in rows
-            ]
-            inputs[key] = torch.cat(padded)
-        # image inputs have one entry per image or tile in their first dimension, so they are joined there
-        pixels = [self._pixels_of(example) for example in examples]
-        return inputs | {key: _join([one[key] for one in pixels]) for key in pixels[0]}
+        rows = [EncodedRow(example.tokens, self._pixels_of(example)) for example in examples]
+        return join_rows(self._processor, rows)
 
 
-def _join(parts: list[torch.Tensor]) -> torch.Tensor:
-    """One tensor along the first dimension; the others are filled up with zeros, as for images of several tiles."""
-    if len({part.shape[1:] for part in parts}) == 1:
-        return torch.cat(parts)
-    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-    # F.pad takes (before, after) pairs from the last dimension on
-    pads = [
-        [
-            end
-            for size, most in zip(reversed(part.shape[1:]), reversed(shape), strict=True)
-            for end in (0, most - size)
-        ]
-        for part in parts
-    ]
-    return torch.cat([F.pad(part, pad) for part, pad in zip(parts, pads, strict=True)])
+def _read(image: Path | None) -> Image.Image | str | None:
+    return read_image(image) if image else None

@@ -15,6 +15,9 @@ TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench"]
 # reasons in `train_log.json` for rows that were skipped
 NO_IMAGE = "image not found"
 NO_IMAGE_NEEDED = "text without an image"  # as in LLaVA's mix: right for its trainer, but not used here
+# right in themselves, but not for every family
+NO_TEXT_ALONE = "text without an image, which this student cannot learn"
+SEVERAL_TURNS = "several turns, of which an encoder-decoder learns one"
 EMPTY_TURN = "empty question or answer"
 NO_RATIONALE = "no rationale for QM-AE"
 
@@ -23,20 +26,20 @@ NO_RATIONALE = "no rationale for QM-AE"
 class TrainingRow:
     """A question that can be trained on: where its image is and in which text formats it can be written.
 
-    `where` is its row in its `file`, for messages; no two rows of the file share it. `as_is` is the instruction and
-    the answer of a turn of a LLaVA conversation, which are used without a text format.
+    `image` is None for text alone. `where` is its row in its `file`, for messages; no two rows of the file share it.
+    `as_is` holds the instruction and the answer of each turn of a conversation, which are used without a text format.
     """
 
     question: Question
-    image: Path
+    image: Path | None
     formats: tuple[TextFormat, ...]
     file: Path
     where: str
-    as_is: tuple[str, str] | None = None
+    as_is: tuple[tuple[str, str], ...] = ()
 
-    def text(self, text_format: TextFormat) -> tuple[str, str]:
-        """The instruction and the answer, as `training_text` gives them."""
-        return self.as_is or training_text(self.question, text_format)
+    def turns(self, text_format: TextFormat) -> tuple[tuple[str, str], ...]:
+        """The instruction and the answer of each turn, as `training_text` gives them for a question."""
+        return self.as_is or (training_text(self.question, text_format),)
 
 
 def training_text(question: Question, text_format: TextFormat) -> tuple[str, str]:
@@ -130,5 +133,7 @@ def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRo
         else:
             # `as_is` below is what is learnt; a row needs a question all the same
             question = Question(question=turn.asked, choices=[turn.answer], correct_choice_idx=0)
-            rows.append(TrainingRow(question, image, tuple(formats), file, where, (turn.asked, turn.answer)))
+            rows.append(
+                TrainingRow(question, image, tuple(formats), file, where, ((turn.asked, turn.answer),))
+            )
     return rows

@@ -15,8 +15,8 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.playground.sets import read_playground_questions, write_playground
+from dataengine_lib.students.chat_texts import ANSWER_START, prompt_with_answer_start
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
-from dataengine_lib.students.inputs import ANSWER_START, prompt_with_answer_start
 from dataengine_lib.students.loading import load_student
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]

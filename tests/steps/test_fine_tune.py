@@ -20,8 +20,8 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.loading import load_student
+from dataengine_lib.training.encoding.batches import IGNORED_LABEL
 from dataengine_lib.training.examples import (
-    IGNORED_LABEL,
     IMAGE_UNREADABLE,
     NOT_ENCODED,
     TEXT_TOO_LONG,

@@ -13,11 +13,12 @@ from tqdm import tqdm
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.chat_texts import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
-from dataengine_lib.students.inputs import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.training.examples import IGNORED_LABEL, ExampleEncoder
+from dataengine_lib.training.encoding.batches import IGNORED_LABEL
+from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.texts import TrainingRow, training_text
 
 SLOW = ("qwen3_5", "mllama")  # their caches cannot be repeated for the options, or not with the image's mask

@@ -13,15 +13,10 @@ from student_questions import CHOICES, PROMPTS, assert_close
 from tiny_models import save_tiny_llava
 
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.chat_texts import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
 from dataengine_lib.students.image_kv_cache import ImageCacheBackend, _copied_rows
-from dataengine_lib.students.inputs import (
-    ANSWER_START,
-    chat_text,
-    encode_prompts,
-    prompt_with_answer_start,
-    token_ids,
-)
+from dataengine_lib.students.inputs import encode_prompts, token_ids
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.students.option_scores import tokenize_question
 

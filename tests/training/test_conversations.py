@@ -100,7 +100,7 @@ def test_images_that_cannot_be_used_are_counted(root: Path, image: Any, kind: st
 def test_the_image_token_may_stand_anywhere(root: Path, asked: str, learnt: str) -> None:
     for row in (chat(asked), messages(asked)):
         (kept,), _ = read(root, row)
-        assert kept.text("QM-A") == (learnt, "A cat.")
+        assert kept.turns("QM-A") == ((learnt, "A cat."),)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_image_token_may_stand_anywhere(root: Path, asked: str, learnt: str)
 def test_turns_without_a_text_to_learn_are_counted(root: Path, asked: Any, answer: Any, reason: str) -> None:
     for odd in (chat(asked, answer), messages(asked, answer)):
         if isinstance(asked, dict):  # one part without a list around it: read
-            assert [one.text("QM-A") for one in read(root, odd)[0]] == [("What?", "A cat.")]
+            assert [turn for one in read(root, odd)[0] for turn in one.turns("QM-A")] == [("What?", "A cat.")]
             continue
         kept, left_out = read(root, chat(), odd, chat())
         assert len(kept) == 2 and left_out.counts == {EMPTY_TURN if "empty" in reason else MALFORMED: 1}
@@ -132,11 +132,11 @@ def test_numbers_are_answers_and_system_turns_are_left_out(root: Path) -> None:
     row["conversations"] = [system, *row["conversations"], system, {"from": "HUMAN", "value": "Why?"},
                             {"from": "gpt", "value": "I count."}]  # fmt: skip
     kept, left_out = read(root, row)
-    assert [one.text("QM-A") for one in kept] == [("How many?", "3"), ("Why?", "I count.")]
+    assert [turn for one in kept for turn in one.turns("QM-A")] == [("How many?", "3"), ("Why?", "I count.")]
     assert not left_out.counts
     swift = messages()
     swift["messages"].insert(0, {"role": "system", "content": "Be brief."})
-    assert [one.text("QM-A") for one in read(root, swift)[0]] == [("What is it?", "A cat.")]
+    assert [turn for one in read(root, swift)[0] for turn in one.turns("QM-A")] == [("What is it?", "A cat.")]
 
 
 @pytest.mark.parametrize(
@@ -145,16 +145,16 @@ def test_numbers_are_answers_and_system_turns_are_left_out(root: Path) -> None:
 def test_content_as_a_list_of_parts_is_read(root: Path, image: dict[str, Any]) -> None:
     asked = [image, {"type": "text", "text": "What is it?"}]
     (kept,), _ = read(root, messages(asked, [{"type": "text", "text": "A cat."}], images=[]))
-    assert kept.text("QM-A") == ("What is it?", "A cat.") and kept.image == root / "1.jpg"
+    assert kept.turns("QM-A") == (("What is it?", "A cat."),) and kept.image == root / "1.jpg"
     (kept,), _ = read(root, messages([{"type": "image"}, {"type": "text", "text": "What is it?"}]))
-    assert kept.text("QM-A") == ("What is it?", "A cat.")
+    assert kept.turns("QM-A") == (("What is it?", "A cat."),)
 
 
 def test_our_own_exports_are_base_data(root: Path) -> None:
     for row in (messages("<image>Q?\n(A) a (B) b", "The answer is (B) b."), chat("<image>\nQ?\n(A) a (B) b",
                 "The answer is (B) b.")):  # fmt: skip
         (kept,), _ = read(root, row)
-        assert kept.text("QM-A") == ("Q?\n(A) a (B) b", "The answer is (B) b.")
+        assert kept.turns("QM-A") == (("Q?\n(A) a (B) b", "The answer is (B) b."),)
     lines = root.parent / "swift.jsonl"
     lines.write_text("\n".join(json.dumps(messages()) for _ in range(3)))
     assert len(read_training_rows(lines, root, ["QM-A"], BadRows(lines, 1))) == 3
