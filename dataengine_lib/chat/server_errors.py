@@ -5,7 +5,7 @@ import random
 import re
 import time
 from collections.abc import Mapping
-from math import nan
+from math import isnan, nan
 
 import aiohttp
 import openai
@@ -235,19 +235,26 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         # The more exact one where both are sent.
         seconds = float(headers["retry-after-ms"]) / 1000
     except (KeyError, ValueError):
-        seconds = _standard_retry_after(headers.get("retry-after", ""))
+        seconds = _standard_retry_after(headers.get("retry-after", ""), headers.get("date", ""))
     # A comparison with NaN is false, so an unreadable header counts as none.
     return max(0.0, seconds) if seconds < _SENSIBLE_WAIT_S else None
 
 
-def _standard_retry_after(value: str) -> float:
-    """Seconds of `7` or `Wed, 21 Oct 2026 07:28:00 GMT`, NaN for anything else."""
+def _standard_retry_after(value: str, sent: str) -> float:
+    """Seconds of `7` or `Wed, 21 Oct 2026 07:28:00 GMT`, NaN for anything else; `sent` is the reply's own date."""
     try:
         return float(value)
     except ValueError:
         pass
+    # Both dates are of the server's clock, from which this machine's may differ by any time.
+    until, now = _moment(value), _moment(sent)
+    return until - (time.time() if isnan(now) else now)
+
+
+def _moment(date: str) -> float:
+    """Seconds since 1970 of a date in a header, NaN for anything else."""
     try:
-        date = email.utils.parsedate_tz(value)
-        return email.utils.mktime_tz(date) - time.time() if date else nan
+        parts = email.utils.parsedate_tz(date)
+        return email.utils.mktime_tz(parts) if parts else nan
     except (ValueError, OverflowError):
         return nan

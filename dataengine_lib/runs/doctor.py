@@ -39,7 +39,7 @@ def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[
 
     With `ask` each model behind a server is sent one request, which may cost up to a cent.
     """
-    findings = [*_versions(), _device(), _kernel(), _disk(Path.cwd())]
+    findings = [*_versions(), _device(), _disk(Path.cwd())]
     if experiment is None:
         return [*findings, _key()]
     try:
@@ -85,16 +85,6 @@ def _device() -> Finding:
     last = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     reason = last[-1] if last else f"its process ended with {done.returncode}"
     return Finding("bad", "device", f"torch cannot be loaded: {reason}")
-
-
-def _kernel() -> Finding:
-    # the kernel that a run starts, see execute_notebook
-    spec = Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
-    if spec.is_file():
-        return Finding("ok", "notebook kernel", "python3 of this environment")
-    return Finding(
-        "bad", "notebook kernel", f"{spec} is missing; run: python -m ipykernel install --sys-prefix"
-    )
 
 
 def _disk(folder: Path) -> Finding:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,13 +54,11 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
     what is under way; then KeyboardInterrupt is raised. A second Ctrl-C stops at once.
     """
     import papermill
-    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import CellExecutionError, DeadKernelError
     from zmq import ZMQError
 
     grace = float(parameters.get("timeout_s") or 0) + _LAST_SECONDS
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # errors are raised as well
-    _prefer_own_kernel()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _Forwarder(grace) as forwarder:
@@ -68,7 +67,10 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
                 str(output),
                 parameters | Origin.here(run, output).as_parameter(),
                 engine_name=_engine(forwarder),
+                # Whatever kernel the notebook was saved with in JupyterLab: it is run by this Python.
                 kernel_name="python3",
+                language="python",
+                kernel_manager_class=_own_kernel(),
                 progress_bar=sys.stderr.isatty(),
                 log_output=False,
                 # the kernel's own warnings do not concern users
@@ -81,7 +83,8 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
     except DeadKernelError as error:
         remedy = "lower batch_size" if "batch_size" in parameters else "end other programs, then run again"
         raise NotebookFailed(f"its kernel died, most likely for lack of memory; {remedy}") from error
-    except (NoSuchKernel, RuntimeError, ZMQError) as error:  # as jupyter_client fails before the first cell
+    # as jupyter_client fails before the first cell; without ipykernel there is no kernel
+    except (ImportError, RuntimeError, ZMQError) as error:
         raise NotebookFailed(_not_started(error)) from error
     finally:
         _mask_file(output)
@@ -154,19 +157,23 @@ def _signal_kernels(number: int) -> None:
 
 
 def _engine(forwarder: _Forwarder) -> str:
-    """The name of a papermill engine that begins no further cell after a signal: an idle kernel ignores interrupts."""
+    """The name of a papermill engine whose clock never goes backwards, and that begins no further cell after a signal.
+
+    An idle kernel ignores interrupts. The system's clock may be set while a cell runs, which then took less than no time.
+    """
     from papermill.engines import NBClientEngine, papermill_engines
 
     class Engine(NBClientEngine):  # type: ignore[misc]
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-            start = nb_man.cell_start
+            start, started, began = nb_man.cell_start, nb_man.start_time, time.monotonic()
 
             def start_unless_stopped(*cell: Any, **named: Any) -> None:
                 forwarder.check()
                 start(*cell, **named)
 
             nb_man.cell_start = start_unless_stopped
+            nb_man.now = lambda: started + timedelta(seconds=time.monotonic() - began)
             return super().execute_managed_notebook(nb_man, kernel_name, **options)
 
     papermill_engines.register("dataengine", Engine)
@@ -190,12 +197,18 @@ def _mask_file(notebook: Path) -> None:
             stream.write(masked)
 
 
-def _prefer_own_kernel() -> None:
-    """Let Jupyter find the kernel of this Python first, not one of the same name in the user's home folder."""
-    own = str(Path(sys.prefix) / "share" / "jupyter")
-    paths = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
-    if paths[0] != own:
-        os.environ["JUPYTER_PATH"] = os.pathsep.join([own, *filter(None, paths)])
+def _own_kernel() -> type:
+    """The class of a kernel of this Python. Jupyter's kernel specs, which may be missing or foreign, are not read."""
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+
+    class OwnKernel(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return KernelSpec(**get_kernel_dict())
+
+    return OwnKernel
 
 
 def _one_line(name: str, message: str) -> str:

@@ -1,7 +1,9 @@
 """The chat client: strict JSON where the server takes it, else text; replies in any form; errors without secrets."""
 
 import asyncio
+import email.utils
 import json
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import pytest
 from dataengine_lib.chat.ask_many import ask_each
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
+from dataengine_lib.chat.server_errors import retry_after
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
@@ -188,6 +191,16 @@ def test_an_absurd_retry_after_does_not_stop_the_run(when: str) -> None:
         pytest.raises(AskFailed, match="slow"),
     ):
         ask(url, attempts=2)
+
+
+@pytest.mark.parametrize("days", [-2, 0, 2])
+def test_a_date_to_wait_for_is_of_the_servers_clock(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + days * 86_400)
+    sent, until = (email.utils.formatdate(now + seconds, usegmt=True) for seconds in (0, 20))
+    assert retry_after({"date": sent, "retry-after": until}) == 20
+    assert retry_after({"date": until, "retry-after": sent}) == 0
+    assert retry_after({"date": "soon", "retry-after": "7"}) == 7
 
 
 @pytest.mark.parametrize("schema", [None, SCHEMA])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client import KernelManager
 
 from dataengine_lib.chat.ask_many import run
 from dataengine_lib.core.files import read_jsonl, write_json
@@ -63,6 +64,14 @@ try:
     execute(notebook, folder / "3.ipynb", config.model_dump(mode="json"), "generate_qa", folder)
 except KeyboardInterrupt:
     sys.exit(130)
+"""
+
+CELL = """
+from pathlib import Path
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+folder = Path({folder!r})
+generate_qa(GenerateQaConfig(input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl",
+    teacher="openai:gpt-4o-mini", base_url={url!r}))
 """
 
 
@@ -119,17 +128,22 @@ def prompts(server: PlaygroundServer) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    ("script", "number"),
+    ("script", "number", "seconds"),
     [
-        (GENERATE, signal.SIGINT),
-        (CLASSIFY, signal.SIGTERM),
-        (STUDENT, signal.SIGINT),
-        (READER, signal.SIGTERM),
-        (NOTEBOOK, signal.SIGTERM),
+        (GENERATE, signal.SIGINT, SLOW_S),
+        (CLASSIFY, signal.SIGTERM, SLOW_S),
+        (STUDENT, signal.SIGINT, SLOW_S),
+        (READER, signal.SIGTERM, SLOW_S),
+        (NOTEBOOK, signal.SIGTERM, SLOW_S),
+        # longer than the 5 s after which Jupyter kills a kernel that is asked to end
+        (NOTEBOOK, signal.SIGINT, 6),
     ],
-    ids=["generate-int", "classify-term", "student-int", "reader-term", "notebook-term"],
+    ids=["generate-int", "classify-term", "student-int", "reader-term", "notebook-term", "notebook-int"],
 )
-def test_replies_under_way_are_kept_and_paid_once(tmp_path: Path, script: str, number: int) -> None:
+def test_replies_under_way_are_kept_and_paid_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, number: int, seconds: float
+) -> None:
+    monkeypatch.setitem(globals(), "SLOW_S", seconds)
     folder = prepare(tmp_path)
     with serve(write, structured=write) as server:
         # the first request alone finds out whether the server takes a schema
@@ -148,6 +162,51 @@ def test_replies_under_way_are_kept_and_paid_once(tmp_path: Path, script: str, n
         kind for row in read_jsonl(ledger) for kind in ("reserved", "released", "lost_usd") if kind in row
     )
     assert kinds["reserved"] == 6 + kinds["released"] and not kinds["lost_usd"]
+
+
+@pytest.mark.parametrize("button", ["interrupt", "shut down", "restart"])
+def test_replies_under_a_cell_that_jupyter_stops_are_kept(tmp_path: Path, button: str) -> None:
+    """As JupyterLab does it: a signal to the kernel, and on a shutdown or restart a message and a time to end."""
+    folder = prepare(tmp_path)
+    manager = KernelManager(shutdown_wait_time=30)
+    manager.start_kernel(env=os.environ | {"OPENAI_API_KEY": "k"})
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        with serve(write, structured=write) as server:
+            cell = CELL.format(folder=str(folder), url=server.base_url)
+            asked = client.execute(cell)
+            while len(server.requests) < 4 and manager.is_alive():
+                time.sleep(0.02)
+            if button == "interrupt":
+                manager.interrupt_kernel()
+                # the kernel lives on, and the next cell sends what is left
+                assert reply_to(client, asked)["ename"] == "KeyboardInterrupt"
+            elif button == "shut down":
+                manager.shutdown_kernel()
+                assert not manager.is_alive()
+            else:
+                manager.restart_kernel()
+                client.wait_for_ready(timeout=60)
+            sent = len(server.requests)
+            assert len(paid(folder)) == sent >= 4
+            if button == "shut down":
+                assert start(GENERATE, folder, server).wait() == 0
+            else:
+                assert reply_to(client, client.execute(cell))["status"] == "ok"
+            assert len(paid(folder)) == 6 and set(prompts(server).values()) == {1}
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def reply_to(client: Any, asked: str) -> dict[str, Any]:
+    """The content of the kernel's reply to a cell."""
+    while (message := client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != asked:
+        pass
+    content: dict[str, Any] = message["content"]
+    return content
 
 
 def test_a_second_interrupt_stops_at_once_and_counts_what_may_be_billed(tmp_path: Path) -> None:

@@ -1,11 +1,19 @@
 """Runs beside damaged files, in odd folders, and with kernels that die: the run goes on, or one line says why not."""
 
+import datetime
+import itertools
+import json
+import os
+import re
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_loop import STEPS, make_loop, read_fake, run_fake
+from papermill.engines import NotebookExecutionManager
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError
@@ -123,6 +131,73 @@ def test_a_kernel_that_dies_is_one_line_and_its_notebook_is_kept(loop: Path, wro
     assert (out / "round1" / "1_shout.ipynb").is_file()
     assert (out / "round1" / "written.txt").read_text() == "some words 6"
     assert read_json(out / "run.json")["error"] == f"round1/1_shout: {reason}"
+
+
+FOREIGN = {
+    "none": None,
+    "of another Python": b'{"argv": ["/nowhere/python", "-m", "ipykernel_launcher"], "display_name": "x"}',
+    "of another language": b'{"argv": ["false"], "display_name": "R", "language": "R"}',
+    "damaged": b"{",
+}
+
+
+@pytest.mark.parametrize("spec", FOREIGN.values(), ids=FOREIGN)
+def test_whatever_kernels_jupyter_finds_a_run_uses_this_python(
+    loop: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spec: bytes | None
+) -> None:
+    """As where packages lie in a folder of their own: this Python's folder has no kernel spec, and another one is found."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    if spec is not None:
+        (tmp_path / "kernels" / "python3").mkdir(parents=True)
+        (tmp_path / "kernels" / "python3" / "kernel.json").write_bytes(spec)
+    state = run_fake(loop, "write.text=other")
+    assert [step.status for step in state.steps] == ["done", "done"]
+
+
+@pytest.mark.parametrize("kernelspec", [{"name": "ir", "language": "R"}, {"name": "my-env"}, None])
+def test_a_notebook_that_was_saved_with_another_kernel_is_run_by_this_python(
+    tmp_path: Path, kernelspec: dict[str, str] | None
+) -> None:
+    file = make_loop(tmp_path)
+    notebook = tmp_path / "notebooks" / "0_write.ipynb"
+    book = json.loads(notebook.read_bytes())
+    book["metadata"] = {} if kernelspec is None else {"kernelspec": {"display_name": "x", **kernelspec}}
+    notebook.write_text(json.dumps(book))
+    assert run_fake(file, stop="write").steps[0].status == "done"
+
+
+def test_a_kernel_that_is_not_installed_is_one_line(loop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelspec", None)
+    with pytest.raises(DataEngineError) as caught:
+        run_fake(loop, "write.text=other")
+    assert str(caught.value).startswith("round1/0_write failed: its kernel could not be started (")
+    assert "; run: dataengine doctor; see " in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_clock_that_goes_backwards_recomputes_nothing_and_shows_no_negative_time(
+    loop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = itertools.count(0, -3600)
+    start = datetime.datetime.now(datetime.UTC)
+    monkeypatch.setattr(
+        NotebookExecutionManager, "now", lambda self: start + datetime.timedelta(seconds=next(moments))
+    )
+    out = loop.parent / "runs" / "fake"
+    assert statuses(loop, "write.text=clock") == ["done", "done"]
+    # every file is of a time that has not come yet, and the runs after it are of the year 1970
+    for file in [loop.parent / "source.txt", *out.rglob("*")]:
+        os.utime(file, (4e9, 4e9))
+    monkeypatch.setattr(time, "time", lambda: 1e6)
+    for _ in range(2):
+        assert statuses(loop, "write.text=clock") == ["skipped", "skipped"]
+        state = read_json(out / "run.json")
+        assert 0 < state["overhead_seconds"] < state["seconds"]
+        for step in state["steps"]:
+            assert 0 < step["overhead_seconds"] < step["seconds"]
+    assert not re.search(r">\s*[-\u2212][0-9]", (out / "index.html").read_text())
+    (loop.parent / "source.txt").write_text("SOME")
+    assert statuses(loop, "write.text=clock") == ["done", "done"]
 
 
 def test_the_current_folder_can_be_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

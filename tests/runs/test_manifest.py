@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,31 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     (folder / "b.jpg").write_text("other")
     assert later.of(folder) == "new"
     assert read == [folder]
+
+
+def test_a_file_that_was_replaced_with_an_older_one_of_its_size_is_read_again(tmp_path: Path) -> None:
+    """`cp -p`, `tar` and `rsync -t` keep the time of the last change, and so does a clock that was set back."""
+    file = tmp_path / "a.txt"
+    file.write_text("one")
+    make_old(file)
+    hashes, before = FileHashes(tmp_path / "hashes.json"), file.stat()
+    first = hashes.of(file)
+    file.write_text("two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hashes.of(file) == sha256(file) != first
+
+
+@pytest.mark.parametrize("days", [-30_000, 30_000])
+def test_whatever_the_clock_says_hashes_are_of_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    file = tmp_path / "a.txt"
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + days * 86_400)
+    hashes = FileHashes(tmp_path / "hashes.json")
+    for text in ("one", "two"):
+        file.write_text(text)
+        assert hashes.of(file) == hashes.of(file) == sha256(file)
 
 
 def test_without_readable_stored_hashes_files_are_hashed_again(tmp_path: Path) -> None:
