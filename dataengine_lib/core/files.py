@@ -198,6 +198,19 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def fingerprint(*parts: object) -> str:
+    """A SHA-256 key of what a result depends on; a Path counts by the name, size and mtime of its files."""
+    content: list[object] = []
+    for part in parts:
+        if isinstance(part, Path):
+            # sorted, since the order of rglob depends on the file system
+            files = sorted(file for file in part.rglob("*") if file.is_file()) if part.is_dir() else [part]
+            content += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        else:
+            content.append(part)
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
 def inside(root: Path, name: str) -> Path:
     """The path of `name` under `root`, without `..`. Raises DataEngineError for a name that leads outside.
 

@@ -1,6 +1,5 @@
 """Step 1: the answers so far in a file, so that a run that was killed continues instead of starting again."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -56,16 +55,3 @@ class AnswerProgress:
             (outcome, None) if isinstance(outcome, StudentAnswer) else (None, outcome) for outcome in outcomes
         ]
         self._file.add(_ProgressRow(key, pairs))
-
-
-def fingerprint(*parts: object) -> str:
-    """A SHA-256 key of what an answer depends on; a Path counts by the name, size and mtime of its files."""
-    content: list[object] = []
-    for part in parts:
-        if isinstance(part, Path):
-            # sorted, since the order of rglob depends on the file system
-            files = sorted(file for file in part.rglob("*") if file.is_file()) if part.is_dir() else [part]
-            content += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        else:
-            content.append(part)
-    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()

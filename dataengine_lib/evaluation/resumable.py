@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.evaluation.answer_progress import AnswerProgress, fingerprint
+from dataengine_lib.core.files import fingerprint
+from dataengine_lib.evaluation.answer_progress import AnswerProgress
 from dataengine_lib.evaluation.questioner import Outcome, Questioner
 from dataengine_lib.evaluation.tasks import Task
 

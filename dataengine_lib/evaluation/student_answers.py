@@ -12,8 +12,8 @@ from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow, BadRows
+from dataengine_lib.core.files import fingerprint
 from dataengine_lib.core.torch_loading import Dtype
-from dataengine_lib.evaluation.answer_progress import fingerprint
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.questioner import AskOptions, Questioner
 from dataengine_lib.evaluation.recorded.join import read_recorded

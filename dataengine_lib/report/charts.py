@@ -222,8 +222,8 @@ def mix_chart(parts: Sequence[Any]) -> Chart:
     return drawn_chart(1.2 * len(rows), title, f"{title}: {shares or 'nothing'}.{note}", draw)
 
 
-def loss_chart(points: Sequence[Any]) -> Chart:
-    """The training loss over the steps, raw and smoothed; `points` have `step` and `loss`."""
+def loss_chart(points: Sequence[Any], validation: Sequence[Any] = ()) -> Chart:
+    """The training loss over the steps, raw and smoothed, and the validation loss; points have `step` and `loss`."""
     title = "Training loss"
     steps, losses = [point.step for point in points], [point.loss for point in points]
     smooth: list[float] = []  # exponential moving average
@@ -233,6 +233,15 @@ def loss_chart(points: Sequence[Any]) -> Chart:
     def draw(axes: "Axes") -> None:
         axes.plot(steps, losses, color=SKY, linewidth=1, label="each step")
         axes.plot(steps, smooth, color=BLUE, linewidth=2.2, label="smoothed (exponential moving average)")
+        if validation:
+            axes.plot(
+                [point.step for point in validation],
+                [point.loss for point in validation],
+                color=ORANGE,
+                linewidth=1.5,
+                marker="o",
+                label="validation rows",
+            )
         axes.set(xlabel="optimizer step", ylabel="cross-entropy per answer token (nats)")
         axes.grid(True, axis="both")
         axes.set_ylim(bottom=0)
@@ -243,6 +252,9 @@ def loss_chart(points: Sequence[Any]) -> Chart:
         if smooth
         else "no step was taken"
     )
+    if validation:
+        best = min(validation, key=lambda point: point.loss)
+        change += f"; the validation loss is smallest at step {best.step:,}, {best.loss:.2f}"
     return drawn_chart(9, title, f"{title}: {change}.", draw)
 
 

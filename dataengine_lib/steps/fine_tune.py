@@ -1,39 +1,39 @@
 """Step 5: the student is trained on the new questions of all rounds, mixed with its base data."""
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.step_config import StepConfig
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.errors import ParameterError
 from dataengine_lib.training.checkpoint_folder import replaced_when_complete
 from dataengine_lib.training.data_sets import (
     DataSet,
     DataSource,
     MixSettings,
-    draw_from_sets,
-    draws_by_type,
-    left_out_by_file,
-    left_out_counts,
-    left_out_rows,
-    mix_parts,
+    check_new_rows,
     read_data_sets,
 )
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import TrainLog, TrainTime
-from dataengine_lib.training.mixing import length_batches
+from dataengine_lib.training.loggers import Logger, check_loggers
 from dataengine_lib.training.texts import TextFormat
+from dataengine_lib.training.trainer.settings import Scheduler
 from dataengine_lib.training.warnings import training_warnings
 
 if TYPE_CHECKING:
+    from dataengine_lib.training.student_training import TrainingDone
     from dataengine_lib.training.trainable import Trainable
 
 _LOG, _TIME = "train_log.json", "train_time.json"
+# parameters that change nothing about the weights, or whose files are compared as such
+_NOT_IN_STATES = {
+    "student", "train_data", "image_root", "output_dir", "base_data", "base_image_root", "questions",
+    "evaluation_image_root", "max_bad_share", "workers", "report_to", "keep_adapter",
+}  # fmt: skip
 
 
 class FineTuneConfig(StepConfig):
@@ -68,7 +68,15 @@ class FineTuneConfig(StepConfig):
     train_vision: bool = False
     """Train the vision tower as well."""
     learning_rate: float = Field(2e-4, gt=0)
-    """The highest; it warms up linearly and decays along a cosine."""
+    """The highest, after a linear warm-up."""
+    scheduler: Scheduler = "cosine"
+    """How the rate decays after the warm-up: cosine, linear or constant."""
+    warmup: float = Field(0.03, ge=0, lt=1)
+    """Share of the steps in which the rate rises."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's."""
+    clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0: no limit."""
     epochs: float = Field(1, gt=0)
     """Passes over the new data."""
     max_steps: int | None = Field(None, ge=1)
@@ -77,6 +85,16 @@ class FineTuneConfig(StepConfig):
     """Rows per training step."""
     accumulate: int = Field(1, ge=1)
     """Passes that the rows of a step are divided into, to fit into memory."""
+    workers: int = Field(0, ge=0)
+    """Processes that prepare images and texts; 0: this one."""
+    save_steps: int = Field(500, ge=1)
+    """Steps between saved states, from which an interrupted run continues."""
+    eval_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the training images whose rows are kept aside for validation."""
+    keep_best: bool = False
+    """Keep the weights of the smallest validation loss, not the last ones."""
+    report_to: list[Logger] = Field(default_factory=list)
+    """Loggers of transformers, such as tensorboard or wandb."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; auto: bfloat16 where the hardware multiplies it."""
     device: str = "auto"
@@ -92,6 +110,8 @@ class FineTuneConfig(StepConfig):
             raise ValueError("base_share and base_image_root need base_data")
         if self.questions is None and self.evaluation_image_root:
             raise ValueError("evaluation_image_root needs questions")
+        if self.keep_best and not self.eval_share:
+            raise ValueError("keep_best needs eval_share")
         return self
 
 
@@ -99,13 +119,15 @@ class FineTuneConfig(StepConfig):
 class FineTuneResult:
     """What notebook 5 shows; `checkpoint` is the folder written.
 
-    `compared` says with which evaluation images the rows' images were compared, so that none is trained on.
+    `compared` says with which evaluation images the rows' images were compared, so that none is trained on;
+    `earlier_run` whether an interrupted run was continued, and if not, why.
     """
 
     checkpoint: Path
     log: TrainLog
     time: TrainTime
     compared: str
+    earlier_run: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -121,19 +143,20 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         )
     if config.output_dir.resolve() == Path(config.student).resolve():
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
+    check_loggers(config.report_to)
     with replaced_when_complete(config.output_dir, _LOG) as folder:
         # files are read before the student is loaded: a wrong path costs seconds, not minutes
         held_out = _held_out(config)
         sets = _read_sets(config, held_out)
-        _check_new_rows(any(one.rows for one in sets if not one.is_base), sets, config)
+        check_new_rows(any(one.rows for one in sets if not one.is_base), sets, config.image_root)
         student = _load(config)
-        log, seconds = _train(config, student, sets)
+        done = _train(config, student, sets, folder)
         _save(config, student, folder)
-        write_json(folder / _LOG, log)
-        write_json(folder / _TIME, seconds)
+        write_json(folder / _LOG, done.log)
+        write_json(folder / _TIME, done.time)
     compared = _compared(held_out)
-    warnings = [*(held_out.warnings if held_out else []), *training_warnings(log)]
-    return FineTuneResult(config.output_dir, log, seconds, compared, warnings)
+    warnings = [*(held_out.warnings if held_out else []), *training_warnings(done.log)]
+    return FineTuneResult(config.output_dir, done.log, done.time, compared, done.earlier_run, warnings)
 
 
 def _held_out(config: FineTuneConfig) -> HeldOutImages | None:
@@ -156,16 +179,6 @@ def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[D
     return read_data_sets(new, base, config.text_formats, config.max_bad_share, held_out)
 
 
-def _check_new_rows(any_usable: bool, sets: list[DataSet], config: FineTuneConfig) -> None:
-    if not any_usable:
-        rows = left_out_rows([one for one in sets if not one.is_base])
-        why = f"; first: {rows[0]}" if rows else ""
-        files = ", ".join(map(str, config.train_data))
-        raise DataEngineError(
-            f"{files}: no row can be trained on{why}; check train_data and image_root ({config.image_root})"
-        )
-
-
 def _load(config: FineTuneConfig) -> "Trainable":
     from dataengine_lib.training.trainable import TrainableSettings, load_trainable
 
@@ -180,45 +193,36 @@ def _load(config: FineTuneConfig) -> "Trainable":
     return load_trainable(config.student, settings)
 
 
-def _train(config: FineTuneConfig, student: "Trainable", sets: list[DataSet]) -> tuple[TrainLog, TrainTime]:
-    """Draw the examples, shuffle and batch them, and train on them; one generator makes all random draws."""
-    from dataengine_lib.students.encoder_decoder import is_encoder_decoder
-    from dataengine_lib.students.length_limit import LengthLimit
-    from dataengine_lib.training.examples import ExampleEncoder
-    from dataengine_lib.training.fine_tuning import train_on_batches
+def _train(config: FineTuneConfig, student: "Trainable", sets: list[DataSet], folder: Path) -> "TrainingDone":
+    from dataengine_lib.training.student_training import TrainingPlan, train_student
+    from dataengine_lib.training.trainer.settings import TrainerSettings
 
-    began, rng = time.monotonic(), Random(f"fine-tune {config.seed}")
-    examples = ExampleEncoder(
-        student.processor,
-        left_out_by_file(sets),
-        encoder_decoder=is_encoder_decoder(student.model.config),
-        limit=LengthLimit(student.model, student.processor),
-    )
     most = config.max_steps * config.batch_size if config.max_steps else None
-    drawn = draw_from_sets(sets, MixSettings(config.epochs, config.base_share, most), examples, rng)
-    # a row may prove unusable only when it is encoded
-    _check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), sets, config)
-    mixed = [example for of_set in drawn.values() for example in of_set]
-    rng.shuffle(mixed)  # sets and types are spread over the whole training
-    indices = length_batches([len(example) for example in mixed], config.batch_size, rng)
-    batches = [[mixed[i] for i in batch] for batch in indices]
-    read = time.monotonic()
-    curve = train_on_batches(
-        student, examples, batches, learning_rate=config.learning_rate, accumulate=config.accumulate
-    )
-    seconds = TrainTime(round(read - began, 1), round(time.monotonic() - read, 1), str(student.device))
-    return TrainLog(
-        student=config.student,
+    plan = TrainingPlan(
+        name=config.student,
         method=config.method,
-        dtype=str(student.compute).removeprefix("torch."),
-        trained_parameters=sum(parameter.numel() for parameter in student.parameters),
-        steps=len(curve),
-        loss=curve,
-        mix=mix_parts(sets, drawn),
-        by_type=draws_by_type(drawn),
-        skipped=left_out_counts(sets),
-        skipped_rows=left_out_rows(sets),
-    ), seconds
+        image_root=config.image_root,
+        mix=MixSettings(config.epochs, config.base_share, most),
+        batch_size=config.batch_size,
+        eval_share=config.eval_share,
+        seed=config.seed,
+        identity=config.model_dump(mode="json", exclude=_NOT_IN_STATES),
+    )
+    settings = TrainerSettings(
+        learning_rate=config.learning_rate,
+        scheduler=config.scheduler,
+        warmup=config.warmup,
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        accumulate=config.accumulate,
+        workers=config.workers,
+        save_steps=config.save_steps,
+        keep_best=config.keep_best,
+        report_to=tuple(config.report_to),
+        run_name=config.output_dir.parent.name,
+        seed=config.seed,
+    )
+    return train_student(student, sets, plan, settings, folder)
 
 
 def _save(config: FineTuneConfig, student: "Trainable", folder: Path) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from dataengine_lib.errors import DataEngineError
 
+STATES = "states"  # the folder of the training's states in the work folder; not part of the checkpoint
+
 
 @contextmanager
 def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
     """A work folder beside `folder` that takes its place when the block ends without an error.
 
-    Only an empty folder, or one that holds the file `marker` as checkpoints of this step do, is replaced. What a
-    killed run left behind is removed. Raises DataEngineError when `folder` holds something else or cannot be written.
+    Only an empty folder, or one that holds the file `marker` as checkpoints of this step do, is replaced. Of what an
+    interrupted run left behind, only `STATES` is kept, from which the next run continues.
+    Raises DataEngineError when `folder` holds something else or cannot be written.
     """
     folder = folder.absolute()
     if folder.exists() and not (folder / marker).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -23,24 +26,35 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
     # beside the folder, so that a rename stays on one file system
     work, old = (folder.with_name(f".{folder.name}.{end}") for end in ("unfinished", "old"))
     try:
-        for leftover in (work, old):
-            if leftover.exists():
-                shutil.rmtree(leftover)
-        work.mkdir(parents=True)
+        if old.exists():  # a kill came between the two renames below, or before the end
+            shutil.rmtree(old) if folder.exists() else old.rename(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        _clear(work)
     except OSError as error:
         raise DataEngineError(
             f"{folder}: cannot be written ({error.strerror}); choose a folder you may write to"
         ) from error
     try:
         yield work
+        shutil.rmtree(work / STATES, ignore_errors=True)
         # two renames; a kill between them leaves the earlier checkpoint as `.NAME.old`
         if folder.exists():
             folder.rename(old)
         work.rename(folder)
     except BaseException:
         # an interrupt with Ctrl-C comes here too
-        shutil.rmtree(work, ignore_errors=True)
+        _clear(work)
+        if not any(work.glob(f"{STATES}/*/")):  # no state either
+            shutil.rmtree(work, ignore_errors=True)
         if old.exists() and not folder.exists():  # the second rename failed
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear(work: Path) -> None:
+    """Remove all but the training's states."""
+    for part in work.iterdir():
+        if part.name == STATES:
+            continue
+        shutil.rmtree(part) if part.is_dir() else part.unlink()

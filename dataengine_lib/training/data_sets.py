@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.text import one_line
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import MixPart, TypeDraws
@@ -141,6 +142,18 @@ def draw_from_sets(
             # not strict: without base data there is no set for `base_count`, which is 0
             for one, count in zip(sets, [*counts, base_count], strict=False)
         }
+
+
+def check_new_rows(any_usable: bool, sets: Sequence[DataSet], image_root: Path) -> None:
+    """Raise DataEngineError with the first reasons when no row of the new data can be trained on."""
+    if not any_usable:
+        new = [one for one in sets if not one.is_base]
+        rows = left_out_rows(new)
+        why = f"; first: {rows[0]}" if rows else ""
+        files = ", ".join(dict.fromkeys(str(one.file) for one in new))
+        raise DataEngineError(
+            f"{files}: no row can be trained on{why}; check train_data and image_root ({image_root})"
+        )
 
 
 def mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, list["Example"]]) -> list[MixPart]:

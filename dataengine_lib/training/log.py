@@ -11,6 +11,13 @@ class LossPoint(msgspec.Struct):
     lr: float
 
 
+class ValidationPoint(msgspec.Struct):
+    """The mean cross-entropy per answer token (nats) of the validation rows after this step."""
+
+    step: int
+    loss: float
+
+
 class MixPart(msgspec.Struct):
     """One data set's part in the training: usable rows, draws of them, and its share of all draws in [0, 1]."""
 
@@ -29,7 +36,11 @@ class TypeDraws(msgspec.Struct):
 
 
 class TrainLog(msgspec.Struct, kw_only=True):
-    """`train_log.json`: the same inputs, parameters and machine give the same bytes."""
+    """`train_log.json`: the same inputs, parameters and machine give the same bytes.
+
+    `validation` is empty without `eval_share`; `kept_step` is the step whose weights were saved; `accumulate` is the
+    number of passes a step had at the end.
+    """
 
     student: str
     method: str
@@ -37,6 +48,9 @@ class TrainLog(msgspec.Struct, kw_only=True):
     trained_parameters: int
     steps: int
     loss: list[LossPoint]
+    validation: list[ValidationPoint] = []
+    kept_step: int = 0
+    accumulate: int = 1
     mix: list[MixPart]
     by_type: dict[str, TypeDraws]
     skipped: dict[str, int]
@@ -44,8 +58,15 @@ class TrainLog(msgspec.Struct, kw_only=True):
 
 
 class TrainTime(msgspec.Struct):
-    """`train_time.json`: seconds spent reading images and training, on this device."""
+    """`train_time.json`: seconds spent reading images and training, on this device, and what that makes.
+
+    `rows_per_s` and `training` are those of the last run, which began at the step `resumed_from`; `peak_memory_mb` is
+    the most memory used, of the GPU where there is one, else of the process.
+    """
 
     reading: float
     training: float
     device: str
+    rows_per_s: float = 0.0
+    peak_memory_mb: int = 0
+    resumed_from: int = 0

@@ -3,15 +3,14 @@
 import json
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fine_tuning import CHOICES, QUESTION, Make, row, weights
 from PIL import Image
 from tiny_families import save_family
-from tiny_models import save_tiny_llava
 from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRows
@@ -31,58 +30,6 @@ from dataengine_lib.training.log import TrainLog
 from dataengine_lib.training.texts import read_training_rows
 from dataengine_lib.training.trainable import TrainableSettings, load_trainable
 
-COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
-QUESTION = "Which colour has the car?"
-CHOICES = list(COLOURS)
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_llava(tmp_path_factory.mktemp("models") / "tiny-llava")
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    for number, colour in enumerate(COLOURS.values()):
-        Image.new("RGB", (40, 30), colour).save(tmp_path / f"{number:012d}.png")
-    return tmp_path
-
-
-def row(number: int, **more: Any) -> dict[str, Any]:
-    return {
-        "image_id": number % 4,
-        "image_path": f"{number % 4:012d}.png",
-        "raw_instructions": "",
-        "question_type": "attribute_recognition",
-        "question": QUESTION,
-        "choices": CHOICES,
-        "correct_choice_idx": number % 4,
-        "rationales": ["It shines."],
-        **more,
-    }
-
-
-Make = Callable[..., FineTuneConfig]
-
-
-@pytest.fixture
-def config(student: Path, images: Path) -> Make:
-    def build(rows: list[Any] | None = None, **more: Any) -> FineTuneConfig:
-        file = write_json(images / "train.json", [row(n) for n in range(8)] if rows is None else rows)
-        settings = {
-            "student": str(student),
-            "train_data": [file],
-            "image_root": images,
-            "output_dir": images / "checkpoint",
-            "learning_rate": 5e-3,
-            "batch_size": 4,
-            "dtype": "float32",
-            "device": "cpu",
-        }
-        return FineTuneConfig(**(settings | more))
-
-    return build
-
 
 def answers(folder: Path | str, images: Path) -> list[int]:
     """The option that the student ranks first for each of the four pictures."""
@@ -101,10 +48,6 @@ def test_training_lowers_the_loss_and_changes_the_answers(
     losses = [point.loss for point in result.log.loss]
     assert sum(losses[-5:]) / 5 < 0.25 * losses[0]
     assert answers(result.checkpoint, images) == [0, 1, 2, 3]
-
-
-def weights(folder: Path) -> bytes:
-    return (folder / "model.safetensors").read_bytes()
 
 
 def test_the_same_seed_gives_the_same_weights(config: Make, images: Path) -> None:

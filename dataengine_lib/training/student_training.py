@@ -1,0 +1,157 @@
+"""Step 5: the rows are drawn, shuffled, batched and trained on, and what was done is written down."""
+
+import hashlib
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from dataengine_lib.core.files import fingerprint, sha256
+from dataengine_lib.students.encoder_decoder import is_encoder_decoder
+from dataengine_lib.students.length_limit import LengthLimit
+from dataengine_lib.training.checkpoint_folder import STATES
+from dataengine_lib.training.data_sets import (
+    DataSet,
+    MixSettings,
+    check_new_rows,
+    draw_from_sets,
+    draws_by_type,
+    left_out_by_file,
+    left_out_counts,
+    left_out_rows,
+    mix_parts,
+)
+from dataengine_lib.training.examples import Example, ExampleEncoder
+from dataengine_lib.training.log import TrainLog, TrainTime
+from dataengine_lib.training.mixing import length_batches
+from dataengine_lib.training.trainable import Trainable
+from dataengine_lib.training.trainer.saved_state import begin_states
+from dataengine_lib.training.trainer.settings import TrainerSettings
+from dataengine_lib.training.trainer.train import train
+from dataengine_lib.training.validation import split_validation
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What is trained on: `mix` of the sets, `batch_size` rows a step, `eval_share` of the images for validation.
+
+    `name` is the student's; `image_root` is where the new data's images are looked for; `identity` is what a saved
+    state depends on, besides data and weights.
+    """
+
+    name: str
+    method: str
+    image_root: Path
+    mix: MixSettings
+    batch_size: int
+    eval_share: float
+    seed: int
+    identity: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingDone:
+    """The log, the time, and a sentence on an earlier run that was or could not be continued, or nothing."""
+
+    log: TrainLog
+    time: TrainTime
+    earlier_run: str
+
+
+def train_student(
+    student: Trainable, sets: Sequence[DataSet], plan: TrainingPlan, settings: TrainerSettings, work: Path
+) -> TrainingDone:
+    """Train the student in place on rows of `sets`; states lie in `work` meanwhile.
+
+    Raises DataEngineError when no new row can be encoded, and as `train` does.
+    """
+    # one generator makes all random draws
+    began, rng = time.monotonic(), Random(f"fine-tune {plan.seed}")
+    examples = ExampleEncoder(
+        student.processor,
+        left_out_by_file(sets),
+        encoder_decoder=is_encoder_decoder(student.model.config),
+        limit=LengthLimit(student.model, student.processor),
+    )
+    trained, aside = split_validation(sets, plan.eval_share, plan.seed)
+    drawn = draw_from_sets(trained, plan.mix, examples, rng)
+    # a row may prove unusable only when it is encoded
+    check_new_rows(any(drawn[one.name] for one in trained if not one.is_base), sets, plan.image_root)
+    mixed = [example for of_set in drawn.values() for example in of_set]
+    rng.shuffle(mixed)  # sets and types are spread over the whole training
+    steps = _batches(mixed, plan.batch_size, rng)
+    with tqdm(desc="reading validation rows", unit="row", disable=None) as bar:
+        made = examples.make([(row, row.formats[0]) for row in aside], bar)
+    validation = _batches([one for one in made if one is not None], plan.batch_size, rng)
+    states = work / STATES
+    earlier_run = begin_states(states, _identity(plan, mixed))
+    read = time.monotonic()
+    done = train(student, examples, steps, validation, settings, states)
+    if done.resumed_from:
+        earlier_run = f"An earlier run was continued after its step {done.resumed_from:,}."
+    trained_s = time.monotonic() - read
+    rows = sum(map(len, steps[done.resumed_from :]))
+    seconds = TrainTime(
+        reading=round(read - began, 1),
+        training=round(trained_s, 1),
+        device=str(student.device),
+        rows_per_s=round(rows / max(trained_s, 1e-9), 2),
+        peak_memory_mb=_peak_memory_mb(student.device),
+        resumed_from=done.resumed_from,
+    )
+    log = TrainLog(
+        student=plan.name,
+        method=plan.method,
+        dtype=str(student.compute).removeprefix("torch."),
+        trained_parameters=sum(parameter.numel() for parameter in student.parameters),
+        steps=len(done.loss),
+        loss=done.loss,
+        validation=done.validation,
+        kept_step=done.kept_step,
+        accumulate=done.accumulate,
+        mix=mix_parts(trained, drawn),
+        by_type=draws_by_type(drawn),
+        skipped=left_out_counts(sets),
+        skipped_rows=left_out_rows(sets),
+    )
+    return TrainingDone(log, seconds, earlier_run)
+
+
+def _batches(examples: list[Example], size: int, rng: Random) -> list[list[Example]]:
+    indices = length_batches([len(example) for example in examples], size, rng)
+    return [[examples[i] for i in batch] for batch in indices]
+
+
+def _identity(plan: TrainingPlan, mixed: Sequence[Example]) -> dict[str, Any]:
+    """What a state depends on; images and the student's files count by size and time of change."""
+    data = hashlib.sha256()
+    images: set[Path] = set()
+    for example in mixed:
+        data.update(f"{example.row.file}\0{example.row.where}\0{len(example)}\0{example.answer}\n".encode())
+        if example.row.image:
+            images.add(example.row.image)
+    files = [sha256(file) for file in sorted({example.row.file for example in mixed})]
+    digest = fingerprint(data.hexdigest(), *files, *sorted(images))
+    versions = {"torch": str(torch.__version__)}
+    return {
+        **plan.identity,
+        **versions,
+        "training data": digest,
+        "student's files": fingerprint(Path(plan.name)),
+    }
+
+
+def _peak_memory_mb(device: torch.device) -> int:
+    """The most memory used so far: of the GPU by torch, else of this process."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    # in KiB; macOS gives bytes
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)

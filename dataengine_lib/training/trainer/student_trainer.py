@@ -1,0 +1,236 @@
+"""Step 5: transformers' Trainer over our passes: its loop, devices, loggers and states; our loss, rate and order."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers.training_args import ParallelMode
+
+from dataengine_lib.training.examples import ExampleEncoder
+from dataengine_lib.training.trainable import Trainable
+from dataengine_lib.training.trainer.passes import LEARNT, Steps, pass_loader, passes_of
+from dataengine_lib.training.trainer.saved_state import mark_complete, remove_older
+from dataengine_lib.training.trainer.schedule import rate_schedule
+from dataengine_lib.training.trainer.settings import TrainerSettings
+
+_TRAINED = "trained.safetensors"  # the trained weights of a saved state, in float32
+
+
+@dataclass
+class _Arguments(TrainingArguments):
+    """TrainingArguments on the student's own device: with several GPUs the Trainer would split each pass over all."""
+
+    student_device: str = "cpu"
+
+    @cached_property
+    def _setup_devices(self) -> torch.device:
+        # a cached property's own function
+        found: torch.device = TrainingArguments.__dict__["_setup_devices"].func(self)
+        if self.parallel_mode == ParallelMode.DISTRIBUTED:
+            return found
+        device = torch.device(self.student_device)
+        self._n_gpu = int(device.type == "cuda")
+        return device
+
+
+class StudentTrainer(Trainer):
+    """Trains a student on the passes over `steps`, one step a batch.
+
+    States are written below `folder` every `save_steps`; with `validation`, its loss is measured just before.
+    """
+
+    def __init__(
+        self,
+        student: Trainable,
+        examples: ExampleEncoder,
+        steps: Steps,
+        validation: Steps,
+        settings: TrainerSettings,
+        folder: Path,
+    ) -> None:
+        self._student, self._examples, self._steps, self._validation = student, examples, steps, validation
+        self._settings = settings
+        random_state = torch.get_rng_state()
+        super().__init__(
+            model=student.model,
+            args=_arguments(student, settings, folder, bool(validation)),
+            eval_dataset=list(validation) or None,
+        )
+        # the Trainer sets the seed anew; dropout draws on from where loading the student left off
+        torch.set_rng_state(random_state)
+        # the loss is scaled below
+        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The passes of this process; not prepared by accelerate, which would divide them once more."""
+        passes = passes_of(
+            self._steps, self.args.gradient_accumulation_steps, self.args.world_size, self.args.process_index
+        )
+        return pass_loader(self._examples, passes, self._settings.workers)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW over the student's trained weights."""
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(
+                self._student.parameters,
+                lr=self._settings.learning_rate,
+                weight_decay=self._settings.weight_decay,
+            )
+        return self.optimizer
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LambdaLR:
+        """The learning rate of `schedule.rate_schedule`."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = rate_schedule(
+                optimizer or self.create_optimizer(),
+                self._settings.scheduler,
+                self._settings.warmup,
+                num_training_steps,
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def compute_loss_context_manager(self) -> ExitStack:
+        """Autocast computes products in half precision, and keeps the weights and the optimizer in float32."""
+        contexts = ExitStack()
+        if self._student.compute != torch.float32:
+            contexts.enter_context(torch.autocast(self._student.device.type, self._student.compute))
+        return contexts
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> torch.Tensor:
+        """The mean loss over the pass's answer tokens, times its share of those of the step.
+
+        So every answer token of a step counts the same, however the step is divided; the gradients of processes are
+        averaged, so the loss is multiplied by their number. The stock Trainer weighs passes equally for models that
+        take no number of items.
+        """
+        counted, of_step = inputs.pop(LEARNT)
+        loss: torch.Tensor = model(**inputs, use_cache=False).loss
+        loss = loss * counted / of_step
+        return loss * self.args.world_size if self.args.world_size > 1 else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:
+        return 1  # compute_loss knows better
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """0: counting goes through all weights in each step."""
+        return 0
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """`{"eval_loss": mean loss per answer token of the validation rows}`."""
+        passes = passes_of(self._validation, 1, self.args.world_size, self.args.process_index)
+        model: Any = self.model_wrapped if self._sharded else self.model
+        model.eval()
+        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        with torch.no_grad():
+            for inputs in pass_loader(self._examples, passes, self._settings.workers):
+                counted = inputs.pop(LEARNT)[0]
+                with self.compute_loss_context_manager():
+                    loss = model(**self._prepare_inputs(inputs), use_cache=False).loss
+                sums += torch.stack([loss.double() * counted, loss.new_tensor(counted).double()])
+        if self.args.world_size > 1:
+            torch.distributed.all_reduce(sums)
+        model.train()
+        metrics = {"eval_loss": float(sums[0] / sums[1])}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    @property
+    def _sharded(self) -> bool:
+        """Whether weights lie in parts on several devices, whose states their own libraries write and read."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """The trained weights alone, as they are in memory: a training continues bit for bit."""
+        assert output_dir is not None
+        folder = Path(output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(_trained(self.model), folder / _TRAINED)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.world_size > 1:
+            torch.distributed.barrier()
+        if self.args.should_save:
+            state = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+            mark_complete(state)
+            best = self.state.best_model_checkpoint
+            remove_older(state, keep=Path(best) if best else None)
+
+    def save_now(self) -> None:
+        """Write a state after the last whole step, without the gradients of an unfinished step."""
+        self._student.model.zero_grad()
+        self._save_checkpoint(self.model, None)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self._sharded:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            _load_trained(self.model, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        best = self.state.best_model_checkpoint
+        if self._sharded:
+            super()._load_best_model()
+        elif best:
+            _load_trained(self.model, Path(best))
+
+
+def _trained(model: Any) -> dict[str, torch.Tensor]:
+    return {
+        name: parameter.detach().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def _load_trained(model: Any, folder: Path) -> None:
+    saved, trained = load_file(folder / _TRAINED), _trained(model)
+    if saved.keys() != trained.keys():
+        # the fingerprint of the state has been compared before: this is our own fault
+        raise KeyError(f"{folder / _TRAINED}: holds other weights than those that are trained")
+    with torch.no_grad():
+        for name, parameter in trained.items():
+            parameter.copy_(saved[name])
+
+
+def _arguments(
+    student: Trainable, settings: TrainerSettings, folder: Path, validated: bool
+) -> TrainingArguments:
+    states: dict[str, Any] = {"save_strategy": "steps", "save_steps": settings.save_steps}
+    if validated:
+        states |= {
+            "eval_strategy": "steps",
+            "eval_steps": settings.save_steps,
+            "load_best_model_at_end": settings.keep_best,
+            "metric_for_best_model": "eval_loss",
+            "greater_is_better": False,
+        }
+    return _Arguments(
+        student_device=str(student.device),
+        output_dir=str(folder),
+        num_train_epochs=1,
+        per_device_train_batch_size=1,  # for the Trainer's messages alone: our loader makes the passes
+        gradient_accumulation_steps=settings.accumulate,
+        max_grad_norm=settings.clip,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=list(settings.report_to) or "none",
+        run_name=settings.run_name or None,
+        disable_tqdm=True,
+        use_cpu=student.device.type == "cpu",
+        remove_unused_columns=False,
+        seed=settings.seed,
+        **states,
+    )

@@ -1,0 +1,134 @@
+"""A training that is killed continues from its newest state, and ends with the same bytes."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fine_tuning import Make, row, weights
+
+from dataengine_lib.core.files import write_json
+from dataengine_lib.steps.fine_tune import FineTuneConfig, FineTuneResult, fine_tune
+from dataengine_lib.training.trainer import student_trainer
+from dataengine_lib.training.trainer.progress import TrainingProgress
+
+EVERY = 3  # steps between states; twelve steps in all
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _in_step(at: int) -> None:
+    went_on = TrainingProgress.on_step_end
+
+    def on_step_end(self: Any, args: Any, state: Any, control: Any, **more: Any) -> Any:
+        if state.global_step == at:
+            _die()
+        return went_on(self, args, state, control, **more)
+
+    TrainingProgress.on_step_end = on_step_end  # type: ignore[method-assign]
+
+
+def _in_state(at: int) -> None:
+    """While the weights of a state are half written."""
+    real = student_trainer.save_file
+
+    def save_file(tensors: Any, file: Path) -> None:
+        real(tensors, file)
+        if file.parent.name == f"checkpoint-{at}":
+            file.write_bytes(file.read_bytes()[:100])
+            _die()
+
+    student_trainer.save_file = save_file  # type: ignore[assignment]
+
+
+def _in_checkpoint(at: int) -> None:
+    """While the checkpoint is written, when all steps are done."""
+    from dataengine_lib.training import trainable
+
+    trainable.save_checkpoint = lambda *_, **__: _die()  # type: ignore[assignment]
+
+
+def killed(config: FineTuneConfig, at: int, where: Callable[[int], None]) -> None:
+    """Run step 5 in a process that is killed there."""
+
+    def run() -> None:
+        where(at)
+        fine_tune(config)
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def continued(result: FineTuneResult) -> int:
+    return result.time.resumed_from
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize(
+    ("where", "at", "newest"), [(_in_step, 8, 6), (_in_state, 9, 6), (_in_checkpoint, 0, 9)]
+)
+def test_a_killed_training_continues_bit_for_bit(
+    config: Make, images: Path, method: str, where: Callable[[int], None], at: int, newest: int
+) -> None:
+    settings = {"method": method, "epochs": 6, "save_steps": EVERY, "accumulate": 2}
+    whole = fine_tune(config(output_dir=images / "whole", **settings))
+    assert whole.log.steps == 12 and whole.earlier_run == "" and continued(whole) == 0
+    killed(config(**settings), at, where)
+    assert not (images / "checkpoint").exists()
+    result = fine_tune(config(**settings))
+    assert continued(result) == newest
+    assert result.earlier_run == f"An earlier run was continued after its step {newest}."
+    assert weights(result.checkpoint) == weights(whole.checkpoint)
+    assert result.log == whole.log
+    assert [path.name for path in images.glob("*checkpoint*")] == ["checkpoint"]
+    assert not (images / "checkpoint/states").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"learning_rate": 1e-3}, "learning_rate was 0.005, is 0.001"),
+        ({"rows": [row(n, question="Which?") for n in range(8)]}, "training data changed"),
+        ({"student": "other"}, "student's files changed"),
+    ],
+)
+def test_other_data_weights_or_settings_start_over(
+    config: Make, images: Path, student: Path, changed: dict[str, Any], why: str
+) -> None:
+    settings: dict[str, Any] = {"epochs": 6, "save_steps": EVERY}
+    killed(config(**settings), 8, _in_step)
+    if "student" in changed:
+        from tiny_models import save_tiny_llava
+
+        changed = {"student": str(save_tiny_llava(images / "other"))}
+    again = config(**(settings | changed))
+    result = fine_tune(again)
+    assert continued(result) == 0
+    assert result.earlier_run == f"An earlier run stopped after its step 6 and was not continued: {why}."
+    assert weights(result.checkpoint) == weights(
+        fine_tune(config(**(settings | changed), output_dir=images / "whole")).checkpoint
+    )
+
+
+def test_an_image_that_changed_starts_over(config: Make, images: Path) -> None:
+    killed(config(epochs=6, save_steps=EVERY), 8, _in_step)
+    os.utime(images / f"{0:012d}.png", ns=(1, 1))
+    result = fine_tune(config(epochs=6, save_steps=EVERY))
+    assert continued(result) == 0 and result.earlier_run.endswith("not continued: training data changed.")
+
+
+def test_an_error_keeps_the_states_and_an_earlier_checkpoint(config: Make, images: Path) -> None:
+    before = weights(fine_tune(config()).checkpoint)
+    killed(config(epochs=6, save_steps=EVERY), 8, _in_step)
+    write_json(images / "train.json", [])
+    with pytest.raises(Exception, match="no row can be trained on"):
+        fine_tune(config(epochs=6, save_steps=EVERY, rows=[]))
+    assert weights(images / "checkpoint") == before
+    assert continued(fine_tune(config(epochs=6, save_steps=EVERY))) == 6
