@@ -16,9 +16,9 @@ _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"  # byte order mark, which Windows editors write before UTF-8 text
 _BUFFER = 1 << 20  # bytes
 # JSON shrinks by 5 to 30 in gzip, which can reach 1,000; a file of 9 MB that becomes 9 GB is no data.
-MAX_GROWTH = 100
-# bytes; a smaller file does no harm, however much it grew
-MAX_UNPACKED = 1 << 28
+_MAX_GROWTH = 100
+# bytes; a smaller file does no harm, however much it grew: JSON takes up to 30 times its size in memory
+_MAX_UNPACKED = 1 << 26
 
 
 def file_content(path: Path) -> bytes:
@@ -61,7 +61,7 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, path: Path, packed: IO[bytes]) -> None:
         self._path, self._packed = path, packed
         self._content = gzip.GzipFile(fileobj=packed)
-        self._most = max(MAX_UNPACKED, MAX_GROWTH * path.stat().st_size)
+        self._most = max(_MAX_UNPACKED, _MAX_GROWTH * path.stat().st_size)
         self._read = 0
 
     def readable(self) -> bool:

@@ -14,14 +14,22 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
-from dataengine_lib.core.file_content import MAX_GROWTH, MAX_UNPACKED, open_content
+from dataengine_lib.core.file_content import open_content
 from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 
 _CELL = 2**31 - 1  # characters; the csv module allows 128 KiB, and an image's base64 is longer
 _ZIP = b"PK\x03\x04"
 # Excel's own limits are 1,048,576 rows and 16,384 columns; a table of questions has tens of columns.
 _MAX_ROWS, _MAX_COLUMNS = 1 << 20, 2000
+# Bytes, and the multiple of the file's size, that a workbook may grow to; tables shrink by 5 to 20.
+_MAX_UNPACKED, _MAX_GROWTH = 1 << 25, 25
+# Elements and attributes of one row or text, and of all that is neither: openpyxl builds each of them as objects.
+_MAX_ELEMENTS = 1 << 20
+# matches the start of a row in a sheet, of a text in the table of texts: `<row r="2">`, `<x:row>`, `<si>`
+_NEXT_ITEM = re.compile(rb"<(?:\w+:)?(?:row|si)[\s>/]")
+_LONGEST_TAG = 64  # bytes kept of the block before, in which a tag that is looked for may begin
 _QUOTED = re.compile(r'"[^"]*"')  # matches "a, b" in a heading
 # matches what Python reads a byte as that is no UTF-8, with the error handler surrogateescape
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
@@ -123,27 +131,42 @@ def _checked(path: Path, stream: IO[bytes]) -> bool:
     with zipfile.ZipFile(stream) as archive:
         # of the archive's directory; zipfile unpacks no part to more than it says there
         size = sum(part.file_size for part in archive.infolist())
-        most = max(MAX_UNPACKED, MAX_GROWTH * path.stat().st_size)
+        most = max(_MAX_UNPACKED, _MAX_GROWTH * path.stat().st_size)
         if size > most:
             raise DataEngineError(
                 f"{path}: grows to {size >> 20:,} MiB when it is unpacked, which is no table of questions; "
                 "check where it comes from, or save the table as .tsv"
             )
-        return any(
-            _holds_formula(archive.open(name))
+        # all of them: which part is a sheet is written inside the file, and not by its name alone
+        formulas = [
+            _holds_formula(path, name, archive.open(name))
+            and name.startswith("xl/worksheets/")
+            and name.endswith(".xml")
             for name in archive.namelist()
-            if name.startswith("xl/worksheets/") and name.endswith(".xml")
-        )
+        ]
+        return any(formulas)
 
 
-def _holds_formula(part: IO[bytes]) -> bool:
-    tail = b""
+def _holds_formula(path: Path, name: str, part: IO[bytes]) -> bool:
+    """Whether a part has a formula. Raises DataEngineError where a row, or a text, has a million elements."""
+    tail, formula, elements = b"", False, 0
     with part:
         while block := part.read(1 << 20):
-            if b"<f>" in (text := tail + block) or b"<f " in text:
-                return True
-            tail = block[-2:]
-    return False
+            # a part in UTF-16 has a zero byte in each character of its tags
+            block = block.replace(b"\0", b"")
+            text = tail + block
+            formula = formula or b"<f>" in text or b"<f " in text
+            # what stands behind the last row that begins in this block; before it there is a megabyte at most
+            if items := list(_NEXT_ITEM.finditer(text)):
+                elements, block = 0, text[items[-1].start() :]
+            elements += block.count(b"<") + block.count(b"=")
+            if elements > _MAX_ELEMENTS:
+                raise DataEngineError(
+                    f"{path}: {shown(name)} has a row or a part of more than {_MAX_ELEMENTS:,} elements, which is no "
+                    "table of questions; check where it comes from, or save the table as .tsv"
+                )
+            tail = text[-_LONGEST_TAG:]
+    return formula
 
 
 def _sheet_rows(stream: IO[bytes], values: bool) -> Iterator[tuple[Any, ...]]:

@@ -50,7 +50,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes, message: str
 
 
 def test_a_file_that_grows_like_no_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr(module, "_MAX_UNPACKED", 1 << 20)
     file = tmp_path / "rows.jsonl"
     line = b'{"question": "Which?"}\n'
     file.write_bytes(gzip.compress(line * 10_000))
@@ -61,6 +61,14 @@ def test_a_file_that_grows_like_no_data_is_refused(tmp_path: Path, monkeypatch: 
     with open_content(file) as stream, pytest.raises(DataEngineError, match="gzip grows"):
         for _ in stream:
             pass
+
+
+def test_a_small_file_of_many_empty_objects_is_refused(tmp_path: Path) -> None:
+    """A file of 250 kB that grew to 250 MiB of `{}` took 6.5 GB as objects of Python."""
+    file = tmp_path / "rows.json"
+    file.write_bytes(gzip.compress(b"[" + b"{}," * (25 << 20) + b"{}]", 1))
+    with pytest.raises(DataEngineError, match=r"rows\.json: gzip grows to more than [0-9]+ MiB"):
+        read_json(file)
 
 
 def test_a_path_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -84,12 +85,71 @@ def test_a_formula_that_was_computed_is_its_value_and_an_error_its_text(tmp_path
 def test_a_workbook_that_grows_like_no_table_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr(module, "_MAX_UNPACKED", 1 << 20)
     file = workbook(tmp_path / "t.xlsx", ["index", "prediction"], [1, "A"])
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/more.xml", bytes(1 << 24))
     with pytest.raises(DataEngineError, match=r"t\.xlsx: grows to 16 MiB when it is unpacked"):
         list(table_cells(file))
+
+
+SHEET, STYLES = "xl/worksheets/sheet1.xml", "xl/styles.xml"
+
+
+def with_part(file: Path, name: str, end: str, more: str) -> Path:
+    """The workbook with `more` in front of the tag `end` of one of its parts."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist()}
+    assert end.encode() in parts[name]
+    parts[name] = parts[name].replace(end.encode(), more.encode() + end.encode())
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "more"),
+    [
+        (SHEET, "</sheetData>", "<row>" + "<c><v>1</v></c>" * 60_000 + "</row>"),
+        (SHEET, "</sheetData>", "<row>" + "<c/>" * 200_000 + "</row>"),
+        (SHEET, "</sheetData>", "<row><c " + " ".join(f'a{n}=""' for n in range(150_000)) + "/></row>"),
+        (SHEET, "<sheetData>", "<cols>" + '<col min="1"/>' * 80_000 + "</cols>"),
+        (STYLES, "</cellXfs>", "<xf/>" * 200_000),
+        (
+            SHEET,
+            "</sheetData>",
+            '<row><c t="inlineStr"><is>' + "<r><t>a</t></r>" * 40_000 + "</is></c></row>",
+        ),
+    ],
+    ids=["cells", "empty cells", "attributes", "columns", "styles", "a text"],
+)
+def test_a_row_or_a_part_of_a_million_elements_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, end: str, more: str
+) -> None:
+    """A workbook of 66 kB with one row of cells took 1 GB, one of 480 kB took 7.5 GB."""
+    monkeypatch.setattr(module, "_MAX_ELEMENTS", 100_000)
+    file = workbook(tmp_path / "t.xlsx", ["index", "prediction"], [1, "A"])
+    with_part(file, name, end, more)
+    with pytest.raises(DataEngineError, match=rf"t\.xlsx: '{name}' has a row or a part of more than 100,000"):
+        list(table_cells(file))
+
+
+def test_a_long_table_has_small_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_ELEMENTS", 100_000)
+    row = '<row><c t="n"><v>1</v></c></row>'
+    file = with_part(workbook(tmp_path / "t.xlsx", ["a"]), SHEET, "</sheetData>", row * 40_000)
+    assert sum(1 for _ in table_cells(file)) == 40_001
+    # as some libraries write every tag
+    space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    rows = re.sub("<(/?)", r"<\1x:", row) * 40_000
+    sheet = f'<x:worksheet xmlns:x="{space}"><x:sheetData>{rows}</x:sheetData></x:worksheet>'
+    with zipfile.ZipFile(workbook(tmp_path / "p.xlsx", ["a"])) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "p.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        for part, content in {**parts, SHEET: sheet}.items():
+            archive.writestr(part, content)
+    assert sum(1 for _ in table_cells(tmp_path / "p.xlsx")) == 40_000
 
 
 @pytest.mark.parametrize("cell", ["XFD2", "A9999999"])

@@ -87,6 +87,8 @@ def test_an_eps_with_a_pictures_name_starts_no_ghostscript(
         (b"version https://git-lfs.github.com/spec/v1\n", " (it looks like a Git LFS pointer, not the file itself; "),
         (b"\n <!DOCTYPE html><p>404", " (it looks like a web page)"),
         (b"%PDF-1.4", " (it looks like a PDF)"),
+        (b"DDS |\x00\x00\x00" + bytes(120), " (it looks like a DDS texture)"),
+        (b"BLP2\x01\x00\x00\x00" + bytes(40), " (it looks like a BLP texture)"),
         (b"", " (it is empty)"),
         (b"no picture", ""),
     ],
