@@ -8,10 +8,12 @@ from typing import Any, Self, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dataengine_lib.core.notebook_folder import enter_start_folder
-from dataengine_lib.core.secrets.given_values import refuse_secrets
+from dataengine_lib.core.secrets.given_values import papermill_parameters, refuse_secrets
 from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import ParameterError
 
+# papermill writes its own copy of the notebook after each cell, and again when all are done: no cell can clean it
+_SECRET_IN_NOTEBOOK = "; the notebook that papermill writes holds it all the same: delete that file"
 _PYTHON_TYPE = re.compile(
     r" for <class '[\w.]+'>"
 )  # matches the end of "not a valid path for <class 'pathlib.Path'>"
@@ -85,6 +87,8 @@ class StepConfig(BaseModel):
         """
         enter_start_folder(names, cls.model_fields)
         given = {name: names[name] for name in cls.model_fields if name in names}
+        injected = papermill_parameters(names)
+        refuse_secrets(injected, "the parameters cell", advice=_SECRET_IN_NOTEBOOK)
         if not Path("data_demo").is_dir():
             for name, value in given.items():
                 for item in value if isinstance(value, list) else [value]:

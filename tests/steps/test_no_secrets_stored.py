@@ -108,3 +108,33 @@ def test_papermill_is_refused_a_secret_and_the_error_does_not_repeat_it(
         GenerateQaConfig.from_notebook({**names, "base_url": "http://me:canary@host/v1"})
     assert "canary" not in "".join(traceback.format_exception_only(caught.value))
     assert caught.value.__cause__ is None and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_url", "http://me:canary@host/v1"),
+        ("api_key", "sk-canary-abcdefghijklmnop"),  # no parameter of the step
+        ("hf_token", "canary"),
+        ("extra", {"headers": ["Bearer sk-canary-abcdefghijklmnop"]}),
+    ],
+)
+def test_papermills_own_notebook_holds_a_secret_and_the_error_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    """papermill writes the notebook from its own memory after each cell: a step can only say that it must go."""
+    from papermill import PapermillExecutionError, execute_notebook
+
+    monkeypatch.chdir(PROJECT_ROOT)
+    given = {name: value, "output": str(tmp_path / "out" / "r.jsonl")}
+    with pytest.raises(PapermillExecutionError) as caught:
+        execute_notebook(
+            "notebooks/3_generate_qa.ipynb", str(tmp_path / "n.ipynb"), given, progress_bar=False
+        )
+    assert caught.value.evalue.startswith(f"the parameters cell: {name}") and "canary" not in str(
+        caught.value
+    )
+    assert caught.value.evalue.endswith(
+        "; the notebook that papermill writes holds it all the same: delete that file"
+    )
+    assert "canary" in (tmp_path / "n.ipynb").read_text() and not (tmp_path / "out").exists()

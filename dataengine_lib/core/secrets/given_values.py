@@ -1,6 +1,8 @@
 """Parameters that look like secrets are refused (all steps): notebooks and manifests would store them."""
 
+import ast
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -19,22 +21,44 @@ _URL = re.compile(r"\s*\w+://\S+\s*\Z")
 _SECRET_KEY = re.compile(r"(api|access|secret)_?key|(^|[._])token$|password|secret", re.IGNORECASE)
 
 
-def refuse_secrets(value: Any, where: str, key: str = "") -> None:
+# papermill's own first line of the cell that it adds for the parameters that it was given
+_PAPERMILL_CELL = "# Parameters\n"
+
+
+def refuse_secrets(value: Any, where: str, key: str = "", advice: str = "") -> None:
     """Raise ParameterError for a value that looks like a secret, or for one inside it; `key` is its name.
 
-    The message does not repeat the value.
+    The message ends with `advice` and does not repeat the value.
     """
     if isinstance(value, dict):
         for name, inner in value.items():
-            refuse_secrets(inner, where, f"{key}.{name}".lstrip("."))
+            refuse_secrets(inner, where, f"{key}.{name}".lstrip("."), advice)
     elif isinstance(value, list | tuple):
         for inner in value:
-            refuse_secrets(inner, where, key)
+            refuse_secrets(inner, where, key, advice)
     elif isinstance(value, str) and value and (_looks_secret(value) or _SECRET_KEY.search(key)):
         raise ParameterError(
             f"{where}: {key}: looks like a secret, and parameters are stored in notebooks and manifests; delete it "
             "here and put a key into OPENAI_API_KEY, a URL with a password or key into OPENAI_BASE_URL"
+            + advice
         )
+
+
+def papermill_parameters(names: dict[str, Any]) -> dict[str, Any]:
+    """What papermill was given, by the cells that a notebook's kernel has run (`In` of its globals).
+
+    A step's Config knows its own names alone: papermill stores any other name too, `-p api_key sk-…`.
+    """
+    found: dict[str, Any] = {}
+    for source in names.get("In", []):
+        if not (isinstance(source, str) and source.startswith(_PAPERMILL_CELL)):
+            continue
+        for line in ast.parse(source).body:
+            # papermill writes what is no literal, such as float("nan"), as a call
+            with suppress(ValueError):
+                if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+                    found[line.targets[0].id] = ast.literal_eval(line.value)
+    return found
 
 
 def _looks_secret(value: str) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataengine_lib.core.secrets.given_values import refuse_secrets
+from dataengine_lib.core.secrets.given_values import papermill_parameters, refuse_secrets
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
 
@@ -49,3 +49,10 @@ def test_a_secret_is_refused_in_one_line_that_does_not_repeat_it(name: str, valu
 def test_what_only_sounds_secret_is_taken(value: str) -> None:
     refuse_secrets({"text": [value], "max_output_tokens": 600}, "here")
     assert _AnyConfig.read({"base_url": value}, "here").base_url == value
+
+
+def test_parameters_are_read_from_the_cell_that_papermill_adds() -> None:
+    cell = '# Parameters\napi_key = "a"\nlimit = float("nan")\nnames = ["b", {"c": -1}]\n'
+    names = {"In": ["", "api_key = 'of a cell of the user'", cell, "%time 1"]}
+    assert papermill_parameters(names) == {"api_key": "a", "names": ["b", {"c": -1}]}
+    assert papermill_parameters({}) == {}
