@@ -41,8 +41,11 @@ def config_command(
         # an option that was not given is None, or [] where it takes several values
         given = {field: value for field, value in values.items() if value not in (None, [])}
         for field in given:
-            if get_origin(config.model_fields[field].annotation) is dict:
+            kind = config.model_fields[field].annotation
+            if get_origin(kind) is dict:
                 given[field] = _pairs(given[field], flags[field])
+            elif _may_be_list(kind) and str(given[field]).lstrip().startswith("["):
+                given[field] = _json(given[field], flags[field])
         run(config.read(complete(given), f"dataengine {name}"))
 
     # typer reads options from the signature and the annotations of a function
@@ -83,9 +86,23 @@ def _option_type(annotation: Any) -> tuple[Any, str | None]:
     choices = [part for part in inner if isinstance(part, str)]  # of a Literal
     if choices:
         return str | None, "|".join(choices)
+    if _may_be_list(annotation):
+        return str | None, "PATH|JSON"
     if {str, Path} <= set(inner):  # a built-in name or a file
         return str | None, "NAME|PATH"
     return str | None, {Path: "PATH", int: "N", float: "X"}.get(inner[0], "TEXT")
+
+
+def _may_be_list(annotation: Any) -> bool:
+    """Whether a list is one of several types of a field, as in `Path | list[BaseData] | None`; an option has it as JSON."""
+    return any(get_origin(part) is list for part in get_args(annotation))
+
+
+def _json(text: str, option: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ParameterError(f"{option}: not valid JSON ({error}): {shown(text)}") from error
 
 
 def _pairs(words: list[str], option: str) -> Values:
@@ -95,10 +112,7 @@ def _pairs(words: list[str], option: str) -> Values:
         # at the last =, so that a name may hold one: `a=b=40` sets `a=b` to 40
         name, equals, value = word.rpartition("=")
         if word.lstrip().startswith("{"):
-            try:
-                found |= json.loads(word)
-            except ValueError as error:
-                raise ParameterError(f"{option}: not valid JSON ({error}): {shown(word)}") from error
+            found |= _json(word, option)
         elif equals and name:
             found[name] = value
         else:

@@ -16,7 +16,7 @@ from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.state import RunState, StepState
 from dataengine_lib.runs.workflow import STEPS, plan
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
-from dataengine_lib.training.texts import read_training_rows
+from dataengine_lib.training.row_files import read_training_rows
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -136,7 +136,7 @@ def test_base_data_is_read_in_the_formats_it_names(tmp_path):
         file = tmp_path / "base.json"
         file.write_text(json.dumps([row]))
         (kept,) = read_training_rows(file, tmp_path, ["Q-A"], BadRows(file, 0))
-        assert kept.text("Q-A")[0] == "What?"
+        assert kept.turns("Q-A")[0][0] == "What?"
 
 
 def test_a_file_of_another_format_is_named_as_it_says(tmp_path):

@@ -123,6 +123,8 @@ def _at_new_place(value: Any, origin: Origin, moved: Path) -> Any:
     """
     if isinstance(value, list):
         return [_at_new_place(item, origin, moved) for item in value]
+    if isinstance(value, dict):
+        return {name: _at_new_place(item, origin, moved) for name, item in value.items()}
     old_run = origin.start / origin.run
     if not isinstance(value, str) or not (path := origin.start / value).is_relative_to(old_run):
         return value

@@ -2,8 +2,9 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self, get_origin
+from typing import Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,11 +34,11 @@ class StepConfig(BaseModel):
         """
         refuse_secrets(values, where)
         for name, value in values.items():
-            for item in value if isinstance(value, list) else [value]:
+            for text in _texts(value):
                 # no path has one, and what opens it raises an error of its own kind
-                if isinstance(item, str | Path) and "\0" in str(item):
+                if "\0" in text:
                     raise ParameterError(
-                        f"{where}: {name}: holds a null byte (given: {str(item)!r}); type it once more"
+                        f"{where}: {name}: holds a null byte (given: {text!r}); type it once more"
                     )
         try:
             return cls(**values)
@@ -46,20 +47,29 @@ class StepConfig(BaseModel):
             by_key: dict[str, list[Any]] = {}
             for problem in error.errors():
                 by_key.setdefault(cls._key(problem), []).append(problem)
-            raise ParameterError(
-                "\n".join(cls._message(key, problems, where) for key, problems in by_key.items())
-            ) from error
+            # a list that is wrong inside is no value of the parameter's other types either, which goes without saying
+            inner = [key for key in by_key if not any(other.startswith(f"{key}.") for other in by_key)]
+            raise ParameterError("\n".join(cls._message(key, by_key[key], where) for key in inner)) from error
 
     @classmethod
     def _key(cls, problem: Any) -> str:
-        """`train_data.1`, `targets.image_scene`: the parameter, with the place in a list or the key in a dict."""
+        """`train_data.1`, `targets.image_scene`, `base_data.0.file`: the parameter, with the place inside its value."""
         name, *rest = problem["loc"] or ("",)
         field = cls.model_fields.get(name)
-        # else a text is pydantic's name of one of several types: `workers`, `int`
+        # else a text before a number is pydantic's name of one of several types: `workers`, `int`
         keys = field is not None and get_origin(field.annotation) is dict
-        return ".".join(
-            [shown_key(name), *(shown_key(part) for part in rest if keys or isinstance(part, int))]
-        )
+        parts = []
+        for part in rest:
+            keys = keys or isinstance(part, int)
+            parts += [shown_key(part)] if keys else []
+        return ".".join([shown_key(name), *parts])
+
+    @classmethod
+    def _keys_of(cls, loc: tuple[Any, ...]) -> list[str]:
+        """The valid keys where a problem is: the parameters, or the fields of the model in a parameter's list."""
+        if len(loc) == 1:
+            return list(cls.model_fields)
+        return list(next(_models(cls.model_fields[loc[0]].annotation)).model_fields)
 
     @classmethod
     def _message(cls, key: str, problems: list[Any], where: str) -> str:
@@ -67,8 +77,9 @@ class StepConfig(BaseModel):
         problem = problems[0]
         if problem["type"] == "extra_forbidden":
             # cutoff 0: there is always a nearest name
-            near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.0)
-            return f"{where}: unknown key {key!r}; nearest valid key: {near[0]!r}"
+            outer, _, last = key.rpartition(".")
+            near = difflib.get_close_matches(last, cls._keys_of(problem["loc"]), n=1, cutoff=0.0)
+            return f"{where}: unknown key {key!r}; nearest valid key: {f'{outer}.{near[0]}'.lstrip('.')!r}"
         if problem["type"] == "missing":
             return f"{where}: {key} is needed; give it"
         # pydantic puts "Value error, " before the messages of our own validators
@@ -91,10 +102,27 @@ class StepConfig(BaseModel):
         refuse_secrets(injected, "the parameters cell", advice=_SECRET_IN_NOTEBOOK)
         if not Path("data_demo").is_dir():
             for name, value in given.items():
-                for item in value if isinstance(value, list) else [value]:
-                    if Path(str(item)).parts[:1] == ("data_demo",):
+                for text in _texts(value):
+                    if Path(text).parts[:1] == ("data_demo",):
                         raise ParameterError(
-                            f"the parameters cell: {name}: {item} does not exist below {Path.cwd().name}/; "
+                            f"the parameters cell: {name}: {text} does not exist below {Path.cwd().name}/; "
                             "data_demo, the example of the defaults, comes with the repository; give files of your own"
                         )
         return cls.read(given, "the parameters cell")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts and paths in a parameter's value."""
+    if isinstance(value, str | Path):
+        yield str(value)
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models inside a type: M of `Path | list[M] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

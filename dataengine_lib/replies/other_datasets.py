@@ -1,7 +1,7 @@
 """Steps 4 and 5: QA files of other projects, in LLaVA's conversations or MLLM-DataEngine v2's records.
 
 Step 4 reads them through `read_others`, which yields each row as a teacher's reply, so that it passes the same filters
-and checks. Step 5 mixes LLaVA's turns in as they are, through `read_turns`.
+and checks. Step 5 mixes LLaVA's conversations in as they are, through `read_conversations`.
 """
 
 import re
@@ -33,16 +33,14 @@ _NEEDED = {
     "conversations": "'from' (human or gpt) and 'value'",
     "messages": "'role' (user or assistant) and 'content'",
 }
-TEXT_ALONE = "image: no image"  # what is wrong with a conversation about no image
 
 
-class Turn(NamedTuple):
-    """A question about an image and its answer, in the file's words without the image token."""
+class Conversation(NamedTuple):
+    """Questions and their answers, in the file's words without the image token; `image` is empty for text alone."""
 
-    key: str  # the conversation's id and the turn's number
+    key: str  # its id, or the number of its row
     image: str
-    asked: str
-    answer: str
+    turns: tuple[tuple[str, str], ...]
 
 
 def others_format(file: Path) -> _OthersFormat | None:
@@ -59,7 +57,7 @@ def others_format(file: Path) -> _OthersFormat | None:
 
 
 def holds_chats(file: Path) -> bool:
-    """Whether `read_turns` reads the file: LLaVA's conversations, or messages as LLaMA-Factory and ms-swift have them.
+    """Whether `read_conversations` reads the file: LLaVA's conversations, or messages of LLaMA-Factory and ms-swift.
 
     Raises DataEngineError when the file cannot be read.
     """
@@ -97,25 +95,25 @@ def read_others(file: Path) -> Iterator[tuple[int, Result | str]]:
         if isinstance(row, str):
             yield number, row
         elif kind == "llava":
-            for turn in _turns(row, number):
-                yield number, turn if isinstance(turn, str) else _chat_reply(turn)
+            chat = _conversation(row, number)
+            if isinstance(chat, str) or not chat.image:
+                yield number, chat if isinstance(chat, str) else "image: no image"
+                continue
+            for place, (asked, answer) in enumerate(chat.turns, 1):
+                yield number, _chat_reply(f"{chat.key}-{place}", chat.image, asked, answer)
         else:
             yield number, _v2_reply(row, f"{file.stem}-{number}")
 
 
-def read_turns(file: Path) -> Iterator[tuple[str, Turn | str]]:
-    """Yield (where the row stands; a turn of a conversation, or what is wrong with the row).
+def read_conversations(file: Path) -> Iterator[tuple[str, Conversation | str]]:
+    """Yield (where the row stands; its conversation, or what is wrong with the row).
 
     Rows are LLaVA's (`conversations`, `image`), or messages with one image, as LLaMA-Factory, ms-swift and OpenAI write
-    them; system messages are left out.
+    them; rows without an image are text alone. System messages are left out, and a last question without an answer is.
     """
     for found in json_rows(file):
         row = _object(found)
-        if isinstance(row, str):
-            yield found.where, row
-        else:
-            for turn in _turns(row, found.number):
-                yield found.where, turn
+        yield found.where, row if isinstance(row, str) else _conversation(row, found.number)
 
 
 def _object(found: JsonRow) -> dict[str, Any] | str:
@@ -127,41 +125,46 @@ def _object(found: JsonRow) -> dict[str, Any] | str:
     return row if isinstance(row, dict) else "is not an object"
 
 
-def _turns(row: dict[str, Any], number: int) -> list[Turn | str]:
-    """The conversation's turns, or one message that says what is wrong with it."""
+def _conversation(row: dict[str, Any], number: int) -> Conversation | str:
+    """The conversation of a row, or what is wrong with it."""
     name = "conversations" if "conversations" in row else "messages"
     messages = row.get(name)
     if not isinstance(messages, list):
-        return ["conversations: is not a list"]
+        return "conversations: is not a list"
     images = _images(row, messages)
     spoken = [_speaker_and_text(message) for message in messages]
     tokens = sum(text.count("<image>") for speaker, text in filter(None, spoken) if speaker in _ASKS)
-    if len(images) != 1 or not isinstance(images[0], str):
-        if images:
-            return ["image: several images, one is needed" if len(images) > 1 else "image: is no path"]
-        return ["image: no image, but an image token" if tokens else TEXT_ALONE]
+    if len(images) > 1:
+        return "image: several images, one is needed"
+    if images and not isinstance(images[0], str):
+        return "image: is no path"
+    if tokens and not images:
+        return "image: no image, but an image token"
     key = row.get("id")
     key = str(key) if isinstance(key, str | int) else str(number)
-    turns: list[Turn | str] = []
+    turns: list[tuple[str, str]] = []
     asked = ""
     for place, one in enumerate(spoken):
         if one is None:
-            return [f"{name}[{place}]: needs {_NEEDED[name]}"]
+            return f"{name}[{place}]: needs {_NEEDED[name]}"
         speaker, text = one
         if speaker in _SYSTEM:
             continue
+        # LLaVA's mix has conversations that begin with an answer, which its own loader leaves out as well
+        if speaker in _ANSWERS and not place and len(spoken) > 1:
+            continue
         # questions and answers alternate, and a question comes first
         if (speaker in _ANSWERS) != bool(asked):
-            return [f"{name}[{place}]: {speaker} is out of turn"]
+            return f"{name}[{place}]: {speaker} is out of turn"
         if asked:
-            turns.append(Turn(f"{key}-{len(turns) + 1}", images[0], asked.strip(), text.strip()))
+            turns.append((asked.strip(), text.strip()))
             asked = ""
         else:
             # a space, so that a question that is only the image token still waits for its answer
             asked = _without_token(text).strip() or " "
     if tokens > 1:
-        return [f"{name}: {tokens} image tokens for one image"]
-    return turns or [f"{name}: no answer"]
+        return f"{name}: {tokens} image tokens for one image"
+    return Conversation(key, images[0] if images else "", tuple(turns)) if turns else f"{name}: no answer"
 
 
 def _images(row: dict[str, Any], messages: list[Any]) -> list[Any]:
@@ -208,19 +211,19 @@ def _without_token(text: str) -> str:
     return _IMAGE.sub(left, text)
 
 
-def _chat_reply(turn: Turn) -> Result:
-    found = split_choices(turn.asked)
+def _chat_reply(key: str, image: str, asked: str, answer: str) -> Result:
+    found = split_choices(asked)
     if found is None:
-        return _result(turn.key, turn.image, NO_TYPE, {"Question": turn.asked, "Answer": turn.answer})
-    asked, choices = found
-    answer, explanation = split_answer(turn.answer, choices)
+        return _result(key, image, NO_TYPE, {"Question": asked, "Answer": answer})
+    question, choices = found
+    right, explanation = split_answer(answer, choices)
     parts = {
-        "Question": asked,
+        "Question": question,
         "Choices": options_text(choices),
-        "Answer": answer,
+        "Answer": right,
         "Explanation": explanation,
     }
-    return _result(turn.key, turn.image, NO_TYPE, parts)
+    return _result(key, image, NO_TYPE, parts)
 
 
 def _v2_reply(row: dict[str, Any], key: str) -> Result | str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import NO_MATHEMATICS, escaped
+from dataengine_lib.training.log import BASE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -211,7 +212,7 @@ def mix_chart(parts: Sequence[Any]) -> Chart:
     rows, note = top_rows(list(parts)[::-1])
 
     def draw(axes: "Axes") -> None:
-        colors = [ORANGE if part.name == "base" else BLUE for part in rows]
+        colors = [ORANGE if part.name.partition(" ")[0] == BASE else BLUE for part in rows]
         bars = axes.barh(range(len(rows)), [100 * part.share for part in rows], color=colors, height=0.6)
         axes.bar_label(bars, [f"{part.drawn:,} drawn from {part.rows:,} rows" for part in rows], padding=4)
         label_rows(axes, [short_label(part.name) for part in rows])

@@ -4,6 +4,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from dataengine_lib.core.step_config import StepConfig
 
 # Text parameters that may name a folder as well as a model: its Hugging Face name, or `KIND:REST`.
@@ -41,6 +43,9 @@ def with_found_paths(config: StepConfig, run: Path, roots: list[Path], own: Coll
 def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
     if isinstance(value, list):
         return [_found(name, item, run, roots) for item in value]
+    if isinstance(value, BaseModel):
+        found = {inner: _found(inner, item, run, roots) for inner, item in value}
+        return value.model_copy(update=found)
     if isinstance(value, str):
         kind, colon, rest = value.partition(":")
         if colon and rest and kind in _FILE_KINDS.get(name, ()):
@@ -71,8 +76,25 @@ def named_paths(name: str, value: Any) -> list[Path]:
 
     The file of `local:` is not among them: a model of gigabytes is no input whose content is compared.
     """
-    values = value if isinstance(value, list) else [value]
-    return [path for item in values if (path := _named_path(name, item)) is not None]
+    if isinstance(value, list):
+        return [path for item in value for path in named_paths(name, item)]
+    if isinstance(value, BaseModel):
+        return [path for inner, item in value for path in named_paths(inner, item)]
+    path = _named_path(name, value)
+    return [] if path is None else [path]
+
+
+def settings_beside_paths(value: Any) -> Any:
+    """What the value of an input parameter says beside the paths in it: the fields of a list's models; None for none.
+
+    A path is replaced by an empty text, because its content is compared and not its name.
+    """
+    if isinstance(value, list):
+        found = [settings_beside_paths(item) for item in value]
+        return found if any(item is not None for item in found) else None
+    if isinstance(value, BaseModel):
+        return {name: "" if isinstance(item, Path) else item for name, item in value}
+    return None
 
 
 def _named_path(name: str, value: Any) -> Path | None:

@@ -276,4 +276,6 @@ def _in_playground(value: Any, folder: str) -> Any:
     """A YAML value with `{playground}` replaced by that folder."""
     if isinstance(value, list):
         return [_in_playground(item, folder) for item in value]
+    if isinstance(value, dict):
+        return {name: _in_playground(item, folder) for name, item in value.items()}
     return value.replace("{playground}", folder) if isinstance(value, str) else value

@@ -9,11 +9,12 @@ from pydantic import Field, model_validator
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.training.base_data import BaseData, base_files, check_base_data
 from dataengine_lib.training.checkpoint_folder import replaced_when_complete
 from dataengine_lib.training.data_sets import (
     DataSet,
-    DataSource,
     MixSettings,
+    TrainingFiles,
     check_new_rows,
     read_data_sets,
 )
@@ -47,8 +48,8 @@ class FineTuneConfig(StepConfig):
     """Where the new data's image paths start."""
     output_dir: Path
     """Gets the checkpoint: model, processor, train_log.json."""
-    base_data: Path | None = None
-    """Questions or LLaVA conversations to mix in, against forgetting."""
+    base_data: Path | list[BaseData] | None = None
+    """Questions, conversations or captions to mix in: a file, or a list of {file, image_root, share, …}."""
     base_image_root: Path | None = None
     """Where the base data's image paths start; default: image_root."""
     base_share: float | None = Field(None, ge=0, lt=1)
@@ -58,7 +59,9 @@ class FineTuneConfig(StepConfig):
     evaluation_image_root: Path | None = None
     """Where their image paths start; default: image_root."""
     text_formats: list[TextFormat] = Field(["QM-A"], min_length=1)
-    """Q-A, QM-A, QM-AE, mmbench: one drawn per use of a row."""
+    """Q-A, QM-A, QM-AE, mmbench, answer, letter: one drawn per use of a row."""
+    shuffle_options: bool = False
+    """Show the options of a question in a new order in each use."""
     method: Literal["lora", "full"] = "lora"
     """Train LoRA adapters, or all weights."""
     lora_rank: int = Field(16, ge=1)
@@ -106,8 +109,7 @@ class FineTuneConfig(StepConfig):
 
     @model_validator(mode="after")
     def _settings_have_their_files(self) -> Self:
-        if self.base_data is None and (self.base_share or self.base_image_root):
-            raise ValueError("base_share and base_image_root need base_data")
+        check_base_data(base_files(self.base_data), self.base_share, self.base_image_root)
         if self.questions is None and self.evaluation_image_root:
             raise ValueError("evaluation_image_root needs questions")
         if self.keep_best and not self.eval_share:
@@ -172,11 +174,15 @@ def _compared(held_out: HeldOutImages | None) -> str:
 
 
 def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[DataSet]:
-    new, base = DataSource(config.train_data, config.image_root, "image_root"), None
-    if config.base_data:
-        root = config.base_image_root or config.image_root
-        base = DataSource([config.base_data], root, "base_image_root")
-    return read_data_sets(new, base, config.text_formats, config.max_bad_share, held_out)
+    files = TrainingFiles(
+        new=config.train_data,
+        image_root=config.image_root,
+        base=base_files(config.base_data),
+        base_image_root=config.base_image_root or config.image_root,
+        text_formats=config.text_formats,
+        shuffle_options=config.shuffle_options,
+    )
+    return read_data_sets(files, config.max_bad_share, held_out)
 
 
 def _load(config: FineTuneConfig) -> "Trainable":

@@ -13,54 +13,61 @@ from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
+from dataengine_lib.training.base_data import BaseData
 from dataengine_lib.training.held_out_images import HeldOutImages
-from dataengine_lib.training.log import MixPart, TypeDraws
-from dataengine_lib.training.mixing import draw_counts, draw_examples
-from dataengine_lib.training.texts import (
-    NO_IMAGE_NEEDED,
-    NO_TEXT_ALONE,
-    SEVERAL_TURNS,
-    TextFormat,
-    TrainingRow,
-    read_training_rows,
-)
+from dataengine_lib.training.log import BASE, MixPart, TypeDraws
+from dataengine_lib.training.mixing import BasePart, draw_counts, draw_examples
+from dataengine_lib.training.row_files import read_training_rows
+from dataengine_lib.training.texts import NO_TEXT_ALONE, SEVERAL_TURNS, TextFormat, TrainingRow
 
 if TYPE_CHECKING:
     from dataengine_lib.training.examples import Example, ExampleEncoder
 
 _MAX_SHOWN = 20  # rows left out of a file that the log lists with their details; all of them are counted
-_WANTED = "gptvqa_train_data.json of post-process, a question file, or conversations of LLaVA, LLaMA-Factory or ms-swift"
-_BASE = "base"  # the name of the base data; those of new data are `round 1`, `round 2`, …
+_WANTED = (
+    "gptvqa_train_data.json of post-process, a question file, captions, or conversations of LLaVA, LLaMA-Factory "
+    "or ms-swift"
+)
 
 
 @dataclass(frozen=True)
-class DataSource:
-    """Files of one kind, the folder where their image paths start, and the parameter that names the folder."""
+class TrainingFiles:
+    """The files of a training; `image_root` is where the paths of new data start, `base_image_root` those of base data.
 
-    files: Sequence[Path]
+    With `shuffle_options` the options of a question are in a new order in each use.
+    """
+
+    new: Sequence[Path]
     image_root: Path
-    parameter: str
+    base: Sequence[BaseData]
+    base_image_root: Path
+    text_formats: list[TextFormat]
+    shuffle_options: bool = False
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """The usable rows of one file, and those that were left out."""
+    """The usable rows of one file, and those that were left out; `base` holds its settings if it is base data.
+
+    The name of base data is `base`, or `base 1`, `base 2`, … of several; those of new data are `round 1`, `round 2`, ….
+    """
 
     name: str
     file: Path
     rows: list[TrainingRow]
     left_out: BadRows
+    base: BaseData | None = None
 
     @property
     def is_base(self) -> bool:
-        return self.name == _BASE
+        return self.base is not None
 
 
 @dataclass(frozen=True)
 class MixSettings:
     """How much is drawn: `epochs` passes over the new data, at most `max_examples` in all.
 
-    `base_share` is the base data's share of all draws in [0, 1), None for the square-root rule of `draw_counts`.
+    `base_share` is the share of all base data in all draws, in [0, 1); None for the rules of `draw_counts`.
     """
 
     epochs: float
@@ -69,11 +76,7 @@ class MixSettings:
 
 
 def read_data_sets(
-    new: DataSource,
-    base: DataSource | None,
-    formats: list[TextFormat],
-    max_bad_share: float,
-    held_out: HeldOutImages | None = None,
+    files: TrainingFiles, max_bad_share: float, held_out: HeldOutImages | None = None
 ) -> list[DataSet]:
     """The new data's files in order, one a round, then the base data.
 
@@ -82,23 +85,36 @@ def read_data_sets(
     """
     by_file: dict[Path, BadRows] = {}  # a file may be given for two rounds
 
-    def read(name: str, file: Path, source: DataSource) -> DataSet:
+    def read(name: str, file: Path, root: Path, parameter: str, base: BaseData | None = None) -> DataSet:
         if file not in by_file:
+            remedy = f"check {parameter} ({root})"
             by_file[file] = BadRows(
                 file,
                 max_bad_share,
-                remedy=f"check {source.parameter} ({source.image_root})",
+                remedy=remedy,
                 wanted=_WANTED,
-                harmless=(NO_IMAGE_NEEDED, NO_TEXT_ALONE, SEVERAL_TURNS),
+                harmless=(NO_TEXT_ALONE, SEVERAL_TURNS),
                 keep=_MAX_SHOWN,
             )
         left_out = by_file[file]
-        rows = read_training_rows(file, source.image_root, formats, left_out)
-        return DataSet(name, file, _without(held_out, rows, left_out) if held_out else rows, left_out)
+        rows = read_training_rows(
+            file,
+            root,
+            (base.text_formats if base else None) or files.text_formats,
+            left_out,
+            file_format=base.format if base else None,
+            shuffle_options=files.shuffle_options,
+        )
+        return DataSet(name, file, _without(held_out, rows, left_out) if held_out else rows, left_out, base)
 
-    sets = [read(f"round {number}", file, new) for number, file in enumerate(new.files, 1)]
-    if base:
-        sets += [read(_BASE, file, base) for file in base.files]
+    sets = [
+        read(f"round {number}", file, files.image_root, "image_root")
+        for number, file in enumerate(files.new, 1)
+    ]
+    for number, base in enumerate(files.base):
+        name = f"{BASE} {number + 1}" if len(files.base) > 1 else BASE
+        parameter = f"base_data.{number}.image_root" if base.image_root else "base_image_root"
+        sets.append(read(name, base.file, base.image_root or files.base_image_root, parameter, base))
     return sets
 
 
@@ -121,26 +137,28 @@ def draw_from_sets(
 ) -> dict[str, list["Example"]]:
     """The examples of the whole training by data set, in the shares that `draw_counts` gives.
 
-    `rng` draws the rows, and for each use of a row one of its text formats. Rows that cannot be encoded are replaced
-    by others of the set.
+    `rng` draws the rows, and for each use of a row one of its text formats, then what else varies in it. Rows that cannot
+    be encoded are replaced by others of the set.
     """
-    counts, base_count = draw_counts(
-        [len(one.rows) for one in sets if not one.is_base],
-        sum(len(one.rows) for one in sets if one.is_base),
+
+    def make(rows: list[TrainingRow]) -> list["Example | None"]:
+        wanted = []
+        for row in rows:
+            text_format = rng.choice(row.formats)
+            wanted.append((row.for_use(text_format, rng), text_format))
+        return examples.make(wanted, bar)
+
+    new, base = draw_counts(
+        [len(one.rows) for one in sets if not one.base],
+        [BasePart(len(one.rows), one.base.share, one.base.samples) for one in sets if one.base],
         epochs=mix.epochs,
         base_share=mix.base_share,
         most=mix.max_examples,
     )
     with tqdm(desc="reading images", unit="row", disable=None) as bar:
         return {
-            one.name: draw_examples(
-                one.rows,
-                count,
-                lambda rows: examples.make([(row, rng.choice(row.formats)) for row in rows], bar),
-                rng,
-            )
-            # not strict: without base data there is no set for `base_count`, which is 0
-            for one, count in zip(sets, [*counts, base_count], strict=False)
+            one.name: draw_examples(one.rows, count, make, rng)
+            for one, count in zip(sets, [*new, *base], strict=True)
         }
 
 
@@ -166,18 +184,20 @@ def mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, list["Example"]]) -> 
             rows=len(one.rows),
             drawn=len(drawn[one.name]),
             share=round(len(drawn[one.name]) / total, 4),
+            text_only=sum(row.image is None for row in one.rows),
+            left_out=dict(sorted(one.left_out.counts.items())),
         )
         for one in sets
     ]
 
 
-def draws_by_type(drawn: Mapping[str, list["Example"]]) -> dict[str, TypeDraws]:
+def draws_by_type(sets: Sequence[DataSet], drawn: Mapping[str, list["Example"]]) -> dict[str, TypeDraws]:
     """How often rows of each question type were drawn, for the log."""
     new: Counter[str] = Counter()
     base: Counter[str] = Counter()
-    for name, of_set in drawn.items():
-        for example in of_set:
-            (base if name == _BASE else new)[example.row.question.question_type or "unknown"] += 1
+    for one in sets:
+        for example in drawn[one.name]:
+            (base if one.is_base else new)[example.row.question.question_type or "unknown"] += 1
     return {kind: TypeDraws(new[kind], base[kind]) for kind in sorted(new | base)}
 
 

@@ -62,18 +62,18 @@ class ExampleEncoder:
         self._processor, self._skipped, self._free_bytes = processor, skipped, keep_bytes
         self._encoder_decoder, self._limit = encoder_decoder, limit
         self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
-        self._made: dict[tuple[Path, str, TextFormat], Example | None] = {}
+        self._made: dict[tuple[Path, str, TextFormat, str], Example | None] = {}
 
     def make(
         self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
     ) -> list[Example | None]:
         """An example for each row, None for those that cannot be used; `bar` advances by one per new row."""
-        # each (row, text format) is encoded once, however often it is drawn
+        # each text of a row is encoded once, however often it is drawn
         new = list(
             {
-                (row.file, row.where, name): (row, name)
+                (row.file, row.where, name, row.use): (row, name)
                 for row, name in wanted
-                if (row.file, row.where, name) not in self._made
+                if (row.file, row.where, name, row.use) not in self._made
             }.values()
         )
         # threads decode a chunk of images, while encoding is done in order: `skipped` lists rows in order
@@ -82,9 +82,9 @@ class ExampleEncoder:
                 chunk = new[start : start + _CHUNK]
                 images = readers.map(_read, [row.image for row, _ in chunk])
                 for (row, name), image in zip(chunk, images, strict=True):
-                    self._made[row.file, row.where, name] = self._encode(row, name, image)
+                    self._made[row.file, row.where, name, row.use] = self._encode(row, name, image)
                     bar.update()
-        return [self._made[row.file, row.where, name] for row, name in wanted]
+        return [self._made[row.file, row.where, name, row.use] for row, name in wanted]
 
     def _encode(
         self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str | None

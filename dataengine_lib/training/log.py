@@ -2,6 +2,8 @@
 
 import msgspec
 
+BASE = "base"  # the name of base data in the mix; of several files `base 1`, `base 2`, …
+
 
 class LossPoint(msgspec.Struct):
     """One training step: the mean cross-entropy per answer token (nats), and the learning rate used."""
@@ -19,13 +21,23 @@ class ValidationPoint(msgspec.Struct):
 
 
 class MixPart(msgspec.Struct):
-    """One data set's part in the training: usable rows, draws of them, and its share of all draws in [0, 1]."""
+    """One data set's part in the training: usable rows, draws of them, and its share of all draws in [0, 1].
+
+    `text_only` counts the rows without an image among the usable ones, `left_out` the file's other rows by reason.
+    """
 
     name: str
     file: str
     rows: int
     drawn: int
     share: float
+    text_only: int = 0
+    left_out: dict[str, int] = {}
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is base data, and not the new data of a round."""
+        return self.name.partition(" ")[0] == BASE
 
 
 class TypeDraws(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import sqrt
 from random import Random
 from typing import TypeVar
@@ -10,26 +11,45 @@ _T = TypeVar("_T")
 _E = TypeVar("_E")
 
 
+@dataclass(frozen=True)
+class BasePart:
+    """What is drawn of one base set of `rows`: a `share` of all draws in [0, 1), or by weight.
+
+    `weight` stands for the square root of the set's rows, None for that root itself. MiniGPT-4's `sample_ratio` is such a
+    weight: its loader draws each batch from one of the sets, with a probability in proportion to their ratios, and
+    MLLM-DataEngine v1 gives its sets ratios near the roots of their sizes (captions 60, A-OKVQA 130, rounds 70 and 135).
+    """
+
+    rows: int
+    share: float | None = None
+    weight: float | None = None
+
+
 def draw_counts(
     new_sizes: Sequence[int],
-    base_size: int = 0,
+    base: Sequence[BasePart] = (),
     *,
     epochs: float = 1,
     base_share: float | None = None,
     most: int | None = None,
-) -> tuple[list[int], int]:
-    """(how many rows to draw from each new set, how many from the base set).
+) -> tuple[list[int], list[int]]:
+    """(how many rows to draw from each new set, how many from each base set).
 
     An epoch is as many draws of new rows as there are new rows. A set's share of the draws is proportional to the
-    square root of its size; `base_share` in [0, 1) sets the base set's share of all draws instead. At most `most`
-    rows are drawn in all, in the same shares.
+    square root of its size, or to its weight; a base set with a share of its own has that, and the others divide what is
+    left. `base_share` in [0, 1) sets the share of all base sets together instead. At most `most` rows are drawn in all,
+    in the same shares. Nothing is drawn from an empty set.
     Source: the square-root mixing of InstructBLIP (section 2.3, arXiv 2305.06500).
     """
     roots = [sqrt(size) for size in new_sizes]
-    if not base_size:
+    shares = [part.share or 0.0 if part.rows else 0.0 for part in base]
+    weights = [_weight(part) for part in base]
+    left = 1 - sum(shares)
+    if not any(part.rows for part in base):
         base_share = 0.0
     elif base_share is None:
-        base_share = sqrt(base_size) / (sqrt(base_size) + sum(roots))
+        weight = sum(weights)
+        base_share = sum(shares) + left * (weight / (weight + sum(roots)) if weight else 0.0)
     total = epochs * sum(new_sizes)  # draws of new rows
     if most is not None:
         # `most` bounds all draws, while `total` counts those of new rows
@@ -37,7 +57,17 @@ def draw_counts(
     # at least one, however small `epochs` or `most` is
     new = max(1, round(total)) if any(new_sizes) else 0
     # new rows are 1 - base_share of all draws
-    return _apportion(new, roots), max(0, round(total / (1 - base_share)) - new)
+    of_base = max(0, round(total / (1 - base_share)) - new)
+    every = sum(weights) + sum(roots)
+    parts = [share + left * weight / (every or 1) for share, weight in zip(shares, weights, strict=True)]
+    return _apportion(new, roots), _apportion(of_base, parts)
+
+
+def _weight(part: BasePart) -> float:
+    """What the set weighs beside the others: nothing when it is empty or has a share of its own."""
+    if not part.rows or part.share is not None:
+        return 0.0
+    return sqrt(part.rows) if part.weight is None else part.weight
 
 
 def _apportion(total: int, weights: list[float]) -> list[int]:

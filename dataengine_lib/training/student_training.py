@@ -117,7 +117,7 @@ def train_student(
         kept_step=done.kept_step,
         accumulate=done.accumulate,
         mix=mix_parts(trained, drawn),
-        by_type=draws_by_type(drawn),
+        by_type=draws_by_type(trained, drawn),
         skipped=left_out_counts(sets),
         skipped_rows=left_out_rows(sets),
     )
@@ -135,6 +135,8 @@ def _identity(plan: TrainingPlan, mixed: Sequence[Example]) -> dict[str, Any]:
     images: set[Path] = set()
     for example in mixed:
         data.update(f"{example.row.file}\0{example.row.where}\0{len(example)}\0{example.answer}\n".encode())
+        # the same row may be written in another text format or order of options
+        data.update(example.chat.text.encode(errors="replace"))
         if example.row.image:
             images.add(example.row.image)
     files = [sha256(file) for file in sorted({example.row.file for example in mixed})]

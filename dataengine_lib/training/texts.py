@@ -1,33 +1,39 @@
-"""Step 5: the instruction and the answer that the student learns from each row, and the usable rows of a file."""
+"""Step 5: the instruction and the answer that the student learns from each row; exports write the same texts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from random import Random
+from typing import Literal, Self
 
-from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows
+import msgspec
+
 from dataengine_lib.core.records import LETTERS, Question, options_text
-from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.references import image_ref, locate
-from dataengine_lib.questions.reader import read_question_rows
-from dataengine_lib.replies.other_datasets import TEXT_ALONE, holds_chats, read_turns
+from dataengine_lib.replies.letter_mentions import moved, names_letters, names_places
 
-TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench"]
-# reasons in `train_log.json` for rows that were skipped
-NO_IMAGE = "image not found"
-NO_IMAGE_NEEDED = "text without an image"  # as in LLaVA's mix: right for its trainer, but not used here
-# right in themselves, but not for every family
+TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench", "answer", "letter"]
+# reasons in `train_log.json` for rows that are right in themselves, but not for every family
 NO_TEXT_ALONE = "text without an image, which this student cannot learn"
 SEVERAL_TURNS = "several turns, of which an encoder-decoder learns one"
-EMPTY_TURN = "empty question or answer"
-NO_RATIONALE = "no rationale for QM-AE"
+_EXPLAINED = ("QM-AE", "mmbench")  # formats whose answer ends with a rationale
+_NO_OPTIONS = ("Q-A", "answer")  # formats that do not show the options
+_LETTER_ALONE = "Answer with the option's letter from the given choices directly."
+# What is asked about the image of a caption; neither short nor detailed, because captions may be either.
+CAPTION_INSTRUCTIONS = (
+    "Describe this image.",
+    "What can be seen in this picture?",
+    "Write a caption for this image.",
+    "Say what this picture shows.",
+    "Give a description of the image.",
+)
 
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """A question that can be trained on: where its image is and in which text formats it can be written.
+    """A question, conversation or caption that can be trained on, and the text formats in which it can be written.
 
-    `image` is None for text alone. `where` is its row in its `file`, for messages; no two rows of the file share it.
-    `as_is` holds the instruction and the answer of each turn of a conversation, which are used without a text format.
+    `where` is its row in its `file`, for messages; no two rows of the file share it. `image` is None for text alone.
+    `conversation` is the instruction and the answer of each turn, used without a text format; empty for a question.
+    With `varies`, every use of the row has another text (see `for_use`), and `use` tells these texts apart.
     """
 
     question: Question
@@ -35,105 +41,82 @@ class TrainingRow:
     formats: tuple[TextFormat, ...]
     file: Path
     where: str
-    as_is: tuple[tuple[str, str], ...] = ()
+    conversation: tuple[tuple[str, str], ...] = ()
+    varies: Literal["", "options", "instruction"] = ""
+    use: str = ""
+    answer: str = ""  # the sentence of the text format `answer`
 
     def turns(self, text_format: TextFormat) -> tuple[tuple[str, str], ...]:
-        """The instruction and the answer of each turn, as `training_text` gives them for a question."""
-        return self.as_is or (training_text(self.question, text_format),)
+        """(instruction, answer) of each turn; a question has one, as `training_text` gives it."""
+        return self.conversation or (training_text(self.question, text_format, self.answer),)
+
+    def for_use(self, text_format: TextFormat, rng: Random) -> Self:
+        """The row as one use of it is written: its options in a new order, or a caption's instruction drawn.
+
+        A row that does not vary is returned as it is, and nothing is drawn from `rng`.
+        """
+        if self.varies == "instruction":
+            asked = rng.choice(CAPTION_INSTRUCTIONS)
+            return replace(self, conversation=((asked, self.conversation[0][1]),), use=asked)
+        if self.varies == "options":
+            question = with_options_shuffled(self.question, text_format, rng)
+            use = f"{question.correct_choice_idx} of {question.choices}"
+            return self if question is self.question else replace(self, question=question, use=use)
+        return self
 
 
-def training_text(question: Question, text_format: TextFormat) -> tuple[str, str]:
+def training_text(question: Question, text_format: TextFormat, sentence: str = "") -> tuple[str, str]:
     """The instruction and the answer of one question.
 
     Q-A: `{question}` -> `The answer is {answer}.`; QM-A: `{question}\\n(A) … (B) …` -> `The answer is (B) {answer}.`;
-    QM-AE: the same with the longest rationale; mmbench: options on lines of their own, `A. …`.
-    The longest rationale follows the answer in QM-AE, and in mmbench where there is one.
-    Source: the v1 data sets of MLLM-DataEngine (minigpt4/datasets/datasets/vqa_dataset.py).
+    QM-AE: the same with the longest rationale; mmbench: options on lines of their own, `A. …`. The longest rationale
+    follows the answer in QM-AE, and in mmbench where there is one.
+    answer: `{question}` -> `sentence`, a v2 record's `answer`, or else the right choice; letter: options as in mmbench and
+    `Answer with the option's letter from the given choices directly.` -> `B`.
+    Source: the v1 data sets of MLLM-DataEngine (minigpt4/datasets/datasets/vqa_dataset.py), and those of v2 (ENGINEDAVQA
+    and ENGINEMCVQA in engine_vqa_datasets.py); the letter's instruction is LLaVA-1.5's too.
     """
     asked, right = question.question.strip(), question.correct_choice_idx
     choice = question.choices[right].strip()
     if text_format == "Q-A":
         return asked, f"The answer is {choice}."
+    if text_format == "answer":
+        return asked, sentence.strip() or choice
+    lines = "\n".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(question.choices))
+    if text_format == "letter":
+        return f"{asked}\n{lines}\n{_LETTER_ALONE}", LETTERS[right]
     answer = f"The answer is ({LETTERS[right]}) {choice}."
     with_options = f"{asked}\n{options_text(question.choices)}"
     if text_format == "QM-A":
         return with_options, answer
-    explained = (
-        f"{answer} {max((text.strip() for text in question.rationales), key=len, default='')}".rstrip()
-    )
-    if text_format == "QM-AE":
-        return with_options, explained
-    lines = "\n".join(f"{LETTERS[i]}. {choice}" for i, choice in enumerate(question.choices))
-    return f"{asked}\n{lines}", explained
+    explained = f"{answer} {_rationale(question)}".rstrip()
+    return with_options if text_format == "QM-AE" else f"{asked}\n{lines}", explained
 
 
-def read_training_rows(
-    file: Path, root: Path, formats: list[TextFormat], skipped: BadRows
-) -> list[TrainingRow]:
-    """The usable rows of any question file, or the turns of conversations; others are added to `skipped`.
+def with_options_shuffled(question: Question, text_format: TextFormat, rng: Random) -> Question:
+    """The question with its options in a random order, the right answer's index and its rationale's letters to match.
 
-    Each turn is a row of its own, without the turns before it. `root` is where image paths start.
-    Raises DataEngineError when the file as such cannot be read, or too many of its rows cannot be used.
+    The order stays where the text format shows no options, where the question or an option names places ("all of the
+    above"), and where it is unclear what a letter in the rationale that is taught means.
+    Source: ENGINEMCPVQADataset of MLLM-DataEngine v2, which shuffles all.
     """
-    earlier = skipped.counts.total()
-    # a turn has its own words, so one text format stands for all
-    if holds_chats(file):
-        rows = _turn_rows(file, root, formats[:1], skipped)
-    else:
-        rows = _question_rows(file, root, formats, skipped)
-    skipped.n_rows += len(rows) + skipped.counts.total() - earlier
-    skipped.check()
-    if not rows and skipped.counts[NO_IMAGE_NEEDED]:
-        raise DataEngineError(
-            f"{file}: none of its conversations has an image, which every training row needs; give another file"
-        )
-    return rows
+    choices, rationale = question.choices, _rationale(question) if text_format in _EXPLAINED else ""
+    if text_format in _NO_OPTIONS or names_places(question.question, *choices):
+        return question
+    order = rng.sample(range(len(choices)), len(choices))
+    adapted = moved(rationale, order, choices) if len(choices) == 4 else rationale
+    # letters are followed among four options only
+    unclear = adapted is None or (len(choices) != 4 and names_letters(rationale))
+    if unclear or order == list(range(len(choices))):
+        return question
+    return msgspec.structs.replace(
+        question,
+        choices=[choices[old] for old in order],
+        correct_choice_idx=order.index(question.correct_choice_idx),
+        rationales=[adapted] if adapted else [],
+    )
 
 
-def _question_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRows) -> list[TrainingRow]:
-    questions, wrong = read_question_rows(file, root)
-    skipped.add(*wrong)
-    rows = []
-    for question in questions:
-        where = question.question_id
-        try:
-            image = root / locate(image_ref(question.image_id, question.image_path), root)
-        except DataEngineError as error:
-            skipped.add(BadRow(where, str(error), NO_IMAGE))
-            continue
-        explained = any(text.strip() for text in question.rationales)
-        # QM-AE needs a rationale; the other formats are always possible
-        possible = tuple(name for name in formats if name != "QM-AE" or explained)
-        if possible:
-            rows.append(TrainingRow(question, image, possible, file, where))
-        else:
-            skipped.add(BadRow(where, "", NO_RATIONALE))
-    return rows
-
-
-def _turn_rows(file: Path, root: Path, formats: list[TextFormat], skipped: BadRows) -> list[TrainingRow]:
-    rows: list[TrainingRow] = []
-    seen: dict[str, Path | str] = {}  # by the image's name: its path, or why it was not found
-    for row, turn in read_turns(file):
-        if isinstance(turn, str):
-            kind = NO_IMAGE if turn.startswith("image:") else MALFORMED
-            skipped.add(BadRow(row, turn, NO_IMAGE_NEEDED if turn == TEXT_ALONE else kind))
-            continue
-        where = f"{row}, {turn.key}"
-        if turn.image not in seen:
-            try:
-                seen[turn.image] = root / locate(image_ref(None, turn.image), root)
-            except DataEngineError as error:
-                seen[turn.image] = str(error)
-        image = seen[turn.image]
-        if isinstance(image, str):
-            skipped.add(BadRow(where, image, NO_IMAGE))
-        elif not turn.asked or not turn.answer:
-            skipped.add(BadRow(where, "an empty turn", EMPTY_TURN))
-        else:
-            # `as_is` below is what is learnt; a row needs a question all the same
-            question = Question(question=turn.asked, choices=[turn.answer], correct_choice_idx=0)
-            rows.append(
-                TrainingRow(question, image, tuple(formats), file, where, ((turn.asked, turn.answer),))
-            )
-    return rows
+def _rationale(question: Question) -> str:
+    """The rationale that is taught: the longest."""
+    return max((text.strip() for text in question.rationales), key=len, default="")

@@ -19,7 +19,7 @@ def training_warnings(log: TrainLog) -> list[str]:
         found.append(
             f"only {log.steps} training step{'' if log.steps == 1 else 's'}: the student has hardly changed"
         )
-    new = [part for part in log.mix if part.name != "base"]
+    new = [part for part in log.mix if not part.is_base]
     if (rows := sum(part.rows for part in new)) < _FEW_ROWS:
         found.append(f"only {rows} new row{'' if rows == 1 else 's'} to train on")
     found += [f"{part.name}: no row of {part.file} was trained on" for part in log.mix if not part.drawn]

@@ -21,7 +21,7 @@ from dataengine_lib.questions.reader import image_of
 from dataengine_lib.report.gallery import bad_case_gallery
 from dataengine_lib.steps.embed import EmbedConfig, embed
 from dataengine_lib.teachers.request import CanonicalRequests
-from dataengine_lib.training.texts import read_training_rows
+from dataengine_lib.training.row_files import read_training_rows
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
 from dataengine_lib.replies.parse import parse_reply
 from dataengine_lib.replies.turn_options import split_choices
-from dataengine_lib.training.texts import EMPTY_TURN, NO_IMAGE, NO_IMAGE_NEEDED, read_training_rows
+from dataengine_lib.training.row_files import EMPTY_TURN, NO_IMAGE, read_training_rows
 
 
 def chat(*turns: str, **fields: Any) -> dict[str, Any]:
@@ -276,9 +276,15 @@ def test_step_5_mixes_conversations_in_as_they_are(tmp_path: Path) -> None:
     file.write_text(json.dumps(rows))
     skipped = BadRows("rows.json", 1)
     kept = read_training_rows(file, tmp_path, ["QM-A", "Q-A"], skipped)
-    assert [row.text("QM-A") for row in kept] == [("What is it?", "A cat."), ("Why?", "It purrs.")]
+    assert [row.turns("QM-A") for row in kept] == [
+        (("What is it?", "A cat."), ("Why?", "It purrs.")),
+        (("q", "a"),),
+    ]
+    assert [row.image for row in kept] == [tmp_path / "000000000007.jpg", None]
     assert {row.formats for row in kept} == {("QM-A",)}
     assert len({row.where for row in kept}) == 2
-    assert skipped.counts == {NO_IMAGE: 2, NO_IMAGE_NEEDED: 1, EMPTY_TURN: 1, "malformed row": 1}
+    assert skipped.counts == {NO_IMAGE: 2, EMPTY_TURN: 1, "malformed row": 1}
     v2 = read_training_rows(write_json(file, [V2]), tmp_path, ["QM-AE"], skipped)
-    assert [row.text("QM-AE")[1] for row in v2] == ["The answer is (B) cat. The animal on the sofa is a cat."]
+    assert [row.turns("QM-AE")[0][1] for row in v2] == [
+        "The answer is (B) cat. The animal on the sofa is a cat."
+    ]

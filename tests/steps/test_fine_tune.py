@@ -27,7 +27,7 @@ from dataengine_lib.training.examples import (
     ExampleEncoder,
 )
 from dataengine_lib.training.log import TrainLog
-from dataengine_lib.training.texts import read_training_rows
+from dataengine_lib.training.row_files import read_training_rows
 from dataengine_lib.training.trainable import TrainableSettings, load_trainable
 
 
@@ -230,13 +230,14 @@ def test_rows_that_are_too_long_are_left_out_and_the_others_trained_on(
         fine_tune(config([*short, *long], max_bad_share=0.01, epochs=3, **given))
 
 
-def test_a_turn_of_a_conversation_that_is_too_long_is_left_out(config: Make, images: Path) -> None:
-    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "word " * 4000},
-             {"from": "human", "value": "And?"}, {"from": "gpt", "value": "A car."}]  # fmt: skip
-    base = write_json(images / "base.json", [{"image": f"{0:012d}.png", "conversations": turns}])
+def test_a_conversation_that_is_too_long_is_left_out_whole(config: Make, images: Path) -> None:
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A car."},
+             {"from": "human", "value": "And?"}, {"from": "gpt", "value": "word " * 4000}]  # fmt: skip
+    rows = [{"image": f"{0:012d}.png", "conversations": some} for some in (turns[:2], turns)]
+    base = write_json(images / "base.json", rows)
     log = fine_tune(config(base_data=base, base_share=0.5, max_bad_share=0.5)).log
     assert log.skipped == {TEXT_TOO_LONG: 1} and log.mix[1].drawn == 8
-    assert ", 1-1: text too long (" in log.skipped_rows[0]
+    assert "row 1, 2: text too long (" in log.skipped_rows[0]
 
 
 def test_the_longest_row_is_the_last_that_fits(student: Path, images: Path) -> None:

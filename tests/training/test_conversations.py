@@ -9,14 +9,9 @@ from PIL import Image
 
 from dataengine_lib.core.bad_rows import MALFORMED, BadRows
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.training.data_sets import DataSource, read_data_sets
-from dataengine_lib.training.texts import (
-    EMPTY_TURN,
-    NO_IMAGE,
-    NO_IMAGE_NEEDED,
-    TrainingRow,
-    read_training_rows,
-)
+from dataengine_lib.training.data_sets import TrainingFiles, read_data_sets
+from dataengine_lib.training.row_files import EMPTY_TURN, NO_IMAGE, read_training_rows
+from dataengine_lib.training.texts import TrainingRow
 
 
 @pytest.fixture
@@ -100,7 +95,7 @@ def test_images_that_cannot_be_used_are_counted(root: Path, image: Any, kind: st
 def test_the_image_token_may_stand_anywhere(root: Path, asked: str, learnt: str) -> None:
     for row in (chat(asked), messages(asked)):
         (kept,), _ = read(root, row)
-        assert kept.turns("QM-A") == ((learnt, "A cat."),)
+        assert kept.turns("QM-A")[0] == (learnt, "A cat.")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +114,7 @@ def test_the_image_token_may_stand_anywhere(root: Path, asked: str, learnt: str)
 def test_turns_without_a_text_to_learn_are_counted(root: Path, asked: Any, answer: Any, reason: str) -> None:
     for odd in (chat(asked, answer), messages(asked, answer)):
         if isinstance(asked, dict):  # one part without a list around it: read
-            assert [turn for one in read(root, odd)[0] for turn in one.turns("QM-A")] == [("What?", "A cat.")]
+            assert [one.turns("QM-A")[0] for one in read(root, odd)[0]] == [("What?", "A cat.")]
             continue
         kept, left_out = read(root, chat(), odd, chat())
         assert len(kept) == 2 and left_out.counts == {EMPTY_TURN if "empty" in reason else MALFORMED: 1}
@@ -132,11 +127,11 @@ def test_numbers_are_answers_and_system_turns_are_left_out(root: Path) -> None:
     row["conversations"] = [system, *row["conversations"], system, {"from": "HUMAN", "value": "Why?"},
                             {"from": "gpt", "value": "I count."}]  # fmt: skip
     kept, left_out = read(root, row)
-    assert [turn for one in kept for turn in one.turns("QM-A")] == [("How many?", "3"), ("Why?", "I count.")]
+    assert [one.turns("QM-A") for one in kept] == [(("How many?", "3"), ("Why?", "I count."))]
     assert not left_out.counts
     swift = messages()
     swift["messages"].insert(0, {"role": "system", "content": "Be brief."})
-    assert [turn for one in read(root, swift)[0] for turn in one.turns("QM-A")] == [("What is it?", "A cat.")]
+    assert [one.turns("QM-A")[0] for one in read(root, swift)[0]] == [("What is it?", "A cat.")]
 
 
 @pytest.mark.parametrize(
@@ -145,30 +140,47 @@ def test_numbers_are_answers_and_system_turns_are_left_out(root: Path) -> None:
 def test_content_as_a_list_of_parts_is_read(root: Path, image: dict[str, Any]) -> None:
     asked = [image, {"type": "text", "text": "What is it?"}]
     (kept,), _ = read(root, messages(asked, [{"type": "text", "text": "A cat."}], images=[]))
-    assert kept.turns("QM-A") == (("What is it?", "A cat."),) and kept.image == root / "1.jpg"
+    assert kept.turns("QM-A")[0] == ("What is it?", "A cat.") and kept.image == root / "1.jpg"
     (kept,), _ = read(root, messages([{"type": "image"}, {"type": "text", "text": "What is it?"}]))
-    assert kept.turns("QM-A") == (("What is it?", "A cat."),)
+    assert kept.turns("QM-A")[0] == ("What is it?", "A cat.")
 
 
 def test_our_own_exports_are_base_data(root: Path) -> None:
     for row in (messages("<image>Q?\n(A) a (B) b", "The answer is (B) b."), chat("<image>\nQ?\n(A) a (B) b",
                 "The answer is (B) b.")):  # fmt: skip
         (kept,), _ = read(root, row)
-        assert kept.turns("QM-A") == (("Q?\n(A) a (B) b", "The answer is (B) b."),)
+        assert kept.turns("QM-A")[0] == ("Q?\n(A) a (B) b", "The answer is (B) b.")
     lines = root.parent / "swift.jsonl"
     lines.write_text("\n".join(json.dumps(messages()) for _ in range(3)))
     assert len(read_training_rows(lines, root, ["QM-A"], BadRows(lines, 1))) == 3
 
 
-def test_rows_of_text_alone_are_left_out_and_never_too_many(root: Path) -> None:
-    text = chat("What is a cat?", "An animal.", image=None)
-    file = root.parent / "mix.json"
-    file.write_text(json.dumps([chat(), *[text] * 9]))
-    (base,) = read_data_sets(DataSource([file], root, "image_root"), None, ["QM-A"], 0.0)
-    assert len(base.rows) == 1 and base.left_out.counts == {NO_IMAGE_NEEDED: 9}
-    file.write_text(json.dumps([text] * 9))
-    with pytest.raises(DataEngineError, match=r"mix\.json: none of its conversations has an image"):
-        read_data_sets(DataSource([file], root, "image_root"), None, ["QM-A"], 1.0)
+def test_rows_of_text_alone_are_used(root: Path) -> None:
+    kept, left_out = read(
+        root, chat(), chat("What is a cat?", "An animal.", image=None), messages("A?", "B", images=[])
+    )
+    assert [one.image and one.image.name for one in kept] == ["1.jpg", None, None]
+    assert kept[1].turns("QM-A") == (("What is a cat?", "An animal."),)
+    assert not left_out.counts and left_out.n_rows == 3
+
+
+def test_conversations_begin_and_end_as_in_the_published_mixes(root: Path) -> None:
+    """LLaVA's mix has some that begin with an answer, and some whose last question has none."""
+    row = chat()
+    row["conversations"] = [
+        {"from": "gpt", "value": "Hi!"},
+        *row["conversations"],
+        {"from": "human", "value": "And?"},
+    ]
+    (kept,), left_out = read(root, row)
+    assert kept.turns("QM-A") == (("What is it?", "A cat."),) and not left_out.counts
+
+
+def test_a_conversation_with_an_empty_turn_is_left_out_whole(root: Path) -> None:
+    row = chat()
+    row["conversations"] += [{"from": "human", "value": "And?"}, {"from": "gpt", "value": " "}]
+    kept, left_out = read(root, chat(), row, chat())
+    assert len(kept) == 2 and left_out.counts == {EMPTY_TURN: 1} and left_out.rows[0].row == "row 1, 7"
 
 
 @pytest.mark.parametrize(
@@ -183,4 +195,4 @@ def test_a_format_that_is_not_read_is_named(root: Path, row: dict[str, Any], kin
     file = root.parent / "other.json"
     file.write_text(json.dumps([row] * 3))
     with pytest.raises(DataEngineError, match=f"other.json: .*looks like {kind}.*rewrite it as LLaVA's conv"):
-        read_data_sets(DataSource([file], root, "image_root"), None, ["QM-A"], 0.05)
+        read_data_sets(TrainingFiles([file], root, [], root, ["QM-A"]), 0.05)

@@ -11,15 +11,9 @@ from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.training.mixing import draw_counts, draw_examples, length_batches
-from dataengine_lib.training.texts import (
-    MALFORMED,
-    NO_IMAGE,
-    NO_RATIONALE,
-    TextFormat,
-    read_training_rows,
-    training_text,
-)
+from dataengine_lib.training.mixing import BasePart, draw_counts, draw_examples, length_batches
+from dataengine_lib.training.row_files import MALFORMED, NO_IMAGE, NO_RATIONALE, read_training_rows
+from dataengine_lib.training.texts import TextFormat, training_text
 
 QUESTION = Question(
     question=" Which animal? ",
@@ -112,20 +106,41 @@ def test_a_file_that_is_no_json_is_an_error(tmp_path: Path) -> None:
 
 
 def test_shares_follow_the_square_roots() -> None:
-    new, base = draw_counts([900, 100], 1600, epochs=2)
+    new, base = draw_counts([900, 100], [BasePart(1600)], epochs=2)
     assert sum(new) == 2000
     assert new == [1500, 500]
-    assert base == 2000  # 40 of 30 + 10 + 40
-    assert draw_counts([100], 0) == ([100], 0)
-    assert draw_counts([100, 0], 400) == ([100, 0], 200)
+    assert base == [2000]  # 40 of 30 + 10 + 40
+    assert draw_counts([100]) == ([100], [])
+    assert draw_counts([100], [BasePart(0)]) == ([100], [0])
+    assert draw_counts([100, 0], [BasePart(400)]) == ([100, 0], [200])
 
 
 def test_base_share_and_bounds() -> None:
-    assert draw_counts([100], 10_000, base_share=0.2) == ([100], 25)
-    assert draw_counts([100], 10_000, base_share=0.0) == ([100], 0)
-    new, base = draw_counts([900, 100], 1600, epochs=9, most=64)
-    assert (sum(new), base) == (32, 32)
-    assert draw_counts([3], 0, epochs=0.01) == ([1], 0)
+    assert draw_counts([100], [BasePart(10_000)], base_share=0.2) == ([100], [25])
+    assert draw_counts([100], [BasePart(10_000)], base_share=0.0) == ([100], [0])
+    new, base = draw_counts([900, 100], [BasePart(1600)], epochs=9, most=64)
+    assert (sum(new), base) == (32, [32])
+    assert draw_counts([3], epochs=0.01) == ([1], [])
+
+
+def test_several_base_sets_have_shares_weights_or_the_roots_of_their_sizes() -> None:
+    # 100 draws of new rows are what a share of a fifth and another of three tenths leave
+    parts = [BasePart(10, share=0.2), BasePart(10_000, share=0.3)]
+    assert draw_counts([100], parts) == ([100], [40, 60])
+    # the rest of 80 % is divided as 10 (the root of 100) : 20 : 10
+    parts = [BasePart(7, share=0.2), BasePart(400), BasePart(5, weight=10)]
+    assert draw_counts([100], parts) == ([100], [100, 200, 100])
+    assert draw_counts([100], [BasePart(100), BasePart(400)], base_share=0.75) == ([100], [100, 200])
+    # nothing is drawn from a set without usable rows, whatever its share
+    assert draw_counts([100], [BasePart(0, share=0.5), BasePart(0, weight=9)]) == ([100], [0, 0])
+    assert draw_counts([100], [BasePart(9, share=0.0)]) == ([100], [0])
+
+
+def test_the_mix_of_v1_has_the_ratios_of_its_train_config() -> None:
+    """Captions 60, A-OKVQA 130, rounds 70 and 135: the ratios of rounds are the roots of their sizes."""
+    new, base = draw_counts([70**2, 135**2], [BasePart(3439, weight=60), BasePart(17056, weight=130)])
+    drawn = [*base, *new]
+    assert [round(395 * count / sum(drawn)) for count in drawn] == [60, 130, 70, 135]
 
 
 def test_every_row_is_drawn_as_often_as_any_other() -> None:

@@ -13,7 +13,8 @@ from dataengine_lib.exports.records import ExportOptions
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
-from dataengine_lib.training.data_sets import DataSource, left_out_by_file, read_data_sets
+from dataengine_lib.training.base_data import BaseData
+from dataengine_lib.training.data_sets import TrainingFiles, left_out_by_file, read_data_sets
 from dataengine_lib.training.held_out_images import HeldOutImages
 from fuzzing.forms import Form
 from fuzzing.pool_targets import _coco
@@ -208,9 +209,9 @@ def _make_training(folder: Path) -> None:
 
 
 def _train(file: str, base: bool, folder: Path) -> Outcome:
-    source = DataSource([folder / file], folder / "images", "base_image_root" if base else "image_root")
-    new = DataSource([folder / "train.json"], folder / "images", "image_root")
-    sets = read_data_sets(new if base else source, source if base else None, ["QM-A", "Q-A"], 0.05)
+    images, mixed_in = folder / "images", [BaseData(file=folder / file)] if base else []
+    new = [folder / ("train.json" if base else file)]
+    sets = read_data_sets(TrainingFiles(new, images, mixed_in, images, ["QM-A", "Q-A"]), 0.05)
     rows = len(sets[-1].rows)
     return Outcome(rows, [line for bad in left_out_by_file(sets).values() for line in bad.warnings()])
 
