@@ -16,7 +16,10 @@ from dataengine_lib.errors import ParameterError
 
 Values = dict[str, Any]  # the options that were given, by field
 # Options that take several values, as `--train-data A B`.
-LIST_OPTIONS = {"--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"}
+LIST_OPTIONS = {
+    *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
+    *("--train-parts", "--target-modules"),
+}
 
 
 def config_command(

@@ -21,6 +21,7 @@ from dataengine_lib.training.data_sets import (
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.loggers import Logger, check_loggers
+from dataengine_lib.training.parts.student_parts import Part
 from dataengine_lib.training.texts import TextFormat
 from dataengine_lib.training.trainer.settings import Scheduler
 from dataengine_lib.training.warnings import training_warnings
@@ -66,12 +67,22 @@ class FineTuneConfig(StepConfig):
     """Train LoRA adapters, or all weights."""
     lora_rank: int = Field(16, ge=1)
     """Rank of the adapters' matrices."""
+    lora_alpha: int | None = Field(None, ge=1)
+    """Scale of the adapters times their rank; default: 2 * lora_rank."""
+    lora_dropout: float = Field(0, ge=0, lt=1)
+    """Share of an adapter's inputs that is dropped in a pass."""
+    target_modules: list[str] = Field(default_factory=list)
+    """Layers that get adapters, as q_proj or *.self_attn.*; default: every linear one of the parts trained."""
     keep_adapter: bool = False
     """Save the adapter alone, unmerged."""
     train_vision: bool = False
     """Train the vision tower as well."""
+    train_parts: list[Part] = Field(default_factory=list)
+    """Of vision, projector (or merger), q_former, language_model; default: all but vision."""
     learning_rate: float = Field(2e-4, gt=0)
     """The highest, after a linear warm-up."""
+    projector_rate: float | None = Field(None, gt=0)
+    """The highest for the projector (or merger); default: learning_rate."""
     scheduler: Scheduler = "cosine"
     """How the rate decays after the warm-up: cosine, linear or constant."""
     warmup: float = Field(0.03, ge=0, lt=1)
@@ -114,6 +125,8 @@ class FineTuneConfig(StepConfig):
             raise ValueError("evaluation_image_root needs questions")
         if self.keep_best and not self.eval_share:
             raise ValueError("keep_best needs eval_share")
+        if self.method != "lora" and (self.target_modules or self.lora_alpha or self.lora_dropout):
+            raise ValueError("target_modules, lora_alpha and lora_dropout are for method lora")
         return self
 
 
@@ -195,6 +208,11 @@ def _load(config: FineTuneConfig) -> "Trainable":
         dtype=config.dtype,
         device=config.device,
         seed=config.seed,
+        train_parts=config.train_parts,
+        target_modules=config.target_modules,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        projector_rate=config.projector_rate,
     )
     return load_trainable(config.student, settings)
 

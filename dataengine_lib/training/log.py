@@ -47,6 +47,17 @@ class TypeDraws(msgspec.Struct):
     base: int = 0
 
 
+class TrainedModules(msgspec.Struct):
+    """Modules that were trained and differ in numbers alone, as `language_model.layers.0-31.self_attn.q_proj`.
+
+    `part` is vision, projector, q_former or language_model; `parameters` counts those trained in all of them.
+    """
+
+    part: str
+    modules: str
+    parameters: int
+
+
 class TrainLog(msgspec.Struct, kw_only=True):
     """`train_log.json`: the same inputs, parameters and machine give the same bytes.
 
@@ -58,6 +69,7 @@ class TrainLog(msgspec.Struct, kw_only=True):
     method: str
     dtype: str
     trained_parameters: int
+    trained_modules: list[TrainedModules] = []
     steps: int
     loss: list[LossPoint]
     validation: list[ValidationPoint] = []

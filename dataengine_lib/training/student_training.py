@@ -111,6 +111,7 @@ def train_student(
         method=plan.method,
         dtype=str(student.compute).removeprefix("torch."),
         trained_parameters=sum(parameter.numel() for parameter in student.parameters),
+        trained_modules=student.trained_modules(),
         steps=len(done.loss),
         loss=done.loss,
         validation=done.validation,

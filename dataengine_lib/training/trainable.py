@@ -10,7 +10,12 @@ import torch
 from transformers import AutoConfig, set_seed
 
 from dataengine_lib.core.torch_loading import quiet_in_logs
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.loading import load_student
+from dataengine_lib.training.log import TrainedModules
+from dataengine_lib.training.parts.adapted_layers import AdaptedLayers, adapted_layers
+from dataengine_lib.training.parts.student_parts import Part, StudentParts, find_parts
+from dataengine_lib.training.parts.trained_modules import adapted_name, trained_modules
 
 _TrainDtype = Literal["auto", "float32", "bfloat16"]
 
@@ -25,13 +30,19 @@ class TrainableSettings:
     dtype: _TrainDtype
     device: str
     seed: int
+    train_parts: Sequence[Part] = ()
+    target_modules: Sequence[str] = ()
+    lora_alpha: int | None = None
+    lora_dropout: float = 0.0
+    projector_rate: float | None = None
 
 
 @dataclass
 class Trainable:
     """A student that can be trained.
 
-    `stored` is the precision of its weights on disk, `compute` that of its matrix products.
+    `stored` is the precision of its weights on disk, `compute` that of its matrix products. `projector_rate` is the
+    learning rate of the projector where it is another than that of the other parts.
     """
 
     model: Any
@@ -39,17 +50,44 @@ class Trainable:
     device: torch.device
     compute: torch.dtype
     stored: torch.dtype
+    parts: StudentParts
+    projector_rate: float | None = None
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         """Those that are trained."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
+    def parameter_groups(self, learning_rate: float, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+        """What is trained as groups for a torch optimizer: `params`, `lr` and `weight_decay` of each.
+
+        The projector has `projector_rate`; biases and norms, which have one dimension, do not decay.
+        """
+        groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                projector = (
+                    self.projector_rate is not None and self.parts.of(adapted_name(name)) == "projector"
+                )
+                rate = self.projector_rate if projector else learning_rate
+                decay = weight_decay if parameter.dim() > 1 else 0.0
+                groups.setdefault((rate or learning_rate, decay), []).append(parameter)
+        return [
+            {"params": parameters, "lr": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        ]
+
+    def trained_modules(self) -> list[TrainedModules]:
+        """The modules that are trained, with their numbers of parameters."""
+        return trained_modules(self.model, self.parts)
+
 
 def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
-    """The student with LoRA adapters on every linear layer of language model and projector, or with all its weights.
+    """The student with LoRA adapters on the linear layers of the parts to train, or with all weights of these parts.
 
-    The vision tower is trained only with `train_vision`. Raises DataEngineError when the student cannot be loaded.
+    The parts are Q-Former, projector (or merger) and language model, and the vision tower with `train_vision`, unless
+    `train_parts` names others. Raises DataEngineError when the student cannot be loaded, when it lacks one of
+    `train_parts`, and when one of `target_modules` names none of its layers.
     """
     # before the adapters are made: their first weights are random
     set_seed(settings.seed)
@@ -65,21 +103,33 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     stored = (
         getattr(AutoConfig.from_pretrained(name, trust_remote_code=False), "dtype", None) or torch.float32
     )
-    tower = model.get_encoder(modality="image")  # the model itself where it has no tower of its own
-    frozen = [] if settings.train_vision or tower is model else list(tower.modules())
+    parts = find_parts(model)
+    trained = parts.chosen(settings.train_parts, settings.train_vision)
     if lora:
-        model = _with_lora(model, settings.lora_rank, frozen)
+        model = _with_lora(model, settings, adapted_layers(model, parts, trained, settings.target_modules))
     else:
-        for module in frozen:
-            module.requires_grad_(False)
-    return Trainable(model.to(device), processor, device, compute, stored)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(parts.of(name) in trained)
+    return Trainable(model.to(device), processor, device, compute, stored, parts, settings.projector_rate)
 
 
-def _with_lora(model: Any, rank: int, frozen: Sequence[torch.nn.Module]) -> Any:
-    """The model with new adapters of scale 2 (alpha over rank) on its linear layers outside `frozen`."""
+def _with_lora(model: Any, settings: TrainableSettings, layers: AdaptedLayers) -> Any:
+    """The model with new adapters on `layers`; their scale is alpha over rank."""
     from peft import LoraConfig, get_peft_model
 
-    lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_linear_layers(model, frozen))
+    if layers.parameters and settings.lora_dropout:
+        raise DataEngineError(
+            f"lora_dropout: {layers.parameters[0]} is a matrix that peft adapts without dropout only; set lora_dropout "
+            "to 0, or leave projector out of train_parts"
+        )
+    rank = settings.lora_rank
+    lora = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank if settings.lora_alpha is None else settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=layers.modules,
+        target_parameters=layers.parameters or None,
+    )
     with warnings.catch_warnings():
         # peft 0.21 uses an old name of transformers 5; users can do nothing about the warning
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -97,16 +147,6 @@ def _compute_dtype(dtype: _TrainDtype, device: torch.device) -> torch.dtype:
             torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         )
     return torch.bfloat16 if fast else torch.float32
-
-
-def _linear_layers(model: Any, frozen: Sequence[torch.nn.Module]) -> list[str]:
-    """Names of the linear layers outside `frozen`, without the output layer, which often is the embedding itself."""
-    excluded = {id(module) for module in [*frozen, model.get_output_embeddings()]}
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and id(module) not in excluded
-    ]
 
 
 def save_checkpoint(student: Trainable, folder: Path, *, keep_adapter: bool) -> None:

@@ -80,9 +80,7 @@ class StudentTrainer(Trainer):
         """AdamW over the student's trained weights."""
         if self.optimizer is None:
             self.optimizer = torch.optim.AdamW(
-                self._student.parameters,
-                lr=self._settings.learning_rate,
-                weight_decay=self._settings.weight_decay,
+                self._student.parameter_groups(self._settings.learning_rate, self._settings.weight_decay)
             )
         return self.optimizer
 
