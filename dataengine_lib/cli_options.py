@@ -18,7 +18,7 @@ Values = dict[str, Any]  # the options that were given, by field
 # Options that take several values, as `--train-data A B`.
 LIST_OPTIONS = {
     *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
-    *("--train-parts", "--target-modules"),
+    *("--train-parts", "--target-modules", "--report-to"),
 }
 
 
