@@ -1,5 +1,6 @@
 """Tests of what is given as a student, an adapter or an encoder and is none: one line says what it is, and what to do."""
 
+import ast
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from project import PROJECT_ROOT
 from tiny_models import save_tiny_clip, save_tiny_llava
 
 from dataengine_lib.embeddings.encoder import load_encoder
@@ -98,6 +100,23 @@ def test_an_encoder_with_remote_code_is_refused_too(clip: Path, tmp_path: Path) 
     folder = changed(clip, tmp_path / "m", config_json=with_config(clip, model_type="own", auto_map=code))
     found = encoder_refusal(folder)
     assert "needs code of its own repository" in found and "api:" not in found
+
+
+def test_whatever_loads_from_the_hub_says_that_no_remote_code_is_run() -> None:
+    """Also for what no folder of these tests reaches; PeftModel runs none and does not take the setting."""
+    library = PROJECT_ROOT / "dataengine_lib"
+    calls = [
+        (file.relative_to(library).as_posix(), call)
+        for file in sorted(library.rglob("*.py"))
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(".from_pretrained")
+    ]
+    assert {"embeddings/encoder.py", "students/loading.py", "students/processor_loading.py"} <= {
+        name for name, _ in calls
+    }
+    for name, call in calls:
+        if ast.unparse(call.func) != "PeftModel.from_pretrained":
+            assert "trust_remote_code=False" in ast.unparse(call), f"{name}:{call.lineno}"
 
 
 def test_an_adapter_as_student_or_encoder_is_called_one(llava: Path, tmp_path: Path) -> None:
