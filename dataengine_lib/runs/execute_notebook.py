@@ -13,7 +13,8 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, NamedTuple
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.notebook_folder import Origin
@@ -60,6 +61,8 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
     grace = float(parameters.get("timeout_s") or 0) + _LAST_SECONDS
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # errors are raised as well
     output.parent.mkdir(parents=True, exist_ok=True)
+    # What the kernel prints before it can take cells, and when it crashes; closed below.
+    printed = TemporaryFile()  # noqa: SIM115
     try:
         with _Forwarder(grace) as forwarder:
             done = papermill.execute_notebook(
@@ -70,7 +73,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
                 # Whatever kernel the notebook was saved with in JupyterLab: it is run by this Python.
                 kernel_name="python3",
                 language="python",
-                kernel_manager_class=_own_kernel(),
+                kernel_manager_class=_own_kernel(printed),
                 progress_bar=sys.stderr.isatty(),
                 log_output=False,
                 # the kernel's own warnings do not concern users
@@ -85,8 +88,9 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
         raise NotebookFailed(f"its kernel died, most likely for lack of memory; {remedy}") from error
     # as jupyter_client fails before the first cell; without ipykernel there is no kernel
     except (ImportError, RuntimeError, ZMQError) as error:
-        raise NotebookFailed(_not_started(error)) from error
+        raise NotebookFailed(_not_started(error, printed)) from error
     finally:
+        printed.close()
         _mask_file(output)
     # matches "result = evaluate(config)" for the function evaluate; papermill stores each cell's duration in seconds
     call = re.compile(rf"\b{re.escape(function)}\(")
@@ -197,7 +201,7 @@ def _mask_file(notebook: Path) -> None:
             stream.write(masked)
 
 
-def _own_kernel() -> type:
+def _own_kernel(printed: BinaryIO) -> type:
     """The class of a kernel of this Python. Jupyter's kernel specs, which may be missing or foreign, are not read."""
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
@@ -207,6 +211,9 @@ def _own_kernel() -> type:
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(**get_kernel_dict())
+
+        def start_kernel(self, **options: Any) -> Any:
+            return super().start_kernel(**options, stderr=printed)
 
     return OwnKernel
 
@@ -225,13 +232,17 @@ def _one_line(name: str, message: str) -> str:
     return f"{name}: {lines[0]}{f'; {remedy}' if remedy else ''}"
 
 
-def _not_started(error: Exception) -> str:
+def _not_started(error: Exception, printed: BinaryIO) -> str:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if most < _OPEN_FILES:
         return (
             f"its kernel could not be started: only {most} files may be open; {system_remedy(errno.EMFILE)}"
         )
-    return f"its kernel could not be started ({error or type(error).__name__}); run: dataengine doctor"
+    printed.seek(0)
+    lines = printed.read().decode(errors="replace").split("\n")
+    # the last line of a traceback names the error
+    reason = next((line.strip() for line in reversed(lines) if line.strip()), error or type(error).__name__)
+    return f"its kernel could not be started ({reason}); run: dataengine doctor"
 
 
 def _names_of_errors(kind: type[Exception]) -> set[str]:

@@ -206,7 +206,7 @@ def test_the_current_folder_can_be_the_run(tmp_path: Path, monkeypatch: pytest.M
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setattr(workflow, "STEPS", STEPS)
-    for out, status in ((Path(), "done"), (here, "skipped")):
+    for out, status in ((Path(), "done"), (here, "skipped"), (Path("sub/.."), "skipped")):
         state = run_experiment(
             read_fake(file),
             out,

@@ -14,6 +14,8 @@ import fake_loop
 import pytest
 from fake_loop import make_loop, run_fake
 
+from dataengine_lib.errors import DataEngineError
+
 ARGUMENTS = ["--out", "runs/fake", "--to", "write"]
 
 
@@ -71,6 +73,26 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(tmp_path: Path) -> Non
     assert [step.status for step in run_fake(file, stop="write").steps] == ["done", "waiting"]
     assert (file.parent / "runs" / "fake" / "round1" / "written.txt").stat().st_size == 200_007
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("files", [30, 36])
+def test_too_few_open_files_for_a_kernel_are_one_line(tmp_path: Path, files: int) -> None:
+    file = make_loop(tmp_path / "loop")
+    process = start(file, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 1
+    assert errors.startswith("dataengine: round1/0_write failed: its kernel could not be started: ")
+    assert f"only {files} files may be open; raise the limit with `ulimit -n 4096`" in errors
+    assert errors.count("\n") == 1
+    assert [step.status for step in run_fake(file, stop="write").steps] == ["done", "waiting"]
+
+
+def test_a_cell_that_opens_too_many_files_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataEngineError) as caught:
+        run_fake(make_loop(tmp_path / "loop", shout={"wrong": "files"}))
+    found = str(caught.value)
+    assert found.startswith("round1/1_shout failed: OSError: [Errno 24] Too many open files")
+    assert "; raise the limit with `ulimit -n 4096`, then run again; see " in found and "\n" not in found
 
 
 def test_closed_streams_change_nothing(tmp_path: Path) -> None:
