@@ -163,7 +163,9 @@ def _export(
     name: Annotated[
         str, typer.Option("--name", help="the data set's name in a trainer's list")
     ] = "dataengine",
-    text_format: Annotated[Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE or mmbench")] = "QM-A",
+    text_format: Annotated[
+        Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE, mmbench, answer or letter")
+    ] = "QM-A",
     paths: Annotated[
         Any,
         typer.Option(
@@ -172,6 +174,11 @@ def _export(
             help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
         ),
     ] = None,
+    shuffle_options: Annotated[
+        bool, typer.Option("--shuffle-options", help="chats: options in a new order in each copy")
+    ] = False,
+    copies: Annotated[int, typer.Option("--copies", metavar="N", help="chats: each question N times")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="draws the orders of options")] = 0,
     max_bad_share: Annotated[
         float,
         typer.Option("--max-bad-share", help="stop when a larger share of the records cannot be exported"),
@@ -185,7 +192,9 @@ def _export(
     from dataengine_lib.exports.records import ExportOptions
 
     left_out = BadRows(input, max_bad_share, wanted=WANTED, remedy="check image_root", keep=20)
-    options = ExportOptions(name, text_format, paths, left_out=left_out)
+    options = ExportOptions(
+        name, text_format, paths, left_out=left_out, shuffle_options=shuffle_options, copies=copies, seed=seed
+    )
     _print(export_lines(format, input, output, image_root, options))
     print_warnings([*options.warnings, *left_out.warnings()])
 

@@ -73,7 +73,8 @@ def write_card(format: str, file: Path, job: ExportJob, counts: Path | None) -> 
 
 def _card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> str:
     """The card: YAML for the Hugging Face Hub, then Markdown in which names from data are code spans."""
-    records = [row.record for row in job.rows]
+    # the rows are copies of the records, one pass after the other
+    records = [row.record for row in job.rows[: len(job.rows) // job.copies]]
     images = len({row.question.image_path for row in job.rows})
     loading = _LOADING[format].format(
         name=job.name, file=file.name, images=_OWN_IMAGES.get((format, job.paths), _IMAGES[job.paths])
@@ -85,7 +86,7 @@ def _card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> 
         "multimodal model where it is weak, after [MLLM-DataEngine](https://arxiv.org/abs/2308.13566). Exported as "
         f"`{format}` by DataEngine {__version__}.",
         f"## Loading\n\n{loading}"
-        + (f" The texts are written as {job.text_format}." if _is_chat(format) else ""),
+        + (f" The texts are written as {job.text_format}{_copies(job)}." if _is_chat(format) else ""),
         "## Question types\n\n"
         + _table("type", Counter(record.question_type or NO_TYPE for record in records)),
         "## Who wrote what\n\nQuestions, choices, answers and explanations are **machine-written** and were checked by "
@@ -97,6 +98,12 @@ def _card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> 
         "## Licences\n\n" + _licences(format),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _copies(job: ExportJob) -> str:
+    times = f", each question {job.copies} times" if job.copies > 1 else ""
+    order = "a new order each time" if job.copies > 1 else "a random order"
+    return times + (f", its options in {order}" if job.shuffled else "")
 
 
 def _front_matter(format: str, file: Path, job: ExportJob) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -14,6 +15,7 @@ from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.chats import write_llamafactory, write_llava, write_swift, write_trl
 from dataengine_lib.exports.check import check_export
+from dataengine_lib.exports.copies import with_copies
 from dataengine_lib.exports.data_card import CARD, write_card
 from dataengine_lib.exports.minigpt4 import write_minigpt4
 from dataengine_lib.exports.records import (
@@ -27,6 +29,7 @@ from dataengine_lib.exports.records import (
 )
 from dataengine_lib.questions.dataengine_v2 import v2_record
 from dataengine_lib.replies.other_datasets import others_format
+from dataengine_lib.training.texts import TextFormat
 
 _DEFAULTS = ExportOptions()
 WANTED = "gptvqa_train_data.json of post-process"  # what export reads, for its errors
@@ -36,14 +39,16 @@ WANTED = "gptvqa_train_data.json of post-process"  # what export reads, for its 
 class Format:
     """How a format is written: as one file with this suffix, or as a folder when the suffix is empty.
 
-    `paths` is how its trainer expects images to be named, None where the export contains the images. With `texts` it
-    holds training texts, so that QM-AE leaves out records without a rationale.
+    `paths` is how its trainer expects images to be named, None where the export contains the images. `text_formats` are
+    those in which it can hold training texts, none where it holds none; QM-AE leaves out records without a rationale.
+    With `chats` it can hold copies of a record.
     """
 
     write: Callable[[ExportJob], list[Path]]
     suffix: str
     paths: Paths | None
-    texts: bool = True
+    text_formats: tuple[str, ...] = ()
+    chats: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,18 @@ def _write_hf(job: ExportJob) -> list[Path]:
     return write_hf(job)
 
 
+_ALL = get_args(TextFormat)
+_V1 = ("Q-A", "QM-A", "QM-AE", "mmbench")  # those that AOKVQADataset of MLLM-DataEngine v1 can write
 # by the name that `dataengine export` takes
 FORMATS = {
-    "aokvqa": Format(_write_aokvqa, ".json", "bare", texts=False),
-    "llava": Format(write_llava, ".json", "bare"),
-    "minigpt4": Format(write_minigpt4, "", "absolute"),
-    "llamafactory": Format(write_llamafactory, ".json", "absolute"),
-    "swift": Format(write_swift, ".jsonl", "absolute"),
-    "trl": Format(write_trl, ".jsonl", "absolute"),
-    "dataengine-v2": Format(_write_v2, ".json", "bare", texts=False),
-    "hf": Format(_write_hf, "", None, texts=False),
+    "aokvqa": Format(_write_aokvqa, ".json", "bare"),
+    "llava": Format(write_llava, ".json", "bare", _ALL, chats=True),
+    "minigpt4": Format(write_minigpt4, "", "absolute", _V1),
+    "llamafactory": Format(write_llamafactory, ".json", "absolute", _ALL, chats=True),
+    "swift": Format(write_swift, ".jsonl", "absolute", _ALL, chats=True),
+    "trl": Format(write_trl, ".jsonl", "absolute", _ALL, chats=True),
+    "dataengine-v2": Format(_write_v2, ".json", "bare"),
+    "hf": Format(_write_hf, "", None),
 }
 
 
@@ -127,6 +134,10 @@ def export(
         )
     if options.paths and FORMATS[format].paths is None:
         raise ParameterError(f"export: {format} contains the images; leave paths out")
+    if (options.shuffle_options or options.copies > 1) and not FORMATS[format].chats:
+        raise ParameterError(
+            f"export: {format} holds records, not chats; leave shuffle_options and copies out"
+        )
     output, suffix = Path(output), FORMATS[format].suffix
     if suffix and output.is_dir():
         raise ParameterError(f"{output}: is a folder; give a file, such as {output / options.name}{suffix}")
@@ -180,7 +191,12 @@ def _write_format(
 ) -> Exported:
     """Write data and card, then read the data back and check it."""
     kind, all_rows = FORMATS[format], rows
-    if kind.texts and options.text_format == "QM-AE":
+    if kind.text_formats and options.text_format not in kind.text_formats:
+        known = ", ".join(kind.text_formats)
+        raise ParameterError(
+            f"{output}: {format} has no text format {options.text_format}; choose one of {known}"
+        )
+    if kind.text_formats and options.text_format == "QM-AE":
         rows = rows_with_rationale(rows)
         without = f"{len(all_rows) - len(rows):,} of {len(all_rows):,} records"
         warning = f"{without} have no rationale, which QM-AE needs, and are left out"
@@ -191,8 +207,9 @@ def _write_format(
         none = f"{options.source or 'the training data'} has no records"
         why = "no record has a rationale, which QM-AE needs" if all_rows else none
         raise DataEngineError(f"{output}: nothing to export; {why}")
+    copies = options if kind.chats else replace(options, copies=1, shuffle_options=False)
     job = ExportJob(
-        rows,
+        with_copies(rows, copies),
         image_root,
         output,
         folder=output.parent if kind.suffix else output,
@@ -200,11 +217,13 @@ def _write_format(
         text_format=options.text_format,
         # a format that contains its images (paths None) reads them from the image root
         paths=(kind.paths and options.paths) or kind.paths or "bare",
+        copies=copies.copies,
+        shuffled=copies.shuffle_options,
     )
     files = kind.write(job)  # the data first; the card is written from it, then both are checked
     card = write_card(format, files[0], job, options.counts)
     check_export(format, files, job, faults)
-    return Exported(format, output, len(rows), [*files, *card])
+    return Exported(format, output, len(job.rows), [*files, *card])
 
 
 def export_lines(

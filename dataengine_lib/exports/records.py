@@ -30,8 +30,9 @@ class ExportOptions:
 
     `name` is the data set's name in a trainer's list; `paths` how images are named (see ExportJob), None for what the
     format's trainer expects; `counts` the post_process.json of the records, for the data card; `source` the records'
-    file, for messages; `left_out` collects records that cannot be exported, None makes the first of them an error; what the
-    text format leaves out is added to `warnings`.
+    file, for messages; `left_out` collects records that cannot be exported, None makes the first of them an error;
+    `copies`, `shuffle_options` and their `seed` are for chats (see `with_copies`); what the text format leaves out is
+    added to `warnings`.
     Raises ParameterError for a value that is not one of those allowed.
     """
 
@@ -41,6 +42,9 @@ class ExportOptions:
     counts: Path | None = None
     source: Path | None = None
     left_out: BadRows | None = None
+    shuffle_options: bool = False
+    copies: int = 1
+    seed: int = 0
     warnings: list[str] = field(default_factory=list, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +55,8 @@ class ExportOptions:
             if given not in known:
                 choices = ", ".join(filter(None, known))
                 raise ParameterError(f"export: unknown {what} {shown(given)}; choose one of {choices}")
+        if self.copies < 1:
+            raise ParameterError(f"export: copies must be at least 1 (given: {self.copies})")
         if not _NAME.fullmatch(self.name):
             raise ParameterError(
                 f"export: name {self.name!r} must be letters, digits and _, not a digit first"
@@ -69,7 +75,8 @@ class ExportRow:
 class ExportJob:
     """What the writer of a format needs. `output` is the file or folder to write, `folder` the one that holds the data.
 
-    `paths` is how images are named: `absolute`; `relative` to `folder`, so that it can be moved together with the
+    `rows` holds every record `copies` times, with other orders of its options if `shuffled`. `paths` is how images are
+    named: `absolute`; `relative` to `folder`, so that it can be moved together with the
     images; `bare`, from the image root.
     """
 
@@ -80,6 +87,8 @@ class ExportJob:
     name: str
     text_format: TextFormat
     paths: Paths
+    copies: int = 1
+    shuffled: bool = False
 
     @property
     def questions(self) -> list[Question]:
