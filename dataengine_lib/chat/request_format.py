@@ -100,11 +100,11 @@ class RequestFormat:
 
     def adapt(self, error: ErrorBody) -> bool:
         """Leave out the setting or the schema that an error refuses; True also where it was left out meanwhile."""
-        if self.takes_schema is not False and refuses_schema(error):
+        if refuses_schema(error):
             self.takes_schema = False
             return True
         known = any(name in f"{' '.join(error.fields)} {error.words}" for name in self.refused)
-        return self.leave_out(error) or known or self.takes_schema is False
+        return self.leave_out(error) or known
 
     def _refuses(self, error: ErrorBody, name: str) -> bool:
         """Whether an error says that the server does not take the setting `name`."""

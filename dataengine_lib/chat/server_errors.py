@@ -104,6 +104,13 @@ def is_temporary_status(status: int) -> bool:
     return status in _TEMPORARY or status >= 500
 
 
+def is_temporary_body(body: ErrorBody) -> bool:
+    """Whether the same request may succeed a little later, by what the server says; also where it names no status."""
+    if body.status == 429 and _TOO_LARGE.search(body.words):
+        return False
+    return body.status == 200 or is_temporary_status(body.status)
+
+
 def body_of(error: Exception) -> ErrorBody | None:
     """What the server says about a request that failed; None where no response came."""
     if isinstance(error, openai.APIStatusError):
@@ -113,12 +120,8 @@ def body_of(error: Exception) -> ErrorBody | None:
 
 def is_temporary(error: Exception) -> bool:
     """Whether the same request may succeed a little later, for any error of the client (timeouts are temporary)."""
-    if isinstance(error, openai.APIStatusError):
-        return is_temporary_status(error.status_code) and not (
-            error.status_code == 429 and _TOO_LARGE.search(read_error(429, error.response.content).words)
-        )
-    if isinstance(error, ErrorReply):
-        return error.body.status == 200 or is_temporary_status(error.body.status)
+    if (body := body_of(error)) is not None:
+        return is_temporary_body(body)
     # Other errors than the SDK's are a timeout, or the ValueError of a response that is no completion.
     return not isinstance(error, openai.APIError) or isinstance(
         error, openai.APIConnectionError | openai.APIResponseValidationError

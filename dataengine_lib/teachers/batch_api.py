@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 import msgspec
 import openai
+from pydantic import BaseModel
 
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.completion import read_completion
 from dataengine_lib.chat.error_body import ErrorBody, ErrorReply, read_error
 from dataengine_lib.chat.reply import Reply, TeacherStop
-from dataengine_lib.chat.server_errors import fatal_error, is_temporary, is_temporary_status
+from dataengine_lib.chat.server_errors import fatal_error, is_temporary
 
 BATCH_ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 FINAL_STATUSES = ("completed", "failed", "expired", "cancelled")
@@ -25,7 +26,7 @@ _NAME_KEY = "dataengine"  # the key in a batch's metadata under which its job's 
 _ATTEMPTS = 8  # of one call; with the pauses between them about 90 seconds
 _LONGEST_PAUSE_S = 30.0
 _UPLOAD_S = 600.0  # for a file of up to 200 MB
-_LEFT_OUT = ErrorBody(0, "the batch left it out")
+_LEFT_OUT = ErrorBody(200, "the batch left it out")
 
 
 class BatchGone(TeacherStop):
@@ -35,13 +36,13 @@ class BatchGone(TeacherStop):
 class BatchRow(msgspec.Struct, frozen=True):
     """A line of an output or error file: the request's `key`, and its reply or what was wrong.
 
-    `found` is False for a request that stands in neither file; `status` is the HTTP status, None where there is none.
-    `cancelled`: its batch was cancelled before it was sent.
+    `found` is False for a request that stands in neither file. `answered`: the model was asked, so that it is billed
+    although the line holds no reply that can be read. `cancelled`: its batch was cancelled before it was sent.
     """
 
     key: str
     found: bool = False
-    status: Any = None
+    answered: bool = False
     reply: Reply | None = None
     error: ErrorBody = _LEFT_OUT
     cancelled: bool = False
@@ -63,7 +64,16 @@ class BatchApi:
 
     async def retrieve(self, batch_id: str) -> Any:
         """The batch with its status."""
-        return await self._call("look at a batch", partial(self._api.batches.retrieve, batch_id))
+        batch = await self._call("look at a batch", partial(self._api.batches.retrieve, batch_id))
+        self._id_of(batch)
+        return batch
+
+    def faults(self, batch: Any) -> list[ErrorBody]:
+        """Why the server refused the whole batch, without secrets; empty where it does not say."""
+        found = batch.errors
+        # OpenAI: {"object": "list", "data": [{"code", "message"}]} · SiliconFlow: ["text"]
+        rows = found if isinstance(found, list) else getattr(found, "data", None) or [found]
+        return [self._error_in(row) for row in rows if row]
 
     async def cancel(self, batch_id: str) -> None:
         """Ask the server to cancel the batch, which it does within minutes."""
@@ -86,7 +96,7 @@ class BatchApi:
         """The id of the uploaded file."""
         files = self._api.with_options(timeout=_UPLOAD_S).files
         uploaded = await self._call("upload a batch", lambda: files.create(file=path, purpose="batch"))
-        return str(uploaded.id)
+        return self._id_of(uploaded)
 
     async def create(self, name: str, file_id: str) -> str:
         """The id of a new batch of an uploaded file."""
@@ -100,9 +110,9 @@ class BatchApi:
                     completion_window="24h",
                     metadata={_NAME_KEY: name},
                 )
-                return str(batch.id)
+                return self._id_of(batch)
             except openai.APIError as error:
-                if attempt == _ATTEMPTS or not is_temporary(error):
+                if attempt == _ATTEMPTS or not is_temporary(error) or self._fatal(error):
                     raise self._stop(error) from None
             await self._pause(attempt)
             # Unlike the other calls this one must not be repeated blindly: it may have worked, with its response lost.
@@ -114,6 +124,24 @@ class BatchApi:
         """The rows of an output or error file."""
         response = await self._call("download a batch's results", partial(self._api.files.content, file_id))
         return map(self._masked, map(_read_row, response.content.splitlines()))
+
+    def _id_of(self, made: Any) -> str:
+        """The id of a file or batch in the server's response; raises TeacherStop when it has none."""
+        # The SDK gives a text for what is no JSON, and objects without the fields that a server has left out.
+        # SiliconFlow has it one level deeper: {"code": 20000, "data": {"id": "file-1"}}
+        inner = _as_dict(getattr(made, "data", None))
+        if found := getattr(made, "id", None) or inner.get("id"):
+            return str(found)
+        body = self._error_in(made)
+        known = fatal_error(body, self.client.where, self.client.model)
+        raise known or TeacherStop(
+            f"{self.client.where}: {body.words or 'the response has no id'}; check that the server has a Batch API"
+        )
+
+    def _error_in(self, value: Any) -> ErrorBody:
+        """The error that an object of the SDK, or a text, holds; without secrets."""
+        body = read_error(200, value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
+        return body._replace(words=self.client.without_secrets(body.words))
 
     def _masked(self, row: BatchRow) -> BatchRow:
         """The row without secrets, as the client masks live replies and errors."""
@@ -127,12 +155,14 @@ class BatchApi:
             try:
                 return await call()
             except openai.APIStatusError as error:
-                if error.status_code == 404:
+                # a page is that of a wrong base_url, and says nothing of the batch
+                if error.status_code == 404 and not self.client.read_error(error).is_page:
                     raise BatchGone(
                         f"{self.client.where}: could not {doing}, nothing is found there (404); check that the server"
                         " has a Batch API"
                     ) from None
-                if not is_temporary_status(error.status_code):
+                # a used-up quota has the status of a rate limit
+                if not is_temporary(error) or self._fatal(error):
                     raise self._stop(error) from None
                 reason = self.client.error_text(error)
             except openai.APIError as error:
@@ -145,9 +175,13 @@ class BatchApi:
     async def _pause(self, attempt: int) -> None:
         await asyncio.sleep(min(_LONGEST_PAUSE_S, 0.5 * 2**attempt, max(self.poll_s, 0.05)))
 
-    def _stop(self, error: openai.APIError) -> TeacherStop:
+    def _fatal(self, error: openai.APIError) -> TeacherStop | None:
+        """The stop, with its remedy, if this error will meet every call; else None."""
         body = self.client.read_error(error)
-        known = fatal_error(body, self.client.where, self.client.model) if body else None
+        return fatal_error(body, self.client.where, self.client.model) if body else None
+
+    def _stop(self, error: openai.APIError) -> TeacherStop:
+        known = self._fatal(error)
         problem = f"{self.client.where}: {self.client.error_text(error)}"
         return known or TeacherStop(f"{problem}; correct what it names, or run again to go on")
 
@@ -162,18 +196,26 @@ def _read_row(line: bytes) -> BatchRow:
     except (ValueError, RecursionError):
         row = {}
     key, response, error = row.get("custom_id"), _as_dict(row.get("response")), row.get("error")
-    status, body = response.get("status_code"), response.get("body")
+    status, body = _status(response.get("status_code")), response.get("body")
     reply, fault = None, _LEFT_OUT
-    if status == 200:
+    # A body without any status, and without an error beside it, is a reply too.
+    answered = bool(body or not error) if status == 200 else status is None and bool(body) and not error
+    if answered:
         try:
-            reply = read_completion(_as_dict(body))
+            reply = read_completion(body.encode() if isinstance(body, str) else _as_dict(body))
         except ErrorReply as found:
             fault = found.body
+            # as for live requests: another status in the body is that of a refusal
+            answered = fault.status == 200
     elif body or error:
-        # The status may be of any type in a row of a foreign server.
-        fault = read_error(status if isinstance(status, int) else 0, body or error)
+        fault = read_error(200 if status is None else status, body or error)
     cancelled = _as_dict(error).get("code") == "batch_cancelled"
-    return BatchRow(key if isinstance(key, str) else "", True, status, reply, fault, cancelled)
+    return BatchRow(key if isinstance(key, str) else "", True, answered, reply, fault, cancelled)
+
+
+def _status(value: Any) -> int | None:
+    """An HTTP status, which some servers write as a text; None where there is none."""
+    return int(value) if str(value).isascii() and str(value).isdigit() else None
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

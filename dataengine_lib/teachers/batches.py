@@ -14,7 +14,8 @@ import msgspec
 from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.paid_requests import MOST_UNUSABLE, PaidRequest
 from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
-from dataengine_lib.chat.server_errors import fatal_error, is_temporary_status
+from dataengine_lib.chat.request_format import breaks_schema
+from dataengine_lib.chat.server_errors import fatal_error, is_declined, is_temporary_body
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_api import BATCH_ENDPOINT, FINAL_STATUSES, BatchApi, BatchGone, BatchRow
 from dataengine_lib.teachers.batch_state import BatchJob, BatchState, priced
@@ -196,18 +197,18 @@ class BatchRunner:
 
     def _on_failed(self, job: BatchJob, batch: Any) -> None:
         """The server refused the whole batch: submit it later if only its queue was full, else stop."""
-        errors = (batch.errors.data or []) if batch.errors else []
+        faults = self._api.faults(batch)
         others = any(other.batch_id for other in self.state.jobs if other is not job)
         # Refused once more with nothing else in progress, the job alone is too large for the queue.
-        if any(error.code == _QUEUE_FULL for error in errors) and (others or not job.waits):
+        if any(_QUEUE_FULL in fault.codes for fault in faults) and (others or not job.waits):
             self.state.rename(job)
             job.waits = True
             return self.state.save()
         self._forget(job)
         self.state.save()
-        message = "; ".join(str(error.message) for error in errors)
-        reason = self.teacher.without_secrets(message) or "no reason given"
-        raise TeacherStop(
+        stops = (fatal_error(fault, self.teacher.where, self.teacher.model) for fault in faults)
+        reason = "; ".join(fault.words for fault in faults) or "no reason given"
+        raise next(filter(None, stops), None) or TeacherStop(
             f"{self.teacher.where}: refused batch {batch.id} ({reason}); correct that, or lower batch_requests, and"
             " run again"
         )
@@ -249,24 +250,24 @@ class BatchRunner:
                 retries.append((query, more))
             return
         # A row that was answered, or may have been, is paid for whether its line can be read or not.
-        answered = row.status == 200 if row.found else not self._cancelling
+        answered = row.answered if row.found else not self._cancelling
         (self.budget.lose if answered else self.budget.release)(request)
         # Of an earlier run with other parameters, or cancelled: not sent again now, and no failure either.
         if query is None or row.cancelled:
             return
+        adapted = self.teacher.format.adapt(row.error)
         stop = fatal_error(row.error, self.teacher.where, self.teacher.model)
-        if stop is not None and not self._cancelling:
+        # what names a field or the schema is no fault of the model or the URL, whatever its status
+        if stop is not None and not adapted and not self._cancelling:
             # No other request would be answered either. This one is no failure: the next run sends it.
             self._stop = self._stop or stop
             return
-        # No status: the row is missing or its request expired. 200: it was answered, but cannot be read.
-        temporary = not isinstance(row.status, int) or row.status == 200 or is_temporary_status(row.status)
-        adapted = not temporary and self.teacher.format.adapt(row.error)
+        may_succeed = adapted or is_temporary_body(row.error) or breaks_schema(row.error)
         attempts = self.state.tries[row.key] = self.state.tries.get(row.key, 0) + 1
-        if (temporary or adapted) and attempts < self.teacher.max_attempts:
+        if may_succeed and not is_declined(row.error) and attempts < self.teacher.max_attempts:
             retries.append((query, job.max_output_tokens))
         elif not self._cancelling:
-            self._give_up(query, str(row.error) if row.error.status else row.error.words)
+            self._give_up(query, str(row.error))
 
     def _on_reply(self, request: PaidRequest[None], reply: Reply, job: BatchJob) -> None:
         """Keep a reply in the ledger, once: a run may have ended between keeping it and forgetting its job."""

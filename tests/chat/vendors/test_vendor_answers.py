@@ -12,10 +12,16 @@ def test_the_table_is_full() -> None:
     for vendor in VENDORS:
         # each behaviour is shown, or there is a reason why not
         assert sorted(["answer", *vendor.shows, *vendor.without]) == sorted(BEHAVIOURS), vendor.name
+        # `mode: batch` has its cells, or there is a reason why not
+        assert vendor.batches, vendor.name
         assert (
             all(vendor.without.values()) and len(vendor.shows) >= 9 and vendor.source.startswith("https://")
         )
     assert sum(len(vendor.shows) + 1 for vendor in VENDORS) == 248
+    assert [vendor.name for vendor in VENDORS if vendor.in_rows] == [
+        "openai", "azure", "groq", "siliconflow", "moonshot", "litellm",
+    ]  # fmt: skip
+    assert sum(len(vendor.in_rows) for vendor in VENDORS) == 69
 
 
 @cells("answer")
@@ -25,6 +31,7 @@ def test_an_answer_its_tokens_and_its_price(vendor: Vendor, reader: Reader, cell
     assert (asked.answers, asked.message, len(it.requests)) == ([reader.right], "", 1)
     prompt, cached, completion = vendor.counted
     usd = (0.15 * (prompt - cached) + 0.075 * cached + 0.60 * completion) / 1e6
+    usd *= 0.5 if it.together else 1
     assert asked.used is not None and asked.used[:3] == vendor.counted
     assert asked.used[3] == pytest.approx(usd, abs=1e-6)
     # paid for once

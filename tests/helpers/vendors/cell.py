@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vendors.dialect import Sent, Vendor
-from vendors.readers import READERS, Asked, Reader, is_about
+from vendors.readers import IN_BATCHES, READERS, Asked, Reader, is_about
 from vendors.server import Line, Script, VendorServer
 from vendors.table import VENDORS
 
@@ -21,7 +21,7 @@ class Cell:
 
     def __init__(self, server: VendorServer, folder: Path, vendor: Vendor, reader: Reader) -> None:
         self.folder, self.vendor, self.reader = folder, vendor, reader
-        self.line: Line = server.line(lambda body, number: self.answer(body), vendor.lead)
+        self.line: Line = server.line(lambda body, number: self.answer(body), vendor)
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -66,6 +66,11 @@ class Cell:
         """The same, of a server that answers every request."""
         return self.ask(lambda body, number: self.answer(body), questions, **settings)
 
+    @property
+    def together(self) -> bool:
+        """Whether all questions go to the server before the first is answered."""
+        return self.reader is IN_BATCHES
+
     def files(self) -> str:
         """The text of every file that the reader wrote."""
         names = ("*.json", "*.jsonl")
@@ -81,6 +86,6 @@ def cells(behaviour: str) -> pytest.MarkDecorator:
         pytest.param(vendor, reader, id=f"{vendor.name}-{reader.name}")
         for vendor in VENDORS
         if behaviour == "answer" or behaviour in vendor.shows
-        for reader in READERS
+        for reader in (*READERS, *([IN_BATCHES] if behaviour in vendor.in_rows else []))
     ]
     return pytest.mark.parametrize(("vendor", "reader"), found)

@@ -45,6 +45,7 @@ OLLAMA = Vendor(
         "error_with_200": "errors have their status",
         "blocked": "it has no accounts",
     },
+    batches="it has no Batch API",
 )
 
 LM_STUDIO = Vendor(
@@ -97,6 +98,7 @@ LM_STUDIO = Vendor(
         "refused_field": "fields that it does not know are ignored",
         "blocked": "it has no accounts",
     },
+    batches="it has no Batch API",
 )
 
 
@@ -151,4 +153,5 @@ LLAMA_CPP = Vendor(
         "refused_field": "fields that it does not know are ignored",
         "blocked": "it has no accounts",
     },
+    batches="it has no Batch API",
 )

@@ -1,6 +1,6 @@
 """What a vendor's server answers: completions in its form, and its errors by behaviour."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,8 @@ BEHAVIOURS = (
     "answer", "thoughts", "cut", "empty", "filtered", "broken", "rate_limit", "bad_key", "no_money", "no_model",
     "refused_field", "refused_format", "overloaded", "too_long", "error_with_200", "blocked", "page",
 )  # fmt: skip
+# Those that the line of a batch's file can show: a page and a refused key are answers to the calls of the Batch API.
+IN_ROWS = tuple(name for name in BEHAVIOURS if name not in ("page", "bad_key", "blocked"))
 ANSWER = "{answer}"  # stands for what the model was asked for
 KEY = "{key}"  # stands for the key that the request came with
 PROMPT_TOKENS, COMPLETION_TOKENS = 1200, 40
@@ -36,13 +38,27 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class BatchApi:
+    """How a server's Batch API differs from OpenAI's.
+
+    `upload` and `state` turn OpenAI's description of a file and of a batch into the server's. `source` says where the
+    calls are described.
+    """
+
+    source: str
+    upload: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    state: Callable[[dict[str, Any]], dict[str, Any]] = dict
+
+
+@dataclass(frozen=True)
 class Vendor:
     """A server's dialect.
 
     `shows` gives a response or the end of a reply by behaviour. `refuses` is the field of a request that it refuses.
     `usage` is its object of token counts and `counted` what it says: prompt, cached and completion tokens. `body`,
     `choice` and `message` are fields that each of its completions has beside OpenAI's. `regular` is its finish reason
-    of a complete reply, `lead` stands before every body. `source` says where the forms are described.
+    of a complete reply, `lead` stands before every body. `batches` is its Batch API, or the reason why `mode: batch` has
+    no cells. `source` says where the forms are described.
     """
 
     name: str
@@ -57,6 +73,12 @@ class Vendor:
     regular: str = "stop"
     lead: str = ""
     without: Mapping[str, str] = field(default_factory=dict)
+    batches: BatchApi | str = ""
+
+    @property
+    def in_rows(self) -> list[str]:
+        """The behaviours that lines of its batches' files show."""
+        return [name for name in IN_ROWS if isinstance(self.batches, BatchApi) and name not in self.without]
 
     def completion(self, ended: Ended, answer: str) -> dict[str, Any]:
         """The body of a completion, with `answer` where the content says so."""

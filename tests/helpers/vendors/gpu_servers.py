@@ -59,6 +59,7 @@ VLLM = Vendor(
         "error_with_200": "errors have their status",
         "blocked": "it has no accounts",
     },
+    batches="its batches are a command, vllm run-batch, without a server",
 )
 
 
@@ -113,6 +114,7 @@ SGLANG = Vendor(
         "error_with_200": "errors have their status",
         "blocked": "it has no accounts",
     },
+    batches="its server has no files and batches any more",
 )
 
 
@@ -175,6 +177,7 @@ TGI = Vendor(
         "broken": "a failed generation is a 424",
         "refused_field": "fields that it does not know are ignored",
     },
+    batches="it has no Batch API",
 )
 
 
@@ -226,4 +229,5 @@ FASTAPI = Vendor(
         "page": page("Sign in", 200),
     },
     without={"broken": "a failed generation is a 500"},
+    batches="a server of one's own has no Batch API",
 )

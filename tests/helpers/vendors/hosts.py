@@ -1,6 +1,6 @@
 """Vendors that serve other people's models: Groq, Together, SiliconFlow."""
 
-from vendors.dialect import ANSWER, KEY, Ended, Sent, Vendor, openai_error, page
+from vendors.dialect import ANSWER, KEY, BatchApi, Ended, Sent, Vendor, openai_error, page
 
 GROQ = Vendor(
     "groq",
@@ -85,6 +85,7 @@ GROQ = Vendor(
         "filtered": "moderation is a model of its own",
         "error_with_200": "errors have their status",
     },
+    batches=BatchApi("https://console.groq.com/docs/batch"),
 )
 
 _BILLING = "https://api.together.xyz/settings/billing"
@@ -163,7 +164,12 @@ TOGETHER = Vendor(
         "error_with_200": "errors have their status",
         "blocked": "no such error is documented",
     },
+    batches="its files are uploaded for another purpose, and its batches are created inside a `job`",
 )
+
+
+# its states before the first line is answered
+_QUEUED = {"validating": "in_queue"}
 
 
 def _silicon(code: int | None, message: str) -> dict[str, object]:
@@ -220,4 +226,12 @@ SILICONFLOW = Vendor(
         "broken": "no such end is documented",
         "error_with_200": "errors have their status",
     },
+    batches=BatchApi(
+        "https://docs.siliconflow.cn/cn/api-reference/batch/upload-file and .../create-batch; where results lie is not"
+        " described in detail, so files as OpenAI's",
+        upload=lambda made: {"code": 20000, "message": "Ok", "status": True, "data": made},
+        state=lambda made: (
+            made | {"request_counts": None, "status": _QUEUED.get(made["status"], made["status"])}
+        ),
+    ),
 )

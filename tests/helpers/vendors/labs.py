@@ -1,6 +1,6 @@
 """Vendors of models of their own: Mistral, Gemini, DeepSeek, Moonshot."""
 
-from vendors.dialect import ANSWER, Ended, Sent, Vendor, openai_error, page
+from vendors.dialect import ANSWER, BatchApi, Ended, Sent, Vendor, openai_error, page
 
 
 def _mistral(message: object, kind: str, code: str | None) -> dict[str, object]:
@@ -57,6 +57,7 @@ MISTRAL = Vendor(
         "error_with_200": "errors have their status",
         "blocked": "its accounts without access get 401",
     },
+    batches="its batches have calls of their own, /v1/batch/jobs",
 )
 
 
@@ -160,6 +161,7 @@ GEMINI = Vendor(
         "broken": "a reply that failed has finish reason content_filter or no choice",
         "error_with_200": "errors have their status",
     },
+    batches="its OpenAI-compatible calls do not upload and download files",
 )
 
 DEEPSEEK = Vendor(
@@ -228,6 +230,7 @@ DEEPSEEK = Vendor(
         "error_with_200": "errors have their status",
         "blocked": "no such error is documented",
     },
+    batches="it has no Batch API",
 )
 
 MOONSHOT = Vendor(
@@ -297,4 +300,5 @@ MOONSHOT = Vendor(
     usage={"cached_tokens": 300},
     counted=(1200, 300, 40),
     without={"broken": "no such finish reason", "error_with_200": "errors have their status"},
+    batches=BatchApi("https://platform.moonshot.ai/docs/api/batch, with OpenAI's states"),
 )

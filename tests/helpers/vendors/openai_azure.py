@@ -1,6 +1,6 @@
 """OpenAI and Azure."""
 
-from vendors.dialect import KEY, Ended, Sent, Vendor, openai_error, page
+from vendors.dialect import KEY, BatchApi, Ended, Sent, Vendor, openai_error, page
 
 _SOON = {"retry-after-ms": "20", "retry-after": "1"}
 
@@ -97,6 +97,7 @@ OPENAI = Vendor(
         "broken": "a failed generation is a 500",
         "error_with_200": "errors have their status",
     },
+    batches=BatchApi("https://platform.openai.com/docs/guides/batch and the API reference, Batch"),
 )
 
 _SAFE = {"hate": {"filtered": False, "severity": "safe"}}
@@ -216,4 +217,5 @@ AZURE = Vendor(
         "broken": "a failed generation is a 500",
         "error_with_200": "errors have their status",
     },
+    batches=BatchApi("https://learn.microsoft.com/azure/ai-foundry/openai/how-to/batch"),
 )

@@ -2,7 +2,7 @@
 
 import json
 
-from vendors.dialect import KEY, Ended, Sent, Vendor, openai_error, page
+from vendors.dialect import KEY, BatchApi, Ended, Sent, Vendor, openai_error, page
 
 
 def _router(code: int, message: str, **metadata: object) -> dict[str, object]:
@@ -112,6 +112,7 @@ OPENROUTER = Vendor(
     body={"provider": "OpenAI"},
     choice={"native_finish_reason": "stop", "logprobs": None},
     message={"refusal": None, "reasoning": None},
+    batches="it has no Batch API",
 )
 
 
@@ -228,4 +229,5 @@ LITELLM = Vendor(
         "broken": "a provider that fails is a 5xx",
         "error_with_200": "errors have their status",
     },
+    batches=BatchApi("https://docs.litellm.ai/docs/batches: the calls of OpenAI, passed on"),
 )

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from vendors.dialect import KEY, Sent
+from dataengine_lib.playground.server_batches import BatchStore
+from vendors.dialect import KEY, BatchApi, Sent, Vendor
 
 Script = Callable[[dict[str, Any], int], Sent]
 """What a request's body is answered with, the number of the request from 0."""
@@ -16,12 +17,49 @@ Script = Callable[[dict[str, Any], int], Sent]
 
 @dataclass
 class Line:
-    """One path of the server: its URL, what it answers with, and the requests that came."""
+    """One path of the server: its URL, what it answers with, and the requests that came, those in batches included.
+
+    `on_call` is what a call of the Batch API is answered with instead, the number of the call from 0.
+    """
 
     url: str
     script: Script
-    lead: str = ""
+    vendor: Vendor
     requests: list[dict[str, Any]] = field(default_factory=list)
+    on_call: Callable[[int], Sent | None] = lambda number: None
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.batches = BatchStore(self._in_batch)
+
+    def sent(self, body: dict[str, Any]) -> Sent:
+        """The response to a chat request."""
+        self.requests.append(body)
+        return self.script(body, len(self.requests) - 1)
+
+    def _in_batch(self, body: dict[str, Any]) -> tuple[int, Any]:
+        found = self.sent(body)
+        return found.status, json.loads(found.body) if isinstance(found.body, str) else found.body
+
+    def batch_call(self, method: str, path: list[str], raw: bytes, kind: str) -> Sent | None:
+        """The response to a call of the Batch API; None where the path is none of it."""
+        api = self.vendor.batches
+        if path[0] not in ("files", "batches") or not isinstance(api, BatchApi):
+            return None
+        number, self.calls = self.calls, self.calls + 1
+        if (fault := self.on_call(number)) is not None:
+            return fault
+        match method, *path:
+            case "POST", "files":
+                return Sent(200, api.upload(self.batches.upload(raw, kind)))
+            case "GET", "files", name, "content":
+                return Sent(200, self.batches.content(name).decode())
+            case "POST", "batches":
+                return Sent(200, api.state(self.batches.create(json.loads(raw))))
+            case "GET", "batches", name:
+                return Sent(200, api.state(self.batches.get(name)))
+        found = self.batches.list("", 100)
+        return Sent(200, found | {"data": [api.state(batch) for batch in found["data"]]})
 
 
 class VendorServer:
@@ -31,10 +69,10 @@ class VendorServer:
         self.port = port
         self.lines: dict[str, Line] = {}
 
-    def line(self, script: Script, lead: str = "") -> Line:
+    def line(self, script: Script, vendor: Vendor) -> Line:
         """A new line."""
         name = f"cell{len(self.lines)}"
-        self.lines[name] = Line(f"http://127.0.0.1:{self.port}/{name}/v1", script, lead)
+        self.lines[name] = Line(f"http://127.0.0.1:{self.port}/{name}/v1", script, vendor)
         return self.lines[name]
 
 
@@ -49,18 +87,27 @@ def vendor_server() -> Iterator[VendorServer]:
 
         def log_message(self, *given: Any) -> None: ...
 
+        def do_GET(self) -> None:
+            self.answer("GET")
+
         def do_POST(self) -> None:
-            line = found[0].lines[self.path.split("/")[1]]
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            line.requests.append(body)
-            sent = line.script(body, len(line.requests) - 1)
+            self.answer("POST")
+
+        def answer(self, method: str) -> None:
+            # /cell7/v1/batches/batch-0?limit=100
+            name, _, *path = self.path.partition("?")[0].strip("/").split("/")
+            line = found[0].lines[name]
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            sent = line.batch_call(method, path, raw, self.headers.get("Content-Type", ""))
+            if sent is None:
+                sent = line.sent(json.loads(raw))
             text = sent.body if isinstance(sent.body, str) else json.dumps(sent.body)
             key = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            data = (line.lead + text.replace(KEY, key)).encode()
+            data = (line.vendor.lead + text.replace(KEY, key)).encode()
             self.send_response(sent.status)
             headers = {"Content-Type": "application/json", **sent.headers, "Content-Length": str(len(data))}
-            for name, value in headers.items():
-                self.send_header(name, value)
+            for head, value in headers.items():
+                self.send_header(head, value)
             self.end_headers()
             self.wfile.write(data)
 
