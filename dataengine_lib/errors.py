@@ -1,6 +1,7 @@
 """The exceptions that every step raises for wrong input, shown to the user as one line."""
 
 import errno
+from pathlib import Path
 
 
 class DataEngineError(Exception):
@@ -29,6 +30,17 @@ class ParameterError(DataEngineError):
     """A parameter, a setting or a command-line option is wrong; nothing was run."""
 
     exit_code = 2
+
+
+# its constraints.txt is not in a wheel
+_CHECKOUT = Path(__file__).parent.parent
+
+
+def install_command(extra: str) -> str:
+    """What installs the packages of an extra: with the pinned versions in a checkout, by the package's name elsewhere."""
+    if (_CHECKOUT / "constraints.txt").is_file() and (_CHECKOUT / "pyproject.toml").is_file():
+        return f'pip install -c constraints.txt -e ".[{extra}]"'
+    return f'pip install "mllm-dataengine[{extra}]"'
 
 
 # The disk, the quota or the process's file size limit is used up.

@@ -16,6 +16,7 @@ from packaging.version import Version
 from project import PROJECT_ROOT
 
 from dataengine_lib import __version__
+from dataengine_lib.errors import install_command
 
 # What torch brings for one kind of accelerator only; pinned by torch's own version.
 ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton|intel-|pytorch-triton)")
@@ -122,3 +123,14 @@ def test_licence_and_changelog(project: dict[str, Any]) -> None:
     assert "Apache License" in licence and "Version 2.0, January 2004" in licence
     assert project["license"] == "Apache-2.0"
     assert f"## {__version__}" in (PROJECT_ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_install_command_names_an_extra_and_the_pins(project: dict[str, Any]) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (PROJECT_ROOT / "dataengine_lib").rglob("*.py")]
+    named = {
+        extra for source in sources for extra in re.findall(r"install_command\([\"'](.+?)[\"']\)", source)
+    }
+    assert {"clip", "ray", "local-llm", "dev"} <= named <= set(project["optional-dependencies"])
+    assert install_command("clip") == 'pip install -c constraints.txt -e ".[clip]"'
+    # no other place writes such a command out
+    assert not [source for source in sources if re.search(r"pip install [^\n]*\[(?!\{extra)", source)]

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any
 
 from dataengine_lib.core.text import one_line
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, install_command
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def ray_cluster(workers: int | str, parameter: str, without_ray: str) -> Iterato
         import ray.exceptions
     except ImportError as error:
         raise DataEngineError(
-            f"{parameter}: needs Ray; pip install 'mllm-dataengine[ray]', or set {without_ray}"
+            f"{parameter}: needs Ray; run: {install_command('ray')}, or set {without_ray}"
         ) from error
     # a cluster that the caller has connected to stays connected afterwards
     started = not ray.is_initialized()

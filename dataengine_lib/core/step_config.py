@@ -106,7 +106,8 @@ class StepConfig(BaseModel):
                     if Path(text).parts[:1] == ("data_demo",):
                         raise ParameterError(
                             f"the parameters cell: {name}: {text} does not exist below {Path.cwd().name}/; "
-                            "data_demo, the example of the defaults, comes with the repository; give files of your own"
+                            "data_demo, the example of the defaults, comes with the repository; give files of your own, "
+                            "or start in the folder that holds it (papermill --cwd DIR)"
                         )
         return cls.read(given, "the parameters cell")
 

@@ -13,7 +13,7 @@ from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.embeddings.embed_shards import Engine, OnProgress, Shards, encode_shards
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, load_rows, save_rows
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, install_command
 
 if TYPE_CHECKING:
     from dataengine_lib.embeddings.encoder import Encoder
@@ -47,7 +47,7 @@ def _encoded_rows(
         from ray import data
     except ImportError as error:
         raise DataEngineError(
-            f"engine: needs Ray Data ({error}); pip install 'mllm-dataengine[ray]', or set engine to local"
+            f"engine: needs Ray Data ({error}); run: {install_command('ray')}, or set engine to local"
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # its execution plans would fill the log
     data.DataContext.get_current().enable_progress_bars = False

@@ -11,9 +11,9 @@ from typing import Any
 
 from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.clip_checkpoint import read_checkpoint
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, install_command
 
-_REMEDY = 'install it with `pip install -e ".[clip]"`, or set encoder to openai/clip-vit-base-patch32'
+_REMEDY = f"install it with `{install_command('clip')}`, or set encoder to openai/clip-vit-base-patch32"
 
 
 def load_openai_clip(name: str) -> tuple[Any, Any]:

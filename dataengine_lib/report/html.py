@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.core.text import one_line
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.run_file import ShownRun, read_run
@@ -17,6 +18,7 @@ from dataengine_lib.report.tables import escaped
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from nbconvert.exporters import HTMLExporter
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # MIME types that a report shows. Widgets (progress bars) and scripts need a running kernel.
@@ -36,10 +38,10 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
 
     When there is a `run.json` in the folder or the one above, the page links to the steps before and after, to the run
     and to all reports. `outputs` are the data files to link to, by default those that `run.json` names.
-    Raises DataEngineError for a file that is no notebook.
+    Raises DataEngineError for a file that is no notebook, and where nbconvert is not whole.
     """
     run = _run_of(notebook)
-    failed, body = _shown_notebook(notebook)
+    failed, body = _shown_notebook(notebook, page_exporter())
     if outputs is None:
         outputs = _outputs_of(notebook, run)
     content = page_html(
@@ -98,7 +100,29 @@ def _environment() -> "Environment":
     )
 
 
-def _shown_notebook(notebook: Path) -> tuple[str, str]:
+@cache
+def page_exporter() -> "HTMLExporter":
+    """What turns a notebook's cells into HTML. Raises DataEngineError when nbconvert's templates are not found."""
+    from nbconvert.exporters import HTMLExporter
+    from traitlets.config import Config
+
+    settings = Config()
+    settings.HTMLExporter.exclude_input = True
+    settings.HTMLExporter.exclude_input_prompt = True
+    settings.HTMLExporter.exclude_output_prompt = True
+    settings.HTMLExporter.exclude_anchor_links = True
+    try:
+        # The basic template is the cells alone: no page, no style sheet, no script from a CDN.
+        return HTMLExporter(config=settings, template_name="basic")
+    # they lie beside the packages, in share/jupyter: `pip install --target` puts them where nbconvert does not look
+    except ValueError as error:
+        raise DataEngineError(
+            f"nbconvert cannot make pages ({one_line(str(error))}); install it in a virtual environment, or name the "
+            "folder share/jupyter of its installation in JUPYTER_PATH"
+        ) from error
+
+
+def _shown_notebook(notebook: Path, exporter: "HTMLExporter") -> tuple[str, str]:
     """As `_body_html`. Raises DataEngineError for a file that is no notebook."""
     import nbformat
 
@@ -106,7 +130,7 @@ def _shown_notebook(notebook: Path) -> tuple[str, str]:
         with warnings.catch_warnings():
             # of cells without an id or with one that is there twice, which nbformat corrects
             warnings.simplefilter("ignore")
-            return _body_html(nbformat.read(str(notebook), as_version=4))
+            return _body_html(nbformat.read(str(notebook), as_version=4), exporter)
     # a damaged file makes nbformat and nbconvert stumble where they are: over a key, a type, a text
     except Exception as error:
         raise DataEngineError(
@@ -114,11 +138,8 @@ def _shown_notebook(notebook: Path) -> tuple[str, str]:
         ) from error
 
 
-def _body_html(book: Any) -> tuple[str, str]:
+def _body_html(book: Any, exporter: "HTMLExporter") -> tuple[str, str]:
     """The error, if a cell failed, and the cells' texts and displays, without code, logs and progress bars."""
-    from nbconvert.exporters import HTMLExporter
-    from traitlets.config import Config
-
     failed = ""
     # papermill adds cells to a failed notebook, which name cell numbers that the page does not show
     book.cells = [
@@ -131,13 +152,7 @@ def _body_html(book: Any) -> tuple[str, str]:
         cell.outputs = [shown for output in cell.outputs if (shown := _shown(output)) is not None]
     # the state of widgets, which the page does not show
     book.metadata.pop("widgets", None)
-    settings = Config()
-    settings.HTMLExporter.exclude_input = True
-    settings.HTMLExporter.exclude_input_prompt = True
-    settings.HTMLExporter.exclude_output_prompt = True
-    settings.HTMLExporter.exclude_anchor_links = True
-    # The basic template is the cells alone: no page, no style sheet, no script from a CDN.
-    body, _ = HTMLExporter(config=settings, template_name="basic").from_notebook_node(book)
+    body, _ = exporter.from_notebook_node(book)
     # shown as text; a tag begins with < and its name, so none can be made of parts
     return failed, _ACTIVE.sub("&lt;", str(body))
 

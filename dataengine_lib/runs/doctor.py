@@ -9,7 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 from dataengine_lib.chat.endpoint import endpoint
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError, install_command
+from dataengine_lib.report.html import page_exporter
 from dataengine_lib.runs.checks.finding import Finding, Mark
 from dataengine_lib.runs.endpoint_check import check_listing, check_request
 from dataengine_lib.runs.parameters import Experiment
@@ -39,7 +40,7 @@ def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[
 
     With `ask` each model behind a server is sent one request, which may cost up to a cent.
     """
-    findings = [*_versions(), _device(), _disk(Path.cwd())]
+    findings = [*_versions(), _device(), _pages(), _disk(Path.cwd())]
     if experiment is None:
         return [*findings, _key()]
     try:
@@ -64,7 +65,7 @@ def _versions() -> Iterator[Finding]:
         try:
             yield Finding("ok", package, metadata.version(package))
         except metadata.PackageNotFoundError:
-            yield Finding("bad", package, 'not installed; run: pip install -c constraints.txt -e ".[dev]"')
+            yield Finding("bad", package, f"not installed; run: {install_command('dev')}")
 
 
 def _device() -> Finding:
@@ -85,6 +86,14 @@ def _device() -> Finding:
     last = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     reason = last[-1] if last else f"its process ended with {done.returncode}"
     return Finding("bad", "device", f"torch cannot be loaded: {reason}")
+
+
+def _pages() -> Finding:
+    try:
+        page_exporter()
+        return Finding("ok", "report pages", "made by nbconvert")
+    except (DataEngineError, ImportError) as error:
+        return Finding("bad", "report pages", str(error))
 
 
 def _disk(folder: Path) -> Finding:

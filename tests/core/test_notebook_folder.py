@@ -79,7 +79,8 @@ def test_the_example_of_the_defaults_that_is_not_there_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ParameterError, match=r"questions: data_demo/q\.json does not exist.*give files of your own"
+        ParameterError,
+        match=r"questions: data_demo/q\.json does not exist.*give files of your own, or start in .*--cwd",
     ):
         StepOneConfig.from_notebook({"questions": "data_demo/q.json", "output": "out.json"})
     with pytest.raises(ParameterError, match=r"earlier: data_demo/b\.json does not exist"):

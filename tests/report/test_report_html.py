@@ -8,7 +8,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from dataengine_lib.core.files import write_json
-from dataengine_lib.report.html import render_notebook
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.report.html import page_exporter, render_notebook
 
 EVIL = '<script>alert("x")</script>'
 OUTSIDE = re.compile(
@@ -125,3 +126,20 @@ def test_papermill_s_failed_notebook_renders(tmp_path):
     text = render(executed)
     assert "DataEngineError: row 3: bad" in text and '<p class="conclusion">done before</p>' in text
     assert "An Exception was encountered" not in text and "Execution using papermill" not in text
+
+
+def test_missing_templates_are_no_fault_of_the_notebook(tmp_path, monkeypatch):
+    """nbconvert's lie beside the packages, where an installation with `pip install --target` leaves none."""
+    from nbconvert.exporters import HTMLExporter
+
+    def without(*given, **named):
+        raise ValueError(
+            "No template sub-directory with name 'basic' found in the following paths:\n\t/a\n\t/b"
+        )
+
+    monkeypatch.setattr(HTMLExporter, "__init__", without)
+    page_exporter.cache_clear()
+    with pytest.raises(
+        DataEngineError, match=r"^nbconvert cannot make pages \(No template .*/a /b\); .*JUPYTER_PATH"
+    ):
+        render_notebook(tmp_path / "any.ipynb", tmp_path / "any.html")

@@ -18,7 +18,8 @@ def test_the_machine_without_an_experiment(monkeypatch: pytest.MonkeyPatch, free
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1234")
     monkeypatch.setattr("shutil.disk_usage", lambda folder: _Usage(0, 0, free_gb * 10**9))
     findings = {finding.subject: finding for finding in examine()}
-    assert {"python", "torch", "device", "ipykernel", "disk", "OPENAI_API_KEY"} <= set(findings)
+    expected = {"python", "torch", "device", "ipykernel", "report pages", "disk", "OPENAI_API_KEY"}
+    assert expected <= set(findings)
     assert findings["python"].mark == "ok"
     assert (findings["disk"].mark, findings["disk"].message) == (mark, f"{free_gb} GB free in {Path.cwd()}")
     assert findings["OPENAI_API_KEY"].message == "is set (not shown)"

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, install_command
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.workflow import Planned
 
 # One folder for each GPU of NVIDIA's driver; what Windows' driver shows inside WSL; the device of AMD's driver, whose
 # GPUs torch calls cuda as well.
 _NVIDIA_GPUS, _OTHER_GPUS = Path("/proc/driver/nvidia/gpus"), (Path("/dev/dxg"), Path("/dev/kfd"))
-_CLIP = ("clip", 'pip install -e ".[clip]"')
-_RAY = ("ray", 'pip install -e ".[ray]"')
+_CLIP = ("clip", install_command("clip"))
+_RAY = ("ray", install_command("ray"))
 # how a checkpoint's weights are packed -> the package that transformers unpacks them with
 _QUANTIZERS = {"bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "gptqmodel"}
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")

@@ -83,8 +83,10 @@ def test_mps_is_found_missing_elsewhere_and_stops_the_run(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("setting", "subject", "words"),
     [
-        ("construct_queries.encoder=clip:ViT-B/32", "construct_queries.encoder", "needs clip, which"),
-        ("evaluate.workers=2", "evaluate.workers", '2: needs ray, which is not installed; run: pip install -e ".[ray]"'),
+        ("construct_queries.encoder=clip:ViT-B/32", "construct_queries.encoder",
+         'needs clip, which is not installed; run: pip install -c constraints.txt -e ".[clip]"'),
+        ("evaluate.workers=2", "evaluate.workers", '2: needs ray, which is not installed; run: pip install'
+         ' -c constraints.txt -e ".[ray]"'),
         ("evaluate.workers=ray", "evaluate.workers", "ray: needs ray, which"),
         ("evaluate.adapter=owner/lora", "evaluate.adapter", "owner/lora: needs peft, which"),
         ("fine_tune.method=lora", "fine_tune.method", "lora: needs peft, which"),
