@@ -17,8 +17,6 @@ def check_any_kept(counts: PostProcessCounts, file: Path, rejects: Path) -> None
     """Raise DataEngineError when there is no training record at all; `rejects` says why each reply was dropped."""
     if counts.kept:
         return
-    if not counts.dropped:
-        raise DataEngineError(f"{file}: has no rows, so there is nothing to train on; check input")
     raise DataEngineError(
         f"{file}: none of {counts.dropped:,} replies became a training record: {counted_reasons(counts.by_reason)}; "
         f"see {rejects}"

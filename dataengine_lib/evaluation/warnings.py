@@ -42,10 +42,11 @@ def evaluation_warnings(
 ) -> list[str]:
     """A sentence for each way in which this evaluation of `split` (or `all`) is less than it seems."""
     if metrics.unscored:
-        return [
+        test_split = (
             "no question has an answer, as in a test split: predictions.json is written for the leaderboard "
             f"({metrics.unscored:,} questions), nothing is scored, and there are no bad cases and weights"
-        ]
+        )
+        return [line for line in (_left_out(metrics), test_split) if line]
     found = [_left_out(metrics), _missing_split(metrics) if split == "all" else ""]
     # answers are in the order of the file; sorted is stable
     for name, of_split in groupby(sorted(answers, key=_split), key=_split):

@@ -156,13 +156,13 @@ class _ImagesAndBoxes:
         # (rows below `before` are images of earlier files, or -1 for an image that no file names)
         new, empty = rows >= before, ~((boxes[:, 2] > 0) & (boxes[:, 3] > 0))
         self.crowds.append((rows[new & crowd], categories[new & crowd]))
-        kept = np.flatnonzero(new & ~crowd & ~empty)
-        kept = kept[_distinct(rows[kept], categories[kept], boxes[kept])]
+        drawn = np.flatnonzero(new & ~crowd & ~empty)
+        kept = drawn[_distinct(rows[drawn], categories[drawn], boxes[drawn])]
         reasons = self._reasons(rows[kept] - before, before)
         self.reasons.append(reasons)
-        kept = kept[reasons[rows[kept] - before] == 0]
-        # checked only now: an unknown category matters only where its box is kept
-        unknown, kept = kept[categories[kept] < 0], kept[categories[kept] >= 0]
+        # an unknown category matters only in an image that is used; its rows are counted, equal boxes too
+        unknown = drawn[(categories[drawn] < 0) & (reasons[rows[drawn] - before] == 0)]
+        kept = kept[(categories[kept] >= 0) & (reasons[rows[kept] - before] == 0)]
         self.boxes.append((rows[kept], categories[kept], boxes[kept]))
 
         left_out = content.left_out[1]

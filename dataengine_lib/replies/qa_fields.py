@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.records import LETTERS, NO_ANSWER
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.choices import written_choices
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
@@ -192,7 +192,10 @@ def _answer(fields: Mapping[str, Any], choices: list[str], labels: list[str]) ->
     if not texts:
         return LETTERS[places.pop()] if len(places) == 1 else ""
     named = {place for place, choice in enumerate(choices) if choice_key(choice) == choice_key(whole)}
-    named |= {LETTERS.find(whole[:2].strip("(").upper())} if len(whole) == 1 or whole[0] == "(" else set()
+    # "B" · "(B) cat"; what else stands alone, or between brackets, agrees with no number: "(", "(see above)"
+    if len(whole) == 1 or whole[0] == "(":
+        letter = whole.removeprefix("(").partition(")")[0]
+        named.add(LETTERS.find(letter.upper()) if len(letter) == 1 else NO_ANSWER)
     return whole if not named or named & places else ""
 
 

@@ -88,13 +88,11 @@ def _qa_text(found: QaObject) -> str:
     if found.skip:
         return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {found.reason or 'Skip'}"
     # a letter in the words of the layout; an answer that does not keep to the schema as it was written
-    answer = (
-        f"The answer is ({found.answer})"
-        if len(found.answer) == 1 and found.answer.isalpha()
-        else found.answer
-    )
-    if found.answer in LETTERS[: len(found.choices)] and found.answer:
-        answer += f": {found.choices[LETTERS.index(found.answer)]}."
+    answer = found.answer
+    if len(answer) == 1 and answer.isalpha():
+        place = LETTERS.find(answer)
+        chosen = f": {found.choices[place]}." if 0 <= place < len(found.choices) else ""
+        answer = f"The answer is ({answer}){chosen}"
     lines = [f"Question: {found.question}"]
     if found.short_answer is not None:
         lines.append(f"Short answer: {found.short_answer}")

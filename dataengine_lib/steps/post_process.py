@@ -22,7 +22,7 @@ from dataengine_lib.curation.review import Decisions, apply_review, read_review
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
 from dataengine_lib.curation.warnings import check_any_kept, curation_warnings
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
@@ -183,12 +183,17 @@ def _shuffled(items: Iterator[CandidateOrReject], order: OptionOrder) -> Iterato
 
 
 def _malformed_rows(config: PostProcessConfig) -> BadRows:
-    """The rows that are no replies at all. Raises DataEngineError when too many are, before anything is checked or paid."""
+    """The rows that are no replies at all.
+
+    Raises DataEngineError when too many are, or there are no rows, before anything is checked, paid or written.
+    """
     malformed = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
     for number, row, _ in _rows(config.input):
         malformed.n_rows += 1
         if isinstance(row, str):
             malformed.add(BadRow(f"row {number}", row, Reason.MALFORMED.value))
+    if not malformed.n_rows:
+        raise DataEngineError(f"{config.input}: has no rows, so there is nothing to train on; check input")
     malformed.check()
     return malformed
 

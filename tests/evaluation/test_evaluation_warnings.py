@@ -108,3 +108,11 @@ def test_the_half_width_of_few_questions(number: int, points: int) -> None:
     )
     assert few_questions(number, "holdout") == expected
     assert few_questions(50, "holdout") == few_questions(0, "holdout") == ""
+
+
+def test_a_test_split_names_the_rows_left_out_too() -> None:
+    metrics = compute_metrics([], TYPES, "generate", "1-acc", BadRowSummary(3, 100, {"malformed row": 3}, []))
+    metrics.unscored = 4
+    left_out, test_split = evaluation_warnings(metrics, [], {}, {}, "all")
+    assert left_out == "3 of 100 rows left out: malformed row (3)"
+    assert test_split.startswith("no question has an answer, as in a test split")

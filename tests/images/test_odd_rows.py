@@ -240,3 +240,11 @@ def test_copies_of_an_editor_are_no_captions(tmp_path: Path) -> None:
         write(tmp_path / place / "metadata.jsonl", {"file_name": "1.jpg", "text": "A dog."})
         Image.new("RGB", (9, 9)).save(tmp_path / place / "1.jpg")
     assert read_pool(tmp_path).paths == ["a/1.jpg"]
+
+
+def test_equal_boxes_of_unknown_categories_are_counted_as_rows(tmp_path: Path) -> None:
+    extra = [annotation(1, [0, 0, 9, 9], category) for category in (77, 77, 78)]
+    root = changed(four_images(tmp_path), lambda content: content["annotations"].extend(extra))
+    pool = read_pool(root, max_bad_share=0.1)
+    assert pool[0].boxes == [DOG]
+    assert pool.left_out_rows == {"annotations: unknown category_id": 3}

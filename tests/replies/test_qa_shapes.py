@@ -9,6 +9,7 @@ from dataengine_lib.core.records import Result
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.parse import parse_reply, parse_result
+from dataengine_lib.replies.qa_fields import qa_fields
 from dataengine_lib.replies.qa_json import v1_text
 
 QA: dict[str, Any] = {
@@ -235,3 +236,19 @@ def test_json_in_the_text_of_another_programs_row() -> None:
 def test_a_number_is_an_answer_in_words_too() -> None:
     (found,) = parse_reply("Question: How many?\nChoices: (A) 2 (B) 3 (C) 4 (D) 5\nAnswer: 4")
     assert found.correct_choice_idx == 2
+
+
+@pytest.mark.parametrize("alone", ["(", "()", "( )", "(]", "(see above)"])
+@pytest.mark.parametrize(
+    "number", [{}, {"answer_index": 0}, {"correct_choice_idx": 0}, {"correct_answer": 1}]
+)
+def test_a_bracket_without_a_letter_is_no_answer(alone: str, number: dict[str, int]) -> None:
+    assert not isinstance(qa(answer=alone, **number), list)
+    (fields,) = qa_fields(json.dumps(QA | {"answer": alone, "id": 1} | number))
+    assert fields["answer"] == ("" if number else alone)
+
+
+@pytest.mark.parametrize("several", ["AB", "BC", "ABCD"])
+def test_several_letters_are_no_choice_in_the_text(several: str) -> None:
+    assert f"Answer: {several}\n" in v1_text(json.dumps(QA | {"answer": several}))
+    assert not isinstance(qa(answer=several), list)

@@ -201,6 +201,9 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         post_process(PostProcessConfig(input=tmp_path / "missing.jsonl", output=tmp_path / "o.json"))
     with pytest.raises(DataEngineError, match=r"gptvqa_result\.jsonl: has no rows, so there is nothing"):
         run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["gptvqa_result.jsonl"], (
+        "nothing that looks finished"
+    )
 
 
 def test_no_record_at_all_stops_the_step_and_keeps_the_reasons(tmp_path: Path) -> None:
