@@ -59,9 +59,7 @@ def _write_questions(folder: Path, questions: list[Question]) -> None:
 
 def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     questions = folder / "aokvqa_v1p0_val_classified.json"
-    classify_questions(  # the types are known already; this adds the teacher's answers
-        ClassifyQuestionsConfig(questions=questions, output=scratch / questions.name, teacher="playground")
-    )
+    classify(folder, scratch)
     shutil.copyfile(scratch / questions.name, questions)
     student = str(models / "tiny-llava")
     evaluate(
@@ -73,27 +71,11 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
             near_duplicate=0,  # off: questions come from few templates, but each is about another picture
         )
     )
-    construct_queries(ConstructQueriesConfig(
-        input=folder / "bad_case_aokvqa_classified.json", weight=folder / "weight.json", coco_dataset=folder,
-        coco_embedding=scratch / "embedding", output=folder / "gptvqa_prompt.json", bad_case_image_root=folder,
-        questions=questions, encoder=str(models / "tiny-clip"), maxnum=24, topk=20, near_duplicate=None,
-    ))  # fmt: skip
-    generate_qa(
-        GenerateQaConfig(
-            input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="playground"
-        )
-    )
-    post_process(
-        PostProcessConfig(
-            input=folder / "gptvqa_result.jsonl",
-            output=folder / "gptvqa_train_data.json",
-            image_root=folder,
-            coco_dataset=folder,
-            questions=questions,
-            evaluation_image_root=folder,
-            near_question=0,  # off, as above
-        )
-    )
+    construct(folder, models, scratch, folder)
+    # replies without a ledger would be kept aside
+    (folder / "gptvqa_result.jsonl").unlink(missing_ok=True)
+    generate(folder, folder)
+    make_records(folder, folder)
     fine_tune(FineTuneConfig(
         student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
         output_dir=scratch / "checkpoint",
@@ -110,6 +92,48 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     )
     shutil.copyfile(scratch / "after" / "aokvqa_eval.json", folder / "aokvqa_eval_after.json")
     (folder / "gptvqa_ledger.jsonl").unlink()  # it holds the times of requests, which differ in every run
+
+
+def classify(folder: Path, output: Path) -> None:
+    """Step 0 on the questions of `folder`: their types are known already; this adds the teacher's answers."""
+    questions = folder / "aokvqa_v1p0_val_classified.json"
+    classify_questions(
+        ClassifyQuestionsConfig(questions=questions, output=output / questions.name, teacher="playground")
+    )
+
+
+def construct(folder: Path, models: Path, scratch: Path, output: Path) -> None:
+    """Step 2 on the bad cases of `folder`; the embeddings go to `scratch`, the queries to `output`."""
+    construct_queries(ConstructQueriesConfig(
+        input=folder / "bad_case_aokvqa_classified.json", weight=folder / "weight.json", coco_dataset=folder,
+        coco_embedding=scratch / "embedding", output=output / "gptvqa_prompt.json", bad_case_image_root=folder,
+        questions=folder / "aokvqa_v1p0_val_classified.json", encoder=str(models / "tiny-clip"), maxnum=24, topk=20,
+        near_duplicate=None,
+    ))  # fmt: skip
+
+
+def generate(folder: Path, output: Path) -> None:
+    """Step 3 on the queries of `folder`."""
+    generate_qa(
+        GenerateQaConfig(
+            input=folder / "gptvqa_prompt.json", output=output / "gptvqa_result.jsonl", teacher="playground"
+        )
+    )
+
+
+def make_records(folder: Path, output: Path) -> None:
+    """Step 4 on the replies of `folder`."""
+    post_process(
+        PostProcessConfig(
+            input=folder / "gptvqa_result.jsonl",
+            output=output / "gptvqa_train_data.json",
+            image_root=folder,
+            coco_dataset=folder,
+            questions=folder / "aokvqa_v1p0_val_classified.json",
+            evaluation_image_root=folder,
+            near_question=0,  # off, as in step 1
+        )
+    )
 
 
 if __name__ == "__main__":
