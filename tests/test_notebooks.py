@@ -97,15 +97,23 @@ def test_the_example_that_the_defaults_point_at_is_there(cells):
     assert wanted and not [path for path in wanted if not (PROJECT_ROOT / path).exists()]
 
 
-def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path):
-    shutil.copytree(PROJECT_ROOT / "data_demo", tmp_path / "data_demo")
-    notebook = PROJECT_ROOT / "notebooks" / f"{step.notebook}.ipynb"
-    execute_notebook(str(notebook), str(tmp_path / "out.ipynb"), cwd=str(tmp_path), progress_bar=False)
-    done = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path, monkeypatch):
+    """From another folder, with --cwd of the project or of its notebooks; names have spaces and letters beyond ASCII."""
+    project, elsewhere = tmp_path / "Zoë's 漢 🦊", tmp_path / "third é"
+    shutil.copytree(PROJECT_ROOT / "data_demo", project / "data_demo")
+    shutil.copytree(PROJECT_ROOT / "notebooks", project / "notebooks")
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    notebook = f"../{project.name}/notebooks/{step.notebook}.ipynb"
+    cwd = project if step.number % 2 else project / "notebooks"
+    execute_notebook(notebook, "aus gabe ß.ipynb", cwd=str(cwd), progress_bar=False)
+    done = nbformat.read("aus gabe ß.ipynb", as_version=4).cells
     assert done[-1].outputs, "a conclusion is shown"
     values = defaults(done)
-    written = [tmp_path / values[name] for name in step.writes if values[name]]
+    written = [project / values[name] for name in step.writes if values[name]]
     assert written and all(path.exists() for path in written)
+    assert [path.name for path in elsewhere.iterdir()] == ["aus gabe ß.ipynb"]
+    assert sorted(path.name for path in project.iterdir()) == ["data_demo", "notebooks", "reports"]
 
 
 def test_the_queries_notebook_previews_any_type(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from project import PROJECT_ROOT
 
 
@@ -33,12 +35,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A folder of a user's own, with an experiment and the example files."""
-    shutil.copytree(PROJECT_ROOT / "data_demo", tmp_path / "data_demo")
-    (tmp_path / "params").mkdir()
+    """A user's folder with an experiment and the example files; its name has spaces and letters beyond ASCII."""
+    folder = tmp_path / "Zoë's 漢 🦊"
+    shutil.copytree(PROJECT_ROOT / "data_demo", folder / "data_demo")
+    (folder / "params").mkdir()
     for name in ("demo.yaml", "coco.yaml"):
-        shutil.copy(PROJECT_ROOT / "params" / name, tmp_path / "params" / name)
-    return tmp_path
+        shutil.copy(PROJECT_ROOT / "params" / name, folder / "params" / name)
+    return folder
 
 
 def _run(command: list[str], **options: object) -> str:
@@ -74,38 +77,92 @@ def test_it_holds_the_library_its_resources_and_the_notebooks(installed: Path, t
     assert not list(installed.rglob("tests")) and not (installed / "notebooks").exists()
 
 
-def test_plan_evaluate_and_construct_queries(installed: Path, work: Path) -> None:
-    planned = _dataengine(installed, work, "plan", "params/demo.yaml")
-    assert "13 steps, into reports/demo:" in planned and "image_scene" in planned
-    student = ["--student", "data_demo/models/tiny-llava", "--no-direct-answers"]
-    questions = ["--questions", "data_demo/aokvqa_v1p0_val_classified.json"]
-    evaluated = ["--image-root", "data_demo", "--output-dir", "out"]
-    _dataengine(installed, work, "evaluate", *questions, *student, *evaluated)
-    answers = json.loads((work / "out" / "aokvqa_eval.json").read_text())
+def _calls(installed: Path, folder: Path, calls: list[list[str]]) -> str:
+    command = [sys.executable, "-c", _CALLS]
+    return _run(command, cwd=folder, env=_environment(installed), input=json.dumps(calls))
+
+
+# Several verbs in one process, since each would load torch anew: lists of words as JSON on standard input.
+_CALLS = """
+import json, sys
+from dataengine_lib import cli
+for words in json.load(sys.stdin):
+    sys.argv = ["dataengine", *words]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        if ended.code:
+            sys.exit(f"{words}: {ended.code}")
+"""
+# {rel} and {abs} are the user's folder, as seen from another one; outputs go to that one
+_VERBS = """
+plan|{rel}/params/demo.yaml
+doctor|{abs}/params/demo.yaml
+classify-questions|--input|{rel}/data_demo/aokvqa_v1p0_val.json|--output|aus gabe/klassen ß.json
+    |--teacher|playground
+evaluate|--questions|{rel}/data_demo/aokvqa_v1p0_val_classified.json|--image-root|{rel}/data_demo
+    |--student|{rel}/data_demo/models/tiny-llava|--no-direct-answers|--output-dir|aus gabe
+embed|--image-root|{abs}/data_demo|--annotations|{abs}/data_demo/annotations/instances_demo.json
+    |--encoder|{rel}/data_demo/models/tiny-clip|--output|aus gabe/store ß
+construct-queries|--input|aus gabe/bad_case_aokvqa_classified.json|--output|aus gabe/queries ß.json
+    |--maxnum|6|--coco-dataset|{rel}/data_demo|--coco-embedding|aus gabe/store ß
+    |--near-duplicate|1|--template|v2
+generate-qa|--input|aus gabe/queries ß.json|--output|aus gabe/replies ß.jsonl
+cancel-batches|--input|aus gabe/queries ß.json|--output|aus gabe/replies ß.jsonl
+post-process|--input|aus gabe/replies ß.jsonl|--output|aus gabe/train ß.json
+    |--coco-dataset|{abs}/data_demo|--questions|{rel}/data_demo/aokvqa_v1p0_val_classified.json
+export|all|--input|aus gabe/train ß.json|--output|aus gabe/export ß|--image-root|{rel}/data_demo
+fine-tune|--student|{abs}/data_demo/models/tiny-llava|--train-data|aus gabe/train ß.json
+    |--image-root|{rel}/data_demo|--epochs|1|--output-dir|aus gabe/student ß
+compare-rounds|--evaluations|{rel}/data_demo/aokvqa_eval.json|{abs}/data_demo/aokvqa_eval_after.json
+    |--output|aus gabe/gains ß.json
+notebooks|aus gabe/note books ß
+trace|{record}|--run|{rel}/data_demo
+import-embeddings|coco images ß.pth|--output|aus gabe/imported ß
+"""
+_OTHER_VERBS = {"run", "report"}  # of the test below
+
+
+def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp_path: Path) -> None:
+    here = tmp_path / "third é"
+    here.mkdir()
+    torch.save({1: torch.ones(1, 512), 2: -torch.ones(1, 512)}, here / "coco images ß.pth")
+    (record, *_) = json.loads((work / "data_demo" / "gptvqa_train_data.json").read_text())
+    places = {"rel": f"../{work.name}", "abs": str(work), "record": record["record_id"]}
+    calls = [
+        [word.format(**places) for word in line.split("|")]
+        for line in _VERBS.replace("\n    ", "").strip().splitlines()
+    ]
+    help_text = _dataengine(installed, here, "--help")
+    verbs = re.findall(r"^  ([a-z-]+)  ", help_text[help_text.index("Commands:") :], re.MULTILINE)
+    assert {words[0] for words in calls} | _OTHER_VERBS == set(verbs)
+    shown = _calls(installed, here, calls)
+    assert "13 steps, into reports/demo:" in shown and "ok   report pages: " in shown
+    answers = json.loads((here / "aus gabe" / "aokvqa_eval.json").read_text())
     shipped = json.loads((work / "data_demo" / "aokvqa_eval.json").read_text())
     assert [row["question"] for row in answers] == [row["question"] for row in shipped]
-    pool = ["--coco-dataset", "data_demo", "--coco-embedding", "out/store"]
-    encoder = ["--encoder", "data_demo/models/tiny-clip", "--near-duplicate", "1"]
-    drawn = [
-        "--input",
-        "out/bad_case_aokvqa_classified.json",
-        "--output",
-        "out/queries.json",
-        "--maxnum",
-        "6",
-    ]
-    _dataengine(installed, work, "construct-queries", *drawn, *pool, *encoder, "--template", "v2")
-    queries = json.loads((work / "out" / "queries.json").read_text())
+    queries = json.loads((here / "aus gabe" / "queries ß.json").read_text())
     assert len(queries) == 6 and all(query["template"] == "v2.j2" for query in queries)
-    written = [path for path in (work / "out").rglob("*") if path.is_file()]
+    assert len((here / "aus gabe" / "replies ß.jsonl").read_text().splitlines()) == 6
+    assert json.loads((here / "aus gabe" / "train ß.json").read_text())
+    assert json.loads((here / "aus gabe" / "gains ß.json").read_text())["comparisons"]
+    for name in ("export ß", "student ß", "imported ß", "note books ß"):
+        assert any((here / "aus gabe" / name).iterdir()), name
+    assert [path.name for path in here.iterdir() if path.suffix != ".pth"] == ["aus gabe"]
+    written = [path for path in (here / "aus gabe").rglob("*") if path.is_file()]
     assert not [path for path in written if str(installed).encode() in path.read_bytes()]
 
 
-def test_run_executes_its_own_notebooks(installed: Path, work: Path) -> None:
-    _dataengine(installed, work, "run", "params/coco.yaml", "--to", "evaluate")
-    round1 = work / "reports" / "coco" / "round1"
+def test_run_executes_its_own_notebooks(installed: Path, work: Path, tmp_path: Path) -> None:
+    here = tmp_path / "third é"
+    here.mkdir()
+    run = ["run", f"../{work.name}/params/coco.yaml", "--to", "evaluate", "--out", "la uf ß/coco"]
+    shown = _calls(installed, here, [run, ["report", "la uf ß/coco"]])
+    assert shown.splitlines()[-1] == "la uf ß/coco/index.html"
+    round1 = here / "la uf ß" / "coco" / "round1"
     assert nbformat.read(round1 / "1_evaluate.ipynb", as_version=4).cells[-1].outputs
     assert "The student answers" in (round1 / "1_evaluate.html").read_text()
+    assert [path.name for path in here.iterdir()] == ["la uf ß"]
 
 
 def test_notebooks_are_copied_and_changed_ones_stay(installed: Path, tmp_path: Path) -> None:
