@@ -59,7 +59,7 @@ def _write_questions(folder: Path, questions: list[Question]) -> None:
 
 def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     questions = folder / "aokvqa_v1p0_val_classified.json"
-    classify(folder, scratch)
+    run_step_0(folder, scratch)
     shutil.copyfile(scratch / questions.name, questions)
     student = str(models / "tiny-llava")
     evaluate(
@@ -71,11 +71,11 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
             near_duplicate=0,  # off: questions come from few templates, but each is about another picture
         )
     )
-    construct(folder, models, scratch, folder)
+    run_step_2(folder, models, scratch, folder)
     # replies without a ledger would be kept aside
     (folder / "gptvqa_result.jsonl").unlink(missing_ok=True)
-    generate(folder, folder)
-    make_records(folder, folder)
+    run_step_3(folder, folder)
+    run_step_4(folder, folder)
     fine_tune(FineTuneConfig(
         student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
         output_dir=scratch / "checkpoint",
@@ -94,7 +94,7 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     (folder / "gptvqa_ledger.jsonl").unlink()  # it holds the times of requests, which differ in every run
 
 
-def classify(folder: Path, output: Path) -> None:
+def run_step_0(folder: Path, output: Path) -> None:
     """Step 0 on the questions of `folder`: their types are known already; this adds the teacher's answers."""
     questions = folder / "aokvqa_v1p0_val_classified.json"
     classify_questions(
@@ -102,7 +102,7 @@ def classify(folder: Path, output: Path) -> None:
     )
 
 
-def construct(folder: Path, models: Path, scratch: Path, output: Path) -> None:
+def run_step_2(folder: Path, models: Path, scratch: Path, output: Path) -> None:
     """Step 2 on the bad cases of `folder`; the embeddings go to `scratch`, the queries to `output`."""
     construct_queries(ConstructQueriesConfig(
         input=folder / "bad_case_aokvqa_classified.json", weight=folder / "weight.json", coco_dataset=folder,
@@ -112,7 +112,7 @@ def construct(folder: Path, models: Path, scratch: Path, output: Path) -> None:
     ))  # fmt: skip
 
 
-def generate(folder: Path, output: Path) -> None:
+def run_step_3(folder: Path, output: Path) -> None:
     """Step 3 on the queries of `folder`."""
     generate_qa(
         GenerateQaConfig(
@@ -121,7 +121,7 @@ def generate(folder: Path, output: Path) -> None:
     )
 
 
-def make_records(folder: Path, output: Path) -> None:
+def run_step_4(folder: Path, output: Path) -> None:
     """Step 4 on the replies of `folder`."""
     post_process(
         PostProcessConfig(

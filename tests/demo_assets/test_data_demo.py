@@ -17,9 +17,9 @@ DEMO = PROJECT_ROOT / "data_demo"
 def test_steps_0_3_and_4_reproduce_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT_ROOT)
     folder = Path("data_demo")
-    data_demo.classify(folder, tmp_path)
-    data_demo.generate(folder, tmp_path)
-    data_demo.make_records(folder, tmp_path)
+    data_demo.run_step_0(folder, tmp_path)
+    data_demo.run_step_3(folder, tmp_path)
+    data_demo.run_step_4(folder, tmp_path)
     made = {path.name for path in tmp_path.iterdir()}
     shown = {"aokvqa_v1p0_val_classified.json", "gptvqa_result.jsonl", "gptvqa_failed.jsonl", "usage.json",
              "gptvqa_train_data.json", "rejects.jsonl", "post_process.json"}  # fmt: skip
