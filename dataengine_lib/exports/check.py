@@ -15,7 +15,7 @@ from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports.chats import LISTING
-from dataengine_lib.exports.minigpt4 import config_file
+from dataengine_lib.exports.minigpt4.data_set import config_file
 from dataengine_lib.exports.records import IMAGE, ExportJob, ImageFaults
 
 

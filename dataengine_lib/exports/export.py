@@ -17,7 +17,7 @@ from dataengine_lib.exports.chats import write_llamafactory, write_llava, write_
 from dataengine_lib.exports.check import check_export
 from dataengine_lib.exports.copies import with_copies
 from dataengine_lib.exports.data_card import CARD, write_card
-from dataengine_lib.exports.minigpt4 import write_minigpt4
+from dataengine_lib.exports.minigpt4.data_set import write_minigpt4
 from dataengine_lib.exports.records import (
     ExportJob,
     ExportOptions,

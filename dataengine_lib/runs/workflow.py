@@ -38,6 +38,9 @@ class Step:
     more_files: tuple[str, ...] = ()  # outputs that no parameter names
     defaults: dict[str, str] = field(default_factory=dict)  # parameters where the YAML does not set them
     stores: tuple[str, ...] = ()  # parameters that name a store, which steps extend: neither input nor output
+    checkouts: tuple[
+        str, ...
+    ] = ()  # parameters that name a folder of other programs: neither input nor output
     optional: tuple[str, ...] = ()  # input parameters whose file may be missing
 
     @property
@@ -99,6 +102,7 @@ STEPS = (
         defaults={"student": "{first student}", "image_root": "{construct_queries.coco_dataset}",
                   "questions": "{evaluate.questions}", "evaluation_image_root": "{evaluate.image_root}",
                   "seed": "{round seed}"},
+        checkouts=("command_folder",),
     ),
     Step(
         6, "compare_rounds", CompareRoundsConfig, when=("end",),
@@ -151,7 +155,7 @@ class Planned:
 
     def inputs(self) -> dict[str, list[Path]]:
         """Files and folders that the step reads, by parameter."""
-        others = {*self.step.writes, *self.step.stores}
+        others = {*self.step.writes, *self.step.stores, *self.step.checkouts}
         found = {name: named_paths(name, value) for name, value in self.config if name not in others}
         return {name: paths for name, paths in found.items() if paths}
 

@@ -1,14 +1,17 @@
 """Step 5: the student is trained on the new questions of all rounds, mixed with its base data."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import write_json
-from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
+from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
 from dataengine_lib.training.base_data import BaseData, base_files, check_base_data
 from dataengine_lib.training.checkpoint_folder import replaced_when_complete
 from dataengine_lib.training.data_sets import (
@@ -18,6 +21,7 @@ from dataengine_lib.training.data_sets import (
     check_new_rows,
     read_data_sets,
 )
+from dataengine_lib.training.external.settings import CommandSettings, work_folder
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.loggers import Logger, check_loggers
@@ -38,7 +42,7 @@ _NOT_IN_STATES = {
 }  # fmt: skip
 
 
-class FineTuneConfig(StepConfig):
+class FineTuneConfig(CommandSettings):
     """Parameters of `5_fine_tune`."""
 
     student: str
@@ -127,6 +131,13 @@ class FineTuneConfig(StepConfig):
             raise ValueError("keep_best needs eval_share")
         if self.method != "lora" and (self.target_modules or self.lora_alpha or self.lora_dropout):
             raise ValueError("target_modules, lora_alpha and lora_dropout are for method lora")
+        if self.trainer == "command" and (self.eval_share or self.report_to):
+            raise ValueError(
+                "eval_share and report_to are for trainer: own; set them in the trainer's own config"
+            )
+        several = len(self.text_formats) > 1
+        if self.command_format == "minigpt4" and (several or self.text_formats[0] not in LOADER_FORMATS):
+            raise ValueError(f"command_format minigpt4 has one text format: {' or '.join(LOADER_FORMATS)}")
         return self
 
 
@@ -164,11 +175,12 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         held_out = _held_out(config)
         sets = _read_sets(config, held_out)
         check_new_rows(any(one.rows for one in sets if not one.is_base), sets, config.image_root)
-        student = _load(config)
-        done = _train(config, student, sets, folder)
-        _save(config, student, folder)
+        train = _train_by_command if config.trainer == "command" else _train_here
+        done = train(config, sets, folder)
         write_json(folder / _LOG, done.log)
         write_json(folder / _TIME, done.time)
+    if config.trainer == "command":
+        rmtree(work_folder(config.output_dir), ignore_errors=True)
     compared = _compared(held_out)
     warnings = [*(held_out.warnings if held_out else []), *training_warnings(done.log)]
     return FineTuneResult(config.output_dir, done.log, done.time, compared, done.earlier_run, warnings)
@@ -217,16 +229,17 @@ def _load(config: FineTuneConfig) -> "Trainable":
     return load_trainable(config.student, settings)
 
 
-def _train(config: FineTuneConfig, student: "Trainable", sets: list[DataSet], folder: Path) -> "TrainingDone":
+def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path) -> "TrainingDone":
     from dataengine_lib.training.student_training import TrainingPlan, train_student
+    from dataengine_lib.training.trainable import save_checkpoint
     from dataengine_lib.training.trainer.settings import TrainerSettings
 
-    most = config.max_steps * config.batch_size if config.max_steps else None
+    student = _load(config)
     plan = TrainingPlan(
         name=config.student,
         method=config.method,
         image_root=config.image_root,
-        mix=MixSettings(config.epochs, config.base_share, most),
+        mix=_mix(config),
         batch_size=config.batch_size,
         eval_share=config.eval_share,
         seed=config.seed,
@@ -246,10 +259,29 @@ def _train(config: FineTuneConfig, student: "Trainable", sets: list[DataSet], fo
         run_name=config.output_dir.parent.name,
         seed=config.seed,
     )
-    return train_student(student, sets, plan, settings, folder)
-
-
-def _save(config: FineTuneConfig, student: "Trainable", folder: Path) -> None:
-    from dataengine_lib.training.trainable import save_checkpoint
-
+    done = train_student(student, sets, plan, settings, folder)
     save_checkpoint(student, folder, keep_adapter=config.keep_adapter)
+    return done
+
+
+def _train_by_command(config: FineTuneConfig, sets: list[DataSet], folder: Path) -> "TrainingDone":
+    from dataengine_lib.training.external.command_training import CommandTraining, train_by_command
+
+    training = CommandTraining(
+        student=config.student,
+        image_root=config.image_root,
+        output_dir=config.output_dir,
+        mix=_mix(config),
+        seed=config.seed,
+        device=config.device,
+        keep_adapter=config.keep_adapter,
+        settings=config.model_dump(mode="json"),
+        format_fault=trainer_row_fault(config.command_format),
+        write_rows=partial(write_training_rows, config.command_format),
+    )
+    return train_by_command(config, training, sets, folder)
+
+
+def _mix(config: FineTuneConfig) -> MixSettings:
+    most = config.max_steps * config.batch_size if config.max_steps else None
+    return MixSettings(config.epochs, config.base_share, most)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeVar
 
 from tqdm.auto import tqdm
 
@@ -20,14 +20,29 @@ from dataengine_lib.training.mixing import BasePart, draw_counts, draw_examples
 from dataengine_lib.training.row_files import read_training_rows
 from dataengine_lib.training.texts import NO_TEXT_ALONE, SEVERAL_TURNS, TextFormat, TrainingRow
 
-if TYPE_CHECKING:
-    from dataengine_lib.training.examples import Example, ExampleEncoder
-
 _MAX_SHOWN = 20  # rows left out of a file that the log lists with their details; all of them are counted
 _WANTED = (
     "gptvqa_train_data.json of post-process, a question file, captions, or conversations of LLaVA, LLaMA-Factory "
     "or ms-swift"
 )
+
+
+class Drawn(Protocol):
+    """A row as it was drawn: an example with its tokens, or a row for another trainer."""
+
+    @property
+    def row(self) -> TrainingRow:
+        """The row itself."""
+
+
+_D = TypeVar("_D", bound=Drawn, covariant=True)
+
+
+class RowMaker(Protocol[_D]):
+    """Makes what is drawn of rows in a text format, None of those that cannot be used."""
+
+    def make(self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]") -> Sequence[_D | None]:
+        """One for each row; `bar` advances by one per new row."""
 
 
 @dataclass(frozen=True)
@@ -133,20 +148,20 @@ def _without(held_out: HeldOutImages, rows: list[TrainingRow], left_out: BadRows
 
 
 def draw_from_sets(
-    sets: Sequence[DataSet], mix: MixSettings, examples: "ExampleEncoder", rng: Random
-) -> dict[str, list["Example"]]:
+    sets: Sequence[DataSet], mix: MixSettings, examples: RowMaker[_D], rng: Random
+) -> dict[str, list[_D]]:
     """The examples of the whole training by data set, in the shares that `draw_counts` gives.
 
     `rng` draws the rows, and for each use of a row one of its text formats, then what else varies in it. Rows that cannot
     be encoded are replaced by others of the set.
     """
 
-    def make(rows: list[TrainingRow]) -> list["Example | None"]:
+    def make(rows: list[TrainingRow]) -> list[_D | None]:
         wanted = []
         for row in rows:
             text_format = rng.choice(row.formats)
             wanted.append((row.for_use(text_format, rng), text_format))
-        return examples.make(wanted, bar)
+        return list(examples.make(wanted, bar))
 
     new, base = draw_counts(
         [len(one.rows) for one in sets if not one.base],
@@ -174,7 +189,7 @@ def check_new_rows(any_usable: bool, sets: Sequence[DataSet], image_root: Path) 
         )
 
 
-def mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, list["Example"]]) -> list[MixPart]:
+def mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> list[MixPart]:
     """Each data set's part in the training, for the log."""
     total = sum(map(len, drawn.values()))
     return [
@@ -191,7 +206,7 @@ def mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, list["Example"]]) -> 
     ]
 
 
-def draws_by_type(sets: Sequence[DataSet], drawn: Mapping[str, list["Example"]]) -> dict[str, TypeDraws]:
+def draws_by_type(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, TypeDraws]:
     """How often rows of each question type were drawn, for the log."""
     new: Counter[str] = Counter()
     base: Counter[str] = Counter()

@@ -15,7 +15,8 @@ def training_warnings(log: TrainLog) -> list[str]:
             f"{sum(log.skipped.values()):,} rows were not trained on: {counted_reasons(log.skipped)}; the first: "
             f"{shown(log.skipped_rows[0], 200)}"
         )
-    if log.steps < _FEW_STEPS:
+    # another trainer may log no steps
+    if log.steps < _FEW_STEPS and (log.steps or log.method != "command"):
         found.append(
             f"only {log.steps} training step{'' if log.steps == 1 else 's'}: the student has hardly changed"
         )

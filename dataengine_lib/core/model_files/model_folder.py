@@ -33,8 +33,7 @@ def check_model_folder(name: str, role: Role) -> None:
     if not folder.is_dir():
         return
     adapter = (folder / "adapter_config.json").is_file()
-    weights = any((folder / one).is_file() for one in (*_WEIGHTS, *_INDEXES))
-    if not (folder / "config.json").is_file() or (adapter and not weights):
+    if not (folder / "config.json").is_file() or (adapter and not has_weights(folder)):
         raise DataEngineError(f"{name}: {_without_config(folder, role)}")
     if adapter:
         raise DataEngineError(
@@ -64,6 +63,16 @@ def check_model_files(name: str, role: Role) -> None:
             raise DataEngineError(
                 f"{folder}: no {' or '.join(names[:2])} in this folder; save or copy the model's processor into it too"
             )
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a whole model's weights, not an adapter's alone."""
+    return any((folder / one).is_file() for one in (*_WEIGHTS, *_INDEXES))
+
+
+def has_processor(folder: Path) -> bool:
+    """Whether a folder holds an image processor and a tokenizer."""
+    return all(any((folder / one).is_file() for one in names) for names in (_PROCESSORS, _TOKENIZERS))
 
 
 def check_adapter_folder(adapter: str) -> None:
