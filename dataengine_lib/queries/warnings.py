@@ -13,23 +13,22 @@ _NO_CASES = (NO_CASES, NO_CASES_FOR_TARGET)
 _FALLBACK_SHARE = 0.5  # of the queries that should show a neighbour of a bad case's image
 
 
-def check_any_query(
-    number: int,
-    maxnum: int,
-    shares: Mapping[str, TypeShare],
-    left_out: Mapping[str, int],
-    cases: int,
-    file: Path,
-) -> None:
-    """Raise DataEngineError when `maxnum` queries were wanted and none could be written, saying why.
+def check_any_case(cases: int, maxnum: int, file: Path) -> None:
+    """Raise DataEngineError when `maxnum` queries are wanted of a file without bad cases: nothing can be drawn."""
+    if maxnum and not cases:
+        raise DataEngineError(
+            f"none of {maxnum:,} queries could be written: {file} holds no bad case; give that of an evaluation with"
+            " wrong answers"
+        )
 
-    `cases` is the number of bad cases in `file`.
-    """
+
+def check_any_query(
+    number: int, maxnum: int, shares: Mapping[str, TypeShare], left_out: Mapping[str, int]
+) -> None:
+    """Raise DataEngineError when `maxnum` queries were wanted and none could be written, saying why."""
     if number or not maxnum:
         return
-    if not cases:
-        why = f"{file} holds no bad case; give that of an evaluation with wrong answers"
-    elif not any(share.asked and share.why_not not in _NO_CASES for share in shares.values()):
+    if not any(share.asked and share.why_not not in _NO_CASES for share in shares.values()):
         why = "every type with bad cases has the weight 0 and no target; check weight and targets"
     else:
         reasons = [share.why_not for share in shares.values() if share.why_not]

@@ -24,7 +24,7 @@ from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.queries.query_writer import QueryWriter
 from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
-from dataengine_lib.queries.warnings import check_any_query, query_warnings
+from dataengine_lib.queries.warnings import check_any_case, check_any_query, query_warnings
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
@@ -132,6 +132,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     # one generator for all draws: types and examples first, images after them
     rng = Random(config.seed)
     case_counts = {name: len(inputs.cases.get(name, [])) for name in inputs.types}
+    # before the pool's images are embedded, which may take hours
+    check_any_case(sum(case_counts.values()), config.maxnum, config.input)
     drafts, asked = draw_drafts(
         inputs.weights,
         case_counts,
@@ -175,9 +177,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     )
     # sampling.json says why queries are missing, also where there are none
     write_json(config.output.with_name("sampling.json"), shares)
-    check_any_query(
-        len(queries), config.maxnum, shares, pool.left_out, sum(case_counts.values()), config.input
-    )
+    check_any_query(len(queries), config.maxnum, shares, pool.left_out)
     write_json(config.output, queries)
     unreadable = [*sorted(set(anchors.missing.values())), *pool.unreadable]
     return ConstructQueriesResult(
