@@ -1,15 +1,17 @@
 """Files and folders that parameters name: looked for beside the YAML, and named where they are missing."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from experiments import demo_experiment
 
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.runs.parameter_paths import named_paths
+from dataengine_lib.runs.parameter_paths import named_paths, settings_beside_paths
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.precheck import check_paths
-from dataengine_lib.runs.workflow import STEPS, plan
+from dataengine_lib.runs.workflow import STEPS, Planned, plan
+from dataengine_lib.training.base_data import BaseData
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,63 @@ def test_files_inside_texts_that_are_missing_are_named(
 )
 def test_names_of_models_are_no_paths(name: str, value: str | None) -> None:
     assert named_paths(name, value) == []
+
+
+def base_list(*names: str) -> str:
+    """A `--set` of base data with these files, and `images` as the root of the first."""
+    return (
+        f"fine_tune.base_data=[{{file: {names[0]}, image_root: images, share: 0.2}}, {', '.join(names[1:])}]"
+    )
+
+
+def of_fine_tune(planned: list[Planned]) -> Planned:
+    return next(one for one in planned if one.step.name == "fine_tune")
+
+
+def test_files_in_a_list_of_base_data_are_found_beside_the_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "images").mkdir()
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).touch()
+    yaml = tmp_path / "my.yaml"
+    yaml.write_text(demo_experiment().file.read_text(encoding="utf-8"), encoding="utf-8")
+    sets = [base_list("a.json", "b.json", "'{playground}/c.json'"), "fine_tune.base_share=null"]
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    item = of_fine_tune(
+        plan(read_experiment(yaml, [one.name for one in STEPS], sets), tmp_path / "run", "../drawn")
+    )
+    first, second, drawn = item.config.base_data  # type: ignore[attr-defined]
+    assert (first.file, first.image_root) == (tmp_path / "a.json", tmp_path / "images")
+    assert (second.file, second.image_root, drawn.file) == (
+        tmp_path / "b.json",
+        None,
+        Path("../drawn/c.json"),
+    )
+    assert item.inputs()["base_data"] == [first.file, first.image_root, second.file, drawn.file]
+
+
+def test_files_in_a_list_of_base_data_that_are_missing_are_named(tmp_path: Path) -> None:
+    given = base_list("gone.json", "data_demo/gone.json")
+    planned = plan(demo_experiment(given, "fine_tune.base_share=null"), tmp_path)
+    with pytest.raises(ParameterError) as caught:
+        check_paths(Path("my.yaml"), planned, 0, len(planned) - 1)
+    lines = str(caught.value).splitlines()
+    assert "my.yaml: fine_tune.base_data: gone.json does not exist; check the path" in lines
+    assert "my.yaml: fine_tune.base_data: images does not exist; check the path" in lines
+    assert any(
+        line.startswith("my.yaml: fine_tune.base_data: data_demo/gone.json does not exist; data_demo")
+        for line in lines
+    )
+
+
+def test_a_share_in_a_list_of_base_data_is_a_setting_and_its_paths_are_not() -> None:
+    def beside(**given: Any) -> Any:
+        return settings_beside_paths([BaseData(**{"file": "a.json", "image_root": "images"} | given)])
+
+    assert beside() == beside(file="moved/a.json") == beside(image_root="elsewhere")
+    others = [beside(share=0.2), beside(samples=3), beside(text_formats=["letter"]), beside(image_root=None)]
+    assert all(other != beside() for other in others)
+    # a path alone says nothing but where it is
+    assert settings_beside_paths(Path("a.json")) is settings_beside_paths([Path("a.json")]) is None
