@@ -60,8 +60,11 @@ def _dataengine(installed: Path, folder: Path, *arguments: str) -> str:
 
 
 def test_it_holds_the_library_its_resources_and_the_notebooks(installed: Path, tmp_path: Path) -> None:
-    code = "import dataengine_lib; print(dataengine_lib.__file__)"
-    found = _run([sys.executable, "-c", code], cwd=tmp_path, env=_environment(installed)).strip()
+    code = "from dataengine_lib import errors as e; print(e.__file__); print(e.install_command('clip'))"
+    found, command = _run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=_environment(installed)
+    ).splitlines()
+    assert command == 'pip install "mllm-dataengine[clip]"', "without the checkout's constraints.txt"
     assert Path(found).parent == installed / "dataengine_lib", "not the checkout's"
     suffixes = (".py", ".j2", ".yaml", ".css")
     library = PROJECT_ROOT / "dataengine_lib"
