@@ -113,6 +113,8 @@ class FineTuneConfig(CommandSettings):
     """Keep the weights of the smallest validation loss, not the last ones."""
     report_to: list[Logger] = Field(default_factory=list)
     """Loggers of transformers, such as tensorboard or wandb."""
+    max_length: int | None = Field(None, ge=1)
+    """Most tokens of a row with its image; longer ones are left out; default: the student's limit."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; auto: bfloat16 where the hardware multiplies it."""
     device: str = "auto"
@@ -241,6 +243,7 @@ def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path) -> "T
         image_root=config.image_root,
         mix=_mix(config),
         batch_size=config.batch_size,
+        max_length=config.max_length,
         eval_share=config.eval_share,
         seed=config.seed,
         identity=config.model_dump(mode="json", exclude=_NOT_IN_STATES),

@@ -6,7 +6,6 @@ A model with learned positions raises an IndexError behind its last one; others 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from PIL import Image
 
 from dataengine_lib.core.records import options_text
@@ -20,10 +19,13 @@ _ANSWER_TOKENS = 32  # for the start of the answer, and those that the student w
 
 
 class LengthLimit:
-    """How many tokens a student can read: its positions, with those of the image, and a limit of text."""
+    """How many tokens a student can read: its positions, with those of the image, and a limit of text.
 
-    def __init__(self, model: Any, processor: Any) -> None:
-        self._processor = processor
+    `max_length` is the most that a training row may have, with the image; None for the student's own limit alone.
+    """
+
+    def __init__(self, model: Any, processor: Any, max_length: int | None = None) -> None:
+        self._processor, self.max_length = processor, max_length
         text = model.config.get_text_config(decoder=True)
         # T5's positions are relative, and its config names none
         found = getattr(text, "max_position_embeddings", None)
@@ -34,7 +36,8 @@ class LengthLimit:
         self.q_former_positions: int | None = (
             getattr(q_former, "max_position_embeddings", None) if reads_text else None
         )
-        self._most_text = min(_MOST_TEXT_TOKENS, self.positions or _MOST_TEXT_TOKENS)
+        most = max(_MOST_TEXT_TOKENS, max_length or 0)
+        self._most_text = min(most, self.positions or most)
 
     def fault(self, image: Image.Image, question: str, choices: Sequence[str]) -> str:
         """Why the question about `image` cannot be asked, empty when it can."""
@@ -60,10 +63,15 @@ class LengthLimit:
             return ""
         return self._too_many_characters(text) or self._too_many_tokens(self._tokens(text))
 
-    def inputs_fault(self, tokens: Mapping[str, torch.Tensor]) -> str:
-        """The same of the text's inputs and labels, `(1, tokens)`, which hold the image's tokens as well."""
-        # the labels of an encoder-decoder are a row of their own
-        return self._too_many_inputs(tokens, max(tokens[key].shape[1] for key in ("input_ids", "labels")))
+    def inputs_fault(self, inputs: Mapping[str, Any], tokens: int) -> str:
+        """The same of the inputs of a prompt and its image, `(1, tokens)`; `tokens` are the row's with its answer."""
+        return self._too_many_inputs(inputs, tokens)
+
+    def max_length_fault(self, tokens: int) -> str:
+        """How many tokens a training row has beyond `max_length`, empty when it is not longer."""
+        if self.max_length is None or tokens <= self.max_length:
+            return ""
+        return f"{tokens:,} tokens with the image, where max_length is {self.max_length:,}"
 
     def _tokens(self, text: str) -> int:
         return len(self._processor.tokenizer(text, add_special_tokens=False).input_ids)

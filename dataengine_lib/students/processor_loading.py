@@ -48,12 +48,27 @@ def _processor_without_videos(name: str) -> Any:
         "video_processor": _UnusedVideoProcessor(videos),
     }
 
+    kind = _class_without_videos(family)
+    return kind.from_args_and_dict([parts[key] for key in family.get_attributes()], settings)
+
+
+def _class_without_videos(family: Any) -> Any:
+    """A subclass of the family's processor that takes a stand-in for the video processor."""
+
     # replaces the family's check of a part's class, which the stand-in would fail
     def check(self: Any, argument_name: str, argument: Any) -> Any:
         if argument_name != "video_processor":
             return family.check_argument_for_proper_class(self, argument_name, argument)
         return _UnusedVideoProcessor
 
-    # a subclass under the family's own name: a saved folder records the class name
-    kind: Any = type(family.__name__, (family,), {"check_argument_for_proper_class": check})
-    return kind.from_args_and_dict([parts[key] for key in family.get_attributes()], settings)
+    # pickle finds a class by its name, but this one is made anew in each process that reads images
+    def reduce(self: Any) -> Any:
+        return _empty_without_videos, (family,), self.__dict__
+
+    # under the family's own name: a saved folder records the class name
+    return type(family.__name__, (family,), {"check_argument_for_proper_class": check, "__reduce__": reduce})
+
+
+def _empty_without_videos(family: Any) -> Any:
+    kind = _class_without_videos(family)
+    return kind.__new__(kind)

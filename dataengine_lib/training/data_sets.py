@@ -18,7 +18,13 @@ from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import BASE, MixPart, TypeDraws
 from dataengine_lib.training.mixing import BasePart, draw_counts, draw_examples
 from dataengine_lib.training.row_files import read_training_rows
-from dataengine_lib.training.texts import NO_TEXT_ALONE, SEVERAL_TURNS, TextFormat, TrainingRow
+from dataengine_lib.training.texts import (
+    NO_TEXT_ALONE,
+    OVER_MAX_LENGTH,
+    SEVERAL_TURNS,
+    TextFormat,
+    TrainingRow,
+)
 
 _MAX_SHOWN = 20  # rows left out of a file that the log lists with their details; all of them are counted
 _WANTED = (
@@ -108,7 +114,7 @@ def read_data_sets(
                 max_bad_share,
                 remedy=remedy,
                 wanted=_WANTED,
-                harmless=(NO_TEXT_ALONE, SEVERAL_TURNS),
+                harmless=(NO_TEXT_ALONE, SEVERAL_TURNS, OVER_MAX_LENGTH),
                 keep=_MAX_SHOWN,
             )
         left_out = by_file[file]

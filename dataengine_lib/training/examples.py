@@ -1,53 +1,83 @@
-"""Step 5: training rows encoded by the student's processor, and their batches; the loss counts the answer alone."""
+"""Step 5: training rows encoded by the student's processor, and their batches; the loss counts the answers alone."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
-from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.decode import read_image
-from dataengine_lib.students.chat_texts import ChatText, conversation_text
+from dataengine_lib.students.chat_texts import conversation_text
 from dataengine_lib.students.inputs import RowSuffix, append_tokens, encode_prompts, takes_text_alone
 from dataengine_lib.students.length_limit import LengthLimit
-from dataengine_lib.training.encoding.batches import IGNORED_LABEL, EncodedRow, join_rows, split_inputs
-from dataengine_lib.training.encoding.conversation_tokens import conversation_tokens
-from dataengine_lib.training.texts import NO_TEXT_ALONE, SEVERAL_TURNS, TextFormat, TrainingRow
+from dataengine_lib.training.encoding.batches import (
+    IGNORED_LABEL,
+    EncodedRow,
+    Tensors,
+    join_rows,
+    split_inputs,
+)
+from dataengine_lib.training.encoding.conversation_tokens import ConversationTokens, conversation_tokens
+from dataengine_lib.training.encoding.image_files import (
+    CheckedImages,
+    KeptImages,
+    ProcessedImage,
+    TrainingImageError,
+    read_again,
+)
+from dataengine_lib.training.encoding.text_inputs import Size, TextInputs
+from dataengine_lib.training.texts import (
+    NO_TEXT_ALONE,
+    OVER_MAX_LENGTH,
+    SEVERAL_TURNS,
+    TextFormat,
+    TrainingRow,
+)
 
 # reasons in `train_log.json` for rows that were skipped
 IMAGE_UNREADABLE = "image cannot be read"
 NOT_ENCODED = "text cannot be encoded"
 TEXT_TOO_LONG = "text too long"
-_CHUNK = 64  # decoded images in memory at a time
+_CHANGED = "has changed since the step began; start the step again"
+_CHUNK = 1024  # rows whose images are checked ahead of their texts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
-    """One row in one text format; `tokens` are its inputs with a value per token and its labels, each `(1, tokens)`.
+    """One row in one text format, which `ExampleEncoder.batch` makes tensors of.
 
-    `answer` is the number of tokens that the loss counts.
+    `len` is its number of tokens with those of its image (of the prompt alone, for an encoder-decoder). `answer` is
+    the number of tokens that the loss counts.
     """
 
     row: TrainingRow
-    chat: ChatText
-    tokens: dict[str, torch.Tensor]
+    text_format: TextFormat
+    length: int
     answer: int
 
     def __len__(self) -> int:
-        return self.tokens["input_ids"].shape[1]
+        return self.length
+
+
+class _Unusable(NamedTuple):
+    """Why a row is left out: the short reason that it is counted by, and the details."""
+
+    kind: str
+    reason: str
 
 
 class ExampleEncoder:
-    """Encodes rows; keeps each image's pixels once, up to `keep_bytes` in all, and reads other images again.
+    """Makes examples of rows, and batches of examples.
+
+    Before the training, `make` decodes each image once to check it, and counts the tokens of each row without its
+    pixels. `prepare` is given the order of all batches. `batch` then reads images and makes tensors: it may run in the
+    workers of a DataLoader, started by fork or spawn, since the encoder can be pickled (without its rows and counts).
 
     With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone. Rows that cannot be
-    encoded, or are too long by `limit`, are added to `skipped` of their file.
+    encoded, or are too long by `limit`, are added to `skipped` of their file. `keep_bytes` is for the images that are
+    used again, shared by all workers.
     """
 
     def __init__(
@@ -59,16 +89,28 @@ class ExampleEncoder:
         limit: LengthLimit | None = None,
         keep_bytes: int = 2 << 30,
     ) -> None:
-        self._processor, self._skipped, self._free_bytes = processor, skipped, keep_bytes
-        self._encoder_decoder, self._limit = encoder_decoder, limit
-        self._pixels: dict[Path, dict[str, torch.Tensor]] = {}
+        self._processor, self._skipped, self._limit = processor, skipped, limit
+        self._encoder_decoder = encoder_decoder
+        self._texts, self._checked, self._kept = (
+            TextInputs(processor),
+            CheckedImages(),
+            KeptImages(keep_bytes),
+        )
         self._made: dict[tuple[Path, str, TextFormat, str], Example | None] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `batch` needs; for the workers of a DataLoader."""
+        empty: dict[str, Any] = {"_skipped": {}, "_limit": None, "_checked": CheckedImages(), "_made": {}}
+        return self.__dict__ | empty
 
     def make(
         self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
     ) -> list[Example | None]:
-        """An example for each row, None for those that cannot be used; `bar` advances by one per new row."""
-        # each text of a row is encoded once, however often it is drawn
+        """An example for each row, None for those that cannot be used; `bar` advances by one per new row.
+
+        Raises DataEngineError when too many rows of a file cannot be used.
+        """
+        # each text of a row is counted once, however often it is drawn
         new = list(
             {
                 (row.file, row.where, name, row.use): (row, name)
@@ -76,95 +118,105 @@ class ExampleEncoder:
                 if (row.file, row.where, name, row.use) not in self._made
             }.values()
         )
-        # threads decode a chunk of images, while encoding is done in order: `skipped` lists rows in order
-        with ThreadPoolExecutor() as readers:
-            for start in range(0, len(new), _CHUNK):
-                chunk = new[start : start + _CHUNK]
-                images = readers.map(_read, [row.image for row, _ in chunk])
-                for (row, name), image in zip(chunk, images, strict=True):
-                    self._made[row.file, row.where, name, row.use] = self._encode(row, name, image)
-                    bar.update()
+        for start in range(0, len(new), _CHUNK):
+            chunk = new[start : start + _CHUNK]
+            images = self._checked.check([row.image for row, _ in chunk])
+            for (row, name), image in zip(chunk, images, strict=True):
+                made = self._example(row, name, image)
+                self._made[row.file, row.where, name, row.use] = made if isinstance(made, Example) else None
+                if isinstance(made, _Unusable):
+                    self._skipped[row.file].add(BadRow(row.where, made.reason, made.kind))
+                    self._skipped[row.file].check()
+                bar.update()
         return [self._made[row.file, row.where, name, row.use] for row, name in wanted]
 
-    def _encode(
-        self, row: TrainingRow, text_format: TextFormat, image: Image.Image | str | None
-    ) -> Example | None:
+    def _example(
+        self, row: TrainingRow, text_format: TextFormat, image: Size | str | None
+    ) -> Example | _Unusable:
+        """The row's example, or why there is none; `image` is the size of its image, or why that cannot be read."""
         if isinstance(image, str):
-            self._leave_out(row, image, IMAGE_UNREADABLE)
-            return None
+            return _Unusable(IMAGE_UNREADABLE, image)
         if image is None and not takes_text_alone(self._processor):
-            self._leave_out(row, "", NO_TEXT_ALONE)
-            return None
+            return _Unusable(NO_TEXT_ALONE, "")
         turns = row.turns(text_format)
         if self._encoder_decoder and len(turns) > 1:
-            self._leave_out(row, f"{len(turns)} turns", SEVERAL_TURNS)
-            return None
+            return _Unusable(SEVERAL_TURNS, f"{len(turns)} turns")
         try:
             chat = conversation_text(self._processor, turns, image=image is not None)
             if self._limit and (fault := self._limit.text_fault(chat.text)):
-                self._leave_out(row, fault, TEXT_TOO_LONG)
-                return None
-            (tokens, pixels), answer = self._process(image, chat)
+                return _Unusable(TEXT_TOO_LONG, fault)
+            behind = conversation_tokens(self._processor, chat, encoder_decoder=self._encoder_decoder)
+            prompt = self._texts.encode(chat.prompt, image)
         except ValueError as error:  # from the processor
-            self._leave_out(row, str(error), NOT_ENCODED)
-            return None
+            return _Unusable(NOT_ENCODED, str(error))
+        answer, length = sum(behind.learnt), prompt["input_ids"].shape[1]
         if not answer:
-            self._leave_out(row, "no token is left to learn", NOT_ENCODED)
-            return None
-        if self._limit and (fault := self._limit.inputs_fault(tokens)):
-            self._leave_out(row, fault, TEXT_TOO_LONG)
-            return None
-        # the first images are kept until `keep_bytes` is reached; none makes room for a later one
-        size = sum(part.nbytes for part in pixels.values())
-        if row.image and row.image not in self._pixels and size <= self._free_bytes:
-            self._pixels[row.image] = pixels
-            self._free_bytes -= size
-        return Example(row, chat, tokens, answer)
+            return _Unusable(NOT_ENCODED, "no token is left to learn")
+        if not self._encoder_decoder:
+            length += len(behind.tokens) - behind.dropped
+        # the labels of an encoder-decoder are a row of their own
+        longest = max(length, len(behind.tokens))
+        if self._limit and (fault := self._limit.inputs_fault(prompt, longest)):
+            return _Unusable(TEXT_TOO_LONG, fault)
+        if self._limit and (fault := self._limit.max_length_fault(longest)):
+            return _Unusable(OVER_MAX_LENGTH, fault)
+        return Example(row, text_format, length, answer)
 
-    def _leave_out(self, row: TrainingRow, reason: str, kind: str) -> None:
-        """Count the row; raises DataEngineError when too many rows of its file cannot be used."""
-        self._skipped[row.file].add(BadRow(row.where, reason, kind))
-        self._skipped[row.file].check()
+    def prepare(self, batches: Iterable[Iterable[Example]]) -> None:
+        """Plan which images are kept: `batches` are the lists of examples that `batch` will be called with.
 
-    def _process(self, image: Image.Image | None, chat: ChatText) -> tuple[EncodedRow, int]:
-        """The row with its labels, and the number of tokens that are learnt.
-
-        Other tokens have the label IGNORED_LABEL. Raises ValueError when the processor refuses the text.
+        Call it before the DataLoader is iterated, with the batches of this process alone, in the order in which the
+        DataLoader gives them out; call it again when they change (after a resume, or smaller passes). Without it every
+        image is read each time it is used; a batch that is not in the plan is made all the same.
         """
-        behind = conversation_tokens(self._processor, chat, encoder_decoder=self._encoder_decoder)
-        inputs = encode_prompts(self._processor, [chat.prompt], None if image is None else [image])
-        learnt = torch.tensor([behind.learnt], dtype=torch.bool)
-        learnt_tokens = torch.tensor([behind.tokens], dtype=torch.long).masked_fill(~learnt, IGNORED_LABEL)
-        if self._encoder_decoder:
-            labels = learnt_tokens
-        else:
-            suffix = RowSuffix(0, behind.dropped, behind.tokens)
-            inputs = append_tokens(self._processor, inputs, [suffix])
-            # what follows the prompt is the end of the row: the loss ignores all before it
-            labels = torch.full_like(inputs["input_ids"], IGNORED_LABEL)
-            labels[:, labels.shape[1] - len(behind.tokens) :] = learnt_tokens
-        row = split_inputs(inputs)
-        return EncodedRow(row.tokens | {"labels": labels}, row.pixels), sum(behind.learnt)
+        self._kept.plan([example.row.image for example in batch] for batch in batches)
 
-    def _pixels_of(self, example: Example) -> dict[str, torch.Tensor]:
-        path = example.row.image
-        if path is None:
-            return {}
-        if path in self._pixels:
-            return self._pixels[path]
-        image = read_image(path)
-        if isinstance(image, str):  # it was readable before: the file has changed during the run
-            raise DataEngineError(f"{image}; it could be read when the step began")
-        return self._process(image, example.chat)[0].pixels
-
-    def batch(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    def batch(self, examples: Sequence[Example]) -> Tensors:
         """The model's inputs with labels, `(examples, tokens)`; padded on the right.
 
-        Raises DataEngineError when an image that was read before is no longer readable.
+        An image that several of the examples show is read once. Raises TrainingImageError when an image is no longer
+        readable or has another number of tokens than before; from a worker it has the same one-line message.
         """
-        rows = [EncodedRow(example.tokens, self._pixels_of(example)) for example in examples]
+        self._kept.begin([example.row.image for example in examples])
+        images: dict[Path, ProcessedImage] = {}  # of this batch
+        rows = [self._encode(example, images) for example in examples]
+        for example in examples:
+            if path := example.row.image:
+                self._kept.used(images[path], path)
         return join_rows(self._processor, rows)
 
+    def _encode(self, example: Example, images: dict[Path, ProcessedImage]) -> EncodedRow:
+        """The row with its labels; its image is added to `images`, or taken from there."""
+        path = example.row.image
+        chat = conversation_text(
+            self._processor, example.row.turns(example.text_format), image=path is not None
+        )
+        found = (images.get(path) or self._kept.get(path)) if path else None
+        if path and not found:
+            image = read_again(path)
+            try:
+                inputs = encode_prompts(self._processor, [chat.prompt], [image])
+            except ValueError as error:  # the image that was there before was not refused
+                raise TrainingImageError(f"image {path} {_CHANGED} ({error})") from error
+            found = ProcessedImage(image.size, split_inputs(inputs).pixels)
+        else:
+            inputs = self._texts.encode(chat.prompt, found.size if found else None)
+        if path and found:
+            images[path] = found
+        behind = conversation_tokens(self._processor, chat, encoder_decoder=self._encoder_decoder)
+        tokens = self._with_answers(inputs, behind)
+        if tokens["input_ids"].shape[1] != len(example):
+            raise TrainingImageError(f"image {path} {_CHANGED}")
+        return EncodedRow(tokens, found.pixels if found else {})
 
-def _read(image: Path | None) -> Image.Image | str | None:
-    return read_image(image) if image else None
+    def _with_answers(self, prompt: Any, behind: ConversationTokens) -> Tensors:
+        """The inputs of the prompt's tokens with what follows them, and labels; IGNORED_LABEL where nothing is learnt."""
+        learnt = torch.tensor([behind.learnt], dtype=torch.bool)
+        tokens = torch.tensor([behind.tokens], dtype=torch.long).masked_fill(~learnt, IGNORED_LABEL)
+        if self._encoder_decoder:
+            return split_inputs(prompt).tokens | {"labels": tokens}
+        inputs = append_tokens(self._processor, prompt, [RowSuffix(0, behind.dropped, behind.tokens)])
+        # what follows the prompt is the end of the row: the loss ignores all before it
+        labels = torch.full_like(inputs["input_ids"], IGNORED_LABEL)
+        labels[:, labels.shape[1] - len(behind.tokens) :] = tokens
+        return split_inputs(inputs).tokens | {"labels": labels}

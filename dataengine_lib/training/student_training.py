@@ -42,6 +42,8 @@ from dataengine_lib.training.validation import split_validation
 class TrainingPlan:
     """What is trained on: `mix` of the sets, `batch_size` rows a step, `eval_share` of the images for validation.
 
+    Rows of more than `max_length` tokens are left out; None is the student's own limit.
+
     `name` is the student's; `image_root` is where the new data's images are looked for; `identity` is what a saved
     state depends on, besides data and weights.
     """
@@ -51,6 +53,7 @@ class TrainingPlan:
     image_root: Path
     mix: MixSettings
     batch_size: int
+    max_length: int | None
     eval_share: float
     seed: int
     identity: Mapping[str, Any]
@@ -78,7 +81,7 @@ def train_student(
         student.processor,
         left_out_by_file(sets),
         encoder_decoder=is_encoder_decoder(student.model.config),
-        limit=LengthLimit(student.model, student.processor),
+        limit=LengthLimit(student.model, student.processor, plan.max_length),
     )
     trained, aside = split_validation(sets, plan.eval_share, plan.seed)
     drawn = draw_from_sets(trained, plan.mix, examples, rng)
@@ -137,7 +140,7 @@ def _identity(plan: TrainingPlan, mixed: Sequence[Example]) -> dict[str, Any]:
     for example in mixed:
         data.update(f"{example.row.file}\0{example.row.where}\0{len(example)}\0{example.answer}\n".encode())
         # the same row may be written in another text format or order of options
-        data.update(example.chat.text.encode(errors="replace"))
+        data.update(repr(example.row.turns(example.text_format)).encode())
         if example.row.image:
             images.add(example.row.image)
     files = [sha256(file) for file in sorted({example.row.file for example in mixed})]

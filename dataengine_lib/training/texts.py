@@ -14,6 +14,7 @@ TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench", "answer", "letter"]
 # reasons in `train_log.json` for rows that are right in themselves, but not for every family
 NO_TEXT_ALONE = "text without an image, which this student cannot learn"
 SEVERAL_TURNS = "several turns, of which an encoder-decoder learns one"
+OVER_MAX_LENGTH = "longer than max_length"
 _EXPLAINED = ("QM-AE", "mmbench")  # formats whose answer ends with a rationale
 _NO_OPTIONS = ("Q-A", "answer")  # formats that do not show the options
 _LETTER_ALONE = "Answer with the option's letter from the given choices directly."

@@ -28,6 +28,7 @@ from dataengine_lib.training.examples import (
 )
 from dataengine_lib.training.log import TrainLog
 from dataengine_lib.training.row_files import read_training_rows
+from dataengine_lib.training.texts import OVER_MAX_LENGTH
 from dataengine_lib.training.trainable import TrainableSettings, load_trainable
 
 
@@ -96,16 +97,6 @@ def test_the_loss_is_that_of_the_answer_tokens(student: Path, images: Path) -> N
     rows, places = torch.nonzero(batch["labels"] != IGNORED_LABEL, as_tuple=True)
     picked = out.logits.log_softmax(-1)[rows, places - 1, batch["labels"][rows, places]]
     assert out.loss.item() == pytest.approx(-picked.mean().item(), rel=1e-5)
-
-
-def test_images_beyond_the_memory_bound_are_read_again(student: Path, images: Path) -> None:
-    kept, made, _ = examples_of(student, [row(0), row(1)], images)
-    uncached, _, _ = examples_of(student, [row(0), row(1)], images, keep_bytes=0)
-    torch.testing.assert_close(kept.batch(made), uncached.batch(made), rtol=0, atol=0)
-    (images / f"{0:012d}.png").unlink()
-    kept.batch(made)
-    with pytest.raises(DataEngineError, match="could be read when the step began"):
-        uncached.batch(made)
 
 
 def test_lora_leaves_out_the_vision_tower_and_the_output_layer(student: Path) -> None:
@@ -228,6 +219,19 @@ def test_rows_that_are_too_long_are_left_out_and_the_others_trained_on(
     assert " tokens" in reasons[1] and "where this student" in reasons[1]
     with pytest.raises(DataEngineError, match=r"train\.json: .*2 of 42 rows cannot be used: .*max_bad_share"):
         fine_tune(config([*short, *long], max_bad_share=0.01, epochs=3, **given))
+
+
+def test_rows_longer_than_max_length_are_left_out_and_none_is_cut(config: Make, images: Path) -> None:
+    """They are counted, but not bad: the limit was chosen. The image's tokens count, and stay whole."""
+    rows = [row(n, question="Which? " * (1 + 3 * n)) for n in range(12)]
+    whole = fine_tune(config(rows, epochs=2, output_dir=images / "a")).log
+    limited = fine_tune(config(rows, epochs=2, output_dir=images / "b", max_length=150, max_bad_share=0)).log
+    assert not whole.skipped and whole.mix[0].drawn == limited.mix[0].drawn == 24
+    (left_out,) = limited.skipped.values()
+    assert limited.skipped == {OVER_MAX_LENGTH: left_out} and 2 < left_out < 10
+    assert "tokens with the image, where max_length is 150" in limited.skipped_rows[0]
+    with pytest.raises(DataEngineError, match=r"no row can be trained on; first: .* longer than max_length"):
+        fine_tune(config(rows, max_length=5))
 
 
 def test_a_conversation_that_is_too_long_is_left_out_whole(config: Make, images: Path) -> None:

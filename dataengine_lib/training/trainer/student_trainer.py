@@ -74,6 +74,7 @@ class StudentTrainer(Trainer):
         passes = passes_of(
             self._steps, self.args.gradient_accumulation_steps, self.args.world_size, self.args.process_index
         )
+        self._examples.prepare([passes.rows[place].example for place in places] for places in passes)
         return pass_loader(self._examples, passes, self._settings.workers)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
