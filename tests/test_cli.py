@@ -18,6 +18,7 @@ from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.post_process import PostProcessConfig
+from dataengine_lib.training.base_data import base_files
 
 REPLY = """Question: Which?
 Choices: (A) dog (B) cat (C) cow (D) pig
@@ -175,6 +176,35 @@ def test_targets_as_words_or_as_json(
         (["--targets", "a=9000"], "dataengine construct-queries: targets: 9000 queries in all"),
     ):
         assert main(monkeypatch, *line, *words) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_base_data_as_a_file_or_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[FineTuneConfig] = []
+
+    def take(config: FineTuneConfig) -> list[str]:
+        given.append(config)
+        return []
+
+    verb = StepVerb("fine_tune", "FineTuneConfig", take)
+    monkeypatch.setitem(cli_steps.STEP_VERBS, "fine-tune", verb)
+    monkeypatch.setattr(cli, "app", typer.Typer())
+    line = ["fine-tune", "--student=s", "--train-data=t", "--image-root=i", "--output-dir=o"]
+    assert main(monkeypatch, *line, "--base-data", "a.json") == 0
+    assert given.pop().base_data == Path("a.json")
+    assert main(monkeypatch, *line, "--base-data", '[{"file": "a.json", "share": 0.3}, "b.json"]') == 0
+    first, second = base_files(given.pop().base_data)
+    assert (first.file, first.share, second.file) == (Path("a.json"), 0.3, Path("b.json"))
+    for words, message in (
+        ('[{"file": ', "--base-data: not valid JSON"),
+        (
+            '[{"file": "a", "shar": 1}]',
+            "dataengine fine-tune: unknown key 'base_data.0.shar'; nearest valid key: ",
+        ),
+    ):
+        assert main(monkeypatch, *line, "--base-data", words) == 2
         assert message in capsys.readouterr().err
 
 

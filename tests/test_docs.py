@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import yaml
 from experiments import demo_experiment
 from PIL import Image
 from project import PROJECT_ROOT
@@ -15,8 +16,11 @@ from dataengine_lib.runs import doctor, precheck
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.state import RunState, StepState
 from dataengine_lib.runs.workflow import STEPS, plan
+from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
+from dataengine_lib.training.base_data import BaseData
 from dataengine_lib.training.row_files import read_training_rows
+from dataengine_lib.training.texts import CAPTION_INSTRUCTIONS
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -125,18 +129,30 @@ def test_base_data_is_read_in_the_formats_it_names(tmp_path):
             "images": ["1.jpg"],
             "messages": [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "A cat."}],
         },
+        "captions (MiniGPT-4, COCO)": {"image_id": 1, "caption": "A cat."},
         "v2's records": {
             "image": "1.jpg", "instruction": "What?", "options": ["A cat.", "A dog."], "choice_answer": "A",
             "answer": "It is a cat.", "short_answer": "cat", "qtype": 1,
         },
     }  # fmt: skip
     named = README.split("`base_data` of step 5 also accepts")[1].split(".\n")[0].replace("\n ", "")
-    assert named.strip() == "{}, {} and {}".format(*rows)
+    assert named.strip() == "{}, {}, {} and {}".format(*rows)
     for row in rows.values():
         file = tmp_path / "base.json"
         file.write_text(json.dumps([row]))
         (kept,) = read_training_rows(file, tmp_path, ["Q-A"], BadRows(file, 0))
-        assert kept.turns("Q-A")[0][0] == "What?"
+        assert kept.turns("Q-A")[0][0] in ("What?", CAPTION_INSTRUCTIONS[0])
+
+
+def test_the_lists_of_base_data_that_it_shows_can_be_read():
+    text = (PROJECT_ROOT / "docs" / "base_data.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(block)["fine_tune"] for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+    assert len(blocks) == 4
+    needed = {"student": "s", "train_data": ["t.json"], "image_root": "i", "output_dir": "o"}
+    for block in blocks:
+        FineTuneConfig.read(needed | block, "docs/base_data.md")
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == set(BaseData.model_fields)
+    assert CAPTION_INSTRUCTIONS[0] in text
 
 
 def test_a_file_of_another_format_is_named_as_it_says(tmp_path):

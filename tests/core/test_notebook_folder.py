@@ -18,6 +18,7 @@ class StepOneConfig(StepConfig):
     output: Path
     earlier: list[Path] = Field(default_factory=list)
     rank: str = "text"
+    mixed: list[dict[str, Path]] = Field(default_factory=list)
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def executed(project: Path) -> dict[str, Any]:
         "output": "reports/demo/round1/out.json",
         "earlier": ["reports/demo/round1/a.json", "data_demo/b.json"],
         "rank": "text",
+        "mixed": [{"file": "reports/demo/round1/a.json"}],
         "In": ["reports/demo/round1/no parameter"],
     }
     return values | origin.as_parameter()
@@ -117,6 +119,7 @@ def test_in_a_moved_run_its_own_files_are_those_beside_it(
     config = StepOneConfig.from_notebook(names)
     assert config.output == moved / "round1" / "out.json"
     assert config.earlier == [moved / "round1" / "a.json", Path("data_demo/b.json")]
+    assert config.mixed == [{"file": moved / "round1" / "a.json"}]
     assert Path.cwd() == project and config.questions.is_file()
     assert names["output"] == str(config.output), "cells that use the variable see the same"
     assert names["In"] == ["reports/demo/round1/no parameter"]

@@ -10,10 +10,10 @@ _ROWS = (
     ("messages image", "chat messages with an image, as trainers read them: {_READ}, {_CHATS}"),
     ("prompt completion", "TRL's prompts and completions: {_CHATS}"),
     ("prompt chosen rejected", "preference pairs (chosen, rejected), which no step reads"),
-    ("messages", "chat messages without images (OpenAI, LLaMA-Factory), which no step reads"),
+    ("messages", "chat messages without images (OpenAI, LLaMA-Factory), which fine-tune reads as base_data"),
     ("conversations image", "LLaVA's conversations, which post-process and fine-tune (base_data) read"),
     ("conversations images", "ShareGPT conversations with images: {_READ}, {_CHATS}"),
-    ("conversations", "conversations without images (ShareGPT), which no step reads"),
+    ("conversations", "conversations without images (ShareGPT), which fine-tune reads as base_data"),
     ("instruction answer image", "records of MLLM-DataEngine v2, which evaluate, post-process and fine-tune read"),
     ("instruction output", "LLaMA-Factory's alpaca rows: {_CHATS}"),
     ("query response", "ms-swift's queries and responses: {_CHATS}"),
@@ -41,7 +41,7 @@ _ROWS = (
     ("question image_id question_id", "VQA questions without choices, which no step reads"),
     # image annotations
     ("image_id bbox", "boxes of COCO alone: give the file that holds images and annotations"),
-    ("image_id caption", "captions of COCO alone: give the file that holds images and annotations"),
+    ("image_id caption", "captions, which fine-tune reads as base_data; an image pool needs the images' list too"),
     ("id regions", "region descriptions of Visual Genome, which belong into the folder of an image pool"),
     ("image_id objects", "objects of Visual Genome, which belong into the folder of an image pool"),
     ("file_name", "a list of image files"),
@@ -96,7 +96,8 @@ def object_kind(content: Mapping[str, Any]) -> str:
     if "images" in content and isinstance(marks := content.get("annotations"), list):
         keys = set().union(*(mark for mark in marks if isinstance(mark, dict)))
         of = next((name for key, name in _COCO.items() if key in keys), "")
-        return f"COCO annotations{of}, which belong into the folder of an image pool"
+        more = ", or to fine-tune as base_data" if "caption" in keys else ""
+        return f"COCO annotations{of}, which belong into the folder of an image pool{more}"
     if kind := _of_keys(_OBJECTS, content):
         return kind
     values = [value for value in content.values() if value not in ([], {}, None)]
