@@ -1,6 +1,5 @@
 """Loads the student (steps 1 and 5) from a model folder or the hub, with an adapter's weights in it."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from dataengine_lib.core.model_files.model_folder import (
-    adapter_base,
     check_adapter_folder,
     check_model_files,
     check_model_folder,
@@ -18,10 +16,12 @@ from dataengine_lib.core.model_files.model_folder import (
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.students.adapter_merging import with_adapter
 from dataengine_lib.students.chat_texts import check_chat_template
 from dataengine_lib.students.encoder_decoder import is_encoder_decoder
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
 from dataengine_lib.students.processor_loading import load_processor
+from dataengine_lib.students.stored_weights import common_dtype, stored_dtypes
 
 
 def load_student(
@@ -46,7 +46,7 @@ def load_student(
     if processor.tokenizer.pad_token is None:  # questions of different length share a batch
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     if adapter is not None:
-        model = _with_adapter(model, adapter)
+        model = with_adapter(model, adapter, common_dtype(name, stored_dtypes(name)))
     return HuggingFaceStudent(model if target is None else _moved(model, target, name), processor, batch_size)
 
 
@@ -176,42 +176,6 @@ def _torch_device(device: str) -> str | None:
             "install a torch that fits the driver"
         )
     return str(found)
-
-
-def _with_adapter(model: Any, adapter: Path | str) -> Any:
-    from peft import PeftModel
-
-    remedy = "give a folder that peft saved, or the hub name of an adapter"
-    base = adapter_base(str(adapter))
-    made_for = f"it was made for {base}" if base else "it was made for another model"
-    try:
-        with warnings.catch_warnings():
-            # an adapter without its weights changes nothing, and peft only warns
-            warnings.filterwarnings("error", ".*missing adapter keys")
-            found = PeftModel.from_pretrained(model, str(adapter))
-    except UserWarning as error:
-        # "Found missing adapter keys while loading the checkpoint: ['a', 'b']." gives ["a", "b"]
-        keys = str(error).partition("[")[2].rstrip("].").replace("'", "").split(", ")
-        raise DataEngineError(
-            f"{adapter}: {len(keys)} weights of the adapter are missing, {keys[0]} among them; {made_for}, or by a "
-            "version with other names for its parts"
-        ) from error
-    except Exception as error:  # any library's own, as in _load_model
-        words = str(error)
-        if "size mismatch" in words or "not found in the base model" in words:
-            raise DataEngineError(
-                f"{adapter}: this adapter does not fit the student, {made_for}; give the student of that name"
-            ) from error
-        raise DataEngineError(
-            f"{adapter}: adapter cannot be loaded ({_one_line(error)}); {remedy}"
-        ) from error
-    # prompt and prefix tuning add tokens instead of weights
-    if not hasattr(found.base_model, "merge_and_unload"):
-        kind = found.active_peft_config.peft_type.value
-        raise DataEngineError(
-            f"{adapter}: a {kind} adapter cannot be merged into weights; give a LoRA or the like"
-        )
-    return found.merge_and_unload()
 
 
 def _one_line(error: Exception) -> str:

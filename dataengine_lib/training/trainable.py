@@ -3,15 +3,14 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, set_seed
+from transformers import set_seed
 
-from dataengine_lib.core.torch_loading import quiet_in_logs
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.loading import load_student
+from dataengine_lib.students.stored_weights import common_dtype, stored_dtypes
 from dataengine_lib.training.log import TrainedModules
 from dataengine_lib.training.parts.adapted_layers import AdaptedLayers, adapted_layers
 from dataengine_lib.training.parts.student_parts import Part, StudentParts, find_parts
@@ -35,21 +34,43 @@ class TrainableSettings:
     lora_alpha: int | None = None
     lora_dropout: float = 0.0
     projector_rate: float | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class BaseStudent:
+    """What a student was loaded from: a model folder or hub name, and an adapter that was merged into it.
+
+    `file_dtypes` is the precision of each tensor in the model's files, `stored` that of most of them; in memory the
+    weights that are not trained are `held` in their own.
+    """
+
+    name: str
+    adapter: str | None
+    file_dtypes: dict[str, torch.dtype]
+    stored: torch.dtype
+    held: torch.dtype
+
+    @property
+    def held_exactly(self) -> bool:
+        """Whether the weights in memory are those of the files, not rounded ones."""
+        wider = {torch.float32: {torch.float32, torch.float16, torch.bfloat16}}
+        return {*self.file_dtypes.values(), self.stored} <= wider.get(self.held, {self.held})
 
 
 @dataclass
 class Trainable:
     """A student that can be trained.
 
-    `stored` is the precision of its weights on disk, `compute` that of its matrix products. `projector_rate` is the
-    learning rate of the projector where it is another than that of the other parts.
+    `compute` is the precision of its matrix products, `base` what it was loaded from. `projector_rate` is the learning
+    rate of the projector where it is another than that of the other parts.
     """
 
     model: Any
     processor: Any
     device: torch.device
     compute: torch.dtype
-    stored: torch.dtype
+    base: "BaseStudent"
     parts: StudentParts
     projector_rate: float | None = None
 
@@ -95,14 +116,12 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     device = torch.device(automatic if settings.device == "auto" else settings.device)
     compute = _compute_dtype(settings.dtype, device)
     lora = settings.method == "lora"
-    # A large model's frozen weights fit a GPU only in half precision; trained weights stay in float32.
-    half = lora and device.type == "cuda" and compute == torch.bfloat16
-    loaded = load_student(name, device.type if device.index is None else str(device))
-    model, processor = loaded.model.to(torch.bfloat16 if half else torch.float32), loaded.processor
+    held = _held_dtype(device, compute) if lora else torch.float32
+    loaded = load_student(name, device.type if device.index is None else str(device), settings.adapter)
+    model, processor = loaded.model.to(held), loaded.processor
     # the weights' precision on disk; the loaded model only knows the one it was loaded in
-    stored = (
-        getattr(AutoConfig.from_pretrained(name, trust_remote_code=False), "dtype", None) or torch.float32
-    )
+    file_dtypes = stored_dtypes(name)
+    base = BaseStudent(name, settings.adapter, file_dtypes, common_dtype(name, file_dtypes), held)
     parts = find_parts(model)
     trained = parts.chosen(settings.train_parts, settings.train_vision)
     if lora:
@@ -110,7 +129,7 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     else:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(parts.of(name) in trained)
-    return Trainable(model.to(device), processor, device, compute, stored, parts, settings.projector_rate)
+    return Trainable(model.to(device), processor, device, compute, base, parts, settings.projector_rate)
 
 
 def _with_lora(model: Any, settings: TrainableSettings, layers: AdaptedLayers) -> Any:
@@ -136,6 +155,11 @@ def _with_lora(model: Any, settings: TrainableSettings, layers: AdaptedLayers) -
         return get_peft_model(model, lora)
 
 
+def _held_dtype(device: torch.device, compute: torch.dtype) -> torch.dtype:
+    """Precision of the weights under adapters: a large model's fit a GPU only in half precision."""
+    return compute if device.type == "cuda" else torch.float32
+
+
 def _compute_dtype(dtype: _TrainDtype, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 where the hardware multiplies it: on GPUs, and on CPUs with AVX512-BF16 or AMX."""
     if dtype != "auto":
@@ -147,15 +171,3 @@ def _compute_dtype(dtype: _TrainDtype, device: torch.device) -> torch.dtype:
             torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         )
     return torch.bfloat16 if fast else torch.float32
-
-
-def save_checkpoint(student: Trainable, folder: Path, *, keep_adapter: bool) -> None:
-    """Write model and processor in the precision of the student's files; adapters are merged unless `keep_adapter`."""
-    model = student.model
-    if not (keep_adapter and hasattr(model, "merge_and_unload")):
-        # weights are trained in float32, and saved in the precision of the student's files
-        model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-        model.to(student.stored)
-    with quiet_in_logs():
-        model.save_pretrained(folder)
-    student.processor.save_pretrained(folder)

@@ -48,9 +48,9 @@ def _in_state(at: int) -> None:
 
 def _in_checkpoint(at: int) -> None:
     """While the checkpoint is written, when all steps are done."""
-    from dataengine_lib.training import trainable
+    from dataengine_lib.training.parts import checkpoint
 
-    trainable.save_checkpoint = lambda *_, **__: _die()  # type: ignore[assignment]
+    checkpoint.save_checkpoint = lambda *_, **__: _die()  # type: ignore[assignment]
 
 
 def killed(config: FineTuneConfig, at: int, where: Callable[[int], None]) -> None:
