@@ -232,7 +232,7 @@ def _load(config: FineTuneConfig) -> "Trainable":
 
 
 def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path) -> "TrainingDone":
-    from dataengine_lib.training.parts.checkpoint import save_checkpoint
+    from dataengine_lib.training.checkpoint import save_checkpoint
     from dataengine_lib.training.student_training import TrainingPlan, train_student
     from dataengine_lib.training.trainer.settings import TrainerSettings
 

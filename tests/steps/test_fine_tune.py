@@ -326,7 +326,7 @@ def test_a_failed_run_leaves_the_earlier_checkpoint(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("dataengine_lib.training.parts.checkpoint.save_checkpoint", stop)
+        patched.setattr("dataengine_lib.training.checkpoint.save_checkpoint", stop)
         fine_tune(config(seed=1))
     assert weights(images / "checkpoint") == before
     # what a kill leaves behind: half a folder under another name, which the next run replaces

@@ -48,7 +48,7 @@ def _in_state(at: int) -> None:
 
 def _in_checkpoint(at: int) -> None:
     """While the checkpoint is written, when all steps are done."""
-    from dataengine_lib.training.parts import checkpoint
+    from dataengine_lib.training import checkpoint
 
     checkpoint.save_checkpoint = lambda *_, **__: _die()  # type: ignore[assignment]
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText
 
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training import trainable
-from dataengine_lib.training.parts.checkpoint import save_checkpoint
+from dataengine_lib.training.checkpoint import save_checkpoint
 from dataengine_lib.training.trainable import Trainable, TrainableSettings, load_trainable
 
 Weights = dict[str, torch.Tensor]
