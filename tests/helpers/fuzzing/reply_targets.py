@@ -202,6 +202,8 @@ def _make_training(folder: Path) -> None:
     write(folder / "train.json", rows)
     write(folder / "base.json", [aokvqa(number) for number in range(ROWS)])
     write(folder / "chats.json", _conversations())
+    captions = [{"image_id": str(n % 10 + 1), "caption": f"A thing, number {n}."} for n in range(ROWS)]
+    write(folder / "captions.json", {"annotations": captions})
     write(
         folder / "scored.json",
         [{**aokvqa(number), "image_path": "1.jpg", "image_id": 1} for number in range(3)],
@@ -276,4 +278,5 @@ REPLY_TARGETS = [
     Target("questions that are evaluated, step 5", "scored.json", "json", _make_training, _hold_out),
     Target("export LLaVA", "train.json", "json", _make_training, partial(_export, "llava")),
     Target("export v2", "train.json", "json", _make_training, partial(_export, "dataengine-v2")),
+    _training("base captions", "captions.json", True),
 ]
