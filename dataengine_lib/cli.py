@@ -179,6 +179,14 @@ def _export(
     ] = False,
     copies: Annotated[int, typer.Option("--copies", metavar="N", help="chats: each question N times")] = 1,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="draws the orders of options")] = 0,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="CHECKOUT", help="minigpt4: show what this checkout of it lacks"),
+    ] = None,
+    train_config: Annotated[
+        str, typer.Option("--train-config", metavar="NAME", help="with --into: the config of the training")
+    ] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="with --into: change the checkout as shown")] = False,
     max_bad_share: Annotated[
         float,
         typer.Option("--max-bad-share", help="stop when a larger share of the records cannot be exported"),
@@ -189,13 +197,18 @@ def _export(
     """
     from dataengine_lib.core.bad_rows import BadRows
     from dataengine_lib.exports.export import WANTED, export_lines
+    from dataengine_lib.exports.minigpt4.checkout import Wiring, check_wiring, wire_lines
     from dataengine_lib.exports.records import ExportOptions
 
+    wiring = Wiring(into, train_config, apply)
+    check_wiring(format, name, wiring)
     left_out = BadRows(input, max_bad_share, wanted=WANTED, remedy="check image_root", keep=20)
     options = ExportOptions(
-        name, text_format, paths, left_out=left_out, shuffle_options=shuffle_options, copies=copies, seed=seed
-    )
+        name, text_format, paths, left_out=left_out, shuffle_options=shuffle_options, copies=copies, seed=seed,
+        checkout=into,
+    )  # fmt: skip
     _print(export_lines(format, input, output, image_root, options))
+    _print(wire_lines(output, name, wiring))
     print_warnings([*options.warnings, *left_out.warnings()])
 
 

@@ -15,7 +15,8 @@ from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports.chats import LISTING
-from dataengine_lib.exports.minigpt4.data_set import config_file
+from dataengine_lib.exports.minigpt4.loader import loader_fault
+from dataengine_lib.exports.minigpt4.texts import config_file
 from dataengine_lib.exports.records import IMAGE, ExportJob, ImageFaults
 
 
@@ -163,7 +164,7 @@ def _minigpt4(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     config = yaml.safe_load(config_file(job).read_text(encoding="utf-8"))
     places = config["datasets"][job.name]["build_info"]["train"]
     annotation, coco, images = (
-        job.folder / places[key] if job.paths == "relative" else Path(places[key])
+        job.relative_start / places[key] if job.paths == "relative" else Path(places[key])
         for key in ("annotation", "coco", "images")
     )
     listed: dict[str, list[dict[str, Any]]] = read_json(coco, dict[str, list[dict[str, Any]]])
@@ -172,6 +173,10 @@ def _minigpt4(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     for row in rows:
         if not row.rationales:
             raise DataEngineError("has no rationale, but the loader reads the first one")
+        if fault := loader_fault(row) or (
+            "" if isinstance(row.image_id, int) else "an image id that is text"
+        ):
+            raise DataEngineError(fault)
         if row.image_id not in names:
             raise DataEngineError(f"image_id {row.image_id} is not in {coco}")
         path = images / names[row.image_id]

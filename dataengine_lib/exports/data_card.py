@@ -25,8 +25,10 @@ _MAX_ROWS = 50  # of a table
 _LOADING = {
     "aokvqa": "A-OKVQA's question list with `question_type`, `image_path` and `prompt` beside its own fields{images}.",
     "llava": "LLaVA: `--data_path {file} --image_folder IMAGES`{images}.",
-    "minigpt4": "MiniGPT-4 as in MLLM-DataEngine v1: copy `configs/` over its own, `{name}_builder.py` to "
-    "`minigpt4/datasets/builders/`, and `train_config_entry.yaml` into the training config{images}.",
+    "minigpt4": "MiniGPT-4 as in MLLM-DataEngine v1: copy `configs/` over `minigpt4/configs/`, `{name}_builder.py` to "
+    "`minigpt4/datasets/builders/`, add the line `from minigpt4.datasets.builders import {name}_builder` to the "
+    "`__init__.py` there, and `train_config_entry.yaml` to the training config; `dataengine export minigpt4 --into "
+    "CHECKOUT --train-config NAME` does all of it{images}.",
     "llamafactory": "LLaMA-Factory: `dataset_dir` is this folder, `dataset: {name}`{images}.",
     "swift": "ms-swift: `swift sft --dataset {file}`{images}.",
     "trl": "TRL's SFTTrainer, prompt-completion with `images`: "
@@ -51,6 +53,7 @@ _OWN_IMAGES = {
     ("swift", "bare"): f"{_BARE}: set `ROOT_IMAGE_DIR` to it",
     ("trl", "bare"): f"{_BARE}, from which the training has to be started",
     ("dataengine-v2", "relative"): "; image paths start at this folder",
+    ("minigpt4", "relative"): "; paths start at the checkout, where `train.py` is started",
     ("aokvqa", "relative"): "; image paths start at this folder",
 }
 

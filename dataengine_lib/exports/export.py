@@ -1,5 +1,6 @@
 """After step 4: training records written in the formats that trainers read, each checked after it is written."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 from dataengine_lib.core.bad_rows import BadRows, usable_rows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.json_rows import json_rows
-from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.records import Question, TrainRecord
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.chats import write_llamafactory, write_llava, write_swift, write_trl
@@ -18,6 +19,7 @@ from dataengine_lib.exports.check import check_export
 from dataengine_lib.exports.copies import with_copies
 from dataengine_lib.exports.data_card import CARD, write_card
 from dataengine_lib.exports.minigpt4.data_set import write_minigpt4
+from dataengine_lib.exports.minigpt4.loader import loader_fault
 from dataengine_lib.exports.records import (
     ExportJob,
     ExportOptions,
@@ -41,7 +43,7 @@ class Format:
 
     `paths` is how its trainer expects images to be named, None where the export contains the images. `text_formats` are
     those in which it can hold training texts, none where it holds none; QM-AE leaves out records without a rationale.
-    With `chats` it can hold copies of a record.
+    With `chats` it can hold copies of a record. `fault` says why its trainer cannot read a question in a text format.
     """
 
     write: Callable[[ExportJob], list[Path]]
@@ -49,6 +51,7 @@ class Format:
     paths: Paths | None
     text_formats: tuple[str, ...] = ()
     chats: bool = False
+    fault: Callable[[Question, str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ _V1 = ("Q-A", "QM-A", "QM-AE", "mmbench")  # those that AOKVQADataset of MLLM-Da
 FORMATS = {
     "aokvqa": Format(_write_aokvqa, ".json", "bare"),
     "llava": Format(write_llava, ".json", "bare", _ALL, chats=True),
-    "minigpt4": Format(write_minigpt4, "", "absolute", _V1),
+    "minigpt4": Format(write_minigpt4, "", "absolute", _V1, fault=loader_fault),
     "llamafactory": Format(write_llamafactory, ".json", "absolute", _ALL, chats=True),
     "swift": Format(write_swift, ".jsonl", "absolute", _ALL, chats=True),
     "trl": Format(write_trl, ".jsonl", "absolute", _ALL, chats=True),
@@ -202,10 +205,13 @@ def _write_format(
         warning = f"{without} have no rationale, which QM-AE needs, and are left out"
         if len(rows) < len(all_rows) and warning not in options.warnings:
             options.warnings.append(warning)
+    # why rows may be empty: there were none, or all of them are left out here
+    why = "no record has a rationale, which QM-AE needs"
+    if not all_rows:
+        why = f"{options.source or 'the training data'} has no records"
+    elif kind.fault and rows:
+        rows, why = _readable(format, kind.fault, rows, options)
     if not rows:
-        # rows is empty: either there were none, or QM-AE has left all of them out
-        none = f"{options.source or 'the training data'} has no records"
-        why = "no record has a rationale, which QM-AE needs" if all_rows else none
         raise DataEngineError(f"{output}: nothing to export; {why}")
     copies = options if kind.chats else replace(options, copies=1, shuffle_options=False)
     job = ExportJob(
@@ -219,11 +225,26 @@ def _write_format(
         paths=(kind.paths and options.paths) or kind.paths or "bare",
         copies=copies.copies,
         shuffled=copies.shuffle_options,
+        checkout=options.checkout,
+        warnings=options.warnings,
     )
     files = kind.write(job)  # the data first; the card is written from it, then both are checked
     card = write_card(format, files[0], job, options.counts)
     check_export(format, files, job, faults)
     return Exported(format, output, len(job.rows), [*files, *card])
+
+
+def _readable(
+    format: str, fault: Callable[[Question, str], str], rows: list[ExportRow], options: ExportOptions
+) -> tuple[list[ExportRow], str]:
+    """(the rows that the format's trainer can read, why others cannot); the others are counted in warnings."""
+    faults = [fault(row.question, options.text_format) for row in rows]
+    lines = [
+        f"{format}: {number:,} of {len(rows):,} records are left out: {kind}"
+        for kind, number in Counter(filter(None, faults)).items()
+    ]
+    options.warnings.extend(lines)
+    return [row for row, reason in zip(rows, faults, strict=True) if not reason], "; ".join(lines)
 
 
 def export_lines(

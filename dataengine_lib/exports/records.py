@@ -45,6 +45,7 @@ class ExportOptions:
     shuffle_options: bool = False
     copies: int = 1
     seed: int = 0
+    checkout: Path | None = None
     warnings: list[str] = field(default_factory=list, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,8 +77,9 @@ class ExportJob:
     """What the writer of a format needs. `output` is the file or folder to write, `folder` the one that holds the data.
 
     `rows` holds every record `copies` times, with other orders of its options if `shuffled`. `paths` is how images are
-    named: `absolute`; `relative` to `folder`, so that it can be moved together with the
-    images; `bare`, from the image root.
+    named: `absolute`; `relative` to `folder`, so that it can be moved together with the images, or to the `checkout` of
+    MiniGPT-4, where its training starts; `bare`, from the image root.
+    Its writer adds what it had to change to `warnings`.
     """
 
     rows: list[ExportRow]
@@ -89,6 +91,13 @@ class ExportJob:
     paths: Paths
     copies: int = 1
     shuffled: bool = False
+    checkout: Path | None = None
+    warnings: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def relative_start(self) -> Path:
+        """Where relative paths start: `..` in them starts at the real folder, not at a symbolic link to it."""
+        return Path(os.path.realpath(self.checkout or self.folder))
 
     @property
     def questions(self) -> list[Question]:
@@ -100,8 +109,7 @@ class ExportJob:
         whole = os.path.abspath(path)
         if self.paths == "absolute":
             return whole
-        # `..` starts at the real folder, not at a symbolic link to it
-        return Path(os.path.relpath(whole, os.path.realpath(self.folder))).as_posix()
+        return Path(os.path.relpath(whole, self.relative_start)).as_posix()
 
     def image_path(self, question: Question) -> str:
         """The path of a question's image as the export writes it."""
@@ -112,7 +120,7 @@ class ExportJob:
     def resolved(self, written: str) -> Path:
         """The file that a path in the export names. Raises DataEngineError when it is not under the image root."""
         # abspath resolves `..` as text; an image behind a symbolic link below the root counts as inside
-        start = self.image_root if self.paths == "bare" else Path(os.path.realpath(self.folder))
+        start = self.image_root if self.paths == "bare" else self.relative_start
         root, path = os.path.abspath(self.image_root), os.path.abspath(start / written)
         if Path(written).is_absolute() != (self.paths == "absolute") or not Path(path).is_relative_to(root):
             raise DataEngineError(f"image {shown_name(written)} is not the path of an image in {root}")

@@ -102,7 +102,7 @@ def test_minigpt4_numbers_the_images_and_keeps_rows_that_its_loader_would_drop(
 def test_minigpt4_refuses_conversations_and_more_than_seven_choices(tmp_path: Path) -> None:
     fault = trainer_row_fault("minigpt4")
     assert fault(question_row(tmp_path, 1)) == ""
-    assert "8 choices" in fault(question_row(tmp_path, 1, choices=list("abcdefgh")))
+    assert "more than 7 choices" in fault(question_row(tmp_path, 1, choices=list("abcdefgh")))
     (tmp_path / "1.png").write_bytes(b"")
     turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A cat."}]
     file = write_json(tmp_path / "chat.json", [{"image": "1.png", "conversations": turns}])

@@ -175,7 +175,8 @@ def test_through_the_loop(root: Path, tmp_path: Path) -> None:
     found = [row["image_id"] for row in read_hf(sorted((tmp_path / "export-hf").rglob("*.parquet")))]
     assert Counter(found) == Counter(map(str, ids))
     listed = json.loads(next((tmp_path / "export-minigpt4").rglob("*_images.json")).read_text())["images"]
-    assert {image["id"] for image in listed} == set(ids)
+    # MiniGPT-4's loader drops rows whose image id is text
+    assert sorted(image["id"] for image in listed) == list(range(1, len(set(ids)) + 1))
 
 
 def test_near_images_are_found_by_text_ids(root: Path, tmp_path: Path) -> None:

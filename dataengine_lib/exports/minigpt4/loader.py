@@ -13,10 +13,12 @@ _VALIDATION = "val"  # of a data set with this in its name it asks for a validat
 _OWN_NAMES = ("aokvqa", "aokvqa_val", "cc_sbu_align", "gptvqa_round1", "gptvqa_round2")
 
 
-def loader_fault(question: Question) -> str:
-    """Why the loader cannot read a row; empty when it can."""
+def loader_fault(question: Question, text_format: str = "") -> str:
+    """Why the loader cannot read a row, as a kind to count by; empty when it can."""
     if len(question.choices) > _MOST_CHOICES:
-        return f"has {len(question.choices)} choices, of which MiniGPT-4's loader has letters for {_MOST_CHOICES}"
+        return f"more than {_MOST_CHOICES} choices, for which MiniGPT-4's loader has no letters"
+    if text_format == "QM-AE" and loader_rationales(question) == [""]:
+        return f'no rationale without the word "{_DROPPED_WORD}", for which the loader drops rows'
     return ""
 
 
@@ -26,6 +28,11 @@ def loader_rationales(question: Question) -> list[str]:
     Those with "description" in them are left out: for a first one the loader would drop the row.
     """
     return [text for text in question.rationales if _DROPPED_WORD not in text] or [""]
+
+
+def loses_rationales(question: Question) -> bool:
+    """Whether `loader_rationales` leaves some out."""
+    return any(_DROPPED_WORD in text for text in question.rationales)
 
 
 def name_fault(name: str) -> str:
