@@ -109,7 +109,11 @@ def _post_process(config: Any) -> list[str]:
 def _fine_tune(config: Any) -> list[str]:
     """Step 5: fine-tune the student on the new data, mixed with base data."""
     from dataengine_lib.steps.fine_tune import fine_tune
+    from dataengine_lib.steps.fine_tune_command import training_command
 
+    if config.print_command:
+        typer.echo(training_command(config))
+        return []
     result = fine_tune(config)
     typer.echo(f"{result.checkpoint}: fine-tuned")
     return result.warnings
@@ -178,7 +182,7 @@ STEP_VERBS = {
     "generate-qa": StepVerb("generate_qa", "GenerateQaConfig", _generate_qa),
     "cancel-batches": StepVerb("generate_qa", "GenerateQaConfig", _cancel_batches),
     "post-process": StepVerb("post_process", "PostProcessConfig", _post_process),
-    "fine-tune": StepVerb("fine_tune", "FineTuneConfig", _fine_tune),
+    "fine-tune": StepVerb("fine_tune_command", "FineTuneVerbConfig", _fine_tune),
     "compare-rounds": StepVerb("compare_rounds", "CompareRoundsConfig", _compare_rounds),
 }
 

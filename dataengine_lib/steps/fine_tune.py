@@ -1,5 +1,8 @@
 """Step 5: the student is trained on the new questions of all rounds, mixed with its base data."""
 
+import os
+import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -8,12 +11,12 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dataengine_lib.core.files import write_json
+from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
 from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
 from dataengine_lib.training.base_data import BaseData, base_files, check_base_data
-from dataengine_lib.training.checkpoint_folder import replaced_when_complete
+from dataengine_lib.training.checkpoint_folder import replaced_when_complete, unfinished_folder
 from dataengine_lib.training.data_sets import (
     DataSet,
     MixSettings,
@@ -23,6 +26,10 @@ from dataengine_lib.training.data_sets import (
 )
 from dataengine_lib.training.external.settings import CommandSettings, work_folder
 from dataengine_lib.training.held_out_images import HeldOutImages
+from dataengine_lib.training.launch.command import local_command, processes_of
+from dataengine_lib.training.launch.launcher import PROGRESS, run_processes
+from dataengine_lib.training.launch.machines import was_made_of, write_inputs
+from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.loggers import Logger, check_loggers
 from dataengine_lib.training.parts.student_parts import Part
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from dataengine_lib.training.student_training import TrainingDone
     from dataengine_lib.training.trainable import Trainable
 
+PROCESS = "dataengine_lib.steps.fine_tune_process"  # the module that each of several processes runs
 _LOG, _TIME = "train_log.json", "train_time.json"
 # parameters that change nothing about the weights, or whose files are compared as such
 _NOT_IN_STATES = {
@@ -121,6 +129,10 @@ class FineTuneConfig(CommandSettings):
     """auto, cpu, cuda, cuda:1 or mps."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
     """Stop when a larger share of a file's rows cannot be used."""
+    processes: int = Field(1, ge=1)
+    """Processes that train together on this machine, one GPU each."""
+    accelerate_config: Path | None = None
+    """A file of `accelerate config` (DDP, FSDP, DeepSpeed) by which they are started."""
     seed: int = 0
     """Draws the rows, their text formats and their order."""
 
@@ -133,9 +145,11 @@ class FineTuneConfig(CommandSettings):
             raise ValueError("keep_best needs eval_share")
         if self.method != "lora" and (self.target_modules or self.lora_alpha or self.lora_dropout):
             raise ValueError("target_modules, lora_alpha and lora_dropout are for method lora")
-        if self.trainer == "command" and (self.eval_share or self.report_to):
+        for_own = self.eval_share or self.report_to or self.processes > 1 or self.accelerate_config
+        if self.trainer == "command" and for_own:
             raise ValueError(
-                "eval_share and report_to are for trainer: own; set them in the trainer's own config"
+                "eval_share, report_to, processes and accelerate_config are for trainer: own; set them in the "
+                "command or the trainer's own config"
             )
         several = len(self.text_formats) > 1
         if self.command_format == "minigpt4" and (several or self.text_formats[0] not in LOADER_FORMATS):
@@ -147,15 +161,13 @@ class FineTuneConfig(CommandSettings):
 class FineTuneResult:
     """What notebook 5 shows; `checkpoint` is the folder written.
 
-    `compared` says with which evaluation images the rows' images were compared, so that none is trained on;
-    `earlier_run` whether an interrupted run was continued, and if not, why.
+    `compared` says with which evaluation images the rows' images were compared, so that none is trained on.
     """
 
     checkpoint: Path
     log: TrainLog
     time: TrainTime
     compared: str
-    earlier_run: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -172,20 +184,71 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     if config.output_dir.resolve() == Path(config.student).resolve():
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
     check_loggers(config.report_to)
-    with replaced_when_complete(config.output_dir, _LOG) as folder:
+    if was_made_of(config.output_dir, config.model_dump(mode="json"), _data_files(config)):
+        return _written(config, _held_out(config))
+    if config.processes == 1 and not config.accelerate_config:
+        return train_in_this_process(config, World())
+    # files are read here first: a wrong path costs seconds, and is one line
+    held_out = _held_out(config)
+    _read_sets(config, held_out)
+    processes = processes_of(config.accelerate_config) if config.accelerate_config else config.processes
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_json(Path(folder) / "config.json", config.model_dump(mode="json"))
+        run_processes(
+            local_command(
+                [PROCESS, str(file), str(processes), str(os.getpid())], processes, config.accelerate_config
+            )
+        )
+    return _written(config, held_out)
+
+
+def _data_files(config: FineTuneConfig) -> list[Path]:
+    return [*config.train_data, *(base.file for base in base_files(config.base_data))]
+
+
+def _written(config: FineTuneConfig, held_out: HeldOutImages | None) -> FineTuneResult:
+    """The result of a training by other processes."""
+    log: TrainLog = read_json(config.output_dir / _LOG, TrainLog)
+    seconds: TrainTime = read_json(config.output_dir / _TIME, TrainTime)
+    return _result(config, held_out, log, seconds)
+
+
+def train_in_this_process(
+    config: FineTuneConfig, world: World, *, by_command: bool = False
+) -> FineTuneResult:
+    """As `fine_tune`, with `world.size` - 1 other processes that do the same; the main one writes the checkpoint.
+
+    `by_command`: it was started by a printed command, not by the step, which will look for what it has made.
+    """
+    writing = replaced_when_complete(config.output_dir, _LOG) if world.is_main else nullcontext()
+    world.join(on_cpu=world.device(config.device) == "cpu")
+    with writing:
+        world.wait()  # until the main process has made the folder
+        folder = unfinished_folder(config.output_dir)
         # files are read before the student is loaded: a wrong path costs seconds, not minutes
         held_out = _held_out(config)
         sets = _read_sets(config, held_out)
         check_new_rows(any(one.rows for one in sets if not one.is_base), sets, config.image_root)
-        train = _train_by_command if config.trainer == "command" else _train_here
-        done = train(config, sets, folder)
-        write_json(folder / _LOG, done.log)
-        write_json(folder / _TIME, done.time)
+        if config.trainer == "command":
+            done = _train_by_command(config, sets, folder)
+        else:
+            done = _train_here(config, sets, folder, world)
+        if world.is_main:
+            write_json(folder / _LOG, done.log)
+            write_json(folder / _TIME, done.time)
+            if by_command:
+                write_inputs(folder, config.model_dump(mode="json"), _data_files(config))
+        world.wait()
     if config.trainer == "command":
         rmtree(work_folder(config.output_dir), ignore_errors=True)
-    compared = _compared(held_out)
-    warnings = [*(held_out.warnings if held_out else []), *training_warnings(done.log)]
-    return FineTuneResult(config.output_dir, done.log, done.time, compared, done.earlier_run, warnings)
+    return _result(config, held_out, done.log, done.time)
+
+
+def _result(
+    config: FineTuneConfig, held_out: HeldOutImages | None, log: TrainLog, seconds: TrainTime
+) -> FineTuneResult:
+    warnings = [*(held_out.warnings if held_out else []), *training_warnings(log)]
+    return FineTuneResult(config.output_dir, log, seconds, _compared(held_out), warnings)
 
 
 def _held_out(config: FineTuneConfig) -> HeldOutImages | None:
@@ -212,7 +275,7 @@ def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[D
     return read_data_sets(files, config.max_bad_share, held_out)
 
 
-def _load(config: FineTuneConfig) -> "Trainable":
+def _load(config: FineTuneConfig, world: World) -> "Trainable":
     from dataengine_lib.training.trainable import TrainableSettings, load_trainable
 
     settings = TrainableSettings(
@@ -220,7 +283,7 @@ def _load(config: FineTuneConfig) -> "Trainable":
         lora_rank=config.lora_rank,
         train_vision=config.train_vision,
         dtype=config.dtype,
-        device=config.device,
+        device=world.device(config.device),
         seed=config.seed,
         train_parts=config.train_parts,
         target_modules=config.target_modules,
@@ -231,12 +294,12 @@ def _load(config: FineTuneConfig) -> "Trainable":
     return load_trainable(config.student, settings)
 
 
-def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path) -> "TrainingDone":
+def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path, world: World) -> "TrainingDone":
     from dataengine_lib.training.checkpoint import save_checkpoint
     from dataengine_lib.training.student_training import TrainingPlan, train_student
     from dataengine_lib.training.trainer.settings import TrainerSettings
 
-    student = _load(config)
+    student = _load(config, world)
     plan = TrainingPlan(
         name=config.student,
         method=config.method,
@@ -261,9 +324,14 @@ def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path) -> "T
         report_to=tuple(config.report_to),
         run_name=config.output_dir.parent.name,
         seed=config.seed,
+        announce=PROGRESS if world.size > 1 else "",
     )
-    done = train_student(student, sets, plan, settings, folder)
-    save_checkpoint(student, folder, keep_adapter=config.keep_adapter)
+    done = train_student(student, sets, plan, settings, folder, world)
+    if world.is_main:
+        if done.gathered is not None:
+            student = _load(config.model_copy(update={"device": "cpu"}), World())
+            student.model.load_state_dict(done.gathered)
+        save_checkpoint(student, folder, keep_adapter=config.keep_adapter)
     return done
 
 

@@ -18,13 +18,13 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
     interrupted run left behind, only `STATES` is kept, from which the next run continues.
     Raises DataEngineError when `folder` holds something else or cannot be written.
     """
+    work = unfinished_folder(folder)
     folder = folder.absolute()
     if folder.exists() and not (folder / marker).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataEngineError(
             f"{folder}: holds something else than a checkpoint of this step; choose another output_dir"
         )
-    # beside the folder, so that a rename stays on one file system
-    work, old = (folder.with_name(f".{folder.name}.{end}") for end in ("unfinished", "old"))
+    old = folder.with_name(f".{folder.name}.old")
     try:
         if old.exists():  # a kill came between the two renames below, or before the end
             shutil.rmtree(old) if folder.exists() else old.rename(folder)
@@ -50,6 +50,12 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def unfinished_folder(folder: Path) -> Path:
+    """Where the checkpoint is made: beside `folder`, so that a rename stays on one file system."""
+    folder = folder.absolute()
+    return folder.with_name(f".{folder.name}.unfinished")
 
 
 def _clear(work: Path) -> None:

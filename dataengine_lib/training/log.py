@@ -85,7 +85,8 @@ class TrainTime(msgspec.Struct):
     """`train_time.json`: seconds spent reading images and training, on this device, and what that makes.
 
     `rows_per_s` and `training` are those of the last run, which began at the step `resumed_from`; `peak_memory_mb` is
-    the most memory used, of the GPU where there is one, else of the process.
+    the most memory used, of the GPU where there is one, else of the process; `earlier_run` says whether an interrupted
+    run was continued, and if not, why.
     """
 
     reading: float
@@ -94,3 +95,4 @@ class TrainTime(msgspec.Struct):
     rows_per_s: float = 0.0
     peak_memory_mb: int = 0
     resumed_from: int = 0
+    earlier_run: str = ""

@@ -29,12 +29,13 @@ from dataengine_lib.training.data_sets import (
     mix_parts,
 )
 from dataengine_lib.training.examples import Example, ExampleEncoder
+from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.mixing import length_batches
 from dataengine_lib.training.trainable import Trainable
 from dataengine_lib.training.trainer.saved_state import begin_states
 from dataengine_lib.training.trainer.settings import TrainerSettings
-from dataengine_lib.training.trainer.train import train
+from dataengine_lib.training.trainer.train import PROGRESS_LOG, train
 from dataengine_lib.training.validation import split_validation
 
 
@@ -61,17 +62,24 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class TrainingDone:
-    """The log, the time, and a sentence on an earlier run that was or could not be continued, or nothing."""
+    """The log and the time; `gathered` are the weights of a model that lies in parts on several devices, else None."""
 
     log: TrainLog
     time: TrainTime
-    earlier_run: str
+    gathered: dict[str, torch.Tensor] | None = None
 
 
 def train_student(
-    student: Trainable, sets: Sequence[DataSet], plan: TrainingPlan, settings: TrainerSettings, work: Path
+    student: Trainable,
+    sets: Sequence[DataSet],
+    plan: TrainingPlan,
+    settings: TrainerSettings,
+    work: Path,
+    world: World = World(),  # noqa: B008 - it is frozen
 ) -> TrainingDone:
     """Train the student in place on rows of `sets`; states lie in `work` meanwhile.
+
+    Every process of `world` draws the same rows, and trains on its part of each step.
 
     Raises DataEngineError when no new row can be encoded, and as `train` does.
     """
@@ -94,12 +102,15 @@ def train_student(
         made = examples.make([(row, row.formats[0]) for row in aside], bar)
     validation = _batches([one for one in made if one is not None], plan.batch_size, rng)
     states = work / STATES
-    earlier_run = begin_states(states, _identity(plan, mixed))
+    earlier_run = begin_states(states, _identity(plan, mixed)) if world.is_main else ""
+    world.wait()
     read = time.monotonic()
     done = train(student, examples, steps, validation, settings, states)
     if done.resumed_from:
         earlier_run = f"An earlier run was continued after its step {done.resumed_from:,}."
     trained_s = time.monotonic() - read
+    if world.is_main:
+        (states / PROGRESS_LOG).rename(work / PROGRESS_LOG)
     rows = sum(map(len, steps[done.resumed_from :]))
     seconds = TrainTime(
         reading=round(read - began, 1),
@@ -108,6 +119,7 @@ def train_student(
         rows_per_s=round(rows / max(trained_s, 1e-9), 2),
         peak_memory_mb=_peak_memory_mb(student.device),
         resumed_from=done.resumed_from,
+        earlier_run=earlier_run,
     )
     log = TrainLog(
         student=plan.name,
@@ -125,7 +137,7 @@ def train_student(
         skipped=left_out_counts(sets),
         skipped_rows=left_out_rows(sets),
     )
-    return TrainingDone(log, seconds, earlier_run)
+    return TrainingDone(log, seconds, done.gathered)
 
 
 def _batches(examples: list[Example], size: int, rng: Random) -> list[list[Example]]:

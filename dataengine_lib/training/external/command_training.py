@@ -96,4 +96,4 @@ def train_by_command(
         skipped=left_out_counts(sets),
         skipped_rows=left_out_rows(sets),
     )
-    return TrainingDone(log, seconds, "")
+    return TrainingDone(log, seconds)

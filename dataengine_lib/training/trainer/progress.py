@@ -1,6 +1,9 @@
-"""Step 5: what is seen while a student is trained: a bar with the losses and the time left."""
+"""Step 5: what is seen while a student is trained: a bar with the losses and the time left, and a log."""
 
+import json
+import time
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -8,21 +11,26 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from dataengine_lib.errors import DataEngineError
 
+_NAMES = {"loss": "loss", "eval_loss": "validation loss", "learning_rate": "rate"}
+
 
 class TrainingProgress(TrainerCallback):
-    """A bar over all steps, beginning where a continued training begins.
+    """A bar over all steps, beginning where a continued training begins, and a line of JSON a step in `log`.
 
+    With `announce` each line is printed as well, behind these words, for the process that started this one.
     Raises DataEngineError when the loss is not finite, before a state with such weights is saved.
     """
 
-    def __init__(self, learning_rate: float) -> None:
-        self._learning_rate = learning_rate
+    def __init__(self, learning_rate: float, log: Path, announce: str = "") -> None:
+        self._learning_rate, self._log, self._announce = learning_rate, log, announce
         self._bar: tqdm[Any] | None = None
-        self._shown: dict[str, str] = {}
+        self._shown: dict[str, float] = {}
+        self._began, self._first = time.monotonic(), 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        self._began, self._first = time.monotonic(), state.global_step
         if state.is_world_process_zero:
             self._bar = tqdm(
                 total=state.max_steps,
@@ -57,10 +65,18 @@ class TrainingProgress(TrainerCallback):
                 f"fine-tuning: the loss is {loss} at step {state.global_step}; lower learning_rate "
                 f"({self._learning_rate})"
             )
-        names = {"loss": "loss", "eval_loss": "validation loss", "learning_rate": "rate"}
-        self._shown |= {names[key]: f"{value:.3g}" for key, value in logs.items() if key in names}
-        if self._bar is not None:
-            self._bar.set_postfix(self._shown, refresh=False)
+        self._shown |= {_NAMES[key]: value for key, value in logs.items() if key in _NAMES}
+        if self._bar is None:
+            return
+        self._bar.set_postfix({key: f"{value:.3g}" for key, value in self._shown.items()}, refresh=False)
+        seconds, done = time.monotonic() - self._began, state.global_step - self._first
+        left = seconds / max(1, done) * (state.max_steps - state.global_step)
+        point = {"step": state.global_step, "steps": state.max_steps, **self._shown}
+        line = json.dumps(point | {"seconds": round(seconds, 1), "seconds left": round(left, 1)})
+        with self._log.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+        if self._announce:
+            print(self._announce + line, flush=True)
 
     def close(self) -> None:
         """End the bar, also after an error."""

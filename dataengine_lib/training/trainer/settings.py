@@ -10,7 +10,8 @@ Scheduler = Literal["cosine", "linear", "constant"]
 class TrainerSettings:
     """The fields of FineTuneConfig of the same names; `warmup` is a share of all steps, `clip` the gradient's norm.
 
-    `report_to` are names of transformers' loggers, such as tensorboard; `run_name` is what they show.
+    `report_to` are names of transformers' loggers, such as tensorboard; `run_name` is what they show. With `announce`
+    the progress is printed, each line behind these words.
     """
 
     learning_rate: float
@@ -25,3 +26,4 @@ class TrainerSettings:
     report_to: tuple[str, ...] = ()
     run_name: str = ""
     seed: int = 0
+    announce: str = ""

@@ -167,6 +167,13 @@ class StudentTrainer(Trainer):
             best = self.state.best_model_checkpoint
             remove_older(state, keep=Path(best) if best else None)
 
+    def gathered(self) -> dict[str, torch.Tensor] | None:
+        """All weights, in the main process, of a model that lies in parts; all processes have to call it."""
+        if not self._sharded:
+            return None
+        found: dict[str, torch.Tensor] = self.accelerator.get_state_dict(self.model_wrapped)
+        return found
+
     def save_now(self) -> None:
         """Write a state after the last whole step, without the gradients of an unfinished step."""
         self._student.model.zero_grad()

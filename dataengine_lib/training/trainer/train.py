@@ -16,13 +16,16 @@ from dataengine_lib.training.trainer.saved_state import newest_state
 from dataengine_lib.training.trainer.settings import TrainerSettings
 from dataengine_lib.training.trainer.student_trainer import StudentTrainer
 
+PROGRESS_LOG = "train_progress.jsonl"  # a line a step, with the seconds so far and those left
+
 
 @dataclass(frozen=True)
 class Training:
     """A finished training: the curves of all steps, those before an interruption among them.
 
     `resumed_from` is the step of the state that this run began at, 0 for none; `accumulate` the passes of a step at
-    the end, more than asked for where the memory was too small; `kept_step` the step whose weights the student has.
+    the end, more than asked for where the memory was too small; `kept_step` the step whose weights the student has;
+    `gathered` these weights where they lie in parts on several devices, None where the student holds them.
     """
 
     loss: list[LossPoint]
@@ -30,6 +33,7 @@ class Training:
     resumed_from: int
     accumulate: int
     kept_step: int
+    gathered: dict[str, torch.Tensor] | None
 
 
 def train(
@@ -52,7 +56,7 @@ def train(
     while True:
         found = newest_state(folder)
         trainer = StudentTrainer(student, examples, steps, validation, settings, folder)
-        progress = TrainingProgress(settings.learning_rate)
+        progress = TrainingProgress(settings.learning_rate, folder / PROGRESS_LOG, settings.announce)
         trainer.add_callback(progress)
         if begun_at is None:
             begun_at = int(found.name.rpartition("-")[2]) if found else 0
@@ -86,4 +90,5 @@ def _finished(trainer: StudentTrainer, begun_at: int, settings: TrainerSettings)
         elif "eval_loss" in row:
             validation.append(ValidationPoint(int(row["step"]), round(row["eval_loss"], 6)))
     best = trainer.state.best_global_step if settings.keep_best else None
-    return Training(loss, validation, begun_at, settings.accumulate, best or trainer.state.global_step)
+    kept = best or trainer.state.global_step
+    return Training(loss, validation, begun_at, settings.accumulate, kept, trainer.gathered())

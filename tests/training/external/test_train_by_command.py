@@ -238,7 +238,7 @@ def test_values_are_never_read_by_a_shell_or_a_second_time(config: Make, student
         ({"command": "train {data} > log"}, "'>' is for a shell, which is not used"),
         ({"command": "train 'open"}, "No closing quotation"),
         ({"trainer": "own"}, "need trainer: command"),
-        ({"eval_share": 0.1}, "eval_share and report_to are for trainer: own"),
+        ({"eval_share": 0.1}, "processes and accelerate_config are for trainer: own"),
         ({"command_format": "minigpt4", "text_formats": ["Q-A", "QM-A"]}, "has one text format: Q-A or"),
     ],
 )

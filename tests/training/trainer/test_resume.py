@@ -79,12 +79,12 @@ def test_a_killed_training_continues_bit_for_bit(
 ) -> None:
     settings = {"method": method, "epochs": 6, "save_steps": EVERY, "accumulate": 2}
     whole = fine_tune(config(output_dir=images / "whole", **settings))
-    assert whole.log.steps == 12 and whole.earlier_run == "" and continued(whole) == 0
+    assert whole.log.steps == 12 and whole.time.earlier_run == "" and continued(whole) == 0
     killed(config(**settings), at, where)
     assert not (images / "checkpoint").exists()
     result = fine_tune(config(**settings))
     assert continued(result) == newest
-    assert result.earlier_run == f"An earlier run was continued after its step {newest}."
+    assert result.time.earlier_run == f"An earlier run was continued after its step {newest}."
     assert weights(result.checkpoint) == weights(whole.checkpoint)
     assert result.log == whole.log
     assert [path.name for path in images.glob("*checkpoint*")] == ["checkpoint"]
@@ -111,7 +111,7 @@ def test_other_data_weights_or_settings_start_over(
     again = config(**(settings | changed))
     result = fine_tune(again)
     assert continued(result) == 0
-    assert result.earlier_run == f"An earlier run stopped after its step 6 and was not continued: {why}."
+    assert result.time.earlier_run == f"An earlier run stopped after its step 6 and was not continued: {why}."
     assert weights(result.checkpoint) == weights(
         fine_tune(config(**(settings | changed), output_dir=images / "whole")).checkpoint
     )
@@ -121,7 +121,9 @@ def test_an_image_that_changed_starts_over(config: Make, images: Path) -> None:
     killed(config(epochs=6, save_steps=EVERY), 8, _in_step)
     os.utime(images / f"{0:012d}.png", ns=(1, 1))
     result = fine_tune(config(epochs=6, save_steps=EVERY))
-    assert continued(result) == 0 and result.earlier_run.endswith("not continued: training data changed.")
+    assert continued(result) == 0 and result.time.earlier_run.endswith(
+        "not continued: training data changed."
+    )
 
 
 def test_an_error_keeps_the_states_and_an_earlier_checkpoint(config: Make, images: Path) -> None:

@@ -1,0 +1,46 @@
+"""Step 5: one of several processes that train together, as a launcher starts it.
+
+`python -m dataengine_lib.steps.fine_tune_process CONFIG.json PROCESSES [PARENT]`: the parameters of step 5, the number
+of processes in all, and the id of the process that waits for them, without which they end.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.steps.fine_tune import FineTuneConfig, train_in_this_process
+from dataengine_lib.training.launch.launcher import print_fault
+from dataengine_lib.training.launch.world import this_world
+
+_FAILED = 3  # the exit status after a fault that was printed
+
+
+def main(arguments: list[str]) -> int:
+    """Train; 0 when the checkpoint is written."""
+    file, processes, *parent = arguments
+    if parent:
+        threading.Thread(target=_end_without, args=(int(parent[0]),), daemon=True).start()
+    try:
+        config = FineTuneConfig.read(json.loads(Path(file).read_text(encoding="utf-8")), file)
+        train_in_this_process(config, this_world(int(processes)), by_command=not parent)
+    except DataEngineError as error:
+        print_fault(error)
+        return _FAILED
+    return 0
+
+
+def _end_without(parent: int) -> None:
+    """End this process when the one that waits for it is gone: killed, it could stop nobody."""
+    import psutil
+
+    while psutil.pid_exists(parent):
+        time.sleep(1)
+    os._exit(_FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
