@@ -36,7 +36,7 @@ def command_for_machines(arguments: Sequence[str], processes: int, machines: int
         [
             "python -m torch.distributed.run",
             f"--nnodes={machines} --node-rank=$MACHINE --nproc-per-node={processes}",
-            f"--master-addr=$FIRST_MACHINE --master-port={_PORT}",
+            f"--master-addr=$FIRST_MACHINE --master-port=${{PORT:-{_PORT}}}",
             f"-m {shlex.join(arguments)}",
         ]
     )
@@ -53,5 +53,11 @@ def slurm_script(arguments: Sequence[str], processes: int, machines: int, name: 
 # add the partition, account and time limit of your cluster
 set -euo pipefail
 export FIRST_MACHINE=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-srun bash -c 'MACHINE=$SLURM_NODEID exec {command}'
+# quoted as a whole, since the command itself may hold quotation marks
+TRAIN=$(cat <<'END'
+MACHINE=$SLURM_NODEID
+exec {command}
+END
+)
+srun bash -c "$TRAIN"
 """

@@ -1,5 +1,6 @@
 """Step 5: transformers' Trainer over our passes: its loop, devices, loggers and states; our loss, rate and order."""
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.training_args import ParallelMode
 
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.trainable import Trainable
 from dataengine_lib.training.trainer.passes import LEARNT, Steps, pass_loader, passes_of
@@ -62,12 +64,22 @@ class StudentTrainer(Trainer):
             args=_arguments(student, settings, folder, bool(validation)),
             eval_dataset=list(validation) or None,
         )
+        self._check_sharding()
         # the Trainer sets the seed anew; dropout draws on from where loading the student left off
         torch.set_rng_state(random_state)
         # the loss is scaled below
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
+
+    def _check_sharding(self) -> None:
+        """Raise DataEngineError where a launcher asks for weights in parts and they would lie whole on each device."""
+        for name, used in (("FSDP", self.is_fsdp_enabled), ("DEEPSPEED", self.is_deepspeed_enabled)):
+            if not used and os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
+                raise DataEngineError(
+                    f"fine-tuning: accelerate_config asks for {name}, which needs a GPU for each process; set "
+                    "distributed_type: MULTI_GPU to train without it"
+                )
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The passes of this process; not prepared by accelerate, which would divide them once more."""

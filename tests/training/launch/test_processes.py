@@ -1,0 +1,187 @@
+"""Several processes train one student: the same weights as one, one checkpoint, and one line for every fault."""
+
+import multiprocessing
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from fine_tuning import Make, row
+from project import PROJECT_ROOT
+from safetensors.torch import load_file
+
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+from dataengine_lib.steps.fine_tune_command import FineTuneVerbConfig, training_command
+from dataengine_lib.training.launch.command import processes_of
+from dataengine_lib.training.launch.launcher import FAULT, PROGRESS, run_processes
+from dataengine_lib.training.launch.world import World, this_world
+from dataengine_lib.training.trainer.saved_state import newest_state
+
+ROWS = [row(n, question="Which? " * (1 + n % 5)) for n in range(24)]
+SETTINGS: dict[str, Any] = {"method": "full", "epochs": 2, "batch_size": 8, "save_steps": 2}
+
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of another Python import this library, whatever folder they start in."""
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT_ROOT))
+
+
+def same(left: Path, right: Path) -> None:
+    """Check that two checkpoints hold the same weights, within the error of another order of sums."""
+    torch.testing.assert_close(
+        load_file(left / "model.safetensors"), load_file(right / "model.safetensors"), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_two_processes_are_one_and_continue_after_a_kill(config: Make, images: Path) -> None:
+    """Two processes of two passes each are one process of four; a killed parent leaves no process behind."""
+    one = fine_tune(config(ROWS, output_dir=images / "one", accumulate=4, **SETTINGS))
+    two = config(ROWS, output_dir=images / "two", accumulate=2, processes=2, **SETTINGS)
+    parent = multiprocessing.get_context("fork").Process(target=fine_tune, args=(two,))
+    parent.start()
+    states, until = images / ".two.unfinished/states", time.monotonic() + 300
+    while newest_state(states) is None and parent.is_alive() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert parent.pid is not None
+    children = psutil.Process(parent.pid).children(recursive=True)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join()
+    _gone, alive = psutil.wait_procs(children, timeout=120)
+    assert not alive and not (images / "two").exists()
+    result = fine_tune(two)
+    assert result.time.resumed_from in (2, 4)
+    assert [point.loss for point in result.log.loss] == pytest.approx(
+        [point.loss for point in one.log.loss], rel=1e-4
+    )
+    same(one.checkpoint, result.checkpoint)
+    assert not list(images.glob("**/checkpoint-*")) and not list(images.glob(".two*"))
+
+
+def test_a_launcher_that_starts_one_process_is_an_error(config: Make, images: Path) -> None:
+    file = images / "accelerate.yaml"
+    file.write_text("distributed_type: 'NO'\nnum_processes: 2\nuse_cpu: true\nmixed_precision: 'no'\n")
+    with pytest.raises(
+        DataEngineError, match=r"the launcher started 1 process where 2 were asked for"
+    ) as caught:
+        fine_tune(config(accelerate_config=file))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_accelerate_starts_its_processes(config: Make, images: Path) -> None:
+    one = fine_tune(config(ROWS, output_dir=images / "one", accumulate=4, **SETTINGS))
+    file = images / "accelerate.yaml"
+    file.write_text(
+        "distributed_type: MULTI_GPU\nnum_processes: 2\nuse_cpu: true\nmixed_precision: 'no'\nnum_machines: 1\n"
+        f"machine_rank: 0\nmain_process_port: {free_port()}\n"
+    )
+    many = fine_tune(
+        config(ROWS, output_dir=images / "two", accumulate=2, accelerate_config=file, **SETTINGS)
+    )
+    same(one.checkpoint, many.checkpoint)
+
+
+def test_weights_in_parts_are_not_silently_whole(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(DataEngineError, match="accelerate_config asks for FSDP, which needs a GPU"):
+        fine_tune(config())
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("kind", ["shell", "slurm"])
+def test_a_printed_command_trains_and_the_step_uses_its_checkpoint(
+    config: Make, images: Path, tmp_path: Path, kind: str
+) -> None:
+    """`shell` for two machines of one process, which are both this one; `slurm` for one machine of two."""
+    shape = {"processes": 1, "machines": 2} if kind == "shell" else {"processes": 2, "machines": 1}
+    given = config(ROWS, output_dir=images / "many", accumulate=2, **SETTINGS)
+    asked = FineTuneVerbConfig(**given.model_dump() | shape, print_command=kind)
+    command = training_command(asked)
+    # no cluster here: its two programs are replaced by scripts, and "python" is this one
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in {
+        "scontrol": "echo 127.0.0.1\n",
+        "srun": 'SLURM_NODEID=0 exec "$@"\n',
+        "python": f'exec {shlex.quote(sys.executable)} "$@"\n',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}")
+        (programs / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PORT": str(free_port()),
+        "FIRST_MACHINE": "127.0.0.1",
+        "SLURM_JOB_NODELIST": "here",
+    }
+    machines = [
+        subprocess.Popen(
+            ["bash", "-c", command],
+            env=environment | ({"MACHINE": str(number)} if kind == "shell" else {}),
+            cwd="/",
+            stderr=subprocess.PIPE,
+        )
+        for number in range(2 if kind == "shell" else 1)
+    ]
+    errors = [machine.communicate()[1].decode() for machine in machines]
+    assert [machine.returncode for machine in machines] == [0] * len(machines), errors
+    made = (images / "many/model.safetensors").stat().st_mtime_ns
+    used = fine_tune(given)
+    assert (images / "many/model.safetensors").stat().st_mtime_ns == made and used.log.steps == 6
+    # other settings are trained anew
+    fine_tune(given.model_copy(update={"learning_rate": 1e-4}))
+    assert (images / "many/model.safetensors").stat().st_mtime_ns > made
+
+
+def test_a_slurm_script_is_one_that_bash_can_read(config: Make, images: Path) -> None:
+    given = config(output_dir=images / "it's here")
+    script = training_command(
+        FineTuneVerbConfig(**given.model_dump() | {"processes": 8, "machines": 4}, print_command="slurm")
+    )
+    assert subprocess.run(["bash", "-n"], input=script.encode(), check=True).returncode == 0
+    assert "#SBATCH --nodes=4\n" in script and "#SBATCH --gpus-per-node=8\n" in script
+    assert script.startswith("#!/bin/bash\n") and " 32\nEND\n" in script
+
+
+def test_the_world_is_as_large_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert this_world(1) == World(1, 0, 0)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert this_world(4) == World(4, 3, 1) and not this_world(4).is_main
+    with pytest.raises(DataEngineError, match="the launcher started 4 processes where 2 were asked for"):
+        this_world(2)
+
+
+def test_the_fault_of_a_process_is_raised_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [PROGRESS + '{"step": 1, "steps": 2, "loss": 1.5}', f"[rank1] {FAULT}q.json: a fault; mend it"]
+    script = f"import sys; [print(one, flush=True) for one in {lines!r}]; sys.exit(3)"
+    with pytest.raises(DataEngineError, match=r"^q\.json: a fault; mend it$"):
+        run_processes([sys.executable, "-c", script])
+    with pytest.raises(DataEngineError, match=r"exit status 5; its last lines: / ?|ended with exit status 5"):
+        run_processes([sys.executable, "-c", "raise SystemExit(5)"])
+
+
+def test_settings_of_several_processes_are_checked(config: Make, images: Path) -> None:
+    (images / "empty.yaml").write_text("distributed_type: FSDP\n")
+    with pytest.raises(ParameterError, match=r"empty\.yaml: num_processes is missing; give a file"):
+        processes_of(images / "empty.yaml")
+    with pytest.raises(ParameterError, match="processes and accelerate_config are for trainer: own"):
+        FineTuneConfig.read(
+            {**config().model_dump(), "trainer": "command", "command": "x", "processes": 2}, "h"
+        )
