@@ -15,7 +15,7 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.training.external.checkpoint import find_checkpoint
 from dataengine_lib.training.external.command import filled_command, filled_config
 from dataengine_lib.training.external.drawn_rows import TrainerData
-from dataengine_lib.training.external.logged_process import run_logged
+from dataengine_lib.training.logged_process import run_logged
 
 _STATE, _OUTPUT, LOG = "trainer.json", "output", "trainer.log"
 

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.training.external.logged_process import run_logged
+from dataengine_lib.training.logged_process import run_logged
 
 # what a process of the training prints for the one that started it
 PROGRESS, FAULT = "fine-tuning progress: ", "fine-tuning fault: "

@@ -1,4 +1,4 @@
-"""Step 5, `trainer: command`: a process whose output is shown and logged line by line, and which ends with this one."""
+"""Step 5: a process whose output is shown and logged line by line, and which ends with this one."""
 
 import os
 import queue
