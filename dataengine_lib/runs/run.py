@@ -24,7 +24,7 @@ from dataengine_lib.runs.manifest import (
     versions,
 )
 from dataengine_lib.runs.notebooks import notebooks_folder
-from dataengine_lib.runs.parameter_paths import relative_to_here, settings_beside_paths
+from dataengine_lib.runs.parameter_paths import relative_to_here
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.precheck import check_data, check_paths, check_run, selected_range
 from dataengine_lib.runs.state import RunState, Status, StepState
@@ -177,18 +177,12 @@ class _Run:
             for name, paths in item.inputs().items()
         }
         parameters = item.config.model_dump(mode="json")
-        # Inputs count by their contents; where outputs and stores lie changes nothing in them.
-        paths = {*inputs, *item.step.writes, *item.step.stores}
-        settings = {name: value for name, value in parameters.items() if name not in paths}
-        for name in inputs:
-            if (beside := settings_beside_paths(getattr(item.config, name))) is not None:
-                settings[name] = beside
         notebook = notebook_hash(self._source(item))
         # with `teacher: playground`, the code of the playground makes data as well
         code = code_hash(*(["playground"] if "playground" in parameters.values() else []))
         return Manifest(
             step=item.step.notebook,
-            identity=identity(item.step.name, notebook, code, settings, inputs),
+            identity=identity(item.step.name, notebook, code, item.settings(), inputs),
             started=_now(),
             seed=parameters.get("seed"),
             parameters=parameters,

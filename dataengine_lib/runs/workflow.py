@@ -7,7 +7,13 @@ from typing import Any, Literal
 
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.runs.parameter_paths import named_paths, relative_to_here, with_found_paths, yaml_roots
+from dataengine_lib.runs.parameter_paths import (
+    named_paths,
+    relative_to_here,
+    settings_beside_paths,
+    with_found_paths,
+    yaml_roots,
+)
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
@@ -158,6 +164,16 @@ class Planned:
         others = {*self.step.writes, *self.step.stores, *self.step.checkouts}
         found = {name: named_paths(name, value) for name, value in self.config if name not in others}
         return {name: paths for name, paths in found.items() if paths}
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters that are no paths, and what lists of inputs say beside their paths.
+
+        Inputs count by their contents; where outputs and stores lie changes nothing in them.
+        """
+        paths = {*self.inputs(), *self.step.writes, *self.step.stores}
+        values = self.config.model_dump(mode="json", exclude=paths)
+        beside = {name: settings_beside_paths(getattr(self.config, name)) for name in self.inputs()}
+        return values | {name: value for name, value in beside.items() if value is not None}
 
 
 def first_configs(planned: Iterable[Planned]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Files and folders that parameters name: looked for beside the YAML, and named where they are missing."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from dataengine_lib.runs.parameter_paths import named_paths, settings_beside_pat
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.precheck import check_paths
 from dataengine_lib.runs.workflow import STEPS, Planned, plan
-from dataengine_lib.training.base_data import BaseData
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,27 @@ def test_files_in_a_list_of_base_data_that_are_missing_are_named(tmp_path: Path)
     )
 
 
-def test_a_share_in_a_list_of_base_data_is_a_setting_and_its_paths_are_not() -> None:
-    def beside(**given: Any) -> Any:
-        return settings_beside_paths([BaseData(**{"file": "a.json", "image_root": "images"} | given)])
+def test_a_share_in_a_list_of_base_data_is_a_setting_and_its_paths_are_not(tmp_path: Path) -> None:
+    """A run does the step anew when a share is changed, and not when files are moved."""
 
-    assert beside() == beside(file="moved/a.json") == beside(image_root="elsewhere")
-    others = [beside(share=0.2), beside(samples=3), beside(text_formats=["letter"]), beside(image_root=None)]
-    assert all(other != beside() for other in others)
-    # a path alone says nothing but where it is
+    def settings(**given: Any) -> Any:
+        entry = {"file": "a.json", "image_root": "images"} | given
+        planned = plan(
+            demo_experiment(f"fine_tune.base_data={json.dumps([entry])}", "fine_tune.base_share=null"),
+            tmp_path,
+        )
+        return of_fine_tune(planned).settings()
+
+    assert settings() == settings(file="moved/a.json") == settings(image_root="elsewhere")
+    changes: list[dict[str, Any]] = [
+        {"share": 0.2},
+        {"samples": 3},
+        {"text_formats": ["letter"]},
+        {"image_root": None},
+    ]
+    assert all(settings(**change) != settings() for change in changes)
+    assert "train_data" not in settings() and "output_dir" not in settings() and settings()["epochs"] == 3
+
+
+def test_a_path_alone_says_nothing_but_where_it_is() -> None:
     assert settings_beside_paths(Path("a.json")) is settings_beside_paths([Path("a.json")]) is None
