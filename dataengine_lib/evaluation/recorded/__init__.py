@@ -1,1 +1,1 @@
-"""Predictions made elsewhere (our own, A-OKVQA's, lmms-eval's, VLMEvalKit's), read and joined to the questions."""
+"""Predictions made elsewhere (our own, A-OKVQA's, lmms-eval's, LLaVA's, VLMEvalKit's), read and joined to the questions."""

@@ -16,12 +16,13 @@ from dataengine_lib.core.table_cells import table_cells
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.recorded.aokvqa_files import answer_entries, leaderboard_entries
 from dataengine_lib.evaluation.recorded.entries import Entries
+from dataengine_lib.evaluation.recorded.llava_answers import answer_file_entries
 from dataengine_lib.evaluation.recorded.lmms_eval import is_sample, sample_entries
 from dataengine_lib.evaluation.recorded.vlmevalkit import row_entries, table_entries
 
 _SUPPORTED = (
-    "an aokvqa_eval.json, A-OKVQA predictions (.json), an lmms-eval *_samples_*.jsonl, or a VLMEvalKit table "
-    "(.xlsx, .tsv, .csv, .json) with index, question, A, B, … and prediction"
+    "an aokvqa_eval.json, A-OKVQA predictions (.json), an lmms-eval *_samples_*.jsonl, LLaVA's answers (.jsonl with "
+    "question_id and text), or a VLMEvalKit table (.xlsx, .tsv, .csv, .json) with index, question, A, B, … and prediction"
 )
 _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -60,8 +61,12 @@ def _json_entries(
         rows = _decoded(content)
         if any(is_sample(row) for _, row in rows):
             return sample_entries(file, rows, wanted_filter)
-    named = any(b'"prediction"' in bytes(raw).lower() for _, raw in content[:100])
-    return (row_entries(_decoded(content)) if named else None) or answer_entries(content)
+    heads = [bytes(raw).lower() for _, raw in content[:100]]
+    if any(b'"prediction"' in head for head in heads) and (found := row_entries(_decoded(content))):
+        return found
+    if any(b'"text"' in head and b'"question_id"' in head for head in heads):
+        return answer_file_entries(_decoded(content)) or answer_entries(content)
+    return answer_entries(content)
 
 
 def _listed(raw: msgspec.Raw) -> list[msgspec.Raw]:

@@ -37,7 +37,7 @@ class _Joined:
 
 
 def read_recorded(file: Path, rows: QuestionRows, wanted_filter: str = "") -> RecordedPredictions:
-    """The predictions of an aokvqa_eval.json, A-OKVQA predictions, an lmms-eval log or a VLMEvalKit table.
+    """The predictions in any format of `read_prediction_file`.
 
     A file is joined on one key, question_id before the place: see _best. `wanted_filter` is the one to take of several
     that lmms-eval logged.
