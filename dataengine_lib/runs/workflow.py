@@ -166,10 +166,7 @@ class Planned:
         return {name: paths for name, paths in found.items() if paths}
 
     def settings(self) -> dict[str, Any]:
-        """The parameters that are no paths, and what lists of inputs say beside their paths.
-
-        Inputs count by their contents; where outputs and stores lie changes nothing in them.
-        """
+        """The parameters without inputs, which count by their contents, and without outputs and stores."""
         paths = {*self.inputs(), *self.step.writes, *self.step.stores}
         values = self.config.model_dump(mode="json", exclude=paths)
         beside = {name: settings_beside_paths(getattr(self.config, name)) for name in self.inputs()}
