@@ -70,7 +70,7 @@ def check_run(
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
         checks.append(partial(_check_endpoint, file, item))
         checks.append(partial(_check_prices, file, item))
-        checks.append(partial(_check_student, file, item, planned))
+        checks.append(partial(_check_student, file, item))
         checks.append(partial(_check_types, file, item, planned))
     found: list[Finding] = []
     checks.append(partial(_check_findings, file, chosen, out, found))
@@ -106,7 +106,7 @@ def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
         checks: list[tuple[Mark, Callable[[], None]]] = [
             ("bad", partial(_check_prices, file, item)),
             ("bad", partial(_check_types, file, item, planned)),
-            ("warn", partial(_check_student, file, item, planned)),
+            ("warn", partial(_check_student, file, item)),
         ]
         for mark, check in checks:
             try:
@@ -206,8 +206,8 @@ def _check_prices(file: Path, item: Planned) -> None:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 
 
-def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:
-    """Only a model that is loaded from a folder or the hub, without an adapter on top, can be fine-tuned."""
+def _check_student(file: Path, item: Planned) -> None:
+    """Only a model that is loaded from a folder or the hub can be fine-tuned."""
     if item.step.name != "fine_tune":
         return
     student = str(getattr(item.config, "student", ""))
@@ -215,12 +215,6 @@ def _check_student(file: Path, item: Planned, planned: list[Planned]) -> None:
         raise ParameterError(
             f"{file}: fine_tune.student: {student} cannot be fine-tuned; give the folder or hub name of a model, or "
             "stop before with --to post_process"
-        )
-    adapters = [getattr(other.config, "adapter", None) for other in planned if other.step.name == "evaluate"]
-    if any(adapters):
-        raise ParameterError(
-            f"{file}: evaluate.adapter: fine_tune starts from {student} without it; merge the adapter into a "
-            "folder and give that as student"
         )
 
 

@@ -26,12 +26,14 @@ from dataengine_lib.steps.post_process import PostProcessConfig
 # Parts of a run, in order: before round 1, every round, after the last one, and the comparison of all rounds.
 When = Literal["before", "round", "after", "end"]
 
+NO_VALUE = object()  # of a placeholder: the parameter is left out, whatever the YAML says
+
 
 @dataclass(frozen=True)
 class Step:
     """One notebook of the loop. Values of `reads`, `writes` and `defaults` begin with a `{placeholder}`.
 
-    `_placeholders` says what they stand for. Where a placeholder has no value yet (the checkpoint in round 1), the
+    `_placeholders` says what they stand for. Where a placeholder has no value yet (the student in round 1), the
     parameter is the YAML's.
     """
 
@@ -64,7 +66,7 @@ STEPS = (
     ),
     Step(
         1, "evaluate", EvaluateConfig, when=("round", "after"),
-        reads={"questions": "{classified}", "student": "{checkpoint}",
+        reads={"questions": "{classified}", "student": "{student}", "adapter": "{adapter}",
                "teacher_queries": "{rounds before}/gptvqa_prompt.json"},
         writes={"output_dir": "{here}"},
         more_files=("aokvqa_eval.json", "bad_case_aokvqa_classified.json", "weight.json", "weight.txt",
@@ -101,11 +103,14 @@ STEPS = (
         stores=("coco_embedding",),
         optional=("review",),
     ),
-    Step(  # always trains the first student, with the data of all rounds so far, so that errors do not accumulate
+    Step(  # trains the first student with the data of all rounds so far, so that errors do not accumulate, or with
+        # `start_from: last` the student of this round
         5, "fine_tune", FineTuneConfig, when=("round",),
-        reads={"train_data": "{rounds so far}/gptvqa_train_data.json"},
+        reads={"train_data": "{rounds so far}/gptvqa_train_data.json", "student": "{last student}",
+               "adapter": "{last adapter}"},
         writes={"output_dir": "{here}/checkpoint"},
-        defaults={"student": "{first student}", "image_root": "{construct_queries.coco_dataset}",
+        defaults={"student": "{first student}", "adapter": "{first adapter}",
+                  "image_root": "{construct_queries.coco_dataset}",
                   "questions": "{evaluate.questions}", "evaluation_image_root": "{evaluate.image_root}",
                   "seed": "{round seed}"},
         checkouts=("command_folder",),
@@ -257,14 +262,17 @@ def _placeholders(
     rounds = [out / f"round{n}" for n in range(1, experiment.head.rounds + 1)]
     # rounds that are complete here; step 0 has no round either, but uses no placeholder that depends on this
     done = len(rounds) if round_ is None else round_ - 1
-    first = experiment.sections.get("evaluate", {}).get("student")
+    evaluate, fine_tune = (experiment.sections.get(name, {}) for name in ("evaluate", "fine_tune"))
+    first = _in_playground(evaluate.get("student"), playground)
+    # a student of fine_tune's own is not the one that evaluate's adapter was made for
+    first_adapter = None if "student" in fine_tune else _in_playground(evaluate.get("adapter"), playground)
     of_steps = {f"{name}.{key}": value for name, config in configs.items() for key, value in config}
-    return of_steps | {
+    return (of_steps | _handed_on(configs, rounds[:done])) | {
         "run": out,
         "here": out / place,
         "classified": out / "aokvqa_classified.json" if "classify_questions" in experiment.sections else None,
-        "checkpoint": rounds[done - 1] / "checkpoint" if done else None,
-        "first student": _in_playground(first, playground),
+        "first student": first,
+        "first adapter": first_adapter,
         "rounds before": rounds[:done],
         "rounds so far": rounds[: done + 1],
         "evaluated": [*rounds, out / "final"],
@@ -274,14 +282,33 @@ def _placeholders(
     }
 
 
+def _handed_on(configs: dict[str, Any], done: list[Path]) -> dict[str, Any]:
+    """The student that the rounds `done` give to the next step 1, and with `start_from: last` to the next step 5."""
+    trained = configs.get("fine_tune")
+    if not done or trained is None:
+        return {}
+    student, adapter = done[-1] / "checkpoint", NO_VALUE
+    if trained.keep_adapter:  # the checkpoint is an adapter for the student that was trained
+        student, adapter = trained.student, student
+    handed = {"student": student, "adapter": adapter}
+    if trained.start_from == "last":
+        handed |= {"last student": student, "last adapter": adapter}
+    return handed
+
+
 def _filled(templates: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
-    """`{placeholder}/file` with the value put in; a list of folders gives a list of files, None no entry."""
+    """`{placeholder}/file` with the value put in; a list of folders gives a list of files, None no entry.
+
+    NO_VALUE gives None, which takes the place of a value in the YAML.
+    """
     filled: dict[str, Any] = {}
     for name, template in templates.items():
         # "{here}/weight.json" is the placeholder "here" and the rest "/weight.json"
         placeholder, _, rest = template[1:].partition("}")
         value = values.get(placeholder)
-        if isinstance(value, list):
+        if value is NO_VALUE:
+            filled[name] = None
+        elif isinstance(value, list):
             filled[name] = [f"{item}{rest}" for item in value]
         elif value is not None:
             # numbers, such as a seed, are not turned into text

@@ -55,6 +55,10 @@ class FineTuneConfig(CommandSettings):
 
     student: str
     """Model folder or Hugging Face name to start from."""
+    adapter: str | None = None
+    """Folder or hub name of a PEFT adapter for the student, to start on top of."""
+    start_from: Literal["base", "last"] = "base"
+    """In a run: each round trains the first student, or the checkpoint of the round before."""
     train_data: list[Path] = Field(min_length=1)
     """gptvqa_train_data.json of every round so far."""
     image_root: Path
@@ -145,6 +149,10 @@ class FineTuneConfig(CommandSettings):
             raise ValueError("keep_best needs eval_share")
         if self.method != "lora" and (self.target_modules or self.lora_alpha or self.lora_dropout):
             raise ValueError("target_modules, lora_alpha and lora_dropout are for method lora")
+        if self.trainer == "own" and self.method != "lora" and self.keep_adapter:
+            raise ValueError("keep_adapter is for method lora; full has no adapter")
+        if self.trainer == "command" and self.adapter:
+            raise ValueError("adapter is for trainer: own; merge it into a folder and give that as student")
         for_own = self.eval_share or self.report_to or self.processes > 1 or self.accelerate_config
         if self.trainer == "command" and for_own:
             raise ValueError(
@@ -290,6 +298,7 @@ def _load(config: FineTuneConfig, world: World) -> "Trainable":
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         projector_rate=config.projector_rate,
+        adapter=config.adapter,
     )
     return load_trainable(config.student, settings)
 

@@ -102,7 +102,7 @@ def train_student(
         made = examples.make([(row, row.formats[0]) for row in aside], bar)
     validation = _batches([one for one in made if one is not None], plan.batch_size, rng)
     states = work / STATES
-    earlier_run = begin_states(states, _identity(plan, mixed)) if world.is_main else ""
+    earlier_run = begin_states(states, _identity(plan, mixed, student.base.adapter)) if world.is_main else ""
     world.wait()
     read = time.monotonic()
     done = train(student, examples, steps, validation, settings, states)
@@ -145,7 +145,7 @@ def _batches(examples: list[Example], size: int, rng: Random) -> list[list[Examp
     return [[examples[i] for i in batch] for batch in indices]
 
 
-def _identity(plan: TrainingPlan, mixed: Sequence[Example]) -> dict[str, Any]:
+def _identity(plan: TrainingPlan, mixed: Sequence[Example], adapter: str | None) -> dict[str, Any]:
     """What a state depends on; images and the student's files count by size and time of change."""
     data = hashlib.sha256()
     images: set[Path] = set()
@@ -163,6 +163,7 @@ def _identity(plan: TrainingPlan, mixed: Sequence[Example]) -> dict[str, Any]:
         **versions,
         "training data": digest,
         "student's files": fingerprint(Path(plan.name)),
+        **({"adapter's files": fingerprint(Path(adapter))} if adapter else {}),
     }
 
 

@@ -110,8 +110,6 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     `train_parts` names others. Raises DataEngineError when the student cannot be loaded, when it lacks one of
     `train_parts`, and when one of `target_modules` names none of its layers.
     """
-    # before the adapters are made: their first weights are random
-    set_seed(settings.seed)
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(automatic if settings.device == "auto" else settings.device)
     compute = _compute_dtype(settings.dtype, device)
@@ -123,6 +121,8 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     file_dtypes = stored_dtypes(name)
     base = BaseStudent(name, settings.adapter, file_dtypes, common_dtype(name, file_dtypes), held)
     parts = find_parts(model)
+    # after an adapter was read, which draws numbers, and before new ones are made of random weights
+    set_seed(settings.seed)
     trained = parts.chosen(settings.train_parts, settings.train_vision)
     if lora:
         model = _with_lora(model, settings, adapted_layers(model, parts, trained, settings.target_modules))

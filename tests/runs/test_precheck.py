@@ -31,7 +31,6 @@ class TestRealSteps:
                 ],
                 "fine_tune.student: api:x cannot be",
             ),
-            (["evaluate.adapter=owner/lora"], "evaluate.adapter: fine_tune starts from"),
         ],
     )
     def test_what_cannot_be_fine_tuned_is_said_before_anything_runs(

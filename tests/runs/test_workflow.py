@@ -1,6 +1,7 @@
 """The workflow: how the real steps follow each other and are wired."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from experiments import demo_experiment
@@ -58,6 +59,31 @@ class TestPlan:
         assert tuned["student"] == steps["round1/1_evaluate"]["student"], "starts from the first student"
         evaluations = [f"out/{place}/aokvqa_eval.json" for place in ("round1", "round2", "final")]
         assert steps["6_compare_rounds"]["evaluations"] == evaluations
+
+    @pytest.mark.parametrize("start", ["base", "last"])
+    @pytest.mark.parametrize("keep", [False, True])
+    def test_student_and_adapter_are_handed_to_the_next_round(self, keep: bool, start: str) -> None:
+        given = ["fine_tune.method=lora", f"fine_tune.keep_adapter={keep}", f"fine_tune.start_from={start}"]
+        given += ["evaluate.adapter=owner/lora", "rounds=2"]
+        steps = {item.label: item.config for item in plan(demo_experiment(*given), Path("out"))}
+
+        def models(label: str) -> tuple[str, str | None]:
+            config: Any = steps[label]
+            return config.student, config.adapter
+
+        first = steps["round1/1_evaluate"].student  # type: ignore[attr-defined]
+        assert models("round1/1_evaluate") == models("round1/5_fine_tune") == (first, "owner/lora")
+        after = [
+            (first, f"out/round{n}/checkpoint") if keep else (f"out/round{n}/checkpoint", None)
+            for n in (1, 2)
+        ]
+        assert models("round2/1_evaluate") == after[0] and models("final/1_evaluate") == after[1]
+        assert models("round2/5_fine_tune") == ((first, "owner/lora") if start == "base" else after[0])
+
+    def test_a_student_of_step_5_has_no_adapter_of_step_1(self) -> None:
+        given = ["evaluate.adapter=owner/lora", "fine_tune.student=owner/other"]
+        steps = {item.label: item.config for item in plan(demo_experiment(*given), Path("out"))}
+        assert steps["round1/5_fine_tune"].adapter is None  # type: ignore[attr-defined]
 
     def test_without_step_0_the_questions_are_the_yamls(self) -> None:
         experiment = demo_experiment("evaluate.questions=mine.json")

@@ -123,8 +123,8 @@ def test_an_adapter_as_student_or_encoder_is_called_one(llava: Path, tmp_path: P
     settings = {"base_model_name_or_path": "llava-hf/llava-1.5-7b-hf", "peft_type": "LORA"}
     (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
     assert student_refusal(tmp_path) == (
-        f"{tmp_path}: this is an adapter (made for llava-hf/llava-1.5-7b-hf): in evaluate, set adapter to this folder, and "
-        "student to the model that it was made for; fine-tune needs a whole model"
+        f"{tmp_path}: this is an adapter (made for llava-hf/llava-1.5-7b-hf): set adapter to this folder, and student to "
+        "the model that it was made for"
     )
     assert "this is an adapter (made for llava-hf/llava-1.5-7b-hf), no encoder" in encoder_refusal(tmp_path)
     # trainers leave the base model's config beside the adapter

@@ -166,10 +166,7 @@ def _without_config(folder: Path, role: Role) -> str:
         made_for = f" (made for {base})" if base else ""
         if role == "encoder":
             return f"this is an adapter{made_for}, no encoder; {_GIVE[role]}"
-        return (
-            f"this is an adapter{made_for}: in evaluate, set adapter to this folder, and student to the model that it was "
-            "made for; fine-tune needs a whole model"
-        )
+        return f"this is an adapter{made_for}: set adapter to this folder, and student to the model that it was made for"
     if files := sorted(folder.glob("*.gguf")):
         return f"no config.json in this folder, but {files[0].name}, a checkpoint of llama.cpp; " + (
             _GIVE[role] if role == "encoder" else "serve it there and give api:MODEL as student"

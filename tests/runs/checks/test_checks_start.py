@@ -88,7 +88,6 @@ def test_a_missing_key_is_said_as_missing(
     [
         (["generate_qa.teacher=openai:mine", "generate_qa.budget_usd=1"], "bad", "no price is known for openai:mine"),
         (["construct_queries.targets={image_scen: 3}"], "bad", "unknown question type 'image_scen'"),
-        (["evaluate.adapter=owner/lora"], "warn", "evaluate.adapter: fine_tune starts from"),
         ([], "", ""),
     ],
 )  # fmt: skip
