@@ -115,8 +115,8 @@ class FineTuneConfig(CommandSettings):
     """Rows per training step."""
     accumulate: int = Field(1, ge=1)
     """Passes that the rows of a step are divided into, to fit into memory."""
-    workers: int = Field(0, ge=0)
-    """Processes that prepare images and texts; 0: this one."""
+    workers: int | None = Field(None, ge=0)
+    """Processes that prepare images and texts, 0 for none; default: 4 beside a GPU, else 0."""
     save_steps: int = Field(500, ge=1)
     """Steps between saved states, from which an interrupted run continues."""
     eval_share: float = Field(0.0, ge=0, lt=1)
@@ -327,7 +327,7 @@ def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path, world
         weight_decay=config.weight_decay,
         clip=config.clip,
         accumulate=config.accumulate,
-        workers=config.workers,
+        workers=_workers(config.workers, student),
         save_steps=config.save_steps,
         keep_best=config.keep_best,
         report_to=tuple(config.report_to),
@@ -360,6 +360,11 @@ def _train_by_command(config: FineTuneConfig, sets: list[DataSet], folder: Path)
         write_rows=partial(write_training_rows, config.command_format),
     )
     return train_by_command(config, training, sets, folder)
+
+
+def _workers(given: int | None, student: "Trainable") -> int:
+    """On a CPU they would take the cores that the training needs."""
+    return given if given is not None else 4 * (student.device.type == "cuda")
 
 
 def _mix(config: FineTuneConfig) -> MixSettings:

@@ -75,6 +75,11 @@ class _Collate:
         return inputs | {LEARNT: rows[0].learnt}
 
 
+def examples_of(passes: Passes) -> list[list[Example]]:
+    """The rows of each pass, in order."""
+    return [[passes.rows[place].example for place in places] for places in passes.places]
+
+
 def pass_loader(examples: ExampleEncoder, passes: Passes, workers: int) -> DataLoader[_Passed]:
     """Gives the inputs of each pass in order, made in `workers` processes; 0 makes them in this one."""
     return DataLoader(

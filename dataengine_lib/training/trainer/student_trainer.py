@@ -16,7 +16,7 @@ from transformers.training_args import ParallelMode
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.trainable import Trainable
-from dataengine_lib.training.trainer.passes import LEARNT, Steps, pass_loader, passes_of
+from dataengine_lib.training.trainer.passes import LEARNT, Steps, examples_of, pass_loader, passes_of
 from dataengine_lib.training.trainer.saved_state import mark_complete, remove_older
 from dataengine_lib.training.trainer.schedule import rate_schedule
 from dataengine_lib.training.trainer.settings import TrainerSettings
@@ -87,6 +87,7 @@ class StudentTrainer(Trainer):
             self._steps, self.args.gradient_accumulation_steps, self.args.world_size, self.args.process_index
         )
         self._examples.prepare([passes.rows[place].example for place in places] for places in passes)
+        self._examples.prepare(examples_of(passes))
         return pass_loader(self._examples, passes, self._settings.workers)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -144,7 +145,8 @@ class StudentTrainer(Trainer):
         model.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         with torch.no_grad():
-            for inputs in pass_loader(self._examples, passes, self._settings.workers):
+            # in this process: the workers of the training and their images stay as they are
+            for inputs in pass_loader(self._examples, passes, 0):
                 counted = inputs.pop(LEARNT)[0]
                 with self.compute_loss_context_manager():
                     loss = model(**self._prepare_inputs(inputs), use_cache=False).loss
