@@ -23,6 +23,7 @@ from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned, first_configs
 from dataengine_lib.teachers.local_llm import model_file
+from dataengine_lib.training.external.command import check_program
 
 
 def selected_range(planned: list[Planned], start: str | None, stop: str | None) -> tuple[int, int]:
@@ -207,8 +208,14 @@ def _check_prices(file: Path, item: Planned) -> None:
 
 
 def _check_student(file: Path, item: Planned) -> None:
-    """Only a model that is loaded from a folder or the hub can be fine-tuned."""
+    """Only a model that is loaded from a folder or the hub can be fine-tuned here; another trainer has to be installed."""
     if item.step.name != "fine_tune":
+        return
+    if getattr(item.config, "trainer", "own") == "command":
+        try:
+            check_program(getattr(item.config, "command", ""), getattr(item.config, "command_folder", None))
+        except ParameterError as error:
+            raise ParameterError(f"{file}: fine_tune.command: {error}") from error
         return
     student = str(getattr(item.config, "student", ""))
     if student.startswith(("api:", "recorded:")):

@@ -26,6 +26,7 @@ from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.questions.reader import QuestionRows, read_question_file
 from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
+from dataengine_lib.training.external.checkpoint import ANSWERS, holds_answers
 
 if TYPE_CHECKING:
     from dataengine_lib.students.interface import Student
@@ -137,6 +138,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     Raises DataEngineError when too many rows cannot be used (`max_bad_share`), when no question is left to ask, or
     when a holdout question was shown to the teacher.
     """
+    config = _with_recorded_answers(config)
     categories = read_categories(config.categories)
     content = _read_questions(config)
     wanted = TaskSelection(
@@ -177,6 +179,15 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     return EvaluateResult(
         config.image_root, metrics, answers, cases.kept, cases.alike, weights, skipped.rows, paths, warnings
     )
+
+
+def _with_recorded_answers(config: EvaluateConfig) -> EvaluateConfig:
+    """The config with `recorded:FILE` as student where that is a checkpoint of step 5 with answers in place of a model."""
+    folder = Path(config.student)
+    if not holds_answers(folder):
+        return config
+    values = config.model_dump() | {"student": f"recorded:{folder / ANSWERS}"}
+    return config.read(values, f"{folder} holds the answers of another trainer's evaluation")
 
 
 def _read_questions(config: EvaluateConfig) -> QuestionRows:

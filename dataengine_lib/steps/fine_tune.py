@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.evaluation.recorded.formats import read_prediction_file
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
 from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
 from dataengine_lib.training.base_data import BaseData, base_files, check_base_data
@@ -185,7 +186,8 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     Raises DataEngineError when no new row can be used, too many rows of a file cannot (`max_bad_share`), the student
     cannot be loaded or the folder not written.
     """
-    if config.student.partition(":")[0] in ("api", "recorded"):
+    # another trainer may know its model under a name of its own, and `recorded:` be its answers
+    if config.trainer == "own" and config.student.partition(":")[0] in ("api", "recorded"):
         raise ParameterError(
             f"{config.student}: has no weights to train; set student to a model folder or hub name"
         )
@@ -358,6 +360,7 @@ def _train_by_command(config: FineTuneConfig, sets: list[DataSet], folder: Path)
         settings=config.model_dump(mode="json"),
         format_fault=trainer_row_fault(config.command_format),
         write_rows=partial(write_training_rows, config.command_format),
+        check_answers=read_prediction_file,
     )
     return train_by_command(config, training, sets, folder)
 

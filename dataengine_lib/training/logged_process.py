@@ -10,11 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.core.text import one_line
+from dataengine_lib.core.written_files.whole_file import try_lock
 from dataengine_lib.errors import DataEngineError, ParameterError
 
 _LAST_LINES = 4  # of the log, in the message of a failure
@@ -27,15 +29,26 @@ _CLOSING = 2  # seconds to wait for the output of a process that has ended, whos
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # a terminal's colours and movements, such as \x1b[31m
 
 
-def run_logged(arguments: Sequence[str], folder: Path, log: Path, show: Callable[[str], None]) -> None:
+def run_logged(
+    arguments: Sequence[str],
+    folder: Path,
+    log: Path,
+    show: Callable[[str], None],
+    lock: Path | None = None,
+) -> None:
     """Run a program in `folder`; `show` gets lines of its output, the file `log` all of them, without secrets.
 
     No shell is involved. Of a progress bar, which overwrites its line, the last state is logged. The program's whole
     process group is stopped when this process is interrupted, and whatever it leaves running when it has ended.
-    Raises ParameterError when it cannot be started, DataEngineError with its last lines when it fails.
+    The program holds the file `lock` while it lives, also when this process has been killed. Raises ParameterError when it
+    cannot be started, DataEngineError with its last lines when it fails, or when an earlier one still holds the lock.
     """
     mask, last = SecretMask.of_environment(), deque[str](maxlen=_LAST_LINES)
-    process = _started(arguments, folder)
+    with ExitStack() as stack:
+        held = stack.enter_context(_held(lock)) if lock else None
+        process = _started(arguments, folder, [held.fileno()] if held else [])
+        if held:
+            held.write(str(process.pid))
     shown = _Shown(show)
     try:
         with log.open("w", encoding="utf-8") as stream:
@@ -56,6 +69,26 @@ def run_logged(arguments: Sequence[str], folder: Path, log: Path, show: Callable
         raise DataEngineError(f"{mask.masked(arguments[0])}: {ended}{words}; its whole log: {log}")
 
 
+def check_not_held(lock: Path) -> None:
+    """Raise DataEngineError when a program that `run_logged` has started still holds this lock."""
+    if lock.is_file():
+        _held(lock).close()
+
+
+def _held(lock: Path) -> IO[str]:
+    """The lock's file, empty; a process that inherits its handle holds the lock as well."""
+    stream = lock.open("a+", encoding="ascii")
+    if try_lock(stream.fileno()) is False:
+        with stream:
+            stream.seek(0)
+            raise DataEngineError(
+                f"{lock.parent}: process {stream.read()} of an earlier run still works in this folder; wait for its end or "
+                "stop it, then run again"
+            )
+    stream.truncate(0)
+    return stream
+
+
 class _Shown:
     """Passes lines on: all of the first ones, later ones and states of progress bars once in a while."""
 
@@ -70,7 +103,7 @@ class _Shown:
             self._show(line)
 
 
-def _started(arguments: Sequence[str], folder: Path) -> "subprocess.Popen[bytes]":
+def _started(arguments: Sequence[str], folder: Path, handles: Sequence[int]) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(
             arguments,
@@ -81,6 +114,7 @@ def _started(arguments: Sequence[str], folder: Path) -> "subprocess.Popen[bytes]
             # Python would keep lines back until it has some kilobytes of them
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
+            pass_fds=() if sys.platform == "win32" else handles,
         )
     except FileNotFoundError as error:
         missing = folder if not folder.is_dir() else arguments[0]

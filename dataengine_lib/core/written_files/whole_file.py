@@ -65,7 +65,7 @@ def _locked_temporary(path: Path) -> tuple[int, str]:
     while True:
         # beside path, because os.replace is atomic only within one file system
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        if _lock(handle) is not False and os.fstat(handle).st_nlink:
+        if try_lock(handle) is not False and os.fstat(handle).st_nlink:
             return handle, name
         os.close(handle)  # another process took it for a leftover before it was locked
 
@@ -78,13 +78,13 @@ def _remove_leftovers(path: Path) -> None:
         with suppress(OSError):  # removed in the meantime, or of another user
             handle = os.open(path.parent / name, os.O_RDWR)
             try:
-                if _lock(handle):
+                if try_lock(handle):
                     os.unlink(path.parent / name)
             finally:
                 os.close(handle)
 
 
-def _lock(handle: int) -> bool | None:
+def try_lock(handle: int) -> bool | None:
     """Whether this process now holds the file's lock, which the system frees when its process ends; None without locks."""
     if sys.platform == "win32":  # has no fcntl
         return None

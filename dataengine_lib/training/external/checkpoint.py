@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ _DEEPEST = 3  # folders below the output: ms-swift writes OUTPUT/v0-20250101-120
 # states of a training, which no model needs: the optimizer alone is twice as large as the weights
 _STATES = re.compile(r"checkpoint-\d+|global_step\d+|runs|(optimizer|scheduler|scaler)\.pt|rng_state.*\.pth")
 _STATE = "trainer_state.json"
+ANSWERS = "aokvqa_eval.json"  # what a trainer whose models step 1 cannot load leaves instead: its own evaluation's answers
 
 
 class TrainedCurve(NamedTuple):
@@ -33,9 +35,11 @@ class TrainedCurve(NamedTuple):
 def find_checkpoint(output: Path) -> Path:
     """The folder in `output` that holds the model or the adapter: itself, or the last `checkpoint-N` below it.
 
+    It is `output` too where that holds ANSWERS and no model.
+
     Raises DataEngineError when there is none, or several of which none is the last.
     """
-    if _is_checkpoint(output):
+    if _is_checkpoint(output) or (output / ANSWERS).is_file():
         return output
     found = [
         file.parent
@@ -49,7 +53,7 @@ def find_checkpoint(output: Path) -> Path:
         there = ", ".join(sorted(path.name for path in output.iterdir())[:5])
         raise DataEngineError(
             f"{output}: the command left no model and no adapter here ({there or 'nothing at all'}); let it write "
-            "to {output} a folder with config.json or adapter_config.json"
+            f"to {{output}} a folder with config.json or adapter_config.json, or {ANSWERS} of its own evaluation"
         )
     best = max(numbers)
     if len(found) > 1 and (best < 0 or numbers.count(best) > 1):
@@ -67,8 +71,23 @@ def is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file() and not has_weights(folder)
 
 
-def take_checkpoint(found: Path, student: str, folder: Path, *, device: str, keep_adapter: bool) -> int:
+def holds_answers(folder: Path) -> bool:
+    """Whether a folder holds the answers of a trainer's evaluation in place of a model."""
+    return (folder / ANSWERS).is_file() and not _is_checkpoint(folder)
+
+
+def take_checkpoint(
+    found: Path,
+    student: str,
+    folder: Path,
+    *,
+    device: str,
+    keep_adapter: bool,
+    check_answers: Callable[[Path], object],
+) -> int:
     """Check the trainer's model by loading it as step 1 does, and put it into `folder`; returns its parameters.
+
+    ANSWERS in place of a model, 0 parameters, are checked by `check_answers`.
 
     An adapter, whose own parameters are counted, is merged into the student unless `keep_adapter`. Where the trainer
     saved no processor, the student's is put beside the weights. Raises DataEngineError, which says what to do and where
@@ -86,6 +105,9 @@ def take_checkpoint(found: Path, student: str, folder: Path, *, device: str, kee
             if not keep_adapter:
                 _save_merged(loaded.model, student, folder)
                 return parameters
+        elif holds_answers(found):
+            check_answers(found / ANSWERS)
+            parameters = 0
         else:
             check_model_folder(str(found), "student")
             if not has_processor(found):

@@ -3,6 +3,7 @@
 import difflib
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def split_command(command: str | list[str]) -> list[str]:
                 near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.0)[0]
                 raise ValueError(f"unknown placeholder {{{name}}}; nearest valid one: {{{near}}}")
     return arguments
+
+
+def check_program(command: str | list[str], folder: Path | None) -> None:
+    """Raise ParameterError when the program of a command, or the folder in which it starts, is not there."""
+    program = split_command(command)[0]
+    if folder is not None and not folder.is_dir():
+        raise ParameterError(f"{folder}: not found; check command_folder")
+    # a program with a slash in its name is looked for where the command starts
+    there = (folder or Path()) / program
+    found = there.is_file() if "/" in program else shutil.which(program) or "{" in program
+    if not found:
+        raise ParameterError(f"{program}: not found; install it, or give its whole path in command")
 
 
 def filled_command(arguments: list[str], values: Mapping[str, str]) -> list[str]:

@@ -32,7 +32,8 @@ class CommandTraining:
     """What another trainer trains on, and where its checkpoint belongs.
 
     `settings` are step 5's parameters, of which the template may name TEMPLATE_SETTINGS; `write_rows` exports rows into
-    a folder, in a format that cannot hold those that `format_fault` says something of.
+    a folder, in a format that cannot hold those that `format_fault` says something of; `check_answers` raises
+    DataEngineError for a file of answers that step 1 cannot read.
     """
 
     student: str
@@ -45,6 +46,7 @@ class CommandTraining:
     settings: Mapping[str, object]
     format_fault: FormatFault
     write_rows: Callable[[Sequence[DrawnRow], Path], TrainerData]
+    check_answers: Callable[[Path], object]
 
 
 def train_by_command(
@@ -75,7 +77,12 @@ def train_by_command(
     found = run_trainer(command, work, lambda place: training.write_rows(mixed, place), print)
     curve = trained_curve(found)
     parameters = take_checkpoint(
-        found, training.student, folder, device=training.device, keep_adapter=training.keep_adapter
+        found,
+        training.student,
+        folder,
+        device=training.device,
+        keep_adapter=training.keep_adapter,
+        check_answers=training.check_answers,
     )
     copy(work / LOG, folder / LOG)
     seconds = TrainTime(

@@ -15,9 +15,9 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.training.external.checkpoint import find_checkpoint
 from dataengine_lib.training.external.command import filled_command, filled_config
 from dataengine_lib.training.external.drawn_rows import TrainerData
-from dataengine_lib.training.logged_process import run_logged
+from dataengine_lib.training.logged_process import check_not_held, run_logged
 
-_STATE, _OUTPUT, LOG = "trainer.json", "output", "trainer.log"
+_STATE, _OUTPUT, _LOCK, LOG = "trainer.json", "output", "trainer.lock", "trainer.log"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def run_trainer(
     """
     if work.exists() and not (work / _STATE).is_file():
         raise ParameterError(f"{work}: is not a folder of this step; move it, or choose another output_dir")
+    check_not_held(work / _LOCK)
     earlier = read_json(work / _STATE, _State) if work.exists() else _State("")
     work.mkdir(parents=True, exist_ok=True)
     write_json(work / _STATE, earlier)
@@ -72,7 +73,7 @@ def run_trainer(
         shutil.rmtree(output, ignore_errors=True)
     output.mkdir(exist_ok=True)
     write_json(work / _STATE, _State(fingerprint))
-    run_logged(arguments, (command.folder or Path()).absolute(), work / LOG, show)
+    run_logged(arguments, (command.folder or Path()).absolute(), work / LOG, show, work / _LOCK)
     found = find_checkpoint(output)
     write_json(work / _STATE, _State(fingerprint, trained=True))
     return found

@@ -17,8 +17,10 @@ from tiny_models import save_tiny_llava
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.students.loading import load_student
+from dataengine_lib.training.external.command import check_program
 from dataengine_lib.training.log import TrainLog
 
 FAKE = str(Path(__file__).with_name("fake_trainer.py"))
@@ -188,25 +190,48 @@ def alive(process: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 def test_an_interrupt_stops_the_whole_process_group(config: Make, images: Path) -> None:
     ids = images / "ids"
-    settings = config([*COPY, "--wait", str(ids)]).model_dump_json()
+    run, processes = started(config([*COPY, "--wait", str(ids)]), ids)
+    run.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in run.communicate(timeout=60)[1]
+    assert not any(map(alive, processes))
+    assert not (images / "checkpoint").exists()
+
+
+def started(config: FineTuneConfig, ids: Path) -> tuple["subprocess.Popen[str]", list[int]]:
+    """Step 5 in a process of its own, and the ids of its trainer's processes, which wait."""
     code = (
         "import sys; from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune\n"
         "fine_tune(FineTuneConfig.model_validate_json(sys.argv[1]))"
     )
-    run = subprocess.Popen([sys.executable, "-c", code, settings], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code, config.model_dump_json()]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (ids.is_file() and ids.read_text()):
+        assert run.poll() is None, run.communicate()[1]
+        time.sleep(0.05)
+    processes = [int(one) for one in ids.read_text().split()]
+    assert all(map(alive, processes))
+    return run, processes
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+def test_after_a_kill_no_second_trainer_starts_beside_the_first(config: Make, images: Path) -> None:
+    """SIGKILL of step 5 leaves its trainer at work."""
+    ids = images / "ids"
+    run, processes = started(config([*COPY, "--wait", str(ids)]), ids)
     try:
-        while not (ids.is_file() and ids.read_text()):
-            assert run.poll() is None, run.communicate()[1]
-            time.sleep(0.05)
-        processes = [int(one) for one in ids.read_text().split()]
-        assert all(map(alive, processes))
-        run.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in run.communicate(timeout=60)[1]
-    finally:
         run.kill()
-        run.wait()
-    assert not any(map(alive, processes))
-    assert not (images / "checkpoint").exists()
+        run.communicate()
+        with pytest.raises(
+            DataEngineError, match=rf"process {processes[0]} of an earlier run still works in"
+        ):
+            fine_tune(config())
+        assert not (images / "checkpoint").exists()
+        assert (images / "checkpoint.trainer/data/dataengine.json").is_file()
+    finally:
+        os.killpg(processes[0], signal.SIGKILL)
+    while any(map(alive, processes)):
+        time.sleep(0.05)
+    load_student(str(fine_tune(config()).checkpoint), "cpu")
 
 
 def test_values_are_never_read_by_a_shell_or_a_second_time(config: Make, student: Path, images: Path) -> None:
@@ -263,6 +288,15 @@ def test_what_is_missing_is_named(config: Make, command: str, more: dict[str, An
         fine_tune(config(command, **more))
 
 
+def test_a_missing_program_is_known_before_a_run(tmp_path: Path) -> None:
+    (tmp_path / "train.sh").write_text("")
+    for command, folder in (("{python} x", None), ("bash x", tmp_path), ("./train.sh", tmp_path)):
+        check_program(command, folder)
+    for command, folder in (("no-such-trainer", None), ("./train.sh", None), ("bash", tmp_path / "gone")):
+        with pytest.raises(ParameterError, match="not found; "):
+            check_program(command, folder)
+
+
 def test_a_folder_of_somebody_else_is_not_touched(config: Make, images: Path) -> None:
     (images / "checkpoint.trainer").mkdir()
     (images / "checkpoint.trainer/letter.txt").write_text("dear")
@@ -278,3 +312,26 @@ def test_rows_that_a_trainer_cannot_read_are_left_out_and_counted(config: Make, 
     result = fine_tune(config(rows=rows, max_bad_share=0.5))
     assert result.log.skipped == {"image cannot be opened": 1, "text with an image token": 1}
     assert result.log.mix[0].drawn == 10
+
+
+def test_answers_of_the_trainers_own_evaluation_stand_in_for_a_model(
+    config: Make, images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """MiniGPT-4's models cannot be loaded by step 1, which reads what its evaluation wrote."""
+    questions = [row(n, question_id=str(n), question="Which shape?") for n in range(4)]
+    answered = [
+        {**one, "idx": one["question_id"], "model_answer": one["choices"][n and one["correct_choice_idx"]]}
+        for n, one in enumerate(questions)
+    ]
+    file = write_json(tmp_path_factory.mktemp("answers") / "aokvqa_eval.json", answered)
+    command = ["{python}", "-c", "import shutil, sys; shutil.copy(*sys.argv[1:])", str(file), "{output}"]
+    result = fine_tune(config(command, student=f"recorded:{file}", command_format="minigpt4"))
+    scored = write_json(images / "questions.json", questions)
+    given = {"questions": scored, "image_root": images, "output_dir": images / "scored"}
+    evaluated = evaluate(EvaluateConfig(student=str(result.checkpoint), **given))
+    assert [one.correct for one in evaluated.answers] == [True] * 4
+    with pytest.raises(ParameterError, match=r"holds the answers of another trainer's evaluation: .*rank"):
+        evaluate(EvaluateConfig(student=str(result.checkpoint), rank="letter", **given))
+    write_json(file, {"no": "answers"})
+    with pytest.raises(DataEngineError, match="has no predictions in a supported format"):
+        fine_tune(config(command))
