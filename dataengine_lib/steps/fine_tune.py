@@ -128,6 +128,10 @@ class FineTuneConfig(CommandSettings):
     """Loggers of transformers, such as tensorboard or wandb."""
     max_length: int | None = Field(None, ge=1)
     """Most tokens of a row with its image; longer ones are left out; default: the student's limit."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, slower, the same weights."""
+    quantize: Literal["4bit"] | None = None
+    """Hold the base model in 4 bits under the adapters (QLoRA); needs bitsandbytes and an NVIDIA GPU."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; auto: bfloat16 where the hardware multiplies it."""
     device: str = "auto"
@@ -152,6 +156,8 @@ class FineTuneConfig(CommandSettings):
             raise ValueError("target_modules, lora_alpha and lora_dropout are for method lora")
         if self.trainer == "own" and self.method != "lora" and self.keep_adapter:
             raise ValueError("keep_adapter is for method lora; full has no adapter")
+        if self.quantize and (self.method != "lora" or self.adapter):
+            raise ValueError("quantize is for new adapters on a whole model: method lora, and no adapter")
         if self.trainer == "command" and self.adapter:
             raise ValueError("adapter is for trainer: own; merge it into a folder and give that as student")
         for_own = self.eval_share or self.report_to or self.processes > 1 or self.accelerate_config
@@ -194,6 +200,10 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     if config.output_dir.resolve() == Path(config.student).resolve():
         raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
     check_loggers(config.report_to)
+    if config.quantize:
+        from dataengine_lib.training.parts.quantized import check_quantize
+
+        check_quantize(config.device)
     if was_made_of(config.output_dir, config.model_dump(mode="json"), _data_files(config)):
         return _written(config, _held_out(config))
     if config.processes == 1 and not config.accelerate_config:
@@ -301,6 +311,8 @@ def _load(config: FineTuneConfig, world: World) -> "Trainable":
         lora_dropout=config.lora_dropout,
         projector_rate=config.projector_rate,
         adapter=config.adapter,
+        quantize=config.quantize,
+        gradient_checkpointing=config.gradient_checkpointing,
     )
     return load_trainable(config.student, settings)
 

@@ -30,33 +30,42 @@ def load_student(
     adapter: Path | str | None = None,
     batch_size: int = 64,
     dtype: Dtype = "auto",
+    quantization: Any = None,
 ) -> HuggingFaceStudent:
     """Load a model folder or hub name with its processor, and merge the adapter of a folder or hub name into it.
 
     `device` is `auto` (a GPU where there is one), torch's name of one, or `device_map`: spread over all GPUs and
     the machine's memory. `dtype` of `auto` is float32 on CPU and the checkpoint's own on a GPU.
+    `quantization` is transformers' config of a quantization of the weights, which are then packed while they are read.
     Raises DataEngineError, which says what to do, when the student cannot be loaded or the device not be used.
     """
     check_model_folder(name, "student")
     if adapter is not None:
         check_adapter_folder(str(adapter))
     target = _torch_device(device)
-    model, processor = _load_model(name, target, dtype)
+    model, processor = _load_model(name, target, dtype, quantization)
     _check_processor(name, model, processor)
     if processor.tokenizer.pad_token is None:  # questions of different length share a batch
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     if adapter is not None:
         model = with_adapter(model, adapter, common_dtype(name, stored_dtypes(name)))
-    return HuggingFaceStudent(model if target is None else _moved(model, target, name), processor, batch_size)
+    if target is not None and quantization is None:
+        model = _moved(model, target, name)
+    return HuggingFaceStudent(model, processor, batch_size)
 
 
-def _load_model(name: str, target: str | None, dtype: Dtype) -> tuple[Any, Any]:
-    """(model, processor); the model is on the CPU, or spread over all devices where `target` is None."""
+def _load_model(name: str, target: str | None, dtype: Dtype, quantization: Any) -> tuple[Any, Any]:
+    """(model, processor); the model is on the CPU, or spread over all devices where `target` is None.
+
+    A quantized one is on `target`, where its weights are packed.
+    """
     from transformers import AutoModelForImageTextToText
 
     on_cpu = target == "cpu" or not torch.cuda.is_available()
     precision: Any = dtype if dtype != "auto" else torch.float32 if on_cpu else "auto"
-    spread = {"device_map": "auto"} if target is None else {}
+    spread: dict[str, Any] = {"device_map": "auto"} if target is None else {}
+    if quantization is not None:
+        spread = {"device_map": {"": target} if target else "auto", "quantization_config": quantization}
     with quiet_in_logs():
         try:
             # False, not left out: without it transformers asks on the terminal whether to run the repository's code

@@ -13,6 +13,7 @@ from dataengine_lib.students.loading import load_student
 from dataengine_lib.students.stored_weights import common_dtype, stored_dtypes
 from dataengine_lib.training.log import TrainedModules
 from dataengine_lib.training.parts.adapted_layers import AdaptedLayers, adapted_layers
+from dataengine_lib.training.parts.quantized import prepare_quantized, quantization_config
 from dataengine_lib.training.parts.student_parts import Part, StudentParts, find_parts
 from dataengine_lib.training.parts.trained_modules import adapted_name, trained_modules
 
@@ -35,6 +36,8 @@ class TrainableSettings:
     lora_dropout: float = 0.0
     projector_rate: float | None = None
     adapter: str | None = None
+    quantize: Literal["4bit"] | None = None
+    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class BaseStudent:
     """What a student was loaded from: a model folder or hub name, and an adapter that was merged into it.
 
     `file_dtypes` is the precision of each tensor in the model's files, `stored` that of most of them; in memory the
-    weights that are not trained are `held` in their own.
+    weights that are not trained are `held` in their own, or in packed form where they are `quantized`.
     """
 
     name: str
@@ -50,12 +53,15 @@ class BaseStudent:
     file_dtypes: dict[str, torch.dtype]
     stored: torch.dtype
     held: torch.dtype
+    quantized: bool = False
 
     @property
     def held_exactly(self) -> bool:
         """Whether the weights in memory are those of the files, not rounded ones."""
         wider = {torch.float32: {torch.float32, torch.float16, torch.bfloat16}}
-        return {*self.file_dtypes.values(), self.stored} <= wider.get(self.held, {self.held})
+        return not self.quantized and {*self.file_dtypes.values(), self.stored} <= wider.get(
+            self.held, {self.held}
+        )
 
 
 @dataclass
@@ -115,11 +121,18 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     compute = _compute_dtype(settings.dtype, device)
     lora = settings.method == "lora"
     held = _held_dtype(device, compute) if lora else torch.float32
-    loaded = load_student(name, device.type if device.index is None else str(device), settings.adapter)
-    model, processor = loaded.model.to(held), loaded.processor
+    packed = quantization_config(compute) if settings.quantize else None
+    place = device.type if device.index is None else str(device)
+    loaded = load_student(name, place, settings.adapter, quantization=packed)
+    model = prepare_quantized(loaded.model) if settings.quantize else loaded.model.to(held)
+    if settings.gradient_checkpointing:
+        # the other variant would give no gradients to adapters above a frozen embedding
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     # the weights' precision on disk; the loaded model only knows the one it was loaded in
     file_dtypes = stored_dtypes(name)
-    base = BaseStudent(name, settings.adapter, file_dtypes, common_dtype(name, file_dtypes), held)
+    base = BaseStudent(
+        name, settings.adapter, file_dtypes, common_dtype(name, file_dtypes), held, packed is not None
+    )
     parts = find_parts(model)
     # after an adapter was read, which draws numbers, and before new ones are made of random weights
     set_seed(settings.seed)
@@ -129,7 +142,9 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     else:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(parts.of(name) in trained)
-    return Trainable(model.to(device), processor, device, compute, base, parts, settings.projector_rate)
+    if not settings.quantize:  # which is in its place
+        model = model.to(device)
+    return Trainable(model, loaded.processor, device, compute, base, parts, settings.projector_rate)
 
 
 def _with_lora(model: Any, settings: TrainableSettings, layers: AdaptedLayers) -> Any:

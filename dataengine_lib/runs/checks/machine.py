@@ -97,6 +97,8 @@ def _check_packages(item: Planned) -> Iterator[Finding]:
     if getattr(config, "adapter", None) or getattr(config, "method", "") == "lora":
         name = "adapter" if getattr(config, "adapter", None) else "method"
         wanted.append((name, str(getattr(config, name)), ("peft", "pip install peft")))
+    if getattr(config, "quantize", None):
+        wanted.append(("quantize", str(config.quantize), ("bitsandbytes", "pip install bitsandbytes")))
     student = str(getattr(config, "student", ""))
     if package := _QUANTIZERS.get(_quantization(student)):
         wanted.append(("student", student, (package, f"pip install {package}")))
