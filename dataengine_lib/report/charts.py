@@ -251,7 +251,7 @@ def loss_chart(points: Sequence[Any], validation: Sequence[Any] = ()) -> Chart:
     change = (
         f"from {smooth[0]:.2f} to {smooth[-1]:.2f} over {len(steps):,} steps"
         if smooth
-        else "no step was taken"
+        else "no loss was logged"
     )
     if validation:
         best = min(validation, key=lambda point: point.loss)

@@ -97,7 +97,7 @@ def test_units_and_figures_are_in_the_charts(drawn):
 
 def test_charts_of_nothing_say_so():
     assert charts.score_chart({}, "Accuracy").alt == "Accuracy. Weakest: no questions."
-    assert charts.loss_chart([]).alt == "Training loss: no step was taken."
+    assert charts.loss_chart([]).alt == "Training loss: no loss was logged."
     assert charts.count_chart({}, "Dropped", "replies").alt == "Dropped: none."
     assert charts.kept_chart({}).alt.endswith("0 kept, 0 dropped.")
 

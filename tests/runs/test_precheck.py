@@ -31,6 +31,10 @@ class TestRealSteps:
                 ],
                 "fine_tune.student: api:x cannot be",
             ),
+            (
+                ["fine_tune.trainer=command", "fine_tune.command=no-such-trainer {data}"],
+                "fine_tune.command: no-such-trainer: not found; install it",
+            ),
         ],
     )
     def test_what_cannot_be_fine_tuned_is_said_before_anything_runs(
