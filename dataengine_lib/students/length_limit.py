@@ -3,7 +3,7 @@
 A model with learned positions raises an IndexError behind its last one; others need memory by the square of the length.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
@@ -54,7 +54,8 @@ class LengthLimit:
         if found := self._too_many_tokens(self._tokens(text) + answer):
             return f"question too long: {found}"
         inputs = encode_prompts(self._processor, [text], [image])
-        found = self._too_many_inputs(inputs, inputs["input_ids"].shape[1] + answer + _ANSWER_TOKENS)
+        read = inputs["qformer_input_ids"].shape[1] if "qformer_input_ids" in inputs else 0
+        found = self.inputs_fault(inputs["input_ids"].shape[1] + answer + _ANSWER_TOKENS, read)
         return f"question too long: {found}" if found else ""
 
     def text_fault(self, text: str) -> str:
@@ -63,9 +64,13 @@ class LengthLimit:
             return ""
         return self._too_many_characters(text) or self._too_many_tokens(self._tokens(text))
 
-    def inputs_fault(self, inputs: Mapping[str, Any], tokens: int) -> str:
-        """The same of the inputs of a prompt and its image, `(1, tokens)`; `tokens` are the row's with its answer."""
-        return self._too_many_inputs(inputs, tokens)
+    def inputs_fault(self, tokens: int, q_former_tokens: int) -> str:
+        """The same of a whole row: its tokens with image and answer, and those that the Q-Former reads (0 without one)."""
+        if self.positions is not None and tokens > self.positions:
+            return f"{tokens:,} tokens with the image, where this student has {self.positions:,}"
+        if self.q_former_positions is not None and q_former_tokens > self.q_former_positions:
+            return f"{q_former_tokens:,} tokens for the Q-Former, which has {self.q_former_positions:,} positions"
+        return ""
 
     def max_length_fault(self, tokens: int) -> str:
         """How many tokens a training row has beyond `max_length`, empty when it is not longer."""
@@ -85,14 +90,6 @@ class LengthLimit:
         if tokens <= self._most_text:
             return ""
         return f"{tokens:,} tokens of text, where this student reads {self._most_text:,}"
-
-    def _too_many_inputs(self, inputs: Mapping[str, Any], whole: int) -> str:
-        if self.positions is not None and whole > self.positions:
-            return f"{whole:,} tokens with the image, where this student has {self.positions:,}"
-        read = inputs["qformer_input_ids"].shape[1] if "qformer_input_ids" in inputs else 0
-        if self.q_former_positions is not None and read > self.q_former_positions:
-            return f"{read:,} tokens for the Q-Former, which has {self.q_former_positions:,} positions"
-        return ""
 
 
 def _bytes(text: str) -> int:

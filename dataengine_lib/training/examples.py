@@ -1,5 +1,6 @@
 """Step 5: training rows encoded by the student's processor, and their batches; the loss counts the answers alone."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,8 @@ class ExampleEncoder:
         limit: LengthLimit | None = None,
         keep_bytes: int = 2 << 30,
     ) -> None:
+        # rows are tokenized one by one, which tokenizers' threads only slow down; nor do they outlive a fork
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._processor, self._skipped, self._limit = processor, skipped, limit
         self._encoder_decoder = encoder_decoder
         self._texts, self._checked, self._kept = (
@@ -146,17 +149,17 @@ class ExampleEncoder:
             if self._limit and (fault := self._limit.text_fault(chat.text)):
                 return _Unusable(TEXT_TOO_LONG, fault)
             behind = conversation_tokens(self._processor, chat, encoder_decoder=self._encoder_decoder)
-            prompt = self._texts.encode(chat.prompt, image)
+            prompt = self._texts.count(chat.prompt, behind.prompt, image)
         except ValueError as error:  # from the processor
             return _Unusable(NOT_ENCODED, str(error))
-        answer, length = sum(behind.learnt), prompt["input_ids"].shape[1]
+        answer, length = sum(behind.learnt), prompt.tokens
         if not answer:
             return _Unusable(NOT_ENCODED, "no token is left to learn")
         if not self._encoder_decoder:
             length += len(behind.tokens) - behind.dropped
         # the labels of an encoder-decoder are a row of their own
         longest = max(length, len(behind.tokens))
-        if self._limit and (fault := self._limit.inputs_fault(prompt, longest)):
+        if self._limit and (fault := self._limit.inputs_fault(longest, prompt.q_former)):
             return _Unusable(TEXT_TOO_LONG, fault)
         if self._limit and (fault := self._limit.max_length_fault(longest)):
             return _Unusable(OVER_MAX_LENGTH, fault)

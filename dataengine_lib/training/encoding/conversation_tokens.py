@@ -10,9 +10,11 @@ from dataengine_lib.students.option_scores import common_length, tokenize_questi
 class ConversationTokens(NamedTuple):
     """What follows the prompt: its last `dropped` tokens are replaced by `tokens`.
 
+    `prompt` is the number of its tokens, in which an image is one; 0 where it was not tokenized with the answer.
     `learnt` says of each token whether the loss counts it: those of the answers and of their ends of turn.
     """
 
+    prompt: int
     dropped: int
     tokens: list[int]
     learnt: list[bool]
@@ -28,7 +30,9 @@ def conversation_tokens(
     """
     if len(chat.answers) == 1:
         one = tokenize_question(processor, chat.prompt, chat.text, [], separate_answer=encoder_decoder)
-        return ConversationTokens(one.dropped, one.answer_start, [True] * len(one.answer_start))
+        return ConversationTokens(
+            len(one.prompt) + one.dropped, one.dropped, one.answer_start, [True] * len(one.answer_start)
+        )
     # where answers end and later ones begin, in order: the first begins behind the prompt, the last ends the text
     cuts = [place for answer in chat.answers for place in answer][1:-1]
     if has_bidirectional_prompt(processor):
@@ -44,4 +48,4 @@ def conversation_tokens(
     learnt = [False] * len(whole)
     for first, end in zip(seams[::2], seams[1::2], strict=True):
         learnt[first:end] = [True] * (end - first)
-    return ConversationTokens(len(prompt) - begin, whole[begin:], learnt[begin:])
+    return ConversationTokens(len(prompt), len(prompt) - begin, whole[begin:], learnt[begin:])

@@ -30,6 +30,8 @@ from dataengine_lib.training.texts import TrainingRow
 
 SIZES = ((40, 40), (70, 30), (33, 90), (128, 100), (200, 64))
 ROWS = Path("rows.json")
+# what a tokenizer might merge with the tokens of an image before it
+ODD = ("\n\nWhat is it?", "\nWhat?", "  What?", ": what", "<image> what </s>?")
 
 
 def picture(path: Path, size: tuple[int, int], seed: int = 0) -> Path:
@@ -82,6 +84,11 @@ def made(processor: Any, rows: list[TrainingRow], **more: Any) -> tuple[ExampleE
     return encoder, [example for example in examples if example is not None]
 
 
+def odd_row(image: Path, where: str, asked: str) -> TrainingRow:
+    question = Question(question=asked, choices=["red"], correct_choice_idx=0)
+    return TrainingRow(question, image, ("QM-A",), ROWS, where, conversation=((asked, "red"),))
+
+
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_tokens_are_counted_without_pixels_as_the_processor_gives_them(family: str, tmp_path: Path) -> None:
     """For pictures of every shape; a second picture of a size stands for the first."""
@@ -97,7 +104,10 @@ def test_tokens_are_counted_without_pixels_as_the_processor_gives_them(family: s
             assert {k: v.shape for k, v in counted.pixels.items()} == {
                 k: v.shape for k, v in real.pixels.items()
             }
-    rows = [row(picture(tmp_path / f"{n}.png", size, n), n) for n, size in enumerate(SIZES)]
+    rows = []
+    for n, size in enumerate(SIZES):
+        image = picture(tmp_path / f"{n}.png", size, n)
+        rows += [row(image, n), *(odd_row(image, f"{n} {asked!r}", asked) for asked in ODD)]
     encoder, examples = made(
         student.processor, rows, encoder_decoder=is_encoder_decoder(student.model.config)
     )
