@@ -23,6 +23,7 @@ from dataengine_lib.runs.workflow import Planned
 # GPUs torch calls cuda as well.
 _NVIDIA_GPUS, _OTHER_GPUS = Path("/proc/driver/nvidia/gpus"), (Path("/dev/dxg"), Path("/dev/kfd"))
 _CLIP = ("clip", install_command("clip"))
+_4BIT = ("bitsandbytes", install_command("4bit"))
 _RAY = ("ray", install_command("ray"))
 # how a checkpoint's weights are packed -> the package that transformers unpacks them with
 _QUANTIZERS = {"bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "gptqmodel"}
@@ -98,7 +99,7 @@ def _check_packages(item: Planned) -> Iterator[Finding]:
         name = "adapter" if getattr(config, "adapter", None) else "method"
         wanted.append((name, str(getattr(config, name)), ("peft", "pip install peft")))
     if getattr(config, "quantize", None):
-        wanted.append(("quantize", str(config.quantize), ("bitsandbytes", "pip install bitsandbytes")))
+        wanted.append(("quantize", str(config.quantize), _4BIT))
     student = str(getattr(config, "student", ""))
     if package := _QUANTIZERS.get(_quantization(student)):
         wanted.append(("student", student, (package, f"pip install {package}")))

@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import ParameterError, install_command
 
 
 def check_quantize(device: str) -> None:
     """Raise ParameterError where a model cannot be held in 4 bits: without bitsandbytes, or without an NVIDIA GPU."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ParameterError(
-            "quantize: 4bit needs bitsandbytes, which is not installed; run: pip install bitsandbytes"
+            f"quantize: 4bit needs bitsandbytes, which is not installed; run: {install_command('4bit')}"
         )
     on_gpu = device.startswith("cuda") or device == "auto"
     if not (on_gpu and torch.cuda.is_available()):

@@ -1,5 +1,6 @@
 """Before a run: a GPU, a package or disk space that is asked for and is not there."""
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -88,7 +89,7 @@ def test_mps_is_found_missing_elsewhere_and_stops_the_run(tmp_path: Path) -> Non
         ("evaluate.workers=2", "evaluate.workers", '2: needs ray, which is not installed; run: pip install'
          ' -c constraints.txt -e ".[ray]"'),
         ("evaluate.workers=ray", "evaluate.workers", "ray: needs ray, which"),
-        ("evaluate.adapter=owner/lora", "evaluate.adapter", "owner/lora: needs peft, which"),
+        ("evaluate.adapter=owner/lora", "evaluate.adapter fine_tune.adapter", "owner/lora: needs peft, which"),
         ("fine_tune.method=lora", "fine_tune.method", "lora: needs peft, which"),
         ("evaluate.workers=1", "", ""),
     ],
@@ -98,8 +99,19 @@ def test_packages_that_are_missing_are_named_with_the_command(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     bad = {key: message for key, (mark, message) in found(tmp_path, setting).items() if mark == "bad"}
-    assert list(bad) == ([subject] if subject else [])
+    assert list(bad) == subject.split()
     assert all(words in message for message in bad.values())
+
+
+def test_4_bits_need_bitsandbytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "bitsandbytes" else there(name)
+    )
+    mark, message = found(tmp_path, "fine_tune.quantize=4bit", "fine_tune.method=lora")["fine_tune.quantize"]
+    assert mark == "bad" and message.startswith(
+        "4bit: needs bitsandbytes, which is not installed; run: pip install"
+    )
 
 
 @pytest.mark.parametrize(
