@@ -53,6 +53,13 @@ def _check_device(item: Planned) -> Iterator[Finding]:
         fault = "only Macs have it; set it to auto or cpu"
     if fault:
         yield Finding("bad", f"{item.step.name}.device", f"{device}: {fault}")
+    processes, number = getattr(config, "processes", 1), _visible_gpus()
+    if processes > 1 and device != "cpu" and processes > number > 0:
+        yield Finding(
+            "bad",
+            f"{item.step.name}.processes",
+            f"{processes}: there {_gpus(number)}, and each process needs one; set it to {number}",
+        )
 
 
 def _cuda_fault(device: str) -> str:
@@ -65,17 +72,26 @@ def _cuda_fault(device: str) -> str:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         return f"CUDA_VISIBLE_DEVICES is {visible.strip()!r}, which hides every GPU; unset it, or set device to cpu"
-    number = len(list(_NVIDIA_GPUS.iterdir())) if _NVIDIA_GPUS.is_dir() else 0
+    number = _visible_gpus()
     if not number:
         others = any(path.exists() for path in _OTHER_GPUS) or shutil.which("nvidia-smi")
         return "" if others else "no GPU driver on this machine; set device to auto or cpu"
-    if visible is not None:
-        number = min(number, len([one for one in visible.split(",") if one.strip()]))
     # cuda:1 is the second GPU
     place = device.partition(":")[2]
     if place.isdigit() and int(place) >= number:
-        return f"there {'is 1 GPU' if number == 1 else f'are {number} GPUs'}, counted from cuda:0; set another device"
+        return f"there {_gpus(number)}, counted from cuda:0; set another device"
     return ""
+
+
+def _visible_gpus() -> int:
+    """How many GPUs of NVIDIA torch may use; 0 also where only another maker's driver is there."""
+    number = len(list(_NVIDIA_GPUS.iterdir())) if _NVIDIA_GPUS.is_dir() else 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return number if visible is None else min(number, len([one for one in visible.split(",") if one.strip()]))
+
+
+def _gpus(number: int) -> str:
+    return "is 1 GPU" if number == 1 else f"are {number} GPUs"
 
 
 def _torch_build() -> str:
@@ -92,7 +108,8 @@ def _check_packages(item: Planned) -> Iterator[Finding]:
     wanted: list[tuple[str, str, tuple[str, str]]] = []
     if str(getattr(config, "encoder", "")).startswith("clip:"):
         wanted.append(("encoder", config.encoder, _CLIP))
-    workers = getattr(config, "workers", 1)
+    # those of step 5 prepare images in processes of torch
+    workers = getattr(config, "workers", 1) if item.step.name != "fine_tune" else 1
     if workers == "ray" or (isinstance(workers, int) and workers > 1):
         wanted.append(("workers", str(workers), _RAY))
     if getattr(config, "adapter", None) or getattr(config, "method", "") == "lora":

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,19 @@ def test_checkpoints_against_free_space(
     assert "disk for checkpoints" not in found(
         tmp_path, setting, "fine_tune.method=lora", "fine_tune.keep_adapter=true"
     )
+
+
+def test_processes_need_a_gpu_each_and_the_workers_of_step_5_no_package(
+    tmp_path: Path, machine_of: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_of(2)
+    several = found(tmp_path, "fine_tune.processes=4", "fine_tune.workers=2")
+    assert several["fine_tune.processes"] == (
+        "bad",
+        "4: there are 2 GPUs, and each process needs one; set it to 2",
+    )
+    assert "fine_tune.processes" not in found(tmp_path, "fine_tune.processes=2")
+    assert "fine_tune.processes" not in found(tmp_path, "fine_tune.processes=4", "fine_tune.device=cpu")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "fine_tune.workers" not in found(tmp_path, "fine_tune.workers=2")
+    assert found(tmp_path, "evaluate.workers=2")["evaluate.workers"][0] == "bad"
