@@ -24,7 +24,9 @@ class StepConfig(BaseModel):
     """A step's parameters; the field names are the notebook's parameters and the YAML section's keys."""
 
     # use_attribute_docstrings: the text below a field is its description, which --help shows
-    model_config = ConfigDict(extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     @classmethod
     def read(cls, values: dict[str, Any], where: str) -> Self:

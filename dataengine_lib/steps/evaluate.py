@@ -83,7 +83,7 @@ class EvaluateConfig(StepConfig):
     """Pixels of the longer side of an image sent to the server."""
     max_output_tokens: int = Field(2000, ge=1)
     """Tokens of one answer of the server, with those of its reasoning."""
-    timeout_s: float = Field(60, gt=0, allow_inf_nan=False)
+    timeout_s: float = Field(60, gt=0)
     """Seconds to wait for one answer of the server."""
     prices: Path | None = None
     """Price table; default: the built-in one."""

@@ -28,19 +28,18 @@ from dataengine_lib.training.data_sets import (
 from dataengine_lib.training.external.settings import CommandSettings, work_folder
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.launch.command import local_command, processes_of
-from dataengine_lib.training.launch.launcher import PROGRESS, run_processes
+from dataengine_lib.training.launch.launcher import run_processes
 from dataengine_lib.training.launch.machines import was_made_of, write_inputs
 from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
-from dataengine_lib.training.loggers import Logger, check_loggers
-from dataengine_lib.training.parts.student_parts import Part
+from dataengine_lib.training.loggers import check_loggers
+from dataengine_lib.training.parts.settings import Seed, TrainableSettings
 from dataengine_lib.training.texts import TextFormat
-from dataengine_lib.training.trainer.settings import Scheduler
+from dataengine_lib.training.trainer.settings import TrainerSettings
 from dataengine_lib.training.warnings import training_warnings
 
 if TYPE_CHECKING:
     from dataengine_lib.training.student_training import TrainingDone
-    from dataengine_lib.training.trainable import Trainable
 
 PROCESS = "dataengine_lib.steps.fine_tune_process"  # the module that each of several processes runs
 _LOG, _TIME = "train_log.json", "train_time.json"
@@ -51,13 +50,11 @@ _NOT_IN_STATES = {
 }  # fmt: skip
 
 
-class FineTuneConfig(CommandSettings):
+class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
     """Parameters of `5_fine_tune`."""
 
     student: str
     """Model folder or Hugging Face name to start from."""
-    adapter: str | None = None
-    """Folder or hub name of a PEFT adapter for the student, to start on top of."""
     start_from: Literal["base", "last"] = "base"
     """In a run: each round trains the first student, or the checkpoint of the round before."""
     train_data: list[Path] = Field(min_length=1)
@@ -80,69 +77,25 @@ class FineTuneConfig(CommandSettings):
     """Q-A, QM-A, QM-AE, mmbench, answer, letter: one drawn per use of a row."""
     shuffle_options: bool = False
     """Show the options of a question in a new order in each use."""
-    method: Literal["lora", "full"] = "lora"
-    """Train LoRA adapters, or all weights."""
-    lora_rank: int = Field(16, ge=1)
-    """Rank of the adapters' matrices."""
-    lora_alpha: int | None = Field(None, ge=1)
-    """Scale of the adapters times their rank; default: 2 * lora_rank."""
-    lora_dropout: float = Field(0, ge=0, lt=1)
-    """Share of an adapter's inputs that is dropped in a pass."""
-    target_modules: list[str] = Field(default_factory=list)
-    """Layers that get adapters, as q_proj or *.self_attn.*; default: every linear one of the parts trained."""
     keep_adapter: bool = False
     """Save the adapter alone, unmerged."""
-    train_vision: bool = False
-    """Train the vision tower as well."""
-    train_parts: list[Part] = Field(default_factory=list)
-    """Of vision, projector (or merger), q_former, language_model; default: all but vision."""
-    learning_rate: float = Field(2e-4, gt=0)
-    """The highest, after a linear warm-up."""
-    projector_rate: float | None = Field(None, gt=0)
-    """The highest for the projector (or merger); default: learning_rate."""
-    scheduler: Scheduler = "cosine"
-    """How the rate decays after the warm-up: cosine, linear or constant."""
-    warmup: float = Field(0.03, ge=0, lt=1)
-    """Share of the steps in which the rate rises."""
-    weight_decay: float = Field(0.0, ge=0)
-    """AdamW's."""
-    clip: float = Field(1.0, ge=0)
-    """Largest norm of the gradient; 0: no limit."""
     epochs: float = Field(1, gt=0)
     """Passes over the new data."""
     max_steps: int | None = Field(None, ge=1)
     """Most training steps; default: no limit."""
     batch_size: int = Field(32, ge=1)
     """Rows per training step."""
-    accumulate: int = Field(1, ge=1)
-    """Passes that the rows of a step are divided into, to fit into memory."""
-    workers: int | None = Field(None, ge=0)
-    """Processes that prepare images and texts, 0 for none; default: 4 beside a GPU, else 0."""
-    save_steps: int = Field(500, ge=1)
-    """Steps between saved states, from which an interrupted run continues."""
     eval_share: float = Field(0.0, ge=0, lt=1)
     """Share of the training images whose rows are kept aside for validation."""
-    keep_best: bool = False
-    """Keep the weights of the smallest validation loss, not the last ones."""
-    report_to: list[Logger] = Field(default_factory=list)
-    """Loggers of transformers, such as tensorboard or wandb."""
     max_length: int | None = Field(None, ge=1)
     """Most tokens of a row with its image; longer ones are left out; default: the student's limit."""
-    gradient_checkpointing: bool = False
-    """Compute activations twice instead of keeping them: less memory, slower, the same weights."""
-    quantize: Literal["4bit"] | None = None
-    """Hold the base model in 4 bits under the adapters (QLoRA); needs bitsandbytes and an NVIDIA GPU."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of matrix products; auto: bfloat16 where the hardware multiplies it."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 or mps."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
     """Stop when a larger share of a file's rows cannot be used."""
     processes: int = Field(1, ge=1)
     """Processes that train together on this machine, one GPU each."""
     accelerate_config: Path | None = None
     """A file of `accelerate config` (DDP, FSDP, DeepSpeed) by which they are started."""
-    seed: int = 0
+    seed: Seed = 0
     """Draws the rows, their text formats and their order."""
 
     @model_validator(mode="after")
@@ -152,12 +105,8 @@ class FineTuneConfig(CommandSettings):
             raise ValueError("evaluation_image_root needs questions")
         if self.keep_best and not self.eval_share:
             raise ValueError("keep_best needs eval_share")
-        if self.method != "lora" and (self.target_modules or self.lora_alpha or self.lora_dropout):
-            raise ValueError("target_modules, lora_alpha and lora_dropout are for method lora")
         if self.trainer == "own" and self.method != "lora" and self.keep_adapter:
             raise ValueError("keep_adapter is for method lora; full has no adapter")
-        if self.quantize and (self.method != "lora" or self.adapter):
-            raise ValueError("quantize is for new adapters on a whole model: method lora, and no adapter")
         if self.trainer == "command" and self.adapter:
             raise ValueError("adapter is for trainer: own; merge it into a folder and give that as student")
         for_own = self.eval_share or self.report_to or self.processes > 1 or self.accelerate_config
@@ -295,34 +244,14 @@ def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[D
     return read_data_sets(files, config.max_bad_share, held_out)
 
 
-def _load(config: FineTuneConfig, world: World) -> "Trainable":
-    from dataengine_lib.training.trainable import TrainableSettings, load_trainable
-
-    settings = TrainableSettings(
-        method=config.method,
-        lora_rank=config.lora_rank,
-        train_vision=config.train_vision,
-        dtype=config.dtype,
-        device=world.device(config.device),
-        seed=config.seed,
-        train_parts=config.train_parts,
-        target_modules=config.target_modules,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        projector_rate=config.projector_rate,
-        adapter=config.adapter,
-        quantize=config.quantize,
-        gradient_checkpointing=config.gradient_checkpointing,
-    )
-    return load_trainable(config.student, settings)
-
-
 def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path, world: World) -> "TrainingDone":
     from dataengine_lib.training.checkpoint import save_checkpoint
     from dataengine_lib.training.student_training import TrainingPlan, train_student
-    from dataengine_lib.training.trainer.settings import TrainerSettings
+    from dataengine_lib.training.trainable import load_trainable
 
-    student = _load(config, world)
+    student = load_trainable(
+        config.student, config.model_copy(update={"device": world.device(config.device)})
+    )
     plan = TrainingPlan(
         name=config.student,
         method=config.method,
@@ -334,25 +263,10 @@ def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path, world
         seed=config.seed,
         identity=config.model_dump(mode="json", exclude=_NOT_IN_STATES),
     )
-    settings = TrainerSettings(
-        learning_rate=config.learning_rate,
-        scheduler=config.scheduler,
-        warmup=config.warmup,
-        weight_decay=config.weight_decay,
-        clip=config.clip,
-        accumulate=config.accumulate,
-        workers=_workers(config.workers, student),
-        save_steps=config.save_steps,
-        keep_best=config.keep_best,
-        report_to=tuple(config.report_to),
-        run_name=config.output_dir.parent.name,
-        seed=config.seed,
-        announce=PROGRESS if world.size > 1 else "",
-    )
-    done = train_student(student, sets, plan, settings, folder, world)
+    done = train_student(student, sets, plan, config, folder, world)
     if world.is_main:
         if done.gathered is not None:
-            student = _load(config.model_copy(update={"device": "cpu"}), World())
+            student = load_trainable(config.student, config.model_copy(update={"device": "cpu"}))
             student.model.load_state_dict(done.gathered)
         save_checkpoint(student, folder, keep_adapter=config.keep_adapter)
     return done
@@ -375,11 +289,6 @@ def _train_by_command(config: FineTuneConfig, sets: list[DataSet], folder: Path)
         check_answers=read_prediction_file,
     )
     return train_by_command(config, training, sets, folder)
-
-
-def _workers(given: int | None, student: "Trainable") -> int:
-    """On a CPU they would take the cores that the training needs."""
-    return given if given is not None else 4 * (student.device.type == "cuda")
 
 
 def _mix(config: FineTuneConfig) -> MixSettings:

@@ -42,7 +42,7 @@ def load_student(
     check_model_folder(name, "student")
     if adapter is not None:
         check_adapter_folder(str(adapter))
-    target = _torch_device(device)
+    target = torch_device(device)
     model, processor = _load_model(name, target, dtype, quantization)
     _check_processor(name, model, processor)
     if processor.tokenizer.pad_token is None:  # questions of different length share a batch
@@ -167,7 +167,7 @@ def _check_architecture(name: str, config: Any) -> None:
         )
 
 
-def _torch_device(device: str) -> str | None:
+def torch_device(device: str) -> str | None:
     """torch's name for `device`, None for `device_map`. Raises DataEngineError for a device that is not there."""
     if device == "device_map":
         return None

@@ -25,7 +25,7 @@ class BaseData(StepConfig):
     """Text formats of its questions; default: those of the step."""
     share: float | None = Field(None, ge=0, lt=1)
     """Its share of all draws."""
-    samples: float | None = Field(None, gt=0, allow_inf_nan=False)
+    samples: float | None = Field(None, gt=0)
     """MiniGPT-4's sample_ratio: its weight in the draws; default: the square root of its rows."""
 
     @model_validator(mode="before")

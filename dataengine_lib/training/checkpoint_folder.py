@@ -1,13 +1,18 @@
 """Step 5: a checkpoint folder that is replaced as a whole or not at all."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DISK_FULL, DataEngineError
 
 STATES = "states"  # the folder of the training's states in the work folder; not part of the checkpoint
+# matches "I/O error: File too large (os error 27)" of safetensors
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+# what torch.save says where a file cannot grow: "[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"
+_TORCH_WRITER = re.compile(r"inline_container.*(unexpected pos|PytorchStreamWriter)")
 
 
 @contextmanager
@@ -16,7 +21,7 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
 
     Only an empty folder, or one that holds the file `marker` as checkpoints of this step do, is replaced. Of what an
     interrupted run left behind, only `STATES` is kept, from which the next run continues.
-    Raises DataEngineError when `folder` holds something else or cannot be written.
+    Raises DataEngineError when `folder` holds something else or cannot be written, also when the disk is full by then.
     """
     work = unfinished_folder(folder)
     folder = folder.absolute()
@@ -41,15 +46,27 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
         if folder.exists():
             folder.rename(old)
         work.rename(folder)
-    except BaseException:
+    except BaseException as error:
         # an interrupt with Ctrl-C comes here too
         _clear(work)
         if not any(work.glob(f"{STATES}/*/")):  # no state either
             shutil.rmtree(work, ignore_errors=True)
         if old.exists() and not folder.exists():  # the second rename failed
             old.rename(folder)
+        if _disk_is_full(error):
+            raise DataEngineError(
+                f"{folder}: the disk, a quota or a file size limit is used up; free disk space, then run again: the "
+                "training continues from its newest state"
+            ) from error
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    """Whether an error of the system, of safetensors or of torch says so."""
+    found = _OS_ERROR.search(str(error))
+    number = int(found[1]) if found else getattr(error, "errno", None)
+    return number in DISK_FULL or bool(_TORCH_WRITER.search(str(error)))
 
 
 def unfinished_folder(folder: Path) -> Path:

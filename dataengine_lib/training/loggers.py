@@ -8,6 +8,8 @@ from dataengine_lib.errors import ParameterError
 
 Logger = Literal["tensorboard", "wandb", "mlflow", "comet_ml", "clearml", "swanlab", "trackio"]
 
+TENSORBOARD_FILES = "runs"  # the folder beside the states, then in the checkpoint, as transformers names it
+
 
 def check_loggers(names: Sequence[Logger]) -> None:
     """Raise ParameterError for a logger that is not installed."""

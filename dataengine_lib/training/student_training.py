@@ -2,6 +2,7 @@
 
 import hashlib
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from dataengine_lib.training.data_sets import (
 from dataengine_lib.training.examples import Example, ExampleEncoder
 from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
+from dataengine_lib.training.loggers import TENSORBOARD_FILES
 from dataengine_lib.training.mixing import length_batches
 from dataengine_lib.training.trainable import Trainable
 from dataengine_lib.training.trainer.saved_state import begin_states
@@ -110,7 +112,10 @@ def train_student(
         earlier_run = f"An earlier run was continued after its step {done.resumed_from:,}."
     trained_s = time.monotonic() - read
     if world.is_main:
-        (states / PROGRESS_LOG).rename(work / PROGRESS_LOG)
+        # copied, as a kill before the checkpoint is complete leaves the states alone
+        shutil.copy(states / PROGRESS_LOG, work / PROGRESS_LOG)
+        if (states / TENSORBOARD_FILES).is_dir():
+            shutil.copytree(states / TENSORBOARD_FILES, work / TENSORBOARD_FILES)
     rows = sum(map(len, steps[done.resumed_from :]))
     seconds = TrainTime(
         reading=round(read - began, 1),

@@ -1,43 +1,21 @@
 """Step 5: a student that can be trained, with LoRA adapters or all its weights, and its saved checkpoint."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import set_seed
 
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.students.loading import load_student
+from dataengine_lib.students.loading import load_student, torch_device
 from dataengine_lib.students.stored_weights import common_dtype, stored_dtypes
 from dataengine_lib.training.log import TrainedModules
 from dataengine_lib.training.parts.adapted_layers import AdaptedLayers, adapted_layers
 from dataengine_lib.training.parts.quantized import prepare_quantized, quantization_config
-from dataengine_lib.training.parts.student_parts import Part, StudentParts, find_parts
+from dataengine_lib.training.parts.settings import TrainableSettings, TrainDtype
+from dataengine_lib.training.parts.student_parts import StudentParts, find_parts
 from dataengine_lib.training.parts.trained_modules import adapted_name, trained_modules
-
-_TrainDtype = Literal["auto", "float32", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class TrainableSettings:
-    """What is trained and how it is held: the fields of FineTuneConfig of the same names."""
-
-    method: Literal["lora", "full"]
-    lora_rank: int
-    train_vision: bool
-    dtype: _TrainDtype
-    device: str
-    seed: int
-    train_parts: Sequence[Part] = ()
-    target_modules: Sequence[str] = ()
-    lora_alpha: int | None = None
-    lora_dropout: float = 0.0
-    projector_rate: float | None = None
-    adapter: str | None = None
-    quantize: Literal["4bit"] | None = None
-    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,8 +94,12 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     `train_parts` names others. Raises DataEngineError when the student cannot be loaded, when it lacks one of
     `train_parts`, and when one of `target_modules` names none of its layers.
     """
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(automatic if settings.device == "auto" else settings.device)
+    found = torch_device(settings.device)
+    if found is None:
+        raise DataEngineError(
+            "device device_map: a training takes one device in each process; choose another, and set processes"
+        )
+    device = torch.device(found)
     compute = _compute_dtype(settings.dtype, device)
     lora = settings.method == "lora"
     held = _held_dtype(device, compute) if lora else torch.float32
@@ -175,7 +157,7 @@ def _held_dtype(device: torch.device, compute: torch.dtype) -> torch.dtype:
     return compute if device.type == "cuda" else torch.float32
 
 
-def _compute_dtype(dtype: _TrainDtype, device: torch.device) -> torch.dtype:
+def _compute_dtype(dtype: TrainDtype, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 where the hardware multiplies it: on GPUs, and on CPUs with AVX512-BF16 or AMX."""
     if dtype != "auto":
         return torch.bfloat16 if dtype == "bfloat16" else torch.float32

@@ -110,7 +110,7 @@ def main() -> None:
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     folder = str(PROJECT_ROOT / "data_demo/models/tiny-llava")
-    settings = TrainableSettings("full", 16, False, "float32", "cpu", 0)
+    settings = TrainableSettings(method="full", dtype="float32", device="cpu")
     tiny = load_trainable(folder, settings)
     good = [compare("playground student", tiny, batches_of(tiny, 60, 16, 40), turns)]
     large = load_trainable(folder, settings)

@@ -59,6 +59,8 @@ class TrainingProgress(TrainerCallback):
         **_: Any,
     ) -> None:
         logs = logs or {}
+        if not logs.keys() & _NAMES.keys():  # the Trainer's own summary at the end
+            return
         loss = logs.get("loss", 0.0)
         if not isfinite(loss):
             raise DataEngineError(

@@ -21,6 +21,9 @@ def begin_states(folder: Path, identity: Mapping[str, Any]) -> str:
     # through JSON, as the one read below
     before = read_json(file) if newest and file.is_file() else None
     if before == identity:
+        for state in _states(folder):
+            if not _is_complete(state):
+                shutil.rmtree(state)
         return ""
     shutil.rmtree(folder, ignore_errors=True)
     write_json(file, identity)
@@ -49,15 +52,22 @@ def mark_complete(state: Path) -> None:
 
 def newest_state(folder: Path) -> Path | None:
     """The state of the most steps below `folder` that was written to its end."""
-    complete = [state for state in folder.glob(f"{_STATE}*") if (state / _COMPLETE).is_file()]
-    return max(complete, key=_steps, default=None)
+    return max(filter(_is_complete, _states(folder)), key=_steps, default=None)
 
 
 def remove_older(state: Path, keep: Path | None) -> None:
     """Remove the other states beside `state`, but not `keep`, the best so far."""
-    for other in state.parent.glob(f"{_STATE}*"):
+    for other in _states(state.parent):
         if other != state and (keep is None or other.name != keep.name):
             shutil.rmtree(other)
+
+
+def _states(folder: Path) -> list[Path]:
+    return list(folder.glob(f"{_STATE}*"))
+
+
+def _is_complete(state: Path) -> bool:
+    return (state / _COMPLETE).is_file()
 
 
 def _steps(state: Path) -> int:

@@ -1,29 +1,38 @@
-"""Step 5: how the trainer goes through the batches."""
+"""Step 5: the parameters of the trainer, which goes through the batches."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from pydantic import Field
+
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.training.loggers import Logger
+from dataengine_lib.training.parts.settings import Seed
 
 Scheduler = Literal["cosine", "linear", "constant"]
 
 
-@dataclass(frozen=True)
-class TrainerSettings:
-    """The fields of FineTuneConfig of the same names; `warmup` is a share of all steps, `clip` the gradient's norm.
+class TrainerSettings(StepConfig):
+    """How the trainer goes through the batches."""
 
-    `report_to` are names of transformers' loggers, such as tensorboard; `run_name` is what they show. With `announce`
-    the progress is printed, each line behind these words.
-    """
-
-    learning_rate: float
+    learning_rate: float = Field(2e-4, gt=0)
+    """The highest, after a linear warm-up."""
     scheduler: Scheduler = "cosine"
-    warmup: float = 0.03
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    accumulate: int = 1
-    workers: int = 0
-    save_steps: int = 500
+    """How the rate decays after the warm-up: cosine, linear or constant."""
+    warmup: float = Field(0.03, ge=0, lt=1)
+    """Share of the steps in which the rate rises."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's."""
+    clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0: no limit."""
+    accumulate: int = Field(1, ge=1)
+    """Passes that the rows of a step are divided into, to fit into memory."""
+    workers: int | None = Field(None, ge=0)
+    """Processes that prepare images and texts, 0 for none; default: 4 beside a GPU, else 0."""
+    save_steps: int = Field(500, ge=1)
+    """Steps between saved states, from which an interrupted run continues."""
     keep_best: bool = False
-    report_to: tuple[str, ...] = ()
-    run_name: str = ""
-    seed: int = 0
-    announce: str = ""
+    """Keep the weights of the smallest validation loss, not the last ones."""
+    report_to: list[Logger] = Field(default_factory=list)
+    """Loggers of transformers, such as tensorboard or wandb."""
+    seed: Seed = 0
+    """Of the trainer's loggers and states."""

@@ -17,7 +17,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.trainable import Trainable
 from dataengine_lib.training.trainer.passes import LEARNT, Steps, examples_of, pass_loader, passes_of
-from dataengine_lib.training.trainer.saved_state import mark_complete, remove_older
+from dataengine_lib.training.trainer.saved_state import mark_complete, newest_state, remove_older
 from dataengine_lib.training.trainer.schedule import rate_schedule
 from dataengine_lib.training.trainer.settings import TrainerSettings
 
@@ -86,9 +86,11 @@ class StudentTrainer(Trainer):
         passes = passes_of(
             self._steps, self.args.gradient_accumulation_steps, self.args.world_size, self.args.process_index
         )
-        self._examples.prepare([passes.rows[place].example for place in places] for places in passes)
         self._examples.prepare(examples_of(passes))
-        return pass_loader(self._examples, passes, self._settings.workers)
+        workers = self._settings.workers
+        if workers is None:  # on a CPU they would take the cores that the training needs
+            workers = 4 if self._student.device.type == "cuda" else 0
+        return pass_loader(self._examples, passes, workers)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW over the student's trained weights."""
@@ -140,7 +142,13 @@ class StudentTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """`{"eval_loss": mean loss per answer token of the validation rows}`."""
-        passes = passes_of(self._validation, 1, self.args.world_size, self.args.process_index)
+        # as many passes as in training, since a whole step of rows may not fit into memory
+        passes = passes_of(
+            self._validation,
+            self.args.gradient_accumulation_steps,
+            self.args.world_size,
+            self.args.process_index,
+        )
         model: Any = self.model_wrapped if self._sharded else self.model
         model.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
@@ -191,7 +199,10 @@ class StudentTrainer(Trainer):
     def save_now(self) -> None:
         """Write a state after the last whole step, without the gradients of an unfinished step."""
         self._student.model.zero_grad()
-        self._save_checkpoint(self.model, None)
+        folder = Path(str(self.args.output_dir))
+        # a state that is there already is not opened again: a kill would leave half of it
+        if newest_state(folder) != folder / f"checkpoint-{self.state.global_step}":
+            self._save_checkpoint(self.model, None)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if self._sharded:
@@ -247,7 +258,8 @@ def _arguments(
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to=list(settings.report_to) or "none",
-        run_name=settings.run_name or None,
+        # `round1` of round1/.checkpoint.unfinished/states
+        run_name=folder.absolute().parent.parent.name or None,
         disable_tqdm=True,
         use_cpu=student.device.type == "cpu",
         remove_unused_columns=False,

@@ -1,6 +1,6 @@
 """Step 5: one training from its first step, or from its newest saved state, to its last one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,6 +8,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.examples import ExampleEncoder
+from dataengine_lib.training.launch.launcher import PROGRESS
 from dataengine_lib.training.log import LossPoint, ValidationPoint
 from dataengine_lib.training.trainable import Trainable
 from dataengine_lib.training.trainer.passes import Steps
@@ -52,43 +53,55 @@ def train(
     Raises DataEngineError when the loss is not finite, or one row alone does not fit into memory.
     """
     most = max(map(len, steps))
+    # more passes than rows would be empty ones
+    accumulate = min(settings.accumulate, most)
     begun_at: int | None = None
     while True:
         found = newest_state(folder)
-        trainer = StudentTrainer(student, examples, steps, validation, settings, folder)
-        progress = TrainingProgress(settings.learning_rate, folder / PROGRESS_LOG, settings.announce)
+        trainer = StudentTrainer(
+            student,
+            examples,
+            steps,
+            validation,
+            settings.model_copy(update={"accumulate": accumulate}),
+            folder,
+        )
+        several = trainer.args.world_size > 1
+        progress = TrainingProgress(
+            settings.learning_rate, folder / PROGRESS_LOG, PROGRESS if several else ""
+        )
         trainer.add_callback(progress)
         if begun_at is None:
             begun_at = int(found.name.rpartition("-")[2]) if found else 0
         try:
             trainer.train(resume_from_checkpoint=str(found) if found else None)
-            return _finished(trainer, begun_at, settings)
+            return _finished(trainer, begun_at, accumulate, keep_best=settings.keep_best)
         except RuntimeError as error:
             if not (isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)):
                 raise
-            if settings.accumulate >= most:
+            if accumulate >= most:
                 raise DataEngineError(
                     "fine-tuning: one row alone does not fit into memory; set gradient_checkpointing: true, "
                     "a smaller max_length, or dtype: bfloat16"
                 ) from error
-            if trainer.args.world_size > 1:  # the other processes wait for this one's gradient
+            if several:  # the other processes wait for this one's gradient
                 raise DataEngineError(
-                    f"fine-tuning: out of memory; set accumulate to {2 * settings.accumulate} or more"
+                    f"fine-tuning: out of memory; set accumulate to {2 * accumulate} or more"
                 ) from error
         finally:
             progress.close()
         trainer.save_now()
-        settings = replace(settings, accumulate=min(2 * settings.accumulate, most))
+        accumulate = min(2 * accumulate, most)
         torch.cuda.empty_cache()  # nothing where there is no GPU
 
 
-def _finished(trainer: StudentTrainer, begun_at: int, settings: TrainerSettings) -> Training:
+def _finished(trainer: StudentTrainer, begun_at: int, accumulate: int, *, keep_best: bool) -> Training:
     loss, validation = [], []
     for row in trainer.state.log_history:
         if "loss" in row:
             loss.append(LossPoint(int(row["step"]), round(row["loss"], 6), row["learning_rate"]))
         elif "eval_loss" in row:
             validation.append(ValidationPoint(int(row["step"]), round(row["eval_loss"], 6)))
-    best = trainer.state.best_global_step if settings.keep_best else None
+    best = trainer.state.best_global_step if keep_best else None
     kept = best or trainer.state.global_step
-    return Training(loss, validation, begun_at, settings.accumulate, kept, trainer.gathered())
+    return Training(loss, validation, begun_at, accumulate, kept, trainer.gathered())

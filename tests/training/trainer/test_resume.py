@@ -1,16 +1,20 @@
 """A training that is killed continues from its newest state, and ends with the same bytes."""
 
+import json
 import multiprocessing
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from fine_tuning import Make, row, weights
 
 from dataengine_lib.core.files import write_json
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, FineTuneResult, fine_tune
 from dataengine_lib.training.trainer import student_trainer
 from dataengine_lib.training.trainer.progress import TrainingProgress
@@ -124,6 +128,46 @@ def test_an_image_that_changed_starts_over(config: Make, images: Path) -> None:
     assert continued(result) == 0 and result.time.earlier_run.endswith(
         "not continued: training data changed."
     )
+
+
+def test_a_training_killed_behind_its_last_state_keeps_its_progress(config: Make, images: Path) -> None:
+    settings = {"epochs": 4, "save_steps": EVERY, "eval_share": 0.25}
+    killed(config(**settings), 0, _in_checkpoint)
+    result = fine_tune(config(**settings))
+    assert continued(result) == result.log.steps == 6, "with eval_share the last step has a state too"
+    lines = (result.checkpoint / "train_progress.jsonl").read_text().splitlines()
+    # each validation has a line of its own
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 3, 4, 5, 6, 6]
+
+
+@pytest.mark.parametrize("library", ["safetensors", "torch"])
+def test_a_full_disk_is_one_line_and_the_training_continues(
+    config: Make, images: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """Files may grow to 10,000 bytes from the second state on, which is as if the disk were full."""
+    settings = {"method": "full", "epochs": 4, "save_steps": 2}
+    whole = fine_tune(config(output_dir=images / "whole", **settings))
+    module, name = (student_trainer, "save_file") if library == "safetensors" else (torch, "save")
+    real, soft_hard, saved = getattr(module, name), resource.getrlimit(resource.RLIMIT_FSIZE), list[Any]()
+
+    def save(content: Any, file: Any) -> None:
+        saved.append(file)
+        if "checkpoint-4" in str(file):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, soft_hard[1]))
+        try:
+            real(content, file)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, soft_hard)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, save)
+        with pytest.raises(
+            DataEngineError, match="checkpoint: the disk, a quota or a file size limit is used up"
+        ):
+            fine_tune(config(**settings))
+    assert saved and not (images / "checkpoint").exists()
+    result = fine_tune(config(**settings))
+    assert continued(result) == 2 and weights(result.checkpoint) == weights(whole.checkpoint)
 
 
 def test_an_error_keeps_the_states_and_an_earlier_checkpoint(config: Make, images: Path) -> None:

@@ -1,6 +1,8 @@
 """The trainer: a step is the same however it is divided, loaded or stored; the rate, validation and loggers."""
 
 import re
+import sys
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,8 @@ from tiny_families import FAMILIES, save_family
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.steps.fine_tune import fine_tune
+from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.trainer.passes import passes_of
 from dataengine_lib.training.trainer.schedule import rate_factor
 from dataengine_lib.training.trainer.train import train
@@ -58,10 +61,27 @@ def test_a_step_of_few_rows_is_filled_up_with_passes_that_count_nothing() -> Non
     assert learnt == [[(0, 10), (3, 10), (0, 3), (0, 3)], [(5, 10), (2, 10), (0, 3), (3, 3)]]
 
 
-def test_more_passes_than_rows_train_the_same(config: Make, images: Path) -> None:
-    one = fine_tune(config(uneven(7), output_dir=images / "a", method="full")).log.loss
-    many = fine_tune(config(uneven(7), output_dir=images / "b", method="full", accumulate=6)).log.loss
-    assert [point.loss for point in one] == pytest.approx([point.loss for point in many], rel=1e-5)
+def test_more_passes_than_rows_train_and_validate_the_same(
+    config: Make, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"method": "full", "eval_share": 0.25}
+    one = fine_tune(config(uneven(9), output_dir=images / "a", **settings)).log
+    sizes: list[int] = []
+    real = ExampleEncoder.batch
+
+    def batch(self: Any, examples: Any) -> Any:
+        sizes.append(len(examples))
+        return real(self, examples)
+
+    monkeypatch.setattr(ExampleEncoder, "batch", batch)
+    many = fine_tune(config(uneven(9), output_dir=images / "b", accumulate=60, **settings)).log
+    assert set(sizes) == {1}, (
+        "nor is a whole step validated in one pass, for which the memory may be too small"
+    )
+    assert many.accumulate == 4, "a step has four rows"
+    for curve in ("loss", "validation"):
+        found = [[point.loss for point in getattr(log, curve)] for log in (one, many)]
+        assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_workers_give_the_same_weights(config: Make, images: Path) -> None:
@@ -158,6 +178,60 @@ def test_a_logger_that_is_not_installed_stops_before_anything_is_read(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ParameterError, match="report_to: wandb is not installed; run: pip install wandb"):
         fine_tune(config(report_to=["wandb"], student="/nowhere"))
+
+
+WRITER = """
+from pathlib import Path
+class SummaryWriter:
+    def __init__(self, log_dir):
+        self.file = Path(log_dir, "events")
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+    def add_text(self, *given): pass
+    def add_scalar(self, name, value, step):
+        with self.file.open("a") as stream: stream.write(f"{name} {step}\\n")
+    def flush(self): pass
+    def close(self): pass
+"""
+
+
+def test_the_files_of_tensorboard_are_in_the_checkpoint(
+    config: Make, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "packages").mkdir()
+    (images / "packages/tensorboardX.py").write_text(WRITER)
+    monkeypatch.syspath_prepend(images / "packages")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # needs the package tensorboard
+    result = fine_tune(config(report_to=["tensorboard"]))
+    (events,) = result.checkpoint.glob("runs/*/events")
+    assert [line for line in events.read_text().splitlines() if "/loss" in line] == [
+        "train/loss 1",
+        "train/loss 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"epochs": inf}, "epochs: Input should be a finite number"),
+        ({"learning_rate": inf}, "learning_rate: Input should be a finite number"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
+        ({"seed": 2**32}, "seed: Input should be less than 4294967296"),
+        (
+            {"projector_rate": 1e-3, "train_parts": ["vision"]},
+            "projector_rate needs projector in train_parts",
+        ),
+    ],
+)
+def test_values_that_no_training_can_have_are_refused(config: Make, given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ParameterError, match=why):
+        FineTuneConfig.read({**config().model_dump(), **given}, "here")
+
+
+def test_an_unknown_device_is_one_line(config: Make) -> None:
+    with pytest.raises(DataEngineError, match="device 'gpu': no such kind; choose auto, cpu"):
+        fine_tune(config(device="gpu"))
+    with pytest.raises(DataEngineError, match="device device_map: a training takes one device"):
+        fine_tune(config(device="device_map"))
 
 
 def test_a_new_image_of_another_size_is_trained_on(config: Make, images: Path) -> None:
