@@ -1,5 +1,6 @@
 """Step 5: a checkpoint folder that is replaced as a whole or not at all."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -7,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dataengine_lib.errors import DISK_FULL, DataEngineError
+from dataengine_lib.training.logged_process import hold_lock
 
 STATES = "states"  # the folder of the training's states in the work folder; not part of the checkpoint
+_LOCK = "lock"  # in the work folder; held while a training writes there
 # matches "I/O error: File too large (os error 27)" of safetensors
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 # what torch.save says where a file cannot grow: "[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"
@@ -21,7 +24,8 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
 
     Only an empty folder, or one that holds the file `marker` as checkpoints of this step do, is replaced. Of what an
     interrupted run left behind, only `STATES` is kept, from which the next run continues.
-    Raises DataEngineError when `folder` holds something else or cannot be written, also when the disk is full by then.
+    Raises DataEngineError when `folder` holds something else or cannot be written, also when the disk is full by then,
+    and while another training writes to the same work folder.
     """
     work = unfinished_folder(folder)
     folder = folder.absolute()
@@ -31,9 +35,12 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
         )
     old = folder.with_name(f".{folder.name}.old")
     try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = hold_lock(work / _LOCK)
+        lock.write(str(os.getpid()))
+        lock.flush()
         if old.exists():  # a kill came between the two renames below, or before the end
             shutil.rmtree(old) if folder.exists() else old.rename(folder)
-        work.mkdir(parents=True, exist_ok=True)
         _clear(work)
     except OSError as error:
         raise DataEngineError(
@@ -42,6 +49,7 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
     try:
         yield work
         shutil.rmtree(work / STATES, ignore_errors=True)
+        (work / _LOCK).unlink()
         # two renames; a kill between them leaves the earlier checkpoint as `.NAME.old`
         if folder.exists():
             folder.rename(old)
@@ -59,6 +67,8 @@ def replaced_when_complete(folder: Path, marker: str) -> Iterator[Path]:
                 "training continues from its newest state"
             ) from error
         raise
+    finally:
+        lock.close()
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -76,8 +86,8 @@ def unfinished_folder(folder: Path) -> Path:
 
 
 def _clear(work: Path) -> None:
-    """Remove all but the training's states."""
+    """Remove all but the training's states, and the lock."""
     for part in work.iterdir():
-        if part.name == STATES:
+        if part.name in (STATES, _LOCK):
             continue
         shutil.rmtree(part) if part.is_dir() else part.unlink()

@@ -45,7 +45,7 @@ def run_logged(
     """
     mask, last = SecretMask.of_environment(), deque[str](maxlen=_LAST_LINES)
     with ExitStack() as stack:
-        held = stack.enter_context(_held(lock)) if lock else None
+        held = stack.enter_context(hold_lock(lock)) if lock else None
         process = _started(arguments, folder, [held.fileno()] if held else [])
         if held:
             held.write(str(process.pid))
@@ -72,11 +72,14 @@ def run_logged(
 def check_not_held(lock: Path) -> None:
     """Raise DataEngineError when a program that `run_logged` has started still holds this lock."""
     if lock.is_file():
-        _held(lock).close()
+        hold_lock(lock).close()
 
 
-def _held(lock: Path) -> IO[str]:
-    """The lock's file, empty; a process that inherits its handle holds the lock as well."""
+def hold_lock(lock: Path) -> IO[str]:
+    """The lock's file, empty, for this process's id; a process that inherits its handle holds the lock as well.
+
+    Raises DataEngineError while another process holds it.
+    """
     stream = lock.open("a+", encoding="ascii")
     if try_lock(stream.fileno()) is False:
         with stream:

@@ -10,10 +10,10 @@ _FEW_STEPS, _FEW_ROWS = 10, 10  # the learning rate is still warming up, or each
 def training_warnings(log: TrainLog) -> list[str]:
     """A sentence for each way in which this training did less than was asked for."""
     found = []
-    if log.skipped:
+    if skipped := sum(log.skipped.values()):
         found.append(
-            f"{sum(log.skipped.values()):,} rows were not trained on: {counted_reasons(log.skipped)}; the first: "
-            f"{shown(log.skipped_rows[0], 200)}"
+            f"{skipped:,} row{' was' if skipped == 1 else 's were'} not trained on: {counted_reasons(log.skipped)}; "
+            f"the first: {shown(log.skipped_rows[0], 200)}"
         )
     # another trainer may log no steps
     if log.steps < _FEW_STEPS and (log.steps or log.method != "command"):

@@ -30,5 +30,9 @@ def test_a_short_training_and_lost_rows_are_warned_of() -> None:
     assert training_warnings(lost) == [
         "10 rows were not trained on: image not found (9), malformed row (1); the first: 't.json: q1: image not found'"
     ]
+    (single,) = training_warnings(
+        log(skipped={"malformed row": 1}, skipped_rows=["t.json: q1: malformed row"])
+    )
+    assert single.startswith("1 row was not trained on: malformed row (1); the first: ")
     empty = log(mix=[MixPart("round 1", "t.json", 50, 50, 1.0), MixPart("base", "b.json", 0, 0, 0.0)])
     assert training_warnings(empty) == ["base: no row of b.json was trained on"]

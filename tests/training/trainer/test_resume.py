@@ -16,6 +16,7 @@ from fine_tuning import Make, row, weights
 from dataengine_lib.core.files import write_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, FineTuneResult, fine_tune
+from dataengine_lib.training.logged_process import hold_lock
 from dataengine_lib.training.trainer import student_trainer
 from dataengine_lib.training.trainer.progress import TrainingProgress
 
@@ -168,6 +169,20 @@ def test_a_full_disk_is_one_line_and_the_training_continues(
     assert saved and not (images / "checkpoint").exists()
     result = fine_tune(config(**settings))
     assert continued(result) == 2 and weights(result.checkpoint) == weights(whole.checkpoint)
+
+
+def test_two_trainings_at_once_do_not_share_a_folder(config: Make, images: Path) -> None:
+    work = images / ".checkpoint.unfinished"
+    work.mkdir()
+    with hold_lock(work / "lock") as lock:
+        print(4711, end="", file=lock, flush=True)
+        with pytest.raises(
+            DataEngineError, match=r"unfinished: process 4711 of an earlier run still works in this"
+        ):
+            fine_tune(config())
+        assert (work / "lock").exists()
+    checkpoint = fine_tune(config()).checkpoint
+    assert not work.exists() and not (checkpoint / "lock").exists()
 
 
 def test_an_error_keeps_the_states_and_an_earlier_checkpoint(config: Make, images: Path) -> None:
