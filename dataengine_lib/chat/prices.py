@@ -17,6 +17,7 @@ from dataengine_lib.resources import PRICES
 
 IMAGE_TOKENS = 3_800  # of a picture: OpenAI counts at most 1,536 patches, each as up to 2.46 tokens
 _PRIORITY = 2.5  # times the standard price, at most, of OpenAI's tier for which the table has no prices
+_MOST_TOKENS = 10**12  # of one reply
 _FREE = ("annotations", "local", "playground", "replay")
 _EXAMPLE = "dataengine_lib/resources/prices.yaml"
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # matches the end of "gpt-4o-2024-08-06"
@@ -62,6 +63,11 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
         tier: str = "",
     ) -> float:
         """US dollars; `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`."""
+        # a count that a server or a file makes up must stay a number that floats can hold
+        prompt_tokens, cached_tokens, completion_tokens, cache_write_tokens = (
+            min(tokens, _MOST_TOKENS)
+            for tokens in (prompt_tokens, cached_tokens, completion_tokens, cache_write_tokens)
+        )
         cached = self.input if self.cached_input is None else self.cached_input
         write = self.input if self.cache_write is None else self.cache_write
         fresh = max(0, prompt_tokens - cached_tokens - cache_write_tokens)

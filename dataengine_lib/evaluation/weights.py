@@ -13,7 +13,7 @@ import numpy as np
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.statistics import Z_95, wilson
-from dataengine_lib.core.text import shown_key
+from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import type_name
 
@@ -21,6 +21,7 @@ WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
 WEIGHT_RULES: tuple[WeightRule, ...] = get_args(WeightRule)
 _FLOOR = 0.1  # share of the overall error rate: the least weight by `shrunk`, so that every type gets queries
 _DECIMALS = 3  # of weight.json
+_MOST = 1e100  # of a weight in a file
 _log = logging.getLogger(__name__)
 
 TypeCounts = Mapping[str, tuple[int, int]]  # type -> (right answers, questions)
@@ -198,9 +199,11 @@ def _weights_in(file: Path) -> dict[str, float]:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if not (math.isfinite(number) and number >= 0):
+        # of larger ones the sum may be no number
+        if not 0 <= number <= _MOST:
             raise DataEngineError(
-                f"{file}: {shown_key(kind)}: weight {str(value)[:40]} must be a number of at least 0; correct that key"
+                f"{file}: {shown_key(kind)}: weight {shown(str(value), 40)} must be a number of at least 0 and at most "
+                f"{_MOST:g}; correct that key"
             )
         weights[kind] = number
     return weights

@@ -74,7 +74,7 @@ def _write_v2(job: ExportJob) -> list[Path]:
     for question in job.questions:
         if len(question.choices) != 4:
             raise DataEngineError(
-                f"{job.output}: question {question.question_id} has {len(question.choices)} choices, "
+                f"{job.source or job.output}: record {question.question_id} has {len(question.choices)} choices, "
                 "and v2 records have four; drop the record"
             )
     return [
@@ -220,6 +220,7 @@ def _write_format(
         output,
         folder=output.parent if kind.suffix else output,
         name=options.name,
+        source=options.source,
         text_format=options.text_format,
         # a format that contains its images (paths None) reads them from the image root
         paths=(kind.paths and options.paths) or kind.paths or "bare",

@@ -79,7 +79,7 @@ class ExportJob:
     `rows` holds every record `copies` times, with other orders of its options if `shuffled`. `paths` is how images are
     named: `absolute`; `relative` to `folder`, so that it can be moved together with the images, or to the `checkout` of
     MiniGPT-4, where its training starts; `bare`, from the image root.
-    Its writer adds what it had to change to `warnings`.
+    `source` is the file of the records, for messages. Its writer adds what it had to change to `warnings`.
     """
 
     rows: list[ExportRow]
@@ -92,6 +92,7 @@ class ExportJob:
     copies: int = 1
     shuffled: bool = False
     checkout: Path | None = None
+    source: Path | None = None
     warnings: list[str] = field(default_factory=list, compare=False)
 
     @property

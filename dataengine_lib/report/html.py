@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from os.path import exists  # False for a name that is too long, where Path.exists raises
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -49,10 +50,11 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
         failed + body,
         links=_links(notebook, run, failed=bool(failed)),
         notes=run[0].notes if run else [],
-        files=[file_link(path, page.parent) for path in outputs if path.exists()],
+        files=[file_link(path, page.parent) for path in outputs if exists(path)],
     )
     with replacing(page, "w") as stream:
-        stream.write(content)
+        # a notebook may hold half of a surrogate pair, which no file can
+        stream.write(content.encode("utf-8", "replace").decode("utf-8"))
     return page
 
 

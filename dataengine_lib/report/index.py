@@ -1,5 +1,6 @@
 """Index pages (all steps): one per run, and one of all runs."""
 
+from os.path import exists, isfile  # False for a name that is too long, where Path raises
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -100,8 +101,8 @@ def _step(step: ShownStep, folder: Path) -> dict[str, Any]:
         "seconds": f"{step.seconds:.1f} s" if step.seconds else "",
         "error": step.error or "",
         "warnings": step.warnings or [],
-        "href": quote(f"{label}.html") if (folder / f"{label}.html").is_file() else "",
-        "files": [file_link(path, folder) for path in outputs if path.exists()],
+        "href": quote(f"{label}.html") if isfile(folder / f"{label}.html") else "",
+        "files": [file_link(path, folder) for path in outputs if exists(path)],
         "warned": _count(len(step.warnings or []), "warning"),
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from os.path import isfile  # False for a name that is too long, where Path.is_file raises
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,7 +95,7 @@ def render_run(folder: Path) -> Rendered:
         raise ParameterError(f"{folder}: no run.json here; give the folder of a run, such as reports/demo")
     state: RunState = read_json(file, RunState)
     named = [step.notebook for step in state.steps if step.notebook]
-    there = [name for name in named if (folder / name).is_file()]
+    there = [name for name in named if isfile(folder / name)]
     if not there:
         why = f"{named[0]} and the others are missing" if named else "no step has run"
         raise DataEngineError(

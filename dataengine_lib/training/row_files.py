@@ -1,6 +1,7 @@
 """Step 5: the usable rows of a training file: questions of every format, conversations as a whole, and captions."""
 
 from collections.abc import Iterator
+from os.path import isfile  # False for a name that is too long, where Path.is_file raises
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ class _Images:
     def _of_id(self, image_id: ImageId | None) -> Path | None:
         # Source: CCSBUAlignDataset of MiniGPT-4, f"{image_id}.jpg" below its folder `image`
         files = (image_file(self._root, f"{folder}{image_id}.jpg") for folder in ("", "image/"))
-        return next((file for file in files if file.is_file()), None)
+        return next((file for file in files if isfile(file)), None)
 
 
 # The row of a caption, and one of COCO's list of images.

@@ -115,7 +115,7 @@ def main() -> None:
     good = [compare("playground student", tiny, batches_of(tiny, 60, 16, 40), turns)]
     large = load_trainable(folder, settings)
     large.model = larger(load_student(folder, "cpu")).model
-    good.append(compare("language model of 135M", large, batches_of(large, 6, 4, 40), turns))
+    good.append(compare("language model of 135M", large, batches_of(large, 4, 2, 40), turns))
     if not all(good):
         sys.exit(f"the weights differ, or the trainer takes more than {AT_MOST} times the CPU of a bare loop")
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nbformat
 import pytest
 from coco_folder import write
@@ -12,7 +13,7 @@ from fuzzing.reply_targets import REPLY_TARGETS
 from fuzzing.target import Target, aokvqa, pictures
 from fuzzing.verdict import Outcome, only_line
 
-from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.chat.prices import Price, read_prices
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.curation.review import read_review
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -22,8 +23,11 @@ from dataengine_lib.exports.records import ExportOptions
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.questions.reader import check_any_question, read_question_file
 from dataengine_lib.report.html import render_notebook
+from dataengine_lib.runs.state import RunState, StepState
+from dataengine_lib.runs.summary import render_run, write_pages
 from dataengine_lib.teachers.request import read_queries
 from dataengine_lib.training.held_out_images import HeldOutImages
+from dataengine_lib.training.row_files import read_training_rows
 
 
 @pytest.fixture(autouse=True)
@@ -232,3 +236,64 @@ def test_a_notebook_is_shown_as_before(tmp_path: Path) -> None:
         nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")]), tmp_path / "a.ipynb"
     )
     assert "Title" in render_notebook(tmp_path / "a.ipynb", tmp_path / "a.html").read_text()
+
+
+# --- values beyond what a float or a file system holds
+
+
+@pytest.mark.parametrize("weight", [1e308, "1e300", 10**200, "a\nb", -1])
+def test_weights_whose_sum_is_no_number_are_one_line(tmp_path: Path, weight: object) -> None:
+    write(tmp_path / "weight.json", {"ocr": weight, "image_scene": weight})
+    with pytest.raises(DataEngineError, match="must be a number of at least 0 and at most 1e\\+100") as error:
+        read_weights(tmp_path / "weight.json", ["ocr", "image_scene"], print)
+    only_line(error, "weight.json")
+
+
+def test_a_reply_of_more_tokens_than_floats_count_has_a_price() -> None:
+    price = Price(input=1.0, output=2.0)
+    assert price.cost(10**400, 0, 0) == price.cost(10**12, 0, 0) == 1e6
+    assert price.cost(0, 0, 10**400) == 2e6
+
+
+def test_names_that_are_too_long_are_files_that_are_not_there(tmp_path: Path) -> None:
+    long = "a" * 300
+    step = StepState(
+        step="evaluate", round=1, label=long, notebook=f"{long}.ipynb", status="done", outputs=[long]
+    )
+    state = RunState(run="r", started="2026-01-01T00:00:00", rounds=1, seed=0, steps=[step], versions={})
+    write(tmp_path / "run.json", msgspec.to_builtins(state))
+    with pytest.raises(DataEngineError, match="has no executed notebook to render") as error:
+        render_run(tmp_path)
+    only_line(error, "")
+    write_pages(tmp_path)
+    assert (tmp_path / "index.html").is_file()
+    (tmp_path / "captions.json").write_text(
+        json.dumps({"annotations": [{"image_id": long, "caption": "A dog."}]})
+    )
+    skipped = BadRows(tmp_path / "captions.json", 1)
+    assert not read_training_rows(tmp_path / "captions.json", tmp_path, ["QM-A"], skipped)
+    assert skipped.counts.total() == 1
+
+
+def test_half_of_a_surrogate_pair_in_a_notebook_is_shown_as_a_sign(tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("half \udfff of a pair")])
+    (tmp_path / "n.ipynb").write_text(json.dumps(notebook), encoding="ascii")
+    page = render_notebook(tmp_path / "n.ipynb", tmp_path / "n.html")
+    assert "half ? of a pair" in page.read_text(encoding="utf-8")
+
+
+def test_a_record_that_v2_cannot_hold_is_named_with_its_file(tmp_path: Path) -> None:
+    pictures(tmp_path / "images")
+    row = {**aokvqa(1), "raw_instructions": "", "rationales": [], "choices": ["a", "b"], "record_id": "r1"}
+    write(tmp_path / "train.json", [row | {"correct_choice_idx": 0}])
+    with pytest.raises(DataEngineError, match=r"record .* has 2 choices, and v2 records have four") as error:
+        list(
+            export_lines(
+                "dataengine-v2",
+                tmp_path / "train.json",
+                tmp_path / "o.json",
+                tmp_path / "images",
+                ExportOptions(),
+            )
+        )
+    only_line(error, "train.json")

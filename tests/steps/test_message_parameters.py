@@ -42,6 +42,8 @@ NEVER = {
         ("dataengine_lib.core.model_files.model_folder", "adapter", step)
         for step in ("fine_tune", "construct_queries", "embed")
     ),
+    # another trainer's predictions are read as a set of ours
+    ("dataengine_lib.evaluation.recorded.sample_filters", "recorded_filter", "fine_tune"),
     ("dataengine_lib.chat.budget", "budget_usd", "evaluate"),  # it has no budget
     (
         "dataengine_lib.teachers.loading",
@@ -57,7 +59,9 @@ def configs() -> dict[str, set[str]]:
     for module in pkgutil.iter_modules(steps.__path__):
         for value in vars(importlib.import_module(f"dataengine_lib.steps.{module.name}")).values():
             own = isinstance(value, type) and issubclass(value, StepConfig) and value is not StepConfig
-            if own and value.__module__.endswith(f".{module.name}"):
+            # the options of a verb are those of its step
+            verb = own and value.__base__ is not None and value.__base__.__module__.startswith(steps.__name__)
+            if own and not verb and value.__module__.endswith(f".{module.name}"):
                 found.setdefault(module.name, set()).update(value.model_fields)
     return found
 

@@ -64,7 +64,8 @@ def _workbook(lines: list[list[Any]]) -> bytes:
         book.active.append(
             [
                 cell
-                if cell is None or isinstance(cell, int | float)
+                # a workbook holds no number beyond a float
+                if cell is None or (isinstance(cell, int | float) and abs(cell) < 1e300)
                 else ILLEGAL_CHARACTERS_RE.sub("", str(cell).encode("utf-8", "replace").decode())[:1000]
                 for cell in line
             ]

@@ -45,8 +45,9 @@ def same(left: Path, right: Path) -> None:
 
 def test_two_processes_are_one_and_continue_after_a_kill(config: Make, images: Path) -> None:
     """Two processes of two passes each are one process of four; a killed parent leaves no process behind."""
-    one = fine_tune(config(ROWS, output_dir=images / "one", accumulate=4, **SETTINGS))
-    two = config(ROWS, output_dir=images / "two", accumulate=2, processes=2, **SETTINGS)
+    settings = SETTINGS | {"epochs": 30, "learning_rate": 1e-3}  # so that the kill comes before the end
+    one = fine_tune(config(ROWS, output_dir=images / "one", accumulate=4, **settings))
+    two = config(ROWS, output_dir=images / "two", accumulate=2, processes=2, **settings)
     parent = multiprocessing.get_context("fork").Process(target=fine_tune, args=(two,))
     parent.start()
     states, until = images / ".two.unfinished/states", time.monotonic() + 300
@@ -59,9 +60,9 @@ def test_two_processes_are_one_and_continue_after_a_kill(config: Make, images: P
     _gone, alive = psutil.wait_procs(children, timeout=120)
     assert not alive and not (images / "two").exists()
     result = fine_tune(two)
-    assert result.time.resumed_from in (2, 4)
+    assert 0 < result.time.resumed_from < 90 == result.log.steps
     assert [point.loss for point in result.log.loss] == pytest.approx(
-        [point.loss for point in one.log.loss], rel=1e-4
+        [point.loss for point in one.log.loss], rel=1e-4, abs=1e-4
     )
     same(one.checkpoint, result.checkpoint)
     assert not list(images.glob("**/checkpoint-*")) and not list(images.glob(".two*"))

@@ -84,10 +84,16 @@ def test_more_passes_than_rows_train_and_validate_the_same(
         assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-def test_workers_give_the_same_weights(config: Make, images: Path) -> None:
-    here = fine_tune(config(output_dir=images / "a", epochs=2))
-    there = fine_tune(config(output_dir=images / "b", epochs=2, workers=2))
-    assert weights(here.checkpoint) == weights(there.checkpoint)
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("other", [{"workers": 2}, {"gradient_checkpointing": True}])
+def test_what_saves_time_or_memory_gives_the_same_weights(
+    config: Make, images: Path, method: str, other: dict[str, Any]
+) -> None:
+    settings = {"epochs": 2, "method": method}
+    plain = fine_tune(config(output_dir=images / "a", **settings))
+    assert weights(plain.checkpoint) == weights(
+        fine_tune(config(output_dir=images / "b", **settings, **other)).checkpoint
+    )
 
 
 def test_out_of_memory_halves_the_passes_and_continues(
