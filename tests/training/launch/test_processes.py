@@ -19,7 +19,7 @@ from project import PROJECT_ROOT
 from safetensors.torch import load_file
 
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+from dataengine_lib.steps.fine_tune import PROCESS, FineTuneConfig, fine_tune
 from dataengine_lib.steps.fine_tune_command import FineTuneVerbConfig, training_command
 from dataengine_lib.training.launch.command import processes_of
 from dataengine_lib.training.launch.launcher import FAULT, PROGRESS, run_processes
@@ -104,43 +104,35 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.parametrize("kind", ["shell", "slurm"])
+def programs(folder: Path, **scripts: str) -> str:
+    """PATH with programs of these scripts in `folder` before all others."""
+    folder.mkdir()
+    for name, text in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
 def test_a_printed_command_trains_and_the_step_uses_its_checkpoint(
-    config: Make, images: Path, tmp_path: Path, kind: str
+    config: Make, images: Path, tmp_path: Path
 ) -> None:
-    """`shell` for two machines of one process, which are both this one; `slurm` for one machine of two."""
-    shape = {"processes": 1, "machines": 2} if kind == "shell" else {"processes": 2, "machines": 1}
+    """Two machines of one process, which are both this one."""
     given = config(ROWS, output_dir=images / "many", accumulate=2, **SETTINGS)
-    asked = FineTuneVerbConfig(**given.model_dump() | shape, print_command=kind)
+    asked = FineTuneVerbConfig(**given.model_dump() | {"machines": 2}, print_command="shell")
     command = training_command(asked)
-    # no cluster here: its two programs are replaced by scripts, and "python" is this one
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in {
-        "scontrol": "echo 127.0.0.1\n",
-        "srun": 'SLURM_NODEID=0 exec "$@"\n',
-        "python": f'exec {shlex.quote(sys.executable)} "$@"\n',
-    }.items():
-        (programs / name).write_text(f"#!/bin/sh\n{text}")
-        (programs / name).chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "PORT": str(free_port()),
-        "FIRST_MACHINE": "127.0.0.1",
-        "SLURM_JOB_NODELIST": "here",
-    }
+    path = programs(tmp_path / "bin", python=f'exec {shlex.quote(sys.executable)} "$@"')
+    environment = {**os.environ, "PATH": path, "PORT": str(free_port()), "FIRST_MACHINE": "127.0.0.1"}
     machines = [
         subprocess.Popen(
             ["bash", "-c", command],
-            env=environment | ({"MACHINE": str(number)} if kind == "shell" else {}),
+            env=environment | {"MACHINE": str(number)},
             cwd="/",
             stderr=subprocess.PIPE,
         )
-        for number in range(2 if kind == "shell" else 1)
+        for number in range(2)
     ]
     errors = [machine.communicate()[1].decode() for machine in machines]
-    assert [machine.returncode for machine in machines] == [0] * len(machines), errors
+    assert [machine.returncode for machine in machines] == [0, 0], errors
     made = (images / "many/model.safetensors").stat().st_mtime_ns
     used = fine_tune(given)
     assert (images / "many/model.safetensors").stat().st_mtime_ns == made and used.log.steps == 6
@@ -149,14 +141,32 @@ def test_a_printed_command_trains_and_the_step_uses_its_checkpoint(
     assert (images / "many/model.safetensors").stat().st_mtime_ns > made
 
 
-def test_a_slurm_script_is_one_that_bash_can_read(config: Make, images: Path) -> None:
-    given = config(output_dir=images / "it's here")
-    script = training_command(
-        FineTuneVerbConfig(**given.model_dump() | {"processes": 8, "machines": 4}, print_command="slurm")
-    )
-    assert subprocess.run(["bash", "-n"], input=script.encode(), check=True).returncode == 0
+def test_a_slurm_script_starts_the_command_on_each_node(config: Make, images: Path, tmp_path: Path) -> None:
+    """A cluster's programs are replaced by scripts, and "python" by one that writes its arguments down."""
+    given = config(output_dir=images / "it's here").model_dump() | {"processes": 8, "machines": 4}
+    script = training_command(FineTuneVerbConfig(**given, print_command="slurm"))
+    assert script.startswith("#!/bin/bash\n")
     assert "#SBATCH --nodes=4\n" in script and "#SBATCH --gpus-per-node=8\n" in script
-    assert script.startswith("#!/bin/bash\n") and " 32\nEND\n" in script
+    path = programs(
+        tmp_path / "bin",
+        scontrol="echo first; echo second",
+        srun='for SLURM_NODEID in 0 3; do export SLURM_NODEID; "$@"; done',
+        python=r"""printf '%s\n' "$@" """,
+    )
+    environment = {"PATH": path, "SLURM_JOB_NODELIST": "nodes"}
+    ran = subprocess.run(["bash"], input=script.encode(), env=environment, check=True, capture_output=True)
+    file = images / "it's here.fine_tune.json"
+    expected: list[str] = []
+    for number in (0, 3):
+        expected += [
+            "-m",
+            "torch.distributed.run",
+            "--nnodes=4",
+            f"--node-rank={number}",
+            "--nproc-per-node=8",
+        ]
+        expected += ["--master-addr=first", "--master-port=29500", "-m", PROCESS, str(file), "32"]
+    assert ran.stdout.decode().splitlines() == expected and file.is_file()
 
 
 def test_the_world_is_as_large_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
