@@ -146,8 +146,11 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         raise ParameterError(
             f"{config.student}: has no weights to train; set student to a model folder or hub name"
         )
-    if config.output_dir.resolve() == Path(config.student).resolve():
-        raise ParameterError(f"{config.output_dir}: output_dir is the student itself; choose another folder")
+    # in that folder, the states of a training would count as other files of the student
+    if config.output_dir.resolve().is_relative_to(Path(config.student).resolve()):
+        raise ParameterError(
+            f"{config.output_dir}: output_dir is the student's own folder or in it; choose another folder"
+        )
     check_loggers(config.report_to)
     if config.quantize:
         from dataengine_lib.training.parts.quantized import check_quantize

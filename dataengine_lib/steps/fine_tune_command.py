@@ -48,6 +48,6 @@ def _placed(name: str, value: Any) -> Any:
         return {
             key: _placed(name, one) if key in ("file", "image_root") else one for key, one in value.items()
         }
-    if isinstance(value, str) and (paths or (name == "student" and Path(value).is_dir())):
+    if isinstance(value, str) and (paths or (name in ("student", "adapter") and Path(value).is_dir())):
         return str(Path(value).absolute())
     return value

@@ -12,15 +12,22 @@ from transformers.utils import cached_file
 _FLOATING = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
+def local_folder(name: str, settings: str = "config.json") -> Path:
+    """The folder of a model's files: `name` itself, or that of a hub name's commit in the cache of this machine.
+
+    `settings` is a file of it. The files must be on this machine, as they are once the model was loaded.
+    """
+    folder = Path(name)
+    return folder if folder.is_dir() else Path(str(cached_file(name, settings))).parent
+
+
 def stored_dtypes(name: str) -> dict[str, torch.dtype]:
     """Precision of each floating tensor in the files of a model folder or hub name, by its name there.
 
     Empty where the files are neither safetensors nor PyTorch's. The model's files must be on this machine, as they are
     once it was loaded.
     """
-    folder = Path(name)
-    if not folder.is_dir():
-        folder = Path(str(cached_file(name, "config.json"))).parent
+    folder = local_folder(name)
     files = sorted(folder.glob("model*.safetensors"))
     if files:
         return {key: dtype for file in files for key, dtype in _of_safetensors(file)}

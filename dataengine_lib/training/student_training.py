@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from dataengine_lib.core.files import fingerprint, sha256
 from dataengine_lib.students.encoder_decoder import is_encoder_decoder
 from dataengine_lib.students.length_limit import LengthLimit
+from dataengine_lib.students.stored_weights import local_folder
 from dataengine_lib.training.checkpoint_folder import STATES
 from dataengine_lib.training.data_sets import (
     DataSet,
@@ -167,8 +168,8 @@ def _identity(plan: TrainingPlan, mixed: Sequence[Example], adapter: str | None)
         **plan.identity,
         **versions,
         "training data": digest,
-        "student's files": fingerprint(Path(plan.name)),
-        **({"adapter's files": fingerprint(Path(adapter))} if adapter else {}),
+        "student's files": fingerprint(local_folder(plan.name)),
+        **({"adapter's files": fingerprint(local_folder(adapter, "adapter_config.json"))} if adapter else {}),
     }
 
 

@@ -32,7 +32,7 @@ def write_inputs(folder: Path, parameters: Mapping[str, Any], files: Sequence[Pa
 
 
 def was_made_of(checkpoint: Path, parameters: Mapping[str, Any], files: Sequence[Path]) -> bool:
-    """Whether a printed command made `checkpoint` of these parameters, data files and student."""
+    """Whether a printed command made `checkpoint` of these parameters, data files, student and adapter."""
     found = checkpoint / _INPUTS
     return found.is_file() and read_json(found) == _inputs(parameters, files)
 
@@ -40,11 +40,14 @@ def was_made_of(checkpoint: Path, parameters: Mapping[str, Any], files: Sequence
 def _inputs(parameters: Mapping[str, Any], files: Sequence[Path]) -> dict[str, Any]:
     """Parameters with absolute paths, and what the files hold: it may be compared in another folder."""
     kept: dict[str, Any] = {name: value for name, value in parameters.items() if name not in _NOT_COMPARED}
-    student = Path(str(kept["student"]))
+    models = {name: Path(str(kept[name])) for name in ("student", "adapter") if kept.get(name)}
     found = {
         "parameters": {name: _absolute(value) for name, value in kept.items()},
         "files": [sha256(file) for file in files],
-        "student": fingerprint(student.absolute()) if student.is_dir() else str(student),
+        **{
+            name: fingerprint(model.absolute()) if model.is_dir() else str(model)
+            for name, model in models.items()
+        },
     }
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     return plain

@@ -18,11 +18,13 @@ from fine_tuning import Make, row
 from project import PROJECT_ROOT
 from safetensors.torch import load_file
 
+from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import PROCESS, FineTuneConfig, fine_tune
 from dataengine_lib.steps.fine_tune_command import FineTuneVerbConfig, training_command
 from dataengine_lib.training.launch.command import processes_of
 from dataengine_lib.training.launch.launcher import FAULT, PROGRESS, run_processes
+from dataengine_lib.training.launch.machines import was_made_of, write_inputs
 from dataengine_lib.training.launch.world import World, this_world
 from dataengine_lib.training.trainer.saved_state import newest_state
 
@@ -167,6 +169,24 @@ def test_a_slurm_script_starts_the_command_on_each_node(config: Make, images: Pa
         ]
         expected += ["--master-addr=first", "--master-port=29500", "-m", PROCESS, str(file), "32"]
     assert ran.stdout.decode().splitlines() == expected and file.is_file()
+
+
+def test_a_printed_command_names_whole_paths_and_knows_its_adapter(
+    config: Make, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images)
+    (images / "adapter").mkdir()
+    weights = images / "adapter/adapter_model.safetensors"
+    weights.write_bytes(b"1")
+    given = config(adapter="adapter", output_dir="many").model_dump()
+    training_command(FineTuneVerbConfig(**given, print_command="shell"))
+    parameters = read_json(images / "many.fine_tune.json")
+    assert parameters["adapter"] == str(images / "adapter")
+    (images / "many").mkdir()
+    write_inputs(images / "many", parameters, [])
+    assert was_made_of(images / "many", parameters, [])
+    weights.write_bytes(b"22")
+    assert not was_made_of(images / "many", parameters, [])
 
 
 def test_the_world_is_as_large_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

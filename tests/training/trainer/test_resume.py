@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 from fine_tuning import Make, row, weights
+from huggingface_hub import constants
 
 from dataengine_lib.core.files import write_json
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, FineTuneResult, fine_tune
 from dataengine_lib.training.logged_process import hold_lock
 from dataengine_lib.training.trainer import student_trainer
@@ -120,6 +122,31 @@ def test_other_data_weights_or_settings_start_over(
     assert weights(result.checkpoint) == weights(
         fine_tune(config(**(settings | changed), output_dir=images / "whole")).checkpoint
     )
+
+
+def test_a_student_and_an_adapter_by_their_hub_names_continue(
+    config: Make, images: Path, student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = fine_tune(config(output_dir=images / "adapter", keep_adapter=True)).checkpoint
+    cache = images / "cache"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for name, folder in (("student", student), ("adapter", adapter)):
+        commit = cache / f"models--owner--{name}/snapshots" / ("a" * 40)
+        shutil.copytree(folder, commit)
+        (commit.parents[1] / "refs").mkdir()
+        (commit.parents[1] / "refs/main").write_text(commit.name)
+    given = config(student="owner/student", adapter="owner/adapter", epochs=6, save_steps=EVERY)
+    killed(given, 8, _in_step)
+    assert continued(fine_tune(given)) == 6
+
+
+def test_output_dir_is_not_in_the_student(config: Make, student: Path) -> None:
+    for folder in (student, student / "checkpoint"):
+        with pytest.raises(
+            ParameterError, match="output_dir is the student's own folder or in it; choose another"
+        ):
+            fine_tune(config(output_dir=folder))
 
 
 def test_an_image_that_changed_starts_over(config: Make, images: Path) -> None:
