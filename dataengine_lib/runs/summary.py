@@ -6,7 +6,7 @@ from os.path import isfile  # False for a name that is too long, where Path.is_f
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.files import read_json, shown_name
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.state import RunState
@@ -97,7 +97,7 @@ def render_run(folder: Path) -> Rendered:
     named = [step.notebook for step in state.steps if step.notebook]
     there = [name for name in named if isfile(folder / name)]
     if not there:
-        why = f"{named[0]} and the others are missing" if named else "no step has run"
+        why = f"{shown_name(named[0])} and the others are missing" if named else "no step has run"
         raise DataEngineError(
             f"{folder}: has no executed notebook to render, as {why}; run the experiment once more"
         )
@@ -106,6 +106,10 @@ def render_run(folder: Path) -> Rendered:
     write_pages(folder)
     missing = [name for name in named if name not in there]
     warnings = (
-        [f"{len(missing)} of {len(named)} notebooks are missing: {first_named(missing)}"] if missing else []
+        [
+            f"{len(missing)} of {len(named)} notebooks are missing: {first_named([shown_name(name) for name in missing])}"
+        ]
+        if missing
+        else []
     )
     return Rendered(folder / "index.html", warnings)

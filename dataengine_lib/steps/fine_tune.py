@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
 from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
@@ -28,7 +28,7 @@ from dataengine_lib.training.data_sets import (
 from dataengine_lib.training.external.settings import CommandSettings, work_folder
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.launch.command import local_command, processes_of
-from dataengine_lib.training.launch.launcher import run_processes
+from dataengine_lib.training.launch.launcher import OUT_OF_MEMORY, run_processes
 from dataengine_lib.training.launch.machines import was_made_of, write_inputs
 from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
@@ -166,12 +166,17 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     processes = processes_of(config.accelerate_config) if config.accelerate_config else config.processes
     with tempfile.TemporaryDirectory() as folder:
         file = write_json(Path(folder) / "config.json", config.model_dump(mode="json"))
-        run_processes(
-            local_command(
-                [PROCESS, str(file), str(processes), str(os.getpid())], processes, config.accelerate_config
-            )
-        )
-    return _written(config, held_out)
+        arguments, accumulate = [PROCESS, str(file), str(processes), str(os.getpid())], config.accumulate
+        while True:
+            command = [*arguments, str(accumulate)]
+            try:
+                run_processes(local_command(command, processes, config.accelerate_config))
+                return _written(config, held_out)
+            except DataEngineError as error:
+                # one process cannot halve its passes while the others wait for it: all begin anew at the last state
+                if accumulate >= config.batch_size or not str(error).startswith(OUT_OF_MEMORY):
+                    raise
+                accumulate = min(2 * accumulate, config.batch_size)
 
 
 def _data_files(config: FineTuneConfig) -> list[Path]:
@@ -186,11 +191,12 @@ def _written(config: FineTuneConfig, held_out: HeldOutImages | None) -> FineTune
 
 
 def train_in_this_process(
-    config: FineTuneConfig, world: World, *, by_command: bool = False
+    config: FineTuneConfig, world: World, *, by_command: bool = False, accumulate: int | None = None
 ) -> FineTuneResult:
     """As `fine_tune`, with `world.size` - 1 other processes that do the same; the main one writes the checkpoint.
 
     `by_command`: it was started by a printed command, not by the step, which will look for what it has made.
+    `accumulate` is the number of passes where those of the parameters were too large for the memory.
     """
     writing = replaced_when_complete(config.output_dir, _LOG) if world.is_main else nullcontext()
     world.join(on_cpu=world.device(config.device) == "cpu")
@@ -204,7 +210,7 @@ def train_in_this_process(
         if config.trainer == "command":
             done = _train_by_command(config, sets, folder)
         else:
-            done = _train_here(config, sets, folder, world)
+            done = _train_here(config, sets, folder, world, accumulate or config.accumulate)
         if world.is_main:
             write_json(folder / _LOG, done.log)
             write_json(folder / _TIME, done.time)
@@ -247,7 +253,9 @@ def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[D
     return read_data_sets(files, config.max_bad_share, held_out)
 
 
-def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path, world: World) -> "TrainingDone":
+def _train_here(
+    config: FineTuneConfig, sets: list[DataSet], folder: Path, world: World, accumulate: int
+) -> "TrainingDone":
     from dataengine_lib.training.checkpoint import save_checkpoint
     from dataengine_lib.training.student_training import TrainingPlan, train_student
     from dataengine_lib.training.trainable import load_trainable
@@ -266,7 +274,8 @@ def _train_here(config: FineTuneConfig, sets: list[DataSet], folder: Path, world
         seed=config.seed,
         identity=config.model_dump(mode="json", exclude=_NOT_IN_STATES),
     )
-    done = train_student(student, sets, plan, config, folder, world)
+    settings = config.model_copy(update={"accumulate": accumulate})
+    done = train_student(student, sets, plan, settings, folder, world)
     if world.is_main:
         if done.gathered is not None:
             student = load_trainable(config.student, config.model_copy(update={"device": "cpu"}))

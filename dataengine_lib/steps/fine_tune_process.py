@@ -1,7 +1,7 @@
 """Step 5: one of several processes that train together, as a launcher starts it.
 
-`python -m dataengine_lib.steps.fine_tune_process CONFIG.json PROCESSES [PARENT]`: the parameters of step 5, the number
-of processes in all, and the id of the process that waits for them, without which they end.
+`python -m dataengine_lib.steps.fine_tune_process CONFIG.json PROCESSES [PARENT ACCUMULATE]`: the parameters of step 5,
+the number of processes in all, the id of the process that waits for them, without which they end, and their passes.
 """
 
 import json
@@ -21,12 +21,15 @@ _FAILED = 3  # the exit status after a fault that was printed
 
 def main(arguments: list[str]) -> int:
     """Train; 0 when the checkpoint is written."""
-    file, processes, *parent = arguments
+    file, processes, *started = arguments
+    parent, accumulate = map(int, started) if started else (0, None)
     if parent:
-        threading.Thread(target=_end_without, args=(int(parent[0]),), daemon=True).start()
+        threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
     try:
         config = FineTuneConfig.read(json.loads(Path(file).read_text(encoding="utf-8")), file)
-        train_in_this_process(config, this_world(int(processes)), by_command=not parent)
+        train_in_this_process(
+            config, this_world(int(processes)), by_command=not parent, accumulate=accumulate
+        )
     except DataEngineError as error:
         print_fault(error)
         return _FAILED

@@ -264,7 +264,7 @@ def test_names_that_are_too_long_are_files_that_are_not_there(tmp_path: Path) ->
     write(tmp_path / "run.json", msgspec.to_builtins(state))
     with pytest.raises(DataEngineError, match="has no executed notebook to render") as error:
         render_run(tmp_path)
-    only_line(error, "")
+    assert len(only_line(error, "")) < 400
     write_pages(tmp_path)
     assert (tmp_path / "index.html").is_file()
     (tmp_path / "captions.json").write_text(

@@ -15,6 +15,7 @@ from dataengine_lib.training.logged_process import run_logged
 
 # what a process of the training prints for the one that started it
 PROGRESS, FAULT = "fine-tuning progress: ", "fine-tuning fault: "
+OUT_OF_MEMORY = "fine-tuning: out of memory"  # begins the fault that smaller passes may avoid
 _FAULT_LINE = re.compile(rf"(?:^|\] ?|: ?){re.escape(FAULT)}(?P<words>.*)$", re.MULTILINE)
 
 

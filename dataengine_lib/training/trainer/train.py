@@ -8,7 +8,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.examples import ExampleEncoder
-from dataengine_lib.training.launch.launcher import PROGRESS
+from dataengine_lib.training.launch.launcher import OUT_OF_MEMORY, PROGRESS
 from dataengine_lib.training.log import LossPoint, ValidationPoint
 from dataengine_lib.training.trainable import Trainable
 from dataengine_lib.training.trainer.passes import Steps
@@ -86,7 +86,7 @@ def train(
                 ) from error
             if several:  # the other processes wait for this one's gradient
                 raise DataEngineError(
-                    f"fine-tuning: out of memory; set accumulate to {2 * accumulate} or more"
+                    f"{OUT_OF_MEMORY}; set accumulate to {2 * accumulate} or more"
                 ) from error
         finally:
             progress.close()

@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.steps.fine_tune import PROCESS, FineTuneConfig, fine_tune
+from dataengine_lib.steps.fine_tune import PROCESS, FineTuneConfig, fine_tune, train_in_this_process
 from dataengine_lib.steps.fine_tune_command import FineTuneVerbConfig, training_command
 from dataengine_lib.training.launch.command import processes_of
-from dataengine_lib.training.launch.launcher import FAULT, PROGRESS, run_processes
+from dataengine_lib.training.launch.launcher import FAULT, OUT_OF_MEMORY, PROGRESS, run_processes
 from dataengine_lib.training.launch.machines import was_made_of, write_inputs
 from dataengine_lib.training.launch.world import World, this_world
 from dataengine_lib.training.trainer.saved_state import newest_state
@@ -200,9 +200,9 @@ def test_the_world_is_as_large_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_fault_of_a_process_is_raised_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
-    lines = [PROGRESS + '{"step": 1, "steps": 2, "loss": 1.5}', f"[rank1] {FAULT}q.json: a fault; mend it"]
+    lines = [PROGRESS + '{"step": 1, "steps": 2, "loss": 1.5}', f"[rank1] {FAULT}q.json: a fault; correct it"]
     script = f"import sys; [print(one, flush=True) for one in {lines!r}]; sys.exit(3)"
-    with pytest.raises(DataEngineError, match=r"^q\.json: a fault; mend it$"):
+    with pytest.raises(DataEngineError, match=r"^q\.json: a fault; correct it$"):
         run_processes([sys.executable, "-c", script])
     with pytest.raises(DataEngineError, match=r"exit status 5; its last lines: / ?|ended with exit status 5"):
         run_processes([sys.executable, "-c", "raise SystemExit(5)"])
@@ -216,3 +216,21 @@ def test_settings_of_several_processes_are_checked(config: Make, images: Path) -
         FineTuneConfig.read(
             {**config().model_dump(), "trainer": "command", "command": "x", "processes": 2}, "h"
         )
+
+
+def test_processes_without_enough_memory_begin_with_smaller_passes(
+    config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+
+    def launched(command: list[str]) -> None:
+        passes.append(int(command[-1]))
+        if passes[-1] < 4:
+            raise DataEngineError(f"{OUT_OF_MEMORY}; set accumulate to {2 * passes[-1]} or more")
+        train_in_this_process(given, World(), accumulate=passes[-1])
+
+    monkeypatch.setattr("dataengine_lib.steps.fine_tune.run_processes", launched)
+    given = config(ROWS, processes=2, **SETTINGS)
+    assert fine_tune(given).log.accumulate == 4 and passes == [1, 2, 4]
+    with pytest.raises(DataEngineError, match="set accumulate to 4 or more"):
+        fine_tune(given.model_copy(update={"batch_size": 2}))
