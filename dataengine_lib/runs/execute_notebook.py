@@ -3,6 +3,7 @@
 import ast
 import errno
 import logging
+import math
 import os
 import re
 import resource
@@ -31,6 +32,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the colours of a traceback: "\x1b[0;31m
 # matches "[Errno 24] Too many open files" and "No space left on device (os error 28)"
 _SYSTEM_ERROR = re.compile(r"(?:\[Errno |\(os error )(\d+)[\])]")
 _OPEN_FILES = 128  # a kernel holds about 50 open before it has done anything
+_LEAST_OPEN_FILES = 48  # with fewer a kernel either ends at once, or waits for ever without a word
 _SAME_REQUEST_SECONDS = 1.0  # signals within this time are one request to stop
 # After the time that requests under way are given: for the rest of the cell, such as writing its files.
 _LAST_SECONDS = 30.0
@@ -61,6 +63,8 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
     grace = float(parameters.get("timeout_s") or 0) + _LAST_SECONDS
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # errors are raised as well
     output.parent.mkdir(parents=True, exist_ok=True)
+    if (most := _most_open_files()) < _LEAST_OPEN_FILES:
+        raise NotebookFailed(_too_few_files(most))
     # What the kernel prints before it can take cells, and when it crashes; closed below.
     printed = TemporaryFile()  # noqa: SIM115
     try:
@@ -232,12 +236,18 @@ def _one_line(name: str, message: str) -> str:
     return f"{name}: {lines[0]}{f'; {remedy}' if remedy else ''}"
 
 
-def _not_started(error: Exception, printed: BinaryIO) -> str:
+def _most_open_files() -> float:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if most < _OPEN_FILES:
-        return (
-            f"its kernel could not be started: only {most} files may be open; {system_remedy(errno.EMFILE)}"
-        )
+    return math.inf if most == resource.RLIM_INFINITY else most
+
+
+def _too_few_files(most: float) -> str:
+    return f"its kernel could not be started: only {most} files may be open; {system_remedy(errno.EMFILE)}"
+
+
+def _not_started(error: Exception, printed: BinaryIO) -> str:
+    if (most := _most_open_files()) < _OPEN_FILES:
+        return _too_few_files(most)
     printed.seek(0)
     lines = printed.read().decode(errors="replace").split("\n")
     # the last line of a traceback names the error
