@@ -167,7 +167,7 @@ def _templated(processor: Any, user: dict[str, Any]) -> tuple[str, str | None] |
 
 
 def _apply(processor: Any, messages: list[dict[str, Any]], template: str | None, **how: Any) -> str:
-    """The messages as the chat template writes them; raises DataEngineError naming its file for whatever it raises."""
+    """The messages as the chat template writes them; raises DataEngineError, naming its file, for any error of it."""
     try:
         text: str = processor.apply_chat_template(messages, chat_template=template, **how)
         return text

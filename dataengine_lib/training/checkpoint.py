@@ -51,7 +51,7 @@ def _merged(student: Trainable) -> Any:
 
 
 def _saving_dtype(base: BaseStudent) -> torch.dtype:
-    """Float32 where the files hold several precisions, which it can hold all; they are told apart when saving."""
+    """Float32 where the files hold several precisions, which it can hold all; saving gives each tensor its own."""
     return base.stored if set(base.file_dtypes.values()) <= {base.stored} else torch.float32
 
 

@@ -153,7 +153,21 @@ def _without(held_out: HeldOutImages, rows: list[TrainingRow], left_out: BadRows
     return [row for row in rows if row.image not in leaks]
 
 
-def draw_from_sets(
+def draw_mixed(
+    sets: Sequence[DataSet], mix: MixSettings, examples: RowMaker[_D], rng: Random, image_root: Path
+) -> tuple[dict[str, list[_D]], list[_D]]:
+    """(the examples of the whole training by data set, all of them shuffled); `image_root` is the new data's.
+
+    Raises DataEngineError when no row of the new data can be encoded, which is seen only now.
+    """
+    drawn = _draw_from_sets(sets, mix, examples, rng)
+    check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), sets, image_root)
+    mixed = [example for of_set in drawn.values() for example in of_set]
+    rng.shuffle(mixed)  # sets and types are spread over the whole training
+    return drawn, mixed
+
+
+def _draw_from_sets(
     sets: Sequence[DataSet], mix: MixSettings, examples: RowMaker[_D], rng: Random
 ) -> dict[str, list[_D]]:
     """The examples of the whole training by data set, in the shares that `draw_counts` gives.
@@ -187,7 +201,7 @@ def check_new_rows(any_usable: bool, sets: Sequence[DataSet], image_root: Path) 
     """Raise DataEngineError with the first reasons when no row of the new data can be trained on."""
     if not any_usable:
         new = [one for one in sets if not one.is_base]
-        rows = left_out_rows(new)
+        rows = _left_out_rows(new)
         why = f"; first: {rows[0]}" if rows else ""
         files = ", ".join(dict.fromkeys(str(one.file) for one in new))
         raise DataEngineError(
@@ -195,8 +209,18 @@ def check_new_rows(any_usable: bool, sets: Sequence[DataSet], image_root: Path) 
         )
 
 
-def mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> list[MixPart]:
-    """Each data set's part in the training, for the log."""
+def logged_data(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, Any]:
+    """The fields of TrainLog that say what was trained on: mix, by_type, skipped, skipped_rows."""
+    return {
+        "mix": _mix_parts(sets, drawn),
+        "by_type": _draws_by_type(sets, drawn),
+        "skipped": _left_out_counts(sets),
+        "skipped_rows": _left_out_rows(sets),
+    }
+
+
+def _mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> list[MixPart]:
+    """Each data set's part in the training."""
     total = sum(map(len, drawn.values()))
     return [
         MixPart(
@@ -212,8 +236,8 @@ def mix_parts(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> 
     ]
 
 
-def draws_by_type(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, TypeDraws]:
-    """How often rows of each question type were drawn, for the log."""
+def _draws_by_type(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, TypeDraws]:
+    """How often rows of each question type were drawn."""
     new: Counter[str] = Counter()
     base: Counter[str] = Counter()
     for one in sets:
@@ -227,7 +251,7 @@ def left_out_by_file(sets: Sequence[DataSet]) -> dict[Path, BadRows]:
     return {one.file: one.left_out for one in sets}
 
 
-def left_out_rows(sets: Sequence[DataSet]) -> list[str]:
+def _left_out_rows(sets: Sequence[DataSet]) -> list[str]:
     """The first rows left out of each file, for the log: file, row, reason and detail."""
     return [
         f"{file}: {row.row}: {row.kind}" + (f" ({one_line(row.reason)[:160]})" if row.reason else "")
@@ -236,7 +260,7 @@ def left_out_rows(sets: Sequence[DataSet]) -> list[str]:
     ]
 
 
-def left_out_counts(sets: Sequence[DataSet]) -> dict[str, int]:
+def _left_out_counts(sets: Sequence[DataSet]) -> dict[str, int]:
     """How many rows of all files were left out, by reason, for the log."""
     counts = sum((left_out.counts for left_out in left_out_by_file(sets).values()), Counter[str]())
     return dict(sorted(counts.items()))

@@ -39,7 +39,7 @@ def run_logged(
     """Run a program in `folder`; `show` gets lines of its output, the file `log` all of them, without secrets.
 
     No shell is involved. Of a progress bar, which overwrites its line, the last state is logged. The program's whole
-    process group is stopped when this process is interrupted, and whatever it leaves running when it has ended.
+    process group is stopped when this process is interrupted, as are processes that it leaves running when it has ended.
     The program holds the file `lock` while it lives, also when this process has been killed. Raises ParameterError when it
     cannot be started, DataEngineError with its last lines when it fails, or when an earlier one still holds the lock.
     """

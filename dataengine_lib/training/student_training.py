@@ -22,13 +22,9 @@ from dataengine_lib.training.checkpoint_folder import STATES
 from dataengine_lib.training.data_sets import (
     DataSet,
     MixSettings,
-    check_new_rows,
-    draw_from_sets,
-    draws_by_type,
+    draw_mixed,
     left_out_by_file,
-    left_out_counts,
-    left_out_rows,
-    mix_parts,
+    logged_data,
 )
 from dataengine_lib.training.examples import Example, ExampleEncoder
 from dataengine_lib.training.launch.world import World
@@ -95,11 +91,7 @@ def train_student(
         limit=LengthLimit(student.model, student.processor, plan.max_length),
     )
     trained, aside = split_validation(sets, plan.eval_share, plan.seed)
-    drawn = draw_from_sets(trained, plan.mix, examples, rng)
-    # a row may prove unusable only when it is encoded
-    check_new_rows(any(drawn[one.name] for one in trained if not one.is_base), sets, plan.image_root)
-    mixed = [example for of_set in drawn.values() for example in of_set]
-    rng.shuffle(mixed)  # sets and types are spread over the whole training
+    drawn, mixed = draw_mixed(trained, plan.mix, examples, rng, plan.image_root)
     steps = _batches(mixed, plan.batch_size, rng)
     with tqdm(desc="reading validation rows", unit="row", disable=None) as bar:
         made = examples.make([(row, row.formats[0]) for row in aside], bar)
@@ -138,10 +130,7 @@ def train_student(
         validation=done.validation,
         kept_step=done.kept_step,
         accumulate=done.accumulate,
-        mix=mix_parts(trained, drawn),
-        by_type=draws_by_type(trained, drawn),
-        skipped=left_out_counts(sets),
-        skipped_rows=left_out_rows(sets),
+        **logged_data(trained, drawn),
     )
     return TrainingDone(log, seconds, done.gathered)
 

@@ -10,13 +10,9 @@ from shutil import copy
 from dataengine_lib.training.data_sets import (
     DataSet,
     MixSettings,
-    check_new_rows,
-    draw_from_sets,
-    draws_by_type,
+    draw_mixed,
     left_out_by_file,
-    left_out_counts,
-    left_out_rows,
-    mix_parts,
+    logged_data,
 )
 from dataengine_lib.training.external.checkpoint import take_checkpoint, trained_curve
 from dataengine_lib.training.external.command import TEMPLATE_SETTINGS, split_command
@@ -58,10 +54,7 @@ def train_by_command(
     """
     began, rng = time.monotonic(), Random(f"fine-tune {training.seed}")
     checker = RowChecker(left_out_by_file(sets), training.format_fault)
-    drawn = draw_from_sets(sets, training.mix, checker, rng)
-    check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), sets, training.image_root)
-    mixed = [row for of_set in drawn.values() for row in of_set]
-    rng.shuffle(mixed)  # sets and types are spread over the whole training
+    drawn, mixed = draw_mixed(sets, training.mix, checker, rng, training.image_root)
     read = time.monotonic()
     # a command may start in another folder, so that no path may be relative
     student = Path(training.student)
@@ -98,9 +91,6 @@ def train_by_command(
         steps=curve.steps,
         loss=curve.loss,
         kept_step=curve.steps,
-        mix=mix_parts(sets, drawn),
-        by_type=draws_by_type(sets, drawn),
-        skipped=left_out_counts(sets),
-        skipped_rows=left_out_rows(sets),
+        **logged_data(sets, drawn),
     )
     return TrainingDone(log, seconds)

@@ -6,14 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image
-from tiny_models import save_tiny_llava
+from fine_tuning import Make, row
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -25,35 +23,6 @@ from dataengine_lib.training.log import TrainLog
 
 FAKE = str(Path(__file__).with_name("fake_trainer.py"))
 COPY = ["{python}", FAKE, "{data}", "{student}", "{output}", "--copy"]
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_llava(tmp_path_factory.mktemp("models") / "tiny-llava")
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    for number, colour in enumerate(("red", "green", "blue", "white")):
-        Image.new("RGB", (40, 30), colour).save(tmp_path / f"{number:012d}.png")
-    return tmp_path
-
-
-def row(number: int, **more: Any) -> dict[str, Any]:
-    return {
-        "image_id": number % 4,
-        "image_path": f"{number % 4:012d}.png",
-        "raw_instructions": "",
-        "question_type": "attribute_recognition",
-        "question": "Which colour?",
-        "choices": ["red", "green", "blue", "white"],
-        "correct_choice_idx": number % 4,
-        "rationales": ["It shines."],
-        **more,
-    }
-
-
-Make = Callable[..., FineTuneConfig]
 
 
 @pytest.fixture

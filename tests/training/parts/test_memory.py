@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tiny_families import FAMILIES, save_family
-from tiny_models import save_tiny_llava
+from tiny_families import FAMILIES
 from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRows
@@ -42,15 +41,6 @@ ROW = {
     "correct_choice_idx": 0,
     "rationales": [],
 }
-
-
-@pytest.fixture(scope="module")
-def students(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("families")
-    save_tiny_llava(folder / "tiny_llava")
-    for family in FAMILIES:
-        save_family(family, folder / family)
-    return folder
 
 
 @pytest.fixture

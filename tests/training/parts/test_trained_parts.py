@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_families import FAMILIES, save_family
-from tiny_models import save_tiny_llava
 from transformers import AutoModelForImageTextToText
 
 from dataengine_lib.errors import DataEngineError
@@ -36,16 +34,6 @@ PROJECTORS = {
     "paligemma": ["multi_modal_projector.linear"],
     "gemma3": ["multi_modal_projector"],
 }
-
-
-@pytest.fixture(scope="module")
-def students(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a student of every family, by the family's name."""
-    folder = tmp_path_factory.mktemp("families")
-    save_tiny_llava(folder / "tiny_llava")
-    for family in FAMILIES:
-        save_family(family, folder / family)
-    return folder
 
 
 def loaded(folder: Path, **more: Any) -> Trainable:
