@@ -20,8 +20,8 @@ from dataengine_lib.curation.counts import CheckCount, ChecksSummary, blind_read
 from dataengine_lib.curation.image_copies import ImageCopies
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import EarlierRecord, NearDuplicates, NearImages, read_earlier
-from dataengine_lib.curation.reader_prompt import ReaderView
-from dataengine_lib.curation.second_reader import CANNOT_SAY, SecondReader
+from dataengine_lib.curation.readers.reader_prompt import ReaderView
+from dataengine_lib.curation.readers.second_reader import CANNOT_SAY, SecondReader
 from dataengine_lib.curation.settings import CheckMode, CheckSettings
 from dataengine_lib.embeddings.store import store_exists
 from dataengine_lib.images.copies import HASH_FILE

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from dataengine_lib.curation.second_reader import check_reader
+from dataengine_lib.curation.readers.second_reader import check_reader
 
 # YAML reads a bare `off` as false.
 CheckMode = Annotated[

@@ -15,7 +15,7 @@ from dataengine_lib.chat.prices import (
     read_prices,
 )
 from dataengine_lib.core.records import Question, qa_prompt
-from dataengine_lib.curation.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
+from dataengine_lib.curation.readers.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
@@ -208,7 +208,7 @@ def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -
     curation = run.curation
     for name, spec in curation.readers.items():
         blind = name == "blind_reader"
-        attached = curation.second_reader_image and not blind
+        attached = curation.readers.second_reader_image and not blind
         prompts = _reader_prompts(run.evaluate, [] if blind else images, blind, attached)
         text = queries * (sum(map(estimate_tokens, prompts)) // len(prompts))
         most = queries * max(map(most_tokens, prompts))

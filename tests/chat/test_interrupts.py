@@ -45,8 +45,8 @@ student.generate([Image.new("RGB", (8, 8))] * 6, [f"query {n}" for n in range(6)
 READER = """
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import TrainRecord
-from dataengine_lib.curation.reader_prompt import ReaderView
-from dataengine_lib.curation.second_reader import SecondReader
+from dataengine_lib.curation.readers.reader_prompt import ReaderView
+from dataengine_lib.curation.readers.second_reader import SecondReader
 (folder / "reader.j2").write_text("{{ question }} {{ choices }}")
 view = ReaderView(blind=True, template=folder / "reader.j2")
 rows = [TrainRecord(image_id=1, image_path="1.jpg", raw_instructions="x", question_type="t", question=f"query {n}",

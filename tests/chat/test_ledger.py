@@ -14,8 +14,8 @@ from dataengine_lib.chat.reply import Reply, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Query, Question, TrainRecord
-from dataengine_lib.curation.reader_prompt import ReaderView
-from dataengine_lib.curation.second_reader import SecondReader
+from dataengine_lib.curation.readers.reader_prompt import ReaderView
+from dataengine_lib.curation.readers.second_reader import SecondReader
 from dataengine_lib.playground.server import serve
 from dataengine_lib.steps.classify_questions import (
     ClassifyQuestionsConfig,

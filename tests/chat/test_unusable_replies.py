@@ -19,8 +19,8 @@ from dataengine_lib.chat.reply import TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_jsonl, write_json, write_jsonl
 from dataengine_lib.core.records import Question, TrainRecord
-from dataengine_lib.curation.reader_prompt import ReaderView
-from dataengine_lib.curation.second_reader import SecondReader
+from dataengine_lib.curation.readers.reader_prompt import ReaderView
+from dataengine_lib.curation.readers.second_reader import SecondReader
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.server import Fault, PlaygroundServer, serve

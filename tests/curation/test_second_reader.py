@@ -18,8 +18,8 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_jsonl
 from dataengine_lib.core.records import LETTERS, TrainRecord
 from dataengine_lib.curation.boxes.check import REFUTED, check_boxes
-from dataengine_lib.curation.reader_prompt import ReaderView, reader_order
-from dataengine_lib.curation.second_reader import CANNOT_SAY, SecondReader
+from dataengine_lib.curation.readers.reader_prompt import ReaderView, reader_order
+from dataengine_lib.curation.readers.second_reader import CANNOT_SAY, SecondReader
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.server import PlaygroundServer, serve

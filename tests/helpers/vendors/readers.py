@@ -15,8 +15,8 @@ from dataengine_lib.chat.reply import AskFailed
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query, Question, TrainRecord
-from dataengine_lib.curation.reader_prompt import ReaderView
-from dataengine_lib.curation.second_reader import SecondReader
+from dataengine_lib.curation.readers.reader_prompt import ReaderView
+from dataengine_lib.curation.readers.second_reader import SecondReader
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions

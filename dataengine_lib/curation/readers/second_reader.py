@@ -15,7 +15,7 @@ from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import TrainRecord
-from dataengine_lib.curation.reader_prompt import ReaderView, ShownQuestion, reader_order
+from dataengine_lib.curation.readers.reader_prompt import ReaderView, ShownQuestion, reader_order
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.replies.answer_choice import written_choice
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
