@@ -11,6 +11,12 @@ import msgspec
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NO_ANSWER = -1  # the correct_choice_idx of a question in a test split whose answers are not public
 NO_TYPE = "unclassified"  # the type under which questions without one are counted
+# How a question is answered, the `answer_kind` of every record; an empty one, as older files have it, is CHOICE.
+CHOICE = "choice"
+YES_NO = "yes_no"  # choices are ["yes", "no"], and no prompt shows them
+OPEN = "open"  # no choices, NO_ANSWER as correct_choice_idx, accepted answers in `direct_answers`
+_NO_SCORE = -1.0
+RIGHT_SCORE = 0.5  # an answer with at least this score counts as correct
 # How an image is named: a number in COCO, a text in Open Images (`000a1249af2bc5f0`).
 ImageId = int | str
 UNKNOWN_IMAGE = -1  # the id of an image that only its path names
@@ -59,6 +65,7 @@ class Question(msgspec.Struct, kw_only=True):
     image_path: str = ""
     prompt: str = ""
     teacher_type: str = ""  # the type that step 0's teacher gave a question whose type was known
+    answer_kind: str = ""
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
@@ -70,7 +77,8 @@ class Answer(msgspec.Struct, kw_only=True):
     `scores` holds one number per choice, higher is better (minus the mean token loss for `rank: text`); it is empty
     where the choice was read from a written answer. `predicted_choice_idx` is -1 where the answer names no choice, and
     counts as wrong. `reversed_choice_idx` is the choice when the options were shown in reverse order, as an index into
-    `choices`.
+    `choices`. `score` in [0, 1] is 1 or 0 where an option was chosen, and may lie between them for an open-ended
+    question; it is taken from `correct` where it is not given, as in older files.
     """
 
     image_id: ImageId = UNKNOWN_IMAGE
@@ -96,9 +104,13 @@ class Answer(msgspec.Struct, kw_only=True):
     reversed_choice_idx: int | None = None  # None: not asked
     reversed_scores: list[float] = []
     teacher_type: str = ""  # the type that step 0's teacher gave a question whose type was known
+    answer_kind: str = ""
+    score: float = _NO_SCORE
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
+        if self.score == _NO_SCORE:
+            self.score = float(bool(self.correct))  # None where a reader does not know it yet
 
 
 class Query(msgspec.Struct, kw_only=True):
@@ -118,6 +130,7 @@ class Query(msgspec.Struct, kw_only=True):
     prompt_sha256: str = ""
     attach_image: bool = False  # whether the teacher is sent the image with the prompt
     round: int = 0  # of the loop; 0 when the step was run alone
+    answer_kind: str = ""  # of the QA that is asked for
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
@@ -148,6 +161,7 @@ class Result(msgspec.Struct, kw_only=True):
     example_ids: list[str] = []
     round: int = 0
     reply_json: str = ""  # as the teacher wrote it; empty where the reply was text
+    answer_kind: str = ""
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
@@ -186,6 +200,7 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     blind_score: float | None = None  # probability of the right choice, from a classifier of the text alone
     leak: str = ""  # what it shares with the evaluation: an image, a near-duplicate of one, or a question
     near_duplicate_of: str = ""  # id of a record with nearly the same question on the same image
+    answer_kind: str = ""  # of an open QA, `short_answer` is the answer
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)

@@ -46,4 +46,5 @@ def _judge(row: _Answered) -> tuple[str, str] | None:
         row.predicted_choice_idx = choices.index(answer) if answer in choices else -1
     if row.correct is None:
         row.correct = row.predicted_choice_idx == right
+        row.score = float(row.correct)
     return None
