@@ -4,13 +4,11 @@ A new check needs a mode in `settings.py`, a column of `TrainRecord`, a reason i
 function that gives a `CheckResult` per record and one `_stage` in `RecordChecks.run`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from random import Random
 
-from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import ImageId, TrainRecord
 from dataengine_lib.curation.blind_classifier import BlindTest, solve_blind
 from dataengine_lib.curation.boxes.check import REFUTED, SILENT, check_boxes
@@ -20,15 +18,19 @@ from dataengine_lib.curation.counts import CheckCount, ChecksSummary, blind_read
 from dataengine_lib.curation.image_copies import ImageCopies
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import EarlierRecord, NearDuplicates, NearImages, read_earlier
-from dataengine_lib.curation.readers.reader_prompt import ReaderView
-from dataengine_lib.curation.readers.second_reader import CANNOT_SAY, SecondReader
+from dataengine_lib.curation.reader_votes import (
+    OpenReader,
+    VoteResult,
+    agreement,
+    blind_result,
+    open_readers,
+    second_result,
+)
 from dataengine_lib.curation.settings import CheckMode, CheckSettings
 from dataengine_lib.embeddings.store import store_exists
 from dataengine_lib.images.copies import HASH_FILE
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.replies.drop_reasons import Reason
-
-_BATCH = 2000  # records that are handed to a reader at a time
 
 
 class RecordChecks:
@@ -55,8 +57,7 @@ class RecordChecks:
                 self.warnings += left_out
         dataset = settings.coco_dataset if settings.needs_pool else None
         self.pool = read_pool(dataset) if dataset else None
-        self.second = self._reader("second_reader")
-        self.blind = self._reader("blind_reader")
+        self.readers = open_readers(settings, ledger, self.pool)
 
     def run(self, items: Iterator[CandidateOrReject]) -> Iterator[CandidateOrReject]:
         """Every item of the stream: QAs with their columns set, those that fail as rejects."""
@@ -72,37 +73,16 @@ class RecordChecks:
             items = self._stage(
                 items, "near_duplicates", settings.near_duplicates, Reason.NEAR_DUPLICATE, judge
             )
-        if self.second is not None:
+        if second := [one for one in self.readers if not one.reader.blind]:
             mode = settings.second_answer
-            items = self._ask(items, "second_answer", self.second, mode, Reason.SECOND_READER, _second_result)
-        if self.blind is not None:
+            items = self._ask(items, "second_answer", second, mode, Reason.SECOND_READER, second_result)
+        if blind := [one for one in self.readers if one.reader.blind]:
             mode = settings.blind_answer
-            items = self._ask(items, "blind_answer", self.blind, mode, Reason.BLIND_READER, _blind_result)
+            items = self._ask(items, "blind_answer", blind, mode, Reason.BLIND_READER, blind_result)
         # last, since its figures are of the QAs that the other checks keep
         if settings.blind_classifier != "off":
             items = self._classify(Spool(items, self.ledger.parent))
         return items
-
-    def _reader(self, name: str) -> SecondReader | None:
-        """The reader that the parameter `name` names, if it is on; the blind one spends what the other leaves."""
-        settings = self.settings
-        if name not in settings.readers:
-            return None
-        blind = name == "blind_reader"
-        return SecondReader(
-            settings.readers[name],
-            self.ledger,
-            ChatSettings(
-                base_url=settings.base_url,
-                concurrency=settings.concurrency,
-                max_output_tokens=settings.max_output_tokens,
-                seed=settings.seed,
-            ),
-            ReaderView(self.pool, blind, settings.second_reader_image, settings.image_root),
-            budget_usd=settings.budget_usd,
-            prices=settings.prices,
-            before=self.second if blind else None,
-        )
 
     def _find_near_images(
         self, items: Iterator[CandidateOrReject]
@@ -181,40 +161,28 @@ class RecordChecks:
         self,
         items: Iterator[CandidateOrReject],
         name: str,
-        reader: SecondReader,
+        readers: Sequence[OpenReader],
         mode: CheckMode,
         reason: Reason,
-        result: Callable[[TrainRecord, int | None], CheckResult],
+        result: VoteResult,
     ) -> Iterator[CandidateOrReject]:
-        """All items are read and the reader is asked before the first one is judged."""
+        """All items are read and the readers are asked, one after the other, before the first item is judged."""
         spool = Spool(items, self.ledger.parent)
-        answers = self._answers(name, reader, spool)
+        answers = list(zip(*(one.answers(spool) for one in readers), strict=True))
+        for one in readers:
+            self.warnings += one.warnings
+            self.summary.readers[one.reader.name] = one.count
+        if len(readers) > 1:
+            self.summary.agreement[name] = agreement(spool.records(), answers, self.settings.seed)
+        if readers[0].reader.blind:
+            self.summary.blind_reader = blind_reader_figures(spool.records(), answers)
+        names = [one.reader.name for one in readers]
 
         def judge(records: Iterator[TrainRecord]) -> Iterator[CheckResult]:
-            return map(result, records, answers)
+            for record, row in zip(records, answers, strict=True):
+                yield result(record, row, names, self.settings.reader_vote)
 
         return self._stage(iter(spool), name, mode, reason, judge)
-
-    def _answers(self, name: str, reader: SecondReader, spool: Spool) -> Sequence[int | None]:
-        """The index of the choice that the reader names for each record; CANNOT_SAY, or None without an answer."""
-        # in batches, so that the records of a large file are not all in memory
-        answers: list[int | None] = []
-        failures: set[str] = set()
-        records = spool.records()
-        while batch := list(islice(records, _BATCH)):
-            found, notes = reader.answers(batch)
-            answers += found
-            failures |= set(notes)
-        if reader.unasked:
-            self.warnings.append(f"{name}: {reader.unasked:,} questions were not asked; {reader.stopped}")
-        # records that were not asked have no answer either, and are counted in the note before
-        if unanswered := answers.count(None) - reader.unasked:
-            # min, since the order of a set changes from run to run
-            self.warnings.append(f"{name}: {unanswered:,} questions got no answer; first: {min(failures)}")
-        self.summary.usage[name] = reader.usage()
-        if reader.blind:
-            self.summary.blind_reader = blind_reader_figures(spool.records(), answers)
-        return answers
 
     def _classify(self, spool: Spool) -> Iterator[CandidateOrReject]:
         """Judge the candidates, or a sample of them, by the blind classifier; all pass if it cannot be fitted."""
@@ -276,16 +244,3 @@ def _compared(
     return (
         note if copies else f"{note}; to find changed copies too, give image_root and evaluation_image_root"
     )
-
-
-def _second_result(record: TrainRecord, answer: int | None) -> CheckResult:
-    if answer is None:
-        return CheckResult(judged=False)
-    says = "cannot tell" if answer == CANNOT_SAY else record.choices[answer]
-    return CheckResult({"second_answer": answer}, True, answer != record.correct_choice_idx, f"says {says!r}")
-
-
-def _blind_result(record: TrainRecord, answer: int | None) -> CheckResult:
-    if answer is None:
-        return CheckResult(judged=False)
-    return CheckResult({"blind_answer": answer}, fails=answer == record.correct_choice_idx)

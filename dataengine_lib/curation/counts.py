@@ -8,6 +8,7 @@ from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.curation.option_order import CHOICES
+from dataengine_lib.curation.readers.agreement import Agreement
 
 
 class BlindFigure(msgspec.Struct, frozen=True):
@@ -68,13 +69,27 @@ class CheckCount(msgspec.Struct):
     dropped: int = 0
 
 
+class ReaderCount(msgspec.Struct):
+    """What a reader was shown of the image, the questions that it answered (`said`), and how it answered them.
+
+    `agrees`: it named the teacher's answer; `cannot_say`: it named none. `usage`: its requests, tokens and cost.
+    """
+
+    shown: str
+    said: int = 0
+    agrees: int = 0
+    cannot_say: int = 0
+    usage: StudentUsage | None = None
+
+
 class ChecksSummary(msgspec.Struct, kw_only=True):
     """What the checks found: `checks` maps a check's parameter to its counts; checks that are off are absent.
 
     `blind_classifier`: the classifier's figures on the QAs that earlier checks kept, None if it could not be fitted;
     `after_dropping`: the same on the QAs that remained, None if nothing is dropped by it. `blind_drawn_from`: the
     number of QAs of which the classifier scored a sample; absent if it scored all. `blind_reader`: figures of a
-    model that was not given the image. `usage`: requests, tokens and cost of the readers.
+    readers that were not given the image, a mean where there are several. `readers` maps a reader to its counts;
+    `agreement` maps the check of several readers to their agreement.
     """
 
     checks: dict[str, CheckCount] = {}
@@ -82,17 +97,27 @@ class ChecksSummary(msgspec.Struct, kw_only=True):
     blind_drawn_from: int | msgspec.UnsetType = msgspec.UNSET
     after_dropping: BlindFigures | None = None
     blind_reader: BlindFigures | None = None
-    usage: dict[str, StudentUsage] = {}
+    readers: dict[str, ReaderCount] = {}
+    agreement: dict[str, Agreement] = {}
 
 
-def blind_reader_figures(records: Iterable[TrainRecord], answers: Iterable[int | None]) -> BlindFigures:
-    """The figures of a reader that was not given the image; questions without an answer (None) do not count."""
-    answered = [(r, a) for r, a in zip(records, answers, strict=True) if a is not None]
-    return BlindFigures.of(
-        [record.question_type for record, _ in answered],
-        [float(answer == record.correct_choice_idx) for record, answer in answered],
-        [1 / len(record.choices) for record, _ in answered],
-    )
+def blind_reader_figures(
+    records: Iterable[TrainRecord], answers: Iterable[Sequence[int | None]]
+) -> BlindFigures:
+    """The figures of readers that were not given the image; questions without any answer do not count.
+
+    A question counts by the share of the readers' answers that are right.
+    """
+    kinds: list[str] = []
+    found: list[float] = []
+    chances: list[float] = []
+    for record, row in zip(records, answers, strict=True):
+        right = [answer == record.correct_choice_idx for answer in row if answer is not None]
+        if right:
+            kinds.append(record.question_type)
+            found.append(sum(right) / len(right))
+            chances.append(1 / len(record.choices))
+    return BlindFigures.of(kinds, found, chances)
 
 
 class TypeCount(msgspec.Struct):

@@ -60,6 +60,10 @@ class OptionOrder:
         # the readers' answers are indices of the choices in their old order
         record.second_answer = _new_index(record.second_answer, order)
         record.blind_answer = _new_index(record.blind_answer, order)
+        record.second_answers = {
+            name: answer if answer < 0 else order.index(answer)
+            for name, answer in record.second_answers.items()
+        }
         return candidate
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,6 +104,16 @@ def _decision_fault(decision: Decision) -> str:
     return ""
 
 
+def disagreement(record: TrainRecord) -> float:
+    """The share of the pairs among the teacher and its second readers that name different choices; 0 without readers.
+
+    Source: one minus the extent of agreement on one subject, Fleiss 1971.
+    """
+    named = [record.correct_choice_idx, *record.second_answers.values()]
+    pairs = list(combinations(named, 2))
+    return sum(one != other for one, other in pairs) / len(pairs) if pairs else 0.0
+
+
 def _has_words(text: str) -> bool:
     return bool(re.search(r"\w", text))
 
@@ -142,6 +153,7 @@ def _edited(record: TrainRecord, decision: Decision) -> TrainRecord:
     }
     if changes.keys() - {"rationales"}:  # the checks judged the words that the edit replaces
         changes |= {"box_check": "", "second_answer": None, "blind_answer": None, "blind_score": None}
+        changes |= {"second_answers": {}}
     if decision.choices is not None and decision.correct_choice_idx is not None:
         right = decision.choices[decision.correct_choice_idx]
         if choice_key(record.short_answer) != choice_key(right):

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from dataengine_lib.curation.readers.second_reader import check_reader
+from dataengine_lib.curation.readers.spec import Reader, ReaderSpecs, VoteRule, readers_of
 
 # YAML reads a bare `off` as false.
 CheckMode = Annotated[
@@ -43,16 +43,18 @@ class CheckSettings(BaseModel):
     """Vector store of step 2; with it, near-duplicate images count as the same."""
     near_image: float = Field(0.98, gt=0, le=1)
     """Cosine similarity from which two images count as the same."""
-    second_reader: str = ""
-    """Model (openai:MODEL or playground) that answers every question without seeing its answer, at a cost; empty: none."""
+    second_reader: ReaderSpecs = Field(default_factory=list)
+    """Model (openai:MODEL or playground), or several, that answers without seeing the answer, at a cost; empty: none."""
     second_reader_image: bool = False
     """Send it the image too, which lies under image_root."""
     second_answer: CheckMode = "drop"
     """Off, mark or drop QAs where its answer differs, or where it cannot tell."""
-    blind_reader: str = ""
-    """Model (openai:MODEL or playground) that answers without the image, at a cost; empty: none."""
+    blind_reader: ReaderSpecs = Field(default_factory=list)
+    """Model (openai:MODEL or playground), or several, that answers without the image, at a cost; empty: none."""
     blind_answer: CheckMode = "mark"
     """Off, mark or drop QAs that it answers correctly; guessing does that for a fourth of them."""
+    reader_vote: VoteRule = "majority"
+    """How many of several readers must name the teacher's answer to find it: any, a majority or all."""
     blind_classifier: CheckMode = "mark"
     """Off, mark, or drop QAs whose words alone reveal the answer, until accuracy is at chance."""
     blind_sample: int = Field(10_000, ge=0)
@@ -70,21 +72,17 @@ class CheckSettings(BaseModel):
     seed: int = 0
     """Draws the order of choices, the sample of blind_classifier and the QAs that are shown."""
 
-    @field_validator("second_reader", "blind_reader")
-    @classmethod
-    def _is_chat_model(cls, spec: str) -> str:
-        return check_reader(spec) if spec else spec
-
     @property
-    def readers(self) -> dict[str, str]:
-        """The models that will be asked, by the parameter that names them."""
-        readers = {
-            "second_reader": self.second_reader if self.second_answer != "off" else "",
-            "blind_reader": self.blind_reader if self.blind_answer != "off" else "",
-        }
-        return {name: spec for name, spec in readers.items() if spec}
+    def readers(self) -> list[Reader]:
+        """The readers that will be asked, in their order."""
+        return readers_of(
+            self.second_reader if self.second_answer != "off" else [],
+            self.blind_reader if self.blind_answer != "off" else [],
+            base_url=self.base_url,
+            image=self.second_reader_image,
+        )
 
     @property
     def needs_pool(self) -> bool:
         """True if a check that is on reads captions or boxes of `coco_dataset`."""
-        return self.box_check != "off" or "second_reader" in self.readers
+        return self.box_check != "off" or any(not one.blind for one in self.readers)

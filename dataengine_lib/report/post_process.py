@@ -18,8 +18,8 @@ _CHECK_NAMES = {
     "box_check": "boxes contradict the answer",
     "leaks": "image or question of the evaluation",
     "near_duplicates": "nearly the same question on the same image",
-    "second_answer": "second reader gives another answer",
-    "blind_answer": "reader answers it without the image",
+    "second_answer": "second readers give another answer",
+    "blind_answer": "readers answer it without the image",
     "blind_classifier": "text classifier answers it without the image",
 }
 _MIN_QUESTIONS = 20  # of a type whose blind accuracy is shown; with fewer its interval says little
@@ -83,7 +83,7 @@ def blind_table(summary: ChecksSummary) -> Html:
     for who, figures in (
         (f"text classifier{sample}", summary.blind_classifier),
         ("text classifier, after dropping", summary.after_dropping),
-        ("teacher without the image", summary.blind_reader),
+        ("readers without the image", summary.blind_reader),
     ):
         if figures is not None:
             rows.append([who, "all", *_blind_cells(figures.all)])
@@ -124,6 +124,45 @@ def _against_chance(figure: BlindFigure) -> str:
     if figure.at_chance:
         return "no better than chance"
     return "above chance" if figure.low > figure.chance else "below chance"
+
+
+# Readers: what each of them answered, and how well several agree
+
+
+def readers_table(summary: ChecksSummary) -> Html:
+    """One row per reader: what it was shown, how often it names the teacher's answer, and what it cost."""
+    rows = []
+    for name, count in summary.readers.items():
+        ends = wilson(count.agrees, count.said)
+        agrees = percent(count.agrees / count.said if count.said else None, ends.low, ends.high)
+        usage = count.usage
+        rows.append(
+            (
+                name, count.shown, count.said, agrees, count.cannot_say,
+                usage.replies if usage else 0, usage.cost_usd if usage else None,
+            )
+        )  # fmt: skip
+    head = ["reader", "was shown", "answered", "as the teacher", "cannot tell", "paid replies", "USD"]
+    caption = agreement_sentence(summary) if rows else "no reader was asked (second_reader, blind_reader)"
+    return table(rows, head, caption)
+
+
+def agreement_sentence(summary: ChecksSummary) -> str:
+    """How well several readers agree, in words; empty with fewer than two of a kind."""
+    texts = []
+    for check, found in summary.agreement.items():
+        kind = "readers without the image" if check == "blind_answer" else "second readers"
+        on = f"{found.readers} {kind} on {found.questions:,} question{'' if found.questions == 1 else 's'}"
+        if not found.questions:
+            texts.append(f"No question has an answer of all {kind}, so their agreement is not known.")
+        elif found.kappa is None:
+            texts.append(f"Fleiss' kappa of {on} is not known: all their answers have the same letter.")
+        else:
+            texts.append(
+                f"Fleiss' kappa of {on} is {found.kappa:.2f} [{found.low:.2f}, {found.high:.2f}] "
+                f"(0: chance, 1: perfect); pairs of them agree in {percent(found.share).text}."
+            )
+    return " ".join(texts)
 
 
 # Right letters, before and after the choices are put into another order

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.records import LETTERS, TrainRecord
 from dataengine_lib.curation.review import Decision, read_review, write_decision
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.letter_mentions import names_letters
@@ -19,6 +19,7 @@ from dataengine_lib.report.tables import Html, displayed, escaped
 class ReviewBox:
     """Shows `records` with their images in JupyterLab; every decision is written to `file` at once.
 
+    The first `disputed` of them are those on which teacher and second readers disagree, most disagreement first.
     A report shows the number of decisions instead, because its buttons would do nothing.
     """
 
@@ -26,6 +27,7 @@ class ReviewBox:
     file: Path
     image_root: Path | None = None
     output: Path | None = None  # file of all kept records, in which others are found by id
+    disputed: int = 0
 
     def summary(self) -> Html:
         """How many records were accepted, rejected and edited so far."""
@@ -33,7 +35,17 @@ class ReviewBox:
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("accept", "reject", "edit"))
         return Html(
             f'<p class="why">Decisions in {escaped(self.file.name)}: {counts}. '
-            "They are made in JupyterLab and take effect the next time this step runs.</p>"
+            f"They are made in JupyterLab and take effect the next time this step runs. {self._order()}</p>"
+        )
+
+    def _order(self) -> str:
+        """In which order the form shows the records."""
+        if not self.disputed:
+            return "The form shows a few records of every type, drawn at random."
+        which = "the one kept record" if self.disputed == 1 else f"{self.disputed:,} kept records"
+        return (
+            f"The form begins with {which} on which teacher and second readers disagree, "
+            "most disagreement first; then a few of every type, drawn at random."
         )
 
     def _ipython_display_(self) -> None:
@@ -49,8 +61,11 @@ class ReviewBox:
 
 
 def review_box(result: Any) -> ReviewBox:
-    """A form for the sample of kept records in a PostProcessResult; other records are found by id."""
-    return ReviewBox(result.sample, result.review_path, result.image_root, result.output)
+    """A form for a PostProcessResult: disputed records, then the sample; other records are found by id."""
+    first: list[TrainRecord] = result.disputed
+    shown = {record.record_id for record in first}
+    rest = [record for record in result.sample if record.record_id not in shown]
+    return ReviewBox([*first, *rest], result.review_path, result.image_root, result.output, len(first))
 
 
 class _Form:
@@ -115,7 +130,10 @@ class _Form:
         self.rationales.value = "\n".join(record.rationales if reasons is None else reasons)
         self.note.value = decision.note if decision else ""
         decided = f"decided: {decision.decision}" if decision else "not decided yet"
-        self.status.value = f"{self.place + 1} of {len(self.records)}, {decided}. {escaped(message)}"
+        answers = escaped(_other_answers(record))
+        self.status.value = (
+            f"{self.place + 1} of {len(self.records)}, {decided}. {answers} {escaped(message)}"
+        )
 
     def go(self, step: int) -> None:
         """Go `step` records on; after the last record comes the first."""
@@ -180,3 +198,13 @@ class _Form:
         else:
             self.place = (self.place + 1) % len(self.records)
             self.show(f"Written: {decision.decision} of {record.record_id}.")
+
+
+def _other_answers(record: TrainRecord) -> str:
+    """What the second readers that disagree with the teacher answer; empty where all agree."""
+    texts = [
+        f"{name}: {'cannot tell' if answer < 0 else f'({LETTERS[answer]})'}"
+        for name, answer in record.second_answers.items()
+        if answer != record.correct_choice_idx
+    ]
+    return f"Second readers differ: {', '.join(texts)}." if texts else ""

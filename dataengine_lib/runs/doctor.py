@@ -127,9 +127,9 @@ def _models(planned: list[Planned], ask: bool) -> Iterator[Finding]:
         if student.startswith("api:"):
             url = getattr(item.config, "base_url", None)
             asked.setdefault((student, url), (f"student of {item.step.name}", None))
-        for name, spec in item.models_asked.items():
-            key = (spec, getattr(item.config, "base_url", None))
-            asked.setdefault(key, (f"{name} of {item.step.name}", getattr(item.config, "prices", None)))
+        for one in item.models_asked:
+            subject = f"{one.parameter} of {item.step.name}"
+            asked.setdefault((one.spec, one.base_url), (subject, getattr(item.config, "prices", None)))
     for (spec, base_url), (subject, prices) in asked.items():
         if spec.partition(":")[0] == "local":
             yield _local_model(subject, spec)

@@ -166,12 +166,15 @@ def _remedy(item: Planned, name: str, path: Path) -> str:
 def _check_endpoint(file: Path, item: Planned) -> None:
     """Models behind an API need address and key, a local model its file: before hours of evaluation, not after."""
     student, models = str(getattr(item.config, "student", "")), item.models_asked
-    if student.startswith("api:") or any(spec.startswith("openai:") for spec in models.values()):
+    servers = [one.base_url for one in models if one.spec.startswith("openai:")]
+    if student.startswith("api:"):
+        servers.append(getattr(item.config, "base_url", None))
+    for server in dict.fromkeys(servers):
         try:
-            endpoint(getattr(item.config, "base_url", None))
+            endpoint(server)
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
-    kind, _, model = models.get("teacher", "").partition(":")
+    kind, _, model = str(getattr(item.config, "teacher", "")).partition(":")
     if kind == "local":
         try:
             model_file(model)
@@ -200,9 +203,9 @@ def _check_prices(file: Path, item: Planned) -> None:
     if getattr(config, "budget_usd", None) is None:
         return
     prices = read_prices(getattr(config, "prices", None))
-    for spec in item.models_asked.values():
+    for one in item.models_asked:
         try:
-            check_priced(prices.of(spec), spec, prices.near(spec))
+            check_priced(prices.of(one.spec), one.spec, prices.near(one.spec))
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 

@@ -54,10 +54,13 @@ class PostProcessConfig(StepConfig, CheckSettings):
 class PostProcessResult:
     """What the notebook shows: the counts, a few kept QAs per type and a few rejects per reason.
 
+    `disputed` are kept QAs on which teacher and second readers disagree, most disagreement first.
+
     All records and rejects are in the files only, so that memory does not grow with their number.
     """
 
     sample: list[TrainRecord]
+    disputed: list[TrainRecord]
     counts: PostProcessCounts
     examples: dict[str, list[Reject]]
     output: Path
@@ -104,6 +107,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     examples = {reason: tally.examples[reason] for reason in counts.by_reason}
     return PostProcessResult(
         sample=tally.sample,
+        disputed=tally.disputed,
         counts=counts,
         examples=examples,
         output=config.output,

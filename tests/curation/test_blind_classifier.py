@@ -111,7 +111,7 @@ def test_figures_by_type_and_of_a_blind_reader() -> None:
     records = [record(rng, image, kind="ab"[image % 2]) for image in range(100)]
     right = [one.correct_choice_idx for one in records]
     answers = [right[i] if i % 2 else -1 for i in range(100)]
-    figures = blind_reader_figures(records, [None, None, *answers[2:]])
+    figures = blind_reader_figures(records, [(one,) for one in [None, None, *answers[2:]]])
     assert (figures.by_type["b"].accuracy, figures.by_type["a"].accuracy) == (1.0, 0.0)
     assert figures.by_type["a"].total == 49 and figures.by_type["a"].chance == 0.25
     assert figures.all.accuracy == 0.5 and not figures.all.at_chance

@@ -108,8 +108,14 @@ def test_readers_answers_follow_their_choices(planted: Planted, tmp_path: Path) 
     right = sum(one.blind_answer == one.correct_choice_idx for one in records)
     figure = result.counts.checks.blind_reader.all
     assert figure.found == right and figure.total == len(records)
-    usage = result.counts.checks.usage
-    assert usage["second_answer"].replies > usage["blind_answer"].replies > 0
+    counts = result.counts.checks.readers
+    assert [(name, one.shown) for name, one in counts.items()] == [
+        ("playground", "captions and boxes"),
+        ("playground, blind", "nothing"),
+    ]
+    assert counts["playground"].usage.replies > counts["playground, blind"].usage.replies > 0
+    assert counts["playground, blind"].agrees == right and result.counts.checks.agreement == {}
+    assert all(one.second_answers == {"playground": one.second_answer} for one in records)
     ledger = (tmp_path / "readers_ledger.jsonl").read_bytes()
     run(tmp_path, planted, **readers)
     assert (tmp_path / "readers_ledger.jsonl").read_bytes() == ledger
@@ -124,7 +130,7 @@ def test_a_killed_run_leaves_its_answers_and_no_half_output(planted: Planted, tm
         asked = len(server.requests)
         server._faults = iter([None] * 10_000)
         result = run(tmp_path, planted, base_url=server.base_url, **server_options)
-        assert len(server.requests) - asked == result.counts.checks.usage["second_answer"].replies - 20
+        assert len(server.requests) - asked == result.counts.checks.readers["openai:any"].usage.replies - 20
 
 
 @pytest.fixture
@@ -157,9 +163,9 @@ def test_a_budget_stops_the_readers_and_the_step_ends(planted: Planted, tmp_path
         assert (checks["second_answer"].said, checks["blind_answer"].said) == (asked, 0)
         # of all warnings, those about questions that were not asked
         second, blind = not_asked(first)
-        assert second.startswith(f"second_answer: {60 - asked} questions were not asked; budget_usd 2300: ")
+        assert second.startswith(f"second_reader: {60 - asked} questions were not asked; budget_usd 2300: ")
         assert blind.startswith(
-            f"blind_answer: {60 - checks['second_answer'].dropped} questions were not asked"
+            f"blind_reader: {60 - checks['second_answer'].dropped} questions were not asked"
         )
         assert "raise budget_usd to go on" in second and "\n" not in second + blind
         answered = [one.second_answer is not None for one in kept(first)]
@@ -173,11 +179,11 @@ def test_a_budget_stops_the_readers_and_the_step_ends(planted: Planted, tmp_path
         server.requests.clear()
         more = step(tmp_path / "a", 2700)
         assert paid(tmp_path / "a") <= 2700 and 0 < more.counts.checks.checks["blind_answer"].said < 60
-        assert [one.partition(":")[0] for one in not_asked(more)] == ["blind_answer"]
+        assert [one.partition(":")[0] for one in not_asked(more)] == ["blind_reader"]
         all_of_it = step(tmp_path / "a", 100_000)
-        usage = all_of_it.counts.checks.usage
-        assert not_asked(all_of_it) == [] and usage["second_answer"].replies == 60
-        assert len(server.requests) == sum(one.replies for one in usage.values()) - asked  # none twice
+        replies = {name: one.usage.replies for name, one in all_of_it.counts.checks.readers.items()}
+        assert not_asked(all_of_it) == [] and replies["openai:any"] == 60
+        assert len(server.requests) == sum(replies.values()) - asked  # none twice
         assert all_of_it.output.read_bytes() == step(tmp_path / "d", None).output.read_bytes()
 
 

@@ -127,7 +127,7 @@ def test_records_are_found_by_their_id(form: _Form) -> None:
 
 def test_nothing_to_review(tmp_path: Path) -> None:
     result = SimpleNamespace(
-        sample=[], review_path=tmp_path / "r.json", image_root=None, output=tmp_path / "t.json"
+        sample=[], disputed=[], review_path=tmp_path / "r.json", image_root=None, output=tmp_path / "t.json"
     )
     form = _Form(review_box(result))
     for button in form.buttons.values():

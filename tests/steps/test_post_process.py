@@ -92,6 +92,7 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "review": "",
         "box_check": "",
         "second_answer": None,
+        "second_answers": {},
         "blind_answer": None,
         "blind_score": None,
         "leak": "",
@@ -120,7 +121,8 @@ def test_files_and_fields(tmp_path: Path) -> None:
             "blind_classifier": None,
             "after_dropping": None,
             "blind_reader": None,
-            "usage": {},
+            "readers": {},
+            "agreement": {},
         },
     }
     rejects = read_jsonl(tmp_path / "rejects.jsonl")

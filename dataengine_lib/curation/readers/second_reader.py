@@ -16,23 +16,16 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.readers.reader_prompt import ReaderView, ShownQuestion, reader_order
+from dataengine_lib.curation.readers.spec import check_reader
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.replies.answer_choice import written_choice
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 from dataengine_lib.teachers.loading import load_chat
-from dataengine_lib.teachers.spec import check_spec
 
 CANNOT_SAY = -1  # the reader replied and named no choice
 
 _DECLINED = ("refusal", "content_filter")
 _Request = PaidRequest[ShownQuestion]
-
-
-def check_reader(spec: str) -> str:
-    """`spec` itself when it names a chat model; raises ValueError for teachers that answer queries only."""
-    if spec.partition(":")[0] not in ("openai", "playground"):
-        raise ValueError(f"{spec} cannot answer questions; choose openai:MODEL or playground")
-    return check_spec(spec)
 
 
 class SecondReader:
