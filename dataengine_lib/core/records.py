@@ -5,6 +5,7 @@ field.
 """
 
 import re
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -131,10 +132,12 @@ class Query(msgspec.Struct, kw_only=True):
     attach_image: bool = False  # whether the teacher is sent the image with the prompt
     round: int = 0  # of the loop; 0 when the step was run alone
     answer_kind: str = ""  # of the QA that is asked for
+    n_choices: int | msgspec.UnsetType = msgspec.UNSET  # that a multiple-choice QA shall have; absent: four
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
         self.anchor_image_id = image_id_of(self.anchor_image_id)
+        QaForm.of(self)
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -162,9 +165,11 @@ class Result(msgspec.Struct, kw_only=True):
     round: int = 0
     reply_json: str = ""  # as the teacher wrote it; empty where the reply was text
     answer_kind: str = ""
+    n_choices: int | msgspec.UnsetType = msgspec.UNSET  # as in its query
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
+        QaForm.of(self)
 
 
 class TrainRecord(msgspec.Struct, kw_only=True):
@@ -207,6 +212,42 @@ class TrainRecord(msgspec.Struct, kw_only=True):
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
+
+
+MOST_CHOICES = 10  # that a teacher is asked for, and benchmarks have
+
+
+class QaForm(NamedTuple):
+    """The form of the QA that a teacher is asked for: its answer kind and, of CHOICE, the number of options."""
+
+    kind: str = CHOICE
+    n_choices: int = 4
+
+    @classmethod
+    def of(cls, row: Query | Result) -> "QaForm":
+        """The form that a query asks for, and in which its result is read. Raises ValueError for an unknown one."""
+        kind, count = row.answer_kind or CHOICE, 4 if row.n_choices is msgspec.UNSET else row.n_choices
+        if kind not in (CHOICE, YES_NO, OPEN):
+            raise ValueError(f"answer_kind {kind[:40]!r} is not {CHOICE}, {YES_NO} or {OPEN}")
+        if not 2 <= count <= MOST_CHOICES:
+            raise ValueError(f"n_choices {count} is not a number from 2 to {MOST_CHOICES}")
+        return cls(kind, count)
+
+
+FOUR_CHOICES = QaForm()
+
+
+class AnsweredQa(Protocol):
+    """What `right_answer` reads of a training record, of this round or of an earlier one, or of a QA of a reply."""
+
+    choices: list[str]
+    correct_choice_idx: int
+    short_answer: str
+
+
+def right_answer(record: AnsweredQa) -> str:
+    """The text of the right answer: the right choice or, of an open-ended question, the short answer."""
+    return record.choices[record.correct_choice_idx] if record.choices else record.short_answer
 
 
 def options_text(choices: list[str]) -> str:

@@ -1,14 +1,18 @@
 """Intervals and paired tests (steps 1, 4 and 6): is a share known well, is a later round really better?"""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from dataengine_lib.core.significance.sign_flip import sign_flip
+
 Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile: half width of a 95 % interval
 BOOTSTRAP_DRAWS = 10_000
 FEW_QUESTIONS = 50  # below it, an accuracy near a half is known to 13 points or worse
+_ROUNDING = 1e-12  # below it, means differ by rounding alone
 _COUNTS_IN_MEMORY = 4_000_000  # of 8 bytes each
 
 
@@ -40,6 +44,38 @@ def wilson(correct: int, total: int, level: float = 0.95) -> Interval:
 
     found = binomtest(correct, total).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
+
+
+def clustered_wilson(scores: np.ndarray, images: Sequence[str], level: float = 0.95) -> Interval:
+    """Wilson interval of the mean of `scores` `(questions,)`, in [0, 1], whose questions share images.
+
+    The number of questions is divided by the design effect, estimated from the images, and by what the estimate itself
+    is uncertain about (a ratio of Student quantiles); it never counts as more than the questions there are. Where all
+    scores are 0 or all are 1, nothing tells how alike an image's questions are: they then count as fully alike.
+    (0, 1) when nothing was asked. With one question an image, right or wrong, it is Wilson's interval.
+    Sources: Korn and Graubard 1998 for the number; Franco, Little, Louis and Slud 2019 for Wilson's form with it.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    number = len(scores)
+    if number == 0:
+        return Interval(0.0, 1.0)
+    per_image = _summed_by_image(np.column_stack([scores, np.ones(number)]), images)
+    sums, sizes = per_image.T
+    mean, clusters = float(np.mean(scores)), len(sums)
+    if mean in (0.0, 1.0) or clusters == 1:
+        effective = number**2 / float((sizes**2).sum())
+    else:
+        # of the mean, with whole images as the units; then over that of as many independent questions
+        variance = clusters / (clusters - 1) * float(((sums - mean * sizes) ** 2).sum()) / number**2
+        effect = variance * (number - 1) / (mean * (1 - mean))
+        quantiles = stdtrit(np.array([number - 1, clusters - 1]), (1 + level) / 2)
+        effective = number * min(1.0, (quantiles[0] / quantiles[1]) ** 2 / effect) if effect else number
+    z = float(ndtri((1 + level) / 2))
+    middle = (mean + z * z / (2 * effective)) / (1 + z * z / effective)
+    half = z / (1 + z * z / effective) * math.sqrt(mean * (1 - mean) / effective + (z / (2 * effective)) ** 2)
+    # rounding may leave the mean itself outside at 0 and 1
+    return Interval(max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean)))
 
 
 def few_questions(number: int, of_what: str) -> str:
@@ -74,10 +110,10 @@ def mcnemar(fixed: int, broken: int) -> float:
 class PairedGains:
     """Gains of groups of questions, with percentile bootstrap intervals over images.
 
-    `groups` maps a name to a boolean mask `(questions,)`; `difference` `(questions,)` is after minus before (-1, 0 or
-    1); `images` names each question's image. Questions of one image are not independent, so whole images are drawn
-    with replacement, the same ones for every group. Where no question changed, every draw is zero, which would look
-    like certainty: the interval is then the exact binomial one for no change among as many images.
+    `groups` maps a name to a boolean mask `(questions,)`; `difference` `(questions,)` is after minus before, in [-1, 1];
+    `images` names each question's image. Questions of one image are not independent, so whole images are drawn with
+    replacement, the same ones for every group. Where all images changed alike, as where none did, every draw is the
+    same, which would look like certainty: the interval is then the exact binomial one for no other image among as many.
     Source: paired cluster bootstrap (Efron and Tibshirani 1993, percentile interval), images as the clusters.
     """
 
@@ -92,8 +128,6 @@ class PairedGains:
     ) -> None:
         self._column = {name: column for column, name in enumerate(groups)}
         masks = np.column_stack([np.asarray(mask, dtype=float) for mask in groups.values()])
-        # by group: how many of its questions changed
-        self._changed = np.abs(difference) @ masks
         # per image and group: the sum of differences, and the number of questions
         per_image = _summed_by_image(np.hstack([masks * difference[:, None], masks]), images)
         self._sums, self._sizes = np.hsplit(per_image, 2)
@@ -115,17 +149,28 @@ class PairedGains:
         sums, sizes = self._sums[:, columns], self._sizes[:, columns]
         drawn_sums, drawn_sizes = self._drawn_sums[:, columns], self._drawn_sizes[:, columns]
         questions, images = int(sizes.sum()), int(sizes.any(axis=1).sum())
-        if not self._changed[columns].any():
-            # Clopper-Pearson's upper limit of a rate seen 0 times: the rate r with (1 - r)^images = 0.025
-            limit = 1 - 0.025 ** (1 / images)
-            return Gain(0.0, -limit, limit, questions, images)
         # a draw without questions of one of the groups has no mean of it
         complete = (drawn_sizes > 0).all(axis=1)
         # the mean of each group, then the plain mean of these
         mean = float((sums.sum(axis=0) / sizes.sum(axis=0)).mean())
         drawn_means = (drawn_sums[complete] / drawn_sizes[complete]).mean(axis=1)
         low, high = np.quantile(drawn_means, [0.025, 0.975])
+        if np.ptp(drawn_means) < _ROUNDING:
+            # Clopper-Pearson's upper limit of a rate seen 0 times: the rate r with (1 - r)^images = 0.025
+            limit = 1 - 0.025 ** (1 / images)
+            # so many images may have changed otherwise, down to -1 or up to 1
+            low, high = mean - limit * (1 + mean), mean + limit * (1 - mean)
         return Gain(mean, float(low), float(high), questions, images)
+
+    def p_value(self, names: Sequence[str]) -> float:
+        """`sign_flip` of the plain average of the groups' gains: of one group, or of several; 1 without questions."""
+        columns = [self._column[name] for name in names if self._sizes[:, self._column[name]].any()]
+        if not columns:
+            return 1.0
+        if len(columns) == 1:  # in whole numbers, where the differences are
+            return sign_flip(self._sums[:, columns[0]])
+        # what each image adds to the average
+        return sign_flip((self._sums[:, columns] / self._sizes[:, columns].sum(axis=0)).mean(axis=1))
 
 
 def _summed_by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:

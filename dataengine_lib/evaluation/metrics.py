@@ -11,7 +11,7 @@ from dataengine_lib.core.statistics import wilson
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
-from dataengine_lib.evaluation.weights import TypeCounts, WeightInterval, WeightRule, weight_table
+from dataengine_lib.evaluation.weights import AccuracyRule, TypeCounts, WeightInterval, weight_table
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
 
 
@@ -56,7 +56,7 @@ class Metrics(msgspec.Struct):
     splits: dict[str, SplitScore]
     rank: str
     weight_rule: str
-    weights: dict[str, dict[WeightRule, WeightInterval]]
+    weights: dict[str, dict[AccuracyRule, WeightInterval]]
     skipped: BadRowSummary
     source: str = ""
     usage: StudentUsage | None = None

@@ -17,8 +17,9 @@ from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import type_name
 
-WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
-WEIGHT_RULES: tuple[WeightRule, ...] = get_args(WeightRule)
+AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
+ACCURACY_RULES: tuple[AccuracyRule, ...] = get_args(AccuracyRule)
+WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk", "uniform"]
 _FLOOR = 0.1  # share of the overall error rate: the least weight by `shrunk`, so that every type gets queries
 _DECIMALS = 3  # of weight.json
 _MOST = 1e100  # of a weight in a file
@@ -41,35 +42,43 @@ def type_weights(counts: TypeCounts, rule: WeightRule = "1-acc") -> dict[str, fl
 
     `1-acc` is the error rate, `sqrt(1-acc)` its root; `shrunk` pulls the error rate towards the overall one the more,
     the less certain it is, so that a few wrong answers do not outweigh many. A type without questions gets the mean
-    of the other types, under `shrunk` the overall error rate. Raises DataEngineError when no type has a question.
+    of the other types, under `shrunk` the overall error rate. `uniform` gives every type 1, whatever its accuracy: the
+    control of a comparison. Raises DataEngineError when no type has a question.
     Source: MLLM-DataEngine v1 (`1-acc`), v2 (`sqrt(1-acc)`); DerSimonian and Laird 1986 (`shrunk`).
     """
+    if rule == "uniform":
+        _check_any_question(counts)
+        return dict.fromkeys(counts, 1.0)
     return {kind: found.weight for kind, found in _intervals(counts, rule).items()}
 
 
-def weight_table(counts: TypeCounts) -> dict[str, dict[WeightRule, WeightInterval]]:
-    """Every type's weight by every rule: type -> rule -> weight with its 95 % interval.
+def weight_table(counts: TypeCounts) -> dict[str, dict[AccuracyRule, WeightInterval]]:
+    """Every type's weight by every rule of accuracies: type -> rule -> weight with its 95 % interval.
 
     `1-acc` has Wilson's interval of the error rate, `sqrt(1-acc)` the roots of its ends, `shrunk` the normal one of
     the estimate. For a type without questions the interval by the first two rules is (0, 1).
     Raises DataEngineError as `type_weights` does.
     """
-    by_rule = {rule: _intervals(counts, rule) for rule in WEIGHT_RULES}
-    return {kind: {rule: by_rule[rule][kind] for rule in WEIGHT_RULES} for kind in counts}
+    by_rule = {rule: _intervals(counts, rule) for rule in ACCURACY_RULES}
+    return {kind: {rule: by_rule[rule][kind] for rule in ACCURACY_RULES} for kind in counts}
 
 
-def _intervals(counts: TypeCounts, rule: WeightRule) -> dict[str, WeightInterval]:
+def _check_any_question(counts: TypeCounts) -> None:
     if not any(total for _, total in counts.values()):
         raise DataEngineError(
             "no question was answered in the diagnose split, so there are no weights; check questions"
         )
+
+
+def _intervals(counts: TypeCounts, rule: AccuracyRule) -> dict[str, WeightInterval]:
+    _check_any_question(counts)
     found = _shrunk(counts) if rule == "shrunk" else _error_rates(counts, rule)
     return {
         kind: WeightInterval(*(round(part, _DECIMALS) for part in parts)) for kind, parts in found.items()
     }
 
 
-def _error_rates(counts: TypeCounts, rule: WeightRule) -> dict[str, _Estimate]:
+def _error_rates(counts: TypeCounts, rule: AccuracyRule) -> dict[str, _Estimate]:
     known: dict[str, _Estimate] = {}
     for kind, (correct, total) in counts.items():
         if total:

@@ -1,10 +1,12 @@
-"""Step 4: the four choices of a reply: read from its text, then cleaned and compared.
+"""Step 4: the choices of a reply, mostly four: read from its text, then cleaned and compared.
 
 Every repetition in a pattern has a limit, so that the time is linear in the length of the reply.
 """
 
 import re
+from functools import lru_cache
 
+from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import choice_key, one_line
 from dataengine_lib.replies.boxes_in_text import has_box, may_hold_box, without_boxes
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
@@ -29,18 +31,25 @@ SKIP_PATTERN = re.compile(
     r"(?:\s*\Z|[.,;:!(\n]|\s?[-–—]\s|\s(?:this|because|since|as)\b))",
     re.IGNORECASE,
 )
-# One style of letters each: (A) · [A] · A) · A. · A: (the last three begin with the letter: faster to search for than
-# a lookbehind)
-_MARKS = [
-    re.compile(mark)
-    for mark in (
-        r"\( ?([A-Ha-h]) ?\)",
-        r"\[([A-Ha-h])\]",
-        r"([A-Ha-h])(?<![\w(].)\)",
-        r"([A-Ha-h])(?<!\w.)\.(?=\s|\Z)",
-        r"([A-Ha-h])(?<!\w.):(?=\s|\Z)",
+_MOST_READ = 8  # letters that are looked for where fewer choices were asked for, so that a fifth one is seen
+
+
+@lru_cache(maxsize=16)
+def _styles(count: int) -> list[re.Pattern[str]]:
+    """One style of letters each: (A) · [A] · A) · A. · A: of `count` choices and a few more."""
+    last = max(count, _MOST_READ)
+    letter = f"([A-{LETTERS[last - 1]}a-{LETTERS[last - 1].lower()}])"
+    # the last three begin with the letter: faster to search for than a lookbehind
+    marks = (
+        rf"\( ?{letter} ?\)",
+        rf"\[{letter}\]",
+        rf"{letter}(?<![\w(].)\)",
+        rf"{letter}(?<!\w.)\.(?=\s|\Z)",
+        rf"{letter}(?<!\w.):(?=\s|\Z)",
     )
-]
+    return [re.compile(mark) for mark in marks]
+
+
 # a list's marks, and one with the spaces around it at the start of a line
 _BULLETS = re.compile(r"[-*•]")
 _BULLET = re.compile(r" ?[-*•]? ?")
@@ -64,15 +73,20 @@ def _on_lines(marks: list[_Mark], text: str) -> list[_Mark]:
     return found
 
 
-def split_off_choices(question: str) -> tuple[str, str]:
+def other_number(count: int) -> Reason:
+    """The reason to drop a reply that has not `count` choices."""
+    return Reason.NOT_FOUR if count == 4 else Reason.OTHER_NUMBER
+
+
+def split_off_choices(question: str, count: int = 4) -> tuple[str, str]:
     """(question, choices as text) of a question whose choices follow it without a heading, split at the first `(A)`.
 
     Raises DroppedReply where no choices follow, or where they belong to the question's sentence.
     """
-    for style in _MARKS:
+    for number, style in enumerate(_styles(count)):
         marks = _marks(style, question)
         starts = [start for start, _, letter in _on_lines(marks, question) if letter in "Aa"]
-        if not starts and style is _MARKS[0]:
+        if not starts and not number:
             # only "(A)" may also stand inside a line: the other styles occur in sentences, "vitamin A. …"
             starts = [start for start, _, letter in marks if letter == "A"]
         if starts and starts[0] > 0:
@@ -83,47 +97,48 @@ def split_off_choices(question: str) -> tuple[str, str]:
     raise DroppedReply(Reason.NO_CHOICES)
 
 
-def written_choices(text: str) -> list[str]:
-    """The four choices as written behind their letters, which have one style and case, A to D in order, each once.
+def written_choices(text: str, count: int = 4) -> list[str]:
+    """The `count` choices as written behind their letters, which have one style and case, from A in order, each once.
 
     Raises DroppedReply for anything else.
     """
     text = text.strip()
     begin = len(_BULLET.match(text)[0]) if text.startswith(("-", "*", "•")) else 0  # type: ignore[index]
-    for style in _MARKS:
+    for style in _styles(count):
         if first := style.match(text, begin):
             break
     if first is None or first[1] not in "Aa":
         raise DroppedReply(Reason.SKIPPED if SKIP_PATTERN.match(text) else Reason.NO_CHOICES)
-    letters = "ABCDEFGH" if first[1] == "A" else "abcdefgh"
+    letters = LETTERS[: max(count, _MOST_READ)]
+    letters = letters if first[1] == "A" else letters.lower()
     parts = style.split(text)  # text before, letter, choice, letter, choice, …
-    # the usual case: just the letters A to D of this style, and no bullets that would end up in the choices
-    if "".join(parts[1::2]) == letters[:4] and not ("\n" in text and _BULLETS.search(text)):
-        return _read_choices(parts[2::2])
+    # the usual case: just the letters wanted in this style, and no bullets that would end up in the choices
+    if "".join(parts[1::2]) == letters[:count] and not ("\n" in text and _BULLETS.search(text)):
+        return _read_choices(parts[2::2], count)
     marks = [mark for mark in _marks(style, text) if mark[2] in letters]
     on_lines = _on_lines(marks, text) if "\n" in text else []
-    if "".join([mark[2] for mark in on_lines]) == letters[:4]:
+    if "".join([mark[2] for mark in on_lines]) == letters[:count]:
         marks = on_lines  # the other marks are part of the choices' words
-    elif "".join([mark[2] for mark in marks]) != letters[:4]:
-        raise DroppedReply(Reason.NOT_FOUR)
+    elif "".join([mark[2] for mark in marks]) != letters[:count]:
+        raise DroppedReply(other_number(count))
     elif on_lines:
         # a bullet before a letter ends the choice before it
         lines = {end: start for start, end, _ in on_lines}
         marks = [(lines.get(end, start), end, letter) for start, end, letter in marks]
     ends = [mark[0] for mark in marks[1:]] + [len(text)]
-    return _read_choices([text[mark[1] : end] for mark, end in zip(marks, ends, strict=True)])
+    return _read_choices([text[mark[1] : end] for mark, end in zip(marks, ends, strict=True)], count)
 
 
 # matches what gives the answer away: "dog ✓" · "dog (correct)" · "dog *" at the end
 _MARKED = re.compile(r"[✓✔✅☑✗✘❌❎]|\((?:in)?correct(?: \w{1,10})?\)|\w ?\*\Z", re.IGNORECASE)
 
 
-def _read_choices(written: list[str]) -> list[str]:
+def _read_choices(written: list[str], count: int) -> list[str]:
     """The choices without separators. Raises DroppedReply where only the last one goes on over several lines: these
     may not belong to it."""
     last = written[-1].strip()
     if "\n" in last.partition("\n\n")[0] and not any("\n" in text.strip() for text in written[:-1]):
-        raise DroppedReply(Reason.NOT_FOUR)
+        raise DroppedReply(other_number(count))
     return list(map(without_separator, written))
 
 

@@ -70,6 +70,8 @@ _BEFORE = {
     "answer": {"choices", "short"},
     "explanation": {"choices", "answer", "short"},
 }
+# the same in replies without choices
+_BEFORE_WITHOUT_CHOICES = _BEFORE | {"answer": {"question", "short"}, "short": {"question", "answer"}}
 
 # The words before a known heading at the start of a line: "Chosen " of "Chosen Answer:". That is a heading of another
 # name, so the known one inside it does not count.
@@ -164,10 +166,13 @@ def without_label(part: str) -> str:
     return before.rstrip() if last.endswith(":") and len(last) <= _LONGEST_LABEL and before else part
 
 
-def blocks(text: str) -> list[Block]:
-    """The parts of each question of the reply, empty where it has no heading of a question."""
+def blocks(text: str, choices: bool = True) -> list[Block]:
+    """The parts of each question of the reply, empty where it has no heading of a question.
+
+    `choices`: the questions have choices, so that an answer follows these and not the question itself.
+    """
     found: list[Block] = []
-    previous, begin = "", 0
+    previous, begin, before = "", 0, _BEFORE if choices else _BEFORE_WITHOUT_CHOICES
     for heading, start, end in _headings(text):
         kind = heading.kind
         if heading.verb:  # "The answer is (B)" is a heading only where an answer is expected
@@ -177,7 +182,7 @@ def blocks(text: str) -> list[Block]:
             not heading.name[0].isupper()
             or heading.name.endswith(" question")  # "The question: who is he?" is a sentence
             or not heading.colon
-            or previous not in _BEFORE[kind]
+            or previous not in before[kind]
             or _OTHER_NAME.fullmatch(text, text.rfind("\n", 0, start) + 1, start)
         ):
             continue

@@ -8,16 +8,25 @@ from typing import NamedTuple
 
 import msgspec
 
+from dataengine_lib.core.records import CHOICE, LETTERS, NO_ANSWER, OPEN, YES_NO
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.boxes_in_text import may_mention_boxes, mentions_boxes, without_boxes
 from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
+from dataengine_lib.replies.kinds.short_answer import check_stands_alone, short_answer
+from dataengine_lib.replies.kinds.yes_no import (
+    YES_NO_ANSWERS,
+    says_other_answer,
+    yes_no_index,
+    yes_no_question,
+)
 
 
 class Qa(msgspec.Struct, kw_only=True):
     """One question read from a reply; `rationales` is empty when the teacher gave no explanation.
 
-    `short_answer` answers the question without its choices; it is empty where the reply has none.
+    `short_answer` answers the question without its choices; it is empty where the reply has none, and the answer of an
+    open-ended question, which has no choices and NO_ANSWER as index. The choices of a yes/no question are YES_NO_ANSWERS.
     """
 
     question: str
@@ -42,11 +51,36 @@ class QaParts(NamedTuple):
     letter_index: int | None = None
 
 
-def checked_qa(parts: QaParts, plain: str) -> Qa:
-    """The QA of these parts. Raises DroppedReply with the first reason against it.
+def checked_qa(parts: QaParts, plain: str, kind: str = CHOICE) -> Qa:
+    """The QA of these parts, of an answer kind. Raises DroppedReply with the first reason against it.
 
     `plain` is the casefolded text of the whole reply: a word that it does not hold is not searched for in the parts.
     """
+    question, rationales = _question_and_rationales(parts, plain)
+    if kind == YES_NO:
+        return _yes_no(parts, question, rationales)
+    if kind == OPEN:
+        return _open(parts, question, rationales)
+    choices = clean_choices(parts.choices)
+    if parts.letter_index is None:
+        correct = _correct(without_lead(parts.answer), parts.choices, choices)
+    elif parts.letter_index < len(choices):
+        correct = parts.letter_index
+    else:
+        raise DroppedReply(Reason.OUTSIDE)
+    if any(_says_other_letter(text, LETTERS[correct]) for text in rationales):
+        raise DroppedReply(Reason.CONTRADICTS)
+    return Qa(
+        question=question,
+        choices=choices,
+        correct_choice_idx=correct,
+        rationales=[_clean(text) for text in rationales],
+        short_answer=_short(parts.short_answer, choices, correct),
+    )
+
+
+def _question_and_rationales(parts: QaParts, plain: str) -> tuple[str, list[str]]:
+    """The question as it is kept, and the rationales as written, which pass the checks that every kind of QA has."""
     rationales = [text for text in parts.explanations if has_word(text)]
     if may_mention_boxes(plain):
         written = "\n".join([parts.question, *parts.choices, parts.answer, parts.short_answer, *rationales])
@@ -57,21 +91,34 @@ def checked_qa(parts: QaParts, plain: str) -> Qa:
     question = _clean(joined_lines(parts.question))
     if not has_word(question):
         raise DroppedReply(Reason.NO_QUESTION)
-    choices = clean_choices(parts.choices)
-    if parts.letter_index is None:
-        correct = _correct(without_lead(parts.answer), parts.choices, choices)
-    elif parts.letter_index < len(choices):
-        correct = parts.letter_index
-    else:
-        raise DroppedReply(Reason.OUTSIDE)
-    if any(_says_other_letter(text, "ABCD"[correct]) for text in rationales):
+    return question, rationales
+
+
+def _yes_no(parts: QaParts, question: str, rationales: list[str]) -> Qa:
+    # "(A) Yes (B) No" is what some teachers write all the same
+    if any(choice_key(choice) not in YES_NO_ANSWERS for choice in parts.choices):
+        raise DroppedReply(Reason.HAS_CHOICES)
+    index = yes_no_index(without_lead(parts.answer or parts.short_answer))
+    if any(says_other_answer(text, index) for text in rationales):
         raise DroppedReply(Reason.CONTRADICTS)
     return Qa(
-        question=question,
-        choices=choices,
-        correct_choice_idx=correct,
+        question=yes_no_question(question),
+        choices=list(YES_NO_ANSWERS),
+        correct_choice_idx=index,
         rationales=[_clean(text) for text in rationales],
-        short_answer=_short(parts.short_answer, choices, correct),
+    )
+
+
+def _open(parts: QaParts, question: str, rationales: list[str]) -> Qa:
+    if parts.choices:
+        raise DroppedReply(Reason.HAS_CHOICES)
+    check_stands_alone(question)
+    return Qa(
+        question=question,
+        choices=[],
+        correct_choice_idx=NO_ANSWER,
+        rationales=[_clean(text) for text in rationales],
+        short_answer=short_answer(without_lead(parts.answer), parts.short_answer),
     )
 
 
@@ -129,7 +176,7 @@ def _short(text: str, choices: list[str], correct: int) -> str:
     if letter and not re.search(
         rf"\b{letter[1]}\b", choices[correct]
     ):  # "C" is an answer where "vitamin C" is right
-        if letter[1] != "ABCD"[correct]:
+        if letter[1] != LETTERS[correct]:
             raise DroppedReply(Reason.SHORT_DISAGREES)
         return ""
     return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned

@@ -1,4 +1,4 @@
-"""Step 4: what the teacher wrote, read into questions with four choices, or dropped with one reason.
+"""Step 4: what the teacher wrote, read into QAs of the form that was asked for, or dropped with one reason.
 
 A structured reply is read from its JSON, any other from its text by its headings; both pass the same checks
 (one_qa). Replies come from a model and are not trusted: every repetition in a pattern has a limit, so that the time is
@@ -11,17 +11,19 @@ from collections.abc import Iterable, Sequence
 
 from dataengine_lib.chat.reply import reply_end
 from dataengine_lib.core.reasoning import after_reasoning
-from dataengine_lib.core.records import LETTERS, Result
+from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, LETTERS, QaForm, Result, right_answer
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.choices import (
     SKIP_PATTERN,
     joined_lines,
+    other_number,
     split_off_choices,
     without_separator,
     written_choices,
 )
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 from dataengine_lib.replies.headings import Block, blocks, plain_text
+from dataengine_lib.replies.kinds.prose import needless_choices, prose_block
 from dataengine_lib.replies.one_qa import Qa, QaParts, checked_qa, without_lead
 from dataengine_lib.replies.qa_json import QaObject, own_letter, qa_objects
 
@@ -41,30 +43,31 @@ _SAYS_SKIP = re.compile(r"\bskip(?!\" ?:)", re.IGNORECASE)
 
 def parse_result(row: Result) -> list[Qa] | Reason:
     """Every QA of a results row, or the one reason why it is dropped; from the reply's JSON where the row has it."""
+    form = QaForm.of(row)
     # any other end than a regular one is a cut: the last part may be incomplete
     truncated = reply_end(row.finish_reason, row.raw_instructions) not in ("stop", "empty")
-    if row.reply_json and (found := _parse_json(row.reply_json, truncated)):
+    if row.reply_json and (found := _parse_json(row.reply_json, truncated, form)):
         return found
-    found = parse_reply(row.raw_instructions, truncated=truncated)
+    found = parse_reply(row.raw_instructions, truncated=truncated, form=form)
     if found is Reason.NO_QUESTION and len(row.raw_instructions) <= MAX_CHARACTERS:
         # rows of other programs, and of versions that did not read the form of this JSON
-        return _parse_json(row.raw_instructions, truncated) or found
+        return _parse_json(row.raw_instructions, truncated, form) or found
     return found
 
 
-def _parse_json(reply: str, truncated: bool) -> list[Qa] | Reason | None:
+def _parse_json(reply: str, truncated: bool, form: QaForm) -> list[Qa] | Reason | None:
     """As `parse_reply`, of a JSON reply; None where it is not JSON or holds no question."""
     try:
-        objects = qa_objects(reply)
+        objects = qa_objects(reply, form)
     except DroppedReply as dropped:
         return dropped.reason
-    return _parse_objects(objects, truncated) if objects else None
+    return _parse_objects(objects, truncated, form) if objects else None
 
 
-def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
+def parse_reply(raw: str, *, truncated: bool = False, form: QaForm = FOUR_CHOICES) -> list[Qa] | Reason:
     """Every QA of a text reply, or the one reason why it is dropped; of two QAs, both are taken or both dropped.
 
-    `truncated`: the reply was cut off at the token limit, so its last part is incomplete.
+    `truncated`: the reply was cut off at the token limit, so its last part is incomplete. `form` is what was asked for.
     """
     if len(raw) > MAX_CHARACTERS:
         return Reason.TOO_LONG
@@ -74,7 +77,9 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
         text = _END_TOKEN.sub("", text)
         if _TOKEN.search(text):
             return Reason.TOKEN
-    found = blocks(text)
+    found = blocks(text, form.kind == CHOICE)
+    if not found and form.kind != CHOICE:
+        found = prose_block(text)
     if not found:
         return Reason.SKIPPED if _SAYS_SKIP.search(text[:300]) else Reason.NO_QUESTION
     if truncated:
@@ -84,17 +89,17 @@ def parse_reply(raw: str, *, truncated: bool = False) -> list[Qa] | Reason:
         last.pop()  # the incomplete rationale; the QA before it is complete
     plain = text.casefold()
     may_skip = "skip" in plain or not plain.isascii()  # IGNORECASE matches İ and ı as i
-    return _qas((_block_parts(block, may_skip) for block in found), plain)
+    return _qas((_block_parts(block, may_skip, form) for block in found), plain, form)
 
 
-def _block_parts(block: Block, may_skip: bool) -> QaParts:
-    """The parts of a question's block. Raises DroppedReply where they are not four choices and one answer."""
+def _block_parts(block: Block, may_skip: bool, form: QaForm) -> QaParts:
+    """The parts of a question's block. Raises DroppedReply where they are not the choices asked for and one answer."""
     parts = dict(reversed(block))  # the first of each kind
     question = parts["question"]
     if may_skip and SKIP_PATTERN.match(question):
         raise DroppedReply(Reason.SKIPPED)
-    if "choices" not in parts:
-        question, parts["choices"] = split_off_choices(question)
+    if form.kind == CHOICE and "choices" not in parts:
+        question, parts["choices"] = split_off_choices(question, form.n_choices)
     answer, short = parts.get("answer", ""), parts.get("short", "")
     if may_skip and (SKIP_PATTERN.match(without_lead(answer)) or SKIP_PATTERN.match(short)):
         raise DroppedReply(Reason.SKIPPED)
@@ -104,14 +109,16 @@ def _block_parts(block: Block, may_skip: bool) -> QaParts:
             raise DroppedReply(Reason.REPEATED_PART)
     return QaParts(
         question=question,
-        choices=written_choices(parts["choices"]),
+        choices=written_choices(parts["choices"], form.n_choices)
+        if form.kind == CHOICE
+        else needless_choices(parts.get("choices", "")),
         answer=answer,
         short_answer=short,
         explanations=[joined_lines(text) for kind, text in block if kind == "explanation"],
     )
 
 
-def _parse_objects(objects: Sequence[QaObject], truncated: bool) -> list[Qa] | Reason:
+def _parse_objects(objects: Sequence[QaObject], truncated: bool, form: QaForm) -> list[Qa] | Reason:
     """As `parse_reply`, of the QAs of a structured reply."""
     found = list(map(_plain_object, objects))
     text = "\n".join(["\n".join(one.texts) for one in found])
@@ -126,7 +133,7 @@ def _parse_objects(objects: Sequence[QaObject], truncated: bool) -> list[Qa] | R
         ].explanation:  # it follows the QA in the schema: without it, the QA itself may be incomplete
             return Reason.TRUNCATED
         found[-1] = found[-1]._replace(explanation="")
-    return _qas(map(_object_parts, found), text.casefold())
+    return _qas((_object_parts(one, form) for one in found), text.casefold(), form)
 
 
 def _plain_object(found: QaObject) -> QaObject:
@@ -142,27 +149,21 @@ def _plain_object(found: QaObject) -> QaObject:
     )
 
 
-def _object_parts(found: QaObject) -> QaParts:
-    """The parts of a structured QA. Raises DroppedReply where they are not four choices and one answer."""
+def _object_parts(found: QaObject, form: QaForm) -> QaParts:
+    """The parts of a structured QA. Raises DroppedReply where they are not the choices asked for and one answer."""
     if found.skip or SKIP_PATTERN.match(found.question):
         raise DroppedReply(Reason.SKIPPED)
-    index = LETTERS.find(found.answer.upper()) if len(found.answer) == 1 else -1
-    # the choice of that letter, before it is known that there are four
+    is_choice = form.kind == CHOICE
+    index = LETTERS.find(found.answer.upper()) if is_choice and len(found.answer) == 1 else -1
+    # the choice of that letter, before it is known that there are enough
     right = found.choices[index] if 0 <= index < len(found.choices) else ""
     # "Skip" is the teacher's own word in place of an answer, but a choice like any other where its letter is given
     if index < 0 and SKIP_PATTERN.match(without_lead(found.answer)):
         raise DroppedReply(Reason.SKIPPED)
     if SKIP_PATTERN.match(found.short_answer or "") and not SKIP_PATTERN.match(right):
         raise DroppedReply(Reason.SKIPPED)
-    if not found.choices:
-        raise DroppedReply(Reason.NO_CHOICES)
-    if len(found.choices) != 4:
-        raise DroppedReply(Reason.NOT_FOUR)
-    # the question would show the choices in their old order after a shuffle
-    if _holds_choices(found.question, found.choices):
-        raise DroppedReply(Reason.REPEATED_PART)
-    if sorted(letters := list(map(own_letter, found.choices))) == [*"ABCD"] != letters:
-        raise DroppedReply(Reason.DISAGREE)  # the answer's letter may mean either of two
+    if is_choice:
+        _check_choices(found, form.n_choices)
     return QaParts(
         question=found.question,
         choices=list(map(without_separator, found.choices)),
@@ -171,6 +172,19 @@ def _object_parts(found: QaObject) -> QaParts:
         explanations=[found.explanation],
         letter_index=index if index >= 0 else None,
     )
+
+
+def _check_choices(found: QaObject, count: int) -> None:
+    """Raise DroppedReply where a structured QA has not `count` choices, or it is unclear what their letters mean."""
+    if not found.choices:
+        raise DroppedReply(Reason.NO_CHOICES)
+    if len(found.choices) != count:
+        raise DroppedReply(other_number(count))
+    # the question would show the choices in their old order after a shuffle
+    if _holds_choices(found.question, found.choices):
+        raise DroppedReply(Reason.REPEATED_PART)
+    if sorted(letters := list(map(own_letter, found.choices))) == [*LETTERS[:count]] != letters:
+        raise DroppedReply(Reason.DISAGREE)  # the answer's letter may mean either of two
 
 
 def _holds_choices(question: str, choices: Sequence[str]) -> bool:
@@ -187,10 +201,10 @@ def _holds_choices(question: str, choices: Sequence[str]) -> bool:
     return True
 
 
-def _qas(found: Iterable[QaParts], plain: str) -> list[Qa] | Reason:
+def _qas(found: Iterable[QaParts], plain: str, form: QaForm) -> list[Qa] | Reason:
     """The QAs of a reply, all of them checked, or the first reason against one."""
     try:
-        qas = [checked_qa(parts, plain) for parts in found]
+        qas = [checked_qa(parts, plain, form.kind) for parts in found]
     except DroppedReply as dropped:
         return dropped.reason
     if len(qas) > 1 and _contradict(qas):
@@ -203,7 +217,7 @@ def _contradict(qas: Sequence[Qa]) -> bool:
     answers: dict[tuple[str, frozenset[str]], str] = {}
     for qa in qas:
         choices = list(map(choice_key, qa.choices))
-        right = choices[qa.correct_choice_idx]
+        right = choice_key(right_answer(qa))
         if answers.setdefault((choice_key(qa.question), frozenset(choices)), right) != right:
             return True
     return False

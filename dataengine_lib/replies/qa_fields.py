@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataengine_lib.core.records import LETTERS, NO_ANSWER
+from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, LETTERS, NO_ANSWER, QaForm
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.choices import written_choices
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
@@ -25,14 +25,14 @@ _ANSWERS = (
 )  # fmt: skip
 _EXPLANATIONS = ("explanation", "rationale", "reasoning", "explanations", "rationales")
 # matches "A" · "(b)" · "option C" · "choice_2" · "1.", the name of a choice; not "-1"
-_LABEL = re.compile(r"[\s(\[*]*(?:option|choice)?[\s_-]*([A-Ia-i]|(?<!-)\d)[\s)\].:*]*", re.IGNORECASE)
+_LABEL = re.compile(r"[\s(\[*]*(?:option|choice)?[\s_-]*([A-Ja-j]|(?<!-)\d)[\s)\].:*]*", re.IGNORECASE)
 _LABEL_FIELDS = ("letter", "label", "id", "key", "option")
 _TEXT_FIELDS = ("text", "value", "content", "choice", "answer")
-_MOST_CHOICES = 9  # read of a reply; four are needed, and a runaway list has thousands
+_MOST_CHOICES = 10  # read of a reply, the most that are asked for; a runaway list has thousands
 
 
-def qa_fields(reply: str) -> list[dict[str, Any]]:
-    """The QAs of a JSON reply, each under the names of the schema, its texts and numbers as texts.
+def qa_fields(reply: str, form: QaForm = FOUR_CHOICES) -> list[dict[str, Any]]:
+    """The QAs of a JSON reply to a request of this form, under the names of the schema, texts and numbers as texts.
 
     `choices` is a list of texts, `answer` a text, for a number the letter that it stands for. The list is empty where
     the reply is no JSON or holds no question. Raises DroppedReply where one object holds QAs under different names, as
@@ -42,18 +42,18 @@ def qa_fields(reply: str) -> list[dict[str, Any]]:
         return []
     values = json_values(reply)
     flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
-    if all(map(_keeps_to_schema, flat)):
+    if form.kind == CHOICE and all(_keeps_to_schema(one, form.n_choices) for one in flat):
         return flat
-    return [_canonical(one) for value in values for one in _qas_in(value, _DEEPEST)]
+    return [_canonical(one, form) for value in values for one in _qas_in(value, _DEEPEST)]
 
 
-def _keeps_to_schema(value: Any) -> bool:
+def _keeps_to_schema(value: Any, count: int) -> bool:
     """Whether a JSON value is a QA in the form of the schema, with its letter: the usual case, and the fastest."""
     if not isinstance(value, dict) or not _SCHEMA <= value.keys() <= _SCHEMA | {"short_answer"}:
         return False
     answer, choices = value["answer"], value["choices"]
     # by `type`: a NumberText is a str too
-    if type(choices) is not list or len(choices) != 4 or type(answer) is not str or len(answer) != 1:
+    if type(choices) is not list or len(choices) != count or type(answer) is not str or len(answer) != 1:
         return False
     texts = (*choices, value["question"], value["explanation"])
     return answer in LETTERS and all(type(one) is str for one in texts)
@@ -91,12 +91,12 @@ def _is_qa(fields: Mapping[str, Any]) -> bool:
     )
 
 
-def _canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
-    labels, choices = _choices(fields)
+def _canonical(fields: Mapping[str, Any], form: QaForm) -> dict[str, Any]:
+    labels, choices = _choices(fields, form.n_choices)
     canonical = {
         "question": fields.get("question"),
         "choices": choices,
-        "answer": _answer(fields, choices, labels),
+        "answer": _answer(fields, choices, labels) if form.kind == CHOICE else _answer_in_words(fields),
         "explanation": _explanation(fields),
         "skip": fields.get("skip"),
         "reason": fields.get("reason"),
@@ -106,7 +106,16 @@ def _canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
     return canonical
 
 
-def _choices(fields: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _answer_in_words(fields: Mapping[str, Any]) -> str:
+    """The answer to a question without choices: a text, a number or, of a yes/no question, a JSON truth value."""
+    words = {True: "Yes", False: "No"}
+    given = [fields[name] for name in _ANSWERS if fields.get(name) is not None]
+    texts = [words[one] if isinstance(one, bool) else _answer_text(one) for one in given]
+    texts = [text for text in texts if text]
+    return texts[0] if len({choice_key(text) for text in texts}) == 1 else ""
+
+
+def _choices(fields: Mapping[str, Any], count: int) -> tuple[list[str], list[str]]:
     """(labels, choices); the labels are those of choices by number, "1" to "4", else there are none."""
     given = [fields[name] for name in _CHOICES if name in fields]
     if len(given) == 2 and given[0] != given[1]:
@@ -117,7 +126,7 @@ def _choices(fields: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     choices = given[0]
     if isinstance(choices, str) and not isinstance(choices, NumberText):
         try:
-            return [], written_choices(plain_text(choices))
+            return [], written_choices(plain_text(choices), count)
         except DroppedReply:
             return [], []
     if isinstance(choices, list):

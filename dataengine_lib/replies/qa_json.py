@@ -3,7 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-from dataengine_lib.core.records import LETTERS, options_text
+from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, options_text
 from dataengine_lib.core.text import one_line
 from dataengine_lib.replies.drop_reasons import DroppedReply
 from dataengine_lib.replies.json_reply import strict_object
@@ -13,21 +13,32 @@ _STRING = {"type": "string"}
 _ASKS_FOR_SHORT = "\nShort answer: "  # in the layout that a prompt shows
 
 
-def qa_schema(prompt: str) -> dict[str, Any]:
-    """The schema of a QA, with a short answer where the prompt asks for one.
+def qa_schema(prompt: str, form: QaForm = FOUR_CHOICES) -> dict[str, Any]:
+    """The schema of a QA of this form; of a multiple-choice one with a short answer where the prompt asks for one.
 
     Where `skip` is true, `reason` says why no question was written and the other fields are ignored.
     """
-    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
     return strict_object(
         question=_STRING,
-        **short,
-        choices={"type": "array", "items": _STRING, "minItems": 4, "maxItems": 4},
-        answer={"type": "string", "enum": list(LETTERS[:4])},
+        **_answer_fields(prompt, form),
         explanation=_STRING,
         skip={"type": "boolean"},
         reason=_STRING,
     )
+
+
+def _answer_fields(prompt: str, form: QaForm) -> dict[str, dict[str, Any]]:
+    if form.kind == YES_NO:
+        return {"answer": {"type": "string", "enum": ["Yes", "No"]}}
+    if form.kind == OPEN:
+        return {"answer": _STRING}
+    short = {"short_answer": _STRING} if _ASKS_FOR_SHORT in prompt else {}
+    count = form.n_choices
+    return {
+        **short,
+        "choices": {"type": "array", "items": _STRING, "minItems": count, "maxItems": count},
+        "answer": {"type": "string", "enum": list(LETTERS[:count])},
+    }
 
 
 class QaObject(NamedTuple):
@@ -52,8 +63,8 @@ class QaObject(NamedTuple):
         return [self.question, *self.choices, self.answer, self.short_answer or "", self.explanation]
 
 
-def qa_objects(reply: str) -> list[QaObject]:
-    """The QAs of a JSON reply; none where it is not JSON or holds no question.
+def qa_objects(reply: str, form: QaForm = FOUR_CHOICES) -> list[QaObject]:
+    """The QAs of a JSON reply to a request of this form; none where it is not JSON or holds no question.
 
     Raises DroppedReply where it cannot be known which of the QAs is meant, see `qa_fields`.
     """
@@ -68,25 +79,30 @@ def qa_objects(reply: str) -> list[QaObject]:
             skip=str(found["skip"]).lower() == "true",
             reason=_line(found["reason"]),
         )
-        for found in qa_fields(reply)
+        for found in qa_fields(reply, form)
     ]
 
 
-def v1_text(reply: str) -> str:
+def v1_text(reply: str, form: QaForm = FOUR_CHOICES) -> str:
     """A JSON reply in the layout `Question: … Choices: … Answer: … Explanation: …`; any other text as it is.
+
+    Replies of another form than multiple choice have no line of choices.
 
     Readers of v1's files expect this layout. Nothing is corrected: a letter outside the choices or a missing choice
     shows in the text.
     """
     try:
-        return "\n\n".join(map(_qa_text, qa_objects(reply))) or reply
+        return "\n\n".join(_qa_text(found, form) for found in qa_objects(reply, form)) or reply
     except DroppedReply:
         return reply
 
 
-def _qa_text(found: QaObject) -> str:
+def _qa_text(found: QaObject, form: QaForm) -> str:
     if found.skip:
-        return f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {found.reason or 'Skip'}"
+        return skip_text(found.reason or "Skip", form)
+    if form.kind in (YES_NO, OPEN):
+        lines = [f"Question: {found.question}", f"Answer: {found.answer}"]
+        return "\n".join([*lines, *([f"Explanation: {found.explanation}"] if found.explanation else [])])
     # a letter in the words of the layout; an answer that does not keep to the schema as it was written
     answer = found.answer
     if len(answer) == 1 and answer.isalpha():
@@ -102,6 +118,12 @@ def _qa_text(found: QaObject) -> str:
     return "\n".join(lines)
 
 
+def skip_text(reason: str, form: QaForm = FOUR_CHOICES) -> str:
+    """The reply, in the layout that the prompts ask for, by which a teacher says that it writes no question."""
+    choices = "" if form.kind in (YES_NO, OPEN) else "Choices: Skip\n"
+    return f"Question: Skip\n{choices}Answer: Skip\nExplanation: {reason}"
+
+
 def _choices(given: list[str]) -> list[str]:
     """The choices; without their letters where every one begins with its own, "A. dog" or "(a) dog"."""
     choices = list(map(_line, given))
@@ -114,8 +136,8 @@ def _choices(given: list[str]) -> list[str]:
 # · "B：猫" · "B、猫"; not of "B.C." and "B 52", nor "(B)" with nothing behind it
 _OWN_LETTER = re.compile(
     r"\A(?:\*\*)?(?:option |choice )?(?:"
-    r"[(\[（](?P<enclosed>[A-I])[)\]）][.:：]?|(?P<closed>[A-I])[)）．：、]"
-    r"|(?P<marked>[A-I])(?:[.:](?=(?:\*\*)? )| [-–—](?= ))"
+    r"[(\[（](?P<enclosed>[A-J])[)\]）][.:：]?|(?P<closed>[A-J])[)）．：、]"
+    r"|(?P<marked>[A-J])(?:[.:](?=(?:\*\*)? )| [-–—](?= ))"
     r")(?:\*\*)? *(?=\S)",
     re.IGNORECASE,
 )

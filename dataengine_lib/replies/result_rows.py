@@ -22,6 +22,8 @@ class _Row(msgspec.Struct):
     example_ids: list[str] | None = None
     round: int | None = None
     reply_json: str | None = None
+    answer_kind: str | None = None
+    n_choices: int | None = None
 
 
 _OURS = msgspec.json.Decoder(Result)  # tried first: faster than making a Result from a _Row
@@ -50,6 +52,13 @@ def read_row(line: bytes | msgspec.Raw) -> Result | str:
     question_type = row.question_type.strip()
     if not question_type:
         return "question_type is empty"
+    try:
+        return _result(row, image_id, question_type)
+    except ValueError as error:  # an unknown answer_kind
+        return str(error)
+
+
+def _result(row: _Row, image_id: ImageId, question_type: str) -> Result:
     return Result(
         image_id=image_id,
         raw_instructions=row.raw_instructions,
@@ -64,4 +73,6 @@ def read_row(line: bytes | msgspec.Raw) -> Result | str:
         example_ids=row.example_ids or [],
         round=row.round or 0,
         reply_json=row.reply_json or "",
+        answer_kind=row.answer_kind or "",
+        n_choices=msgspec.UNSET if row.n_choices is None else row.n_choices,
     )

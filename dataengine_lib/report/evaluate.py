@@ -8,7 +8,7 @@ from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
-from dataengine_lib.evaluation.weights import WEIGHT_RULES, TypeCounts, WeightInterval, WeightRule
+from dataengine_lib.evaluation.weights import ACCURACY_RULES, AccuracyRule, TypeCounts, WeightInterval
 from dataengine_lib.report.charts import (
     BLUE,
     DARK,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # colour and marker of each weight rule
-_STYLES: dict[WeightRule, tuple[str, str]] = {
+_STYLES: dict[AccuracyRule, tuple[str, str]] = {
     "1-acc": (GREY, "o"),
     "sqrt(1-acc)": (ORANGE, "s"),
     "shrunk": (BLUE, "D"),
@@ -87,7 +87,7 @@ def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
     return f"Weakest: {'; '.join(named)}." if named else ""
 
 
-def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], counts: TypeCounts) -> Chart:
+def weight_chart(weights: Mapping[str, Mapping[AccuracyRule, WeightInterval]], counts: TypeCounts) -> Chart:
     """Every type's weight by each rule with its 95 % interval, the heaviest by the rule `shrunk` at the top.
 
     `counts` maps a type to (right answers, questions), from which `weights` were made.
@@ -97,7 +97,7 @@ def weight_chart(weights: Mapping[str, Mapping[WeightRule, WeightInterval]], cou
 
     def draw(axes: "Axes") -> None:
         # three markers per type, one below the other
-        for rule, offset in zip(WEIGHT_RULES, (0.26, 0.0, -0.26), strict=True):
+        for rule, offset in zip(ACCURACY_RULES, (0.26, 0.0, -0.26), strict=True):
             rows = [weights[kind][rule] for kind in kinds]
             color, marker = _STYLES[rule]
             axes.errorbar(

@@ -12,6 +12,9 @@ def training_sentences(log: TrainLog, time: TrainTime) -> list[str]:
         if log.loss
         else ""
     )
+    base_alone = (
+        "" if any(not part.is_base for part in log.mix) else "Trained on base data alone, without new data."
+    )
     if log.method == "command":
         steps = f", in {log.steps:,} steps" if log.steps else ""
         size = (
@@ -19,10 +22,11 @@ def training_sentences(log: TrainLog, time: TrainTime) -> list[str]:
             if log.trained_parameters
             else ""
         )
-        return [f"Another trainer's command took {time.training:.0f} s{steps}.", size, change]
+        return [f"Another trainer's command took {time.training:.0f} s{steps}.", base_alone, size, change]
     return [
         f"{log.steps:,} steps in {time.training:.0f} s on {time.device}, "
         f"{log.trained_parameters:,} parameters trained ({log.method}).",
+        base_alone,
         change,
         f"{time.rows_per_s:,.1f} rows a second, at most {time.peak_memory_mb:,} MB of memory.",
         time.earlier_run,

@@ -25,7 +25,7 @@ from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.parameters import Experiment
-from dataengine_lib.runs.workflow import Planned, first_configs, plan
+from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan, trains_on_new_data
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
 
 _LETTER_TOKENS = 10  # of a reply that is one letter in JSON
@@ -65,6 +65,9 @@ class _PlannedRun:
 def plan_lines(experiment: Experiment, out: Path) -> list[str]:
     """Lines for a terminal: the steps, then requests, tokens and US dollars per question type over all rounds."""
     planned = plan(experiment, out)
+    steps = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_workload(item)}" for item in planned)]
+    if not trains_on_new_data(experiment):
+        return [*steps, "", *(f"note: {note}" for note in _notes_without_new_data(planned))]
     run = _PlannedRun.of(experiment, planned)
     images = _sample_images(run)
     prices = read_prices(run.teacher.prices)
@@ -81,9 +84,18 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
         "prompt tokens are an upper estimate from the length of the text; replies are counted as "
         f"{min(REPLY_TOKENS, run.teacher.max_output_tokens)} tokens"
     )
-    steps = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_workload(item)}" for item in planned)]
     head = f"teacher {run.teacher.teacher}, {run.rounds} round(s):"
     return [*steps, "", head, *_cost_table(costs), "", *(f"note: {note}" for note in run.notes)]
+
+
+def _notes_without_new_data(planned: list[Planned]) -> list[str]:
+    """What a run costs that asks no teacher for training data."""
+    configs, notes = first_configs(planned), [NO_NEW_DATA]
+    if configs["evaluate"].student.startswith("api:"):
+        notes.append(_student_note(configs["evaluate"]))
+    if "classify_questions" in configs:
+        notes.append(_classify_note(configs["classify_questions"]))
+    return notes
 
 
 def _workload(item: Planned) -> str:
@@ -131,7 +143,9 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
 
 def _queries_per_round(run: _PlannedRun, categories: CategorySet) -> dict[str, float]:
     """Expected queries by type: the targets, and the rest of `maxnum` by the latest weights."""
-    if run.weight is None:
+    if run.queries.weight is None:
+        run.notes.append("construct_queries.weight is null: all types are weighted equally")
+    elif run.weight is None:
         run.notes.append(
             "weights are known after round 1's evaluation; until then all types are weighted equally"
         )

@@ -29,7 +29,7 @@ from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.precheck import check_data, check_paths, check_run, selected_range
 from dataengine_lib.runs.state import RunState, Status, StepState
 from dataengine_lib.runs.summary import write_pages
-from dataengine_lib.runs.workflow import Planned, plan
+from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, plan, trains_on_new_data
 
 _PrintLine = Callable[[str], None]
 _PLAYGROUND_NOTE = (
@@ -92,12 +92,15 @@ def run_experiment(
 
 def _new_state(experiment: Experiment, planned: list[Planned]) -> RunState:
     teachers = {getattr(item.config, "teacher", "") for item in planned}
+    notes = [_PLAYGROUND_NOTE] if "playground" in teachers else []
+    if not trains_on_new_data(experiment):
+        notes.append(NO_NEW_DATA)
     return RunState(
         run=experiment.head.run,
         started=_now(),
         rounds=experiment.head.rounds,
         seed=experiment.head.seed,
-        notes=[_PLAYGROUND_NOTE] if "playground" in teachers else [],
+        notes=notes,
         steps=[StepState(step=item.step.notebook, round=item.round, label=item.label) for item in planned],
         versions=versions(),
     )

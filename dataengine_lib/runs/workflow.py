@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
+
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.curation.readers.spec import Reader
 from dataengine_lib.errors import ParameterError
@@ -27,6 +29,10 @@ from dataengine_lib.steps.post_process import PostProcessConfig
 # Parts of a run, in order: before round 1, every round, after the last one, and the comparison of all rounds.
 When = Literal["before", "round", "after", "end"]
 
+NO_NEW_DATA = (
+    "fine_tune.new_data is false: steps 2 to 4 are left out, no teacher writes QAs, and the student is trained on "
+    "base data alone"
+)
 NO_VALUE = object()  # of a placeholder: the parameter is left out, whatever the YAML says
 
 
@@ -51,6 +57,7 @@ class Step:
         str, ...
     ] = ()  # parameters that name a folder of other programs: neither input nor output
     optional: tuple[str, ...] = ()  # input parameters whose file may be missing
+    makes_data: bool = False  # left out of a run whose step 5 trains on no new data
 
     @property
     def notebook(self) -> str:
@@ -76,13 +83,15 @@ STEPS = (
     ),
     Step(
         2, "construct_queries", ConstructQueriesConfig, when=("round",),
-        reads={"input": "{here}/bad_case_aokvqa_classified.json", "weight": "{here}/weight.json",
+        reads={"input": "{here}/bad_case_aokvqa_classified.json",
                "exclude_queries": "{rounds before}/gptvqa_prompt.json"},
         writes={"output": "{here}/gptvqa_prompt.json"},
         more_files=("sampling.json",),
         defaults={"questions": "{evaluate.questions}", "bad_case_image_root": "{evaluate.image_root}",
-                  "coco_embedding": "{run}/coco_embedding", "seed": "{round seed}", "round": "{round}"},
+                  "coco_embedding": "{run}/coco_embedding", "weight": "{here}/weight.json",
+                  "seed": "{round seed}", "round": "{round}"},
         stores=("coco_embedding",),
+        makes_data=True,
     ),
     Step(
         3, "generate_qa", GenerateQaConfig, when=("round",),
@@ -91,6 +100,7 @@ STEPS = (
         more_files=("gptvqa_failed.jsonl", "usage.json"),
         defaults={"coco_dataset": "{construct_queries.coco_dataset}",
                   "image_root": "{construct_queries.coco_dataset}", "seed": "{round seed}"},
+        makes_data=True,
     ),
     Step(
         4, "post_process", PostProcessConfig, when=("round",),
@@ -103,6 +113,7 @@ STEPS = (
                   "evaluation_image_root": "{evaluate.image_root}", "seed": "{round seed}"},
         stores=("coco_embedding",),
         optional=("review",),
+        makes_data=True,
     ),
     Step(  # trains the first student with the data of all rounds so far, so that errors do not accumulate, or with
         # `start_from: last` the student of this round
@@ -142,7 +153,7 @@ class Planned:
     round: int | None
     folder: Path
     config: StepConfig
-    wired: frozenset[str]  # the parameters that the workflow has set
+    wired: frozenset[str]  # the parameters that name files of the run
 
     @property
     def models_asked(self) -> list[AskedModel]:
@@ -201,14 +212,19 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
     """The steps of a run in order, with their configs; `playground` is the folder of the playground once it is written.
 
     A step without a section runs with its defaults, except `classify_questions`: without it
-    `evaluate.questions` has to be classified already. Raises ParameterError with one line per wrong key.
+    `evaluate.questions` has to be classified already. Steps that make data are not among them where step 5 trains on
+    no new data, but their sections are checked. Raises ParameterError with one line per wrong key.
     """
+    new_data = trains_on_new_data(experiment)
     out, roots = relative_to_here(out), yaml_roots(experiment.file)
     planned: list[Planned] = []
     configs: dict[str, StepConfig] = {}  # the latest of each step
     wrong: list[str] = []
     seen: set[str] = set()
     for step, place, round_ in _sequence(experiment):
+        left_out = step.makes_data and not new_data
+        if left_out and step.name not in experiment.sections:
+            continue
         section = experiment.sections.get(step.name, {})
         section = {key: _in_playground(value, playground) for key, value in section.items()}
         where = experiment.where(step.name)
@@ -221,7 +237,8 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
                 raise ParameterError(f"{where}: {taken[0]} is set by the workflow; remove it")
             # the right one wins: the YAML over defaults, what the workflow sets over both
             read = step.config.read(usual | section | wired, where)
-            config = with_found_paths(read, out, roots, {*wired, *_of_run(step, section)})
+            of_run = {*wired, *_of_run(step, section)}
+            config = with_found_paths(read, out, roots, of_run)
         except ParameterError as error:
             # A parameter that a wrong step should have handed on is not reported as missing as well.
             follow = tuple(f": {key} is needed" for key in step.defaults)
@@ -233,10 +250,20 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
         # what {evaluate.questions} and the like stand for in the steps that follow
         configs[step.name] = config
         label = f"{place}/{step.notebook}" if place else step.notebook
-        planned.append(Planned(step, label, round_, out / place, config, frozenset(wired)))
+        if not left_out:
+            planned.append(Planned(step, label, round_, out / place, config, frozenset(of_run)))
     if wrong:
         raise ParameterError("\n".join(wrong))
     return planned
+
+
+def trains_on_new_data(experiment: Experiment) -> bool:
+    """Whether step 5 trains on new data; where it does not, the run asks no teacher for any."""
+    given = experiment.sections.get("fine_tune", {}).get("new_data", True)
+    try:
+        return TypeAdapter(bool).validate_python(given)
+    except ValidationError:
+        return True  # step 5's Config says what is wrong with the value
 
 
 def _of_run(step: Step, section: dict[str, Any]) -> set[str]:
@@ -273,6 +300,7 @@ def _placeholders(
     rounds = [out / f"round{n}" for n in range(1, experiment.head.rounds + 1)]
     # rounds that are complete here; step 0 has no round either, but uses no placeholder that depends on this
     done = len(rounds) if round_ is None else round_ - 1
+    with_data = rounds if trains_on_new_data(experiment) else []
     evaluate, fine_tune = (experiment.sections.get(name, {}) for name in ("evaluate", "fine_tune"))
     first = _in_playground(evaluate.get("student"), playground)
     # a student of fine_tune's own is not the one that evaluate's adapter was made for
@@ -284,8 +312,8 @@ def _placeholders(
         "classified": out / "aokvqa_classified.json" if "classify_questions" in experiment.sections else None,
         "first student": first,
         "first adapter": first_adapter,
-        "rounds before": rounds[:done],
-        "rounds so far": rounds[: done + 1],
+        "rounds before": with_data[:done],
+        "rounds so far": with_data[: done + 1],
         "evaluated": [*rounds, out / "final"],
         "seed": experiment.head.seed,
         "round": round_,

@@ -45,7 +45,7 @@ class ConstructQueriesConfig(StepConfig):
     output: Path
     """gptvqa_prompt.json."""
     weight: Path | None = None
-    """Type weights of step 1; without it all types weigh the same."""
+    """Type weights: a file as step 1 writes it; null: all types weigh the same. Default in a run: those of step 1."""
     bad_case_image_root: Path | None = None
     """Images of bad cases and evaluation questions; default: coco_dataset."""
     questions: Path | None = None

@@ -60,7 +60,7 @@ class EvaluateConfig(StepConfig):
     direct_answers: bool = True
     """Also ask without the options."""
     weight_rule: WeightRule = "1-acc"
-    """How a type's accuracy becomes its weight."""
+    """How a type's accuracy becomes its weight; uniform: the same weight for all types."""
     near_duplicate: float = Field(0.8, ge=0, le=1)
     """Similarity from which two bad cases count as one (0: keep all)."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"

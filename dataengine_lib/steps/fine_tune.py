@@ -22,7 +22,7 @@ from dataengine_lib.training.data_sets import (
     DataSet,
     MixSettings,
     TrainingFiles,
-    check_new_rows,
+    check_any_row,
     read_data_sets,
 )
 from dataengine_lib.training.external.settings import CommandSettings, work_folder
@@ -57,8 +57,10 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
     """Model folder or Hugging Face name to start from."""
     start_from: Literal["base", "last"] = "base"
     """In a run: each round trains the first student, or the checkpoint of the round before."""
-    train_data: list[Path] = Field(min_length=1)
+    train_data: list[Path] = Field(default_factory=list)
     """gptvqa_train_data.json of every round so far."""
+    new_data: bool = True
+    """Train on new data; false: on base data alone, and a run then leaves out steps 2 to 4. Needs `steps`."""
     image_root: Path
     """Where the new data's image paths start."""
     output_dir: Path
@@ -68,7 +70,7 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
     base_image_root: Path | None = None
     """Where the base data's image paths start; default: image_root."""
     base_share: float | None = Field(None, ge=0, lt=1)
-    """Share of base rows in the mix; default: square-root rule."""
+    """Share of base rows in the mix; default: square-root rule. Without new data it is 1."""
     questions: Path | None = None
     """Evaluation questions, whose images must not be trained on."""
     evaluation_image_root: Path | None = None
@@ -83,6 +85,8 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
     """Passes over the new data."""
     max_steps: int | None = Field(None, ge=1)
     """Most training steps; default: no limit."""
+    steps: int | None = Field(None, ge=1)
+    """Exactly so many training steps, whatever the epochs; default: as many as the epochs take."""
     batch_size: int = Field(32, ge=1)
     """Rows per training step."""
     eval_share: float = Field(0.0, ge=0, lt=1)
@@ -101,6 +105,7 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
     @model_validator(mode="after")
     def _settings_have_their_files(self) -> Self:
         check_base_data(base_files(self.base_data), self.base_share, self.base_image_root)
+        self._check_new_data()
         if self.questions is None and self.evaluation_image_root:
             raise ValueError("evaluation_image_root needs questions")
         if self.keep_best and not self.eval_share:
@@ -119,6 +124,18 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
         if self.command_format == "minigpt4" and (several or self.text_formats[0] not in LOADER_FORMATS):
             raise ValueError(f"command_format minigpt4 has one text format: {' or '.join(LOADER_FORMATS)}")
         return self
+
+    def _check_new_data(self) -> None:
+        if self.steps and self.max_steps:
+            raise ValueError("steps is the exact number, max_steps the most; leave one of them out")
+        if self.new_data:
+            if not self.train_data:
+                raise ValueError("train_data is needed; give gptvqa_train_data.json of every round so far")
+            return
+        if self.train_data:
+            raise ValueError("new_data: false trains on base data alone; leave train_data out")
+        if self.base_data is None or self.steps is None:
+            raise ValueError("new_data: false needs base_data, and steps, as epochs are passes over new data")
 
 
 @dataclass
@@ -206,7 +223,7 @@ def train_in_this_process(
         # files are read before the student is loaded: a wrong path costs seconds, not minutes
         held_out = _held_out(config)
         sets = _read_sets(config, held_out)
-        check_new_rows(any(one.rows for one in sets if not one.is_base), sets, config.image_root)
+        check_any_row({one.name: one.rows for one in sets}, sets, config.image_root)
         if config.trainer == "command":
             done = _train_by_command(config, sets, folder)
         else:
@@ -305,4 +322,5 @@ def _train_by_command(config: FineTuneConfig, sets: list[DataSet], folder: Path)
 
 def _mix(config: FineTuneConfig) -> MixSettings:
     most = config.max_steps * config.batch_size if config.max_steps else None
-    return MixSettings(config.epochs, config.base_share, most)
+    exactly = config.steps * config.batch_size if config.steps else None
+    return MixSettings(config.epochs, config.base_share, most, exactly)

@@ -8,7 +8,7 @@ from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.messages import data_url, jpeg_bytes
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.records import Query
+from dataengine_lib.core.records import QaForm, Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import read_image
 from dataengine_lib.images.references import image_file
@@ -61,7 +61,9 @@ class OpenAITeacher(ChatClient):
 
     def _schema(self, query: Query) -> dict[str, Any] | None:
         return (
-            qa_schema(query.prompt) if self.json_replies and self.format.takes_schema is not False else None
+            qa_schema(query.prompt, QaForm.of(query))
+            if self.json_replies and self.format.takes_schema is not False
+            else None
         )
 
     def _image_url(self, query: Query) -> str:

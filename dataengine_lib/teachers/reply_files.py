@@ -10,7 +10,7 @@ import msgspec
 from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.core.files import read_jsonl, write_json, write_jsonl
-from dataengine_lib.core.records import ImageId, Query, Result
+from dataengine_lib.core.records import ImageId, QaForm, Query, Result
 from dataengine_lib.replies.qa_json import v1_text
 
 LEDGER = "gptvqa_ledger.jsonl"
@@ -191,7 +191,7 @@ class ReplyFiles:
         """The last reply to a query in the ledger, as a result, or as a failure if it cannot be used."""
         key = self.keys[query.query_id]
         paid = self.ledger.paid[key]
-        text = v1_text(paid.text)
+        text = v1_text(paid.text, QaForm.of(query))
         kind = paid.finish_reason if paid.finish_reason in _UNUSABLE else ""
         # The name that was requested, not the one in the reply: servers change theirs between two runs.
         shared: dict[str, Any] = {
@@ -218,6 +218,8 @@ class ReplyFiles:
             prompt_sha256=query.prompt_sha256,
             example_ids=query.example_ids,
             round=query.round,
+            answer_kind=query.answer_kind,
+            n_choices=query.n_choices,
             reply_json=paid.text if text != paid.text else "",
             **shared,
         )

@@ -10,7 +10,7 @@ import msgspec
 from dataengine_lib.chat.messages import user_message
 from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
 from dataengine_lib.core.json_rows import json_rows
-from dataengine_lib.core.records import Query
+from dataengine_lib.core.records import QaForm, Query
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_file
@@ -51,7 +51,7 @@ class CanonicalRequests(msgspec.Struct, frozen=True):
         if self.json_replies:
             # Names only: they show whether a short answer is asked for, and a change of details keeps the
             # keys.
-            request["schema"] = list(qa_schema(query.prompt)["properties"])
+            request["schema"] = list(qa_schema(query.prompt, QaForm.of(query))["properties"])
         return request
 
     def image_name(self, query: Query) -> str:

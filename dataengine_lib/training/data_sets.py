@@ -86,7 +86,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class MixSettings:
-    """How much is drawn: `epochs` passes over the new data, at most `max_examples` in all.
+    """How much is drawn: `epochs` passes over the new data, at most `max_examples` in all, or `exactly` so many.
 
     `base_share` is the share of all base data in all draws, in [0, 1); None for the rules of `draw_counts`.
     """
@@ -94,6 +94,7 @@ class MixSettings:
     epochs: float
     base_share: float | None
     max_examples: int | None
+    exactly: int | None = None
 
 
 def read_data_sets(
@@ -158,11 +159,18 @@ def draw_mixed(
 ) -> tuple[dict[str, list[_D]], list[_D]]:
     """(the examples of the whole training by data set, all of them shuffled); `image_root` is the new data's.
 
-    Raises DataEngineError when no row of the new data can be encoded, which is seen only now.
+    Raises DataEngineError when no row of the new data (without new data: of the base data) can be encoded, which is
+    seen only now.
     """
     drawn = _draw_from_sets(sets, mix, examples, rng)
-    check_new_rows(any(drawn[one.name] for one in sets if not one.is_base), sets, image_root)
+    check_any_row(drawn, sets, image_root)
     mixed = [example for of_set in drawn.values() for example in of_set]
+    if mix.exactly is not None and len(mixed) < mix.exactly:
+        empty = ", ".join(str(one.file) for one in sets if not drawn[one.name])
+        raise DataEngineError(
+            f"{empty}: no row can be encoded, so that {mix.exactly - len(mixed):,} of the {mix.exactly:,} draws are "
+            "missing; leave that file out"
+        )
     rng.shuffle(mixed)  # sets and types are spread over the whole training
     return drawn, mixed
 
@@ -189,6 +197,7 @@ def _draw_from_sets(
         epochs=mix.epochs,
         base_share=mix.base_share,
         most=mix.max_examples,
+        exactly=mix.exactly,
     )
     with tqdm(desc="reading images", unit="row", disable=None) as bar:
         return {
@@ -197,16 +206,19 @@ def _draw_from_sets(
         }
 
 
-def check_new_rows(any_usable: bool, sets: Sequence[DataSet], image_root: Path) -> None:
-    """Raise DataEngineError with the first reasons when no row of the new data can be trained on."""
-    if not any_usable:
-        new = [one for one in sets if not one.is_base]
-        rows = _left_out_rows(new)
+def check_any_row(usable: Mapping[str, Sequence[object]], sets: Sequence[DataSet], image_root: Path) -> None:
+    """Raise DataEngineError with the first reason when no row of the new data is among the `usable` ones, by data set.
+
+    Without new data a row of the base data has to be usable.
+    """
+    new = [one for one in sets if not one.is_base]
+    needed = new or sets
+    if not any(usable[one.name] for one in needed):
+        rows = _left_out_rows(needed)
         why = f"; first: {rows[0]}" if rows else ""
-        files = ", ".join(dict.fromkeys(str(one.file) for one in new))
-        raise DataEngineError(
-            f"{files}: no row can be trained on{why}; check train_data and image_root ({image_root})"
-        )
+        files = ", ".join(dict.fromkeys(str(one.file) for one in needed))
+        check = f"train_data and image_root ({image_root})" if new else "base_data and base_image_root"
+        raise DataEngineError(f"{files}: no row can be trained on{why}; check {check}")
 
 
 def logged_data(sets: Sequence[DataSet], drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, Any]:

@@ -32,32 +32,44 @@ def draw_counts(
     epochs: float = 1,
     base_share: float | None = None,
     most: int | None = None,
+    exactly: int | None = None,
 ) -> tuple[list[int], list[int]]:
     """(how many rows to draw from each new set, how many from each base set).
 
     An epoch is as many draws of new rows as there are new rows. A set's share of the draws is proportional to the
     square root of its size, or to its weight; a base set with a share of its own has that, and the others divide what is
     left. `base_share` in [0, 1) sets the share of all base sets together instead. At most `most` rows are drawn in all,
-    in the same shares. Nothing is drawn from an empty set.
+    in the same shares; `exactly` is the number of all draws, in place of epochs. Nothing is drawn from an empty set, and
+    without new rows nothing of base sets either, unless `exactly` says how much.
     Source: the square-root mixing of InstructBLIP (section 2.3, arXiv 2305.06500).
     """
     roots = [sqrt(size) for size in new_sizes]
     shares = [part.share or 0.0 if part.rows else 0.0 for part in base]
     weights = [_weight(part) for part in base]
     left = 1 - sum(shares)
+    any_new = any(new_sizes)
     if not any(part.rows for part in base):
         base_share = 0.0
+    elif not any_new:
+        base_share = 1.0
     elif base_share is None:
         weight = sum(weights)
         base_share = sum(shares) + left * (weight / (weight + sum(roots)) if weight else 0.0)
-    total = epochs * sum(new_sizes)  # draws of new rows
-    if most is not None:
-        # `most` bounds all draws, while `total` counts those of new rows
-        total = min(total, most * (1 - base_share))
-    # at least one, however small `epochs` or `most` is
-    new = max(1, round(total)) if any(new_sizes) else 0
-    # new rows are 1 - base_share of all draws
-    of_base = max(0, round(total / (1 - base_share)) - new)
+    if exactly is not None:
+        # at least one new row, as below
+        new = max(1, round(exactly * (1 - base_share))) if any_new else 0
+        of_base = exactly - new
+    elif any_new:
+        total = epochs * sum(new_sizes)  # draws of new rows
+        if most is not None:
+            # `most` bounds all draws, while `total` counts those of new rows
+            total = min(total, most * (1 - base_share))
+        # at least one, however small `epochs` or `most` is
+        new = max(1, round(total))
+        # new rows are 1 - base_share of all draws
+        of_base = max(0, round(total / (1 - base_share)) - new)
+    else:
+        new = of_base = 0
     every = sum(weights) + sum(roots)
     parts = [share + left * weight / (every or 1) for share, weight in zip(shares, weights, strict=True)]
     return _apportion(new, roots), _apportion(of_base, parts)

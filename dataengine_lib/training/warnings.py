@@ -21,7 +21,8 @@ def training_warnings(log: TrainLog) -> list[str]:
             f"only {log.steps} training step{'' if log.steps == 1 else 's'}: the student has hardly changed"
         )
     new = [part for part in log.mix if not part.is_base]
-    if (rows := sum(part.rows for part in new)) < _FEW_ROWS:
+    # without a file of new data there was to be none
+    if new and (rows := sum(part.rows for part in new)) < _FEW_ROWS:
         found.append(f"only {rows} new row{'' if rows == 1 else 's'} to train on")
     found += [f"{part.name}: no row of {part.file} was trained on" for part in log.mix if not part.drawn]
     return found

@@ -78,6 +78,32 @@ def test_no_change_among_few_images_is_no_certainty(images: int) -> None:
     assert -gain.low == gain.high == pytest.approx(binomtest(0, images).proportion_ci(0.95).high)
 
 
+@pytest.mark.parametrize("change", [1, -1, 0.5])
+def test_the_same_change_in_each_of_few_images_is_no_certainty(change: float) -> None:
+    gain = overall(np.full(6, change), [str(i // 2) for i in range(6)]).gain("all")
+    other = binomtest(0, 3).proportion_ci(0.95).high  # images that may have changed otherwise
+    assert gain.gain == change
+    assert (gain.low, gain.high) == pytest.approx(
+        (change - other * (1 + change), change + other * (1 - change)), abs=1e-9
+    )
+
+
+def test_the_p_value_is_of_images_and_of_the_average() -> None:
+    difference = np.array([1] * 8 + [0] * 4 + [-1] * 2 + [0] * 6)
+    first = np.arange(20) < 12
+    groups = {"a": first, "b": ~first, "none": np.zeros(20, dtype=bool)}
+    gains = PairedGains(groups, difference, [str(i) for i in range(20)], seed=0, draws=10)
+    assert gains.p_value(["a"]) == pytest.approx(mcnemar(8, 0))
+    assert gains.p_value(["b", "none"]) == pytest.approx(mcnemar(0, 2))
+    assert gains.p_value(["none"]) == 1
+    # 8/12 - 2/8, halved: of all signs of ten images, so many are as far from 0
+    signs = np.array(list(product([-1, 1], repeat=10)))
+    totals = np.abs(signs @ np.array([1 / 12] * 8 + [-1 / 8] * 2))
+    assert gains.p_value(["a", "b"]) == pytest.approx((totals >= 8 / 12 - 2 / 8 - 1e-9).mean())
+    together = PairedGains(groups, difference, [str(i // 4) for i in range(20)], seed=0, draws=10)
+    assert together.p_value(["a"]) == 0.5  # two images
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     difference, images = np.array([1, 0, -1, 1] * 20), [str(i) for i in range(80)]
     assert overall(difference, images).gain("all") == overall(difference, images).gain("all")

@@ -11,9 +11,9 @@ from scipy.stats import binomtest
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.weights import (
-    WEIGHT_RULES,
+    ACCURACY_RULES,
+    AccuracyRule,
     Spread,
-    WeightRule,
     read_weights,
     type_weights,
     weight_table,
@@ -32,7 +32,7 @@ def weight_file(folder: Path, content: object) -> Path:
 @pytest.mark.parametrize(
     ("rule", "expected"), [("1-acc", [0.333, 0.0, 1.0]), ("sqrt(1-acc)", [0.577, 0.0, 1.0])]
 )
-def test_weights_follow_the_rule(rule: WeightRule, expected: list[float]) -> None:
+def test_weights_follow_the_rule(rule: AccuracyRule, expected: list[float]) -> None:
     counts = dict(zip(TYPES, ((2, 3), (5, 5), (0, 4)), strict=True))
     assert type_weights(counts, rule) == dict(zip(TYPES, expected, strict=True))
 
@@ -43,8 +43,14 @@ def test_a_type_that_was_not_asked_gets_the_mean() -> None:
     assert type_weights(counts, "sqrt(1-acc)")["b"] == pytest.approx((0.5**0.5 + 0.1**0.5) / 2, abs=6e-4)
 
 
-@pytest.mark.parametrize("rule", WEIGHT_RULES)
-def test_without_any_question_there_are_no_weights(rule: WeightRule) -> None:
+def test_uniform_weights_do_not_depend_on_accuracy() -> None:
+    assert type_weights({"a": (0, 9), "b": (9, 9), "c": (0, 0)}, "uniform") == {"a": 1.0, "b": 1.0, "c": 1.0}
+    with pytest.raises(DataEngineError, match="no question was answered"):
+        type_weights({"a": (0, 0)}, "uniform")
+
+
+@pytest.mark.parametrize("rule", ACCURACY_RULES)
+def test_without_any_question_there_are_no_weights(rule: AccuracyRule) -> None:
     for counts in ({}, {"a": (0, 0)}):
         with pytest.raises(DataEngineError, match="no question was answered in the diagnose split"):
             type_weights(counts, rule)
@@ -133,7 +139,7 @@ def test_shrunk_weights_are_never_zero() -> None:
 
 
 def test_a_student_without_mistakes_gets_weights_of_zero() -> None:
-    for rule in WEIGHT_RULES:
+    for rule in ACCURACY_RULES:
         assert type_weights({"a": (4, 4), "b": (1, 1), "c": (0, 0)}, rule) == {"a": 0.0, "b": 0.0, "c": 0.0}
 
 
@@ -147,8 +153,8 @@ def test_few_answers_and_only_wrong_answers_give_valid_intervals(counts: dict[st
 def test_the_table_has_every_rule_with_its_interval() -> None:
     counts = {"a": (15, 20), "none": (0, 0), "b": (4, 40)}
     table = weight_table(counts)
-    assert list(table) == list(counts) and all(tuple(row) == WEIGHT_RULES for row in table.values())
-    for rule in WEIGHT_RULES:
+    assert list(table) == list(counts) and all(tuple(row) == ACCURACY_RULES for row in table.values())
+    for rule in ACCURACY_RULES:
         assert {kind: row[rule].weight for kind, row in table.items()} == type_weights(counts, rule)
     wilson = binomtest(5, 20).proportion_ci(method="wilson")
     plain, root = table["a"]["1-acc"], table["a"]["sqrt(1-acc)"]

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from experiments import call
+from experiments import call, demo_experiment
 from project import PROJECT_ROOT
 
 from dataengine_lib.chat.budget import SCHEMA_TOKENS
+from dataengine_lib.runs.cost_plan import plan_lines
 
 
 def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
@@ -99,6 +100,19 @@ def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path)
     assert (prompt + requests * SCHEMA_TOKENS + reply) / 1000 < float(most[1].replace(",", "")) < 6 * usd
     assert "replies are counted as 60 tokens" in done.stdout
     assert re.search(r"classify_questions: .* prompt tokens, [\d.,]+ US dollars", done.stdout)
+
+
+def test_plan_of_a_run_without_new_data_prices_no_teacher() -> None:
+    experiment = demo_experiment(
+        "fine_tune.new_data=false", "fine_tune.steps=9", "generate_qa.teacher=openai:gpt-4.1"
+    )
+    text = "\n".join(plan_lines(experiment, Path("out")))
+    assert "no teacher writes QAs" in text and "US dollars" not in text and "generate_qa" not in text
+
+
+def test_plan_says_that_equal_weights_were_asked_for() -> None:
+    lines = plan_lines(demo_experiment("construct_queries.weight=null"), Path("out"))
+    assert "note: construct_queries.weight is null: all types are weighted equally" in lines
 
 
 def test_plan_counts_targets_and_pictures(tmp_path: Path) -> None:

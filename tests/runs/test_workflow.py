@@ -114,6 +114,39 @@ class TestPlan:
         planned[place].config.image_root = images
         check_paths(Path("x.yaml"), planned, place, place)
 
+    @pytest.mark.parametrize("given", ["null", "mine.json"])
+    def test_weights_of_the_yaml_win_over_those_of_step_1(self, given: str) -> None:
+        planned = plan(demo_experiment(f"construct_queries.weight={given}"), Path("out"))
+        weights = [item.config.weight for item in planned if item.step.name == "construct_queries"]
+        assert weights == [None if given == "null" else Path(given)] * 2
+
+    def test_without_weights_of_step_1_the_remedy_is_to_run_it(self, tmp_path: Path) -> None:
+        planned = plan(demo_experiment(), tmp_path)
+        place = next(n for n, item in enumerate(planned) if item.label == "round1/2_construct_queries")
+        with pytest.raises(ParameterError, match=r"weight\.json does not exist; run the steps before"):
+            check_paths(Path("x.yaml"), planned, place, place)
+
+    def test_without_new_data_no_step_makes_any(self) -> None:
+        given = ["fine_tune.new_data=false", "fine_tune.steps=5", "rounds=2"]
+        planned = plan(demo_experiment(*given), Path("out"), "world")
+        assert [item.label for item in planned] == [
+            "0_classify_questions", "round1/1_evaluate", "round1/5_fine_tune", "round2/1_evaluate",
+            "round2/5_fine_tune", "final/1_evaluate", "6_compare_rounds",
+        ]  # fmt: skip
+        configs: list[Any] = [item.config for item in planned]
+        assert configs[2].train_data == [] and configs[3].teacher_queries == []
+        assert configs[2].image_root == Path("world/pool")  # that of step 2's section
+        assert configs[3].student == "out/round1/checkpoint"
+        # sections of steps that are left out are checked all the same, and need not be there
+        with pytest.raises(ParameterError, match="construct_queries: unknown key 'maxnun'"):
+            plan(demo_experiment(*given, "construct_queries.maxnun=3"), Path("out"))
+        alone = demo_experiment(*given, "fine_tune.image_root=images")
+        for name in ("construct_queries", "generate_qa", "post_process"):
+            alone.sections.pop(name)
+        assert len(plan(alone, Path("out"))) == 7
+        with pytest.raises(ParameterError, match="fine_tune: new_data: Input should be a valid boolean"):
+            plan(demo_experiment("fine_tune.new_data=perhaps"), Path("out"))
+
     def test_playground_is_put_into_paths(self) -> None:
         planned = plan(demo_experiment(), Path("out"), "cache/world")
         assert str(planned[0].config.questions) == "cache/world/aokvqa_playground.json"

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.report.fine_tune import training_sentences
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.loading import load_student
@@ -185,6 +186,71 @@ def test_max_steps_stops_early_and_keeps_the_shares(config: Make, images: Path) 
     log = fine_tune(config(base_data=base, epochs=50, max_steps=3)).log
     assert log.steps == 3
     assert [part.drawn for part in log.mix] == [6, 6]
+
+
+def test_steps_is_the_exact_number_and_mixes_over_as_many_passes_as_it_takes(
+    config: Make, images: Path
+) -> None:
+    base = write_json(images / "base.json", [row(n) for n in range(3)])
+    log = fine_tune(config(base_data=base, base_share=0.25, epochs=50, steps=7)).log
+    assert log.steps == len(log.loss) == 7
+    assert [part.drawn for part in log.mix] == [21, 7]  # of 28 rows, where an epoch has 8 new ones
+
+
+def test_base_data_alone_is_trained_on_for_as_many_steps(config: Make, images: Path) -> None:
+    base = write_json(images / "base.json", [row(n) for n in range(3)])
+    result = fine_tune(
+        config(train_data=[], new_data=False, base_data=base, base_share=0.5, steps=5, keep_best=False)
+    )
+    assert result.log.steps == 5 and [(p.name, p.drawn) for p in result.log.mix] == [("base", 20)]
+    assert not any("new row" in line for line in result.warnings)
+    assert "Trained on base data alone, without new data." in training_sentences(result.log, result.time)
+    broken = write_json(images / "broken.json", [row(0, image_path="none.png")])
+    with pytest.raises(DataEngineError, match="check base_data and base_image_root"):
+        fine_tune(
+            config(
+                train_data=[],
+                new_data=False,
+                base_data=broken,
+                steps=1,
+                max_bad_share=1,
+                output_dir=images / "c",
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"steps": 3, "max_steps": 4},
+            "steps is the exact number, max_steps the most; leave one of them out",
+        ),
+        ({"train_data": []}, "train_data is needed; give gptvqa_train_data.json of every round so far"),
+        ({"new_data": False}, "new_data: false trains on base data alone; leave train_data out"),
+        ({"new_data": False, "train_data": [], "steps": 3}, "new_data: false needs base_data, and steps"),
+        (
+            {"new_data": False, "train_data": [], "base_data": "b.json"},
+            "new_data: false needs base_data, and steps",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_one_line(
+    config: Make, settings: dict[str, Any], message: str
+) -> None:
+    values = config().model_dump(exclude_unset=True) | settings
+    with pytest.raises(ParameterError) as caught:
+        FineTuneConfig.read(values, "mine.yaml: fine_tune")
+    assert str(caught.value).startswith(f"mine.yaml: fine_tune: {message}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_base_file_that_cannot_be_encoded_is_an_error_where_steps_are_exact(
+    config: Make, images: Path
+) -> None:
+    long = write_json(images / "long.json", [row(0, question="word " * 400)])
+    with pytest.raises(DataEngineError, match=r"long\.json: no row can be encoded, so that 4 of the 8 draws"):
+        fine_tune(config(base_data=long, base_share=0.5, steps=2, max_bad_share=1))
 
 
 def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, images: Path) -> None:

@@ -123,6 +123,18 @@ def test_base_share_and_bounds() -> None:
     assert draw_counts([3], epochs=0.01) == ([1], [])
 
 
+def test_an_exact_number_of_draws_takes_the_place_of_epochs() -> None:
+    new, base = draw_counts([900, 100], [BasePart(1600)], epochs=9, exactly=640)
+    assert (new, base) == ([240, 80], [320])  # 30 + 10 + 40 of 80
+    assert draw_counts([3], exactly=64) == ([64], [])
+    assert draw_counts([3], [BasePart(5)], base_share=0.99, exactly=7) == ([1], [6])
+    # base data alone, in their own proportions, whatever share of the mix they would have
+    assert draw_counts([], [BasePart(100), BasePart(400)], base_share=0.5, exactly=30) == ([], [10, 20])
+    assert draw_counts([], [BasePart(9, share=0.1), BasePart(9, share=0.3)], exactly=40) == ([], [10, 30])
+    # epochs are passes over new data: without these nothing is drawn
+    assert draw_counts([0], [BasePart(5)]) == ([0], [0])
+
+
 def test_several_base_sets_have_shares_weights_or_the_roots_of_their_sizes() -> None:
     # 100 draws of new rows are what a share of a fifth and another of three tenths leave
     parts = [BasePart(10, share=0.2), BasePart(10_000, share=0.3)]
