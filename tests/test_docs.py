@@ -15,7 +15,7 @@ from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.runs import doctor, precheck
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.state import RunState, StepState
-from dataengine_lib.runs.workflow import STEPS, plan
+from dataengine_lib.runs.workflow import STEPS, STUDY, plan
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
 from dataengine_lib.training.base_data import BaseData
@@ -27,7 +27,7 @@ README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_every_notebook_is_listed_with_what_it_answers():
     listed = re.findall(r"^\| `(\d_\w+)` \| (.+\?) \|$", README, re.M)
-    assert [name for name, _ in listed] == [step.notebook for step in STEPS]
+    assert [name for name, _ in listed] == [step.notebook for step in [*STEPS, STUDY]]
 
 
 def test_the_file_tree_is_true():

@@ -10,12 +10,12 @@ import pytest
 from papermill import execute_notebook, inspect_notebook
 from project import PROJECT_ROOT
 
-from dataengine_lib.runs.workflow import STEPS
+from dataengine_lib.runs.workflow import STEPS, STUDY
 
 BANNED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.Lambda)
 
 
-@pytest.fixture(params=STEPS, ids=lambda step: step.notebook)
+@pytest.fixture(params=[*STEPS, STUDY], ids=lambda step: step.notebook)
 def step(request):
     return request.param
 
@@ -37,7 +37,7 @@ def defaults(cells):
 
 def test_there_is_one_notebook_a_step_and_no_other():
     found = {path.stem for path in (PROJECT_ROOT / "notebooks").glob("[0-9]_*.ipynb")}
-    assert found == {step.notebook for step in STEPS}
+    assert found == {step.notebook for step in [*STEPS, STUDY]}
 
 
 def test_parameters_are_those_of_the_config(step, cells):

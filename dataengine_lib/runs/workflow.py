@@ -25,6 +25,7 @@ from dataengine_lib.steps.evaluate import EvaluateConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
 from dataengine_lib.steps.post_process import PostProcessConfig
+from dataengine_lib.steps.study import StudyConfig
 
 # Parts of a run, in order: before round 1, every round, after the last one, and the comparison of all rounds.
 When = Literal["before", "round", "after", "end"]
@@ -133,6 +134,11 @@ STEPS = (
         writes={"output": "{run}/compare_rounds.json"},
         defaults={"image_root": "{evaluate.image_root}", "seed": "{seed}"},
     ),
+)  # fmt: skip
+# Of a whole study, and no step of a run: it compares runs.
+STUDY = Step(
+    7, "study", StudyConfig, when=(), writes={"output": "{run}/study_results.json"},
+    more_files=("study_table.md", "study_chart.svg"),
 )  # fmt: skip
 
 

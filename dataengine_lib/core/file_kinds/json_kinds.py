@@ -57,6 +57,8 @@ _OBJECTS = (
     ("identity step inputs", "the manifest of a step"),
     ("kept dropped by_reason", "the counts of post-process (post_process.json)"),
     ("comparisons rounds weak_types", "the figures of compare-rounds (compare_rounds.json)"),
+    ("study arms seeds runs", "the arms and runs of a study (study.json), which notebook 7 reads"),
+    ("study arms pairs reference", "the figures of a study (study_results.json)"),
     ("loss mix student", "the log of fine-tune (train_log.json)"),
     ("requests prompt_tokens per_question_type", "the usage of generate-qa (usage.json)"),
     ("args logs", "samples of lmms-eval: {_RECORDED}"),

@@ -30,7 +30,7 @@ class PairedAnswers:
     @property
     def images(self) -> list[str]:
         """A name of each question's image."""
-        return [_image(answer) for answer in self.rounds[0]]
+        return [image_name(answer) for answer in self.rounds[0]]
 
 
 def pair_answers(evaluations: Sequence[Sequence[Answer]], files: Sequence[Path], split: str) -> PairedAnswers:
@@ -56,7 +56,7 @@ def pair_answers(evaluations: Sequence[Sequence[Answer]], files: Sequence[Path],
             if key not in one:
                 report.missing.append(key)
             # the same id with other choices or another right answer is another question
-            elif _content(one[key]) != _content(reference):
+            elif question_content(one[key]) != question_content(reference):
                 report.changed.append(key)
             else:
                 continue
@@ -83,7 +83,7 @@ def _of_split(answers: Sequence[Answer], file: Path, split: str) -> list[Answer]
 
 def question_key(answer: Answer) -> str:
     """The question's id; without one, its image and text."""
-    return answer.question_id or f"{_image(answer)}: {answer.question}"
+    return answer.question_id or f"{image_name(answer)}: {answer.question}"
 
 
 def type_of(answer: Answer) -> str:
@@ -91,9 +91,11 @@ def type_of(answer: Answer) -> str:
     return answer.question_type or _NO_TYPE
 
 
-def _image(answer: Answer) -> str:
+def image_name(answer: Answer) -> str:
+    """A name of the image; its path where it has no id."""
     return str(answer.image_id) if answer.image_id != UNKNOWN_IMAGE else answer.image_path
 
 
-def _content(answer: Answer) -> tuple[str, list[str], int]:
+def question_content(answer: Answer) -> tuple[str, list[str], int]:
+    """What makes it the same question: its text, choices and right answer."""
     return answer.question, answer.choices, answer.correct_choice_idx

@@ -1,8 +1,13 @@
 """`study.json`: which arms and seeds a study has, and which of its runs are there."""
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.text import shown
+from dataengine_lib.errors import DataEngineError
 
 
 class Arm(msgspec.Struct, frozen=True):
@@ -29,5 +34,20 @@ class StudyFile(msgspec.Struct):
     study: str
     arms: list[Arm]
     seeds: list[int]
-    rounds: int
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     runs: list[ArmRun]
+
+
+def read_study_file(file: Path) -> StudyFile:
+    """Read `study.json`. Raises DataEngineError when it cannot be read or names an arm, a seed or a run twice."""
+    found: StudyFile = read_json(file, StudyFile)
+    named: dict[str, list[Any]] = {
+        "arm": [arm.name for arm in found.arms],
+        "seed": found.seeds,
+        "run": [(run.arm, run.seed) for run in found.runs],
+    }
+    for what, names in named.items():
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise DataEngineError(f"{file}: {what} {shown(name)} is there twice; remove one")
+    return found

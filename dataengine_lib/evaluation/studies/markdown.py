@@ -1,0 +1,47 @@
+"""A study as a Markdown table, which can stand in a README or a paper's appendix."""
+
+import re
+
+from dataengine_lib.core.text import one_line
+from dataengine_lib.evaluation.studies.figures import OVERALL, Difference, MeanScore, StudyFigures
+from dataengine_lib.evaluation.studies.summary import conclusion_sentences, measure_name, p_text
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#$~])")  # what Markdown would not show as it is
+
+
+def markdown_table(figures: StudyFigures) -> str:
+    """Every arm after the last round, its difference to the reference, and the conclusion below."""
+    measures = list(figures.arms[0].last.measures)
+    head = ["arm", "QAs", *(measure_name(measure, figures) for measure in measures)]
+    head += [f"minus {_escaped(figures.reference)}, all questions", "corrected p"]
+    pairs = {pair.first: pair.differences for pair in figures.pairs if pair.second == figures.reference}
+    rows = [
+        ["before", "0", *(_share(score) for score in figures.arms[0].rounds[0].measures.values()), "–", "–"]
+    ]
+    for arm in figures.arms:
+        qas = arm.last.cost.qas
+        row = [_escaped(arm.name), "–" if qas is None else f"{qas:,.0f}"]
+        row += [_share(arm.last.measures[measure]) for measure in measures]
+        difference = pairs.get(arm.name, {}).get(OVERALL)
+        rows.append(
+            [*row, _points(difference), p_text(difference.corrected_p).lstrip("= ") if difference else "–"]
+        )
+    lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1)), *map(_line, rows)]
+    below = " ".join(conclusion_sentences(figures))
+    return "\n".join([*lines, "", _escaped(f"{below} Intervals are of 95 %, over seeds and images."), ""])
+
+
+def _share(score: MeanScore) -> str:
+    return f"{100 * score.value:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f})"
+
+
+def _points(one: Difference | None) -> str:
+    return "–" if one is None else f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", one_line(text))

@@ -1,0 +1,143 @@
+"""Tables of a study (step 7): arms by round, pairs of arms, known types that fell, costs, and what was left out."""
+
+from dataengine_lib.evaluation.studies.figures import OVERALL, ArmFigures, Difference, MeanScore, StudyFigures
+from dataengine_lib.evaluation.studies.summary import measure_name, p_text
+from dataengine_lib.report.names import plain_name
+from dataengine_lib.report.tables import Figure, Html, percent, points, table
+
+
+def arm_rounds_table(figures: StudyFigures) -> Html:
+    """Every arm after every round: QAs, and the accuracy by measure."""
+    measures = list(figures.arms[0].rounds[0].measures)
+    rows = [
+        (
+            plain_name(arm.name),
+            one.name.removeprefix("after "),
+            _number(one.cost.qas),
+            *(_share(one.measures.get(measure)) for measure in measures),
+            plain_name(one.worst_type) or "–",
+        )
+        for arm in figures.arms
+        for one in arm.rounds
+    ]
+    names = [measure_name(measure, figures) for measure in measures]
+    caption = f"{figures.split} split, {len(figures.seeds)} seeds: {', '.join(map(str, figures.seeds))}"
+    return table(rows, ["arm", "round", "QAs", *names, "weakest type"], caption)
+
+
+def pairs_table(figures: StudyFigures) -> Html:
+    """Every pair of arms after the last round, by measure, with p-values and the smallest difference to be seen."""
+    rows = [
+        (
+            measure_name(measure, figures),
+            f"{plain_name(pair.first)} minus {plain_name(pair.second)}",
+            points(one.value, one.low, one.high),
+            _p(one.p_value),
+            _p(one.corrected_p),
+            "real" if one.real else "may be chance",
+            Figure(f"{100 * one.visible:.1f}"),
+        )
+        for measure in figures.arms[0].last.measures
+        for pair in figures.pairs
+        if (one := pair.differences.get(measure)) is not None
+    ]
+    head = [
+        "measure",
+        "arms",
+        "difference in points",
+        "p",
+        "corrected p",
+        "verdict",
+        "smallest visible, points",
+    ]
+    caption = (
+        f"{figures.method}; corrected for the pairs of a measure; smallest visible: with a power of 80 %"
+    )
+    return table(rows, head, caption)
+
+
+def known_types_table(figures: StudyFigures) -> Html:
+    """By arm, how many types known at the start fell, which, and the largest fall."""
+    rows = []
+    for arm in figures.arms:
+        falls = sorted((arm.gains_by_type[kind].value, kind) for kind in figures.known_types)
+        low = arm.gains_by_type[falls[0][1]] if falls else None
+        largest = "–" if low is None or low.value >= 0 else f"{plain_name(falls[0][1])} {_points(low)}"
+        fallen = ", ".join(plain_name(kind) for kind in arm.fallen) or "none"
+        rows.append((plain_name(arm.name), len(figures.known_types), len(arm.fallen), fallen, largest))
+    caption = "known: 90 % or more of the diagnose questions right before; fell: below the start after Holm's correction"
+    head = ["arm", "known types", "fell", "which", "largest fall in points"]
+    return table(rows if figures.known_types else [], head, f"{caption}. {figures.types_note}".rstrip(". "))
+
+
+def study_cost_table(figures: StudyFigures) -> Html:
+    """What a run of each arm used, for each point gained and each question fixed, as a mean over seeds."""
+    rows = []
+    for arm in figures.arms:
+        cost, gain = arm.last.cost, arm.gains[OVERALL]
+        rows.append(
+            (
+                plain_name(arm.name),
+                points(gain.value, gain.low, gain.high),
+                Figure(f"{arm.fixed:,.1f} / {arm.broken:,.1f}"),
+                _number(cost.qas),
+                _number(cost.steps),
+                _number(cost.tokens),
+                _usd(cost.usd),
+                *(Figure(_per_point(used, arm)) for used in (cost.qas, cost.steps)),
+                _usd(arm.per_point.usd),
+                _number(arm.per_fixed.qas),
+                _usd(arm.per_fixed.usd),
+            )
+        )
+    head = [
+        "arm", "gain in points", "fixed / broken", "QAs", "steps", "tokens", "USD", "QAs a point", "steps a point",
+        "USD a point", "QAs a fixed question", "USD a fixed question",
+    ]  # fmt: skip
+    caption = "mean of a run; a point is one percentage point of all questions; no figure where the gain may be chance"
+    return table(rows, head, caption)
+
+
+def study_losses_table(figures: StudyFigures) -> Html:
+    """Runs and questions that are not compared, and why."""
+    rows: list[tuple[object, ...]] = [
+        (plain_name(one.arm), f"seed {one.seed}", one.reason) for one in figures.runs_left_out
+    ]
+    rows += [
+        (
+            one.evaluation,
+            "questions",
+            f"{one.missing:,} missing, {one.changed:,} changed, {one.repeated:,} repeated; the first: {one.first}",
+        )
+        for one in figures.questions_left_out
+    ]
+    return table(rows, ["run", "what", "why it is not compared"])
+
+
+def _share(score: MeanScore | None) -> Figure:
+    return Figure("–") if score is None else percent(score.value, score.low, score.high)
+
+
+def _p(value: float) -> Figure:
+    return Figure(p_text(value).removeprefix("= "))
+
+
+def _points(one: Difference) -> str:
+    return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+
+
+def _number(value: float | None) -> Figure:
+    return Figure("–" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.3g}")
+
+
+def _usd(value: float | None) -> Figure:
+    return Figure("–" if value is None else f"{value:.4f}" if value < 1 else f"{value:,.2f}")
+
+
+def _per_point(used: float | None, arm: ArmFigures) -> str:
+    """`51 [44 to 60]`: what a point took, from the gain's interval."""
+    gain = arm.gains[OVERALL]
+    if used is None or gain.low <= 0:
+        return "–"
+    each, low, high = (used / (100 * one) for one in (gain.value, gain.high, gain.low))
+    return f"{each:,.1f} [{low:,.1f}, {high:,.1f}]"

@@ -1,0 +1,1 @@
+"""Made-up studies: files of runs, and scores alone."""
