@@ -15,11 +15,12 @@ from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.statistics import Z_95, wilson
 from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.progress.random_effects import random_effects
 from dataengine_lib.questions.categories import type_name
 
 AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
 ACCURACY_RULES: tuple[AccuracyRule, ...] = get_args(AccuracyRule)
-WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk", "uniform"]
+WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk", "uniform", "progress"]
 _FLOOR = 0.1  # share of the overall error rate: the least weight by `shrunk`, so that every type gets queries
 _DECIMALS = 3  # of weight.json
 _MOST = 1e100  # of a weight in a file
@@ -43,12 +44,14 @@ def type_weights(counts: TypeCounts, rule: WeightRule = "1-acc") -> dict[str, fl
     `1-acc` is the error rate, `sqrt(1-acc)` its root; `shrunk` pulls the error rate towards the overall one the more,
     the less certain it is, so that a few wrong answers do not outweigh many. A type without questions gets the mean
     of the other types, under `shrunk` the overall error rate. `uniform` gives every type 1, whatever its accuracy: the
-    control of a comparison. Raises DataEngineError when no type has a question.
+    control of a comparison. `progress` gives the error rate here, which `progress_weights` multiplies once there are
+    earlier rounds. Raises DataEngineError when no type has a question.
     Source: MLLM-DataEngine v1 (`1-acc`), v2 (`sqrt(1-acc)`); DerSimonian and Laird 1986 (`shrunk`).
     """
     if rule == "uniform":
         _check_any_question(counts)
         return dict.fromkeys(counts, 1.0)
+    rule = "1-acc" if rule == "progress" else rule
     return {kind: found.weight for kind, found in _intervals(counts, rule).items()}
 
 
@@ -137,21 +140,15 @@ class Spread:
     def of(cls, counts: TypeCounts) -> "Spread":
         """Estimated from (right answers, questions); types without questions are ignored.
 
-        Source: DerSimonian and Laird 1986, the moment estimator of random-effects meta-analysis.
+        Source: DerSimonian and Laird 1986, see `random_effects`.
         """
         asked = [(total - correct, total) for correct, total in counts.values() if total]
         errors, totals = (np.array(column, dtype=float) for column in zip(*asked, strict=True))
         rates = errors / totals
-        # inverse variances: a rate from many questions counts for more
-        weights = np.array([1 / _within_variance(int(wrong), int(total)) for wrong, total in asked])
-        mean = (weights @ rates) / weights.sum()
-        # Q - (k - 1), divided by the factor that makes it an unbiased estimate of the variance between types
-        freedom = weights.sum() - (weights**2).sum() / weights.sum()
-        excess = weights @ (rates - mean) ** 2 - (len(asked) - 1)
-        # a single type tells nothing of the variance between types, and `freedom` is 0 then
-        between = max(0.0, excess / freedom) if len(asked) > 1 else 0.0
+        variances = np.array([_within_variance(int(wrong), int(total)) for wrong, total in asked])
+        between = random_effects(rates, variances).between
         wrong, total = int(errors.sum()), int(totals.sum())
-        return cls(wrong / total, _within_variance(wrong, total), float(between))
+        return cls(wrong / total, _within_variance(wrong, total), between)
 
 
 def _within_variance(wrong: int, total: int) -> float:

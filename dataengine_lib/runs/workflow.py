@@ -76,10 +76,12 @@ STEPS = (
     Step(
         1, "evaluate", EvaluateConfig, when=("round", "after"),
         reads={"questions": "{classified}", "student": "{student}", "adapter": "{adapter}",
-               "teacher_queries": "{rounds before}/gptvqa_prompt.json"},
+               "teacher_queries": "{rounds before}/gptvqa_prompt.json",
+               "earlier_evaluations": "{rounds before}/aokvqa_eval.json",
+               "earlier_training": "{rounds before}/gptvqa_train_data.json"},
         writes={"output_dir": "{here}"},
         more_files=("aokvqa_eval.json", "bad_case_aokvqa_classified.json", "weight.json", "weight.txt",
-                "metrics.json", "predictions.json", "student_ledger.jsonl"),
+                "metrics.json", "predictions.json", "learning_progress.json", "student_ledger.jsonl"),
         defaults={"seed": "{seed}"},
     ),
     Step(

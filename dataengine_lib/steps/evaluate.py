@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow
+from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.torch_loading import Dtype
@@ -17,6 +18,12 @@ from dataengine_lib.evaluation.bad_cases import BadCases, collect_bad_cases
 from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
 from dataengine_lib.evaluation.metrics import Metrics, compute_metrics
 from dataengine_lib.evaluation.output_files import check_writable, write_evaluation
+from dataengine_lib.evaluation.progress.history import EarlierRounds
+from dataengine_lib.evaluation.progress.learning_progress import (
+    TypeProgress,
+    learning_progress,
+    progress_weights,
+)
 from dataengine_lib.evaluation.questioner import AskOptions, RankRule
 from dataengine_lib.evaluation.student_answers import PROGRESS_FILE, StudentSettings, student_answers
 from dataengine_lib.evaluation.tasks import TaskSelection, select_tasks
@@ -60,7 +67,11 @@ class EvaluateConfig(StepConfig):
     direct_answers: bool = True
     """Also ask without the options."""
     weight_rule: WeightRule = "1-acc"
-    """How a type's accuracy becomes its weight; uniform: the same weight for all types."""
+    """How a type's accuracy becomes its weight; uniform: the same for all; progress: less for types that do not respond."""
+    earlier_evaluations: list[Path] = Field(default_factory=list)
+    """aokvqa_eval.json of earlier rounds, from which progress is measured."""
+    earlier_training: list[Path] = Field(default_factory=list)
+    """gptvqa_train_data.json of the same rounds."""
     near_duplicate: float = Field(0.8, ge=0, le=1)
     """Similarity from which two bad cases count as one (0: keep all)."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
@@ -106,6 +117,10 @@ class EvaluateConfig(StepConfig):
             raise ValueError("workers and adapter are for a student that is loaded here; leave them out")
         if self.recorded_filter and not self.student.startswith("recorded:"):
             raise ValueError("recorded_filter is for a student recorded:FILE; leave it out")
+        if len(self.earlier_evaluations) != len(self.earlier_training):
+            raise ValueError(
+                "earlier_evaluations and earlier_training are one file each of every earlier round; give as many"
+            )
         if isinstance(self.workers, int) and self.workers < 1:
             raise ValueError("workers must be 1 or more, or ray")
         return self
@@ -128,6 +143,7 @@ class EvaluateResult:
     skipped: list[BadRow]
     paths: dict[str, Path]
     warnings: list[str] = field(default_factory=list)
+    progress: dict[str, TypeProgress] = field(default_factory=dict)  # empty without earlier rounds
 
 
 def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> EvaluateResult:
@@ -148,6 +164,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     holdout = [task.question for task in tasks if task.split == HOLDOUT]
     # everything that can be checked is checked before the student is loaded or paid for
     not_compared = check_holdout_not_shown(holdout, config.teacher_queries, config.max_bad_share)
+    earlier = EarlierRounds.read(config.earlier_evaluations, config.earlier_training, config.max_bad_share)
     check_writable(config.output_dir)
     given = student_answers(_student_settings(config), student, content, tasks, skipped)
     answers = [
@@ -166,18 +183,32 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     metrics = compute_metrics(scored, categories.names, rank, config.weight_rule, skipped.summary())
     metrics.source, metrics.usage, metrics.unscored = given.source, given.usage, len(answers) - len(scored)
     # bad cases and weights come from the diagnose split only: the holdout split is never used to improve
-    cases, weights = BadCases({}, {}), dict[str, float]()
+    cases, weights, progress = BadCases({}, {}), dict[str, float](), dict[str, TypeProgress]()
     if DIAGNOSE in metrics.splits:
         diagnose = [answer for answer in answers if answer.split == DIAGNOSE]
         types = metrics.splits[DIAGNOSE].per_type
         cases = collect_bad_cases(diagnose, types, config.near_duplicate, config.seed)
         weights = type_weights(metrics.counts(), config.weight_rule)
+        progress = learning_progress(earlier.histories(diagnose, config.questions))
+        if config.weight_rule == "progress":
+            weights = progress_weights(weights, progress)
     paths = write_evaluation(config.output_dir, answers, metrics, cases.kept, weights)
+    if config.weight_rule == "progress" and weights:
+        paths["learning_progress.json"] = write_json(config.output_dir / "learning_progress.json", progress)
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / PROGRESS_FILE).unlink(missing_ok=True)
     warnings = not_compared + evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
     return EvaluateResult(
-        config.image_root, metrics, answers, cases.kept, cases.alike, weights, skipped.rows, paths, warnings
+        config.image_root,
+        metrics,
+        answers,
+        cases.kept,
+        cases.alike,
+        weights,
+        skipped.rows,
+        paths,
+        warnings,
+        progress,
     )
 
 

@@ -49,6 +49,10 @@ class TestPlan:
             "out/round2/review.json",
         ]
         shown = [steps[f"{place}/1_evaluate"]["teacher_queries"] for place in ("round1", "round2", "final")]
+        earlier = [steps[f"{place}/1_evaluate"] for place in ("round1", "round2", "final")]
+        assert [len(one["earlier_evaluations"]) for one in earlier] == [0, 1, 2]
+        assert earlier[1]["earlier_evaluations"] == ["out/round1/aokvqa_eval.json"]
+        assert earlier[1]["earlier_training"] == ["out/round1/gptvqa_train_data.json"]
         first, second = (f"out/round{n}/gptvqa_prompt.json" for n in (1, 2))
         assert shown == [[], [first], [first, second]]
         assert queries[0]["questions"] == "out/aokvqa_classified.json"

@@ -1,0 +1,72 @@
+"""Step 1: the diagnose answers and the training data of earlier rounds, by question type."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from dataengine_lib.core.bad_rows import BadRows
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.records import NO_TYPE, Answer
+from dataengine_lib.evaluation.progress.learning_progress import TypeHistory
+from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
+from dataengine_lib.evaluation.rounds.pairs import pair_answers
+from dataengine_lib.questions.categories import type_name
+from dataengine_lib.questions.splits import DIAGNOSE
+
+
+class _Typed(msgspec.Struct):
+    """Of a training record, what counts here."""
+
+    question_type: str = ""
+
+
+@dataclass(frozen=True)
+class EarlierRounds:
+    """The answers of each earlier round, and its QAs by type; `files` are those of the answers, for messages."""
+
+    files: Sequence[Path]
+    answers: list[list[Answer]]
+    trained: list[Counter[str]]
+
+    @classmethod
+    def read(
+        cls, evaluations: Sequence[Path], training: Sequence[Path], max_bad_share: float
+    ) -> "EarlierRounds":
+        """Of `aokvqa_eval.json` and `gptvqa_train_data.json` of each earlier round.
+
+        Raises DataEngineError when a file cannot be read, or too many of its rows cannot be used.
+        """
+        wanted = "aokvqa_eval.json of evaluate"
+        answers = [read_answers(file, BadRows(file, max_bad_share, wanted=wanted)) for file in evaluations]
+        return cls(evaluations, answers, [_by_type(file) for file in training])
+
+    def histories(self, answers: Sequence[Answer], file: Path) -> dict[str, TypeHistory]:
+        """Each type's history up to the evaluation `answers`, which `file` names in messages; none without rounds.
+
+        Only diagnose questions that every round answered count: what the student makes of the holdout split must not
+        decide what it is taught. Raises DataEngineError when there is none.
+        """
+        if not self.answers:
+            return {}
+        paired = pair_answers([*self.answers, answers], [*self.files, file], DIAGNOSE)
+        types = np.array([answer.question_type or NO_TYPE for answer in paired.rounds[-1]], dtype=object)
+        scores = np.array([[answer.score for answer in one] for one in paired.rounds])
+        images = np.array(paired.images, dtype=object)
+        return {
+            kind: TypeHistory(
+                scores[:, types == kind],
+                images[types == kind].tolist(),
+                [counts[type_name(kind)] for counts in self.trained],
+            )
+            for kind in dict.fromkeys(types.tolist())
+        }
+
+
+def _by_type(file: Path) -> Counter[str]:
+    """QAs of each type in a file of training data."""
+    rows: list[_Typed] = read_json(file, list[_Typed])
+    return Counter(type_name(row.question_type) for row in rows)
