@@ -66,6 +66,12 @@ class PromptTemplate:
                 f"{self.file}: {template_line(error)}{_reason(error)}; names to use: {self._names}"
             ) from error
 
+    def reads(self) -> frozenset[str]:
+        """The names of values that the template uses."""
+        from jinja2 import meta
+
+        return frozenset(meta.find_undeclared_variables(self._environment.parse(self._source)))
+
     def sets(self, name: str) -> bool:
         """Whether `{% set name = … %}` in the template gives `name` a constant that is true."""
         from jinja2 import nodes

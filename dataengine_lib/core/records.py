@@ -5,6 +5,8 @@ field.
 """
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -255,10 +257,29 @@ def options_text(choices: list[str]) -> str:
     return " ".join(f"({LETTERS[i]}) {choice}" for i, choice in enumerate(choices))
 
 
-def qa_prompt(question: str, choices: list[str], correct: int, question_type: str) -> str:
-    """The `prompt` field of classified questions and bad cases, as MLLM-DataEngine publishes it."""
-    return (
-        f"Question: {question}\nChoices: {options_text(choices)}\n"
-        f"Answer: The answer is ({LETTERS[correct]}): {choices[correct]}.\n"
-        f"Question type: {question_type.replace('_', ' ')}"
-    )
+def qa_prompt(
+    question: str,
+    choices: list[str],
+    correct: int,
+    question_type: str,
+    kind: str = CHOICE,
+    accepted: Sequence[str] = (),
+) -> str:
+    """The `prompt` field of classified questions and bad cases, as MLLM-DataEngine publishes it for multiple choice.
+
+    Other kinds have a line `Answer: Yes` or, for an open-ended question, the most frequent of its `accepted` answers.
+    """
+    if kind in (YES_NO, OPEN):
+        answer = most_accepted(accepted) if kind == OPEN else choices[correct].capitalize()
+        answered = f"Answer: {answer}"
+    else:
+        answered = (
+            f"Choices: {options_text(choices)}\n"
+            f"Answer: The answer is ({LETTERS[correct]}): {choices[correct]}."
+        )
+    return f"Question: {question}\n{answered}\nQuestion type: {question_type.replace('_', ' ')}"
+
+
+def most_accepted(answers: Sequence[str]) -> str:
+    """The most frequent of the accepted answers, of equally frequent ones the first; empty where there are none."""
+    return Counter(answers).most_common(1)[0][0] if answers else ""

@@ -8,7 +8,7 @@ import msgspec
 from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.json_rows import JsonRow, json_rows_or_object, list_rows
-from dataengine_lib.core.records import qa_prompt
+from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, MOST_CHOICES, OPEN, YES_NO, QaForm, qa_prompt
 from dataengine_lib.core.text import one_line, shown
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.categories import type_name
@@ -26,19 +26,23 @@ class _Record(msgspec.Struct):
     question_id: str | int | None = None
     idx: int | str | None = None  # the place in step 1's file, or MLLM-DataEngine's question_id
     question_type: str | None = None
+    answer_kind: str | None = None
+    direct_answers: list[str] | None = None
 
 
 @dataclass(frozen=True)
 class BadCase:
     """A question that the student got wrong; `example` is its text as the teacher sees it.
 
-    `key` identifies it in queries: its question_id, else its `idx`, else its place in the file.
+    `key` identifies it in queries: its question_id, else its `idx`, else its place in the file. `form` is that of the
+    QAs that it is an example of.
     """
 
     key: str
     question_type: str
     image: ImageRef
     example: str
+    form: QaForm = FOUR_CHOICES
 
 
 def read_bad_cases(file: Path, bad: BadRows) -> dict[str, list[BadCase]]:
@@ -87,13 +91,16 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
         image = image_ref(record.image_id, record.image_path)
     except ValueError:
         return BadRow(where, f"image_id {shown(record.image_id)} is not an image's id", "unusable image_id")
-    right = -1 if record.correct_choice_idx is None else record.correct_choice_idx
-    if record.question and 0 <= right < len(record.choices or []):
-        # each on one line: a line break in a question could make a line that looks like a heading of the prompt
-        question, *choices = (one_line(str(text)) for text in (record.question, *(record.choices or [])))
-        prompt = qa_prompt(question, choices, right, question_type)
-    elif record.prompt and record.prompt.strip():
+    kind = record.answer_kind or CHOICE
+    if kind not in (CHOICE, YES_NO, OPEN):
+        return BadRow(where, f"answer_kind {shown(kind)} is not {CHOICE}, {YES_NO} or {OPEN}", MALFORMED)
+    form, prompt = FOUR_CHOICES, _prompt(record, kind, question_type)
+    if prompt:
+        form = QaForm(kind, min(max(len(record.choices or []), 2), MOST_CHOICES) if kind == CHOICE else 4)
+    elif kind == CHOICE and record.prompt and record.prompt.strip():
         prompt = record.prompt
+    elif kind == OPEN:
+        return BadRow(where, "needs question and direct_answers", "unusable answers")
     else:
         needs = "needs question, choices and a correct_choice_idx inside them, or prompt"
         return BadRow(where, needs, "unusable choices" if record.question else MALFORMED)
@@ -102,4 +109,16 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
         line for line in prompt.strip().splitlines() if not line.lower().startswith("question type:")
     )
     key = record.question_id if record.question_id not in (None, "") else record.idx
-    return BadCase(str(key if key not in (None, "", -1) else where), question_type, image, example)
+    return BadCase(str(key if key not in (None, "", -1) else where), question_type, image, example, form)
+
+
+def _prompt(record: _Record, kind: str, question_type: str) -> str:
+    """The case as the teacher sees it, made from its parts; empty where some are missing."""
+    right = -1 if record.correct_choice_idx is None else record.correct_choice_idx
+    accepted = [text for text in map(one_line, record.direct_answers or []) if text]
+    complete = bool(accepted) if kind == OPEN else 0 <= right < len(record.choices or [])
+    if not record.question or not complete:
+        return ""
+    # each on one line: a line break in a question could make a line that looks like a heading of the prompt
+    question, *choices = (one_line(str(text)) for text in (record.question, *(record.choices or [])))
+    return qa_prompt(question, choices, right, question_type, kind, accepted)

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataengine_lib.chat.prices import estimate_tokens
+from dataengine_lib.core.number_words import word_of
 from dataengine_lib.core.prompt_template import PromptTemplate
+from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, QaForm, options_text
+from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.pool import NamedBox, PoolImage
 from dataengine_lib.resources import QUERY_PROMPTS
 
@@ -22,16 +25,38 @@ class _ShownBox(NamedTuple):
     place: str
 
 
+class _Wanted(NamedTuple):
+    """What a query asks for: the type and its definition, the form of the QA and, of a yes/no question, its answer."""
+
+    question_type: str
+    definition: str
+    form: QaForm
+    answer: str
+
+
 @dataclass(frozen=True)
 class QueryPrompt:
     """A loaded template; with `attach_image` the picture itself is sent to the teacher too.
 
-    `fill(question_type, definition, examples, captions, boxes)` gives the text.
+    `reads` are those names of its variables that it uses. `fill(wanted, examples, captions, boxes)` gives the text.
     """
 
     file: Path
     attach_image: bool
-    fill: Callable[[str, str, Sequence[str], Sequence[str], Sequence[NamedBox]], str]
+    reads: frozenset[str]
+    fill: Callable[[_Wanted, Sequence[str], Sequence[str], Sequence[NamedBox]], str]
+
+    def form(self, wanted: QaForm) -> QaForm:
+        """The form that it asks for where `wanted` is that of the examples: a template may ask for four choices only.
+
+        Raises ParameterError where it cannot ask for QAs of that kind.
+        """
+        if wanted.kind != CHOICE and "answer_kind" not in self.reads:
+            raise ParameterError(
+                f"{self.file}: asks for multiple-choice questions alone, and some bad cases are {wanted.kind} questions; "
+                "use answer_kind in it (yes_no, open or choice), or choose a built-in template"
+            )
+        return wanted if wanted.kind != CHOICE or "n_choices" in self.reads else FOUR_CHOICES
 
     def render(
         self,
@@ -40,15 +65,19 @@ class QueryPrompt:
         examples: Sequence[str],
         image: PoolImage,
         max_tokens: int | None = None,
+        form: QaForm = FOUR_CHOICES,
+        answer: str = "",
     ) -> str | None:
         """The prompt of a query about `image`; captions are left out, the last first, until it has at most `max_tokens`.
 
         No caption is cut in two, and boxes and examples are always whole: None when the prompt is too long even
-        without captions. Tokens are counted by `estimate_tokens`.
+        without captions. Tokens are counted by `estimate_tokens`. `answer`, Yes or No, is what a yes/no question shall
+        have as its answer.
         """
+        wanted = _Wanted(question_type, definition, form, answer)
         # all captions first, at last none
         for kept in range(len(image.captions), -1, -1):
-            text = self.fill(question_type, definition, examples, image.captions[:kept], image.boxes)
+            text = self.fill(wanted, examples, image.captions[:kept], image.boxes)
             if max_tokens is None or estimate_tokens(text) <= max_tokens:
                 return text
         return None
@@ -62,26 +91,30 @@ def load_template(choice: str | Path) -> QueryPrompt:
     file = QUERY_PROMPTS.file(choice)
     template = PromptTemplate(
         file,
-        names="question_type, definition, examples, captions, objects",
+        names="question_type, definition, examples, captions, objects, answer_kind, answer, n_choices, places, number, "
+        "number_wrong",
         remedy=QUERY_PROMPTS.hint(),
     )
 
     def fill(
-        question_type: str,
-        definition: str,
-        examples: Sequence[str],
-        captions: Sequence[str],
-        boxes: Sequence[NamedBox],
+        wanted: _Wanted, examples: Sequence[str], captions: Sequence[str], boxes: Sequence[NamedBox]
     ) -> str:
+        count = wanted.form.n_choices
         return template.render(
-            question_type=question_type,
-            definition=definition,
+            question_type=wanted.question_type,
+            definition=wanted.definition,
             examples=examples,
             captions=captions,
             objects=shown_boxes(boxes),
+            answer_kind=wanted.form.kind,
+            answer=wanted.answer,
+            n_choices=count,
+            places=options_text(["<choice>"] * count),
+            number=word_of(count),
+            number_wrong=word_of(count - 1),
         ).strip()
 
-    return QueryPrompt(file, template.sets("attach_image"), fill)
+    return QueryPrompt(file, template.sets("attach_image"), template.reads(), fill)
 
 
 def shown_boxes(boxes: Sequence[NamedBox]) -> list[_ShownBox]:

@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from dataengine_lib.core.records import Query
+import msgspec
+
+from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, YES_NO, Query
+from dataengine_lib.queries.answer_kinds import wanted_answers
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.image_search import Anchors
 from dataengine_lib.queries.prompt import QueryPrompt
@@ -53,11 +56,12 @@ class QueryWriter:
             self.anchors.neighbours_of(cases[0]) if draft.neighbour else None
             for draft, cases in zip(drafts, examples, strict=True)
         ]
+        answers = wanted_answers(drafts, examples)
         prompts: dict[int, str | None] = {}  # by draft: that of the last image tried
 
         def fits(place: int, row: int) -> bool:
             # kept, so that the prompt of the image that is taken need not be made again
-            prompts[place] = self.prompt(drafts[place].question_type, examples[place], row)
+            prompts[place] = self.prompt(drafts[place].question_type, examples[place], row, answers[place])
             return prompts[place] is not None
 
         picks = pick_images(drafts, near, self.pool.free, rng, fits, self.usable)
@@ -70,18 +74,25 @@ class QueryWriter:
         # a draft that found an image has the prompt of that one, so None is left only where none fitted
         return WrittenQueries(queries, picks, {place for place, prompt in prompts.items() if prompt is None})
 
-    def prompt(self, question_type: str, cases: Sequence[BadCase], row: int) -> str | None:
-        """The prompt about the pool image of that row, None when it is too long."""
+    def prompt(self, question_type: str, cases: Sequence[BadCase], row: int, answer: str = "") -> str | None:
+        """The prompt about the pool image of that row, None when it is too long.
+
+        `answer` is what a yes/no question shall have as its answer; without it, Yes.
+        """
+        form = self.template.form(cases[0].form)
         return self.template.render(
             question_type,
             self.categories.definition(question_type),
             [case.example for case in cases],
             self.pool.images[row],
             self.max_prompt_tokens,
+            form,
+            answer or ("Yes" if form.kind == YES_NO else ""),
         )
 
     def query(self, question_type: str, cases: Sequence[BadCase], pick: Pick, prompt: str) -> Query:
         """The row of `gptvqa_prompt.json`."""
+        form = self.template.form(cases[0].form)
         image_id, anchor = self.pool.images.id_of(pick.row), cases[0].image
         return Query(
             image_id=image_id,
@@ -99,6 +110,8 @@ class QueryWriter:
             prompt_sha256=_sha256(prompt),
             attach_image=self.template.attach_image,
             round=self.round,
+            answer_kind="" if form.kind == CHOICE else form.kind,
+            n_choices=msgspec.UNSET if form.n_choices == FOUR_CHOICES.n_choices else form.n_choices,
         )
 
 

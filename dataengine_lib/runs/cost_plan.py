@@ -195,7 +195,14 @@ def _questions(config: Any) -> list[Question]:
 
 
 def _as_example(row: Question) -> str:
-    return qa_prompt(row.question, row.choices, row.correct_choice_idx, row.question_type)
+    return qa_prompt(
+        row.question,
+        row.choices,
+        row.correct_choice_idx,
+        row.question_type,
+        row.answer_kind,
+        row.direct_answers,
+    )
 
 
 def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) -> None:

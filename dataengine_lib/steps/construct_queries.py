@@ -15,6 +15,7 @@ from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef, locate_all
+from dataengine_lib.queries.answer_kinds import with_one_kind
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.copy_check import CopyCheck
 from dataengine_lib.queries.image_search import Anchors, SearchSettings, search_neighbours
@@ -143,6 +144,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         rng=rng,
         targets=inputs.targets,
     )
+    # with a generator of its own, so that a file of one kind is drawn as before
+    drafts = with_one_kind(drafts, inputs.cases, Random(f"answer kinds {config.seed}"))
     examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
     # anchors: the bad cases whose images' neighbours are needed, for drafts or for the preview
     first_examples = [
@@ -226,6 +229,8 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     preview_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
     weights = read_weights(config.weight, types, warnings.append)
     template = load_template(config.template)
+    for form in {case.form for of_type in cases.values() for case in of_type}:
+        template.form(form)  # before the pool's images are embedded, which may take hours
     images = read_pool(
         config.coco_dataset,
         min_side=config.min_side,
