@@ -83,7 +83,7 @@ def label_rows(axes: "Axes", labels: Sequence[str]) -> None:
     axes.set_ylim(-0.6, max(1, len(labels)) - 0.4)
 
 
-def _whiskers(scores: Sequence[Any]) -> list[list[float]]:
+def whiskers(scores: Sequence[Any]) -> list[list[float]]:
     """Distances in points from each accuracy down and up to the ends of its interval, as errorbar takes them."""
     # max: errorbar refuses negative lengths, which rounding gives at 0 and 100 %
     return [
@@ -109,7 +109,7 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
     def draw(axes: "Axes") -> None:
         places = range(len(rows))
         axes.barh(places, values, color=BLUE, height=0.66)
-        bars = _whiskers([score for _, score in rows])
+        bars = whiskers([score for _, score in rows])
         axes.errorbar(values, places, xerr=bars, fmt="none", ecolor=DARK, elinewidth=1.3, capsize=3)
         if chance is not None:
             axes.axvline(
@@ -257,50 +257,3 @@ def loss_chart(points: Sequence[Any], validation: Sequence[Any] = ()) -> Chart:
         best = min(validation, key=lambda point: point.loss)
         change += f"; the validation loss is smallest at step {best.step:,}, {best.loss:.2f}"
     return drawn_chart(9, title, f"{title}: {change}.", draw)
-
-
-def round_chart(rounds: Sequence[Any], weak_types: Sequence[str] = ()) -> Chart:
-    """All evaluations side by side, one row per type, the one that was weakest at the top, gains at the right.
-
-    `rounds` have `name` and `by_type` of scores (`accuracy`, `low`, `high`); the first one is the evaluation before
-    training. Types in `weak_types` are marked with *.
-    """
-    title = "Accuracy per question type, round by round"
-    first, last = rounds[0].by_type, rounds[-1].by_type
-    kinds, cut = top_rows(sorted(first, key=lambda kind: (-first[kind].accuracy, kind)))
-    styles = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
-
-    def draw(axes: "Axes") -> None:
-        # One marker per evaluation and type; the last evaluation is blue, the others share `styles`.
-        for number, scored in enumerate(rounds):
-            color, marker = (BLUE, "D") if number == len(rounds) - 1 else styles[number % len(styles)]
-            # spread over 0.52 of a row, the first evaluation at the top
-            offset = 0.26 - 0.52 * number / max(1, len(rounds) - 1)
-            rows = [scored.by_type[kind] for kind in kinds]
-            axes.errorbar(
-                [100 * score.accuracy for score in rows],
-                [place + offset for place in range(len(kinds))],
-                xerr=_whiskers(rows),
-                fmt=marker,
-                color=color,
-                markersize=5.5,
-                elinewidth=1.4,
-                capsize=2.5,
-                label=short_label(scored.name),
-                clip_on=False,  # a marker at 100 % is not cut off
-            )
-        for place, kind in enumerate(kinds):
-            points = 100 * (last[kind].accuracy - first[kind].accuracy)
-            color = BLUE if points >= 0 else RED
-            # to the right of the axes, which end at 100
-            axes.text(101.5, place, f"{points:+.0f}", va="center", color=color, weight="bold")
-            axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
-        label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])
-        axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson intervals; right: gain in points")
-
-    # the last kinds are the weakest: a chart's first row is at the bottom
-    named = [kind for kind in weak_types if kind in first] or kinds[-4:]
-    gains = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
-    note = " * marks the types that were weakest at the start." if weak_types else ""
-    alt = f"{title}. Gains in points: {gains}.{note}{cut}"
-    return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw)

@@ -8,10 +8,11 @@ from urllib.parse import quote
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.rounds.figures import Figures
+from dataengine_lib.evaluation.rounds.figures import Figures, GainVerdict
+from dataengine_lib.evaluation.rounds.verdicts import cannot_tell, verdict_words
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
+from dataengine_lib.report.rounds.small_chart import small_round_chart
 from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run
-from dataengine_lib.report.small_chart import small_round_chart
 
 _STATUS_TEXTS = {
     "done": "✓ done",
@@ -126,22 +127,24 @@ def _figures(run: ShownRun, folder: Path) -> Figures | None:
 
 def _gains(figures: Figures) -> list[tuple[str, str]]:
     first, last, compared = figures.rounds[0].overall, figures.rounds[-1].overall, figures.comparisons[0]
-    gain, weak = compared.overall.gain, compared.weak
+    accuracy = f"{figures.split} accuracy, {first.total:,} questions"
     tiles = [
         (
             f"{first.accuracy:.1%} → {last.accuracy:.1%}",
-            f"{figures.split} accuracy, {first.total:,} questions",
+            f"{accuracy}; {cannot_tell(first.total)}" if first.too_few else accuracy,
         ),
-        (
-            f"{100 * gain.gain:+.1f} points",
-            f"gain, 95 % interval [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]",
-        ),
+        _gain_tile(compared.overall, "gain"),
     ]
-    if weak:
-        interval = f"[{100 * weak.low:+.1f}, {100 * weak.high:+.1f}]"
-        text = f"gain of the {len(figures.weak_types)} weakest types, 95 % interval {interval}"
-        tiles.append((f"{100 * weak.gain:+.1f} points", text))
+    if compared.weak:
+        tiles.append(_gain_tile(compared.weak, f"gain of the {len(figures.weak_types)} weakest types"))
     return tiles
+
+
+def _gain_tile(tested: GainVerdict, name: str) -> tuple[str, str]:
+    gain = tested.gain
+    interval = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    words = verdict_words(tested.verdict, gain.questions)
+    return f"{100 * gain.gain:+.1f} points", f"{name}, 95 % interval {interval}: {words}"
 
 
 def _times(run: ShownRun) -> list[tuple[str, str]]:

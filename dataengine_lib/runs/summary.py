@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dataengine_lib.core.files import read_json, shown_name
+from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.state import RunState
@@ -49,13 +50,20 @@ def warned_lines(state: RunState) -> list[str]:
 
 
 def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
-    """Accuracy by type before and after in %, with the gain and its 95 % interval in points, as aligned lines."""
+    """Accuracy by type before and after in %, the gain with its 95 % interval in points, and what it shows.
+
+    As aligned lines; p-values are by images and after Holm's correction over the types.
+    """
     width = max([len("question type"), *(len(row.question_type) for row in rows)])
-    lines = [f"{'question type':{width}}  before   after    gain   95 % interval"]
-    for row in rows:
-        interval = f"[{row.low * 100:+.1f}, {row.high * 100:+.1f}]"
+    intervals = [f"[{row.low * 100:+.1f}, {row.high * 100:+.1f}]" for row in rows]
+    wide = max([len("95 % interval"), *map(len, intervals)])
+    lines = [f"{'question type':{width}}  before   after    gain   {'95 % interval':{wide}}  p (Holm)"]
+    for row, interval in zip(rows, intervals, strict=True):
         figures = f"{row.before:6.1%}  {row.after:6.1%}  {row.gain * 100:+6.1f}"
-        lines.append(f"{row.question_type:{width}}  {figures}   {interval}")
+        p_value = equals_p(row.p_holm).removeprefix("= ")
+        lines.append(
+            f"{row.question_type:{width}}  {figures}   {interval:{wide}}  {p_value:>8}  {row.verdict}"
+        )
     return lines
 
 

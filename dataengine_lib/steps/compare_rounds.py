@@ -87,7 +87,7 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
         images=len(set(pairs.images)),
         seed=config.seed,
         rounds=[
-            round_scores(name, file, of_round, pairs.types)
+            round_scores(name, file, of_round, pairs)
             for name, file, of_round in zip(names, config.evaluations, pairs.rounds, strict=True)
         ],
         comparisons=[

@@ -9,13 +9,16 @@ from types import SimpleNamespace
 import pytest
 
 from dataengine_lib.report import charts
-from dataengine_lib.report.small_chart import small_round_chart
+from dataengine_lib.report.rounds.compared import round_chart
+from dataengine_lib.report.rounds.small_chart import small_round_chart
 
 EVIL = '"><script>alert(1)</script> $\\frac'
 
 
-def score(accuracy, total=40):
-    return SimpleNamespace(accuracy=accuracy, low=accuracy - 0.1, high=accuracy + 0.1, total=total)
+def score(accuracy, total=40, too_few=False):
+    return SimpleNamespace(
+        accuracy=accuracy, low=accuracy - 0.1, high=accuracy + 0.1, total=total, too_few=too_few
+    )
 
 
 SCORES = {
@@ -43,7 +46,7 @@ def every_chart(kind):
         "kept": charts.kept_chart({kind: SimpleNamespace(kept=3, dropped=1)}),
         "mix": charts.mix_chart([part]),
         "loss": charts.loss_chart([SimpleNamespace(step=i, loss=3 - i / 10) for i in range(20)]),
-        "round": charts.round_chart(rounds(0.3, 0.5, 0.7), [kind]),
+        "round": round_chart(rounds(0.3, 0.5, 0.7), [kind]),
     }
 
 
@@ -81,10 +84,23 @@ def height_of(svg, label):
 
 
 def test_every_round_is_shown_with_gains_and_the_weak_types_marked():
-    chart = charts.round_chart(rounds(0.3, 0.5, 0.7), ["a_kind"])
+    chart = round_chart(rounds(0.3, 0.5, 0.7), ["a_kind"])
     for text in ("round 0", "round 1", "round 2", "+40", "+0", "* a kind"):
         assert text in chart.svg
     assert "a kind +40." in chart.alt and "weakest at the start" in chart.alt
+    assert "too few" not in chart.svg + chart.alt
+
+
+def test_types_with_too_few_questions_say_so_in_the_charts():
+    few = [
+        SimpleNamespace(name=name, by_type={"rare": score(0.3, 3, too_few=True), "b": score(0.5)})
+        for name in ("before", "after")
+    ]
+    chart = round_chart(few)
+    assert "+0 ?" in chart.svg and "?: too few questions to tell" in chart.svg
+    assert "1 of 2 types have too few questions to tell (?)." in chart.alt
+    small = small_round_chart(few[0].by_type, few[1].by_type).text
+    assert ">+0 ?</text>" in small and ">+0</text>" in small and "?: too few questions to tell." in small
 
 
 def test_units_and_figures_are_in_the_charts(drawn):

@@ -4,7 +4,14 @@ import pytest
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.statistics import Gain
-from dataengine_lib.evaluation.rounds.figures import Accuracy, Comparison, Figures, PairedScore, RoundScores
+from dataengine_lib.evaluation.rounds.figures import (
+    Accuracy,
+    Comparison,
+    Figures,
+    GainVerdict,
+    PairedScore,
+    RoundScores,
+)
 from dataengine_lib.report.index import write_index, write_run_index
 
 EVIL = "<script>alert(1)</script>"
@@ -42,15 +49,16 @@ def run_folder(reports, name="demo", **changes):
     return folder
 
 
-def write_figures(folder):
+def write_figures(folder, verdict="gain", too_few=False):
     gain = Gain(0.1, 0.05, 0.15, 200, 90)
-    paired = PairedScore(gain, 30, 10, 0.01)
+    shows = {"gain": gain, "p_value": 0.01, "p_holm": 0.01, "verdict": verdict}
+    paired = PairedScore(**shows, fixed=30, broken=10, p_mcnemar=0.01)
 
     def scores(name, share):
-        score = Accuracy(int(200 * share), 200, share, share - 0.05, share + 0.05)
+        score = Accuracy(int(200 * share), 200, share, share - 0.05, share + 0.05, 90, too_few)
         return RoundScores(name, "aokvqa_eval.json", score, {"image_scene": score})
 
-    compared = Comparison("before", "after", paired, {"image_scene": paired}, gain, [], [])
+    compared = Comparison("before", "after", paired, {"image_scene": paired}, GainVerdict(**shows), [], [])
     before, after = scores("before", 0.6), scores("after", 0.7)
     write_json(
         folder / "compare_rounds.json",
@@ -83,6 +91,17 @@ def test_figures_and_the_small_chart_are_shown_once_they_are_made(tmp_path):
         text = page.read_text()
         assert "60.0% → 70.0%" in text and "+10.0 points" in text and "[+5.0, +15.0]" in text
         assert 'class="small-chart"' in text and "image scene" in text
+        assert text.count("[+5.0, +15.0]: a real gain") == 2 and "cannot tell" not in text
+
+
+def test_figures_of_too_few_questions_say_that_they_cannot_tell(tmp_path):
+    folder = run_folder(tmp_path)
+    write_figures(folder, "too few", too_few=True)
+    for page in (write_run_index(folder), write_index(tmp_path)):
+        text = page.read_text()
+        assert text.count("[+5.0, +15.0]: 200 questions cannot tell") == 2
+        assert "holdout accuracy, 200 questions; 200 questions cannot tell" in text
+        assert ">+10 ?</text>" in text and "?: too few questions to tell" in text
 
 
 @pytest.mark.parametrize("status", ["waiting", "running", "failed"])

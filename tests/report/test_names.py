@@ -8,7 +8,8 @@ import pytest
 from dataengine_lib.report import charts, tables
 from dataengine_lib.report.gallery import cards
 from dataengine_lib.report.names import MOST_ROWS, cut_to_width, plain_name, short_label
-from dataengine_lib.report.small_chart import small_round_chart
+from dataengine_lib.report.rounds.compared import round_chart
+from dataengine_lib.report.rounds.small_chart import small_round_chart
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_the_sign_of_omission_fits_into_the_width() -> None:
 
 def score(share: float = 0.5) -> SimpleNamespace:
     return SimpleNamespace(accuracy=share, low=share, high=share, total=9, weight_share=share, drawn_share=share,
-                           filled=2, kept=3, dropped=1)  # fmt: skip
+                           too_few=False, filled=2, kept=3, dropped=1)  # fmt: skip
 
 
 def test_a_chart_of_ten_thousand_types_draws_the_first_and_says_so() -> None:
@@ -51,7 +52,7 @@ def test_a_chart_of_ten_thousand_types_draws_the_first_and_says_so() -> None:
         "count": charts.count_chart(dict.fromkeys(many, 1), "Counts", "rows"),
         "kept": charts.kept_chart(many),
         "mix": charts.mix_chart(parts),
-        "round": charts.round_chart([before, after]),
+        "round": round_chart([before, after]),
     }
     for name, chart in drawn.items():
         assert f" Of 10,000 rows the first {MOST_ROWS} are drawn." in chart.alt, name

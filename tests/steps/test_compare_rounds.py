@@ -4,13 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dataengine_lib.core.files import read_json, sha256, write_json
 from dataengine_lib.core.records import Answer
-from dataengine_lib.core.statistics import wilson
+from dataengine_lib.core.statistics import mcnemar, wilson
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.rounds.figures import Figures
+from dataengine_lib.report.rounds.compared import gains_table, rounds_table
+from dataengine_lib.runs.summary import table_lines
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig, CompareRoundsResult, compare_rounds
 
 # Right answers of 40 holdout and 20 diagnose questions a type: before, after round 1, after round 2.
@@ -61,7 +64,9 @@ def test_scores_gains_and_changes(run: Run) -> None:
     assert [scores.overall.correct for scores in figures.rounds] == [96, 106, 114]
     first = figures.rounds[0].by_type["counting"]
     assert (first.total, first.accuracy) == (40, 0.25)
-    assert (first.low, first.high) == wilson(10, 40)
+    # two questions an image, which are nearly always right or wrong together
+    assert (first.total, first.images) == (40, 20) and not first.too_few
+    assert (first.low, first.high) == pytest.approx(wilson(5, 20), abs=0.02)
     assert [(one.before, one.after) for one in figures.comparisons] == [
         ("before", "after round 2"),
         ("before", "after round 1"),
@@ -70,7 +75,9 @@ def test_scores_gains_and_changes(run: Run) -> None:
     total = result.total
     assert total.overall.gain.gain == pytest.approx(18 / 160)
     assert (total.overall.fixed, total.overall.broken) == (24, 6) == (len(total.fixed), len(total.broken))
-    assert total.overall.p_value == pytest.approx(0.0014309, rel=1e-3)
+    # two fixed answers each in ten images, two broken ones in one, and two images with as many of both
+    assert total.overall.p_value == total.overall.p_holm == pytest.approx(mcnemar(10, 1))
+    assert total.overall.p_mcnemar == pytest.approx(0.0014309, rel=1e-3)
     assert total.overall.gain.low < 18 / 160 < total.overall.gain.high
     assert total.by_type["counting"].gain.gain == pytest.approx(0.5)
     assert total.by_type["mood"].gain.high == pytest.approx(0.1684, abs=1e-4)  # nothing changed in 20 images
@@ -84,9 +91,11 @@ def test_scores_gains_and_changes(run: Run) -> None:
 def test_weak_types_are_chosen_on_the_diagnose_split(run: Run) -> None:
     result = run(evaluation(0), evaluation(2))
     assert result.figures.weak_types == ["counting", "mood"]
-    weak = result.total.weak
-    assert weak is not None and weak.gain == pytest.approx(0.25)
-    assert 0 < weak.low < 0.25 < weak.high
+    tested = result.total.weak
+    assert tested is not None and tested.verdict == "gain"
+    assert tested.p_value == tested.p_holm == pytest.approx(mcnemar(10, 0))  # ten images of counting
+    weak = tested.gain
+    assert weak.gain == pytest.approx(0.25) and 0 < weak.low < 0.25 < weak.high
     assert (weak.questions, result.figures.weak_note) == (80, "")
 
 
@@ -181,6 +190,77 @@ def test_the_conclusion_claims_no_more_than_the_interval_shows(
 ) -> None:
     text = run(*map(evaluation, rounds)).conclusion().split("The weak types")[0]
     assert verdict in text
+
+
+def many_types(fixed: dict[str, int], types: int = 18, each: int = 30) -> tuple[list[Answer], list[Answer]]:
+    """Evaluations before and after of `types` types, one question an image; `fixed` answers of a type get right."""
+    kinds = [f"kind{number:02}" for number in range(types)]
+    before, after = (
+        [
+            answer(kind, n, later and n < fixed.get(kind, 0), image_id=100 * place + n)
+            for place, kind in enumerate(kinds)
+            for n in range(each)
+        ]
+        for later in (False, True)
+    )
+    return before, after
+
+
+def test_a_gain_is_called_real_only_after_holms_correction(run: Run) -> None:
+    result = run(*many_types({"kind00": 8, "kind01": 9, "kind02": 12}), weak_types=0)
+    by_type = result.total.by_type
+    # 2 / 2^8, times the 16 types that are left, and so on
+    assert by_type["kind00"].p_value == pytest.approx(2**-7) and by_type["kind00"].gain.low > 0
+    assert [by_type[f"kind{n:02}"].p_holm for n in range(4)] == pytest.approx(
+        [16 * 2**-7, 17 * 2**-8, 18 * 2**-11, 1.0]
+    )
+    assert [by_type[f"kind{n:02}"].verdict for n in range(4)] == ["unclear", "unclear", "gain", "unclear"]
+    assert result.total.overall.verdict == "gain"
+    assert (
+        "Of 18 question types, after Holm's correction: 1 real gain (kind02); "
+        "17 not distinguishable from chance." in result.conclusion()
+    )
+    shown = gains_table(result.total, result.figures.method).text
+    assert shown.count("a real gain") == 2 and "not distinguishable from chance" in shown
+
+
+def test_few_questions_cannot_tell_wherever_they_are_shown(run: Run) -> None:
+    result = run(*many_types({"kind00": 3}, each=3), weak_types=0)
+    assert {paired.verdict for paired in result.total.by_type.values()} == {"too few"}
+    assert result.total.overall.verdict == "unclear"  # 54 images could tell
+    rows = result.summary_table()
+    assert [row.verdict for row in rows[:-1]] == ["3 questions cannot tell"] * 18
+    assert [line.endswith(" 3 questions cannot tell") for line in table_lines(rows)[1:-1]] == [True] * 18
+    assert "18 with too few questions to tell." in result.conclusion()
+    assert gains_table(result.total, "").text.count("3 questions cannot tell") == 18
+    alone = run(*many_types({}, types=1, each=3), weak_types=0)
+    assert "3 questions cannot tell." in alone.conclusion()
+    assert rounds_table(alone.figures).text.count("3 questions cannot tell") == 2
+
+
+def test_scores_may_be_fractions(run: Run) -> None:
+    def open_answers(score: float) -> list[Answer]:
+        settings = {"answer_kind": "open", "choices": [], "correct_choice_idx": -1, "score": score}
+        return [answer("colour", n, score >= 0.5, image_id=n, **settings) for n in range(20)]
+
+    result = run(open_answers(0.3), open_answers(0.9), weak_types=0)
+    paired = result.total.by_type["colour"]
+    assert paired.gain.gain == pytest.approx(0.6) and paired.verdict == "gain"
+    assert (paired.fixed, paired.broken, paired.p_mcnemar) == (20, 0, None)
+    assert paired.p_value == pytest.approx(2**-19)
+    assert [one.overall.accuracy for one in result.figures.rounds] == pytest.approx([0.3, 0.9])
+    assert "–" in gains_table(result.total, "").text  # McNemar's test is of right and wrong alone
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({"score": 1.5}, "score 1.5 is not from 0 to 1"), ({"correct": None}, "does not say whether")],
+)
+def test_answers_without_a_usable_score_are_left_out(run: Run, changed: dict[str, Any], reason: str) -> None:
+    rows = [msgspec.to_builtins(answer("a", n, True, answer_kind="open")) for n in range(10)]
+    rows[0] |= changed
+    result = run(rows, rows, weak_types=0)
+    assert result.figures.questions == 9 and reason in " ".join(result.warnings)
 
 
 def test_evaluations_that_cannot_be_compared_are_an_error(run: Run, tmp_path: Path) -> None:

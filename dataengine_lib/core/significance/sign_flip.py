@@ -68,3 +68,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         largest = max(largest, min(1.0, p_values[name] * (len(p_values) - place)))
         corrected[name] = largest
     return {name: corrected[name] for name in p_values}
+
+
+def equals_p(p_value: float) -> str:
+    """A p-value as a sentence or a cell shows it: `= 0.0312`, `< 0.0001`."""
+    return f"= {p_value:.4f}" if p_value >= 0.0001 else "< 0.0001"

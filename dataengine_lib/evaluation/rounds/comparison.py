@@ -3,19 +3,23 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from dataengine_lib.core.records import Answer
-from dataengine_lib.core.statistics import PairedGains, mcnemar, wilson
+from dataengine_lib.core.significance.sign_flip import holm
+from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain, PairedGains, clustered_wilson, mcnemar
 from dataengine_lib.evaluation.rounds.figures import (
     Accuracy,
     ChangedAnswer,
     Comparison,
+    GainVerdict,
     PairedScore,
     RoundScores,
 )
 from dataengine_lib.evaluation.rounds.pairs import PairedAnswers, question_key, type_of
+from dataengine_lib.evaluation.rounds.verdicts import too_few, verdict_of
 from dataengine_lib.questions.splits import DIAGNOSE
 
 _ALL = "overall"  # the group of all questions
@@ -51,17 +55,27 @@ def weak_types(first: Sequence[Answer], count: int, compared: Collection[str]) -
     return [kind for kind in weak if kind in compared], note
 
 
-def round_scores(name: str, file: Path, answers: Sequence[Answer], types: np.ndarray) -> RoundScores:
-    """One round's accuracies, overall and by type; `types` is `(questions,)`."""
-    correct = np.array([answer.correct for answer in answers])
-    by_type = {kind: _accuracy(correct[types == kind]) for kind in sorted(set(types))}
-    return RoundScores(name, str(file), _accuracy(correct), by_type)
+def round_scores(name: str, file: Path, answers: Sequence[Answer], pairs: PairedAnswers) -> RoundScores:
+    """One round's accuracies, overall and by type; `answers` are those of a round of `pairs`."""
+    correct = np.array([answer.correct for answer in answers], dtype=bool)
+    scores, images, types = _scores(answers), np.array(pairs.images, dtype=object), pairs.types
+
+    def accuracy(mask: np.ndarray, family: int) -> Accuracy:
+        low, high = clustered_wilson(scores[mask], images[mask])
+        about = len(set(images[mask]))
+        mean = float(scores[mask].mean())
+        return Accuracy(
+            int(correct[mask].sum()), int(mask.sum()), mean, low, high, about, too_few(about, family)
+        )
+
+    kinds = sorted(set(types))
+    by_type = {kind: accuracy(types == kind, len(kinds)) for kind in kinds}
+    return RoundScores(name, str(file), accuracy(np.ones(len(types), dtype=bool), 1), by_type)
 
 
-def _accuracy(correct: np.ndarray) -> Accuracy:
-    right, total = int(correct.sum()), len(correct)
-    interval = wilson(right, total)
-    return Accuracy(right, total, right / total, interval.low, interval.high)
+def _scores(answers: Sequence[Answer]) -> np.ndarray:
+    """`(questions,)`: 1 or 0 where an option was chosen, fractions for open-ended questions."""
+    return np.array([answer.score for answer in answers], dtype=float)
 
 
 def compare_two(
@@ -69,30 +83,82 @@ def compare_two(
 ) -> Comparison:
     """Round `after` against round `before`, by index; `seed` is of the bootstrap."""
     answers = pairs.rounds[before], pairs.rounds[after]
+    scores = _scores(answers[0]), _scores(answers[1])
+    gains = type_gains(scores[1] - scores[0], pairs.types, pairs.images, weak, seed)
+    # right or wrong, also where scores are fractions: 1 is fixed, -1 broken
     correct = [np.array([answer.correct for answer in one], dtype=int) for one in answers]
-    difference = correct[1] - correct[0]  # 1: fixed, -1: broken, 0: as right or wrong as before
-    types = pairs.types
-    groups = {kind: types == kind for kind in sorted(set(types))}
-    everything = np.ones(len(types), dtype=bool)
-    # one set of draws for all groups, from which the weak types' average gets its interval too
-    gains = PairedGains({_ALL: everything, **groups}, difference, pairs.images, seed=seed)
+    changed = correct[1] - correct[0]
+    counted = all(np.isin(one, (0, 1)).all() for one in scores)
 
-    def paired(name: str, mask: np.ndarray | slice = slice(None)) -> PairedScore:
-        fixed, broken = (int((difference[mask] == sign).sum()) for sign in (1, -1))
-        return PairedScore(gains.gain(name), fixed, broken, mcnemar(fixed, broken))
+    def paired(tested: GainVerdict, mask: np.ndarray | slice = slice(None)) -> PairedScore:
+        fixed, broken = (int((changed[mask] == sign).sum()) for sign in (1, -1))
+        return PairedScore(
+            gain=tested.gain,
+            p_value=tested.p_value,
+            p_holm=tested.p_holm,
+            verdict=tested.verdict,
+            fixed=fixed,
+            broken=broken,
+            p_mcnemar=mcnemar(fixed, broken) if counted else None,
+        )
 
     fixed, broken = (
-        [_changed_answer(answers[0][row], answers[1][row]) for row in np.flatnonzero(difference == sign)]
+        [_changed_answer(answers[0][row], answers[1][row]) for row in np.flatnonzero(changed == sign)]
         for sign in (1, -1)
     )
     return Comparison(
         before=names[before],
         after=names[after],
-        overall=paired(_ALL),
-        by_type={kind: paired(kind, mask) for kind, mask in groups.items()},
-        weak=gains.average(weak) if weak else None,
+        overall=paired(gains.overall),
+        by_type={kind: paired(tested, pairs.types == kind) for kind, tested in gains.by_type.items()},
+        weak=gains.weak,
         fixed=fixed,
         broken=broken,
+    )
+
+
+class TypeGains(NamedTuple):
+    """The tested gains of one comparison; `weak` is None without weak types."""
+
+    overall: GainVerdict
+    by_type: dict[str, GainVerdict]
+    weak: GainVerdict | None
+
+
+def type_gains(
+    difference: np.ndarray,
+    types: np.ndarray,
+    images: Sequence[str],
+    weak: Sequence[str],
+    seed: int,
+    draws: int = BOOTSTRAP_DRAWS,
+) -> TypeGains:
+    """The gain of all questions, of each type and of the weak types' average, with intervals and tests.
+
+    `difference` `(questions,)` is after minus before in [-1, 1], `types` and `images` name each question's. The types'
+    p-values are corrected together; overall and the average are one hypothesis each. `seed` is of the bootstrap.
+    """
+    groups = {kind: types == kind for kind in sorted(set(types))}
+    everything = np.ones(len(types), dtype=bool)
+    # one set of draws for all groups, from which the weak types' average gets its interval too
+    gains = PairedGains({_ALL: everything, **groups}, difference, images, seed=seed, draws=draws)
+    p_values = {kind: gains.p_value([kind]) for kind in groups}
+    corrected = holm(p_values)
+
+    def tested(gain: Gain, p_value: float, p_holm: float, family: int) -> GainVerdict:
+        verdict = verdict_of(gain.gain, p_holm, gain.images, family)
+        return GainVerdict(gain=gain, p_value=p_value, p_holm=p_holm, verdict=verdict)
+
+    def alone(names: Sequence[str]) -> GainVerdict:
+        p_value = gains.p_value(names)
+        return tested(gains.average(names), p_value, p_value, 1)
+
+    return TypeGains(
+        overall=alone([_ALL]),
+        by_type={
+            kind: tested(gains.gain(kind), p_values[kind], corrected[kind], len(groups)) for kind in groups
+        },
+        weak=alone(weak) if weak else None,
     )
 
 

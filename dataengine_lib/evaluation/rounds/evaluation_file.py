@@ -6,7 +6,7 @@ import msgspec
 
 from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
 from dataengine_lib.core.json_rows import json_rows
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.records import NO_ANSWER, OPEN, Answer
 from dataengine_lib.core.text import choice_key
 
 
@@ -36,6 +36,12 @@ def read_answers(file: Path, bad: BadRows) -> list[Answer]:
 
 def _judge(row: _Answered) -> tuple[str, str] | None:
     """Fill in the choice and whether it is right, or return why the row cannot be used: (kind, reason)."""
+    if not 0 <= row.score <= 1:
+        return MALFORMED, f"score {row.score:g} is not from 0 to 1"
+    if row.answer_kind == OPEN:
+        # no choices: only step 1 can tell whether the answer is right
+        row.predicted_choice_idx = NO_ANSWER
+        return None if row.correct is not None else (MALFORMED, "does not say whether it is correct")
     choices, right = [choice_key(choice) for choice in row.choices], row.correct_choice_idx
     if not 0 <= right < len(choices):
         return "unusable choices", f"correct_choice_idx {right} is outside the {len(choices)} choices"

@@ -3,23 +3,33 @@
 import msgspec
 
 from dataengine_lib.core.records import ImageId
+from dataengine_lib.core.significance.sign_flip import ALPHA
 from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain
+from dataengine_lib.evaluation.rounds.verdicts import Verdict
 
 _METHOD = (
-    f"gain: mean of after - before over the same questions, with its 95 % percentile bootstrap over images "
-    f"({BOOTSTRAP_DRAWS:,} draws; exact binomial where nothing changed); "
-    "p: exact McNemar; accuracies with Wilson intervals"
+    "gain: mean of after - before over the same questions, with its 95 % percentile bootstrap over images "
+    f"({BOOTSTRAP_DRAWS:,} draws; exact binomial where all images changed alike); "
+    "p: exact sign-flip test over images, and after Holm's correction over the question types of one comparison "
+    "(overall and the weak types' average are one hypothesis each); "
+    f"real: that p is at most {ALPHA:g}; accuracies: 95 % Wilson intervals with the effective number of questions, "
+    "by images; McNemar's p counts questions as independent"
 )
 
 
 class Accuracy(msgspec.Struct):
-    """Accuracy with its 95 % Wilson interval, in [0, 1]."""
+    """Mean score with its 95 % interval, in [0, 1], clustered by image; `correct` answers have a score of 0.5 or more.
+
+    `too_few`: about so few images that no change of this accuracy could be shown.
+    """
 
     correct: int
     total: int
     accuracy: float
     low: float
     high: float
+    images: int = 0
+    too_few: bool = False
 
 
 class RoundScores(msgspec.Struct):
@@ -45,13 +55,21 @@ class ChangedAnswer(msgspec.Struct):
     after: str
 
 
-class PairedScore(msgspec.Struct):
-    """A gain with its interval, how many questions were fixed and broken, and McNemar's p-value."""
+class GainVerdict(msgspec.Struct, kw_only=True):
+    """A gain with its interval, its p-value over images, the same after Holm's correction, and what that shows."""
 
     gain: Gain
+    p_value: float
+    p_holm: float
+    verdict: Verdict
+
+
+class PairedScore(GainVerdict, kw_only=True):
+    """A gain, and how many questions were fixed and broken; McNemar's p-value where all scores are 0 or 1."""
+
     fixed: int
     broken: int
-    p_value: float
+    p_mcnemar: float | None
 
 
 class Comparison(msgspec.Struct):
@@ -61,7 +79,7 @@ class Comparison(msgspec.Struct):
     after: str
     overall: PairedScore
     by_type: dict[str, PairedScore]
-    weak: Gain | None
+    weak: GainVerdict | None
     fixed: list[ChangedAnswer]
     broken: list[ChangedAnswer]
 

@@ -4,13 +4,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dataengine_lib.core.statistics import Gain, few_questions
-from dataengine_lib.core.text import shown
-from dataengine_lib.evaluation.rounds.figures import Figures
+from dataengine_lib.core.significance.sign_flip import equals_p
+from dataengine_lib.core.statistics import few_questions
+from dataengine_lib.core.text import first_named, shown
+from dataengine_lib.evaluation.rounds.figures import Comparison, Figures, GainVerdict
+from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 
 
 class SummaryRow(NamedTuple):
-    """One line of the table at the end of a run; accuracies in [0, 1], gains in [-1, 1]."""
+    """One line of the table at the end of a run; accuracies in [0, 1], gains in [-1, 1].
+
+    `p_holm` is the gain's p-value over images after Holm's correction, `verdict` what it shows, in words.
+    """
 
     question_type: str
     before: float
@@ -18,13 +23,15 @@ class SummaryRow(NamedTuple):
     gain: float
     low: float
     high: float
+    p_holm: float
+    verdict: str
 
 
 def summary_rows(figures: Figures) -> list[SummaryRow]:
     """First round against last: types from weakest to strongest, then the weak types' average, then overall."""
     first, last, total = figures.rounds[0], figures.rounds[-1], figures.comparisons[0]
     rows = [
-        _summary_row(kind, first.by_type[kind].accuracy, last.by_type[kind].accuracy, paired.gain)
+        _summary_row(kind, first.by_type[kind].accuracy, last.by_type[kind].accuracy, paired)
         for kind, paired in total.by_type.items()
     ]
     rows.sort(key=lambda row: (row.before, row.question_type))
@@ -33,31 +40,54 @@ def summary_rows(figures: Figures) -> list[SummaryRow]:
         before, after = (float(np.mean([row[column] for row in weak])) for column in (1, 2))
         # each type weighs the same, as in the gain's average
         rows.append(_summary_row(f"weakest {len(weak)} types (average)", before, after, total.weak))
-    rows.append(_summary_row("overall", first.overall.accuracy, last.overall.accuracy, total.overall.gain))
+    rows.append(_summary_row("overall", first.overall.accuracy, last.overall.accuracy, total.overall))
     return rows
 
 
-def _summary_row(name: str, before: float, after: float, gain: Gain) -> SummaryRow:
-    return SummaryRow(name, before, after, gain.gain, gain.low, gain.high)
+def _summary_row(name: str, before: float, after: float, tested: GainVerdict) -> SummaryRow:
+    gain = tested.gain
+    words = verdict_words(tested.verdict, gain.questions)
+    return SummaryRow(name, before, after, gain.gain, gain.low, gain.high, tested.p_holm, words)
 
 
 def conclusion_text(figures: Figures) -> str:
-    """One paragraph on the first round against the last; it claims a gain or loss only where the interval excludes 0."""
+    """One paragraph on the first round against the last; it calls real only what is left after Holm's correction."""
     total = figures.comparisons[0]
-    asked = f"{figures.questions} {'' if figures.split == 'all' else figures.split + ' '}questions"
+    asked = f"{figures.questions:,} {'' if figures.split == 'all' else figures.split + ' '}questions"
     sentences = [
-        f"On {asked} accuracy went {_points(total.overall.gain)}, "
+        f"On {asked} accuracy went {_points(total.overall)}, "
         f"{total.overall.fixed} fixed and {total.overall.broken} broken, "
-        f"McNemar p = {total.overall.p_value:.2g}: {_verdict(total.overall.gain)}."
+        f"p {equals_p(total.overall.p_value)}: {_words(total.overall)}."
     ]
     if total.weak:
         names = ", ".join(figures.weak_types)
         sentences.append(
-            f"The weak types ({names}) went {_points(total.weak)} on average: {_verdict(total.weak)}."
+            f"The weak types ({names}) went {_points(total.weak)} on average: {_words(total.weak)}."
         )
     if figures.weak_note:
         sentences.append(f"Weak types: {figures.weak_note}.")
+    sentences.append(types_sentence(total))
     return " ".join(sentences)
+
+
+def types_sentence(comparison: Comparison) -> str:
+    """How many types gained and lost after Holm's correction, by name, and of how many nothing can be said."""
+    by_verdict: dict[str, list[str]] = {}
+    for kind, paired in comparison.by_type.items():
+        by_verdict.setdefault(paired.verdict, []).append(kind)
+    parts = [
+        f"{len(kinds)} real {noun}{'' if len(kinds) == 1 else plural} ({first_named(kinds)})"
+        for verdict, noun, plural in (("gain", "gain", "s"), ("loss", "loss", "es"))
+        if (kinds := by_verdict.get(verdict, []))
+    ]
+    number = len(comparison.by_type)
+    text = f"Of {number} question type{'' if number == 1 else 's'}, after Holm's correction: "
+    text += " and ".join(parts) or "no real gain and no real loss"
+    if unclear := len(by_verdict.get("unclear", [])):
+        text += f"; {unclear} not distinguishable from chance"
+    if few := by_verdict.get("too few", []):
+        text += f"; {len(few)} with too few questions to tell"
+    return text + "."
 
 
 def comparison_warnings(figures: Figures) -> list[str]:
@@ -84,12 +114,11 @@ def comparison_warnings(figures: Figures) -> list[str]:
     return [line for line in found if line]
 
 
-def _points(gain: Gain) -> str:
+def _points(tested: GainVerdict) -> str:
+    gain = tested.gain
     direction, size = "up" if gain.gain >= 0 else "down", 100 * abs(gain.gain)
     return f"{direction} by {size:.1f} points (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
 
 
-def _verdict(gain: Gain) -> str:
-    if gain.low > 0:
-        return "a real gain"
-    return "a real loss" if gain.high < 0 else "not distinguishable from chance"
+def _words(tested: GainVerdict) -> str:
+    return verdict_words(tested.verdict, tested.gain.questions)

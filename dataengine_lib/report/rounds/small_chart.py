@@ -13,7 +13,10 @@ _NAME, _BAR, _GAIN, _ROW, _TOP = 210, 300, 48, 17, 22
 
 
 def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Html:
-    """Accuracy per type before (ring) and after (dot), weakest first; both map a type to something with `accuracy`."""
+    """Accuracy per type before (ring) and after (dot), weakest first; both map a type to something with `accuracy`.
+
+    Types that are `too_few` in `before` get a question mark, with the reason in the caption.
+    """
     shared = sorted(
         (kind for kind in before if kind in after), key=lambda kind: (before[kind].accuracy, kind)
     )
@@ -24,7 +27,8 @@ def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ht
         y = _TOP + _ROW * row + _ROW // 2
         start, end = (_NAME + _BAR * scores[kind].accuracy for scores in (before, after))
         points = 100 * (after[kind].accuracy - before[kind].accuracy)
-        look = "up" if points >= 0 else "down"
+        few = before[kind].too_few
+        look = "few" if few else "up" if points >= 0 else "down"
         name = escaped(cut_to_width(plain_name(kind), _NAME_COLUMNS))
         whole = escaped(kind[:_LONGEST_TITLE])
         # SVG places a text by its base line: 4 pixels lower, it is in the middle of the row
@@ -33,10 +37,12 @@ def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any]) -> Ht
             f'<line class="{look}" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>'
             f'<circle class="before" cx="{start:.1f}" cy="{y}" r="4"/>'
             f'<circle class="{look}" cx="{end:.1f}" cy="{y}" r="4.5"/>'
-            f'<text class="{look}" x="{_NAME + _BAR + 10}" y="{y + 4}">{points:+.0f}</text>'
+            f'<text class="{look}" x="{_NAME + _BAR + 10}" y="{y + 4}">{points:+.0f}{" ?" if few else ""}</text>'
         )
     width, height = _NAME + _BAR + _GAIN, _TOP + _ROW * len(kinds) + 20
     text = f"Accuracy in % of {_counted(len(shared))} before (ring) and after (dot); right: gain in points."
+    if any(before[kind].too_few for kind in kinds):
+        text += " ?: too few questions to tell."
     return Html(
         f'<figure class="small-chart" role="img" aria-label="{text}">'
         f'<svg viewBox="0 0 {width} {height}" width="{width}" aria-hidden="true">{"".join(lines)}</svg>'

@@ -1,0 +1,115 @@
+"""Report of step 6: accuracies and gains with what they show, and the chart of all rounds."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dataengine_lib.core.significance.sign_flip import equals_p
+from dataengine_lib.evaluation.rounds.figures import Accuracy, Comparison, Figures, RoundScores
+from dataengine_lib.evaluation.rounds.verdicts import cannot_tell, verdict_words
+from dataengine_lib.report.charts import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    Chart,
+    drawn_chart,
+    label_rows,
+    whiskers,
+)
+from dataengine_lib.report.names import plain_name, short_label, top_rows
+from dataengine_lib.report.tables import Figure, Html, percent, points, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def rounds_table(figures: Figures) -> Html:
+    """Each evaluation's accuracy on all compared questions."""
+    rows = [
+        (one.name, one.overall.total, one.overall.correct, _accuracy(one.overall)) for one in figures.rounds
+    ]
+    head = ["evaluation", "questions", "right", "accuracy"]
+    return table(rows, head, f"{figures.split} split; 95 % intervals by images")
+
+
+def _accuracy(score: Accuracy) -> Figure:
+    text = percent(score.accuracy, score.low, score.high).text
+    return Figure(f"{text}, {cannot_tell(score.total)}" if score.too_few else text)
+
+
+def gains_table(comparison: Comparison, method: str) -> Html:
+    """Gain, p-values and verdict of all questions and of each type; `method` says how they were made."""
+    rows = [
+        (
+            kind,
+            points(paired.gain.gain, paired.gain.low, paired.gain.high),
+            paired.fixed,
+            paired.broken,
+            _p_figure(paired.p_value),
+            _p_figure(paired.p_holm),
+            verdict_words(paired.verdict, paired.gain.questions),
+            _p_figure(paired.p_mcnemar),
+        )
+        for kind, paired in {"all types": comparison.overall, **comparison.by_type}.items()
+    ]
+    head = ["question type", "gain in points", "fixed", "broken", "p", "p, Holm", "shows", "McNemar p"]
+    return table(rows, head, method)
+
+
+def _p_figure(p_value: float | None) -> Figure:
+    return Figure("–" if p_value is None else equals_p(p_value).removeprefix("= "))
+
+
+def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -> Chart:
+    """All evaluations side by side, one row per type, the one that was weakest at the top, gains at the right.
+
+    The first of `rounds` is the evaluation before training. Types in `weak_types` are marked with *, and types with too
+    few questions to tell are gray and say so.
+    """
+    title = "Accuracy per question type, round by round"
+    first, last = rounds[0].by_type, rounds[-1].by_type
+    kinds, cut = top_rows(sorted(first, key=lambda kind: (-first[kind].accuracy, kind)))
+    styles = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
+
+    def draw(axes: "Axes") -> None:
+        # One marker per evaluation and type; the last evaluation is blue, the others share `styles`.
+        for number, scored in enumerate(rounds):
+            color, marker = (BLUE, "D") if number == len(rounds) - 1 else styles[number % len(styles)]
+            # spread over 0.52 of a row, the first evaluation at the top
+            offset = 0.26 - 0.52 * number / max(1, len(rounds) - 1)
+            rows = [scored.by_type[kind] for kind in kinds]
+            axes.errorbar(
+                [100 * score.accuracy for score in rows],
+                [place + offset for place in range(len(kinds))],
+                xerr=whiskers(rows),
+                fmt=marker,
+                color=color,
+                markersize=5.5,
+                elinewidth=1.4,
+                capsize=2.5,
+                label=short_label(scored.name),
+                clip_on=False,  # a marker at 100 % is not cut off
+            )
+        for place, kind in enumerate(kinds):
+            points = 100 * (last[kind].accuracy - first[kind].accuracy)
+            few = first[kind].too_few
+            color = GREY if few else BLUE if points >= 0 else RED
+            # to the right of the axes, which end at 100
+            text = f"{points:+.0f} ?" if few else f"{points:+.0f}"
+            axes.text(101.5, place, text, va="center", color=color, weight="normal" if few else "bold")
+            axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
+        label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])
+        unsure = "; ?: too few questions to tell" if any(first[kind].too_few for kind in kinds) else ""
+        axes.set(xlim=(0, 100), xlabel=f"accuracy in %, with 95 % intervals; right: gain in points{unsure}")
+
+    # the last kinds are the weakest: a chart's first row is at the bottom
+    named = [kind for kind in weak_types if kind in first] or kinds[-4:]
+    gains = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
+    note = " * marks the types that were weakest at the start." if weak_types else ""
+    few = sum(first[kind].too_few for kind in kinds)
+    note += f" {few} of {len(kinds)} types have too few questions to tell (?)." if few else ""
+    alt = f"{title}. Gains in points: {gains}.{note}{cut}"
+    return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw)
