@@ -39,7 +39,9 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     Paths of `outputs` are relative to the run's folder, so that a run can be moved. `seconds` is the whole time of
     the step, `work_seconds` the part without notebook start-up and rendering. `warnings` are shown whenever the step is
-    skipped as unchanged.
+    skipped as unchanged. `dropped` are outputs that were removed on purpose: a step that needs one has it made anew.
+    `taken_from` is the run of the same study that made the step, as its folder seen from the study's; empty where this
+    run made it.
     """
 
     step: str
@@ -51,6 +53,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     parameters: dict[str, Any]
     inputs: dict[str, list[Digest]]
     outputs: list[Digest] = []
+    dropped: list[str] = []
+    taken_from: str = ""
     warnings: list[str] = []
     notebook_sha256: str
     code_sha256: str
@@ -115,10 +119,16 @@ def identity(
 
 
 def is_up_to_date(manifest: Manifest, identity: str, run: Path, hashes: FileHashes) -> bool:
-    """Whether a step need not run again: same identity, and its outputs in the folder `run` are unchanged."""
+    """Whether a step need not run again: same identity, and its outputs in the folder `run` are unchanged or dropped."""
     return manifest.identity == identity and all(
-        hashes.of(run / output.path) == output.sha256 for output in manifest.outputs
+        hashes.of(run / output.path) == output.sha256 or is_dropped(manifest, output, run)
+        for output in manifest.outputs
     )
+
+
+def is_dropped(manifest: Manifest, output: Digest, run: Path) -> bool:
+    """Whether an output of the step in the folder `run` was removed on purpose and is not there again."""
+    return output.path in manifest.dropped and not (run / output.path).exists()
 
 
 def read_manifest(file: Path) -> Manifest | None:

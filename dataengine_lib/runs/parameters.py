@@ -13,6 +13,8 @@ from dataengine_lib.core.text import shown
 from dataengine_lib.core.user_files.yaml_file import parse_yaml, read_yaml
 from dataengine_lib.errors import ParameterError
 
+_HOW_TO_SET = "write STEP.KEY=VALUE, for example evaluate.batch_size=32"
+
 
 class PlaygroundSettings(StepConfig):
     """The `playground` section: the offline world is written before step 0; `{playground}` stands for its folder."""
@@ -40,11 +42,12 @@ class Experiment:
     head: ExperimentHead
     sections: dict[str, dict[str, Any]]
     set_keys: tuple[str, ...] = ()
+    set_by: str = "--set"  # what changed these keys, for messages
 
     def where(self, section: str) -> str:
         """How a message names a section: the file, and `with --set` where an option changed it."""
-        changed = " with --set" if any(key.split(".")[0] == section for key in self.set_keys) else ""
-        return f"{self.file}{changed}: {section}"
+        changed = any(key.split(".")[0] == section for key in self.set_keys)
+        return f"{self.file}{f' with {self.set_by}' if changed else ''}: {section}"
 
 
 def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int | None = None) -> Experiment:
@@ -52,11 +55,22 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
 
     Raises ParameterError for unreadable YAML, an unknown section or a value that looks like a secret.
     """
-    content = _load(file)
+    content = read_mapping(file)
     for option in sets:
-        _apply(content, option)
+        apply_set_option(content, option)
     if rounds is not None:
         content["rounds"] = rounds
+    return experiment_of(file, content, steps, tuple(option.partition("=")[0] for option in sets))
+
+
+def experiment_of(
+    file: Path,
+    content: dict[str, Any],
+    steps: list[str],
+    set_keys: tuple[str, ...] = (),
+    set_by: str = "--set",
+) -> Experiment:
+    """As `read_experiment`, of a YAML's `content`, in which `set_by` has changed the keys `set_keys`."""
     refuse_secrets(content, str(file))
     heads = list(ExperimentHead.model_fields)
     for key in content:
@@ -73,23 +87,35 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
         if key in content:
             sections[key] = section or {}
     head = ExperimentHead.read({key: content[key] for key in heads if key in content}, str(file))
-    return Experiment(file, head, sections, tuple(option.partition("=")[0] for option in sets))
+    return Experiment(file, head, sections, set_keys, set_by)
 
 
-def _load(file: Path) -> dict[str, Any]:
+def read_mapping(file: Path) -> dict[str, Any]:
+    """The content of a YAML file of parameters. Raises ParameterError when it holds no keys."""
     content = read_yaml(file, "check the path")
     if not isinstance(content, dict):
         raise ParameterError(f"{file}: must hold `key: value` lines; see params/demo.yaml")
     return content
 
 
-def _apply(content: dict[str, Any], option: str) -> None:
+def apply_set_option(content: dict[str, Any], option: str) -> None:
     """Apply one `--set a.b=value` to the YAML's content; the value is read as YAML."""
     key, equals, text = option.partition("=")
+    name = f"--set {key.strip()}"
+    if not equals:
+        raise ParameterError(f"{name}: {_HOW_TO_SET}")
+    try:
+        set_key(content, key, parse_yaml(text), name)
+    except ValueError as error:
+        raise ParameterError(f"{name}: the value is not valid YAML ({error}); quote it") from error
+
+
+def set_key(content: dict[str, Any], key: str, value: Any, name: str) -> None:
+    """Set the `key` a.b to `value` in the YAML's content; `name` is what a message calls it."""
     parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise ParameterError(f"--set {key.strip()}: write STEP.KEY=VALUE, for example evaluate.batch_size=32")
-    # evaluate.batch_size=32 becomes {"evaluate": {"batch_size": 32}}
+    if not all(parts):
+        raise ParameterError(f"{name}: {_HOW_TO_SET}")
+    # evaluate.batch_size becomes {"evaluate": {"batch_size": value}}
     place = content
     for part in parts[:-1]:
         # not only a missing section: `evaluate:` with nothing below it is None as well
@@ -97,10 +123,5 @@ def _apply(content: dict[str, Any], option: str) -> None:
             place[part] = {}
         place = place[part]
         if not isinstance(place, dict):
-            raise ParameterError(f"--set {key.strip()}: {shown(part)} holds no keys")
-    try:
-        place[parts[-1]] = parse_yaml(text)
-    except ValueError as error:
-        raise ParameterError(
-            f"--set {key.strip()}: the value is not valid YAML ({error}); quote it"
-        ) from error
+            raise ParameterError(f"{name}: {shown(part)} holds no keys")
+    place[parts[-1]] = value

@@ -3,8 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -16,10 +15,7 @@ from dataengine_lib.runs.manifest import (
     Digest,
     FileHashes,
     Manifest,
-    code_hash,
-    identity,
     is_up_to_date,
-    notebook_hash,
     read_manifest,
     versions,
 )
@@ -27,6 +23,9 @@ from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.runs.parameter_paths import relative_to_here
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.precheck import check_data, check_paths, check_run, selected_range
+from dataengine_lib.runs.reuse.current import current_manifest, now
+from dataengine_lib.runs.reuse.dropped import dropped_outputs
+from dataengine_lib.runs.reuse.sharing import SharedSteps
 from dataengine_lib.runs.state import RunState, Status, StepState
 from dataengine_lib.runs.summary import write_pages
 from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, plan, trains_on_new_data
@@ -46,11 +45,14 @@ def run_experiment(
     force: bool = False,
     notebooks: Path | None = None,
     print_line: _PrintLine = print,
+    shared: SharedSteps | None = None,
+    on_step: Callable[[StepState, Manifest], None] | None = None,
 ) -> RunState:
     """Run `experiment` in the folder `out`; steps that are done and unchanged are skipped.
 
     `start` runs that step in any case and keeps the steps before it as they are; `force` runs every step from there on.
-    Without `notebooks` those of the package are executed. Raises ParameterError before anything runs, and DataEngineError
+    Without `notebooks` those of the package are executed. `shared` are the steps of a study's other runs; `on_step` is
+    called after each step that is done or unchanged. Raises ParameterError before anything runs, and DataEngineError
     naming the step that failed; what was made before stays, and the next call continues from there.
     """
     out = relative_to_here(out)
@@ -75,7 +77,7 @@ def run_experiment(
         state.warnings = list(dict.fromkeys(warnings))
         for line in state.warnings:
             print_line(f"warning: {line}")
-        run = _Run(out, notebooks, planned, state, print_line)
+        run = _Run(out, notebooks, planned, state, print_line, shared, on_step)
         # 2. the steps; those outside --from and --to are only listed in the report
         with run.stopped_by_any_error():
             for number in range(len(planned)):
@@ -97,7 +99,7 @@ def _new_state(experiment: Experiment, planned: list[Planned]) -> RunState:
         notes.append(NO_NEW_DATA)
     return RunState(
         run=experiment.head.run,
-        started=_now(),
+        started=now(),
         rounds=experiment.head.rounds,
         seed=experiment.head.seed,
         notes=notes,
@@ -110,10 +112,18 @@ class _Run:
     """A run in progress: its steps by number, and the state that is written to `run.json` after each."""
 
     def __init__(
-        self, out: Path, notebooks: Path, planned: list[Planned], state: RunState, print_line: _PrintLine
+        self,
+        out: Path,
+        notebooks: Path,
+        planned: list[Planned],
+        state: RunState,
+        print_line: _PrintLine,
+        shared: SharedSteps | None,
+        on_step: Callable[[StepState, Manifest], None] | None,
     ) -> None:
         self.out, self.notebooks, self.planned, self.state = out, notebooks, planned, state
-        self.print_line = print_line
+        self.print_line, self.shared, self.on_step = print_line, shared, on_step
+        self.dropped = dropped_outputs(planned, out)
         self.hashes = FileHashes(out / ".hashes.json")
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
         self.links_changed = _labels_before(out) != [step.label for step in state.steps]
@@ -157,12 +167,17 @@ class _Run:
             self._show(number, "skipped", before)
             self._print_warnings(number)
             return
+        if self._make_dropped_inputs(item):
+            manifest = self._new_manifest(item)
         # without a manifest the step counts as not done, even if this run is killed
         item.manifest.unlink(missing_ok=True)
         self.state.steps[number].status = "running"
         self.publish()
         self.print_line(f"{progress} …")
-        self._execute(number, manifest)
+        self.dropped = {path: digest for path, digest in self.dropped.items() if path not in item.outputs()}
+        manifest = self._execute(number, manifest)
+        if manifest.taken_from:
+            self.print_line(f"{progress}: taken over from {manifest.taken_from}")
         self.hashes.save()
         self._show(number, "done", manifest)
         self._print_warnings(number)
@@ -175,48 +190,49 @@ class _Run:
 
     def _new_manifest(self, item: Planned) -> Manifest:
         """What the step would be made from now."""
-        inputs = {
-            name: [Digest(str(path), self.hashes.of(path)) for path in paths]
-            for name, paths in item.inputs().items()
-        }
-        parameters = item.config.model_dump(mode="json")
-        notebook = notebook_hash(self._source(item))
-        # with `teacher: playground`, the code of the playground makes data as well
-        code = code_hash(*(["playground"] if "playground" in parameters.values() else []))
-        return Manifest(
-            step=item.step.notebook,
-            identity=identity(item.step.name, notebook, code, item.settings(), inputs),
-            started=_now(),
-            seed=parameters.get("seed"),
-            parameters=parameters,
-            inputs=inputs,
-            notebook_sha256=notebook,
-            code_sha256=code,
-            versions=versions(),
-        )
+        return current_manifest(item, self._source(item), self.hashes, self.dropped)
 
-    def _execute(self, number: int, manifest: Manifest) -> None:
-        """Execute and render the notebook and complete the manifest. Raises DataEngineError naming the step."""
+    def _make_dropped_inputs(self, item: Planned) -> bool:
+        """Make the inputs of a step anew that were removed on purpose; whether there were any."""
+        wanted = {path for paths in item.inputs().values() for path in paths} & set(self.dropped)
+        for number, maker in enumerate(self.planned):
+            if wanted & set(maker.outputs()):
+                self.step(number, force=True)
+        return bool(wanted)
+
+    def _execute(self, number: int, manifest: Manifest) -> Manifest:
+        """Execute and render the notebook, or take the step over from another run of a study; the complete manifest.
+
+        Raises DataEngineError naming the step.
+        """
         item = self.planned[number]
         began = time.monotonic()
         try:
-            done = execute(self._source(item), item.executed, manifest.parameters, item.step.name, self.out)
-            manifest.work_seconds, manifest.warnings = round(done.seconds, 2), done.warnings
-            written = [path for path in item.outputs() if path.exists()]
-            manifest.outputs = [
-                Digest(os.path.relpath(path, self.out), self.hashes.of(path)) for path in written
-            ]
-            write_json(item.manifest, manifest)  # before rendering: the page lists the outputs in it
-            _render(item)
+            sharing = self.shared.step(item, manifest, self.out) if self.shared else nullcontext(None)
+            with sharing as taken:
+                if taken is not None:
+                    return taken
+                began = time.monotonic()  # without the wait for other runs
+                done = execute(
+                    self._source(item), item.executed, manifest.parameters, item.step.name, self.out
+                )
+                manifest.work_seconds, manifest.warnings = round(done.seconds, 2), done.warnings
+                written = [path for path in item.outputs() if path.exists()]
+                manifest.outputs = [
+                    Digest(os.path.relpath(path, self.out), self.hashes.of(path)) for path in written
+                ]
+                write_json(item.manifest, manifest)  # before rendering: the page lists the outputs in it
+                _render(item)
+                # with the time of rendering, therefore written a second time
+                manifest.seconds = round(time.monotonic() - began, 2)
+                write_json(item.manifest, manifest)
+                return manifest
         except BaseException as error:  # Ctrl-C as well: run.json must not say "running" afterwards
             reason = self._fail(number, error, time.monotonic() - began)
             if isinstance(error, (DataEngineError, OSError, MemoryError)):
                 see = f"; see {item.html}" if item.html.is_file() else ""
                 raise DataEngineError(f"{item.label} failed: {reason}{see}") from error
             raise
-        # with the time of rendering, therefore written a second time
-        manifest.seconds = round(time.monotonic() - began, 2)
-        write_json(item.manifest, manifest)
 
     def _fail(self, number: int, error: BaseException, seconds: float) -> str:
         """Keep and render the notebook as far as it ran, and record why it stopped. Returns the reason."""
@@ -251,6 +267,8 @@ class _Run:
         state.notebook = os.path.relpath(item.executed, self.out)
         state.outputs = [output.path for output in manifest.outputs]
         state.warnings = manifest.warnings
+        if self.on_step:
+            self.on_step(state, manifest)
 
     def _print_warnings(self, number: int) -> None:
         for line in self.state.steps[number].warnings:
@@ -275,7 +293,3 @@ def _render(item: Planned) -> None:
     from dataengine_lib.report.html import render_notebook
 
     render_notebook(item.executed, item.html, [path for path in item.outputs() if path.exists()])
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from fake_loop import make_loop, run_fake
 
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.runs.precheck import check_run
 from dataengine_lib.runs.summary import warned_lines
@@ -61,6 +61,21 @@ class TestRun:
         assert [step.status for step in repeated.steps] == ["done", "skipped"], (
             "the same words, so nothing to shout"
         )
+
+    def test_an_output_that_was_dropped_is_made_anew_only_when_a_step_has_to_read_it(
+        self, tmp_path: Path
+    ) -> None:
+        file = make_loop(tmp_path)
+        out = tmp_path / "runs" / "fake"
+        run_fake(file)
+        written, manifest = out / "round1" / "written.txt", out / "round1" / "0_write.manifest.json"
+        write_json(manifest, read_json(manifest) | {"dropped": ["round1/written.txt"]})
+        written.unlink()
+        assert [step.status for step in run_fake(file).steps] == ["skipped", "skipped"]
+        assert not written.exists()
+        assert [step.status for step in run_fake(file, "shout.warn=new").steps] == ["done", "done"]
+        assert written.read_text() == "some words 6"
+        assert read_json(manifest)["dropped"] == []
 
     def test_a_failing_step_keeps_its_notebook_and_what_was_made(self, tmp_path: Path) -> None:
         file = make_loop(tmp_path, shout={"wrong": "ours"})
