@@ -5,10 +5,13 @@ STAMP := .venv/.installed
 TEST_PACKAGES := .venv/test-packages
 TEST_STAMP := $(TEST_PACKAGES)/.installed
 
-.PHONY: demo test lab lint bench fuzz
+.PHONY: demo study test lab lint bench fuzz
 
 demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the report's path
 	$(BIN)/dataengine run params/demo.yaml
+
+study: $(STAMP)  ## four arms, eight seeds on the playground: does asking for weaknesses help? 90 minutes at most on two idle cores
+	$(BIN)/dataengine study params/study.yaml
 
 test: lint $(TEST_STAMP)  ## everything on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

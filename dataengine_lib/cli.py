@@ -82,6 +82,38 @@ def _run(
     _print(summary_lines(folder, state))
 
 
+@app.command("study")
+def _study(
+    params: Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file of a study")],
+    sets: _Sets = None,
+    parallel: Annotated[
+        str | None,
+        typer.Option("--parallel", metavar="N|ray", help="runs at the same time, in place of the YAML's"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="folder of the study [default: reports/<study>]"),
+    ] = None,
+) -> None:
+    """Run an experiment with several arms and seeds, and compare the arms; runs that are done are skipped.
+
+    What arms and seeds share is made once. Exit status 1 if a run failed; the others are carried out all the same.
+    """
+    from dataengine_lib.studies.read_study import read_study
+    from dataengine_lib.studies.run_study import run_study
+
+    study = read_study(params, sets, parallel)
+    folder = out or Path("reports") / study.settings.study
+    state = run_study(study, folder, each_step=sys.stdout.isatty(), print_line=typer.echo)
+    failed = [run for run in state.runs if run.status != "done"]
+    _print(f"{run.folder} failed: {run.error}" for run in failed)
+    if failed:
+        typer.echo(
+            f"{len(failed)} of {len(state.runs)} runs failed; run the same command again to try them again"
+        )
+        raise typer.Exit(1)
+
+
 @app.command("plan")
 def _plan(params: _Params, rounds: _Rounds = None, sets: _Sets = None, out: _Out = None) -> None:
     """Show the steps, requests, tokens and price per question type; sends nothing, costs nothing."""

@@ -27,6 +27,7 @@ Explanation: It is."""
 # The command lines that the design promises, by verb.
 OPTIONS = {
     "run": "--rounds --from --to --set --force --out",
+    "study": "--set --parallel --out",
     "plan": "",
     "doctor": "--ask",
     "report": "",

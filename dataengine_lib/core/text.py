@@ -58,6 +58,14 @@ def first_named(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
+def duration(seconds: float) -> str:
+    """`45 s`, `2 min 05 s`, `1 h 10 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 def caseless(text: str) -> str:
     """One line without case: `A  Dog\\n` is `a dog`."""
     return " ".join(text.casefold().split())

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.text import duration
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import Figures, GainVerdict
@@ -151,8 +152,8 @@ def _times(run: ShownRun) -> list[tuple[str, str]]:
     overhead = run.overhead_seconds or 0
     return [
         (
-            _duration(run.seconds or 0),
-            f"in all, of which {_duration(overhead)} for starting notebooks and rendering",
+            duration(run.seconds or 0),
+            f"in all, of which {duration(overhead)} for starting notebooks and rendering",
         )
     ]
 
@@ -161,11 +162,6 @@ def _chart(figures: Figures) -> Any:
     from markupsafe import Markup
 
     return Markup(small_round_chart(figures.rounds[0].by_type, figures.rounds[-1].by_type).text)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _write(page: Path, title: str, body: str, links: list[dict[str, str]], notes: list[str]) -> Path:

@@ -160,7 +160,7 @@ class _Run:
             note = ""
             if self.links_changed or not item.html.is_file():
                 try:
-                    _render(item)
+                    render_step(item)
                 except DataEngineError as error:  # a damaged notebook, but what it made is there
                     note = f"; no page: {error}"
             self.print_line(f"{progress}: nothing changed, skipped{note}")
@@ -222,7 +222,7 @@ class _Run:
                     Digest(os.path.relpath(path, self.out), self.hashes.of(path)) for path in written
                 ]
                 write_json(item.manifest, manifest)  # before rendering: the page lists the outputs in it
-                _render(item)
+                render_step(item)
                 # with the time of rendering, therefore written a second time
                 manifest.seconds = round(time.monotonic() - began, 2)
                 write_json(item.manifest, manifest)
@@ -252,7 +252,7 @@ class _Run:
                 state.notebook = os.path.relpath(item.executed, self.out)
                 # an error of rendering would only be raised once more
                 if isinstance(error, NotebookFailed | KeyboardInterrupt):
-                    _render(item)
+                    render_step(item)
         with suppress(DataEngineError, OSError):
             self.publish()
         return state.error
@@ -289,7 +289,8 @@ def _labels_before(out: Path) -> list[str]:
     return [step.label for step in before.steps]
 
 
-def _render(item: Planned) -> None:
+def render_step(item: Planned) -> None:
+    """Write the page of a step's executed notebook."""
     from dataengine_lib.report.html import render_notebook
 
     render_notebook(item.executed, item.html, [path for path in item.outputs() if path.exists()])

@@ -1,0 +1,28 @@
+"""Which steps the runs of a study share, known before any has run."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from dataengine_lib.runs.workflow import Planned
+
+
+def step_keys(planned: Iterable[Planned], out: Path) -> dict[str, str]:
+    """A key for each step of a run in the folder `out`, by label: steps of two runs with the same key are made once.
+
+    As a manifest's identity, but an input that an earlier step makes counts by that step's key, as its content is not
+    known yet. Steps whose inputs happen to be equal all the same are shared too when it comes to it.
+    """
+    keys: dict[str, str] = {}
+    made: dict[Path, str] = {}  # the key of the step that makes a file or folder
+    for item in planned:
+        inputs = {
+            name: [made.get(path, str(path)) for path in paths] for name, paths in item.inputs().items()
+        }
+        content = msgspec.json.encode([item.step.name, item.settings(), inputs], order="deterministic")
+        keys[item.label] = hashlib.sha256(content).hexdigest()
+        for path in item.outputs():
+            made[path] = f"{keys[item.label]}/{path.relative_to(item.folder)}"
+    return keys
