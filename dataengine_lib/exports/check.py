@@ -93,7 +93,7 @@ class _V2(msgspec.Struct, forbid_unknown_fields=True):
     instruction: str
     answer: str
     short_answer: str
-    options: Annotated[list[str], Meta(min_length=4, max_length=4)]
+    options: Annotated[list[str], Meta(min_length=2, max_length=4)]  # two: yes and no
     choice_answer: Literal["A", "B", "C", "D"]
     image: str
     qtype: Annotated[int, Meta(ge=1, le=9)]
@@ -156,7 +156,10 @@ def _trl(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
 def _v2(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:
     rows: list[_V2] = read_json(files[0], list[_V2])
     for row in rows:
-        yield _trainer_row(job, [row.image], row.instruction, row.options[LETTERS.index(row.choice_answer)])
+        right = LETTERS.index(row.choice_answer)
+        if (len(row.options) != 4 and row.options != ["yes", "no"]) or right >= len(row.options):
+            raise DataEngineError(f"options {row.options} with {row.choice_answer} as the right one")
+        yield _trainer_row(job, [row.image], row.instruction, row.options[right])
 
 
 def _minigpt4(files: list[Path], job: ExportJob) -> Iterator[_TrainerRow]:

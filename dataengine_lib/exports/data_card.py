@@ -8,7 +8,7 @@ import yaml
 
 from dataengine_lib import __version__
 from dataengine_lib.core.files import read_json, sha256
-from dataengine_lib.core.records import NO_TYPE, TrainRecord
+from dataengine_lib.core.records import CHOICE, NO_TYPE, OPEN, YES_NO, TrainRecord
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
@@ -85,7 +85,7 @@ def _card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> 
     parts = [
         f"---\n{yaml.safe_dump(_front_matter(format, file, job), sort_keys=False, allow_unicode=True)}---\n{CARD_MARKER}",
         f"# {job.name}",
-        f"{_many(len(records), 'multiple-choice question')} on {_many(images, 'image')}, made to improve a "
+        f"{_asked(records)} on {_many(images, 'image')}, made to improve a "
         "multimodal model where it is weak, after [MLLM-DataEngine](https://arxiv.org/abs/2308.13566). Exported as "
         f"`{format}` by DataEngine {__version__}.",
         f"## Loading\n\n{loading}"
@@ -101,6 +101,16 @@ def _card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> 
         "## Licences\n\n" + _licences(format),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _asked(records: list[TrainRecord]) -> str:
+    """The number of questions, by answer kind where there are several."""
+    names = {CHOICE: "multiple-choice", YES_NO: "yes/no", OPEN: "open-ended"}
+    kinds = Counter(names.get(record.answer_kind or CHOICE, "other") for record in records)
+    if len(kinds) == 1:
+        return _many(len(records), f"{next(iter(kinds))} question")
+    parts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
+    return f"{_many(len(records), 'question')} ({parts})"
 
 
 def _copies(job: ExportJob) -> str:

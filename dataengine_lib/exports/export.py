@@ -11,7 +11,7 @@ import msgspec
 from dataengine_lib.core.bad_rows import BadRows, usable_rows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.json_rows import json_rows
-from dataengine_lib.core.records import Question, TrainRecord
+from dataengine_lib.core.records import OPEN, YES_NO, Question, TrainRecord
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.exports.chats import write_llamafactory, write_llava, write_swift, write_trl
@@ -70,9 +70,13 @@ def _write_aokvqa(job: ExportJob) -> list[Path]:
     return [write_json(job.output, list(rows))]
 
 
+def _open_fault(question: Question, text_format: str) -> str:
+    return "open-ended questions, which have no choices" if question.answer_kind == OPEN else ""
+
+
 def _write_v2(job: ExportJob) -> list[Path]:
     for question in job.questions:
-        if len(question.choices) != 4:
+        if len(question.choices) != 4 and question.answer_kind != YES_NO:
             raise DataEngineError(
                 f"{job.source or job.output}: record {question.question_id} has {len(question.choices)} choices, "
                 "and v2 records have four; drop the record"
@@ -92,13 +96,13 @@ _ALL = get_args(TextFormat)
 _V1 = ("Q-A", "QM-A", "QM-AE", "mmbench")  # those that AOKVQADataset of MLLM-DataEngine v1 can write
 # by the name that `dataengine export` takes
 FORMATS = {
-    "aokvqa": Format(_write_aokvqa, ".json", "bare"),
+    "aokvqa": Format(_write_aokvqa, ".json", "bare", fault=_open_fault),
     "llava": Format(write_llava, ".json", "bare", _ALL, chats=True),
     "minigpt4": Format(write_minigpt4, "", "absolute", _V1, fault=loader_fault),
     "llamafactory": Format(write_llamafactory, ".json", "absolute", _ALL, chats=True),
     "swift": Format(write_swift, ".jsonl", "absolute", _ALL, chats=True),
     "trl": Format(write_trl, ".jsonl", "absolute", _ALL, chats=True),
-    "dataengine-v2": Format(_write_v2, ".json", "bare"),
+    "dataengine-v2": Format(_write_v2, ".json", "bare", fault=_open_fault),
     "hf": Format(_write_hf, "", None),
 }
 

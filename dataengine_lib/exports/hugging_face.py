@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataengine_lib.core.records import right_answer
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.exports.records import ExportJob, ExportRow
 
@@ -40,6 +41,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "prompt_sha256": _TEXT,
     "example_ids": _TEXTS,
     "round": _NUMBER,
+    "answer_kind": _TEXT,
 }
 
 
@@ -129,7 +131,7 @@ def _row(row: ExportRow, job: ExportJob, schema: pa.Schema) -> dict[str, Any]:
         found["image_id"] = str(record.image_id)
     return found | {
         "image": {"bytes": path.read_bytes(), "path": path.name},
-        "answer": question.choices[question.correct_choice_idx],
+        "answer": right_answer(record),
         "image_path": question.image_path,
         "question_id": question.question_id,
     }

@@ -9,12 +9,12 @@ from typing import Literal, get_args
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import shown_name
-from dataengine_lib.core.records import Question, TrainRecord, qa_prompt
+from dataengine_lib.core.records import NO_ANSWER, OPEN, Question, TrainRecord, qa_prompt, right_answer
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.decode import header_fault
 from dataengine_lib.images.references import image_ref, locate
-from dataengine_lib.training.texts import TextFormat
+from dataengine_lib.training.texts import TextFormat, has_no_options
 
 IMAGE = "<image>"
 _MEDIA = (IMAGE, "<video>", "<audio>")  # trainers replace these with the image, video or sound
@@ -171,14 +171,21 @@ def export_rows(
 
 
 def rows_with_rationale(rows: Sequence[ExportRow]) -> list[ExportRow]:
-    """The rows that have a rationale, which the text format QM-AE needs."""
-    return [row for row in rows if any(text.strip() for text in row.question.rationales)]
+    """The rows that have a rationale, which the text format QM-AE needs of multiple-choice questions."""
+    return [
+        row
+        for row in rows
+        if has_no_options(row.question) or any(text.strip() for text in row.question.rationales)
+    ]
 
 
 def _question(row: int, record: TrainRecord, image_root: Path, faults: ImageFaults) -> Question:
     """The record as a question. Raises DataEngineError with the reason why no trainer could use it."""
     right = record.correct_choice_idx
-    if not 0 <= right < len(record.choices) or not all(choice.strip() for choice in record.choices):
+    if record.answer_kind == OPEN:
+        if record.choices or right != NO_ANSWER or not record.short_answer.strip():
+            raise DataEngineError("an open-ended question needs a short answer alone; run post-process again")
+    elif not 0 <= right < len(record.choices) or not all(choice.strip() for choice in record.choices):
         raise DataEngineError("a choice is empty or the right one is missing; run post-process again")
     if not record.question.strip():
         raise DataEngineError("the question is empty; run post-process again")
@@ -194,6 +201,8 @@ def _question(row: int, record: TrainRecord, image_root: Path, faults: ImageFaul
         raise DataEngineError(f"{str(error).partition(';')[0]}; check the image root") from error
     if fault := faults.of(image_root / path):
         raise DataEngineError(f"{fault}; replace the image or drop the record")
+    # A-OKVQA has ten direct answers, by ten people; its score compares with each of them
+    accepted = [record.short_answer or right_answer(record)] * 10
     return Question(
         split="train",
         image_id=record.image_id,
@@ -202,10 +211,12 @@ def _question(row: int, record: TrainRecord, image_root: Path, faults: ImageFaul
         question=record.question,
         choices=record.choices,
         correct_choice_idx=right,
-        # A-OKVQA has ten direct answers, by ten people; its score compares with each of them
-        direct_answers=[record.short_answer or record.choices[right]] * 10,
+        direct_answers=accepted,
         rationales=record.rationales,
         question_type=record.question_type,
         image_path=path,
-        prompt=qa_prompt(record.question, record.choices, right, record.question_type),
+        prompt=qa_prompt(
+            record.question, record.choices, right, record.question_type, record.answer_kind, accepted
+        ),
+        answer_kind=record.answer_kind,
     )

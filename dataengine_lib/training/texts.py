@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 import msgspec
 
-from dataengine_lib.core.records import LETTERS, Question, options_text
+from dataengine_lib.core.records import CHOICE, LETTERS, OPEN, Question, most_accepted, options_text
 from dataengine_lib.replies.letter_mentions import moved, names_letters, names_places
 
 TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench", "answer", "letter"]
@@ -18,6 +18,7 @@ OVER_MAX_LENGTH = "longer than max_length"
 _EXPLAINED = ("QM-AE", "mmbench")  # formats whose answer ends with a rationale
 _NO_OPTIONS = ("Q-A", "answer")  # formats that do not show the options
 _LETTER_ALONE = "Answer with the option's letter from the given choices directly."
+_FEW_WORDS = "Answer the question using a single word or phrase."
 # What is asked about the image of a caption; neither short nor detailed, because captions may be either.
 CAPTION_INSTRUCTIONS = (
     "Describe this image.",
@@ -76,8 +77,13 @@ def training_text(question: Question, text_format: TextFormat, sentence: str = "
     `Answer with the option's letter from the given choices directly.` -> `B`.
     Source: the v1 data sets of MLLM-DataEngine (minigpt4/datasets/datasets/vqa_dataset.py), and those of v2 (ENGINEDAVQA
     and ENGINEMCVQA in engine_vqa_datasets.py); the letter's instruction is LLaVA-1.5's too.
+    A yes/no or open-ended question has one text in all formats of v1, that of Q-A: what step 1 asks and scores. In
+    answer it is `{question}` -> `Yes`, in letter the same with `Answer the question using a single word or phrase.`, as
+    LLaVA-1.5 asks the questions of VQAv2, GQA, MME and POPE.
     """
     asked, right = question.question.strip(), question.correct_choice_idx
+    if has_no_options(question):
+        return _without_options(question, text_format)
     choice = question.choices[right].strip()
     if text_format == "Q-A":
         return asked, f"The answer is {choice}."
@@ -94,15 +100,33 @@ def training_text(question: Question, text_format: TextFormat, sentence: str = "
     return with_options if text_format == "QM-AE" else f"{asked}\n{lines}", explained
 
 
+def has_no_options(question: Question) -> bool:
+    """Whether it is a yes/no or open-ended question, whose text shows no options."""
+    return question.answer_kind not in ("", CHOICE)
+
+
+def _without_options(question: Question, text_format: TextFormat) -> tuple[str, str]:
+    asked = question.question.strip()
+    if question.answer_kind == OPEN:
+        answer = most_accepted(question.direct_answers).strip()
+    else:
+        answer = question.choices[question.correct_choice_idx].capitalize()
+    if text_format == "answer":
+        return asked, answer
+    if text_format == "letter":
+        return f"{asked}\n{_FEW_WORDS}", answer
+    return asked, f"The answer is {answer}."
+
+
 def with_options_shuffled(question: Question, text_format: TextFormat, rng: Random) -> Question:
     """The question with its options in a random order, the right answer's index and its rationale's letters to match.
 
-    The order stays where the text format shows no options, where the question or an option names places ("all of the
+    The order stays where the text shows no options, where the question or an option names places ("all of the
     above"), and where it is unclear what a letter in the rationale that is taught means.
     Source: ENGINEMCPVQADataset of MLLM-DataEngine v2, which shuffles all.
     """
     choices, rationale = question.choices, _rationale(question) if text_format in _EXPLAINED else ""
-    if text_format in _NO_OPTIONS or names_places(question.question, *choices):
+    if text_format in _NO_OPTIONS or has_no_options(question) or names_places(question.question, *choices):
         return question
     order = rng.sample(range(len(choices)), len(choices))
     adapted = moved(rationale, order, choices) if len(choices) == 4 else rationale

@@ -13,7 +13,7 @@ from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.mixing import BasePart, draw_counts, draw_examples, length_batches
 from dataengine_lib.training.row_files import MALFORMED, NO_IMAGE, NO_RATIONALE, read_training_rows
-from dataengine_lib.training.texts import TextFormat, training_text
+from dataengine_lib.training.texts import TextFormat, training_text, with_options_shuffled
 
 QUESTION = Question(
     question=" Which animal? ",
@@ -189,3 +189,37 @@ def test_batches_hold_every_place_once_with_little_padding() -> None:
     padded = sum(len(batch) * max(lengths[place] for place in batch) for batch in batches)
     assert padded < 1.1 * sum(lengths)
     assert [len(batch) for batch in length_batches([1] * 10, 4, Random(0), window=2)].count(2) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "asked", "answer"),
+    [
+        (
+            Question(
+                question=" Is it a dog? ", choices=["yes", "no"], correct_choice_idx=1, answer_kind="yes_no"
+            ),
+            "Is it a dog?",
+            "No",
+        ),
+        (
+            Question(
+                question="What is it?",
+                choices=[],
+                correct_choice_idx=-1,
+                direct_answers=["a dog", "dog", "dog"],
+                answer_kind="open",
+            ),
+            "What is it?",
+            "dog",
+        ),
+    ],
+)
+def test_questions_without_options_are_learnt_as_step_1_asks_and_scores_them(
+    question: Question, asked: str, answer: str
+) -> None:
+    for text_format in ("Q-A", "QM-A", "QM-AE", "mmbench"):
+        assert training_text(question, text_format) == (asked, f"The answer is {answer}.")
+    assert training_text(question, "answer") == (asked, answer)
+    few = "Answer the question using a single word or phrase."
+    assert training_text(question, "letter") == (f"{asked}\n{few}", answer)
+    assert with_options_shuffled(question, "QM-A", Random(0)) is question

@@ -3,7 +3,7 @@
 Source: AOKVQADataset in minigpt4/datasets/datasets/vqa_dataset.py, and BaseTask.build_datasets in minigpt4/tasks.
 """
 
-from dataengine_lib.core.records import Question
+from dataengine_lib.core.records import OPEN, Question
 
 LOADER_FORMATS = ("Q-A", "QM-A", "QM-AE", "mmbench")  # the text formats that it knows
 _MOST_CHOICES = 7  # its letters end at G
@@ -15,6 +15,8 @@ _OWN_NAMES = ("aokvqa", "aokvqa_val", "cc_sbu_align", "gptvqa_round1", "gptvqa_r
 
 def loader_fault(question: Question, text_format: str = "") -> str:
     """Why the loader cannot read a row, as a kind to count by; empty when it can."""
+    if question.answer_kind == OPEN:
+        return "open-ended questions, which have no choices"
     if len(question.choices) > _MOST_CHOICES:
         return f"more than {_MOST_CHOICES} choices, for which MiniGPT-4's loader has no letters"
     if text_format == "QM-AE" and loader_rationales(question) == [""]:
