@@ -202,9 +202,9 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     record_id: str = ""
     review: str = ""  # a person's decision: accept or edit
     box_check: str = ""  # supported or refuted by the image's boxes
-    second_answer: int | None = (
-        None  # the choice of the second readers by their votes, -1 when they named none
-    )
+    student_answer: int | None = None  # the choice of the student that will train on it
+    student_probability: float | None = None  # of the right choice, by that student
+    second_answer: int | None = None  # the second readers' choice by their votes, -1 when they named none
     second_answers: dict[str, int] = {}  # the choice of each second reader by its name, -1 when it named none
     blind_answer: int | None = None  # the choice of the readers without the image, -1 when they named none
     blind_score: float | None = None  # probability of the right choice, from a classifier of the text alone

@@ -15,6 +15,14 @@ from dataengine_lib.curation.boxes.check import REFUTED, SILENT, check_boxes
 from dataengine_lib.curation.candidates import CandidateOrReject, Spool
 from dataengine_lib.curation.check_results import CheckResult, Judge, apply_check
 from dataengine_lib.curation.counts import CheckCount, ChecksSummary, blind_reader_figures
+from dataengine_lib.curation.difficulty.band import DifficultyFigures
+from dataengine_lib.curation.difficulty_judges import (
+    STUDENT_ANSWERS,
+    judge_both,
+    judge_known,
+    judge_too_hard,
+    student_check,
+)
 from dataengine_lib.curation.image_copies import ImageCopies
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import EarlierRecord, NearDuplicates, NearImages, read_earlier
@@ -73,9 +81,14 @@ class RecordChecks:
             items = self._stage(
                 items, "near_duplicates", settings.near_duplicates, Reason.NEAR_DUPLICATE, judge
             )
+        if settings.difficulty != "off":
+            items = self._ask_student(items)
         if second := [one for one in self.readers if not one.reader.blind]:
             mode = settings.second_answer
             items = self._ask(items, "second_answer", second, mode, Reason.SECOND_READER, second_result)
+            if settings.difficulty != "off" and settings.both_wrong != "off":
+                mode = settings.both_wrong
+                items = self._stage(items, "both_wrong", mode, Reason.BOTH_WRONG, judge_both)
         if blind := [one for one in self.readers if one.reader.blind]:
             mode = settings.blind_answer
             items = self._ask(items, "blind_answer", blind, mode, Reason.BLIND_READER, blind_result)
@@ -156,6 +169,28 @@ class RecordChecks:
             if not name:
                 known.add(record, record.record_id)
             yield CheckResult({"near_duplicate_of": name}, fails=bool(name), why=name)
+
+    def _ask_student(self, items: Iterator[CandidateOrReject]) -> Iterator[CandidateOrReject]:
+        """All items are read and the student is asked before the first item is judged."""
+        settings = self.settings
+        spool = Spool(items, self.ledger.parent)
+        views, faults = student_check(settings, self.ledger.with_name(STUDENT_ANSWERS)).views(spool.records())
+        if faults:
+            self.warnings.append(
+                f"difficulty: {len(faults):,} questions got no answer of the student; first: {faults[0]}"
+            )
+        self.summary.difficulty = figures = DifficultyFigures(
+            blind=settings.student_blind,
+            dropped=settings.difficulty == "drop",
+            low=settings.difficulty_low,
+            high=settings.difficulty_high,
+        )
+        known = partial(judge_known, views=views, figures=figures)
+        items = self._stage(iter(spool), "difficulty_high", settings.difficulty, Reason.KNOWN, known)
+        if settings.difficulty_low:
+            too_hard = partial(judge_too_hard, low=settings.difficulty_low)
+            items = self._stage(items, "difficulty_low", settings.difficulty, Reason.TOO_HARD, too_hard)
+        return items
 
     def _ask(
         self,

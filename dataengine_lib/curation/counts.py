@@ -7,6 +7,7 @@ import msgspec
 from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.core.statistics import wilson
+from dataengine_lib.curation.difficulty.band import DifficultyFigures
 from dataengine_lib.curation.option_order import CHOICES
 from dataengine_lib.curation.readers.agreement import Agreement
 
@@ -85,6 +86,7 @@ class ReaderCount(msgspec.Struct):
 class ChecksSummary(msgspec.Struct, kw_only=True):
     """What the checks found: `checks` maps a check's parameter to its counts; checks that are off are absent.
 
+    `difficulty`: how the current student answers, None if it was not asked.
     `blind_classifier`: the classifier's figures on the QAs that earlier checks kept, None if it could not be fitted;
     `after_dropping`: the same on the QAs that remained, None if nothing is dropped by it. `blind_drawn_from`: the
     number of QAs of which the classifier scored a sample; absent if it scored all. `blind_reader`: figures of a
@@ -93,6 +95,7 @@ class ChecksSummary(msgspec.Struct, kw_only=True):
     """
 
     checks: dict[str, CheckCount] = {}
+    difficulty: DifficultyFigures | None = None
     blind_classifier: BlindFigures | None = None
     blind_drawn_from: int | msgspec.UnsetType = msgspec.UNSET
     after_dropping: BlindFigures | None = None

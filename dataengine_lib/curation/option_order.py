@@ -58,6 +58,7 @@ class OptionOrder:
         record.choices = [record.choices[old] for old in order]
         record.correct_choice_idx, record.rationales = new, clear
         # the readers' answers are indices of the choices in their old order
+        record.student_answer = _new_index(record.student_answer, order)
         record.second_answer = _new_index(record.second_answer, order)
         record.blind_answer = _new_index(record.blind_answer, order)
         record.second_answers = {

@@ -14,6 +14,7 @@ from dataengine_lib.core.json_rows import json_rows_or_object
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.core.text import choice_key, shown_key
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, reject_candidate
+from dataengine_lib.curation.difficulty.band import both_wrong
 from dataengine_lib.curation.option_order import CHOICES
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.boxes_in_text import has_box, mentions_boxes
@@ -114,6 +115,14 @@ def disagreement(record: TrainRecord) -> float:
     return sum(one != other for one, other in pairs) / len(pairs) if pairs else 0.0
 
 
+def doubt(record: TrainRecord) -> float:
+    """How early a person should see the record: its disagreement, and one more where neither student nor readers agree.
+
+    0 where nothing speaks against the teacher's answer.
+    """
+    return disagreement(record) + bool(both_wrong(record))
+
+
 def _has_words(text: str) -> bool:
     return bool(re.search(r"\w", text))
 
@@ -153,7 +162,7 @@ def _edited(record: TrainRecord, decision: Decision) -> TrainRecord:
     }
     if changes.keys() - {"rationales"}:  # the checks judged the words that the edit replaces
         changes |= {"box_check": "", "second_answer": None, "blind_answer": None, "blind_score": None}
-        changes |= {"second_answers": {}}
+        changes |= {"second_answers": {}, "student_answer": None, "student_probability": None}
     if decision.choices is not None and decision.correct_choice_idx is not None:
         right = decision.choices[decision.correct_choice_idx]
         if choice_key(record.short_answer) != choice_key(right):

@@ -1,11 +1,13 @@
 """Step 4: the settings of all checks beyond format."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.curation.readers.spec import Reader, ReaderSpecs, VoteRule, readers_of
+from dataengine_lib.students.interface import ScoredText
 
 # YAML reads a bare `off` as false.
 CheckMode = Annotated[
@@ -43,6 +45,32 @@ class CheckSettings(BaseModel):
     """Vector store of step 2; with it, near-duplicate images count as the same."""
     near_image: float = Field(0.98, gt=0, le=1)
     """Cosine similarity from which two images count as the same."""
+    difficulty: CheckMode = "off"
+    """Off, mark or drop QAs that the current student knows already, or that are too hard for it."""
+    student: str = ""
+    """The student: model folder or hub name. A run names the round's."""
+    adapter: str | None = None
+    """Folder or hub name of a PEFT adapter for it. A run names the round's."""
+    student_blind: bool = False
+    """Show it a grey image in place of each image."""
+    difficulty_low: float = Field(0, ge=0, le=1)
+    """Probability of the right option below which a QA is too hard (0: none is)."""
+    difficulty_high: float = Field(0.9, ge=0, le=1)
+    """Probability of the right option above which the student knows a QA, when it chooses that option."""
+    both_wrong: CheckMode = "mark"
+    """Off, mark or drop QAs that neither student nor second readers answer like the teacher; needs second_answer mark."""
+    rank: ScoredText = "text"
+    """What is scored of its options: their text, or their letter alone."""
+    robust: bool = False
+    """Also ask it with the options in reverse order; probabilities are averaged."""
+    batch_size: int = Field(64, ge=1)
+    """Questions in one pass of the student, halved when memory runs out."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps, or device_map: spread over all GPUs."""
+    dtype: Dtype = "auto"
+    """Precision; auto: float32 on CPU, the checkpoint's own on a GPU."""
+    workers: int | Literal["ray"] = 1
+    """Processes, each with a student; ray: one for each GPU (or CPU) of a Ray cluster."""
     second_reader: ReaderSpecs = Field(default_factory=list)
     """Model (openai:MODEL or playground), or several, that answers without seeing the answer, at a cost; empty: none."""
     second_reader_image: bool = False
@@ -71,6 +99,27 @@ class CheckSettings(BaseModel):
     """Price table; default: the built-in one."""
     seed: int = 0
     """Draws the order of choices, the sample of blind_classifier and the QAs that are shown."""
+
+    @model_validator(mode="after")
+    def _can_ask_the_student(self) -> Self:
+        if isinstance(self.workers, int) and self.workers < 1:
+            raise ValueError("workers must be 1 or more, or ray")
+        if self.difficulty == "off":
+            return self
+        if not self.student or self.student.startswith(("api:", "recorded:")):
+            given = self.student or "no student"
+            raise ValueError(
+                f"difficulty: {given} gives no scores of options for new questions; "
+                "set student to a model folder or hub name, or difficulty to off"
+            )
+        if self.image_root is None:
+            raise ValueError("difficulty: the student needs the images; give image_root")
+        if self.difficulty_low > self.difficulty_high:
+            raise ValueError(
+                f"difficulty_low {self.difficulty_low:g} is above difficulty_high {self.difficulty_high:g}; "
+                "lower it, or no question is in the band"
+            )
+        return self
 
     @property
     def readers(self) -> list[Reader]:

@@ -7,7 +7,7 @@ from random import Random
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject
 from dataengine_lib.curation.counts import PostProcessCounts, TypeCount
-from dataengine_lib.curation.review import Decisions, disagreement
+from dataengine_lib.curation.review import Decisions, doubt
 
 EXAMPLES = 3  # dropped replies shown per reason, of different types where there are any
 SAMPLE = 3  # kept QAs shown per question type
@@ -26,7 +26,7 @@ class Tally:
         self._choices_stay = self._rationales_left_out = 0
         self._decisions = decisions or {}
         self._reviewed: dict[str, str] = {}  # outcome of each decision, by record id
-        # the most disputed kept QAs so far: (disagreement, minus the place in the stream, record)
+        # the most disputed kept QAs so far: (doubt, minus the place in the stream, record)
         self._disputed: list[tuple[float, int, TrainRecord]] = []
         self._kept = 0
 
@@ -63,11 +63,11 @@ class Tally:
     def _add_disputed(self, record: TrainRecord) -> None:
         """Keep the record if it is among the most disputed ones that nobody has decided about."""
         self._kept += 1
-        doubt = disagreement(record)
-        if not doubt or record.review:
+        doubted = doubt(record)
+        if not doubted or record.review:
             return
         # the place is different for each, so that records are never compared; of equal ones the first stays
-        row = (doubt, -self._kept, record)
+        row = (doubted, -self._kept, record)
         if len(self._disputed) < DISPUTED:
             heappush(self._disputed, row)
         else:
@@ -98,7 +98,7 @@ class Tally:
 
     @property
     def disputed(self) -> list[TrainRecord]:
-        """Up to DISPUTED kept QAs on which teacher and second readers disagree, most disagreement first."""
+        """Up to DISPUTED kept QAs whose answer is in doubt, most doubt first."""
         return [record for *_, record in sorted(self._disputed, key=lambda row: row[:2], reverse=True)]
 
     def counts(self) -> PostProcessCounts:

@@ -114,7 +114,15 @@ def _ask(
         asked = ask_in_batches(batches, make_questioner)
     else:
         file = settings.output_dir / PROGRESS_FILE
-        progress = ProgressSettings(file, _student_key(settings), settings.image_root)
+        key = student_key(
+            settings.student,
+            settings.adapter,
+            settings.ask.rank,
+            settings.ask.robust,
+            settings.ask.direct,
+            settings.dtype,
+        )
+        progress = ProgressSettings(file, key, settings.image_root)
         asked = ask_with_progress(batches, make_questioner, settings.workers, progress)
     answers: dict[int, StudentAnswer] = {}
     # closed also on an error: a notebook's traceback would keep the student and its workers alive
@@ -129,14 +137,12 @@ def _ask(
     return answers
 
 
-def _student_key(settings: StudentSettings) -> str:
-    """A key of what a local student's answers depend on beside questions and images."""
-    names = (settings.student, settings.adapter or "")
+def student_key(student: str, adapter: str | None, *asked: object) -> str:
+    """A key of what a local student's answers depend on beside questions and images; `asked` is how it is asked."""
+    names = (student, adapter or "")
     folders = [Path(name) for name in names if name and Path(name).exists()]
     # folders as paths: the fingerprint sees that a checkpoint was trained anew under the same name
-    return fingerprint(
-        *names, *folders, settings.ask.rank, settings.ask.robust, settings.ask.direct, settings.dtype
-    )
+    return fingerprint(*names, *folders, *asked)
 
 
 def _make_questioner(settings: StudentSettings, given: "Student | ApiStudent | None" = None) -> Questioner:

@@ -19,7 +19,7 @@ from dataengine_lib.report.tables import Html, displayed, escaped
 class ReviewBox:
     """Shows `records` with their images in JupyterLab; every decision is written to `file` at once.
 
-    The first `disputed` of them are those on which teacher and second readers disagree, most disagreement first.
+    The first `disputed` of them are those on which teacher, second readers and student disagree, most doubt first.
     A report shows the number of decisions instead, because its buttons would do nothing.
     """
 
@@ -44,8 +44,9 @@ class ReviewBox:
             return "The form shows a few records of every type, drawn at random."
         which = "the one kept record" if self.disputed == 1 else f"{self.disputed:,} kept records"
         return (
-            f"The form begins with {which} on which teacher and second readers disagree, "
-            "most disagreement first; then a few of every type, drawn at random."
+            f"The form begins with {which} whose answer is in doubt: first what neither student nor second readers "
+            "answer like the teacher, then what teacher and readers disagree on, most disagreement first; then come a "
+            "few of every type, drawn at random."
         )
 
     def _ipython_display_(self) -> None:

@@ -107,13 +107,16 @@ STEPS = (
     ),
     Step(
         4, "post_process", PostProcessConfig, when=("round",),
-        reads={"input": "{here}/gptvqa_result.jsonl", "earlier": "{rounds before}/gptvqa_train_data.json"},
+        reads={"input": "{here}/gptvqa_result.jsonl", "earlier": "{rounds before}/gptvqa_train_data.json",
+               "student": "{asked student}", "adapter": "{asked adapter}"},
         writes={"output": "{here}/gptvqa_train_data.json", "rejects": "{here}/rejects.jsonl"},
-        more_files=("post_process.json", "readers_ledger.jsonl"),
+        more_files=("post_process.json", "readers_ledger.jsonl", "student_answers.jsonl"),
         defaults={"image_root": "{construct_queries.coco_dataset}", "review": "{here}/review.json",
                   "coco_dataset": "{construct_queries.coco_dataset}",
                   "coco_embedding": "{construct_queries.coco_embedding}", "questions": "{evaluate.questions}",
-                  "evaluation_image_root": "{evaluate.image_root}", "seed": "{round seed}"},
+                  "evaluation_image_root": "{evaluate.image_root}", "seed": "{round seed}",
+                  "rank": "{asked rank}", "batch_size": "{asked batch_size}", "device": "{asked device}",
+                  "dtype": "{asked dtype}", "workers": "{asked workers}"},
         stores=("coco_embedding",),
         optional=("review",),
         makes_data=True,
@@ -314,7 +317,8 @@ def _placeholders(
     # a student of fine_tune's own is not the one that evaluate's adapter was made for
     first_adapter = None if "student" in fine_tune else _in_playground(evaluate.get("adapter"), playground)
     of_steps = {f"{name}.{key}": value for name, config in configs.items() for key, value in config}
-    return (of_steps | _handed_on(configs, rounds[:done])) | {
+    of_steps |= _handed_on(configs, rounds[:done]) | _asked_student(experiment, configs)
+    return of_steps | {
         "run": out,
         "here": out / place,
         "classified": out / "aokvqa_classified.json" if "classify_questions" in experiment.sections else None,
@@ -341,6 +345,18 @@ def _handed_on(configs: dict[str, Any], done: list[Path]) -> dict[str, Any]:
     if trained.start_from == "last":
         handed |= {"last student": student, "last adapter": adapter}
     return handed
+
+
+def _asked_student(experiment: Experiment, configs: dict[str, Any]) -> dict[str, Any]:
+    """The student of this round and how step 1 runs it, for a step 4 that asks it how difficult the new questions are."""
+    evaluate = configs.get("evaluate")
+    mode = experiment.sections.get("post_process", {}).get("difficulty", "off")
+    if evaluate is None or mode in ("off", False):  # a bare `off` in YAML is false
+        return {}
+    names = ["student", "adapter", "batch_size", "device", "dtype", "workers"]
+    # a written answer has no scores, so step 4 cannot ask by that rule
+    names += ["rank"] if evaluate.rank != "generate" else []
+    return {f"asked {name}": getattr(evaluate, name) for name in names}
 
 
 def _filled(templates: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:

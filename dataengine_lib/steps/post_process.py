@@ -54,7 +54,7 @@ class PostProcessConfig(StepConfig, CheckSettings):
 class PostProcessResult:
     """What the notebook shows: the counts, a few kept QAs per type and a few rejects per reason.
 
-    `disputed` are kept QAs on which teacher and second readers disagree, most disagreement first.
+    `disputed` are kept QAs on which teacher, second readers and student disagree, most doubt first.
 
     All records and rejects are in the files only, so that memory does not grow with their number.
     """

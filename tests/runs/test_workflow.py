@@ -31,6 +31,29 @@ class TestPlan:
         labels = [item.label for item in plan(demo_experiment(), Path("out"))]
         assert labels == ["0_classify_questions", *rounds, "final/1_evaluate", "6_compare_rounds"]
 
+    def test_step_4_asks_the_student_of_its_round_where_difficulty_is_on(self) -> None:
+        def asked(*sets: str) -> list[Any]:
+            planned = plan(demo_experiment(*sets), Path("out"))
+            return [one for one in planned if one.step.name == "post_process"]
+
+        off = asked()
+        assert [(one.config.student, one.config.adapter) for one in off] == [("", None)] * 2
+        on = asked("post_process.difficulty=drop", "evaluate.batch_size=9", "evaluate.rank=letter")
+        students = [one.config.student for one in on]
+        assert students[0].endswith("tiny-llava") and students[1] == "out/round1/checkpoint"
+        assert [(one.config.batch_size, one.config.rank) for one in on] == [(9, "letter")] * 2
+        assert "student" in on[0].wired and on[1].inputs()["student"] == [Path("out/round1/checkpoint")]
+        kept = asked(
+            "post_process.difficulty=mark",
+            "fine_tune.method=lora",
+            "fine_tune.keep_adapter=true",
+            "evaluate.rank=generate",
+        )
+        assert kept[1].config.student == students[0] and kept[1].config.adapter == "out/round1/checkpoint"
+        assert kept[1].config.rank == "text"
+        with pytest.raises(ParameterError, match=r"post_process: student is set by the workflow; remove it"):
+            asked("post_process.difficulty=drop", "post_process.student=mine")
+
     def test_outputs_of_one_step_are_inputs_of_the_next(self) -> None:
         steps = {
             item.label: item.config.model_dump(mode="json")

@@ -91,12 +91,15 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "record_id": "r-1",
         "review": "",
         "box_check": "",
+        "student_answer": None,
+        "student_probability": None,
         "second_answer": None,
         "second_answers": {},
         "blind_answer": None,
         "blind_score": None,
         "leak": "",
         "near_duplicate_of": "",
+        "answer_kind": "",
     }
     assert [r.image_id for r in kept(result)] == [7, 42, 42]
     assert sorted(result.sample, key=lambda r: r.record_id) == sorted(kept(result), key=lambda r: r.record_id)
@@ -118,6 +121,7 @@ def test_files_and_fields(tmp_path: Path) -> None:
         "reviewed": {},
         "checks": {
             "checks": {},
+            "difficulty": None,
             "blind_classifier": None,
             "after_dropping": None,
             "blind_reader": None,

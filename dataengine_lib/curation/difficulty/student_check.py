@@ -1,0 +1,183 @@
+"""Step 4: the current student answers the new questions as in step 1, sighted or blind; a killed run continues."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from tqdm.auto import tqdm
+
+from dataengine_lib.core.bad_rows import BadRow
+from dataengine_lib.core.records import CHOICE, Question, TrainRecord
+from dataengine_lib.core.torch_loading import Dtype
+from dataengine_lib.curation.difficulty.band import StudentView, view_of
+from dataengine_lib.curation.readers.reader_prompt import reader_order
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.evaluation.questioner import AskOptions, Questioner
+from dataengine_lib.evaluation.resumable import ProgressSettings, ask_with_progress, batches_by_image
+from dataengine_lib.evaluation.student_answers import student_key
+from dataengine_lib.evaluation.tasks import Task
+from dataengine_lib.images.references import ImageRef, locate
+from dataengine_lib.questions.splits import DIAGNOSE
+from dataengine_lib.students.interface import LimitedStudent, ScoredText
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from dataengine_lib.chat.reply import AskFailed
+    from dataengine_lib.students.interface import Student
+
+_GREY = (127, 127, 127)  # of the image that a blind student is shown
+
+
+@dataclass(frozen=True)
+class StudentCheck:
+    """Which student is asked about records, and how; the names are those of the step's parameters.
+
+    `progress` is the file that keeps its answers.
+    """
+
+    student: str
+    adapter: str | None
+    blind: bool
+    rank: ScoredText
+    robust: bool
+    batch_size: int
+    device: str
+    dtype: Dtype
+    workers: int | Literal["ray"]
+    image_root: Path
+    progress: Path
+    seed: int
+
+    def views(self, records: Iterable[TrainRecord]) -> tuple[list[StudentView | None], list[str]]:
+        """What the student makes of each record, None where it could not be asked, and why in some cases.
+
+        The options of a multiple-choice record are shown in an order in which none has its own letter, so that a
+        student that prefers a letter does not agree with a teacher that prefers the same. An open question has no
+        options, so it is not asked. Raises DataEngineError for a student that cannot be loaded or is broken.
+        """
+        faults: dict[int, str] = {}
+        tasks: list[Task] = []
+        shown: dict[int, _Shown] = {}  # by place, only of what is asked: records are not kept in memory
+        views: list[StudentView | None] = []
+        for place, record in enumerate(records):
+            views.append(None)
+            if not record.choices:
+                continue
+            try:
+                image = locate(ImageRef(record.image_id, record.image_path), self.image_root)
+            except DataEngineError as error:
+                faults[place] = str(error).partition(";")[
+                    0
+                ]  # the advice behind it names another step's parameter
+                continue
+            shown[place] = _Shown(_order(record, self.seed), record.correct_choice_idx)
+            tasks.append(_task(record, place, image, shown[place].order))
+        batches = batches_by_image(tasks, self.batch_size)
+        settings = ProgressSettings(self.progress, self._key(), self.image_root)
+        asked = ask_with_progress(batches, partial(make_questioner, self), self.workers, settings)
+        # closed also on an error: a notebook's traceback would keep the student and its workers alive
+        with closing(asked), tqdm(total=len(tasks), desc="asking the student", disable=None) as bar:
+            for number, outcomes in asked:
+                for task, found in zip(batches[number], outcomes, strict=True):
+                    if isinstance(found, BadRow):
+                        faults[task.place] = found.reason
+                    else:
+                        views[task.place] = shown[task.place].view(found)
+                bar.update(len(outcomes))
+        return views, [faults[place] for place in sorted(faults)]
+
+    def _key(self) -> str:
+        """What the answers depend on beside questions and images."""
+        return student_key(
+            self.student, self.adapter, "new questions", self.rank, self.robust, self.blind, self.dtype
+        )
+
+
+def make_questioner(check: StudentCheck) -> Questioner:
+    """The student of a check, loaded, with what asks it."""
+    from dataengine_lib.students.loading import load_student
+
+    student = load_student(check.student, check.device, check.adapter, check.batch_size, check.dtype)
+    options = AskOptions(check.rank, check.robust, direct=False)
+    shown: Student = BlindStudent(student) if check.blind else student
+    return Questioner(shown, check.student, options, check.image_root, check.progress)
+
+
+class BlindStudent:
+    """A student that is shown a grey image of the same size in place of each image."""
+
+    def __init__(self, student: "Student") -> None:
+        self.student = student
+
+    def rank(
+        self,
+        images: "Sequence[Image]",
+        prompts: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        scored: ScoredText = "text",
+    ) -> list[list[float]]:
+        """The student's scores without the images."""
+        return self.student.rank(_grey(images), prompts, choices, scored)
+
+    def generate(
+        self,
+        images: "Sequence[Image]",
+        prompts: Sequence[str],
+        *,
+        choices: Sequence[Sequence[str]] | None = None,
+        max_new_tokens: int = 8,
+    ) -> "Sequence[str | AskFailed]":
+        """The student's texts without the images."""
+        return self.student.generate(_grey(images), prompts, choices=choices, max_new_tokens=max_new_tokens)
+
+    def length_fault(self, image: "Image", question: str, choices: Sequence[str]) -> str:
+        """Why the question is too long for the student; a grey image takes as many tokens."""
+        student = self.student
+        return student.length_fault(image, question, choices) if isinstance(student, LimitedStudent) else ""
+
+
+def _grey(images: "Sequence[Image]") -> "list[Image]":
+    from PIL import Image
+
+    # one object for each size: a student processes an image that comes again once
+    made = {size: Image.new("RGB", size, _GREY) for size in {image.size for image in images}}
+    return [made[image.size] for image in images]
+
+
+def _order(record: TrainRecord, seed: int) -> list[int]:
+    """The indices of the record's options in the order in which they are shown."""
+    is_choice = record.answer_kind in ("", CHOICE)
+    return reader_order(record, seed) if is_choice else list(range(len(record.choices)))
+
+
+def _task(record: TrainRecord, place: int, image: str, order: Sequence[int]) -> Task:
+    question = Question(
+        image_id=record.image_id,
+        image_path=record.image_path,
+        question_id=record.record_id,
+        question=record.question,
+        choices=[record.choices[index] for index in order],
+        correct_choice_idx=order.index(record.correct_choice_idx),
+        question_type=record.question_type,
+        answer_kind=record.answer_kind,
+    )
+    return Task(record.record_id, place, question, DIAGNOSE, image)
+
+
+class _Shown(NamedTuple):
+    """The order in which a record's options are shown, and the index of the right one in the record."""
+
+    order: list[int]
+    right: int
+
+    def view(self, answer: StudentAnswer) -> StudentView:
+        """The view in the record's own order of options."""
+        times = [answer.scores] + ([answer.reversed.scores] if answer.reversed else [])
+        # places[i]: where the record's option i was shown
+        places = [self.order.index(index) for index in range(len(self.order))]
+        return view_of([[scores[place] for place in places] for scores in times], self.right)
