@@ -1,6 +1,14 @@
 """Tables of a study (step 7): arms by round, pairs of arms, known types that fell, costs, and what was left out."""
 
-from dataengine_lib.evaluation.studies.figures import OVERALL, ArmFigures, Difference, MeanScore, StudyFigures
+from dataengine_lib.evaluation.studies.figures import (
+    OVERALL,
+    TYPE_MEAN,
+    ArmFigures,
+    Difference,
+    MeanScore,
+    RoundMeans,
+    StudyFigures,
+)
 from dataengine_lib.evaluation.studies.summary import measure_name, p_text
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Figure, Html, percent, points, table
@@ -16,13 +24,15 @@ def arm_rounds_table(figures: StudyFigures) -> Html:
             _number(one.cost.qas),
             *(_share(one.measures.get(measure)) for measure in measures),
             plain_name(one.worst_type) or "–",
+            *([_gain(one)] if figures.rounds > 1 else []),
         )
         for arm in figures.arms
         for one in arm.rounds
     ]
     names = [measure_name(measure, figures) for measure in measures]
+    gain = ["mean of types, gain of the round"] if figures.rounds > 1 else []
     caption = f"{figures.split} split, {len(figures.seeds)} seeds: {', '.join(map(str, figures.seeds))}"
-    return table(rows, ["arm", "round", "QAs", *names, "weakest type"], caption)
+    return table(rows, ["arm", "round", "QAs", *names, "weakest type", *gain], caption)
 
 
 def pairs_table(figures: StudyFigures) -> Html:
@@ -34,24 +44,17 @@ def pairs_table(figures: StudyFigures) -> Html:
             points(one.value, one.low, one.high),
             _p(one.p_value),
             _p(one.corrected_p),
-            "real" if one.real else "may be chance",
+            "real" if one.real else "unclear",
             Figure(f"{100 * one.visible:.1f}"),
         )
         for measure in figures.arms[0].last.measures
         for pair in figures.pairs
         if (one := pair.differences.get(measure)) is not None
     ]
-    head = [
-        "measure",
-        "arms",
-        "difference in points",
-        "p",
-        "corrected p",
-        "verdict",
-        "smallest visible, points",
-    ]
+    head = ["measure", "arms", "difference in points", "p", "corrected p", "verdict", "visible from"]
     caption = (
-        f"{figures.method}; corrected for the pairs of a measure; smallest visible: with a power of 80 %"
+        f"{figures.method}; corrected for the pairs of a measure; visible from: the smallest difference, in points, that "
+        "four of five such studies would call real"
     )
     return table(rows, head, caption)
 
@@ -112,6 +115,12 @@ def study_losses_table(figures: StudyFigures) -> Html:
         for one in figures.questions_left_out
     ]
     return table(rows, ["run", "what", "why it is not compared"])
+
+
+def _gain(one: RoundMeans) -> Figure:
+    """The gain of a round with its interval and corrected p; a dash before the first."""
+    gain = one.gains.get(TYPE_MEAN)
+    return Figure("–" if gain is None else f"{_points(gain)}, p {p_text(gain.corrected_p)}")
 
 
 def _share(score: MeanScore | None) -> Figure:

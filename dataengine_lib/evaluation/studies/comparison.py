@@ -123,18 +123,26 @@ class ArmMeans:
 
 def arm_figures(name: str, changes: Mapping[str, Any], means: ArmMeans, known: Sequence[str]) -> ArmFigures:
     """One arm by itself; its gains are corrected for the number of measures, or of types."""
+    measures = [means.measures(number) for number in means.rounds]
     rounds = [
         RoundMeans(
             "before" if number == 0 else f"after round {number}",
-            {measure: _score(one) for measure, one in means.measures(number).items()},
+            {measure: _score(one) for measure, one in measures[number].items()},
             {kind: _score(one) for kind, one in means.by_type(number).items()},
             worst_type=means.worst_type(number),
         )
         for number in means.rounds
     ]
     # the worst type of two rounds may be two types: a difference of these is no gain
-    first = {measure: one for measure, one in means.measures(0).items() if measure != WORST}
-    gains = differences({measure: (means.last[measure] - one).mean for measure, one in first.items()})
+    gained = [measure for measure in measures[0] if measure != WORST]
+    gains = differences({measure: (measures[-1][measure] - measures[0][measure]).mean for measure in gained})
+    for measure in gained:
+        steps = {
+            str(number): (measures[number][measure] - measures[number - 1][measure]).mean
+            for number in means.rounds[1:]
+        }
+        for number, step in differences(steps).items():
+            rounds[int(number)].gains[measure] = step
     by_type = differences(
         {kind: (means.last_by_type[kind] - one).mean for kind, one in means.by_type(0).items()}
     )

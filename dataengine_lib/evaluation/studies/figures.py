@@ -55,13 +55,17 @@ class RunCost(msgspec.Struct):
 
 
 class RoundMeans(msgspec.Struct):
-    """One arm after one round; `worst_type` is the type of lowest diagnose accuracy then."""
+    """One arm after one round; `worst_type` is the type of lowest diagnose accuracy then.
+
+    `gains` are against the round before, corrected for the number of rounds; empty before the first.
+    """
 
     name: str
     measures: dict[str, MeanScore]
     by_type: dict[str, MeanScore]
     cost: RunCost = msgspec.field(default_factory=RunCost)
     worst_type: str = ""
+    gains: dict[str, Difference] = {}
 
 
 class ArmFigures(msgspec.Struct):

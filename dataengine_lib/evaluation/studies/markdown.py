@@ -6,7 +6,8 @@ from dataengine_lib.core.text import one_line
 from dataengine_lib.evaluation.studies.figures import OVERALL, Difference, MeanScore, StudyFigures
 from dataengine_lib.evaluation.studies.summary import conclusion_sentences, measure_name, p_text
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#$~])")  # what Markdown would not show as it is
+# Matches what Markdown would not show as it is: `*a*`, `a|b`, `<b>`; not the `_` of `base_only` or the `<` of `p < 0.05`.
+_SPECIAL = re.compile(r"([\\`*\[\]|#$~]|<(?=\S)|(?<!\w)_|_(?!\w))")
 
 
 def markdown_table(figures: StudyFigures) -> str:

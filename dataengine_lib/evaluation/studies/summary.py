@@ -47,9 +47,8 @@ def conclusion_sentences(figures: StudyFigures) -> list[str]:
 
 
 def _compared(figures: StudyFigures, measure: str, seeds: str) -> Iterator[str]:
-    """Sentences on the reference against the other arms, on those of the others that differ, and on what is alike."""
-    pairs = [pair for pair in figures.pairs if measure in pair.differences]
-    own = [pair for pair in pairs if figures.reference in (pair.first, pair.second)]
+    """A sentence on the arms that differ from the reference, and one on those that cannot be told apart from it."""
+    own = [pair for pair in figures.pairs if pair.second == figures.reference and measure in pair.differences]
     where = "On all questions" if measure == OVERALL else f"On the {measure_name(measure, figures)}"
     differ = [_above(pair, measure) for pair in own if pair.differences[measure].real]
     if differ:
@@ -61,9 +60,6 @@ def _compared(figures: StudyFigures, measure: str, seeds: str) -> Iterator[str]:
             f"{where}, {_listed([_alike(pair, measure) for pair in alike])} cannot be told apart: a difference below "
             f"{100 * most:.1f} points would often not have been seen with {seeds}."
         )
-    others = [_above(pair, measure) for pair in pairs if pair not in own and pair.differences[measure].real]
-    if others:
-        yield f"Of the other pairs, {'; '.join(others)}."
 
 
 def _above(pair: PairFigures, measure: str) -> str:

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.files import write_json, write_jsonl
 from dataengine_lib.evaluation.studies.answers import evaluation_files
 from dataengine_lib.evaluation.studies.study_file import Arm, ArmRun, StudyFile
 from dataengine_lib.teachers.reply_files import UsageFile
@@ -23,6 +22,8 @@ KINDS = (
 )
 START = {"image_scene": 0.97, "object_localization": 0.95, "function_reasoning": 0.6, "image_emotion": 0.35,
          "social_relation": 0.3, "image_style": 0.7}  # fmt: skip
+# of the sums in `_made_rows`, from the smallest to the largest
+_MIXTURES = np.sort((0.85 * np.linspace(0, 1, 999)[:, None] + 0.15 * np.linspace(0, 1, 99)).ravel())
 
 
 @dataclass
@@ -45,25 +46,21 @@ ARMS = (
 )
 
 
-def made_answers(
-    rng: np.random.Generator, accuracy: dict[str, float], skill: np.ndarray, split: str = "holdout"
-) -> list[Answer]:
-    """One evaluation: `skill` `(types, questions)` are the questions' own thresholds, two questions an image."""
+def _made_rows(
+    rng: np.random.Generator, accuracy: dict[str, float], skill: np.ndarray, split: str
+) -> list[dict[str, Any]]:
+    """Rows of an evaluation; `skill` `(types, questions)` is how easy each question is, two questions an image."""
     rows = []
     for place, kind in enumerate(accuracy):
         luck = 0.85 * skill[place] + 0.15 * rng.random(skill.shape[1])
         # the threshold below which so large a share of these mixtures lies
-        limit = np.quantile(
-            0.85 * np.linspace(0, 1, 999)[:, None] + 0.15 * np.linspace(0, 1, 99), accuracy[kind]
-        )
+        limit = _MIXTURES[min(len(_MIXTURES) - 1, int(accuracy[kind] * len(_MIXTURES)))]
         for number, right in enumerate(luck < limit):
-            rows.append(
-                Answer(
-                    question_id=f"{kind}-{split}-{number}", image_id=1000 * place + number // 2, split=split,
-                    question=f"{kind} {number}?", choices=["yes", "no"], correct_choice_idx=0, question_type=kind,
-                    predicted_choice_idx=0 if right else 1, correct=bool(right), model_answer="yes" if right else "no",
-                )
-            )  # fmt: skip
+            rows.append({
+                "question_id": f"{kind}-{split}-{number}", "image_id": 1000 * place + number // 2, "split": split,
+                "question": f"{kind} {number}?", "choices": ["yes", "no"], "correct_choice_idx": 0,
+                "question_type": kind, "predicted_choice_idx": 0 if right else 1, "correct": bool(right),
+            })  # fmt: skip
     return rows
 
 
@@ -78,7 +75,7 @@ def write_study(
     """Write `study.json` and its runs to `folder`; returns the file."""
     rng = np.random.default_rng(seed)
     skill = {split: rng.random((len(START), questions)) for split in ("holdout", "diagnose")}
-    first = [row for split in skill for row in made_answers(rng, START, skill[split], split)]
+    first = [row for split in skill for row in _made_rows(rng, START, skill[split], split)]
     runs = []
     for arm in arms:
         for number in range(seeds):
@@ -91,8 +88,8 @@ def write_study(
                     )
                     for kind, start in START.items()
                 }
-                rows = [row for split in skill for row in made_answers(rng, aim, skill[split], split)]
-                write_json(file, rows if round_ else first)
+                rows = [row for split in skill for row in _made_rows(rng, aim, skill[split], split)]
+                write_jsonl(file, rows if round_ else first)
             for round_ in range(1, rounds + 1):
                 _write_round(run / f"round{round_}", arm.qas, round_)
             runs.append(ArmRun(arm.name, number, f"{arm.name}/seed{number}", "done", "", 60.0))
