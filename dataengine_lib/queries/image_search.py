@@ -1,7 +1,7 @@
 """Step 2: which pool images lie nearest to a bad case's image, and which are near-duplicates of evaluation images."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +45,20 @@ class Anchors:
     """The images of bad cases (anchors), by how a record names them, and the pool images near them.
 
     `paths` are relative to the evaluation root, `missing` says why an image was not found, and `near` holds the
-    neighbours of each anchor by its path.
+    neighbours of each anchor by its path. `vectors` are those of the images that were to have one, by path.
     """
 
     paths: Mapping[ImageRef, str]
     missing: Mapping[ImageRef, str]
     near: Mapping[str, Neighbours]
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def vectors_of(self, cases: Sequence[BadCase]) -> np.ndarray:
+        """The vectors `(n, d)` float32 of the cases' images, zeros where an image has none."""
+        size = len(next(iter(self.vectors.values()), ()))
+        none = np.zeros(size, dtype=np.float32)
+        found = [self.vectors.get(self.paths.get(case.image, ""), none) for case in cases]
+        return np.array(found, dtype=np.float32).reshape(len(cases), size)
 
     def neighbours_of(self, case: BadCase) -> Neighbours:
         """The neighbours of a bad case's image, or the reason why there are none."""
@@ -61,27 +69,35 @@ class Anchors:
 
 
 def search_neighbours(
-    pool: QueryPool, paths: Mapping[ImageRef, str], anchors: Collection[ImageRef], settings: SearchSettings
-) -> dict[str, Neighbours]:
-    """The pool images near each anchor, by the anchor's path; near-duplicates of any of `paths` are left out.
+    pool: QueryPool,
+    paths: Mapping[ImageRef, str],
+    anchors: Collection[ImageRef],
+    settings: SearchSettings,
+    compared: Collection[ImageRef] = (),
+) -> tuple[dict[str, Neighbours], dict[str, np.ndarray]]:
+    """(the pool images near each anchor, the vectors of the images `compared` with each other), both by path.
+
+    Near-duplicates of any of `paths` are left out of the pool.
 
     `paths` are all evaluation images that were found, `anchors` those to search for. Call it when all other images
     that must not be asked about have been left out of the pool. Embeds only what `settings.store` does not hold yet.
     """
     used = set(anchors)
-    # without the near-duplicate check only the anchors need vectors
+    needed = used | set(compared)
+    # without the near-duplicate check no others need vectors
     to_embed = [
         (ref.image_id, path)
         for ref, path in paths.items()
-        if ref in used or settings.near_duplicate is not None
+        if ref in needed or settings.near_duplicate is not None
     ]
     if not to_embed:
-        return {}
+        return {}, {}
     encoder = LazyEncoder(settings.encoder, settings.device)
     search = _open_search(pool, to_embed, encoder, settings)
     if settings.near_duplicate is not None:
         search.leave_out_near_duplicates(settings.near_duplicate)
-    return search.neighbours((paths[ref] for ref in used if ref in paths), settings.topk)
+    near = search.neighbours((paths[ref] for ref in used if ref in paths), settings.topk)
+    return near, search.vectors_of(paths[ref] for ref in compared if ref in paths)
 
 
 @dataclass
@@ -104,6 +120,11 @@ class _Search:
         others = scored[sorted(self.evaluation_rows.values())] if self.evaluation_rows else np.empty((0, 0))
         best = closest(self.vectors, others)
         self.pool.leave_out(self.rows[best >= threshold - _COSINE_ERROR].tolist(), NEAR_DUPLICATE)
+
+    def vectors_of(self, paths: Iterable[str]) -> dict[str, np.ndarray]:
+        """The vector `(d,)` of each evaluation image that has one; rows of the memory-mapped store."""
+        scored, rows = self.evaluation.store.vectors, self.evaluation_rows
+        return {path: scored[rows[path]] for path in paths if path in rows}
 
     def neighbours(self, paths: Iterable[str], k: int) -> dict[str, Neighbours]:
         """The k nearest pool images of each evaluation image that has a vector, in one batched search."""

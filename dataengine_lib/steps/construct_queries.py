@@ -18,6 +18,7 @@ from dataengine_lib.images.references import ImageRef, locate_all
 from dataengine_lib.queries.answer_kinds import with_one_kind
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.copy_check import CopyCheck
+from dataengine_lib.queries.example_choice import ExampleChoice, case_vectors, choose_examples
 from dataengine_lib.queries.image_search import Anchors, SearchSettings, search_neighbours
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
@@ -63,6 +64,8 @@ class ConstructQueriesConfig(StepConfig):
     """Share of queries that take a neighbour of the bad case's image."""
     examples: int = Field(2, ge=1)
     """Bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10."""
+    example_choice: ExampleChoice = "random"
+    """Those beside the first: random, nearest to it (image and text), or diverse (typical, but unlike it)."""
     template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
     """What the teacher is asked: v1, v2 (with a short answer), vision (with the image) or a file."""
     max_prompt_tokens: int | None = Field(None, ge=1)
@@ -96,6 +99,13 @@ class ConstructQueriesConfig(StepConfig):
                 f"{sum(targets.values())} queries in all, more than maxnum {maxnum}; raise maxnum or lower one"
             )
         return targets
+
+    @field_validator("example_choice")
+    @classmethod
+    def _of_several(cls, choice: ExampleChoice, info: ValidationInfo) -> ExampleChoice:
+        if choice != "random" and info.data.get("examples") == 1:
+            raise ValueError("is about the examples after the first; raise examples, or leave it out")
+        return choice
 
 
 @dataclass
@@ -146,14 +156,27 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     )
     # with a generator of its own, so that a file of one kind is drawn as before
     drafts = with_one_kind(drafts, inputs.cases, Random(f"answer kinds {config.seed}"))
-    examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
     # anchors: the bad cases whose images' neighbours are needed, for drafts or for the preview
     first_examples = [
-        cases[0]
-        for draft, cases in zip(drafts, examples, strict=True)
+        inputs.cases[draft.question_type][draft.examples[0]]
+        for draft in drafts
         if draft.neighbour or draft.question_type == inputs.preview_type
     ]
-    anchors = _search(config, inputs, [*first_examples, *inputs.preview_cases])
+    drawn = {draft.question_type: inputs.cases[draft.question_type] for draft in drafts}
+    anchors = _search(
+        config,
+        inputs,
+        [*first_examples, *inputs.preview_cases],
+        {} if config.example_choice == "random" else drawn,
+    )
+    drafts = choose_examples(
+        config.example_choice,
+        drafts,
+        lambda name: case_vectors([case.example for case in drawn[name]], anchors.vectors_of(drawn[name])),
+        {name: [case.form.kind for case in cases] for name, cases in drawn.items()},
+        config.seed,
+    )
+    examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
     pool = inputs.pool
     copies = CopyCheck(pool, anchors.paths.values(), config.coco_embedding)
     writer = QueryWriter(
@@ -253,8 +276,16 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     )
 
 
-def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[BadCase]) -> Anchors:
-    """Leave out images that must not be asked about, and find the pool's neighbours of the anchors."""
+def _search(
+    config: ConstructQueriesConfig,
+    inputs: _Inputs,
+    anchor_cases: list[BadCase],
+    compared: Mapping[str, Sequence[BadCase]],
+) -> Anchors:
+    """Leave out images that must not be asked about, and find the pool's neighbours of the anchors.
+
+    The images of the cases in `compared` get vectors.
+    """
     pool = inputs.pool
     refs: list[ImageRef] = [case.image for cases in inputs.cases.values() for case in cases]
     scored: list[ImageRef] = []
@@ -276,8 +307,9 @@ def _search(config: ConstructQueriesConfig, inputs: _Inputs, anchor_cases: list[
         device=config.device,
         batch_size=config.batch_size,
     )
-    near = search_neighbours(pool, paths, [case.image for case in anchor_cases], settings)
-    return Anchors(paths, missing, near)
+    images = [case.image for cases in compared.values() for case in cases]
+    near, vectors = search_neighbours(pool, paths, [case.image for case in anchor_cases], settings, images)
+    return Anchors(paths, missing, near, vectors)
 
 
 def _check_found(

@@ -189,6 +189,30 @@ def test_every_second_query_takes_a_neighbour_of_its_first_example(world: Simple
             assert query.similarity is None
 
 
+@pytest.mark.parametrize("choice", ["nearest", "diverse"])
+def test_examples_are_chosen_by_image_and_text_and_nothing_else_changes(
+    world: SimpleNamespace, choice: str
+) -> None:
+    world.cases["action_recognition"][3]["image_path"] = "val2017/nowhere.jpg"
+    write(world.root / "bad.json", world.cases)
+    shown = [query.example_ids for query in world.run().queries]
+    first = world.run(example_choice=choice).queries
+    written = world.output.read_bytes()
+    world.run(example_choice=choice)
+    assert world.output.read_bytes() == written
+    assert [query.example_ids[0] for query in first] == [ids[0] for ids in shown]
+    assert [len(query.example_ids) for query in first] == [len(ids) for ids in shown]
+    beside: dict[str, set[str]] = {}
+    for query in first:
+        beside.setdefault(query.example_ids[0], set()).add(tuple(query.example_ids[1:]))
+    assert all(len(found) == 1 for found in beside.values()), "an anchor always has the same examples"
+
+
+def test_a_single_example_cannot_be_chosen(world: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match="raise examples, or leave it out"):
+        world.run(example_choice="nearest", examples=1)
+
+
 def test_each_anchor_is_encoded_once_and_a_rerun_encodes_nothing(
     world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
