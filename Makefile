@@ -26,7 +26,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo with its time split, and why the thin types are weak
+bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo with its time split, and why the thin types are weak; how often step 6 errs
 	$(BIN)/python tests/benchmarks/ranking_speed.py
 	$(BIN)/python tests/benchmarks/evaluate_memory.py
 	$(BIN)/python tests/benchmarks/coco_scale_pool.py
@@ -40,6 +40,7 @@ bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo 
 	$(BIN)/python tests/benchmarks/post_process_speed.py
 	$(BIN)/python tests/benchmarks/training_data.py
 	$(BIN)/python tests/benchmarks/training_speed.py
+	$(BIN)/python tests/benchmarks/false_alarms.py
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
 

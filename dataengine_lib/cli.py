@@ -115,12 +115,26 @@ def _study(
 
 
 @app.command("plan")
-def _plan(params: _Params, rounds: _Rounds = None, sets: _Sets = None, out: _Out = None) -> None:
-    """Show the steps, requests, tokens and price per question type; sends nothing, costs nothing."""
+def _plan(
+    params: _Params,
+    rounds: _Rounds = None,
+    sets: _Sets = None,
+    out: _Out = None,
+    effect: Annotated[
+        float,
+        typer.Option(
+            "--effect", metavar="POINTS", min=0.1, max=100, help="gain that should be seen, in points"
+        ),
+    ] = 5.0,
+) -> None:
+    """Show the steps, requests, tokens and price per question type, and the smallest gain that step 6 can show.
+
+    It also says how many questions show a gain of POINTS. It sends nothing and costs nothing.
+    """
     from dataengine_lib.runs.cost_plan import plan_lines
 
     experiment = _read(params, sets, rounds)
-    _print(plan_lines(experiment, _run_folder(experiment, out)))
+    _print(plan_lines(experiment, _run_folder(experiment, out), effect / 100))
 
 
 @app.command("doctor")

@@ -47,6 +47,11 @@ CATEGORIES = ("person", *dict.fromkeys((
 )))  # fmt: skip
 
 
+def questions_of_each_type(split: str, sizes: dict[str, int] | None = None) -> int:
+    """How many questions of each type the set `diagnose` or `holdout` has; `sizes` overrides default sizes."""
+    return (_DEFAULT_SIZES | (sizes or {}))[split]
+
+
 def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = None) -> Path:
     """Write the sets once below `cache` and return their folder; a finished folder is reused.
 

@@ -23,6 +23,7 @@ from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
+from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan, trains_on_new_data
@@ -62,8 +63,11 @@ class _PlannedRun:
         )
 
 
-def plan_lines(experiment: Experiment, out: Path) -> list[str]:
-    """Lines for a terminal: the steps, then requests, tokens and US dollars per question type over all rounds."""
+def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[str]:
+    """Lines for a terminal: the steps, then requests, tokens and US dollars per question type over all rounds.
+
+    After them, what step 6 can show, and how many questions a wished `gain` (0 to 1) needs.
+    """
     planned = plan(experiment, out)
     steps = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_workload(item)}" for item in planned)]
     if not trains_on_new_data(experiment):
@@ -85,7 +89,8 @@ def plan_lines(experiment: Experiment, out: Path) -> list[str]:
         f"{min(REPLY_TOKENS, run.teacher.max_output_tokens)} tokens"
     )
     head = f"teacher {run.teacher.teacher}, {run.rounds} round(s):"
-    return [*steps, "", head, *_cost_table(costs), "", *(f"note: {note}" for note in run.notes)]
+    power = holdout_power_lines(experiment, planned, gain)
+    return [*steps, "", head, *_cost_table(costs), "", *power, "", *(f"note: {note}" for note in run.notes)]
 
 
 def _notes_without_new_data(planned: list[Planned]) -> list[str]:

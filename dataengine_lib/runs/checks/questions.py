@@ -22,7 +22,7 @@ _FEW_OF_TYPE = 10  # questions, below which a type's accuracy near a half is kno
 
 
 @dataclass(frozen=True)
-class _AskedQuestions:
+class AskedQuestions:
     """The questions that step 1 will ask; `unanswered` in a test split. `typed`: every one has its question type now."""
 
     file: Path
@@ -35,7 +35,7 @@ class _AskedQuestions:
         return [task for task in self.tasks if split in ("all", task.split)]
 
 
-def _asked_questions(planned: Sequence[Planned]) -> _AskedQuestions | None:
+def asked_questions(planned: Sequence[Planned]) -> AskedQuestions | None:
     """The questions of the first step 1, as far as its file is there; without one, of the file that step 0 reads.
 
     Raises DataEngineError where step 1 would: for a file that holds no question, or images that are missing.
@@ -63,7 +63,7 @@ def _asked_questions(planned: Sequence[Planned]) -> _AskedQuestions | None:
     tasks = select_tasks(content, selection)[0]
     kept = classify is None or classify.keep_known
     typed = kept and all(task.question.question_type not in ("", NO_TYPE) for task in tasks)
-    return _AskedQuestions(file, tasks, content.unanswered, typed)
+    return AskedQuestions(file, tasks, content.unanswered, typed)
 
 
 def check_questions(planned: Sequence[Planned]) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def check_questions(planned: Sequence[Planned]) -> Iterator[Finding]:
     """
     steps = first_configs(planned)
     try:
-        asked = _asked_questions(planned)
+        asked = asked_questions(planned)
     except DataEngineError as error:
         yield Finding("bad", "questions", str(error))
         return
@@ -96,7 +96,7 @@ def check_questions(planned: Sequence[Planned]) -> Iterator[Finding]:
         yield from _diagnose_split(asked, queries, steps["evaluate"].split)
 
 
-def _compared_split(asked: _AskedQuestions, split: str, asked_split: str) -> Iterator[Finding]:
+def _compared_split(asked: AskedQuestions, split: str, asked_split: str) -> Iterator[Finding]:
     """How small a difference step 6 can see, of all questions of its split and of each type."""
     tasks = asked.of_split(split)
     if not tasks:
@@ -120,7 +120,7 @@ def _compared_split(asked: _AskedQuestions, split: str, asked_split: str) -> Ite
         yield Finding("warn", f"types of the {split} split", text)
 
 
-def _diagnose_split(asked: _AskedQuestions, queries: Any, asked_split: str) -> Iterator[Finding]:
+def _diagnose_split(asked: AskedQuestions, queries: Any, asked_split: str) -> Iterator[Finding]:
     """Bad cases come from diagnose questions: how many has each type, and which types would get no queries?"""
     tasks = asked.of_split(DIAGNOSE)
     if not tasks:
@@ -155,7 +155,7 @@ def _number(tasks: list[Task]) -> str:
     return f"{len(tasks):,} question{'' if len(tasks) == 1 else 's'}"
 
 
-def _no_questions(asked: _AskedQuestions, split: str, asked_split: str, step: str) -> str:
+def _no_questions(asked: AskedQuestions, split: str, asked_split: str, step: str) -> str:
     """Why a step has nothing to work with, and what to do."""
     if asked_split not in ("all", split):
         return f"is not asked, as evaluate.split is {asked_split}, but {step} needs it; set evaluate.split to all"
