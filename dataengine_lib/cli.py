@@ -103,14 +103,8 @@ def _study(
     from dataengine_lib.studies.run_study import run_study
 
     study = read_study(params, sets, parallel)
-    folder = out or Path("reports") / study.settings.study
-    state = run_study(study, folder, each_step=sys.stdout.isatty(), print_line=typer.echo)
-    failed = [run for run in state.runs if run.status != "done"]
-    _print(f"{run.folder} failed: {run.error}" for run in failed)
-    if failed:
-        typer.echo(
-            f"{len(failed)} of {len(state.runs)} runs failed; run the same command again to try them again"
-        )
+    done = run_study(study, _study_folder(study, out), each_step=sys.stdout.isatty(), print_line=typer.echo)
+    if done.failed:
         raise typer.Exit(1)
 
 
@@ -129,10 +123,20 @@ def _plan(
 ) -> None:
     """Show the steps, requests, tokens and price per question type, and the smallest gain that step 6 can show.
 
-    It also says how many questions show a gain of POINTS. It sends nothing and costs nothing.
+    It also says how many questions show a gain of POINTS. It sends nothing and costs nothing. Of a study: its shared
+    steps, and the price of each arm.
     """
     from dataengine_lib.runs.cost_plan import plan_lines
+    from dataengine_lib.studies.read_study import is_study, read_study
 
+    if is_study(params):
+        from dataengine_lib.studies.plan import study_plan_lines
+
+        if rounds is not None:
+            sets = [*(sets or []), f"rounds={rounds}"]
+        study = read_study(params, sets)
+        _print(study_plan_lines(study, _study_folder(study, out)))
+        return
     experiment = _read(params, sets, rounds)
     _print(plan_lines(experiment, _run_folder(experiment, out), effect / 100))
 
@@ -147,8 +151,15 @@ def _doctor(
 ) -> None:
     """Check versions, device, key, endpoint, model, data paths and disk; exit status 1 if a run cannot work."""
     from dataengine_lib.runs.doctor import examine
+    from dataengine_lib.studies.read_study import is_study, read_study
 
-    findings = examine(_read(params, sets, None) if params else None, ask=ask)
+    if params and is_study(params):
+        # the first run of each arm; seeds change nothing that is checked
+        arms = {run.arm: run.experiment for run in reversed(read_study(params, sets).runs)}
+        first, *more = reversed(list(arms.values()))
+        findings = examine(first, ask=ask, more=more)
+    else:
+        findings = examine(_read(params, sets, None) if params else None, ask=ask)
     _print(f"{finding.mark:4} {finding.subject}: {finding.message}" for finding in findings)
     if any(finding.mark == "bad" for finding in findings):
         raise typer.Exit(1)
@@ -283,6 +294,10 @@ def _read(params: Path, sets: list[str] | None, rounds: int | None) -> Any:
 
 def _run_folder(experiment: Any, out: Path | None) -> Path:
     return out or Path("reports") / experiment.head.run
+
+
+def _study_folder(study: Any, out: Path | None) -> Path:
+    return out or Path("reports") / study.settings.study
 
 
 def _print(lines: Any) -> None:

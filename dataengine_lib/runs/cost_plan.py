@@ -93,6 +93,13 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     return [*steps, "", head, *_cost_table(costs), "", *power, "", *(f"note: {note}" for note in run.notes)]
 
 
+def run_cost(experiment: Experiment, out: Path) -> TypeCost:
+    """Step 3's requests, tokens and price of a whole run, which must be one that makes new data."""
+    run = _PlannedRun.of(experiment, plan(experiment, out))
+    price = read_prices(run.teacher.prices).of(run.teacher.teacher)
+    return _teacher_costs(run, _sample_images(run), price)[-1]
+
+
 def _notes_without_new_data(planned: list[Planned]) -> list[str]:
     """What a run costs that asks no teacher for training data."""
     configs, notes = first_configs(planned), [NO_NEW_DATA]

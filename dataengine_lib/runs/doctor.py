@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -35,21 +35,30 @@ print("device: " + found)
 """
 
 
-def examine(experiment: Experiment | None = None, *, ask: bool = False) -> list[Finding]:
+def examine(
+    experiment: Experiment | None = None, *, ask: bool = False, more: Sequence[Experiment] = ()
+) -> list[Finding]:
     """Check this machine and, with an experiment, its data paths, models behind servers and encoder.
 
-    With `ask` each model behind a server is sent one request, which may cost up to a cent.
+    With `ask` each model behind a server is sent one request, which may cost up to a cent. `more` are other arms of a
+    study, of which only what the first one has not shown is listed, and whose models are not asked.
     """
     findings = [*_versions(), _device(), _pages(), _disk(Path.cwd())]
     if experiment is None:
         return [*findings, _key()]
+    findings += _experiment_findings(experiment, ask)
+    for other in more:
+        findings += [found for found in _experiment_findings(other, False) if found not in findings]
+    return findings
+
+
+def _experiment_findings(experiment: Experiment, ask: bool) -> list[Finding]:
     try:
         out = Path("reports") / experiment.head.run
         planned = plan(experiment, out)
     except ParameterError as error:
-        return [*findings, *(Finding("bad", "parameters", line) for line in str(error).splitlines())]
+        return [Finding("bad", "parameters", line) for line in str(error).splitlines()]
     return [
-        *findings,
         *_paths(experiment, planned),
         *parameter_findings(experiment.file, planned),
         *_models(planned, ask),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from dataengine_lib.runs.parameter_paths import relative_to_here
 from dataengine_lib.runs.workflow import Planned
 
 
@@ -15,12 +16,16 @@ def step_keys(planned: Iterable[Planned], out: Path) -> dict[str, str]:
     As a manifest's identity, but an input that an earlier step makes counts by that step's key, as its content is not
     known yet. Steps whose inputs happen to be equal all the same are shared too when it comes to it.
     """
+    out = relative_to_here(out)
+
+    def name(path: Path) -> str:
+        # a file of the run that no step makes, such as a review, is another one in each run but most often missing
+        return made.get(path) or str(path.relative_to(out) if path.is_relative_to(out) else path)
+
     keys: dict[str, str] = {}
     made: dict[Path, str] = {}  # the key of the step that makes a file or folder
     for item in planned:
-        inputs = {
-            name: [made.get(path, str(path)) for path in paths] for name, paths in item.inputs().items()
-        }
+        inputs = {parameter: [name(path) for path in paths] for parameter, paths in item.inputs().items()}
         content = msgspec.json.encode([item.step.name, item.settings(), inputs], order="deterministic")
         keys[item.label] = hashlib.sha256(content).hexdigest()
         for path in item.outputs():

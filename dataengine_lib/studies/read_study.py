@@ -21,6 +21,7 @@ from dataengine_lib.runs.parameters import (
     set_key,
 )
 from dataengine_lib.runs.workflow import Planned, plan
+from dataengine_lib.studies.report import report_config
 from dataengine_lib.studies.settings import StudySettings
 
 # Steps whose seed draws nothing that arms compare: all runs keep the base's, so that the first evaluation is shared.
@@ -78,6 +79,7 @@ def read_study(file: Path, sets: list[str] | None = None, parallel: str | None =
     if parallel is not None:
         head["parallel"] = int(parallel) if parallel.isdecimal() else parallel
     settings = StudySettings.read(head, str(file))
+    report_config(settings, file, Path("reports") / settings.study)
 
     # 1. the base experiment: another file, then the study's own keys, then --set
     base_file = _base_file(file, settings.base)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataengine_lib.core.files import read_json, write_json
@@ -22,9 +23,22 @@ from dataengine_lib.studies.local_runs import local_events
 from dataengine_lib.studies.progress import Progress
 from dataengine_lib.studies.ray_runs import ray_events
 from dataengine_lib.studies.read_study import Study, StudyRun
+from dataengine_lib.studies.report import STUDY_FILE, check_report, report_config, write_report
 
-STUDY_FILE = "study.json"
 _PrintLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StudyDone:
+    """How the runs have ended, and the report's page; None where no run is done."""
+
+    file: StudyFile
+    page: Path | None
+
+    @property
+    def failed(self) -> list[ArmRun]:
+        """The runs that are not done."""
+        return [run for run in self.file.runs if run.status != "done"]
 
 
 def run_study(
@@ -34,14 +48,18 @@ def run_study(
     notebooks: Path | None = None,
     each_step: bool = True,
     print_line: _PrintLine = print,
-) -> StudyFile:
-    """Carry out the runs of `study` in the folder `out` that are not done; `study.json` says how each has ended.
+) -> StudyDone:
+    """Carry out the runs of `study` in the folder `out` that are not done, then the report.
 
-    A run that fails does not stop the others. `each_step` prints a line for every step, and not only for every run.
-    Raises ParameterError before anything runs when an arm could not; KeyboardInterrupt once all runs are stopped.
+    A run that fails does not stop the others, and is listed at the end. `each_step` prints a line for every step, and
+    not only for every run.
+    Raises ParameterError before anything runs when an arm could not, KeyboardInterrupt once all runs are stopped, and
+    DataEngineError when the report cannot be made.
     """
     out = relative_to_here(out)
     notebooks = notebooks or notebooks_folder()
+    report = report_config(study.settings, study.file, out)
+    check_report(report, notebooks)
     for line in check_study(study, out, notebooks):
         print_line(f"warning: {line}")
     with run_lock(out):
@@ -54,8 +72,8 @@ def run_study(
                 state.end(Event(run.folder, seconds=_seconds(out / run.folder)))
             else:
                 waiting.append(run)
-        if done := len(study.runs) - len(waiting):
-            print_line(f"{done} of {len(study.runs)} runs: nothing changed, skipped")
+        if skipped := len(study.runs) - len(waiting):
+            print_line(f"{skipped} of {len(study.runs)} runs: nothing changed, skipped")
         state.write()
         keys = {run.folder: step_keys(planned[run.folder], out / run.folder) for run in waiting}
         places = study.settings.parallel
@@ -69,7 +87,17 @@ def run_study(
                     state.end(event)
                 if each_step or not event.step:
                     print_line(progress.line(event))
-        return state.file
+        done = StudyDone(state.file, None)
+        for failed in done.failed:
+            print_line(f"{failed.folder} failed: {failed.error}")
+        if done.failed:
+            print_line(
+                f"{len(done.failed)} of {len(study.runs)} runs failed; the same command tries them again"
+            )
+        if len(done.failed) < len(study.runs):
+            done = replace(done, page=write_report(report, notebooks))
+            print_line(f"report: {done.page}")
+        return done
 
 
 def check_study(study: Study, out: Path, notebooks: Path) -> list[str]:

@@ -53,7 +53,7 @@ class StudySettings(StepConfig):
     keep_checkpoints: Checkpoints = "none"
     """Which students stay once their run's last evaluation is done: none, the last round's, or all."""
     report: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of notebook 7_study: split, reference, weak_types, seed."""
+    """Parameters of notebook 7_study: split, reference, weak_types, max_bad_share."""
 
     @field_validator("arms")
     @classmethod

@@ -133,6 +133,8 @@ def test_every_run_is_done_and_every_shared_step_was_made_once(done: tuple[Path,
     assert [arm.changes for arm in state.arms] == [{"fine_tune": {"steps": 1}}, {}] and state.seeds == [0, 1]
     made = [label for run in RUNS for label in made_steps(out, run)]
     assert {label: made.count(label) for label in MADE} == MADE
+    assert printed.splitlines()[-1] == "report: reports/tiny/7_study.html"
+    assert "more" in (out / "7_study.html").read_text() and (out / "study_results.json").is_file()
     # one line for each run, as the output is no terminal
     assert sum(line.startswith("[") for line in printed.splitlines()) == len(RUNS)
     for run in RUNS:

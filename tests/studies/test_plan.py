@@ -1,0 +1,55 @@
+"""`dataengine plan` and `doctor` of a study."""
+
+from pathlib import Path
+
+import pytest
+from project import PROJECT_ROOT
+
+from dataengine_lib import cli
+from dataengine_lib.studies.plan import study_plan_lines
+from dataengine_lib.studies.read_study import read_study
+
+
+def test_shared_steps_are_counted_once_and_the_teacher_is_asked_once(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        f"study: s\nbase: {PROJECT_ROOT / 'params/demo.yaml'}\nrounds: 1\nseeds: 3\n"
+        "playground: {cache: none}\nconstruct_queries: {maxnum: 180}\n"
+        "arms: {a: , longer: {fine_tune.epochs: 4}, uniform: {construct_queries.weight: },"
+        " base_only: {fine_tune: {new_data: false, steps: 5}}}\n"
+    )
+    lines = study_plan_lines(read_study(file), tmp_path / "out")
+    counts = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("  ")}
+    assert counts == {
+        "0_classify_questions": ["1", "of", "12"],
+        "round1/1_evaluate": ["1", "of", "12"],
+        "round1/2_construct_queries": ["6", "of", "9"],  # `longer` has those of `a`
+        "round1/3_generate_qa": ["6", "of", "9"],
+        "round1/4_post_process": ["6", "of", "9"],
+        "round1/5_fine_tune": ["12", "of", "12"],
+        "final/1_evaluate": ["12", "of", "12"],
+        "6_compare_rounds": ["12", "of", "12"],
+    }
+    assert lines[0].startswith("12 runs of 4 arms with 3 seeds") and "56 steps to make, 31 shared" in lines[0]
+    costs = {line.split()[0]: line.split()[-2] for line in lines if line.endswith("0.00")}
+    assert costs == {"a": "540", "longer": "0", "uniform": "540", "base_only": "0", "all": "1,080"}
+
+
+def test_the_shipped_study_is_accepted_by_plan_and_doctor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = read_study(PROJECT_ROOT / "params" / "study.yaml")
+    assert [arm.name for arm in study.arms] == ["adaptive", "uniform", "random_images", "base_only"]
+    assert len(study.settings.seeds) >= 8 and study.base.head.rounds == 1
+    # equal compute: every arm trains the same number of steps
+    trained = [
+        item.config for run in study.runs for item in study.planned(run, Path("x")) if item.step.number == 5
+    ]
+    assert len(trained) == len(study.runs)
+    assert len({config.steps for config in trained}) == 1 and trained[0].steps  # type: ignore[attr-defined]
+    monkeypatch.chdir(PROJECT_ROOT)
+    monkeypatch.setattr(cli.sys, "argv", ["dataengine", "doctor", "params/study.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert "ok   data paths" in capsys.readouterr().out
