@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dataengine_lib.core.bad_rows import BadRows
-from dataengine_lib.core.files import inside
+from dataengine_lib.core.files import inside, sha256
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
@@ -119,21 +119,20 @@ class _Reader:
     def __init__(self, split: str, max_bad_share: float) -> None:
         self.warnings: list[str] = []
         self._split, self._max_bad_share = split, max_bad_share
-        self._read: dict[tuple[int, int], _Scored] = {}
+        self._read: dict[str, _Scored] = {}  # by the hash of the file
         self._known: dict[str, list[_Asked]] = {}  # each question is kept once for all evaluations
 
     def read(self, file: Path) -> _Scored:
-        """Read the evaluation; one that several runs share, as the first often is, is read once."""
+        """Read the evaluation; one that several runs have, as the first often is, is decoded once."""
         try:
-            status = file.stat()
+            content = sha256(file)
         except OSError as error:
             raise DataEngineError(
                 f"{file}: cannot be read ({error.strerror}); run the study once more"
             ) from error
-        place = status.st_dev, status.st_ino
-        if place not in self._read:
-            self._read[place] = self._scored(file)
-        return self._read[place]
+        if content not in self._read:
+            self._read[content] = self._scored(file)
+        return self._read[content]
 
     def _scored(self, file: Path) -> _Scored:
         bad = BadRows(file, self._max_bad_share, wanted="aokvqa_eval.json of evaluate", keep=1)
