@@ -107,7 +107,7 @@ def _named_path(name: str, value: Any) -> Path | None:
         # clip:ViT-B/32 is a name of OpenAI's package, clip:FILE a checkpoint
         is_file = kind in ("replay", "recorded") or (kind == "clip" and _is_checkpoint(rest))
         return Path(rest) if is_file else None
-    if name not in _MODEL_OR_FOLDER:
+    if name not in _MODEL_OR_FOLDER or not value:  # Path("") would be the current folder
         return None
     # A Hugging Face name is `owner/name` at most; text with more slashes is meant as a folder.
     looks_like_path = value.count("/") > 1 or value.startswith((".", "/", "~", "{"))

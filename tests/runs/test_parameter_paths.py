@@ -70,6 +70,7 @@ def test_files_inside_texts_that_are_missing_are_named(
         ("encoder", "openai/clip-vit-base-patch32"),
         ("student", "api:owner/model"),
         ("student", "llava-hf/llava-1.5-7b-hf"),
+        ("student", ""),
         ("adapter", "owner/lora"),
         ("adapter", None),
         ("teacher", "openai:gpt-4.1"),
