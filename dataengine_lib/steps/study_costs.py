@@ -24,7 +24,9 @@ def run_costs(folder: Path, rounds: int) -> list[RunCost]:
         trained = _train_log(here)
         kept = _plus(kept, _rows(here / "gptvqa_train_data.json"))
         # another trainer's log may not say what it drew
-        of_mix = sum(part.rows for part in trained.mix if not part.is_base) if trained and trained.mix else None
+        of_mix = (
+            sum(part.rows for part in trained.mix if not part.is_base) if trained and trained.mix else None
+        )
         usage = here / "usage.json"
         used: UsageFile | None = read_json(usage, UsageFile) if usage.is_file() else None
         if used is None and of_mix == 0:  # base data alone: no teacher was asked

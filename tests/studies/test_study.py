@@ -148,6 +148,7 @@ def test_every_run_is_done_and_every_shared_step_was_made_once(done: tuple[Path,
 def test_no_checkpoint_is_left_and_no_page_links_to_one(done: tuple[Path, str]) -> None:
     out = done[0] / "reports/tiny"
     assert list(out.glob("*/*/round1/checkpoint*")) == []
+    assert len(list(out.glob("*/*/round1/train_log.json"))) == len(RUNS), "its log stays"
     for run in RUNS:
         for page in ("round1/5_fine_tune.html", "index.html"):
             assert 'href="checkpoint' not in (out / run / page).read_text()
