@@ -55,7 +55,7 @@ class CheckSettings(BaseModel):
     """Show it a grey image in place of each image."""
     difficulty_low: float = Field(0, ge=0, le=1)
     """Probability of the right option below which a QA is too hard (0: none is)."""
-    difficulty_high: float = Field(0.9, ge=0, le=1)
+    difficulty_high: float = Field(0.75, ge=0, le=1)
     """Probability of the right option above which the student knows a QA, when it chooses that option."""
     both_wrong: CheckMode = "mark"
     """Off, mark or drop QAs that neither student nor second readers answer like the teacher; needs second_answer mark."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from dataengine_lib.core.statistics import wilson
 from dataengine_lib.curation.counts import ChecksSummary
 from dataengine_lib.curation.difficulty.band import BINS, DifficultyFigures
 from dataengine_lib.report.charts import BLUE, DARK, ORANGE, PURPLE, Chart, drawn_chart
@@ -43,6 +44,7 @@ def difficulty_chart(summary: ChecksSummary) -> Chart | Html:
                 xytext=(-2 if side == "right" else 2, 0), textcoords="offset points",
             )  # fmt: skip
         axes.grid(visible=True, axis="y")
+        axes.set_ylim(0, 1.12 * max(1, *below))  # room for the numbers at the ends of the band
         axes.set(
             xlim=(0, 1), xlabel=f"probability of the right option (softmax of its options' scores); n = {total:,}",
             ylabel="number of questions",
@@ -82,7 +84,8 @@ def difficulty_table(summary: ChecksSummary) -> Html:
     rows = []
     for kind, count in counts:
         asked = count.known + count.kept + count.too_hard
-        right = percent((asked - count.missed) / asked)
+        ends = wilson(asked - count.missed, asked)
+        right = percent((asked - count.missed) / asked, ends.low, ends.high)
         rows.append((plain_name(kind), asked, right, count.known, count.kept, count.too_hard))
     caption = f"known and too hard questions are {'dropped' if figures.dropped else 'kept, and marked'}"
     head = ["question type", "asked", "student is right", "known", "in the band", "too hard"]

@@ -145,7 +145,7 @@ def readers_table(summary: ChecksSummary) -> Html:
                 usage.replies if usage else 0, usage.cost_usd if usage else None,
             )
         )  # fmt: skip
-    head = ["reader", "was shown", "answered", "as the teacher", "cannot tell", "paid replies", "USD"]
+    head = ["reader", "was shown", "answered", "like the teacher", "cannot tell", "paid replies", "USD"]
     caption = agreement_sentence(summary) if rows else "no reader was asked (second_reader, blind_reader)"
     return table(rows, head, caption)
 

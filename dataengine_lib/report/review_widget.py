@@ -8,6 +8,7 @@ from typing import Any
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import LETTERS, TrainRecord
+from dataengine_lib.curation.difficulty.band import both_wrong
 from dataengine_lib.curation.review import Decision, read_review, write_decision
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.letter_mentions import names_letters
@@ -42,11 +43,13 @@ class ReviewBox:
         """In which order the form shows the records."""
         if not self.disputed:
             return "The form shows a few records of every type, drawn at random."
-        which = "the one kept record" if self.disputed == 1 else f"{self.disputed:,} kept records"
+        doubted = self.records[: self.disputed]
+        which = "the one kept record" if self.disputed == 1 else f"the {self.disputed:,} kept records"
+        missed = sum(bool(both_wrong(record)) for record in doubted)
+        first = f"first {missed:,} that neither student nor second readers answer like the teacher, then "
         return (
-            f"The form begins with {which} whose answer is in doubt: first what neither student nor second readers "
-            "answer like the teacher, then what teacher and readers disagree on, most disagreement first; then come a "
-            "few of every type, drawn at random."
+            f"The form begins with {which} whose answer is most in doubt: {first if missed else ''}those on which "
+            "teacher and second readers disagree, most disagreement first. A few of every type follow, drawn at random."
         )
 
     def _ipython_display_(self) -> None:
@@ -202,10 +205,11 @@ class _Form:
 
 
 def _other_answers(record: TrainRecord) -> str:
-    """What the second readers that disagree with the teacher answer; empty where all agree."""
+    """What the second readers and the student that disagree with the teacher answer; empty where all agree."""
+    given = [("student", record.student_answer), *record.second_answers.items()]
     texts = [
         f"{name}: {'cannot tell' if answer < 0 else f'({LETTERS[answer]})'}"
-        for name, answer in record.second_answers.items()
-        if answer != record.correct_choice_idx
+        for name, answer in given
+        if answer is not None and answer != record.correct_choice_idx
     ]
-    return f"Second readers differ: {', '.join(texts)}." if texts else ""
+    return f"Other answers: {', '.join(texts)}." if texts else ""

@@ -166,8 +166,11 @@ def test_three_readers_on_three_servers_vote(tmp_path: Path) -> None:
         box = review_box(voted)
         assert [one.query_id for one in box.records[:4]] == ["q1", "q4", "q7", "q10"]
         assert len({one.record_id for one in box.records}) == len(box.records) > 4
-        assert "begins with 4 kept records on which teacher and second readers disagree" in box.summary().text
-        assert "Second readers differ: openai:a #2: (" in _Form(box).status.value
+        assert (
+            "the 4 kept records whose answer is most in doubt: those on which teacher and"
+            in box.summary().text
+        )
+        assert "Other answers: openai:a #2: (" in _Form(box).status.value
 
         # nothing is asked again, whatever the rule
         asked = [len(server.requests) for server in servers]

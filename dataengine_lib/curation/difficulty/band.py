@@ -1,4 +1,8 @@
-"""Step 4: the student's probability of the right option, the band of it that is kept, and figures of both."""
+"""Step 4: the student's probability of the right option, the band of it that is kept, and figures of both.
+
+Why a band: examples that a model has mastered, or that are too hard for it now, teach it least. Sources: PROGRESS, Chandhok
+et al. 2025 (arXiv 2506.01085); Bae et al. 2025 (arXiv 2504.03380).
+"""
 
 from collections.abc import Sequence
 from math import exp
@@ -23,7 +27,8 @@ class StudentView(NamedTuple):
 def probabilities(scores: Sequence[float]) -> list[float]:
     """The softmax of the options' scores, which are mean log-probabilities of their tokens.
 
-    A probability by options, as a rank rule compares them: lengths do not count, and the options add up to one.
+    A probability by options, as a rank rule compares them: lengths do not count, and the options add up to one. It is
+    flatter than that of the whole texts: brackets and other tokens that the options share count in the means as well.
     """
     highest = max(scores)
     weights = [exp(score - highest) for score in scores]

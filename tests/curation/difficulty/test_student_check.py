@@ -181,7 +181,7 @@ def test_an_image_that_cannot_be_read_is_a_warning(folder: Path, monkeypatch: py
         ({"student": ""}, "difficulty: no student gives no scores of options"),
         ({"student": "api:x"}, "difficulty: api:x gives no scores of options"),
         ({"image_root": None}, "difficulty: the student needs the images; give image_root"),
-        ({"difficulty_low": 0.95}, "difficulty_low 0.95 is above difficulty_high 0.9"),
+        ({"difficulty_low": 0.95}, "difficulty_low 0.95 is above difficulty_high 0.75"),
         ({"workers": 0}, "workers must be 1 or more, or ray"),
     ],
 )
