@@ -70,9 +70,12 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     """
     planned = plan(experiment, out)
     steps = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_workload(item)}" for item in planned)]
+    power = holdout_power_lines(experiment, planned, gain)
     if not trains_on_new_data(experiment):
-        return [*steps, "", *(f"note: {note}" for note in _notes_without_new_data(planned))]
+        return [*steps, "", *power, "", *(f"note: {note}" for note in _notes_without_new_data(planned))]
     run = _PlannedRun.of(experiment, planned)
+    if experiment.head.until is not None:
+        run.notes.append(f"until may end the rounds before round {run.rounds}; all of them are counted")
     images = _sample_images(run)
     prices = read_prices(run.teacher.prices)
     price = prices.of(run.teacher.teacher)
@@ -89,7 +92,6 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
         f"{min(REPLY_TOKENS, run.teacher.max_output_tokens)} tokens"
     )
     head = f"teacher {run.teacher.teacher}, {run.rounds} round(s):"
-    power = holdout_power_lines(experiment, planned, gain)
     return [*steps, "", head, *_cost_table(costs), "", *power, "", *(f"note: {note}" for note in run.notes)]
 
 

@@ -24,12 +24,23 @@ class PlaygroundSettings(StepConfig):
     sizes: dict[str, int] = Field(default_factory=dict)
 
 
+class UntilSettings(StepConfig):
+    """The `until` section: when the rounds end before `rounds` are done; each rule counts on its own."""
+
+    no_type_gains: bool = False
+    """After a round in which no question type gains, after Holm's correction."""
+    max_usd_per_point: float | None = Field(None, gt=0)
+    """After a round whose teacher and readers cost more US dollars for a point of all compared questions together."""
+
+
 class ExperimentHead(StepConfig):
     """The keys of a YAML beside the sections of its steps."""
 
     run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The folder's name below reports."""
     rounds: int = Field(1, ge=1, le=100)
+    """With `until`, the most rounds."""
+    until: UntilSettings | None = None
     seed: int = Field(0, ge=0)
     playground: PlaygroundSettings | None = None
 

@@ -71,6 +71,7 @@ def check_run(
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
         checks.append(partial(_check_endpoint, file, item))
         checks.append(partial(_check_prices, file, item))
+        checks.append(partial(_check_point_price, file, item, planned))
         checks.append(partial(_check_student, file, item))
         checks.append(partial(_check_types, file, item, planned))
     found: list[Finding] = []
@@ -106,6 +107,7 @@ def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
     for item in planned:
         checks: list[tuple[Mark, Callable[[], None]]] = [
             ("bad", partial(_check_prices, file, item)),
+            ("bad", partial(_check_point_price, file, item, planned)),
             ("bad", partial(_check_types, file, item, planned)),
             ("warn", partial(_check_student, file, item)),
         ]
@@ -208,6 +210,22 @@ def _check_prices(file: Path, item: Planned) -> None:
             check_priced(prices.of(one.spec), one.spec, prices.near(one.spec))
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _check_point_price(file: Path, item: Planned, planned: Sequence[Planned]) -> None:
+    """The price of a point can only be judged where those of the teacher and the readers are known."""
+    if getattr(item.config, "max_usd_per_point", None) is None:
+        return
+    for other in planned:
+        if other.step.name not in ("generate_qa", "post_process"):
+            continue
+        prices = read_prices(getattr(other.config, "prices", None))
+        for one in other.models_asked:
+            if prices.of(one.spec) is None:
+                raise ParameterError(
+                    f"{file}: until.max_usd_per_point: no price is known for {one.spec} of {other.step.name}; give its "
+                    f"`prices` a file with it, or leave max_usd_per_point out"
+                )
 
 
 def _check_student(file: Path, item: Planned) -> None:

@@ -2,13 +2,16 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.errors import DataEngineError, system_error_line
+from dataengine_lib.errors import DataEngineError, ParameterError, system_error_line
+from dataengine_lib.evaluation.rounds.figures import NextRound
 from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
 from dataengine_lib.runs.lock import run_lock
 from dataengine_lib.runs.manifest import (
@@ -63,13 +66,13 @@ def run_experiment(
     warnings = check_run(experiment.file, planned, first, last, notebooks, out)
     # check_run has made the folder, in which the lock file lies
     with run_lock(out):
-        began = time.monotonic()
+        began, folder = time.monotonic(), "{playground}"
         if settings := experiment.head.playground:
             from dataengine_lib.playground.sets import write_playground
 
-            folder = write_playground(settings.cache, settings.seed, settings.sizes)
+            folder = str(write_playground(settings.cache, settings.seed, settings.sizes))
             # now it is known which folder {playground} stands for, so paths below it can be checked
-            planned = plan(experiment, out, str(folder))
+            planned = plan(experiment, out, folder)
             check_paths(experiment.file, planned, first, last)
             warnings += check_data(experiment.file, planned, first, last)
         state = _new_state(experiment, planned)
@@ -80,16 +83,46 @@ def run_experiment(
         run = _Run(out, notebooks, planned, state, print_line, shared, on_step)
         # 2. the steps; those outside --from and --to are only listed in the report
         with run.stopped_by_any_error():
-            for number in range(len(planned)):
+            number = 0
+            # not `for`: where `until` ends the rounds, fewer steps follow
+            while number < len(run.planned):
                 if first <= number <= last:
                     run.step(number, force or (number == first and start is not None))
                 else:
                     run.keep(number)
-        if last < len(planned) - 1:
-            state.notes.append(f"stopped after {planned[last].label}, as --to says")
+                item = run.planned[number]
+                if number <= last and (reason := _until_says(item, state.steps[number])):
+                    if number < first:
+                        raise ParameterError(
+                            f"--from {start}: comes after round {item.round}, after which until ended the rounds: "
+                            f"{reason}; leave --from out, or change until"
+                        )
+                    run.end_rounds(number, plan(experiment, out, folder, item.round), reason)
+                    last = number if stop else len(run.planned) - 1
+                number += 1
+        if last < len(run.planned) - 1:
+            state.notes.append(f"stopped after {run.planned[last].label}, as --to says")
+        elif experiment.head.until is not None and not state.stopped:
+            state.notes.append(f"all {experiment.head.rounds} rounds ran; until did not end them before")
         state.status = "done"
         run.publish()
         return state
+
+
+class _Decision(msgspec.Struct):
+    """Of a round's `compare_rounds.json`, what it says about the next round."""
+
+    next_round: NextRound
+
+
+def _until_says(item: Planned, state: StepState) -> str:
+    """Why `until` ends the rounds after the comparison of a round; empty where it does not, and for other steps."""
+    file = item.folder / "compare_rounds.json"
+    compares_round = "compare" in item.step.when and item.round is not None
+    if not compares_round or state.status not in ("done", "skipped") or not file.is_file():
+        return ""
+    decision: _Decision = read_json(file, _Decision)
+    return decision.next_round.reason.removeprefix("stop, as ") if decision.next_round.stop else ""
 
 
 def _new_state(experiment: Experiment, planned: list[Planned]) -> RunState:
@@ -103,9 +136,13 @@ def _new_state(experiment: Experiment, planned: list[Planned]) -> RunState:
         rounds=experiment.head.rounds,
         seed=experiment.head.seed,
         notes=notes,
-        steps=[StepState(step=item.step.notebook, round=item.round, label=item.label) for item in planned],
+        steps=_waiting(planned),
         versions=versions(),
     )
+
+
+def _waiting(planned: Sequence[Planned]) -> list[StepState]:
+    return [StepState(step=item.step.notebook, round=item.round, label=item.label) for item in planned]
 
 
 class _Run:
@@ -126,7 +163,10 @@ class _Run:
         self.dropped = dropped_outputs(planned, out)
         self.hashes = FileHashes(out / ".hashes.json")
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
-        self.links_changed = _labels_before(out) != [step.label for step in state.steps]
+        before, now = _labels_before(out), [step.label for step in state.steps]
+        # `until` may have ended that run's rounds, and then it lists the same steps up to there
+        same = before == now or (before[:-1] == now[: len(before) - 1] and before[-1:] == now[-1:])
+        self.links_changed = not (before and same)
 
     @contextmanager
     def stopped_by_any_error(self) -> Iterator[None]:
@@ -182,6 +222,20 @@ class _Run:
         self._show(number, "done", manifest)
         self._print_warnings(number)
         self.publish()
+
+    def end_rounds(self, number: int, planned: list[Planned], reason: str) -> None:
+        """Go on with `planned`, which has the same steps up to `number` and then the comparison of all rounds."""
+        item, known = self.planned[number], self.state.steps[: number + 1]
+        self.planned = planned
+        self.state.steps = known + _waiting(planned[number + 1 :])
+        self.state.stopped = reason
+        self.state.notes.append(
+            f"until ended the rounds after round {item.round} of {self.state.rounds}: {reason}"
+        )
+        self.print_line(f"until: no round after round {item.round}: {reason}")
+        self.publish()
+        with suppress(DataEngineError):  # a damaged notebook of an earlier run; the index page says the same
+            render_step(item)  # what comes next has changed
 
     def publish(self) -> None:
         """Write `run.json` and the index pages."""

@@ -33,7 +33,7 @@ class RunState(msgspec.Struct, kw_only=True):
     """`run.json`. `seconds` is the sum over the steps; for a skipped step, those of the run that executed it.
 
     `overhead_seconds` is the part for notebook start-up and rendering. `warnings` were found before the first step; those
-    of a step are in `steps`.
+    of a step are in `steps`. `rounds` are those of the plan; `stopped` says why `until` ended them before.
     """
 
     run: str
@@ -45,6 +45,7 @@ class RunState(msgspec.Struct, kw_only=True):
     rounds: int
     seed: int
     error: str = ""
+    stopped: str = ""
     notes: list[str] = []
     warnings: list[str] = []
     steps: list[StepState]

@@ -27,8 +27,9 @@ from dataengine_lib.steps.generate_qa import GenerateQaConfig
 from dataengine_lib.steps.post_process import PostProcessConfig
 from dataengine_lib.steps.study import StudyConfig
 
-# Parts of a run, in order: before round 1, every round, after the last one, and the comparison of all rounds.
-When = Literal["before", "round", "after", "end"]
+# Parts of a run, in order: before round 1; in every round the measurement of the student, with `until` the comparison of
+# the rounds before, and the rest; the measurement after the last round, and the comparison of all rounds.
+When = Literal["before", "measure", "compare", "round", "after", "end"]
 
 NO_NEW_DATA = (
     "fine_tune.new_data is false: steps 2 to 4 are left out, no teacher writes QAs, and the student is trained on "
@@ -74,7 +75,7 @@ STEPS = (
         defaults={"seed": "{seed}"},
     ),
     Step(
-        1, "evaluate", EvaluateConfig, when=("round", "after"),
+        1, "evaluate", EvaluateConfig, when=("measure", "after"),
         reads={"questions": "{classified}", "student": "{student}", "adapter": "{adapter}",
                "teacher_queries": "{rounds before}/gptvqa_prompt.json",
                "earlier_evaluations": "{rounds before}/aokvqa_eval.json",
@@ -134,10 +135,13 @@ STEPS = (
         checkouts=("command_folder",),
     ),
     Step(
-        6, "compare_rounds", CompareRoundsConfig, when=("end",),
-        reads={"evaluations": "{evaluated}/aokvqa_eval.json"},
-        writes={"output": "{run}/compare_rounds.json"},
-        defaults={"image_root": "{evaluate.image_root}", "seed": "{seed}"},
+        6, "compare_rounds", CompareRoundsConfig, when=("compare", "end"),
+        reads={"evaluations": "{evaluated}/aokvqa_eval.json", "usage": "{evaluated rounds}/usage.json",
+               "post_process": "{evaluated rounds}/post_process.json"},
+        writes={"output": "{here}/compare_rounds.json"},
+        defaults={"image_root": "{evaluate.image_root}", "seed": "{seed}",
+                  "no_type_gains": "{until.no_type_gains}", "max_usd_per_point": "{until.max_usd_per_point}"},
+        optional=("usage", "post_process"),
     ),
 )  # fmt: skip
 # Of a whole study, and no step of a run: it compares runs.
@@ -219,9 +223,12 @@ def first_configs(planned: Iterable[Planned]) -> dict[str, Any]:
     return configs
 
 
-def plan(experiment: Experiment, out: Path, playground: str = "{playground}") -> list[Planned]:
+def plan(
+    experiment: Experiment, out: Path, playground: str = "{playground}", last_round: int | None = None
+) -> list[Planned]:
     """The steps of a run in order, with their configs; `playground` is the folder of the playground once it is written.
 
+    `last_round` is the one that `until` has ended the rounds after; it is measured by step 1 of the round that follows.
     A step without a section runs with its defaults, except `classify_questions`: without it
     `evaluate.questions` has to be classified already. Steps that make data are not among them where step 5 trains on
     no new data, but their sections are checked. Raises ParameterError with one line per wrong key.
@@ -232,7 +239,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
     configs: dict[str, StepConfig] = {}  # the latest of each step
     wrong: list[str] = []
     seen: set[str] = set()
-    for step, place, round_ in _sequence(experiment):
+    for step, place, round_ in _sequence(experiment, last_round):
         left_out = step.makes_data and not new_data
         if left_out and step.name not in experiment.sections:
             continue
@@ -240,7 +247,7 @@ def plan(experiment: Experiment, out: Path, playground: str = "{playground}") ->
         section = {key: _in_playground(value, playground) for key, value in section.items()}
         where = experiment.where(step.name)
         try:
-            values = _placeholders(experiment, out, place, round_, configs, playground)
+            values = _placeholders(experiment, out, place, round_, configs, playground, last_round)
             wired, usual = _filled(step.reads | step.writes, values), _filled(step.defaults, values)
             # Only at a step's first place: the student is the YAML's in round 1 and a checkpoint later.
             taken = [key for key in section if key in wired and step.name not in seen]
@@ -283,13 +290,20 @@ def _of_run(step: Step, section: dict[str, Any]) -> set[str]:
     return {name for name, text in step.defaults.items() if name not in section and text.startswith(inside)}
 
 
-def _sequence(experiment: Experiment) -> Iterator[tuple[Step, str, int | None]]:
+def _sequence(experiment: Experiment, last_round: int | None) -> Iterator[tuple[Step, str, int | None]]:
     """(step, folder below the run's, round) in the order of execution."""
-    rounds = range(1, experiment.head.rounds + 1)
     # folders below the run's: none for steps 0 and 6, round1, round2, …, and final for the last step 1
     parts: list[tuple[str, int | None, When]] = [("", None, "before")]
-    parts += [(f"round{n}", n, "round") for n in rounds]
-    parts += [("final", None, "after"), ("", None, "end")]
+    for n in range(1, experiment.head.rounds + 1):
+        parts.append((f"round{n}", n, "measure"))
+        if n > 1 and experiment.head.until is not None:
+            parts.append((f"round{n - 1}", n - 1, "compare"))  # the round that has just been measured
+        if last_round is not None and n > last_round:
+            break
+        parts.append((f"round{n}", n, "round"))
+    else:
+        parts.append(("final", None, "after"))
+    parts.append(("", None, "end"))
     for place, number, when in parts:
         for step in STEPS:
             if when in step.when and (when != "before" or step.name in experiment.sections):
@@ -303,6 +317,7 @@ def _placeholders(
     round_: int | None,
     configs: dict[str, StepConfig],
     playground: str,
+    last_round: int | None,
 ) -> dict[str, Any]:
     """What the placeholders in STEPS stand for at one place of the run; None where there is no such thing (yet).
 
@@ -311,6 +326,12 @@ def _placeholders(
     rounds = [out / f"round{n}" for n in range(1, experiment.head.rounds + 1)]
     # rounds that are complete here; step 0 has no round either, but uses no placeholder that depends on this
     done = len(rounds) if round_ is None else round_ - 1
+    # where the student was measured: before round 1 and after each round that step 6 compares
+    if round_ is None:
+        evaluated = [*rounds, out / "final"] if last_round is None else rounds[: last_round + 1]
+    else:
+        evaluated = rounds[: round_ + 1]
+    until = experiment.head.until
     with_data = rounds if trains_on_new_data(experiment) else []
     evaluate, fine_tune = (experiment.sections.get(name, {}) for name in ("evaluate", "fine_tune"))
     first = _in_playground(evaluate.get("student"), playground)
@@ -326,7 +347,10 @@ def _placeholders(
         "first adapter": first_adapter,
         "rounds before": with_data[:done],
         "rounds so far": with_data[: done + 1],
-        "evaluated": [*rounds, out / "final"],
+        "evaluated": evaluated,
+        "evaluated rounds": with_data[: len(evaluated) - 1],
+        "until.no_type_gains": until.no_type_gains if until else None,
+        "until.max_usd_per_point": until.max_usd_per_point if until else None,
         "seed": experiment.head.seed,
         "round": round_,
         "round seed": experiment.head.seed + (round_ or 0),
@@ -375,7 +399,7 @@ def _filled(templates: dict[str, str], values: dict[str, Any]) -> dict[str, Any]
             filled[name] = [f"{item}{rest}" for item in value]
         elif value is not None:
             # numbers, such as a seed, are not turned into text
-            filled[name] = value if isinstance(value, int) else f"{value}{rest}"
+            filled[name] = value if isinstance(value, int | float) else f"{value}{rest}"
     return filled
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
@@ -12,6 +12,7 @@ from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores, weak_types
 from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
+from dataengine_lib.evaluation.rounds.next_round import StopRule, judge_last_round, round_cost
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
 from dataengine_lib.evaluation.rounds.summary import (
     SummaryRow,
@@ -32,12 +33,30 @@ class CompareRoundsConfig(StepConfig):
     """Questions to compare on."""
     weak_types: int = Field(4, ge=0)
     """How many of the first round's weakest diagnose types to average over."""
+    usage: list[Path] = Field(default_factory=list)
+    """usage.json of each round's step 3, for the price of a point."""
+    post_process: list[Path] = Field(default_factory=list)
+    """post_process.json of each round's step 4, whose readers cost as well."""
+    no_type_gains: bool = False
+    """Advise to stop when no question type gained in the last round."""
+    max_usd_per_point: float | None = Field(None, gt=0)
+    """Advise to stop when a point of the last round cost more US dollars."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
     """Stop when a larger share of an evaluation's rows cannot be used."""
     image_root: Path | None = None
     """Where image_path starts; used only to show the images."""
     seed: int = 0
     """Of the bootstrap."""
+
+    @model_validator(mode="after")
+    def _one_file_a_round(self) -> Self:
+        rounds = len(self.evaluations) - 1
+        for name, files in (("usage", self.usage), ("post_process", self.post_process)):
+            if files and len(files) != rounds:
+                raise ValueError(
+                    f"{name} has {len(files)} files for {rounds} rounds; give one a round, or none"
+                )
+        return self
 
 
 @dataclass
@@ -81,6 +100,7 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     compared = [(0, last)] + ([(n, n + 1) for n in range(last)] if last > 1 else [])
     # from the first evaluation: before any round was trained on its weak types
     weak, note = weak_types(answers[0], config.weak_types, set(pairs.types))
+    comparisons = [compare_two(pairs, names, before, after, weak, config.seed) for before, after in compared]
     figures = Figures(
         split=config.split,
         questions=len(pairs.rounds[0]),
@@ -90,15 +110,26 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
             round_scores(name, file, of_round, pairs)
             for name, file, of_round in zip(names, config.evaluations, pairs.rounds, strict=True)
         ],
-        comparisons=[
-            compare_two(pairs, names, before, after, weak, config.seed) for before, after in compared
-        ],
+        comparisons=comparisons,
         weak_types=weak,
         weak_note=note,
         left_out=pairs.left_out,
+        next_round=judge_last_round(
+            comparisons[-1],
+            _last_cost(config),
+            StopRule(config.no_type_gains, config.max_usd_per_point),
+            weak_types(answers[-1], config.weak_types, set(pairs.types))[0],
+        ),
     )
     write_json(config.output, figures)
     warnings = [line for rows in bad for line in rows.warnings()]
     return CompareRoundsResult(
         figures, config.output, config.image_root, [*warnings, *comparison_warnings(figures)]
     )
+
+
+def _last_cost(config: CompareRoundsConfig) -> float | None:
+    """What the last round cost; None where that is not known."""
+    if not config.usage:
+        return None
+    return round_cost(config.usage[-1], config.post_process[-1] if config.post_process else None)

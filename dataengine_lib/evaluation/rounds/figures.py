@@ -96,6 +96,22 @@ class LeftOut(msgspec.Struct):
     changed: list[str]
 
 
+class NextRound(msgspec.Struct, kw_only=True):
+    """Whether another round is worth it: `stop` is what the experiment's `until` says, False without one.
+
+    `reason` is a sentence; `gained` are the types that gained in the last round, after Holm's correction; `cost_usd` is
+    what that round's teacher and readers cost, `usd_per_point` the same for a point of all questions together, None
+    where it is not known or nothing was gained. `weakest` types of the last evaluation would be asked about most.
+    """
+
+    stop: bool
+    reason: str
+    gained: list[str]
+    cost_usd: float | None
+    usd_per_point: float | None
+    weakest: list[str]
+
+
 class Figures(msgspec.Struct, kw_only=True):
     """`compare_rounds.json`. The first of `comparisons` is first round to last, then each round to the next."""
 
@@ -109,3 +125,4 @@ class Figures(msgspec.Struct, kw_only=True):
     weak_types: list[str]
     weak_note: str
     left_out: list[LeftOut]
+    next_round: NextRound | None = None

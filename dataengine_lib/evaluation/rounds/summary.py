@@ -67,6 +67,8 @@ def conclusion_text(figures: Figures) -> str:
     if figures.weak_note:
         sentences.append(f"Weak types: {figures.weak_note}.")
     sentences.append(types_sentence(total))
+    if figures.next_round:
+        sentences.append(f"Next: {figures.next_round.reason}.")
     return " ".join(sentences)
 
 
