@@ -9,11 +9,20 @@ import msgspec
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.json_rows import JsonRow, json_rows_or_object, list_rows
-from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.records import LETTERS, OPEN
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.questions.answer_kinds import (
+    are_letters,
+    has_no_options,
+    is_yes_no,
+    own_answers,
+    with_own_ids,
+    without_options,
+)
 from dataengine_lib.questions.dataengine_v2 import is_v2, v2_row
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, any_answer_index, filled
 from dataengine_lib.questions.seed_bench import is_seed_bench, seed_bench_row, type_names
+from dataengine_lib.questions.vqa_files import is_vqa, vqa_rows
 
 _WRAPPERS = ("questions", "data")  # keys that hold all questions of a file and are not the name of a type
 _ANSWERS = (
@@ -28,6 +37,8 @@ _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgsp
 def json_question_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     """The rows of a JSON file in A-OKVQA's fields. Raises DataEngineError when it holds no rows."""
     content = json_rows_or_object(file)
+    if isinstance(content, dict) and is_vqa(content):
+        return vqa_rows(file, content, own)
     parts, types = ({}, None) if isinstance(content, list) else (content, content.get("question_type"))
     if isinstance(content, list):
         rows = [FoundRow(where, _decoded(raw)) for where, raw in content]
@@ -44,13 +55,35 @@ def json_question_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     if types is not None or is_seed_bench([row.content for row in rows]):
         names = type_names(file, None if types is None else _decoded(types))
         return [seed_bench_row(row.row, row.content, names, own) for row in rows]
-    return [_in_own_fields(row, row.content, own) if isinstance(row.content, dict) else row for row in rows]
+    bare = [
+        row.content if isinstance(row.content, dict) and has_no_options(row.content) else None for row in rows
+    ]
+    answers = [own_answers(content) for content in bare if content is not None]
+    if are_letters(answers):
+        bare = [None] * len(rows)  # the check names the missing choices
+    yes_no = is_yes_no(answers)
+    found = [
+        _in_own_fields(row, own) if content is None else _bare_row(row, content, yes_no, own)
+        for row, content in zip(rows, bare, strict=True)
+    ]
+    with_own_ids([row.content for row, content in zip(found, bare, strict=True) if content is not None])
+    return found
 
 
-def _in_own_fields(row: FoundRow, content: dict[str, Any], own: OwnFields) -> FoundRow:
-    fields = _fields(content, own)
-    if isinstance(fields, tuple):  # the content still names the image
+def _bare_row(row: FoundRow, content: dict[str, Any], yes_no: bool, own: OwnFields) -> FoundRow:
+    """A row without options, in A-OKVQA's fields: a yes/no question where the file's are, else an open-ended one."""
+    fields = without_options(content, yes_no)
+    if isinstance(fields, tuple):
         return FoundRow(row.row, content, row.kind, fields)
+    return FoundRow(row.row, fields | own.of(content), row.kind)
+
+
+def _in_own_fields(row: FoundRow, own: OwnFields) -> FoundRow:
+    if not isinstance(row.content, dict):
+        return row
+    fields = _fields(row.content, own)
+    if isinstance(fields, tuple):  # the content still names the image
+        return FoundRow(row.row, row.content, row.kind, fields)
     return row  # whose content was completed
 
 
@@ -109,6 +142,8 @@ def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:
     image = row.get("image")
     if isinstance(image, str) and row.get("image_path") is None and row.get("image_id") is None:
         row["image_path"] = image
+    if row.get("answer_kind") == OPEN:
+        return row
     choices = row.get("choices") if "choices" in row else row.get("options")
     if isinstance(choices, dict):  # {"A": "dog", "B": "cat"}
         if sorted(choices) != list(LETTERS[: len(choices)]):

@@ -1,8 +1,5 @@
 """Steps 0, 1, 2 and 5: question files of every format through one check; faulty rows are counted, not fatal."""
 
-import ast
-import re
-import warnings
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,17 +11,15 @@ import msgspec
 
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.file_kinds.looks_like import looks_like
-from dataengine_lib.core.records import LETTERS, NO_ANSWER, UNKNOWN_IMAGE, Question
+from dataengine_lib.core.records import CHOICE, LETTERS, NO_ANSWER, OPEN, UNKNOWN_IMAGE, YES_NO, Question
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.json_questions import json_question_rows
-from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault
+from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, list_in
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.questions.tsv_table import is_table, table_rows
-
-_LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers have a few hundred
 
 
 @dataclass
@@ -49,7 +44,7 @@ class _Row(msgspec.Struct, kw_only=True):
     image_id: int | str | None = None
     question_id: int | str | None = None
     question: str
-    choices: list[str | int | float]
+    choices: list[str | int | float] | None = None
     correct_choice_idx: int | None = None
     direct_answers: list[str | int | float] | str | None = None
     difficult_direct_answer: bool | None = None
@@ -58,6 +53,7 @@ class _Row(msgspec.Struct, kw_only=True):
     image_path: str | None = None
     prompt: str | None = None
     teacher_type: str | None = None
+    answer_kind: str | None = None
 
 
 def read_question_file(
@@ -73,7 +69,9 @@ def read_question_file(
 
     The format is recognised by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
     `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, records of
-    MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV. Images inside a table become files under `image_root`.
+    MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV, POPE's lines, VQAv2's and OK-VQA's two files, VizWiz's, GQA's
+    and lmms-eval's rows. Questions without options are yes/no questions where the file's answers are, else open-ended
+    ones; see `answer_kinds`. Images inside a table become files under `image_root`.
     `type_field` and `split_field` name the keys that hold a question's type and split. With `unanswered`, a file in which
     no row has an answer is read too: all its questions have NO_ANSWER as correct_choice_idx. With `some_unanswered`, so
     have the rows without an answer of any other file.
@@ -163,7 +161,11 @@ def _answered(row: FoundRow) -> bool:
     fault = row.fault or (row.content if isinstance(row.content, tuple) else None)
     if fault:
         return fault[0] in ("wrong answer letter", "index outside the choices")
-    return isinstance(row.content, dict) and row.content.get("correct_choice_idx") is not None
+    if not isinstance(row.content, dict):
+        return False
+    if row.content.get("answer_kind") == OPEN:
+        return bool(row.content.get("direct_answers"))
+    return row.content.get("correct_choice_idx") is not None
 
 
 def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Question | RowFault:
@@ -177,20 +179,24 @@ def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Ques
         row = msgspec.convert(found.content, _Row, strict=False)
     except (msgspec.ValidationError, RecursionError) as error:
         return "malformed row", str(error)
-    choices, correct = [str(choice).strip() for choice in row.choices], row.correct_choice_idx
+    is_open = row.answer_kind == OPEN
+    if row.choices is None and not is_open:
+        return "malformed row", "Object missing required field `choices`"
+    choices = [str(choice).strip() for choice in row.choices or []]
+    accepted = _direct_answers(row.direct_answers)
     if not row.question.strip():
         return "empty question", "question is empty"
-    if not 2 <= len(choices) <= len(LETTERS):
-        return "unusable choices", f"{len(choices)} choices, 2 to {len(LETTERS)} are needed"
-    if not all(choices):
-        return "unusable choices", "a choice is empty"
-    if unanswered:
-        correct = NO_ANSWER
-    elif correct is None:
-        return "no correct choice", "the correct choice is not given, so no answer can be judged"
-    elif not 0 <= correct < len(choices):
-        reason = f"correct_choice_idx {shown(correct)} is outside the {len(choices)} choices"
-        return "index outside the choices", reason
+    if row.answer_kind not in (None, "", CHOICE, YES_NO, OPEN):
+        reason = f"answer_kind {shown(row.answer_kind)} is none of {CHOICE}, {YES_NO} and {OPEN}"
+        return "unknown answer_kind", reason
+    if is_open:
+        fault = _open_fault(choices, accepted, unanswered)
+    else:
+        fault = _choice_fault(choices, row.correct_choice_idx, unanswered)
+    if fault:
+        return fault
+    # checked above: only an open or an unanswered question may have none
+    correct = NO_ANSWER if is_open or unanswered else row.correct_choice_idx
     try:
         image = image_ref(row.image_id, row.image_path)
     except ValueError:
@@ -207,36 +213,44 @@ def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Ques
         question_id=question_id or f"{image.image_id}-{found.row}",
         question=row.question.strip(),
         choices=choices,
-        correct_choice_idx=correct,
-        direct_answers=_direct_answers(row.direct_answers),
+        correct_choice_idx=NO_ANSWER if correct is None else correct,
+        direct_answers=accepted,
         difficult_direct_answer=bool(row.difficult_direct_answer),
         rationales=row.rationales or [],
         question_type=intern(type_name(row.question_type or found.kind)),
         image_path=image.image_path,
         prompt=row.prompt or "",
         teacher_type=row.teacher_type or "",
+        answer_kind=row.answer_kind or "",
     )
+
+
+def _choice_fault(choices: list[str], correct: int | None, unanswered: bool) -> RowFault | None:
+    if not 2 <= len(choices) <= len(LETTERS):
+        return "unusable choices", f"{len(choices)} choices, 2 to {len(LETTERS)} are needed"
+    if not all(choices):
+        return "unusable choices", "a choice is empty"
+    if unanswered:
+        return None
+    if correct is None:
+        return "no correct choice", "the correct choice is not given, so no answer can be judged"
+    if not 0 <= correct < len(choices):
+        reason = f"correct_choice_idx {shown(correct)} is outside the {len(choices)} choices"
+        return "index outside the choices", reason
+    return None
+
+
+def _open_fault(choices: list[str], accepted: list[str], unanswered: bool) -> RowFault | None:
+    if choices:
+        return "unusable choices", f"an open-ended question has {len(choices)} choices, none is needed"
+    if not unanswered and not any(answer.strip() for answer in accepted):
+        return "no accepted answer", "direct_answers is empty, so no answer can be judged"
+    return None
 
 
 def _direct_answers(given: list[str | int | float] | str | None) -> list[str]:
     if isinstance(given, str):
-        listed = _list_in(given)
+        listed = list_in(given)
         given = [given] * bool(given.strip()) if listed is None else listed
     # interned, since the ten answers of a question are often the same word
     return [intern(str(answer)) for answer in given or []]
-
-
-def _list_in(text: str) -> list[str | int | float] | None:
-    """The list that a text is the Python form of, as in copies of A-OKVQA on the Hub; None for any other text."""
-    text = text.strip()
-    if not text.startswith("[") or len(text) > _LIST_SIZE:
-        return None
-    if not re.search(r"""['"]\s*,""", text):  # a numpy array is printed without commas: ['cat' 'dog']
-        text = re.sub(r"""(['"])\s+(?=['"])""", r"\1, ", text)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # about invalid escape sequences
-            found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
-    usable = isinstance(found, list) and all(isinstance(one, str | int | float) for one in found)
-    return found if usable else None

@@ -1,7 +1,9 @@
 """Steps 0, 1 and 5: rows of question files in any format, as they go to the one check in reader.py."""
 
+import ast
 import difflib
 import re
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless, shown
 from dataengine_lib.errors import DataEngineError
 
+_LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers have a few hundred
 # matches `B.`, `(B)`, `b)`, `B: cat`, `(B) a cat`
 _MARKED = re.compile(r"\(?([A-Za-z])(?:[).:]+\s*(.*)|\))$", re.DOTALL)
 RowFault = tuple[str, str]  # (kind, by which faults are counted; reason, which names the values)
@@ -137,3 +140,19 @@ def _text(value: Any) -> Any:
     if value is None:
         return ""
     return str(value) if isinstance(value, int | float) else value
+
+
+def list_in(text: str) -> list[str | int | float] | None:
+    """The list that a text is the Python form of, as in copies of A-OKVQA on the Hub; None for any other text."""
+    text = text.strip()
+    if not text.startswith("[") or len(text) > _LIST_SIZE:
+        return None
+    if not re.search(r"""['"]\s*,""", text):  # a numpy array is printed without commas: ['cat' 'dog']
+        text = re.sub(r"""(['"])\s+(?=['"])""", r"\1, ", text)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about invalid escape sequences
+            found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    usable = isinstance(found, list) and all(isinstance(one, str | int | float) for one in found)
+    return found if usable else None

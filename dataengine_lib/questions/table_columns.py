@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataengine_lib.core.records import LETTERS
 
 _KNOWN = (
-    "index", "question", "hint", "answer", "category", "l2-category", "image", "image_path", "split", "prediction", "hit",
+    "index", "question", "hint", "answer", "answers", "category", "l2-category", "image", "image_path", "split",
+    "prediction", "hit",
 )  # fmt: skip
 # names of the column with a row's number or name, where no column is called index; pandas writes its own one without a
 # name, and reads that as "Unnamed: 0"

@@ -12,6 +12,7 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.table_cells import stray_quote, table_cells, undecoded
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.questions.answer_kinds import accepted_answers, are_letters, is_yes_no, kind_fields
 from dataengine_lib.questions.rows import (
     FoundRow,
     OwnFields,
@@ -20,11 +21,13 @@ from dataengine_lib.questions.rows import (
     filled,
     found_row,
     integer_text,
+    list_in,
 )
 from dataengine_lib.questions.table_columns import known_columns
 from dataengine_lib.questions.tsv_images import TableImages
 
 _NEEDED = ("index", "question", "A")
+_ANSWERS = ("answers", "answer")  # of a table without A, B, …: VizWiz has ten in a list, MME and GQA have one
 
 
 def is_table(file: Path) -> bool:
@@ -52,11 +55,10 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
     lines = table_cells(file)
     heading = [name.strip() for name in next(lines, [])]
     names = known_columns(heading)
-    if missing := [name for name in _NEEDED if name not in names]:
-        raise DataEngineError(
-            f"{file}: has no column {shown(missing[0])}; a question table has index, question, A, B, …, answer, "
-            f"image or image_path; this {looks_like(file)}"
-        )
+    without_options = "A" not in names and any(name in names for name in _ANSWERS)
+    needed = _NEEDED[:2] if without_options else _NEEDED
+    if missing := [name for name in needed if name not in names]:
+        raise _no_column(file, missing[0])
     own.check(file, [*names, *heading])
     rows: list[tuple[str, str, dict[str, Any] | RowFault]] = []
     empty = dict.fromkeys([*heading, *names], "")
@@ -73,15 +75,51 @@ def table_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Foun
             row |= dict(zip(heading, cleaned, strict=False))
         index, image = integer_text(row["index"]), row.pop("image", "")
         fault = _row_fault(cells, names, index, seen)
-        rows.append((where, index, fault or _fields(row | {"index": index}, names, own)))
+        found = row | {"index": index}
+        rows.append((where, index, fault or (found if without_options else _fields(found, names, own))))
         if not fault:  # a row whose answer is faulty has an image too
             seen[index] = where
             images.add(index, image, row.get("image_path", ""))
+    if without_options:
+        rows = _of_kind(file, rows, own)
     # only now, since a row may share the image of a later one
     return [
         found_row(where, _with_image(content, images.path(index)), images.path(index))
         for where, index, content in rows
     ]
+
+
+def _no_column(file: Path, name: str) -> DataEngineError:
+    return DataEngineError(
+        f"{file}: has no column {shown(name)}; a question table has index, question, A, B, …, answer, "
+        f"image or image_path; this {looks_like(file)}"
+    )
+
+
+def _of_kind(
+    file: Path, rows: list[tuple[str, str, dict[str, Any] | RowFault]], own: OwnFields
+) -> list[tuple[str, str, dict[str, Any] | RowFault]]:
+    """Rows without options in A-OKVQA's fields: the kind of question is that of the whole table.
+
+    Raises DataEngineError where the answers are letters of options that the table does not have.
+    """
+    given = {index: _accepted(row) for _, index, row in rows if isinstance(row, dict)}
+    if are_letters(given.values()):
+        raise _no_column(file, "A")
+    yes_no = is_yes_no(given.values())
+    found: list[tuple[str, str, dict[str, Any] | RowFault]] = []
+    for where, index, row in rows:
+        fields = row if isinstance(row, tuple) else kind_fields(given[index], yes_no)
+        if isinstance(row, dict) and isinstance(fields, dict):
+            fields = _shared_fields(row, own) | fields
+        found.append((where, index, fields))
+    return found
+
+
+def _accepted(row: Mapping[str, str]) -> list[str] | RowFault:
+    text = next((row[name] for name in _ANSWERS if row.get(name)), "")
+    listed = list_in(text)
+    return accepted_answers(text if listed is None else listed)
 
 
 def _row_fault(cells: list[str], names: list[str], index: str, seen: Mapping[str, str]) -> RowFault | None:
@@ -102,13 +140,15 @@ def _fields(row: Mapping[str, str], names: list[str], own: OwnFields) -> dict[st
     correct = answer_index(row.get("answer"), choices)
     if isinstance(correct, tuple):
         return correct
+    return {"choices": choices, "correct_choice_idx": correct} | _shared_fields(row, own)
+
+
+def _shared_fields(row: Mapping[str, str], own: OwnFields) -> dict[str, Any]:
     # MMBench's hint is the context that a question needs
     hint, question = row.get("hint", ""), row["question"]
     return {
         "question_id": row["index"],
         "question": f"{hint}\n{question}" if hint and question else question,
-        "choices": choices,
-        "correct_choice_idx": correct,
         "question_type": row.get("l2-category") or row.get("category", ""),
         **own.of(row),
     }

@@ -218,7 +218,8 @@ def test_a_table_is_recognised_by_its_heading_with_any_line_ends(tmp_path: Path)
 def test_files_that_are_no_question_table_are_errors_of_one_line(tmp_path: Path) -> None:
     wrong: list[tuple[bytes, str]] = [
         (b"", "has no column 'index'"),
-        (b"index\tquestion\tanswer\n", "has no column 'A'"),
+        (b"index\tquestion\tlabel\n", "has no column 'A'"),
+        (b"index\tquestion\tanswer\n1\tWhat?\tB\n2\tWho?\tC\n", "has no column 'A'"),
         (b"index\tquestion\tA\tB\tanswer\n1\t\xff\xfe\tx\ty\tA\n", "row 2: not saved as UTF-8"),
         (
             b'index\tquestion\tA\tB\tanswer\n1\t"What?\tx\ty\tA\n2\tWhat?\tx\ty\tA\n',
