@@ -1,0 +1,56 @@
+"""Step 1: scores of open-ended questions: the mean by each rule, with intervals over images."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from dataengine_lib.core.records import UNKNOWN_IMAGE, Answer, Question
+from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, image_sums, ratio
+from dataengine_lib.evaluation.scores.open_answers import OpenRule, open_rule
+
+
+class OpenScore(msgspec.Struct, frozen=True):
+    """The questions that one rule scores, and their mean score in [0, 1]."""
+
+    questions: int
+    score: Estimate
+
+
+class OpenScores(msgspec.Struct, frozen=True):
+    """One split's open-ended questions, by rule; `empty` answers have no word and score 0."""
+
+    empty: int
+    by_rule: dict[OpenRule, OpenScore]
+
+
+def open_scores(answers: Sequence[Answer]) -> OpenScores | None:
+    """The scores of answers to open-ended questions; None without any."""
+    if not answers:
+        return None
+    by_rule: dict[OpenRule, list[Answer]] = {}
+    for answer in answers:
+        by_rule.setdefault(_rule(answer), []).append(answer)
+    return OpenScores(
+        empty=sum(not answer.model_answer.strip() for answer in answers),
+        by_rule={rule: _mean(rows) for rule, rows in by_rule.items()},
+    )
+
+
+def _rule(answer: Answer) -> OpenRule:
+    return open_rule(
+        Question(
+            question=answer.question,
+            choices=[],
+            correct_choice_idx=-1,
+            direct_answers=answer.direct_answers,
+            image_path=answer.image_path,
+        )
+    )
+
+
+def _mean(answers: Sequence[Answer]) -> OpenScore:
+    columns = np.array([[1.0, answer.score] for answer in answers])
+    images = [str(row.image_id) if row.image_id != UNKNOWN_IMAGE else row.image_path for row in answers]
+    sums = image_sums(images, columns)
+    return OpenScore(len(answers), estimate(sums, lambda s: ratio(s[:, 1], s[:, 0])))

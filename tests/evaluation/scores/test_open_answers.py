@@ -1,0 +1,152 @@
+"""Tests of the scores of open-ended answers against the official algorithms, written from their description."""
+
+import re
+
+import pytest
+
+from dataengine_lib.core.records import NO_ANSWER, OPEN, Question
+from dataengine_lib.evaluation.scores.open_answers import exact_match, open_rule, open_score, vqa_accuracy
+from dataengine_lib.evaluation.scores.vqa_text import vqa_key
+
+# The contractions of the official scripts, each wrong form before its right one; those with capitals are left out, as
+# the scripts compare small letters.
+OFFICIAL = """
+aint ain't arent aren't cant can't couldve could've couldnt couldn't couldn'tve couldn't've couldnt've couldn't've
+didnt didn't doesnt doesn't dont don't hadnt hadn't hadnt've hadn't've hadn'tve hadn't've hasnt hasn't havent haven't
+hed he'd hed've he'd've he'dve he'd've hes he's howd how'd howll how'll hows how's isnt isn't itd it'd itd've it'd've
+it'dve it'd've itll it'll let's let's maam ma'am mightnt mightn't mightnt've mightn't've mightn'tve mightn't've mightve
+might've mustnt mustn't mustve must've neednt needn't notve not've oclock o'clock oughtnt oughtn't ow's'at 'ow's'at
+'ows'at 'ow's'at 'ow'sat 'ow's'at shant shan't shed've she'd've she'dve she'd've she's she's shouldve should've
+shouldnt shouldn't shouldnt've shouldn't've shouldn'tve shouldn't've somebody'd somebodyd somebodyd've somebody'd've
+somebody'dve somebody'd've somebodyll somebody'll somebodys somebody's someoned someone'd someoned've someone'd've
+someone'dve someone'd've someonell someone'll someones someone's somethingd something'd somethingd've something'd've
+something'dve something'd've somethingll something'll thats that's thered there'd thered've there'd've there'dve
+there'd've therere there're theres there's theyd they'd theyd've they'd've they'dve they'd've theyll they'll theyre
+they're theyve they've twas 'twas wasnt wasn't wed've we'd've we'dve we'd've weve we've werent weren't whatll what'll
+whatre what're whats what's whatve what've whens when's whered where'd wheres where's whereve where've whod who'd
+whod've who'd've who'dve who'd've wholl who'll whos who's whove who've whyll why'll whyre why're whys why's wont won't
+wouldve would've wouldnt wouldn't wouldnt've wouldn't've wouldn'tve wouldn't've yall y'all yall'll y'all'll y'allll
+y'all'll yall'd've y'all'd've y'alld've y'all'd've y'all'dve y'all'd've youd you'd youd've you'd've you'dve you'd've
+youll you'll youre you're youve you've
+"""
+WRONG, RIGHT = OFFICIAL.split()[::2], OFFICIAL.split()[1::2]
+PUNCTUATION = [
+    ";",
+    "/",
+    "[",
+    "]",
+    '"',
+    "{",
+    "}",
+    "(",
+    ")",
+    "=",
+    "+",
+    "\\",
+    "_",
+    "-",
+    ">",
+    "<",
+    "@",
+    "`",
+    ",",
+    "?",
+    "!",
+]
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def official_punctuation(text: str) -> str:
+    out = text
+    for mark in PUNCTUATION:
+        strip = (mark + " " in text) or (" " + mark in text) or re.search(r"(\d)(\,)(\d)", text) is not None
+        out = out.replace(mark, "" if strip else " ")
+    return re.sub(r"(?!<=\d)(\.)(?!\d)", "", out, count=int(re.UNICODE))
+
+
+def official_words(text: str) -> str:
+    words = []
+    for word in text.lower().split():
+        word = "0" if word == "none" else str(WORDS.index(word)) if word in WORDS else word
+        if word not in ("a", "an", "the"):
+            words.append(RIGHT[WRONG.index(word)] if word in WRONG else word)
+    return " ".join(words)
+
+
+def official_score(given: str, answers: list[str], vizwiz: bool = False) -> float:
+    """vqaEval.py's loop over the people, each against the others."""
+    result = official_words(official_punctuation(given.replace("\n", " ").replace("\t", " ").strip()))
+    truth = list(answers)
+    if len(set(truth)) > 1 and not vizwiz:
+        truth = [official_punctuation(one) for one in truth]
+    shares = []
+    for number in range(len(truth)):
+        others = truth[:number] + truth[number + 1 :]
+        shares.append(min(1, float(sum(one == result for one in others)) / 3))
+    return sum(shares) / len(shares)
+
+
+GIVEN = [
+    "dog", "Dog.", "a dog", "The dog!", "two", "2", "none", "ten dogs", "1,000", "1000", "dont", "don't", "Dont.", "cant",
+    "t-shirt", "t shirt", "T-shirt, red", "3.5", "3.5 m.", "red/blue", "red / blue", "it's", "its", "o'clock", "oclock 5",
+    "yes", "Yes.", "yes, it is", "unanswerable", "unsuitable image", "", "   ", "\n dog \t", "a", "couldnt've",
+    "somebody'd",     "st. 5", "...", "U.S.A.", "no.1", "(left)", "left (side)", "é", "what's", "1,000.00", "a,b",
+    "an apple a day", "-5", "50%",
+]  # fmt: skip
+TRUTHS = [
+    ["dog"] * 10,
+    ["dog"] * 4 + ["cat"] * 6,
+    ["dog"] * 3 + ["cat"] * 3 + ["2"] * 2 + ["don't"] * 2,
+    ["t-shirt"] * 5 + ["t shirt"] * 3 + ["shirt"] * 2,
+    ["1,000"] * 4 + ["1000"] * 6,
+    ["yes"] * 9 + ["no"],
+    ["unanswerable"] * 8 + ["unsuitable image"] * 2,
+    ["The dog."] * 10,
+    ["The dog."] * 6 + ["dog."] * 4,
+    ["red/blue"] * 5 + ["3.5"] * 3 + ["o'clock 5"] * 2,
+    ["st 5", "can't", "0", "U.S.A.", "usa", "left side", "é", "10 dogs", "what's", "50%"],
+]
+
+
+@pytest.mark.parametrize("answers", TRUTHS)
+@pytest.mark.parametrize("vizwiz", [False, True])
+def test_vqa_accuracy_is_the_official_one(answers: list[str], vizwiz: bool) -> None:
+    for given in GIVEN:
+        expected = official_score(given, answers, vizwiz)
+        assert vqa_accuracy(given, answers, as_vizwiz=vizwiz) == pytest.approx(expected, abs=1e-6), given
+
+
+def test_every_contraction_and_number_is_normalised_as_officially() -> None:
+    assert len(WRONG) == len(RIGHT) > 110
+    for word in [*WRONG, *RIGHT, *WORDS, "none", "eleven", "dogs", *"aA"]:
+        for text in (word, f"the {word}", f"{word}, {word}", word.upper()):
+            assert vqa_key(text) == official_words(official_punctuation(text)), text
+
+
+def test_only_the_first_periods_are_removed_as_officially() -> None:
+    many = ". ".join(["x"] * 40)
+    assert vqa_key(many) == official_words(official_punctuation(many))
+    assert "." in vqa_key(many)
+
+
+def asked(answers: list[str], image: str = "a.jpg") -> Question:
+    return Question(
+        question="?", choices=[], correct_choice_idx=NO_ANSWER, direct_answers=answers, image_path=image, answer_kind=OPEN
+    )  # fmt: skip
+
+
+def test_the_rule_follows_from_the_question() -> None:
+    assert open_rule(asked(["dog"])) == "exact match"
+    assert open_rule(asked(["dog"] * 10)) == "VQA accuracy"
+    assert open_rule(asked(["dog"] * 10, "val/VizWiz_val_00000001.jpg")) == "VizWiz accuracy"
+    # VizWiz's script does not change the people's answers
+    assert open_score("tshirt-red", asked(["tshirt-red"] * 9 + ["x"])) == 1
+    assert open_score("tshirt-red", asked(["tshirt-red"] * 9 + ["x"], "VizWiz_1.jpg")) == 0
+
+
+def test_exact_match_ignores_case_and_punctuation_alone() -> None:
+    assert exact_match("T-Shirt.", ["t-shirt"]) == 1
+    assert exact_match(" dog\n", ["dog"]) == 1
+    assert exact_match("a dog", ["dog"]) == 0
+    assert exact_match("cat", ["dog", "cat"]) == 1
+    assert open_score("", asked([""])) == 0
