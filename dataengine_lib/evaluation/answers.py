@@ -4,8 +4,20 @@ from typing import Optional
 
 import msgspec
 
-from dataengine_lib.core.records import NO_ANSWER, NO_TYPE, Answer, Question, qa_prompt
+from dataengine_lib.core.records import (
+    NO_ANSWER,
+    NO_TYPE,
+    OPEN,
+    RIGHT_SCORE,
+    YES_NO,
+    Answer,
+    Question,
+    qa_prompt,
+)
 from dataengine_lib.evaluation.direct_answers import direct_answer_score
+from dataengine_lib.evaluation.scores.open_answers import open_score
+from dataengine_lib.evaluation.scores.yes_no_text import read_yes_no
+from dataengine_lib.replies.answer_choice import written_choice
 
 
 class StudentAnswer(msgspec.Struct, frozen=True):
@@ -14,7 +26,8 @@ class StudentAnswer(msgspec.Struct, frozen=True):
     `choice` is None where no option can be read from the answer. `scores` has one number per choice, higher is
     better, or none where there are no scores. `written` is the text that the choice was read from, for the report.
     `direct_answer` is the answer without the options, None when not asked. `reversed` is the answer with the options
-    in reverse order, in the indices of the original order, None when not asked.
+    in reverse order, in the indices of the original order, None when not asked. `text` is the answer to an open-ended
+    question, which has no options to choose.
     """
 
     choice: int | None
@@ -22,6 +35,24 @@ class StudentAnswer(msgspec.Struct, frozen=True):
     written: str = ""
     direct_answer: str | None = None
     reversed: Optional["StudentAnswer"] = None
+    text: str = ""
+
+
+def read_answer(question: Question, text: str, choices: list[str] | None = None) -> StudentAnswer:
+    """What a written answer means: the option that it names, yes or no, or its text, by the kind of the question.
+
+    `choices` are the options in the order in which they were shown, where that is another one.
+    """
+    if question.answer_kind == OPEN:
+        return StudentAnswer(None, written=text, text=text.strip())
+    if question.answer_kind == YES_NO:
+        return StudentAnswer(read_yes_no(text), written=text)
+    return StudentAnswer(written_choice(text, choices or question.choices), written=text)
+
+
+def is_unread(answer: Answer) -> bool:
+    """Whether no option, no yes or no, or no word can be read from an answer; it counts as wrong."""
+    return not answer.model_answer.strip() if answer.answer_kind == OPEN else answer.predicted_choice_idx < 0
 
 
 def answer_record(question: Question, number: int, split: str, image: str, answer: StudentAnswer) -> Answer:
@@ -29,6 +60,11 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
     question_type = question.question_type or NO_TYPE
     chosen = _index(answer)
     in_reverse = answer.reversed
+    is_open = question.answer_kind == OPEN
+    answered = bool(question.direct_answers) if is_open else question.correct_choice_idx != NO_ANSWER
+    score = (
+        open_score(answer.text, question) if is_open else float(0 <= chosen == question.correct_choice_idx)
+    )
     return Answer(
         image_id=question.image_id,
         image_path=image,
@@ -38,16 +74,23 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         correct_choice_idx=question.correct_choice_idx,
         direct_answers=question.direct_answers,
         difficult_direct_answer=question.difficult_direct_answer,
-        model_answer=question.choices[chosen] if chosen >= 0 else "",
+        model_answer=answer.text if is_open else question.choices[chosen] if chosen >= 0 else "",
         question_type=question_type,
-        prompt=""
-        if question.correct_choice_idx == NO_ANSWER
-        else qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type),
+        prompt=qa_prompt(
+            question.question,
+            question.choices,
+            question.correct_choice_idx,
+            question_type,
+            question.answer_kind,
+            question.direct_answers,
+        )
+        if answered
+        else "",
         question_id=question.question_id,
         split=split,
         rationales=question.rationales,
         predicted_choice_idx=chosen,
-        correct=0 <= chosen == question.correct_choice_idx,
+        correct=score >= RIGHT_SCORE,
         scores=answer.scores,
         direct_answer=answer.direct_answer,
         direct_answer_score=round(
@@ -57,6 +100,8 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         reversed_choice_idx=None if in_reverse is None else _index(in_reverse),
         reversed_scores=[] if in_reverse is None else in_reverse.scores,
         teacher_type=question.teacher_type,
+        answer_kind=question.answer_kind,
+        score=score,
     )
 
 
@@ -71,6 +116,8 @@ def leaderboard_prediction(answer: Answer) -> dict[str, str]:
     Source: A-OKVQA's eval_predictions.py, which refuses a multiple_choice that is none of the choices.
     """
     prediction: dict[str, str] = {}
+    if answer.answer_kind == OPEN:
+        return {"direct_answer": answer.model_answer}
     if answer.predicted_choice_idx >= 0:
         prediction["multiple_choice"] = answer.model_answer
     if answer.direct_answer is not None:

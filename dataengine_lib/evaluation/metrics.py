@@ -6,19 +6,26 @@ import msgspec
 
 from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
-from dataengine_lib.core.records import NO_TYPE, Answer
-from dataengine_lib.core.statistics import wilson
+from dataengine_lib.core.records import CHOICE, NO_TYPE, OPEN, YES_NO, Answer
+from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
+from dataengine_lib.evaluation.scores.intervals import score_interval
+from dataengine_lib.evaluation.scores.open_scores import OpenScores, open_scores
+from dataengine_lib.evaluation.scores.yes_no import YesNoScores, yes_no_scores
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
 from dataengine_lib.evaluation.weights import AccuracyRule, TypeCounts, WeightInterval, weight_table
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
 
+_POINT_DECIMALS = 6  # of a sum of scores
+
 
 class Score(msgspec.Struct):
-    """Multiple-choice accuracy with its 95 % Wilson interval, and the direct-answer score; all in [0, 1].
+    """Accuracy with its 95 % Wilson interval, and the direct-answer score; all in [0, 1].
 
-    `direct_total` questions count for the direct-answer score. Both are None where nothing was asked.
+    Of open-ended questions, the accuracy is the mean score and `points` the scores' sum, which is written only where it is
+    not `correct`, the number of answers that count as right. `direct_total` questions count for the direct-answer score.
+    Accuracy and direct-answer score are None where nothing was asked.
     """
 
     total: int
@@ -28,13 +35,15 @@ class Score(msgspec.Struct):
     high: float
     direct_total: int
     direct_answer: float | None
+    points: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class SplitScore(msgspec.Struct):
     """One split: all its questions, and each type's; a type without questions has a total of 0.
 
     `chance` is the expected accuracy of guessing, in [0, 1]. `cannot_tell` counts the answers that name no option,
-    which are wrong; `both_ways` is None where the options were not asked in reverse order as well.
+    which are wrong; `both_ways` is None where the options were not asked in reverse order as well. `letters` are of
+    multiple choice. `yes_no` and `open` are of the questions of these kinds, and left out where there are none.
     """
 
     overall: Score
@@ -44,6 +53,8 @@ class SplitScore(msgspec.Struct):
     letters: LetterBias
     both_ways: Consistency | None
     types: TypeConfusion
+    yes_no: YesNoScores | msgspec.UnsetType = msgspec.UNSET
+    open: OpenScores | msgspec.UnsetType = msgspec.UNSET
 
 
 class Metrics(msgspec.Struct):
@@ -68,10 +79,17 @@ class Metrics(msgspec.Struct):
         return name, self.splits.get(name) or _score_split([], [])
 
     def counts(self) -> TypeCounts:
-        """(right answers, questions) of every type in the diagnose split; empty without that split."""
+        """(right answers or sum of scores, questions) of every type in the diagnose split; empty without that split."""
         if DIAGNOSE not in self.splits:
             return {}
-        return {kind: (score.correct, score.total) for kind, score in self.splits[DIAGNOSE].per_type.items()}
+        scores = self.splits[DIAGNOSE].per_type
+        return {
+            kind: (
+                score.correct if isinstance(score.points, msgspec.UnsetType) else score.points,
+                score.total,
+            )
+            for kind, score in scores.items()
+        }
 
 
 def compute_metrics(
@@ -96,15 +114,21 @@ def _score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     by_type: dict[str, list[Answer]] = {name: [] for name in types}
     for answer in answers:
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)
+    of_kind = {
+        kind: [answer for answer in answers if (answer.answer_kind or CHOICE) == kind]
+        for kind in (CHOICE, YES_NO, OPEN)
+    }
     return SplitScore(
         overall=_score_answers(answers),
         per_type={name: _score_answers(of_type) for name, of_type in by_type.items()},
-        # mean of 1 / number of choices
-        chance=round(sum(1 / len(answer.choices) for answer in answers) / max(1, len(answers)), 4),
-        cannot_tell=sum(answer.predicted_choice_idx < 0 for answer in answers),
-        letters=letter_bias(answers),
+        # mean of 1 / number of choices; nothing is guessed where there are none
+        chance=round(sum(1 / len(row.choices) for row in answers if row.choices) / max(1, len(answers)), 4),
+        cannot_tell=sum(map(is_unread, answers)),
+        letters=letter_bias(of_kind[CHOICE]),
         both_ways=consistency(answers),
         types=type_confusion(answers),
+        yes_no=yes_no_scores(of_kind[YES_NO]) or msgspec.UNSET,
+        open=open_scores(of_kind[OPEN]) or msgspec.UNSET,
     )
 
 
@@ -112,13 +136,15 @@ def _score_answers(answers: Sequence[Answer]) -> Score:
     """The score of any answers; numbers have four decimals."""
     total, correct = len(answers), sum(answer.correct for answer in answers)
     direct = [answer.direct_answer_score for answer in answers if counts_for_direct_score(answer)]
-    interval = wilson(correct, total)
+    points = round(sum(answer.score for answer in answers), _POINT_DECIMALS)
+    interval = score_interval(points, total)
     return Score(
         total=total,
         correct=correct,
-        accuracy=round(correct / total, 4) if total else None,
+        accuracy=round(points / total, 4) if total else None,
         low=round(interval.low, 4),
         high=round(interval.high, 4),
         direct_total=len(direct),
         direct_answer=round(sum(direct) / len(direct), 4) if direct else None,
+        points=msgspec.UNSET if points == correct else points,
     )

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from dataengine_lib.chat.reply import AskFailed
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import options_text
+from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, options_text
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.direct_answers import extract_direct_answer
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.decode import read_image
-from dataengine_lib.replies.answer_choice import written_choice
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,6 +26,8 @@ RankRule = Literal["text", "letter", "generate"]
 Outcome = StudentAnswer | BadRow
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _CHOICE_TOKENS = 24  # a letter and an option, or a short sentence around them
+_WORD_TOKENS = 16  # of the answer to a question without options, as lmms-eval has it for VQAv2, GQA and MME
+_YES_NO = ["Yes", "No"]  # as they are ranked, in the order of a yes/no question's choices
 _DECODERS = 4  # threads that decode images
 _PIXELS = 200_000_000  # decoded at a time, of three bytes each: a batch may be of 20-megapixel photos
 
@@ -112,7 +113,9 @@ class Questioner:
             return ""
         try:
             # the options in another order, or none at all, make no longer question
-            return self.student.length_fault(image, task.question.question, task.question.choices)
+            with_options = task.question.answer_kind in ("", CHOICE)
+            choices = task.question.choices if with_options else []
+            return self.student.length_fault(image, task.question.question, choices)
         except InputRefused:
             return ""  # `_answers` finds it, too
 
@@ -132,6 +135,33 @@ class Questioner:
         return self._answers(tasks[:half], images[:half]) + self._answers(tasks[half:], images[half:])
 
     def _asked(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """The outcomes of readable questions, asked by their kinds."""
+        asks = {CHOICE: self._asked_choices, YES_NO: self._asked_yes_no, OPEN: self._asked_open}
+        outcomes: dict[int, Outcome] = {}
+        for kind, ask in asks.items():
+            places = [n for n, task in enumerate(tasks) if (task.question.answer_kind or CHOICE) == kind]
+            if places:
+                found = ask([tasks[n] for n in places], [images[n] for n in places])
+                outcomes |= zip(places, found, strict=True)
+        return [outcomes[n] for n in range(len(tasks))]
+
+    def _asked_yes_no(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """`Yes` or `No` is ranked as a text after the question alone, or read from what the student writes."""
+        prompts = [task.question.question for task in tasks]
+        if self.options.rank == "generate":
+            texts = self.student.generate(images, prompts, max_new_tokens=_WORD_TOKENS)
+            return [_read_text(*written) for written in zip(tasks, texts, strict=True)]
+        student = cast("Student", self.student)  # EvaluateConfig allows `generate` alone for an ApiStudent
+        scores = student.rank(images, prompts, [_YES_NO] * len(tasks), "words")
+        return [self._best_choice(task, row) for task, row in zip(tasks, scores, strict=True)]
+
+    def _asked_open(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """The answer is what the student writes, by any rank rule: there is nothing to rank."""
+        prompts = [task.question.question for task in tasks]
+        texts = self.student.generate(images, prompts, max_new_tokens=_WORD_TOKENS)
+        return [_read_text(*written) for written in zip(tasks, texts, strict=True)]
+
+    def _asked_choices(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
         """Asks up to three times: with the options, with them in reverse order, and without them."""
         choices = [task.question.choices for task in tasks]
         as_asked = self._choose(tasks, images, choices)
@@ -203,7 +233,16 @@ def _read_choice(task: Task, text: str | AskFailed, choices: list[str]) -> Outco
     """A student that declines to answer is wrong; one that could not be reached has not been asked."""
     if isinstance(text, AskFailed):
         return StudentAnswer(None, written=str(text)) if text.declined else _not_answered(task, text)
-    return StudentAnswer(written_choice(text, choices), written=text.strip())
+    return read_answer(task.question, text.strip(), choices)
+
+
+def _read_text(task: Task, text: str | AskFailed) -> Outcome:
+    """The answer to a question without options: that after `The answer is`, as in a direct answer."""
+    if isinstance(text, AskFailed):
+        return StudentAnswer(None, written=str(text)) if text.declined else _not_answered(task, text)
+    if task.question.answer_kind == OPEN:
+        return StudentAnswer(None, written=text.strip(), text=extract_direct_answer(text))
+    return read_answer(task.question, text.strip())
 
 
 def _not_answered(task: Task, failure: AskFailed) -> BadRow:

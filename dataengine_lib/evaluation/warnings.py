@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from dataengine_lib.core.records import LETTERS, NO_TYPE, Answer
+from dataengine_lib.core.records import CHOICE, LETTERS, NO_TYPE, Answer
 from dataengine_lib.core.statistics import few_questions
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.metrics import Metrics, SplitScore
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
@@ -22,15 +23,20 @@ def check_readable(answers: Sequence[Answer], student: str, max_share: float) ->
 
     Such answers are wrong, so weights and bad cases would measure the format of the answers, not the student.
     """
-    unread = [answer for answer in answers if answer.predicted_choice_idx < 0]
+    unread = [answer for answer in answers if is_unread(answer)]
     if len(unread) <= max_share * len(answers):
         return
     words = next((answer.written for answer in unread if answer.written), "")
     example = f", such as {shown(words)}" if words else "; they are empty"
     raise DataEngineError(
-        f"student {student}: no option can be read from {len(unread):,} of {len(answers):,} answers{example}; "
+        f"student {student}: no {_what(unread)} can be read from {len(unread):,} of {len(answers):,} answers{example}; "
         f"check the student and rank, or raise max_failed_share ({max_share})"
     )
+
+
+def _what(answers: Sequence[Answer]) -> str:
+    """What is read from answers: an option, or for other kinds of questions the answer itself."""
+    return "option" if any(answer.answer_kind in ("", CHOICE) for answer in answers) else "answer"
 
 
 def evaluation_warnings(
@@ -79,7 +85,7 @@ def _split_warnings(split: str, score: SplitScore, answers: Sequence[Answer]) ->
     found = [few_questions(total, split)]
     if score.cannot_tell > _UNREADABLE_SHARE * total:
         found.append(
-            f"no option can be read from {score.cannot_tell:,} of {total:,} {split} answers; they count as wrong"
+            f"no {_what(answers)} can be read from {score.cannot_tell:,} of {total:,} {split} answers; they count as wrong"
         )
     # below chance with all of its interval: more often a wrong file or prompt than a weak student
     if score.overall.high < score.chance:
@@ -88,12 +94,13 @@ def _split_warnings(split: str, score: SplitScore, answers: Sequence[Answer]) ->
             f"({score.chance:.0%}); check the right answers in the file and the student's prompt"
         )
     letters = Counter(answer.predicted_choice_idx for answer in answers if answer.predicted_choice_idx >= 0)
-    right = {answer.correct_choice_idx for answer in answers}
+    right = {answer.correct_choice_idx for answer in answers if answer.choices}
     if len(letters) == 1 < len(right) and letters.total() >= _SAME_LETTER:
-        letter = LETTERS[next(iter(letters))]
-        found.append(
-            f"every {split} answer is the letter {letter}: the student may not see questions or images"
-        )
+        place = next(iter(letters))
+        options = any(answer.answer_kind in ("", CHOICE) for answer in answers)
+        word = next(answer.model_answer for answer in answers if answer.predicted_choice_idx == place)
+        same = f"the letter {LETTERS[place]}" if options else shown(word)
+        found.append(f"every {split} answer is {same}: the student may not see questions or images")
     asked = [answer for answer in answers if answer.direct_answer is not None]
     empty = sum(not (answer.direct_answer or "").strip() for answer in asked)
     if asked and empty > _EMPTY_SHARE * len(asked):

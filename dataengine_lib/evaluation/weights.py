@@ -12,10 +12,11 @@ import numpy as np
 
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.statistics import Z_95, wilson
+from dataengine_lib.core.statistics import Z_95
 from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.progress.random_effects import random_effects
+from dataengine_lib.evaluation.scores.intervals import score_interval
 from dataengine_lib.questions.categories import type_name
 
 AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
@@ -26,7 +27,8 @@ _DECIMALS = 3  # of weight.json
 _MOST = 1e100  # of a weight in a file
 _log = logging.getLogger(__name__)
 
-TypeCounts = Mapping[str, tuple[int, int]]  # type -> (right answers, questions)
+# type -> (right answers, questions); of open-ended questions, the sum of the scores, which may lie between 0 and 1
+TypeCounts = Mapping[str, tuple[float, int]]
 _Estimate = tuple[float, float, float]  # weight, and the lower and upper end of its interval
 
 
@@ -85,7 +87,7 @@ def _error_rates(counts: TypeCounts, rule: AccuracyRule) -> dict[str, _Estimate]
     known: dict[str, _Estimate] = {}
     for kind, (correct, total) in counts.items():
         if total:
-            value, ends = (total - correct) / total, wilson(total - correct, total)
+            value, ends = (total - correct) / total, score_interval(total - correct, total)
             known[kind] = (value, ends.low, ends.high)
             if rule == "sqrt(1-acc)":
                 known[kind] = (math.sqrt(value), math.sqrt(ends.low), math.sqrt(ends.high))
@@ -145,13 +147,13 @@ class Spread:
         asked = [(total - correct, total) for correct, total in counts.values() if total]
         errors, totals = (np.array(column, dtype=float) for column in zip(*asked, strict=True))
         rates = errors / totals
-        variances = np.array([_within_variance(int(wrong), int(total)) for wrong, total in asked])
+        variances = np.array([_within_variance(wrong, total) for wrong, total in asked])
         between = random_effects(rates, variances).between
-        wrong, total = int(errors.sum()), int(totals.sum())
+        wrong, total = float(errors.sum()), float(totals.sum())
         return cls(wrong / total, _within_variance(wrong, total), between)
 
 
-def _within_variance(wrong: int, total: int) -> float:
+def _within_variance(wrong: float, total: float) -> float:
     """Sampling variance of an error rate; two wrong and two right answers are added to keep it positive at 0 and 1.
 
     Source: Agresti and Coull 1998.

@@ -9,6 +9,7 @@ from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
 from dataengine_lib.evaluation.weights import ACCURACY_RULES, AccuracyRule, TypeCounts, WeightInterval
+from dataengine_lib.report.answer_kinds import has_other_kinds, kind_tables
 from dataengine_lib.report.charts import (
     BLUE,
     DARK,
@@ -33,7 +34,10 @@ _STYLES: dict[AccuracyRule, tuple[str, str]] = {
 
 
 def split_table(metrics: Metrics) -> Html:
-    """Each split's multiple-choice and direct-answer score, with what guessing would give."""
+    """Each split's multiple-choice and direct-answer score, with what guessing would give.
+
+    The scores of yes/no and open-ended questions follow in tables of their own.
+    """
     rows = [
         (
             name,
@@ -45,9 +49,21 @@ def split_table(metrics: Metrics) -> Html:
         )
         for name, scored in metrics.splits.items()
     ]
-    head = ["split", "questions", "multiple choice", "by guessing", "no option named", "direct answer"]
+    head = ["split", "questions", score_name(metrics), "by guessing", "no option named", "direct answer"]
     source = f" from {metrics.source}" if metrics.source else ""
-    return table(rows, head, f"rank rule: {metrics.rank}{source}{_usage_text(metrics.usage)}")
+    by_split = table(rows, head, f"rank rule: {metrics.rank}{source}{_usage_text(metrics.usage)}")
+    return Html(by_split.text + kind_tables(metrics))
+
+
+def score_name(metrics: Metrics) -> str:
+    """What the accuracies of types and splits are: of multiple choice, or of questions of several kinds."""
+    return "score" if has_other_kinds(metrics) else "multiple choice"
+
+
+def score_title(metrics: Metrics) -> str:
+    """The title of the chart of types."""
+    name = "Mean score" if has_other_kinds(metrics) else "Multiple-choice accuracy"
+    return f"{name} per question type, {metrics.shown()[0]} split"
 
 
 def _usage_text(usage: StudentUsage | None) -> str:
@@ -128,8 +144,13 @@ def weight_chart(weights: Mapping[str, Mapping[AccuracyRule, WeightInterval]], c
     return drawn_chart(1.45 * len(kinds), title, alt, draw)
 
 
-def letter_bias_chart(bias: LetterBias) -> Chart:
-    """How many wrong answers name each letter, beside the number expected of a student without a preference."""
+def letter_bias_chart(bias: LetterBias) -> Chart | Html:
+    """How many wrong answers name each letter, beside the number expected of a student without a preference.
+
+    A line says so where no question has letters.
+    """
+    if not bias.questions:
+        return table([], [], "no question has options with letters")
     title = "Letters of the wrong answers"
     rows = bias.letters[::-1]  # (A) at the top: a chart's first row is at the bottom
 
@@ -162,6 +183,8 @@ def letter_bias_chart(bias: LetterBias) -> Chart:
 
 def letter_bias_sentence(bias: LetterBias) -> str:
     """Whether the student prefers a letter, with the result of the chi-square test."""
+    if not bias.questions:
+        return ""
     # no p-value: no wrong answer had more than one letter to choose from
     if bias.p_value is None or bias.statistic is None:
         return "There are too few wrong answers to tell whether the student prefers a letter."

@@ -5,6 +5,7 @@ All text comes from data sets, models and users: it is escaped, and image names 
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -143,7 +144,22 @@ def _figure(path: Path, alt: str, caption: str) -> str:
 def _question(row: Any, image_root: Path | None, marks: Mapping[int, str]) -> str:
     picture = _picture(image_root, row.image_path, f"Image of the question: {row.question}")
     asked = f'<p class="question">{escaped(row.question)}</p>'
-    return f"{picture}{_kind(row.question_type)}{asked}{options(row.choices, marks)}"
+    shown = options(row.choices, marks) if row.choices else _open_answers(row)
+    return f"{picture}{_kind(row.question_type)}{asked}{shown}"
+
+
+def _open_answers(row: Any) -> str:
+    """The student's answer to an open-ended question, where there is one, and the accepted answers with their numbers."""
+    given = getattr(row, "model_answer", None)
+    accepted = Counter(getattr(row, "direct_answers", [])) or Counter([getattr(row, "short_answer", "")])
+    items = (
+        "" if given is None else f'<li class="wrong">{escaped(given or "–")} <b class="mark">student</b></li>'
+    )
+    items += "".join(
+        f'<li class="right">{escaped(text)}{f" ×{count}" if count > 1 else ""} <b class="mark">✓ accepted</b></li>'
+        for text, count in accepted.most_common()
+    )
+    return f'<ul class="options">{items}</ul>'
 
 
 def options(choices: Sequence[str], marks: Mapping[int, str]) -> str:

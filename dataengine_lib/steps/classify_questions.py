@@ -275,7 +275,14 @@ def _finished(question: Question, question_type: str, teacher_type: str) -> Ques
     path = question.image_path
     if not path and folder and isinstance(question.image_id, int) and question.image_id >= 0:
         path = f"{folder}/{question.image_id:012d}.jpg"
-    prompt = qa_prompt(question.question, question.choices, question.correct_choice_idx, question_type)
+    prompt = qa_prompt(
+        question.question,
+        question.choices,
+        question.correct_choice_idx,
+        question_type,
+        question.answer_kind,
+        question.direct_answers,
+    )
     return msgspec.structs.replace(
         question, question_type=question_type, prompt=prompt, image_path=path, teacher_type=teacher_type
     )

@@ -87,12 +87,14 @@ class HuggingFaceStudent:
         """One score per choice, higher is better: the mean log-probability of ` (A) dog`'s tokens.
 
         The choice follows `The answer is` in the answer to `prompts[i]` about `images[i]`; with `scored` of
-        `letter`, only ` (A)` does. Raises DataEngineError when one question does not fit into memory.
+        `letter`, only ` (A)` does, with `words` only ` dog`. Raises DataEngineError when one question does not fit into
+        memory.
         Source: MLLM-DataEngine's evaluation, which takes the option of the lowest mean token cross-entropy.
         """
-        # ` (A) dog` or ` (A)`, as `The answer is` continues in training texts
+        # ` (A) dog`, ` (A)` or ` dog`, as `The answer is` continues in training texts
         options = [
-            [f" ({LETTERS[k]})" + (f" {escape_special_tokens(self.processor, text)}" if scored == "text" else "")
+            [(f" ({LETTERS[k]})" if scored != "words" else "")
+             + (f" {escape_special_tokens(self.processor, text)}" if scored != "letter" else "")
              for k, text in enumerate(row)]
             for row in choices
         ]  # fmt: skip

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
 
     from dataengine_lib.chat.reply import AskFailed
 
-ScoredText = Literal["text", "letter"]  # of an option: ` (A) dog`, or ` (A)` alone
+# of an option: ` (A) dog`, ` (A)` alone, or ` dog` alone, for yes/no questions
+ScoredText = Literal["text", "letter", "words"]
 
 
 class InputRefused(ValueError):
@@ -28,7 +29,7 @@ class Student(Protocol):
         choices: Sequence[Sequence[str]],
         scored: ScoredText = "text",
     ) -> list[list[float]]:
-        """One score per choice of each question, higher is better: of letter and text, or of the letter alone."""
+        """One score per choice of each question, higher is better: of letter and text, or of one of them alone."""
 
     def generate(
         self,

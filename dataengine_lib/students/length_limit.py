@@ -41,7 +41,7 @@ class LengthLimit:
 
     def fault(self, image: Image.Image, question: str, choices: Sequence[str]) -> str:
         """Why the question about `image` cannot be asked, empty when it can."""
-        prompt = f"{question}\n{options_text(list(choices))}"
+        prompt = f"{question}\n{options_text(list(choices))}" if choices else question
         longest = max((f" ({choice}) " for choice in choices), key=len, default="")
         # no token is shorter than a byte, so most questions need not be tokenized to see that they fit
         smallest = min(self._most_text, self.q_former_positions or self._most_text)

@@ -16,7 +16,7 @@ from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.prompt_template import PromptTemplate
 from dataengine_lib.core.reasoning import after_reasoning
-from dataengine_lib.core.records import Question, options_text
+from dataengine_lib.core.records import OPEN, YES_NO, Question, options_text
 from dataengine_lib.core.text import one_line
 from dataengine_lib.questions.categories import CategorySet
 from dataengine_lib.replies.type_reply import parse_types, types_schema
@@ -40,12 +40,18 @@ def load_type_prompt(choice: str | Path, categories: CategorySet) -> _TypePrompt
     def render(questions: list[Question]) -> str:
         # One line each: a line break in a question must not look like an item of the list.
         items = [
-            (number, one_line(row.question), one_line(options_text(row.choices)))
+            (number, one_line(row.question), one_line(_shown_choices(row)))
             for number, row in enumerate(questions, 1)
         ]
         return template.render(types=types, items=items)
 
     return render
+
+
+def _shown_choices(question: Question) -> str:
+    """The choices as the prompt shows them; of a question without options, how it is answered."""
+    kinds = {YES_NO: "yes or no", OPEN: "none, the answer is free"}
+    return kinds.get(question.answer_kind) or options_text(question.choices)
 
 
 class QuestionClassifier:

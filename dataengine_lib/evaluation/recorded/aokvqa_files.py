@@ -9,8 +9,8 @@ import msgspec
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.json_rows import JsonRow
-from dataengine_lib.core.records import NO_ANSWER, Question
-from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.core.records import NO_ANSWER, OPEN, YES_NO, Question
+from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
@@ -19,7 +19,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     join_key,
     text_mismatch,
 )
-from dataengine_lib.replies.answer_choice import written_choice
 
 
 class _Answer(msgspec.Struct):
@@ -34,6 +33,7 @@ class _Answer(msgspec.Struct):
     predicted_choice_idx: int | None = None
     scores: list[float | None] | None = None
     direct_answer: str | None = None
+    written: str | None = None
 
     def answer_to(self, question: Question) -> StudentAnswer | Mismatch:
         choices = [str(choice) for choice in self.choices]
@@ -41,6 +41,8 @@ class _Answer(msgspec.Struct):
             return mismatch
         place = -1 if self.predicted_choice_idx is None else self.predicted_choice_idx
         written = "" if self.model_answer is None else str(self.model_answer)
+        if question.answer_kind == OPEN:
+            return StudentAnswer(None, written=self.written or written, text=written.strip())
         if place >= len(question.choices):
             reason = f"predicted_choice_idx {place} is outside the {len(question.choices)} choices"
             return "index outside the choices", reason
@@ -49,9 +51,10 @@ class _Answer(msgspec.Struct):
         # a NaN score is written as null
         scores = [score for score in self.scores or [] if score is not None and isfinite(score)]
         return StudentAnswer(
-            choice=place if place >= 0 else written_choice(written, question.choices),
+            choice=place if place >= 0 else read_answer(question, written).choice,
             scores=scores if len(scores) == len(question.choices) else [],
-            written=written or (question.choices[place] if place >= 0 else ""),
+            written=(self.written or written if question.answer_kind == YES_NO else written)
+            or (question.choices[place] if place >= 0 else ""),
             direct_answer=self.direct_answer,
         )
 
@@ -96,7 +99,9 @@ class _Prediction(msgspec.Struct):
             return "no prediction", "has neither multiple_choice nor direct_answer"
         written = "" if self.multiple_choice is None else str(self.multiple_choice)
         direct = None if self.direct_answer is None else str(self.direct_answer)
-        return StudentAnswer(written_choice(written, question.choices), written=written, direct_answer=direct)
+        if question.answer_kind == OPEN:
+            return read_answer(question, direct if direct is not None else written)
+        return msgspec.structs.replace(read_answer(question, written), direct_answer=direct)
 
 
 def leaderboard_entries(content: Mapping[str, msgspec.Raw]) -> Entries | None:

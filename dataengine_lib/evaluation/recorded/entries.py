@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import LETTERS, NO_ANSWER, Question
+from dataengine_lib.core.records import CHOICE, LETTERS, NO_ANSWER, Question
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.questions.rows import integer_text
@@ -60,7 +60,7 @@ def join_key(value: Any) -> str:
 def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: str = "") -> Mismatch | None:
     """Why a row with this text and these choices is about another question, None when it is about this one.
 
-    Either text may start with the hint.
+    Either text may start with the hint. A yes/no question is shown without its choices: those of a row need not be there.
     """
     own, given, before = (
         caseless_composed(question.question),
@@ -73,7 +73,10 @@ def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: s
             f"question {shortened(text)} is {shortened(question.question)} in the question file",
         )
     # a table does not write empty last cells, so a missing choice is compared as an empty one
-    if not all(_same_in_table(*pair) for pair in zip_longest(choices, question.choices, fillvalue="")):
+    without = not choices and question.answer_kind not in ("", CHOICE)
+    if not without and not all(
+        _same_in_table(*pair) for pair in zip_longest(choices, question.choices, fillvalue="")
+    ):
         return (
             "other choices",
             f"choices {shortened(choices)} are {shortened(question.choices)} in the question file",

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.bad_rows import MALFORMED, BadRow
-from dataengine_lib.core.records import Question
+from dataengine_lib.core.records import CHOICE, Question
 from dataengine_lib.core.text import caseless_composed
-from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
@@ -18,7 +18,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     shortened,
     utf8_safe,
 )
-from dataengine_lib.replies.answer_choice import written_choice
 
 
 def answer_file_entries(rows: Sequence[tuple[str, Mapping[str, Any] | BadRow]]) -> Entries | None:
@@ -51,7 +50,7 @@ class _Written(msgspec.Struct):
     def answer_to(self, question: Question) -> StudentAnswer | Mismatch:
         if self.prompt and (mismatch := self._mismatch(question)):
             return mismatch
-        return StudentAnswer(written_choice(self.text, question.choices), written=self.text)
+        return read_answer(question, self.text)
 
     def _mismatch(self, question: Question) -> Mismatch | None:
         """A prompt holds the question and, in their order, those of the options that it shows."""
@@ -61,7 +60,8 @@ class _Written(msgspec.Struct):
             shown = shortened(question.question)
             return "another question", f"prompt {shortened(self.prompt)} does not hold the question {shown}"
         options = asked[place + len(caseless_composed(question.question)) :]
-        choices = [caseless_composed(choice) for choice in question.choices]
+        visible = question.choices if question.answer_kind in ("", CHOICE) else []
+        choices = [caseless_composed(choice) for choice in visible]
         if all(choice in options for choice in choices):
             at = 0
             for choice in choices:

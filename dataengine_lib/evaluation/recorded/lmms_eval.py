@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import Question
+from dataengine_lib.core.records import OPEN, Question
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
@@ -23,7 +23,6 @@ from dataengine_lib.evaluation.recorded.entries import (
     utf8_safe,
 )
 from dataengine_lib.evaluation.recorded.sample_filters import filters_of
-from dataengine_lib.replies.answer_choice import written_choice
 
 # tried in this order; `doc` is the data set's own row, `doc_id` its number in the data set
 _JOINS = (
@@ -108,8 +107,10 @@ class _Sample:
             return mismatch
         numbers, texts = self.response.numbers, self.response.texts
         if not numbers:
+            if question.answer_kind == OPEN:  # of several attempts the first counts, as in lmms-eval
+                return read_answer(question, texts[0] if texts else "")
             # several attempts count when they name the same option
-            read = {written_choice(text, question.choices) for text in texts}
+            read = {read_answer(question, text).choice for text in texts}
             return StudentAnswer(read.pop() if len(read) == 1 else None, written="\n".join(texts))
         if len(numbers) != len(choices):
             return "other choices", f"{len(numbers)} likelihoods for {len(choices)} choices: other questions?"

@@ -9,7 +9,7 @@ import msgspec
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.records import LETTERS, Question
 from dataengine_lib.core.table_cells import undecoded
-from dataengine_lib.evaluation.answers import StudentAnswer
+from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.recorded.entries import (
     Entries,
     Entry,
@@ -22,7 +22,6 @@ from dataengine_lib.evaluation.recorded.entries import (
 )
 from dataengine_lib.questions.rows import filled
 from dataengine_lib.questions.table_columns import known_columns
-from dataengine_lib.replies.answer_choice import written_choice
 
 _NEEDED = {"index", "question", "prediction"}
 
@@ -98,8 +97,9 @@ class _TableRow(msgspec.Struct):
         mismatch = mismatch or answer_mismatch(question, "answer", self.answer)
         if mismatch:
             return mismatch
-        choice = written_choice(self.prediction, question.choices)
-        if choice is None and self.prediction.startswith("="):
+        answer = read_answer(question, self.prediction)
+        if answer.choice is None and not answer.text and self.prediction.startswith("="):
             # `=B`, which spreadsheets take for a formula
-            choice = written_choice(self.prediction.lstrip("= "), question.choices)
-        return StudentAnswer(choice, written=self.prediction)
+            unmarked = read_answer(question, self.prediction.lstrip("= "))
+            answer = StudentAnswer(unmarked.choice, written=self.prediction)
+        return answer
