@@ -136,7 +136,9 @@ def _score_answers(answers: Sequence[Answer]) -> Score:
     """The score of any answers; numbers have four decimals."""
     total, correct = len(answers), sum(answer.correct for answer in answers)
     direct = [answer.direct_answer_score for answer in answers if counts_for_direct_score(answer)]
-    points = round(sum(answer.score for answer in answers), _POINT_DECIMALS)
+    points = round(
+        sum(row.score if row.answer_kind == OPEN else row.correct for row in answers), _POINT_DECIMALS
+    )
     interval = score_interval(points, total)
     return Score(
         total=total,

@@ -78,7 +78,8 @@ def test_the_sentence_says_where_nothing_shows_or_can_show() -> None:
     assert "The 12 wrong answers show no preference for a letter" in measuring.letter_bias_sentence(even)
     assert "by Monte Carlo" in measuring.letter_bias_sentence(even)
     assert "1 answers name no option" in measuring.letter_bias_table(even).text
-    assert "too few wrong answers to tell" in measuring.letter_bias_sentence(letter_bias([]))
+    assert "too few wrong answers to tell" in measuring.letter_bias_sentence(letter_bias(answers([0])))
+    assert measuring.letter_bias_sentence(letter_bias([])) == ""  # no question has letters
     assert figure(measuring.letter_bias_chart(letter_bias([]))) is not None
 
 

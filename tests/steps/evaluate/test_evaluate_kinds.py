@@ -150,9 +150,7 @@ def test_open_questions_are_generated_and_scored_by_vqa_accuracy(folder: Path) -
     assert scored.by_rule["VQA accuracy"].score.value == 0.5333
     assert result.weights["what_color"] == 0.467
     assert [row.question for row in result.bad_cases["what_color"]] == ["Which colour is c?"]
-    assert result.bad_cases["what_color"][0].prompt.endswith(
-        "Answer: blue\nQuestion type: what color"
-    )
+    assert result.bad_cases["what_color"][0].prompt.endswith("Answer: blue\nQuestion type: what color")
     predictions = json.loads((folder / "out/predictions.json").read_text())
     assert set(map(str, predictions.values())) == {"{'direct_answer': 'Red'}"}
     assert read_json(folder / "out/metrics.json", Metrics) == result.metrics
