@@ -19,7 +19,7 @@ from dataengine_lib.students.chat_texts import (
 )
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
 from dataengine_lib.students.image_kv_cache import ImageCacheBackend
-from dataengine_lib.students.interface import ScoredText
+from dataengine_lib.students.interface import RankedText
 from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.option_scores import TokenizedQuestion, tokenize_question
 from dataengine_lib.students.prefix_kv_cache import PrefixCacheBackend
@@ -82,7 +82,7 @@ class HuggingFaceStudent:
         images: Sequence[Image.Image],
         prompts: Sequence[str],
         choices: Sequence[Sequence[str]],
-        scored: ScoredText = "text",
+        scored: RankedText = "text",
     ) -> list[list[float]]:
         """One score per choice, higher is better: the mean log-probability of ` (A) dog`'s tokens.
 

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
 
     from dataengine_lib.chat.reply import AskFailed
 
-# of an option: ` (A) dog`, ` (A)` alone, or ` dog` alone, for yes/no questions
-ScoredText = Literal["text", "letter", "words"]
+ScoredText = Literal["text", "letter"]  # of an option: ` (A) dog`, or ` (A)` alone
+RankedText = ScoredText | Literal["words"]  # ` dog` alone: yes/no questions show no letters
 
 
 class InputRefused(ValueError):
@@ -27,7 +27,7 @@ class Student(Protocol):
         images: "Sequence[Image]",
         prompts: Sequence[str],
         choices: Sequence[Sequence[str]],
-        scored: ScoredText = "text",
+        scored: RankedText = "text",
     ) -> list[list[float]]:
         """One score per choice of each question, higher is better: of letter and text, or of one of them alone."""
 

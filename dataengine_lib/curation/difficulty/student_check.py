@@ -22,7 +22,7 @@ from dataengine_lib.evaluation.student_answers import student_key
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.references import ImageRef, locate
 from dataengine_lib.questions.splits import DIAGNOSE
-from dataengine_lib.students.interface import LimitedStudent, ScoredText
+from dataengine_lib.students.interface import LimitedStudent, RankedText, ScoredText
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -119,7 +119,7 @@ class BlindStudent:
         images: "Sequence[Image]",
         prompts: Sequence[str],
         choices: Sequence[Sequence[str]],
-        scored: ScoredText = "text",
+        scored: RankedText = "text",
     ) -> list[list[float]]:
         """The student's scores without the images."""
         return self.student.rank(_grey(images), prompts, choices, scored)
