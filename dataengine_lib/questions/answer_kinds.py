@@ -22,7 +22,7 @@ _TYPES = ("question_type", "category", "answer_type")
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
-def has_no_options(row: Mapping[str, Any]) -> bool:
+def is_bare(row: Mapping[str, Any]) -> bool:
     """Whether a row is a question with an answer and no options: its kind is then that of the file."""
     named = ("choices", "options", "correct_choice_idx", "answer_kind", "A")
     return (

@@ -13,7 +13,7 @@ from dataengine_lib.core.records import LETTERS, OPEN
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.answer_kinds import (
     are_letters,
-    has_no_options,
+    is_bare,
     is_yes_no,
     own_answers,
     with_own_ids,
@@ -55,9 +55,7 @@ def json_question_rows(file: Path, own: OwnFields) -> list[FoundRow]:
     if types is not None or is_seed_bench([row.content for row in rows]):
         names = type_names(file, None if types is None else _decoded(types))
         return [seed_bench_row(row.row, row.content, names, own) for row in rows]
-    bare = [
-        row.content if isinstance(row.content, dict) and has_no_options(row.content) else None for row in rows
-    ]
+    bare = [row.content if isinstance(row.content, dict) and is_bare(row.content) else None for row in rows]
     answers = [own_answers(content) for content in bare if content is not None]
     if are_letters(answers):
         bare = [None] * len(rows)  # the check names the missing choices
