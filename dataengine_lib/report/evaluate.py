@@ -9,7 +9,6 @@ from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
 from dataengine_lib.evaluation.weights import ACCURACY_RULES, AccuracyRule, TypeCounts, WeightInterval
-from dataengine_lib.report.answer_kinds import has_other_kinds, kind_tables
 from dataengine_lib.report.charts import (
     BLUE,
     DARK,
@@ -19,6 +18,7 @@ from dataengine_lib.report.charts import (
     drawn_chart,
     label_rows,
 )
+from dataengine_lib.report.kinds.score_tables import has_other_kinds, kind_tables
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import Figure, Html, percent, table
 
