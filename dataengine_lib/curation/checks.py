@@ -222,11 +222,13 @@ class RecordChecks:
     def _classify(self, spool: Spool) -> Iterator[CandidateOrReject]:
         """Judge the candidates, or a sample of them, by the blind classifier; all pass if it cannot be fitted."""
         mode, seed, most = self.settings.blind_classifier, self.settings.seed, self.settings.blind_sample
-        total = spool.candidate_count
-        scored: Collection[int] = range(total)
+        # open-ended QAs have no choices that it could tell apart
+        with_choices = [place for place, record in enumerate(spool.records()) if record.choices]
+        total = len(with_choices)
+        scored = frozenset(with_choices)
         # with mode drop all are scored, since a QA that is not scored could not be dropped
         if mode == "mark" and 0 < most < total:
-            scored = frozenset(Random(seed).sample(range(total), most))
+            scored = frozenset(Random(seed).sample(with_choices, most))
         test = solve_blind(spool.records(scored), drop=mode == "drop", seed=seed, letters=self.letters)
         if test is None:
             return iter(spool)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from dataengine_lib.chat.budget import StudentUsage
-from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.records import OPEN, YES_NO, TrainRecord
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.curation.difficulty.band import DifficultyFigures
 from dataengine_lib.curation.option_order import CHOICES
@@ -104,6 +104,11 @@ class ChecksSummary(msgspec.Struct, kw_only=True):
     agreement: dict[str, Agreement] = {}
 
 
+def right_place(record: TrainRecord) -> int:
+    """The answer of a reader that agrees with the teacher: the index of the right choice, 0 for an open-ended QA."""
+    return record.correct_choice_idx if record.choices else 0
+
+
 def blind_reader_figures(
     records: Iterable[TrainRecord], answers: Iterable[Sequence[int | None]]
 ) -> BlindFigures:
@@ -115,19 +120,21 @@ def blind_reader_figures(
     found: list[float] = []
     chances: list[float] = []
     for record, row in zip(records, answers, strict=True):
-        right = [answer == record.correct_choice_idx for answer in row if answer is not None]
+        right = [answer == right_place(record) for answer in row if answer is not None]
         if right:
             kinds.append(record.question_type)
             found.append(sum(right) / len(right))
-            chances.append(1 / len(record.choices))
+            # nobody guesses a free answer
+            chances.append(1 / len(record.choices) if record.choices else 0.0)
     return BlindFigures.of(kinds, found, chances)
 
 
 class TypeCount(msgspec.Struct):
     """Of one question type: the QAs kept, the replies or QAs dropped, and the reasons.
 
-    `letters_before` and `letters_after` count the kept QAs by the letter of the right choice, A to D: as the teacher
-    wrote them and after shuffling.
+    `letters_before` and `letters_after` count the kept QAs with four choices by the letter of the right one, A to D: as
+    the teacher wrote them and after shuffling. `yes_no` counts the kept yes/no QAs by their answer, yes before no, and
+    `open_ended` those without choices; both are absent where there are none.
     """
 
     kept: int = 0
@@ -135,6 +142,19 @@ class TypeCount(msgspec.Struct):
     by_reason: dict[str, int] = {}
     letters_before: list[int] = msgspec.field(default_factory=lambda: [0] * CHOICES)
     letters_after: list[int] = msgspec.field(default_factory=lambda: [0] * CHOICES)
+    yes_no: list[int] | msgspec.UnsetType = msgspec.UNSET
+    open_ended: int | msgspec.UnsetType = msgspec.UNSET
+
+    def add_answer(self, record: TrainRecord, written: int) -> None:
+        """Count a kept QA by its answer; `written` is the index of the right choice as the teacher wrote it."""
+        if record.answer_kind == YES_NO:
+            self.yes_no = [0, 0] if self.yes_no is msgspec.UNSET else self.yes_no
+            self.yes_no[record.correct_choice_idx] += 1
+        elif record.answer_kind == OPEN:
+            self.open_ended = 1 if self.open_ended is msgspec.UNSET else self.open_ended + 1
+        elif len(record.choices) == CHOICES:
+            self.letters_before[written] += 1
+            self.letters_after[record.correct_choice_idx] += 1
 
 
 class PostProcessCounts(msgspec.Struct):

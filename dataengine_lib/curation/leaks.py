@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import tee
 from pathlib import Path
 
-from dataengine_lib.core.records import NO_ANSWER, ImageId, Question, TrainRecord
+from dataengine_lib.core.records import NO_ANSWER, OPEN, YES_NO, ImageId, Question, TrainRecord, right_answer
 from dataengine_lib.core.text import words_key
 from dataengine_lib.images.copies import COPY
 from dataengine_lib.images.references import ImageRef, coco_number
@@ -95,7 +95,15 @@ def image_key(image_id: ImageId, image_path: str, root: Path | None) -> ImageId:
 
 
 def _same_answer(asked: Question, record: TrainRecord) -> bool:
-    if asked.correct_choice_idx == NO_ANSWER:
-        return True
-    right, given = asked.choices[asked.correct_choice_idx], record.choices[record.correct_choice_idx]
-    return words_key(right) == words_key(given)
+    """Whether the answers of two similar questions are the same, or that of the evaluation is not known.
+
+    Of yes/no questions the words of both have to be the same, too: `Is there a dog?` is not `Is there a cat?`.
+    """
+    if YES_NO in (asked.answer_kind, record.answer_kind) and words_key(asked.question) != words_key(
+        record.question
+    ):
+        return False
+    answers = asked.direct_answers if asked.answer_kind == OPEN else []
+    if asked.correct_choice_idx != NO_ANSWER:
+        answers = [asked.choices[asked.correct_choice_idx]]
+    return not answers or words_key(right_answer(record)) in map(words_key, answers)

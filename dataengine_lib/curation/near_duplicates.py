@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.bad_rows import BadRows, all_usable_rows
-from dataengine_lib.core.records import ImageId, image_id_of
+from dataengine_lib.core.records import OPEN, YES_NO, ImageId, image_id_of, right_answer
 from dataengine_lib.core.text import words_key
 from dataengine_lib.embeddings.store import EmbeddingStore, closest, nearest, open_store, store_exists
 from dataengine_lib.images.references import id_key
@@ -29,6 +29,8 @@ class AnsweredQuestion(Protocol):
     question: str
     choices: list[str]
     correct_choice_idx: int
+    short_answer: str
+    answer_kind: str
 
 
 # gc=False: its fields cannot be part of a reference cycle, so the garbage collector need not track it
@@ -38,11 +40,12 @@ class _QuestionText(msgspec.Struct, gc=False):
     name: str
     question: str
     answer: str
+    is_yes_no: bool = False
     is_normalized: bool = False
 
     @classmethod
     def of(cls, record: AnsweredQuestion, name: str = "") -> "_QuestionText":
-        return cls(name, record.question, record.choices[record.correct_choice_idx])
+        return cls(name, record.question, right_answer(record), record.answer_kind == YES_NO)
 
     def normalized(self) -> tuple[str, str]:
         if not self.is_normalized:
@@ -58,7 +61,8 @@ class NearDuplicates:
     - they are about the same image, or about two that `near_images` (from `NearImages.pairs`) lists as the same;
     - their right answers are equal, and the similarity of their questions reaches `threshold` (0: only equal words).
     About the same image, equal questions are enough even if the answers differ: one of the two must be wrong. A long
-    question in which one word was changed, and the answer with it, is therefore not a near-duplicate.
+    question in which one word was changed, and the answer with it, is therefore not a near-duplicate. Yes/no questions
+    have to be equal: `Is there a dog?` and `Is there a cat?` have many answers in common.
     """
 
     def __init__(
@@ -77,14 +81,14 @@ class NearDuplicates:
         # most records are the only one about their image: their text need not be normalized
         if self._by_image.keys().isdisjoint(images):
             return ""
-        question, answer = _QuestionText.of(record).normalized()
+        own = _QuestionText.of(record)
+        question, answer = own.normalized()
+        threshold = 1.0 if own.is_yes_no else self.threshold
         for image_id in images:
             for earlier in self._by_image.get(image_id, ()):
                 other_question, other_answer = earlier.normalized()
                 same = question == other_question and image_id == record.image_id
-                if same or (
-                    answer == other_answer and same_question(question, other_question) >= self.threshold
-                ):
+                if same or (answer == other_answer and same_question(question, other_question) >= threshold):
                     return earlier.name
         return ""
 
@@ -97,11 +101,16 @@ class EarlierRecord(msgspec.Struct):
     choices: list[str]
     correct_choice_idx: int
     record_id: str = ""
+    short_answer: str = ""
+    answer_kind: str = ""
 
     def __post_init__(self) -> None:
         # a ValueError here makes the row one that cannot be used
         self.image_id = image_id_of(self.image_id)
-        if not 0 <= self.correct_choice_idx < len(self.choices):
+        if self.answer_kind == OPEN:
+            if self.choices or not self.short_answer.strip():
+                raise ValueError("an open-ended question has no short_answer, or has choices")
+        elif not 0 <= self.correct_choice_idx < len(self.choices):
             raise ValueError(
                 f"correct_choice_idx {self.correct_choice_idx} is outside the {len(self.choices)} choices"
             )

@@ -3,11 +3,12 @@
 from itertools import permutations
 from random import Random
 
+from dataengine_lib.core.records import OPEN, YES_NO
 from dataengine_lib.curation.candidates import Candidate
-from dataengine_lib.replies.letter_mentions import moved, names_places
+from dataengine_lib.replies.letter_mentions import moved, names_letters, names_places
 
-CHOICES = 4
-# (old index, new index) of the right choice -> all orders of the choices that move it so
+CHOICES = 4  # of most QAs
+# for these: (old index, new index) of the right choice -> all orders of the choices that move it so
 _ORDERS = {
     (old, new): [order for order in permutations(range(CHOICES)) if order[new] == old]
     for old in range(CHOICES)
@@ -21,13 +22,15 @@ class OptionOrder:
     The right choice moves to the letter that was right least often in the QA's type so far; among equals, to the one that
     was right least often over all types; among equals again, to a random one. So the counts of two letters of a type
     never differ by more than one (unless choices must keep their order), and types with few QAs are even together. The
-    wrong choices take any order.
+    wrong choices take any order. QAs with another number of choices are counted by themselves; yes/no and open-ended
+    QAs stay as they are.
     """
 
     def __init__(self, seed: int) -> None:
         self._rng = Random(seed)
-        self._right: dict[str, list[int]] = {}
-        self._all = [0] * CHOICES
+        # how often each letter was right: by type and number of choices, and over all types
+        self._right: dict[tuple[str, int], list[int]] = {}
+        self._all: dict[int, list[int]] = {}
 
     def shuffle(self, candidate: Candidate) -> Candidate:
         """Shuffle the choices of the candidate, in place, and change the letters in its rationales to match.
@@ -36,23 +39,25 @@ class OptionOrder:
         question or a choice refers to positions ("all of the above"), the choices keep their order.
         """
         record = candidate.record
-        counts = self._right.setdefault(record.question_type, [0] * CHOICES)
-        correct = record.correct_choice_idx
+        if record.answer_kind in (YES_NO, OPEN):
+            return candidate
+        correct, number = record.correct_choice_idx, len(record.choices)
+        counts = self._right.setdefault((record.question_type, number), [0] * number)
+        over_all = self._all.setdefault(number, [0] * number)
         if names_places(record.question, *record.choices):
             # counted as well, so that the next QAs of the type make up for it
             counts[correct] += 1
-            self._all[correct] += 1
+            over_all[correct] += 1
             candidate.choices_stay = True
             return candidate
-        times_right = list(zip(counts, self._all, strict=True))  # per letter: in this type, over all types
+        times_right = list(zip(counts, over_all, strict=True))  # per letter: in this type, over all types
         least = min(times_right)
         free = [letter for letter, number in enumerate(times_right) if number == least]
         new = free[int(self._rng.random() * len(free))]
         counts[new] += 1
-        self._all[new] += 1
-        orders = _ORDERS[correct, new]  # six: the wrong choices in any order
-        order = orders[int(self._rng.random() * len(orders))]
-        rationales = [moved(text, order, record.choices) for text in record.rationales]
+        over_all[new] += 1
+        order = self._order(number, correct, new)
+        rationales = [_moved(text, order, record.choices) for text in record.rationales]
         clear = [text for text in rationales if text is not None]
         candidate.rationales_left_out = len(rationales) - len(clear)
         record.choices = [record.choices[old] for old in order]
@@ -66,6 +71,22 @@ class OptionOrder:
             for name, answer in record.second_answers.items()
         }
         return candidate
+
+    def _order(self, number: int, correct: int, new: int) -> tuple[int, ...]:
+        """An order of `number` choices in which `correct` stands at `new`, the wrong ones in any order."""
+        if number == CHOICES:
+            orders = _ORDERS[correct, new]
+            return orders[int(self._rng.random() * len(orders))]
+        wrong = [index for index in range(number) if index != correct]
+        self._rng.shuffle(wrong)
+        return (*wrong[:new], correct, *wrong[new:])
+
+
+def _moved(text: str, order: tuple[int, ...], choices: list[str]) -> str | None:
+    """The rationale with the letters of the new order, None where that is unclear; letters are followed among four."""
+    if len(choices) == CHOICES:
+        return moved(text, order, choices)
+    return None if names_letters(text) else text
 
 
 def _new_index(index: int | None, order: tuple[int, ...]) -> int | None:

@@ -10,14 +10,16 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import UNKNOWN_IMAGE, TrainRecord
 from dataengine_lib.curation.candidates import Spool
 from dataengine_lib.curation.check_results import CheckResult
-from dataengine_lib.curation.counts import ReaderCount
+from dataengine_lib.curation.counts import ReaderCount, right_place
 from dataengine_lib.curation.readers.agreement import Agreement, fleiss_kappa
+from dataengine_lib.curation.readers.kinds import OTHER_ANSWER, SAME_ANSWER
 from dataengine_lib.curation.readers.reader_prompt import ReaderView, reader_order
 from dataengine_lib.curation.readers.second_reader import CANNOT_SAY, SecondReader
 from dataengine_lib.curation.readers.spec import Reader, VoteRule
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.images.pool import ImagePool
 
+_OPEN_ANSWERS = ("the same", "something else")  # SAME_ANSWER and OTHER_ANSWER in words
 _BATCH = 2000  # records that are handed to a reader at a time
 
 # The choice that each reader names for one record, in the order of the readers.
@@ -31,7 +33,7 @@ def found(record: TrainRecord, answers: Answers, rule: VoteRule) -> bool | None:
 
     Readers without an answer (None) have no vote; one that cannot say (CANNOT_SAY) has not found it.
     """
-    votes = [answer == record.correct_choice_idx for answer in answers if answer is not None]
+    votes = [answer == right_place(record) for answer in answers if answer is not None]
     if not votes:
         return None
     if rule == "majority":
@@ -45,8 +47,8 @@ def voted_choice(record: TrainRecord, answers: Answers, rule: VoteRule) -> int:
     CANNOT_SAY where two other choices have the same number of votes. At least one reader has to have answered.
     """
     if found(record, answers, rule):
-        return record.correct_choice_idx
-    others = [answer for answer in answers if answer not in (None, record.correct_choice_idx)]
+        return right_place(record)
+    others = [answer for answer in answers if answer not in (None, right_place(record))]
     most = {answer for answer in others if others.count(answer) == max(map(others.count, others))}
     return most.pop() if len(most) == 1 else CANNOT_SAY
 
@@ -95,7 +97,7 @@ class OpenReader:
             answers += named
             failures |= set(notes)
             self.count.agrees += sum(
-                answer == record.correct_choice_idx for record, answer in zip(batch, named, strict=True)
+                answer == right_place(record) for record, answer in zip(batch, named, strict=True)
             )
         unasked, name = self.asked.unasked, self.reader.parameter
         if unasked:
@@ -137,8 +139,8 @@ def _said(record: TrainRecord, answers: Answers, names: Sequence[str]) -> str:
     texts = []
     for name, answer in zip(names, answers, strict=True):
         if answer is not None:
-            what = "cannot tell" if answer == CANNOT_SAY else record.choices[answer]
-            texts.append(f"says {what!r}" if len(names) == 1 else f"{name} says {what!r}")
+            what = repr("cannot tell" if answer == CANNOT_SAY else (record.choices or _OPEN_ANSWERS)[answer])
+            texts.append(f"says {what}" if len(names) == 1 else f"{name} says {what}")
     return ", ".join(texts)
 
 
@@ -152,7 +154,9 @@ def agreement(records: Iterator[TrainRecord], answers: Sequence[Answers], seed: 
     images: list[str] = []
     for record, row in zip(records, answers, strict=True):
         if None not in row:
-            places = {choice: shown for shown, choice in enumerate(reader_order(record, seed))}
+            # answers to open-ended QAs, which are shown no choices, are their own categories
+            order = reader_order(record, seed) or [SAME_ANSWER, OTHER_ANSWER]
+            places = {choice: shown for shown, choice in enumerate(order)}
             letters.append([places.get(answer, CANNOT_SAY) for answer in row if answer is not None])
             images.append(record.image_path if record.image_id == UNKNOWN_IMAGE else str(record.image_id))
     # (questions, readers); the last category is CANNOT_SAY

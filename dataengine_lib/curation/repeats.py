@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from dataengine_lib.core.records import ImageId, Result
+from dataengine_lib.core.records import ImageId, Result, right_answer
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.one_qa import Qa
 
@@ -36,7 +36,7 @@ class Repeats:
 
 def _key(image_id: ImageId, qa: Qa) -> bytes:
     choices = [choice_key(choice) for choice in qa.choices]
-    parts = [str(image_id), choice_key(qa.question), choices[qa.correct_choice_idx], *sorted(choices)]
+    parts = [str(image_id), choice_key(qa.question), choice_key(right_answer(qa)), *sorted(choices)]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
 
 

@@ -11,11 +11,11 @@ import msgspec
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value, write_json
 from dataengine_lib.core.json_rows import json_rows_or_object
-from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.core.records import CHOICE, MOST_CHOICES, OPEN, YES_NO, TrainRecord
 from dataengine_lib.core.text import choice_key, shown_key
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, reject_candidate
+from dataengine_lib.curation.counts import right_place
 from dataengine_lib.curation.difficulty.band import both_wrong
-from dataengine_lib.curation.option_order import CHOICES
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.boxes_in_text import has_box, mentions_boxes
 from dataengine_lib.replies.drop_reasons import Reason
@@ -26,7 +26,8 @@ class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     """One value of the review file, `{record_id: {"decision": …}}`; an edit gives the fields that it changes.
 
     `choices` and `correct_choice_idx` come together, since an index means something only beside its choices. An edit of
-    `rationales` that names letters needs both as well.
+    `rationales` that names letters needs both as well. Of a yes/no QA the choices are yes and no; of an open-ended one
+    `short_answer` is the answer.
     """
 
     decision: Literal["accept", "reject", "edit"]
@@ -34,6 +35,7 @@ class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
     choices: list[str] | None = None
     correct_choice_idx: int | None = None
     rationales: list[str] | None = None
+    short_answer: str | None = None
     note: str = ""
 
 
@@ -41,7 +43,7 @@ Decisions = Mapping[str, Decision]
 _DECISION = msgspec.json.Decoder(Decision)
 _NOT_A_REVIEW = 'no decisions; a review file is {"RECORD_ID": {"decision": "accept", "reject" or "edit"}}'
 _MOST_NAMED = 5  # wrong decisions that the error names
-_EDITABLE = ("question", "choices", "correct_choice_idx", "rationales")
+_EDITABLE = ("question", "choices", "correct_choice_idx", "rationales", "short_answer")
 
 
 def read_review(path: Path) -> dict[str, Decision]:
@@ -87,19 +89,23 @@ def _decision_fault(decision: Decision) -> str:
     if (choices is None) != (correct is None):
         return "choices and correct_choice_idx: an edit gives both or none"
     if choices is not None and correct is not None:
-        if len(choices) != CHOICES or not all(map(_has_words, choices)):
-            return f"choices: {CHOICES} non-empty ones are needed"
-        if len({choice_key(choice) for choice in choices}) < CHOICES:
+        count = len(choices)
+        if not 2 <= count <= MOST_CHOICES or not all(map(_has_words, choices)):
+            return f"choices: 2 to {MOST_CHOICES} non-empty ones are needed"
+        if len({choice_key(choice) for choice in choices}) < count:
             return "choices: two say the same"
-        if not 0 <= correct < CHOICES:
-            return f"correct_choice_idx: {correct} is not an index of the choices, 0 to {CHOICES - 1}"
+        if not 0 <= correct < count:
+            return f"correct_choice_idx: {correct} is not an index of the choices, 0 to {count - 1}"
+    if decision.short_answer is not None and not _has_words(decision.short_answer):
+        return "short_answer: is empty"
     if not all(map(_has_words, decision.rationales or [])):
         return "rationales: one is empty"
     if choices is None and any(map(names_letters, decision.rationales or [])):
         # the letters of a record's choices change with the seed and with the replies before it
         return "rationales: one names choices by letter or position; add choices and correct_choice_idx that go with it"
     # the rule for a teacher's replies holds here too: students never see boxes
-    for name, text in (("question", question or ""), *(("choices", choice) for choice in choices or [])):
+    texts = [("question", question or ""), ("short_answer", decision.short_answer or "")]
+    for name, text in (*texts, *(("choices", choice) for choice in choices or [])):
         if has_box(text) or mentions_boxes(text):
             return f"{name}: {Reason.BOXES.value}"
     return ""
@@ -110,7 +116,7 @@ def disagreement(record: TrainRecord) -> float:
 
     Source: one minus the extent of agreement on one subject, Fleiss 1971.
     """
-    named = [record.correct_choice_idx, *record.second_answers.values()]
+    named = [right_place(record), *record.second_answers.values()]
     pairs = list(combinations(named, 2))
     return sum(one != other for one, other in pairs) / len(pairs) if pairs else 0.0
 
@@ -143,16 +149,36 @@ def write_decision(path: Path, record_id: str, decision: Decision | None) -> dic
 
 
 def apply_review(items: Iterator[CandidateOrReject], decisions: Decisions) -> Iterator[CandidateOrReject]:
-    """The items after the person's decisions: rejected QAs become rejects, edited ones are changed."""
+    """The items after the person's decisions: rejected QAs become rejects, edited ones are changed.
+
+    Raises ParameterError for an edit that does not fit the kind of its record.
+    """
     for item in items:
         decision = decisions.get(item.record.record_id) if isinstance(item, Candidate) else None
         if decision is None or not isinstance(item, Candidate):
             yield item
         elif decision.decision == "reject":
             yield reject_candidate(item, Reason.REVIEWER.value, decision.note)
+        elif fault := _kind_fault(item.record, decision):
+            raise ParameterError(f"review: {item.record.record_id}: {fault}; correct or remove this decision")
         else:
             record = msgspec.structs.replace(_edited(item.record, decision), review=decision.decision)
             yield msgspec.structs.replace(item, record=record)
+
+
+def _kind_fault(record: TrainRecord, decision: Decision) -> str:
+    """Why an edit does not fit the kind of its record, or empty."""
+    kind = record.answer_kind or CHOICE
+    if decision.choices is not None:
+        if kind == OPEN:
+            return "choices: the question is open-ended; edit its short_answer"
+        if kind == YES_NO and decision.choices != record.choices:
+            return "choices: the answer is yes or no; edit correct_choice_idx beside choices yes and no"
+        if len(decision.choices) != len(record.choices):
+            return f"choices: the record has {len(record.choices)}"
+    if decision.short_answer is not None and kind != OPEN:
+        return "short_answer: is edited of open-ended questions alone"
+    return ""
 
 
 def _edited(record: TrainRecord, decision: Decision) -> TrainRecord:

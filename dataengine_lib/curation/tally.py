@@ -47,8 +47,7 @@ class Tally:
         record = item.record
         count = self._type(record.question_type)
         count.kept += 1
-        count.letters_before[item.written_idx] += 1
-        count.letters_after[record.correct_choice_idx] += 1
+        count.add_answer(record, item.written_idx)
         self._choices_stay += item.choices_stay
         self._rationales_left_out += item.rationales_left_out
         if record.review:

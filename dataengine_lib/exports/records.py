@@ -14,7 +14,7 @@ from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.decode import header_fault
 from dataengine_lib.images.references import image_ref, locate
-from dataengine_lib.training.texts import TextFormat, has_no_options
+from dataengine_lib.training.texts import TextFormat, shows_no_options
 
 IMAGE = "<image>"
 _MEDIA = (IMAGE, "<video>", "<audio>")  # trainers replace these with the image, video or sound
@@ -175,7 +175,7 @@ def rows_with_rationale(rows: Sequence[ExportRow]) -> list[ExportRow]:
     return [
         row
         for row in rows
-        if has_no_options(row.question) or any(text.strip() for text in row.question.rationales)
+        if shows_no_options(row.question) or any(text.strip() for text in row.question.rationales)
     ]
 
 

@@ -141,6 +141,8 @@ def _fields(row: dict[str, Any], own: OwnFields) -> dict[str, Any] | RowFault:
     if isinstance(image, str) and row.get("image_path") is None and row.get("image_id") is None:
         row["image_path"] = image
     if row.get("answer_kind") == OPEN:
+        if not row.get("direct_answers") and row.get("short_answer"):  # gptvqa_train_data.json
+            row["direct_answers"] = [row["short_answer"]]
         return row
     choices = row.get("choices") if "choices" in row else row.get("options")
     if isinstance(choices, dict):  # {"A": "dog", "B": "cat"}

@@ -109,6 +109,15 @@ def _answers_in(value: Any, depth: int) -> Iterator[Any]:
             yield from _answers_in(one, depth - 1)
 
 
+def structured_words(text: str) -> str | None:
+    """The answer in a reply's JSON to a question without options, a number as it was written; None where there is none."""
+    answers = [answer for value in json_values(text) for answer in _answers_in(value, _DEEPEST)]
+    answer = answers[-1] if answers else None
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    return answer if isinstance(answer, str) else None
+
+
 def structured_answer(text: str, choices: Sequence[str]) -> str | None:
     """The answer in a reply's JSON, None where there is none.
 

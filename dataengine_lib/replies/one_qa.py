@@ -10,12 +10,12 @@ import msgspec
 
 from dataengine_lib.core.records import CHOICE, LETTERS, NO_ANSWER, OPEN, YES_NO
 from dataengine_lib.core.text import choice_key
+from dataengine_lib.questions.answer_kinds import YES_NO_CHOICES
 from dataengine_lib.replies.boxes_in_text import may_mention_boxes, mentions_boxes, without_boxes
 from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 from dataengine_lib.replies.kinds.short_answer import check_stands_alone, short_answer
 from dataengine_lib.replies.kinds.yes_no import (
-    YES_NO_ANSWERS,
     says_other_answer,
     yes_no_index,
     yes_no_question,
@@ -26,7 +26,7 @@ class Qa(msgspec.Struct, kw_only=True):
     """One question read from a reply; `rationales` is empty when the teacher gave no explanation.
 
     `short_answer` answers the question without its choices; it is empty where the reply has none, and the answer of an
-    open-ended question, which has no choices and NO_ANSWER as index. The choices of a yes/no question are YES_NO_ANSWERS.
+    open-ended question, which has no choices and NO_ANSWER as index. The choices of a yes/no question are YES_NO_CHOICES.
     """
 
     question: str
@@ -96,14 +96,14 @@ def _question_and_rationales(parts: QaParts, plain: str) -> tuple[str, list[str]
 
 def _yes_no(parts: QaParts, question: str, rationales: list[str]) -> Qa:
     # "(A) Yes (B) No" is what some teachers write all the same
-    if any(choice_key(choice) not in YES_NO_ANSWERS for choice in parts.choices):
+    if any(choice_key(choice) not in YES_NO_CHOICES for choice in parts.choices):
         raise DroppedReply(Reason.HAS_CHOICES)
     index = yes_no_index(without_lead(parts.answer or parts.short_answer))
     if any(says_other_answer(text, index) for text in rationales):
         raise DroppedReply(Reason.CONTRADICTS)
     return Qa(
         question=yes_no_question(question),
-        choices=list(YES_NO_ANSWERS),
+        choices=list(YES_NO_CHOICES),
         correct_choice_idx=index,
         rationales=[_clean(text) for text in rationales],
     )

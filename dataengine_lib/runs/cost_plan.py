@@ -14,7 +14,7 @@ from dataengine_lib.chat.prices import (
     most_tokens,
     read_prices,
 )
-from dataengine_lib.core.records import Question, qa_prompt
+from dataengine_lib.core.records import CHOICE, Question, qa_prompt
 from dataengine_lib.curation.readers.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
@@ -257,11 +257,13 @@ def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -
 def _reader_prompts(config: Any, images: list[PoolImage], blind: bool, attached: bool) -> list[str]:
     """Prompts as a reader of step 4 would get them, with evaluation questions in place of generated ones."""
     questions = _questions(config)[:_SAMPLE] if config.questions.is_file() else []
-    texts = [(row.question, row.choices) for row in questions] or [("", [])]
+    texts = [(row.question, row.choices, row.answer_kind or CHOICE) for row in questions] or [
+        ("", [], CHOICE)
+    ]
     fill = load_reader_prompt(BLIND_READER if blind else SECOND_READER)
     # as many prompts as there are questions or images, whichever are more
     pairs = islice(zip(cycle(texts), cycle(images or [None])), max(len(texts), len(images)))
-    return [fill(question, choices, image, attached) for (question, choices), image in pairs]
+    return [fill(question, choices, image, attached, kind) for (question, choices, kind), image in pairs]
 
 
 def _student_note(config: Any) -> str:

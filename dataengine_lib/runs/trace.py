@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import LETTERS, Query, Result, TrainRecord, options_text
+from dataengine_lib.core.records import (
+    LETTERS,
+    OPEN,
+    YES_NO,
+    Query,
+    Result,
+    TrainRecord,
+    most_accepted,
+    options_text,
+    right_answer,
+)
 from dataengine_lib.core.text import one_line
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.evaluation.metrics import Metrics
@@ -38,10 +48,15 @@ def _record_lines(lineage: Lineage) -> Iterator[str]:
     file = lineage.folder / "gptvqa_train_data.json"
     for record in lineage.records:
         # modulo: a wrong index in the file gives some letter, not an error
-        letter = LETTERS[record.correct_choice_idx % len(LETTERS)]
+        right = f"({LETTERS[record.correct_choice_idx % len(LETTERS)]})"
+        if record.answer_kind in (YES_NO, OPEN):
+            right = _one_line(right_answer(record))
+        options = (
+            "" if record.answer_kind in (YES_NO, OPEN) else f" {_one_line(options_text(record.choices))}"
+        )
         yield f"record {_one_line(record.record_id or record.query_id)} in {file}"
         yield f"  {_type_and_image(record)}"
-        yield f"  {_one_line(record.question)} {_one_line(options_text(record.choices))}; right: ({letter})"
+        yield f"  {_one_line(record.question)}{options}; right: {right}"
         if record.review:
             yield f"  a person's decision: {_one_line(record.review)}"
 
@@ -99,6 +114,9 @@ def _bad_case_lines(lineage: Lineage) -> Iterator[str]:
         # another program may have written the file: any field may be missing
         choices, right = case.get("choices") or [], case.get("correct_choice_idx")
         answer = choices[right] if isinstance(right, int) and 0 <= right < len(choices) else ""
+        if case.get("answer_kind") == OPEN:
+            accepted = case.get("direct_answers")
+            answer = most_accepted(list(map(str, accepted))) if isinstance(accepted, list) else ""
         image = _one_line(case.get("image_path") or case.get("image_id"))
         yield f"bad case {_one_line(name)} in {file}"
         yield f"  image {image}: {_one_line(case.get('question') or case.get('prompt'))}"

@@ -252,4 +252,5 @@ def _record(row: Result, qa: Qa, record_id: str) -> TrainRecord:
         example_ids=row.example_ids,
         round=row.round,
         record_id=record_id,
+        answer_kind=row.answer_kind,
     )

@@ -18,7 +18,7 @@ from dataengine_lib.images.references import image_file, image_ref, locate
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.replies.other_datasets import holds_chats, others_format, read_conversations
 from dataengine_lib.training.base_data import FileFormat
-from dataengine_lib.training.texts import CAPTION_INSTRUCTIONS, TextFormat, TrainingRow, has_no_options
+from dataengine_lib.training.texts import CAPTION_INSTRUCTIONS, TextFormat, TrainingRow, shows_no_options
 
 # reasons in `train_log.json` for rows that were skipped
 NO_IMAGE = "image not found"
@@ -86,7 +86,7 @@ def _questions(
             skipped.add(BadRow(where, str(error), NO_IMAGE))
             continue
         # what is learnt of a yes/no or open-ended question is its answer alone, in every format
-        explained = has_no_options(question) or any(text.strip() for text in question.rationales)
+        explained = shows_no_options(question) or any(text.strip() for text in question.rationales)
         # QM-AE needs a rationale; the other formats are always possible
         possible = tuple(name for name in formats if name != "QM-AE" or explained)
         if not possible:

@@ -82,7 +82,7 @@ def training_text(question: Question, text_format: TextFormat, sentence: str = "
     LLaVA-1.5 asks the questions of VQAv2, GQA, MME and POPE.
     """
     asked, right = question.question.strip(), question.correct_choice_idx
-    if has_no_options(question):
+    if shows_no_options(question):
         return _without_options(question, text_format)
     choice = question.choices[right].strip()
     if text_format == "Q-A":
@@ -100,7 +100,7 @@ def training_text(question: Question, text_format: TextFormat, sentence: str = "
     return with_options if text_format == "QM-AE" else f"{asked}\n{lines}", explained
 
 
-def has_no_options(question: Question) -> bool:
+def shows_no_options(question: Question) -> bool:
     """Whether it is a yes/no or open-ended question, whose text shows no options."""
     return question.answer_kind not in ("", CHOICE)
 
@@ -126,7 +126,7 @@ def with_options_shuffled(question: Question, text_format: TextFormat, rng: Rand
     Source: ENGINEMCPVQADataset of MLLM-DataEngine v2, which shuffles all.
     """
     choices, rationale = question.choices, _rationale(question) if text_format in _EXPLAINED else ""
-    if text_format in _NO_OPTIONS or has_no_options(question) or names_places(question.question, *choices):
+    if text_format in _NO_OPTIONS or shows_no_options(question) or names_places(question.question, *choices):
         return question
     order = rng.sample(range(len(choices)), len(choices))
     adapted = moved(rationale, order, choices) if len(choices) == 4 else rationale

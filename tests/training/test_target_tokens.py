@@ -54,6 +54,16 @@ ROWS: list[tuple[dict[str, Any], TextFormat, list[str]]] = [
         [f"USER: <image>\n{QUESTION}\n(A) red (B) green (C) blue (D) white ASSISTANT:",
          " The answer is (C) blue. It shines.</s>"],
     ),
+    (
+        row(1, question="Is it green?", choices=["yes", "no"], answer_kind="yes_no"),
+        "QM-A",
+        ["USER: <image>\nIs it green? ASSISTANT:", " The answer is No.</s>"],
+    ),
+    (
+        row(2, question="What is it?", choices=[], correct_choice_idx=-1, answer_kind="open", short_answer="dog"),
+        "QM-AE",
+        ["USER: <image>\nWhat is it? ASSISTANT:", " The answer is dog.</s>"],
+    ),
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Boxes tell about counts, presence, places, sides and sizes; about anything else 
 prove is defined in `annotations/facts.py`, for the annotations teacher as well.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dataengine_lib.annotations.facts import ImageFacts
@@ -49,28 +49,30 @@ def check_boxes(records: Iterable[TrainRecord], pool: ImagePool) -> Iterator[Box
 
 def judge(record: TrainRecord, facts: ImageFacts) -> BoxVerdict:
     """The verdict of the facts of its image on one record."""
-    claims = claims_of(record.question, record.choices, facts)
-    if claims is not None and (found := _judge_claims(record, claims)).verdict != SILENT:
+    # an open-ended question is judged by its answer alone, as if that were its one choice
+    choices, right = (
+        (record.choices, record.correct_choice_idx) if record.choices else ([record.short_answer], 0)
+    )
+    claims = claims_of(record.question, choices, facts)
+    if claims is not None and (found := _judge_claims(choices, right, claims)).verdict != SILENT:
         return found
     if absent := presupposed_absent(record.question, facts):
         return BoxVerdict(REFUTED, f"presence: there is no {absent}")
     return BoxVerdict()
 
 
-def _judge_claims(record: TrainRecord, claims: Claims) -> BoxVerdict:
-    right = claims.truths[record.correct_choice_idx]
+def _judge_claims(choices: Sequence[str], right: int, claims: Claims) -> BoxVerdict:
+    truth = claims.truths[right]
     true_wrong_choices = [
         choice
-        for index, (choice, truth) in enumerate(zip(record.choices, claims.truths, strict=True))
-        if truth and index != record.correct_choice_idx
+        for index, (choice, is_true) in enumerate(zip(choices, claims.truths, strict=True))
+        if is_true and index != right
     ]
-    if true_wrong_choices and (right is not True or claims.exclusive):
+    if true_wrong_choices and (truth is not True or claims.exclusive):
         return BoxVerdict(REFUTED, f"{claims.what}: the boxes say {true_wrong_choices[0]!r}")
-    if right is False:
-        return BoxVerdict(
-            REFUTED, f"{claims.what}: not {record.choices[record.correct_choice_idx]!r} by the boxes"
-        )
-    return BoxVerdict(SUPPORTED if right else SILENT)
+    if truth is False:
+        return BoxVerdict(REFUTED, f"{claims.what}: not {choices[right]!r} by the boxes")
+    return BoxVerdict(SUPPORTED if truth else SILENT)
 
 
 def _facts(record: TrainRecord, pool: ImagePool) -> ImageFacts | None:

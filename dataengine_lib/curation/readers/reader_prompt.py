@@ -8,7 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 from dataengine_lib.core.prompt_template import PromptTemplate
-from dataengine_lib.core.records import TrainRecord, options_text
+from dataengine_lib.core.records import CHOICE, TrainRecord, options_text
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.pool import ImagePool, PoolImage
@@ -18,20 +18,23 @@ from dataengine_lib.resources import READER_PROMPTS
 
 SECOND_READER, BLIND_READER = (READER_PROMPTS.file(name) for name in READER_PROMPTS.names)
 
-# What fills a template: question, choices, the image if its captions and boxes are shown, whether it is attached.
-_ReaderPrompt = Callable[[str, Sequence[str], PoolImage | None, bool], str]
+# What fills a template: question, choices, the image if its captions and boxes are shown, whether it is attached, and
+# the answer kind.
+_ReaderPrompt = Callable[[str, Sequence[str], PoolImage | None, bool, str], str]
 
 
 def load_reader_prompt(file: Path) -> _ReaderPrompt:
-    """A Jinja file as a function `(question, choices, image, attached) -> prompt`.
+    """A Jinja file as a function `(question, choices, image, attached, answer_kind) -> prompt`.
 
     Raises ParameterError naming the file and line when it is missing or wrong.
     """
     template = PromptTemplate(
-        file, names="question, choices, captions, objects, attached", remedy="check the path"
+        file, names="question, choices, captions, objects, attached, answer_kind", remedy="check the path"
     )
 
-    def render(question: str, choices: Sequence[str], image: PoolImage | None, attached: bool) -> str:
+    def render(
+        question: str, choices: Sequence[str], image: PoolImage | None, attached: bool, answer_kind: str
+    ) -> str:
         # One line each: a line break in a question must not look like another part of the prompt.
         return template.render(
             question=one_line(question),
@@ -39,6 +42,7 @@ def load_reader_prompt(file: Path) -> _ReaderPrompt:
             captions=[one_line(caption) for caption in image.captions] if image else [],
             objects=shown_boxes(image.boxes) if image else [],
             attached=attached,
+            answer_kind=answer_kind,
         ).strip()
 
     return render
@@ -96,7 +100,8 @@ class ReaderView:
             except (DataEngineError, OSError) as error:
                 return f"picture of image {record.image_id} cannot be read ({error})"
         choices = [record.choices[index] for index in reader_order(record, seed)]
-        prompt = self._render(record.question, choices, image, picture is not None)
+        kind = record.answer_kind or CHOICE
+        prompt = self._render(record.question, choices, image, picture is not None, kind)
         return ShownQuestion(record, prompt, picture, sha256)
 
 

@@ -15,11 +15,10 @@ from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.curation.readers.kinds import answer_schema, named_answer
 from dataengine_lib.curation.readers.reader_prompt import ReaderView, ShownQuestion, reader_order
 from dataengine_lib.curation.readers.spec import check_reader
 from dataengine_lib.images.decode import read_image
-from dataengine_lib.replies.answer_choice import written_choice
-from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 from dataengine_lib.teachers.loading import load_chat
 
 CANNOT_SAY = -1  # the reader replied and named no choice
@@ -65,10 +64,10 @@ class SecondReader:
     def answers(self, records: Sequence[TrainRecord]) -> tuple[list[int | None], list[str]]:
         """The index of the choice that the reader names for each record, and why some got no answer.
 
-        CANNOT_SAY where it named none; None where there is no answer: image not known, request failed, reply refused
-        or cut off, budget used up. Records are asked in their order, none after the first that the budget
-        does not allow. Raises TeacherStop when no request can succeed, ParameterError when there is a budget
-        and the ledger holds replies without a price; what was answered stays in the ledger.
+        Of an open-ended QA SAME_ANSWER or OTHER_ANSWER. CANNOT_SAY where it named none; None where there is no answer:
+        image not known, request failed, reply refused or cut off, budget used up. Records are asked in their order, none
+        after the first that the budget does not allow. Raises TeacherStop when no request can succeed, ParameterError
+        when there is a budget and the ledger holds replies without a price; what was answered stays in the ledger.
         """
         found: list[int | None] = [None] * len(records)
         failures: dict[str, str] = {}  # why a request got no answer, by its key
@@ -177,7 +176,7 @@ class SecondReader:
                         if shown.picture
                         else ""
                     )
-                    schema = letter_schema(shown.record.choices, may_pass=not self.blind)
+                    schema = answer_schema(shown.record, may_pass=not self.blind)
                     message = user_message(shown.prompt, url)
                     return await chat.complete(message, schema=schema, may_retry=may_retry)
 
@@ -208,12 +207,8 @@ def _answer(paid: PaidTotal, record: TrainRecord, order: Sequence[int]) -> int |
     if paid.failed:
         return paid.problem or "a reply is empty, or ended by an error"
     text, unfinished = after_reasoning(paid.text)
-    shown = [record.choices[index] for index in order]
-    # JSON where the reply holds some, else words
-    structured = structured_answer(text, shown)
-    named = None if unfinished else written_choice(text if structured is None else structured, shown)
     # also where the reply was cut off behind its answer
+    named = None if unfinished else named_answer(text, record, order)
     if named is not None:
-        # from the order in which the choices were shown to the record's own
-        return order[named]
+        return named
     return "a reply was cut off; raise max_output_tokens" if paid.finish_reason == "length" else CANNOT_SAY

@@ -2,10 +2,9 @@
 
 import re
 
+from dataengine_lib.questions.answer_kinds import YES_NO_CHOICES
 from dataengine_lib.replies.choices import has_word, joined_lines
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
-
-YES_NO_ANSWERS = ("yes", "no")  # the choices of every yes/no record, in this order
 
 # matches "Yes." · "no, because" · "Yes - there is" · "(A) yes": an answer, and perhaps a remark behind it
 _ANSWER = re.compile(
@@ -31,7 +30,7 @@ _SAYS_ANSWER = re.compile(
 
 
 def yes_no_index(answer: str) -> int:
-    """The place of the answer in YES_NO_ANSWERS; a remark may follow it, `Yes, there is a dog.`
+    """The place of the answer in YES_NO_CHOICES; a remark may follow it, `Yes, there is a dog.`
 
     Raises DroppedReply where it is neither yes nor no.
     """
@@ -41,7 +40,7 @@ def yes_no_index(answer: str) -> int:
     found = _ANSWER.match(line)
     if found is None or _BOTH.match(line):
         raise DroppedReply(Reason.NOT_YES_NO)
-    return YES_NO_ANSWERS.index(found[1].lower())
+    return YES_NO_CHOICES.index(found[1].lower())
 
 
 def yes_no_question(question: str) -> str:
@@ -59,4 +58,4 @@ def yes_no_question(question: str) -> str:
 
 def says_other_answer(rationale: str, index: int) -> bool:
     """Whether a rationale calls the other answer right: "the answer is no" below "Answer: Yes"."""
-    return any(found[1].lower() != YES_NO_ANSWERS[index] for found in _SAYS_ANSWER.finditer(rationale))
+    return any(found[1].lower() != YES_NO_CHOICES[index] for found in _SAYS_ANSWER.finditer(rationale))
