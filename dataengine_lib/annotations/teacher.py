@@ -4,6 +4,7 @@ Every other query is answered with Skip. The same query always gets the same rep
 """
 
 import hashlib
+import re
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ from random import Random
 from dataengine_lib.annotations.cooccurrence import Cooccurrence
 from dataengine_lib.annotations.draft import QaDraft, QaWriter
 from dataengine_lib.annotations.facts import ImageFacts
+from dataengine_lib.annotations.other_kinds import open_draft, yes_no_draft
 from dataengine_lib.annotations.region_facts import RegionFacts
 from dataengine_lib.annotations.vocabulary import COCO_KINDS
 from dataengine_lib.annotations.writers.actions import write_action, write_pose
@@ -26,16 +28,16 @@ from dataengine_lib.annotations.writers.places import write_outermost, write_pla
 from dataengine_lib.annotations.writers.presence import write_missing, write_present, write_topic
 from dataengine_lib.annotations.writers.scenes import write_role, write_scene
 from dataengine_lib.chat.reply import MayRetry, Reply
-from dataengine_lib.core.records import LETTERS, Query, options_text
+from dataengine_lib.core.records import LETTERS, OPEN, YES_NO, QaForm, Query, options_text, skip_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import base_name
 
-UNPROVEN_REPLY = (
-    "Question: Skip\nChoices: Skip\nAnswer: Skip\n"
-    "Explanation: What is known about the picture does not prove an answer."
-)
+_UNPROVEN = "What is known about the picture does not prove an answer."
+UNPROVEN_REPLY = skip_text(_UNPROVEN)
+# the end of step 2's prompts for yes/no questions
+_WANTED_ANSWER = re.compile(r"to which the answer is (Yes|No)\.\s*\Z")
 
 
 # Per question type: groups of writers. The groups are tried in order, the writers of a group in an order drawn for the
@@ -80,20 +82,40 @@ class AnnotationsTeacher:
     def write(self, query: Query) -> str:
         """The text of the reply, as step 3 stores it in `raw_instructions`."""
         image = self._image(query)
+        if query.answer_kind in (YES_NO, OPEN):
+            return self._write_answer(query, image)
         if query.question_type not in WRITERS_BY_TYPE or image.skip in (TOO_MANY_BOXES, NO_SIZE):
             return UNPROVEN_REPLY
-        key = query.query_id or f"{query.image_id} {query.question_type} {query.prompt}"
+        key = _key(query)
         draft = _draft(WRITERS_BY_TYPE[query.question_type], self._facts(image), key)
         if draft is None:
             return UNPROVEN_REPLY
+        count = QaForm.of(query).n_choices
+        if count > len(draft.wrong) + 1:
+            return UNPROVEN_REPLY
         # the letter of the right choice, drawn by hash of the query
-        place = int(hashlib.sha256(f"letter {key}".encode()).hexdigest(), 16) % 4
-        choices = list(draft.wrong)
+        place = int(hashlib.sha256(f"letter {key}".encode()).hexdigest(), 16) % count
+        choices = list(draft.wrong[: count - 1])
         choices.insert(place, draft.answer)
         return (
             f"Question: {draft.question}\nChoices: {options_text(choices)}\n"
             f"Answer: The answer is ({LETTERS[place]}): {draft.answer}.\nExplanation: {draft.why}"
         )
+
+    def _write_answer(self, query: Query, image: PoolImage) -> str:
+        """A yes/no or open-ended QA; its answer, where the prompt says which one is wanted, is that one."""
+        key, draft = _key(query), None
+        if image.skip not in (TOO_MANY_BOXES, NO_SIZE):
+            rng, facts = Random(f"{query.answer_kind} {key}"), self._facts(image)
+            if query.answer_kind == OPEN:
+                draft = open_draft(query.question_type, facts, rng)
+            else:
+                wanted = _WANTED_ANSWER.search(query.prompt)
+                wants_yes = wanted[1] == "Yes" if wanted else rng.random() < 0.5
+                draft = yes_no_draft(query.question_type, facts, rng, wants_yes)
+        if draft is None:
+            return skip_text(_UNPROVEN, QaForm.of(query))
+        return f"Question: {draft.question}\nAnswer: {draft.answer}\nExplanation: {draft.why}"
 
     @cached_property
     def _cooccurrence(self) -> Cooccurrence:
@@ -122,6 +144,11 @@ class AnnotationsTeacher:
                 "give the COCO folder that the queries were made from"
             )
         return image
+
+
+def _key(query: Query) -> str:
+    """What seeds the random numbers of a query."""
+    return query.query_id or f"{query.image_id} {query.question_type} {query.prompt}"
 
 
 def _draft(groups: list[dict[str, QaWriter]], facts: ImageFacts, key: str) -> QaDraft | None:

@@ -239,6 +239,12 @@ class QaForm(NamedTuple):
 FOUR_CHOICES = QaForm()
 
 
+def skip_text(reason: str, form: QaForm = FOUR_CHOICES) -> str:
+    """The reply, in the layout that step 2's prompts ask for, by which a teacher says that it writes no question."""
+    choices = "" if form.kind in (YES_NO, OPEN) else "Choices: Skip\n"
+    return f"Question: Skip\n{choices}Answer: Skip\nExplanation: {reason}"
+
+
 class AnsweredQa(Protocol):
     """What `right_answer` reads of a training record, of this round or of an earlier one, or of a QA of a reply."""
 

@@ -19,11 +19,13 @@ from dataengine_lib.playground.answer_tables import (
     YOUNG,
 )
 from dataengine_lib.playground.captions import FAULT_WORDS, STYLE_WORDS, KnownThing, PictureFacts, place_of
+from dataengine_lib.playground.other_kinds import answer_of
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 
 QUESTION_HEADING = "Question to answer:"  # stands in every prompt that asks for an answer
 # Matches "Question: What color is the dog?\nChoices: (A) red (B) blue"; the next one its single choices.
 _QUESTION = re.compile(r"^Question: (.+)\nChoices: (.+)$", re.M)
+_BARE_QUESTION = re.compile(r"^Question: (.+)$", re.M)
 _CHOICE = re.compile(r"\(([A-Z])\) (.*?)(?= \([A-Z]\) |$)")
 
 
@@ -34,7 +36,7 @@ def read_question(prompt: str, facts: PictureFacts | None) -> str:
     """
     found = _QUESTION.search(prompt.rpartition(QUESTION_HEADING)[2])
     if found is None:
-        return CANNOT_TELL
+        return _answer_in_words(prompt, facts)
     question, choices = found[1], [text for _, text in _CHOICE.findall(found[2])]
     if facts is None:
         texts = sorted(choices)
@@ -43,6 +45,19 @@ def read_question(prompt: str, facts: PictureFacts | None) -> str:
         return LETTERS[choices.index(texts[guess])]
     right = [place for place, choice in enumerate(choices) if choice in _answers(question, choices, facts)]
     return LETTERS[right[0]] if len(right) == 1 else CANNOT_TELL
+
+
+def _answer_in_words(prompt: str, facts: PictureFacts | None) -> str:
+    """The answer to a question without choices; without `facts` a guess, No or `cannot tell`."""
+    asked = _BARE_QUESTION.search(prompt.rpartition(QUESTION_HEADING)[2])
+    is_yes_no = "Yes or No" in prompt or "Yes, No or" in prompt
+    if asked is None or facts is None:
+        return "No" if asked and is_yes_no else CANNOT_TELL
+    if is_yes_no:
+        return answer_of(asked[1], facts) or CANNOT_TELL
+    # answers that are longer than a short one are those of multiple choice: "on the left"
+    right = _answers(asked[1], [], facts)
+    return right.pop() if len(right) == 1 else CANNOT_TELL
 
 
 def _answers(question: str, choices: list[str], facts: PictureFacts) -> set[str]:

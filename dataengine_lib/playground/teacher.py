@@ -8,8 +8,9 @@ import re
 from random import Random
 from typing import Any
 
-from dataengine_lib.core.records import LETTERS
+from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, skip_text
 from dataengine_lib.playground.captions import PictureFacts, read_captions
+from dataengine_lib.playground.other_kinds import write_open, write_yes_no
 from dataengine_lib.playground.questions import QUESTION_WRITERS, write_question
 from dataengine_lib.playground.reader import QUESTION_HEADING, read_question
 from dataengine_lib.playground.server import message_text
@@ -23,8 +24,11 @@ _TYPE = re.compile(r"^Question type: (.+)$", re.M)
 _OBJECT = re.compile(r"- ([a-z][a-z -]*): \[([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+)\]")
 # Matches "12: What color is the dog? Choices: red, blue" without the choices.
 _NUMBERED = re.compile(r"^(\S+): (.+?)(?: Choices: .*)?$", re.M)
+# Matches "Choices: (A) <choice> (B) <choice>", the layout of a multiple-choice reply, and the end of a yes/no prompt.
+_PLACES = re.compile(r"^Choices: (?:\([A-Z]\) <choice> ?)+$", re.M)
+_WANTED = re.compile(r"to which the answer is (Yes|No)\.\s*$")
 _NO_SUPPORT = "The image information does not support this question type."
-SKIP_REPLY = f"Question: Skip\nChoices: Skip\nAnswer: Skip\nExplanation: {_NO_SUPPORT}"
+SKIP_REPLY = skip_text(_NO_SUPPORT)
 
 
 def reply(messages: list[dict]) -> str:
@@ -44,9 +48,10 @@ def structured_reply(messages: list[dict], schema: dict) -> str:
         return json.dumps({"answer": _answer(prompt)})
     if "question" in schema.get("properties", {}):
         qa = _compose_qa(prompt)
+        choices = schema["properties"].get("choices", {})
         blank = {
-            "choices": [""] * 4,
-            "answer": "A",
+            "choices": [""] * choices.get("minItems", 0),
+            "answer": schema["properties"]["answer"].get("enum", [""])[0],
             "skip": qa is None,
             "reason": _NO_SUPPORT if qa is None else "",
         }
@@ -65,8 +70,18 @@ def _answer(prompt: str) -> str:
 
 def _write_qa(prompt: str) -> str:
     """A QA in the layout that the prompt asks for, or Skip."""
-    qa = _compose_qa(prompt)
-    return SKIP_REPLY if qa is None else v1_text(json.dumps(qa))
+    qa, form = _compose_qa(prompt), _form(prompt)
+    return skip_text(_NO_SUPPORT, form) if qa is None else v1_text(json.dumps(qa), form)
+
+
+def _form(prompt: str) -> QaForm:
+    """The form of QA that step 2's prompt asks for, by the layout that it shows."""
+    if "\nAnswer: <Yes or No>\n" in prompt:
+        return QaForm(YES_NO)
+    if "\nAnswer: <one to three words>\n" in prompt:
+        return QaForm(OPEN)
+    line = _PLACES.search(prompt)
+    return QaForm(n_choices=line[0].count("<choice>")) if line else FOUR_CHOICES
 
 
 def _compose_qa(prompt: str) -> dict[str, Any] | None:
@@ -77,17 +92,32 @@ def _compose_qa(prompt: str) -> dict[str, Any] | None:
     types = _TYPE.findall(prompt)
     # Cuts off an explanation: "image scene (where it takes place)", "image_scene - where it takes place".
     question_type = types[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if types else ""
+    rng, form = Random(prompt), _form(prompt)
+    facts = _facts(prompt.rpartition("Image information")[2])
+    if form.kind in (YES_NO, OPEN):
+        return _compose_answer(question_type, facts, rng, prompt, form)
     if question_type not in QUESTION_WRITERS:
         return None
-    rng = Random(prompt)
-    qa = write_question(question_type, _facts(prompt.rpartition("Image information")[2]), rng)
-    if qa is None:
+    qa = write_question(question_type, facts, rng)
+    if qa is None or len(qa.wrong) < form.n_choices - 1:
         return None
-    choices = [qa.answer, *rng.sample(qa.wrong, 3)]
+    choices = [qa.answer, *rng.sample(qa.wrong, form.n_choices - 1)]
     rng.shuffle(choices)
     short = {"short_answer": qa.short or qa.answer} if "\nShort answer: " in prompt else {}
     letter = LETTERS[choices.index(qa.answer)]
     return {"question": qa.question, **short, "choices": choices, "answer": letter, "explanation": qa.why}
+
+
+def _compose_answer(
+    question_type: str, facts: PictureFacts, rng: Random, prompt: str, form: QaForm
+) -> dict[str, Any] | None:
+    """A yes/no or open-ended QA with the fields of its schema."""
+    if form.kind == OPEN:
+        qa = write_open(question_type, facts, rng)
+    else:
+        wanted = _WANTED.search(prompt)
+        qa = write_yes_no(question_type, facts, wanted is None or wanted[1] == "Yes", rng)
+    return None if qa is None else {"question": qa.question, "answer": qa.answer, "explanation": qa.why}
 
 
 def _facts(section: str) -> PictureFacts:

@@ -3,7 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, options_text
+from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, options_text, skip_text
 from dataengine_lib.core.text import one_line
 from dataengine_lib.replies.drop_reasons import DroppedReply
 from dataengine_lib.replies.json_reply import strict_object
@@ -116,12 +116,6 @@ def _qa_text(found: QaObject, form: QaForm) -> str:
     if found.explanation:
         lines.append(f"Explanation: {found.explanation}")
     return "\n".join(lines)
-
-
-def skip_text(reason: str, form: QaForm = FOUR_CHOICES) -> str:
-    """The reply, in the layout that the prompts ask for, by which a teacher says that it writes no question."""
-    choices = "" if form.kind in (YES_NO, OPEN) else "Choices: Skip\n"
-    return f"Question: Skip\n{choices}Answer: Skip\nExplanation: {reason}"
 
 
 def _choices(given: list[str]) -> list[str]:

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from dataengine_lib.core.records import CHOICE, NO_ANSWER, OPEN, YES_NO, QaForm, Result
+from dataengine_lib.core.records import CHOICE, NO_ANSWER, OPEN, YES_NO, QaForm, Result, skip_text
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.parse import parse_reply, parse_result
-from dataengine_lib.replies.qa_json import qa_schema, skip_text, v1_text
+from dataengine_lib.replies.qa_json import qa_schema, v1_text
 from dataengine_lib.replies.result_rows import read_row
 
 YES, OPENED = QaForm(YES_NO), QaForm(OPEN)
