@@ -27,7 +27,7 @@ _NO_CHOICES_NEEDED = re.compile(r"(?!.*\bof these\b)")  # not "Which of these is
 _LONGEST = 5  # words of a short answer
 
 
-def known_type(question_type: str) -> str:
+def type_of_playground(question_type: str) -> str:
     """The playground's own name of a benchmark's question type; a name that it does not know as it is."""
     if question_type in QUESTION_WRITERS:
         return question_type
@@ -36,7 +36,7 @@ def known_type(question_type: str) -> str:
 
 def write_open(question_type: str, facts: PictureFacts, rng: Random) -> QA | None:
     """An open-ended question of the type with a short answer; None where the facts do not support one."""
-    name = known_type(question_type)
+    name = type_of_playground(question_type)
     found = write_question(name, facts, rng) if name in QUESTION_WRITERS else None
     if found is None or not _NO_CHOICES_NEEDED.match(found.question):
         return None
@@ -53,7 +53,7 @@ def write_yes_no(question_type: str, facts: PictureFacts, wants_yes: bool, rng: 
             return None
         there = f"There is {_a(kind)}." if wants_yes else f"There is no {kind}."
         return QA(f"Is there {_a(kind)} in the picture?", answer, (), there)
-    name = known_type(question_type)
+    name = type_of_playground(question_type)
     form = _STATEMENTS.get(name)
     found = write_question(name, facts, rng) if form else None
     if form is None or found is None:

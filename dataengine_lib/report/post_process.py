@@ -3,9 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.statistics import wilson
-from dataengine_lib.curation.counts import BlindFigure, BlindFigures, ChecksSummary, PostProcessCounts
+from dataengine_lib.curation.counts import (
+    BlindFigure,
+    BlindFigures,
+    ChecksSummary,
+    PostProcessCounts,
+    TypeCount,
+)
 from dataengine_lib.report.charts import BLUE, DARK, ORANGE, RED, Chart, drawn_chart, label_rows
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Figure, Html, percent, table
@@ -203,27 +211,38 @@ def right_letter_chart(counts: PostProcessCounts) -> Chart:
 
 
 def right_letter_table(counts: PostProcessCounts) -> Html:
-    """Every type's right letters, A · B · C · D, as written and as kept."""
-    rows = [
-        (plain_name(kind), count.kept, _dotted(count.letters_before), _dotted(count.letters_after))
-        for kind, count in counts.by_type.items()
-        if count.kept
+    """Every type's right letters, A · B · C · D, as written and as kept; yes · no, where there are yes/no questions."""
+    kept = [(plain_name(kind), count) for kind, count in counts.by_type.items() if count.kept]
+    rows: list[tuple[object, ...]] = [
+        (kind, count.kept, _dotted(count.letters_before), _dotted(count.letters_after))
+        for kind, count in kept
     ]
-    return table(rows, ["question type", "kept", "A · B · C · D as written", "A · B · C · D as kept"])
+    heads = ["question type", "kept", "A · B · C · D as written", "A · B · C · D as kept"]
+    if any(count.yes_no is not msgspec.UNSET for _, count in kept):
+        rows = [(*row, _dotted(_yes_no(count))) for row, (_, count) in zip(rows, kept, strict=True)]
+        heads.append("yes · no")
+    return table(rows, heads)
 
 
 def right_letter_sentence(counts: PostProcessCounts) -> str:
-    """How uneven the right letters were and are: the share of the most frequent one; empty when nothing is kept."""
+    """How uneven the right letters were and are, and the share of yes; empty when nothing is kept."""
     before, after = _letter_sums(counts)
-    total = sum(after)
-    if not total:
-        return ""
-    letter = "ABCD"[before.index(max(before))]
-    most = "ABCD"[after.index(max(after))]
-    return (
-        f"The right letter was {letter} in {max(before) / total:.0%} of the kept questions as they were written; "
-        f"now the most frequent one is {most} with {max(after) / total:.0%}."
-    )
+    total, sentences = sum(after), []
+    if total:
+        letter = "ABCD"[before.index(max(before))]
+        most = "ABCD"[after.index(max(after))]
+        sentences.append(
+            f"The right letter was {letter} in {max(before) / total:.0%} of the kept questions as they were written; "
+            f"now the most frequent one is {most} with {max(after) / total:.0%}."
+        )
+    yes, no = (sum(_yes_no(count)[place] for count in counts.by_type.values()) for place in (0, 1))
+    if yes + no:
+        sentences.append(f"Yes is the answer of {yes / (yes + no):.0%} of {yes + no:,} yes/no questions.")
+    return " ".join(sentences)
+
+
+def _yes_no(count: TypeCount) -> list[int]:
+    return [0, 0] if count.yes_no is msgspec.UNSET else count.yes_no
 
 
 def _letter_sums(counts: PostProcessCounts) -> tuple[list[int], list[int]]:

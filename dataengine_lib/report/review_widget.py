@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import LETTERS, TrainRecord
+from dataengine_lib.core.records import LETTERS, MOST_CHOICES, OPEN, YES_NO, TrainRecord
+from dataengine_lib.curation.counts import right_place
 from dataengine_lib.curation.difficulty.band import both_wrong
 from dataengine_lib.curation.review import Decision, read_review, write_decision
 from dataengine_lib.errors import DataEngineError
@@ -86,9 +87,14 @@ class _Form:
         # continuous_update=False: the record is looked up at Enter, not after every letter of its id
         self.record_id = w.Text(description="record", style=line, layout=wide, continuous_update=False)
         self.question = w.Textarea(description="question", style=line, layout=wide, rows=2)
-        self.choices = [w.Text(description=f"({letter})", style=line, layout=wide) for letter in "ABCD"]
+        # as many fields of choices as a record may have; those that it has not are hidden
+        self.choices = [
+            w.Text(description=f"({letter})", style=line, layout=w.Layout(width="100%"))
+            for letter in LETTERS[:MOST_CHOICES]
+        ]
         self.correct = w.ToggleButtons(options=[(letter, n) for n, letter in enumerate("ABCD")])
         self.correct.description = "right"
+        self.short_answer = w.Text(description="answer", style=line, layout=w.Layout(width="100%"))
         self.rationales = w.Textarea(description="rationales", style=line, layout=wide, rows=3)
         self.rationales.placeholder = "one per line"
         self.note = w.Text(description="note", style=line, layout=wide)
@@ -106,7 +112,8 @@ class _Form:
             self.buttons[name] = w.Button(description=name, button_style=style, layout=w.Layout(width="auto"))
             self.buttons[name].on_click(lambda _, act=act: act())
         self.record_id.observe(lambda change: self.find(change["new"]), names="value")
-        fields = [self.record_id, self.question, *self.choices, self.correct, self.rationales, self.note]
+        answers = [*self.choices, self.correct, self.short_answer]
+        fields = [self.record_id, self.question, *answers, self.rationales, self.note]
         right = w.VBox([*fields, w.HBox(list(self.buttons.values())), self.status], layout=wide)
         self.box = w.HBox([w.VBox([self.card], layout=w.Layout(min_width="360px")), right])
         self.show()
@@ -126,10 +133,9 @@ class _Form:
         self.card.value = displayed(qa_gallery([record], self.review.image_root).text)
         self.question.value = (decision and decision.question) or record.question
         choices = (decision and decision.choices) or record.choices
-        for field, choice in zip(self.choices, choices, strict=True):
-            field.value = choice
         known = decision.correct_choice_idx if decision else None
-        self.correct.value = record.correct_choice_idx if known is None else known
+        self._show_answer(record, choices, record.correct_choice_idx if known is None else known)
+        self.short_answer.value = (decision and decision.short_answer) or record.short_answer
         reasons = decision.rationales if decision else None
         self.rationales.value = "\n".join(record.rationales if reasons is None else reasons)
         self.note.value = decision.note if decision else ""
@@ -138,6 +144,20 @@ class _Form:
         self.status.value = (
             f"{self.place + 1} of {len(self.records)}, {decided}. {answers} {escaped(message)}"
         )
+
+    def _show_answer(self, record: TrainRecord, choices: Sequence[str], correct: int) -> None:
+        """Show the fields of the record's kind: choices and the right one, yes and no, or the short answer alone."""
+        is_open, is_yes_no = record.answer_kind == OPEN, record.answer_kind == YES_NO
+        texts = [*choices, *[""] * (len(self.choices) - len(choices))]
+        for field, choice in zip(self.choices, texts, strict=True):
+            field.value = choice
+            field.layout.display = None if choice and not is_yes_no else "none"
+        names = choices if is_yes_no else LETTERS
+        # without options while they change: a value must be among them at all times
+        self.correct.options = [(name, n) for n, name in enumerate(names[: len(choices)])] or [("", 0)]
+        self.correct.value = 0 if is_open else correct
+        self.correct.layout.display = "none" if is_open else None
+        self.short_answer.layout.display = None if is_open else "none"
 
     def go(self, step: int) -> None:
         """Go `step` records on; after the last record comes the first."""
@@ -168,13 +188,17 @@ class _Form:
         record = self.record
         assert record is not None
         before = read_review(self.review.file).get(record.record_id) or Decision(decision="edit")
-        choices = [field.value.strip() for field in self.choices]
+        is_open, short = record.answer_kind == OPEN, self.short_answer.value.strip()
+        choices = [field.value.strip() for field in self.choices[: len(record.choices)]]
         reasons = [line.strip() for line in self.rationales.value.splitlines() if line.strip()]
-        moved = (choices, self.correct.value) != (record.choices, record.correct_choice_idx)
+        right = record.correct_choice_idx if is_open else self.correct.value
+        moved = (choices, right) != (record.choices, record.correct_choice_idx)
         reasoned = reasons != record.rationales
         # a rationale such as "(B) is a cat" is right beside one order of the choices only
-        if any(map(names_letters, reasons)) and (
-            moved or reasoned or before.choices is not None or before.rationales is not None
+        if (
+            record.answer_kind not in (YES_NO, OPEN)
+            and any(map(names_letters, reasons))
+            and (moved or reasoned or before.choices is not None or before.rationales is not None)
         ):
             moved = reasoned = True
         question = self.question.value.strip()
@@ -184,6 +208,7 @@ class _Form:
             choices=choices if moved else before.choices,
             correct_choice_idx=self.correct.value if moved else before.correct_choice_idx,
             rationales=reasons if reasoned else before.rationales,
+            short_answer=short if is_open and short != record.short_answer else before.short_answer,
             note=self.note.value,
         )
 
@@ -206,10 +231,13 @@ class _Form:
 
 def _other_answers(record: TrainRecord) -> str:
     """What the second readers and the student that disagree with the teacher answer; empty where all agree."""
+    named = [f"({letter})" for letter in LETTERS]
+    if record.answer_kind in (YES_NO, OPEN):
+        named = record.choices or ["the same", "something else"]
     given = [("student", record.student_answer), *record.second_answers.items()]
     texts = [
-        f"{name}: {'cannot tell' if answer < 0 else f'({LETTERS[answer]})'}"
+        f"{name}: {'cannot tell' if answer < 0 else named[answer]}"
         for name, answer in given
-        if answer is not None and answer != record.correct_choice_idx
+        if answer is not None and answer != right_place(record)
     ]
     return f"Other answers: {', '.join(texts)}." if texts else ""

@@ -150,3 +150,35 @@ def test_a_report_shows_the_decisions_and_no_buttons(form: _Form, tmp_path: Path
     nbformat.write(new_notebook(cells=[cell]), tmp_path / "n.ipynb")
     page = render_notebook(tmp_path / "n.ipynb", tmp_path / "n.html", outputs=[]).read_text()
     assert "1 accept, 0 reject, 0 edit" in page and "HBox" not in page
+
+
+def test_each_kind_of_question_has_its_own_fields(tmp_path: Path) -> None:
+    records = [
+        record(0, choices=["yes", "no"], answer_kind="yes_no"),
+        record(1, choices=[], correct_choice_idx=-1, short_answer="oak", answer_kind="open"),
+        record(2, choices=["oak", "elm"], correct_choice_idx=0),
+    ]
+    form = _Form(ReviewBox(records, tmp_path / "review.json"))
+
+    def shown() -> tuple[int, bool, bool]:
+        fields = (form.correct, form.short_answer)
+        return (
+            sum(field.layout.display != "none" for field in form.choices),
+            *(field.layout.display != "none" for field in fields),
+        )
+
+    assert shown() == (0, True, False) and form.correct.value == 1
+    form.correct.value = 0
+    form.buttons["Save edit"].click()
+    assert shown() == (0, False, True)
+    form.short_answer.value = "elm"
+    form.buttons["Save edit"].click()
+    assert shown() == (2, True, False)
+    form.buttons["Accept"].click()
+    assert decisions(form) == {
+        "q-0": {"decision": "edit", "choices": ["yes", "no"], "correct_choice_idx": 0},
+        "q-1": {"decision": "edit", "short_answer": "elm"},
+        "q-2": {"decision": "accept"},
+    }
+    form.buttons["→"].click()
+    assert form.short_answer.value == "elm"
