@@ -18,6 +18,7 @@ from dataengine_lib.errors import DataEngineError
 
 # folders of an image root in which a COCO image may lie, in the order in which they are tried ("": the root itself)
 _COCO_FOLDERS: tuple[str, ...] = ("", "val2017", "train2017", "images", "val2014", "train2014")
+_COCO_STARTS = ("", "COCO_val2014_", "COCO_train2014_", "COCO_test2015_")  # of a file name, before the id
 # a file name: "000000370270.jpg" (2017), "COCO_val2014_000000370270.jpg" (2014)
 _COCO_NAME = re.compile(r"(?:COCO_[a-z]+20[0-9]{2}_)?([0-9]{12})\.[A-Za-z]+")
 # an image id: "COCO_val2014_000000370270", with or without the suffix; bare digits are read by int()
@@ -108,7 +109,7 @@ def locate(ref: ImageRef, root: Path) -> str:
     """The path of a reference's image file, relative to `root`.
 
     The reference's own path counts if a file is there. Otherwise only COCO file names are looked for in other folders,
-    because only they mean the same image everywhere. The id counts where there is no path: COCO's name for a number, a
+    because only they mean the same image everywhere. The id counts where there is no path: COCO's names for a number, a
     text as the name of a file with or without its suffix. A COCO name below another person's root (MLLM-DataEngine's
     files have such absolute paths) is looked for by its name; nothing outside `root` is ever opened. Raises
     DataEngineError when any other path leads outside the root, or when no file is there.
@@ -131,9 +132,9 @@ def locate(ref: ImageRef, root: Path) -> str:
                 continue
             if os.path.isfile(own):
                 return own.relative_to(root).as_posix()
-    # the reference's own file name first, then that of COCO 2017
+    # the reference's own file name first, then that of COCO 2017, then those of 2014, whose images VQAv2 asks about
     names = [base_name(ref.image_path)] if ref.image_path else []
-    for name in [*names, f"{number:012d}.jpg"] if number >= 0 else []:
+    for name in [*names, *(f"{start}{number:012d}.jpg" for start in _COCO_STARTS)] if number >= 0 else []:
         for folder in _COCO_FOLDERS:
             for one in (name, *other_cases(name)):
                 if os.path.isfile(root / folder / one):
