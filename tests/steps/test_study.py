@@ -90,6 +90,8 @@ def test_what_can_and_what_cannot_be_concluded(made: Path) -> None:
         text,
     )
     assert "1 with base only (object_localization)" in text
+    (few,) = compare(made).warnings
+    assert few.startswith("6 types with fewer than 50 questions, the fewest function_reasoning with 40: ")
     # a copy of an arm cannot be told apart from it
     same = write_study(made.parent / "same", (MadeArm("a"), MadeArm("b")), 3, 1, questions=30)
     text = compare(same).conclusion()

@@ -21,7 +21,7 @@ import numpy as np
 
 from dataengine_lib.core.statistics import Interval
 
-_NO_ERROR = 1e-12  # standard errors below it are rounding
+_NO_ERROR = 1e-6  # standard errors below it are rounding: no mean over a million answers is known so well
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dataengine_lib.core.statistics import few_questions
+from dataengine_lib.core.statistics import FEW_QUESTIONS, few_questions, half_width
 from dataengine_lib.core.text import shown
 from dataengine_lib.evaluation.studies.figures import (
     OVERALL,
@@ -108,6 +108,13 @@ def _listed(names: Sequence[str]) -> str:
 def study_warnings(figures: StudyFigures) -> list[str]:
     """A sentence for each way in which the study says less than it seems."""
     found = [few_questions(figures.questions, "common" if figures.split == "all" else figures.split)]
+    few = {kind: number for kind, number in figures.questions_by_type.items() if number < FEW_QUESTIONS}
+    if few and not found[0]:
+        fewest = min(few, key=lambda kind: (few[kind], kind))
+        found.append(
+            f"{_counted(len(few), 'type')} with fewer than {FEW_QUESTIONS} questions, the fewest {fewest} with "
+            f"{few[fewest]}: an accuracy on so few is known to about ±{half_width(few[fewest]):.0f} points"
+        )
     if 0 < len(figures.seeds) < FEW_SEEDS:
         found.append(
             f"only {_counted(len(figures.seeds), 'seed')}: the spread over seeds is hardly "

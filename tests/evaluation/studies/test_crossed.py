@@ -143,6 +143,13 @@ def test_where_all_say_the_same_intervals_are_exact_and_not_empty() -> None:
     assert everything.interval().low > 0 and everything.interval().high == 1
 
 
+def test_an_error_of_rounding_alone_is_none() -> None:
+    """Seeds agree in their means and, on average, not in what they get right: the variance is 0 but for rounding."""
+    scores = np.array([[0, 1, 0], [0, 1, 0], [0, 0, 1.0]])
+    found = seed_means(scores, np.zeros(3, dtype=int), np.arange(3)).mean
+    assert found.interval().low < 0.15 and found.interval().high > 0.75
+
+
 def test_one_image_says_nothing_about_others() -> None:
     one = difference(np.stack([np.zeros((4, 2)), np.ones((4, 2))])).mean
     assert one.p_value == 1 and one.interval() == (-1, 1) and one.visible() == 1
