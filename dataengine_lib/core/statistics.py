@@ -11,6 +11,7 @@ from dataengine_lib.core.significance.sign_flip import sign_flip
 
 Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile: half width of a 95 % interval
 BOOTSTRAP_DRAWS = 10_000
+FEW_OF_TYPE = 10  # questions, below which an accuracy near a half is known to 26 points or worse
 FEW_QUESTIONS = 50  # below it, an accuracy near a half is known to 13 points or worse
 _ROUNDING = 1e-12  # below it, means differ by rounding alone
 _COUNTS_IN_MEMORY = 4_000_000  # of 8 bytes each
@@ -90,6 +91,11 @@ def few_questions(number: int, of_what: str) -> str:
         f"only {number} {of_what} question{'' if number == 1 else 's'}: "
         f"an accuracy on so few is known to about ±{half_width(number):.0f} points"
     )
+
+
+def cannot_tell(questions: int) -> str:
+    """`3 questions cannot tell`, the words beside every figure of so few."""
+    return f"{questions:,} question{'' if questions == 1 else 's'} cannot tell"
 
 
 def half_width(number: int) -> float:

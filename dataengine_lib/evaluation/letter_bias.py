@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.records import LETTERS, UNKNOWN_IMAGE, Answer
-from dataengine_lib.core.statistics import Z_95, Gain, PairedGains, mcnemar, wilson
+from dataengine_lib.core.statistics import Z_95, Gain, PairedGains, wilson
 
 _MIN_EXPECTED_COUNT = 5.0  # the usual limit (Cochran 1954) for using the chi-square distribution
 _MONTE_CARLO_DRAWS = 9_999  # with the observed counts themselves 10,000
@@ -69,7 +69,7 @@ class Consistency(msgspec.Struct, frozen=True):
 
     `same` counts answers that name the same option both times, `robust` those that are right both times, `unread`
     those that name no option at least once. `change` is the accuracy in reverse minus that as asked, with a paired
-    bootstrap interval over images; `p_value` is McNemar's.
+    bootstrap interval over images; `p_value` is of a sign-flip test over images.
     """
 
     questions: int
@@ -203,7 +203,8 @@ def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
     images = [
         str(answer.image_id) if answer.image_id != UNKNOWN_IMAGE else answer.image_path for answer in both
     ]
-    gain = PairedGains({"all": np.ones(len(both), dtype=bool)}, change, images, seed=seed).gain("all")
+    gains = PairedGains({"all": np.ones(len(both), dtype=bool)}, change, images, seed=seed)
+    gain = gains.gain("all")
     count = len(both)
     return Consistency(
         questions=count,
@@ -215,5 +216,5 @@ def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
         change=msgspec.structs.replace(
             gain, gain=round(gain.gain, 4), low=round(gain.low, 4), high=round(gain.high, 4)
         ),
-        p_value=round(mcnemar(int((change > 0).sum()), int((change < 0).sum())), 4),
+        p_value=round(gains.p_value(["all"]), 4),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dataengine_lib.core.statistics import FEW_OF_TYPE
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import NO_MATHEMATICS, escaped
 from dataengine_lib.training.log import BASE
@@ -115,11 +116,19 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
             axes.axvline(
                 100 * chance, color=RED, linestyle="--", linewidth=1.3, label=f"chance, {chance:.0%}"
             )
-        label_rows(axes, [f"{short_label(kind)}  (n={score.total})" for kind, score in rows])
-        axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % Wilson interval; n: number of questions")
+        label_rows(axes, [f"{short_label(kind)}  (n={score.total}{_unsure(score)})" for kind, score in rows])
+        few = "; ?: too few to tell" if any(map(_unsure, (score for _, score in rows))) else ""
+        axes.set(
+            xlim=(0, 100), xlabel=f"accuracy in %, with 95 % Wilson interval; n: number of questions{few}"
+        )
 
     weakest = ", ".join(f"{plain_name(kind)} {score.accuracy:.0%}" for kind, score in rows[::-1][:4])
     return drawn_chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.{note}", draw)
+
+
+def _unsure(score: Any) -> str:
+    """A question mark beside the number of questions where they are too few to tell."""
+    return " ?" if score.total < FEW_OF_TYPE else ""
 
 
 def share_chart(shares: Mapping[str, Any]) -> Chart:

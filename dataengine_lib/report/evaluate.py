@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
+from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
@@ -20,7 +21,7 @@ from dataengine_lib.report.charts import (
 )
 from dataengine_lib.report.kinds.score_tables import has_other_kinds, kind_tables
 from dataengine_lib.report.names import plain_name, short_label, top_rows
-from dataengine_lib.report.tables import Figure, Html, percent, table
+from dataengine_lib.report.tables import Figure, Html, accuracy, percent, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ def split_table(metrics: Metrics) -> Html:
         (
             name,
             scored.overall.total,
-            percent(scored.overall.accuracy, scored.overall.low, scored.overall.high),
+            accuracy(scored.overall),
             percent(scored.chance),
             scored.cannot_tell,
             percent(scored.overall.direct_answer),
@@ -82,7 +83,8 @@ def score_sentence(metrics: Metrics) -> str:
         return f"Nothing is scored: none of the {metrics.unscored:,} questions has an answer to compare with."
     scored = scores.overall
     right = percent(scored.accuracy, scored.low, scored.high).text
-    return f"The student answers {right} of {scored.total:,} {name} questions right."
+    unsure = f"; {cannot_tell(scored.total)}" if scored.total < FEW_OF_TYPE else ""
+    return f"The student answers {right} of {scored.total:,} {name} questions right{unsure}."
 
 
 def skipped_table(skipped: BadRowSummary, most: int = 20) -> Html:
@@ -99,7 +101,7 @@ def weakest_sentence(per_type: Mapping[str, Score], most: int = 4) -> str:
     """The `most` types of lowest accuracy with their intervals."""
     asked = sorted((score.accuracy, kind) for kind, score in per_type.items() if score.accuracy is not None)
     scores = [(kind, per_type[kind]) for _, kind in asked[:most]]
-    named = [f"{plain_name(kind)} {percent(s.accuracy, s.low, s.high).text}" for kind, s in scores]
+    named = [f"{plain_name(kind)} {accuracy(s).text}" for kind, s in scores]
     return f"Weakest: {'; '.join(named)}." if named else ""
 
 
@@ -242,7 +244,7 @@ def order_table(both: Consistency | None) -> Html:
     change = both.change
     caption = (
         f"{both.questions:,} questions asked in both orders; in reverse order {100 * change.gain:+.1f} points "
-        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], McNemar {_p_text(both.p_value)}"
+        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], by images {_p_text(both.p_value)}"
     )
     return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
 

@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import quote
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.statistics import cannot_tell
 from dataengine_lib.core.text import duration
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import Figures, GainVerdict
-from dataengine_lib.evaluation.rounds.verdicts import cannot_tell, verdict_words
+from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
 from dataengine_lib.report.rounds.small_chart import small_round_chart
 from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
 from dataengine_lib.report.names import without_turning
 
 # Classes of elements that MathJax leaves alone: of version 3 (JupyterLab) and version 2 (older notebooks). Source:
@@ -46,6 +47,15 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
         return Figure("–")
     interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
     return Figure(f"{100 * share:.1f} %{interval}")
+
+
+def accuracy(score: Any) -> Figure:
+    """An accuracy with its interval, and with the words that so few questions cannot tell where they cannot.
+
+    `score` has `accuracy` (None is a dash), `low`, `high` and `total`.
+    """
+    shown = percent(score.accuracy, score.low, score.high)
+    return Figure(f"{shown.text}, {cannot_tell(score.total)}") if 0 < score.total < FEW_OF_TYPE else shown
 
 
 def points(gain: float, low: float, high: float) -> Figure:

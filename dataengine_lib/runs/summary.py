@@ -57,7 +57,7 @@ def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
     width = max([len("question type"), *(len(row.question_type) for row in rows)])
     intervals = [f"[{row.low * 100:+.1f}, {row.high * 100:+.1f}]" for row in rows]
     wide = max([len("95 % interval"), *map(len, intervals)])
-    lines = [f"{'question type':{width}}  before   after    gain   {'95 % interval':{wide}}  p (Holm)"]
+    lines = [f"{'question type':{width}}  before   after    gain   {'95 % interval':{wide}}  p (Holm)  shows"]
     for row, interval in zip(rows, intervals, strict=True):
         figures = f"{row.before:6.1%}  {row.after:6.1%}  {row.gain * 100:+6.1f}"
         p_value = equals_p(row.p_holm).removeprefix("= ")

@@ -99,6 +99,8 @@ def test_types_with_too_few_questions_say_so_in_the_charts():
     chart = round_chart(few)
     assert "+0 ?" in chart.svg and "?: too few questions to tell" in chart.svg
     assert "1 of 2 types have too few questions to tell (?)." in chart.alt
+    evaluated = charts.score_chart({"rare": score(0.3, 3), "b": score(0.5)}, "Accuracy").svg
+    assert "(n=3 ?)" in evaluated and "(n=40)" in evaluated and "?: too few to tell" in evaluated
     small = small_round_chart(few[0].by_type, few[1].by_type).text
     assert ">+0 ?</text>" in small and ">+0</text>" in small and "?: too few questions to tell." in small
 

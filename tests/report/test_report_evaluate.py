@@ -87,7 +87,7 @@ def test_the_order_table_has_shares_with_intervals() -> None:
     both = consistency(answers([0, 1, 2, 3] * 6))
     assert isinstance(both, Consistency)
     text = measuring.order_table(both).text
-    assert "24 questions asked in both orders" in text and "McNemar p = 0.0312" in text
+    assert "24 questions asked in both orders" in text and "by images p = 0.0313" in text
     assert "right in both orders (robust)" in text and "100.0 % [86.2, 100.0]" in text
     assert text.count("<tr>") == 5
 
@@ -134,7 +134,10 @@ def test_splits_and_the_weakest_types_have_their_intervals() -> None:
     metrics.usage = StudentUsage(12, 3000, 0, 50, 0.125)
     assert "0.12 US dollars" in measuring.split_table(metrics).text
     text = measuring.weakest_sentence(metrics.splits["diagnose"].per_type)
-    assert text == "Weakest: image scene 75.0 % [40.9, 92.8]; image style 75.0 % [30.1, 95.4]."
+    assert text == (
+        "Weakest: image scene 75.0 % [40.9, 92.8], 8 questions cannot tell; "
+        "image style 75.0 % [30.1, 95.4], 4 questions cannot tell."
+    )
 
 
 def test_rows_left_out_are_counted_by_reason_and_named() -> None:

@@ -67,7 +67,9 @@ def judge_last_round(
     price = cost_usd / points if cost_usd is not None and points > 0 else None
     reasons = []
     if rule.no_type_gains and not gained:
-        reasons.append(f"{_NO_GAIN} in the last round")
+        few = sum(paired.verdict == "too few" for paired in last.by_type.values())
+        unsure = f" ({few} of {len(last.by_type)} have too few questions to tell)" if few else ""
+        reasons.append(f"{_NO_GAIN} in the last round{unsure}")
     if rule.max_usd_per_point is not None and cost_usd:
         limit = f"more than {rule.max_usd_per_point:g} a point"
         if price is None:

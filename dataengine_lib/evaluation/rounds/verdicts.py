@@ -3,6 +3,7 @@
 from typing import Literal
 
 from dataengine_lib.core.significance.sign_flip import ALPHA, smallest_p
+from dataengine_lib.core.statistics import cannot_tell
 
 Verdict = Literal["gain", "loss", "unclear", "too few"]
 _WORDS: dict[Verdict, str] = {
@@ -30,8 +31,3 @@ def verdict_of(gain: float, p_holm: float, images: int, family: int) -> Verdict:
 def verdict_words(verdict: Verdict, questions: int) -> str:
     """`a real gain`, `not distinguishable from chance`, or `3 questions cannot tell`."""
     return _WORDS.get(verdict) or cannot_tell(questions)
-
-
-def cannot_tell(questions: int) -> str:
-    """`3 questions cannot tell`, the words beside every figure of so few."""
-    return f"{questions:,} question{'' if questions == 1 else 's'} cannot tell"

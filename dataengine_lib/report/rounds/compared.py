@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dataengine_lib.core.significance.sign_flip import equals_p
+from dataengine_lib.core.statistics import cannot_tell
 from dataengine_lib.evaluation.rounds.figures import Accuracy, Comparison, Figures, RoundScores
-from dataengine_lib.evaluation.rounds.verdicts import cannot_tell, verdict_words
+from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.charts import (
     BLUE,
     GREEN,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.records import NO_TYPE
-from dataengine_lib.core.statistics import FEW_QUESTIONS, half_width
+from dataengine_lib.core.statistics import FEW_OF_TYPE, FEW_QUESTIONS, half_width
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.tasks import Task, TaskSelection, select_tasks
@@ -17,8 +17,6 @@ from dataengine_lib.questions.splits import DIAGNOSE
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.query_shares import expected_queries
 from dataengine_lib.runs.workflow import Planned, first_configs
-
-_FEW_OF_TYPE = 10  # questions, below which a type's accuracy near a half is known to 26 points or worse
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,11 @@ def _compared_split(asked: AskedQuestions, split: str, asked_split: str) -> Iter
     if not asked.typed:
         return
     counts = Counter(type_name(task.question.question_type) for task in tasks)
-    thin = sorted((number, kind) for kind, number in counts.items() if number < _FEW_OF_TYPE)
+    thin = sorted((number, kind) for kind, number in counts.items() if number < FEW_OF_TYPE)
     if thin:
         named = [f"{kind} {number} (±{half_width(number):.0f} points)" for number, kind in thin]
         text = (
-            f"{len(thin)} of {len(counts)} question types have fewer than {_FEW_OF_TYPE} {split} questions, so "
+            f"{len(thin)} of {len(counts)} question types have fewer than {FEW_OF_TYPE} {split} questions, so "
             f"little can be seen of each: {first_named(named, 3)}"
         )
         yield Finding("warn", f"types of the {split} split", text)

@@ -56,8 +56,8 @@ def test_the_reason_says_what_was_gained_for_how_much_and_what_comes_next() -> N
     assert (found.gained, found.cost_usd, found.usd_per_point) == (["a"], 3.0, 1.5)
     stopped = judge_last_round(NO_GAIN, 3.0, StopRule(no_type_gains=True, max_usd_per_point=2), [])
     assert stopped.reason == (
-        "stop, as no question type gained beyond its corrected interval in the last round and a point cost 3.00 US "
-        "dollars in the last round, more than 2 a point"
+        "stop, as no question type gained beyond its corrected interval in the last round (1 of 3 have too few "
+        "questions to tell) and a point cost 3.00 US dollars in the last round, more than 2 a point"
     )
     unknown = judge_last_round(NO_GAIN, None, StopRule(max_usd_per_point=2), [])
     assert "max_usd_per_point cannot be judged" in unknown.reason and unknown.usd_per_point is None
