@@ -9,6 +9,7 @@ from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.records import CHOICE, NO_TYPE, OPEN, YES_NO, Answer
 from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
+from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
 from dataengine_lib.evaluation.scores.intervals import score_interval
 from dataengine_lib.evaluation.scores.open_scores import OpenScores, open_scores
@@ -72,6 +73,7 @@ class Metrics(msgspec.Struct):
     source: str = ""
     usage: StudentUsage | None = None
     unscored: int = 0
+    judge: JudgeAgreement | msgspec.UnsetType = msgspec.UNSET  # of open-ended answers, where one was asked
 
     def shown(self) -> tuple[str, SplitScore]:
         """The split that a report is about and its scores: diagnose, else holdout; an empty one where nothing is scored."""

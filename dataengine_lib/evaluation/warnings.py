@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+import msgspec
+
 from dataengine_lib.core.records import CHOICE, LETTERS, NO_TYPE, Answer
 from dataengine_lib.core.statistics import few_questions
 from dataengine_lib.core.text import shown
@@ -57,6 +59,11 @@ def evaluation_warnings(
     # answers are in the order of the file; sorted is stable
     for name, of_split in groupby(sorted(answers, key=_split), key=_split):
         found += _split_warnings(name, metrics.splits[name], list(of_split))
+    if not isinstance(metrics.judge, msgspec.UnsetType) and metrics.judge.judged < metrics.judge.answers:
+        found.append(
+            f"the judge has no verdict on {metrics.judge.answers - metrics.judge.judged:,} of "
+            f"{metrics.judge.answers:,} open-ended answers; judge.json says why"
+        )
     untyped = sum(answer.question_type == NO_TYPE for answer in answers)
     if untyped:
         found.append(

@@ -82,7 +82,8 @@ STEPS = (
                "earlier_training": "{rounds before}/gptvqa_train_data.json"},
         writes={"output_dir": "{here}"},
         more_files=("aokvqa_eval.json", "bad_case_aokvqa_classified.json", "weight.json", "weight.txt",
-                "metrics.json", "predictions.json", "learning_progress.json", "student_ledger.jsonl"),
+                "metrics.json", "predictions.json", "learning_progress.json", "student_ledger.jsonl",
+                "judge.json", "judge_ledger.jsonl"),
         defaults={"seed": "{seed}"},
     ),
     Step(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow
@@ -16,6 +16,8 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import answer_record
 from dataengine_lib.evaluation.bad_cases import BadCases, collect_bad_cases
 from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
+from dataengine_lib.evaluation.judge.agreement import judge_agreement
+from dataengine_lib.evaluation.judge.judge import AnswerJudge
 from dataengine_lib.evaluation.metrics import Metrics, compute_metrics
 from dataengine_lib.evaluation.output_files import check_writable, write_evaluation
 from dataengine_lib.evaluation.progress.history import EarlierRounds
@@ -33,6 +35,7 @@ from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.questions.reader import QuestionRows, read_question_file
 from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
+from dataengine_lib.teachers.spec import check_spec
 from dataengine_lib.training.external.checkpoint import ANSWERS, holds_answers
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ class EvaluateConfig(StepConfig):
     """Parameters of `1_evaluate`."""
 
     questions: Path
-    """A-OKVQA list, {type: [question]} of step 0, SEED-Bench JSON, MMBench or VLMEvalKit TSV."""
+    """A-OKVQA list, {type: [question]} of step 0, SEED-Bench, MMBench, VLMEvalKit, MME, POPE, VQAv2, VizWiz, GQA."""
     image_root: Path
     """Folder that the questions' images are in."""
     student: str
@@ -96,6 +99,12 @@ class EvaluateConfig(StepConfig):
     """Tokens of one answer of the server, with those of its reasoning."""
     timeout_s: float = Field(60, gt=0)
     """Seconds to wait for one answer of the server."""
+    judge: str = ""
+    """Model (openai:MODEL) that grades open-ended answers beside the rule, at a cost; empty: none."""
+    judge_base_url: str | None = None
+    """Its server; default OPENAI_BASE_URL, then OpenAI itself."""
+    judge_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Stop asking it before more than this is spent."""
     prices: Path | None = None
     """Price table; default: the built-in one."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
@@ -104,6 +113,13 @@ class EvaluateConfig(StepConfig):
     """Stop when no option can be read from a larger share of the answers."""
     seed: int = 0
     """Draws which of the near-duplicate bad cases stays."""
+
+    @field_validator("judge")
+    @classmethod
+    def _is_chat_model(cls, spec: str) -> str:
+        if spec and check_spec(spec).partition(":")[0] != "openai":
+            raise ValueError("this teacher cannot grade answers; choose openai:MODEL")
+        return spec
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -166,6 +182,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     not_compared = check_holdout_not_shown(holdout, config.teacher_queries, config.max_bad_share)
     earlier = EarlierRounds.read(config.earlier_evaluations, config.earlier_training, config.max_bad_share)
     check_writable(config.output_dir)
+    judge = _judge(config)
     given = student_answers(_student_settings(config), student, content, tasks, skipped)
     answers = [
         answer_record(task.question, task.place, task.split, task.image, given.answers[task.place])
@@ -192,7 +209,12 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         progress = learning_progress(earlier.histories(diagnose, config.questions))
         if config.weight_rule == "progress":
             weights = progress_weights(weights, progress)
+    verdicts = judge.verdicts(scored) if judge else []
+    if verdicts:
+        metrics.judge = judge_agreement(verdicts, config.judge)
     paths = write_evaluation(config.output_dir, answers, metrics, cases.kept, weights)
+    if verdicts:
+        paths["judge.json"] = write_json(config.output_dir / "judge.json", verdicts)
     if config.weight_rule == "progress" and weights:
         paths["learning_progress.json"] = write_json(config.output_dir / "learning_progress.json", progress)
     # only now: until all files are written, a killed run continues from it
@@ -210,6 +232,19 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         warnings,
         progress,
     )
+
+
+def _judge(config: EvaluateConfig) -> AnswerJudge | None:
+    if not config.judge:
+        return None
+    settings = ChatSettings(
+        base_url=config.judge_base_url,
+        concurrency=config.concurrency,
+        max_output_tokens=config.max_output_tokens,
+        timeout_s=config.timeout_s,
+    )
+    ledger = config.output_dir / "judge_ledger.jsonl"
+    return AnswerJudge(config.judge, settings, ledger, config.judge_budget_usd, config.prices)
 
 
 def _with_recorded_answers(config: EvaluateConfig) -> EvaluateConfig:

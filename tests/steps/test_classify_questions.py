@@ -14,12 +14,14 @@ from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground.server import Faults, PlaygroundServer, StructuredWriter, serve
+from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.replies.type_reply import types_schema
 from dataengine_lib.steps.classify_questions import (
     ClassifyQuestionsConfig,
     ClassifyQuestionsResult,
     classify_questions,
 )
+from dataengine_lib.teachers.question_classifier import load_type_prompt
 
 _ITEM = re.compile(r"^(\d+): (.+?) Choices: (.+)$", re.M)
 
@@ -360,3 +362,32 @@ def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(DataEngineError, match="another run is writing"):
             classify(tmp_path, [question(1, "color")], by_colour)
+
+
+def test_questions_without_options_keep_their_kind_and_their_category(tmp_path: Path) -> None:
+    rows = ["index\timage_path\tquestion\tanswer\tcategory", "0\ta.png\tIs it red?\tYes\tcolor",
+            "1\ta.png\tIs it blue?\tNo\tcolor"]  # fmt: skip
+    (tmp_path / "MME.tsv").write_text("\n".join(rows) + "\n")
+    config = ClassifyQuestionsConfig(
+        questions=tmp_path / "MME.tsv", output=tmp_path / "c.json", agreement_sample=0
+    )
+    result = classify_questions(config)
+    assert result.requests == 0
+    first, second = json.loads(result.output.read_text())["color"]
+    assert (first["answer_kind"], first["choices"], first["correct_choice_idx"]) == (
+        "yes_no",
+        ["yes", "no"],
+        0,
+    )
+    assert second["prompt"] == "Question: Is it blue?\nAnswer: No\nQuestion type: color"
+
+
+def test_the_teacher_sees_no_options_where_a_question_has_none() -> None:
+    show = load_type_prompt("classify", read_categories("v1"))
+    yes_no = Question(
+        question="Is it red?", choices=["yes", "no"], correct_choice_idx=0, answer_kind="yes_no"
+    )
+    opened = Question(question="Who is it?", choices=[], correct_choice_idx=-1, answer_kind="open")
+    shown = show([yes_no, opened])
+    assert "1: Is it red? Choices: yes or no\n" in shown
+    assert "2: Who is it? Choices: none, the answer is free" in shown

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
 from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.evaluation.scores.intervals import Estimate
 from dataengine_lib.evaluation.scores.mme import MmeScores
@@ -17,8 +18,9 @@ _YES_NO_HEAD = ["answers read", "questions", "accuracy", "precision", "recall", 
 
 
 def kind_tables(metrics: Metrics) -> str:
-    """The tables of all splits as HTML; empty where every question has options."""
-    return "".join(part.text for name, scores in metrics.splits.items() for part in _of_split(name, scores))
+    """The tables of all splits, and of a judge, as HTML; empty where every question has options."""
+    text = "".join(part.text for name, scores in metrics.splits.items() for part in _of_split(name, scores))
+    return text if isinstance(metrics.judge, msgspec.UnsetType) else text + _judge_table(metrics.judge).text
 
 
 def has_other_kinds(metrics: Metrics) -> bool:
@@ -79,6 +81,24 @@ def _mme_table(split: str, mme: MmeScores) -> Html:
 
 def _points(one: Estimate) -> Figure:
     return Figure("–" if one.value is None else f"{one.value:.1f} [{one.low:.1f}, {one.high:.1f}]")
+
+
+def _judge_table(found: JudgeAgreement) -> Html:
+    kappa = found.kappa
+    shown = "–" if kappa.value is None else f"{kappa.value:.2f} [{kappa.low:.2f}, {kappa.high:.2f}]"
+    agreement, accuracy = found.agreement, found.accuracy
+    rows = [
+        ("correct by the judge", percent(accuracy.share, accuracy.low, accuracy.high)),
+        ("rule and judge say the same", percent(agreement.share, agreement.low, agreement.high)),
+        ("Cohen's kappa", Figure(shown)),
+        ("correct by the rule alone", Figure(f"{found.rule_only:,}")),
+        ("correct by the judge alone", Figure(f"{found.judge_only:,}")),
+    ]
+    caption = (
+        f"{found.judge} graded {found.judged:,} of {found.answers:,} open-ended answers, all splits; its verdicts stand "
+        "beside the rule's in judge.json and change no score"
+    )
+    return table(rows, ["judge", "value"], caption)
 
 
 def _open_table(split: str, found: OpenScores) -> Html:

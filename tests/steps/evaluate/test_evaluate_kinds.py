@@ -11,6 +11,8 @@ from PIL import Image
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import OPEN, YES_NO, Answer
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.judge.judge import AnswerJudge
+from dataengine_lib.evaluation.judge.verdicts import JudgeVerdict
 from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.report import evaluate as measuring
 from dataengine_lib.report.gallery import bad_case_gallery
@@ -227,3 +229,29 @@ def test_recorded_predictions_of_these_kinds(folder: Path) -> None:
     assert opened.metrics.source.startswith("lmms-eval samples")
     again = run(folder, "vqa.json", f"recorded:{folder / 'out/aokvqa_eval.json'}", output_dir=folder / "b")
     assert [row.model_answer for row in again.answers] == [row.model_answer for row in opened.answers]
+
+
+def test_a_judge_grades_beside_the_rule_and_changes_no_score(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "vqa.json").write_text(json.dumps(VQA))
+    plain = run(folder, "vqa.json", WordStudent())
+    assert "judge" not in json.loads((folder / "out/metrics.json").read_text())
+    monkeypatch.setattr(AnswerJudge, "verdicts", lambda self, answers: [
+        JudgeVerdict(question_id=row.question_id, question=row.question, accepted=row.direct_answers,
+                answer=row.model_answer,
+                question_type=row.question_type, split=row.split, rule_score=row.score, rule_correct=row.correct,
+                judge=self.spec, judged=True)
+        for row in answers
+    ])  # fmt: skip
+    result = run(folder, "vqa.json", WordStudent(), judge="openai:gpt-4o-mini")
+    assert result.answers == plain.answers and result.metrics.splits == plain.metrics.splits
+    rows = json.loads(result.paths["judge.json"].read_text())
+    assert [(row["rule_score"], row["judged"]) for row in rows] == [
+        (1.0, True),
+        (0.6, True),
+        (0.0, True),
+        (1.0, True),
+    ]
+    page = measuring.split_table(result.metrics).text
+    assert "Cohen&#x27;s kappa" in page and "graded 4 of 4 open-ended answers" in page
