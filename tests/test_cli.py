@@ -209,6 +209,15 @@ def test_base_data_as_a_file_or_as_json(
         assert message in capsys.readouterr().err
 
 
+def test_several_readers_are_given_as_names_or_objects(monkeypatch, tmp_path, capsys) -> None:
+    words = ["post-process", "--input", "in", "--output", str(tmp_path / "out.json"), "--second-reader"]
+    given = ["openai:a", '{"model": "openai:a", "base_url": "http://b/v1"}']
+    assert main(monkeypatch, *words, *given) == 1
+    assert "in: cannot be read" in capsys.readouterr().err  # both were read
+    assert main(monkeypatch, *words, "openai:a", "openai:a") == 2
+    assert "second_reader: names openai:a twice" in capsys.readouterr().err
+
+
 def test_lists_of_the_configs_may_be_given_at_once() -> None:
     from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
 
