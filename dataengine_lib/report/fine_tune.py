@@ -1,6 +1,41 @@
 """Report of step 5: the sentences of its conclusion."""
 
+from dataengine_lib.core.significance.sign_flip import equals_p
+from dataengine_lib.report.names import plain_name
 from dataengine_lib.training.log import TrainLog, TrainTime
+from dataengine_lib.training.mix.replay import Replay
+
+
+def replay_sentence(log: TrainLog) -> str:
+    """What was measured of forgetting and what it did to the base data; empty where nothing was measured."""
+    replay = log.replay
+    if not isinstance(replay, Replay):
+        return ""
+    share = ""
+    if replay.share is not None:
+        share = (
+            f"Share of base rows, as measured: {replay.share:.0%} "
+            f"(by the square-root rule {replay.square_root_share:.0%}). "
+        )
+    fallen = ", ".join(map(plain_name, replay.fallen))
+    twice = f" Base rows of types that fell were drawn twice as often: {fallen}." if fallen else ""
+    return f"{share}{_changes_text(replay)}{twice}"
+
+
+def _changes_text(replay: Replay) -> str:
+    if not replay.changes:
+        return "Nothing can have been forgotten in the first round."
+    if not replay.changes[0].questions:
+        return "The first student knew no type well enough to forget it."
+    parts = [
+        f"{100 * one.change:+.1f} points (p {equals_p(one.p_value)}{', a fall' if one.fell else ''})"
+        for one in replay.changes
+    ]
+    first = replay.changes[0]
+    return (
+        f"Since the first round, the {len(first.types)} types that the first student knew "
+        f"({first.questions:,} diagnose questions) changed by {', then '.join(parts)}."
+    )
 
 
 def training_sentences(log: TrainLog, time: TrainTime) -> list[str]:
@@ -22,11 +57,18 @@ def training_sentences(log: TrainLog, time: TrainTime) -> list[str]:
             if log.trained_parameters
             else ""
         )
-        return [f"Another trainer's command took {time.training:.0f} s{steps}.", base_alone, size, change]
+        return [
+            f"Another trainer's command took {time.training:.0f} s{steps}.",
+            base_alone,
+            replay_sentence(log),
+            size,
+            change,
+        ]
     return [
         f"{log.steps:,} steps in {time.training:.0f} s on {time.device}, "
         f"{log.trained_parameters:,} parameters trained ({log.method}).",
         base_alone,
+        replay_sentence(log),
         change,
         f"{time.rows_per_s:,.1f} rows a second, at most {time.peak_memory_mb:,} MB of memory.",
         time.earlier_run,

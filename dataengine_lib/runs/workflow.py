@@ -127,7 +127,7 @@ STEPS = (
         # `start_from: last` the student of this round
         5, "fine_tune", FineTuneConfig, when=("round",),
         reads={"train_data": "{rounds so far}/gptvqa_train_data.json", "student": "{last student}",
-               "adapter": "{last adapter}"},
+               "adapter": "{last adapter}", "evaluations": "{rounds so far}/aokvqa_eval.json"},
         writes={"output_dir": "{here}/checkpoint"},
         defaults={"student": "{first student}", "adapter": "{first adapter}",
                   "image_root": "{construct_queries.coco_dataset}",

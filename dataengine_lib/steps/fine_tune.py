@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Literal, Self
 
+import msgspec
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import read_json, write_json
@@ -16,12 +17,12 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
 from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
-from dataengine_lib.training.base_data import BaseData, base_files, check_base_data
+from dataengine_lib.training.base_data import base_files
 from dataengine_lib.training.checkpoint_folder import replaced_when_complete, unfinished_folder
 from dataengine_lib.training.data_sets import (
     DataSet,
-    MixSettings,
     TrainingFiles,
+    base_parts,
     check_any_row,
     read_data_sets,
 )
@@ -33,6 +34,9 @@ from dataengine_lib.training.launch.machines import was_made_of, write_inputs
 from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.loggers import check_loggers
+from dataengine_lib.training.mix.replay import Replay, measured_share
+from dataengine_lib.training.mix.settings import MixParameters
+from dataengine_lib.training.mixing import MixSettings, usual_base_share
 from dataengine_lib.training.parts.settings import Seed, TrainableSettings
 from dataengine_lib.training.texts import TextFormat
 from dataengine_lib.training.trainer.settings import TrainerSettings
@@ -47,30 +51,21 @@ _LOG, _TIME = "train_log.json", "train_time.json"
 _NOT_IN_STATES = {
     "student", "train_data", "image_root", "output_dir", "base_data", "base_image_root", "questions",
     "evaluation_image_root", "max_bad_share", "workers", "report_to", "keep_adapter",
+    "evaluations",
 }  # fmt: skip
 
 
-class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
+class FineTuneConfig(CommandSettings, MixParameters, TrainableSettings, TrainerSettings):
     """Parameters of `5_fine_tune`."""
 
     student: str
     """Model folder or Hugging Face name to start from."""
     start_from: Literal["base", "last"] = "base"
     """In a run: each round trains the first student, or the checkpoint of the round before."""
-    train_data: list[Path] = Field(default_factory=list)
-    """gptvqa_train_data.json of every round so far."""
-    new_data: bool = True
-    """Train on new data; false: on base data alone, and a run then leaves out steps 2 to 4. Needs `steps`."""
     image_root: Path
     """Where the new data's image paths start."""
     output_dir: Path
     """Gets the checkpoint: model, processor, train_log.json."""
-    base_data: Path | list[BaseData] | None = None
-    """Questions, conversations or captions to mix in: a file, or a list of {file, image_root, share, …}."""
-    base_image_root: Path | None = None
-    """Where the base data's image paths start; default: image_root."""
-    base_share: float | None = Field(None, ge=0, lt=1)
-    """Share of base rows in the mix; default: square-root rule. Without new data it is 1."""
     questions: Path | None = None
     """Evaluation questions, whose images must not be trained on."""
     evaluation_image_root: Path | None = None
@@ -81,14 +76,6 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
     """Show the options of a question in a new order in each use."""
     keep_adapter: bool = False
     """Save the adapter alone, unmerged."""
-    epochs: float = Field(1, gt=0)
-    """Passes over the new data."""
-    max_steps: int | None = Field(None, ge=1)
-    """Most training steps; default: no limit."""
-    steps: int | None = Field(None, ge=1)
-    """Exactly so many training steps, whatever the epochs; default: as many as the epochs take."""
-    batch_size: int = Field(32, ge=1)
-    """Rows per training step."""
     eval_share: float = Field(0.0, ge=0, lt=1)
     """Share of the training images whose rows are kept aside for validation."""
     max_length: int | None = Field(None, ge=1)
@@ -104,8 +91,6 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
 
     @model_validator(mode="after")
     def _settings_have_their_files(self) -> Self:
-        check_base_data(base_files(self.base_data), self.base_share, self.base_image_root)
-        self._check_new_data()
         if self.questions is None and self.evaluation_image_root:
             raise ValueError("evaluation_image_root needs questions")
         if self.keep_best and not self.eval_share:
@@ -124,18 +109,6 @@ class FineTuneConfig(CommandSettings, TrainableSettings, TrainerSettings):
         if self.command_format == "minigpt4" and (several or self.text_formats[0] not in LOADER_FORMATS):
             raise ValueError(f"command_format minigpt4 has one text format: {' or '.join(LOADER_FORMATS)}")
         return self
-
-    def _check_new_data(self) -> None:
-        if self.steps and self.max_steps:
-            raise ValueError("steps is the exact number, max_steps the most; leave one of them out")
-        if self.new_data:
-            if not self.train_data:
-                raise ValueError("train_data is needed; give gptvqa_train_data.json of every round so far")
-            return
-        if self.train_data:
-            raise ValueError("new_data: false trains on base data alone; leave train_data out")
-        if self.base_data is None or self.steps is None:
-            raise ValueError("new_data: false needs base_data, and steps, as epochs are passes over new data")
 
 
 @dataclass
@@ -197,7 +170,7 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
 
 
 def _data_files(config: FineTuneConfig) -> list[Path]:
-    return [*config.train_data, *(base.file for base in base_files(config.base_data))]
+    return [*config.train_data, *(base.file for base in base_files(config.base_data)), *config.evaluations]
 
 
 def _written(config: FineTuneConfig, held_out: HeldOutImages | None) -> FineTuneResult:
@@ -224,10 +197,13 @@ def train_in_this_process(
         held_out = _held_out(config)
         sets = _read_sets(config, held_out)
         check_any_row({one.name: one.rows for one in sets}, sets, config.image_root)
+        replay = _replay(config, sets) if config.measures else None
+        mix = config.mix(replay)
         if config.trainer == "command":
-            done = _train_by_command(config, sets, folder)
+            done = _train_by_command(config, sets, mix, folder)
         else:
-            done = _train_here(config, sets, folder, world, accumulate or config.accumulate)
+            done = _train_here(config, sets, mix, folder, world, accumulate or config.accumulate)
+        done.log.replay = replay or msgspec.UNSET
         if world.is_main:
             write_json(folder / _LOG, done.log)
             write_json(folder / _TIME, done.time)
@@ -271,7 +247,12 @@ def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[D
 
 
 def _train_here(
-    config: FineTuneConfig, sets: list[DataSet], folder: Path, world: World, accumulate: int
+    config: FineTuneConfig,
+    sets: list[DataSet],
+    mix: MixSettings,
+    folder: Path,
+    world: World,
+    accumulate: int,
 ) -> "TrainingDone":
     from dataengine_lib.training.checkpoint import save_checkpoint
     from dataengine_lib.training.student_training import TrainingPlan, train_student
@@ -284,7 +265,7 @@ def _train_here(
         name=config.student,
         method=config.method,
         image_root=config.image_root,
-        mix=_mix(config),
+        mix=mix,
         batch_size=config.batch_size,
         max_length=config.max_length,
         eval_share=config.eval_share,
@@ -301,14 +282,16 @@ def _train_here(
     return done
 
 
-def _train_by_command(config: FineTuneConfig, sets: list[DataSet], folder: Path) -> "TrainingDone":
+def _train_by_command(
+    config: FineTuneConfig, sets: list[DataSet], mix: MixSettings, folder: Path
+) -> "TrainingDone":
     from dataengine_lib.training.external.command_training import CommandTraining, train_by_command
 
     training = CommandTraining(
         student=config.student,
         image_root=config.image_root,
         output_dir=config.output_dir,
-        mix=_mix(config),
+        mix=mix,
         seed=config.seed,
         device=config.device,
         keep_adapter=config.keep_adapter,
@@ -320,7 +303,16 @@ def _train_by_command(config: FineTuneConfig, sets: list[DataSet], folder: Path)
     return train_by_command(config, training, sets, folder)
 
 
-def _mix(config: FineTuneConfig) -> MixSettings:
-    most = config.max_steps * config.batch_size if config.max_steps else None
-    exactly = config.steps * config.batch_size if config.steps else None
-    return MixSettings(config.epochs, config.base_share, most, exactly)
+def _replay(config: FineTuneConfig, sets: list[DataSet]) -> Replay:
+    """The share of base rows and the types drawn more often, by what was forgotten since the first round."""
+    from dataengine_lib.evaluation.progress.forgetting import Forgetting
+
+    forgetting = Forgetting.read(config.evaluations, config.max_bad_share)
+    changes = forgetting.known_changes()
+    start = usual_base_share([len(one.rows) for one in sets if not one.is_base], base_parts(sets))
+    return Replay(
+        share=measured_share(start, changes) if config.base_share == "measured" else None,
+        square_root_share=round(start, 4),
+        changes=changes,
+        fallen=forgetting.fallen_types() if config.replay_types == "fallen" else [],
+    )

@@ -12,11 +12,12 @@ from tqdm.auto import tqdm
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 from dataengine_lib.training.base_data import BaseData
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.log import BASE, MixPart, TypeDraws
-from dataengine_lib.training.mixing import BasePart, draw_counts, draw_examples
+from dataengine_lib.training.mixing import BasePart, MixSettings, draw_counts, draw_examples
 from dataengine_lib.training.row_files import read_training_rows
 from dataengine_lib.training.texts import (
     NO_TEXT_ALONE,
@@ -82,19 +83,6 @@ class DataSet:
     @property
     def is_base(self) -> bool:
         return self.base is not None
-
-
-@dataclass(frozen=True)
-class MixSettings:
-    """How much is drawn: `epochs` passes over the new data, at most `max_examples` in all, or `exactly` so many.
-
-    `base_share` is the share of all base data in all draws, in [0, 1); None for the rules of `draw_counts`.
-    """
-
-    epochs: float
-    base_share: float | None
-    max_examples: int | None
-    exactly: int | None = None
 
 
 def read_data_sets(
@@ -193,7 +181,7 @@ def _draw_from_sets(
 
     new, base = draw_counts(
         [len(one.rows) for one in sets if not one.base],
-        [BasePart(len(one.rows), one.base.share, one.base.samples) for one in sets if one.base],
+        base_parts(sets),
         epochs=mix.epochs,
         base_share=mix.base_share,
         most=mix.max_examples,
@@ -201,9 +189,21 @@ def _draw_from_sets(
     )
     with tqdm(desc="reading images", unit="row", disable=None) as bar:
         return {
-            one.name: draw_examples(one.rows, count, make, rng)
+            one.name: draw_examples(_as_often_as_wanted(one, mix.twice), count, make, rng)
             for one, count in zip(sets, [*new, *base], strict=True)
         }
+
+
+def base_parts(sets: Sequence[DataSet]) -> list[BasePart]:
+    """What is drawn of each base set."""
+    return [BasePart(len(one.rows), one.base.share, one.base.samples) for one in sets if one.base]
+
+
+def _as_often_as_wanted(one: DataSet, twice: frozenset[str]) -> list[TrainingRow]:
+    """The rows of a set; of a base set, those of the types in `twice` stand in it twice."""
+    if not one.is_base or not twice:
+        return one.rows
+    return [*one.rows, *(row for row in one.rows if type_name(row.question.question_type) in twice)]
 
 
 def check_any_row(usable: Mapping[str, Sequence[object]], sets: Sequence[DataSet], image_root: Path) -> None:

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from dataengine_lib.training.mix.replay import Replay
+
 BASE = "base"  # the name of base data in the mix; of several files `base 1`, `base 2`, …
 
 
@@ -79,6 +81,9 @@ class TrainLog(msgspec.Struct, kw_only=True):
     by_type: dict[str, TypeDraws]
     skipped: dict[str, int]
     skipped_rows: list[str]
+    replay: Replay | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # only with base_share: measured or replay_types: fallen
 
 
 class TrainTime(msgspec.Struct):

@@ -25,6 +25,20 @@ class BasePart:
     weight: float | None = None
 
 
+@dataclass(frozen=True)
+class MixSettings:
+    """How much is drawn: `epochs` passes over the new data, at most `max_examples` in all, or `exactly` so many.
+
+    `base_share` is the share of all base data in all draws, in [0, 1); None for the rules of `draw_counts`.
+    """
+
+    epochs: float
+    base_share: float | None
+    max_examples: int | None
+    exactly: int | None = None
+    twice: frozenset[str] = frozenset()  # types whose base rows are drawn twice as often
+
+
 def draw_counts(
     new_sizes: Sequence[int],
     base: Sequence[BasePart] = (),
@@ -53,8 +67,7 @@ def draw_counts(
     elif not any_new:
         base_share = 1.0
     elif base_share is None:
-        weight = sum(weights)
-        base_share = sum(shares) + left * (weight / (weight + sum(roots)) if weight else 0.0)
+        base_share = usual_base_share(new_sizes, base)
     if exactly is not None:
         # at least one new row, as below
         new = max(1, round(exactly * (1 - base_share))) if any_new else 0
@@ -73,6 +86,13 @@ def draw_counts(
     every = sum(weights) + sum(roots)
     parts = [share + left * weight / (every or 1) for share, weight in zip(shares, weights, strict=True)]
     return _apportion(new, roots), _apportion(of_base, parts)
+
+
+def usual_base_share(new_sizes: Sequence[int], base: Sequence[BasePart]) -> float:
+    """The share of all base sets in the draws, in [0, 1], by their own shares and the square roots of the sizes."""
+    shares = sum(part.share or 0.0 for part in base if part.rows)
+    weight, roots = sum(map(_weight, base)), sum(sqrt(size) for size in new_sizes)
+    return shares + (1 - shares) * (weight / (weight + roots) if weight else 0.0)
 
 
 def _weight(part: BasePart) -> float:

@@ -21,7 +21,6 @@ from dataengine_lib.students.stored_weights import local_folder
 from dataengine_lib.training.checkpoint_folder import STATES
 from dataengine_lib.training.data_sets import (
     DataSet,
-    MixSettings,
     draw_mixed,
     left_out_by_file,
     logged_data,
@@ -30,7 +29,7 @@ from dataengine_lib.training.examples import Example, ExampleEncoder
 from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.loggers import TENSORBOARD_FILES
-from dataengine_lib.training.mixing import length_batches
+from dataengine_lib.training.mixing import MixSettings, length_batches
 from dataengine_lib.training.trainable import Trainable
 from dataengine_lib.training.trainer.saved_state import begin_states
 from dataengine_lib.training.trainer.settings import TrainerSettings

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from fine_tuning import CHOICES, QUESTION, Make, row, weights
@@ -15,9 +16,10 @@ from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.records import Answer
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.fine_tune import training_sentences
-from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
+from dataengine_lib.steps.fine_tune import FineTuneConfig, FineTuneResult, fine_tune
 from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.encoding.batches import IGNORED_LABEL
@@ -28,6 +30,7 @@ from dataengine_lib.training.examples import (
     ExampleEncoder,
 )
 from dataengine_lib.training.log import TrainLog
+from dataengine_lib.training.mix.replay import Replay
 from dataengine_lib.training.row_files import read_training_rows
 from dataengine_lib.training.texts import OVER_MAX_LENGTH
 from dataengine_lib.training.trainable import TrainableSettings, load_trainable
@@ -226,6 +229,21 @@ def test_base_data_alone_is_trained_on_for_as_many_steps(config: Make, images: P
             {"steps": 3, "max_steps": 4},
             "steps is the exact number, max_steps the most; leave one of them out",
         ),
+        ({"replay_types": "fallen"}, "replay_types: fallen needs base_data"),
+        (
+            {"base_share": "measured", "base_data": "b.json"},
+            "base_share: measured needs evaluations; give aokvqa_eval.json of every round so far",
+        ),
+        (
+            {
+                "replay_types": "fallen",
+                "base_data": "b.json",
+                "train_data": [],
+                "new_data": False,
+                "steps": 3,
+            },
+            "replay_types: fallen is against forgetting from new data; leave it out with new_data: false",
+        ),
         ({"train_data": []}, "train_data is needed; give gptvqa_train_data.json of every round so far"),
         ({"new_data": False}, "new_data: false trains on base data alone; leave train_data out"),
         ({"new_data": False, "train_data": [], "steps": 3}, "new_data: false needs base_data, and steps"),
@@ -243,6 +261,54 @@ def test_settings_that_contradict_each_other_are_one_line(
         FineTuneConfig.read(values, "mine.yaml: fine_tune")
     assert str(caught.value).startswith(f"mine.yaml: fine_tune: {message}")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def evaluations(folder: Path, accuracies: list[float]) -> list[Path]:
+    """One evaluation a round of 60 questions about as many images, with so many right."""
+    files = []
+    for number, accuracy in enumerate(accuracies):
+        rows = [
+            Answer(
+                question_id=f"q{n}", image_id=1000 + n, question="Which?", choices=["a", "b"], split="diagnose",
+                correct_choice_idx=0, correct=n < 60 * accuracy, predicted_choice_idx=int(n >= 60 * accuracy),
+                question_type="attribute_recognition",
+            )
+            for n in range(60)
+        ]  # fmt: skip
+        files.append(write_json(folder / f"eval{number}.json", rows))
+    return files
+
+
+def test_the_share_of_base_rows_follows_what_was_forgotten(config: Make, images: Path) -> None:
+    """Eight new rows and eight of base data: a half by the square-root rule, two thirds after a fall."""
+    base = write_json(images / "base.json", [row(n) for n in range(8)])
+    settings: dict[str, Any] = {"base_data": base, "base_share": "measured", "steps": 6}
+
+    def trained(accuracies: list[float], **more: Any) -> FineTuneResult:
+        files = evaluations(images, accuracies)
+        return fine_tune(config(**settings | more, evaluations=files))
+
+    def drawn(result: FineTuneResult) -> list[int]:
+        return [part.drawn for part in result.log.mix]
+
+    assert drawn(trained([1.0])) == [12, 12]
+    fallen = trained([1.0, 0.6], replay_types="fallen")
+    assert drawn(fallen) == [8, 16]
+    log: TrainLog = read_json(images / "checkpoint/train_log.json", TrainLog)
+    replay = log.replay
+    assert isinstance(replay, Replay) and replay == fallen.log.replay
+    assert replay.changes[0].fell and replay.share == 0.6667
+    assert replay.fallen == ["attribute_recognition"]
+    text = " ".join(training_sentences(fallen.log, fallen.time))
+    assert "Share of base rows, as measured: 67% (by the square-root rule 50%)" in text
+    assert "(60 diagnose questions) changed by -40.0 points (p < 0.0001, a fall)" in text
+
+
+def test_a_log_without_measuring_is_as_before(config: Make, images: Path) -> None:
+    files = evaluations(images, [1.0, 0.5])
+    assert config(evaluations=files).evaluations == [], "not read, and no part of what is trained"
+    assert fine_tune(config(evaluations=files)).log.replay is msgspec.UNSET
+    assert b"replay" not in (images / "checkpoint/train_log.json").read_bytes()
 
 
 def test_a_base_file_that_cannot_be_encoded_is_an_error_where_steps_are_exact(

@@ -11,7 +11,13 @@ from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.training.mixing import BasePart, draw_counts, draw_examples, length_batches
+from dataengine_lib.training.mixing import (
+    BasePart,
+    draw_counts,
+    draw_examples,
+    length_batches,
+    usual_base_share,
+)
 from dataengine_lib.training.row_files import MALFORMED, NO_IMAGE, NO_RATIONALE, read_training_rows
 from dataengine_lib.training.texts import TextFormat, training_text, with_options_shuffled
 
@@ -133,6 +139,17 @@ def test_an_exact_number_of_draws_takes_the_place_of_epochs() -> None:
     assert draw_counts([], [BasePart(9, share=0.1), BasePart(9, share=0.3)], exactly=40) == ([], [10, 30])
     # epochs are passes over new data: without these nothing is drawn
     assert draw_counts([0], [BasePart(5)]) == ([0], [0])
+
+
+def test_the_usual_share_is_that_of_the_draws() -> None:
+    for base in (
+        [BasePart(400), BasePart(5, weight=10)],
+        [BasePart(9, share=0.2), BasePart(400)],
+        [BasePart(0)],
+    ):
+        new, drawn = draw_counts([900, 100], base, epochs=50)
+        share = sum(drawn) / (sum(new) + sum(drawn))
+        assert share == pytest.approx(usual_base_share([900, 100], base), abs=1e-4)
 
 
 def test_several_base_sets_have_shares_weights_or_the_roots_of_their_sizes() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import NO_TYPE, Answer
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.progress.learning_progress import TypeHistory
 from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
@@ -22,6 +23,18 @@ class _Typed(msgspec.Struct):
     """Of a training record, what counts here."""
 
     question_type: str = ""
+
+
+def read_diagnose_answers(file: Path, max_bad_share: float) -> list[Answer]:
+    """The answers of the diagnose split in an `aokvqa_eval.json`: what becomes of the holdout split is never looked at.
+
+    Raises DataEngineError when there is none, the file cannot be read, or too many of its rows cannot be used.
+    """
+    answers = read_answers(file, BadRows(file, max_bad_share, wanted="aokvqa_eval.json of evaluate"))
+    found = [answer for answer in answers if answer.split == DIAGNOSE]
+    if not found:
+        raise DataEngineError(f"{file}: no question of the diagnose split is in it; give another evaluation")
+    return found
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,7 @@ class EarlierRounds:
 
         Raises DataEngineError when a file cannot be read, or too many of its rows cannot be used.
         """
-        wanted = "aokvqa_eval.json of evaluate"
-        answers = [read_answers(file, BadRows(file, max_bad_share, wanted=wanted)) for file in evaluations]
+        answers = [read_diagnose_answers(file, max_bad_share) for file in evaluations]
         return cls(evaluations, answers, [_by_type(file) for file in training])
 
     def histories(self, answers: Sequence[Answer], file: Path) -> dict[str, TypeHistory]:

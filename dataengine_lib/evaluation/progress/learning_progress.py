@@ -69,7 +69,7 @@ def learning_progress(histories: Mapping[str, TypeHistory]) -> dict[str, TypePro
     progress = {}
     for kind, one in asked.items():
         change = one.scores[-1] - one.scores[0]
-        gain, middle, error = float(change.mean()), *_mean_change(change, one.images, 1.0)
+        gain, middle, error = float(change.mean()), *mean_change(change, one.images, 1.0)
         # PROGRESS explores by chance what does not progress; a factor of at least LEAST does it evenly
         factor = min(MOST, max(LEAST, shrunk[kind] / mean)) if mean > 0 and kind in shrunk else 1.0
         progress[kind] = TypeProgress(
@@ -108,11 +108,11 @@ def _response(one: TypeHistory) -> tuple[float, float] | None:
     if not exposure:
         return None
     change = (parts[:, None] * np.diff(one.scores, axis=0)).sum(axis=0)
-    gained, error = _mean_change(change, one.images, float(parts @ parts))
+    gained, error = mean_change(change, one.images, float(parts @ parts))
     return gained / exposure, (error / exposure) ** 2
 
 
-def _mean_change(change: np.ndarray, images: Sequence[str], square: float) -> tuple[float, float]:
+def mean_change(change: np.ndarray, images: Sequence[str], square: float) -> tuple[float, float]:
     """The mean of `change` `(questions,)` and its standard error, with images as the units.
 
     Half a question that got better, half one that got worse and one that stayed are added, so that few questions

@@ -9,7 +9,6 @@ from shutil import copy
 
 from dataengine_lib.training.data_sets import (
     DataSet,
-    MixSettings,
     draw_mixed,
     left_out_by_file,
     logged_data,
@@ -20,6 +19,7 @@ from dataengine_lib.training.external.drawn_rows import DrawnRow, FormatFault, R
 from dataengine_lib.training.external.run_trainer import LOG, TrainerCommand, run_trainer
 from dataengine_lib.training.external.settings import CommandSettings, work_folder
 from dataengine_lib.training.log import TrainLog, TrainTime
+from dataengine_lib.training.mixing import MixSettings
 from dataengine_lib.training.student_training import TrainingDone
 
 
