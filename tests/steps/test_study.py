@@ -186,6 +186,22 @@ def test_questions_that_an_evaluation_lacks_or_changes_are_named_and_not_compare
     assert any("1 evaluations lack questions that others have" in line for line in result.warnings)
 
 
+def test_open_ended_answers_count_by_their_score(small: Path) -> None:
+    files = sorted(small.parent.rglob("aokvqa_eval.json"))
+    for file in files:
+        rows = read_json(file, list[Answer])
+        for row in rows:
+            if row.question_type == "image_style":
+                row.answer_kind, row.choices, row.correct_choice_idx = "open", [], -1
+                row.direct_answers, row.correct, row.score = ["flat"], True, 0.6
+        write_json(file, rows)
+    figures = compare(small).figures
+    assert figures.arms[0].last.by_type["image_style"].value == pytest.approx(0.6)
+    next(row for row in rows if row.question_id == "image_style-holdout-0").direct_answers = ["drawn"]
+    write_json(files[-1], rows)
+    assert compare(small).figures.questions == figures.questions - 1
+
+
 def test_the_first_evaluation_that_runs_share_is_read_once(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

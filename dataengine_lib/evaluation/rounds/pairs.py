@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataengine_lib.core.records import UNKNOWN_IMAGE, Answer
+from dataengine_lib.core.records import OPEN, UNKNOWN_IMAGE, Answer
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import LeftOut
@@ -97,5 +97,6 @@ def image_name(answer: Answer) -> str:
 
 
 def question_content(answer: Answer) -> tuple[str, list[str], int]:
-    """What makes it the same question: its text, choices and right answer."""
-    return answer.question, answer.choices, answer.correct_choice_idx
+    """What makes it the same question: its text, choices and right answer; of an open-ended one the accepted answers."""
+    given = answer.direct_answers if answer.answer_kind == OPEN else answer.choices
+    return answer.question, given, answer.correct_choice_idx
