@@ -17,7 +17,7 @@ from dataengine_lib.chat.paid_requests import PaidRequest
 from dataengine_lib.chat.prices import Price, most_tokens
 from dataengine_lib.chat.reply import Reply
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
-from dataengine_lib.core.records import Query
+from dataengine_lib.core.records import MOST_CHOICES, QaForm, Query
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground import server as playground
@@ -80,7 +80,8 @@ def test_a_token_a_byte_does_not_cross_the_budget(
 
 
 def test_the_bound_holds_the_schemas_of_questions_and_letters() -> None:
-    longest = qa_schema("a short answer"), qa_schema(""), letter_schema(["x"] * 26)
+    most = QaForm(n_choices=MOST_CHOICES)
+    longest = qa_schema("\nShort answer: ", most), qa_schema(""), letter_schema(["x"] * 26)
     assert max(len(json.dumps(schema, separators=(",", ":"))) for schema in longest) < SCHEMA_TOKENS
 
 
