@@ -36,6 +36,11 @@ def open_draft(question_type: str, facts: ImageFacts, rng: Random) -> AnsweredDr
     return next(filter(None, (write(facts, rng) for write in _of_type(_OPEN, question_type))), None)
 
 
+def has_writer(question_type: str) -> bool:
+    """Whether yes/no or open-ended questions of the type are written."""
+    return bool(_of_type(_YES_NO, question_type) or _of_type(_OPEN, question_type))
+
+
 def _is_there(facts: ImageFacts, rng: Random, wants_yes: bool) -> AnsweredDraft | None:
     """Whether a thing is there; for No one that the pool often shows together with what is there.
 

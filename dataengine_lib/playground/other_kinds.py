@@ -34,6 +34,11 @@ def type_of_playground(question_type: str) -> str:
     return next((name for words, name in _KNOWN_AS if re.search(words, question_type)), question_type)
 
 
+def is_written(question_type: str) -> bool:
+    """Whether yes/no or open-ended questions of the type are written."""
+    return bool(_PRESENCE.search(question_type)) or type_of_playground(question_type) in QUESTION_WRITERS
+
+
 def write_open(question_type: str, facts: PictureFacts, rng: Random) -> QA | None:
     """An open-ended question of the type with a short answer; None where the facts do not support one."""
     name = type_of_playground(question_type)

@@ -1,6 +1,6 @@
 """Before a run: which question types does the teacher write, and how many queries would it skip?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dataengine_lib.core.text import first_named
@@ -19,10 +19,10 @@ def check_teacher_types(planned: Sequence[Planned]) -> Iterator[Finding]:
     """
     steps = first_configs(planned)
     queries, teacher = steps.get("construct_queries"), steps.get("generate_qa")
-    if queries is None or teacher is None or (served := _served(teacher.teacher)) is None:
+    if queries is None or teacher is None or (serves := _serves(teacher.teacher)) is None:
         return
     wanted = expected_queries(_weights(planned, queries), queries.targets, queries.maxnum)
-    missing = [name for name, number in wanted.items() if number and type_name(name) not in served]
+    missing = [name for name, number in wanted.items() if number and not serves(type_name(name))]
     if not missing:
         return
     asked = sum(map(bool, wanted.values()))
@@ -44,14 +44,18 @@ def _weights(planned: Sequence[Planned], queries: Any) -> dict[str, float]:
         return dict.fromkeys(names, 1.0)
 
 
-def _served(teacher: str) -> set[str] | None:
-    """The types that a built-in teacher writes; None for a model, which may write any."""
+def _serves(teacher: str) -> Callable[[str], bool] | None:
+    """Whether a built-in teacher writes questions of a type, of any kind; None for a model, which may write any."""
     if teacher == "annotations":
+        from dataengine_lib.annotations.other_kinds import has_writer
         from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE
 
-        return {type_name(kind) for kind in WRITERS_BY_TYPE}
+        known = {type_name(kind) for kind in WRITERS_BY_TYPE}
+        return lambda name: name in known or has_writer(name)
     if teacher == "playground":
+        from dataengine_lib.playground.other_kinds import is_written
         from dataengine_lib.playground.questions import QUESTION_WRITERS
 
-        return {type_name(kind) for kind in QUESTION_WRITERS}
+        known = {type_name(kind) for kind in QUESTION_WRITERS}
+        return lambda name: name in known or is_written(name)
     return None

@@ -140,6 +140,21 @@ def test_skipped_queries_are_estimated_by_the_weights_of_an_earlier_run(tmp_path
     assert "answers 10 of 18 types" in one.message
 
 
+@pytest.mark.parametrize("teacher", ["annotations", "playground"])
+def test_the_types_of_yes_no_and_open_ended_questions_count_as_answered(tmp_path: Path, teacher: str) -> None:
+    names = ["existence", "color", "adversarial", "what color is the", "celebrity"]
+    types = {"name": "mine", "types": dict.fromkeys(names, "What it means.")}
+    (tmp_path / "types.yaml").write_text(json.dumps(types))
+    steps = plan(
+        demo_experiment(
+            f"construct_queries.categories={tmp_path / 'types.yaml'}", f"generate_qa.teacher={teacher}"
+        ),
+        tmp_path,
+    )
+    (one,) = check_teacher_types(steps)
+    assert "answers 4 of 5 types" in one.message and "celebrity" in one.message
+
+
 def _types() -> list[str]:
     from dataengine_lib.questions.categories import read_categories
 
