@@ -31,7 +31,7 @@ def test_a_name_stays_a_name_and_other_text_is_a_file() -> None:
     assert CategoriesConfig(categories=Path("v1.yaml")).categories == Path("v1.yaml")
     with pytest.raises(ParameterError) as caught:
         CategoriesConfig.read({"categories": 3}, "here")
-    says = "give a file or a built-in name: v1, seed_bench, mmbench, mmbench_l3 (given: 3)"
+    says = "give a file or a built-in name: v1, seed_bench, mmbench, mmbench_l3, mme (given: 3)"
     assert str(caught.value) == f"here: categories: {says}"
 
 

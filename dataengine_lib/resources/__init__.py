@@ -46,7 +46,7 @@ class BuiltIns:
         return value if value in self.names else Path(value)
 
 
-CATEGORY_SETS = BuiltIns("categories", ".yaml", ("v1", "seed_bench", "mmbench", "mmbench_l3"))
+CATEGORY_SETS = BuiltIns("categories", ".yaml", ("v1", "seed_bench", "mmbench", "mmbench_l3", "mme"))
 # Step 2: text alone as MLLM-DataEngine v1, with a short answer as v2, or with the image itself.
 QUERY_PROMPTS = BuiltIns("prompts", ".j2", ("v1", "v2", "vision"))
 CLASSIFY_PROMPTS = BuiltIns("prompts", ".j2", ("classify",))

@@ -46,7 +46,7 @@ class ClassifyQuestionsConfig(StepConfig, PaidChatSettings):
     teacher: str = "playground"
     """openai:MODEL or playground."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
-    """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
+    """The question types: v1, seed_bench, mmbench, mmbench_l3, mme or a file."""
     template: Annotated[str | Path, CLASSIFY_PROMPTS] = "classify"
     """What the teacher is asked: classify or a file."""
     batch_size: int = Field(20, ge=1)

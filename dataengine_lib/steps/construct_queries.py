@@ -71,7 +71,7 @@ class ConstructQueriesConfig(StepConfig):
     max_prompt_tokens: int | None = Field(None, ge=1)
     """Most tokens of a prompt's text; the last captions are left out until it fits."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
-    """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
+    """The question types: v1, seed_bench, mmbench, mmbench_l3, mme or a file."""
     exclude_queries: list[Path] = Field(default_factory=list)
     """gptvqa_prompt.json of earlier rounds."""
     min_side: int = Field(0, ge=0)

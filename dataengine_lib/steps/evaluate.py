@@ -78,7 +78,7 @@ class EvaluateConfig(StepConfig):
     near_duplicate: float = Field(0.8, ge=0, le=1)
     """Similarity from which two bad cases count as one (0: keep all)."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
-    """The question types: v1, seed_bench, mmbench, mmbench_l3 or a file."""
+    """The question types: v1, seed_bench, mmbench, mmbench_l3, mme or a file."""
     teacher_queries: list[Path] = Field(default_factory=list)
     """gptvqa_prompt.json of earlier rounds; their examples may not be scored as holdout."""
     batch_size: int = Field(64, ge=1)

@@ -43,6 +43,6 @@ def test_another_shape_names_the_file_and_key(tmp_path: Path, text: str, message
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ParameterError,
-        match=r"none\.yaml: cannot be read .*; .* name: v1, seed_bench, mmbench, mmbench_l3",
+        match=r"none\.yaml: cannot be read .*; .* name: v1, seed_bench, mmbench, mmbench_l3, mme",
     ):
         read_categories(tmp_path / "none.yaml")

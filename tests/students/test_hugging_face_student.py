@@ -37,14 +37,17 @@ def pictures() -> list[Image.Image]:
     return [found[0], found[1], found[0], found[2], found[1]]
 
 
-def plain_scores(student: HuggingFaceStudent, images: list[Image.Image]) -> list[list[float]]:
+def plain_scores(
+    student: HuggingFaceStudent, images: list[Image.Image], form: str = " ({letter}) {choice}"
+) -> list[list[float]]:
     """One text, one image, one pass at a time, nothing shared and nothing padded."""
     scores = []
     for image, prompt, choices in zip(images, PROMPTS, CHOICES, strict=True):
         row = []
         for letter, choice in zip("ABCD", choices, strict=False):
             prefix = prompt_with_answer_start(student.processor, prompt)
-            inputs = encode_prompts(student.processor, [f"{prefix} ({letter}) {choice}"], [image])
+            text = prefix + form.format(letter=letter, choice=choice)
+            inputs = encode_prompts(student.processor, [text], [image])
             start = encode_prompts(student.processor, [prefix], [image])["input_ids"].shape[1]
             with torch.no_grad():
                 logits = student.model(**inputs).logits[0]
@@ -66,6 +69,12 @@ def test_rank_equals_one_plain_pass_per_option(
     assert student._image_cache is not None  # the cache was used
     spread = [max(row) - min(row) for row in expected]
     assert min(spread) > 1e-2  # far above the tolerance, so that a wrong score would be noticed
+
+
+def test_words_are_ranked_without_letters(folder: Path, pictures: list[Image.Image]) -> None:
+    student = load_student(str(folder), device="cpu")
+    expected = plain_scores(student, pictures, " {choice}")
+    assert_close(student.rank(pictures, PROMPTS, CHOICES, "words"), expected)
 
 
 def test_rank_without_the_image_cache_is_the_same(folder: Path, pictures: list[Image.Image]) -> None:

@@ -5,9 +5,10 @@ from collections import defaultdict
 import pytest
 
 from dataengine_lib.core.records import YES_NO, Answer
-from dataengine_lib.evaluation.scores.mme import mme_scores
+from dataengine_lib.evaluation.scores.mme import GROUPS, mme_scores
 from dataengine_lib.evaluation.scores.yes_no import yes_no_scores
 from dataengine_lib.evaluation.scores.yes_no_text import NO, YES, read_yes_no
+from dataengine_lib.questions.categories import read_categories
 
 TEXTS = ["Yes", "No", "yes, it is", "Yes.", "no", "There is no dog.", "It is not.", "maybe", "I don't know",
          "Yes, no doubt", "nothing", "Of course", "NO", "not. yes", "Not sure", "The answer is yes", "", "y"]  # fmt: skip
@@ -162,6 +163,10 @@ def test_without_any_yes_there_is_no_precision() -> None:
     assert (found.scores.precision.value, found.scores.f1.value) == (None, None)
     assert found.scores.yes_rate.value == 0
     assert yes_no_scores([]) is None
+
+
+def test_the_category_set_has_mme_s_groups() -> None:
+    assert read_categories("mme").names == [*GROUPS["perception"], *GROUPS["cognition"]]
 
 
 def test_a_ranked_choice_counts_as_its_text() -> None:
