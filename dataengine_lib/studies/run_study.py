@@ -78,15 +78,18 @@ def run_study(
         keys = {run.folder: step_keys(planned[run.folder], out / run.folder) for run in waiting}
         places = study.settings.parallel
         progress = Progress(keys, places if isinstance(places, int) else 1)
-        with closing(_events(study, waiting, out, notebooks)) as events:
-            for event in events:
-                progress.take(event)
-                if event.step:
-                    state.begin(event)
-                else:
-                    state.end(event)
-                if each_step or not event.step:
-                    print_line(progress.line(event))
+        try:
+            with closing(_events(study, waiting, out, notebooks)) as events:
+                for event in events:
+                    progress.take(event)
+                    if event.step:
+                        state.begin(event)
+                    else:
+                        state.end(event)
+                    if each_step or not event.step:
+                        print_line(progress.line(event))
+        finally:
+            state.stop()
         done = StudyDone(state.file, None)
         for failed in done.failed:
             print_line(f"{failed.folder} failed: {failed.error}")
@@ -186,6 +189,14 @@ class _States:
         run.status, run.error = "failed" if event.error else "done", event.error
         run.seconds = event.seconds
         self.write()
+
+    def stop(self) -> None:
+        """No run is in progress any more: those that were interrupted wait for the next call."""
+        running = [run for run in self.file.runs if run.status == "running"]
+        for run in running:
+            run.status = "waiting"
+        if running:
+            self.write()
 
     def write(self) -> None:
         """Write the file."""
