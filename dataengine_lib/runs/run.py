@@ -265,6 +265,9 @@ class _Run:
             sharing = self.shared.step(item, manifest, self.out) if self.shared else nullcontext(None)
             with sharing as taken:
                 if taken is not None:
+                    render_step(
+                        item
+                    )  # the steps before and after it may be others than in the run that made it
                     return taken
                 began = time.monotonic()  # without the wait for other runs
                 done = execute(

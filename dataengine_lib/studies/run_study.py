@@ -1,6 +1,6 @@
 """A whole study: every arm with every seed, what they share made once, then the report."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,18 +68,25 @@ def run_study(
         state = _States(study, out)
         waiting = []
         for run in study.runs:
-            if _is_done(study, planned[run.folder], out / run.folder, notebooks):
+            if _is_done(planned[run.folder], out / run.folder, notebooks):
                 state.end(Event(run.folder, seconds=_seconds(out / run.folder)))
             else:
                 waiting.append(run)
         if skipped := len(study.runs) - len(waiting):
             print_line(f"{skipped} of {len(study.runs)} runs: nothing changed, skipped")
         state.write()
+        if waiting:
+            at_once = (
+                "on a Ray cluster"
+                if study.settings.parallel == "ray"
+                else f"{study.settings.parallel} at a time"
+            )
+            print_line(f"{len(waiting)} runs to carry out, {at_once}, into {out}")
         keys = {run.folder: step_keys(planned[run.folder], out / run.folder) for run in waiting}
         places = study.settings.parallel
         progress = Progress(keys, places if isinstance(places, int) else 1)
         try:
-            with closing(_events(study, waiting, out, notebooks)) as events:
+            with closing(_events(study, waiting, out, notebooks, _with_shared_students(keys))) as events:
                 for event in events:
                     progress.take(event)
                     if event.step:
@@ -91,6 +98,9 @@ def run_study(
         finally:
             state.stop()
         done = StudyDone(state.file, None)
+        for run in done.file.runs:
+            if run.status == "done":
+                drop_as_asked(planned[run.folder], out / run.folder, study.settings.keep_checkpoints)
         for failed in done.failed:
             print_line(f"{failed.folder} failed: {failed.error}")
         if done.failed:
@@ -133,13 +143,9 @@ def _playground(study: Study) -> str:
     return str(write_playground(settings.cache, settings.seed, settings.sizes))
 
 
-def _is_done(study: Study, planned: list[Planned], out: Path, notebooks: Path) -> bool:
-    """Whether a run is done and unchanged; then its checkpoints are removed, if a kill came before that."""
-    hashes = FileHashes(out / ".hashes.json")
-    if not is_run_done(planned, out, notebooks, hashes):
-        return False
-    drop_as_asked(planned, out, study.settings.keep_checkpoints)
-    return True
+def _is_done(planned: list[Planned], out: Path, notebooks: Path) -> bool:
+    """Whether a run is done and unchanged."""
+    return is_run_done(planned, out, notebooks, FileHashes(out / ".hashes.json"))
 
 
 def _seconds(out: Path) -> float:
@@ -150,16 +156,36 @@ def _seconds(out: Path) -> float:
         return 0.0
 
 
-def _events(study: Study, runs: list[StudyRun], out: Path, notebooks: Path) -> Generator[Event, None, None]:
+def _events(
+    study: Study, runs: list[StudyRun], out: Path, notebooks: Path, wanted: set[str]
+) -> Generator[Event, None, None]:
+    """What the runs report; those in `wanted` keep their checkpoints until the study ends."""
     settings = study.settings
     jobs = [
-        Job.of(run.experiment, out, run.folder, settings.threads, settings.keep_checkpoints, notebooks)
+        Job.of(
+            run.experiment,
+            out,
+            run.folder,
+            settings.threads,
+            "all" if run.folder in wanted else settings.keep_checkpoints,
+            notebooks,
+        )
         for run in runs
     ]
     if jobs:
         yield from (
             ray_events(jobs) if settings.parallel == "ray" else local_events(jobs, int(settings.parallel))
         )
+
+
+def _with_shared_students(keys: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """The runs, by folder, with a student that other runs are going to take over; `keys` as `Progress` has them."""
+    runs: dict[str, list[str]] = {}
+    for folder, steps in keys.items():
+        for label, key in steps.items():
+            if label.endswith("fine_tune"):
+                runs.setdefault(key, []).append(folder)
+    return {folder for folders in runs.values() if len(folders) > 1 for folder in folders}
 
 
 class _States:

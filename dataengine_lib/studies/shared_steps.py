@@ -5,6 +5,7 @@ embedding stores, in `.shared`, which may be deleted whenever no run is in progr
 """
 
 import fcntl
+import glob
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from dataengine_lib.runs.workflow import Planned
 from dataengine_lib.teachers.reply_files import LEDGER
 
 SHARED = ".shared"
-_TEXT = (".json", ".jsonl", ".txt", ".ipynb", ".html")  # files that may hold the path of their run
+_TEXT = (".json", ".jsonl", ".txt", ".ipynb")  # files that may hold the path of their run
 _MANIFESTS = "*/seed*/**/{}.manifest.json"
 
 
@@ -71,7 +72,7 @@ class StudySteps:
     def _copied(
         self, item: Planned, wanted: Manifest, out: Path, found: Manifest, file: Path, origin: Path
     ) -> Manifest | None:
-        """Copy outputs, notebook, page and manifest from the run `origin`; None where its files are not those it made."""
+        """Copy outputs, notebook and manifest from the run `origin`; None where its files are not those it made."""
         if [output for output in found.outputs if not (origin / output.path).exists()]:
             return None  # dropped, or removed by hand
         notebook = file.with_name(item.executed.name)
@@ -95,7 +96,7 @@ class StudySteps:
                 _link_folder(origin / store.relative_to(out), store)
         # what was paid for is not asked once more when this run's teacher is changed
         extra = [file.with_name(LEDGER)] if item.step.name == "generate_qa" else []
-        for source in [notebook, notebook.with_suffix(".html"), *extra]:
+        for source in [notebook, *extra]:
             if source.is_file():
                 _copy(source, item.folder / source.name, before, after)
         taken = msgspec.structs.replace(
@@ -194,8 +195,10 @@ def _holds(source: Path, text: str) -> bool:
 
 def _link_folder(source: Path, target: Path) -> None:
     """Make `target` a copy of the folder, whose files are hard links where the file system has them."""
+    # one process at a time makes `target`: what others have left there was killed
+    for left in target.parent.glob(f"{glob.escape(target.name)}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     work = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(source, work, copy_function=_link)
     shutil.rmtree(target, ignore_errors=True)
     work.rename(target)

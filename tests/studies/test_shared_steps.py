@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from experiments import demo_experiment
 from fake_loop import STEPS as FAKE_STEPS
 from fake_loop import make_loop, read_fake
 
@@ -14,7 +15,9 @@ from dataengine_lib.core.files import read_json
 from dataengine_lib.runs import workflow
 from dataengine_lib.runs.manifest import Manifest
 from dataengine_lib.runs.run import run_experiment
+from dataengine_lib.runs.workflow import Planned
 from dataengine_lib.studies.grid import step_keys
+from dataengine_lib.studies.run_study import _with_shared_students
 from dataengine_lib.studies.shared_steps import StudySteps, _copy, _link_folder, _lock
 
 HOLD = """
@@ -118,3 +121,42 @@ def test_step_keys_say_beforehand_what_is_shared(tmp_path: Path) -> None:
     base, louder, other = keys(), keys("shout.warn=x"), keys("write.text=x", "shout.warn=y")
     assert base["round1/0_write"] == louder["round1/0_write"] != other["round1/0_write"]
     assert len({one["round1/1_shout"] for one in (base, louder, other)}) == 3
+
+
+def test_embeddings_are_made_by_one_run_and_linked_by_the_next(tmp_path: Path) -> None:
+    steps = StudySteps(tmp_path)
+
+    def queries(arm: str, *sets: str) -> tuple[Planned, Path]:
+        out = tmp_path / arm / "seed0"
+        item = next(one for one in workflow.plan(demo_experiment(*sets), out) if one.step.number == 2)
+        return item, out / "coco_embedding"
+
+    first, store = queries("a")
+    with steps._stores(first, tmp_path / "a/seed0"):
+        store.mkdir(parents=True)
+        (store / "vectors.npy").write_text("vectors")
+    second, other = queries("b")
+    with steps._stores(second, tmp_path / "b/seed0"):
+        assert (other / "vectors.npy").read_text() == "vectors"
+        # a store's files are replaced and never changed, so that a new one is another file
+        (other / "vectors.npy").unlink()
+        (other / "vectors.npy").write_text("more")
+    assert (store / "vectors.npy").read_text() == "vectors"
+    third, none = queries("c", "construct_queries.encoder=another/clip")
+    with steps._stores(third, tmp_path / "c/seed0"):
+        assert not none.exists()
+        none.mkdir(parents=True)
+
+
+def test_a_run_that_failed_shares_no_store(tmp_path: Path) -> None:
+    item = next(one for one in workflow.plan(demo_experiment(), tmp_path / "a/seed0") if one.step.number == 2)
+    with pytest.raises(ValueError), StudySteps(tmp_path)._stores(item, tmp_path / "a/seed0"):
+        (tmp_path / "a/seed0/coco_embedding").mkdir(parents=True)
+        raise ValueError
+    assert [path.name for path in (tmp_path / ".shared/stores").iterdir() if path.is_dir()] == []
+
+
+def test_students_that_other_runs_take_over_are_known(tmp_path: Path) -> None:
+    keys = {"a/seed0": {"round1/5_fine_tune": "x"}, "b/seed0": {"round1/5_fine_tune": "x"},
+            "c/seed0": {"round1/5_fine_tune": "y"}}  # fmt: skip
+    assert _with_shared_students(keys) == {"a/seed0", "b/seed0"}
