@@ -96,6 +96,10 @@ def read_study(file: Path, sets: list[str] | None = None, parallel: str | None =
     set_keys = (*changed, *(option.partition("=")[0].strip() for option in sets or []))
     names = [*([str(file)] if settings.base else []), *(["--set"] if sets else [])]
     base = experiment_of(base_file, content, steps, set_keys, " and ".join(names))
+    if base.head.until is not None:
+        raise ParameterError(
+            f"{file}: until: all runs of a study have the same rounds, or they could not be compared; set `until: null`"
+        )
     plan(base, Path("reports") / settings.study)  # a fault of the base is not reported once for each arm
 
     # 2. the arms, all of them before anything runs

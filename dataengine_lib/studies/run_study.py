@@ -98,9 +98,9 @@ def run_study(
         finally:
             state.stop()
         done = StudyDone(state.file, None)
-        for run in done.file.runs:
-            if run.status == "done":
-                drop_as_asked(planned[run.folder], out / run.folder, study.settings.keep_checkpoints)
+        for ended in done.file.runs:
+            if ended.status == "done":
+                drop_as_asked(planned[ended.folder], out / ended.folder, study.settings.keep_checkpoints)
         for failed in done.failed:
             print_line(f"{failed.folder} failed: {failed.error}")
         if done.failed:
