@@ -22,7 +22,8 @@ from dataengine_lib.evaluation.recorded.vlmevalkit import row_entries, table_ent
 
 _SUPPORTED = (
     "an aokvqa_eval.json, A-OKVQA predictions (.json), an lmms-eval *_samples_*.jsonl, LLaVA's answers (.jsonl with "
-    "question_id and text), or a VLMEvalKit table (.xlsx, .tsv, .csv, .json) with index, question, A, B, … and prediction"
+    "question_id and text), VQA's results (question_id and answer), "
+    "or a VLMEvalKit table (.xlsx, .tsv, .csv, .json) with index, question, A, B, … and prediction"
 )
 _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -66,7 +67,7 @@ def _json_entries(
         return found
     if any(b'"text"' in head and b'"question_id"' in head for head in heads):
         return answer_file_entries(_decoded(content)) or answer_entries(content)
-    return answer_entries(content)
+    return answer_entries(content) or answer_file_entries(_decoded(content))
 
 
 def _listed(raw: msgspec.Raw) -> list[msgspec.Raw]:

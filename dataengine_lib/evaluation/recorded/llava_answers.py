@@ -19,24 +19,32 @@ from dataengine_lib.evaluation.recorded.entries import (
     utf8_safe,
 )
 
+_VQA_RESULT = {"question_id", "answer"}  # all keys of a row of VQA's results
+
 
 def answer_file_entries(rows: Sequence[tuple[str, Mapping[str, Any] | BadRow]]) -> Entries | None:
     """JSON lines with question_id, prompt and text; None where the first object lacks question_id or text.
 
-    Source: LLaVA's llava/eval/model_vqa_loader.py; MLLM-DataEngine's MiniGPT-4/eval_scripts/eval_vqa.py (`seed.jsonl`,
-    `mmbench.jsonl`).
+    Or a list of `{question_id, answer}` and nothing else, as VQA's evaluation server takes it.
+
+    Source: visualqa.org's results format. LLaVA's llava/eval/model_vqa_loader.py.
+    MLLM-DataEngine's MiniGPT-4/eval_scripts/eval_vqa.py (`seed.jsonl`, `mmbench.jsonl`).
     """
     first = next((row for _, row in rows if isinstance(row, Mapping)), {})
-    if not {"question_id", "text"} <= set(first):
+    of_vqa = set(first) == _VQA_RESULT
+    if not of_vqa and not {"question_id", "text"} <= set(first):
         return None
-    entries = [row if isinstance(row, BadRow) else _entry(where, row) for where, row in rows]
-    return Entries("LLaVA answers", (JoinKey("question_id", "question_id"),), entries)
+    key = "answer" if of_vqa else "text"
+    entries = [row if isinstance(row, BadRow) else _entry(where, row, key) for where, row in rows]
+    return Entries(
+        "VQA results" if of_vqa else "LLaVA answers", (JoinKey("question_id", "question_id"),), entries
+    )
 
 
-def _entry(where: str, row: Mapping[str, Any]) -> Entry | BadRow:
-    text, prompt = row.get("text"), row.get("prompt") or ""
+def _entry(where: str, row: Mapping[str, Any], key: str) -> Entry | BadRow:
+    text, prompt = row.get(key), row.get("prompt") or ""
     if not isinstance(text, str) or not isinstance(prompt, str):
-        return BadRow(where, "text and prompt have to be texts", MALFORMED)
+        return BadRow(where, f"{key} and prompt have to be texts", MALFORMED)
     answer = _Written(utf8_safe(text), utf8_safe(prompt))
     return Entry(where, {"question_id": join_key(row.get("question_id"))}, answer.answer_to)
 

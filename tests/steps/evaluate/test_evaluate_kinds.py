@@ -227,6 +227,11 @@ def test_recorded_predictions_of_these_kinds(folder: Path) -> None:
     opened = run(folder, "vqa.json", f"recorded:{folder / 'vqa_samples.jsonl'}")
     assert [row.score for row in opened.answers] == pytest.approx([1, 1, 0, 1])
     assert opened.metrics.source.startswith("lmms-eval samples")
+    results = [{"question_id": n, "answer": text} for n, text in enumerate(["red", "The pink", "", "rose"])]
+    (folder / "results.json").write_text(json.dumps(results))
+    listed = run(folder, "vqa.json", f"recorded:{folder / 'results.json'}", output_dir=folder / "c")
+    assert [row.score for row in listed.answers] == [row.score for row in opened.answers]
+    assert listed.metrics.source.startswith("VQA results")
     again = run(folder, "vqa.json", f"recorded:{folder / 'out/aokvqa_eval.json'}", output_dir=folder / "b")
     assert [row.model_answer for row in again.answers] == [row.model_answer for row in opened.answers]
 
