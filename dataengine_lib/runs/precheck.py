@@ -22,6 +22,7 @@ from dataengine_lib.runs.checks.questions import check_questions
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned, first_configs
+from dataengine_lib.steps.fine_tune import FineTuneConfig, check_devices
 from dataengine_lib.teachers.local_llm import model_file
 from dataengine_lib.training.external.command import check_program
 
@@ -72,7 +73,7 @@ def check_run(
         checks.append(partial(_check_endpoint, file, item))
         checks.append(partial(_check_prices, file, item))
         checks.append(partial(_check_point_price, file, item, planned))
-        checks.append(partial(_check_student, file, item))
+        checks.append(partial(_check_training, file, item))
         checks.append(partial(_check_types, file, item, planned))
     found: list[Finding] = []
     checks.append(partial(_check_findings, file, chosen, out, found))
@@ -109,7 +110,7 @@ def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
             ("bad", partial(_check_prices, file, item)),
             ("bad", partial(_check_point_price, file, item, planned)),
             ("bad", partial(_check_types, file, item, planned)),
-            ("warn", partial(_check_student, file, item)),
+            ("warn", partial(_check_training, file, item)),
         ]
         for mark, check in checks:
             try:
@@ -228,22 +229,27 @@ def _check_point_price(file: Path, item: Planned, planned: Sequence[Planned]) ->
                 )
 
 
-def _check_student(file: Path, item: Planned) -> None:
+def _check_training(file: Path, item: Planned) -> None:
     """Only a model that is loaded from a folder or the hub can be fine-tuned here; another trainer has to be installed."""
-    if item.step.name != "fine_tune":
+    if not isinstance(config := item.config, FineTuneConfig):
         return
-    if getattr(item.config, "trainer", "own") == "command":
+    if config.trainer == "command":
         try:
-            check_program(getattr(item.config, "command", ""), getattr(item.config, "command_folder", None))
+            check_program(config.command, config.command_folder)
         except ParameterError as error:
             raise ParameterError(f"{file}: fine_tune.command: {error}") from error
         return
-    student = str(getattr(item.config, "student", ""))
-    if student.startswith(("api:", "recorded:")):
+    if config.student.startswith(("api:", "recorded:")):
         raise ParameterError(
-            f"{file}: fine_tune.student: {student} cannot be fine-tuned; give the folder or hub name of a model, or "
+            f"{file}: fine_tune.student: {config.student} cannot be fine-tuned; give the folder or hub name of a model, or "
             "stop before with --to post_process"
         )
+    if config.accelerate_config and not config.accelerate_config.is_file():
+        return  # which check_paths says
+    try:
+        check_devices(config)
+    except ParameterError as error:
+        raise ParameterError(f"{file}: fine_tune: {error}") from error
 
 
 def _check_types(file: Path, item: Planned, planned: list[Planned]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +27,13 @@ from dataengine_lib.training.data_sets import (
     check_any_row,
     read_data_sets,
 )
-from dataengine_lib.training.external.settings import CommandSettings, work_folder
+from dataengine_lib.training.external.command import TEMPLATE_SETTINGS
+from dataengine_lib.training.external.settings import (
+    CommandSettings,
+    changed_parameters,
+    unused_settings,
+    work_folder,
+)
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.launch.command import local_command, processes_of
 from dataengine_lib.training.launch.launcher import OUT_OF_MEMORY, run_processes
@@ -53,6 +60,15 @@ _NOT_IN_STATES = {
     "evaluation_image_root", "max_bad_share", "workers", "report_to", "keep_adapter",
     "evaluations",
 }  # fmt: skip
+# parameters that another trainer cannot be given; those of TEMPLATE_SETTINGS, its config may name
+_FOR_OWN_TRAINER = [
+    name
+    for name in (
+        *TrainableSettings.model_fields, *TrainerSettings.model_fields, "eval_share", "max_length", "processes",
+        "accelerate_config",
+    )
+    if name not in (*TEMPLATE_SETTINGS, "device", "seed")
+]  # fmt: skip
 
 
 class FineTuneConfig(CommandSettings, MixParameters, TrainableSettings, TrainerSettings):
@@ -99,12 +115,13 @@ class FineTuneConfig(CommandSettings, MixParameters, TrainableSettings, TrainerS
             raise ValueError("keep_adapter is for method lora; full has no adapter")
         if self.trainer == "command" and self.adapter:
             raise ValueError("adapter is for trainer: own; merge it into a folder and give that as student")
-        for_own = self.eval_share or self.report_to or self.processes > 1 or self.accelerate_config
-        if self.trainer == "command" and for_own:
+        if self.trainer == "command" and (given := changed_parameters(self, _FOR_OWN_TRAINER)):
             raise ValueError(
-                "eval_share, report_to, processes and accelerate_config are for trainer: own; set them in the "
-                "command or the trainer's own config"
+                f"{' and '.join(given)}: for trainer: own alone; leave this out, and set the like in the command or "
+                "the trainer's own config"
             )
+        if self.processes > 1 and self.accelerate_config:
+            raise ValueError("accelerate_config says how many processes there are; leave processes out")
         several = len(self.text_formats) > 1
         if self.command_format == "minigpt4" and (several or self.text_formats[0] not in LOADER_FORMATS):
             raise ValueError(f"command_format minigpt4 has one text format: {' or '.join(LOADER_FORMATS)}")
@@ -125,6 +142,19 @@ class FineTuneResult:
     warnings: list[str] = field(default_factory=list)
 
 
+def check_devices(config: FineTuneConfig) -> int:
+    """How many processes train; raises ParameterError where this machine has not what the parameters ask for."""
+    check_loggers(config.report_to)
+    processes = config.processes
+    if config.accelerate_config:
+        processes = processes_of(config.accelerate_config, quantized=bool(config.quantize))
+    if config.quantize:
+        from dataengine_lib.training.parts.quantized import check_quantize
+
+        check_quantize(config.device)
+    return processes
+
+
 def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     """Train the student and write the checkpoint, whole or not at all; same seed, same weights on a CPU.
 
@@ -141,19 +171,14 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
         raise ParameterError(
             f"{config.output_dir}: output_dir is the student's own folder or in it; choose another folder"
         )
-    check_loggers(config.report_to)
-    if config.quantize:
-        from dataengine_lib.training.parts.quantized import check_quantize
-
-        check_quantize(config.device)
+    processes = check_devices(config)
     if was_made_of(config.output_dir, config.model_dump(mode="json"), _data_files(config)):
         return _written(config, _held_out(config))
-    if config.processes == 1 and not config.accelerate_config:
+    if processes == 1 and not config.accelerate_config:
         return train_in_this_process(config, World())
     # files are read here first: a wrong path costs seconds, and is one line
     held_out = _held_out(config)
     _read_sets(config, held_out)
-    processes = processes_of(config.accelerate_config) if config.accelerate_config else config.processes
     with tempfile.TemporaryDirectory() as folder:
         file = write_json(Path(folder) / "config.json", config.model_dump(mode="json"))
         arguments, accumulate = [PROCESS, str(file), str(processes), str(os.getpid())], config.accumulate
@@ -188,6 +213,9 @@ def train_in_this_process(
     `by_command`: it was started by a printed command, not by the step, which will look for what it has made.
     `accumulate` is the number of passes where those of the parameters were too large for the memory.
     """
+    # rows are drawn here, at most batch_size a step
+    followed = {"text_formats", "seed", *(["batch_size"] if config.max_steps else [])}
+    unused = unused_settings(config, followed) if config.trainer == "command" else []
     writing = replaced_when_complete(config.output_dir, _LOG) if world.is_main else nullcontext()
     world.join(on_cpu=world.device(config.device) == "cpu")
     with writing:
@@ -212,26 +240,26 @@ def train_in_this_process(
         world.wait()
     if config.trainer == "command":
         rmtree(work_folder(config.output_dir), ignore_errors=True)
-    return _result(config, held_out, done.log, done.time)
+    return _result(config, held_out, done.log, done.time, unused)
 
 
 def _result(
-    config: FineTuneConfig, held_out: HeldOutImages | None, log: TrainLog, seconds: TrainTime
+    config: FineTuneConfig,
+    held_out: HeldOutImages | None,
+    log: TrainLog,
+    seconds: TrainTime,
+    unused: Sequence[str] = (),
 ) -> FineTuneResult:
-    warnings = [*(held_out.warnings if held_out else []), *training_warnings(log)]
-    return FineTuneResult(config.output_dir, log, seconds, _compared(held_out), warnings)
+    warnings = [*(held_out.warnings if held_out else []), *unused, *training_warnings(log)]
+    compared = (
+        held_out.comparison if held_out else "not compared with evaluation images, as questions is not given"
+    )
+    return FineTuneResult(config.output_dir, log, seconds, compared, warnings)
 
 
 def _held_out(config: FineTuneConfig) -> HeldOutImages | None:
     root = config.evaluation_image_root or config.image_root
     return HeldOutImages(config.questions, root, config.max_bad_share) if config.questions else None
-
-
-def _compared(held_out: HeldOutImages | None) -> str:
-    if held_out is None:
-        return "not compared with evaluation images, as questions is not given"
-    missing = f"; {held_out.not_found:,} of these were not found" if held_out.not_found else ""
-    return f"compared with {held_out.known:,} evaluation images by file, bytes and COCO number{missing}"
 
 
 def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[DataSet]:

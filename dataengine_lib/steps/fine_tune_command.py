@@ -1,9 +1,9 @@
 """Step 5 on several machines: the options of its verb, and the command that starts the training on each machine."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.steps.fine_tune import PROCESS, FineTuneConfig
@@ -18,6 +18,18 @@ class FineTuneVerbConfig(FineTuneConfig):
     """Train nothing; print what trains on several machines: shell for a line, slurm for a script."""
     machines: int = Field(1, ge=1)
     """How many machines the printed command is for; each runs `processes`."""
+
+    @model_validator(mode="after")
+    def _a_printed_command_is_of_torch(self) -> Self:
+        if self.print_command and (self.trainer == "command" or self.accelerate_config):
+            raise ValueError(
+                "print_command starts torch's launcher; leave accelerate_config and trainer: command out"
+            )
+        if self.machines > 1 and not self.print_command:
+            raise ValueError(
+                "machines needs print_command; give that, and run what it prints on each machine"
+            )
+        return self
 
 
 def training_command(config: FineTuneVerbConfig) -> str:

@@ -42,6 +42,12 @@ class HeldOutImages:
             self._by_size.setdefault(os.path.getsize(path), []).append(path)
         self._digests: dict[str, bytes] = {}
 
+    @property
+    def comparison(self) -> str:
+        """With what the rows' images are compared, for the report."""
+        missing = f"; {self.not_found:,} of these were not found" if self.not_found else ""
+        return f"compared with {self.known:,} evaluation images by file, bytes and COCO number{missing}"
+
     def has(self, image: Path) -> bool:
         """Whether the image file is one of the evaluation's."""
         if coco_number(image.name) in self._numbers or os.path.realpath(image) in self._files:

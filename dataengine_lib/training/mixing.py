@@ -7,6 +7,9 @@ from math import sqrt
 from random import Random
 from typing import TypeVar
 
+from dataengine_lib.errors import ParameterError
+
+_MOST_DRAWS = 20_000_000  # each takes about 200 bytes until the training ends
 _T = TypeVar("_T")
 _E = TypeVar("_E")
 
@@ -54,7 +57,8 @@ def draw_counts(
     square root of its size, or to its weight; a base set with a share of its own has that, and the others divide what is
     left. `base_share` in [0, 1) sets the share of all base sets together instead. At most `most` rows are drawn in all,
     in the same shares; `exactly` is the number of all draws, in place of epochs. Nothing is drawn from an empty set, and
-    without new rows nothing of base sets either, unless `exactly` says how much.
+    without new rows nothing of base sets either, unless `exactly` says how much. Raises ParameterError for more draws
+    than memory can hold.
     Source: the square-root mixing of InstructBLIP (section 2.3, arXiv 2305.06500).
     """
     roots = [sqrt(size) for size in new_sizes]
@@ -77,6 +81,11 @@ def draw_counts(
         if most is not None:
             # `most` bounds all draws, while `total` counts those of new rows
             total = min(total, most * (1 - base_share))
+        if total > _MOST_DRAWS * (1 - base_share):
+            raise ParameterError(
+                f"epochs {epochs:g}: would draw {total / (1 - base_share):.3g} rows, and step 5 draws at most "
+                f"{_MOST_DRAWS:,}; set a smaller epochs, or max_steps"
+            )
         # at least one, however small `epochs` or `most` is
         new = max(1, round(total))
         # new rows are 1 - base_share of all draws

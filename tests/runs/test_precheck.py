@@ -35,6 +35,14 @@ class TestRealSteps:
                 ["fine_tune.trainer=command", "fine_tune.command=no-such-trainer {data}"],
                 "fine_tune.command: no-such-trainer: not found; install it",
             ),
+            (
+                ["fine_tune.method=lora", "fine_tune.quantize=4bit", "fine_tune.device=cpu"],
+                "mine.yaml: fine_tune: quantize: 4bit needs",
+            ),
+            (
+                ["fine_tune.accelerate_config=nowhere.yaml"],
+                r"\A[^\n]*nowhere\.yaml does not exist[^\n]*\Z",
+            ),
         ],
     )
     def test_what_cannot_be_fine_tuned_is_said_before_anything_runs(

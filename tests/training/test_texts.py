@@ -1,5 +1,6 @@
 """Tests of step 5's texts, row reading and mixing."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -10,7 +11,7 @@ from PIL import Image
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Question
-from dataengine_lib.errors import DataEngineError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.training.mixing import (
     BasePart,
     draw_counts,
@@ -150,6 +151,14 @@ def test_the_usual_share_is_that_of_the_draws() -> None:
         new, drawn = draw_counts([900, 100], base, epochs=50)
         share = sum(drawn) / (sum(new) + sum(drawn))
         assert share == pytest.approx(usual_base_share([900, 100], base), abs=1e-4)
+
+
+@pytest.mark.parametrize("epochs", [1e6, 1e12, 1e308])
+def test_draws_without_end_are_refused(epochs: float) -> None:
+    line = rf"^epochs {re.escape(f'{epochs:g}')}: would draw \S+ rows, .* at most 20,000,000; set a smaller epochs, or"
+    with pytest.raises(ParameterError, match=line):
+        draw_counts([100], [BasePart(100)], epochs=epochs)
+    assert draw_counts([100], [BasePart(100)], epochs=epochs, most=64) == ([32], [32])
 
 
 def test_several_base_sets_have_shares_weights_or_the_roots_of_their_sizes() -> None:

@@ -87,4 +87,13 @@ def filled_config(template: Path, values: Mapping[str, object]) -> str:
     `shell(x)` in it quotes a value for a shell script, `x | tojson` one for YAML or JSON. Raises ParameterError naming
     the file for a template that cannot be read or filled.
     """
-    return PromptTemplate(template, _NAMES, "check command_config").render(shell=shlex.quote, **values)
+    return _template(template).render(shell=shlex.quote, **values)
+
+
+def names_in_config(template: Path) -> frozenset[str]:
+    """The values that the trainer's config names. Raises ParameterError for a template that cannot be read."""
+    return _template(template).reads()
+
+
+def _template(file: Path) -> PromptTemplate:
+    return PromptTemplate(file, _NAMES, "check command_config")

@@ -1,12 +1,13 @@
 """Step 5: the parameters of `trainer: command`."""
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
 from dataengine_lib.core.step_config import StepConfig
-from dataengine_lib.training.external.command import split_command
+from dataengine_lib.training.external.command import TEMPLATE_SETTINGS, names_in_config, split_command
 
 TrainerFormat = Literal["llava", "llamafactory", "swift", "minigpt4"]
 
@@ -36,9 +37,36 @@ class CommandSettings(StepConfig):
     def _trainer_is_whole(self) -> Self:
         if self.trainer == "command" and not self.command:
             raise ValueError("trainer: command needs command, the arguments of another trainer")
-        if self.trainer == "own" and (self.command or self.command_config or self.command_folder):
-            raise ValueError("command, command_config and command_folder need trainer: command")
+        if self.trainer == "own" and (given := changed_parameters(self, CommandSettings.model_fields)):
+            raise ValueError(f"{' and '.join(given)}: needs trainer: command; set that, or leave this out")
         return self
+
+
+def changed_parameters(config: StepConfig, names: Iterable[str]) -> list[str]:
+    """Those of `names` that have another value than their default; a notebook gives every parameter."""
+    defaults = {
+        name: type(config).model_fields[name].get_default(call_default_factory=True) for name in names
+    }
+    return [name for name, default in defaults.items() if getattr(config, name) != default]
+
+
+def unused_settings(config: CommandSettings, used: Container[str]) -> list[str]:
+    """A sentence about the settings of the training that `command_config` does not name, so that nobody follows them.
+
+    `used` are those that step 5 itself follows. Raises ParameterError for a template that cannot be read.
+    """
+    named = names_in_config(config.command_config) if config.command_config else frozenset()
+    unused = [
+        name
+        for name in changed_parameters(config, TEMPLATE_SETTINGS)
+        if name not in named and name not in used
+    ]
+    if not unused:
+        return []
+    return [
+        f"not used by the other trainer: {', '.join(unused)}; name them in command_config, as {{{{ {unused[0]} }}}}, or "
+        "set the like in the command"
+    ]
 
 
 def work_folder(output_dir: Path) -> Path:

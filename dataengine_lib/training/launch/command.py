@@ -9,15 +9,24 @@ from dataengine_lib.core.user_files.yaml_file import read_yaml
 from dataengine_lib.errors import ParameterError
 
 _REMEDY = "give a file that `accelerate config` wrote"
+_SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")  # of accelerate's DistributedType
 _PORT = 29500  # torch's own default
 
 
-def processes_of(accelerate_config: Path) -> int:
-    """How many processes a file of `accelerate config` starts in all. Raises ParameterError where it does not say."""
+def processes_of(accelerate_config: Path, *, quantized: bool = False) -> int:
+    """How many processes a file of `accelerate config` starts in all.
+
+    Raises ParameterError where it does not say, and where it asks for weights in parts and the base is `quantized`.
+    """
     found = read_yaml(accelerate_config, _REMEDY)
     count = found.get("num_processes") if isinstance(found, dict) else None
     if not isinstance(count, int) or count < 1:
         raise ParameterError(f"{accelerate_config}: num_processes is missing; {_REMEDY}")
+    if quantized and (kind := found.get("distributed_type")) in _SHARDED:
+        raise ParameterError(
+            f"{accelerate_config}: distributed_type {kind} divides the weights, which step 5 does not do with a base in 4 "
+            "bits; leave quantize out, or set distributed_type: MULTI_GPU"
+        )
     return count
 
 

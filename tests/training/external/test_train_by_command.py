@@ -18,7 +18,8 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.students.loading import load_student
-from dataengine_lib.training.external.command import check_program
+from dataengine_lib.training.external.command import TEMPLATE_SETTINGS, check_program
+from dataengine_lib.training.external.settings import CommandSettings
 from dataengine_lib.training.log import TrainLog
 
 FAKE = str(Path(__file__).with_name("fake_trainer.py"))
@@ -231,8 +232,11 @@ def test_values_are_never_read_by_a_shell_or_a_second_time(config: Make, student
         ({"command": "train {dtaa}"}, r"unknown placeholder \{dtaa\}; nearest valid one: \{data\}"),
         ({"command": "train {data} > log"}, "'>' is for a shell, which is not used"),
         ({"command": "train 'open"}, "No closing quotation"),
-        ({"trainer": "own"}, "need trainer: command"),
-        ({"eval_share": 0.1}, "processes and accelerate_config are for trainer: own"),
+        ({"trainer": "own"}, "command: needs trainer: command"),
+        (
+            {"trainer": "own", "command": "", "command_format": "swift"},
+            "command_format: needs trainer: command",
+        ),
         ({"command_format": "minigpt4", "text_formats": ["Q-A", "QM-A"]}, "has one text format: Q-A or"),
     ],
 )
@@ -240,6 +244,58 @@ def test_settings_that_cannot_work_are_refused(config: Make, more: dict[str, Any
     settings = json.loads(config().model_dump_json()) | more
     with pytest.raises(ParameterError, match=message):
         FineTuneConfig.read(settings, "fine_tune")
+
+
+# what step 5 itself does with the rows and the checkpoint, whoever trains
+USED = {
+    "student", "start_from", "train_data", "image_root", "output_dir", "base_data", "base_image_root", "base_share",
+    "questions", "evaluation_image_root", "text_formats", "shuffle_options", "epochs", "max_steps", "max_bad_share",
+    "seed", "device", "keep_adapter", *CommandSettings.model_fields,
+}  # fmt: skip
+
+
+def test_parameters_that_another_trainer_would_not_see_are_refused(config: Make) -> None:
+    given: dict[str, Any] = {
+        "adapter": "owner/lora", "lora_alpha": 4, "lora_dropout": 0.1, "target_modules": ["q_proj"],
+        "train_parts": ["projector"], "projector_rate": 1e-3, "gradient_checkpointing": True, "quantize": "4bit",
+        "dtype": "float32", "clip": 0.5, "workers": 2, "save_steps": 5, "keep_best": True, "report_to": ["wandb"],
+        "eval_share": 0.1, "max_length": 99, "processes": 2, "accelerate_config": "a.yaml",
+    }  # fmt: skip
+    assert {*given, *TEMPLATE_SETTINGS} | USED == FineTuneConfig.model_fields.keys()
+    settings = json.loads(config().model_dump_json())
+    for name, value in given.items():
+        with pytest.raises(
+            ParameterError, match=rf"^fine_tune: ({name}: for trainer: own|.*{name}) .*"
+        ) as caught:
+            FineTuneConfig.read(settings | {name: value}, "fine_tune")
+        assert "trainer: own" in str(caught.value) or name == "keep_best"
+    with pytest.raises(
+        ParameterError, match="workers and save_steps: for trainer: own alone; leave this out"
+    ):
+        FineTuneConfig.read(settings | {"workers": 2, "save_steps": 5}, "fine_tune")
+
+
+def test_settings_that_the_trainers_config_does_not_name_are_warned_of(config: Make, images: Path) -> None:
+    template = images / "config.yaml"
+    template.write_text("{% if warmup %}rate: {{ learning_rate }}{% endif %}")
+    changed = {
+        "learning_rate": 1e-3,
+        "warmup": 0.1,
+        "scheduler": "linear",
+        "lora_rank": 4,
+        "batch_size": 4,
+        "seed": 1,
+    }
+    result = fine_tune(config(command_config=template, **changed))
+    (warning,) = [one for one in result.warnings if "other trainer" in one]
+    assert warning.startswith("not used by the other trainer: lora_rank, batch_size, scheduler; name them in")
+    assert not any("other trainer" in one for one in fine_tune(config()).warnings)
+    (warning,) = [
+        one
+        for one in fine_tune(config(batch_size=4, max_steps=1, warmup=0)).warnings
+        if "other trainer" in one
+    ]
+    assert "other trainer: warmup; " in warning
 
 
 @pytest.mark.parametrize(

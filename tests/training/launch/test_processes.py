@@ -212,10 +212,37 @@ def test_settings_of_several_processes_are_checked(config: Make, images: Path) -
     (images / "empty.yaml").write_text("distributed_type: FSDP\n")
     with pytest.raises(ParameterError, match=r"empty\.yaml: num_processes is missing; give a file"):
         processes_of(images / "empty.yaml")
-    with pytest.raises(ParameterError, match="processes and accelerate_config are for trainer: own"):
-        FineTuneConfig.read(
-            {**config().model_dump(), "trainer": "command", "command": "x", "processes": 2}, "h"
-        )
+    with pytest.raises(ParameterError, match="how many processes there are; leave processes out"):
+        FineTuneConfig.read({**config().model_dump(), "accelerate_config": "a.yaml", "processes": 2}, "h")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            {"print_command": "shell", "accelerate_config": "a.yaml"},
+            "torch's launcher; leave accelerate_config",
+        ),
+        ({"print_command": "slurm", "trainer": "command", "command": "x"}, "torch's launcher; leave"),
+        ({"machines": 2}, "machines needs print_command; give that"),
+    ],
+)
+def test_what_a_printed_command_would_not_do_is_refused(
+    config: Make, more: dict[str, Any], message: str
+) -> None:
+    needed = config().model_dump(include={"student", "train_data", "image_root", "output_dir"})
+    with pytest.raises(ParameterError, match=message):
+        FineTuneVerbConfig.read(needed | more, "fine-tune")
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_a_base_in_4_bits_is_not_divided(config: Make, images: Path, kind: str) -> None:
+    file = images / "accelerate.yaml"
+    file.write_text(f"distributed_type: {kind}\nnum_processes: 2\n")
+    with pytest.raises(
+        ParameterError, match=rf"yaml: distributed_type {kind} divides the weights.* leave quantize"
+    ):
+        fine_tune(config(accelerate_config=file, quantize="4bit"))
 
 
 def test_processes_without_enough_memory_begin_with_smaller_passes(
