@@ -14,7 +14,7 @@ study: $(STAMP)  ## four arms, eight seeds on the playground: does asking for we
 	$(BIN)/dataengine study params/study.yaml
 
 test: lint $(TEST_STAMP)  ## everything on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # JupyterLab sees the whole project and begins in notebooks/. A container's only user is often root.
 lab: $(STAMP)  ## the notebooks in JupyterLab
