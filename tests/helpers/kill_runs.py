@@ -1,11 +1,8 @@
 """Step 3 killed again and again against a server that misbehaves in every way: the run, and what must hold after it."""
 
 import base64
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -14,9 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from forked import forked
+
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.playground.server import serve
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.teachers.reply_files import LEDGER
 
 KEY = "sk-canary-7f3a9c"
@@ -30,16 +30,6 @@ SECRETS = (
 PASSING = ("429", "429 retry-after=0.2", "500", "503", "timeout", "drop", "malformed", "half", "wrong-shape")
 FINAL = ("refusal", "length", "content_filter")
 SLOW_START = 15  # requests that a server that is just starting turns away
-SCRIPT = """
-import sys
-from pathlib import Path
-from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-folder = Path(sys.argv[1])
-result = generate_qa(GenerateQaConfig(
-    input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="openai:gpt-4o-mini",
-    concurrency=32, timeout_s=2, max_attempts=4))
-print(len(result.results), len(result.failures), result.unasked)
-"""
 
 
 @dataclass
@@ -90,21 +80,28 @@ def kill_runs(folder: Path, requests: int, kills: int, seed: int = 0) -> dict[st
     rng, mischief, hit = random.Random(seed), Mischief(seed), 0
     with serve(write, mischief) as server:
         url = server.base_url.replace("//", f"//canary-user:{quote(PASSWORD, safe='')}@")
-        environment = os.environ | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url}
-        command = [sys.executable, "-c", SCRIPT, str(folder)]
-        for _ in range(kills):
-            process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
+        environment = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url}
+        config = GenerateQaConfig(
+            input=folder / "gptvqa_prompt.json",
+            output=folder / "gptvqa_result.jsonl",
+            teacher="openai:gpt-4o-mini",
+            concurrency=32,
+            timeout_s=2,
+            max_attempts=4,
+        )
+        log = folder / "log.txt"
+        for number in range(kills + 1):
+            process = forked(generate_qa, config, log=log, environment=environment)
             before, moment = mischief.seen, rng.uniform(0.0, 2.0 * requests / 5000 * 30 / kills)
-            while mischief.seen == before and process.poll() is None:
-                time.sleep(0.005)
-            time.sleep(moment)
-            process.send_signal(signal.SIGKILL)
-            hit += process.wait() == -signal.SIGKILL
-            process.communicate()
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+            process.start()
+            if number < kills:
+                while mischief.seen == before and process.is_alive():
+                    time.sleep(0.005)
+                time.sleep(moment)
+                process.kill()
+            process.join()
+            hit += process.exitcode == -signal.SIGKILL
+    assert process.exitcode == 0, log.read_text()
     return {"kills": hit} | check(folder, mischief, requests, hit)
 
 

@@ -3,18 +3,18 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import traceback
 from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
 import pytest
+from forked import forked
 from openai.resources.batches import AsyncBatches
 
 from dataengine_lib.chat.reply import TeacherStop
@@ -120,15 +120,10 @@ def test_only_failed_expired_and_cut_off_rows_are_sent_again(tmp_path: Path) -> 
     assert rooms == [600, 1200]
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-folder = Path(sys.argv[1])
-generate_qa(GenerateQaConfig(
-    input=folder / "gptvqa_prompt.json", output=folder / "gptvqa_result.jsonl", teacher="openai:gpt-4o-mini",
-    base_url=sys.argv[2], mode="batch", batch_poll_s=0.02, batch_requests=4))
-"""
+def run_of(folder: Path, server: PlaygroundServer) -> BaseProcess:
+    """Step 3 in a process that can be killed."""
+    environment = {"OPENAI_API_KEY": os.environ["OPENAI_API_KEY"]}
+    return forked(generate_qa, config(folder, server), log=folder / "log.txt", environment=environment)
 
 
 def test_a_restart_between_any_two_calls_loses_and_repeats_nothing(tmp_path: Path) -> None:
@@ -137,25 +132,23 @@ def test_a_restart_between_any_two_calls_loses_and_repeats_nothing(tmp_path: Pat
     with serve(write, lambda body: "500" if body["messages"][0]["content"] == "query 3" else None) as server:
         ended = 0
         while True:
-            process = subprocess.Popen(
-                [sys.executable, "-c", SCRIPT, str(tmp_path), server.base_url], stderr=subprocess.PIPE
-            )
-            calls = 0
+            process, calls = run_of(tmp_path, server), 0
 
-            def kill(path: str, pid: int = process.pid, at: int = ended % 4 + 1) -> None:
+            def kill(path: str, run: BaseProcess = process, at: int = ended % 4 + 1) -> None:
                 """Kill the run when the server has done the call and not answered yet."""
                 nonlocal calls
                 calls += 1
                 if calls == at:
-                    os.kill(pid, signal.SIGKILL)
+                    run.kill()
 
             server.before_answer = kill
-            _, stderr = process.communicate()
-            if process.returncode != -signal.SIGKILL:
+            process.start()
+            process.join()
+            if process.exitcode != -signal.SIGKILL:
                 break
             ended += 1
             assert ended < 60
-    assert process.returncode == 0, stderr
+    assert process.exitcode == 0, (tmp_path / "log.txt").read_text()
     assert ended >= 6
     kept = read_jsonl(tmp_path / "gptvqa_result.jsonl")
     assert [row["query_id"] for row in kept] == [f"r-{i}" for i in range(7) if i != 3]
@@ -177,11 +170,12 @@ def test_cancelling_keeps_completed_replies(tmp_path: Path) -> None:
         return write(messages)
 
     with serve(hang) as server:
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), server.base_url])
-        while len(server.requests) < 6 and process.poll() is None:
+        process = run_of(tmp_path, server)
+        process.start()
+        while len(server.requests) < 6 and process.is_alive():
             time.sleep(0.01)
         process.kill()
-        process.wait()
+        process.join()
         server.before_answer = lambda path: go_on.set() if path.endswith("batch-1/cancel") else None
         result = cancel_batches(config(tmp_path, server))
         assert {batch["status"] for batch in server.batches.batches.values()} == {"cancelled"}
@@ -312,9 +306,10 @@ def test_replies_to_requests_no_longer_wanted_are_kept_and_counted(tmp_path: Pat
 
 def killed_at_collecting(folder: Path, server: PlaygroundServer) -> None:
     """A run that is killed when it downloads the results of its first batch."""
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), server.base_url])
+    process = run_of(folder, server)
     server.before_answer = lambda path: process.kill() if path.endswith("/content") else None
-    process.wait()
+    process.start()
+    process.join()
     server.before_answer = lambda path: None
 
 
@@ -381,9 +376,10 @@ def test_pictures_that_cannot_be_read_are_failures(tmp_path: Path) -> None:
 def test_the_key_is_in_no_error_of_a_restart(tmp_path: Path) -> None:
     queries(tmp_path, 3)
     with serve(write) as server:
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), server.base_url])
+        process = run_of(tmp_path, server)
         server.before_answer = lambda path: process.kill() if path == "/v1/batches" else None
-        process.wait()
+        process.start()
+        process.join()
         server.batches.list = refuse  # type: ignore[method-assign]
         with pytest.raises(DataEngineError, match="key was refused") as caught:
             generate(tmp_path, server)
