@@ -18,6 +18,18 @@ def cache(tmp_path_factory):
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="module")
+def ray_here():
+    """One Ray cluster for a file's tests; what asks for workers joins a cluster that is already connected."""
+    from dataengine_lib.core.ray_cluster import ray_cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        with ray_cluster(2, "engine", "engine to local"):
+            yield
+
+
 @pytest.fixture
 def closed_url():
     """An address that refuses connections: its port is bound, so that no other server gets it, but not listened at."""

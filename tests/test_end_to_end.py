@@ -12,21 +12,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import torch
-import yaml
 from echoing.server import ANSWERS, GIVEN, KEY, echo_server, leaks
+from small_loop import write_loop
 
-from dataengine_lib.demo_assets.lessons import texts_of
-from dataengine_lib.demo_assets.tiny_models import (
-    build_clip,
-    build_llava,
-    build_tokenizer,
-    save_clip,
-    save_llava,
-)
 from dataengine_lib.playground.questions import QUESTION_WRITERS
 from dataengine_lib.playground.server import serve
-from dataengine_lib.playground.sets import FIRST_ID
 from dataengine_lib.playground.teacher import reply, structured_reply
 
 PASSWORD = next(given for given in GIVEN if given.name == "password")
@@ -72,43 +62,7 @@ def experiment(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, serve(reply, structured=structured_reply) as server:
         patch.setenv("OPENAI_API_KEY", KEY)
         patch.setenv("OPENAI_BASE_URL", PASSWORD.url(server.server_port))
-        yield _experiment(tmp_path_factory)
-
-
-def _experiment(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("loop")
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(text for i in range(80) for text in texts_of(FIRST_ID["base"] + i, 0))
-    clip = build_clip(tokenizer)
-    save_llava(build_llava(tokenizer, clip), tokenizer, folder / "llava")
-    save_clip(clip, tokenizer, folder / "clip")
-    settings = {
-        "run": "small",
-        "rounds": 1,
-        "seed": 0,
-        "playground": {
-            "seed": 0,
-            "cache": str(folder / "cache"),
-            "sizes": {"base": 24, "pool": 80, "diagnose": 2, "holdout": 3},
-        },
-        "classify_questions": {"questions": "{playground}/aokvqa_playground.json", "teacher": "playground"},
-        "evaluate": {"image_root": "{playground}", "student": str(folder / "llava")},
-        "construct_queries": {
-            "coco_dataset": "{playground}/pool",
-            "encoder": str(folder / "clip"),
-            "maxnum": 30,
-            "near_duplicate": None,
-        },
-        "generate_qa": {"teacher": "openai:scripted"},
-        "fine_tune": {
-            "base_data": "{playground}/base_questions.json",
-            "base_image_root": "{playground}",
-            "max_steps": 4,
-            "batch_size": 4,
-        },
-    }
-    (folder / "small.yaml").write_text(yaml.safe_dump(settings))
-    return folder
+        yield write_loop(tmp_path_factory.mktemp("loop"), teacher="openai:scripted").parent
 
 
 def command(experiment, out):

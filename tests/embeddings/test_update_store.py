@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from PIL import Image
 from project import COCO_MINI, PROJECT_ROOT
 from tiny_models import save_tiny_clip
 
-from dataengine_lib.core.ray_cluster import ray_cluster
 from dataengine_lib.embeddings import update_store as embedding
 from dataengine_lib.embeddings.embed_on_ray import on_ray
 from dataengine_lib.embeddings.encoder import Encoder, load_encoder
@@ -263,16 +261,6 @@ def test_the_command_lists_what_cannot_be_read(images: Path, clip: Path, tmp_pat
         f"{tmp_path}/store: 11 images, 1 unreadable",
         "  x.jpg: not an image file of a known kind",
     ]
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    """One cluster for the tests below; `engine: ray` uses a cluster that is already connected."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.delenv("RAY_ADDRESS", raising=False)
-        with ray_cluster(2, "engine", "engine to local"):
-            yield
 
 
 def test_ray_goes_on_where_a_local_run_stopped_and_makes_the_same_bytes(
