@@ -184,10 +184,9 @@ class StudentTrainer(Trainer):
         if self.args.world_size > 1:
             torch.distributed.barrier()
         if self.args.should_save:
-            state = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+            state = self._state_of(self.state.global_step)
             mark_complete(state)
-            best = self.state.best_model_checkpoint
-            remove_older(state, keep=Path(best) if best else None)
+            remove_older(state, keep=self._best_state())
 
     def gathered(self) -> dict[str, torch.Tensor] | None:
         """All weights, in the main process, of a model that lies in parts; all processes have to call it."""
@@ -199,10 +198,22 @@ class StudentTrainer(Trainer):
     def save_now(self) -> None:
         """Write a state after the last whole step, without the gradients of an unfinished step."""
         self._student.model.zero_grad()
-        folder = Path(str(self.args.output_dir))
         # a state that is there already is not opened again: a kill would leave half of it
-        if newest_state(folder) != folder / f"checkpoint-{self.state.global_step}":
+        state = self._state_of(self.state.global_step)
+        if newest_state(state.parent) != state:
             self._save_checkpoint(self.model, None)
+
+    def _state_of(self, step: int) -> Path:
+        return Path(str(self.args.output_dir)) / f"checkpoint-{step}"
+
+    def _best_state(self) -> Path | None:
+        """The state of the smallest validation loss.
+
+        The Trainer's own `best_model_checkpoint` is the one before where weights lie in parts: it looks for the folder
+        before these are written.
+        """
+        best = self.state.best_global_step
+        return self._state_of(best) if best else None
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if self._sharded:
@@ -211,11 +222,12 @@ class StudentTrainer(Trainer):
             _load_trained(self.model, Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
-        best = self.state.best_model_checkpoint
-        if self._sharded:
+        best = self._best_state()
+        if best and self._sharded:
+            self.state.best_model_checkpoint = str(best)
             super()._load_best_model()
         elif best:
-            _load_trained(self.model, Path(best))
+            _load_trained(self.model, best)
 
 
 def _trained(model: Any) -> dict[str, torch.Tensor]:
@@ -262,6 +274,8 @@ def _arguments(
         run_name=folder.absolute().parent.parent.name or None,
         disable_tqdm=True,
         use_cpu=student.device.type == "cpu",
+        # a pass of texts alone uses no projector, in this process or in all
+        ddp_find_unused_parameters=True,
         remove_unused_columns=False,
         seed=settings.seed,
         **states,
