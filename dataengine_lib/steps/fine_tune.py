@@ -214,7 +214,7 @@ def train_in_this_process(
     `accumulate` is the number of passes where those of the parameters were too large for the memory.
     """
     # rows are drawn here, at most batch_size a step
-    followed = {"text_formats", "seed", *(["batch_size"] if config.max_steps else [])}
+    followed = {"text_formats", "seed", *(["batch_size"] if config.max_steps or config.steps else [])}
     unused = unused_settings(config, followed) if config.trainer == "command" else []
     writing = replaced_when_complete(config.output_dir, _LOG) if world.is_main else nullcontext()
     world.join(on_cpu=world.device(config.device) == "cpu")
