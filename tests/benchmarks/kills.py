@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
-from kill_runs import kill_runs
+from killed.kill_runs import kill_runs
 
 if __name__ == "__main__":
     start = time.monotonic()

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from forked import forked
+from killed.forked import forked
 from openai.resources.batches import AsyncBatches
 
 from dataengine_lib.chat.reply import TeacherStop

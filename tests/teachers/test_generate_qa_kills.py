@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kill_runs import kill_runs
+from killed.kill_runs import kill_runs
 
 
 def test_every_id_once_and_nothing_paid_twice(tmp_path: Path) -> None:

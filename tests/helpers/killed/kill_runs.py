@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from forked import forked
-
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.playground.server import serve
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.teachers.reply_files import LEDGER
+from killed.forked import forked
 
 KEY = "sk-canary-7f3a9c"
 PASSWORD = "can@ry/7"
