@@ -40,36 +40,25 @@ def _changes_text(replay: Replay) -> str:
 
 def training_sentences(log: TrainLog, time: TrainTime) -> list[str]:
     """Steps, time, loss and speed; of another trainer's command what it has logged."""
-    few = max(1, len(log.loss) // 10)
-    first, last = (sum(point.loss for point in part) / few for part in (log.loss[:few], log.loss[-few:]))
-    change = (
-        f"The loss went from {first:.2f} to {last:.2f} (first and last tenth of the steps)."
-        if log.loss
-        else ""
-    )
-    base_alone = (
-        "" if any(not part.is_base for part in log.mix) else "Trained on base data alone, without new data."
-    )
+    found = []
     if log.method == "command":
         steps = f", in {log.steps:,} steps" if log.steps else ""
-        size = (
-            f"Its model or adapter has {log.trained_parameters:,} parameters."
-            if log.trained_parameters
-            else ""
+        found.append(f"Another trainer's command took {time.training:.0f} s{steps}.")
+    else:
+        found.append(
+            f"{log.steps:,} steps in {time.training:.0f} s on {time.device}, "
+            f"{log.trained_parameters:,} parameters trained ({log.method})."
         )
-        return [
-            f"Another trainer's command took {time.training:.0f} s{steps}.",
-            base_alone,
-            replay_sentence(log),
-            size,
-            change,
-        ]
-    return [
-        f"{log.steps:,} steps in {time.training:.0f} s on {time.device}, "
-        f"{log.trained_parameters:,} parameters trained ({log.method}).",
-        base_alone,
-        replay_sentence(log),
-        change,
-        f"{time.rows_per_s:,.1f} rows a second, at most {time.peak_memory_mb:,} MB of memory.",
-        time.earlier_run,
-    ]
+    if log.mix and all(part.is_base for part in log.mix):
+        found.append("Trained on base data alone, without new data.")
+    found.append(replay_sentence(log))
+    if log.method == "command" and log.trained_parameters:
+        found.append(f"Its model or adapter has {log.trained_parameters:,} parameters.")
+    if log.loss:
+        few = max(1, len(log.loss) // 10)
+        first, last = (sum(point.loss for point in part) / few for part in (log.loss[:few], log.loss[-few:]))
+        found.append(f"The loss went from {first:.2f} to {last:.2f} (first and last tenth of the steps).")
+    if log.method != "command":
+        found.append(f"{time.rows_per_s:,.1f} rows a second, at most {time.peak_memory_mb:,} MB of memory.")
+        found.append(time.earlier_run)
+    return [sentence for sentence in found if sentence]

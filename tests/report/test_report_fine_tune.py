@@ -23,15 +23,12 @@ def test_a_training_here() -> None:
         "2 steps in 90 s on cpu, 9,000 parameters trained (lora).",
         "The loss went from 2.00 to 1.00 (first and last tenth of the steps).",
         "2.5 rows a second, at most 1,200 MB of memory.",
-        "",
     ]
 
 
 def test_of_a_command_that_logs_nothing_only_the_time_is_known() -> None:
     assert training_sentences(log([], method="command", trained_parameters=0), TIME) == [
         "Another trainer's command took 90 s.",
-        "",
-        "",
     ]
 
 
