@@ -183,6 +183,8 @@ class StudentTrainer(Trainer):
         super()._save_checkpoint(model, trial)
         if self.args.world_size > 1:
             torch.distributed.barrier()
+        if best := self._best_state():
+            self.state.best_model_checkpoint = str(best)
         if self.args.should_save:
             state = self._state_of(self.state.global_step)
             mark_complete(state)
@@ -209,8 +211,8 @@ class StudentTrainer(Trainer):
     def _best_state(self) -> Path | None:
         """The state of the smallest validation loss.
 
-        The Trainer's own `best_model_checkpoint` is the one before where weights lie in parts: it looks for the folder
-        before these are written.
+        Where weights lie in parts, the Trainer's own `best_model_checkpoint` is the one before, or none in some of the
+        processes: it looks for the folder before it is written.
         """
         best = self.state.best_global_step
         return self._state_of(best) if best else None
@@ -224,7 +226,6 @@ class StudentTrainer(Trainer):
     def _load_best_model(self) -> None:
         best = self._best_state()
         if best and self._sharded:
-            self.state.best_model_checkpoint = str(best)
             super()._load_best_model()
         elif best:
             _load_trained(self.model, best)
