@@ -1,14 +1,16 @@
 """Before a run: which question types does the teacher write, and how many queries would it skip?"""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from dataengine_lib.core.records import CHOICE
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.questions.categories import read_categories, type_name
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
+from dataengine_lib.runs.checks.questions import asked_questions
 from dataengine_lib.runs.workflow import Planned, first_configs
 
 
@@ -19,8 +21,9 @@ def check_teacher_types(planned: Sequence[Planned]) -> Iterator[Finding]:
     """
     steps = first_configs(planned)
     queries, teacher = steps.get("construct_queries"), steps.get("generate_qa")
-    if queries is None or teacher is None or (serves := _serves(teacher.teacher)) is None:
+    if queries is None or teacher is None or teacher.teacher not in ("annotations", "playground"):
         return
+    serves = _serves(teacher.teacher, _answer_kinds(planned))
     wanted = expected_queries(_weights(planned, queries), queries.targets, queries.maxnum)
     missing = [name for name, number in wanted.items() if number and not serves(type_name(name))]
     if not missing:
@@ -44,18 +47,27 @@ def _weights(planned: Sequence[Planned], queries: Any) -> dict[str, float]:
         return dict.fromkeys(names, 1.0)
 
 
-def _serves(teacher: str) -> Callable[[str], bool] | None:
-    """Whether a built-in teacher writes questions of a type, of any kind; None for a model, which may write any."""
+def _answer_kinds(planned: Sequence[Planned]) -> set[str]:
+    """The kinds of the questions that will be asked; multiple choice while their file is not there."""
+    try:
+        asked = asked_questions(planned)
+    except DataEngineError:  # check_questions says what is wrong with the file
+        asked = None
+    return {task.question.answer_kind or CHOICE for task in asked.tasks} if asked else {CHOICE}
+
+
+def _serves(teacher: str, kinds: set[str]) -> Callable[[str], bool]:
+    """Whether a built-in teacher writes questions of a type, of one of `kinds`."""
+    of_choices: Iterable[str]
     if teacher == "annotations":
-        from dataengine_lib.annotations.other_kinds import has_writer
+        from dataengine_lib.annotations.other_kinds import has_writer as others
         from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE
 
-        known = {type_name(kind) for kind in WRITERS_BY_TYPE}
-        return lambda name: name in known or has_writer(name)
-    if teacher == "playground":
-        from dataengine_lib.playground.other_kinds import is_written
+        of_choices = WRITERS_BY_TYPE
+    else:
+        from dataengine_lib.playground.other_kinds import is_written as others
         from dataengine_lib.playground.questions import QUESTION_WRITERS
 
-        known = {type_name(kind) for kind in QUESTION_WRITERS}
-        return lambda name: name in known or is_written(name)
-    return None
+        of_choices = QUESTION_WRITERS
+    known = {type_name(kind) for kind in of_choices} if CHOICE in kinds else set()
+    return lambda name: name in known or (kinds != {CHOICE} and others(name))

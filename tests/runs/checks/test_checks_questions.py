@@ -145,14 +145,16 @@ def test_the_types_of_yes_no_and_open_ended_questions_count_as_answered(tmp_path
     names = ["existence", "color", "adversarial", "what color is the", "celebrity"]
     types = {"name": "mine", "types": dict.fromkeys(names, "What it means.")}
     (tmp_path / "types.yaml").write_text(json.dumps(types))
-    steps = plan(
-        demo_experiment(
-            f"construct_queries.categories={tmp_path / 'types.yaml'}", f"generate_qa.teacher={teacher}"
-        ),
-        tmp_path,
-    )
+    settings = [
+        f"construct_queries.categories={tmp_path / 'types.yaml'}", f"generate_qa.teacher={teacher}"
+    ]  # fmt: skip
+    asked = [("diagnose", name) for name in names]
+    steps = planned(tmp_path, asked, *settings, choices=["yes", "no"], answer_kind="yes_no")
     (one,) = check_teacher_types(steps)
     assert "answers 4 of 5 types" in one.message and "celebrity" in one.message
+    # multiple-choice questions of these types are not written
+    (one,) = check_teacher_types(planned(tmp_path, asked, *settings))
+    assert one.mark == "bad" and "answers 0 of 5 types" in one.message
 
 
 def _types() -> list[str]:
