@@ -5,9 +5,17 @@ Tests that need the browser skip where there is none.
 
 import os
 import shutil
+import signal
 import socket
 
 import pytest
+
+# The files that take longest, longest first: they begin first, so that no worker is left alone with one at the end.
+LONG_FILES = ("test_demo.py", "test_end_to_end.py", "test_study.py", "test_notebooks.py", "test_wheel.py")
+
+# Ctrl-C is ignored in what a script starts in the background, and processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -50,6 +58,13 @@ def page():
         opened.set_default_timeout(60_000)
         yield opened
         browser.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the long files to the front; all workers see the same order."""
+    items.sort(
+        key=lambda item: LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES)
+    )
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

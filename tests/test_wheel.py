@@ -39,7 +39,7 @@ def work(tmp_path: Path) -> Path:
     folder = tmp_path / "Zoë's 漢 🦊"
     shutil.copytree(PROJECT_ROOT / "data_demo", folder / "data_demo")
     (folder / "params").mkdir()
-    for name in ("demo.yaml", "coco.yaml"):
+    for name in ("demo.yaml", "coco.yaml", "study.yaml"):
         shutil.copy(PROJECT_ROOT / "params" / name, folder / "params" / name)
     return folder
 
@@ -100,6 +100,7 @@ for words in json.load(sys.stdin):
 # {rel} and {abs} are the user's folder, as seen from another one; outputs go to that one
 _VERBS = """
 plan|{rel}/params/demo.yaml
+plan|{rel}/params/study.yaml
 doctor|{abs}/params/demo.yaml
 classify-questions|--input|{rel}/data_demo/aokvqa_v1p0_val.json|--output|aus gabe/klassen ß.json
     |--teacher|playground
@@ -123,7 +124,7 @@ notebooks|aus gabe/note books ß
 trace|{record}|--run|{rel}/data_demo
 import-embeddings|coco images ß.pth|--output|aus gabe/imported ß
 """
-_OTHER_VERBS = {"run", "report"}  # of the test below
+_OTHER_VERBS = {"run", "report", "study"}  # of the test below; a study carries out runs, see tests/studies
 
 
 def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp_path: Path) -> None:
@@ -140,7 +141,11 @@ def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp
     verbs = re.findall(r"^  ([a-z-]+)  ", help_text[help_text.index("Commands:") :], re.MULTILINE)
     assert {words[0] for words in calls} | _OTHER_VERBS == set(verbs)
     shown = _calls(installed, here, calls)
-    assert "13 steps, into reports/demo:" in shown and "ok   report pages: " in shown
+    assert (
+        "13 steps, into reports/demo:" in shown
+        and "into reports/study" in shown
+        and "ok   report pages: " in shown
+    )
     answers = json.loads((here / "aus gabe" / "aokvqa_eval.json").read_text())
     shipped = json.loads((work / "data_demo" / "aokvqa_eval.json").read_text())
     assert [row["question"] for row in answers] == [row["question"] for row in shipped]
