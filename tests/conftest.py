@@ -7,11 +7,18 @@ import os
 import shutil
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
 # The files that take longest, longest first: they begin first, so that no worker is left alone with one at the end.
-LONG_FILES = ("test_demo.py", "test_end_to_end.py", "test_study.py", "test_notebooks.py", "test_wheel.py")
+LONG_FILES = (
+    "test_demo.py",
+    "test_end_to_end.py",
+    "studies/test_study.py",
+    "test_notebooks.py",
+    "test_wheel.py",
+)
 
 # Ctrl-C is ignored in what a script starts in the background, and processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -62,9 +69,8 @@ def page():
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the long files to the front; all workers see the same order."""
-    items.sort(
-        key=lambda item: LONG_FILES.index(item.path.name) if item.path.name in LONG_FILES else len(LONG_FILES)
-    )
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -18,6 +18,8 @@ from dataengine_lib.runs.state import RunState, StepState
 from dataengine_lib.runs.workflow import STEPS, STUDY, plan
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
+from dataengine_lib.studies.read_study import read_study
+from dataengine_lib.studies.settings import StudySettings
 from dataengine_lib.training.base_data import BaseData
 from dataengine_lib.training.row_files import read_training_rows
 from dataengine_lib.training.texts import CAPTION_INSTRUCTIONS
@@ -153,6 +155,19 @@ def test_the_lists_of_base_data_that_it_shows_can_be_read():
         FineTuneConfig.read(needed | block, "docs/base_data.md")
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == set(BaseData.model_fields)
     assert CAPTION_INSTRUCTIONS[0] in text
+
+
+def test_the_study_of_the_page_is_one(tmp_path):
+    (block,) = re.findall(
+        r"```yaml\n(.*?)```", (PROJECT_ROOT / "docs" / "studies.md").read_text("utf-8"), re.S
+    )
+    file = tmp_path / "study.yaml"
+    file.write_text(block.replace("demo.yaml", str(PROJECT_ROOT / "params" / "demo.yaml")))
+    study = read_study(file)
+    assert [arm.name for arm in study.arms] == ["adaptive", "uniform", "fewer_images"] and len(
+        study.runs
+    ) == 24
+    assert set(yaml.safe_load(block)) == set(StudySettings.model_fields) | {"rounds"}
 
 
 def test_a_file_of_another_format_is_named_as_it_says(tmp_path):

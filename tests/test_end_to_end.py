@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 from echoing.server import ANSWERS, GIVEN, KEY, echo_server, leaks
-from small_loop import write_loop
+from small_loop import is_running, write_loop
 
 from dataengine_lib.playground.questions import QUESTION_WRITERS
 from dataengine_lib.playground.server import serve
@@ -215,7 +215,7 @@ def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, ex
     for label in STEPS:
         process = subprocess.Popen(command(experiment, out), cwd=experiment, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-        while process.poll() is None and not running(out, label):
+        while process.poll() is None and not is_running(out / "run.json", label):
             time.sleep(0.05)
         time.sleep(rng.uniform(0.1, 2.5))
         if process.poll() is None:
@@ -228,12 +228,6 @@ def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, ex
     first = data_of(done[0])
     second = {name: data.replace(b"reports/killed", b"reports/first") for name, data in data_of(out).items()}
     assert [name for name in DATA if first[name] != second[name]] == []
-
-
-def running(out: Path, label: str) -> bool:
-    file = out / "run.json"
-    steps = json.loads(file.read_text())["steps"] if file.is_file() else []
-    return any(step["label"] == label and step["status"] == "running" for step in steps)
 
 
 def test_a_missing_folder_and_a_wrong_key_are_one_line_each(experiment):

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from project import PROJECT_ROOT
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import OPEN, YES_NO, Answer, Query, TrainRecord
@@ -24,7 +25,7 @@ from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
-MODELS = Path(__file__).parents[1] / "data_demo" / "models"
+MODELS = PROJECT_ROOT / "data_demo" / "models"
 SIZES = {"base": 1, "pool": 10, "diagnose": 1, "holdout": 1}
 
 

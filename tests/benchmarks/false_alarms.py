@@ -8,9 +8,9 @@ also where questions of one image change alike; a planted gain is found as often
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "evaluation" / "rounds"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "helpers"))
 
-from test_false_alarms import DISCORDANCE, EACH, TYPES, verdicts
+from made_study.comparisons import DISCORDANCE, EACH, TYPES, verdicts
 
 from dataengine_lib.core.significance.power import power
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dataengine_lib.annotations.facts import ImageFacts
-from dataengine_lib.core.files import read_json
+from dataengine_lib.core.files import read_json, write_jsonl
 from dataengine_lib.core.records import Question, Result, TrainRecord
 from dataengine_lib.curation.boxes.check import REFUTED, SUPPORTED, judge
 from dataengine_lib.curation.candidates import Candidate
@@ -176,10 +176,7 @@ def test_readers_are_asked_in_the_form_of_the_kind() -> None:
 
 
 def replies(folder: Path, rows: list[Result]) -> PostProcessConfig:
-    import msgspec
-
-    file = folder / "gptvqa_result.jsonl"
-    file.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    file = write_jsonl(folder / "gptvqa_result.jsonl", rows)
     return PostProcessConfig(input=file, output=folder / "gptvqa_train_data.json")
 
 

@@ -1,6 +1,7 @@
 """The smallest whole loop: an untrained LLaVA and CLIP of the shipped shape, a playground of few scenes, one round."""
 
 import importlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ def write_loop(folder: Path, teacher: str) -> Path:
     file = folder / "small.yaml"
     file.write_text(yaml.safe_dump(settings))
     return file
+
+
+def is_running(run_json: Path, label: str) -> bool:
+    """Whether a run, of which this is the `run.json`, is in the step `label`."""
+    steps = json.loads(run_json.read_text())["steps"] if run_json.is_file() else []
+    return any(step["label"] == label and step["status"] == "running" for step in steps)
 
 
 def execute_here(

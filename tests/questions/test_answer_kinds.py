@@ -14,7 +14,7 @@ from dataengine_lib.questions.reader import read_question_file, read_questions
 
 
 def written(file: Path, content: Any) -> Path:
-    """A JSON file; a list of lines becomes JSON lines."""
+    """A JSON file; a tuple of rows becomes JSON lines."""
     if isinstance(content, tuple):
         file.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
     else:

@@ -8,7 +8,6 @@ import psutil
 import pytest
 from experiments import demo_experiment
 
-from dataengine_lib.core.ray_cluster import ray_cluster
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.studies.job import Event, Job
@@ -91,16 +90,11 @@ def test_lines_say_what_has_ended_and_the_time_that_the_others_take() -> None:
     assert line(Event("b/seed0", error="no disk")) == "[2/2 runs] b/seed0: failed: no disk"
 
 
-def test_a_cluster_carries_out_every_run_and_reports_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+def test_a_cluster_carries_out_every_run_and_reports_its_end(tmp_path: Path, ray_here: None) -> None:
     jobs = [job(tmp_path, seed, "evaluate.image_root=nowhere") for seed in range(2)]
-    with ray_cluster(2, "parallel", "parallel: 1"):
-        with pytest.raises(DataEngineError, match=r"does not see .*study\.json; all machines need"):
-            list(ray_events(jobs))
-        (tmp_path / "study.json").write_text("{}")
-        events = sorted(ray_events(jobs), key=lambda event: event.folder)
+    with pytest.raises(DataEngineError, match=r"does not see .*study\.json; all machines need"):
+        list(ray_events(jobs))
+    (tmp_path / "study.json").write_text("{}")
+    events = sorted(ray_events(jobs), key=lambda event: event.folder)
     assert [event.folder for event in events] == ["a/seed0", "a/seed1"]
     assert all("nowhere" in event.error for event in events)

@@ -72,13 +72,10 @@ def test_a_step_made_from_the_same_is_taken_over_whole_and_apart(tmp_path: Path)
 
 def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
     file = tmp_path / "locks" / "one"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    hold = [sys.executable, "-c", HOLD, str(file)]
+    holder = subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout and holder.stdout.readline() == "held\n"
-    waiting = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    waiting = subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(1.0)
     holder.kill()

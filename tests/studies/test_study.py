@@ -1,6 +1,5 @@
 """A tiny study through the real notebooks: killed, continued, and with every shared step made once."""
 
-import json
 import os
 import shutil
 import signal
@@ -11,20 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
 import yaml
+from small_loop import is_running, write_loop
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.demo_assets.lessons import texts_of
-from dataengine_lib.demo_assets.tiny_models import (
-    build_clip,
-    build_llava,
-    build_tokenizer,
-    save_clip,
-    save_llava,
-)
 from dataengine_lib.evaluation.studies.study_file import StudyFile
-from dataengine_lib.playground.sets import FIRST_ID
 
 ARMS = {"few": {"fine_tune": {"steps": 1}}, "more": None}
 RUNS = ["few/seed0", "more/seed0", "few/seed1", "more/seed1"]
@@ -42,35 +32,15 @@ MADE = {
 
 
 def write_study(folder: Path) -> None:
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(text for i in range(80) for text in texts_of(FIRST_ID["base"] + i, 0))
-    clip = build_clip(tokenizer)
-    save_llava(build_llava(tokenizer, clip), tokenizer, folder / "llava")
-    save_clip(clip, tokenizer, folder / "clip")
+    write_loop(folder, teacher="playground")
     content = {
         "study": "tiny",
+        "base": "small.yaml",
         "arms": ARMS,
         "seeds": 2,
         "parallel": 2,
-        "playground": {
-            "cache": "cache",
-            "sizes": {"base": 24, "pool": 80, "diagnose": 2, "holdout": 3},
-        },
-        "classify_questions": {"questions": "{playground}/aokvqa_playground.json", "teacher": "playground"},
-        "evaluate": {"image_root": "{playground}", "student": "llava", "direct_answers": False},
-        "construct_queries": {
-            "coco_dataset": "{playground}/pool",
-            "encoder": "clip",
-            "maxnum": 30,
-            "near_duplicate": None,
-        },
-        "generate_qa": {"teacher": "playground"},
-        "fine_tune": {
-            "base_data": "{playground}/base_questions.json",
-            "base_image_root": "{playground}",
-            "steps": 2,
-            "batch_size": 4,
-        },
+        "evaluate": {"direct_answers": False},
+        "fine_tune": {"max_steps": None, "steps": 2},
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(content))
 
@@ -99,7 +69,7 @@ def kill_when(folder: Path, label: str) -> None:
     """Start the study and kill it, and nothing else, once a run is in the step `label`."""
     process = subprocess.Popen(command(), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     files = [folder / "reports/tiny" / run / "run.json" for run in RUNS]
-    while process.poll() is None and not any(running(file, label) for file in files):
+    while process.poll() is None and not any(is_running(file, label) for file in files):
         time.sleep(0.1)
     assert process.poll() is None, "the study ended before it was killed"
     children = psutil.Process(process.pid).children(recursive=True)
@@ -108,11 +78,6 @@ def kill_when(folder: Path, label: str) -> None:
     assert children
     _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == [], "runs go on without the study"
-
-
-def running(file: Path, label: str) -> bool:
-    steps = json.loads(file.read_text())["steps"] if file.is_file() else []
-    return any(step["label"] == label and step["status"] == "running" for step in steps)
 
 
 @pytest.fixture(scope="module")

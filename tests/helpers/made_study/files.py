@@ -70,10 +70,9 @@ def write_study(
     seeds: int = 4,
     rounds: int = 2,
     questions: int = 60,
-    seed: int = 0,
 ) -> Path:
     """Write `study.json` and its runs to `folder`; returns the file."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     skill = {split: rng.random((len(START), questions)) for split in ("holdout", "diagnose")}
     first = [row for split in skill for row in _made_rows(rng, START, skill[split], split)]
     runs = []
