@@ -23,6 +23,9 @@ from dataengine_lib.report.tables import Html, escaped
 _MAX_SIDE = 320  # pixels of the longer side of an image in a report
 _KIND_WIDTH = 120  # columns of a type's name on a card
 _MAX_CHARACTERS = 6000  # of a reply on a page
+# What the student answered to an open-ended question: the row's field, its mark, and its look. Which of two evaluations
+# was right is not part of the row.
+_GIVEN_ANSWERS = (("model_answer", "student", "wrong"), ("before", "before", ""), ("after", "after", ""))
 
 
 def bad_case_gallery(bad_cases: Mapping[str, Sequence[Any]], image_root: Path, most: int = 24) -> Html:
@@ -149,17 +152,23 @@ def _question(row: Any, image_root: Path | None, marks: Mapping[int, str]) -> st
 
 
 def _open_answers(row: Any) -> str:
-    """The student's answer to an open-ended question, where there is one, and the accepted answers with their numbers."""
-    given = getattr(row, "model_answer", None)
-    accepted = Counter(getattr(row, "direct_answers", [])) or Counter([getattr(row, "short_answer", "")])
-    items = (
-        "" if given is None else f'<li class="wrong">{escaped(given or "–")} <b class="mark">student</b></li>'
-    )
-    items += "".join(
-        f'<li class="right">{escaped(text)}{f" ×{count}" if count > 1 else ""} <b class="mark">✓ accepted</b></li>'
+    """The student's answers to an open-ended question, where there are any, and the accepted ones with their numbers."""
+    accepted = Counter(filter(None, getattr(row, "direct_answers", []) or [getattr(row, "short_answer", "")]))
+    items = [
+        _answer_item(getattr(row, name) or "–", mark, look)
+        for name, mark, look in _GIVEN_ANSWERS
+        if hasattr(row, name)
+    ]
+    items += [
+        _answer_item(f"{text} ×{count}" if count > 1 else text, "✓ accepted", "right")
         for text, count in accepted.most_common()
-    )
-    return f'<ul class="options">{items}</ul>'
+    ]
+    return f'<ul class="options">{"".join(items)}</ul>'
+
+
+def _answer_item(text: str, mark: str, look: str) -> str:
+    shape = f' class="{look}"' if look else ""
+    return f'<li{shape}>{escaped(text)} <b class="mark">{escaped(mark)}</b></li>'
 
 
 def options(choices: Sequence[str], marks: Mapping[int, str]) -> str:

@@ -126,6 +126,21 @@ def test_a_fixed_question_shows_both_answers(root):
     )
 
 
+def test_a_changed_open_answer_shows_both_answers_and_the_accepted_ones(root):
+    asked = ("1", "colour", 1, "big.png", "What colour?", [], -1)
+    text = gallery.change_gallery([ChangedAnswer(*asked, "red", "blue", ["blue", "", "blue"])], root).text
+    assert re.findall(r"<li.*?</li>", text) == [
+        '<li>red <b class="mark">before</b></li>',
+        '<li>blue <b class="mark">after</b></li>',
+        '<li class="right">blue ×2 <b class="mark">✓ accepted</b></li>',
+    ]
+    text = gallery.change_gallery([ChangedAnswer(*asked, "", "blue")], root).text
+    assert re.findall(r"<li.*?</li>", text) == [
+        '<li>– <b class="mark">before</b></li>',
+        '<li>blue <b class="mark">after</b></li>',
+    ]
+
+
 def test_every_type_gets_its_turn_and_the_gallery_ends(root):
     cases = {
         "few": [case(question="few")],

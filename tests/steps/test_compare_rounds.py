@@ -252,6 +252,27 @@ def test_scores_may_be_fractions(run: Run) -> None:
     assert "–" in gains_table(result.total, "").text  # McNemar's test is of right and wrong alone
 
 
+def test_changed_open_answers_are_kept_with_the_accepted_ones(run: Run, tmp_path: Path) -> None:
+    asked = {
+        "answer_kind": "open",
+        "choices": [],
+        "correct_choice_idx": -1,
+        "direct_answers": ["blue", "navy"],
+    }
+
+    def rows(correct: bool) -> list[Answer]:
+        return [answer("colour", 0, correct, **asked), answer("colour", 1, correct)]
+
+    opened, choice = run(rows(False), rows(True), weak_types=0).total.fixed
+    assert (opened.direct_answers, choice.direct_answers) == (["blue", "navy"], [])
+    written = read_json(tmp_path / "compare_rounds.json")["comparisons"][0]["fixed"]
+    assert written[0]["direct_answers"] == ["blue", "navy"] and "direct_answers" not in written[1]
+    assert [
+        one.direct_answers
+        for one in read_json(tmp_path / "compare_rounds.json", Figures).comparisons[0].fixed
+    ] == [["blue", "navy"], []]
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [({"score": 1.5}, "score 1.5 is not from 0 to 1"), ({"correct": None}, "does not say whether")],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.records import OPEN, Answer
 from dataengine_lib.core.significance.sign_flip import holm
 from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain, PairedGains, clustered_wilson, mcnemar
 from dataengine_lib.evaluation.rounds.figures import (
@@ -173,4 +173,5 @@ def _changed_answer(before: Answer, after: Answer) -> ChangedAnswer:
         correct_choice_idx=before.correct_choice_idx,
         before=before.model_answer,
         after=after.model_answer,
+        direct_answers=before.direct_answers if before.answer_kind == OPEN else [],
     )

@@ -41,8 +41,11 @@ class RoundScores(msgspec.Struct):
     by_type: dict[str, Accuracy]
 
 
-class ChangedAnswer(msgspec.Struct):
-    """A question that one of two rounds answers right and the other wrong."""
+class ChangedAnswer(msgspec.Struct, omit_defaults=True):
+    """A question that one of two rounds answers right and the other wrong.
+
+    `direct_answers` are the accepted answers to an open-ended question, and left out of the file for others.
+    """
 
     question_id: str
     question_type: str
@@ -53,6 +56,7 @@ class ChangedAnswer(msgspec.Struct):
     correct_choice_idx: int
     before: str
     after: str
+    direct_answers: list[str] = []
 
 
 class GainVerdict(msgspec.Struct, kw_only=True):
