@@ -73,6 +73,11 @@ def draw_counts(
     elif base_share is None:
         base_share = usual_base_share(new_sizes, base)
     if exactly is not None:
+        if exactly > _MOST_DRAWS:
+            raise ParameterError(
+                f"steps: with batch_size they would draw {exactly:.3g} rows, and step 5 draws at most {_MOST_DRAWS:,}; "
+                "set fewer steps, or a smaller batch_size"
+            )
         # at least one new row, as below
         new = max(1, round(exactly * (1 - base_share))) if any_new else 0
         of_base = exactly - new

@@ -161,6 +161,15 @@ def test_draws_without_end_are_refused(epochs: float) -> None:
     assert draw_counts([100], [BasePart(100)], epochs=epochs, most=64) == ([32], [32])
 
 
+def test_exact_draws_without_end_are_refused() -> None:
+    line = r"^steps: with batch_size they would draw 1e\+12 rows, .* at most 20,000,000; set fewer steps, or a smaller"
+    with pytest.raises(ParameterError, match=line):
+        draw_counts([10], exactly=10**12)
+    with pytest.raises(ParameterError, match=r"^steps: .* 2e\+07 rows"):
+        draw_counts([], [BasePart(10)], exactly=20_000_001)
+    assert draw_counts([10], exactly=20_000_000) == ([20_000_000], [])
+
+
 def test_several_base_sets_have_shares_weights_or_the_roots_of_their_sizes() -> None:
     # 100 draws of new rows are what a share of a fifth and another of three tenths leave
     parts = [BasePart(10, share=0.2), BasePart(10_000, share=0.3)]
