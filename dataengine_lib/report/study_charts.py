@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Of the arms in order, in every chart of the study: shapes differ for readers who cannot tell the colours apart.
-_STYLES = [(BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"), (RED, "v"), (SKY, "P"), (GREY, "X")]
-_MOST_ARMS = 12  # in a chart
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, GREY)
+_MARKERS = "os^DvPX<>*ph"
+_MOST_ARMS = len(_MARKERS)  # in a chart: colours repeat, shapes do not
 
 
 def arms_chart(figures: StudyFigures) -> Chart:
@@ -188,7 +189,7 @@ def _interval(
 
 
 def _style(number: int) -> tuple[str, str]:
-    return _STYLES[number % len(_STYLES)]
+    return _COLORS[number % len(_COLORS)], _MARKERS[number]
 
 
 def _spoken(score: MeanScore) -> str:

@@ -82,6 +82,15 @@ def test_arms_have_values_units_intervals_and_the_accuracy_before(figures: Study
     )
 
 
+def test_no_two_arms_of_a_chart_look_alike(figures: StudyFigures) -> None:
+    def shapes(arms: int) -> int:
+        copies = [msgspec.structs.replace(figures.arms[0], name=f"arm {number}") for number in range(arms)]
+        chart = study_charts.arms_chart(msgspec.structs.replace(figures, arms=copies))
+        return len(set(re.findall(r'<use xlink:href="#(\w+)"', chart.svg)))
+
+    assert [shapes(arms) - shapes(1) for arms in (7, 8, 12, 13)] == [6, 7, 11, 11]
+
+
 def test_differences_by_type_say_what_is_real(figures: StudyFigures) -> None:
     chart = study_charts.study_types_chart(figures)
     assert "filled: real after Holm's correction" in chart.svg and "* social relation  (n=20)" in chart.svg
