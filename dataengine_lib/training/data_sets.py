@@ -150,11 +150,13 @@ def draw_mixed(
     Raises DataEngineError when no row of the new data (without new data: of the base data) can be encoded, which is
     seen only now.
     """
-    drawn = _draw_from_sets(sets, mix, examples, rng)
+    counts = _counts_by_set(sets, mix)
+    drawn = _draw_from_sets(sets, counts, mix.twice, examples, rng)
     check_any_row(drawn, sets, image_root)
     mixed = [example for of_set in drawn.values() for example in of_set]
     if mix.exactly is not None and len(mixed) < mix.exactly:
-        empty = ", ".join(str(one.file) for one in sets if not drawn[one.name])
+        # a set whose share rounds to no draw at all is not to blame
+        empty = ", ".join(str(one.file) for one in sets if counts[one.name] and not drawn[one.name])
         raise DataEngineError(
             f"{empty}: no row can be encoded, so that {mix.exactly - len(mixed):,} of the {mix.exactly:,} draws are "
             "missing; leave that file out"
@@ -163,10 +165,27 @@ def draw_mixed(
     return drawn, mixed
 
 
+def _counts_by_set(sets: Sequence[DataSet], mix: MixSettings) -> dict[str, int]:
+    """How many rows to draw from each data set, by its name."""
+    new, base = draw_counts(
+        [len(one.rows) for one in sets if not one.base],
+        base_parts(sets),
+        epochs=mix.epochs,
+        base_share=mix.base_share,
+        most=mix.max_examples,
+        exactly=mix.exactly,
+    )
+    return {one.name: count for one, count in zip(sets, [*new, *base], strict=True)}
+
+
 def _draw_from_sets(
-    sets: Sequence[DataSet], mix: MixSettings, examples: RowMaker[_D], rng: Random
+    sets: Sequence[DataSet],
+    counts: Mapping[str, int],
+    twice: frozenset[str],
+    examples: RowMaker[_D],
+    rng: Random,
 ) -> dict[str, list[_D]]:
-    """The examples of the whole training by data set, in the shares that `draw_counts` gives.
+    """The examples of the whole training by data set, as many of each as `counts` says.
 
     `rng` draws the rows, and for each use of a row one of its text formats, then what else varies in it. Rows that cannot
     be encoded are replaced by others of the set.
@@ -179,18 +198,10 @@ def _draw_from_sets(
             wanted.append((row.for_use(text_format, rng), text_format))
         return list(examples.make(wanted, bar))
 
-    new, base = draw_counts(
-        [len(one.rows) for one in sets if not one.base],
-        base_parts(sets),
-        epochs=mix.epochs,
-        base_share=mix.base_share,
-        most=mix.max_examples,
-        exactly=mix.exactly,
-    )
     with tqdm(desc="reading images", unit="row", disable=None) as bar:
         return {
-            one.name: draw_examples(_as_often_as_wanted(one, mix.twice), count, make, rng)
-            for one, count in zip(sets, [*new, *base], strict=True)
+            one.name: draw_examples(_as_often_as_wanted(one, twice), counts[one.name], make, rng)
+            for one in sets
         }
 
 

@@ -319,6 +319,18 @@ def test_a_base_file_that_cannot_be_encoded_is_an_error_where_steps_are_exact(
         fine_tune(config(base_data=long, base_share=0.5, steps=2, max_bad_share=1))
 
 
+def test_a_file_that_gets_no_draw_is_not_called_unusable_where_steps_are_exact(
+    config: Make, images: Path
+) -> None:
+    new = [write_json(images / "new.json", [row(n) for n in range(4)]),
+           write_json(images / "long.json", [row(0, question="word " * 400)])]  # fmt: skip
+    base = write_json(images / "base.json", [row(1)])
+    with pytest.raises(
+        DataEngineError, match=r"^\S*long\.json: no row can be encoded, so that 3 of the 8 draws"
+    ):
+        fine_tune(config(train_data=new, base_data=base, base_share=0.01, steps=2, max_bad_share=1))
+
+
 def test_bad_images_and_texts_are_counted_and_the_run_goes_on(config: Make, images: Path) -> None:
     whole = (images / f"{2:012d}.png").read_bytes()
     (images / "cut.png").write_bytes(whole[: len(whole) // 2])
