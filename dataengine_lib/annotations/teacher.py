@@ -28,7 +28,7 @@ from dataengine_lib.annotations.writers.places import write_outermost, write_pla
 from dataengine_lib.annotations.writers.presence import write_missing, write_present, write_topic
 from dataengine_lib.annotations.writers.scenes import write_role, write_scene
 from dataengine_lib.chat.reply import MayRetry, Reply
-from dataengine_lib.core.records import LETTERS, OPEN, YES_NO, QaForm, Query, options_text, skip_text
+from dataengine_lib.core.records import LETTERS, OPEN, QaForm, Query, options_text, shows_options, skip_text
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
 from dataengine_lib.images.read_pool import read_pool
@@ -82,7 +82,7 @@ class AnnotationsTeacher:
     def write(self, query: Query) -> str:
         """The text of the reply, as step 3 stores it in `raw_instructions`."""
         image = self._image(query)
-        if query.answer_kind in (YES_NO, OPEN):
+        if not shows_options(query.answer_kind):
             return self._write_answer(query, image)
         if query.question_type not in WRITERS_BY_TYPE or image.skip in (TOO_MANY_BOXES, NO_SIZE):
             return UNPROVEN_REPLY

@@ -18,6 +18,7 @@ NO_TYPE = "unclassified"  # the type under which questions without one are count
 CHOICE = "choice"
 YES_NO = "yes_no"  # choices are ["yes", "no"], and no prompt shows them
 OPEN = "open"  # no choices, NO_ANSWER as correct_choice_idx, accepted answers in `direct_answers`
+KINDS = (CHOICE, YES_NO, OPEN)
 _NO_SCORE = -1.0
 RIGHT_SCORE = 0.5  # an answer with at least this score counts as correct
 # How an image is named: a number in COCO, a text in Open Images (`000a1249af2bc5f0`).
@@ -28,6 +29,11 @@ _ID_CHARACTERS = 1000  # of a text
 _NUMBER = re.compile(
     r"(-?[0-9]{1,40})(?:\.0+)?"
 )  # "42", "000000370270", and "42.0" as pandas writes a number
+
+
+def shows_options(kind: str) -> bool:
+    """Whether the text of a question of this `answer_kind` shows its choices: not of yes/no and open-ended ones."""
+    return kind not in (YES_NO, OPEN)
 
 
 def image_id_of(given: ImageId | None) -> ImageId:
@@ -49,6 +55,11 @@ def image_id_of(given: ImageId | None) -> ImageId:
     if given >= _ID_LIMIT:
         raise ValueError(f"image id {str(given)[:40]} has more than 64 bits")
     return given
+
+
+def image_name(image_id: ImageId, image_path: str) -> str:
+    """A name of an image by which rows about it are put together: its id, or its path where it has none."""
+    return image_path if image_id == UNKNOWN_IMAGE else str(image_id)
 
 
 # Lists as defaults are safe here: msgspec gives every record an empty list of its own.
@@ -229,7 +240,7 @@ class QaForm(NamedTuple):
     def of(cls, row: Query | Result) -> "QaForm":
         """The form that a query asks for, and in which its result is read. Raises ValueError for an unknown one."""
         kind, count = row.answer_kind or CHOICE, 4 if row.n_choices is msgspec.UNSET else row.n_choices
-        if kind not in (CHOICE, YES_NO, OPEN):
+        if kind not in KINDS:
             raise ValueError(f"answer_kind {kind[:40]!r} is not {CHOICE}, {YES_NO} or {OPEN}")
         if not 2 <= count <= MOST_CHOICES:
             raise ValueError(f"n_choices {count} is not a number from 2 to {MOST_CHOICES}")
@@ -241,7 +252,7 @@ FOUR_CHOICES = QaForm()
 
 def skip_text(reason: str, form: QaForm = FOUR_CHOICES) -> str:
     """The reply, in the layout that step 2's prompts ask for, by which a teacher says that it writes no question."""
-    choices = "" if form.kind in (YES_NO, OPEN) else "Choices: Skip\n"
+    choices = "Choices: Skip\n" if shows_options(form.kind) else ""
     return f"Question: Skip\n{choices}Answer: Skip\nExplanation: {reason}"
 
 
@@ -275,7 +286,7 @@ def qa_prompt(
 
     Other kinds have a line `Answer: Yes` or, for an open-ended question, the most frequent of its `accepted` answers.
     """
-    if kind in (YES_NO, OPEN):
+    if not shows_options(kind):
         answer = most_accepted(accepted) if kind == OPEN else choices[correct].capitalize()
         answered = f"Answer: {answer}"
     else:

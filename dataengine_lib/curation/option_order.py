@@ -3,7 +3,7 @@
 from itertools import permutations
 from random import Random
 
-from dataengine_lib.core.records import OPEN, YES_NO
+from dataengine_lib.core.records import shows_options
 from dataengine_lib.curation.candidates import Candidate
 from dataengine_lib.replies.letter_mentions import moved, names_letters, names_places
 
@@ -39,7 +39,7 @@ class OptionOrder:
         question or a choice refers to positions ("all of the above"), the choices keep their order.
         """
         record = candidate.record
-        if record.answer_kind in (YES_NO, OPEN):
+        if not shows_options(record.answer_kind):
             return candidate
         correct, number = record.correct_choice_idx, len(record.choices)
         counts = self._right.setdefault((record.question_type, number), [0] * number)

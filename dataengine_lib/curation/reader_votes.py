@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.records import UNKNOWN_IMAGE, TrainRecord
+from dataengine_lib.core.records import TrainRecord, image_name
 from dataengine_lib.curation.candidates import Spool
 from dataengine_lib.curation.check_results import CheckResult
 from dataengine_lib.curation.counts import ReaderCount, right_place
@@ -158,7 +158,7 @@ def agreement(records: Iterator[TrainRecord], answers: Sequence[Answers], seed: 
             order = reader_order(record, seed) or [SAME_ANSWER, OTHER_ANSWER]
             places = {choice: shown for shown, choice in enumerate(order)}
             letters.append([places.get(answer, CANNOT_SAY) for answer in row if answer is not None])
-            images.append(record.image_path if record.image_id == UNKNOWN_IMAGE else str(record.image_id))
+            images.append(image_name(record.image_id, record.image_path))
     # (questions, readers); the last category is CANNOT_SAY
     said = np.array(letters, dtype=int).reshape(len(letters), len(answers[0]) if len(answers) else 0)
     categories = [*range(int(said.max(initial=0)) + 1), CANNOT_SAY]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import LETTERS, UNKNOWN_IMAGE, Answer
+from dataengine_lib.core.records import LETTERS, Answer, image_name
 from dataengine_lib.core.statistics import Z_95, Gain, PairedGains, wilson
 
 _MIN_EXPECTED_COUNT = 5.0  # the usual limit (Cochran 1954) for using the chi-square distribution
@@ -200,9 +200,7 @@ def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
     # 1: right in reverse order only, -1: right as asked only, 0: no change
     change = (in_reverse == right).astype(int) - (as_asked == right)
     # names of the images: the bootstrap draws whole images, as answers about one are not independent
-    images = [
-        str(answer.image_id) if answer.image_id != UNKNOWN_IMAGE else answer.image_path for answer in both
-    ]
+    images = [image_name(answer.image_id, answer.image_path) for answer in both]
     gains = PairedGains({"all": np.ones(len(both), dtype=bool)}, change, images, seed=seed)
     gain = gains.gain("all")
     count = len(both)

@@ -6,7 +6,7 @@ import msgspec
 
 from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
-from dataengine_lib.core.records import CHOICE, NO_TYPE, OPEN, YES_NO, Answer
+from dataengine_lib.core.records import CHOICE, KINDS, NO_TYPE, OPEN, YES_NO, Answer
 from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
@@ -117,8 +117,7 @@ def _score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     for answer in answers:
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)
     of_kind = {
-        kind: [answer for answer in answers if (answer.answer_kind or CHOICE) == kind]
-        for kind in (CHOICE, YES_NO, OPEN)
+        kind: [answer for answer in answers if (answer.answer_kind or CHOICE) == kind] for kind in KINDS
     }
     return SplitScore(
         overall=_score_answers(answers),

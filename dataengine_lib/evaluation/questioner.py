@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from dataengine_lib.chat.reply import AskFailed
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, options_text
+from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, options_text, shows_options
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.direct_answers import extract_direct_answer
@@ -113,8 +113,7 @@ class Questioner:
             return ""
         try:
             # the options in another order, or none at all, make no longer question
-            with_options = task.question.answer_kind in ("", CHOICE)
-            choices = task.question.choices if with_options else []
+            choices = task.question.choices if shows_options(task.question.answer_kind) else []
             return self.student.length_fault(image, task.question.question, choices)
         except InputRefused:
             return ""  # `_answers` finds it, too

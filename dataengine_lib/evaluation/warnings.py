@@ -6,7 +6,7 @@ from itertools import groupby
 
 import msgspec
 
-from dataengine_lib.core.records import CHOICE, LETTERS, NO_TYPE, Answer
+from dataengine_lib.core.records import LETTERS, NO_TYPE, Answer, shows_options
 from dataengine_lib.core.statistics import few_questions
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
@@ -38,7 +38,7 @@ def check_readable(answers: Sequence[Answer], student: str, max_share: float) ->
 
 def _what(answers: Sequence[Answer]) -> str:
     """What is read from answers: an option, or for other kinds of questions the answer itself."""
-    return "option" if any(answer.answer_kind in ("", CHOICE) for answer in answers) else "answer"
+    return "option" if any(shows_options(answer.answer_kind) for answer in answers) else "answer"
 
 
 def evaluation_warnings(
@@ -104,9 +104,8 @@ def _split_warnings(split: str, score: SplitScore, answers: Sequence[Answer]) ->
     right = {answer.correct_choice_idx for answer in answers if answer.choices}
     if len(letters) == 1 < len(right) and letters.total() >= _SAME_LETTER:
         place = next(iter(letters))
-        options = any(answer.answer_kind in ("", CHOICE) for answer in answers)
         word = next(answer.model_answer for answer in answers if answer.predicted_choice_idx == place)
-        same = f"the letter {LETTERS[place]}" if options else shown(word)
+        same = f"the letter {LETTERS[place]}" if _what(answers) == "option" else shown(word)
         found.append(f"every {split} answer is {same}: the student may not see questions or images")
     asked = [answer for answer in answers if answer.direct_answer is not None]
     empty = sum(not (answer.direct_answer or "").strip() for answer in asked)

@@ -9,12 +9,20 @@ from typing import Literal, get_args
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import shown_name
-from dataengine_lib.core.records import NO_ANSWER, OPEN, Question, TrainRecord, qa_prompt, right_answer
+from dataengine_lib.core.records import (
+    NO_ANSWER,
+    OPEN,
+    Question,
+    TrainRecord,
+    qa_prompt,
+    right_answer,
+    shows_options,
+)
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.decode import header_fault
 from dataengine_lib.images.references import image_ref, locate
-from dataengine_lib.training.texts import TextFormat, shows_no_options
+from dataengine_lib.training.texts import TextFormat
 
 IMAGE = "<image>"
 _MEDIA = (IMAGE, "<video>", "<audio>")  # trainers replace these with the image, video or sound
@@ -175,7 +183,8 @@ def rows_with_rationale(rows: Sequence[ExportRow]) -> list[ExportRow]:
     return [
         row
         for row in rows
-        if shows_no_options(row.question) or any(text.strip() for text in row.question.rationales)
+        if not shows_options(row.question.answer_kind)
+        or any(text.strip() for text in row.question.rationales)
     ]
 
 

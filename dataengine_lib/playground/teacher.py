@@ -8,7 +8,7 @@ import re
 from random import Random
 from typing import Any
 
-from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, skip_text
+from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, shows_options, skip_text
 from dataengine_lib.playground.captions import PictureFacts, read_captions
 from dataengine_lib.playground.other_kinds import write_open, write_yes_no
 from dataengine_lib.playground.questions import QUESTION_WRITERS, write_question
@@ -94,7 +94,7 @@ def _compose_qa(prompt: str) -> dict[str, Any] | None:
     question_type = types[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if types else ""
     rng, form = Random(prompt), _form(prompt)
     facts = _facts(prompt.rpartition("Image information")[2])
-    if form.kind in (YES_NO, OPEN):
+    if not shows_options(form.kind):
         return _compose_answer(question_type, facts, rng, prompt, form)
     if question_type not in QUESTION_WRITERS:
         return None

@@ -8,7 +8,16 @@ import msgspec
 from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.json_rows import JsonRow, json_rows_or_object, list_rows
-from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, MOST_CHOICES, OPEN, YES_NO, QaForm, qa_prompt
+from dataengine_lib.core.records import (
+    CHOICE,
+    FOUR_CHOICES,
+    KINDS,
+    MOST_CHOICES,
+    OPEN,
+    YES_NO,
+    QaForm,
+    qa_prompt,
+)
 from dataengine_lib.core.text import one_line, shown
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.categories import type_name
@@ -92,7 +101,7 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
     except ValueError:
         return BadRow(where, f"image_id {shown(record.image_id)} is not an image's id", "unusable image_id")
     kind = record.answer_kind or CHOICE
-    if kind not in (CHOICE, YES_NO, OPEN):
+    if kind not in KINDS:
         return BadRow(where, f"answer_kind {shown(kind)} is not {CHOICE}, {YES_NO} or {OPEN}", MALFORMED)
     form, prompt = FOUR_CHOICES, _prompt(record, kind, question_type)
     if prompt:

@@ -11,7 +11,16 @@ import msgspec
 
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.file_kinds.looks_like import looks_like
-from dataengine_lib.core.records import CHOICE, LETTERS, NO_ANSWER, OPEN, UNKNOWN_IMAGE, YES_NO, Question
+from dataengine_lib.core.records import (
+    CHOICE,
+    KINDS,
+    LETTERS,
+    NO_ANSWER,
+    OPEN,
+    UNKNOWN_IMAGE,
+    YES_NO,
+    Question,
+)
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
@@ -186,7 +195,7 @@ def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Ques
     accepted = _direct_answers(row.direct_answers)
     if not row.question.strip():
         return "empty question", "question is empty"
-    if row.answer_kind not in (None, "", CHOICE, YES_NO, OPEN):
+    if row.answer_kind not in (None, "", *KINDS):
         reason = f"answer_kind {shown(row.answer_kind)} is none of {CHOICE}, {YES_NO} and {OPEN}"
         return "unknown answer_kind", reason
     if is_open:

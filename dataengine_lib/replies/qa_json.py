@@ -3,7 +3,16 @@
 import re
 from typing import Any, NamedTuple
 
-from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, options_text, skip_text
+from dataengine_lib.core.records import (
+    FOUR_CHOICES,
+    LETTERS,
+    OPEN,
+    YES_NO,
+    QaForm,
+    options_text,
+    shows_options,
+    skip_text,
+)
 from dataengine_lib.core.text import one_line
 from dataengine_lib.replies.drop_reasons import DroppedReply
 from dataengine_lib.replies.json_reply import strict_object
@@ -100,7 +109,7 @@ def v1_text(reply: str, form: QaForm = FOUR_CHOICES) -> str:
 def _qa_text(found: QaObject, form: QaForm) -> str:
     if found.skip:
         return skip_text(found.reason or "Skip", form)
-    if form.kind in (YES_NO, OPEN):
+    if not shows_options(form.kind):
         lines = [f"Question: {found.question}", f"Answer: {found.answer}"]
         return "\n".join([*lines, *([f"Explanation: {found.explanation}"] if found.explanation else [])])
     # a letter in the words of the layout; an answer that does not keep to the schema as it was written

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import LETTERS, MOST_CHOICES, OPEN, YES_NO, TrainRecord
+from dataengine_lib.core.records import LETTERS, MOST_CHOICES, OPEN, YES_NO, TrainRecord, shows_options
 from dataengine_lib.curation.counts import right_place
 from dataengine_lib.curation.difficulty.band import both_wrong
 from dataengine_lib.curation.review import Decision, read_review, write_decision
@@ -196,7 +196,7 @@ class _Form:
         reasoned = reasons != record.rationales
         # a rationale such as "(B) is a cat" is right beside one order of the choices only
         if (
-            record.answer_kind not in (YES_NO, OPEN)
+            shows_options(record.answer_kind)
             and any(map(names_letters, reasons))
             and (moved or reasoned or before.choices is not None or before.rationales is not None)
         ):
@@ -232,7 +232,7 @@ class _Form:
 def _other_answers(record: TrainRecord) -> str:
     """What the second readers and the student that disagree with the teacher answer; empty where all agree."""
     named = [f"({letter})" for letter in LETTERS]
-    if record.answer_kind in (YES_NO, OPEN):
+    if not shows_options(record.answer_kind):
         named = record.choices or ["the same", "something else"]
     given = [("student", record.student_answer), *record.second_answers.items()]
     texts = [

@@ -11,13 +11,13 @@ from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import (
     LETTERS,
     OPEN,
-    YES_NO,
     Query,
     Result,
     TrainRecord,
     most_accepted,
     options_text,
     right_answer,
+    shows_options,
 )
 from dataengine_lib.core.text import one_line
 from dataengine_lib.curation.candidates import Reject
@@ -49,11 +49,9 @@ def _record_lines(lineage: Lineage) -> Iterator[str]:
     for record in lineage.records:
         # modulo: a wrong index in the file gives some letter, not an error
         right = f"({LETTERS[record.correct_choice_idx % len(LETTERS)]})"
-        if record.answer_kind in (YES_NO, OPEN):
-            right = _one_line(right_answer(record))
-        options = (
-            "" if record.answer_kind in (YES_NO, OPEN) else f" {_one_line(options_text(record.choices))}"
-        )
+        options = f" {_one_line(options_text(record.choices))}"
+        if not shows_options(record.answer_kind):
+            right, options = _one_line(right_answer(record)), ""
         yield f"record {_one_line(record.record_id or record.query_id)} in {file}"
         yield f"  {_type_and_image(record)}"
         yield f"  {_one_line(record.question)}{options}; right: {right}"

@@ -12,13 +12,13 @@ from dataengine_lib.core.file_content import open_content
 from dataengine_lib.core.file_kinds.looks_like import first_rows, looks_like
 from dataengine_lib.core.files import UNDECODABLE, decode_fault, json_value
 from dataengine_lib.core.json_rows import JsonRow, json_rows, json_rows_or_object, list_rows
-from dataengine_lib.core.records import ImageId, Question, image_id_of
+from dataengine_lib.core.records import ImageId, Question, image_id_of, shows_options
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import image_file, image_ref, locate
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.replies.other_datasets import holds_chats, others_format, read_conversations
 from dataengine_lib.training.base_data import FileFormat
-from dataengine_lib.training.texts import CAPTION_INSTRUCTIONS, TextFormat, TrainingRow, shows_no_options
+from dataengine_lib.training.texts import CAPTION_INSTRUCTIONS, TextFormat, TrainingRow
 
 # reasons in `train_log.json` for rows that were skipped
 NO_IMAGE = "image not found"
@@ -86,7 +86,9 @@ def _questions(
             skipped.add(BadRow(where, str(error), NO_IMAGE))
             continue
         # what is learnt of a yes/no or open-ended question is its answer alone, in every format
-        explained = shows_no_options(question) or any(text.strip() for text in question.rationales)
+        explained = not shows_options(question.answer_kind) or any(
+            text.strip() for text in question.rationales
+        )
         # QM-AE needs a rationale; the other formats are always possible
         possible = tuple(name for name in formats if name != "QM-AE" or explained)
         if not possible:

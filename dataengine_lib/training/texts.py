@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 import msgspec
 
-from dataengine_lib.core.records import CHOICE, LETTERS, OPEN, Question, most_accepted, options_text
+from dataengine_lib.core.records import LETTERS, OPEN, Question, most_accepted, options_text, shows_options
 from dataengine_lib.replies.letter_mentions import moved, names_letters, names_places
 
 TextFormat = Literal["Q-A", "QM-A", "QM-AE", "mmbench", "answer", "letter"]
@@ -82,7 +82,7 @@ def training_text(question: Question, text_format: TextFormat, sentence: str = "
     LLaVA-1.5 asks the questions of VQAv2, GQA, MME and POPE.
     """
     asked, right = question.question.strip(), question.correct_choice_idx
-    if shows_no_options(question):
+    if not shows_options(question.answer_kind):
         return _without_options(question, text_format)
     choice = question.choices[right].strip()
     if text_format == "Q-A":
@@ -98,11 +98,6 @@ def training_text(question: Question, text_format: TextFormat, sentence: str = "
         return with_options, answer
     explained = f"{answer} {_rationale(question)}".rstrip()
     return with_options if text_format == "QM-AE" else f"{asked}\n{lines}", explained
-
-
-def shows_no_options(question: Question) -> bool:
-    """Whether it is a yes/no or open-ended question, whose text shows no options."""
-    return question.answer_kind not in ("", CHOICE)
 
 
 def _without_options(question: Question, text_format: TextFormat) -> tuple[str, str]:
@@ -126,7 +121,11 @@ def with_options_shuffled(question: Question, text_format: TextFormat, rng: Rand
     Source: ENGINEMCPVQADataset of MLLM-DataEngine v2, which shuffles all.
     """
     choices, rationale = question.choices, _rationale(question) if text_format in _EXPLAINED else ""
-    if text_format in _NO_OPTIONS or shows_no_options(question) or names_places(question.question, *choices):
+    if (
+        text_format in _NO_OPTIONS
+        or not shows_options(question.answer_kind)
+        or names_places(question.question, *choices)
+    ):
         return question
     order = rng.sample(range(len(choices)), len(choices))
     adapted = moved(rationale, order, choices) if len(choices) == 4 else rationale

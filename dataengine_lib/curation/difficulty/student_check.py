@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import CHOICE, Question, TrainRecord
+from dataengine_lib.core.records import Question, TrainRecord, shows_options
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.curation.difficulty.band import StudentView, view_of
 from dataengine_lib.curation.readers.reader_prompt import reader_order
@@ -151,8 +151,8 @@ def _grey(images: "Sequence[Image]") -> "list[Image]":
 
 def _order(record: TrainRecord, seed: int) -> list[int]:
     """The indices of the record's options in the order in which they are shown."""
-    is_choice = record.answer_kind in ("", CHOICE)
-    return reader_order(record, seed) if is_choice else list(range(len(record.choices)))
+    shown = shows_options(record.answer_kind)
+    return reader_order(record, seed) if shown else list(range(len(record.choices)))
 
 
 def _task(record: TrainRecord, place: int, image: str, order: Sequence[int]) -> Task:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dataengine_lib.core.records import OPEN, YES_NO, TrainRecord, right_answer
+from dataengine_lib.core.records import OPEN, YES_NO, TrainRecord, right_answer, shows_options
 from dataengine_lib.core.text import caseless
 from dataengine_lib.evaluation.scores.vqa_text import vqa_key
 from dataengine_lib.replies.answer_choice import CANNOT_TELL, written_choice
@@ -39,7 +39,7 @@ def named_answer(text: str, record: TrainRecord, order: Sequence[int]) -> int | 
     `order` are the indices of the choices in the order in which they were shown. Words of an open-ended answer are
     compared as the script of VQAv2 does it.
     """
-    if record.answer_kind in (YES_NO, OPEN):
+    if not shows_options(record.answer_kind):
         words = structured_words(text)
         return _named_in_words(without_lead(text if words is None else words), record)
     shown = [record.choices[index] for index in order]

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from dataengine_lib.core.bad_rows import BadRow
-from dataengine_lib.core.records import CHOICE, LETTERS, NO_ANSWER, Question
+from dataengine_lib.core.records import LETTERS, NO_ANSWER, Question, shows_options
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.questions.rows import integer_text
@@ -73,7 +73,7 @@ def text_mismatch(question: Question, text: str, choices: Sequence[str], hint: s
             f"question {shortened(text)} is {shortened(question.question)} in the question file",
         )
     # a table does not write empty last cells, so a missing choice is compared as an empty one
-    without = not choices and question.answer_kind not in ("", CHOICE)
+    without = not choices and not shows_options(question.answer_kind)
     if not without and not all(
         _same_in_table(*pair) for pair in zip_longest(choices, question.choices, fillvalue="")
     ):

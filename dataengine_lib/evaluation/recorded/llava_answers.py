@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.core.bad_rows import MALFORMED, BadRow
-from dataengine_lib.core.records import CHOICE, Question
+from dataengine_lib.core.records import Question, shows_options
 from dataengine_lib.core.text import caseless_composed
 from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.recorded.entries import (
@@ -68,7 +68,7 @@ class _Written(msgspec.Struct):
             shown = shortened(question.question)
             return "another question", f"prompt {shortened(self.prompt)} does not hold the question {shown}"
         options = asked[place + len(caseless_composed(question.question)) :]
-        visible = question.choices if question.answer_kind in ("", CHOICE) else []
+        visible = question.choices if shows_options(question.answer_kind) else []
         choices = [caseless_composed(choice) for choice in visible]
         if all(choice in options for choice in choices):
             at = 0

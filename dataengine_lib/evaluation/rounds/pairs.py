@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataengine_lib.core.records import OPEN, UNKNOWN_IMAGE, Answer
+from dataengine_lib.core.records import OPEN, Answer, image_name
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import LeftOut
@@ -30,7 +30,7 @@ class PairedAnswers:
     @property
     def images(self) -> list[str]:
         """A name of each question's image."""
-        return [image_name(answer) for answer in self.rounds[0]]
+        return [image_name(answer.image_id, answer.image_path) for answer in self.rounds[0]]
 
 
 def pair_answers(evaluations: Sequence[Sequence[Answer]], files: Sequence[Path], split: str) -> PairedAnswers:
@@ -83,17 +83,12 @@ def _of_split(answers: Sequence[Answer], file: Path, split: str) -> list[Answer]
 
 def question_key(answer: Answer) -> str:
     """The question's id; without one, its image and text."""
-    return answer.question_id or f"{image_name(answer)}: {answer.question}"
+    return answer.question_id or f"{image_name(answer.image_id, answer.image_path)}: {answer.question}"
 
 
 def type_of(answer: Answer) -> str:
     """The question type, `unknown` without one."""
     return answer.question_type or _NO_TYPE
-
-
-def image_name(answer: Answer) -> str:
-    """A name of the image; its path where it has no id."""
-    return str(answer.image_id) if answer.image_id != UNKNOWN_IMAGE else answer.image_path
 
 
 def question_content(answer: Answer) -> tuple[str, list[str], int]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import UNKNOWN_IMAGE, Answer, Question
+from dataengine_lib.core.records import Answer, Question, image_name
 from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, image_sums, ratio
 from dataengine_lib.evaluation.scores.open_answers import OpenRule, open_rule
 
@@ -51,6 +51,6 @@ def _rule(answer: Answer) -> OpenRule:
 
 def _mean(answers: Sequence[Answer]) -> OpenScore:
     columns = np.array([[1.0, answer.score] for answer in answers])
-    images = [str(row.image_id) if row.image_id != UNKNOWN_IMAGE else row.image_path for row in answers]
+    images = [image_name(row.image_id, row.image_path) for row in answers]
     sums = image_sums(images, columns)
     return OpenScore(len(answers), estimate(sums, lambda s: ratio(s[:, 1], s[:, 0])))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import UNKNOWN_IMAGE, Answer
+from dataengine_lib.core.records import Answer, image_name
 from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, image_sums, ratio
 from dataengine_lib.evaluation.scores.mme import MmeScores, mme_scores, written_text
 from dataengine_lib.evaluation.scores.yes_no_text import NO, YES, read_as_pope
@@ -77,7 +77,7 @@ def _score(answers: Sequence[Answer], read: Callable[[Answer], int]) -> YesNoSco
         ],
         axis=1,
     ).astype(float)
-    images = [str(row.image_id) if row.image_id != UNKNOWN_IMAGE else row.image_path for row in answers]
+    images = [image_name(row.image_id, row.image_path) for row in answers]
     sums = image_sums(images, columns)
     return YesNoScore(
         questions=len(answers),

@@ -9,10 +9,11 @@ import numpy as np
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import inside, sha256
+from dataengine_lib.core.records import image_name
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
-from dataengine_lib.evaluation.rounds.pairs import image_name, question_content, question_key, type_of
+from dataengine_lib.evaluation.rounds.pairs import question_content, question_key, type_of
 from dataengine_lib.evaluation.studies.figures import QuestionsLeftOut, RunLeftOut
 from dataengine_lib.evaluation.studies.study_file import ArmRun, StudyFile
 from dataengine_lib.questions.splits import DIAGNOSE
@@ -151,7 +152,8 @@ class _Reader:
                 found.repeated.add(key)
                 continue
             found.scores[key] = answer.score
-            found.questions[key] = self._kept(key, _Asked(question_content(answer), kind, image_name(answer)))
+            image = image_name(answer.image_id, answer.image_path)
+            found.questions[key] = self._kept(key, _Asked(question_content(answer), kind, image))
         if not found.scores:
             splits = ", ".join(sorted({answer.split or "(none)" for answer in answers})) or "no rows"
             raise DataEngineError(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataengine_lib.core.records import NO_TYPE, UNKNOWN_IMAGE
+from dataengine_lib.core.records import NO_TYPE, image_name
 from dataengine_lib.core.significance.power import (
     ALIKE,
     DISCORDANCE,
@@ -130,10 +130,7 @@ def _groups(
 
 def _per_image(tasks: Sequence[Task]) -> list[int]:
     """Questions about each image."""
-    ids = ((task.question.image_id, task.image) for task in tasks)
-    return list(
-        Counter(str(image) if number == UNKNOWN_IMAGE else str(number) for number, image in ids).values()
-    )
+    return list(Counter(image_name(task.question.image_id, task.image) for task in tasks).values())
 
 
 def _playground_groups(experiment: Experiment, split: str) -> tuple[list[_Group], str]:
