@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import shown_name
 from dataengine_lib.core.records import (
+    KINDS,
     NO_ANSWER,
     OPEN,
     Question,
@@ -191,6 +192,10 @@ def rows_with_rationale(rows: Sequence[ExportRow]) -> list[ExportRow]:
 def _question(row: int, record: TrainRecord, image_root: Path, faults: ImageFaults) -> Question:
     """The record as a question. Raises DataEngineError with the reason why no trainer could use it."""
     right = record.correct_choice_idx
+    if record.answer_kind not in ("", *KINDS):
+        raise DataEngineError(
+            f"answer_kind {shown(record.answer_kind)} is none of {', '.join(KINDS)}; run post-process again"
+        )
     if record.answer_kind == OPEN:
         if record.choices or right != NO_ANSWER or not record.short_answer.strip():
             raise DataEngineError("an open-ended question needs a short answer alone; run post-process again")

@@ -69,5 +69,9 @@ def test_records_that_are_not_of_their_kind_and_files_without_options_are_errors
     odd = record(2, choices=[], correct_choice_idx=-1, answer_kind="open")
     with pytest.raises(DataEngineError, match="an open-ended question needs a short answer alone"):
         export("llava", [odd], root, tmp_path / "o.json")
+    with pytest.raises(
+        DataEngineError, match="answer_kind 'essay' is none of choice, yes_no, open; run post-"
+    ):
+        export("llava", [record(2, answer_kind="essay")], root, tmp_path / "o.json")
     with pytest.raises(DataEngineError, match="nothing to export; aokvqa: 1 of 1 records are left out"):
         export("aokvqa", [OPEN], root, tmp_path / "o.json")

@@ -275,9 +275,15 @@ def test_changed_open_answers_are_kept_with_the_accepted_ones(run: Run, tmp_path
 
 @pytest.mark.parametrize(
     ("changed", "reason"),
-    [({"score": 1.5}, "score 1.5 is not from 0 to 1"), ({"correct": None}, "does not say whether")],
+    [
+        ({"score": 1.5}, "score 1.5 is not from 0 to 1"),
+        ({"correct": None}, "does not say whether"),
+        ({"answer_kind": "essay"}, "answer_kind 'essay' is none of choice, yes_no, open"),
+    ],
 )
-def test_answers_without_a_usable_score_are_left_out(run: Run, changed: dict[str, Any], reason: str) -> None:
+def test_answers_without_a_usable_score_or_kind_are_left_out(
+    run: Run, changed: dict[str, Any], reason: str
+) -> None:
     rows = [msgspec.to_builtins(answer("a", n, True, answer_kind="open")) for n in range(10)]
     rows[0] |= changed
     result = run(rows, rows, weak_types=0)

@@ -6,8 +6,8 @@ import msgspec
 
 from dataengine_lib.core.bad_rows import MALFORMED, BadRow, BadRows, usable_rows
 from dataengine_lib.core.json_rows import json_rows
-from dataengine_lib.core.records import NO_ANSWER, OPEN, Answer
-from dataengine_lib.core.text import choice_key
+from dataengine_lib.core.records import KINDS, NO_ANSWER, OPEN, Answer
+from dataengine_lib.core.text import choice_key, shown
 
 
 class _Answered(Answer, kw_only=True):
@@ -38,6 +38,8 @@ def _judge(row: _Answered) -> tuple[str, str] | None:
     """Fill in the choice and whether it is right, or return why the row cannot be used: (kind, reason)."""
     if not 0 <= row.score <= 1:
         return MALFORMED, f"score {row.score:g} is not from 0 to 1"
+    if row.answer_kind not in ("", *KINDS):
+        return MALFORMED, f"answer_kind {shown(row.answer_kind)} is none of {', '.join(KINDS)}"
     if row.answer_kind == OPEN:
         # no choices: only step 1 can tell whether the answer is right
         row.predicted_choice_idx = NO_ANSWER
