@@ -21,9 +21,10 @@ from dataengine_lib.core.records import (
     YES_NO,
     Question,
 )
-from dataengine_lib.core.text import shown
+from dataengine_lib.core.text import caseless, shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, image_ref, locate
+from dataengine_lib.questions.answer_kinds import YES_NO_CHOICES
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.json_questions import json_question_rows
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, list_in
@@ -202,6 +203,9 @@ def _question(found: FoundRow, ids: Mapping[str, int], unanswered: bool) -> Ques
         fault = _open_fault(choices, accepted, unanswered)
     else:
         fault = _choice_fault(choices, row.correct_choice_idx, unanswered)
+    if not fault and row.answer_kind == YES_NO and tuple(map(caseless, choices)) != YES_NO_CHOICES:
+        # students' answers are read and scored by these places
+        fault = "unusable choices", "a yes/no question has the choices yes and no, in this order"
     if fault:
         return fault
     # checked above: only an open or an unanswered question may have none

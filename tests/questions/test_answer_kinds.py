@@ -240,6 +240,19 @@ def test_rows_with_a_kind_that_cannot_be_used(tmp_path: Path, changed: dict[str,
     assert read_question_file(written(tmp_path / "q.json", [row])).skipped[0].kind == kind
 
 
+@pytest.mark.parametrize("choices", [["no", "yes"], ["yes", "no", "maybe"], ["true", "false"]])
+def test_a_yes_no_question_has_the_choices_yes_and_no_in_this_order(
+    tmp_path: Path, choices: list[str]
+) -> None:
+    row = {"question": "Is it?", "image_id": 1, "correct_choice_idx": 0, "answer_kind": "yes_no"}
+    rows = [row | {"choices": choices}, row | {"choices": ["Yes", "No"]}]
+    found = read_question_file(written(tmp_path / "q.json", rows))
+    assert [one.choices for one in found.questions] == [["Yes", "No"]]
+    assert [(one.kind, one.reason) for one in found.skipped] == [
+        ("unusable choices", "a yes/no question has the choices yes and no, in this order")
+    ]
+
+
 def test_answers_that_are_letters_are_not_open_answers(tmp_path: Path) -> None:
     rows = [{"question": "What?", "image": "a.jpg", "answer": letter} for letter in "ABCD"]
     found = read_question_file(written(tmp_path / "q.json", rows))
