@@ -62,9 +62,10 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
     in_reverse = answer.reversed
     is_open = question.answer_kind == OPEN
     answered = bool(question.direct_answers) if is_open else question.correct_choice_idx != NO_ANSWER
-    score = (
-        open_score(answer.text, question) if is_open else float(0 <= chosen == question.correct_choice_idx)
-    )
+    if is_open:
+        score = open_score(answer.text, question.direct_answers, image)
+    else:
+        score = float(0 <= chosen == question.correct_choice_idx)
     return Answer(
         image_id=question.image_id,
         image_path=image,

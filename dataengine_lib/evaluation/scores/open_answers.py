@@ -4,7 +4,6 @@ import string
 from collections.abc import Sequence
 from typing import Literal
 
-from dataengine_lib.core.records import Question
 from dataengine_lib.core.text import one_line
 from dataengine_lib.evaluation.scores.vqa_text import vqa_key, without_punctuation
 from dataengine_lib.images.references import base_name
@@ -17,16 +16,19 @@ _NO_MARKS = str.maketrans("", "", string.punctuation)
 _DECIMALS = 6  # so that the mean over many questions is the script's to its two decimals of a percent
 
 
-def open_rule(question: Question) -> OpenRule:
-    """VQA accuracy from four accepted answers on, in VizWiz's own form for its images; else exact match."""
-    if len(question.direct_answers) <= _AGREE:
+def open_rule(accepted: Sequence[str], image_path: str) -> OpenRule:
+    """VQA accuracy from four accepted answers on, in VizWiz's own form for its images; else exact match.
+
+    `image_path` is that of the image's file, which a question may name by its id alone.
+    """
+    if len(accepted) <= _AGREE:
         return "exact match"
-    return "VizWiz accuracy" if base_name(question.image_path).startswith(_VIZWIZ) else "VQA accuracy"
+    return "VizWiz accuracy" if base_name(image_path).startswith(_VIZWIZ) else "VQA accuracy"
 
 
-def open_score(given: str, question: Question) -> float:
-    """The score of `given` in [0, 1] by the question's rule; an answer without a word scores 0."""
-    rule, accepted = open_rule(question), question.direct_answers
+def open_score(given: str, accepted: Sequence[str], image_path: str) -> float:
+    """The score of `given` in [0, 1] by `open_rule`; an answer without a word scores 0."""
+    rule = open_rule(accepted, image_path)
     if not given.strip():
         return 0.0
     if rule == "exact match":

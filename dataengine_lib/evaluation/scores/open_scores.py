@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import Answer, Question, image_name
+from dataengine_lib.core.records import Answer, image_name
 from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, image_sums, ratio
 from dataengine_lib.evaluation.scores.open_answers import OpenRule, open_rule
 
@@ -30,22 +30,10 @@ def open_scores(answers: Sequence[Answer]) -> OpenScores | None:
         return None
     by_rule: dict[OpenRule, list[Answer]] = {}
     for answer in answers:
-        by_rule.setdefault(_rule(answer), []).append(answer)
+        by_rule.setdefault(open_rule(answer.direct_answers, answer.image_path), []).append(answer)
     return OpenScores(
         empty=sum(not answer.model_answer.strip() for answer in answers),
         by_rule={rule: _mean(rows) for rule, rows in by_rule.items()},
-    )
-
-
-def _rule(answer: Answer) -> OpenRule:
-    return open_rule(
-        Question(
-            question=answer.question,
-            choices=[],
-            correct_choice_idx=-1,
-            direct_answers=answer.direct_answers,
-            image_path=answer.image_path,
-        )
     )
 
 

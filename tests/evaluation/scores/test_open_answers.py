@@ -5,7 +5,9 @@ import re
 import pytest
 
 from dataengine_lib.core.records import NO_ANSWER, OPEN, Question
+from dataengine_lib.evaluation.answers import StudentAnswer, answer_record
 from dataengine_lib.evaluation.scores.open_answers import exact_match, open_rule, open_score, vqa_accuracy
+from dataengine_lib.evaluation.scores.open_scores import open_scores
 from dataengine_lib.evaluation.scores.vqa_text import vqa_key
 
 # The contractions of the official scripts, each wrong form before its right one; those with capitals are left out, as
@@ -129,19 +131,29 @@ def test_only_the_first_periods_are_removed_as_officially() -> None:
     assert "." in vqa_key(many)
 
 
-def asked(answers: list[str], image: str = "a.jpg") -> Question:
-    return Question(
-        question="?", choices=[], correct_choice_idx=NO_ANSWER, direct_answers=answers, image_path=image, answer_kind=OPEN
-    )  # fmt: skip
-
-
-def test_the_rule_follows_from_the_question() -> None:
-    assert open_rule(asked(["dog"])) == "exact match"
-    assert open_rule(asked(["dog"] * 10)) == "VQA accuracy"
-    assert open_rule(asked(["dog"] * 10, "val/VizWiz_val_00000001.jpg")) == "VizWiz accuracy"
+def test_the_rule_follows_from_the_accepted_answers_and_the_image() -> None:
+    assert open_rule(["dog"], "a.jpg") == "exact match"
+    assert open_rule(["dog"] * 10, "a.jpg") == "VQA accuracy"
+    assert open_rule(["dog"] * 10, "val/VizWiz_val_00000001.jpg") == "VizWiz accuracy"
     # VizWiz's script does not change the people's answers
-    assert open_score("tshirt-red", asked(["tshirt-red"] * 9 + ["x"])) == 1
-    assert open_score("tshirt-red", asked(["tshirt-red"] * 9 + ["x"], "VizWiz_1.jpg")) == 0
+    assert open_score("tshirt-red", ["tshirt-red"] * 9 + ["x"], "a.jpg") == 1
+    assert open_score("tshirt-red", ["tshirt-red"] * 9 + ["x"], "VizWiz_1.jpg") == 0
+
+
+def test_an_answer_is_scored_by_the_rule_that_it_is_counted_under() -> None:
+    # the question names its image by the id alone; only its file's name tells that it is VizWiz's
+    question = Question(
+        question="?", choices=[], correct_choice_idx=NO_ANSWER, direct_answers=["tshirt-red"] * 9 + ["x"],
+        image_id="VizWiz_val_00000001", answer_kind=OPEN,
+    )  # fmt: skip
+    given = StudentAnswer(None, text="tshirt-red")
+    for image, rule, score in (
+        ("VizWiz_val_00000001.jpg", "VizWiz accuracy", 0.0), ("1.jpg", "VQA accuracy", 1.0)
+    ):  # fmt: skip
+        row = answer_record(question, 0, "holdout", image, given)
+        found = open_scores([row])
+        assert found is not None and row.score == score
+        assert {name: one.score.value for name, one in found.by_rule.items()} == {rule: score}
 
 
 def test_exact_match_ignores_case_and_punctuation_alone() -> None:
@@ -149,4 +161,4 @@ def test_exact_match_ignores_case_and_punctuation_alone() -> None:
     assert exact_match(" dog\n", ["dog"]) == 1
     assert exact_match("a dog", ["dog"]) == 0
     assert exact_match("cat", ["dog", "cat"]) == 1
-    assert open_score("", asked([""])) == 0
+    assert open_score("", [""], "a.jpg") == 0
