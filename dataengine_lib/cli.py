@@ -154,9 +154,8 @@ def _doctor(
     from dataengine_lib.studies.read_study import is_study, read_study
 
     if params and is_study(params):
-        # the first run of each arm; seeds change nothing that is checked
-        arms = {run.arm: run.experiment for run in reversed(read_study(params, sets).runs)}
-        first, *more = reversed(list(arms.values()))
+        # seeds change nothing that is checked
+        first, *more = (run.experiment for run in read_study(params, sets).first_runs)
         findings = examine(first, ask=ask, more=more)
     else:
         findings = examine(_read(params, sets, None) if params else None, ask=ask)

@@ -49,12 +49,12 @@ class _PlannedRun:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, experiment: Experiment, planned: list[Planned]) -> "_PlannedRun":
+    def of(cls, planned: list[Planned], rounds: int) -> "_PlannedRun":
         """From the planned steps."""
         configs = first_configs(planned)
         return cls(
             weight=latest_weights(planned),
-            rounds=experiment.head.rounds,
+            rounds=rounds,
             classify=configs.get("classify_questions"),
             evaluate=configs["evaluate"],
             queries=configs["construct_queries"],
@@ -73,7 +73,7 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     power = holdout_power_lines(experiment, planned, gain)
     if not trains_on_new_data(experiment):
         return [*steps, "", *power, "", *(f"note: {note}" for note in _notes_without_new_data(planned))]
-    run = _PlannedRun.of(experiment, planned)
+    run = _PlannedRun.of(planned, experiment.head.rounds)
     if experiment.head.until is not None:
         run.notes.append(f"until may end the rounds before round {run.rounds}; all of them are counted")
     images = _sample_images(run)
@@ -95,9 +95,9 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     return [*steps, "", head, *_cost_table(costs), "", *power, "", *(f"note: {note}" for note in run.notes)]
 
 
-def run_cost(experiment: Experiment, out: Path) -> TypeCost:
-    """Step 3's requests, tokens and price of a whole run, which must be one that makes new data."""
-    run = _PlannedRun.of(experiment, plan(experiment, out))
+def run_cost(planned: list[Planned], rounds: int) -> TypeCost:
+    """Step 3's requests, tokens and price of a whole run of `rounds`, which must be one that makes new data."""
+    run = _PlannedRun.of(planned, rounds)
     price = read_prices(run.teacher.prices).of(run.teacher.teacher)
     return _teacher_costs(run, _sample_images(run), price)[-1]
 

@@ -1,10 +1,11 @@
 """`dataengine plan` for a study: its runs, what they share, and what all of it costs; sends nothing."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dataengine_lib.runs.cost_plan import run_cost
+from dataengine_lib.runs.workflow import Planned
 from dataengine_lib.studies.grid import step_keys
 from dataengine_lib.studies.read_study import Study
 
@@ -18,8 +19,10 @@ def study_plan_lines(study: Study, out: Path) -> list[str]:
     teacher: Counter[str] = Counter()  # how often an arm asks the teacher: by arm, over seeds and rounds
     asked: Counter[str] = Counter()  # as planned without sharing
     seen: set[str] = set()
+    plans: dict[str, list[Planned]] = {}  # of the first run, by arm
     for run in study.runs:
         planned = study.planned(run, out)
+        plans.setdefault(run.arm, planned)
         keys = step_keys(planned, out / run.folder)
         for item in planned:
             places[item.label] += 1
@@ -38,7 +41,7 @@ def study_plan_lines(study: Study, out: Path) -> list[str]:
     lines += [
         f"  {label:{width}}  {made[label]:4} of {places[label]}" for label in sorted(places, key=_order)
     ]
-    return [*lines, "", *_cost_lines(study, out, asked, teacher)]
+    return [*lines, "", *_cost_lines(study, plans, asked, teacher)]
 
 
 def _order(label: str) -> tuple[int, str]:
@@ -49,26 +52,27 @@ def _order(label: str) -> tuple[int, str]:
     return (0 if step.startswith("0") else 10**6 if place else 10**6 + 1), step
 
 
-def _cost_lines(study: Study, out: Path, asked: Counter[str], new: Counter[str]) -> Iterator[str]:
+def _cost_lines(
+    study: Study, plans: Mapping[str, list[Planned]], asked: Counter[str], new: Counter[str]
+) -> Iterator[str]:
     """The teacher's requests and price by arm; what an earlier arm has asked already counts there."""
     width = max(len(name) for name in ("all arms", *(arm.name for arm in study.arms)))
     yield f"{'arm':{width}}  requests  US dollars"
     requests, dollars = 0, 0.0
     known = True
-    for arm in study.arms:
-        run = next(run for run in study.runs if run.arm == arm.name)
-        if not asked[arm.name]:
-            yield f"{arm.name:{width}}  {0:8,}  {0:10.2f}"
+    for arm, planned in plans.items():
+        if not new[arm]:
+            yield f"{arm:{width}}  {0:8,}  {0:10.2f}"
             continue
-        cost = run_cost(run.experiment, out / run.folder)
+        cost = run_cost(planned, study.base.head.rounds)
         # of one run with all its rounds, of which this arm asks for some
-        share = new[arm.name] / (asked[arm.name] / len(study.settings.seeds))
+        share = new[arm] / (asked[arm] / len(study.settings.seeds))
         number = round(cost.requests * share)
         requests += number
         known = known and cost.usd is not None
         dollars += (cost.usd or 0.0) * share
         usd = f"{'unknown':>10}" if cost.usd is None else f"{cost.usd * share:10.2f}"
-        yield f"{arm.name:{width}}  {number:8,}  {usd}"
+        yield f"{arm:{width}}  {number:8,}  {usd}"
     total = f"{dollars:10.2f}" if known else f"{'unknown':>10}"
     yield f"{'all arms':{width}}  {requests:8,}  {total}"
     yield ""

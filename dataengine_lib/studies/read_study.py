@@ -52,6 +52,11 @@ class Study:
     base: Experiment
     runs: list[StudyRun]
 
+    @property
+    def first_runs(self) -> list[StudyRun]:
+        """The first run of each arm, in the order of the arms."""
+        return self.runs[: len(self.arms)]
+
     def planned(self, run: StudyRun, out: Path, playground: str = "{playground}") -> list[Planned]:
         """The steps of a run of the study in the folder `out`."""
         return plan(run.experiment, out / run.folder, playground)

@@ -120,7 +120,7 @@ def check_study(study: Study, out: Path, notebooks: Path) -> list[str]:
     """
     wrong: dict[str, None] = {}
     warnings: dict[str, None] = {}
-    for run in {run.arm: run for run in reversed(study.runs)}.values():
+    for run in study.first_runs:
         planned = study.planned(run, out)
         try:
             found = check_run(run.experiment.file, planned, 0, len(planned) - 1, notebooks, out / run.folder)
