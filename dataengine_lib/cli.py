@@ -155,10 +155,10 @@ def _doctor(
 
     if params and is_study(params):
         # seeds change nothing that is checked
-        first, *more = (run.experiment for run in read_study(params, sets).first_runs)
-        findings = examine(first, ask=ask, more=more)
+        experiments = [run.experiment for run in read_study(params, sets).first_runs]
     else:
-        findings = examine(_read(params, sets, None) if params else None, ask=ask)
+        experiments = [_read(params, sets, None)] if params else []
+    findings = examine(experiments, ask=ask)
     _print(f"{finding.mark:4} {finding.subject}: {finding.message}" for finding in findings)
     if any(finding.mark == "bad" for finding in findings):
         raise typer.Exit(1)

@@ -111,7 +111,7 @@ def test_what_it_says_of_doctor_and_run_is_what_they_check(tmp_path, monkeypatch
         monkeypatch.setattr(
             precheck, check, lambda *_, hub=False, check=check: [Finding("warn", check, f"{hub}")]
         )
-    found = {(one.subject, one.message) for one in doctor.examine(demo_experiment())}
+    found = {(one.subject, one.message) for one in doctor.examine([demo_experiment()])}
     assert found >= {("check_models", "True"), *((check, "False") for check in checks[1:])}
     planned = plan(demo_experiment(), tmp_path)
     warnings = precheck.check_run(

@@ -35,35 +35,29 @@ print("device: " + found)
 """
 
 
-def examine(
-    experiment: Experiment | None = None, *, ask: bool = False, more: Sequence[Experiment] = ()
-) -> list[Finding]:
-    """Check this machine and, with an experiment, its data paths, models behind servers and encoder.
+def examine(experiments: Sequence[Experiment] = (), *, ask: bool = False) -> list[Finding]:
+    """Check this machine and the experiments' data paths, models behind servers and encoders.
 
-    With `ask` each model behind a server is sent one request, which may cost up to a cent. `more` are other arms of a
-    study, of which only what the first one has not shown is listed, and whose models are not asked.
+    Several experiments are the arms of a study; what is found in more than one is listed once. With `ask` each model
+    behind a server is sent one request, which may cost up to a cent.
     """
     findings = [*_versions(), _device(), _pages(), _disk(Path.cwd())]
-    if experiment is None:
+    if not experiments:
         return [*findings, _key()]
-    findings += _experiment_findings(experiment, ask)
-    for other in more:
-        findings += [found for found in _experiment_findings(other, False) if found not in findings]
-    return findings
-
-
-def _experiment_findings(experiment: Experiment, ask: bool) -> list[Finding]:
-    try:
+    plans: list[tuple[Experiment, Path, list[Planned]]] = []
+    for experiment in experiments:
         out = Path("reports") / experiment.head.run
-        planned = plan(experiment, out)
-    except ParameterError as error:
-        return [Finding("bad", "parameters", line) for line in str(error).splitlines()]
-    return [
-        *_paths(experiment, planned),
-        *parameter_findings(experiment.file, planned),
-        *_models(planned, ask),
-        *planned_findings(planned, out, hub=True),
-    ]
+        try:
+            plans.append((experiment, out, plan(experiment, out)))
+        except ParameterError as error:
+            findings += [Finding("bad", "parameters", line) for line in str(error).splitlines()]
+    for experiment, _, planned in plans:
+        findings += _paths(experiment, planned)
+        findings += parameter_findings(experiment.file, planned)
+    findings += _models([item for _, _, planned in plans for item in planned], ask)
+    for _, out, planned in plans:
+        findings += planned_findings(planned, out, hub=True)
+    return list(dict.fromkeys(findings))
 
 
 def _versions() -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def test_a_missing_path_and_a_missing_package_are_bad(monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     sets = ["construct_queries.coco_dataset=gone", "construct_queries.encoder=clip:ViT-B/32"]
     experiment = read_experiment(Path("params/demo.yaml"), [step.name for step in STEPS], sets)
-    bad = {finding.subject: finding.message for finding in examine(experiment) if finding.mark == "bad"}
+    bad = {finding.subject: finding.message for finding in examine([experiment]) if finding.mark == "bad"}
     assert "gone does not exist; check the path" in bad["data paths"]
     assert bad["construct_queries.encoder"].startswith("clip:ViT-B/32: needs clip, which is not installed")
 
@@ -42,6 +42,6 @@ def test_the_doctor_asks_the_readers_servers_once_each(monkeypatch: pytest.Monke
     sets += ["post_process.blind_reader=openai:gpt-4o"]
     experiment = read_experiment(Path("params/demo.yaml"), [step.name for step in STEPS], sets)
     bad = [
-        finding.subject for finding in examine(experiment) if "OPENAI_API_KEY is not set" in finding.message
+        finding.subject for finding in examine([experiment]) if "OPENAI_API_KEY is not set" in finding.message
     ]
     assert bad == ["teacher of generate_qa", "blind_reader of post_process"]

@@ -6,6 +6,8 @@ import pytest
 from project import PROJECT_ROOT
 
 from dataengine_lib import cli
+from dataengine_lib.runs import doctor
+from dataengine_lib.runs.endpoint_check import EndpointFinding
 from dataengine_lib.studies.plan import study_plan_lines
 from dataengine_lib.studies.read_study import read_study
 
@@ -53,3 +55,44 @@ def test_the_shipped_study_is_accepted_by_plan_and_doctor(
         cli.main()
     assert ended.value.code == 0
     assert "ok   data paths" in capsys.readouterr().out
+
+
+def test_a_model_that_several_arms_ask_is_checked_and_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked: list[tuple[object, ...]] = []
+
+    def listed(model: str, url: str, key: str) -> EndpointFinding:
+        checked.append(("listing", model, url))
+        return EndpointFinding("ok", f"{model} is listed")
+
+    def asked(spec: str, url: str, *, paid: bool, prices: Path | None) -> EndpointFinding:
+        checked.append(("request", spec, url))
+        return EndpointFinding("ok", f"{spec} asked, {paid}")
+
+    monkeypatch.setattr(doctor, "_ASK_TORCH", "print('device: CPU')")
+    monkeypatch.setattr(doctor, "check_listing", listed)
+    monkeypatch.setattr(doctor, "check_request", asked)
+    monkeypatch.setenv("OPENAI_BASE_URL", url := "http://127.0.0.1:1/v1")
+    monkeypatch.chdir(PROJECT_ROOT)
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        f"study: s\nbase: {PROJECT_ROOT / 'params/demo.yaml'}\nrounds: 1\nseeds: 2\n"
+        "generate_qa: {teacher: 'openai:a'}\n"
+        "arms: {one: , longer: {fine_tune.epochs: 4}, other: {generate_qa.teacher: 'openai:b'}}\n"
+    )
+    monkeypatch.setattr(cli.sys, "argv", ["dataengine", "doctor", str(file), "--ask"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert checked == [
+        (what, f"{prefix}{model}", url)
+        for model in "ab"
+        for what, prefix in (("listing", ""), ("request", "openai:"))
+    ]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "teacher of generate_qa: " in line]
+    assert lines == [
+        "ok   teacher of generate_qa: a is listed",
+        "ok   teacher of generate_qa: openai:a asked, True",
+        "ok   teacher of generate_qa: b is listed",
+        "ok   teacher of generate_qa: openai:b asked, True",
+    ]

@@ -240,7 +240,7 @@ def test_without_its_packages_it_says_how_to_get_them(bare: None, monkeypatch: p
 def test_the_doctor_says_so_too(bare: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT_ROOT)
     experiment = read_experiment(Path("params/local_llm.yaml"), [step.name for step in STEPS], [])
-    bad = [finding for finding in examine(experiment) if finding.mark == "bad"]
+    bad = [finding for finding in examine([experiment]) if finding.mark == "bad"]
     assert [finding.subject for finding in bad if "xllamacpp" in finding.message] == [
         "teacher of generate_qa"
     ]
@@ -250,7 +250,7 @@ def test_the_doctor_says_so_too(bare: None, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_doctor_finds_it(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT_ROOT)
     experiment = read_experiment(Path("params/local_llm.yaml"), [step.name for step in STEPS], [])
-    (finding,) = [finding for finding in examine(experiment) if finding.subject == "teacher of generate_qa"]
+    (finding,) = [finding for finding in examine([experiment]) if finding.subject == "teacher of generate_qa"]
     assert finding.mark == "ok" and f"{DEFAULT_MODEL}, 98 MB" in finding.message
     assert experiment.sections["generate_qa"]["concurrency"] == SLOTS
 

@@ -20,7 +20,7 @@ _LOADED = "print([name for name in ('torch', 'transformers', 'ray', 'peft') if n
 @pytest.mark.parametrize(
     "work",
     [
-        "from dataengine_lib.runs.doctor import examine; examine(experiment)",
+        "from dataengine_lib.runs.doctor import examine; examine([experiment])",
         "from dataengine_lib.runs.cost_plan import plan_lines; plan_lines(experiment, Path('reports/x'))",
         "from dataengine_lib.runs.precheck import data_findings, check_machine; "
         "planned = plan(experiment, Path('reports/x')); "
@@ -79,7 +79,7 @@ def test_a_missing_key_is_said_as_missing(
         check_run(Path("my.yaml"), planned, 0, len(planned) - 1, PROJECT_ROOT / "notebooks", tmp_path)
     lines = str(caught.value).splitlines()
     assert any(line.startswith(f"my.yaml: {step}: OPENAI_API_KEY is not set") for line in lines)
-    bad = [one.subject for one in examine(experiment) if "OPENAI_API_KEY is not set" in one.message]
+    bad = [one.subject for one in examine([experiment]) if "OPENAI_API_KEY is not set" in one.message]
     assert bad == ([f"teacher of {step}"] if step != "evaluate" else ["student of evaluate"])
 
 
@@ -96,6 +96,6 @@ def test_doctor_checks_parameters_as_a_run_does(
 ) -> None:
     monkeypatch.setattr(doctor, "_ASK_TORCH", "print('device: CPU')")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
-    found = [one for one in examine(demo_experiment(*settings)) if one.subject == "parameters"]
+    found = [one for one in examine([demo_experiment(*settings)]) if one.subject == "parameters"]
     assert [one.mark for one in found] == ([mark] if mark else [])
     assert all(words in one.message for one in found)
