@@ -30,7 +30,8 @@ from dataengine_lib.training.external.command import check_program
 def selected_range(planned: list[Planned], start: str | None, stop: str | None) -> tuple[int, int]:
     """Positions of the first and the last step to run; all steps where `start` and `stop` are None.
 
-    A step is given as `evaluate`, `1` or `1_evaluate` (its first place in the run), or as `round2/evaluate`.
+    A step is given as `evaluate`, `1` or `1_evaluate` (its first place in the run; as `stop` the one outside the rounds,
+    if there is one), or as `round2/evaluate`.
     Raises ParameterError for a step that is not in the run, and for a `stop` before `start`.
     """
     first = _position(planned, "--from", start, 0) if start else 0
@@ -39,7 +40,10 @@ def selected_range(planned: list[Planned], start: str | None, stop: str | None) 
 
 
 def _position(planned: list[Planned], option: str, name: str, earliest: int) -> int:
-    """The position of the step `name`; a name without a round is its first place from `earliest` on."""
+    """The position of the step `name`.
+
+    A name without a round is its first place from `earliest` on; for --to its place outside the rounds, if it has one.
+    """
     # of round 1's step 1: round1/1_evaluate, round1/evaluate, round1/1, and 1_evaluate, evaluate, 1
     names: dict[str, int] = {}
     for number, item in enumerate(planned):
@@ -48,6 +52,9 @@ def _position(planned: list[Planned], option: str, name: str, earliest: int) -> 
             names.setdefault(place + short, number)
             if number >= earliest:
                 names.setdefault(short, number)
+            # --to 6 is the last comparison; --from 6 the first that `until` needs, as it may end the rounds there
+            if not place and option == "--to":
+                names[short] = number
     found = names.get(name.strip())
     if found is None:
         # cutoff 0: there is always a nearest name

@@ -83,7 +83,7 @@ def run_experiment(
         run = _Run(out, notebooks, planned, state, print_line, shared, on_step)
         # 2. the steps; those outside --from and --to are only listed in the report
         with run.stopped_by_any_error():
-            number = 0
+            number, end = 0, len(planned) - 1
             # not `for`: where `until` ends the rounds, fewer steps follow
             while number < len(run.planned):
                 if first <= number <= last:
@@ -98,7 +98,7 @@ def run_experiment(
                             f"{reason}; leave --from out, or change until"
                         )
                     run.end_rounds(number, plan(experiment, out, folder, item.round), reason)
-                    last = number if stop else len(run.planned) - 1
+                    last = len(run.planned) - 1 if last == end else number
                 number += 1
         if last < len(run.planned) - 1:
             state.notes.append(f"stopped after {run.planned[last].label}, as --to says")

@@ -13,7 +13,7 @@ from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs import run, workflow
 from dataengine_lib.runs.execute_notebook import Executed
-from dataengine_lib.runs.precheck import check_run
+from dataengine_lib.runs.precheck import check_run, selected_range
 from dataengine_lib.runs.state import RunState
 from dataengine_lib.runs.summary import summary_lines
 from dataengine_lib.runs.workflow import Step, plan
@@ -128,6 +128,16 @@ def test_from_and_to_beside_until(loop: Path) -> None:
         fake_loop.run_fake(loop, start="round2/train")
 
 
+@pytest.mark.parametrize("stop", ["6", "judge", "6_judge"])
+def test_to_the_last_comparison_runs_it_also_where_until_ends_the_rounds(loop: Path, stop: str) -> None:
+    state = fake_loop.run_fake(loop, stop=stop)
+    assert state.stopped == REASON
+    assert list(shown(state).items())[-2:] == [("round1/6_judge", "done"), ("6_judge", "done")]
+    assert not any("as --to says" in note for note in state.notes)
+    state = fake_loop.run_fake(loop, "until.max_usd_per_point=9", stop=stop)
+    assert set(shown(state).values()) == {"done", "skipped"}
+
+
 def test_the_real_loop_compares_each_round_before_the_next_one() -> None:
     experiment = demo_experiment("until={no_type_gains: true, max_usd_per_point: 0.5}", rounds=3)
     planned = {item.label: item.config.model_dump(mode="json") for item in plan(experiment, Path("out"))}
@@ -150,6 +160,17 @@ def test_the_real_loop_compares_each_round_before_the_next_one() -> None:
     ]  # fmt: skip
     assert ended[-1].config.model_dump(mode="json")["evaluations"] == first["evaluations"]
     assert not any("6_compare" in item.label for item in plan(demo_experiment(rounds=3), Path("out"))[:-1])
+
+
+def test_to_a_comparison_without_a_round_is_to_the_last_one() -> None:
+    experiment = demo_experiment("until={no_type_gains: true}", rounds=3)
+    planned = plan(experiment, Path("out"))
+    for name in ("6", "compare_rounds", "6_compare_rounds"):
+        assert selected_range(planned, None, name) == (0, len(planned) - 1)
+    # with its round, and as the place to start from, it is the first one
+    first = [item.label for item in planned].index("round1/6_compare_rounds")
+    assert selected_range(planned, None, "round1/6") == (0, first)
+    assert selected_range(planned, "6", "6") == (first, len(planned) - 1)
 
 
 def test_the_price_of_a_point_needs_prices(tmp_path: Path) -> None:
