@@ -25,20 +25,38 @@ def joined_lines(text: str) -> str:
     return one_line(text) if "\n" in text else text.strip()
 
 
-# Skip as all that a part says, or with a reason behind it: "Skip." · "(A): skip" · "Skip - too dark" · "skip because"
-SKIP_PATTERN = re.compile(
-    r"[\W_]*(?:(?:\(?[A-H]\)?[.:)]? ?)?skip[\"'”’)\]]*"
-    r"(?:\s*\Z|[.,;:!(\n]|\s?[-–—]\s|\s(?:this|because|since|as)\b))",
-    re.IGNORECASE,
+_FEWEST_READ = (
+    8  # letters that are looked for where fewer choices were asked for, so that a fifth one is seen
 )
-_MOST_READ = 8  # letters that are looked for where fewer choices were asked for, so that a fifth one is seen
+
+
+def letters_read(count: int) -> str:
+    """The letters that are looked for where `count` choices were asked for."""
+    return LETTERS[: max(count, _FEWEST_READ)]
+
+
+@lru_cache(maxsize=16)
+def _skip_pattern(count: int) -> re.Pattern[str]:
+    return re.compile(
+        rf"[\W_]*(?:(?:\(?[A-{letters_read(count)[-1]}]\)?[.:)]? ?)?skip[\"'”’)\]]*"
+        r"(?:\s*\Z|[.,;:!(\n]|\s?[-–—]\s|\s(?:this|because|since|as)\b))",
+        re.IGNORECASE,
+    )
+
+
+def says_skip(text: str, count: int = 4) -> bool:
+    """Whether Skip is all that a part says, or has a reason behind it; a letter of `count` choices may stand before it.
+
+    "Skip." · "(A): skip" · "Skip - too dark" · "skip because"
+    """
+    return bool(_skip_pattern(count).match(text))
 
 
 @lru_cache(maxsize=16)
 def _styles(count: int) -> list[re.Pattern[str]]:
     """One style of letters each: (A) · [A] · A) · A. · A: of `count` choices and a few more."""
-    last = max(count, _MOST_READ)
-    letter = f"([A-{LETTERS[last - 1]}a-{LETTERS[last - 1].lower()}])"
+    last = letters_read(count)[-1]
+    letter = f"([A-{last}a-{last.lower()}])"
     # the last three begin with the letter: faster to search for than a lookbehind
     marks = (
         rf"\( ?{letter} ?\)",
@@ -108,9 +126,8 @@ def written_choices(text: str, count: int = 4) -> list[str]:
         if first := style.match(text, begin):
             break
     if first is None or first[1] not in "Aa":
-        raise DroppedReply(Reason.SKIPPED if SKIP_PATTERN.match(text) else Reason.NO_CHOICES)
-    letters = LETTERS[: max(count, _MOST_READ)]
-    letters = letters if first[1] == "A" else letters.lower()
+        raise DroppedReply(Reason.SKIPPED if says_skip(text, count) else Reason.NO_CHOICES)
+    letters = letters_read(count) if first[1] == "A" else letters_read(count).lower()
     parts = style.split(text)  # text before, letter, choice, letter, choice, …
     # the usual case: just the letters wanted in this style, and no bullets that would end up in the choices
     if "".join(parts[1::2]) == letters[:count] and not ("\n" in text and _BULLETS.search(text)):

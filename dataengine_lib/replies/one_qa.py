@@ -4,6 +4,7 @@ Every repetition in a pattern has a limit, so that the time is linear in the len
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ from dataengine_lib.core.records import CHOICE, LETTERS, NO_ANSWER, OPEN, YES_NO
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.questions.answer_kinds import YES_NO_CHOICES
 from dataengine_lib.replies.boxes_in_text import may_mention_boxes, mentions_boxes, without_boxes
-from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines
+from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines, letters_read
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
 from dataengine_lib.replies.kinds.short_answer import check_stands_alone, short_answer
 from dataengine_lib.replies.kinds.yes_no import (
@@ -68,7 +69,7 @@ def checked_qa(parts: QaParts, plain: str, kind: str = CHOICE) -> Qa:
         correct = parts.letter_index
     else:
         raise DroppedReply(Reason.OUTSIDE)
-    if any(_says_other_letter(text, LETTERS[correct]) for text in rationales):
+    if any(_says_other_letter(text, choices, correct) for text in rationales):
         raise DroppedReply(Reason.CONTRADICTS)
     return Qa(
         question=question,
@@ -129,28 +130,50 @@ def without_lead(answer: str) -> str:
 
 _DESCRIPTION = re.compile(r"\bdescriptions?\b", re.IGNORECASE)
 
-# Both patterns begin with what is fast to search for; the words before " is" are looked at only where the first matches.
-# matches " is (A)" · " is: option B," and not " is (A) or (B)"
-_IS_LETTER = re.compile(
-    r" is:? (?:option |choice )?(?:[(\[\"'“]([A-D])[)\]\"'”]|([A-D])(?=[.,;:)]|\Z))(?!, | or | and )"
-)
 # matches the end of "the answer" · "The correct choice"
 _NAMES_THE_ANSWER = re.compile(r"(?:\banswer|\b(?:correct|right|best) (?:choice|option))\Z", re.IGNORECASE)
-# matches "(A) is correct because" · "(A) is the right answer", not "neither (B) nor (A) is correct"
-_LETTER_IS_RIGHT = re.compile(
-    r"\(([A-D])\)(?<!nor .{3})(?<!or .{3})(?<!and .{3}) is (?:the )?(?:correct|right)"
-    r"(?= (?:answer|choice|option|one|because|since|as)\b|[.,;]|\Z)"
-)
 
 
-def _says_other_letter(text: str, right: str) -> bool:
+class _Letters(NamedTuple):
+    """The patterns with the letters of as many choices as a QA has.
+
+    The first two begin with what is fast to search for; the words before " is" are looked at only where `named` matches.
+    """
+
+    named: re.Pattern[str]  # matches " is (A)" · " is: option B," and not " is (A) or (B)"
+    is_right: re.Pattern[
+        str
+    ]  # "(A) is correct because" · "(A) is the right answer", not "nor (A) is correct"
+    alone: re.Pattern[str]  # "B" · "(B)" · "B."
+    other: re.Pattern[str]  # "(B)" · "(b)" in a remark, also of a choice that is not there
+
+
+@lru_cache(maxsize=16)
+def _letters(count: int) -> _Letters:
+    # A to D also where fewer are asked for: a letter that is not there contradicts the right one, too
+    letter, read = f"([A-{LETTERS[max(count, 4) - 1]}])", letters_read(count)[-1]
+    return _Letters(
+        re.compile(
+            rf" is:? (?:option |choice )?(?:[(\[\"'“]{letter}[)\]\"'”]|{letter}(?=[.,;:)]|\Z))(?!, | or | and )"
+        ),
+        re.compile(
+            rf"\({letter}\)(?<!nor .{{3}})(?<!or .{{3}})(?<!and .{{3}}) is (?:the )?(?:correct|right)"
+            r"(?= (?:answer|choice|option|one|because|since|as)\b|[.,;]|\Z)"
+        ),
+        re.compile(rf"[(\[]?{letter}[)\].]{{0,2}}"),
+        re.compile(rf"\(([A-{read}a-{read.lower()}])\)"),
+    )
+
+
+def _says_other_letter(text: str, choices: list[str], correct: int) -> bool:
     """Whether a rationale calls another letter right: "The correct answer is (A)" below "Answer: (B)"."""
-    for match in _IS_LETTER.finditer(text):
+    letters, right = _letters(len(choices)), LETTERS[correct]
+    for match in letters.named.finditer(text):
         if (match[1] or match[2]) != right and _NAMES_THE_ANSWER.search(
             text, max(0, match.start() - 20), match.start()
         ):
             return True
-    return ") is " in text and any(match[1] != right for match in _LETTER_IS_RIGHT.finditer(text))
+    return ") is " in text and any(match[1] != right for match in letters.is_right.finditer(text))
 
 
 def _clean(line: str) -> str:
@@ -172,7 +195,7 @@ def _short(text: str, choices: list[str], correct: int) -> str:
     key = choice_key(cleaned)
     if key != choice_key(choices[correct]) and key in map(choice_key, choices):
         raise DroppedReply(Reason.SHORT_DISAGREES)
-    letter = _ONLY_LETTER.fullmatch(cleaned)
+    letter = _letters(len(choices)).alone.fullmatch(cleaned)
     if letter and not re.search(
         rf"\b{letter[1]}\b", choices[correct]
     ):  # "C" is an answer where "vitamin C" is right
@@ -181,8 +204,6 @@ def _short(text: str, choices: list[str], correct: int) -> str:
         return ""
     return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
 
-
-_ONLY_LETTER = re.compile(r"[(\[]?([A-D])[)\].]{0,2}")  # matches "B" · "(B)" · "B."
 
 # matches "The correct answer is: option " before "B"; "Answer: " before "cat"; and nothing before "cat"
 _LEAD = re.compile(
@@ -195,7 +216,6 @@ _LETTER = re.compile(
     r"(?:\( ?([A-Z]) ?\)|\[([A-Z])\]|([A-Z])(?=[.):,]|\Z)|([A-Z]) )(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
 _REMARK = re.compile(r"\s?(?:[.,;:(–—-]|because\b|since\b|as\b)")
-_OTHER_LETTER = re.compile(r"\(([A-Ha-h])\)")
 
 
 def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
@@ -221,7 +241,7 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
         return by_text
     if match is None:  # a choice's text and a remark
         begun = [i for i in range(len(keys)) if _begins(whole, keys[i])]
-        if len(begun) != 1 or _OTHER_LETTER.search(line):
+        if len(begun) != 1 or _letters(len(choices)).other.search(line):
             raise DroppedReply(Reason.NO_ANSWER)
         return begun[0]
     # a letter, and perhaps a text that has to agree with it
@@ -235,7 +255,8 @@ def _correct(answer: str, raw_choices: list[str], choices: list[str]) -> int:
     agrees = not text or text in (as_written[index], keys[index])
     if not agrees and text not in as_written and text not in keys:
         # a remark may follow the choice's text, but it must name no other letter
-        others = {other.upper() for other in _OTHER_LETTER.findall(rest)} - {letter.upper()}
+        named = _letters(len(choices)).other.findall(rest)
+        others = {other.upper() for other in named} - {letter.upper()}
         agrees = not others and any(_begins(text, key) for key in (as_written[index], keys[index]))
     if not agrees or (by_text is not None and by_text != index):
         raise DroppedReply(Reason.DISAGREE)

@@ -14,9 +14,9 @@ from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, LETTERS, QaForm, Result, right_answer
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.choices import (
-    SKIP_PATTERN,
     joined_lines,
     other_number,
+    says_skip,
     split_off_choices,
     without_separator,
     written_choices,
@@ -96,12 +96,12 @@ def _block_parts(block: Block, may_skip: bool, form: QaForm) -> QaParts:
     """The parts of a question's block. Raises DroppedReply where they are not the choices asked for and one answer."""
     parts = dict(reversed(block))  # the first of each kind
     question = parts["question"]
-    if may_skip and SKIP_PATTERN.match(question):
+    if may_skip and says_skip(question, form.n_choices):
         raise DroppedReply(Reason.SKIPPED)
     if form.kind == CHOICE and "choices" not in parts:
         question, parts["choices"] = split_off_choices(question, form.n_choices)
     answer, short = parts.get("answer", ""), parts.get("short", "")
-    if may_skip and (SKIP_PATTERN.match(without_lead(answer)) or SKIP_PATTERN.match(short)):
+    if may_skip and any(says_skip(text, form.n_choices) for text in (without_lead(answer), short)):
         raise DroppedReply(Reason.SKIPPED)
     if len(parts) < len(block):
         kinds = [kind for kind, _ in block]
@@ -151,19 +151,20 @@ def _plain_object(found: QaObject) -> QaObject:
 
 def _object_parts(found: QaObject, form: QaForm) -> QaParts:
     """The parts of a structured QA. Raises DroppedReply where they are not the choices asked for and one answer."""
-    if found.skip or SKIP_PATTERN.match(found.question):
+    count = form.n_choices
+    if found.skip or says_skip(found.question, count):
         raise DroppedReply(Reason.SKIPPED)
     is_choice = form.kind == CHOICE
     index = LETTERS.find(found.answer.upper()) if is_choice and len(found.answer) == 1 else -1
     # the choice of that letter, before it is known that there are enough
     right = found.choices[index] if 0 <= index < len(found.choices) else ""
     # "Skip" is the teacher's own word in place of an answer, but a choice like any other where its letter is given
-    if index < 0 and SKIP_PATTERN.match(without_lead(found.answer)):
+    if index < 0 and says_skip(without_lead(found.answer), count):
         raise DroppedReply(Reason.SKIPPED)
-    if SKIP_PATTERN.match(found.short_answer or "") and not SKIP_PATTERN.match(right):
+    if says_skip(found.short_answer or "", count) and not says_skip(right, count):
         raise DroppedReply(Reason.SKIPPED)
     if is_choice:
-        _check_choices(found, form.n_choices)
+        _check_choices(found, count)
     return QaParts(
         question=found.question,
         choices=list(map(without_separator, found.choices)),

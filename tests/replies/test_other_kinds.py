@@ -174,3 +174,51 @@ def test_a_row_of_an_unknown_kind_is_malformed() -> None:
     assert not isinstance(read_row(json.dumps({**row, "answer_kind": YES_NO}).encode()), str)
     assert "answer_kind 'yesno'" in str(read_row(json.dumps({**row, "answer_kind": "yesno"}).encode()))
     assert "n_choices 11" in str(read_row(json.dumps({**row, "n_choices": 11}).encode()))
+
+
+SIX = "Question: Which?\nChoices: (A) red (B) blue (C) pink (D) grey (E) black (F) white\n"
+
+
+def six(correct: int, *rationales: str, short_answer: str = "") -> list[Qa]:
+    return [
+        Qa(
+            question="Which?",
+            choices=["red", "blue", "pink", "grey", "black", "white"],
+            correct_choice_idx=correct,
+            rationales=list(rationales),
+            short_answer=short_answer,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        ("Answer: (B)\nShort answer: (E)", Reason.SHORT_DISAGREES),
+        ("Answer: (E)\nShort answer: (E)", six(4)),
+        ("Answer: (E)\nShort answer: F.", Reason.SHORT_DISAGREES),
+        ("Answer: (B)\nShort answer: G", six(1, short_answer="G")),  # no letter of six choices
+        ("Answer: (B)\nExplanation: The correct answer is (E).", Reason.CONTRADICTS),
+        ("Answer: (B)\nExplanation: So the answer is F.", Reason.CONTRADICTS),
+        ("Answer: (B)\nExplanation: (F) is correct because it snows.", Reason.CONTRADICTS),
+        ("Answer: (E)\nExplanation: The correct answer is (E).", six(4, "The correct answer is (E).")),
+    ],
+)
+def test_letters_after_d_of_six_choices(reply: str, found: list[Qa] | Reason) -> None:
+    assert parse_reply(SIX + reply, form=QaForm(CHOICE, 6)) == found
+
+
+def test_letters_after_h_of_ten_choices() -> None:
+    line = " ".join(f"({letter}) {letter.lower() * 3}" for letter in "ABCDEFGHIJ")
+    asked, form = f"Question: Which?\nChoices: {line}\nAnswer: ", QaForm(CHOICE, 10)
+    assert parse_reply(f"{asked}(J): skip", form=form) is Reason.SKIPPED
+    assert parse_reply(f"{asked}(B) bbb, not (J)", form=form) is Reason.DISAGREE
+    found = parse_reply(f"{asked}(B) bbb, not it", form=form)
+    assert isinstance(found, list) and found[0].correct_choice_idx == 1
+
+
+def test_letters_after_d_name_none_of_four_choices() -> None:
+    four = SIX.replace(" (E) black (F) white", "")
+    found = parse_reply(f"{four}Answer: (B)\nShort answer: E\nExplanation: The best choice is E.")
+    assert isinstance(found, list)
+    assert (found[0].short_answer, found[0].rationales) == ("E", ["The best choice is E."])
