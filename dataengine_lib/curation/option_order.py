@@ -44,7 +44,7 @@ class OptionOrder:
         correct, number = record.correct_choice_idx, len(record.choices)
         counts = self._right.setdefault((record.question_type, number), [0] * number)
         over_all = self._all.setdefault(number, [0] * number)
-        if names_places(record.question, *record.choices):
+        if names_places(record.question, *record.choices, count=number):
             # counted as well, so that the next QAs of the type make up for it
             counts[correct] += 1
             over_all[correct] += 1
@@ -86,7 +86,7 @@ def _moved(text: str, order: tuple[int, ...], choices: list[str]) -> str | None:
     """The rationale with the letters of the new order, None where that is unclear; letters are followed among four."""
     if len(choices) == CHOICES:
         return moved(text, order, choices)
-    return None if names_letters(text) else text
+    return None if names_letters(text, len(choices)) else text
 
 
 def _new_index(index: int | None, order: tuple[int, ...]) -> int | None:

@@ -100,14 +100,21 @@ def _decision_fault(decision: Decision) -> str:
         return "short_answer: is empty"
     if not all(map(_has_words, decision.rationales or [])):
         return "rationales: one is empty"
-    if choices is None and any(map(names_letters, decision.rationales or [])):
-        # the letters of a record's choices change with the seed and with the replies before it
-        return "rationales: one names choices by letter or position; add choices and correct_choice_idx that go with it"
+    if names := _names_letters(decision):
+        return names
     # the rule for a teacher's replies holds here too: students never see boxes
     texts = [("question", question or ""), ("short_answer", decision.short_answer or "")]
     for name, text in (*texts, *(("choices", choice) for choice in choices or [])):
         if has_box(text) or mentions_boxes(text):
             return f"{name}: {Reason.BOXES.value}"
+    return ""
+
+
+def _names_letters(decision: Decision, count: int = 4) -> str:
+    """Why the decision's rationales need choices beside them, or empty; `count` choices, or four where it is unknown."""
+    if decision.choices is None and any(names_letters(text, count) for text in decision.rationales or []):
+        # the letters of a record's choices change with the seed and with the replies before it
+        return "rationales: one names choices by letter or position; add choices and correct_choice_idx that go with it"
     return ""
 
 
@@ -178,7 +185,8 @@ def _kind_fault(record: TrainRecord, decision: Decision) -> str:
             return f"choices: the record has {len(record.choices)}"
     if decision.short_answer is not None and kind != OPEN:
         return "short_answer: is edited of open-ended questions alone"
-    return ""
+    # a decision alone does not show that there is a choice (E)
+    return _names_letters(decision, len(record.choices))
 
 
 def _edited(record: TrainRecord, decision: Decision) -> TrainRecord:

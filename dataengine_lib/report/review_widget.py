@@ -197,7 +197,7 @@ class _Form:
         # a rationale such as "(B) is a cat" is right beside one order of the choices only
         if (
             shows_options(record.answer_kind)
-            and any(map(names_letters, reasons))
+            and any(names_letters(text, len(choices)) for text in reasons)
             and (moved or reasoned or before.choices is not None or before.rationales is not None)
         ):
             moved = reasoned = True

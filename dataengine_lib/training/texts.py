@@ -124,13 +124,13 @@ def with_options_shuffled(question: Question, text_format: TextFormat, rng: Rand
     if (
         text_format in _NO_OPTIONS
         or not shows_options(question.answer_kind)
-        or names_places(question.question, *choices)
+        or names_places(question.question, *choices, count=len(choices))
     ):
         return question
     order = rng.sample(range(len(choices)), len(choices))
     adapted = moved(rationale, order, choices) if len(choices) == 4 else rationale
     # letters are followed among four options only
-    unclear = adapted is None or (len(choices) != 4 and names_letters(rationale))
+    unclear = adapted is None or (len(choices) != 4 and names_letters(rationale, len(choices)))
     if unclear or order == list(range(len(choices))):
         return question
     return msgspec.structs.replace(

@@ -9,7 +9,7 @@ import pytest
 
 from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.core.files import read_json, write_jsonl
-from dataengine_lib.core.records import Question, Result, TrainRecord
+from dataengine_lib.core.records import Question, Result, TrainRecord, options_text
 from dataengine_lib.curation.boxes.check import REFUTED, SUPPORTED, judge
 from dataengine_lib.curation.candidates import Candidate
 from dataengine_lib.curation.leaks import EvaluationSet
@@ -235,3 +235,17 @@ def test_reviews_edit_answers_of_every_kind(tmp_path: Path) -> None:
         (tmp_path / "review.json").write_text(json.dumps({name: {"decision": "edit", **wrong}}))
         with pytest.raises(ParameterError, match=f"{name}: .*{why}"):
             post_process(config)
+
+
+def test_an_edited_rationale_that_names_a_letter_after_d_needs_its_choices(tmp_path: Path) -> None:
+    words = ["red", "blue", "pink", "grey", "black", "white"]
+    six = f"Question: Which?\nChoices: {options_text(words)}\nAnswer: (B) blue"
+    config = replies(tmp_path, [reply(1, six, "", n_choices=6)])
+    edit: dict[str, Any] = {"decision": "edit", "rationales": ["Option F is wrong."]}
+    (tmp_path / "review.json").write_text(json.dumps({"q1": edit}))
+    with pytest.raises(ParameterError, match="q1: rationales: one names choices by letter or position"):
+        post_process(config)
+    edit |= {"choices": words, "correct_choice_idx": 1}
+    (tmp_path / "review.json").write_text(json.dumps({"q1": edit}))
+    (kept,) = read_json(post_process(config).output, list[TrainRecord])
+    assert (kept.choices, kept.rationales) == (words, ["Option F is wrong."])

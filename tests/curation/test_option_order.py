@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Candidate
 from dataengine_lib.curation.option_order import OptionOrder
-from dataengine_lib.replies.letter_mentions import moved, names_places
+from dataengine_lib.replies.letter_mentions import moved, names_letters, names_places
 
 CHOICES = ["dog", "cat", "cow", "pig"]
 PLACES = [3, 2, 0, 1]  # A moves to C, B to D, C to B, D to A
@@ -288,3 +288,41 @@ def test_same_seed_same_orders() -> None:
         return [order.shuffle(candidate(f"t{n % 3}")).record.choices for n in range(30)]
 
     assert orders(5) == orders(5) != orders(6)
+
+
+SIX = ["dog", "cat", "cow", "pig", "hen", "fox"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The correct answer is (E).",
+        "Option F is wrong.",
+        "The fifth option is wrong.",
+        "Option 6 is wrong.",
+        "The sixth one is wrong.",
+        "5) is right.",
+        "The top five options are wrong.",
+        "选项F是正确的",
+        "第五个选项是对的",
+    ],
+)
+def test_rationales_name_the_letters_and_places_of_six_choices(text: str) -> None:
+    assert names_letters(text, 6) and not names_letters(text)
+    # of two rationales, the one that would mean another choice is left out
+    done = OptionOrder(0).shuffle(candidate(choices=SIX, rationales=[text, "It is a cat."]))
+    assert done.record.choices != SIX
+    assert (done.record.rationales, done.rationales_left_out) == (["It is a cat."], 1)
+
+
+@pytest.mark.parametrize("text", ["Both E and F", "only F", "(A) and (E)", "Option F", "选项Ｆ", "(F)"])
+def test_choices_that_speak_of_letters_after_d_keep_their_order(text: str) -> None:
+    assert names_places(text, count=6)
+    done = OptionOrder(0).shuffle(candidate(choices=[*SIX[:5], text]))
+    assert done.record.choices == [*SIX[:5], text] and done.choices_stay
+
+
+def test_i_is_a_word_where_no_choice_is_meant() -> None:
+    assert names_letters("(I) is right.", 9) and names_letters("So option I.", 9)
+    assert names_letters("10) is right.", 10) and not names_letters("10) is right.", 9)
+    assert not names_letters("I see a dog, and I'd say that it barks, i.e. it is awake.", 10)

@@ -258,3 +258,12 @@ def test_questions_without_options_are_learnt_as_step_1_asks_and_scores_them(
     few = "Answer the question using a single word or phrase."
     assert training_text(question, "letter") == (f"{asked}\n{few}", answer)
     assert with_options_shuffled(question, "QM-A", Random(0)) is question
+
+
+def test_options_keep_their_order_where_a_rationale_names_a_letter_after_d() -> None:
+    known = {"question": "Which?", "choices": ["dog", "cat", "cow", "pig", "hen", "fox"]}
+    for number in range(5):
+        named = Question(**known, correct_choice_idx=4, rationales=["The correct answer is (E)."])
+        assert with_options_shuffled(named, "QM-AE", Random(number)) is named
+        both = Question(**known | {"question": "Are E and F wrong?"}, correct_choice_idx=4)
+        assert with_options_shuffled(both, "QM-A", Random(number)) is both
