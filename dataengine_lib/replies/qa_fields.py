@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, LETTERS, NO_ANSWER, QaForm
+from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, LETTERS, MOST_CHOICES, NO_ANSWER, QaForm
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.choices import written_choices
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
@@ -28,7 +28,6 @@ _EXPLANATIONS = ("explanation", "rationale", "reasoning", "explanations", "ratio
 _LABEL = re.compile(r"[\s(\[*]*(?:option|choice)?[\s_-]*([A-Ja-j]|(?<!-)\d)[\s)\].:*]*", re.IGNORECASE)
 _LABEL_FIELDS = ("letter", "label", "id", "key", "option")
 _TEXT_FIELDS = ("text", "value", "content", "choice", "answer")
-_MOST_CHOICES = 10  # read of a reply, the most that are asked for; a runaway list has thousands
 
 
 def qa_fields(reply: str, form: QaForm = FOUR_CHOICES) -> list[dict[str, Any]]:
@@ -130,7 +129,7 @@ def _choices(fields: Mapping[str, Any], count: int) -> tuple[list[str], list[str
         except DroppedReply:
             return [], []
     if isinstance(choices, list):
-        choices = choices[:_MOST_CHOICES]
+        choices = choices[:MOST_CHOICES]  # a runaway list has thousands
         if not any(isinstance(one, dict) for one in choices):
             return [], [one if isinstance(one, str) else "" for one in choices]
         # [{"A": "dog"}, {"B": "cat"}] · [{"letter": "A", "text": "dog"}, …] · [{"text": "dog"}, …]
@@ -164,7 +163,7 @@ def _by_label(choices: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         found[named[1].upper()] = text
     labels = sorted(found)
     joined = "".join(labels)
-    if not joined or len(joined) > _MOST_CHOICES:
+    if not joined or len(joined) > MOST_CHOICES:
         return [], []
     if LETTERS.startswith(joined):
         return [], [found[label] for label in labels]
