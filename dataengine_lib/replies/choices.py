@@ -25,9 +25,8 @@ def joined_lines(text: str) -> str:
     return one_line(text) if "\n" in text else text.strip()
 
 
-_FEWEST_READ = (
-    8  # letters that are looked for where fewer choices were asked for, so that a fifth one is seen
-)
+# Letters that are looked for where fewer choices were asked for, so that a fifth one is seen
+_FEWEST_READ = 8
 
 
 def letters_read(count: int) -> str:

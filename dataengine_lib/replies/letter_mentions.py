@@ -61,7 +61,7 @@ class _Patterns(NamedTuple):
     among_choices: re.Pattern[str]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=len(LETTERS))
 def _patterns(count: int) -> _Patterns:
     """The patterns of `count` choices, four or more."""
     last = LETTERS[count - 1]
@@ -71,8 +71,9 @@ def _patterns(count: int) -> _Patterns:
     words = NUMBER_WORDS[: count + 1]
     some, several = "|".join(words[2:count]), "|".join(words[2:])  # of four: two|three, two|three|four
     digit = f"[1-{min(count, 9)}]"
-    number = f"(?:10|{digit})" if count == 10 else digit
-    ten = r"|(?<=10\))(?<![\w.,]...)" if count == 10 else ""
+    tens = "|".join(map(str, range(10, count + 1)))  # with two digits
+    number = f"(?:{tens}|{digit})" if tens else digit
+    two_digits = rf"|(?<=(?:{tens})\))(?<![\w.,]...)" if tens else ""
     places = (
         f"{' '.join(ordinals)} last {' '.join(short)} previous preceding next final top bottom middle".split()
     )
@@ -105,7 +106,7 @@ def _patterns(count: int) -> _Patterns:
         one=re.compile(_after_place("one", places)),
         two=re.compile(_after_place("two", places) + r"(?!\s(?!are\b)\w)"),
         numbered=re.compile(
-            rf"\)(?:(?<={digit}\))(?<![\w.,]..){ten})"
+            rf"\)(?:(?<={digit}\))(?<![\w.,]..){two_digits})"
             rf"(?:\s(?:is|are|was|were)\b|,?\s(?:(?:and|or|nor|&)\s)?(?:\(|(?<=\s)){number}\))"
         ),
         former=re.compile(

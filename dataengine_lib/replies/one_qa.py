@@ -140,12 +140,14 @@ class _Letters(NamedTuple):
     The first two begin with what is fast to search for; the words before " is" are looked at only where `named` matches.
     """
 
-    named: re.Pattern[str]  # matches " is (A)" · " is: option B," and not " is (A) or (B)"
-    is_right: re.Pattern[
-        str
-    ]  # "(A) is correct because" · "(A) is the right answer", not "nor (A) is correct"
-    alone: re.Pattern[str]  # "B" · "(B)" · "B."
-    other: re.Pattern[str]  # "(B)" · "(b)" in a remark, also of a choice that is not there
+    # matches " is (A)" · " is: option B," and not " is (A) or (B)"
+    named: re.Pattern[str]
+    # matches "(A) is correct because" · "(A) is the right answer", not "neither (B) nor (A) is correct"
+    is_right: re.Pattern[str]
+    # matches "B" · "(B)" · "B."
+    alone: re.Pattern[str]
+    # matches "(B)" · "(b)" in a remark, also of a choice that is not there
+    other: re.Pattern[str]
 
 
 @lru_cache(maxsize=16)

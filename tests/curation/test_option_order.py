@@ -325,4 +325,5 @@ def test_choices_that_speak_of_letters_after_d_keep_their_order(text: str) -> No
 def test_i_is_a_word_where_no_choice_is_meant() -> None:
     assert names_letters("(I) is right.", 9) and names_letters("So option I.", 9)
     assert names_letters("10) is right.", 10) and not names_letters("10) is right.", 9)
+    assert names_letters("Option 12 is wrong.", 12) and not names_letters("Option 12 is wrong.", 11)
     assert not names_letters("I see a dog, and I'd say that it barks, i.e. it is awake.", 10)
