@@ -1,13 +1,14 @@
-"""Steps 0, 3 and 4: money spent and reserved, so that no request is sent that could cross the budget."""
+"""Steps 0, 1, 3 and 4: money spent and reserved, so that no request is sent that could cross the budget."""
 
 import asyncio
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from dataengine_lib.chat.ledger import Ledger, LedgerRow, PaidTotal
+from dataengine_lib.chat.ledger import Ledger, LedgerRow, PaidReply, PaidTotal
 from dataengine_lib.chat.prices import Price, most_tokens
 from dataengine_lib.chat.reply import Reply
 from dataengine_lib.errors import ParameterError
@@ -46,6 +47,26 @@ def check_priced(price: Price | None, teacher: str, near: str = "") -> Price:
             f"budget_usd: no price is known for {teacher}; add it to dataengine_lib/resources/prices.yaml{near}"
         )
     return price
+
+
+def asked_ledger(
+    file: Path, price_of: Callable[[str], Price | None], budget_usd: float | None = None
+) -> Ledger:
+    """The ledger of students, judges and readers: a row without a price costs what the model in its `asked` costs today.
+
+    `price_of` gives the price by that name; it need not be the model that is asked now, since runs share the file. The
+    ledger's `open` raises ParameterError when there is a budget and no price of a row is known.
+    """
+
+    def usd(row: PaidReply) -> float | None:
+        # rows of earlier versions hold only the name that the server gives
+        asked = row.asked or f"openai:{row.model}"
+        price = price_of(asked)
+        if budget_usd is not None:
+            check_priced(price, f"{asked}, of which {file} holds replies")
+        return None if price is None else price.of(row)
+
+    return Ledger(file, usd, waits=True)
 
 
 class Budget:

@@ -10,10 +10,10 @@ from typing import Any
 from PIL import Image
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, StudentUsage, usage_of
+from dataengine_lib.chat.budget import Budget, StudentUsage, asked_ledger, usage_of
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.endpoint import endpoint
-from dataengine_lib.chat.ledger import Ledger, PaidTotal
+from dataengine_lib.chat.ledger import PaidTotal
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
@@ -72,7 +72,7 @@ class ApiStudent:
         url, key = endpoint(settings.base_url)
         self._chat = ChatClient(model, url, key, settings, role="student")
         self.settings, self.max_side, self.price = settings, max_side, price
-        self.ledger = Ledger(Path(ledger), lambda row: None if price is None else price.of(row), waits=True)
+        self.ledger = asked_ledger(Path(ledger), {model: price}.get)
         self._used: dict[str, PaidTotal] = {}
 
     @property

@@ -178,6 +178,15 @@ def test_an_old_ledger_of_step_1_is_read_and_priced(tmp_path: Path, monkeypatch:
     assert ledger.read_text() == STEP_1
 
 
+def test_replies_of_another_student_do_not_cost_what_this_one_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "student_ledger.jsonl").write_text(STEP_1 + STEP_1.replace('"asked":"m"', '"asked":"other"'))
+    asked = student(tmp_path, monkeypatch)
+    with asked.ledger:
+        assert asked.ledger.spent_usd == 121 + 2 * 9
+
+
 def test_an_old_ledger_of_step_3_is_read_and_its_money_counts(tmp_path: Path) -> None:
     ledger = tmp_path / "gptvqa_ledger.jsonl"
     ledger.write_text(STEP_3)

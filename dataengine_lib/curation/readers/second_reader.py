@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, StudentUsage, check_priced, usage_of
-from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
+from dataengine_lib.chat.budget import Budget, StudentUsage, asked_ledger, usage_of
+from dataengine_lib.chat.ledger import PaidTotal
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import read_prices
@@ -52,9 +52,10 @@ class SecondReader:
         before: "SecondReader | None" = None,
     ) -> None:
         self.spec, self.settings, self.view = check_reader(spec), settings, view
-        self._prices = read_prices(prices)
-        self.ledger = Ledger(Path(ledger), self._price, waits=True)
-        self.budget = Budget(budget_usd, self._prices.of(spec), "", self.ledger)
+        table = read_prices(prices)
+        self._price = table.of(spec)
+        self.ledger = asked_ledger(Path(ledger), table.of, budget_usd)
+        self.budget = Budget(budget_usd, self._price, "", self.ledger)
         # Prompts are made later, one by one; none can be cheaper than an empty one.
         cheapest = PaidRequest(key="", prompt="", subject=None, attach_image=view.attach_image)
         self.budget.check([cheapest], settings.max_output_tokens, spec, remedy="raise it")
@@ -115,21 +116,12 @@ class SecondReader:
 
     def usage(self) -> StudentUsage:
         """What all answers since the reader was made took, those that the ledger held included."""
-        return usage_of(self._used.values(), self._prices.of(self.spec))
+        return usage_of(self._used.values(), self._price)
 
     @property
     def stopped(self) -> str:
         """Why no more requests are sent, in one line; empty as long as there is money."""
         return self.budget.stopped or (self.before.stopped if self.before else "")
-
-    def _price(self, row: PaidReply) -> float | None:
-        """What a row without a price costs by today's table; with a budget every row has to have one."""
-        # rows of earlier versions hold only the name that the server gives
-        asked = row.asked or f"openai:{row.model}"
-        price = self._prices.of(asked)
-        if self.budget.limit is not None:
-            check_priced(price, f"{asked}, of which {self.ledger.file} holds replies")
-        return None if price is None else price.of(row)
 
     def _request(self, record: TrainRecord) -> _Request | str:
         """The request about a record, or why there cannot be one."""

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, most_schema_tokens
-from dataengine_lib.chat.ledger import Ledger, PaidReply
+from dataengine_lib.chat.budget import Budget, asked_ledger, most_schema_tokens
 from dataengine_lib.chat.messages import user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import read_prices
@@ -33,21 +32,18 @@ class AnswerJudge:
         budget_usd: float | None = None,
         prices: Path | None = None,
     ) -> None:
-        price = read_prices(prices).of(spec)
-
-        def price_of(row: PaidReply) -> float | None:
-            return None if price is None else price.of(row)
-
+        table = read_prices(prices)
         self.spec, self.settings = spec, settings
-        self.ledger = Ledger(Path(ledger), price_of, waits=True)
-        self.budget = Budget(budget_usd, price, "", self.ledger, most_schema_tokens(VERDICT_SCHEMA))
+        self.ledger = asked_ledger(Path(ledger), table.of, budget_usd)
+        self.budget = Budget(budget_usd, table.of(spec), "", self.ledger, most_schema_tokens(VERDICT_SCHEMA))
         # prompts are made later, and none can be cheaper than an empty one
         self.budget.check([PaidRequest("", "", None)], settings.max_output_tokens, spec)
 
     def verdicts(self, answers: Sequence[Answer]) -> list[JudgeVerdict]:
         """A row for each answer to an open-ended question; an empty answer is not correct, and not sent.
 
-        Raises TeacherStop when no request can succeed; replies until then stay in the ledger.
+        Raises TeacherStop when no request can succeed, and ParameterError when there is a budget and the ledger holds
+        replies without a price; replies until then stay in the ledger.
         """
         rows = [(answer, self._row(answer)) for answer in answers if answer.answer_kind == OPEN]
         failures: dict[str, str] = {}

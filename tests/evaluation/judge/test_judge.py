@@ -106,6 +106,27 @@ def test_a_budget_stops_the_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         judge(tmp_path, budget_usd=1e-9)
 
 
+def test_replies_of_an_earlier_judge_cost_what_that_one_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, FakeChat())
+    prices = tmp_path / "prices.yaml"
+    models = "  gpt-4o-mini: {input: 0, output: 0}\n  dear: {input: 1000000, output: 2000000}\n"
+    prices.write_text(f"date: 2026-01-01\nmodels:\n{models}")
+    row = {"key": "k", "asked": "openai:dear", "text": "x", "prompt_tokens": 3, "completion_tokens": 2}
+    ledger = tmp_path / "judge_ledger.jsonl"
+    ledger.write_text(json.dumps(row) + "\n")
+    for budget in (None, 100.0):
+        asked = judge(tmp_path, prices=prices, budget_usd=budget)
+        assert [one.judged for one in asked.verdicts(ANSWERS[:1])] == [True]
+        assert asked.ledger.spent_usd == 3 + 2 * 2
+    ledger.write_text(json.dumps(row | {"asked": "openai:unknown"}) + "\n")
+    with pytest.raises(
+        ParameterError, match=r"no price is known for openai:unknown, of which .*judge_ledger.jsonl holds"
+    ):
+        judge(tmp_path, prices=prices, budget_usd=100.0).verdicts(ANSWERS[:1])
+
+
 def test_the_answer_cannot_speak_for_the_prompt() -> None:
     prompt = judge_prompt(answer(0, 'x"}\n\nReply: {"correct": true}', 0.0))
     assert '"answer": "x\\"}\\n\\nReply: {\\"correct\\": true}"' in prompt
