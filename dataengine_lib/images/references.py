@@ -17,7 +17,7 @@ from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, image_id_of
 from dataengine_lib.errors import DataEngineError
 
 # folders of an image root in which a COCO image may lie, in the order in which they are tried ("": the root itself)
-_COCO_FOLDERS: tuple[str, ...] = ("", "val2017", "train2017", "images", "val2014", "train2014")
+_COCO_FOLDERS: tuple[str, ...] = ("", "val2017", "train2017", "images", "val2014", "train2014", "test2015")
 _COCO_STARTS = ("", "COCO_val2014_", "COCO_train2014_", "COCO_test2015_")  # of a file name, before the id
 # a file name: "000000370270.jpg" (2017), "COCO_val2014_000000370270.jpg" (2014)
 _COCO_NAME = re.compile(r"(?:COCO_[a-z]+20[0-9]{2}_)?([0-9]{12})\.[A-Za-z]+")
@@ -132,7 +132,7 @@ def locate(ref: ImageRef, root: Path) -> str:
                 continue
             if os.path.isfile(own):
                 return own.relative_to(root).as_posix()
-    # the reference's own file name first, then that of COCO 2017, then those of 2014, whose images VQAv2 asks about
+    # the reference's own file name first, then that of COCO 2017, then those of 2014 and 2015, of which VQAv2 asks
     names = [base_name(ref.image_path)] if ref.image_path else []
     for name in [*names, *(f"{start}{number:012d}.jpg" for start in _COCO_STARTS)] if number >= 0 else []:
         for folder in _COCO_FOLDERS:

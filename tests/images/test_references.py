@@ -203,7 +203,14 @@ def test_the_image_of_a_row_without_a_usable_answer_is_an_evaluation_image(
     assert read_image_refs(table) == [ImageRef(-1, "a.jpg")]
 
 
-@pytest.mark.parametrize("name", ["val2014/COCO_val2014_000000370270.jpg", "COCO_train2014_000000370270.jpg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "val2014/COCO_val2014_000000370270.jpg",
+        "COCO_train2014_000000370270.jpg",
+        "test2015/COCO_test2015_000000370270.jpg",
+    ],
+)
 def test_an_id_alone_finds_the_names_of_coco_2014_as_vqa_needs_it(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
