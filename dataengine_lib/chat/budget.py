@@ -64,7 +64,7 @@ def asked_ledger(
         price = price_of(asked)
         if budget_usd is not None:
             check_priced(price, f"{asked}, of which {file} holds replies")
-        return None if price is None else price.of(row)
+        return None if price is None else price.of(row, row.tier)
 
     return Ledger(file, usd, waits=True)
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dataengine_lib.chat import prices
+from dataengine_lib.chat.budget import asked_ledger
 from dataengine_lib.chat.ledger import Ledger, LedgerRow
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.reply import Reply, TeacherStop
@@ -185,6 +186,14 @@ def test_replies_of_another_student_do_not_cost_what_this_one_costs(
     asked = student(tmp_path, monkeypatch)
     with asked.ledger:
         assert asked.ledger.spent_usd == 121 + 2 * 9
+
+
+def test_a_reply_at_another_tier_costs_what_that_tier_does(tmp_path: Path) -> None:
+    with asked_ledger(tmp_path / "l.jsonl", {"m": PRICE}.get) as ledger:
+        for tier in ("default", "flex", "priority"):
+            reply = Reply("A", prompt_tokens=4, completion_tokens=2, service_tier=tier)
+            ledger.add(LedgerRow.of(tier, reply, asked="m"))
+    assert [ledger.paid[tier].cost_usd for tier in ("default", "flex", "priority")] == [8, 4, 20]
 
 
 def test_an_old_ledger_of_step_3_is_read_and_its_money_counts(tmp_path: Path) -> None:
