@@ -16,6 +16,7 @@ from dataengine_lib.core.records import (
     OPEN,
     YES_NO,
     QaForm,
+    most_accepted,
     qa_prompt,
 )
 from dataengine_lib.core.text import one_line, shown
@@ -37,6 +38,7 @@ class _Record(msgspec.Struct):
     question_type: str | None = None
     answer_kind: str | None = None
     direct_answers: list[str] | None = None
+    model_answer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class BadCase:
     """A question that the student got wrong; `example` is its text as the teacher sees it.
 
     `key` identifies it in queries: its question_id, else its `idx`, else its place in the file. `form` is that of the
-    QAs that it is an example of.
+    QAs that it is an example of. `question`, the student's `answer` and the `right` one are empty where they are not known.
     """
 
     key: str
@@ -52,6 +54,9 @@ class BadCase:
     image: ImageRef
     example: str
     form: QaForm = FOUR_CHOICES
+    question: str = ""
+    answer: str = ""
+    right: str = ""
 
 
 def read_bad_cases(file: Path, bad: BadRows) -> dict[str, list[BadCase]]:
@@ -118,7 +123,24 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
         line for line in prompt.strip().splitlines() if not line.lower().startswith("question type:")
     )
     key = record.question_id if record.question_id not in (None, "") else record.idx
-    return BadCase(str(key if key not in (None, "", -1) else where), question_type, image, example, form)
+    return BadCase(
+        str(key if key not in (None, "", -1) else where),
+        question_type,
+        image,
+        example,
+        form,
+        one_line(record.question or ""),
+        one_line(record.model_answer or ""),
+        _right(record, kind),
+    )
+
+
+def _right(record: _Record, kind: str) -> str:
+    """The right answer, empty where the record does not say it."""
+    if kind == OPEN:
+        return one_line(most_accepted(record.direct_answers or []))
+    index, choices = record.correct_choice_idx, record.choices or []
+    return one_line(str(choices[index])) if index is not None and 0 <= index < len(choices) else ""
 
 
 def _prompt(record: _Record, kind: str, question_type: str) -> str:

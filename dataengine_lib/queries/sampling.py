@@ -27,12 +27,13 @@ class QueryDraft:
     """A query before it has an image.
 
     `examples` are places in the list of its type's bad cases, the anchor first; `neighbour` says whether the image
-    shall be one of the anchor's neighbours.
+    shall be one of the anchor's neighbours. `cause` names what the examples have in common, where that is known.
     """
 
     question_type: str
     examples: tuple[int, ...]
     neighbour: bool
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def draw_drafts(
     # and so have all types together.
     next_number = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
     drafts: list[QueryDraft] = []
-    for name in _mixed_order(counts, rng):
+    for name in mixed_order(counts, rng):
         chosen = tuple(rng.sample(range(case_counts[name]), min(examples, case_counts[name])))
         number = next_number[name]
         next_number[name] += 1
@@ -125,7 +126,7 @@ def allocate_by_weight(weights: Mapping[str, float], number: int, rng: Random) -
     return counts
 
 
-def _mixed_order(counts: Mapping[str, int], rng: Random) -> list[str]:
+def mixed_order(counts: Mapping[str, int], rng: Random) -> list[str]:
     """Each type as often as `counts` says, mixed so that every beginning of the list has the types in proportion."""
     # item i of n lies at a random point of the i-th of n equal parts of the line from 0 to 1
     positions = [((i + rng.random()) / count, name) for name, count in counts.items() for i in range(count)]

@@ -1,0 +1,93 @@
+"""Step 2: `causes.json`, the causes of each type, how many bad cases and queries each has, and how cases are assigned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from dataengine_lib.core.files import read_json
+from dataengine_lib.core.text import shown
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.queries.causes.features import TEXT_FEATURES
+
+CAUSES_FILE = "causes.json"
+
+
+class Cause(msgspec.Struct):
+    """A cause of one type: `cases` of this round's bad cases have it, `queries` ask about it.
+
+    `example_ids` are the keys of its most typical cases. `by_round` counts its cases in each round so far, the first
+    included; the key is the round's number.
+    """
+
+    name: str
+    cases: int = 0
+    queries: int = 0
+    example_ids: list[str] = []
+    by_round: dict[str, int] = {}
+
+
+class TypeCauses(msgspec.Struct):
+    """The causes of one type; a single one, without a name, is the type as a whole.
+
+    `silhouette` and `reference` say how well the groups separate, see `Clusters`. `idf` and `centroids` assign the cases of
+    later rounds; they are empty where a teacher assigns them.
+    """
+
+    causes: list[Cause]
+    silhouette: float = 0.0
+    reference: float = 0.0
+    idf: list[float] = []
+    centroids: list[list[float]] = []
+
+
+class CausesFile(msgspec.Struct):
+    """The content of `causes.json`; `method` is cluster or teacher, `encoder` the one whose vectors were compared."""
+
+    method: str
+    encoder: str
+    types: dict[str, TypeCauses]
+
+
+@dataclass(frozen=True)
+class FoundCauses:
+    """Causes and, by type, the places of each cause's cases in the list of the type's bad cases, most typical first."""
+
+    file: CausesFile
+    members: dict[str, list[list[int]]]
+
+    def count_queries(self, named: Sequence[tuple[str, str]]) -> None:
+        """Count the queries of each cause; `named` is the type and the cause of every query."""
+        for question_type, of_type in self.file.types.items():
+            for cause in of_type.causes:
+                cause.queries = named.count((question_type, cause.name))
+
+
+def read_causes(file: Path, method: str, encoder: str, vector_size: int) -> CausesFile:
+    """The causes of an earlier round, by which this round's cases are assigned.
+
+    `vector_size` is that of the cases' vectors, 0 where none are compared. Raises DataEngineError when the file cannot be
+    read, or was made by another method or encoder.
+    """
+    found: CausesFile = read_json(file, CausesFile)
+    for what, given, wanted in (("causes", found.method, method), ("encoder", found.encoder, encoder)):
+        if given != wanted:
+            raise DataEngineError(
+                f"{file}: made with {what} {shown(given)}, not {shown(wanted)}; set {what} as in that round, or leave "
+                "earlier_causes out"
+            )
+    for name, of_type in found.types.items():
+        sizes = {len(centroid) for centroid in of_type.centroids}
+        if not of_type.causes or (
+            vector_size
+            and (
+                sizes != {vector_size}
+                or len(of_type.centroids) != len(of_type.causes)
+                or len(of_type.idf) != TEXT_FEATURES
+            )
+        ):
+            raise DataEngineError(
+                f"{file}: {shown(name)} has no centroid of {vector_size} numbers for each cause; make the file once more"
+            )
+    return found
