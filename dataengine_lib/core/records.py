@@ -1,7 +1,7 @@
 """The typed records that the steps pass on in files, with the public field names of MLLM-DataEngine and A-OKVQA.
 
 Readers are lenient: fields that the original leaves out have defaults, unknown fields are ignored. Writers write every
-field.
+field but those that are UNSET.
 """
 
 import re
@@ -146,6 +146,7 @@ class Query(msgspec.Struct, kw_only=True):
     round: int = 0  # of the loop; 0 when the step was run alone
     answer_kind: str = ""  # of the QA that is asked for
     n_choices: int | msgspec.UnsetType = msgspec.UNSET  # that a multiple-choice QA shall have; absent: four
+    cause: str | msgspec.UnsetType = msgspec.UNSET  # what its examples have in common; absent: not known
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
@@ -179,6 +180,7 @@ class Result(msgspec.Struct, kw_only=True):
     reply_json: str = ""  # as the teacher wrote it; empty where the reply was text
     answer_kind: str = ""
     n_choices: int | msgspec.UnsetType = msgspec.UNSET  # as in its query
+    cause: str | msgspec.UnsetType = msgspec.UNSET  # as in its query
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)
@@ -222,6 +224,7 @@ class TrainRecord(msgspec.Struct, kw_only=True):
     leak: str = ""  # what it shares with the evaluation: an image, a near-duplicate of one, or a question
     near_duplicate_of: str = ""  # id of a record with nearly the same question on the same image
     answer_kind: str = ""  # of an open QA, `short_answer` is the answer
+    cause: str | msgspec.UnsetType = msgspec.UNSET  # as in its query
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)

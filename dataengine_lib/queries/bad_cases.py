@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -38,7 +39,7 @@ class _Record(msgspec.Struct):
     question_type: str | None = None
     answer_kind: str | None = None
     direct_answers: list[str] | None = None
-    model_answer: str | None = None
+    model_answer: Any = None  # an option's text; MLLM-DataEngine's files have its index
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,17 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
         example,
         form,
         one_line(record.question or ""),
-        one_line(record.model_answer or ""),
+        _answered(record),
         _right(record, kind),
     )
+
+
+def _answered(record: _Record) -> str:
+    """The student's answer, empty where the record does not say it."""
+    given, choices = record.model_answer, record.choices or []
+    if isinstance(given, int):
+        given = str(choices[given]) if 0 <= given < len(choices) else ""
+    return one_line(given) if isinstance(given, str) else ""
 
 
 def _right(record: _Record, kind: str) -> str:

@@ -35,7 +35,7 @@ def choose_examples(
     choice: ExampleChoice,
     drafts: Sequence[QueryDraft],
     vectors_of: Callable[[str], np.ndarray],
-    answer_kinds: Mapping[str, Sequence[str]],
+    groups: Mapping[str, Sequence[str]],
     seed: int,
 ) -> list[QueryDraft]:
     """The drafts with the examples of `choice` after their anchor, which stays, as does the number of examples.
@@ -43,27 +43,27 @@ def choose_examples(
     `vectors_of(type)` gives the vectors of its cases, see `case_vectors`; it is called once for each type. `nearest` takes
     the cases of the highest cosine with the anchor. `diverse` takes one after the other the case that is most like the
     mean of all and least like those already shown (maximal marginal relevance), of at most 1,000 cases, which `seed`
-    draws. All are cases of the anchor's type and answer kind; `answer_kinds` has that of each case, by type. Both give
-    the same anchor the same examples, and neither compares all cases with all others.
+    draws. All are cases of the anchor's type and group (its answer kind or its cause); `groups` has that of each case, by
+    type. Both give the same anchor the same examples, and neither compares all cases with all others.
     Source: Carbonell and Goldstein 1998 (MMR), with the mean in place of a search query.
     """
     if choice == "random":
         return list(drafts)
-    wanted: dict[str, dict[str, dict[int, int]]] = {}  # type -> answer kind -> anchor -> examples beside it
+    wanted: dict[str, dict[str, dict[int, int]]] = {}  # type -> group -> anchor -> examples beside it
     for draft in drafts:
         anchor, *others = draft.examples
-        kind = answer_kinds[draft.question_type][anchor]
-        wanted.setdefault(draft.question_type, {}).setdefault(kind, {})[anchor] = len(others)
+        group = groups[draft.question_type][anchor]
+        wanted.setdefault(draft.question_type, {}).setdefault(group, {})[anchor] = len(others)
     pick = _nearest if choice == "nearest" else _diverse
     chosen: dict[tuple[str, int], tuple[int, ...]] = {}
-    for name, by_kind in wanted.items():
+    for name, by_group in wanted.items():
         vectors = vectors_of(name)
-        for kind, anchors in by_kind.items():
-            places = np.flatnonzero([one == kind for one in answer_kinds[name]])
+        for group, anchors in by_group.items():
+            places = np.flatnonzero([one == group for one in groups[name]])
             own = vectors if len(places) == len(vectors) else vectors[places]
             begins = np.searchsorted(places, list(anchors)).tolist()
-            # of one type and kind, all anchors have as many examples
-            found = pick(own, begins, max(anchors.values()), f"examples {seed} {name} {kind}")
+            # of one type and group, all anchors have as many examples
+            found = pick(own, begins, max(anchors.values()), f"examples {seed} {name} {group}")
             for anchor, near in zip(anchors, found, strict=True):
                 chosen[name, anchor] = tuple(places[near].tolist())
     return [

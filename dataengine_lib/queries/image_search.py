@@ -1,6 +1,6 @@
 """Step 2: which pool images lie nearest to a bad case's image, and which are near-duplicates of evaluation images."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,22 +68,43 @@ class Anchors:
         return self.near.get(path) or Neighbours.none("the bad case's image cannot be read")
 
 
-def search_neighbours(
+@dataclass(frozen=True)
+class ImageSearch:
+    """Looks for the images of bad cases; `paths` and `missing` are those of Anchors.
+
+    `search` is None where no image was to be embedded.
+    """
+
+    paths: Mapping[ImageRef, str]
+    missing: Mapping[ImageRef, str]
+    topk: int
+    search: "_Search | None"
+
+    def anchors(self, cases: Iterable[BadCase], compared: Iterable[BadCase] = ()) -> Anchors:
+        """The pool images near those of `cases`, and the vectors of those `compared` with each other."""
+        if self.search is None:
+            return Anchors(self.paths, self.missing, {})
+        near = self.search.neighbours(self._found(cases), self.topk)
+        return Anchors(self.paths, self.missing, near, self.search.vectors_of(self._found(compared)))
+
+    def _found(self, cases: Iterable[BadCase]) -> Iterator[str]:
+        return (self.paths[case.image] for case in cases if case.image in self.paths)
+
+
+def open_search(
     pool: QueryPool,
     paths: Mapping[ImageRef, str],
-    anchors: Collection[ImageRef],
+    missing: Mapping[ImageRef, str],
+    needed: Collection[ImageRef],
     settings: SearchSettings,
-    compared: Collection[ImageRef] = (),
-) -> tuple[dict[str, Neighbours], dict[str, np.ndarray]]:
-    """(the pool images near each anchor, the vectors of the images `compared` with each other), both by path.
+) -> ImageSearch:
+    """Embed the pool and the evaluation images; near-duplicates of any of `paths` are left out of the pool.
 
-    Near-duplicates of any of `paths` are left out of the pool.
-
-    `paths` are all evaluation images that were found, `anchors` those to search for. Call it when all other images
-    that must not be asked about have been left out of the pool. Embeds only what `settings.store` does not hold yet.
+    `paths` are all evaluation images that were found, `missing` why others were not, `needed` those to search for or to
+    compare. Call it when all other images that must not be asked about have been left out of the pool. Embeds only what
+    `settings.store` does not hold yet.
     """
-    used = set(anchors)
-    needed = used | set(compared)
+    needed = set(needed)
     # without the near-duplicate check no others need vectors
     to_embed = [
         (ref.image_id, path)
@@ -91,13 +112,12 @@ def search_neighbours(
         if ref in needed or settings.near_duplicate is not None
     ]
     if not to_embed:
-        return {}, {}
+        return ImageSearch(paths, missing, settings.topk, None)
     encoder = LazyEncoder(settings.encoder, settings.device)
     search = _open_search(pool, to_embed, encoder, settings)
     if settings.near_duplicate is not None:
         search.leave_out_near_duplicates(settings.near_duplicate)
-    near = search.neighbours((paths[ref] for ref in used if ref in paths), settings.topk)
-    return near, search.vectors_of(paths[ref] for ref in compared if ref in paths)
+    return ImageSearch(paths, missing, settings.topk, search)
 
 
 @dataclass

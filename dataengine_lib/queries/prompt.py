@@ -26,12 +26,16 @@ class _ShownBox(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """What a query asks for: the type and its definition, the form of the QA and, of a yes/no question, its answer."""
+    """What a query asks for: the type and its definition, the form of the QA and, of a yes/no question, its answer.
+
+    `cause` names what the examples have in common, or is empty.
+    """
 
     question_type: str
     definition: str
     form: QaForm
     answer: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,15 @@ class QueryPrompt:
         max_tokens: int | None = None,
         form: QaForm = FOUR_CHOICES,
         answer: str = "",
+        cause: str = "",
     ) -> str | None:
         """The prompt of a query about `image`; captions are left out, the last first, until it has at most `max_tokens`.
 
         No caption is cut in two, and boxes and examples are always whole: None when the prompt is too long even
         without captions. Tokens are counted by `estimate_tokens`. `answer`, Yes or No, is what a yes/no question shall
-        have as its answer.
+        have as its answer; `cause` names what the examples have in common.
         """
-        wanted = _Wanted(question_type, definition, form, answer)
+        wanted = _Wanted(question_type, definition, form, answer, cause)
         # all captions first, at last none
         for kept in range(len(image.captions), -1, -1):
             text = self.fill(wanted, examples, image.captions[:kept], image.boxes)
@@ -92,7 +97,7 @@ def load_template(choice: str | Path) -> QueryPrompt:
     template = PromptTemplate(
         file,
         names="question_type, definition, examples, captions, objects, answer_kind, answer, n_choices, places, number, "
-        "number_wrong",
+        "number_wrong, cause",
         remedy=QUERY_PROMPTS.hint(),
     )
 
@@ -108,6 +113,7 @@ def load_template(choice: str | Path) -> QueryPrompt:
             objects=shown_boxes(boxes),
             answer_kind=wanted.form.kind,
             answer=wanted.answer,
+            cause=wanted.cause,
             n_choices=count,
             places=options_text(["<choice>"] * count),
             number=word_of(count),

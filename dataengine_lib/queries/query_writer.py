@@ -61,23 +61,33 @@ class QueryWriter:
 
         def fits(place: int, row: int) -> bool:
             # kept, so that the prompt of the image that is taken need not be made again
-            prompts[place] = self.prompt(drafts[place].question_type, examples[place], row, answers[place])
+            draft = drafts[place]
+            prompts[place] = self.prompt(
+                draft.question_type, examples[place], row, answers[place], draft.cause
+            )
             return prompts[place] is not None
 
         picks = pick_images(drafts, near, self.pool.free, rng, fits, self.usable)
         queries = [
             self.query(
-                drafts[pick.draft].question_type, examples[pick.draft], pick, prompts[pick.draft] or ""
+                drafts[pick.draft].question_type,
+                examples[pick.draft],
+                pick,
+                prompts[pick.draft] or "",
+                drafts[pick.draft].cause,
             )
             for pick in picks
         ]
         # a draft that found an image has the prompt of that one, so None is left only where none fitted
         return WrittenQueries(queries, picks, {place for place, prompt in prompts.items() if prompt is None})
 
-    def prompt(self, question_type: str, cases: Sequence[BadCase], row: int, answer: str = "") -> str | None:
+    def prompt(
+        self, question_type: str, cases: Sequence[BadCase], row: int, answer: str = "", cause: str = ""
+    ) -> str | None:
         """The prompt about the pool image of that row, None when it is too long.
 
-        `answer` is what a yes/no question shall have as its answer; without it, Yes.
+        `answer` is what a yes/no question shall have as its answer; without it, Yes. `cause` names what the cases have in
+        common, or is empty.
         """
         form = self.template.form(cases[0].form)
         return self.template.render(
@@ -88,9 +98,12 @@ class QueryWriter:
             self.max_prompt_tokens,
             form,
             answer or ("Yes" if form.kind == YES_NO else ""),
+            cause,
         )
 
-    def query(self, question_type: str, cases: Sequence[BadCase], pick: Pick, prompt: str) -> Query:
+    def query(
+        self, question_type: str, cases: Sequence[BadCase], pick: Pick, prompt: str, cause: str = ""
+    ) -> Query:
         """The row of `gptvqa_prompt.json`."""
         form = self.template.form(cases[0].form)
         image_id, anchor = self.pool.images.id_of(pick.row), cases[0].image
@@ -112,6 +125,7 @@ class QueryWriter:
             round=self.round,
             answer_kind="" if form.kind == CHOICE else form.kind,
             n_choices=msgspec.UNSET if form.n_choices == FOUR_CHOICES.n_choices else form.n_choices,
+            cause=cause or msgspec.UNSET,
         )
 
 

@@ -24,6 +24,7 @@ class _Row(msgspec.Struct):
     reply_json: str | None = None
     answer_kind: str | None = None
     n_choices: int | None = None
+    cause: str | None = None
 
 
 _OURS = msgspec.json.Decoder(Result)  # tried first: faster than making a Result from a _Row
@@ -75,4 +76,5 @@ def _result(row: _Row, image_id: ImageId, question_type: str) -> Result:
         reply_json=row.reply_json or "",
         answer_kind=row.answer_kind or "",
         n_choices=msgspec.UNSET if row.n_choices is None else row.n_choices,
+        cause=row.cause or msgspec.UNSET,
     )

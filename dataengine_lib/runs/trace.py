@@ -85,6 +85,8 @@ def _query_lines(lineage: Lineage) -> Iterator[str]:
         yield f"query {_one_line(query.query_id)} in {lineage.folder / 'gptvqa_prompt.json'}"
         yield f"  prompt {_or_unknown(query.template)}, sha256 {_or_unknown(query.prompt_sha256)}"
         yield f"  {_type_and_image(query)}, drawn {_how_drawn(query)}"
+        if query.cause:
+            yield f"  cause: {_one_line(query.cause)}"
 
 
 def _how_drawn(query: Query) -> str:

@@ -89,9 +89,10 @@ STEPS = (
     Step(
         2, "construct_queries", ConstructQueriesConfig, when=("round",),
         reads={"input": "{here}/bad_case_aokvqa_classified.json",
-               "exclude_queries": "{rounds before}/gptvqa_prompt.json"},
+               "exclude_queries": "{rounds before}/gptvqa_prompt.json",
+               "earlier_causes": "{rounds with causes}/causes.json"},
         writes={"output": "{here}/gptvqa_prompt.json"},
-        more_files=("sampling.json",),
+        more_files=("sampling.json", "causes.json", "causes_ledger.jsonl"),
         defaults={"questions": "{evaluate.questions}", "bad_case_image_root": "{evaluate.image_root}",
                   "coco_embedding": "{run}/coco_embedding", "weight": "{here}/weight.json",
                   "seed": "{round seed}", "round": "{round}"},
@@ -334,6 +335,7 @@ def _placeholders(
         evaluated = rounds[: round_ + 1]
     until = experiment.head.until
     with_data = rounds if trains_on_new_data(experiment) else []
+    looks_for_causes = experiment.sections.get("construct_queries", {}).get("causes", "none") != "none"
     evaluate, fine_tune = (experiment.sections.get(name, {}) for name in ("evaluate", "fine_tune"))
     first = _in_playground(evaluate.get("student"), playground)
     # a student of fine_tune's own is not the one that evaluate's adapter was made for
@@ -347,6 +349,7 @@ def _placeholders(
         "first student": first,
         "first adapter": first_adapter,
         "rounds before": with_data[:done],
+        "rounds with causes": with_data[:done] if looks_for_causes else None,
         "rounds so far": with_data[: done + 1],
         "evaluated": evaluated,
         "evaluated rounds": with_data[: len(evaluated) - 1],

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import write_json
@@ -17,19 +17,24 @@ from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef, locate_all
 from dataengine_lib.queries.answer_kinds import with_one_kind
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
+from dataengine_lib.queries.causes.causes_file import CAUSES_FILE, FoundCauses, TypeCauses
+from dataengine_lib.queries.causes.even_sampling import with_even_causes
+from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.queries.copy_check import CopyCheck
 from dataengine_lib.queries.example_choice import ExampleChoice, case_vectors, choose_examples
-from dataengine_lib.queries.image_search import Anchors, SearchSettings, search_neighbours
+from dataengine_lib.queries.image_search import ImageSearch, SearchSettings, open_search
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.queries.query_writer import QueryWriter
-from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
+from dataengine_lib.queries.sampling import QueryDraft, draw_drafts, order_in_blocks
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.queries.warnings import check_any_case, check_any_query, query_warnings
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
+from dataengine_lib.steps.query_causes import AskedCauses, find_causes
+from dataengine_lib.teachers.spec import check_spec
 
 _WANTED = "bad_case_aokvqa_classified.json of evaluate"
 _MOST_SHOWN = 20  # bad cases that cannot be used and are kept for the warning
@@ -66,6 +71,22 @@ class ConstructQueriesConfig(StepConfig):
     """Bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10."""
     example_choice: ExampleChoice = "random"
     """Those beside the first: random, nearest to it (image and text), or diverse (typical, but unlike it)."""
+    causes: Literal["none", "cluster", "teacher"] = "none"
+    """Group a type's bad cases by what they have in common, by clustering or a teacher, and ask about all groups alike."""
+    max_causes: int = Field(6, ge=2, le=20)
+    """Most causes of a type."""
+    min_cause_cases: int = Field(8, ge=2)
+    """Fewest bad cases of a cause, in the round that finds it."""
+    earlier_causes: list[Path] = Field(default_factory=list)
+    """causes.json of earlier rounds, whose causes are kept; the last counts."""
+    cause_teacher: str = ""
+    """Model (openai:MODEL) that names causes where causes is teacher, at a cost."""
+    cause_base_url: str | None = None
+    """Its server; default OPENAI_BASE_URL, then OpenAI itself."""
+    cause_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Stop asking it before more than this is spent."""
+    prices: Path | None = None
+    """Price table; default: the built-in one."""
     template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
     """What the teacher is asked: v1, v2 (with a short answer), vision (with the image) or a file."""
     max_prompt_tokens: int | None = Field(None, ge=1)
@@ -100,6 +121,19 @@ class ConstructQueriesConfig(StepConfig):
             )
         return targets
 
+    @field_validator("cause_teacher")
+    @classmethod
+    def _is_chat_model(cls, spec: str) -> str:
+        if spec and check_spec(spec).partition(":")[0] != "openai":
+            raise ValueError("this teacher cannot name causes; choose openai:MODEL")
+        return spec
+
+    @model_validator(mode="after")
+    def _teacher_of_causes(self) -> Self:
+        if (self.causes == "teacher") != bool(self.cause_teacher):
+            raise ValueError("causes: teacher and cause_teacher go together; give both, or neither")
+        return self
+
     @field_validator("example_choice")
     @classmethod
     def _of_several(cls, choice: ExampleChoice, info: ValidationInfo) -> ExampleChoice:
@@ -129,15 +163,19 @@ class ConstructQueriesResult:
     unreadable: list[str]
     compared: str
     warnings: list[str] = field(default_factory=list)
+    causes: dict[str, TypeCauses] = field(
+        default_factory=dict
+    )  # by type; empty where they were not looked for
 
 
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     """Draw types by weight or target, then examples, then images; write prompts to `output`, and `sampling.json`.
 
     Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `queries/sampling.py`. When images or bad cases
-    run out, fewer queries are written and `sampling.json` says how many are missing and why. Same files and seed,
-    same bytes. Raises ParameterError for a target or preview type that neither the categories nor the bad cases have,
-    and DataEngineError when too many images of the evaluation questions are not found (`max_bad_share`).
+    run out, fewer queries are written and `sampling.json` says how many are missing and why. With `causes`, `causes.json`
+    has what was found below the types. Same files and seed, same bytes. Raises ParameterError for a target or preview type
+    that neither the categories nor the bad cases have, and DataEngineError when too many images of the evaluation
+    questions are not found (`max_bad_share`).
     """
     inputs = _read_inputs(config)
     # one generator for all draws: types and examples first, images after them
@@ -156,24 +194,27 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     )
     # with a generator of its own, so that a file of one kind is drawn as before
     drafts = with_one_kind(drafts, inputs.cases, Random(f"answer kinds {config.seed}"))
-    # anchors: the bad cases whose images' neighbours are needed, for drafts or for the preview
-    first_examples = [
-        inputs.cases[draft.question_type][draft.examples[0]]
-        for draft in drafts
-        if draft.neighbour or draft.question_type == inputs.preview_type
-    ]
     drawn = {draft.question_type: inputs.cases[draft.question_type] for draft in drafts}
-    anchors = _search(
-        config,
-        inputs,
-        [*first_examples, *inputs.preview_cases],
-        {} if config.example_choice == "random" else drawn,
+    compared = (
+        [case for cases in drawn.values() for case in cases] if config.example_choice != "random" else []
     )
+    if config.causes != "none":  # by type, all cases are compared
+        compared = [case for cases in inputs.cases.values() for case in cases]
+    # anchors: the bad cases whose images' neighbours are needed, for drafts or for the preview
+    search = _search(config, inputs, [*_first_examples(drafts, inputs), *inputs.preview_cases, *compared])
+    groups = {name: [case.form.kind for case in cases] for name, cases in drawn.items()}
+    causes = _causes(config, inputs, search)
+    if causes:
+        # with a generator of its own, so that images are drawn as without causes
+        own = Random(f"causes {config.seed}")
+        drafts = with_even_causes(drafts, inputs.cases, causes, config.examples, config.min_cause_cases, own)
+        groups = {name: causes.groups(name, kinds) for name, kinds in groups.items()}
+    anchors = search.anchors([*_first_examples(drafts, inputs), *inputs.preview_cases], compared)
     drafts = choose_examples(
         config.example_choice,
         drafts,
         lambda name: case_vectors([case.example for case in drawn[name]], anchors.vectors_of(drawn[name])),
-        {name: [case.form.kind for case in cases] for name, cases in drawn.items()},
+        groups,
         config.seed,
     )
     examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
@@ -205,6 +246,9 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     write_json(config.output.with_name("sampling.json"), shares)
     check_any_query(len(queries), config.maxnum, shares, pool.left_out)
     write_json(config.output, queries)
+    if causes:
+        causes.count_queries(queries)
+        write_json(config.output.with_name(CAUSES_FILE), causes.file)
     unreadable = [*sorted(set(anchors.missing.values())), *pool.unreadable]
     return ConstructQueriesResult(
         image_root=config.coco_dataset,
@@ -220,6 +264,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         unreadable=unreadable,
         compared=copies.sentence(config.near_duplicate),
         warnings=[*inputs.warnings, *query_warnings(len(queries), config.maxnum, shares, unreadable)],
+        causes=causes.file.types if causes else {},
     )
 
 
@@ -276,16 +321,44 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     )
 
 
-def _search(
-    config: ConstructQueriesConfig,
-    inputs: _Inputs,
-    anchor_cases: list[BadCase],
-    compared: Mapping[str, Sequence[BadCase]],
-) -> Anchors:
-    """Leave out images that must not be asked about, and find the pool's neighbours of the anchors.
+def _first_examples(drafts: Sequence[QueryDraft], inputs: _Inputs) -> list[BadCase]:
+    """The anchors of drafts that need its image's neighbours."""
+    return [
+        inputs.cases[draft.question_type][draft.examples[0]]
+        for draft in drafts
+        if draft.neighbour or draft.question_type == inputs.preview_type
+    ]
 
-    The images of the cases in `compared` get vectors.
-    """
+
+def _causes(config: ConstructQueriesConfig, inputs: _Inputs, search: ImageSearch) -> FoundCauses | None:
+    if config.causes == "none":
+        return None
+    settings = CauseSettings(config.max_causes, config.min_cause_cases, config.seed, config.round)
+    asked = AskedCauses(
+        config.cause_teacher,
+        config.cause_base_url,
+        config.output.with_name("causes_ledger.jsonl"),
+        config.cause_budget_usd,
+        config.prices,
+    )
+    found, warnings = find_causes(
+        inputs.cases,
+        settings,
+        asked if config.causes == "teacher" else None,
+        search,
+        config.encoder,
+        config.earlier_causes,
+    )
+    inputs.warnings.extend(warnings)
+    if "cause" not in inputs.template.reads:
+        inputs.warnings.append(
+            f"{inputs.template.file}: does not name causes to the teacher; use cause in it, or choose a built-in template"
+        )
+    return found
+
+
+def _search(config: ConstructQueriesConfig, inputs: _Inputs, cases: Sequence[BadCase]) -> ImageSearch:
+    """Leave out images that must not be asked about; embed the pool, and the images of `cases`."""
     pool = inputs.pool
     refs: list[ImageRef] = [case.image for cases in inputs.cases.values() for case in cases]
     scored: list[ImageRef] = []
@@ -307,9 +380,7 @@ def _search(
         device=config.device,
         batch_size=config.batch_size,
     )
-    images = [case.image for cases in compared.values() for case in cases]
-    near, vectors = search_neighbours(pool, paths, [case.image for case in anchor_cases], settings, images)
-    return Anchors(paths, missing, near, vectors)
+    return open_search(pool, paths, missing, [case.image for case in cases], settings)
 
 
 def _check_found(

@@ -253,4 +253,5 @@ def _record(row: Result, qa: Qa, record_id: str) -> TrainRecord:
         round=row.round,
         record_id=record_id,
         answer_kind=row.answer_kind,
+        cause=row.cause,
     )

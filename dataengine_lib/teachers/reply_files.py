@@ -220,6 +220,7 @@ class ReplyFiles:
             round=query.round,
             answer_kind=query.answer_kind,
             n_choices=query.n_choices,
+            cause=query.cause,
             reply_json=paid.text if text != paid.text else "",
             **shared,
         )

@@ -54,6 +54,16 @@ class TestPlan:
         with pytest.raises(ParameterError, match=r"post_process: student is set by the workflow; remove it"):
             asked("post_process.difficulty=drop", "post_process.student=mine")
 
+    def test_later_rounds_keep_the_causes_where_causes_are_looked_for(self) -> None:
+        def earlier(*sets: str) -> list[Any]:
+            planned = plan(demo_experiment(*sets), Path("out"))
+            return [one.config.earlier_causes for one in planned if one.step.name == "construct_queries"]
+
+        assert earlier() == earlier("construct_queries.causes=none") == [[], []]
+        assert earlier("construct_queries.causes=cluster") == [[], [Path("out/round1/causes.json")]]
+        with pytest.raises(ParameterError, match=r"earlier_causes is set by the workflow; remove it"):
+            earlier("construct_queries.causes=cluster", "construct_queries.earlier_causes=[mine.json]")
+
     def test_outputs_of_one_step_are_inputs_of_the_next(self) -> None:
         steps = {
             item.label: item.config.model_dump(mode="json")

@@ -27,6 +27,7 @@ from dataengine_lib.queries.query_pool import EARLIER_ROUND
 from dataengine_lib.queries.type_shares import NO_CASES, NO_CASES_FOR_TARGET, POOL_EMPTY, TOO_LONG
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE
 from dataengine_lib.report.gallery import query_gallery
+from dataengine_lib.report.queries.causes import cause_table
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.embed import EmbedConfig, embed
 
@@ -693,3 +694,94 @@ def test_each_seed_gives_its_own_file_every_time(world: SimpleNamespace) -> None
         world.run(seed=seed, template="v2", maxnum=40, targets={"image_scene": 5}, near_duplicate=0.999)
         found.append((world.output.read_bytes(), world.output.with_name("sampling.json").read_bytes()))
     assert found[0] == found[2] and found[1] == found[3] and found[0][0] != found[1][0]
+
+
+def write_two_causes(world: SimpleNamespace, number: int = 24) -> None:
+    """Bad cases of one type: two of three are about colors, the others about sides."""
+    cases = []
+    for i in range(number):
+        color = i % 3
+        asked = f"What color is the shirt of man {i}?" if color else f"On which side of tree {i} is a lamp?"
+        cases.append(
+            case(i, image_path=f"val2017/{i % 6 + 1:012d}.jpg")
+            | {"question": asked, "model_answer": "blue" if color else "left", "question_id": f"q{i}"}
+        )
+    write(world.root / "bad.json", {"image_scene": cases, "spatial_relationship": [case(5, image_id="6")]})
+
+
+def causes_of(world: SimpleNamespace) -> dict:
+    return json.loads(world.output.with_name("causes.json").read_text())["types"]
+
+
+@pytest.mark.parametrize("example_choice", ["random", "nearest"])
+def test_causes_are_in_the_prompts_and_drawn_evenly(world: SimpleNamespace, example_choice: str) -> None:
+    write_two_causes(world)
+    changes = {"causes": "cluster", "min_cause_cases": 6, "example_choice": example_choice}
+    targets = {"image_scene": 16}
+    result = world.run(**changes, targets=targets, examples=3)
+    first, named = world.output.read_bytes(), world.output.with_name("causes.json").read_bytes()
+    of_type = causes_of(world)["image_scene"]["causes"]
+    assert sorted((cause["cases"], cause["queries"]) for cause in of_type) == [(8, 8), (16, 8)]
+    assert [cause["name"] for cause in causes_of(world)["spatial_relationship"]["causes"]] == [""]
+    for row in json.loads(first):
+        if row["question_type"] == "image_scene":
+            assert f"What they have in common: {row['cause']}\n" in row["prompt"]
+            color = "color" in row["cause"]
+            assert [int(key[1:]) % 3 > 0 for key in row["example_ids"]] == [color] * 3
+        else:
+            assert "cause" not in row and "in common" not in row["prompt"]
+    text = html.unescape(cause_table(result.causes).text)
+    assert all(cause["name"] in text for cause in of_type)
+    world.run(**changes, targets=targets, examples=3)
+    assert (world.output.read_bytes(), world.output.with_name("causes.json").read_bytes()) == (first, named)
+
+
+def test_a_later_round_keeps_the_causes_and_counts_their_cases(world: SimpleNamespace) -> None:
+    write_two_causes(world)
+    changes = {"causes": "cluster", "min_cause_cases": 6}
+    world.run(**changes, round=1)
+    earlier = world.output.with_name("causes.json").rename(world.root / "earlier.json")
+    write_two_causes(world, 12)
+    result = world.run(**changes, round=2, earlier_causes=[earlier])
+    counts = sorted(tuple(one.by_round.items()) for one in result.causes["image_scene"].causes)
+    assert counts == [(("1", 8), ("2", 4)), (("1", 16), ("2", 8))]
+    assert "-50 %" in cause_table(result.causes).text
+    with pytest.raises(DataEngineError, match=r"earlier.json: made with encoder .*leave earlier_causes out"):
+        shutil.copytree(world.root / "clip", world.root / "other")
+        world.run(
+            **changes,
+            earlier_causes=[earlier],
+            encoder=str(world.root / "other"),
+            coco_embedding=world.root / "o",
+        )
+
+
+def test_without_causes_nothing_of_them_is_written(world: SimpleNamespace) -> None:
+    result = world.run()
+    assert result.causes == {} and not world.output.with_name("causes.json").exists()
+    assert "cause" not in json.loads(world.output.read_text())[0]
+    assert "in common" not in world.output.read_text()
+    assert "nothing to list" in cause_table({}).text
+
+
+def test_a_template_that_does_not_name_causes_is_a_warning(world: SimpleNamespace) -> None:
+    write_two_causes(world)
+    template = world.root / "own.j2"
+    template.write_text("Ask about {{ question_type }}.\n{% for one in captions %}{{ one }}{% endfor %}")
+    result = world.run(causes="cluster", min_cause_cases=6, template=template)
+    assert any("does not name causes to the teacher" in line for line in result.warnings)
+    assert any(query.cause for query in result.queries)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"causes": "teacher"}, "go together"),
+        ({"cause_teacher": "openai:gpt-4o-mini"}, "go together"),
+        ({"causes": "teacher", "cause_teacher": "playground"}, "cannot name causes"),
+    ],
+)
+def test_impossible_causes_are_parameter_errors(changes: dict, message: str) -> None:
+    files = dict.fromkeys(["input", "coco_dataset", "coco_embedding", "output", "encoder"], "x")
+    with pytest.raises(ParameterError, match=message):
+        ConstructQueriesConfig.read(files | changes, "here")

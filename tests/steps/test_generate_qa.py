@@ -79,6 +79,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in EVERYTHING}
 
 
+def test_a_reply_has_the_cause_of_its_query(tmp_path: Path) -> None:
+    rows = [
+        Query(image_id=1, prompt="a", question_type="ocr", query_id="r-1", cause="colors"),
+        Query(image_id=2, prompt="b", question_type="ocr", query_id="r-2"),
+    ]
+    write_json(tmp_path / "gptvqa_prompt.json", rows)
+    with serve(writer) as server:
+        generate(tmp_path, server)
+    found = [json.loads(line) for line in (tmp_path / "gptvqa_result.jsonl").read_text().splitlines()]
+    assert [one.get("cause", "absent") for one in found] == ["colors", "absent"]
+
+
 def test_results_usage_and_ledger(tmp_path: Path) -> None:
     queries(tmp_path, 7)
     with serve(writer) as server:

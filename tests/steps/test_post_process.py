@@ -156,6 +156,13 @@ MALFORMED = [
 ]
 
 
+def test_the_cause_of_a_query_stays_with_its_qa_and_no_other_row_has_one(tmp_path: Path) -> None:
+    of_another_program = row(image_id=8, cause="sides", round=None)
+    run(tmp_path, row(cause="colors"), of_another_program, row(image_id=9), row(image_id=10, cause=None))
+    rows = read_json(tmp_path / "gptvqa_train_data.json")
+    assert [one.get("cause", "absent") for one in rows] == ["colors", "sides", "absent", "absent"]
+
+
 def test_malformed_rows_are_counted_and_stop_nothing(tmp_path: Path) -> None:
     text_ids = [row(image_id=text) for text in ("cat", "٣", "1" * 40)]
     result = run(tmp_path, *MALFORMED, b"", row(), *text_ids, max_bad_share=1)

@@ -59,6 +59,10 @@ _OBJECTS = (
     ("comparisons rounds weak_types", "the figures of compare-rounds (compare_rounds.json)"),
     ("study arms seeds runs", "the arms and runs of a study (study.json), which notebook 7 reads"),
     ("study arms pairs reference", "the figures of a study (study_results.json)"),
+    (
+        "method encoder types",
+        "the causes of construct-queries (causes.json), which it reads as earlier_causes",
+    ),
     ("loss mix student", "the log of fine-tune (train_log.json)"),
     ("requests prompt_tokens per_question_type", "the usage of generate-qa (usage.json)"),
     ("args logs", "samples of lmms-eval: {_RECORDED}"),

@@ -1,5 +1,6 @@
 """Step 2: `causes.json`, the causes of each type, how many bad cases and queries each has, and how cases are assigned."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.records import Query
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.queries.causes.features import TEXT_FEATURES
@@ -57,11 +59,21 @@ class FoundCauses:
     file: CausesFile
     members: dict[str, list[list[int]]]
 
-    def count_queries(self, named: Sequence[tuple[str, str]]) -> None:
-        """Count the queries of each cause; `named` is the type and the cause of every query."""
+    def count_queries(self, queries: Sequence[Query]) -> None:
+        """Write into the causes how many of `queries` ask about each."""
+        asked = Counter((query.question_type, query.cause or "") for query in queries)
         for question_type, of_type in self.file.types.items():
             for cause in of_type.causes:
-                cause.queries = named.count((question_type, cause.name))
+                cause.queries = asked[question_type, cause.name]
+
+    def groups(self, question_type: str, kinds: Sequence[str]) -> list[str]:
+        """The cause and the answer kind of each case of a type, whose kinds are `kinds`, as one text."""
+        found = list(kinds)
+        members = self.members[question_type]
+        for number, places in enumerate(members if len(members) > 1 else []):
+            for place in places:
+                found[place] = f"{kinds[place]} {number}"
+        return found
 
 
 def read_causes(file: Path, method: str, encoder: str, vector_size: int) -> CausesFile:

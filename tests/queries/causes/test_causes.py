@@ -7,9 +7,10 @@ from random import Random
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import OPEN, QaForm
+from dataengine_lib.core.records import OPEN, QaForm, Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef
 from dataengine_lib.queries.bad_cases import BadCase
@@ -178,7 +179,9 @@ def test_every_cause_is_drawn_equally_often_and_types_stay() -> None:
         assert all(
             ("color" in cases["a"][place].question) == ("color" in draft.cause) for place in draft.examples
         )
-    causes.count_queries([(d.question_type, d.cause) for d in drawn])
+    causes.count_queries(
+        [Query(image_id=1, prompt="", question_type=d.question_type, cause=d.cause or UNSET) for d in drawn]
+    )
     assert [cause.queries for cause in causes.file.types["a"].causes] == [30, 30]
     assert [cause.queries for cause in causes.file.types["b"].causes] == [20]
 
