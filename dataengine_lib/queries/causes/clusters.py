@@ -7,7 +7,7 @@ import numpy as np
 
 from dataengine_lib.queries.causes.features import DECIMALS
 
-_SAMPLE = 600  # cases that the number of groups is chosen on: silhouettes compare all of them with all others
+_SAMPLE = 400  # cases that the number of groups is chosen on: silhouettes compare all of them with all others
 _COMPONENTS = 16  # principal components; distances in hundreds of dimensions are nearly all alike
 _REFERENCES = 19  # sets without groups; better than all of them by chance has p = 1/20
 _STARTS = 3  # of k-means
@@ -26,12 +26,14 @@ class Clusters:
     reference: float = 0.0
 
 
-def find_clusters(vectors: np.ndarray, most: int, min_cases: int, seed: str) -> Clusters:
+def find_clusters(vectors: np.ndarray, words: int, most: int, min_cases: int, seed: str) -> Clusters:
     """The groups of `vectors` `(n, d)`: at most `most`, each of at least `min_cases`, or one group of all.
 
-    Their number is the one with the highest mean silhouette (Rousseeuw 1987), if that is higher than those of 19 sets drawn
-    from one normal distribution with the same variances; that hypothesis is SigClust's (Liu and others 2008). It is chosen
-    on at most 600 cases, so that memory grows with n alone. Same `seed`, same groups.
+    The first `words` columns are weights of words, the others an embedding. The number of groups is the one with the
+    highest mean silhouette (Rousseeuw 1987), if that is higher than those of 19 sets without groups: words that occur
+    independently of each other, each as often as here, and an embedding drawn from one normal distribution with the same
+    covariance, which is SigClust's hypothesis (Liu and others 2008). It is chosen on at most 400 cases, so that memory
+    grows with n alone. Same `seed`, same groups.
     """
     whole = _rounded(vectors.mean(axis=0, keepdims=True))
     most = min(most, len(vectors) // min_cases)
@@ -46,9 +48,9 @@ def find_clusters(vectors: np.ndarray, most: int, min_cases: int, seed: str) -> 
     if labels is None:
         return Clusters(whole)
     draws = np.random.default_rng(rng.getrandbits(64))
-    spread = points.std(axis=0)
     reference = max(
-        _best(draws.normal(size=points.shape) * spread, most, smallest)[0] for _ in range(_REFERENCES)
+        _best(_principal(_without_groups(sample, words, draws)), most, smallest)[0]
+        for _ in range(_REFERENCES)
     )
     scores = round(found, DECIMALS), round(reference, DECIMALS)
     if found <= reference:
@@ -74,11 +76,24 @@ def _rounded(centroids: np.ndarray) -> np.ndarray:
     return np.round(centroids, DECIMALS).astype(np.float32)
 
 
+def _without_groups(sample: np.ndarray, words: int, draws: np.random.Generator) -> np.ndarray:
+    """A set like the sample `(m, d)` in which nothing depends on anything but within the embedding, linearly."""
+    mixed = draws.permuted(sample[:, :words], axis=0)
+    lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
+    np.divide(mixed, lengths, out=mixed, where=lengths > 0)
+    centred = sample[:, words:] - sample[:, words:].mean(axis=0)
+    # sums of the rows with random normal weights have their covariance
+    drawn = draws.normal(size=(len(sample), len(sample))) @ centred / np.sqrt(len(sample))
+    return np.hstack([mixed, drawn])
+
+
 def _principal(sample: np.ndarray) -> np.ndarray:
     """The sample `(m, d)` on its first principal components `(m, p)`."""
     centred = (sample - sample.mean(axis=0)).astype(np.float64)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    return (left * sizes)[:, :_COMPONENTS]
+    # from the products of rows: m is smaller than d
+    sizes, axes = np.linalg.eigh(centred @ centred.T)
+    first = slice(None, -_COMPONENTS - 1, -1)
+    return axes[:, first] * np.sqrt(np.maximum(sizes[first], 0.0))
 
 
 def _best(points: np.ndarray, most: int, smallest: float) -> tuple[float, np.ndarray | None]:

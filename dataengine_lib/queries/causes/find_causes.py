@@ -8,7 +8,7 @@ import numpy as np
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.causes_file import Cause, CausesFile, FoundCauses, TypeCauses
 from dataengine_lib.queries.causes.clusters import Clusters, find_clusters, nearest_centroid
-from dataengine_lib.queries.causes.features import DECIMALS, CaseSpace
+from dataengine_lib.queries.causes.features import DECIMALS, TEXT_FEATURES, CaseSpace
 from dataengine_lib.queries.causes.naming import cause_names
 
 CLUSTER = "cluster"
@@ -56,7 +56,9 @@ def _found(
 ) -> tuple[TypeCauses, list[list[int]]]:
     space = CaseSpace.fit(cases)
     vectors = space.vectors(cases, images_of(cases))
-    clusters = find_clusters(vectors, settings.most, settings.min_cases, f"causes {settings.seed} {name}")
+    clusters = find_clusters(
+        vectors, TEXT_FEATURES, settings.most, settings.min_cases, f"causes {settings.seed} {name}"
+    )
     members = _members(vectors, clusters)
     groups = [0] * len(cases)
     for number, places in enumerate(members):

@@ -71,34 +71,44 @@ def points(groups: int, number: int = 120, apart: float = 6.0) -> np.ndarray:
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_as_many_groups_as_there_are(groups: int) -> None:
     vectors = points(groups)
-    clusters = find_clusters(vectors, 5, 8, "seed")
+    clusters = find_clusters(vectors, 0, 5, 8, "seed")
     assert len(clusters.centroids) == groups
     assert (clusters.silhouette > clusters.reference) == (groups > 1)
     labels = nearest_centroid(vectors, clusters.centroids)
     of_groups = [set(labels[np.arange(120) % groups == number].tolist()) for number in range(groups)]
     assert all(len(one) == 1 for one in of_groups) and len(set.union(*of_groups)) == groups
-    assert np.array_equal(clusters.centroids, find_clusters(vectors, 5, 8, "seed").centroids)
+    assert np.array_equal(clusters.centroids, find_clusters(vectors, 0, 5, 8, "seed").centroids)
 
 
 def test_groups_of_chance_are_seldom_taken_for_causes() -> None:
     draws = np.random.default_rng(5)
     taken = [
-        len(find_clusters(draws.normal(size=(60, 10)).astype(np.float32), 3, 8, str(n)).centroids) > 1
+        len(find_clusters(draws.normal(size=(60, 10)).astype(np.float32), 0, 3, 8, str(n)).centroids) > 1
         for n in range(8)
     ]
     assert sum(taken) <= 1
+
+
+def test_frequent_words_alone_make_no_groups() -> None:
+    draws = np.random.default_rng(0)
+    often = 0.8 / np.arange(1, 101)
+    words = (draws.random((400, 100)) < often).astype(np.float32)
+    words /= np.maximum(np.linalg.norm(words, axis=1, keepdims=True), 1)
+    assert len(find_clusters(words, 100, 3, 8, "seed").centroids) == 1
+    # taken for an embedding, which has no such columns, they look like groups
+    assert len(find_clusters(words, 0, 3, 8, "seed").centroids) > 1
 
 
 @pytest.mark.parametrize(
     "vectors", [points(2, 15), np.ones((60, 4), dtype=np.float32), np.zeros((40, 4), dtype=np.float32)]
 )
 def test_one_group_where_there_are_too_few_cases_or_all_are_the_same(vectors: np.ndarray) -> None:
-    assert len(find_clusters(vectors, 5, 8, "seed").centroids) == 1
+    assert len(find_clusters(vectors, 0, 5, 8, "seed").centroids) == 1
 
 
 def test_many_cases_are_compared_by_a_sample() -> None:
     vectors = points(3, 6000)
-    clusters = find_clusters(vectors, 4, 8, "seed")
+    clusters = find_clusters(vectors, 0, 4, 8, "seed")
     assert np.bincount(nearest_centroid(vectors, clusters.centroids)).tolist() == [2000] * 3
 
 
