@@ -139,7 +139,8 @@ STEPS = (
     Step(
         6, "compare_rounds", CompareRoundsConfig, when=("compare", "end"),
         reads={"evaluations": "{evaluated}/aokvqa_eval.json", "usage": "{evaluated rounds}/usage.json",
-               "post_process": "{evaluated rounds}/post_process.json"},
+               "post_process": "{evaluated rounds}/post_process.json",
+               "causes": "{first round with causes}/causes.json"},
         writes={"output": "{here}/compare_rounds.json"},
         defaults={"image_root": "{evaluate.image_root}", "seed": "{seed}",
                   "no_type_gains": "{until.no_type_gains}", "max_usd_per_point": "{until.max_usd_per_point}"},
@@ -350,6 +351,7 @@ def _placeholders(
         "first adapter": first_adapter,
         "rounds before": with_data[:done],
         "rounds with causes": with_data[:done] if looks_for_causes else None,
+        "first round with causes": with_data[0] if looks_for_causes and with_data else None,
         "rounds so far": with_data[: done + 1],
         "evaluated": evaluated,
         "evaluated rounds": with_data[: len(evaluated) - 1],

@@ -7,11 +7,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.bad_rows import BadRows
-from dataengine_lib.core.files import write_json
+from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores, weak_types
 from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
+from dataengine_lib.evaluation.rounds.followed_causes import follow_causes
 from dataengine_lib.evaluation.rounds.next_round import StopRule, judge_last_round, round_cost
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
 from dataengine_lib.evaluation.rounds.summary import (
@@ -20,6 +21,7 @@ from dataengine_lib.evaluation.rounds.summary import (
     conclusion_text,
     summary_rows,
 )
+from dataengine_lib.queries.causes.causes_file import CausesFile
 
 
 class CompareRoundsConfig(StepConfig):
@@ -37,6 +39,8 @@ class CompareRoundsConfig(StepConfig):
     """usage.json of each round's step 3, for the price of a point."""
     post_process: list[Path] = Field(default_factory=list)
     """post_process.json of each round's step 4, whose readers cost as well."""
+    causes: Path | None = None
+    """causes.json of the first round's step 2, whose causes are followed."""
     no_type_gains: bool = False
     """Advise to stop when no question type gained in the last round."""
     max_usd_per_point: float | None = Field(None, gt=0)
@@ -121,6 +125,8 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
             weak_types(answers[-1], config.weak_types, set(pairs.types))[0],
         ),
     )
+    if config.causes:
+        figures.causes = follow_causes(read_json(config.causes, CausesFile), answers)
     write_json(config.output, figures)
     warnings = [line for rows in bad for line in rows.warnings()]
     return CompareRoundsResult(

@@ -12,6 +12,9 @@ from dataengine_lib.core.records import Answer
 from dataengine_lib.core.statistics import mcnemar, wilson
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.rounds.figures import Figures
+from dataengine_lib.evaluation.rounds.followed_causes import FollowedCause
+from dataengine_lib.queries.causes.causes_file import Cause, CausesFile, TypeCauses
+from dataengine_lib.report.rounds.causes import followed_causes_table
 from dataengine_lib.report.rounds.compared import gains_table, rounds_table
 from dataengine_lib.runs.summary import table_lines
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig, CompareRoundsResult, compare_rounds
@@ -314,3 +317,31 @@ def test_what_says_little_is_warned_of(run: Run) -> None:
     assert found[0].startswith("only 9 holdout questions: ")
     assert "1.json: 3 questions are not compared, 3 missing there and 0 with other choices" in found[1]
     assert run(*map(evaluation, range(3))).warnings == []
+
+
+def test_causes_are_followed_by_their_cases(run: Run, tmp_path: Path) -> None:
+    def cause(name: str, *keys: str) -> Cause:
+        return Cause(name, cases=len(keys), case_ids=list(keys))
+
+    rows = {
+        "counting": TypeCauses(
+            [cause("<b>hands</b>", *(f"counting-holdout-{n}" for n in range(10, 20)), "gone"),
+             cause("", *(f"counting-holdout-{n}" for n in range(15, 35)))]
+        ),
+        "mood": TypeCauses([cause("", "mood-holdout-30")]),
+    }  # fmt: skip
+    file = write_json(tmp_path / "causes.json", CausesFile("cluster", "clip", rows))
+    result = run(evaluation(0), evaluation(1), evaluation(2), causes=file)
+    assert result.figures.causes == [
+        FollowedCause("counting", "<b>hands</b>", 10, [10, 0, 0]),
+        FollowedCause("counting", "", 20, [20, 15, 5]),
+    ]
+    shown = followed_causes_table(result.figures).text
+    assert "&lt;b&gt;hands" in shown and "75 %" in shown and "100 %" in shown
+    assert read_json(result.output)["causes"][1]["wrong"] == [20, 15, 5]
+
+
+def test_without_causes_the_file_has_none(run: Run) -> None:
+    result = run(evaluation(0), evaluation(1))
+    assert "causes" not in read_json(result.output)
+    assert "nothing to list" in followed_causes_table(result.figures).text

@@ -5,6 +5,7 @@ import msgspec
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.significance.sign_flip import ALPHA
 from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain
+from dataengine_lib.evaluation.rounds.followed_causes import FollowedCause
 from dataengine_lib.evaluation.rounds.verdicts import Verdict
 
 _METHOD = (
@@ -130,3 +131,4 @@ class Figures(msgspec.Struct, kw_only=True):
     weak_note: str
     left_out: list[LeftOut]
     next_round: NextRound | None = None
+    causes: list[FollowedCause] | msgspec.UnsetType = msgspec.UNSET  # absent: step 2 did not look for any

@@ -19,14 +19,14 @@ CAUSES_FILE = "causes.json"
 class Cause(msgspec.Struct):
     """A cause of one type: `cases` of this round's bad cases have it, `queries` ask about it.
 
-    `example_ids` are the keys of its most typical cases. `by_round` counts its cases in each round so far, the first
+    `case_ids` are the keys of its cases, the most typical first. `by_round` counts its cases in each round so far, this one
     included; the key is the round's number.
     """
 
     name: str
     cases: int = 0
     queries: int = 0
-    example_ids: list[str] = []
+    case_ids: list[str] = []
     by_round: dict[str, int] = {}
 
 

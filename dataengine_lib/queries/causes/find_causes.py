@@ -12,7 +12,6 @@ from dataengine_lib.queries.causes.features import DECIMALS, TEXT_FEATURES, Case
 from dataengine_lib.queries.causes.naming import cause_names
 
 CLUSTER = "cluster"
-_EXAMPLES = 3  # named of each cause in causes.json
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,10 @@ def _assigned(
 def count_cases(
     causes: Sequence[Cause], cases: Sequence[BadCase], members: Sequence[Sequence[int]], round_: int
 ) -> None:
-    """Write into the causes how many cases of this round each has, and the keys of the first of them."""
+    """Write into the causes how many cases of this round each has, and their keys."""
     for cause, places in zip(causes, members, strict=True):
         cause.cases = cause.by_round[str(round_)] = len(places)
-        cause.example_ids = [cases[place].key for place in places[:_EXAMPLES]]
+        cause.case_ids = [cases[place].key for place in places]
 
 
 def _members(vectors: np.ndarray, clusters: Clusters) -> list[list[int]]:

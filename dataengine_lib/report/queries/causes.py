@@ -6,6 +6,7 @@ from dataengine_lib.queries.causes.causes_file import TypeCauses
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Figure, Html, table
 
+_EXAMPLES = 3  # cases named of each cause
 _OFF = "causes: none; cluster or teacher would group the bad cases of each type"
 
 
@@ -26,7 +27,7 @@ def cause_table(causes: Mapping[str, TypeCauses]) -> Html:
             ]
             row += counts
             row += [_change(known)] if len(rounds) > 1 else []
-            rows.append([*row, cause.queries, ", ".join(cause.example_ids)])
+            rows.append([*row, cause.queries, ", ".join(cause.case_ids[:_EXAMPLES])])
     columns = [f"bad cases, round {number}" if number != "0" else "bad cases" for number in rounds]
     change = ["change"] if len(rounds) > 1 else []
     head = ["question type", "cause", *columns, *change, "queries", "typical cases"]
