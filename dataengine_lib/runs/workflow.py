@@ -175,9 +175,12 @@ class Planned:
 
     @property
     def models_asked(self) -> list[AskedModel]:
-        """The models that are asked to write or answer: the teacher, and step 4's readers."""
+        """The models that are asked to write or answer: the teachers, and step 4's readers."""
         teacher = str(getattr(self.config, "teacher", ""))
         asked = [AskedModel("teacher", teacher, getattr(self.config, "base_url", None))] if teacher else []
+        # step 2's, which names causes
+        if named := str(getattr(self.config, "cause_teacher", "")):
+            asked.append(AskedModel("cause_teacher", named, getattr(self.config, "cause_base_url", None)))
         readers: list[Reader] = getattr(self.config, "readers", [])
         return asked + [AskedModel(one.parameter, one.model, one.base_url) for one in readers]
 

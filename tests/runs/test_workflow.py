@@ -12,7 +12,7 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs import workflow
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.precheck import check_paths
-from dataengine_lib.runs.workflow import plan
+from dataengine_lib.runs.workflow import AskedModel, plan
 
 
 class TestPlan:
@@ -66,6 +66,12 @@ class TestPlan:
         assert compared.causes == Path("out/round1/causes.json")
         with pytest.raises(ParameterError, match=r"earlier_causes is set by the workflow; remove it"):
             earlier("construct_queries.causes=cluster", "construct_queries.earlier_causes=[mine.json]")
+
+    def test_a_teacher_that_names_causes_is_one_of_the_models_asked(self) -> None:
+        sets = ["causes=teacher", "cause_teacher=openai:m", "cause_base_url=http://127.0.0.1:9/v1"]
+        planned = plan(demo_experiment(*(f"construct_queries.{one}" for one in sets)), Path("out"))
+        asked = [item.models_asked for item in planned if item.step.name == "construct_queries"]
+        assert asked == [[AskedModel("cause_teacher", "openai:m", "http://127.0.0.1:9/v1")]] * 2
 
     def test_outputs_of_one_step_are_inputs_of_the_next(self) -> None:
         steps = {
