@@ -22,6 +22,7 @@ from dataengine_lib.core.records import Query
 from dataengine_lib.embeddings.encoder import Encoder, load_encoder
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.copies import COPY
+from dataengine_lib.playground.server import message_text, serve
 from dataengine_lib.queries.image_search import UNREADABLE_IMAGE
 from dataengine_lib.queries.query_pool import EARLIER_ROUND
 from dataengine_lib.queries.type_shares import NO_CASES, NO_CASES_FOR_TARGET, POOL_EMPTY, TOO_LONG
@@ -754,6 +755,40 @@ def test_a_later_round_keeps_the_causes_and_counts_their_cases(world: SimpleName
             encoder=str(world.root / "other"),
             coco_embedding=world.root / "o",
         )
+
+
+def test_a_teacher_names_the_causes_and_is_paid_once(
+    world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    write_two_causes(world)
+
+    def reply(messages: list[dict], schema: dict) -> str:
+        text = message_text(messages[-1])
+        if "causes" in schema["properties"]:
+            return json.dumps({"causes": [{"name": "color words"}, {"name": "left and right"}]})
+        asked = re.findall(r'"case": (\d+), "question": "(\w+)', text)
+        return json.dumps({"cases": [{"case": int(n), "cause": 1 + (word == "On")} for n, word in asked]})
+
+    with serve(lambda messages: "no", (), reply) as server:
+        given = {
+            "causes": "teacher",
+            "cause_teacher": "openai:gpt-4o-mini",
+            "cause_base_url": server.base_url,
+        }
+        result = world.run(**given, min_cause_cases=6, cause_budget_usd=1.0, targets={"image_scene": 12})
+        sent = len(server.requests)
+        written = world.output.read_bytes()
+        world.run(**given, min_cause_cases=6, cause_budget_usd=1.0, targets={"image_scene": 12})
+        assert len(server.requests) == sent == 3
+    assert world.output.read_bytes() == written
+    assert not any("causes" in line for line in result.warnings)
+    of_type = result.causes["image_scene"].causes
+    assert [(one.name, one.cases, one.queries) for one in of_type] == [
+        ("color words", 16, 6),
+        ("left and right", 8, 6),
+    ]
+    assert world.output.with_name("causes_ledger.jsonl").is_file()
 
 
 def test_without_causes_nothing_of_them_is_written(world: SimpleNamespace) -> None:
