@@ -7,19 +7,21 @@ from collections.abc import Callable, Sequence
 from dataengine_lib.core.text import answer_key, key_words, one_line
 from dataengine_lib.queries.bad_cases import BadCase
 
-MOST_CHARACTERS = 120  # of a name
+MOST_CHARACTERS = 160  # of a name
 _MOST_OF_ANSWER = 30  # characters of an answer in a name
 _LIFT = 1.5  # times as frequent as in the other groups
 # of English, which say nothing of a group; words of place such as "in" do
 _FUNCTION_WORDS = {
-    "a", "an", "and", "are", "be", "been", "by", "did", "do", "does", "for", "from", "has", "have", "is", "it", "its", "of",
-    "or", "that", "the", "there", "this", "to", "was", "were", "what", "which", "who", "whose", "with",
+    "a", "about", "an", "and", "are", "be", "been", "by", "can", "could", "did", "do", "does", "for", "from", "has",
+    "have", "how", "image", "is", "it", "its", "likely", "may", "might", "most", "of", "or", "picture", "probably", "said",
+    "see", "seen", "should", "show", "shown", "that", "the", "there", "this", "to", "was", "were", "what", "which", "who",
+    "whose", "why", "will", "with", "would", "you",
 }  # fmt: skip
 _LEAST_SHARE = 0.15  # of a group's cases that have a word of its name
 
 
 def cause_name(text: str) -> str:
-    """A text as a cause's name: one line of at most 120 characters."""
+    """A text as a cause's name: one line of at most 160 characters."""
     name = one_line(text)
     return name if len(name) <= MOST_CHARACTERS else f"{name[: MOST_CHARACTERS - 1].rstrip()}…"
 
@@ -50,7 +52,7 @@ def _question_words(case: BadCase) -> list[str]:
 
 def _answer(text: str) -> list[str]:
     key = answer_key(text)
-    return [one_line(key)[:_MOST_OF_ANSWER]] if key else []
+    return [f'"{one_line(key)[:_MOST_OF_ANSWER]}"'] if key else []
 
 
 def _distinctive(

@@ -119,8 +119,8 @@ def test_causes_have_names_sizes_and_typical_cases() -> None:
     assert [cause.cases for cause in named] == [20, 20]
     (color,) = (cause for cause in named if "color" in cause.name)
     (side,) = (cause for cause in named if "side" in cause.name)
-    assert color.name.startswith("asks about ") and "answered blue" in color.name
-    assert side.name.endswith("answered left; right is right")
+    assert color.name.startswith("asks about ") and 'answered "blue"' in color.name
+    assert side.name.endswith('answered "left"; right is "right"')
     assert color.by_round == {"1": 20} and len(color.case_ids) == 20
     assert all(int(key[1:]) % 2 for key in color.case_ids)
     assert [cause.name for cause in causes.file.types["few"].causes] == [""]

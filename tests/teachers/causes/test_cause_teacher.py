@@ -160,7 +160,7 @@ def test_names_are_lines_and_each_is_read_once() -> None:
     reply = json.dumps(
         {"causes": [{"name": "a\nb"}, {"name": "A b"}, {"name": " "}, {"name": "c" * 500}, {"x": 1}]}
     )
-    assert read_names(f"Here: {reply}", 5) == ["a b", "c" * 119 + "…"]
+    assert read_names(f"Here: {reply}", 5) == ["a b", "c" * 159 + "…"]
     assert read_names("I cannot say.", 5) == []
 
 
