@@ -210,7 +210,7 @@ def _warnings(found: list[Finding]) -> list[str]:
 def _check_prices(file: Path, item: Planned) -> None:
     """A step with a budget needs the prices of its models; that must be known before other steps cost money."""
     config: Any = item.config
-    if all(getattr(config, name, None) is None for name in ("budget_usd", "cause_budget_usd")):
+    if getattr(config, "budget_usd", None) is None:
         return
     prices = read_prices(getattr(config, "prices", None))
     for one in item.models_asked:

@@ -180,7 +180,7 @@ class Planned:
         asked = [AskedModel("teacher", teacher, getattr(self.config, "base_url", None))] if teacher else []
         # step 2's, which names causes
         if named := str(getattr(self.config, "cause_teacher", "")):
-            asked.append(AskedModel("cause_teacher", named, getattr(self.config, "cause_base_url", None)))
+            asked.append(AskedModel("cause_teacher", named, getattr(self.config, "base_url", None)))
         readers: list[Reader] = getattr(self.config, "readers", [])
         return asked + [AskedModel(one.parameter, one.model, one.base_url) for one in readers]
 

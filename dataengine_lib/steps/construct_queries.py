@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Query
@@ -81,10 +82,12 @@ class ConstructQueriesConfig(StepConfig):
     """causes.json of earlier rounds, whose causes are kept; the last counts."""
     cause_teacher: str = ""
     """Model (openai:MODEL) that names causes where causes is teacher, at a cost."""
-    cause_base_url: str | None = None
-    """Its server; default OPENAI_BASE_URL, then OpenAI itself."""
-    cause_budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """Stop asking it before more than this is spent."""
+    base_url: str | None = None
+    """Server of cause_teacher; default OPENAI_BASE_URL, then OpenAI itself."""
+    max_output_tokens: int = Field(2000, ge=1)
+    """Of one reply of cause_teacher; models that reason need more."""
+    budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Stop asking cause_teacher before more than this is spent."""
     prices: Path | None = None
     """Price table; default: the built-in one."""
     template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
@@ -336,9 +339,9 @@ def _causes(config: ConstructQueriesConfig, inputs: _Inputs, search: ImageSearch
     settings = CauseSettings(config.max_causes, config.min_cause_cases, config.seed, config.round)
     asked = AskedCauses(
         config.cause_teacher,
-        config.cause_base_url,
+        ChatSettings(base_url=config.base_url, max_output_tokens=config.max_output_tokens),
         config.output.with_name("causes_ledger.jsonl"),
-        config.cause_budget_usd,
+        config.budget_usd,
         config.prices,
     )
     found, warnings = find_causes(

@@ -13,15 +13,13 @@ from dataengine_lib.queries.causes.find_causes import CLUSTER, CauseSettings, cl
 from dataengine_lib.queries.image_search import ImageSearch
 from dataengine_lib.teachers.causes.cause_teacher import TEACHER, CauseTeacher
 
-_OUTPUT_TOKENS = 2000  # of a reply that assigns 20 cases, with those of reasoning
-
 
 @dataclass(frozen=True)
 class AskedCauses:
-    """The teacher that names causes: its spec, server, ledger, and what it may cost (US dollars)."""
+    """The teacher that names causes: its spec, how it is asked, its ledger, and what it may cost (US dollars)."""
 
     teacher: str
-    base_url: str | None
+    settings: ChatSettings
     ledger: Path
     budget_usd: float | None
     prices: Path | None
@@ -44,7 +42,7 @@ def find_causes(
         return cluster_causes(cases, images.vectors_of, encoder, settings, kept), []
     teacher = CauseTeacher(
         asked.teacher,
-        ChatSettings(base_url=asked.base_url, max_output_tokens=_OUTPUT_TOKENS),
+        asked.settings,
         asked.ledger,
         asked.budget_usd,
         asked.prices,

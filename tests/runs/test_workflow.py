@@ -68,7 +68,7 @@ class TestPlan:
             earlier("construct_queries.causes=cluster", "construct_queries.earlier_causes=[mine.json]")
 
     def test_a_teacher_that_names_causes_is_one_of_the_models_asked(self) -> None:
-        sets = ["causes=teacher", "cause_teacher=openai:m", "cause_base_url=http://127.0.0.1:9/v1"]
+        sets = ["causes=teacher", "cause_teacher=openai:m", "base_url=http://127.0.0.1:9/v1"]
         planned = plan(demo_experiment(*(f"construct_queries.{one}" for one in sets)), Path("out"))
         asked = [item.models_asked for item in planned if item.step.name == "construct_queries"]
         assert asked == [[AskedModel("cause_teacher", "openai:m", "http://127.0.0.1:9/v1")]] * 2

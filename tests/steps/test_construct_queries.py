@@ -774,12 +774,12 @@ def test_a_teacher_names_the_causes_and_is_paid_once(
         given = {
             "causes": "teacher",
             "cause_teacher": "openai:gpt-4o-mini",
-            "cause_base_url": server.base_url,
+            "base_url": server.base_url,
         }
-        result = world.run(**given, min_cause_cases=6, cause_budget_usd=1.0, targets={"image_scene": 12})
+        result = world.run(**given, min_cause_cases=6, budget_usd=1.0, targets={"image_scene": 12})
         sent = len(server.requests)
         written = world.output.read_bytes()
-        world.run(**given, min_cause_cases=6, cause_budget_usd=1.0, targets={"image_scene": 12})
+        world.run(**given, min_cause_cases=6, budget_usd=1.0, targets={"image_scene": 12})
         assert len(server.requests) == sent == 3
     assert world.output.read_bytes() == written
     assert not any("causes" in line for line in result.warnings)

@@ -52,6 +52,8 @@ NEVER = {
         "classify_questions",
     ),  # it refuses teacher annotations
     ("dataengine_lib.teachers.loading", "coco_dataset", "evaluate"),  # its judge is a chat model
+    # its teacher of causes is shown no image
+    ("dataengine_lib.teachers.openai_teacher", "image_root", "construct_queries"),
     # step 4 takes the record of a task and the key of an answer, and reads no question file or predictions
     ("dataengine_lib.evaluation.tasks", "split", "post_process"),
     ("dataengine_lib.evaluation.recorded.sample_filters", "recorded_filter", "post_process"),
