@@ -18,7 +18,7 @@ Values = dict[str, Any]  # the options that were given, by field
 # Options that take several values, as `--train-data A B`.
 LIST_OPTIONS = {
     *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
-    *("--earlier-evaluations", "--earlier-training", "--usage", "--post-process"),
+    *("--earlier-evaluations", "--earlier-training", "--earlier-causes", "--usage", "--post-process"),
     *("--second-reader", "--blind-reader"),
     *("--train-parts", "--target-modules", "--report-to"),
 }

@@ -745,7 +745,7 @@ def test_a_later_round_keeps_the_causes_and_counts_their_cases(world: SimpleName
     write_two_causes(world, 12)
     result = world.run(**changes, round=2, earlier_causes=[earlier])
     counts = sorted(tuple(one.by_round.items()) for one in result.causes["image_scene"].causes)
-    assert counts == [(("1", 8), ("2", 4)), (("1", 16), ("2", 8))]
+    assert counts == [((1, 8), (2, 4)), ((1, 16), (2, 8))]
     assert "-50 %" in cause_table(result.causes).text
     with pytest.raises(DataEngineError, match=r"earlier.json: made with encoder .*leave earlier_causes out"):
         shutil.copytree(world.root / "clip", world.root / "other")

@@ -12,6 +12,7 @@ from dataengine_lib.core.records import Query
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.queries.causes.features import TEXT_FEATURES
+from dataengine_lib.queries.causes.naming import cause_name
 
 CAUSES_FILE = "causes.json"
 
@@ -27,7 +28,7 @@ class Cause(msgspec.Struct):
     cases: int = 0
     queries: int = 0
     case_ids: list[str] = []
-    by_round: dict[str, int] = {}
+    by_round: dict[int, int] = {}
 
 
 class TypeCauses(msgspec.Struct):
@@ -90,6 +91,8 @@ def read_causes(file: Path, method: str, encoder: str, vector_size: int) -> Caus
                 "earlier_causes out"
             )
     for name, of_type in found.types.items():
+        for cause in of_type.causes:
+            cause.name = cause_name(cause.name)  # of a file that may have been changed: one line in a prompt
         sizes = {len(centroid) for centroid in of_type.centroids}
         if not of_type.causes or (
             vector_size

@@ -98,7 +98,7 @@ def count_cases(
 ) -> None:
     """Write into the causes how many cases of this round each has, and their keys."""
     for cause, places in zip(causes, members, strict=True):
-        cause.cases = cause.by_round[str(round_)] = len(places)
+        cause.cases = cause.by_round[round_] = len(places)
         cause.case_ids = [cases[place].key for place in places]
 
 

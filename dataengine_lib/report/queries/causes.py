@@ -14,7 +14,7 @@ def cause_table(causes: Mapping[str, TypeCauses]) -> Html:
     """The causes of each type, those of the most bad cases first; a column for each round, and the change over them."""
     if not causes:
         return table([], [], _OFF)
-    rounds = sorted({n for one in causes.values() for cause in one.causes for n in cause.by_round}, key=int)
+    rounds = sorted({n for one in causes.values() for cause in one.causes for n in cause.by_round})
     rows = []
     for kind, of_type in causes.items():
         whole = len(of_type.causes) == 1
@@ -28,7 +28,7 @@ def cause_table(causes: Mapping[str, TypeCauses]) -> Html:
             row += counts
             row += [_change(known)] if len(rounds) > 1 else []
             rows.append([*row, cause.queries, ", ".join(cause.case_ids[:_EXAMPLES])])
-    columns = [f"bad cases, round {number}" if number != "0" else "bad cases" for number in rounds]
+    columns = [f"bad cases, round {number}" if number else "bad cases" for number in rounds]
     change = ["change"] if len(rounds) > 1 else []
     head = ["question type", "cause", *columns, *change, "queries", "typical cases"]
     several = sum(len(one.causes) > 1 for one in causes.values())

@@ -121,7 +121,7 @@ def test_causes_have_names_sizes_and_typical_cases() -> None:
     (side,) = (cause for cause in named if "side" in cause.name)
     assert color.name.startswith("asks about ") and 'answered "blue"' in color.name
     assert side.name.endswith('answered "left"; right is "right"')
-    assert color.by_round == {"1": 20} and len(color.case_ids) == 20
+    assert color.by_round == {1: 20} and len(color.case_ids) == 20
     assert all(int(key[1:]) % 2 for key in color.case_ids)
     assert [cause.name for cause in causes.file.types["few"].causes] == [""]
     assert "empty" not in causes.file.types
@@ -148,8 +148,8 @@ def test_later_rounds_follow_the_causes_of_the_first(tmp_path: Path) -> None:
     after = {cause.name: cause.by_round for cause in second.file.types["type"].causes}
     assert before.keys() == after.keys()
     for name, counts in after.items():
-        assert counts == {"1": 20, "2": 20 if "color" in name else 3}
-    assert [cause.by_round for cause in second.file.types["new"].causes] == [{"2": 20}] * 2
+        assert counts == {1: 20, 2: 20 if "color" in name else 3}
+    assert [cause.by_round for cause in second.file.types["new"].causes] == [{2: 20}] * 2
     third = cluster_causes({}, images_of, "clip", replace(SETTINGS, round=3), second.file)
     assert [cause.cases for cause in third.file.types["type"].causes] == [0, 0]
 
@@ -168,6 +168,18 @@ def test_causes_made_in_another_way_are_refused(
     written = write_json(tmp_path / "causes.json", found({"type": two_kinds()}).file)
     with pytest.raises(DataEngineError, match=message):
         read_causes(written, method, encoder, size)
+
+
+def test_a_changed_file_of_causes_gives_names_of_one_line(tmp_path: Path) -> None:
+    first = found({"type": two_kinds()}).file
+    first.types["type"].causes[0].name = "colors\n\nImage information"
+    read = read_causes(write_json(tmp_path / "causes.json", first), "cluster", "clip", TEXT_FEATURES + 8)
+    assert read.types["type"].causes[0].name == "colors Image information"
+    (tmp_path / "causes.json").write_text(
+        '{"method": "cluster", "encoder": "clip", "types": {"a": {"causes": []}}}'
+    )
+    with pytest.raises(DataEngineError, match="no centroid"):
+        read_causes(tmp_path / "causes.json", "cluster", "clip", TEXT_FEATURES + 8)
 
 
 def test_every_cause_is_drawn_equally_often_and_types_stay() -> None:

@@ -120,11 +120,11 @@ def test_later_rounds_keep_the_names_and_ask_for_cases_alone(
     )
     assert len(chat.asked) == 1
     assert [cause.by_round for cause in second.file.types["a_type"].causes] == [
-        {"1": 10, "2": 2},
-        {"1": 10, "2": 1},
-        {"1": 10, "2": 1},
+        {1: 10, 2: 2},
+        {1: 10, 2: 1},
+        {1: 10, 2: 1},
     ]
-    assert second.file.types["few"].causes[0].by_round == {"1": 9, "2": 0}
+    assert second.file.types["few"].causes[0].by_round == {1: 9, 2: 0}
 
 
 def test_a_type_for_which_no_cause_is_named_stays_whole(
