@@ -153,3 +153,9 @@ def test_text_of_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
 def test_the_verb(run: Path) -> None:
     done = CliRunner().invoke(app, ["trace", "r1-0abcdef", "--run", str(run)])
     assert done.exit_code == 0 and done.stdout.startswith("record r1-0abcdef in")
+
+
+def test_the_cause_of_a_query_is_one_line(tmp_path: Path) -> None:
+    query = Query(image_id=1, prompt="…", question_type="ocr", query_id="r1-0abcdef", cause="signs\nat night")
+    write_json(tmp_path / "gptvqa_prompt.json", [query])
+    assert "  cause: signs at night" in trace_lines("r1-0abcdef", tmp_path)
