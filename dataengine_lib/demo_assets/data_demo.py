@@ -18,7 +18,7 @@ from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
-_DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # in the checkout
+DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # in the checkout
 _SIZES = {"base": 24, "pool": 48, "diagnose": 4, "holdout": 3}
 _SEED = 1  # another one than the demo's, so that they share no image
 
@@ -76,12 +76,7 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
     (folder / "gptvqa_result.jsonl").unlink(missing_ok=True)
     run_step_3(folder, folder)
     run_step_4(folder, folder)
-    fine_tune(FineTuneConfig(
-        student=student, train_data=[folder / "gptvqa_train_data.json"], image_root=folder,
-        output_dir=scratch / "checkpoint",
-        base_data=folder / "base_questions.json", base_image_root=folder, base_share=0.5, method="full",
-        learning_rate=2e-4, epochs=3, batch_size=16,
-    ))  # fmt: skip
+    run_step_5(folder, models, folder / "gptvqa_train_data.json", scratch / "checkpoint")
     evaluate(
         EvaluateConfig(
             questions=questions,
@@ -102,13 +97,18 @@ def run_step_0(folder: Path, output: Path) -> None:
     )
 
 
-def run_step_2(folder: Path, models: Path, scratch: Path, output: Path) -> None:
-    """Step 2 on the bad cases of `folder`; the embeddings go to `scratch`, the queries to `output`."""
+def run_step_2(
+    folder: Path, models: Path, scratch: Path, output: Path, *, weight: Path | None = None, seed: int = 0
+) -> None:
+    """Step 2 on the bad cases of `folder`; the embeddings go to `scratch`, the queries to `output`.
+
+    `weight` is the file of the types' weights, by default that of `folder`.
+    """
     construct_queries(ConstructQueriesConfig(
-        input=folder / "bad_case_aokvqa_classified.json", weight=folder / "weight.json", coco_dataset=folder,
+        input=folder / "bad_case_aokvqa_classified.json", weight=weight or folder / "weight.json", coco_dataset=folder,
         coco_embedding=scratch / "embedding", output=output / "gptvqa_prompt.json", bad_case_image_root=folder,
         questions=folder / "aokvqa_v1p0_val_classified.json", encoder=str(models / "tiny-clip"), maxnum=24, topk=20,
-        near_duplicate=None,
+        near_duplicate=None, seed=seed,
     ))  # fmt: skip
 
 
@@ -121,11 +121,11 @@ def run_step_3(folder: Path, output: Path) -> None:
     )
 
 
-def run_step_4(folder: Path, output: Path) -> None:
-    """Step 4 on the replies of `folder`."""
+def run_step_4(folder: Path, output: Path, *, replies: Path | None = None) -> None:
+    """Step 4 on `replies` about the images of `folder`, by default its own."""
     post_process(
         PostProcessConfig(
-            input=folder / "gptvqa_result.jsonl",
+            input=replies or folder / "gptvqa_result.jsonl",
             output=output / "gptvqa_train_data.json",
             image_root=folder,
             coco_dataset=folder,
@@ -136,5 +136,14 @@ def run_step_4(folder: Path, output: Path) -> None:
     )
 
 
+def run_step_5(folder: Path, models: Path, train_data: Path, output: Path, *, seed: int = 0) -> None:
+    """Step 5 on `train_data` about the images of `folder`, and on its base data; the checkpoint goes to `output`."""
+    fine_tune(FineTuneConfig(
+        student=str(models / "tiny-llava"), train_data=[train_data], image_root=folder, output_dir=output,
+        base_data=folder / "base_questions.json", base_image_root=folder, base_share=0.5, method="full",
+        learning_rate=2e-4, epochs=3, batch_size=16, seed=seed,
+    ))  # fmt: skip
+
+
 if __name__ == "__main__":
-    _make(_DATA_DEMO, _DATA_DEMO / "models")
+    _make(DATA_DEMO, DATA_DEMO / "models")

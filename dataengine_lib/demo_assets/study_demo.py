@@ -13,16 +13,12 @@ import msgspec
 
 from dataengine_lib.core.files import read_json, write_json, write_jsonl
 from dataengine_lib.core.records import Answer
+from dataengine_lib.demo_assets.data_demo import DATA_DEMO, run_step_2, run_step_3, run_step_4, run_step_5
 from dataengine_lib.evaluation.studies.answers import evaluation_files
 from dataengine_lib.evaluation.studies.study_file import Arm, ArmRun, StudyFile
-from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
-from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
-from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 from dataengine_lib.training.log import TrainLog
 
-_DATA_DEMO = Path(__file__).parents[2] / "data_demo"  # in the checkout
 _SEEDS = [0, 1, 2]
 _KEPT = ("question_id", "question_type", "split", "image_id", "question", "choices", "correct_choice_idx",
          "predicted_choice_idx", "correct")  # fmt: skip
@@ -53,28 +49,15 @@ def _make(demo: Path) -> None:
 
 def _run(demo: Path, scratch: Path, weights: dict[str, float], seed: int) -> list[Answer]:
     """One round with these weights; returns the evaluation after it."""
-    questions, models = demo / "aokvqa_v1p0_val_classified.json", demo / "models"
-    construct_queries(ConstructQueriesConfig(
-        input=demo / "bad_case_aokvqa_classified.json", weight=write_json(scratch / "weight.json", weights),
-        coco_dataset=demo, coco_embedding=scratch / "embedding", output=scratch / "gptvqa_prompt.json",
-        bad_case_image_root=demo, questions=questions, encoder=str(models / "tiny-clip"), maxnum=24, topk=20,
-        near_duplicate=None, seed=seed,
-    ))  # fmt: skip
-    generate_qa(GenerateQaConfig(
-        input=scratch / "gptvqa_prompt.json", output=scratch / "gptvqa_result.jsonl", teacher="playground",
-    ))  # fmt: skip
-    post_process(PostProcessConfig(
-        input=scratch / "gptvqa_result.jsonl", output=scratch / "gptvqa_train_data.json", image_root=demo,
-        coco_dataset=demo, questions=questions, evaluation_image_root=demo, near_question=0,
-    ))  # fmt: skip
-    fine_tune(FineTuneConfig(
-        student=str(models / "tiny-llava"), train_data=[scratch / "gptvqa_train_data.json"], image_root=demo,
-        output_dir=scratch / "checkpoint", base_data=demo / "base_questions.json", base_image_root=demo,
-        base_share=0.5, method="full", learning_rate=2e-4, epochs=3, batch_size=16, seed=seed,
-    ))  # fmt: skip
+    models = demo / "models"
+    weight = write_json(scratch / "weight.json", weights)
+    run_step_2(demo, models, scratch, scratch, weight=weight, seed=seed)
+    run_step_3(scratch, scratch)
+    run_step_4(demo, scratch, replies=scratch / "gptvqa_result.jsonl")
+    run_step_5(demo, models, scratch / "gptvqa_train_data.json", scratch / "checkpoint", seed=seed)
     evaluate(EvaluateConfig(
-        questions=questions, image_root=demo, student=str(scratch / "checkpoint"), output_dir=scratch / "after",
-        near_duplicate=0,
+        questions=demo / "aokvqa_v1p0_val_classified.json", image_root=demo, student=str(scratch / "checkpoint"),
+        output_dir=scratch / "after", near_duplicate=0,
     ))  # fmt: skip
     answers: list[Answer] = read_json(scratch / "after" / "aokvqa_eval.json", list[Answer])
     return answers
@@ -101,4 +84,4 @@ def _write_short(file: Path, answers: Sequence[Answer]) -> None:
 
 
 if __name__ == "__main__":
-    _make(_DATA_DEMO)
+    _make(DATA_DEMO)
