@@ -4,7 +4,7 @@ import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -189,7 +189,7 @@ def sha256(path: Path) -> str:
     """Hex digest of a file, or of a folder's file names and contents in sorted order."""
     path = Path(path)
     digest = hashlib.sha256()
-    for part in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+    for part in [path] if path.is_file() else files_below(path):
         # \0 ends a name, so that a name and the contents behind it cannot be mixed up
         digest.update(str(part.relative_to(path)).encode() + b"\0")
         with part.open("rb") as stream:
@@ -198,13 +198,32 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, sorted; links are followed, also those to folders, as readers of images follow them."""
+
+    def found(place: str, above: tuple[str, ...]) -> Iterator[Path]:
+        real = os.path.realpath(place)
+        if real in above:  # a link to a folder that it lies in
+            return
+        try:
+            entries = list(os.scandir(place))
+        except PermissionError:
+            return  # whoever needs a file in it says so
+        for entry in entries:
+            if os.path.isdir(entry.path):  # unlike entry.is_dir, no error for a link to itself
+                yield from found(entry.path, (*above, real))
+            elif os.path.isfile(entry.path):  # a broken link is neither
+                yield Path(entry.path)
+
+    return sorted(found(str(folder), ()))
+
+
 def fingerprint(*parts: object) -> str:
     """A SHA-256 key of what a result depends on; a Path counts by the name, size and mtime of its files."""
     content: list[object] = []
     for part in parts:
         if isinstance(part, Path):
-            # sorted, since the order of rglob depends on the file system
-            files = sorted(file for file in part.rglob("*") if file.is_file()) if part.is_dir() else [part]
+            files = files_below(part) if part.is_dir() else [part]
             content += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         else:
             content.append(part)

@@ -134,12 +134,25 @@ def _partner_name(file: Path, words: tuple[str, str], others: tuple[str, str]) -
     return name.replace("mscoco", f"{others[0]}mscoco", 1) if others[0] not in name else name
 
 
-def _partner(file: Path, words: tuple[str, str], others: tuple[str, str]) -> Path | None:
+def vqa_partner(file: Path) -> Path | None:
+    """The file beside this one whose name says that the two are VQA's; None where there is none."""
+    pairs = ((_QUESTIONS, _ANNOTATIONS), (_ANNOTATIONS, _QUESTIONS))
+    return next(filter(None, (_beside(file, *pair) for pair in pairs)), None)
+
+
+def _beside(file: Path, words: tuple[str, str], others: tuple[str, str]) -> Path | None:
     """The other file beside this one, by its published name or with one word changed; None where it is not there."""
     plain = file.name.replace(words[1], others[1])
     for name in dict.fromkeys((_partner_name(file, words, others), plain)):
         if name != file.name and (file.parent / name).is_file():
             return file.parent / name
+    return None
+
+
+def _partner(file: Path, words: tuple[str, str], others: tuple[str, str]) -> Path | None:
+    """The other file beside this one, None where it is not there. Raises DataEngineError for a name without its word."""
+    if found := _beside(file, words, others):
+        return found
     if words[1] not in file.name:
         raise DataEngineError(
             f"{file}: VQA's layout has two files, whose names differ in questions and annotations; {shown(file.name)} "

@@ -1,7 +1,6 @@
 """Manifests (all steps): what a step was made from and what it wrote, so that an unchanged step is skipped."""
 
 import hashlib
-import os
 import platform
 import time
 from functools import cache
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib import __version__
-from dataengine_lib.core.files import read_json, sha256, write_json
+from dataengine_lib.core.files import files_below, read_json, sha256, write_json
 from dataengine_lib.errors import DataEngineError
 
 MISSING = "missing"
@@ -96,7 +95,7 @@ def _stamp(path: Path) -> tuple[str, float]:
     # Stands for the contents: hashing 100,000 images in every run would take minutes. `cp -p` and `tar` set the time of
     # the last change back to that of their source; the time of the status (ctime) is always that of the system's clock.
     lines, newest = [], 0.0
-    parts = [path] if path.is_file() else sorted(Path(f, n) for f, _, names in os.walk(path) for n in names)
+    parts = [path] if path.is_file() else files_below(path)
     for part in parts:
         state = part.stat()
         newest = max(newest, state.st_mtime)

@@ -7,9 +7,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.user_files.yaml_file import read_yaml
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.questions.companion_files import companion_files
 
 # Text parameters that may name a folder as well as a model: its Hugging Face name, or `KIND:REST`.
 _MODEL_OR_FOLDER = ("student", "adapter", "encoder")
+# Parameters that name question files, beside which others may lie that are read with them.
+_QUESTION_FILES = ("questions", "base_data", "train_data")
 # Text parameters, and what stands before the colon where the rest of their value is a file.
 _FILE_KINDS = {
     "student": ("recorded",),
@@ -82,6 +87,28 @@ def named_paths(name: str, value: Any) -> list[Path]:
         return [path for inner, item in value for path in named_paths(inner, item)]
     path = _named_path(name, value)
     return [] if path is None else [path]
+
+
+def read_with(name: str, paths: list[Path]) -> list[Path]:
+    """The files that are read with those that the parameter `name` names: VQA's annotations, DeepSpeed's own config."""
+    if name in _QUESTION_FILES:
+        found = [other for path in paths for other in companion_files(path)]
+    elif name == "accelerate_config":
+        found = [other for path in paths for other in _deepspeed_config(path)]
+    else:
+        found = []
+    return [path for path in dict.fromkeys(found) if path not in paths]
+
+
+def _deepspeed_config(file: Path) -> list[Path]:
+    """The file of DeepSpeed that a config of `accelerate config` names; a config that cannot be read names none."""
+    try:
+        content = read_yaml(file, "") if file.is_file() else None
+    except ParameterError:
+        return []  # step 5 says what is wrong with it
+    settings = content.get("deepspeed_config") if isinstance(content, dict) else None
+    named = settings.get("deepspeed_config_file") if isinstance(settings, dict) else None
+    return [Path(named)] if isinstance(named, str) and Path(named).is_file() else []
 
 
 def settings_beside_paths(value: Any) -> Any:

@@ -12,6 +12,7 @@ from dataengine_lib.curation.readers.spec import Reader
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.parameter_paths import (
     named_paths,
+    read_with,
     relative_to_here,
     settings_beside_paths,
     with_found_paths,
@@ -208,10 +209,10 @@ class Planned:
         ]
 
     def inputs(self) -> dict[str, list[Path]]:
-        """Files and folders that the step reads, by parameter."""
+        """Files and folders that the step reads, by parameter; with those that are read because they lie beside one."""
         others = {*self.step.writes, *self.step.stores, *self.step.checkouts}
         found = {name: named_paths(name, value) for name, value in self.config if name not in others}
-        return {name: paths for name, paths in found.items() if paths}
+        return {name: paths + read_with(name, paths) for name, paths in found.items() if paths}
 
     def settings(self) -> dict[str, Any]:
         """The parameters without inputs, which count by their contents, and without outputs and stores."""

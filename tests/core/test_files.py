@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dataengine_lib.core.bad_rows import BadRows
-from dataengine_lib.core.files import inside, read_json, read_jsonl
+from dataengine_lib.core.files import files_below, inside, read_json, read_jsonl, sha256
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, locate
 from dataengine_lib.queries.bad_cases import read_bad_cases
@@ -86,3 +86,18 @@ def test_published_bad_cases_are_read_and_their_images_found(tmp_path: Path) -> 
     (tmp_path / "train2017").mkdir()
     (tmp_path / "train2017/000000370270.jpg").touch()
     assert locate(cases[0].image, tmp_path) == "train2017/000000370270.jpg"
+
+
+def test_a_folder_s_content_is_that_behind_its_links(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    for folder in (root / "own", elsewhere):
+        folder.mkdir(parents=True)
+        written(folder, b"1", "a.jpg")
+    (root / "linked").symlink_to(elsewhere)
+    for name, target in (("broken", tmp_path / "gone"), ("itself", root / "itself"), ("up", root)):
+        (root / "own" / name).symlink_to(target)
+    (elsewhere / "round").symlink_to(root)
+    assert files_below(root) == [root / "linked" / "a.jpg", root / "own" / "a.jpg"]
+    before = sha256(root)
+    written(elsewhere, b"2", "a.jpg")
+    assert sha256(root) != before

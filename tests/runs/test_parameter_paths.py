@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from experiments import demo_experiment
+from project import PROJECT_ROOT
 
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.runs.parameter_paths import named_paths, settings_beside_paths
+from dataengine_lib.runs.manifest import FileHashes
+from dataengine_lib.runs.parameter_paths import named_paths, read_with, settings_beside_paths
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.precheck import check_paths
+from dataengine_lib.runs.reuse.current import current_manifest
 from dataengine_lib.runs.workflow import STEPS, Planned, plan
 
 
@@ -150,6 +153,52 @@ def test_a_share_in_a_list_of_base_data_is_a_setting_and_its_paths_are_not(tmp_p
     ]
     assert all(settings(**change) != settings() for change in changes)
     assert "train_data" not in settings() and "output_dir" not in settings() and settings()["epochs"] == 3
+
+
+def test_changed_annotations_of_vqa_change_what_every_step_is_made_from(tmp_path: Path) -> None:
+    """They lie beside the questions and no parameter names them."""
+    asked, answered = tmp_path / "v2_questions.json", tmp_path / "v2_annotations.json"
+    asked.write_text(json.dumps({"task_type": "Open-Ended", "questions": []}))
+    answered.write_text(json.dumps({"data_type": "mscoco", "annotations": []}))
+    experiment = demo_experiment(f"evaluate.questions={asked}", rounds=1)
+    experiment.sections.pop("classify_questions")
+
+    def identities() -> dict[str, str]:
+        hashes, notebooks = FileHashes(tmp_path / "hashes.json"), PROJECT_ROOT / "notebooks"
+        return {
+            item.label: current_manifest(item, notebooks / f"{item.step.notebook}.ipynb", hashes, {}).identity
+            for item in plan(experiment, tmp_path / "run")
+            if "questions" in type(item.config).model_fields
+        }
+
+    before = identities()
+    answered.write_text(json.dumps({"data_type": "mscoco", "annotations": [1]}))
+    after = identities()
+    assert len(before) == 5 and all(before[label] != after[label] for label in before)
+    assert identities() == after
+
+
+def test_a_file_of_another_layout_with_such_a_name_is_read_alone(tmp_path: Path) -> None:
+    asked, answered = tmp_path / "my_questions.json", tmp_path / "my_annotations.json"
+    for content in ("[]", "{torn", json.dumps({"images": [], "questions": []})):
+        asked.write_text(content)
+        answered.write_text(content)
+        assert read_with("questions", [asked]) == []
+    asked.write_text(json.dumps({"data_type": "mscoco", "questions": []}))
+    for name in ("questions", "base_data", "train_data"):
+        assert read_with(name, [asked]) == [answered]
+    assert read_with("input", [asked]) == read_with("questions", [asked, answered]) == []
+
+
+def test_the_config_of_deepspeed_that_accelerate_names_is_read_with_it(tmp_path: Path) -> None:
+    config, own = tmp_path / "accelerate.yaml", tmp_path / "zero3.json"
+    config.write_text(f"num_processes: 2\ndeepspeed_config: {{deepspeed_config_file: {own}}}\n")
+    assert read_with("accelerate_config", [config]) == []
+    own.write_text("{}")
+    assert read_with("accelerate_config", [config]) == [own]
+    for text in ("num_processes: 2", "deepspeed_config: 1", "[", "- 1"):
+        config.write_text(text)
+        assert read_with("accelerate_config", [config]) == []
 
 
 def test_a_path_alone_says_nothing_but_where_it_is() -> None:
