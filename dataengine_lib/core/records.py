@@ -91,7 +91,8 @@ class Answer(msgspec.Struct, kw_only=True):
     `scores` holds one number per choice, higher is better (minus the mean token loss for `rank: text`); it is empty
     where the choice was read from a written answer. `predicted_choice_idx` is -1 where the answer names no choice, and
     counts as wrong. `reversed_choice_idx` is the choice when the options were shown in reverse order, as an index into
-    `choices`. `score` in [0, 1] is 1 or 0 where an option was chosen, and may lie between them for an open-ended
+    `choices`; `rotated_choice_idx` holds those of the options rotated by 1, 2, …, and `correct` then means right in each
+    rotation. `score` in [0, 1] is 1 or 0 where an option was chosen, and may lie between them for an open-ended
     question; it is taken from `correct` where it is not given, as in older files.
     """
 
@@ -120,6 +121,7 @@ class Answer(msgspec.Struct, kw_only=True):
     teacher_type: str = ""  # the type that step 0's teacher gave a question whose type was known
     answer_kind: str = ""
     score: float = _NO_SCORE
+    rotated_choice_idx: list[int] | msgspec.UnsetType = msgspec.UNSET  # absent: not asked in rotations
 
     def __post_init__(self) -> None:
         self.image_id = image_id_of(self.image_id)

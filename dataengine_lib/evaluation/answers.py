@@ -15,6 +15,7 @@ from dataengine_lib.core.records import (
     qa_prompt,
 )
 from dataengine_lib.evaluation.direct_answers import direct_answer_score
+from dataengine_lib.evaluation.probes.circular import right_in_each
 from dataengine_lib.evaluation.scores.open_answers import open_score
 from dataengine_lib.evaluation.scores.yes_no_text import read_yes_no
 from dataengine_lib.replies.answer_choice import written_choice
@@ -27,7 +28,8 @@ class StudentAnswer(msgspec.Struct, frozen=True):
     better, or none where there are no scores. `written` is the text that the choice was read from, for the report.
     `direct_answer` is the answer without the options, None when not asked. `reversed` is the answer with the options
     in reverse order, in the indices of the original order, None when not asked. `text` is the answer to an open-ended
-    question, which has no options to choose.
+    question, which has no options to choose. `rotated` are the answers with the options rotated by 1, 2, …, in the
+    indices of the original order.
     """
 
     choice: int | None
@@ -36,6 +38,7 @@ class StudentAnswer(msgspec.Struct, frozen=True):
     direct_answer: str | None = None
     reversed: Optional["StudentAnswer"] = None
     text: str = ""
+    rotated: "list[StudentAnswer] | msgspec.UnsetType" = msgspec.UNSET
 
 
 def read_answer(question: Question, text: str, choices: list[str] | None = None) -> StudentAnswer:
@@ -62,10 +65,11 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
     in_reverse = answer.reversed
     is_open = question.answer_kind == OPEN
     answered = bool(question.direct_answers) if is_open else question.correct_choice_idx != NO_ANSWER
+    rotated = [_index(one) for one in answer.rotated or []]
     if is_open:
         score = open_score(answer.text, question.direct_answers, image)
     else:
-        score = float(0 <= chosen == question.correct_choice_idx)
+        score = float(right_in_each(chosen, rotated, question.correct_choice_idx))
     return Answer(
         image_id=question.image_id,
         image_path=image,
@@ -103,6 +107,7 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         teacher_type=question.teacher_type,
         answer_kind=question.answer_kind,
         score=score,
+        rotated_choice_idx=rotated or msgspec.UNSET,
     )
 
 

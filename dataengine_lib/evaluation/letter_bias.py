@@ -6,28 +6,12 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import LETTERS, Answer, image_name
-from dataengine_lib.core.statistics import Z_95, Gain, PairedGains, wilson
+from dataengine_lib.core.records import LETTERS, Answer
+from dataengine_lib.core.statistics import Z_95, Gain
+from dataengine_lib.evaluation.probes.paired import Share, paired_change
 
 _MIN_EXPECTED_COUNT = 5.0  # the usual limit (Cochran 1954) for using the chi-square distribution
 _MONTE_CARLO_DRAWS = 9_999  # with the observed counts themselves 10,000
-
-
-class Share(msgspec.Struct, frozen=True):
-    """`count` of `total` with its 95 % Wilson interval; `share` is None where nothing was asked."""
-
-    count: int
-    total: int
-    share: float | None
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, count: int, total: int) -> "Share":
-        """Rounded to four decimals."""
-        ends = wilson(count, total)
-        share = round(count / total, 4) if total else None
-        return cls(count, total, share, round(ends.low, 4), round(ends.high, 4))
 
 
 class LetterUse(msgspec.Struct, frozen=True):
@@ -144,7 +128,7 @@ def _letter_use(
         letter=LETTERS[place],
         offered=sum(place < len(answer.choices) for answer in answers),
         chosen=sum(answer.predicted_choice_idx == place for answer in answers),
-        accuracy=Share.of(sum(answer.correct for answer in right), len(right)),
+        accuracy=Share.of(sum(answer.predicted_choice_idx == place for answer in right), len(right)),
         wrong=wrong,
         expected=round(expected, 4),
         expected_low=round(max(0.0, expected - spread), 4),
@@ -199,10 +183,7 @@ def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
     right = np.array([answer.correct_choice_idx for answer in both])
     # 1: right in reverse order only, -1: right as asked only, 0: no change
     change = (in_reverse == right).astype(int) - (as_asked == right)
-    # names of the images: the bootstrap draws whole images, as answers about one are not independent
-    images = [image_name(answer.image_id, answer.image_path) for answer in both]
-    gains = PairedGains({"all": np.ones(len(both), dtype=bool)}, change, images, seed=seed)
-    gain = gains.gain("all")
+    changed = paired_change(change, both, seed)
     count = len(both)
     return Consistency(
         questions=count,
@@ -211,8 +192,6 @@ def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
         as_asked=Share.of(int((as_asked == right).sum()), count),
         in_reverse=Share.of(int((in_reverse == right).sum()), count),
         robust=Share.of(int(((as_asked == right) & (in_reverse == right)).sum()), count),
-        change=msgspec.structs.replace(
-            gain, gain=round(gain.gain, 4), low=round(gain.low, 4), high=round(gain.high, 4)
-        ),
-        p_value=round(gains.p_value(["all"]), 4),
+        change=changed.gain,
+        p_value=changed.p_value,
     )

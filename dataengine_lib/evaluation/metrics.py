@@ -11,6 +11,7 @@ from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
+from dataengine_lib.evaluation.probes.circular import CircularScore, circular_score
 from dataengine_lib.evaluation.scores.intervals import score_interval
 from dataengine_lib.evaluation.scores.open_scores import OpenScores, open_scores
 from dataengine_lib.evaluation.scores.yes_no import YesNoScores, yes_no_scores
@@ -44,7 +45,8 @@ class SplitScore(msgspec.Struct):
 
     `chance` is the expected accuracy of guessing, in [0, 1]. `cannot_tell` counts the answers that name no option,
     which are wrong; `both_ways` is None where the options were not asked in reverse order as well. `letters` are of
-    multiple choice. `yes_no` and `open` are of the questions of these kinds, and left out where there are none.
+    multiple choice. `yes_no` and `open` are of the questions of these kinds, and left out where there are none; so is
+    `circular`, without which no question was asked in rotations.
     """
 
     overall: Score
@@ -56,6 +58,7 @@ class SplitScore(msgspec.Struct):
     types: TypeConfusion
     yes_no: YesNoScores | msgspec.UnsetType = msgspec.UNSET
     open: OpenScores | msgspec.UnsetType = msgspec.UNSET
+    circular: CircularScore | msgspec.UnsetType = msgspec.UNSET
 
 
 class Metrics(msgspec.Struct):
@@ -122,15 +125,21 @@ def _score_split(answers: Sequence[Answer], types: Sequence[str]) -> SplitScore:
     return SplitScore(
         overall=_score_answers(answers),
         per_type={name: _score_answers(of_type) for name, of_type in by_type.items()},
-        # mean of 1 / number of choices; nothing is guessed where there are none
-        chance=round(sum(1 / len(row.choices) for row in answers if row.choices) / max(1, len(answers)), 4),
+        chance=round(sum(map(_guessed, answers)) / max(1, len(answers)), 4),
         cannot_tell=sum(map(is_unread, answers)),
         letters=letter_bias(of_kind[CHOICE]),
         both_ways=consistency(answers),
         types=type_confusion(answers),
         yes_no=yes_no_scores(of_kind[YES_NO]) or msgspec.UNSET,
         open=open_scores(of_kind[OPEN]) or msgspec.UNSET,
+        circular=circular_score(answers) or msgspec.UNSET,
     )
+
+
+def _guessed(answer: Answer) -> float:
+    """Probability of being right by guessing, anew in each rotation; 0 without choices."""
+    rotations = 1 + len(answer.rotated_choice_idx or [])
+    return 1 / len(answer.choices) ** rotations if answer.choices else 0.0
 
 
 def _score_answers(answers: Sequence[Answer]) -> Score:

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
 
 from dataengine_lib.chat.reply import AskFailed
 from dataengine_lib.core.bad_rows import BadRow
@@ -13,6 +16,7 @@ from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, options_text, show
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.direct_answers import extract_direct_answer
+from dataengine_lib.evaluation.probes.circular import rotated
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.decode import read_image
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from dataengine_lib.students.interface import Student
 
 RankRule = Literal["text", "letter", "generate"]
+Robust = Literal["off", "reverse", "circular"]  # the other orders in which options are asked
 Outcome = StudentAnswer | BadRow
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _CHOICE_TOKENS = 24  # a letter and an option, or a short sentence around them
@@ -36,12 +41,12 @@ _PIXELS = 200_000_000  # decoded at a time, of three bytes each: a batch may be 
 class AskOptions:
     """How every question is asked.
 
-    `rank` is the rule by which the choice is found; `robust` asks once more with the options in reverse order,
-    `direct` also without the options.
+    `rank` is the rule by which the choice is found; `robust` asks once more with the options in reverse order, or in each
+    of their rotations; `direct` asks also without the options.
     """
 
     rank: RankRule = "text"
-    robust: bool = False
+    robust: Robust = "off"
     direct: bool = True
 
 
@@ -161,11 +166,14 @@ class Questioner:
         return [_read_text(*written) for written in zip(tasks, texts, strict=True)]
 
     def _asked_choices(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
-        """Asks up to three times: with the options, with them in reverse order, and without them."""
+        """Asks with the options, with them in reverse order or in all rotations, and without them."""
         choices = [task.question.choices for task in tasks]
-        as_asked = self._choose(tasks, images, choices)
         in_reverse: list[Outcome | None] = [None] * len(tasks)
-        if self.options.robust:
+        if self.options.robust == "circular":
+            as_asked = self._choose_rotated(tasks, images)
+        else:
+            as_asked = self._choose(tasks, images, choices)
+        if self.options.robust == "reverse":
             in_reverse = [*self._choose(tasks, images, [row[::-1] for row in choices])]
         direct: Sequence[str | AskFailed | None] = [None] * len(tasks)
         if self.options.direct:
@@ -173,6 +181,14 @@ class Questioner:
             direct = self.student.generate(images, questions, max_new_tokens=_DIRECT_TOKENS)
         rows = zip(tasks, as_asked, in_reverse, direct, strict=True)
         return [_combined(*row) for row in rows]
+
+    def _choose_rotated(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """The answers in the given order, with those in all other rotations; asked in one call, image by image."""
+        turns = [range(len(task.question.choices)) for task in tasks]
+        asked = [(task, image, by) for task, image, of in zip(tasks, images, turns, strict=True) for by in of]
+        shown = [rotated(task.question.choices, by) for task, _, by in asked]
+        found = iter(self._choose([task for task, _, _ in asked], [image for _, image, _ in asked], shown))
+        return [_turned_back(list(islice(found, len(of)))) for of in turns]
 
     def _choose(self, tasks: list[Task], images: "list[Image]", choices: list[list[str]]) -> list[Outcome]:
         """The option that the student takes of each question; `choices` are in the order to ask them in."""
@@ -199,6 +215,24 @@ class Questioner:
         return StudentAnswer(rounded.index(max(rounded)), rounded)
 
 
+def _turned_back(outcomes: list[Outcome]) -> Outcome:
+    """One outcome of a question's rotations, by 0, 1, …: every choice and score at its place in the original order."""
+    if failed := next((one for one in outcomes if isinstance(one, BadRow)), None):
+        return failed
+    count = len(outcomes)
+    answers = [
+        msgspec.structs.replace(
+            one,
+            # place p of a rotation by 1 shows option p + 1; the last place shows option 0
+            choice=None if one.choice is None else (one.choice + by) % count,
+            scores=rotated(one.scores, count - by),
+        )
+        for by, one in enumerate(outcomes)
+        if isinstance(one, StudentAnswer)
+    ]
+    return msgspec.structs.replace(answers[0], rotated=answers[1:])
+
+
 def _combined(
     task: Task, as_asked: Outcome, in_reverse: Outcome | None, direct: str | AskFailed | None
 ) -> Outcome:
@@ -219,12 +253,10 @@ def _combined(
             in_reverse.scores[::-1],
             in_reverse.written,
         )
-    return StudentAnswer(
-        as_asked.choice,
-        as_asked.scores,
-        as_asked.written,
-        None if direct is None else extract_direct_answer(direct),
-        in_reverse,
+    return msgspec.structs.replace(
+        as_asked,
+        direct_answer=None if direct is None else extract_direct_answer(direct),
+        reversed=in_reverse,
     )
 
 

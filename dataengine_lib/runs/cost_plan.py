@@ -16,6 +16,7 @@ from dataengine_lib.chat.prices import (
 )
 from dataengine_lib.core.records import CHOICE, Question, qa_prompt
 from dataengine_lib.curation.readers.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
+from dataengine_lib.evaluation.questioner import Robust
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
@@ -271,13 +272,21 @@ def _student_note(config: Any) -> str:
     if not config.questions.is_file():
         return f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
     prompts = [_as_example(row) for row in _questions(config)]
-    # each question is asked once, and once more for the reverse order and for the direct answer
-    number = len(prompts) * (1 + config.robust + config.direct_answers)
+    # each question is asked once, or in every rotation, and once more for the reverse order and for the direct answer
+    orders = [_orders(row, config.robust) for row in _questions(config)]
+    number = sum(orders) + len(prompts) * config.direct_answers
     # mean length of a prompt, times the number of requests
     text = sum(map(estimate_tokens, prompts)) * number // max(1, len(prompts))
     most = number * max(map(most_tokens, prompts), default=0)
     requests = _Requests(config.student, number, text, most, number, config.max_output_tokens, config.prices)
     return f"evaluate: {requests.text()}"
+
+
+def _orders(question: Question, robust: Robust) -> int:
+    """In how many orders the options of a question are asked."""
+    if question.answer_kind not in ("", CHOICE):
+        return 1
+    return {"off": 1, "reverse": 2, "circular": len(question.choices)}[robust]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow
@@ -26,7 +26,7 @@ from dataengine_lib.evaluation.progress.learning_progress import (
     learning_progress,
     progress_weights,
 )
-from dataengine_lib.evaluation.questioner import AskOptions, RankRule
+from dataengine_lib.evaluation.questioner import AskOptions, RankRule, Robust
 from dataengine_lib.evaluation.student_answers import PROGRESS_FILE, StudentSettings, student_answers
 from dataengine_lib.evaluation.tasks import TaskSelection, select_tasks
 from dataengine_lib.evaluation.warnings import check_readable, evaluation_warnings
@@ -40,6 +40,11 @@ from dataengine_lib.training.external.checkpoint import ANSWERS, holds_answers
 
 if TYPE_CHECKING:
     from dataengine_lib.students.interface import Student
+
+
+def _named_robust(given: object) -> object:
+    """YAML's `true` and `false`, and a bare `off`, which YAML reads as false, as the names of the orders."""
+    return {"true": "reverse", "false": "off"}.get(str(given).lower(), given)
 
 
 class EvaluateConfig(StepConfig):
@@ -65,8 +70,8 @@ class EvaluateConfig(StepConfig):
     """Key that holds a question's type; empty: question_type, or the format's own key."""
     rank: RankRule = "text"
     """How the choice is found. text, letter: lowest mean token loss; generate: read from the written answer."""
-    robust: bool = False
-    """Also ask with the options in reverse order."""
+    robust: Annotated[Robust, BeforeValidator(_named_robust)] = "off"
+    """Also ask with the options in reverse order (also true), or in every rotation: right is what is right in each."""
     direct_answers: bool = True
     """Also ask without the options."""
     weight_rule: WeightRule = "1-acc"
@@ -125,7 +130,7 @@ class EvaluateConfig(StepConfig):
     def _possible(self) -> Self:
         if self.student.startswith("api:") and self.rank != "generate":
             raise ValueError("api: shows no token losses to rank by; set rank to generate")
-        if self.student.startswith("recorded:") and (self.robust or self.rank != "text"):
+        if self.student.startswith("recorded:") and (self.robust != "off" or self.rank != "text"):
             raise ValueError(
                 "recorded: predictions in a file cannot be asked; leave rank and robust at their defaults"
             )

@@ -103,7 +103,7 @@ def make_questioner(check: StudentCheck) -> Questioner:
     from dataengine_lib.students.loading import load_student
 
     student = load_student(check.student, check.device, check.adapter, check.batch_size, check.dtype)
-    options = AskOptions(check.rank, check.robust, direct=False)
+    options = AskOptions(check.rank, "reverse" if check.robust else "off", direct=False)
     shown: Student = BlindStudent(student) if check.blind else student
     return Questioner(shown, check.student, options, check.image_root, check.progress)
 

@@ -136,7 +136,7 @@ VQA = [
 def test_open_questions_are_generated_and_scored_by_vqa_accuracy(folder: Path) -> None:
     (folder / "vqa.json").write_text(json.dumps(VQA))
     student = WordStudent("Red.")
-    result = run(folder, "vqa.json", student, robust=True)
+    result = run(folder, "vqa.json", student, robust="reverse")
     assert student.ranked == []
     assert student.generated == [row["question"] for row in VQA]
     found = result.answers

@@ -86,7 +86,7 @@ class FirstLetter(ColourStudent):
 
 def test_reversed_options_reveal_a_preference_for_a_position(root: Path) -> None:
     student = FirstLetter()
-    result = run(root, student, robust=True, direct_answers=False)
+    result = run(root, student, robust="reverse", direct_answers=False)
     assert options_text(list(COLOURS)[::-1]) in student.asked[-1] and len(student.asked) == 14
     first, other = result.answers[0], result.answers[2]
     assert (first.predicted_choice_idx, first.reversed_choice_idx) == (0, 0)  # red, found in both orders
@@ -192,7 +192,7 @@ def test_our_own_answers_read_back_score_the_same(root: Path) -> None:
     ("values", "message"),
     [
         ({"student": "api:gpt"}, "set rank to generate"),
-        ({"student": "recorded:x.json", "robust": True}, "predictions in a file cannot be asked"),
+        ({"student": "recorded:x.json", "robust": "reverse"}, "predictions in a file cannot be asked"),
         ({"student": "api:gpt", "rank": "generate", "workers": 2}, "loaded here"),
         ({"workers": 0}, "1 or more"),
         ({"workers": "all"}, "workers"),

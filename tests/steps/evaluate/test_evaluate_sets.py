@@ -92,7 +92,7 @@ def test_splits_without_questions_or_types_are_evaluated(
         for n in range(4) for split in ["holdout"]
     ]  # fmt: skip
     (tmp_path / "q.json").write_text(json.dumps(rows))
-    result = run(tmp_path, student, tmp_path / "q.json", robust=True)
+    result = run(tmp_path, student, tmp_path / "q.json", robust="reverse")
     assert asked(result) == {kinds[0] if kinds else "unclassified": 4}
     assert (result.weights, result.metrics.weights, result.metrics.counts()) == ({}, {}, {})
     answers: list[Answer] = read_json(tmp_path / "out/aokvqa_eval.json", list[Answer])
