@@ -15,7 +15,7 @@ from dataengine_lib.core.records import (
     qa_prompt,
 )
 from dataengine_lib.evaluation.direct_answers import direct_answer_score
-from dataengine_lib.evaluation.probes.circular import right_in_each
+from dataengine_lib.evaluation.paired.circular import right_in_each
 from dataengine_lib.evaluation.scores.open_answers import open_score
 from dataengine_lib.evaluation.scores.yes_no_text import read_yes_no
 from dataengine_lib.replies.answer_choice import written_choice

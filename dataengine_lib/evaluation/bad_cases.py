@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dataengine_lib.core.records import Answer
-from dataengine_lib.evaluation.probes.circular import as_bad_case
+from dataengine_lib.evaluation.paired.circular import as_bad_case
 from dataengine_lib.questions.similarity import reduce_pool
 
 

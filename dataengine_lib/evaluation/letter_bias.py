@@ -8,7 +8,7 @@ import numpy as np
 
 from dataengine_lib.core.records import LETTERS, Answer
 from dataengine_lib.core.statistics import Z_95, Gain
-from dataengine_lib.evaluation.probes.paired import Share, paired_change
+from dataengine_lib.evaluation.paired.scores import Share, paired_change
 
 _MIN_EXPECTED_COUNT = 5.0  # the usual limit (Cochran 1954) for using the chi-square distribution
 _MONTE_CARLO_DRAWS = 9_999  # with the observed counts themselves 10,000

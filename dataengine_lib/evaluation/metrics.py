@@ -11,7 +11,10 @@ from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
-from dataengine_lib.evaluation.probes.circular import CircularScore, circular_score
+from dataengine_lib.evaluation.paired.circular import CircularScore, circular_score
+from dataengine_lib.evaluation.probes.blind import BlindScores
+from dataengine_lib.evaluation.probes.contamination import Contamination
+from dataengine_lib.evaluation.probes.panel import PanelScore
 from dataengine_lib.evaluation.scores.intervals import score_interval
 from dataengine_lib.evaluation.scores.open_scores import OpenScores, open_scores
 from dataengine_lib.evaluation.scores.yes_no import YesNoScores, yes_no_scores
@@ -77,6 +80,10 @@ class Metrics(msgspec.Struct):
     usage: StudentUsage | None = None
     unscored: int = 0
     judge: JudgeAgreement | msgspec.UnsetType = msgspec.UNSET  # of open-ended answers, where one was asked
+    # absent where the probe is off
+    blind: dict[str, BlindScores] | msgspec.UnsetType = msgspec.UNSET  # by split
+    contamination: Contamination | msgspec.UnsetType = msgspec.UNSET
+    panel: dict[str, PanelScore] | msgspec.UnsetType = msgspec.UNSET  # by the set's name
 
     def shown(self) -> tuple[str, SplitScore]:
         """The split that a report is about and its scores: diagnose, else holdout; an empty one where nothing is scored."""

@@ -16,7 +16,7 @@ from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, options_text, show
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.direct_answers import extract_direct_answer
-from dataengine_lib.evaluation.probes.circular import rotated
+from dataengine_lib.evaluation.paired.circular import rotated
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.decode import read_image
 
@@ -32,6 +32,7 @@ Outcome = StudentAnswer | BadRow
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _CHOICE_TOKENS = 24  # a letter and an option, or a short sentence around them
 _WORD_TOKENS = 16  # of the answer to a question without options, as lmms-eval has it for VQAv2, GQA and MME
+TEXTS = "texts"  # the kind of a question whose choices are ranked as texts after it, as the contamination probe asks
 _YES_NO = ["Yes", "No"]  # as they are ranked, in the order of a yes/no question's choices
 _DECODERS = 4  # threads that decode images
 _PIXELS = 200_000_000  # decoded at a time, of three bytes each: a batch may be of 20-megapixel photos
@@ -140,7 +141,12 @@ class Questioner:
 
     def _asked(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
         """The outcomes of readable questions, asked by their kinds."""
-        asks = {CHOICE: self._asked_choices, YES_NO: self._asked_yes_no, OPEN: self._asked_open}
+        asks = {
+            CHOICE: self._asked_choices,
+            YES_NO: self._asked_yes_no,
+            OPEN: self._asked_open,
+            TEXTS: self._ranked_texts,
+        }
         outcomes: dict[int, Outcome] = {}
         for kind, ask in asks.items():
             places = [n for n, task in enumerate(tasks) if (task.question.answer_kind or CHOICE) == kind]
@@ -157,6 +163,14 @@ class Questioner:
             return [_read_text(*written) for written in zip(tasks, texts, strict=True)]
         student = cast("Student", self.student)  # EvaluateConfig allows `generate` alone for an ApiStudent
         scores = student.rank(images, prompts, [_YES_NO] * len(tasks), "words")
+        return [self._best_choice(task, row) for task, row in zip(tasks, scores, strict=True)]
+
+    def _ranked_texts(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """Each choice is scored as a text after the question alone."""
+        prompts, texts = zip(
+            *((task.question.question, task.question.choices) for task in tasks), strict=True
+        )
+        scores = cast("Student", self.student).rank(images, prompts, texts, "words")
         return [self._best_choice(task, row) for task, row in zip(tasks, scores, strict=True)]
 
     def _asked_open(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:

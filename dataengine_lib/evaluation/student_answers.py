@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from tqdm.auto import tqdm
 
@@ -54,33 +54,108 @@ class StudentSettings:
     chat: ChatSettings
     max_side: int
     prices: Path | None
+    max_bad_share: float
 
 
 class GivenAnswers(NamedTuple):
-    """The answers by the tasks' places in the question file; the rest is for `metrics.json`."""
+    """The answers by the tasks' places in the question file; `source` is for `metrics.json`."""
 
     answers: dict[int, StudentAnswer]
     source: str = ""  # how recorded predictions were read and joined
-    usage: StudentUsage | None = None  # of a student on a server
 
 
-def student_answers(
-    settings: StudentSettings,
-    student: "Student | None",
-    content: QuestionRows,
-    tasks: list[Task],
-    skipped: BadRows,
-) -> GivenAnswers:
-    """From the given `student`, a file of predictions, a server, or a student loaded here."""
-    if student is not None:
-        return GivenAnswers(_ask(settings, student, tasks, skipped))
-    if settings.student.startswith("recorded:"):
-        return _recorded_answers(settings, content, tasks, skipped)
-    if settings.student.startswith("api:"):
-        server = _api_student(settings)
-        answers = _ask(settings, server, tasks, skipped)
-        return GivenAnswers(answers, usage=server.usage())
-    return GivenAnswers(_ask(settings, None, tasks, skipped))
+@dataclass(frozen=True)
+class Asked:
+    """One thing that the student of an evaluation is asked: which file's questions, how, and whether without images.
+
+    `label` is shown beside the progress.
+    """
+
+    questions: Path
+    image_root: Path
+    ask: AskOptions
+    blind: bool = False
+    label: str = "questions"
+
+
+class StudentSource:
+    """The student of one evaluation, loaded once for all that it is asked, when it is first needed.
+
+    With several workers, each thing that is asked starts workers that load a student of their own. Leaving the context
+    drops the student: a notebook's traceback would keep it in memory.
+    """
+
+    def __init__(self, settings: StudentSettings, given: "Student | None") -> None:
+        self.settings = settings
+        self._student: Student | None = given
+        self._server = (
+            _api_student(settings) if given is None and settings.student.startswith("api:") else None
+        )
+        self._is_given = given is not None or self._server is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._student = None
+
+    def main_answers(self, content: QuestionRows, tasks: list[Task], skipped: BadRows) -> GivenAnswers:
+        """The answers of the evaluation itself: of the student, or of a file of predictions."""
+        settings = self.settings
+        if not self._is_given and settings.student.startswith("recorded:"):
+            return _recorded_answers(settings, content, tasks, skipped)
+        asked = Asked(settings.questions, settings.image_root, settings.ask)
+        return GivenAnswers(self.answers(asked, tasks, skipped))
+
+    def usage(self) -> StudentUsage | None:
+        """What a student on a server has used so far, for everything that it was asked."""
+        return self._server.usage() if self._server else None
+
+    def answers(self, asked: Asked, tasks: list[Task], skipped: BadRows) -> dict[int, StudentAnswer]:
+        """The student's answers by the tasks' places, a batch at a time; questions without one are added to `skipped`."""
+        settings = self.settings
+        batches = batches_by_image(tasks, settings.batch_size)
+        make_questioner = partial(self._questioner, asked)
+        if self._is_given:
+            # no progress file: a server's answers are kept in its ledger, those of a given student not at all
+            found = ask_in_batches(batches, make_questioner)
+        else:
+            ask = asked.ask
+            how = (ask.rank, ask.robust, ask.direct, settings.dtype, *(["blind"] if asked.blind else []))
+            key = student_key(settings.student, settings.adapter, *how)
+            progress = ProgressSettings(settings.output_dir / PROGRESS_FILE, key, asked.image_root)
+            found = ask_with_progress(batches, make_questioner, settings.workers, progress)
+        answers: dict[int, StudentAnswer] = {}
+        # closed also on an error: a notebook's traceback would keep the student and its workers alive
+        with closing(found), tqdm(total=len(tasks), desc=asked.label, disable=None) as bar:
+            for number, outcomes in found:
+                skipped.add(*(outcome for outcome in outcomes if isinstance(outcome, BadRow)))
+                skipped.check()
+                for task, outcome in zip(batches[number], outcomes, strict=True):
+                    if isinstance(outcome, StudentAnswer):
+                        answers[task.place] = outcome
+                bar.update(len(outcomes))
+        return answers
+
+    def _questioner(self, asked: Asked) -> Questioner:
+        """In this process the student is kept; a worker gets a copy of this object without one, and loads its own."""
+        from dataengine_lib.students.blind import BlindApiStudent, BlindStudent
+
+        settings = self.settings
+        if self._server:
+            shown: Any = BlindApiStudent(self._server) if asked.blind else self._server
+        else:
+            self._student = self._student or _loaded(settings)
+            shown = BlindStudent(self._student) if asked.blind else self._student
+        return Questioner(shown, settings.student, asked.ask, asked.image_root, asked.questions)
+
+
+def _loaded(settings: StudentSettings) -> "Student":
+    from dataengine_lib.students.loading import load_student
+
+    return load_student(
+        settings.student, settings.device, settings.adapter, settings.batch_size, settings.dtype
+    )
 
 
 def _recorded_answers(
@@ -100,58 +175,12 @@ def _recorded_answers(
     return GivenAnswers(by_place, source=found.format)
 
 
-def _ask(
-    settings: StudentSettings,
-    student: "Student | ApiStudent | None",
-    tasks: list[Task],
-    skipped: BadRows,
-) -> dict[int, StudentAnswer]:
-    """The student's answers by the tasks' places, a batch at a time; without `student` it is loaded."""
-    batches = batches_by_image(tasks, settings.batch_size)
-    make_questioner = partial(_make_questioner, settings, student)
-    if student is not None:
-        # no progress file: a server's answers are kept in its ledger, those of a given student not at all
-        asked = ask_in_batches(batches, make_questioner)
-    else:
-        file = settings.output_dir / PROGRESS_FILE
-        key = student_key(
-            settings.student,
-            settings.adapter,
-            settings.ask.rank,
-            settings.ask.robust,
-            settings.ask.direct,
-            settings.dtype,
-        )
-        progress = ProgressSettings(file, key, settings.image_root)
-        asked = ask_with_progress(batches, make_questioner, settings.workers, progress)
-    answers: dict[int, StudentAnswer] = {}
-    # closed also on an error: a notebook's traceback would keep the student and its workers alive
-    with closing(asked), tqdm(total=len(tasks), desc="questions", disable=None) as bar:
-        for number, outcomes in asked:
-            skipped.add(*(outcome for outcome in outcomes if isinstance(outcome, BadRow)))
-            skipped.check()
-            for task, outcome in zip(batches[number], outcomes, strict=True):
-                if isinstance(outcome, StudentAnswer):
-                    answers[task.place] = outcome
-            bar.update(len(outcomes))
-    return answers
-
-
 def student_key(student: str, adapter: str | None, *asked: object) -> str:
     """A key of what a local student's answers depend on beside questions and images; `asked` is how it is asked."""
     names = (student, adapter or "")
     folders = [Path(name) for name in names if name and Path(name).exists()]
     # folders as paths: the fingerprint sees that a checkpoint was trained anew under the same name
     return fingerprint(*names, *folders, *asked)
-
-
-def _make_questioner(settings: StudentSettings, given: "Student | ApiStudent | None" = None) -> Questioner:
-    from dataengine_lib.students.loading import load_student
-
-    student = given or load_student(
-        settings.student, settings.device, settings.adapter, settings.batch_size, settings.dtype
-    )
-    return Questioner(student, settings.student, settings.ask, settings.image_root, settings.questions)
 
 
 def _api_student(settings: StudentSettings) -> "ApiStudent":

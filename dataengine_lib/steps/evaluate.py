@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
+import msgspec
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dataengine_lib.chat.settings import ChatSettings
@@ -20,6 +21,8 @@ from dataengine_lib.evaluation.judge.agreement import judge_agreement
 from dataengine_lib.evaluation.judge.judge import AnswerJudge
 from dataengine_lib.evaluation.metrics import Metrics, compute_metrics
 from dataengine_lib.evaluation.output_files import check_writable, write_evaluation
+from dataengine_lib.evaluation.probes.asking import ProbeSettings, ask_probes
+from dataengine_lib.evaluation.probes.panel import read_panel
 from dataengine_lib.evaluation.progress.history import EarlierRounds
 from dataengine_lib.evaluation.progress.learning_progress import (
     TypeProgress,
@@ -27,11 +30,12 @@ from dataengine_lib.evaluation.progress.learning_progress import (
     progress_weights,
 )
 from dataengine_lib.evaluation.questioner import AskOptions, RankRule, Robust
-from dataengine_lib.evaluation.student_answers import PROGRESS_FILE, StudentSettings, student_answers
+from dataengine_lib.evaluation.student_answers import PROGRESS_FILE, StudentSettings, StudentSource
 from dataengine_lib.evaluation.tasks import TaskSelection, select_tasks
 from dataengine_lib.evaluation.warnings import check_readable, evaluation_warnings
 from dataengine_lib.evaluation.weights import WeightRule, type_weights
 from dataengine_lib.questions.categories import read_categories
+from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.questions.reader import QuestionRows, read_question_file
 from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
@@ -74,6 +78,12 @@ class EvaluateConfig(StepConfig):
     """Also ask with the options in reverse order (also true), or in every rotation: right is what is right in each."""
     direct_answers: bool = True
     """Also ask without the options."""
+    blind: bool = False
+    """Also ask without the image: what is right there too is not answered by seeing."""
+    contamination: bool = False
+    """Also ask in other words and with the options in another order, as a sign of questions seen in training."""
+    panel: Panel = Field(default_factory=dict)
+    """Further sets, {NAME: {questions, image_root}}, measured beside and never trained or diagnosed on."""
     weight_rule: WeightRule = "1-acc"
     """How a type's accuracy becomes its weight; uniform: the same for all; progress: less for types that do not respond."""
     earlier_evaluations: list[Path] = Field(default_factory=list)
@@ -130,9 +140,11 @@ class EvaluateConfig(StepConfig):
     def _possible(self) -> Self:
         if self.student.startswith("api:") and self.rank != "generate":
             raise ValueError("api: shows no token losses to rank by; set rank to generate")
-        if self.student.startswith("recorded:") and (self.robust != "off" or self.rank != "text"):
+        asked = self.robust != "off" or self.rank != "text" or self.blind or self.contamination or self.panel
+        if self.student.startswith("recorded:") and asked:
             raise ValueError(
-                "recorded: predictions in a file cannot be asked; leave rank and robust at their defaults"
+                "recorded: predictions in a file cannot be asked; leave rank, robust, blind, contamination and panel "
+                "at their defaults"
             )
         if self.student.startswith(("api:", "recorded:")) and (self.workers != 1 or self.adapter is not None):
             raise ValueError("workers and adapter are for a student that is loaded here; leave them out")
@@ -188,22 +200,29 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     earlier = EarlierRounds.read(config.earlier_evaluations, config.earlier_training, config.max_bad_share)
     check_writable(config.output_dir)
     judge = _judge(config)
-    given = student_answers(_student_settings(config), student, content, tasks, skipped)
-    answers = [
-        answer_record(task.question, task.place, task.split, task.image, given.answers[task.place])
-        for task in tasks
-        if task.place in given.answers
-    ]
-    if not answers:
-        raise DataEngineError(
-            f"{config.questions}: no question is left to score; check image_root and max_bad_share"
-        )
-    check_readable(answers, config.student, config.max_failed_share)
+    panel = read_panel(config.panel, tasks, config.image_root, config.max_bad_share)
+    with StudentSource(_student_settings(config), student) as source:
+        given = source.main_answers(content, tasks, skipped)
+        answers = [
+            answer_record(task.question, task.place, task.split, task.image, given.answers[task.place])
+            for task in tasks
+            if task.place in given.answers
+        ]
+        if not answers:
+            raise DataEngineError(
+                f"{config.questions}: no question is left to score; check image_root and max_bad_share"
+            )
+        check_readable(answers, config.student, config.max_failed_share)
+        scored = [] if content.unanswered else answers
+        wanted_probes = ProbeSettings(config.blind, config.contamination, panel, config.seed)
+        probes = ask_probes(source, wanted_probes, tasks, scored)
+        usage = source.usage()
     # in metrics.json a file of predictions counts as a rule of its own
     rank = "recorded" if config.student.startswith("recorded:") else config.rank
-    scored = [] if content.unanswered else answers
     metrics = compute_metrics(scored, categories.names, rank, config.weight_rule, skipped.summary())
-    metrics.source, metrics.usage, metrics.unscored = given.source, given.usage, len(answers) - len(scored)
+    metrics.source, metrics.usage, metrics.unscored = given.source, usage, len(answers) - len(scored)
+    metrics.blind, metrics.panel = probes.blind or msgspec.UNSET, probes.panel or msgspec.UNSET
+    metrics.contamination = probes.contamination or msgspec.UNSET
     # bad cases and weights come from the diagnose split only: the holdout split is never used to improve
     cases, weights, progress = BadCases({}, {}), dict[str, float](), dict[str, TypeProgress]()
     if DIAGNOSE in metrics.splits:
@@ -218,6 +237,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     if verdicts:
         metrics.judge = judge_agreement(verdicts, config.judge)
     paths = write_evaluation(config.output_dir, answers, metrics, cases.kept, weights)
+    paths |= probes.write(config.output_dir)
     if verdicts:
         paths["judge.json"] = write_json(config.output_dir / "judge.json", verdicts)
     if config.weight_rule == "progress" and weights:
@@ -225,6 +245,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / PROGRESS_FILE).unlink(missing_ok=True)
     warnings = not_compared + evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
+    warnings += probes.warnings
     return EvaluateResult(
         config.image_root,
         metrics,
@@ -294,4 +315,5 @@ def _student_settings(config: EvaluateConfig) -> StudentSettings:
         ),
         max_side=config.max_side,
         prices=config.prices,
+        max_bad_share=config.max_bad_share,
     )

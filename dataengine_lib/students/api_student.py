@@ -43,7 +43,7 @@ _LETTER_FIRST = re.compile(
 class _Question:
     """What a request asks about; `schema` is None where the question has no choices."""
 
-    jpeg: bytes
+    jpeg: bytes  # empty where no image is sent
     choices: Sequence[str] | None
     schema: dict[str, Any] | None
 
@@ -86,13 +86,13 @@ class ApiStudent:
 
     def generate(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Image.Image | None],
         prompts: Sequence[str],
         *,
         choices: Sequence[Sequence[str]] | None = None,
         max_new_tokens: int = 8,
     ) -> list[str | AskFailed]:
-        """What the student answers to `prompts[i]` about `images[i]`, or why it gave no answer.
+        """What the student answers to `prompts[i]` about `images[i]` (None: no image is sent), or why it gave no answer.
 
         With `choices`, the options in the prompts, a server that supports schemas makes it answer with a letter or
         `cannot tell`; a letter that is also an option's text is returned as `(A) its option`. The prompt asks for
@@ -120,7 +120,7 @@ class ApiStudent:
 
     def _requests(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Image.Image | None],
         prompts: Sequence[str],
         choices: Sequence[Sequence[str]] | None,
     ) -> list[_Request]:
@@ -129,13 +129,15 @@ class ApiStudent:
         for index, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
             # by identity: questions about one image share the object, and `images` keeps it alive
             if id(image) not in jpegs:
-                jpegs[id(image)] = jpeg_bytes(image, self.max_side)
+                jpegs[id(image)] = b"" if image is None else jpeg_bytes(image, self.max_side)
             options = None if choices is None else choices[index]
             text = f"{prompt}\n{_IN_WORDS if options is None else _BY_LETTER}"
             schema = None if options is None else letter_schema(options)
             jpeg = jpegs[id(image)]
             question = _Question(jpeg, options, schema)
-            requests.append(PaidRequest(self._key(text, jpeg, schema), text, question, attach_image=True))
+            requests.append(
+                PaidRequest(self._key(text, jpeg, schema), text, question, attach_image=bool(jpeg))
+            )
         return requests
 
     def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
@@ -144,7 +146,7 @@ class ApiStudent:
             "server": self._chat.shown_url,
             "model": self._chat.model,
             # the digest of the picture stands for its data URL: as exact, and short
-            "messages": user_message(text, hashlib.sha256(jpeg).hexdigest()),
+            "messages": user_message(text, hashlib.sha256(jpeg).hexdigest() if jpeg else ""),
             "schema": schema,
             "settings": self._chat.format.settings,
         }
@@ -152,7 +154,8 @@ class ApiStudent:
 
     async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
         async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
-            message = user_message(request.prompt, data_url(request.subject.jpeg))
+            jpeg = request.subject.jpeg
+            message = user_message(request.prompt, data_url(jpeg) if jpeg else "")
             return await self._chat.complete(message, schema=request.subject.schema, may_retry=may_retry)
 
         def on_failure(request: _Request, failure: AskFailed) -> None:

@@ -22,15 +22,11 @@ from dataengine_lib.evaluation.student_answers import student_key
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.references import ImageRef, locate
 from dataengine_lib.questions.splits import DIAGNOSE
-from dataengine_lib.students.interface import LimitedStudent, RankedText, ScoredText
+from dataengine_lib.students.blind import BlindStudent
+from dataengine_lib.students.interface import ScoredText
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from dataengine_lib.chat.reply import AskFailed
     from dataengine_lib.students.interface import Student
-
-_GREY = (127, 127, 127)  # of the image that a blind student is shown
 
 
 @dataclass(frozen=True)
@@ -106,47 +102,6 @@ def make_questioner(check: StudentCheck) -> Questioner:
     options = AskOptions(check.rank, "reverse" if check.robust else "off", direct=False)
     shown: Student = BlindStudent(student) if check.blind else student
     return Questioner(shown, check.student, options, check.image_root, check.progress)
-
-
-class BlindStudent:
-    """A student that is shown a grey image of the same size in place of each image."""
-
-    def __init__(self, student: "Student") -> None:
-        self.student = student
-
-    def rank(
-        self,
-        images: "Sequence[Image]",
-        prompts: Sequence[str],
-        choices: Sequence[Sequence[str]],
-        scored: RankedText = "text",
-    ) -> list[list[float]]:
-        """The student's scores without the images."""
-        return self.student.rank(_grey(images), prompts, choices, scored)
-
-    def generate(
-        self,
-        images: "Sequence[Image]",
-        prompts: Sequence[str],
-        *,
-        choices: Sequence[Sequence[str]] | None = None,
-        max_new_tokens: int = 8,
-    ) -> "Sequence[str | AskFailed]":
-        """The student's texts without the images."""
-        return self.student.generate(_grey(images), prompts, choices=choices, max_new_tokens=max_new_tokens)
-
-    def length_fault(self, image: "Image", question: str, choices: Sequence[str]) -> str:
-        """Why the question is too long for the student; a grey image takes as many tokens."""
-        student = self.student
-        return student.length_fault(image, question, choices) if isinstance(student, LimitedStudent) else ""
-
-
-def _grey(images: "Sequence[Image]") -> "list[Image]":
-    from PIL import Image
-
-    # one object for each size: a student processes an image that comes again once
-    made = {size: Image.new("RGB", size, _GREY) for size in {image.size for image in images}}
-    return [made[image.size] for image in images]
 
 
 def _order(record: TrainRecord, seed: int) -> list[int]:

@@ -1,1 +1,1 @@
-"""Step 1: what an accuracy rests on: other orders of the options, no picture, other words, and other question sets."""
+"""Step 1: what an accuracy rests on: without the picture, in other words and orders, and on other question sets."""

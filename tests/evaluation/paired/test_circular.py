@@ -8,7 +8,7 @@ import pytest
 from colour_student import COLOURS, ColourStudent, root, run  # noqa: F401
 
 from dataengine_lib.core.records import options_text
-from dataengine_lib.evaluation.probes.circular import right_in_each, rotated
+from dataengine_lib.evaluation.paired.circular import right_in_each, rotated
 
 
 class FirstOption(ColourStudent):

@@ -8,7 +8,7 @@ import numpy as np
 
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.statistics import Gain
-from dataengine_lib.evaluation.probes.paired import Share, paired_change
+from dataengine_lib.evaluation.paired.scores import Share, paired_change
 
 T = TypeVar("T")
 
