@@ -73,8 +73,8 @@ class RecordChecks:
         items, near, image_ids = self._find_near_images(items)
         if self.pool is not None and settings.box_check != "off":
             items = self._stage(items, "box_check", settings.box_check, Reason.REFUTED, self._judge_boxes)
-        if settings.questions and settings.leaks != "off":
-            judge = self._leak_judge(settings.questions, near, image_ids)
+        if (settings.questions or settings.panel) and settings.leaks != "off":
+            judge = self._leak_judge(near, image_ids)
             items = self._stage(items, "leaks", settings.leaks, Reason.LEAK, judge)
         if settings.near_duplicates != "off":
             judge = partial(self._judge_repeats, near=near, image_ids=image_ids)
@@ -130,9 +130,11 @@ class RecordChecks:
             columns = {"box_check": verdict.verdict}
             yield CheckResult(columns, verdict.verdict != SILENT, verdict.verdict == REFUTED, verdict.why)
 
-    def _leak_judge(self, questions: Path, near: NearImages | None, image_ids: set[ImageId]) -> Judge:
+    def _leak_judge(self, near: NearImages | None, image_ids: set[ImageId]) -> Judge:
         settings = self.settings
-        evaluation = EvaluationSet([questions], settings.evaluation_image_root, settings.near_question)
+        files = [settings.questions] if settings.questions else []
+        panel = settings.panel.values()
+        evaluation = EvaluationSet(files, settings.evaluation_image_root, settings.near_question, panel)
         self.warnings += evaluation.warnings
         near_evaluation = near.near_evaluation(image_ids) if near else set()
         copies = self._image_copies(evaluation)
@@ -150,10 +152,13 @@ class RecordChecks:
     def _image_copies(self, evaluation: EvaluationSet) -> ImageCopies | None:
         """What finds copies of evaluation images; None where the folders of the images are not given."""
         settings, store = self.settings, self.settings.coco_embedding
-        if settings.image_root is None or settings.evaluation_image_root is None:
+        root = settings.evaluation_image_root
+        if settings.image_root is None or (root is None and evaluation.refs):
             return None
         cache = store / HASH_FILE if store is not None and store_exists(store) else None
-        return ImageCopies(evaluation.refs, settings.evaluation_image_root, settings.image_root, cache)
+        return ImageCopies(
+            evaluation.refs, root or settings.image_root, settings.image_root, cache, evaluation.panel_refs
+        )
 
     def _judge_repeats(
         self, records: Iterator[TrainRecord], near: NearImages | None, image_ids: set[ImageId]
@@ -248,7 +253,7 @@ def _switched_off(settings: CheckSettings) -> list[str]:
     missing = []
     if settings.box_check != "off" and settings.coco_dataset is None:
         missing.append("box_check (needs coco_dataset)")
-    if settings.leaks != "off" and settings.questions is None:
+    if settings.leaks != "off" and settings.questions is None and not settings.panel:
         missing.append("leaks (needs questions)")
     return [f"not done, for want of files: {', '.join(missing)}"] if missing else []
 
@@ -275,7 +280,7 @@ def _compared(
     how += [f"what {copies.compared:,} of them show"] if copies else []
     asked = f" and with {len(evaluation.questions):,} evaluation questions by their words"
     note = (
-        f"leaks: compared with {len(evaluation.refs):,} evaluation images by {', '.join(how)}"
+        f"leaks: compared with {evaluation.known:,} evaluation images by {', '.join(how)}"
         f"{asked if settings.near_question else ''}"
     )
     return (

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from dataengine_lib.core.records import NO_ANSWER, OPEN, YES_NO, ImageId, Question, TrainRecord, right_answer
 from dataengine_lib.core.text import words_key
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.copies import COPY
-from dataengine_lib.images.references import ImageRef, coco_number
+from dataengine_lib.images.references import ImageRef, coco_number, locate
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE, read_image_refs
+from dataengine_lib.questions.question_sets import QuestionSet
 from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.questions.similarity import NearQuestions
 
@@ -19,36 +21,55 @@ _COMMON_QUESTION = 3
 
 
 class EvaluationSet:
-    """The questions and images of evaluation files of any format that step 1 reads.
+    """The questions and images of evaluation files of any format that step 1 reads, and of the sets of a `panel`.
 
-    Image paths start at `image_root`. Questions whose similarity reaches `threshold` count as the same; with 0, questions
-    are not compared. Rows without a usable question count by their image. Raises DataEngineError when a file cannot be
-    read.
+    Image paths of `files` start at `image_root`. Questions whose similarity reaches `threshold` count as the same; with
+    0, questions are not compared. Rows without a usable question count by their image. Raises DataEngineError when a file
+    cannot be read.
     """
 
-    def __init__(self, files: Sequence[Path], image_root: Path | None = None, threshold: float = 0.8) -> None:
-        self.refs: list[ImageRef] = []
+    def __init__(
+        self,
+        files: Sequence[Path],
+        image_root: Path | None = None,
+        threshold: float = 0.8,
+        panel: Iterable[QuestionSet] = (),
+    ) -> None:
+        self.refs: list[ImageRef] = []  # of `files`
+        self.panel_refs: list[
+            tuple[Path, list[ImageRef]]
+        ] = []  # with the folder that each set's paths start at
         self.images: set[ImageId] = set()
         self.warnings: list[str] = []  # of rows whose images are not known
         questions: list[Question] = []
-        for file in files:
-            refs = read_image_refs(file, image_root, warn=self.warnings.append)
-            self.refs += refs
-            for ref in refs:
-                self.images.add(image_key(ref.image_id, ref.image_path, image_root))
-            if threshold > 0:
-                # questions without an answer too: a test split, whose answers are not public, is still asked
-                questions += read_question_file(file, image_root, some_unanswered=True).questions
         # a question's words -> the images that it is asked about
         images_of: dict[str, set[ImageId]] = {}
-        for one in questions:
-            image = image_key(one.image_id, one.image_path, image_root)
-            images_of.setdefault(words_key(one.question), set()).add(image)
+        sets = [(one.questions, one.image_root) for one in panel]
+        for number, (file, root) in enumerate([*((file, image_root) for file in files), *sets]):
+            refs = read_image_refs(file, root, warn=self.warnings.append)
+            if number < len(files):
+                self.refs += refs
+            elif root is not None:
+                self.panel_refs.append((root, refs))
+            for ref in refs:
+                self.images.add(_image_of(ref, root, panel=number >= len(files)))
+            if threshold > 0:
+                # questions without an answer too: a test split, whose answers are not public, is still asked
+                read = read_question_file(file, root, some_unanswered=True).questions
+                for one in read:
+                    image = image_key(one.image_id, one.image_path, root)
+                    images_of.setdefault(words_key(one.question), set()).add(image)
+                questions += read
         self.questions = [
             one for one in questions if len(images_of[words_key(one.question)]) < _COMMON_QUESTION
         ]
         # with threshold 0 there are no questions, and 1.0 only makes the empty index valid
         self.index = NearQuestions(self.questions, threshold or 1.0)
+
+    @property
+    def known(self) -> int:
+        """How many images are named by the files and the panel."""
+        return len(self.refs) + sum(len(refs) for _, refs in self.panel_refs)
 
     def leaks(
         self,
@@ -77,6 +98,16 @@ class EvaluationSet:
                 yield EVALUATION_QUESTION
             else:
                 yield ""
+
+
+def _image_of(ref: ImageRef, root: Path | None, *, panel: bool) -> ImageId:
+    """The key of an evaluation image; an id alone is one of the panel set's folder, and found there if it can be."""
+    if panel and root is not None and not ref.image_path:
+        try:
+            return image_key(ref.image_id, locate(ref, root), root)
+        except DataEngineError:
+            return ref.image_id  # not there; COCO's numbers still tell
+    return image_key(ref.image_id, ref.image_path, root)
 
 
 def image_key(image_id: ImageId, image_path: str, root: Path | None) -> ImageId:

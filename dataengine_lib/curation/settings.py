@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.curation.readers.spec import Reader, ReaderSpecs, VoteRule, readers_of
+from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.students.interface import ScoredText
 
 # YAML reads a bare `off` as false.
@@ -35,6 +36,8 @@ class CheckSettings(BaseModel):
     """Evaluation questions."""
     evaluation_image_root: Path | None = None
     """Where their image_path starts."""
+    panel: Panel = Field(default_factory=dict)
+    """Further evaluation sets, {NAME: {questions, image_root}}."""
     near_duplicates: CheckMode = "drop"
     """Off, mark or drop QAs that ask nearly the same about the same image."""
     near_question: float = Field(0.8, ge=0, le=1)

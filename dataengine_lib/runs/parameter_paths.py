@@ -48,6 +48,8 @@ def with_found_paths(config: StepConfig, run: Path, roots: list[Path], own: Coll
 def _found(name: str, value: Any, run: Path, roots: list[Path]) -> Any:
     if isinstance(value, list):
         return [_found(name, item, run, roots) for item in value]
+    if isinstance(value, dict):
+        return {key: _found(key, item, run, roots) for key, item in value.items()}
     if isinstance(value, BaseModel):
         found = {inner: _found(inner, item, run, roots) for inner, item in value}
         return value.model_copy(update=found)
@@ -83,6 +85,8 @@ def named_paths(name: str, value: Any) -> list[Path]:
     """
     if isinstance(value, list):
         return [path for item in value for path in named_paths(name, item)]
+    if isinstance(value, dict):
+        return [path for key, item in value.items() for path in named_paths(key, item)]
     if isinstance(value, BaseModel):
         return [path for inner, item in value for path in named_paths(inner, item)]
     path = _named_path(name, value)
@@ -119,6 +123,9 @@ def settings_beside_paths(value: Any) -> Any:
     if isinstance(value, list):
         found = [settings_beside_paths(item) for item in value]
         return found if any(item is not None for item in found) else None
+    if isinstance(value, dict):
+        inside = {key: settings_beside_paths(item) for key, item in value.items()}
+        return inside if any(item is not None for item in inside.values()) else None
     if isinstance(value, BaseModel):
         return {name: "" if isinstance(item, Path) else item for name, item in value}
     return None

@@ -84,7 +84,7 @@ STEPS = (
         writes={"output_dir": "{here}"},
         more_files=("aokvqa_eval.json", "bad_case_aokvqa_classified.json", "weight.json", "weight.txt",
                 "metrics.json", "predictions.json", "learning_progress.json", "student_ledger.jsonl",
-                "judge.json", "judge_ledger.jsonl"),
+                "judge.json", "judge_ledger.jsonl", "blind_eval.json", "contamination.json", "panel"),
         defaults={"seed": "{seed}"},
     ),
     Step(
@@ -95,7 +95,7 @@ STEPS = (
         writes={"output": "{here}/gptvqa_prompt.json"},
         more_files=("sampling.json", "causes.json", "causes_ledger.jsonl"),
         defaults={"questions": "{evaluate.questions}", "bad_case_image_root": "{evaluate.image_root}",
-                  "coco_embedding": "{run}/coco_embedding", "weight": "{here}/weight.json",
+                  "panel": "{evaluate.panel}", "coco_embedding": "{run}/coco_embedding", "weight": "{here}/weight.json",
                   "seed": "{round seed}", "round": "{round}"},
         stores=("coco_embedding",),
         makes_data=True,
@@ -118,9 +118,9 @@ STEPS = (
         defaults={"image_root": "{construct_queries.coco_dataset}", "review": "{here}/review.json",
                   "coco_dataset": "{construct_queries.coco_dataset}",
                   "coco_embedding": "{construct_queries.coco_embedding}", "questions": "{evaluate.questions}",
-                  "evaluation_image_root": "{evaluate.image_root}", "seed": "{round seed}",
-                  "rank": "{asked rank}", "batch_size": "{asked batch_size}", "device": "{asked device}",
-                  "dtype": "{asked dtype}", "workers": "{asked workers}"},
+                  "evaluation_image_root": "{evaluate.image_root}", "panel": "{evaluate.panel}",
+                  "seed": "{round seed}", "rank": "{asked rank}", "batch_size": "{asked batch_size}",
+                  "device": "{asked device}", "dtype": "{asked dtype}", "workers": "{asked workers}"},
         stores=("coco_embedding",),
         optional=("review",),
         makes_data=True,
@@ -134,7 +134,7 @@ STEPS = (
         defaults={"student": "{first student}", "adapter": "{first adapter}",
                   "image_root": "{construct_queries.coco_dataset}",
                   "questions": "{evaluate.questions}", "evaluation_image_root": "{evaluate.image_root}",
-                  "seed": "{round seed}"},
+                  "panel": "{evaluate.panel}", "seed": "{round seed}"},
         checkouts=("command_folder",),
     ),
     Step(
@@ -408,8 +408,8 @@ def _filled(templates: dict[str, str], values: dict[str, Any]) -> dict[str, Any]
         elif isinstance(value, list):
             filled[name] = [f"{item}{rest}" for item in value]
         elif value is not None:
-            # numbers, such as a seed, are not turned into text
-            filled[name] = value if isinstance(value, int | float) else f"{value}{rest}"
+            # numbers, such as a seed, are not turned into text, nor the sets of a panel
+            filled[name] = value if isinstance(value, int | float | dict) else f"{value}{rest}"
     return filled
 
 

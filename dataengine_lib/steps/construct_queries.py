@@ -24,6 +24,7 @@ from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.queries.copy_check import CopyCheck
 from dataengine_lib.queries.example_choice import ExampleChoice, case_vectors, choose_examples
 from dataengine_lib.queries.image_search import ImageSearch, SearchSettings, open_search
+from dataengine_lib.queries.panel_images import panel_images
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.query_pool import QueryPool
@@ -33,6 +34,7 @@ from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.queries.warnings import check_any_case, check_any_query, query_warnings
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.questions.evaluation_images import read_image_refs
+from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
 from dataengine_lib.steps.query_causes import AskedCauses, find_causes
 from dataengine_lib.teachers.spec import check_spec
@@ -58,6 +60,8 @@ class ConstructQueriesConfig(StepConfig):
     """Images of bad cases and evaluation questions; default: coco_dataset."""
     questions: Path | None = None
     """Evaluation questions, whose images must not be trained on."""
+    panel: Panel = Field(default_factory=dict)
+    """Further evaluation sets, {NAME: {questions, image_root}}; no query asks about their images."""
     encoder: str
     """clip:ViT-B/32, or a transformers CLIP/SigLIP name or folder."""
     maxnum: int = Field(6000, ge=0)
@@ -372,6 +376,8 @@ def _search(config: ConstructQueriesConfig, inputs: _Inputs, cases: Sequence[Bad
     paths, missing = locate_all(refs, pool.find)
     if config.questions:
         _check_found(config.questions, scored, missing, config.max_bad_share)
+    of_panel = panel_images(config.panel, pool.evaluation_root, config.max_bad_share, inputs.warnings.append)
+    refs, paths = [*refs, *of_panel], {**paths, **of_panel}
     # An image counts under the first reason found, so evaluation images are reported as such.
     pool.leave_out_evaluation(refs, paths)
     inputs.warnings.extend(pool.leave_out_queries(config.exclude_queries, config.max_bad_share))

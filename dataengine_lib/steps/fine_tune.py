@@ -18,6 +18,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
 from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
+from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.training.base_data import base_files
 from dataengine_lib.training.checkpoint_folder import replaced_when_complete, unfinished_folder
 from dataengine_lib.training.data_sets import (
@@ -58,7 +59,7 @@ _LOG, _TIME = "train_log.json", "train_time.json"
 _NOT_IN_STATES = {
     "student", "train_data", "image_root", "output_dir", "base_data", "base_image_root", "questions",
     "evaluation_image_root", "max_bad_share", "workers", "report_to", "keep_adapter",
-    "evaluations",
+    "evaluations", "panel",
 }  # fmt: skip
 # parameters that another trainer cannot be given; those of TEMPLATE_SETTINGS, its config may name
 _FOR_OWN_TRAINER = [
@@ -86,6 +87,8 @@ class FineTuneConfig(CommandSettings, MixParameters, TrainableSettings, TrainerS
     """Evaluation questions, whose images must not be trained on."""
     evaluation_image_root: Path | None = None
     """Where their image paths start; default: image_root."""
+    panel: Panel = Field(default_factory=dict)
+    """Further evaluation sets, {NAME: {questions, image_root}}."""
     text_formats: list[TextFormat] = Field(["QM-A"], min_length=1)
     """Q-A, QM-A, QM-AE, mmbench, answer, letter: one drawn per use of a row."""
     shuffle_options: bool = False
@@ -259,7 +262,9 @@ def _result(
 
 def _held_out(config: FineTuneConfig) -> HeldOutImages | None:
     root = config.evaluation_image_root or config.image_root
-    return HeldOutImages(config.questions, root, config.max_bad_share) if config.questions else None
+    if config.questions is None and not config.panel:
+        return None
+    return HeldOutImages(config.questions, root, config.max_bad_share, config.panel.values())
 
 
 def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[DataSet]:

@@ -9,38 +9,51 @@ from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.images.references import coco_number, locate, locate_all
 from dataengine_lib.questions.evaluation_images import read_image_refs
+from dataengine_lib.questions.question_sets import QuestionSet
 
 
 class HeldOutImages:
-    """The images of the evaluation questions in `file`, whose image paths start at `root`.
+    """The images of the evaluation questions in `file`, whose image paths start at `root`, and those of a `panel`.
 
     An image is one of them if it is the same file, has the same bytes, or has the same COCO number in its name. Raises
     DataEngineError when the file cannot be read or more than `max_bad_share` of its rows name no image, and
     ParameterError when there is none of its images below `root`. `warnings` say which images could not be compared.
     """
 
-    def __init__(self, file: Path, root: Path, max_bad_share: float = 1.0) -> None:
+    def __init__(
+        self, file: Path | None, root: Path, max_bad_share: float = 1.0, panel: Iterable[QuestionSet] = ()
+    ) -> None:
         self.warnings: list[str] = []
-        refs = read_image_refs(file, root, max_bad_share, self.warnings.append)
-        paths, missing = locate_all(refs, lambda ref: locate(ref, root))
-        if refs and not paths:
-            raise ParameterError(
-                f"{file}: none of its {len(refs):,} images is below {root}; correct evaluation_image_root"
-            )
-        self.known, self.not_found = len(refs), len(missing)
-        if missing:
-            self.warnings.append(
-                f"{file}: {len(missing):,} of {len(refs):,} evaluation images are not below {root}, so rows about them are "
-                "found by COCO number alone; correct evaluation_image_root"
-            )
-        names = (ref.image_path or _usual_name(ref.image_id) for ref in refs)
-        self._numbers = {coco_number(name) for name in names} - {-1}
-        self._files = {os.path.realpath(root / path) for path in paths.values()}
+        self.known = self.not_found = 0
+        self._numbers: set[int] = set()
+        self._files: set[str] = set()
+        if file is not None:
+            self._add(file, root, max_bad_share, "evaluation_image_root")
+        for one in panel:
+            self._add(one.questions, one.image_root, max_bad_share, "image_root of the panel")
         # files of another size cannot have the same bytes, so hardly any other image has to be read
         self._by_size: dict[int, list[str]] = {}
         for path in sorted(self._files):
             self._by_size.setdefault(os.path.getsize(path), []).append(path)
         self._digests: dict[str, bytes] = {}
+
+    def _add(self, file: Path, root: Path, max_bad_share: float, parameter: str) -> None:
+        refs = read_image_refs(file, root, max_bad_share, self.warnings.append)
+        paths, missing = locate_all(refs, lambda ref: locate(ref, root))
+        if refs and not paths:
+            raise ParameterError(
+                f"{file}: none of its {len(refs):,} images is below {root}; correct {parameter}"
+            )
+        self.known += len(refs)
+        self.not_found += len(missing)
+        if missing:
+            self.warnings.append(
+                f"{file}: {len(missing):,} of {len(refs):,} evaluation images are not below {root}, so rows about them are "
+                f"found by COCO number alone; correct {parameter}"
+            )
+        names = (ref.image_path or _usual_name(ref.image_id) for ref in refs)
+        self._numbers |= {coco_number(name) for name in names} - {-1}
+        self._files |= {os.path.realpath(root / path) for path in paths.values()}
 
     @property
     def comparison(self) -> str:

@@ -73,6 +73,21 @@ class TestPlan:
         asked = [item.models_asked for item in planned if item.step.name == "construct_queries"]
         assert asked == [[AskedModel("cause_teacher", "openai:m", "http://127.0.0.1:9/v1")]] * 2
 
+    def test_a_panel_is_kept_out_of_the_data_of_every_round(self, tmp_path: Path) -> None:
+        pope = f"{{pope: {{questions: {tmp_path / 'pope.json'}, image_root: {tmp_path}}}}}"
+        planned = plan(demo_experiment(f"evaluate.panel={pope}"), Path("out"))
+        expected = {"pope": {"questions": str(tmp_path / "pope.json"), "image_root": str(tmp_path)}}
+        names = ("evaluate", "construct_queries", "post_process", "fine_tune")
+        for item in planned:
+            if item.step.name in names:
+                assert item.config.model_dump(mode="json")["panel"] == expected, item.label
+                assert item.inputs()["panel"] == [tmp_path / "pope.json", tmp_path], item.label
+                assert "panel" not in item.wired
+        with pytest.raises(ParameterError, match=r"evaluate\.panel: .*pope\.json does not exist"):
+            check_paths(Path("x.yaml"), planned, 0, 1)
+        evaluate = next(item for item in planned if item.step.name == "evaluate")
+        assert Path("out/round1/panel") in evaluate.outputs()
+
     def test_outputs_of_one_step_are_inputs_of_the_next(self) -> None:
         steps = {
             item.label: item.config.model_dump(mode="json")

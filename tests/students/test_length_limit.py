@@ -76,7 +76,9 @@ def test_a_long_question_is_a_counted_row_of_step_1(tmp_path: Path) -> None:
     assert row.reason == "question too long: 100,034 characters, where this student reads 512 tokens"
     for rank in ("letter", "generate"):
         again = evaluate(
-            EvaluateConfig(**settings, rank=rank, robust="reverse", max_failed_share=1, output_dir=tmp_path / rank)
+            EvaluateConfig(
+                **settings, rank=rank, robust="reverse", max_failed_share=1, output_dir=tmp_path / rank
+            )
         )
         assert [one.kind for one in again.skipped] == ["question too long"]
     for question in rows[:5]:

@@ -7,6 +7,7 @@ from dataengine_lib.core.bad_rows import counted_reasons
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef, locate_all
+from dataengine_lib.queries.panel_images import panel_images
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.runs.checks.finding import Finding
@@ -63,6 +64,9 @@ def _free_images(planned: Sequence[Planned], config: Any) -> QueryPool:
         refs: list[ImageRef] = read_image_refs(questions, pool.evaluation_root)
         paths, _ = locate_all(refs, pool.find)
         pool.leave_out_evaluation(refs, paths)
+    if pool.evaluation_root.is_dir() and all(one.questions.is_file() for one in config.panel.values()):
+        found = panel_images(config.panel, pool.evaluation_root, config.max_bad_share, lambda line: None)
+        pool.leave_out_evaluation(found, found)
     made = {path for item in planned for path in item.outputs()}
     pool.leave_out_queries(file for file in config.exclude_queries if file not in made and file.is_file())
     return pool

@@ -1,0 +1,61 @@
+"""Tests of the panel in steps 4 and 5: what is about one of its images is not trained on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.curation.image_copies import ImageCopies
+from dataengine_lib.curation.leaks import EvaluationSet
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.images.copies import COPY
+from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
+from dataengine_lib.questions.question_sets import QuestionSet
+from dataengine_lib.training.held_out_images import HeldOutImages
+
+
+def record(path: str, question: str = "How many birds sit here?") -> TrainRecord:
+    return TrainRecord(
+        image_id=-1, image_path=path, question=question, choices=["a lot", "few"], correct_choice_idx=0,
+        raw_instructions="", question_type="t",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> QuestionSet:
+    """One question about `panel/0.png`, of which `pool/copy.png` is a copy; `pool/other.png` is another picture."""
+    for name, first in (("panel/0.png", 0), ("pool/copy.png", 0), ("pool/other.png", 90)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        image = Image.effect_mandelbrot((96, 96), (-2 + first / 60, -1.5, 1, 1.5), 50)
+        image.convert("RGB").save(tmp_path / name)
+    row = {"image_path": "0.png", "question": "Which animal is asleep?", "choices": ["a cat", "a dog"],
+           "correct_choice_idx": 0}  # fmt: skip
+    (tmp_path / "panel.json").write_text(json.dumps([row]))
+    return QuestionSet(questions=tmp_path / "panel.json", image_root=tmp_path / "panel")
+
+
+def test_images_and_questions_of_a_panel_are_leaks(tmp_path: Path, panel: QuestionSet) -> None:
+    evaluation = EvaluationSet([], None, 0.8, [panel])
+    copies = ImageCopies(evaluation.refs, tmp_path, tmp_path, None, evaluation.panel_refs)
+    assert evaluation.known == 1 and copies.compared == 1
+    asked = record("pool/other.png", "Which animal is asleep?")
+    asked.choices = ["a cat", "a dog"]
+    rows = [record("panel/0.png"), record("pool/copy.png"), record("pool/other.png"), asked]
+    found = list(evaluation.leaks(rows, tmp_path, is_copy=copies.has))
+    assert found == [EVALUATION_IMAGE, COPY, "", "evaluation question"]
+
+
+def test_step_5_holds_out_a_panel_beside_the_questions_or_alone(tmp_path: Path, panel: QuestionSet) -> None:
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps([{"image_path": "other.png", "question": "?", "choices": ["a", "b"]}]))
+    alone = HeldOutImages(None, tmp_path, panel=[panel])
+    both = HeldOutImages(own, tmp_path / "pool", panel=[panel])
+    assert (alone.known, both.known) == (1, 2)
+    copy, other = tmp_path / "pool/copy.png", tmp_path / "pool/other.png"
+    assert alone.has(copy) and not alone.has(other)  # the same bytes
+    assert both.among([copy, other]) == {copy, other}
+    lost = QuestionSet(questions=panel.questions, image_root=tmp_path / "pool")
+    with pytest.raises(ParameterError, match="correct image_root of the panel"):
+        HeldOutImages(None, tmp_path, panel=[lost])
