@@ -141,11 +141,12 @@ STEPS = (
         6, "compare_rounds", CompareRoundsConfig, when=("compare", "end"),
         reads={"evaluations": "{evaluated}/aokvqa_eval.json", "usage": "{evaluated rounds}/usage.json",
                "post_process": "{evaluated rounds}/post_process.json",
-               "causes": "{first round with causes}/causes.json"},
+               "causes": "{first round with causes}/causes.json",
+               "blind_evaluations": "{evaluated}/blind_eval.json", "panels": "{evaluated}/panel"},
         writes={"output": "{here}/compare_rounds.json"},
         defaults={"image_root": "{evaluate.image_root}", "seed": "{seed}",
                   "no_type_gains": "{until.no_type_gains}", "max_usd_per_point": "{until.max_usd_per_point}"},
-        optional=("usage", "post_process"),
+        optional=("usage", "post_process", "blind_evaluations", "panels"),
     ),
 )  # fmt: skip
 # Of a whole study, and no step of a run: it compares runs.

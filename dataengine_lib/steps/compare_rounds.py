@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
+import msgspec
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.bad_rows import BadRows
@@ -15,6 +16,13 @@ from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
 from dataengine_lib.evaluation.rounds.followed_causes import follow_causes
 from dataengine_lib.evaluation.rounds.next_round import StopRule, judge_last_round, round_cost
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
+from dataengine_lib.evaluation.rounds.probes import (
+    all_there,
+    blind_gain_sentence,
+    compare_blind,
+    compare_panel,
+    panel_sentence,
+)
 from dataengine_lib.evaluation.rounds.summary import (
     SummaryRow,
     comparison_warnings,
@@ -41,6 +49,10 @@ class CompareRoundsConfig(StepConfig):
     """post_process.json of each round's step 4, whose readers cost as well."""
     causes: Path | None = None
     """causes.json of the first round's step 2, whose causes are followed."""
+    blind_evaluations: list[Path] = Field(default_factory=list)
+    """blind_eval.json beside each evaluation, where the student was asked without the picture too."""
+    panels: list[Path] = Field(default_factory=list)
+    """The folder panel/ beside each evaluation, with further sets that were measured."""
     no_type_gains: bool = False
     """Advise to stop when no question type gained in the last round."""
     max_usd_per_point: float | None = Field(None, gt=0)
@@ -59,6 +71,11 @@ class CompareRoundsConfig(StepConfig):
             if files and len(files) != rounds:
                 raise ValueError(
                     f"{name} has {len(files)} files for {rounds} rounds; give one a round, or none"
+                )
+        for name, files in (("blind_evaluations", self.blind_evaluations), ("panels", self.panels)):
+            if files and len(files) != rounds + 1:
+                raise ValueError(
+                    f"{name} has {len(files)} entries for {rounds + 1} evaluations; give one each, or none"
                 )
         return self
 
@@ -83,7 +100,12 @@ class CompareRoundsResult:
 
     def conclusion(self) -> str:
         """One paragraph that claims no more than the intervals show."""
-        return conclusion_text(self.figures)
+        figures, sentences = self.figures, [conclusion_text(self.figures)]
+        if not isinstance(figures.blind, msgspec.UnsetType):
+            sentences.append(blind_gain_sentence(figures.blind))
+        if not isinstance(figures.panel, msgspec.UnsetType):
+            sentences.append(panel_sentence(figures.panel))
+        return " ".join(sentences)
 
 
 def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
@@ -127,8 +149,24 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     )
     if config.causes:
         figures.causes = follow_causes(read_json(config.causes, CausesFile), answers)
+    if all_there(config.blind_evaluations, "blind_evaluations"):
+        figures.blind = compare_blind(
+            answers,
+            config.evaluations,
+            config.blind_evaluations,
+            config.split,
+            config.max_bad_share,
+            config.seed,
+        )
+    if all_there(config.panels, "panels"):
+        figures.panel = compare_panel(config.panels, config.max_bad_share, config.seed) or msgspec.UNSET
     write_json(config.output, figures)
     warnings = [line for rows in bad for line in rows.warnings()]
+    if len({any(row.rotated_choice_idx for row in rows) for rows in answers}) > 1:
+        warnings.append(
+            "only some evaluations asked every rotation of the options (robust: circular), which is harder: "
+            "their accuracies cannot be compared with the others'"
+        )
     return CompareRoundsResult(
         figures, config.output, config.image_root, [*warnings, *comparison_warnings(figures)]
     )

@@ -1,5 +1,7 @@
 """The figures of step 6, as `compare_rounds.json` holds them."""
 
+from typing import Literal
+
 import msgspec
 
 from dataengine_lib.core.records import ImageId
@@ -7,6 +9,10 @@ from dataengine_lib.core.significance.sign_flip import ALPHA
 from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain
 from dataengine_lib.evaluation.rounds.followed_causes import FollowedCause
 from dataengine_lib.evaluation.rounds.verdicts import Verdict
+
+# Of a real gain: the student without the picture gained as much as can be told, gained less, or did not gain; or
+# neither the blind gain nor the difference is real.
+Seeing = Literal["also there blind", "in part there blind", "by seeing", "cannot tell", ""]
 
 _METHOD = (
     "gain: mean of after - before over the same questions, with its 95 % percentile bootstrap over images "
@@ -117,6 +123,38 @@ class NextRound(msgspec.Struct, kw_only=True):
     weakest: list[str]
 
 
+class BlindGain(msgspec.Struct, kw_only=True):
+    """The gain with and without the picture on the same questions, and `excess`, the first minus the second.
+
+    Each is corrected among the types by Holm; `seeing` is what follows for a real gain, empty where there is none.
+    """
+
+    sighted: GainVerdict
+    blind: GainVerdict
+    excess: GainVerdict
+    seeing: Seeing
+
+
+class BlindComparison(msgspec.Struct, kw_only=True):
+    """The first evaluation against the last, where both were also asked without the picture."""
+
+    questions: int
+    overall: BlindGain
+    by_type: dict[str, BlindGain]
+
+
+class PanelComparison(msgspec.Struct, kw_only=True):
+    """One set of the panel, first evaluation against last; accuracies are mean scores with their intervals by image."""
+
+    questions: int
+    images: int
+    before: tuple[float, float, float]
+    after: tuple[float, float, float]
+    gain: GainVerdict
+    fixed: int
+    broken: int
+
+
 class Figures(msgspec.Struct, kw_only=True):
     """`compare_rounds.json`. The first of `comparisons` is first round to last, then each round to the next."""
 
@@ -132,3 +170,5 @@ class Figures(msgspec.Struct, kw_only=True):
     left_out: list[LeftOut]
     next_round: NextRound | None = None
     causes: list[FollowedCause] | msgspec.UnsetType = msgspec.UNSET  # absent: step 2 did not look for any
+    blind: BlindComparison | msgspec.UnsetType = msgspec.UNSET  # absent where the student was not asked blind
+    panel: dict[str, PanelComparison] | msgspec.UnsetType = msgspec.UNSET  # by the set's name

@@ -1,0 +1,186 @@
+"""Step 6: is a gain also there without the picture, and what was forgotten on the panel's sets?"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from dataengine_lib.core.bad_rows import BadRows
+from dataengine_lib.core.records import Answer
+from dataengine_lib.core.significance.sign_flip import holm
+from dataengine_lib.core.statistics import Gain, PairedGains, clustered_wilson
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.rounds.comparison import type_gains
+from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
+from dataengine_lib.evaluation.rounds.figures import (
+    BlindComparison,
+    BlindGain,
+    GainVerdict,
+    PanelComparison,
+    Seeing,
+)
+from dataengine_lib.evaluation.rounds.pairs import PairedAnswers, pair_answers
+from dataengine_lib.evaluation.rounds.verdicts import verdict_of
+
+PANEL_ROWS = "aokvqa_eval.json"  # of each set, in a folder of its name
+
+
+def compare_blind(
+    sighted: Sequence[Sequence[Answer]],
+    files: Sequence[Path],
+    blind_files: Sequence[Path],
+    split: str,
+    max_bad_share: float,
+    seed: int,
+) -> BlindComparison:
+    """First and last of `sighted`, whose files are `files`, with those of `blind_files`, in pairs of all four.
+
+    Raises DataEngineError when a file cannot be read or no question is in all of them.
+    """
+    blind = [_answers(file, max_bad_share) for file in (blind_files[0], blind_files[-1])]
+    of_files = [files[0], files[-1], blind_files[0], blind_files[-1]]
+    pairs = pair_answers([sighted[0], sighted[-1], *blind], of_files, split)
+    scores = [_scores(one) for one in pairs.rounds]
+    with_image, without = scores[1] - scores[0], scores[3] - scores[2]
+    types, images = pairs.types, pairs.images
+    seen = type_gains(with_image, types, images, [], seed)
+    unseen = type_gains(without, types, images, [], seed)
+    # a difference of differences lies in [-2, 2], the intervals are made for [-1, 1]
+    half = type_gains((with_image - without) / 2, types, images, [], seed)
+    return BlindComparison(
+        questions=len(types),
+        overall=_blind_gain(seen.overall, unseen.overall, half.overall),
+        by_type={
+            kind: _blind_gain(seen.by_type[kind], unseen.by_type[kind], half.by_type[kind])
+            for kind in seen.by_type
+        },
+    )
+
+
+def _blind_gain(sighted: GainVerdict, blind: GainVerdict, half: GainVerdict) -> BlindGain:
+    gain = half.gain
+    doubled = msgspec.structs.replace(gain, gain=2 * gain.gain, low=2 * gain.low, high=2 * gain.high)
+    excess = GainVerdict(gain=doubled, p_value=half.p_value, p_holm=half.p_holm, verdict=half.verdict)
+    return BlindGain(sighted=sighted, blind=blind, excess=excess, seeing=_seeing(sighted, blind, excess))
+
+
+def _seeing(sighted: GainVerdict, blind: GainVerdict, excess: GainVerdict) -> Seeing:
+    if sighted.verdict != "gain":
+        return ""
+    if blind.verdict == "gain":
+        return "in part there blind" if excess.verdict == "gain" else "also there blind"
+    return "by seeing" if excess.verdict == "gain" else "cannot tell"
+
+
+def compare_panel(folders: Sequence[Path], max_bad_share: float, seed: int) -> dict[str, PanelComparison]:
+    """Every set that the first and the last of the evaluations' panel folders hold, with Holm's correction over sets.
+
+    Raises DataEngineError when a file cannot be read or no question of a set is in both.
+    """
+    first, last = (_sets(folder) for folder in (folders[0], folders[-1]))
+    names = [name for name in first if name in last]
+    pairs = {name: _paired([first[name], last[name]], max_bad_share) for name in names}
+    gains = {
+        name: PairedGains({name: np.ones(len(one.images), dtype=bool)}, _change(one), one.images, seed=seed)
+        for name, one in pairs.items()
+    }
+    p_values = {name: one.p_value([name]) for name, one in gains.items()}
+    corrected = holm(p_values)
+    return {
+        name: _panel_comparison(one, gains[name].gain(name), p_values[name], corrected[name], len(pairs))
+        for name, one in pairs.items()
+    }
+
+
+def _panel_comparison(
+    pairs: PairedAnswers, gain: Gain, p_value: float, p_holm: float, family: int
+) -> PanelComparison:
+    before, after = pairs.rounds
+    verdict = verdict_of(gain.gain, p_holm, gain.images, family)
+    return PanelComparison(
+        questions=gain.questions,
+        images=gain.images,
+        before=_with_interval(before, pairs.images),
+        after=_with_interval(after, pairs.images),
+        gain=GainVerdict(gain=gain, p_value=p_value, p_holm=p_holm, verdict=verdict),
+        fixed=sum(new.correct and not old.correct for old, new in zip(before, after, strict=True)),
+        broken=sum(old.correct and not new.correct for old, new in zip(before, after, strict=True)),
+    )
+
+
+def _with_interval(answers: Sequence[Answer], images: Sequence[str]) -> tuple[float, float, float]:
+    scores = _scores(answers)
+    low, high = clustered_wilson(scores, images)
+    return float(scores.mean()), low, high
+
+
+def _change(pairs: PairedAnswers) -> np.ndarray:
+    return _scores(pairs.rounds[1]) - _scores(pairs.rounds[0])
+
+
+def _scores(answers: Sequence[Answer]) -> np.ndarray:
+    return np.array([answer.score for answer in answers], dtype=float)
+
+
+def _sets(folder: Path) -> Mapping[str, Path]:
+    return {file.parent.name: file for file in sorted(folder.glob(f"*/{PANEL_ROWS}"))}
+
+
+def _paired(files: Sequence[Path], max_bad_share: float) -> PairedAnswers:
+    # every question of a panel counts, whatever its split
+    return pair_answers([_answers(file, max_bad_share) for file in files], files, "all")
+
+
+def _answers(file: Path, max_bad_share: float) -> list[Answer]:
+    bad = BadRows(file, max_bad_share, wanted="aokvqa_eval.json of evaluate", keep=20)
+    return read_answers(file, bad)
+
+
+def all_there(files: Sequence[Path], what: str) -> bool:
+    """Whether the first and the last evaluation have `what`; without either it was off.
+
+    Raises DataEngineError where only one has it, since there is nothing to compare it with.
+    """
+    if not files:
+        return False
+    there = [path.exists() for path in (files[0], files[-1])]
+    if there[0] != there[1]:
+        missing = files[0] if there[1] else files[-1]
+        raise DataEngineError(
+            f"{missing} is missing, so {what} of the first and the last evaluation cannot be compared; evaluate both "
+            "with the same parameters"
+        )
+    return there[0]
+
+
+def blind_gain_sentence(compared: BlindComparison) -> str:
+    """Which real gains are also there without the picture."""
+    gains = {"overall": compared.overall, **compared.by_type}
+    by_words: dict[str, list[str]] = {}
+    for kind, one in gains.items():
+        if one.seeing:
+            by_words.setdefault(one.seeing, []).append(kind)
+    blind = compared.overall.blind.gain
+    text = (
+        f"Without the picture, accuracy on the same questions changed by {100 * blind.gain:+.1f} points "
+        f"({100 * blind.low:+.1f} to {100 * blind.high:+.1f})"
+    )
+    if not by_words:
+        return f"{text}; there is no real gain to look at."
+    listed = "; ".join(f"{words}: {', '.join(kinds)}" for words, kinds in sorted(by_words.items()))
+    return f"{text}. Of the real gains, {listed}. A gain that is also there blind is not seeing."
+
+
+def panel_sentence(compared: Mapping[str, PanelComparison]) -> str:
+    """Which sets of the panel were forgotten, after Holm's correction over them."""
+    lost = [_named(name, one) for name, one in compared.items() if one.gain.verdict == "loss"]
+    unclear = [name for name, one in compared.items() if one.gain.verdict in ("unclear", "too few")]
+    text = f"Of {len(compared)} panel set{'' if len(compared) == 1 else 's'}, "
+    text += f"forgotten: {', '.join(lost)}" if lost else "none has fallen beyond its corrected interval"
+    return f"{text}; nothing can be told of {', '.join(unclear)}." if unclear else f"{text}."
+
+
+def _named(name: str, one: PanelComparison) -> str:
+    gain = one.gain.gain
+    return f"{name} {100 * gain.gain:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"

@@ -1,0 +1,154 @@
+"""Report of step 1: rotations, the evaluation without the picture, contamination and the panel; nothing where off."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from dataengine_lib.core.significance.sign_flip import ALPHA, equals_p
+from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
+from dataengine_lib.evaluation.metrics import Metrics
+from dataengine_lib.evaluation.paired.circular import CircularScore
+from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
+from dataengine_lib.evaluation.probes.blind import BlindScores
+from dataengine_lib.evaluation.probes.contamination import Contamination, OrderPreference
+from dataengine_lib.evaluation.probes.panel import PanelScore
+from dataengine_lib.report.names import plain_name
+from dataengine_lib.report.tables import Figure, Html, escaped, percent, points, table
+
+_CONCLUDE = (
+    "A score that falls shows that answers depend on the wording or the order: the questions may have been learnt by "
+    "heart, or the student is easily confused; this alone does not tell which. A score that stays does not show that "
+    "the questions were not in training, since a student may have learnt what they are about."
+)
+_PREFERS = (
+    "Without having seen the file, a student has no reason to prefer its order of options (exchangeability, after Oren "
+    "et al. 2023, arXiv 2310.17623, who test the order of a file's rows). A preference is a sign that the file, or its "
+    "source, was in training, unless the options stand in an order by some rule; those in the order of numbers or of the "
+    "alphabet are left out. No preference does not show the contrary."
+)
+
+
+def measured_probes(metrics: Metrics) -> Html:
+    """The tables of what was switched on, each with its heading."""
+    text = "".join(f"<h3>{escaped(title)}</h3>{part.text}" for title, part in _parts(metrics))
+    return Html(text) if text else table([], [], "no probe is switched on")
+
+
+def _parts(metrics: Metrics) -> Iterator[tuple[str, Html]]:
+    for split, scores in metrics.splits.items():
+        if not isinstance(scores.circular, msgspec.UnsetType):
+            yield f"Every rotation of the options, {split} split", _circular_table(scores.circular)
+    if not isinstance(metrics.blind, msgspec.UnsetType):
+        for split, blind in metrics.blind.items():
+            yield f"Without the picture, {split} split", _blind_table(blind)
+    if not isinstance(metrics.contamination, msgspec.UnsetType):
+        yield "Were the questions in training?", _contamination_table(metrics.contamination)
+    if not isinstance(metrics.panel, msgspec.UnsetType):
+        yield "Panel", _panel_table(metrics.panel)
+
+
+def _circular_table(found: CircularScore) -> Html:
+    rows = [
+        (name, share.count, percent(share.share, share.low, share.high))
+        for name, share in (
+            ("right in the given order", found.as_asked),
+            ("right in every rotation (circular)", found.circular),
+            ("same option in every rotation", found.same),
+        )
+    ]
+    change = found.change
+    caption = (
+        f"{found.questions:,} questions, {found.passes:,} answers; circular minus plain accuracy "
+        f"{points(change.gain, change.low, change.high).text} points, by images. Accuracies, bad cases and weights of "
+        "this page are circular. Source: CircularEval of MMBench, arXiv 2307.06281"
+    )
+    return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
+
+
+def _blind_table(blind: BlindScores) -> Html:
+    rows = [
+        _pair(plain_name(kind), one) for kind, one in {"all types": blind.overall, **blind.per_type}.items()
+    ]
+    head = ["question type", "questions", "blind", "with the picture", "difference in points", "p", "p, Holm"]
+    caption = (
+        f"{blind.questions:,} questions asked with and without the picture, in pairs; 95 % intervals by images. What is "
+        "right without the picture too is not answered by seeing"
+    )
+    return table(rows, head, caption)
+
+
+def _contamination_table(found: Contamination) -> Html:
+    rows = [_pair(change, one) for change, one in found.changes.items()]
+    head = ["change", "questions", "as asked", "changed", "change in points", "p", "p, Holm"]
+    caption = (
+        f"95 % intervals by images; of {found.reworded:,} questions words inside changed, of the others the opening "
+        f"alone. {_CONCLUDE}"
+    )
+    return Html(table(rows, head, caption).text + f"<p>{escaped(preference_sentence(found.preference))}</p>")
+
+
+def _panel_table(panel: dict[str, PanelScore]) -> Html:
+    rows = [
+        (name, one.questions, one.images, _mean(one.overall, one.questions), one.left_out)
+        for name, one in panel.items()
+    ]
+    head = ["set", "questions", "images", "score", "left out"]
+    return table(rows, head, "further sets, never trained or diagnosed on; 95 % intervals by images")
+
+
+def _pair(name: str, one: PairedScores) -> tuple[object, ...]:
+    change, number = one.change, one.change.questions
+    return (
+        name,
+        number,
+        _mean(one.first, number),
+        _mean(one.second, number),
+        points(change.gain, change.low, change.high),
+        Figure(equals_p(one.p_value).removeprefix("= ")),
+        Figure(equals_p(one.p_holm).removeprefix("= ")),
+    )
+
+
+def _mean(one: Mean, questions: int) -> Figure:
+    text = percent(one.mean, one.low, one.high).text
+    return Figure(f"{text}, {cannot_tell(questions)}" if questions < FEW_OF_TYPE else text)
+
+
+def preference_sentence(found: OrderPreference | None) -> str:
+    """Whether the student prefers the file's order of options, and what follows."""
+    if found is None:
+        return "Whether the file's order of options is preferred was not tested: that needs scores of texts (rank)."
+    low, high = 0.5 + found.beyond.low, 0.5 + found.beyond.high
+    preferred = found.p_value <= ALPHA and found.beyond.gain > 0
+    verdict = "it is preferred beyond chance" if preferred else "no preference beyond chance"
+    return (
+        f"The file's order of options beats {percent(found.share, low, high).text} of other orders (50 % by chance, p "
+        f"{equals_p(found.p_value)}) in {found.questions:,} questions, {found.left_out:,} left out: {verdict}. {_PREFERS}"
+    )
+
+
+def probe_sentences(metrics: Metrics) -> list[str]:
+    """One sentence for each probe that was switched on, for the conclusion."""
+    split, scores = metrics.shown()
+    found = []
+    if not isinstance(scores.circular, msgspec.UnsetType):
+        plain = scores.circular.as_asked
+        found.append(
+            f"In the given order alone {percent(plain.share, plain.low, plain.high).text} are right."
+        )
+    if not isinstance(metrics.blind, msgspec.UnsetType) and split in metrics.blind:
+        blind = metrics.blind[split].overall.first
+        found.append(f"Without the picture {percent(blind.mean, blind.low, blind.high).text} are right.")
+    if not isinstance(metrics.contamination, msgspec.UnsetType):
+        fell = [
+            name
+            for name, one in metrics.contamination.changes.items()
+            if one.p_holm <= ALPHA and one.change.gain < 0
+        ]
+        text = (
+            f"falls after: {', '.join(fell)}"
+            if fell
+            else "does not fall beyond chance in other words or orders"
+        )
+        found.append(f"The score {text}.")
+    return found
