@@ -271,14 +271,26 @@ def _student_note(config: Any) -> str:
     """What a student behind a server is asked in one evaluation."""
     if not config.questions.is_file():
         return f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
-    prompts = [_as_example(row) for row in _questions(config)]
+    questions = _questions(config)
+    prompts = [_as_example(row) for row in questions]
     # each question is asked once, or in every rotation, and once more for the reverse order and for the direct answer
-    orders = [_orders(row, config.robust) for row in _questions(config)]
-    number = sum(orders) + len(prompts) * config.direct_answers
+    number = sum(_orders(row, config.robust) for row in questions) + len(prompts) * config.direct_answers
+    same: Robust = (
+        "circular" if config.robust == "circular" else "off"
+    )  # the orders of probes, as step 1 asks them
+    blind = sum(_orders(row, same) for row in questions) if config.blind else 0
+    if config.contamination:  # in other words, and multiple choice with the options in another order
+        number += len(questions) + sum(row.answer_kind in ("", CHOICE) for row in questions)
+    for one in config.panel.values():
+        if one.questions.is_file():
+            of_set = read_question_file(one.questions, one.image_root, unanswered=True).questions
+            prompts += [_as_example(row) for row in of_set]
+            number += sum(_orders(row, same) for row in of_set)
     # mean length of a prompt, times the number of requests
-    text = sum(map(estimate_tokens, prompts)) * number // max(1, len(prompts))
-    most = number * max(map(most_tokens, prompts), default=0)
-    requests = _Requests(config.student, number, text, most, number, config.max_output_tokens, config.prices)
+    asked = number + blind
+    text = sum(map(estimate_tokens, prompts)) * asked // max(1, len(prompts))
+    most = asked * max(map(most_tokens, prompts), default=0)
+    requests = _Requests(config.student, asked, text, most, number, config.max_output_tokens, config.prices)
     return f"evaluate: {requests.text()}"
 
 

@@ -39,6 +39,12 @@ def test_plan_spends_nothing_and_adds_up(tmp_path: Path) -> None:
     served = ["--set", "evaluate.student=api:gpt-4.1", "--set", "evaluate.rank=generate"]
     done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, *served, cwd=tmp_path)
     assert "evaluate: 6 requests to api:gpt-4.1" in done.stdout, done.stderr  # with and without the options
+    panel = f"{{again: {{questions: {tmp_path / 'q.json'}, image_root: {tmp_path}}}}}"
+    probes = {"robust": "circular", "blind": "true", "contamination": "true", "panel": panel}
+    served += [word for key, value in probes.items() for word in ("--set", f"evaluate.{key}={value}")]
+    done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, *served, cwd=tmp_path)
+    # three questions: four rotations with and without the picture, without options, two changes, four rotations of a panel
+    assert f"evaluate: {12 + 12 + 3 + 6 + 12} requests to api:gpt-4.1" in done.stdout, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["q.json"]
 
 

@@ -48,6 +48,25 @@ def test_a_student_behind_a_server(root: Path) -> None:
         assert len(server.requests) == asked  # the second run pays for nothing
 
 
+def test_blind_sends_no_image_and_probes_are_paid_for_once(root: Path) -> None:
+    def answers(messages: list[dict[str, Any]]) -> str:
+        if isinstance(messages[-1]["content"], str):  # a message without a picture
+            return json.dumps({"answer": "A"})
+        return see(messages)
+
+    with serve(answers) as server:
+        result = run_api(root, server, blind=True, contamination=True)
+        blind = [row for row in server.requests if isinstance(row["messages"][-1]["content"], str)]
+        # seven questions, blind, in another order and in other words
+        assert len(blind) == 7 and len(server.requests) == 28
+        scores = result.metrics.blind["diagnose"].overall
+        assert (scores.first.mean, scores.second.mean) == (0.75, 0.75)  # red is A
+        assert result.metrics.usage.replies == 28
+        assert result.metrics.contamination.preference is None
+        assert run_api(root, server, blind=True, contamination=True).metrics == result.metrics
+        assert len(server.requests) == 28
+
+
 def test_a_refusal_is_a_wrong_answer(root: Path) -> None:
     with serve(see, ["refusal"]) as server:
         result = run_api(root, server, concurrency=1)
