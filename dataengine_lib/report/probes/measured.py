@@ -1,6 +1,7 @@
 """Report of step 1: rotations, the evaluation without the picture, contamination and the panel; nothing where off."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,8 +13,12 @@ from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
 from dataengine_lib.evaluation.probes.blind import BlindScores
 from dataengine_lib.evaluation.probes.contamination import Contamination, OrderPreference
 from dataengine_lib.evaluation.probes.panel import PanelScore
-from dataengine_lib.report.names import plain_name
+from dataengine_lib.report.charts import BLUE, GREY, Chart, drawn_chart, label_rows
+from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import Figure, Html, escaped, percent, points, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _CONCLUDE = (
     "A score that falls shows that answers depend on the wording or the order: the questions may have been learnt by "
@@ -40,7 +45,8 @@ def _parts(metrics: Metrics) -> Iterator[tuple[str, Html]]:
             yield f"Every rotation of the options, {split} split", _circular_table(scores.circular)
     if not isinstance(metrics.blind, msgspec.UnsetType):
         for split, blind in metrics.blind.items():
-            yield f"Without the picture, {split} split", _blind_table(blind)
+            chart = _blind_chart(split, blind)
+            yield f"Without the picture, {split} split", Html(_blind_table(blind).text + chart._repr_html_())
     if not isinstance(metrics.contamination, msgspec.UnsetType):
         yield "Were the questions in training?", _contamination_table(metrics.contamination)
     if not isinstance(metrics.panel, msgspec.UnsetType):
@@ -75,6 +81,40 @@ def _blind_table(blind: BlindScores) -> Html:
         "right without the picture too is not answered by seeing"
     )
     return table(rows, head, caption)
+
+
+def _blind_chart(split: str, blind: BlindScores) -> Chart:
+    """Each type's score with and without the picture, the one that needs the picture least at the top."""
+    title = f"Accuracy with and without the picture, {split} split"
+    ordered = sorted(blind.per_type.items(), key=lambda row: (-row[1].change.gain, row[0]))
+    rows, cut = top_rows(ordered)
+
+    def draw(axes: "Axes") -> None:
+        looks = (("without the picture", GREY, "o", -0.14), ("with the picture", BLUE, "D", 0.14))
+        for label, color, marker, offset in looks:
+            means = [one.second if color == BLUE else one.first for _, one in rows]
+            axes.errorbar(
+                [100 * one.mean for one in means],
+                [place + offset for place in range(len(rows))],
+                xerr=[
+                    [100 * max(0.0, one.mean - one.low) for one in means],
+                    [100 * max(0.0, one.high - one.mean) for one in means],
+                ],
+                fmt=marker,
+                color=color,
+                markersize=5.5,
+                elinewidth=1.4,
+                capsize=2.5,
+                label=label,
+                clip_on=False,  # a marker at 100 % is not cut off
+            )
+        names = [f"{short_label(kind)}  (n={one.change.questions})" for kind, one in rows]
+        label_rows(axes, names)
+        axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % intervals by images; n: number of questions")
+
+    least = ", ".join(f"{plain_name(kind)} {100 * one.change.gain:+.0f}" for kind, one in rows[::-1][:4])
+    alt = f"{title}. The picture adds least, in points: {least or 'no questions'}.{cut}"
+    return drawn_chart(1.3 * len(rows), title, alt, draw)
 
 
 def _contamination_table(found: Contamination) -> Html:
