@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dataengine_lib.core.records import Answer
-from dataengine_lib.evaluation.paired.circular import as_bad_case
+from dataengine_lib.evaluation.paired.circular import with_wrong_choice
 from dataengine_lib.questions.similarity import reduce_pool
 
 
@@ -22,7 +22,7 @@ def collect_bad_cases(
 
     `near_duplicate` is the similarity in [0, 1] from which two count as one (0: keep all), `seed` draws which stays.
     """
-    wrong = [as_bad_case(answer) for answer in answers if not answer.correct]
+    wrong = [with_wrong_choice(answer) for answer in answers if not answer.correct]
     kept: dict[str, list[Answer]] = {}
     alike: dict[str, int] = {}
     # a type without wrong answers gets an empty list, so that the file names every type

@@ -42,12 +42,13 @@ def right_in_each(chosen: int, others: Sequence[int], right: int) -> bool:
     return all(choice == right >= 0 for choice in (chosen, *others))
 
 
-def as_bad_case(answer: Answer) -> Answer:
-    """The answer with the first wrong choice among its rotations, so that a bad case always names a wrong option.
+def with_wrong_choice(answer: Answer) -> Answer:
+    """A wrong answer with the first wrong choice among its rotations, so that it always names a wrong option.
 
-    Without rotations it is the answer itself.
+    A right answer, and one without rotations, is returned as it is.
     """
-    if not answer.rotated_choice_idx or answer.predicted_choice_idx != answer.correct_choice_idx:
+    missed_later = not answer.correct and answer.predicted_choice_idx == answer.correct_choice_idx
+    if not missed_later or not answer.rotated_choice_idx:
         return answer
     wrong = next(choice for choice in answer.rotated_choice_idx if choice != answer.correct_choice_idx)
     return msgspec.structs.replace(

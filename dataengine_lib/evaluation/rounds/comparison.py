@@ -10,6 +10,7 @@ import numpy as np
 from dataengine_lib.core.records import OPEN, Answer
 from dataengine_lib.core.significance.sign_flip import holm
 from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain, PairedGains, clustered_wilson, mcnemar
+from dataengine_lib.evaluation.paired.circular import with_wrong_choice
 from dataengine_lib.evaluation.rounds.figures import (
     Accuracy,
     ChangedAnswer,
@@ -171,7 +172,7 @@ def _changed_answer(before: Answer, after: Answer) -> ChangedAnswer:
         question=before.question,
         choices=before.choices,
         correct_choice_idx=before.correct_choice_idx,
-        before=before.model_answer,
-        after=after.model_answer,
+        before=with_wrong_choice(before).model_answer,
+        after=with_wrong_choice(after).model_answer,
         direct_answers=before.direct_answers if before.answer_kind == OPEN else [],
     )

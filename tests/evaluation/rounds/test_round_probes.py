@@ -126,3 +126,17 @@ def test_circular_and_plain_evaluations_are_not_mixed_silently(tmp_path: Path) -
     assert any("robust: circular" in line for line in found.warnings)
     found = compare_rounds(CompareRoundsConfig(evaluations=[files[1]] * 2, output=tmp_path / "compare.json"))
     assert not any("robust: circular" in line for line in found.warnings)
+
+
+def test_a_question_broken_in_a_rotation_shows_the_wrong_option(tmp_path: Path) -> None:
+    before, after = (
+        answers({"kind": (10, 10)}, False, rotated_choice_idx=[0]),
+        answers({"kind": (10, 10)}, True),
+    )
+    for row in after:
+        row.rotated_choice_idx = [0]
+    after[0].rotated_choice_idx, after[0].correct, after[0].score = [1], False, 0.0
+    after[0].model_answer = before[0].model_answer = "yes"
+    files = [write_json(tmp_path / f"{n}.json", rows) for n, rows in enumerate((before, after))]
+    found = compare_rounds(CompareRoundsConfig(evaluations=files, output=tmp_path / "compare.json"))
+    assert [(one.before, one.after) for one in found.total.broken] == [("yes", "no")]
