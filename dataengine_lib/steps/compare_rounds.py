@@ -22,6 +22,7 @@ from dataengine_lib.evaluation.rounds.probes import (
     compare_blind,
     compare_panel,
     panel_sentence,
+    panel_warnings,
 )
 from dataengine_lib.evaluation.rounds.summary import (
     SummaryRow,
@@ -149,6 +150,7 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     )
     if config.causes:
         figures.causes = follow_causes(read_json(config.causes, CausesFile), answers)
+    warnings: list[str] = []
     if all_there(config.blind_evaluations, "blind_evaluations"):
         figures.blind = compare_blind(
             answers,
@@ -160,8 +162,9 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
         )
     if all_there(config.panels, "panels"):
         figures.panel = compare_panel(config.panels, config.max_bad_share, config.seed) or msgspec.UNSET
+        warnings += panel_warnings(config.panels)
     write_json(config.output, figures)
-    warnings = [line for rows in bad for line in rows.warnings()]
+    warnings += [line for rows in bad for line in rows.warnings()]
     if len({any(row.rotated_choice_idx for row in rows) for rows in answers}) > 1:
         warnings.append(
             "only some evaluations asked every rotation of the options (robust: circular), which is harder: "

@@ -93,6 +93,19 @@ def compare_panel(folders: Sequence[Path], max_bad_share: float, seed: int) -> d
     }
 
 
+def panel_warnings(folders: Sequence[Path]) -> list[str]:
+    """A sentence for each set that only one of the two evaluations has: it is not compared."""
+    first, last = (_sets(folder) for folder in (folders[0], folders[-1]))
+    return [
+        f"panel set {name} is in {one} and not in {other}, so it is not compared"
+        for one, other, names in (
+            (folders[0], folders[-1], first.keys() - last.keys()),
+            (folders[-1], folders[0], last.keys() - first.keys()),
+        )
+        for name in sorted(names)
+    ]
+
+
 def _panel_comparison(
     pairs: PairedAnswers, gain: Gain, p_value: float, p_holm: float, family: int
 ) -> PanelComparison:

@@ -86,7 +86,9 @@ def test_what_was_forgotten_on_the_panel_is_named_after_correction(tmp_path: Pat
     folders = [tmp_path / "round1/panel", tmp_path / "final/panel"]
     for after, folder in enumerate(folders):
         panel(folder, {"pope": (50, 30), "mme": (40, 39), "gqa": (20, 25)}, bool(after))
+    panel(folders[0], {"old": (1, 1)}, False)
     result = compare(panels=folders)
+    assert any(line.startswith("panel set old is in") for line in result.warnings)
     found = result.figures.panel
     assert isinstance(found, dict) and list(found) == ["gqa", "mme", "pope"]
     pope = found["pope"]
