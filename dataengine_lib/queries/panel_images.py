@@ -29,7 +29,7 @@ def panel_images(
         root = one.image_root
         refs = read_image_refs(one.questions, root, max_bad_share, warn)
         paths, missing = locate_all(refs, partial(_located, root))
-        bad = BadRows(one.questions, max_bad_share, len(refs), remedy=f"check image_root of panel.{name}")
+        bad = BadRows(one.questions, max_bad_share, len(refs), remedy=f"check panel.{name}")
         bad.add(*(BadRow("an image", reason, "image not found") for reason in missing.values()))
         bad.check()
         for line in bad.warnings():

@@ -54,7 +54,7 @@ def test_panel_images_are_left_out_of_the_pool(tmp_path: Path) -> None:
 def test_lost_images_of_a_panel_stop_the_step(tmp_path: Path) -> None:
     pictures(tmp_path / "panel", ["a.jpg"])
     one = {"one": a_set(tmp_path, "panel", ["a.jpg", "b.jpg", "c.jpg"])}
-    with pytest.raises(DataEngineError, match=r"check image_root of panel\.one"):
+    with pytest.raises(DataEngineError, match=r"check panel\.one"):
         panel_images(one, tmp_path, 0.05, pytest.fail)
     warned: list[str] = []
     assert len(panel_images(one, tmp_path, 1, warned.append)) == 1
