@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import UNKNOWN_IMAGE, Answer
+from dataengine_lib.core.records import Answer, image_name
 from dataengine_lib.core.significance.sign_flip import holm
 from dataengine_lib.core.statistics import Gain, PairedGains, clustered_wilson, wilson
 
@@ -53,7 +53,7 @@ def rounded(gain: Gain) -> Gain:
 
 def image_of_answer(answer: Answer) -> str:
     """A name of the answer's image: its id, or its path where it has none."""
-    return str(answer.image_id) if answer.image_id != UNKNOWN_IMAGE else answer.image_path
+    return image_name(answer.image_id, answer.image_path)
 
 
 class Mean(msgspec.Struct, frozen=True):
