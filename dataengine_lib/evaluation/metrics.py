@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.records import CHOICE, KINDS, NO_TYPE, OPEN, YES_NO, Answer
+from dataengine_lib.core.statistics import clustered_wilson
 from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias, consistency, letter_bias
 from dataengine_lib.evaluation.paired.circular import CircularScore, circular_score
+from dataengine_lib.evaluation.paired.scores import image_of_answer
 from dataengine_lib.evaluation.probes.blind import BlindScores
 from dataengine_lib.evaluation.probes.contamination import Contamination
 from dataengine_lib.evaluation.probes.panel import PanelScore
-from dataengine_lib.evaluation.scores.intervals import score_interval
 from dataengine_lib.evaluation.scores.open_scores import OpenScores, open_scores
 from dataengine_lib.evaluation.scores.yes_no import YesNoScores, yes_no_scores
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
@@ -26,7 +28,7 @@ _POINT_DECIMALS = 6  # of a sum of scores
 
 
 class Score(msgspec.Struct):
-    """Accuracy with its 95 % Wilson interval, and the direct-answer score; all in [0, 1].
+    """Accuracy with its 95 % interval, clustered by image as in step 6, and the direct-answer score; all in [0, 1].
 
     Of open-ended questions, the accuracy is the mean score and `points` the scores' sum, which is written only where it is
     not `correct`, the number of answers that count as right. `direct_total` questions count for the direct-answer score.
@@ -153,10 +155,9 @@ def _score_answers(answers: Sequence[Answer]) -> Score:
     """The score of any answers; numbers have four decimals."""
     total, correct = len(answers), sum(answer.correct for answer in answers)
     direct = [answer.direct_answer_score for answer in answers if counts_for_direct_score(answer)]
-    points = round(
-        sum(row.score if row.answer_kind == OPEN else row.correct for row in answers), _POINT_DECIMALS
-    )
-    interval = score_interval(points, total)
+    scores = [row.score if row.answer_kind == OPEN else row.correct for row in answers]
+    points = round(sum(scores), _POINT_DECIMALS)
+    interval = clustered_wilson(np.array(scores, dtype=float), [image_of_answer(row) for row in answers])
     return Score(
         total=total,
         correct=correct,

@@ -115,9 +115,11 @@ def test_without_the_teachers_types_the_table_says_so() -> None:
 
 
 def test_splits_and_the_weakest_types_have_their_intervals() -> None:
-    asked = [  # three of four right
-        msgspec.structs.replace(row, split="diagnose", question_type=kind, correct=number % 4 > 0)
-        for kind, count in (("image_scene", 8), ("image_style", 4))
+    asked = [  # three of four right, an image each
+        msgspec.structs.replace(
+            row, split="diagnose", question_type=kind, correct=number % 4 > 0, image_id=first + number
+        )
+        for kind, first, count in (("image_scene", 0, 8), ("image_style", 8, 4))
         for number, row in enumerate(answers([0] * count))
     ]
     types = ["image_scene", "image_style", "image_topic"]

@@ -45,8 +45,10 @@ def test_metrics_per_split_and_type(root: Path) -> None:
     assert metrics == result.metrics
     diagnose, holdout = metrics.splits["diagnose"], metrics.splits["holdout"]
     assert (diagnose.overall.total, diagnose.overall.correct, diagnose.overall.accuracy) == (4, 3, 0.75)
-    assert (diagnose.overall.low, diagnose.overall.high) == (0.3006, 0.9544)  # Wilson, 3 of 4
-    assert diagnose.per_type["image_scene"].accuracy == 0.5
+    # Wilson, 3 of 4 about two images: as many as a quarter of a question, (t of 3 / t of 1 degrees of freedom)^2 * 4
+    assert (diagnose.overall.low, diagnose.overall.high) == (0.0346, 0.996)
+    by_type = diagnose.per_type["image_scene"]  # Wilson, 1 of 2, about an image each
+    assert (by_type.accuracy, by_type.low, by_type.high) == (0.5, 0.0945, 0.9055)
     assert holdout.per_type["image_style"].correct == 1
     assert len(diagnose.per_type) == 18
     nothing = diagnose.per_type["image_topic"]
