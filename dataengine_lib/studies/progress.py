@@ -15,19 +15,19 @@ class Progress:
 
     def __init__(self, keys: Mapping[str, Mapping[str, str]], places: int) -> None:
         self._places = places
-        self._left: dict[tuple[str, str], str] = {}  # key by run and label
+        self._left: set[tuple[str, str]] = set()  # run and label
         first: dict[str, str] = {}
         for folder, steps in keys.items():
             for label, key in steps.items():
                 if first.setdefault(key, folder) == folder:
-                    self._left[folder, label] = key
+                    self._left.add((folder, label))
         self._seconds: dict[str, list[float]] = {}  # of steps that were made, by label
         self.runs, self.ended = len(keys), 0
 
     def take(self, event: Event) -> None:
         """Count a step or the end of a run."""
         if event.step:
-            self._left.pop((event.folder, event.step), None)
+            self._left.discard((event.folder, event.step))
             if event.made:
                 self._seconds.setdefault(event.step, []).append(event.seconds)
             return
@@ -36,7 +36,7 @@ class Progress:
     def end(self, folder: str) -> None:
         """Count a run that has ended; no more is expected of it."""
         self.ended += 1
-        self._left = {place: key for place, key in self._left.items() if place[0] != folder}
+        self._left = {place for place in self._left if place[0] != folder}
 
     def line(self, event: Event) -> str:
         """`[3/32 runs] adaptive/seed0 round1/5_fine_tune: 61 s; about 52 min left`."""
@@ -50,8 +50,8 @@ class Progress:
         return f"[{self.ended}/{self.runs} runs] {name}: {what}{self._rest()}"
 
     def _rest(self) -> str:
-        wanted = [label for _, label in self._left]
-        # before every kind of step has been made once, nobody can tell
+        wanted = sorted(label for _, label in self._left)
+        # before every kind of step has been made once, there is no estimate
         if not wanted or not set(wanted) <= set(self._seconds):
             return ""
         seconds = sum(mean(self._seconds[label]) for label in wanted) / self._places

@@ -4,14 +4,11 @@ from pathlib import Path
 
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.execute_notebook import check_notebook, execute
+from dataengine_lib.runs.workflow import STUDY
 from dataengine_lib.steps.study import StudyConfig
 from dataengine_lib.studies.settings import StudySettings
 
 STUDY_FILE = "study.json"
-_NOTEBOOK = "7_study"
-_RESULTS = "study_results.json"
-# what the notebook writes beside its results
-_FILES = (_RESULTS, "study_table.md", "study_chart.svg")
 
 
 def report_config(settings: StudySettings, file: Path, out: Path) -> StudyConfig:
@@ -23,7 +20,7 @@ def report_config(settings: StudySettings, file: Path, out: Path) -> StudyConfig
     own = [key for key in ("study", "output") if key in settings.report]
     if own:
         raise ParameterError(f"{where}: {own[0]} is set by the study; remove it")
-    paths = {"study": out / STUDY_FILE, "output": out / _RESULTS}
+    paths = {"study": out / STUDY_FILE, "output": out / Path(STUDY.writes["output"]).name}
     config = StudyConfig.read(settings.report | paths, where)
     if config.reference and config.reference not in settings.arms:
         raise ParameterError(
@@ -34,7 +31,7 @@ def report_config(settings: StudySettings, file: Path, out: Path) -> StudyConfig
 
 def check_report(config: StudyConfig, notebooks: Path) -> None:
     """Raise ParameterError unless the notebook is there and has the parameters of its step."""
-    check_notebook(notebooks / f"{_NOTEBOOK}.ipynb", set(type(config).model_fields))
+    check_notebook(notebooks / f"{STUDY.notebook}.ipynb", set(type(config).model_fields))
 
 
 def write_report(config: StudyConfig, notebooks: Path) -> Path:
@@ -42,11 +39,11 @@ def write_report(config: StudyConfig, notebooks: Path) -> Path:
     from dataengine_lib.report.html import render_notebook
 
     out = config.output.parent
-    executed, page = (out / f"{_NOTEBOOK}.{suffix}" for suffix in ("ipynb", "html"))
-    source = notebooks / f"{_NOTEBOOK}.ipynb"
+    executed, page = (out / f"{STUDY.notebook}.{suffix}" for suffix in ("ipynb", "html"))
+    source = notebooks / f"{STUDY.notebook}.ipynb"
     try:
-        execute(source, executed, config.model_dump(mode="json"), "study", out)
+        execute(source, executed, config.model_dump(mode="json"), STUDY.name, out)
     finally:
         if executed.is_file():  # of a notebook that failed as well, with its error
-            render_notebook(executed, page, [out / name for name in _FILES])
+            render_notebook(executed, page, [config.output, *(out / name for name in STUDY.more_files)])
     return page

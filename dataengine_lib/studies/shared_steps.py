@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +132,15 @@ class StudySteps:
         # one for each encoder and pool; a store says itself what it holds
         key = fingerprint(*(str(getattr(item.config, name)) for name in ("encoder", "coco_dataset")))
         shared = self.study / SHARED / "stores" / f"{store.name}-{key[:16]}"
-        with _lock(shared.with_suffix(".lock")) as lock:
-            if shared.is_dir():
+        with ExitStack() as lock:
+            lock.enter_context(_lock(shared.with_suffix(".lock")))
+            if made := shared.is_dir():
                 if not store.exists():
                     _link_folder(shared, store)
-                lock.free()
-                yield
-                return
+                lock.close()  # the others go on
             yield
-            _link_folder(store, shared)
+            if not made:
+                _link_folder(store, shared)
 
 
 def _stores_of(item: Planned, out: Path) -> list[Path]:
@@ -149,27 +149,13 @@ def _stores_of(item: Planned, out: Path) -> list[Path]:
     return [path for path in stores if isinstance(path, Path) and path.is_relative_to(out)]
 
 
-class _Lock:
-    """A locked file."""
-
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-
-    def free(self) -> None:
-        """Let the others go on before the block ends."""
-        fcntl.flock(self._handle, fcntl.LOCK_UN)
-
-
 @contextmanager
-def _lock(file: Path) -> Iterator[_Lock]:
+def _lock(file: Path) -> Iterator[None]:
     """Hold a lock on `file` during the block; waits for it. The system frees it when this process ends in any way."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield _Lock(handle)
-    finally:
-        os.close(handle)
+    with file.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _moved(source: Path, folder: Path, origin: Path, item: Planned, out: Path) -> Path:
