@@ -117,7 +117,8 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
     elif kind == OPEN:
         return BadRow(where, "needs question and direct_answers", "unusable answers")
     else:
-        needs = "needs question, choices and a correct_choice_idx inside them, or prompt"
+        # a prompt in place of these is read as that of a multiple-choice question
+        needs = f"needs question, choices and a correct_choice_idx inside them{', or prompt' if kind == CHOICE else ''}"
         return BadRow(where, needs, "unusable choices" if record.question else MALFORMED)
     # the prompt names the type itself, once
     example = "\n".join(

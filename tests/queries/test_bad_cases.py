@@ -60,6 +60,14 @@ def test_one_odd_row_is_left_out_and_counted(tmp_path: Path, odd: Any, reason: s
     assert reason in warning
 
 
+def test_a_prompt_is_no_remedy_for_a_yes_no_question(tmp_path: Path) -> None:
+    odd = case(0, answer_kind="yes_no", choices=None, prompt="Question: Is it red?")
+    _, bad = read(tmp_path / "bad.json", [odd, *(case(n) for n in range(1, 21))])
+    assert [row.reason for row in bad.rows] == [
+        "needs question, choices and a correct_choice_idx inside them"
+    ]
+
+
 def test_over_the_share_it_stops_with_a_remedy(tmp_path: Path) -> None:
     rows = [*(case(n) for n in range(1, 21)), *(odd for odd, _ in ODD)]
     with pytest.raises(DataEngineError) as caught:
