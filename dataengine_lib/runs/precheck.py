@@ -18,7 +18,7 @@ from dataengine_lib.runs.checks.finding import Finding, Mark
 from dataengine_lib.runs.checks.machine import check_machine
 from dataengine_lib.runs.checks.models import check_models
 from dataengine_lib.runs.checks.pool import check_pool
-from dataengine_lib.runs.checks.questions import check_questions
+from dataengine_lib.runs.checks.questions import AskedQuestions, asked_or_finding, check_questions
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned, first_configs
@@ -101,7 +101,8 @@ def check_data(file: Path, planned: list[Planned], first: int, last: int) -> lis
 
     Raises ParameterError, one line per fault.
     """
-    found = list(data_findings(planned[first : last + 1]))
+    chosen = planned[first : last + 1]
+    found = list(data_findings(chosen, asked_or_finding(chosen)))
     _refuse_bad(file, found)
     return _warnings(found)
 
@@ -130,15 +131,16 @@ def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
 
 def planned_findings(planned: Sequence[Planned], out: Path, *, hub: bool) -> Iterator[Finding]:
     """What models, teacher types, machine and data show of the `planned` steps; with `hub` names are looked up there."""
+    asked = asked_or_finding(planned)
     yield from check_models(planned, hub=hub)
-    yield from check_teacher_types(planned)
+    yield from check_teacher_types(planned, asked)
     yield from check_machine(planned, out)
-    yield from data_findings(planned)
+    yield from data_findings(planned, asked)
 
 
-def data_findings(planned: Sequence[Planned]) -> Iterator[Finding]:
-    """What the files of questions and images show of the `planned` steps."""
-    yield from check_questions(planned)
+def data_findings(planned: Sequence[Planned], asked: AskedQuestions | Finding | None) -> Iterator[Finding]:
+    """What the files of questions (`asked`, as `asked_or_finding` has read them) and images show of the steps."""
+    yield from check_questions(planned, asked)
     yield from check_pool(planned)
 
 

@@ -64,16 +64,22 @@ def asked_questions(planned: Sequence[Planned]) -> AskedQuestions | None:
     return AskedQuestions(file, tasks, content.unanswered, typed)
 
 
-def check_questions(planned: Sequence[Planned]) -> Iterator[Finding]:
+def asked_or_finding(planned: Sequence[Planned]) -> AskedQuestions | Finding | None:
+    """As `asked_questions`, with a finding where that raises."""
+    try:
+        return asked_questions(planned)
+    except DataEngineError as error:
+        return Finding("bad", "questions", str(error))
+
+
+def check_questions(planned: Sequence[Planned], asked: AskedQuestions | Finding | None) -> Iterator[Finding]:
     """Findings on the splits that steps 2 and 6 need, and on the types that step 2 is asked for.
 
-    Nothing is found while the file of questions does not exist.
+    `asked` is `asked_or_finding` of these steps. Nothing is found while the file of questions does not exist.
     """
     steps = first_configs(planned)
-    try:
-        asked = asked_questions(planned)
-    except DataEngineError as error:
-        yield Finding("bad", "questions", str(error))
+    if isinstance(asked, Finding):
+        yield asked
         return
     if asked is None:
         return

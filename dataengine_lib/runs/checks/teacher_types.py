@@ -10,30 +10,33 @@ from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.questions.categories import read_categories, type_name
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
-from dataengine_lib.runs.checks.questions import asked_questions
+from dataengine_lib.runs.checks.questions import AskedQuestions
 from dataengine_lib.runs.workflow import Planned, first_configs
 
 
-def check_teacher_types(planned: Sequence[Planned]) -> Iterator[Finding]:
+def check_teacher_types(
+    planned: Sequence[Planned], asked: AskedQuestions | Finding | None
+) -> Iterator[Finding]:
     """A finding where the built-in teachers write only some types of a round's queries; models write any type.
 
-    The queries are shared out by targets and by the weights that an earlier run has left; without these, equally.
+    `asked` is `asked_or_finding` of these steps. The queries are shared out by targets and by the weights that an earlier
+    run has left; without these, equally.
     """
     steps = first_configs(planned)
     queries, teacher = steps.get("construct_queries"), steps.get("generate_qa")
     if queries is None or teacher is None or teacher.teacher not in ("annotations", "playground"):
         return
-    serves = _serves(teacher.teacher, _answer_kinds(planned))
+    serves = _serves(teacher.teacher, _answer_kinds(asked))
     wanted = expected_queries(_weights(planned, queries), queries.targets, queries.maxnum)
     missing = [name for name, number in wanted.items() if number and not serves(type_name(name))]
     if not missing:
         return
-    asked = sum(map(bool, wanted.values()))
+    types = sum(map(bool, wanted.values()))
     skipped = round(sum(wanted[name] for name in missing))
     yield Finding(
-        "bad" if len(missing) == asked else "warn",
+        "bad" if len(missing) == types else "warn",
         "teacher of generate_qa",
-        f"{teacher.teacher} answers {asked - len(missing)} of {asked} types; about {skipped:,} of "
+        f"{teacher.teacher} answers {types - len(missing)} of {types} types; about {skipped:,} of "
         f"{queries.maxnum:,} queries a round would be skipped: {first_named(missing)}; set targets or another teacher",
     )
 
@@ -47,13 +50,11 @@ def _weights(planned: Sequence[Planned], queries: Any) -> dict[str, float]:
         return dict.fromkeys(names, 1.0)
 
 
-def _answer_kinds(planned: Sequence[Planned]) -> set[str]:
-    """The kinds of the questions that will be asked; multiple choice while their file is not there."""
-    try:
-        asked = asked_questions(planned)
-    except DataEngineError:  # check_questions says what is wrong with the file
-        asked = None
-    return {task.question.answer_kind or CHOICE for task in asked.tasks} if asked else {CHOICE}
+def _answer_kinds(asked: AskedQuestions | Finding | None) -> set[str]:
+    """The kinds of the questions that will be asked; multiple choice while their file is not there or damaged."""
+    if not isinstance(asked, AskedQuestions):
+        return {CHOICE}
+    return {task.question.answer_kind or CHOICE for task in asked.tasks}
 
 
 def _serves(teacher: str, kinds: set[str]) -> Callable[[str], bool]:

@@ -12,6 +12,7 @@ from project import PROJECT_ROOT
 
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.checks.models import check_models
+from dataengine_lib.runs.checks.questions import asked_or_finding
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.precheck import check_run
 from dataengine_lib.runs.workflow import plan
@@ -78,7 +79,9 @@ def test_weights_that_are_pointers_and_an_adapter_given_as_student_are_named(tmp
 def test_types_that_the_teacher_does_not_write(
     settings: list[str], mark: str, words: str, tmp_path: Path
 ) -> None:
-    found = list(check_teacher_types(plan(demo_experiment(*settings), tmp_path)))
+    found = list(
+        check_teacher_types(steps := plan(demo_experiment(*settings), tmp_path), asked_or_finding(steps))
+    )
     assert [one.mark for one in found] == ([mark] if mark else [])
     assert all(words in one.message for one in found)
 

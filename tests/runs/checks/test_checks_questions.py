@@ -9,7 +9,7 @@ from experiments import demo_experiment
 
 from dataengine_lib.core.statistics import half_width
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.runs.checks.questions import check_questions
+from dataengine_lib.runs.checks.questions import asked_or_finding, check_questions
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.precheck import check_data
 from dataengine_lib.runs.workflow import Planned, plan
@@ -35,7 +35,7 @@ def planned(
 
 
 def found(steps: list[Planned]) -> dict[str, tuple[str, str]]:
-    return {one.subject: (one.mark, one.message) for one in check_questions(steps)}
+    return {one.subject: (one.mark, one.message) for one in check_questions(steps, asked_or_finding(steps))}
 
 
 def test_a_small_holdout_is_a_warning_with_what_it_can_show(tmp_path: Path) -> None:
@@ -128,15 +128,15 @@ def test_skipped_queries_are_estimated_by_the_weights_of_an_earlier_run(tmp_path
     file = tmp_path / "round1" / "weight.json"
     file.parent.mkdir()
     file.write_text(json.dumps(dict.fromkeys(names, 0) | {SCENE: 3, QUALITY: 1}))
-    (one,) = check_teacher_types(steps)
+    (one,) = check_teacher_types(steps, asked_or_finding(steps))
     assert one.mark == "warn"
     assert (
         "answers 1 of 2 types; about 25 of 100 queries a round would be skipped: image_quality" in one.message
     )
     file.write_text(json.dumps(dict.fromkeys(names, 0) | {SCENE: 0, QUALITY: 1}))
-    assert [one.mark for one in check_teacher_types(steps)] == ["bad"]
+    assert [one.mark for one in check_teacher_types(steps, asked_or_finding(steps))] == ["bad"]
     file.write_text("{damaged")
-    (one,) = check_teacher_types(steps)
+    (one,) = check_teacher_types(steps, asked_or_finding(steps))
     assert "answers 10 of 18 types" in one.message
 
 
@@ -150,10 +150,11 @@ def test_the_types_of_yes_no_and_open_ended_questions_count_as_answered(tmp_path
     ]  # fmt: skip
     asked = [("diagnose", name) for name in names]
     steps = planned(tmp_path, asked, *settings, choices=["yes", "no"], answer_kind="yes_no")
-    (one,) = check_teacher_types(steps)
+    (one,) = check_teacher_types(steps, asked_or_finding(steps))
     assert "answers 4 of 5 types" in one.message and "celebrity" in one.message
     # multiple-choice questions of these types are not written
-    (one,) = check_teacher_types(planned(tmp_path, asked, *settings))
+    steps = planned(tmp_path, asked, *settings)
+    (one,) = check_teacher_types(steps, asked_or_finding(steps))
     assert one.mark == "bad" and "answers 0 of 5 types" in one.message
 
 

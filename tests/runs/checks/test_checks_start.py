@@ -22,9 +22,9 @@ _LOADED = "print([name for name in ('torch', 'transformers', 'ray', 'peft') if n
     [
         "from dataengine_lib.runs.doctor import examine; examine([experiment])",
         "from dataengine_lib.runs.cost_plan import plan_lines; plan_lines(experiment, Path('reports/x'))",
-        "from dataengine_lib.runs.precheck import data_findings, check_machine; "
+        "from dataengine_lib.runs.precheck import asked_or_finding, data_findings, check_machine; "
         "planned = plan(experiment, Path('reports/x')); "
-        "assert [*data_findings(planned), *check_machine(planned, Path('reports/x'))]",
+        "assert [*data_findings(planned, asked_or_finding(planned)), *check_machine(planned, Path('reports/x'))]",
     ],
 )
 def test_no_torch_is_loaded(work: str) -> None:
