@@ -83,7 +83,7 @@ def test_post_process_verb_does_its_work(tmp_path: Path) -> None:
     done = call("post-process", "--input", "r.jsonl", "--output", "t.json", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "warning: not done, for want of files: box_check (needs coco_dataset), leaks (needs questions)",
+        "warning: not done, as files are not given: box_check (needs coco_dataset), leaks (needs questions)",
         "warning: only 1 training record: too few to learn from",
     ]
     assert done.stdout.startswith("t.json: 1 kept; rejects.jsonl: 0 dropped")

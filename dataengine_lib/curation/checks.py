@@ -255,7 +255,7 @@ def _switched_off(settings: CheckSettings) -> list[str]:
         missing.append("box_check (needs coco_dataset)")
     if settings.leaks != "off" and settings.questions is None and not settings.panel:
         missing.append("leaks (needs questions)")
-    return [f"not done, for want of files: {', '.join(missing)}"] if missing else []
+    return [f"not done, as files are not given: {', '.join(missing)}"] if missing else []
 
 
 def _judge_scores(

@@ -124,7 +124,7 @@ def blind_reader_figures(
         if right:
             kinds.append(record.question_type)
             found.append(sum(right) / len(right))
-            # nobody guesses a free answer
+            # a free answer has no chance level
             chances.append(1 / len(record.choices) if record.choices else 0.0)
     return BlindFigures.of(kinds, found, chances)
 

@@ -10,10 +10,10 @@ from dataengine_lib.core.text import first_named
 from dataengine_lib.curation.counts import PostProcessCounts, TypeCount
 from dataengine_lib.errors import DataEngineError
 
-_KEPT_SHARE = 0.5  # of all QAs and replies; a teacher that answers what it is asked keeps more
+_KEPT_SHARE = 0.5  # of all QAs and replies; a smaller share says that the teacher or a check does not fit
 _FEW_RECORDS = 10  # training on fewer teaches a student these records, not a skill
 _LOST_TYPE = 3  # dropped QAs of a type with none kept, from which it is named
-_JUDGED_SHARE = 0.5  # of the QAs that reach a check with money in it
+_JUDGED_SHARE = 0.5  # of the QAs that reach a check that costs money
 
 
 _EVEN = (0.4, 0.6)  # share of yes that teaches no preference
@@ -43,7 +43,7 @@ def check_any_kept(counts: PostProcessCounts, file: Path, rejects: Path) -> None
 
 
 def curation_warnings(counts: PostProcessCounts) -> list[str]:
-    """A sentence for each way in which the training data is less than the replies promised."""
+    """A sentence for each kind of loss between the replies and the training data, and for uneven answers."""
     found = []
     total = counts.kept + counts.dropped
     if counts.kept < _KEPT_SHARE * total:

@@ -4,7 +4,7 @@ from dataengine_lib.core.bad_rows import counted_reasons
 from dataengine_lib.core.text import shown
 from dataengine_lib.training.log import TrainLog
 
-_FEW_STEPS, _FEW_ROWS = 10, 10  # the learning rate is still warming up, or each row is learnt by heart
+_FEW_STEPS, _FEW_ROWS = 10, 10  # the learning rate is still warming up, or the student memorizes each row
 
 
 def training_warnings(log: TrainLog) -> list[str]:

@@ -234,7 +234,7 @@ def test_few_records_and_checks_without_their_files_are_warned_of(tmp_path: Path
     skips = [row(image_id=n, raw_instructions="Question: Skip", question_type="ocr") for n in range(3)]
     result = run(tmp_path, row(), *skips)
     assert result.warnings == [
-        "not done, for want of files: box_check (needs coco_dataset), leaks (needs questions)",
+        "not done, as files are not given: box_check (needs coco_dataset), leaks (needs questions)",
         "only 1 of 4 became training records; dropped: skipped by the teacher (3)",
         "only 1 training record: too few to learn from",
         "no record is kept of 1 type: ocr",

@@ -51,7 +51,7 @@ def changed_parameters(config: StepConfig, names: Iterable[str]) -> list[str]:
 
 
 def unused_settings(config: CommandSettings, used: Container[str]) -> list[str]:
-    """A sentence about the settings of the training that `command_config` does not name, so that nobody follows them.
+    """A sentence about the settings of the training that `command_config` does not name, as they have no effect.
 
     `used` are those that step 5 itself follows. Raises ParameterError for a template that cannot be read.
     """

@@ -134,7 +134,7 @@ class StudentTrainer(Trainer):
         return loss * self.args.world_size if self.args.world_size > 1 else loss
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:
-        return 1  # compute_loss knows better
+        return 1  # not used: compute_loss scales the loss itself
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """0: counting goes through all weights in each step."""
@@ -188,7 +188,7 @@ class StudentTrainer(Trainer):
         if self.args.should_save:
             state = self._state_of(self.state.global_step)
             mark_complete(state)
-            remove_older(state, keep=self._best_state())
+            remove_older(state, keep=best)
 
     def gathered(self) -> dict[str, torch.Tensor] | None:
         """All weights, in the main process, of a model that lies in parts; all processes have to call it."""
