@@ -4,7 +4,6 @@ Every other query is answered with Skip. The same query always gets the same rep
 """
 
 import hashlib
-import re
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -28,7 +27,16 @@ from dataengine_lib.annotations.writers.places import write_outermost, write_pla
 from dataengine_lib.annotations.writers.presence import write_missing, write_present, write_topic
 from dataengine_lib.annotations.writers.scenes import write_role, write_scene
 from dataengine_lib.chat.reply import MayRetry, Reply
-from dataengine_lib.core.records import LETTERS, OPEN, QaForm, Query, options_text, shows_options, skip_text
+from dataengine_lib.core.records import (
+    LETTERS,
+    OPEN,
+    QaForm,
+    Query,
+    options_text,
+    shows_options,
+    skip_text,
+    wanted_answer,
+)
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
 from dataengine_lib.images.read_pool import read_pool
@@ -36,8 +44,6 @@ from dataengine_lib.images.references import base_name
 
 _UNPROVEN = "What is known about the picture does not prove an answer."
 UNPROVEN_REPLY = skip_text(_UNPROVEN)
-# the end of step 2's prompts for yes/no questions
-_WANTED_ANSWER = re.compile(r"to which the answer is (Yes|No)\.\s*\Z")
 
 
 # Per question type: groups of writers. The groups are tried in order, the writers of a group in an order drawn for the
@@ -110,8 +116,8 @@ class AnnotationsTeacher:
             if query.answer_kind == OPEN:
                 draft = open_draft(query.question_type, facts, rng)
             else:
-                wanted = _WANTED_ANSWER.search(query.prompt)
-                wants_yes = wanted[1] == "Yes" if wanted else rng.random() < 0.5
+                wanted = wanted_answer(query.prompt)
+                wants_yes = wanted == "Yes" if wanted else rng.random() < 0.5
                 draft = yes_no_draft(query.question_type, facts, rng, wants_yes)
         if draft is None:
             return skip_text(_UNPROVEN, QaForm.of(query))

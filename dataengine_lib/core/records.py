@@ -261,6 +261,16 @@ def skip_text(reason: str, form: QaForm = FOUR_CHOICES) -> str:
     return f"Question: Skip\n{choices}Answer: Skip\nExplanation: {reason}"
 
 
+# matches the end of step 2's prompts for yes/no questions
+_WANTED_ANSWER = re.compile(r"to which the answer is (Yes|No)\.\s*\Z")
+
+
+def wanted_answer(prompt: str) -> str:
+    """Yes or No where a prompt of step 2 asks for a yes/no question with that answer, else empty."""
+    found = _WANTED_ANSWER.search(prompt)
+    return found[1] if found else ""
+
+
 class AnsweredQa(Protocol):
     """What `right_answer` reads of a training record, of this round or of an earlier one, or of a QA of a reply."""
 

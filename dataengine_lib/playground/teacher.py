@@ -8,7 +8,16 @@ import re
 from random import Random
 from typing import Any
 
-from dataengine_lib.core.records import FOUR_CHOICES, LETTERS, OPEN, YES_NO, QaForm, shows_options, skip_text
+from dataengine_lib.core.records import (
+    FOUR_CHOICES,
+    LETTERS,
+    OPEN,
+    YES_NO,
+    QaForm,
+    shows_options,
+    skip_text,
+    wanted_answer,
+)
 from dataengine_lib.playground.captions import PictureFacts, read_captions
 from dataengine_lib.playground.other_kinds import write_open, write_yes_no
 from dataengine_lib.playground.questions import QUESTION_WRITERS, write_question
@@ -24,9 +33,8 @@ _TYPE = re.compile(r"^Question type: (.+)$", re.M)
 _OBJECT = re.compile(r"- ([a-z][a-z -]*): \[([\d.]+), ([\d.]+), ([\d.]+), ([\d.]+)\]")
 # Matches "12: What color is the dog? Choices: red, blue" without the choices.
 _NUMBERED = re.compile(r"^(\S+): (.+?)(?: Choices: .*)?$", re.M)
-# Matches "Choices: (A) <choice> (B) <choice>", the layout of a multiple-choice reply, and the end of a yes/no prompt.
+# Matches "Choices: (A) <choice> (B) <choice>", the layout of a multiple-choice reply.
 _PLACES = re.compile(r"^Choices: (?:\([A-Z]\) <choice> ?)+$", re.M)
-_WANTED = re.compile(r"to which the answer is (Yes|No)\.\s*$")
 _NO_SUPPORT = "The image information does not support this question type."
 SKIP_REPLY = skip_text(_NO_SUPPORT)
 
@@ -115,8 +123,7 @@ def _compose_answer(
     if form.kind == OPEN:
         qa = write_open(question_type, facts, rng)
     else:
-        wanted = _WANTED.search(prompt)
-        qa = write_yes_no(question_type, facts, wanted is None or wanted[1] == "Yes", rng)
+        qa = write_yes_no(question_type, facts, wanted_answer(prompt) != "No", rng)
     return None if qa is None else {"question": qa.question, "answer": qa.answer, "explanation": qa.why}
 
 

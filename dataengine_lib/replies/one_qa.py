@@ -15,7 +15,7 @@ from dataengine_lib.questions.answer_kinds import YES_NO_CHOICES
 from dataengine_lib.replies.boxes_in_text import may_mention_boxes, mentions_boxes, without_boxes
 from dataengine_lib.replies.choices import clean_choices, has_word, joined_lines, letters_read
 from dataengine_lib.replies.drop_reasons import DroppedReply, Reason
-from dataengine_lib.replies.kinds.short_answer import check_stands_alone, short_answer
+from dataengine_lib.replies.kinds.short_answer import check_stands_alone, cleaned_answer, short_answer
 from dataengine_lib.replies.kinds.yes_no import (
     says_other_answer,
     yes_no_index,
@@ -189,11 +189,9 @@ def _clean(line: str) -> str:
 def _short(text: str, choices: list[str], correct: int) -> str:
     """The short answer without boxes and full stop; "" where it is only the right choice's letter, which says nothing
     without the choices. Raises DroppedReply where it names a wrong choice, by its text or its letter."""
-    if not has_word(text):  # "", "-" or "..."
+    cleaned = cleaned_answer(text)
+    if not cleaned:
         return ""
-    cleaned = without_boxes(joined_lines(text), sentence=False)
-    if cleaned is None:
-        raise DroppedReply(Reason.BOXES)
     key = choice_key(cleaned)
     if key != choice_key(choices[correct]) and key in map(choice_key, choices):
         raise DroppedReply(Reason.SHORT_DISAGREES)
@@ -204,7 +202,7 @@ def _short(text: str, choices: list[str], correct: int) -> str:
         if letter[1] != LETTERS[correct]:
             raise DroppedReply(Reason.SHORT_DISAGREES)
         return ""
-    return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
+    return cleaned
 
 
 # matches "The correct answer is: option " before "B"; "Answer: " before "cat"; and nothing before "cat"

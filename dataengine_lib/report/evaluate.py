@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from dataengine_lib.chat.budget import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
+from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
@@ -198,7 +199,9 @@ def letter_bias_sentence(bias: LetterBias) -> str:
         else f"The {bias.wrong:,} wrong answers show no preference for a letter"
     )
     method = ", by Monte Carlo" if bias.method == "Monte Carlo" else ""
-    return f"{found} (chi-square {bias.statistic:.1f}, {bias.freedom} d.f., {_p_text(bias.p_value)}{method})."
+    return (
+        f"{found} (chi-square {bias.statistic:.1f}, {bias.freedom} d.f., p {equals_p(bias.p_value)}{method})."
+    )
 
 
 def letter_bias_table(bias: LetterBias) -> Html:
@@ -244,7 +247,7 @@ def order_table(both: Consistency | None) -> Html:
     change = both.change
     caption = (
         f"{both.questions:,} questions asked in both orders; in reverse order {100 * change.gain:+.1f} points "
-        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], by images {_p_text(both.p_value)}"
+        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], by images p {equals_p(both.p_value)}"
     )
     return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
 
@@ -280,7 +283,3 @@ def agreement_table(types: TypeConfusion) -> Html:
     return table(
         rows, ["known type", "questions", "teacher agrees"], "Agreement of the teacher by known type"
     )
-
-
-def _p_text(p_value: float) -> str:
-    return f"p = {p_value:.4f}" if p_value >= 0.0001 else "p < 0.0001"

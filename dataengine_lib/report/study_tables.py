@@ -1,6 +1,7 @@
 """Tables of a study (step 7): arms by round, pairs of arms, known types that fell, costs, and what was left out."""
 
 from dataengine_lib.evaluation.studies.figures import (
+    KNOWN_AT_START,
     OVERALL,
     TYPE_MEAN,
     ArmFigures,
@@ -41,7 +42,7 @@ def pairs_table(figures: StudyFigures) -> Html:
         (
             measure_name(measure, figures),
             f"{plain_name(pair.first)} minus {plain_name(pair.second)}",
-            points(one.value, one.low, one.high),
+            _points(one),
             _p(one.p_value),
             _p(one.corrected_p),
             "real" if one.real else "unclear",
@@ -65,10 +66,13 @@ def known_types_table(figures: StudyFigures) -> Html:
     for arm in figures.arms:
         falls = sorted((arm.gains_by_type[kind].value, kind) for kind in figures.known_types)
         low = arm.gains_by_type[falls[0][1]] if falls else None
-        largest = "–" if low is None or low.value >= 0 else f"{plain_name(falls[0][1])} {_points(low)}"
+        largest = "–" if low is None or low.value >= 0 else f"{plain_name(falls[0][1])} {_points(low).text}"
         fallen = ", ".join(plain_name(kind) for kind in arm.fallen) or "none"
         rows.append((plain_name(arm.name), len(figures.known_types), len(arm.fallen), fallen, largest))
-    caption = "known: 90 % or more of the diagnose questions right before; fell: below the start after Holm's correction"
+    caption = (
+        f"known: {100 * KNOWN_AT_START:.0f} % or more of the diagnose questions right before; fell: below the start after "
+        "Holm's correction"
+    )
     head = ["arm", "known types", "fell", "which", "largest fall in points"]
     return table(rows if figures.known_types else [], head, f"{caption}. {figures.types_note}".rstrip(". "))
 
@@ -81,7 +85,7 @@ def study_cost_table(figures: StudyFigures) -> Html:
         rows.append(
             (
                 plain_name(arm.name),
-                points(gain.value, gain.low, gain.high),
+                _points(gain),
                 Figure(f"{arm.fixed:,.1f} / {arm.broken:,.1f}"),
                 _number(cost.qas),
                 _number(cost.steps),
@@ -120,7 +124,7 @@ def study_losses_table(figures: StudyFigures) -> Html:
 def _gain(one: RoundMeans) -> Figure:
     """The gain of a round with its interval and corrected p; a dash before the first."""
     gain = one.gains.get(TYPE_MEAN)
-    return Figure("–" if gain is None else f"{_points(gain)}, p {p_text(gain.corrected_p)}")
+    return Figure("–" if gain is None else f"{_points(gain).text}, p {p_text(gain.corrected_p)}")
 
 
 def _share(score: MeanScore | None) -> Figure:
@@ -131,8 +135,8 @@ def _p(value: float) -> Figure:
     return Figure(p_text(value).removeprefix("= "))
 
 
-def _points(one: Difference) -> str:
-    return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+def _points(one: Difference) -> Figure:
+    return points(one.value, one.low, one.high)
 
 
 def _number(value: float | None) -> Figure:

@@ -12,6 +12,7 @@ from dataengine_lib.core.significance.sign_flip import ALPHA, holm
 from dataengine_lib.evaluation.studies.answers import StudyAnswers
 from dataengine_lib.evaluation.studies.crossed import CrossedMean, SeedMeans, seed_means
 from dataengine_lib.evaluation.studies.figures import (
+    KNOWN_AT_START,
     OVERALL,
     TYPE_MEAN,
     WEAK,
@@ -24,7 +25,6 @@ from dataengine_lib.evaluation.studies.figures import (
     TypeDifferences,
 )
 
-_KNOWN = 0.9  # accuracy from which a type counts as known
 _NO_DIAGNOSE = "no evaluation has diagnose questions, on which weak and known types are chosen"
 
 
@@ -42,7 +42,7 @@ class ChosenTypes:
 
 
 def chosen_types(answers: StudyAnswers, weak_types: int) -> ChosenTypes:
-    """The `weak_types` types of lowest accuracy in the first evaluations of all runs, and those of at least 90 %."""
+    """The `weak_types` types of lowest accuracy in the first evaluations of all runs, and those known then."""
     right: dict[str, int] = {}
     asked: dict[str, int] = {}
     for arm in answers.diagnose:
@@ -55,7 +55,7 @@ def chosen_types(answers: StudyAnswers, weak_types: int) -> ChosenTypes:
     order = sorted(asked, key=lambda kind: (right[kind] / asked[kind], kind))
     # a type without a wrong answer is not weak
     weak = [kind for kind in order if right[kind] < asked[kind]][:weak_types]
-    known = [kind for kind in sorted(asked) if right[kind] >= _KNOWN * asked[kind]]
+    known = [kind for kind in sorted(asked) if right[kind] >= KNOWN_AT_START * asked[kind]]
     lost = sorted({*weak, *known} - compared)
     note = f"not among the compared questions: {', '.join(lost)}" if lost else ""
     return ChosenTypes(

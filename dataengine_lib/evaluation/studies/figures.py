@@ -13,6 +13,7 @@ _METHOD = (
 )
 # What is compared; the names of these in a report are in `measure_name`.
 OVERALL, TYPE_MEAN, WEAK, WORST = "overall", "type_mean", "weak", "worst"
+KNOWN_AT_START = 0.9  # accuracy before from which a type counts as known
 
 
 class MeanScore(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataengine_lib.core.statistics import FEW_QUESTIONS, few_questions, half_width
 from dataengine_lib.core.text import shown
 from dataengine_lib.evaluation.studies.figures import (
+    KNOWN_AT_START,
     OVERALL,
     TYPE_MEAN,
     WEAK,
@@ -89,7 +90,7 @@ def _fallen(figures: StudyFigures) -> Iterator[str]:
         for arm in figures.arms
     ]
     known = _counted(len(figures.known_types), "type")
-    yield f"Of {known} known at the start (90 % right or more), there fell {'; '.join(parts)}."
+    yield f"Of {known} known at the start ({100 * KNOWN_AT_START:.0f} % right or more), there fell {'; '.join(parts)}."
 
 
 def p_text(p_value: float) -> str:

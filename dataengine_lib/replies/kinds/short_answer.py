@@ -15,6 +15,7 @@ _NEEDS_CHOICES = re.compile(
     r"|\b(?:these|following|given|listed|above|below) (?:\w+ )?(?:options|choices|answers|alternatives)\b",
     re.IGNORECASE,
 )
+_QUOTES = " \"'“”‘’"
 # what a person says who does not know
 _UNSURE = frozenset(
     ("unknown", "unclear", "not sure", "unsure", "cannot tell", "can't tell", "n/a", "none of the above",
@@ -28,7 +29,7 @@ def short_answer(answer: str, short: str) -> str:
     Boxes and a full stop are removed. Raises DroppedReply where there is no answer, the two parts disagree, or the
     answer is a sentence.
     """
-    one, other = (_cleaned(part) for part in (short, answer))
+    one, other = (cleaned_answer(part, _QUOTES) for part in (short, answer))
     if one and other and choice_key(one) not in choice_key(other):
         raise DroppedReply(Reason.SHORT_DISAGREES)
     found = one or other
@@ -45,12 +46,16 @@ def check_stands_alone(question: str) -> None:
         raise DroppedReply(Reason.NEEDS_CHOICES)
 
 
-def _cleaned(part: str) -> str:
+def cleaned_answer(part: str, around: str = "") -> str:
+    """A short answer without boxes and full stop, and without the characters `around` at its ends; "" without a word.
+
+    Raises DroppedReply where it needs a box.
+    """
     line = joined_lines(part)
     if not has_word(line):
         return ""
     cleaned = without_boxes(line, sentence=False)
     if cleaned is None:
         raise DroppedReply(Reason.BOXES)
-    cleaned = cleaned.strip(" \"'“”‘’")
+    cleaned = cleaned.strip(around)
     return cleaned[:-1] if cleaned.endswith(".") and "." not in cleaned[:-1] else cleaned
