@@ -1,21 +1,17 @@
 """Step 2: one query per training question wanted, from the student's bad cases and a pool of images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.bad_rows import BadRow, BadRows
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Query
-from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.weights import read_weights
-from dataengine_lib.images.read_pool import read_pool
-from dataengine_lib.images.references import ImageRef, locate_all
 from dataengine_lib.queries.answer_kinds import with_one_kind
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.causes.causes_file import CAUSES_FILE, FoundCauses, TypeCauses
@@ -23,8 +19,8 @@ from dataengine_lib.queries.causes.even_sampling import with_even_causes
 from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.queries.copy_check import CopyCheck
 from dataengine_lib.queries.example_choice import ExampleChoice, case_vectors, choose_examples
-from dataengine_lib.queries.image_search import ImageSearch, SearchSettings, open_search
-from dataengine_lib.queries.panel_images import panel_images
+from dataengine_lib.queries.image_search import ImageSearch
+from dataengine_lib.queries.pool_parameters import PoolParameters
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.query_pool import QueryPool
@@ -33,85 +29,39 @@ from dataengine_lib.queries.sampling import QueryDraft, draw_drafts, order_in_bl
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.queries.warnings import check_any_case, check_any_query, query_warnings
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
-from dataengine_lib.questions.evaluation_images import read_image_refs
-from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
-from dataengine_lib.steps.query_causes import AskedCauses, find_causes
-from dataengine_lib.teachers.spec import check_spec
+from dataengine_lib.steps.query_causes import find_causes
+from dataengine_lib.teachers.causes.settings import CauseParameters
 
 _WANTED = "bad_case_aokvqa_classified.json of evaluate"
 _MOST_SHOWN = 20  # bad cases that cannot be used and are kept for the warning
 
 
-class ConstructQueriesConfig(StepConfig):
+class ConstructQueriesConfig(PoolParameters, CauseParameters):
     """Parameters of `2_construct_queries`."""
 
     input: Path
     """Bad cases by type, of step 1."""
-    coco_dataset: Path
-    """Image pool: a COCO or Visual Genome folder, or images with captions."""
-    coco_embedding: Path
-    """The pool's embedding store; made or completed here when it is not up to date."""
     output: Path
     """gptvqa_prompt.json."""
     weight: Path | None = None
     """Type weights: a file as step 1 writes it; null: all types weigh the same. Default in a run: those of step 1."""
-    bad_case_image_root: Path | None = None
-    """Images of bad cases and evaluation questions; default: coco_dataset."""
-    questions: Path | None = None
-    """Evaluation questions, whose images must not be trained on."""
-    panel: Panel = Field(default_factory=dict)
-    """Further evaluation sets, {NAME: {questions, image_root}}; no query asks about their images."""
-    encoder: str
-    """clip:ViT-B/32, or a transformers CLIP/SigLIP name or folder."""
     maxnum: int = Field(6000, ge=0)
     """Queries to write."""
     targets: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     """Queries of a type, set by hand; the other types share the rest of maxnum by weight."""
-    topk: int = Field(1000, ge=1)
-    """Neighbours to draw from."""
     neighbour_share: float = Field(0.5, ge=0, le=1)
     """Share of queries that take a neighbour of the bad case's image."""
     examples: int = Field(2, ge=1)
     """Bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10."""
     example_choice: ExampleChoice = "random"
     """Those beside the first: random, nearest to it (image and text), or diverse (typical, but unlike it)."""
-    causes: Literal["none", "cluster", "teacher"] = "none"
-    """Group a type's bad cases by what they have in common, by clustering or a teacher, and ask about all groups alike."""
-    max_causes: int = Field(6, ge=2, le=20)
-    """Most causes of a type."""
-    min_cause_cases: int = Field(8, ge=2)
-    """Fewest bad cases of a cause, in the round that finds it."""
-    earlier_causes: list[Path] = Field(default_factory=list)
-    """causes.json of earlier rounds, whose causes are kept; the last counts."""
-    cause_teacher: str = ""
-    """Model (openai:MODEL) that names causes where causes is teacher, at a cost."""
-    base_url: str | None = None
-    """Server of cause_teacher; default OPENAI_BASE_URL, then OpenAI itself."""
-    max_output_tokens: int = Field(2000, ge=1)
-    """Of one reply of cause_teacher; models that reason need more."""
-    budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """Stop asking cause_teacher before more than this is spent."""
-    prices: Path | None = None
-    """Price table; default: the built-in one."""
     template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
     """What the teacher is asked: v1, v2 (with a short answer), vision (with the image) or a file."""
     max_prompt_tokens: int | None = Field(None, ge=1)
     """Most tokens of a prompt's text; the last captions are left out until it fits."""
     categories: Annotated[str | Path, CATEGORY_SETS] = "v1"
     """The question types: v1, seed_bench, mmbench, mmbench_l3, mme or a file."""
-    exclude_queries: list[Path] = Field(default_factory=list)
-    """gptvqa_prompt.json of earlier rounds."""
-    min_side: int = Field(0, ge=0)
-    """Pool images whose shorter side has fewer pixels are left out."""
-    min_captions: int = Field(1, ge=0)
-    """Pool images with fewer captions are left out."""
-    max_bad_share: float = Field(0.05, ge=0, le=1)
-    """Stop when a larger share of a file's rows, or of the evaluation questions' images, cannot be used."""
-    near_duplicate: float | None = Field(0.98, gt=0, le=1)
-    """Pool images whose cosine with an evaluation image reaches this are left out; null: copies alone are."""
-    batch_size: int = Field(64, ge=1)
-    device: str = "auto"
     seed: int = 0
     round: int = Field(0, ge=0)
     """The loop's round, written into every query; 0 where the step is run by itself."""
@@ -127,19 +77,6 @@ class ConstructQueriesConfig(StepConfig):
                 f"{sum(targets.values())} queries in all, more than maxnum {maxnum}; raise maxnum or lower one"
             )
         return targets
-
-    @field_validator("cause_teacher")
-    @classmethod
-    def _is_chat_model(cls, spec: str) -> str:
-        if spec and check_spec(spec).partition(":")[0] != "openai":
-            raise ValueError("this teacher cannot name causes; choose openai:MODEL")
-        return spec
-
-    @model_validator(mode="after")
-    def _teacher_of_causes(self) -> Self:
-        if (self.causes == "teacher") != bool(self.cause_teacher):
-            raise ValueError("causes: teacher and cause_teacher go together; give both, or neither")
-        return self
 
     @field_validator("example_choice")
     @classmethod
@@ -170,9 +107,7 @@ class ConstructQueriesResult:
     unreadable: list[str]
     compared: str
     warnings: list[str] = field(default_factory=list)
-    causes: dict[str, TypeCauses] = field(
-        default_factory=dict
-    )  # by type; empty where they were not looked for
+    causes: dict[str, TypeCauses] = field(default_factory=dict)  # by type; empty: not looked for
 
 
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
@@ -208,7 +143,12 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     if config.causes != "none":  # by type, all cases are compared
         compared = [case for cases in inputs.cases.values() for case in cases]
     # anchors: the bad cases whose images' neighbours are needed, for drafts or for the preview
-    search = _search(config, inputs, [*_first_examples(drafts, inputs), *inputs.preview_cases, *compared])
+    search = config.image_search(
+        inputs.pool,
+        [case for cases in inputs.cases.values() for case in cases],
+        [*_first_examples(drafts, inputs), *inputs.preview_cases, *compared],
+        inputs.warnings.append,
+    )
     groups = {name: [case.form.kind for case in cases] for name, cases in drawn.items()}
     causes = _causes(config, inputs, search)
     if causes:
@@ -306,14 +246,6 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     template = load_template(config.template)
     for form in {case.form for of_type in cases.values() for case in of_type}:
         template.form(form)  # before the pool's images are embedded, which may take hours
-    images = read_pool(
-        config.coco_dataset,
-        min_side=config.min_side,
-        min_captions=config.min_captions,
-        max_bad_share=config.max_bad_share,
-    )
-    warnings += images.warnings
-    pool = QueryPool(images, config.bad_case_image_root or config.coco_dataset)
     return _Inputs(
         types=types,
         cases=cases,
@@ -323,7 +255,7 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
         preview_cases=cases.get(preview_type, [])[:MAX_PREVIEWS],
         categories=categories,
         template=template,
-        pool=pool,
+        pool=config.query_pool(warnings.append),
         warnings=warnings,
     )
 
@@ -341,20 +273,8 @@ def _causes(config: ConstructQueriesConfig, inputs: _Inputs, search: ImageSearch
     if config.causes == "none":
         return None
     settings = CauseSettings(config.max_causes, config.min_cause_cases, config.seed, config.round)
-    asked = AskedCauses(
-        config.cause_teacher,
-        ChatSettings(base_url=config.base_url, max_output_tokens=config.max_output_tokens),
-        config.output.with_name("causes_ledger.jsonl"),
-        config.budget_usd,
-        config.prices,
-    )
     found, warnings = find_causes(
-        inputs.cases,
-        settings,
-        asked if config.causes == "teacher" else None,
-        search,
-        config.encoder,
-        config.earlier_causes,
+        inputs.cases, settings, config, search, config.encoder, config.output.with_name("causes_ledger.jsonl")
     )
     inputs.warnings.extend(warnings)
     if "cause" not in inputs.template.reads:
@@ -362,40 +282,3 @@ def _causes(config: ConstructQueriesConfig, inputs: _Inputs, search: ImageSearch
             f"{inputs.template.file}: does not name causes to the teacher; use cause in it, or choose a built-in template"
         )
     return found
-
-
-def _search(config: ConstructQueriesConfig, inputs: _Inputs, cases: Sequence[BadCase]) -> ImageSearch:
-    """Leave out images that must not be asked about; embed the pool, and the images of `cases`."""
-    pool = inputs.pool
-    refs: list[ImageRef] = [case.image for cases in inputs.cases.values() for case in cases]
-    scored: list[ImageRef] = []
-    if config.questions:
-        warn = inputs.warnings.append
-        scored = read_image_refs(config.questions, pool.evaluation_root, config.max_bad_share, warn)
-    refs = list(dict.fromkeys([*refs, *scored]))
-    paths, missing = locate_all(refs, pool.find)
-    if config.questions:
-        _check_found(config.questions, scored, missing, config.max_bad_share)
-    of_panel = panel_images(config.panel, pool.evaluation_root, config.max_bad_share, inputs.warnings.append)
-    refs, paths = [*refs, *of_panel], {**paths, **of_panel}
-    # An image counts under the first reason found, so evaluation images are reported as such.
-    pool.leave_out_evaluation(refs, paths)
-    inputs.warnings.extend(pool.leave_out_queries(config.exclude_queries, config.max_bad_share))
-    settings = SearchSettings(
-        encoder=config.encoder,
-        store=config.coco_embedding,
-        topk=config.topk,
-        near_duplicate=config.near_duplicate,
-        device=config.device,
-        batch_size=config.batch_size,
-    )
-    return open_search(pool, paths, missing, [case.image for case in cases], settings)
-
-
-def _check_found(
-    file: Path, scored: Sequence[ImageRef], missing: Mapping[ImageRef, str], max_share: float
-) -> None:
-    """Raise DataEngineError when too many evaluation images are not found: copies of them could not be left out."""
-    not_found = BadRows(file, max_share, len(scored), remedy="set bad_case_image_root to their folder")
-    not_found.add(*(BadRow("an image", missing[ref], "image not found") for ref in scored if ref in missing))
-    not_found.check()

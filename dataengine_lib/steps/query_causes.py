@@ -1,7 +1,6 @@
 """Step 2: the causes below the types, by clustering or by a teacher, or those of an earlier round."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dataengine_lib.chat.settings import ChatSettings
@@ -12,43 +11,30 @@ from dataengine_lib.queries.causes.features import TEXT_FEATURES
 from dataengine_lib.queries.causes.find_causes import CLUSTER, CauseSettings, cluster_causes
 from dataengine_lib.queries.image_search import ImageSearch
 from dataengine_lib.teachers.causes.cause_teacher import TEACHER, CauseTeacher
-
-
-@dataclass(frozen=True)
-class AskedCauses:
-    """The teacher that names causes: its spec, how it is asked, its ledger, and what it may cost (US dollars)."""
-
-    teacher: str
-    settings: ChatSettings
-    ledger: Path
-    budget_usd: float | None
-    prices: Path | None
+from dataengine_lib.teachers.causes.settings import CauseParameters
 
 
 def find_causes(
     cases: Mapping[str, Sequence[BadCase]],
     settings: CauseSettings,
-    asked: AskedCauses | None,
+    parameters: CauseParameters,
     search: ImageSearch,
     encoder: str,
-    earlier: Sequence[Path],
+    ledger: Path,
 ) -> tuple[FoundCauses, list[str]]:
-    """(the causes, warnings); found by clustering where no teacher is asked. The last of `earlier` says which are kept."""
-    file = earlier[-1] if earlier else None
-    if asked is None:
+    """(the causes, warnings); a teacher's replies go to `ledger`. The last of earlier_causes says which causes are kept."""
+    file = parameters.earlier_causes[-1] if parameters.earlier_causes else None
+    if parameters.causes == CLUSTER:
         images = search.anchors([], [case for of_type in cases.values() for case in of_type])
         size = TEXT_FEATURES + images.vectors_of([]).shape[1]
         kept = read_causes(file, CLUSTER, encoder, size) if file else None
         return cluster_causes(cases, images.vectors_of, encoder, settings, kept), []
-    teacher = CauseTeacher(
-        asked.teacher,
-        asked.settings,
-        asked.ledger,
-        asked.budget_usd,
-        asked.prices,
-    )
+    asked = ChatSettings(base_url=parameters.base_url, max_output_tokens=parameters.max_output_tokens)
+    teacher = CauseTeacher(parameters.cause_teacher, asked, ledger, parameters.budget_usd, parameters.prices)
     found = teacher.find(cases, settings, read_causes(file, TEACHER, "", 0) if file else None)
     if not teacher.failures:
         return found, []
     number, first = len(teacher.failures), shown(teacher.failures[0], 160)
-    return found, [f"{asked.teacher} gave no usable reply about causes, {number:,} times; the first: {first}"]
+    return found, [
+        f"{parameters.cause_teacher} gave no usable reply about causes, {number:,} times; the first: {first}"
+    ]
