@@ -91,7 +91,8 @@ def _card_text(format: str, file: Path, job: ExportJob, counts: Path | None) -> 
         f"## Loading\n\n{loading}"
         + (f" The texts are written as {job.text_format}{_copies(job)}." if _is_chat(format) else ""),
         "## Question types\n\n"
-        + _table("type", Counter(record.question_type or NO_TYPE for record in records)),
+        + _table("type", Counter(record.question_type or NO_TYPE for record in records))
+        + _causes(records),
         "## Who wrote what\n\nQuestions, choices, answers and explanations are **machine-written** and were checked by "
         f"{_readers(records)} Teachers:\n\n"
         + _table("teacher", Counter(record.model or "not recorded" for record in records))
@@ -111,6 +112,17 @@ def _asked(records: list[TrainRecord]) -> str:
         return _many(len(records), f"{next(iter(kinds))} question")
     parts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
     return f"{_many(len(records), 'question')} ({parts})"
+
+
+def _causes(records: list[TrainRecord]) -> str:
+    """What the wrong answers that a question was made from have in common, where that is known."""
+    causes = Counter(str(record.cause) for record in records if record.cause)
+    if not causes:
+        return ""
+    about = (
+        f"Of {_many(len(records), 'question')}, {causes.total():,} were made for a cause of wrong answers:"
+    )
+    return f"\n\n{about}\n\n{_table('cause', causes)}"
 
 
 def _copies(job: ExportJob) -> str:

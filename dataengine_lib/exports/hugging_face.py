@@ -42,6 +42,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "example_ids": _TEXTS,
     "round": _NUMBER,
     "answer_kind": _TEXT,
+    "cause": _TEXT,  # only where a record has one
 }
 
 
@@ -61,7 +62,10 @@ def write_hf(job: ExportJob) -> list[Path]:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         shards = list(_shards(job))
-        schema = _schema(any(isinstance(row.record.image_id, str) for row in job.rows))
+        schema = _schema(
+            text_ids=any(isinstance(row.record.image_id, str) for row in job.rows),
+            causes=any(row.record.cause for row in job.rows),
+        )
         for number, rows in enumerate(shards):
             _write_shard(work / f"train-{number:05d}-of-{len(shards):05d}.parquet", rows, job, schema)
         # only now, when the new files are complete, is an earlier export removed
@@ -82,7 +86,8 @@ def read_hf(files: list[Path]) -> Iterator[dict[str, Any]]:
         # pre_buffer would load the whole file into memory
         with pq.ParquetFile(file, pre_buffer=False) as parquet:
             schema = parquet.schema_arrow
-            if not any(schema.equals(_schema(text_ids), check_metadata=True) for text_ids in (False, True)):
+            known = (_schema(text_ids, causes) for text_ids in (False, True) for causes in (False, True))
+            if not any(schema.equals(one, check_metadata=True) for one in known):
                 raise DataEngineError(f"{file}: does not have the columns of an export; export again")
             for group in range(parquet.num_row_groups):
                 yield from parquet.read_row_group(group).to_pylist()
@@ -106,7 +111,10 @@ def _shards(job: ExportJob) -> Iterator[list[ExportRow]]:
 def _write_shard(file: Path, rows: list[ExportRow], job: ExportJob, schema: pa.Schema) -> None:
     # images are compressed already; repeated texts, such as a type's name, go into a dictionary
     # columns as Parquet names them, lists as `choices.list.element`; leaves[0], image, is a struct of two
-    leaves = [f"{name}.list.element" if kind == _TEXTS else name for name, kind in COLUMNS.items()]
+    leaves = [
+        f"{name}.list.element" if kind == _TEXTS else name
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
     compression = dict.fromkeys([*leaves[1:], "image.path"], "zstd") | {"image.bytes": "none"}
     repeated = ["question_type", "model", "template", "prompt_sha256"]
     with pq.ParquetWriter(file, schema, compression=compression, use_dictionary=repeated) as writer:
@@ -126,7 +134,9 @@ def _row(row: ExportRow, job: ExportJob, schema: pa.Schema) -> dict[str, Any]:
     question, record = row.question, row.record
     path = job.image_root / question.image_path
     # columns that are fields of the record; the others follow
-    found = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
+    found = {name: getattr(record, name) for name in schema.names if hasattr(record, name)}
+    if "cause" in found:
+        found["cause"] = record.cause or ""
     if schema.field("image_id").type == _TEXT:
         found["image_id"] = str(record.image_id)
     return found | {
@@ -137,9 +147,11 @@ def _row(row: ExportRow, job: ExportJob, schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def _schema(text_ids: bool) -> pa.Schema:
+def _schema(text_ids: bool, causes: bool) -> pa.Schema:
     """The columns, with the metadata by which `datasets` tells an image from a struct."""
     columns = COLUMNS | ({"image_id": _TEXT} if text_ids else {})
+    if not causes:
+        del columns["cause"]
     info = json.dumps({"info": {"features": {name: _feature(kind) for name, kind in columns.items()}}})
     return pa.schema(columns, metadata={"huggingface": info})
 

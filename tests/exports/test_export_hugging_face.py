@@ -86,6 +86,16 @@ def test_same_records_same_bytes(root: Path, tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+def test_causes_are_a_column_where_a_record_has_one(root: Path, tmp_path: Path) -> None:
+    without = export("hf", RECORDS, root, tmp_path / "without")[0]
+    assert "cause" not in pq.read_schema(without).names
+    rows = [record(0, cause="asks about left"), *RECORDS[1:]]
+    file, card = export("hf", rows, root, tmp_path / "with")
+    assert [row["cause"] for row in export_hf.read_hf([file])] == ["asks about left", *[""] * 6]
+    assert "Of 7 questions, 1 were made for a cause of wrong answers:" in card.read_text()
+    assert "| `asks about left` | 1 |" in card.read_text()
+
+
 def test_large_sets_are_several_files_of_small_groups(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: Any
 ) -> None:
