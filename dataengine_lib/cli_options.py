@@ -19,7 +19,7 @@ Values = dict[str, Any]  # the options that were given, by field
 LIST_OPTIONS = {
     *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
     *("--earlier-evaluations", "--earlier-training", "--earlier-causes", "--usage", "--post-process"),
-    *("--blind-evaluations", "--panels", "--panel"),
+    *("--blind-evaluations", "--panels", "--panel", "--found-causes"),
     *("--second-reader", "--blind-reader"),
     *("--train-parts", "--target-modules", "--report-to"),
 }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dataengine_lib.chat.ledger import Ledger, LedgerRow, PaidReply, PaidTotal
+from dataengine_lib.chat.ledger import Ledger, LedgerRow, PaidReply, PaidTotal, StudentUsage
 from dataengine_lib.chat.prices import Price, most_tokens
 from dataengine_lib.chat.reply import Reply
 from dataengine_lib.errors import ParameterError
@@ -210,19 +210,6 @@ class Budget:
         if cost:
             self.ledger.reserve(request.key, cost)
             self._under_way[request.query_id] = cost
-
-
-class StudentUsage(msgspec.Struct, frozen=True):
-    """What the answers of a student or reader behind a server took; `cost_usd` is None where a price is unknown.
-
-    Every reply counts once, whichever run paid for it; requests that failed are not included.
-    """
-
-    replies: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    cost_usd: float | None = None
 
 
 def usage_of(totals: Collection[PaidTotal], price: Price | None) -> StudentUsage:

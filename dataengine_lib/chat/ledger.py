@@ -127,6 +127,19 @@ class PaidTotal(msgspec.Struct):
         self.cost_usd = None if usd is None or self.cost_usd is None else self.cost_usd + usd
 
 
+class StudentUsage(msgspec.Struct, frozen=True):
+    """What the answers of a student, a reader or a teacher of causes took; `cost_usd` is None where a price is unknown.
+
+    Every reply counts once, whichever run paid for it; requests that failed are not included.
+    """
+
+    replies: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost_usd: float | None = None
+
+
 class Ledger:
     """Every reply that was paid for, in an append-only JSONL file, and the sum of what they cost.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from dataengine_lib.chat.budget import StudentUsage
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.records import OPEN, YES_NO, TrainRecord
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.curation.difficulty.band import DifficultyFigures

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.chat.budget import StudentUsage
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.records import CHOICE, KINDS, NO_TYPE, OPEN, YES_NO, Answer
 from dataengine_lib.core.statistics import clustered_wilson

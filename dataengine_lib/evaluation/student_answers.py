@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from tqdm.auto import tqdm
 
-from dataengine_lib.chat.budget import StudentUsage
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow, BadRows

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dataengine_lib.chat.budget import StudentUsage
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell

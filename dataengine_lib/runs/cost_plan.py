@@ -24,6 +24,7 @@ from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
+from dataengine_lib.runs.checks.cause_costs import cause_notes
 from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.parameters import Experiment
@@ -83,6 +84,7 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     costs = _teacher_costs(run, images, price)
     total = costs[-1]
     _add_teacher_notes(run, prices, total)
+    run.notes += cause_notes(planned, run.rounds)
     _add_reader_notes(run, images, total.requests)
     if run.evaluate.student.startswith("api:"):
         run.notes.append(_student_note(run.evaluate))

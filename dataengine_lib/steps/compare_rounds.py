@@ -48,8 +48,8 @@ class CompareRoundsConfig(StepConfig):
     """usage.json of each round's step 3, for the price of a point."""
     post_process: list[Path] = Field(default_factory=list)
     """post_process.json of each round's step 4, whose readers cost as well."""
-    causes: Path | None = None
-    """causes.json of the first round's step 2, whose causes are followed."""
+    found_causes: list[Path] = Field(default_factory=list)
+    """causes.json of each round's step 2: the first's causes are followed, and a teacher that named them costs."""
     blind_evaluations: list[Path] = Field(default_factory=list)
     """blind_eval.json beside each evaluation, where the student was asked without the picture too."""
     panels: list[Path] = Field(default_factory=list)
@@ -68,7 +68,8 @@ class CompareRoundsConfig(StepConfig):
     @model_validator(mode="after")
     def _one_file_a_round(self) -> Self:
         rounds = len(self.evaluations) - 1
-        for name, files in (("usage", self.usage), ("post_process", self.post_process)):
+        for name in ("usage", "post_process", "found_causes"):
+            files = getattr(self, name)
             if files and len(files) != rounds:
                 raise ValueError(
                     f"{name} has {len(files)} files for {rounds} rounds; give one a round, or none"
@@ -148,8 +149,9 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
             weak_types(answers[-1], config.weak_types, set(pairs.types))[0],
         ),
     )
-    if config.causes:
-        figures.causes = follow_causes(read_json(config.causes, CausesFile), answers)
+    if config.found_causes:
+        first = config.found_causes[0]
+        figures.causes = follow_causes(read_json(first, CausesFile), answers)
     warnings: list[str] = []
     if all_there(config.blind_evaluations, "blind_evaluations"):
         figures.blind = compare_blind(
@@ -179,4 +181,8 @@ def _last_cost(config: CompareRoundsConfig) -> float | None:
     """What the last round cost; None where that is not known."""
     if not config.usage:
         return None
-    return round_cost(config.usage[-1], config.post_process[-1] if config.post_process else None)
+    return round_cost(
+        config.usage[-1],
+        config.post_process[-1] if config.post_process else None,
+        config.found_causes[-1] if config.found_causes else None,
+    )

@@ -1,13 +1,23 @@
-"""Step 7: what the runs of a study used: QAs trained on, training steps, dollars and tokens of the teacher."""
+"""Step 7: what the runs of a study used: QAs trained on, training steps, dollars and tokens of the teachers."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.evaluation.studies.figures import RunCost
+from dataengine_lib.queries.causes.causes_file import CAUSES_FILE
 from dataengine_lib.teachers.reply_files import UsageFile
 from dataengine_lib.training.log import TrainLog
+
+
+class _Causes(msgspec.Struct):
+    """Of `causes.json`, what its teacher took; nothing where causes were found by clustering."""
+
+    usage: StudentUsage = StudentUsage(0, 0, 0, 0, 0.0)
 
 
 def run_costs(folder: Path, rounds: int) -> list[RunCost]:
@@ -31,12 +41,14 @@ def run_costs(folder: Path, rounds: int) -> list[RunCost]:
         used: UsageFile | None = read_json(usage, UsageFile) if usage.is_file() else None
         if used is None and of_mix == 0:  # base data alone: no teacher was asked
             used = UsageFile(cost_usd=0.0)
+        causes = here / CAUSES_FILE
+        named = (read_json(causes, _Causes) if causes.is_file() else _Causes()).usage
         found.append(
             RunCost(
                 kept if of_mix is None else of_mix,
                 _plus(before.steps, trained.steps if trained else None),
-                _plus(before.usd, used.cost_usd if used else None),
-                _plus(before.tokens, used.prompt_tokens + used.completion_tokens if used else None),
+                _plus(_plus(before.usd, used.cost_usd if used else None), named.cost_usd),
+                _plus(before.tokens, _tokens(used) + _tokens(named) if used else None),
             )
         )
     return found
@@ -72,6 +84,10 @@ def _train_log(folder: Path) -> TrainLog | None:
 
 def _rows(file: Path) -> int | None:
     return sum(1 for _ in json_rows(file)) if file.is_file() else None
+
+
+def _tokens(used: UsageFile | StudentUsage) -> int:
+    return used.prompt_tokens + used.completion_tokens
 
 
 def _plus(one: float | None, two: float | None) -> float | None:

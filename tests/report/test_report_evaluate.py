@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import msgspec
 import pytest
 
-from dataengine_lib.chat.budget import StudentUsage
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.bad_rows import BadRow, BadRowSummary
 from dataengine_lib.core.records import Answer
 from dataengine_lib.evaluation.letter_bias import Consistency, consistency, letter_bias

@@ -63,7 +63,7 @@ class TestPlan:
         assert earlier("construct_queries.causes=cluster") == [[], [Path("out/round1/causes.json")]]
         planned = plan(demo_experiment("construct_queries.causes=cluster"), Path("out"))
         compared: Any = planned[-1].config
-        assert compared.causes == Path("out/round1/causes.json")
+        assert compared.found_causes == [Path("out/round1/causes.json"), Path("out/round2/causes.json")]
         with pytest.raises(ParameterError, match=r"earlier_causes is set by the workflow; remove it"):
             earlier("construct_queries.causes=cluster", "construct_queries.earlier_causes=[mine.json]")
 

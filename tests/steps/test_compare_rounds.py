@@ -331,7 +331,7 @@ def test_causes_are_followed_by_their_cases(run: Run, tmp_path: Path) -> None:
         "mood": TypeCauses([cause("", "mood-holdout-30")]),
     }  # fmt: skip
     file = write_json(tmp_path / "causes.json", CausesFile("cluster", "clip", rows))
-    result = run(evaluation(0), evaluation(1), evaluation(2), causes=file)
+    result = run(evaluation(0), evaluation(1), evaluation(2), found_causes=[file, file])
     assert result.figures.causes == [
         FollowedCause("counting", "<b>hands</b>", 10, [10, 0, 0]),
         FollowedCause("counting", "", 20, [20, 15, 5]),

@@ -221,6 +221,22 @@ def test_the_first_evaluation_that_runs_share_is_read_once(
     assert len(read) == 7
 
 
+def test_a_teacher_of_causes_costs_as_well(small: Path) -> None:
+    before = compare(small).figures.arms[0].last.cost
+    for folder in (small.parent / "a").glob("seed*/round1"):
+        usage = {
+            "replies": 3,
+            "prompt_tokens": 900,
+            "cached_tokens": 0,
+            "completion_tokens": 100,
+            "cost_usd": 0.5,
+        }
+        write_json(folder / "causes.json", {"method": "teacher", "encoder": "", "types": {}, "usage": usage})
+    cost = compare(small).figures.arms[0].last.cost
+    assert (before.usd, before.tokens) != (None, None)
+    assert cost.usd == pytest.approx(before.usd + 0.5) and cost.tokens == before.tokens + 1000
+
+
 def test_files_that_lack_costs_leave_them_open(small: Path) -> None:
     for name in ("usage.json", "gptvqa_train_data.json", "checkpoint/train_log.json"):
         (small.parent / "a" / "seed1" / "round1" / name).unlink()

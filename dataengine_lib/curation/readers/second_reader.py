@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, StudentUsage, asked_ledger, usage_of
-from dataengine_lib.chat.ledger import PaidTotal
+from dataengine_lib.chat.budget import Budget, asked_ledger, usage_of
+from dataengine_lib.chat.ledger import PaidTotal, StudentUsage
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import read_prices

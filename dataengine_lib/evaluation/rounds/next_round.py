@@ -25,12 +25,14 @@ class _Cost(msgspec.Struct):
     cost_usd: float | None = None
 
 
-class _Reader(msgspec.Struct):
+class _Asked(msgspec.Struct):
+    """A reader, or the content of `causes.json`; without `usage` where no model was asked."""
+
     usage: _Cost | None = None
 
 
 class _Checks(msgspec.Struct):
-    readers: dict[str, _Reader] = {}
+    readers: dict[str, _Asked] = {}
 
 
 class _Curation(msgspec.Struct):
@@ -39,8 +41,11 @@ class _Curation(msgspec.Struct):
     checks: _Checks = msgspec.field(default_factory=_Checks)
 
 
-def round_cost(usage: Path, post_process: Path | None) -> float | None:
-    """What a round's teacher and readers cost in US dollars; None where a price is not known or `usage` is missing."""
+def round_cost(usage: Path, post_process: Path | None, causes: Path | None = None) -> float | None:
+    """What a round's teachers and readers cost in US dollars; None where a price is not known or `usage` is missing.
+
+    The files are `usage.json`, `post_process.json` and, where causes were looked for, `causes.json`.
+    """
     if not usage.is_file():
         return None
     teacher: _Cost = read_json(usage, _Cost)
@@ -49,6 +54,9 @@ def round_cost(usage: Path, post_process: Path | None) -> float | None:
         curation: _Curation = read_json(post_process, _Curation)
         readers = curation.checks.readers.values()
         costs += [reader.usage.cost_usd for reader in readers if reader.usage is not None]
+    if causes is not None:
+        named: _Asked = read_json(causes, _Asked)
+        costs += [named.usage.cost_usd] if named.usage is not None else []
     known = [cost for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.core.text import shown
@@ -46,11 +47,15 @@ class TypeCauses(msgspec.Struct):
 
 
 class CausesFile(msgspec.Struct):
-    """The content of `causes.json`; `method` is cluster or teacher, `encoder` the one whose vectors were compared."""
+    """The content of `causes.json`; `method` is cluster or teacher, `encoder` the one whose vectors were compared.
+
+    `usage` is what the replies of this round's teacher took.
+    """
 
     method: str
     encoder: str
     types: dict[str, TypeCauses]
+    usage: StudentUsage | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, most_schema_tokens
-from dataengine_lib.chat.ledger import Ledger, PaidReply
+from dataengine_lib.chat.budget import Budget, most_schema_tokens, usage_of
+from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
 from dataengine_lib.chat.messages import user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import read_prices
@@ -28,8 +28,8 @@ from dataengine_lib.teachers.causes.prompts import (
 from dataengine_lib.teachers.loading import load_chat
 
 TEACHER = "teacher"
-_SHOWN_CASES = 40  # of a type, from which its causes are named
-_ASSIGNED_AT_ONCE = 20  # cases in one request
+SHOWN_CASES = 40  # of a type, from which its causes are named
+ASSIGNED_AT_ONCE = 20  # cases in one request
 
 _Request = PaidRequest[None]
 
@@ -37,8 +37,8 @@ _Request = PaidRequest[None]
 class CauseTeacher:
     """Asks the chat model `spec`, within `budget_usd` US dollars for all of `ledger`.
 
-    `failures` says why requests got no usable reply. Raises ParameterError when a budget is given and the model has no
-    price, or one request may cost more.
+    `failures` says why requests got no usable reply; what is found says what the replies took.
+    Raises ParameterError when a budget is given and the model has no price, or one request may cost more.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class CauseTeacher:
         def price_of(row: PaidReply) -> float | None:
             return None if price is None else price.of(row)
 
-        self.spec, self.settings = spec, settings
+        self.spec, self.settings, self._price = spec, settings, price
+        self._used: dict[str, PaidTotal] = {}  # by key, so that a reply counts once
         self.ledger = Ledger(Path(ledger), price_of, waits=True)
         tokens = max(map(most_schema_tokens, (NAMES_SCHEMA, ASSIGNED_SCHEMA)))
         self.budget = Budget(budget_usd, price, "", self.ledger, tokens)
@@ -90,10 +91,10 @@ class CauseTeacher:
                 if not names[name]:
                     self.failures.append(f"the reply about {name} names no cause")
             parts = {
-                (name, start): cases[name][start : start + _ASSIGNED_AT_ONCE]
+                (name, start): cases[name][start : start + ASSIGNED_AT_ONCE]
                 for name, found in names.items()
                 if found
-                for start in range(0, len(cases.get(name, [])), _ASSIGNED_AT_ONCE)
+                for start in range(0, len(cases.get(name, [])), ASSIGNED_AT_ONCE)
             }
             prompts = {key: assign_prompt(key[0], part, names[key[0]]) for key, part in parts.items()}
             assigned: dict[str, dict[int, int]] = {}
@@ -102,7 +103,7 @@ class CauseTeacher:
                 assigned.setdefault(name, {}).update(
                     {start + place: cause for place, cause in of_part.items()}
                 )
-        file = CausesFile(TEACHER, "", {})
+        file = CausesFile(TEACHER, "", {}, usage_of(self._used.values(), self._price))
         members = {}
         for name in dict.fromkeys([*known, *cases]):
             of_type = cases.get(name, [])
@@ -126,6 +127,7 @@ class CauseTeacher:
         if missing:
             run(self._ask(missing, schema))
         found = {name: self._text(key) for name, key in keys.items()}
+        self._used |= {key: self.ledger.paid[key] for key in keys.values() if key in self.ledger.paid}
         unsent = sum(text is None for text in found.values())
         if unsent and self.budget.stopped:
             self.failures.append(self.budget.stopped)
@@ -171,7 +173,7 @@ class CauseTeacher:
 
 
 def _sample(cases: Sequence[BadCase], seed: str) -> list[BadCase]:
-    places = Random(seed).sample(range(len(cases)), min(_SHOWN_CASES, len(cases)))
+    places = Random(seed).sample(range(len(cases)), min(SHOWN_CASES, len(cases)))
     return [cases[place] for place in sorted(places)]
 
 

@@ -70,5 +70,10 @@ def test_a_round_costs_what_its_teacher_and_readers_cost(tmp_path: Path) -> None
     assert round_cost(usage, curated) == 1.75
     assert round_cost(usage, None) == round_cost(usage, tmp_path / "none.json") == 1.5
     assert round_cost(tmp_path / "none.json", curated) is None
+    clustered = write_json(tmp_path / "causes.json", {"method": "cluster", "types": {}})
+    assert round_cost(usage, curated, clustered) == 1.75
+    named = write_json(tmp_path / "named.json", {"method": "teacher", "usage": {"cost_usd": 0.5}})
+    assert round_cost(usage, curated, named) == 2.25
+    assert round_cost(usage, None, write_json(named, {"usage": {"cost_usd": None}})) is None
     readers["blind"]["usage"] = {"cost_usd": None}  # its price is not known
     assert round_cost(usage, write_json(curated, {"checks": {"readers": readers}})) is None

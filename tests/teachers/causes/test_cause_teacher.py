@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from dataengine_lib.chat.ledger import StudentUsage
+from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import Reply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import write_json
@@ -103,7 +105,10 @@ def test_a_teacher_names_causes_and_assigns_every_case(
     assert list(found.file.types) == ["a_type", "few"]
     assert len(chat.asked) == 3, "one request for names, two for 30 cases"
     assert not asking.failures
-    # what is in the ledger is not paid for a second time
+    price = read_prices().of("openai:gpt-4o-mini")
+    assert price is not None
+    assert found.file.usage == StudentUsage(3, 300, 0, 30, pytest.approx(3 * price.cost(100, 0, 10)))
+    # what is in the ledger is not paid for a second time, but counts
     assert teacher(tmp_path).find(CASES, SETTINGS) == found
     assert len(chat.asked) == 3
 

@@ -1,0 +1,87 @@
+"""Before a run: what a teacher that names causes below the types is asked, and its price."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dataengine_lib.chat.prices import estimate_tokens, most_tokens, read_prices
+from dataengine_lib.core.records import most_accepted
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.tasks import Task
+from dataengine_lib.images.references import image_ref
+from dataengine_lib.queries.bad_cases import BadCase
+from dataengine_lib.questions.categories import type_name
+from dataengine_lib.questions.splits import DIAGNOSE
+from dataengine_lib.runs.checks.questions import asked_questions
+from dataengine_lib.runs.workflow import Planned, first_configs
+from dataengine_lib.teachers.causes.cause_teacher import ASSIGNED_AT_ONCE, SHOWN_CASES
+from dataengine_lib.teachers.causes.prompts import assign_prompt, names_prompt
+
+_NAME = (
+    "mistakes what stands at the left of the picture for what stands at its right"  # as long as a name may be
+)
+_NAME_TOKENS, _CASE_TOKENS = 25, 15  # of a cause, and of a case's number and cause, in a reply
+
+
+def cause_notes(planned: Sequence[Planned], rounds: int) -> Iterator[str]:
+    """Lines on requests, tokens and price over all rounds, as if every diagnose question were a bad case in each."""
+    queries: Any = first_configs(planned)["construct_queries"]
+    if queries.causes != "teacher":
+        return
+    model = queries.cause_teacher
+    try:
+        asked = asked_questions(planned)
+    except DataEngineError:  # the check before a run says what is wrong with the file
+        asked = None
+    if asked is None:
+        yield f"cause_teacher is not counted: the file of questions that {model} is asked about does not exist yet"
+        return
+    prompts, reply_tokens = _prompts(asked.of_split(DIAGNOSE), queries, rounds)
+    price, dated = read_prices(queries.prices).of(model), read_prices(queries.prices).date
+    tokens = sum(map(estimate_tokens, prompts))
+    usd = "price not known"
+    if price:
+        most = price.most(sum(map(most_tokens, prompts)), len(prompts) * queries.max_output_tokens)
+        usd = f"prices as of {dated}: {price.cost(tokens, 0, reply_tokens):,.2f} US dollars"
+        usd += f", at most {most:,.2f} with {queries.max_output_tokens:,} output tokens each"
+    yield (
+        f"cause_teacher: at most {len(prompts):,} requests to {model}, {tokens:,} prompt tokens ({usd}), if every "
+        "diagnose question is a bad case in each round"
+    )
+    if queries.budget_usd is not None:
+        yield (
+            f"construct_queries.budget_usd stops cause_teacher in each round at {queries.budget_usd:g} US dollars"
+        )
+
+
+def _prompts(tasks: Sequence[Task], queries: Any, rounds: int) -> tuple[list[str], int]:
+    """(the prompts of all rounds, tokens of the replies): names are asked for in the first round alone."""
+    of_type: dict[str, list[BadCase]] = {}
+    for task in tasks:
+        of_type.setdefault(type_name(task.question.question_type), []).append(_as_bad_case(task))
+    names, assigned, reply_tokens = list[str](), list[str](), 0
+    for kind, cases in of_type.items():
+        if len(cases) < 2 * queries.min_cause_cases:
+            continue
+        names.append(names_prompt(kind, cases[:SHOWN_CASES], queries.max_causes))
+        causes = [_NAME] * queries.max_causes
+        for start in range(0, len(cases), ASSIGNED_AT_ONCE):
+            assigned.append(assign_prompt(kind, cases[start : start + ASSIGNED_AT_ONCE], causes))
+        reply_tokens += queries.max_causes * _NAME_TOKENS + rounds * len(cases) * _CASE_TOKENS
+    return names + assigned * rounds, reply_tokens
+
+
+def _as_bad_case(task: Task) -> BadCase:
+    """The question as if it had been answered wrongly, by its longest other choice."""
+    row = task.question
+    right = row.correct_choice_idx
+    others = [text for place, text in enumerate(row.choices) if place != right]
+    answer = most_accepted(row.direct_answers) if not row.choices else max(others, key=len, default="")
+    return BadCase(
+        row.question_id,
+        row.question_type,
+        image_ref(None, task.image),
+        row.question,
+        question=row.question,
+        answer=answer,
+        right=row.choices[right] if 0 <= right < len(row.choices) else most_accepted(row.direct_answers),
+    )
