@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from dataengine_lib.core.files import decode_fault
-from dataengine_lib.core.text import shown, shown_key
+from dataengine_lib.core.text import nearest_name, shown, shown_key
 from dataengine_lib.core.user_files.yaml_file import read_yaml
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import PRICES
@@ -146,9 +146,8 @@ def _model_fault(content: Any) -> str:
     for model, prices in models.items() if isinstance(models, dict) else ():
         for key in prices if isinstance(prices, dict) else ():
             if key not in Price.__struct_fields__:
-                # With cutoff 0 there always is a nearest key.
-                near = difflib.get_close_matches(str(key), Price.__struct_fields__, n=1, cutoff=0.0)
-                return f"{shown_key(model)}: unknown key {shown(key)}; nearest valid key: {near[0]!r}"
+                near = nearest_name(str(key), Price.__struct_fields__)
+                return f"{shown_key(model)}: unknown key {shown(key)}; nearest valid key: {near!r}"
         try:
             msgspec.convert(prices, Price)
         except msgspec.ValidationError as error:

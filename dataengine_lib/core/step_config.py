@@ -1,6 +1,5 @@
 """The base of every step's Config (all steps): an unknown name is an error that names the nearest valid one."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dataengine_lib.core.notebook_folder import enter_start_folder
 from dataengine_lib.core.secrets.given_values import papermill_parameters, refuse_secrets
-from dataengine_lib.core.text import shown, shown_key
+from dataengine_lib.core.text import nearest_name, shown, shown_key
 from dataengine_lib.errors import ParameterError
 
 # papermill writes its own copy of the notebook after each cell, and again when all are done: no cell can clean it
@@ -78,10 +77,9 @@ class StepConfig(BaseModel):
         """One line for pydantic's problems with one parameter; without a `key` they are about several at once."""
         problem = problems[0]
         if problem["type"] == "extra_forbidden":
-            # cutoff 0: there is always a nearest name
             outer, _, last = key.rpartition(".")
-            near = difflib.get_close_matches(last, cls._keys_of(problem["loc"]), n=1, cutoff=0.0)
-            return f"{where}: unknown key {key!r}; nearest valid key: {f'{outer}.{near[0]}'.lstrip('.')!r}"
+            near = nearest_name(last, cls._keys_of(problem["loc"]))
+            return f"{where}: unknown key {key!r}; nearest valid key: {f'{outer}.{near}'.lstrip('.')!r}"
         if problem["type"] == "missing":
             return f"{where}: {key} is needed; give it"
         # pydantic puts "Value error, " before the messages of our own validators

@@ -10,15 +10,16 @@
 | `words_key` | case, punctuation at the ends of every word, and ways to write the same character |
 | `underscored` | case and everything but letters and digits |
 
-`shown` is how a message quotes any of them.
+`shown` is how a message quotes any of them, `nearest_name` the one that a wrong name may have meant.
 
 The names of question types have a level of their own, `questions.categories.type_name`.
 """
 
+import difflib
 import re
 import reprlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 _SHOWN_CHARACTERS = 80  # of a value that a message quotes: enough to find it in a file
@@ -50,6 +51,11 @@ def shown_key(key: object) -> str:
     """The name of a key in a message, at most as long as other values."""
     text = one_line(str(key)[: 4 * _SHOWN_CHARACTERS])
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """The one of `known`, of which there is at least one, that is spelt most like `name`, however different."""
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def first_named(names: Sequence[str], most: int = 5) -> str:

@@ -1,10 +1,10 @@
 """Steps 0, 1 and 2: category sets, the question types that a student is measured by, one YAML file each."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataengine_lib.core.text import nearest_name
 from dataengine_lib.core.user_files.yaml_file import read_yaml
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import CATEGORY_SETS
@@ -58,9 +58,6 @@ def known_type(name: str, types: Iterable[str], where: str) -> str:
     """The one of `types` with this name. Raises ParameterError naming `where` and the nearest type."""
     known = {type_name(kind): kind for kind in types}
     if type_name(name) not in known:
-        # a cutoff of 0 finds the nearest type however different it is
-        near = difflib.get_close_matches(type_name(name), known, n=1, cutoff=0.0)
-        raise ParameterError(
-            f"{where}: unknown question type {name!r}; nearest: {near[0] if near else 'none'!r}"
-        )
+        near = nearest_name(type_name(name), known) if known else "none"
+        raise ParameterError(f"{where}: unknown question type {name!r}; nearest: {near!r}")
     return known[type_name(name)]

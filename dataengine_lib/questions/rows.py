@@ -1,7 +1,6 @@
 """Steps 0, 1 and 5: rows of question files in any format, as they go to the one check in reader.py."""
 
 import ast
-import difflib
 import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.core.text import caseless, shown
+from dataengine_lib.core.text import caseless, nearest_name, shown
 from dataengine_lib.errors import DataEngineError
 
 _LIST_SIZE = 20_000  # characters of a list that is given as text; ten answers have a few hundred
@@ -61,7 +60,7 @@ class OwnFields:
             ("split_field", self.split_field, "split"),
         ):
             if name != usual and keys and name not in keys:
-                near = difflib.get_close_matches(name, sorted(keys), n=1, cutoff=0.0)[0]
+                near = nearest_name(name, sorted(keys))
                 raise DataEngineError(f"{file}: no row has {name!r} ({option}); the nearest key is {near!r}")
 
 

@@ -1,6 +1,5 @@
 """The parameters of an experiment (all steps): one YAML file and the `--set` options, checked key by key."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from pydantic import Field
 
 from dataengine_lib.core.secrets.given_values import refuse_secrets
 from dataengine_lib.core.step_config import StepConfig
-from dataengine_lib.core.text import shown
+from dataengine_lib.core.text import nearest_name, shown
 from dataengine_lib.core.user_files.yaml_file import parse_yaml, read_yaml
 from dataengine_lib.errors import ParameterError
 
@@ -86,9 +85,8 @@ def experiment_of(
     heads = list(ExperimentHead.model_fields)
     for key in content:
         if key not in heads and key not in steps:
-            # cutoff 0: there is always a nearest name
-            near = difflib.get_close_matches(str(key), [*heads, *steps], n=1, cutoff=0.0)
-            raise ParameterError(f"{file}: unknown section {key!r}; nearest valid one: {near[0]!r}")
+            near = nearest_name(str(key), [*heads, *steps])
+            raise ParameterError(f"{file}: unknown section {key!r}; nearest valid one: {near!r}")
     sections: dict[str, dict[str, Any]] = {}
     for key in steps:
         section = content.get(key, {})

@@ -1,6 +1,5 @@
 """Checks before the first step of a run (all steps): the steps chosen, files, folders, keys, notebooks, disk."""
 
-import difflib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 from dataengine_lib.chat.budget import check_priced
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.chat.prices import read_prices
+from dataengine_lib.core.text import nearest_name
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
@@ -57,9 +57,9 @@ def _position(planned: list[Planned], option: str, name: str, earliest: int) -> 
                 names[short] = number
     found = names.get(name.strip())
     if found is None:
-        # cutoff 0: there is always a nearest name
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-        raise ParameterError(f"{option} {name}: no such step in this run; nearest: {near[0]}")
+        raise ParameterError(
+            f"{option} {name}: no such step in this run; nearest: {nearest_name(name, names)}"
+        )
     if found < earliest:
         raise ParameterError(f"{option} {name}: comes before the step given with --from; give a later one")
     return found

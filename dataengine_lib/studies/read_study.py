@@ -1,14 +1,13 @@
 """A study's YAML: the base experiment, and for every arm and seed the experiment that it becomes."""
 
 import copy
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.secrets.given_values import refuse_secrets
-from dataengine_lib.core.text import shown
+from dataengine_lib.core.text import nearest_name, shown
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.evaluation.studies.study_file import Arm
 from dataengine_lib.runs import workflow
@@ -79,7 +78,9 @@ def read_study(file: Path, sets: list[str] | None = None, parallel: str | None =
     known = [*own, *ExperimentHead.model_fields, *steps]
     for key in given:
         if key not in known:
-            raise ParameterError(f"{file}: unknown key {key!r}; nearest valid key: {_nearest(key, known)!r}")
+            raise ParameterError(
+                f"{file}: unknown key {key!r}; nearest valid key: {nearest_name(key, known)!r}"
+            )
     head = {key: value for key, value in given.items() if key in own}
     if parallel is not None:
         head["parallel"] = int(parallel) if parallel.isdecimal() else parallel
@@ -168,7 +169,7 @@ def _changes(changes: Any, steps: list[str], where: str) -> dict[str, dict[str, 
         if step in ExperimentHead.model_fields:
             raise ParameterError(f"{where}: {step} is the same for all arms; give it for the whole study")
         if step not in steps:
-            near = _nearest(step, steps)
+            near = nearest_name(step, steps)
             raise ParameterError(f"{where}: unknown section {step!r}; nearest valid one: {near!r}")
         if dot:
             value = {rest: value}
@@ -193,8 +194,3 @@ def _flat(given: dict[str, Any]) -> Iterator[str]:
 def _at(given: dict[str, Any], key: str) -> Any:
     section, dot, rest = key.partition(".")
     return given[section][rest] if dot else given[section]
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    # cutoff 0: there is always a nearest name
-    return difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]

@@ -13,6 +13,7 @@ from dataengine_lib.core.text import (
     caseless_composed,
     choice_key,
     key_words,
+    nearest_name,
     one_line,
     underscored,
     words_key,
@@ -63,3 +64,8 @@ def test_folding_case_changes_no_white_space() -> None:
     for code in range(sys.maxunicode + 1):
         folded = chr(code).casefold()
         assert folded == chr(code) if chr(code).isspace() else not any(map(str.isspace, folded))
+
+
+def test_the_nearest_name_is_found_however_different() -> None:
+    assert nearest_name("maxnun", ["seed", "maxnum", "weight"]) == "maxnum"
+    assert nearest_name("zzz", {"seed": 1}) == "seed"

@@ -1,6 +1,5 @@
 """Step 5, `trainer: command`: the command's arguments and its trainer's config, with the values of this training put in."""
 
-import difflib
 import re
 import shlex
 import shutil
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dataengine_lib.core.prompt_template import PromptTemplate
+from dataengine_lib.core.text import nearest_name
 from dataengine_lib.errors import ParameterError
 
 # {data} and the like; JSON in an argument, such as {"stage": 3}, is left as it is
@@ -49,7 +49,7 @@ def split_command(command: str | list[str]) -> list[str]:
     for argument in arguments:
         for name in _PLACEHOLDER.findall(argument):
             if name not in PLACEHOLDERS:
-                near = difflib.get_close_matches(name, PLACEHOLDERS, n=1, cutoff=0.0)[0]
+                near = nearest_name(name, PLACEHOLDERS)
                 raise ValueError(f"unknown placeholder {{{name}}}; nearest valid one: {{{near}}}")
     return arguments
 
