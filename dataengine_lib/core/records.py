@@ -312,6 +312,18 @@ def qa_prompt(
     return f"Question: {question}\n{answered}\nQuestion type: {question_type.replace('_', ' ')}"
 
 
+def question_prompt(question: Question, question_type: str | None = None) -> str:
+    """`qa_prompt` of a question that has an answer; of its own type where `question_type` is None."""
+    return qa_prompt(
+        question.question,
+        question.choices,
+        question.correct_choice_idx,
+        question.question_type if question_type is None else question_type,
+        question.answer_kind,
+        question.direct_answers,
+    )
+
+
 def most_accepted(answers: Sequence[str]) -> str:
     """The most frequent of the accepted answers, of equally frequent ones the first; empty where there are none."""
     return Counter(answers).most_common(1)[0][0] if answers else ""

@@ -12,7 +12,7 @@ from dataengine_lib.core.records import (
     YES_NO,
     Answer,
     Question,
-    qa_prompt,
+    question_prompt,
 )
 from dataengine_lib.evaluation.direct_answers import direct_answer_score
 from dataengine_lib.evaluation.paired.circular import right_in_each
@@ -81,16 +81,7 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         difficult_direct_answer=question.difficult_direct_answer,
         model_answer=answer.text if is_open else question.choices[chosen] if chosen >= 0 else "",
         question_type=question_type,
-        prompt=qa_prompt(
-            question.question,
-            question.choices,
-            question.correct_choice_idx,
-            question_type,
-            question.answer_kind,
-            question.direct_answers,
-        )
-        if answered
-        else "",
+        prompt=question_prompt(question, question_type) if answered else "",
         question_id=question.question_id,
         split=split,
         rationales=question.rationales,

@@ -14,7 +14,7 @@ from dataengine_lib.chat.prices import (
     most_tokens,
     read_prices,
 )
-from dataengine_lib.core.records import CHOICE, Question, qa_prompt
+from dataengine_lib.core.records import CHOICE, Question, question_prompt, shows_options
 from dataengine_lib.curation.readers.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
 from dataengine_lib.evaluation.questioner import Robust
 from dataengine_lib.evaluation.weights import read_weights
@@ -188,10 +188,10 @@ def _sample_prompts(
     """Prompts by type as step 2 would write them, with questions of the type as examples and images of the pool."""
     queries = run.queries
     questions = _questions(run.evaluate) if run.evaluate.questions.is_file() else []
-    any_type = [_as_example(row) for row in questions[: queries.examples]]
+    any_type = [question_prompt(row) for row in questions[: queries.examples]]
     prompts: dict[str, list[str]] = {}
     for kind in categories.names:
-        of_type = [_as_example(row) for row in questions if row.question_type == kind][: queries.examples]
+        of_type = [question_prompt(row) for row in questions if row.question_type == kind][: queries.examples]
         # a type without questions in the file is estimated with examples of other types
         examples = of_type or any_type
         definition = categories.definition(kind)
@@ -209,17 +209,6 @@ def _questions(config: Any) -> list[Question]:
     fields = {name: getattr(config, name) for name in ("type_field", "split_field") if hasattr(config, name)}
     root = getattr(config, "image_root", None)
     return read_question_file(config.questions, root, unanswered=True, **fields).questions
-
-
-def _as_example(row: Question) -> str:
-    return qa_prompt(
-        row.question,
-        row.choices,
-        row.correct_choice_idx,
-        row.question_type,
-        row.answer_kind,
-        row.direct_answers,
-    )
 
 
 def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) -> None:
@@ -274,7 +263,7 @@ def _student_note(config: Any) -> str:
     if not config.questions.is_file():
         return f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
     questions = _questions(config)
-    prompts = [_as_example(row) for row in questions]
+    prompts = [question_prompt(row) for row in questions]
     # each question is asked once, or in every rotation, and once more for the reverse order and for the direct answer
     number = sum(_orders(row, config.robust) for row in questions) + len(prompts) * config.direct_answers
     same: Robust = (
@@ -282,11 +271,11 @@ def _student_note(config: Any) -> str:
     )  # the orders of probes, as step 1 asks them
     blind = sum(_orders(row, same) for row in questions) if config.blind else 0
     if config.contamination:  # in other words, and multiple choice with the options in another order
-        number += len(questions) + sum(row.answer_kind in ("", CHOICE) for row in questions)
+        number += len(questions) + sum(shows_options(row.answer_kind) for row in questions)
     for one in config.panel.values():
         if one.questions.is_file():
             of_set = read_question_file(one.questions, one.image_root, unanswered=True).questions
-            prompts += [_as_example(row) for row in of_set]
+            prompts += [question_prompt(row) for row in of_set]
             number += sum(_orders(row, same) for row in of_set)
     # mean length of a prompt, times the number of requests
     asked = number + blind
@@ -298,7 +287,7 @@ def _student_note(config: Any) -> str:
 
 def _orders(question: Question, robust: Robust) -> int:
     """In how many orders the options of a question are asked."""
-    if question.answer_kind not in ("", CHOICE):
+    if not shows_options(question.answer_kind):
         return 1
     return {"off": 1, "reverse": 2, "circular": len(question.choices)}[robust]
 

@@ -16,7 +16,7 @@ from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import PaidChatSettings
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import Question, qa_prompt
+from dataengine_lib.core.records import Question, question_prompt
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
@@ -275,14 +275,10 @@ def _finished(question: Question, question_type: str, teacher_type: str) -> Ques
     path = question.image_path
     if not path and folder and isinstance(question.image_id, int) and question.image_id >= 0:
         path = f"{folder}/{question.image_id:012d}.jpg"
-    prompt = qa_prompt(
-        question.question,
-        question.choices,
-        question.correct_choice_idx,
-        question_type,
-        question.answer_kind,
-        question.direct_answers,
-    )
     return msgspec.structs.replace(
-        question, question_type=question_type, prompt=prompt, image_path=path, teacher_type=teacher_type
+        question,
+        question_type=question_type,
+        prompt=question_prompt(question, question_type),
+        image_path=path,
+        teacher_type=teacher_type,
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import CHOICE, Answer, Question, options_text
+from dataengine_lib.core.records import Answer, Question, options_text, shows_options
 from dataengine_lib.core.statistics import Gain
 from dataengine_lib.evaluation.answers import StudentAnswer, answer_record
 from dataengine_lib.evaluation.paired.scores import PairedScores, paired_change, paired_scores
@@ -146,7 +146,7 @@ def contamination(
         changes = paired_scores(first, second, everyone, groups, seed)
         counts = {change: int(mask.sum()) for change, mask in groups.items()}
     inside = sum(reworded(answer.question).inside for answer in compared.get(WORDING, ([], []))[0])
-    multiple = sum((answer.answer_kind or CHOICE) == CHOICE for answer in answers)
+    multiple = sum(shows_options(answer.answer_kind) for answer in answers)
     return Contamination(changes, counts, inside, _preference(by_place, ranked, multiple, seed)), rows
 
 
@@ -180,7 +180,7 @@ def _plain_score(answer: Answer) -> float:
 
 def _other_orders(question: Question, seed: int, most: int = _OTHER_ORDERS) -> list[list[str]]:
     """Up to `most` different orders of the options, none of them the given one; the same for the same seed."""
-    if question.answer_kind not in ("", CHOICE) or len(set(question.choices)) < 2:
+    if not shows_options(question.answer_kind) or len(set(question.choices)) < 2:
         return []
     # a text as seed gives the same numbers in every Python
     draw = random.Random(f"{seed}:{question.question_id}:{question.question}")
