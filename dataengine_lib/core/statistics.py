@@ -61,7 +61,7 @@ def clustered_wilson(scores: np.ndarray, images: Sequence[str], level: float = 0
     number = len(scores)
     if number == 0:
         return Interval(0.0, 1.0)
-    per_image = _summed_by_image(np.column_stack([scores, np.ones(number)]), images)
+    per_image = summed_by_image(np.column_stack([scores, np.ones(number)]), images)
     sums, sizes = per_image.T
     mean, clusters = float(np.mean(scores)), len(sums)
     if mean in (0.0, 1.0) or clusters == 1:
@@ -114,6 +114,15 @@ def mcnemar(fixed: int, broken: int) -> float:
     return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
 
 
+def summed_by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:
+    """`(images, columns)`: the questions' values `(questions, columns)` added up by image, in the order of the names."""
+    names, image = np.unique(np.asarray(images, dtype=str), return_inverse=True)
+    added = np.zeros((len(names), values.shape[1]))
+    # not `added[image] += values`, which would keep only one of an image's questions
+    np.add.at(added, image, values)
+    return added
+
+
 class PairedGains:
     """Gains of groups of questions, with percentile bootstrap intervals over images.
 
@@ -136,7 +145,7 @@ class PairedGains:
         self._column = {name: column for column, name in enumerate(groups)}
         masks = np.column_stack([np.asarray(mask, dtype=float) for mask in groups.values()])
         # per image and group: the sum of differences, and the number of questions
-        per_image = _summed_by_image(np.hstack([masks * difference[:, None], masks]), images)
+        per_image = summed_by_image(np.hstack([masks * difference[:, None], masks]), images)
         self._sums, self._sizes = np.hsplit(per_image, 2)
         totals = _bootstrap_totals(per_image, seed, draws)
         self._drawn_sums, self._drawn_sizes = np.hsplit(totals, 2)
@@ -178,15 +187,6 @@ class PairedGains:
             return sign_flip(self._sums[:, columns[0]])
         # what each image adds to the average
         return sign_flip((self._sums[:, columns] / self._sizes[:, columns].sum(axis=0)).mean(axis=1))
-
-
-def _summed_by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:
-    """`(images, columns)`: the questions' values `(questions, columns)` added up image by image."""
-    names, image = np.unique(np.asarray(images, dtype=str), return_inverse=True)
-    added = np.zeros((len(names), values.shape[1]))
-    # not `added[image] += values`, which would keep only one of an image's questions
-    np.add.at(added, image, values)
-    return added
 
 
 def _bootstrap_totals(per_image: np.ndarray, seed: int, draws: int) -> np.ndarray:

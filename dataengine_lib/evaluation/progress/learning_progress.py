@@ -1,4 +1,4 @@
-"""Step 1, `weight_rule: progress`: types whose errors vanish with the QAs they get are asked more, others less."""
+"""Step 1, `weight_rule: progress`: more queries for types whose errors fall with the QAs they get, fewer for others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.statistics import Z_95
+from dataengine_lib.core.statistics import Z_95, summed_by_image
 from dataengine_lib.evaluation.progress.random_effects import random_effects
 
 LEAST, MOST = 0.2, 2.0  # of a factor: no type is starved, and none takes everything
 _RESPONDS = 0.5  # factor below which a type counts as not responding
-_DECAY = 0.5  # of a round's part with each later round, as a type may have learnt what it can
+_DECAY = 0.5  # factor of a round's part for each later round, as later QAs of a type may help less
 _PER = 100  # QAs that `response` is given for
 
 
@@ -34,8 +34,8 @@ class TypeProgress(msgspec.Struct, frozen=True):
 
     `gain` is the change of its accuracy from the first round to this one, with its 95 % interval, all in [-1, 1];
     `trained` are all QAs it got. `response` is the share of its errors that 100 QAs removed, an estimate that is pulled
-    towards the mean of all types the more, the less certain it is; None where nothing tells. `factor` is what its
-    error rate is multiplied by to become its weight.
+    towards the mean of all types the more, the less certain it is; None where it cannot be estimated. `factor` is what
+    its error rate is multiplied by to become its weight.
     """
 
     questions: int
@@ -121,8 +121,7 @@ def mean_change(change: np.ndarray, images: Sequence[str], square: float) -> tup
     """
     number = len(change)
     mean = float(change.sum()) / (number + 2)
-    _, places = np.unique(np.array(images), return_inverse=True)
-    sums, sizes = np.bincount(places, weights=change), np.bincount(places)
+    sums, sizes = summed_by_image(np.column_stack([change, np.ones(number)]), images).T
     squares = float(((sums - sizes * mean) ** 2).sum()) + square
     return mean, math.sqrt(squares) / (number + 2)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dataengine_lib.core.records import OPEN, Answer, image_name
+from dataengine_lib.core.records import OPEN, Answer
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.paired.scores import image_of_answer
 from dataengine_lib.evaluation.rounds.figures import LeftOut
 
 _NO_TYPE = "unknown"  # how the figures of step 6 call questions without a type
@@ -30,7 +31,7 @@ class PairedAnswers:
     @property
     def images(self) -> list[str]:
         """A name of each question's image."""
-        return [image_name(answer.image_id, answer.image_path) for answer in self.rounds[0]]
+        return [image_of_answer(answer) for answer in self.rounds[0]]
 
 
 def pair_answers(evaluations: Sequence[Sequence[Answer]], files: Sequence[Path], split: str) -> PairedAnswers:
@@ -83,7 +84,7 @@ def _of_split(answers: Sequence[Answer], file: Path, split: str) -> list[Answer]
 
 def question_key(answer: Answer) -> str:
     """The question's id; without one, its image and text."""
-    return answer.question_id or f"{image_name(answer.image_id, answer.image_path)}: {answer.question}"
+    return answer.question_id or f"{image_of_answer(answer)}: {answer.question}"
 
 
 def type_of(answer: Answer) -> str:

@@ -33,14 +33,6 @@ class Estimate(msgspec.Struct, frozen=True):
     high: float
 
 
-def image_sums(images: Sequence[str], columns: np.ndarray) -> np.ndarray:
-    """The sums by image: `(questions, k)` becomes `(images, k)`, in the order of the images' names."""
-    names, places = np.unique(np.asarray(images, dtype=object).astype(str), return_inverse=True)
-    sums = np.zeros((len(names), columns.shape[1]))
-    np.add.at(sums, places, columns)
-    return sums
-
-
 def drawn_sums(sums: np.ndarray, seed: int) -> np.ndarray:
     """`(draws, k)`: the columns' sums over as many images as there are, drawn with replacement."""
     rng, count = np.random.default_rng(seed), len(sums)
@@ -57,10 +49,21 @@ def estimate(sums: np.ndarray, score: Callable[[np.ndarray], np.ndarray], seed: 
 
     Source: Efron and Tibshirani 1993, with images as the units that are drawn (Field and Welsh 2007).
     """
-    value = score(sums.sum(axis=0)[None])[0] if len(sums) else np.nan
-    if np.isnan(value):
-        return Estimate(None, 0.0, 1.0)
-    return interval_of(float(value), score(drawn_sums(sums, seed)))
+    return estimates(sums, [score], seed)[0]
+
+
+def estimates(
+    sums: np.ndarray, scores: Sequence[Callable[[np.ndarray], np.ndarray]], seed: int = 0
+) -> list[Estimate]:
+    """The `estimate` by each of `scores`, of the same drawn images."""
+    if not len(sums):
+        return [Estimate(None, 0.0, 1.0)] * len(scores)
+    drawn = drawn_sums(sums, seed)
+    found = []
+    for score in scores:
+        value = score(sums.sum(axis=0)[None])[0]
+        found.append(Estimate(None, 0.0, 1.0) if np.isnan(value) else interval_of(float(value), score(drawn)))
+    return found
 
 
 def interval_of(value: float, drawn: np.ndarray) -> Estimate:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import Answer, image_name
-from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, image_sums, ratio
+from dataengine_lib.core.records import Answer
+from dataengine_lib.core.statistics import summed_by_image
+from dataengine_lib.evaluation.paired.scores import image_of_answer
+from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, ratio
 from dataengine_lib.evaluation.scores.open_answers import OpenRule, open_rule
 
 
@@ -39,6 +41,5 @@ def open_scores(answers: Sequence[Answer]) -> OpenScores | None:
 
 def _mean(answers: Sequence[Answer]) -> OpenScore:
     columns = np.array([[1.0, answer.score] for answer in answers])
-    images = [image_name(row.image_id, row.image_path) for row in answers]
-    sums = image_sums(images, columns)
+    sums = summed_by_image(columns, [image_of_answer(row) for row in answers])
     return OpenScore(len(answers), estimate(sums, lambda s: ratio(s[:, 1], s[:, 0])))

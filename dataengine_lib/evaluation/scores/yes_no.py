@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import Answer, image_name
-from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, image_sums, ratio
+from dataengine_lib.core.records import Answer
+from dataengine_lib.core.statistics import summed_by_image
+from dataengine_lib.evaluation.paired.scores import image_of_answer
+from dataengine_lib.evaluation.scores.intervals import Estimate, estimates, ratio
 from dataengine_lib.evaluation.scores.mme import MmeScores, mme_scores, written_text
 from dataengine_lib.evaluation.scores.yes_no_text import NO, YES, read_as_pope
 
@@ -77,14 +79,16 @@ def _score(answers: Sequence[Answer], read: Callable[[Answer], int]) -> YesNoSco
         ],
         axis=1,
     ).astype(float)
-    images = [image_name(row.image_id, row.image_path) for row in answers]
-    sums = image_sums(images, columns)
-    return YesNoScore(
-        questions=len(answers),
-        accuracy=estimate(sums, lambda s: ratio(s[:, 1], s[:, 0])),
-        precision=estimate(sums, lambda s: ratio(s[:, 3], s[:, 2])),
-        recall=estimate(sums, lambda s: ratio(s[:, 3], s[:, 4])),
-        # 2PR / (P + R), which has no value where there is no right yes
-        f1=estimate(sums, lambda s: np.where(s[:, 3] > 0, ratio(2 * s[:, 3], s[:, 2] + s[:, 4]), np.nan)),
-        yes_rate=estimate(sums, lambda s: ratio(s[:, 2], s[:, 0])),
+    sums = summed_by_image(columns, [image_of_answer(row) for row in answers])
+    accuracy, precision, recall, f1, yes_rate = estimates(
+        sums,
+        [
+            lambda s: ratio(s[:, 1], s[:, 0]),
+            lambda s: ratio(s[:, 3], s[:, 2]),
+            lambda s: ratio(s[:, 3], s[:, 4]),
+            # 2PR / (P + R), which has no value where there is no right yes
+            lambda s: np.where(s[:, 3] > 0, ratio(2 * s[:, 3], s[:, 2] + s[:, 4]), np.nan),
+            lambda s: ratio(s[:, 2], s[:, 0]),
+        ],
     )
+    return YesNoScore(len(answers), accuracy, precision, recall, f1, yes_rate)
