@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
-from dataengine_lib.evaluation.metrics import Metrics
+from dataengine_lib.evaluation.metrics import Metrics, SplitScore
 from dataengine_lib.evaluation.scores.intervals import Estimate
 from dataengine_lib.evaluation.scores.mme import MmeScores
 from dataengine_lib.evaluation.scores.open_scores import OpenScores
@@ -32,14 +32,13 @@ def has_other_kinds(metrics: Metrics) -> bool:
     )
 
 
-def _of_split(name: str, scores: object) -> Iterator[Html]:
-    yes_no, answered = getattr(scores, "yes_no", None), getattr(scores, "open", None)
-    if isinstance(yes_no, YesNoScores):
-        yield _yes_no_table(name, yes_no)
-        if yes_no.mme:
-            yield _mme_table(name, yes_no.mme)
-    if isinstance(answered, OpenScores):
-        yield _open_table(name, answered)
+def _of_split(name: str, scores: SplitScore) -> Iterator[Html]:
+    if not isinstance(scores.yes_no, msgspec.UnsetType):
+        yield _yes_no_table(name, scores.yes_no)
+        if scores.yes_no.mme:
+            yield _mme_table(name, scores.yes_no.mme)
+    if not isinstance(scores.open, msgspec.UnsetType):
+        yield _open_table(name, scores.open)
 
 
 def _yes_no_table(split: str, found: YesNoScores) -> Html:
