@@ -1,11 +1,13 @@
 """A paired test by images and a correction for several tests (step 6, studies): is a gain more than chance?"""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 ALPHA = 0.05  # the largest p-value, after correction, of what is called real
 _MOST_EXACT = 2_000  # images that changed, above which the sum is normal to three digits of the p-value
+Key = TypeVar("Key", bound=Hashable)  # the name of a test in its family
 _LATTICE = 20_000  # steps that the sum of all sizes is divided into where they are not whole numbers
 
 
@@ -55,13 +57,13 @@ def smallest_p(images: int) -> float:
     return min(1.0, 2.0 ** (1 - images))
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     """The p-values of a family of tests, corrected so that the family's false alarms are limited.
 
     Calling real what is at most 0.05 afterwards calls anything real that is not in at most 5 % of families, however
     the tests depend on each other. Source: Holm 1979, as adjusted p-values.
     """
-    corrected: dict[str, float] = {}
+    corrected: dict[Key, float] = {}
     largest = 0.0
     for place, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
         # the smallest is multiplied by the size of the family, the next by one less; none is below the one before

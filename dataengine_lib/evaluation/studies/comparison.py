@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dataengine_lib.core.records import RIGHT_SCORE
-from dataengine_lib.core.significance.sign_flip import ALPHA, holm
+from dataengine_lib.core.significance.sign_flip import ALPHA, Key, holm
 from dataengine_lib.evaluation.studies.answers import StudyAnswers
 from dataengine_lib.evaluation.studies.crossed import CrossedMean, SeedMeans, seed_means
 from dataengine_lib.evaluation.studies.figures import (
@@ -76,14 +76,29 @@ class ArmMeans:
         """The numbers of the evaluations; 0 is the one before."""
         return range(self._answers.scores.shape[2])
 
+    @cached_property
+    def measures(self) -> list[dict[str, SeedMeans]]:
+        """Of each evaluation: overall, mean of types, of the weak types, and the worst type then.
+
+        Without diagnose questions the first two.
+        """
+        return [self._measures(number) for number in self.rounds]
+
+    @cached_property
+    def by_type(self) -> list[dict[str, SeedMeans]]:
+        """Of each evaluation: the means of each type."""
+        single = {str(kind): np.where(self._type == place, 0, -1) for place, kind in enumerate(self._kinds)}
+        return [
+            {kind: self._means(number, group) for kind, group in single.items()} for number in self.rounds
+        ]
+
     def worst_type(self, number: int) -> str:
         """The compared type of lowest diagnose accuracy in evaluation `number`; empty without diagnose questions."""
         counts = self._answers.diagnose[self._arm][number]
         kinds = [kind for kind in counts if kind in self._kinds]
         return min(kinds, key=lambda kind: (counts[kind][0] / counts[kind][1], kind), default="")
 
-    def measures(self, number: int) -> dict[str, SeedMeans]:
-        """Overall, mean of types, of the weak types, and the worst type then; without diagnose questions the first two."""
+    def _measures(self, number: int) -> dict[str, SeedMeans]:
         groups = {TYPE_MEAN: self._type}
         if self._chosen.weak:
             weak = np.isin(self._answers.types.astype(str), self._chosen.weak)
@@ -93,28 +108,11 @@ class ArmMeans:
         overall = self._means(number, self._type, by_size=True)
         return {OVERALL: overall} | {name: self._means(number, group) for name, group in groups.items()}
 
-    def by_type(self, number: int) -> dict[str, SeedMeans]:
-        """The means of each type."""
-        return {
-            str(kind): self._means(number, np.where(self._type == place, 0, -1))
-            for place, kind in enumerate(self._kinds)
-        }
-
     def changed(self) -> tuple[float, float]:
         """Questions a seed that were wrong before and are right after the last round, and the other way round."""
         right = self._answers.scores[self._arm] >= RIGHT_SCORE
         before, after = right[:, 0], right[:, -1]
         return float((~before & after).sum(axis=1).mean()), float((before & ~after).sum(axis=1).mean())
-
-    @cached_property
-    def last(self) -> dict[str, SeedMeans]:
-        """`measures` after the last round."""
-        return self.measures(self.rounds[-1])
-
-    @cached_property
-    def last_by_type(self) -> dict[str, SeedMeans]:
-        """`by_type` after the last round."""
-        return self.by_type(self.rounds[-1])
 
     def _means(self, number: int, groups: np.ndarray, by_size: bool = False) -> SeedMeans:
         scores = self._answers.scores[self._arm, :, number]
@@ -123,12 +121,12 @@ class ArmMeans:
 
 def arm_figures(name: str, changes: Mapping[str, Any], means: ArmMeans, known: Sequence[str]) -> ArmFigures:
     """One arm by itself; its gains are corrected for the number of measures, or of types."""
-    measures = [means.measures(number) for number in means.rounds]
+    measures = means.measures
     rounds = [
         RoundMeans(
             "before" if number == 0 else f"after round {number}",
             {measure: _score(one) for measure, one in measures[number].items()},
-            {kind: _score(one) for kind, one in means.by_type(number).items()},
+            {kind: _score(one) for kind, one in means.by_type[number].items()},
             worst_type=means.worst_type(number),
         )
         for number in means.rounds
@@ -138,13 +136,13 @@ def arm_figures(name: str, changes: Mapping[str, Any], means: ArmMeans, known: S
     gains = differences({measure: (measures[-1][measure] - measures[0][measure]).mean for measure in gained})
     for measure in gained:
         steps = {
-            str(number): (measures[number][measure] - measures[number - 1][measure]).mean
+            number: (measures[number][measure] - measures[number - 1][measure]).mean
             for number in means.rounds[1:]
         }
         for number, step in differences(steps).items():
-            rounds[int(number)].gains[measure] = step
+            rounds[number].gains[measure] = step
     by_type = differences(
-        {kind: (means.last_by_type[kind] - one).mean for kind, one in means.by_type(0).items()}
+        {kind: (means.by_type[-1][kind] - one).mean for kind, one in means.by_type[0].items()}
     )
     fallen = [kind for kind in known if by_type[kind].real and by_type[kind].value < 0]
     fixed, broken = means.changed()
@@ -156,35 +154,34 @@ def pair_figures(means: Mapping[str, ArmMeans], reference: str) -> list[PairFigu
     others = [name for name in means if name != reference]
     pairs = [(name, reference) for name in others]
     pairs += [(one, two) for place, one in enumerate(others) for two in others[place + 1 :]]
-    found = {f"{place}": PairFigures(one, two, {}) for place, (one, two) in enumerate(pairs)}
-    for measure in next(iter(means.values())).last:
+    found = {(one, two): PairFigures(one, two, {}) for one, two in pairs}
+    last = {name: one.measures[-1] for name, one in means.items()}
+    for measure in next(iter(last.values())):
         compared = {
-            str(place): (means[one].last[measure] - means[two].last[measure]).mean
-            for place, (one, two) in enumerate(pairs)
-            if measure in means[one].last and measure in means[two].last
+            (one, two): (last[one][measure] - last[two][measure]).mean
+            for one, two in pairs
+            if measure in last[one] and measure in last[two]
         }
-        for place, difference in differences(compared).items():
-            found[place].differences[measure] = difference
+        for pair, difference in differences(compared).items():
+            found[pair].differences[measure] = difference
     return list(found.values())
 
 
 def type_differences(means: Mapping[str, ArmMeans], reference: str) -> list[TypeDifferences]:
     """Every other arm minus the reference, type by type; corrected for all types of all arms together."""
     compared = {
-        (name, kind): (one - means[reference].last_by_type[kind]).mean
+        (name, kind): (one - means[reference].by_type[-1][kind]).mean
         for name in means
         if name != reference
-        for kind, one in means[name].last_by_type.items()
+        for kind, one in means[name].by_type[-1].items()
     }
-    keys = {str(place): key for place, key in enumerate(compared)}
     found: dict[str, TypeDifferences] = {}
-    for place, difference in differences({place: compared[key] for place, key in keys.items()}).items():
-        name, kind = keys[place]
+    for (name, kind), difference in differences(compared).items():
         found.setdefault(name, TypeDifferences(name, {})).by_type[kind] = difference
     return list(found.values())
 
 
-def differences(means: Mapping[str, CrossedMean]) -> dict[str, Difference]:
+def differences(means: Mapping[Key, CrossedMean]) -> dict[Key, Difference]:
     """The means of one family of tests, with Holm's correction for their number."""
     p_values = {name: mean.p_value for name, mean in means.items()}
     corrected = holm(p_values)
