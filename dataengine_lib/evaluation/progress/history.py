@@ -20,13 +20,13 @@ from dataengine_lib.questions.splits import DIAGNOSE
 
 
 class _Typed(msgspec.Struct):
-    """Of a training record, what counts here."""
+    """The field of a training record that is read here."""
 
     question_type: str = ""
 
 
 def read_diagnose_answers(file: Path, max_bad_share: float) -> list[Answer]:
-    """The answers of the diagnose split in an `aokvqa_eval.json`: what becomes of the holdout split is never looked at.
+    """The answers of the diagnose split in an `aokvqa_eval.json`; those of the holdout split are never used.
 
     Raises DataEngineError when there is none, the file cannot be read, or too many of its rows cannot be used.
     """
@@ -59,8 +59,8 @@ class EarlierRounds:
     def histories(self, answers: Sequence[Answer], file: Path) -> dict[str, TypeHistory]:
         """Each type's history up to the evaluation `answers`, which `file` names in messages; none without rounds.
 
-        Only diagnose questions that every round answered count: what the student makes of the holdout split must not
-        decide what it is taught. Raises DataEngineError when there is none.
+        Only diagnose questions that every round answered count: answers to the holdout split must not decide what the
+        student is trained on. Raises DataEngineError when there is none.
         """
         if not self.answers:
             return {}

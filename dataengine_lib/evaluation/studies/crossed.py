@@ -115,7 +115,7 @@ class CrossedMean(NamedTuple):
         return min(1.0, 2 * (bound / (abs(self.value) + bound)) ** self.images)
 
     def visible(self, alpha: float = 0.05, power: float = 0.8) -> float:
-        """The smallest true mean that would be told from 0 at level `alpha` in a share of `power` of such studies."""
+        """The smallest true mean that a share of `power` of such studies would find to differ from 0 at level `alpha`."""
         if self.error:
             return float((self._quantile(1 - alpha / 2) + self._quantile(power)) * self.error)
         return self._unseen_share(alpha)
