@@ -13,10 +13,10 @@ from pathlib import Path
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, train_in_this_process
-from dataengine_lib.training.launch.launcher import print_fault
+from dataengine_lib.training.launch.launcher import print_exception, print_fault
 from dataengine_lib.training.launch.world import this_world
 
-_FAILED = 3  # the exit status after a fault that was printed
+_FAILED = 3  # the exit status after a fault or exception that was printed
 
 
 def main(arguments: list[str]) -> int:
@@ -33,11 +33,15 @@ def main(arguments: list[str]) -> int:
     except DataEngineError as error:
         print_fault(error)
         return _FAILED
+    except Exception as error:
+        # of it the launcher would only show that a process has ended
+        print_exception(error)
+        return _FAILED
     return 0
 
 
 def _end_without(parent: int) -> None:
-    """End this process when the one that waits for it is gone: killed, it could stop nobody."""
+    """End this process when the one that waits for it is gone: killed, it could not stop its processes."""
     import psutil
 
     while psutil.pid_exists(parent):

@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,14 @@ from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import PROCESS, FineTuneConfig, fine_tune, train_in_this_process
 from dataengine_lib.steps.fine_tune_command import FineTuneVerbConfig, training_command
-from dataengine_lib.training.launch.command import processes_of
-from dataengine_lib.training.launch.launcher import FAULT, OUT_OF_MEMORY, PROGRESS, run_processes
+from dataengine_lib.training.launch.command import local_command, processes_of
+from dataengine_lib.training.launch.launcher import (
+    EXCEPTION,
+    FAULT,
+    OUT_OF_MEMORY,
+    PROGRESS,
+    run_processes,
+)
 from dataengine_lib.training.launch.machines import was_made_of, write_inputs
 from dataengine_lib.training.launch.world import World, this_world
 from dataengine_lib.training.trainer.saved_state import newest_state
@@ -211,6 +219,54 @@ def test_the_fault_of_a_process_is_raised_as_it_is(capfd: pytest.CaptureFixture[
         run_processes([sys.executable, "-c", script])
     with pytest.raises(DataEngineError, match=r"exit status 5; its last lines: / ?|ended with exit status 5"):
         run_processes([sys.executable, "-c", "raise SystemExit(5)"])
+
+
+@pytest.mark.parametrize(
+    ("fails", "message"),
+    [
+        (
+            "exception",
+            r"fine-tuning: process 1: ZeroDivisionError: no answer token in this step \(failing_process\.py, line \d+\)",
+        ),
+        (
+            "killed",
+            "fine-tuning: process 1 was ended by SIGKILL, as the system does without free memory; lower processes or "
+            "set workers to 0",
+        ),
+    ],
+)
+def test_the_failure_that_ends_the_other_processes_is_named_with_its_log(
+    config: Make, images: Path, monkeypatch: pytest.MonkeyPatch, fails: str, message: str
+) -> None:
+    """The first process fails as well, as the second one has closed their connection."""
+    monkeypatch.setenv("PYTHONPATH", f"{PROJECT_ROOT}{os.pathsep}{Path(__file__).parent}")
+    monkeypatch.setenv("FAILS", fails)
+    monkeypatch.setattr(tempfile, "tempdir", str(images))
+    file = write_json(images / "config.json", config().model_dump(mode="json"))
+    with pytest.raises(DataEngineError) as caught:
+        run_processes(local_command(["failing_process", str(file), "2", str(os.getpid()), "1"], 2, None))
+    found = re.fullmatch(rf"{message}; the whole log: (?P<log>.*)", str(caught.value))
+    assert found, caught.value
+    assert "RuntimeError" in Path(found["log"]).read_text(), "the traceback of the first process"
+
+
+def test_a_process_that_the_launcher_kills_is_not_the_cause() -> None:
+    """It hangs in a computation with the one that has failed."""
+    summary = "  rank      : {} (local_rank: {})\n  exitcode  : {} (pid: 4{})\n  error_file: <N/A>"
+    log = [
+        f"{EXCEPTION}fine-tuning: process 0: KeyError: 'w' (examples.py, line 3)",
+        "W0101 api.py:1044] Unable to shutdown process 41 via Signals.SIGTERM, forcefully exiting via Signals.SIGKILL",
+        summary.format(1, 1, -9, 1),
+        summary.format(0, 0, 3, 0),
+    ]
+    script = "import sys; [print(one, flush=True) for one in {!r}]; sys.exit(1)"
+    with pytest.raises(
+        DataEngineError, match=r"^fine-tuning: process 0: KeyError: 'w' \(examples\.py, line 3\); the"
+    ):
+        run_processes([sys.executable, "-c", script.format(log)])
+    del log[1]
+    with pytest.raises(DataEngineError, match=r"^fine-tuning: process 1 was ended by SIGKILL"):
+        run_processes([sys.executable, "-c", script.format(log)])
 
 
 def test_settings_of_several_processes_are_checked(config: Make, images: Path) -> None:
