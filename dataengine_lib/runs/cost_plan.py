@@ -28,7 +28,8 @@ from dataengine_lib.runs.checks.cause_costs import cause_notes
 from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.parameters import Experiment
-from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan, trains_on_new_data
+from dataengine_lib.runs.planning.placeholders import trains_on_new_data
+from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
 
 _LETTER_TOKENS = 10  # of a reply that is one letter in JSON

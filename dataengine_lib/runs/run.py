@@ -25,13 +25,14 @@ from dataengine_lib.runs.manifest import (
 from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.runs.parameter_paths import relative_to_here
 from dataengine_lib.runs.parameters import Experiment
+from dataengine_lib.runs.planning.placeholders import trains_on_new_data
 from dataengine_lib.runs.precheck import check_data, check_paths, check_run, selected_range
 from dataengine_lib.runs.reuse.current import current_manifest, now
 from dataengine_lib.runs.reuse.dropped import dropped_outputs
 from dataengine_lib.runs.reuse.sharing import SharedSteps
 from dataengine_lib.runs.state import RunState, Status, StepState
 from dataengine_lib.runs.summary import write_pages
-from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, plan, trains_on_new_data
+from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, plan
 
 _PrintLine = Callable[[str], None]
 _PLAYGROUND_NOTE = (
