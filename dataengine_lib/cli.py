@@ -1,4 +1,4 @@
-"""`dataengine`: the verbs of whole runs and of single files; those of single steps are in `cli_steps`.
+"""`dataengine`: the verbs of whole runs; those of single files are in `cli_files`, those of single steps in `cli_steps`.
 
 A verb reads its options, calls one library function and prints what it returns. Libraries are imported inside the
 verbs, so that `dataengine --help` answers at once.
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from dataengine_lib import __version__
+from dataengine_lib.cli_files import add_file_verbs
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs, print_warnings
 from dataengine_lib.core.secrets.masking import SecretMask
@@ -196,92 +197,7 @@ def _notebooks(
     )
 
 
-@app.command("import-embeddings")
-def _import_embeddings(
-    source: Annotated[Path, typer.Argument(metavar="COCO_IMAGES.PTH")],
-    output: Annotated[Path, typer.Option("--output", metavar="STORE")],
-    encoder: Annotated[str, typer.Option("--encoder", help="what made the vectors")] = "clip:ViT-B/32",
-) -> None:
-    """Read MLLM-DataEngine's coco_images.pth into an embedding store; code inside the file is not run."""
-    from dataengine_lib.embeddings.import_pth import import_embeddings
-
-    typer.echo(f"{output}: {len(import_embeddings(source, output, encoder).ids)} images")
-
-
-@app.command("export")
-def _export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT|all")],
-    input: Annotated[Path, typer.Option("--input", metavar="TRAIN.json")],
-    output: Annotated[
-        Path, typer.Option("--output", metavar="PATH", help="a file; a folder for minigpt4, hf and all")
-    ],
-    image_root: Annotated[Path, typer.Option("--image-root", metavar="DIR", help="where image paths start")],
-    name: Annotated[
-        str, typer.Option("--name", help="the data set's name in a trainer's list")
-    ] = "dataengine",
-    text_format: Annotated[
-        Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE, mmbench, answer or letter")
-    ] = "QM-A",
-    paths: Annotated[
-        Any,
-        typer.Option(
-            "--paths",
-            metavar="absolute|relative|bare",
-            help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
-        ),
-    ] = None,
-    shuffle_options: Annotated[
-        bool, typer.Option("--shuffle-options", help="chats: options in a new order in each copy")
-    ] = False,
-    copies: Annotated[int, typer.Option("--copies", metavar="N", help="chats: each question N times")] = 1,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="draws the orders of options")] = 0,
-    into: Annotated[
-        Path | None,
-        typer.Option("--into", metavar="CHECKOUT", help="minigpt4: show what this checkout of it lacks"),
-    ] = None,
-    train_config: Annotated[
-        str, typer.Option("--train-config", metavar="NAME", help="with --into: the config of the training")
-    ] = "",
-    apply: Annotated[bool, typer.Option("--apply", help="with --into: change the checkout as shown")] = False,
-    max_bad_share: Annotated[
-        float,
-        typer.Option("--max-bad-share", help="stop when a larger share of the records cannot be exported"),
-    ] = 0.05,
-) -> None:
-    """Write training data in a trainer's format, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
-    dataengine-v2, hf, or all of them.
-    """
-    from dataengine_lib.core.bad_rows import BadRows
-    from dataengine_lib.exports.export import WANTED, export_lines
-    from dataengine_lib.exports.minigpt4.checkout import Wiring, check_wiring, wire_lines
-    from dataengine_lib.exports.records import ExportOptions
-
-    wiring = Wiring(into, train_config, apply)
-    check_wiring(format, name, wiring)
-    left_out = BadRows(input, max_bad_share, wanted=WANTED, remedy="check image_root", keep=20)
-    options = ExportOptions(
-        name, text_format, paths, left_out=left_out, shuffle_options=shuffle_options, copies=copies, seed=seed,
-        checkout=into,
-    )  # fmt: skip
-    _print(export_lines(format, input, output, image_root, options))
-    _print(wire_lines(output, name, wiring))
-    print_warnings([*options.warnings, *left_out.warnings()])
-
-
-@app.command("trace")
-def _trace(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="ID", help="record id, query id or request key, or the first letters of one"),
-    ],
-    run_dir: Annotated[
-        Path, typer.Option("--run", metavar="DIR", help="folder of the record's round or run")
-    ] = Path("."),
-) -> None:
-    """Show where a training record comes from: reply, teacher, prompt, bad cases, evaluation."""
-    from dataengine_lib.runs.trace import trace_lines
-
-    _print(trace_lines(name, run_dir))
+add_file_verbs(app)
 
 
 def _read(params: Path, sets: list[str] | None, rounds: int | None) -> Any:

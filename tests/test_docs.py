@@ -59,7 +59,8 @@ def test_every_verb_it_names_exists():
     from dataengine_lib.cli import app
 
     cli = "".join(
-        (PROJECT_ROOT / "dataengine_lib" / f"{name}.py").read_text() for name in ("cli", "cli_steps")
+        (PROJECT_ROOT / "dataengine_lib" / f"{name}.py").read_text()
+        for name in ("cli", "cli_files", "cli_steps")
     )
     named = set(re.findall(r"dataengine ([a-z-]+) ", README))
     assert {"run", "plan", "doctor", "evaluate"} <= named

@@ -1,0 +1,103 @@
+"""The verbs of single files and records: embeddings of others read, training data exported, a record traced."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dataengine_lib.cli_steps import print_warnings
+
+
+def add_file_verbs(app: typer.Typer) -> None:
+    """Add these verbs to the command line."""
+    app.command("import-embeddings")(_import_embeddings)
+    app.command("export")(_export)
+    app.command("trace")(_trace)
+
+
+def _import_embeddings(
+    source: Annotated[Path, typer.Argument(metavar="COCO_IMAGES.PTH")],
+    output: Annotated[Path, typer.Option("--output", metavar="STORE")],
+    encoder: Annotated[str, typer.Option("--encoder", help="what made the vectors")] = "clip:ViT-B/32",
+) -> None:
+    """Read MLLM-DataEngine's coco_images.pth into an embedding store; code inside the file is not run."""
+    from dataengine_lib.embeddings.import_pth import import_embeddings
+
+    typer.echo(f"{output}: {len(import_embeddings(source, output, encoder).ids)} images")
+
+
+def _export(
+    format: Annotated[str, typer.Argument(metavar="FORMAT|all")],
+    input: Annotated[Path, typer.Option("--input", metavar="TRAIN.json")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="PATH", help="a file; a folder for minigpt4, hf and all")
+    ],
+    image_root: Annotated[Path, typer.Option("--image-root", metavar="DIR", help="where image paths start")],
+    name: Annotated[
+        str, typer.Option("--name", help="the data set's name in a trainer's list")
+    ] = "dataengine",
+    text_format: Annotated[
+        Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE, mmbench, answer or letter")
+    ] = "QM-A",
+    paths: Annotated[
+        Any,
+        typer.Option(
+            "--paths",
+            metavar="absolute|relative|bare",
+            help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
+        ),
+    ] = None,
+    shuffle_options: Annotated[
+        bool, typer.Option("--shuffle-options", help="chats: options in a new order in each copy")
+    ] = False,
+    copies: Annotated[int, typer.Option("--copies", metavar="N", help="chats: each question N times")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="draws the orders of options")] = 0,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="CHECKOUT", help="minigpt4: show what this checkout of it lacks"),
+    ] = None,
+    train_config: Annotated[
+        str, typer.Option("--train-config", metavar="NAME", help="with --into: the config of the training")
+    ] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="with --into: change the checkout as shown")] = False,
+    max_bad_share: Annotated[
+        float,
+        typer.Option("--max-bad-share", help="stop when a larger share of the records cannot be exported"),
+    ] = 0.05,
+) -> None:
+    """Write training data in a trainer's format, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
+    dataengine-v2, hf, or all of them.
+    """
+    from dataengine_lib.core.bad_rows import BadRows
+    from dataengine_lib.exports.export import WANTED, export_lines
+    from dataengine_lib.exports.minigpt4.checkout import Wiring, check_wiring, wire_lines
+    from dataengine_lib.exports.records import ExportOptions
+
+    wiring = Wiring(into, train_config, apply)
+    check_wiring(format, name, wiring)
+    left_out = BadRows(input, max_bad_share, wanted=WANTED, remedy="check image_root", keep=20)
+    options = ExportOptions(
+        name, text_format, paths, left_out=left_out, shuffle_options=shuffle_options, copies=copies, seed=seed,
+        checkout=into,
+    )  # fmt: skip
+    for line in export_lines(format, input, output, image_root, options):
+        typer.echo(line)
+    for line in wire_lines(output, name, wiring):
+        typer.echo(line)
+    print_warnings([*options.warnings, *left_out.warnings()])
+
+
+def _trace(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="record id, query id or request key, or the first letters of one"),
+    ],
+    run_dir: Annotated[
+        Path, typer.Option("--run", metavar="DIR", help="folder of the record's round or run")
+    ] = Path("."),
+) -> None:
+    """Show where a training record comes from: reply, teacher, prompt, bad cases, evaluation."""
+    from dataengine_lib.runs.trace import trace_lines
+
+    for line in trace_lines(name, run_dir):
+        typer.echo(line)
