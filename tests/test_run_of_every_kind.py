@@ -1,172 +1,144 @@
-"""MME, POPE and VQAv2 in their public layout pass through the whole loop, on the playground's pictures at a small size."""
+"""The runs of POPE, MME and VQAv2 that docs/question_kinds.md shows, on small files in the public layouts: through
+`dataengine run` and papermill, with scores that are those of the public scripts on the same answers."""
 
 import json
-import shutil
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
+import yaml
+from official_scores.vqa import official_score
+from official_scores.yes_no import official_mme, official_pope
 from project import PROJECT_ROOT
+from whole_runs.forked_kernels import fork_kernels
+from whole_runs.public_files import write_data, write_mme, write_pope, write_vqav2
 
-from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.records import OPEN, YES_NO, Answer, Query, TrainRecord
-from dataengine_lib.playground.captions import scene_facts
-from dataengine_lib.playground.other_kinds import write_open, write_yes_no
-from dataengine_lib.playground.questions import QA
-from dataengine_lib.playground.scene_layout import make_scene
-from dataengine_lib.playground.sets import write_playground
-from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions
-from dataengine_lib.steps.compare_rounds import CompareRoundsConfig, compare_rounds
-from dataengine_lib.steps.construct_queries import ConstructQueriesConfig, construct_queries
-from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
-from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
-from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-from dataengine_lib.steps.post_process import PostProcessConfig, post_process
+from dataengine_lib.cli import main
+from dataengine_lib.core.files import read_json, read_jsonl
+from dataengine_lib.core.records import OPEN, YES_NO, Answer, TrainRecord
+from dataengine_lib.playground.server import serve
+from dataengine_lib.playground.teacher import reply, structured_reply
 
+GUIDE = (PROJECT_ROOT / "docs" / "question_kinds.md").read_text(encoding="utf-8")
+YAMLS = {yaml.safe_load(text)["run"]: text for text in re.findall(r"```yaml\n(.+?)```", GUIDE, re.DOTALL)}
 MODELS = PROJECT_ROOT / "data_demo" / "models"
-SIZES = {"base": 1, "pool": 10, "diagnose": 1, "holdout": 1}
-
-
-def questions(images: list[int], write: Callable[..., QA | None], *types: str) -> list[tuple[int, str, QA]]:
-    """(image id, type, QA) about the pictures of these ids, one of each type that a picture allows."""
-    found = []
-    for place, number in enumerate(images):
-        facts = scene_facts(make_scene(number, 0))
-        for name in types:
-            more = [bool(place % 2)] if write is write_yes_no else []
-            if qa := write(name, facts, *more, Random(f"{number} {name}")):
-                found.append((number, name, qa))
-    return found
-
-
-def mme(folder: Path, images: list[int]) -> Path:
-    """VLMEvalKit's table."""
-    lines = ["index\timage_path\tquestion\tanswer\tcategory"]
-    for number, (image, kind, qa) in enumerate(questions(images, write_yes_no, "existence", "color")):
-        asked = f"{qa.question} Please answer yes or no."
-        lines.append(f"{number}\t{coco_name(image)}\t{asked}\t{qa.answer}\t{kind}")
-    (folder / "MME.tsv").write_text("\n".join(lines) + "\n")
-    return folder / "MME.tsv"
-
-
-def pope(folder: Path, images: list[int]) -> Path:
-    """The published lines, with the category that lmms-eval's documents have."""
-    rows = [
-        {"question_id": number, "image": coco_name(image), "text": qa.question, "label": qa.answer.lower(),
-         "category": kind}
-        for number, (image, kind, qa) in enumerate(questions(images, write_yes_no, "adversarial"))
-    ]  # fmt: skip
-    (folder / "coco_pope_adversarial.json").write_text("\n".join(map(json.dumps, rows)))
-    return folder / "coco_pope_adversarial.json"
-
-
-def vqa(folder: Path, images: list[int]) -> Path:
-    """The two files of VQAv2, with ten answers to each question."""
-    asked, answered = [], []
-    for number, (image, kind, qa) in enumerate(
-        questions(images, write_open, "what color is the", "what room is")
-    ):
-        asked.append({"question_id": number, "image_id": image, "question": qa.question})
-        answers = [{"answer": qa.answer, "answer_confidence": "yes", "answer_id": n} for n in range(1, 11)]
-        answered.append(
-            {"question_id": number, "image_id": image, "question_type": kind, "answer_type": "other",
-             "multiple_choice_answer": qa.answer, "answers": answers}
-        )  # fmt: skip
-    head = {"data_type": "mscoco", "data_subtype": "val2014"}
-    write_json(folder / "v2_mscoco_val2014_annotations.json", {**head, "annotations": answered})
-    return write_json(
-        folder / "v2_OpenEnded_mscoco_val2014_questions.json",
-        {**head, "task_type": "Open-Ended", "questions": asked},
-    )
-
-
-def coco_name(image: int) -> str:
-    return f"COCO_val2014_{image:012d}.jpg"
+# the guide's models cannot be had offline, and eight queries are enough here
+SMALL = {
+    "evaluate.student": MODELS / "tiny-llava",
+    "construct_queries.encoder": MODELS / "tiny-clip",
+    "construct_queries.maxnum": 8,
+    "fine_tune.max_steps": 2,
+    "fine_tune.batch_size": 4,
+    "rounds": 1,
+}
+Scores = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def playground(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The playground, with the pictures to be asked about under COCO's names in `val2014`."""
-    folder = write_playground(tmp_path_factory.mktemp("cache"), 0, SIZES)
-    (folder / "val2014").mkdir()
-    for split in ("diagnose", "holdout"):
-        for file in (folder / split / "images").iterdir():
-            shutil.copy(file, folder / "val2014" / coco_name(int(file.stem)))
-    return folder
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder `data` of the guide's YAMLs; the teacher is the playground's script behind OpenAI's interface."""
+    folder = write_data(tmp_path_factory.mktemp("kinds"))
+    write_pope(folder)
+    write_mme(folder)
+    write_vqav2(folder)
+    with pytest.MonkeyPatch.context() as patch, serve(reply, structured=structured_reply) as server:
+        patch.setenv("OPENAI_API_KEY", "sk-none")
+        patch.setenv("OPENAI_BASE_URL", server.base_url)
+        patch.chdir(folder.parent)
+        fork_kernels(patch)
+        yield folder
 
 
-@pytest.mark.parametrize(("write", "kind"), [(mme, YES_NO), (pope, YES_NO), (vqa, OPEN)])
-def test_a_public_file_passes_through_the_whole_loop(
-    write: Callable[[Path, list[int]], Path], kind: str, playground: Path, tmp_path: Path
+def run(name: str, patch: pytest.MonkeyPatch, **more: Any) -> Path:
+    """`dataengine run` of the guide's YAML of this name; returns the folder of the run."""
+    Path(f"{name}.yaml").write_text(YAMLS[name], encoding="utf-8")
+    sets = [f"--set={key}={value}" for key, value in (SMALL | more).items()]
+    patch.setattr(sys, "argv", ["dataengine", "run", f"{name}.yaml", "--out", name, *sets])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    return Path(name)
+
+
+def of_mme(data: Path, answers: list[Answer], scores: Scores) -> None:
+    table = [line.split("\t") for line in (data / "mme" / "MME.tsv").read_text().splitlines()[1:]]
+    given = {answer.question_id: text_of(answer) for answer in answers}
+    # the script reads a task's lines in the order of the file
+    rows = [(task, right, given[index]) for index, task, _, _, right in table if index in given]
+    assert len(rows) == len(answers)
+    tasks, sums = official_mme(rows)
+    found = scores["yes_no"]["mme"]
+    assert found["unpaired"] == 0 and found["categories"].keys() == tasks.keys() == {"existence", "color"}
+    for task, expected in tasks.items():
+        one = found["categories"][task]
+        values = tuple(one[name]["value"] for name in ("accuracy", "accuracy_plus", "score"))
+        assert values == pytest.approx(expected, abs=1e-4)
+    assert found["sums"]["perception"]["value"] == pytest.approx(sums["perception"], abs=1e-3)
+
+
+def of_pope(data: Path, answers: list[Answer], scores: Scores) -> None:
+    lines = (data / "coco_pope_adversarial.json").read_text().splitlines()
+    labels = {str(row["question_id"]): row["label"] for row in map(json.loads, lines)}
+    expected = official_pope([(labels[answer.question_id], text_of(answer)) for answer in answers])
+    found = {name: scores["yes_no"]["pope"][name]["value"] for name in expected}
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def of_vqav2(data: Path, answers: list[Answer], scores: Scores) -> None:
+    rows = read_json(data / "v2_mscoco_val2014_annotations.json")["annotations"]
+    people = {str(row["question_id"]): [one["answer"] for one in row["answers"]] for row in rows}
+    expected = [official_score(answer.model_answer, people[answer.question_id]) for answer in answers]
+    assert [answer.score for answer in answers] == pytest.approx(expected, abs=1e-6)
+    found = scores["open"]["by_rule"]["VQA accuracy"]
+    assert found["questions"] == len(answers)
+    assert found["score"]["value"] == pytest.approx(sum(expected) / len(expected), abs=1e-4)
+
+
+def text_of(answer: Answer) -> str:
+    """What the scripts would be given: what the student wrote, or the word that it ranked first."""
+    return answer.written or answer.model_answer
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "more", "scores_are_official"),
+    [
+        # this student, which was trained on options, writes neither yes nor no
+        ("pope", YES_NO, {"evaluate.max_failed_share": 1}, of_pope),
+        ("mme", YES_NO, {"evaluate.rank": "text"}, of_mme),
+        ("vqav2", OPEN, {}, of_vqav2),
+    ],
+)
+def test_the_guide_s_run_has_the_public_scripts_scores(
+    name: str,
+    kind: str,
+    more: dict[str, Any],
+    scores_are_official: Callable[[Path, list[Answer], Scores], None],
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    images = sorted(int(file.stem[-12:]) for file in (playground / "val2014").iterdir())
-    file, root = write(tmp_path, images), playground / "val2014"
-    classified = tmp_path / "classified.json"
-    classify_questions(ClassifyQuestionsConfig(questions=file, output=classified, image_root=root))
-
-    def measured(student: Path, folder: str) -> list[Answer]:
-        evaluate(
-            EvaluateConfig(
-                questions=classified, image_root=root, student=str(student), output_dir=tmp_path / folder
-            )
-        )
-        answers: list[Answer] = read_json(tmp_path / folder / "aokvqa_eval.json", list[Answer])
-        return answers
-
-    before = measured(MODELS / "tiny-llava", "before")
-    assert {answer.answer_kind for answer in before} == {kind}
-    prompts = tmp_path / "gptvqa_prompt.json"
-    common: dict[str, Any] = {"coco_dataset": playground / "pool"}
-    construct_queries(
-        ConstructQueriesConfig(
-            input=tmp_path / "before" / "bad_case_aokvqa_classified.json",
-            weight=tmp_path / "before" / "weight.json",
-            coco_embedding=tmp_path / "embedding",
-            output=prompts,
-            bad_case_image_root=root,
-            questions=classified,
-            encoder=str(MODELS / "tiny-clip"),
-            maxnum=8,
-            **common,
-        )
-    )
-    queries: list[Query] = read_json(prompts, list[Query])
-    assert queries and {query.answer_kind for query in queries} == {kind}
-    replies = tmp_path / "gptvqa_result.jsonl"
-    generate_qa(GenerateQaConfig(input=prompts, output=replies, teacher="playground", **common))
-    train = tmp_path / "gptvqa_train_data.json"
-    post_process(
-        PostProcessConfig(
-            input=replies,
-            output=train,
-            image_root=playground / "pool",
-            questions=classified,
-            evaluation_image_root=root,
-            second_reader="playground",
-            **common,
-        )
-    )
-    records: list[TrainRecord] = read_json(train, list[TrainRecord])
-    assert len(records) >= 4 and {record.answer_kind for record in records} == {kind}
-    assert all(record.second_answer in (0, 1) for record in records)
+    out = run(name, monkeypatch, **more)
+    steps = read_json(out / "run.json")["steps"]
+    assert [step["status"] for step in steps] == ["done"] * (8 if "classify_questions" in YAMLS[name] else 7)
+    for place in ("round1", "final"):
+        answers: list[Answer] = read_json(out / place / "aokvqa_eval.json", list[Answer])
+        assert {answer.answer_kind for answer in answers} == {kind}
+        splits = read_json(out / place / "metrics.json")["splits"]
+        assert splits.keys() == {"diagnose", "holdout"}
+        for split, scores in splits.items():
+            scores_are_official(data, [answer for answer in answers if answer.split == split], scores)
+    queries = read_json(out / "round1" / "gptvqa_prompt.json")
+    assert len(queries) == SMALL["construct_queries.maxnum"]
+    assert {query["answer_kind"] for query in queries} == {kind}
+    replies = read_jsonl(out / "round1" / "gptvqa_result.jsonl", dict)
+    records: list[TrainRecord] = read_json(out / "round1" / "gptvqa_train_data.json", list[TrainRecord])
+    assert len(replies) == len(queries) and len(records) >= 4
+    assert {record.answer_kind for record in records} == {kind}
     if kind == YES_NO:
         assert {record.correct_choice_idx for record in records} == {0, 1}
-    fine_tune(
-        FineTuneConfig(
-            student=str(MODELS / "tiny-llava"),
-            train_data=[train],
-            image_root=playground / "pool",
-            questions=classified,
-            evaluation_image_root=root,
-            output_dir=tmp_path / "checkpoint",
-            steps=2,
-            batch_size=4,
-        )
-    )
-    after = measured(tmp_path / "checkpoint", "after")
-    assert [answer.question_id for answer in after] == [answer.question_id for answer in before]
-    evaluations = [tmp_path / name / "aokvqa_eval.json" for name in ("before", "after")]
-    compared = compare_rounds(CompareRoundsConfig(evaluations=evaluations, output=tmp_path / "compare.json"))
-    assert compared.figures is not None and (tmp_path / "compare.json").is_file()
+    after = [answer for answer in answers if answer.split == "holdout"]
+    compared = read_json(out / "compare_rounds.json")["rounds"][-1]["overall"]
+    assert compared["total"] == len(after)
+    assert compared["accuracy"] == pytest.approx(sum(answer.score for answer in after) / len(after), abs=1e-4)

@@ -148,6 +148,7 @@ _TYPE_WORDS = (
     ("two people", "social_relation"), ("style|was the picture made", "image_style"), ("mood|feeling", "image_emotion"),
     ("picture about|topic", "image_topic"), ("young of|speak", "knowledge-based_reasoning"),
     ("take place|which place", "image_scene"), ("where in|which part", "object_localization"),
+    ("is there|are there", "identity_reasoning"),
 )  # fmt: skip
 
 

@@ -1,8 +1,7 @@
-"""Tests of yes/no scores against the public scripts of MME and POPE, written from their description."""
-
-from collections import defaultdict
+"""Tests of yes/no scores against the public scripts of MME and POPE."""
 
 import pytest
+from official_scores import yes_no
 
 from dataengine_lib.core.records import YES_NO, Answer
 from dataengine_lib.evaluation.scores.mme import GROUPS, mme_scores
@@ -60,21 +59,9 @@ def answers(
 
 
 def official_mme(rows: list[Answer]) -> tuple[dict[str, tuple[float, float, float]], dict[str, float]]:
-    """calculation.py: lines in pairs, accuracy of lines and of pairs in percent, summed by task and by group."""
-    lines = defaultdict(list)
-    for row in rows:
-        answer = row.written.lower()
-        if answer not in ("yes", "no"):
-            answer = "yes" if "yes" in answer[:4] else "no" if "no" in answer[:4] else "other"
-        lines[row.question_type].append((row.choices[row.correct_choice_idx], answer))
-    tasks = {}
-    for name, task in lines.items():
-        pairs = [task[n : n + 2] for n in range(0, len(task), 2)]
-        accuracy = sum(truth == given for truth, given in task) / len(task)
-        plus = sum(all(truth == given for truth, given in pair) for pair in pairs) / len(pairs)
-        tasks[name] = (accuracy, plus, accuracy * 100 + plus * 100)
-    perception = sum(tasks[name][2] for name in tasks if name != "code_reasoning")
-    return tasks, {"perception": perception, "cognition": tasks["code_reasoning"][2]}
+    return yes_no.official_mme(
+        [(row.question_type, row.choices[row.correct_choice_idx], row.written) for row in rows]
+    )
 
 
 def test_mme_scores_are_those_of_its_script() -> None:
@@ -105,25 +92,7 @@ def test_other_numbers_of_questions_an_image_are_not_mme() -> None:
 
 
 def official_pope(rows: list[Answer]) -> dict[str, float]:
-    """evaluate.py: the first sentence without commas; No, not or no as a word of it is no, anything else yes."""
-    given, truth = [], []
-    for row in rows:
-        text = row.written
-        if text.find(".") != -1:
-            text = text.split(".")[0]
-        words = text.replace(",", "").split(" ")
-        given.append(0 if "No" in words or "not" in words or "no" in words else 1)
-        truth.append(1 if row.correct_choice_idx == 0 else 0)
-    both = list(zip(given, truth, strict=True))
-    tp, fp, tn, fn = (both.count(pair) for pair in ((1, 1), (1, 0), (0, 0), (0, 1)))
-    precision, recall = tp / (tp + fp), tp / (tp + fn)
-    return {
-        "accuracy": (tp + tn) / len(both),
-        "precision": precision,
-        "recall": recall,
-        "f1": 2 * precision * recall / (precision + recall),
-        "yes_rate": given.count(1) / len(given),
-    }
+    return yes_no.official_pope([(row.choices[row.correct_choice_idx], row.written) for row in rows])
 
 
 def test_pope_scores_are_those_of_its_script() -> None:

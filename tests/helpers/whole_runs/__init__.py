@@ -1,0 +1,1 @@
+"""Whole runs of small public files through papermill, in little time."""
