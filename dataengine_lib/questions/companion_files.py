@@ -6,14 +6,18 @@ from pathlib import Path
 
 from dataengine_lib.core.json_rows import json_rows_or_object
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.questions.parquet_files import other_parts
 from dataengine_lib.questions.vqa_files import is_vqa, vqa_partner
 
 
 def companion_files(file: Path) -> list[Path]:
-    """The files beside `file` whose content is read with it: of VQA's two files the other one; none for other files.
+    """The files beside `file` whose content is read with it: of VQA's two files the other one, the other parts of a Parquet
+    table; none for other files.
 
     A file that cannot be read has none: the step that reads it says why.
     """
+    if parts := other_parts(file):
+        return parts
     partner = vqa_partner(file)
     if partner is None or not file.is_file():
         return []

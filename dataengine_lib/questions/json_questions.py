@@ -48,6 +48,13 @@ def json_question_rows(file: Path, own: OwnFields) -> list[FoundRow]:
         types = types if "questions" in parts else None
         rows = _rows_of_parts(file, content, "questions" if types is not None else _whole(content))
     del content, parts  # they hold the file's text
+    return of_any_format(file, rows, own, types)
+
+
+def of_any_format(
+    file: Path, rows: list[FoundRow], own: OwnFields, types: msgspec.Raw | None = None
+) -> list[FoundRow]:
+    """Rows of objects in A-OKVQA's fields, in whichever format they are; `types` are SEED-Bench's names of its types."""
     keys = {key for row in rows if isinstance(row.content, dict) for key in row.content}
     own.check(file, keys)
     if is_v2([row.content for row in rows]):

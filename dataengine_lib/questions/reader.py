@@ -27,6 +27,7 @@ from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.answer_kinds import YES_NO_CHOICES
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.json_questions import json_question_rows
+from dataengine_lib.questions.parquet_files import is_parquet, parquet_rows
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, list_in
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
 from dataengine_lib.questions.tsv_table import is_table, table_rows
@@ -80,8 +81,8 @@ def read_question_file(
     The format is recognised by the content: A-OKVQA's list, alone or as `questions` or `data`, our training data,
     `{type: [record]}` whose keys give the type where a record has none, SEED-Bench's JSON, records of
     MLLM-DataEngine v2, MMBench's or VLMEvalKit's TSV, POPE's lines, VQAv2's and OK-VQA's two files, VizWiz's, GQA's
-    and lmms-eval's rows. Questions without options are yes/no questions where the file's answers are, else open-ended
-    ones; see `answer_kinds`. Images inside a table become files under `image_root`.
+    and lmms-eval's rows, as JSON or as the hub's Parquet. Questions without options are yes/no questions where the
+    file's answers are, else open-ended ones; see `answer_kinds`. Images inside a table become files under `image_root`.
     `type_field` and `split_field` name the keys that hold a question's type and split. With `unanswered`, a file in which
     no row has an answer is read too: all its questions have NO_ANSWER as correct_choice_idx. With `some_unanswered`, so
     have the rows without an answer of any other file.
@@ -123,6 +124,8 @@ def check_any_question(file: Path, content: QuestionRows) -> None:
 
 def found_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[FoundRow]:
     """All rows of a file in A-OKVQA's fields, before the check; raises what `read_question_file` raises."""
+    if is_parquet(file):
+        return parquet_rows(file, image_root, own)
     return table_rows(file, image_root, own) if is_table(file) else json_question_rows(file, own)
 
 

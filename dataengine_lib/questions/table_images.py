@@ -1,4 +1,4 @@
-"""Steps 0 and 1: images that a question table holds as base64 text, written under the image root as files."""
+"""Steps 0 and 1: images that a question table holds, as base64 text or as bytes, written under the image root as files."""
 
 import ast
 import base64
@@ -16,7 +16,8 @@ from dataengine_lib.questions.rows import RowFault, integer_text
 # VLMEvalKit: an image cell of up to this length is the index of the row whose image it shares
 _REFERENCE_CHARACTERS = 64
 _DIGITS = 20  # of the digest that names a file
-# the first bytes of image files and the suffix of each format; WebP is in _suffix
+FORMATS = "JPEG, PNG, GIF, WebP, BMP or TIFF"
+# the first bytes of image files and the suffix of each format; WebP is in image_suffix
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG\r\n\x1a\n", ".png"),
@@ -48,11 +49,12 @@ class TableImages:
             self._paths[index] = cell
         # an index such as "1234" is valid base64 too, but not of an image
         elif data := _decoded(cell):
-            self._paths[index] = self._written(index, data)  # rows with the same picture have the same file
+            where = f"index {index}"
+            self._paths[index] = write_image(self._root, self._table, self._table.stem, where, data)
         elif len(cell) <= _REFERENCE_CHARACTERS:
             self._shared[index] = integer_text(cell)
         else:
-            reason = "image is not the base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF file"
+            reason = f"image is not the base64 of a {FORMATS} file"
             self._faults[index] = ("broken image", reason)
 
     def path(self, index: str) -> str | RowFault:
@@ -64,26 +66,28 @@ class TableImages:
             return self._paths.get(other) or ("broken image", reason)
         return self._faults.get(index) or self._paths.get(index, "")
 
-    def _written(self, index: str, data: bytes) -> str:
-        """Write `data` to a file that is named by its digest, unless one of the same size is there; return its path.
 
-        Nothing is written through a link that leads out of the root.
-        """
-        if self._root is None:
-            raise DataEngineError(
-                f"{self._table}: index {index}: the image is inside the table; give image_root (evaluation_image_root in "
-                "post-process), a folder that the images are unpacked into"
-            )
-        name = f"{self._table.stem}/{hashlib.sha256(data).hexdigest()[:_DIGITS]}{_suffix(data)}"
-        path = inside(self._root, name)
-        if not path.resolve().is_relative_to(self._root.resolve()):
-            raise DataEngineError(
-                f"{path.parent}: leads outside {self._root}; images are only written inside image_root"
-            )
-        if not (path.is_file() and os.path.getsize(path) == len(data)):
-            with replacing(path) as stream:
-                stream.write(data)
-        return name
+def write_image(root: Path | None, table: Path, name: str, where: str, data: bytes) -> str:
+    """Write `data` to a file in the folder `name`, unless one of the same size is there; return its path below the root.
+
+    The file is named by the digest of the data: rows with the same picture have the same file. Raises DataEngineError,
+    naming the table and `where` in it, when there is no root; nothing is written through a link that leads out of it.
+    """
+    if root is None:
+        raise DataEngineError(
+            f"{table}: {where}: the image is inside the table; give image_root (evaluation_image_root in "
+            "post-process), a folder that the images are unpacked into"
+        )
+    name = f"{name}/{hashlib.sha256(data).hexdigest()[:_DIGITS]}{image_suffix(data)}"
+    path = inside(root, name)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DataEngineError(
+            f"{path.parent}: leads outside {root}; images are only written inside image_root"
+        )
+    if not (path.is_file() and os.path.getsize(path) == len(data)):
+        with replacing(path) as stream:
+            stream.write(data)
+    return name
 
 
 def _single(cell: str) -> str | RowFault:
@@ -108,10 +112,11 @@ def _decoded(cell: str) -> bytes:
         data = base64.b64decode("".join(cell.split()), validate=True)
     except (binascii.Error, ValueError):
         return b""
-    return data if _suffix(data) else b""
+    return data if image_suffix(data) else b""
 
 
-def _suffix(data: bytes) -> str:
+def image_suffix(data: bytes) -> str:
+    """The suffix of an image's format by its first bytes; empty for what is none of FORMATS."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ".webp"
     return next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), "")

@@ -24,7 +24,7 @@ from dataengine_lib.questions.rows import (
     list_in,
 )
 from dataengine_lib.questions.table_columns import known_columns
-from dataengine_lib.questions.tsv_images import TableImages
+from dataengine_lib.questions.table_images import TableImages
 
 _NEEDED = ("index", "question", "A")
 _ANSWERS = ("answers", "answer")  # of a table without A, B, …: VizWiz has ten in a list, MME and GQA have one
