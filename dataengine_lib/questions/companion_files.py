@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dataengine_lib.core.json_rows import json_rows_or_object
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.questions.parquet_files import other_parts
+from dataengine_lib.questions.tables.parquet_files import other_parts
 from dataengine_lib.questions.vqa_files import is_vqa, vqa_partner
 
 

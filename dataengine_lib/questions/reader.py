@@ -27,10 +27,10 @@ from dataengine_lib.images.references import ImageRef, image_ref, locate
 from dataengine_lib.questions.answer_kinds import YES_NO_CHOICES
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.json_questions import json_question_rows
-from dataengine_lib.questions.parquet_files import is_parquet, parquet_rows
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, list_in
 from dataengine_lib.questions.seed_bench import NO_IMAGE_TASK
-from dataengine_lib.questions.tsv_table import is_table, table_rows
+from dataengine_lib.questions.tables.parquet_files import is_parquet, parquet_rows
+from dataengine_lib.questions.tables.tsv_table import is_table, table_rows
 
 
 @dataclass

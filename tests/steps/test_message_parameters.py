@@ -36,7 +36,11 @@ WORDS = {
 }
 # (module, parameter, step): the step never gets there
 NEVER = {
-    ("dataengine_lib.questions.table_images", "image_root", "construct_queries"),  # it always has a folder
+    (
+        "dataengine_lib.questions.tables.table_images",
+        "image_root",
+        "construct_queries",
+    ),  # it always has a folder
     # about adapters only, and naming the step evaluate
     *(
         ("dataengine_lib.core.model_files.model_folder", "adapter", step)

@@ -21,7 +21,7 @@ from dataengine_lib.evaluation.recorded.entries import (
     utf8_safe,
 )
 from dataengine_lib.questions.rows import filled
-from dataengine_lib.questions.table_columns import known_columns
+from dataengine_lib.questions.tables.table_columns import known_columns
 
 _NEEDED = {"index", "question", "prediction"}
 

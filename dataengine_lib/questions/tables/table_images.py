@@ -16,7 +16,7 @@ from dataengine_lib.questions.rows import RowFault, integer_text
 # VLMEvalKit: an image cell of up to this length is the index of the row whose image it shares
 _REFERENCE_CHARACTERS = 64
 _DIGITS = 20  # of the digest that names a file
-FORMATS = "JPEG, PNG, GIF, WebP, BMP or TIFF"
+READ_FORMATS = "JPEG, PNG, GIF, WebP, BMP or TIFF"
 # the first bytes of image files and the suffix of each format; WebP is in image_suffix
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -54,7 +54,7 @@ class TableImages:
         elif len(cell) <= _REFERENCE_CHARACTERS:
             self._shared[index] = integer_text(cell)
         else:
-            reason = f"image is not the base64 of a {FORMATS} file"
+            reason = f"image is not the base64 of a {READ_FORMATS} file"
             self._faults[index] = ("broken image", reason)
 
     def path(self, index: str) -> str | RowFault:
@@ -116,7 +116,7 @@ def _decoded(cell: str) -> bytes:
 
 
 def image_suffix(data: bytes) -> str:
-    """The suffix of an image's format by its first bytes; empty for what is none of FORMATS."""
+    """The suffix of an image's format by its first bytes; empty for what is none of READ_FORMATS."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ".webp"
     return next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), "")

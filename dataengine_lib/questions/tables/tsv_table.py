@@ -23,8 +23,8 @@ from dataengine_lib.questions.rows import (
     integer_text,
     list_in,
 )
-from dataengine_lib.questions.table_columns import known_columns
-from dataengine_lib.questions.table_images import TableImages
+from dataengine_lib.questions.tables.table_columns import known_columns
+from dataengine_lib.questions.tables.table_images import TableImages
 
 _NEEDED = ("index", "question", "A")
 _ANSWERS = ("answers", "answer")  # of a table without A, B, …: VizWiz has ten in a list, MME and GQA have one

@@ -15,7 +15,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import coco_number, image_ref
 from dataengine_lib.questions.json_questions import of_any_format
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, filled
-from dataengine_lib.questions.table_images import FORMATS, image_suffix, write_image
+from dataengine_lib.questions.tables.table_images import READ_FORMATS, image_suffix, write_image
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,7 +154,7 @@ def _image(found: list[dict[str, Any]], root: Path | None, part: Path, where: st
     if not data:
         return str(path)
     if not isinstance(data, bytes) or not image_suffix(data):
-        return "broken image", f"image is not the bytes of a {FORMATS} file"
+        return "broken image", f"image is not the bytes of a {READ_FORMATS} file"
     named = _PART.fullmatch(part.name)
     return write_image(root, part, named["name"] if named else part.stem, where, data)
 
