@@ -1,11 +1,14 @@
 """A run of one round with the probes of step 1: wired to step 6, and the panel kept out of the data."""
 
+import importlib
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from small_loop import execute_here, write_loop
+from project import PROJECT_ROOT
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import Query
@@ -13,19 +16,39 @@ from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.playground.sets import write_playground
 from dataengine_lib.runs import run
+from dataengine_lib.runs.execute_notebook import Executed
 from dataengine_lib.runs.parameters import read_experiment
-from dataengine_lib.runs.workflow import STEPS
+from dataengine_lib.runs.workflow import STEPS, Planned
+
+MODELS = PROJECT_ROOT / "data_demo" / "models"
+
+
+def execute_untrained(
+    notebook: Path, output: Path, parameters: dict[str, Any], function: str, run_folder: Path
+) -> Executed:
+    """In place of `runs.run.execute`: calls the step without a kernel; the checkpoint of step 5 is its student."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    step = next(one for one in STEPS if one.name == function)
+    config: Any = step.config.read(parameters, function)
+    if function == "fine_tune":
+        shutil.copytree(config.student, config.output_dir)
+    else:
+        getattr(importlib.import_module(step.config.__module__), function)(config)
+    shutil.copy(notebook, output)
+    return Executed(0.1, [])
+
+
+def write_empty_page(item: Planned) -> None:
+    item.html.touch()
 
 
 def test_a_run_with_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "execute", execute_here)
-    file = write_loop(tmp_path, teacher="playground")
-    settings = yaml.safe_load(file.read_text())
-    drawn = settings["playground"]
-    drawn["sizes"] |= {"pool": 40, "diagnose": 1, "holdout": 1}
-    pool = write_playground(Path(drawn["cache"]), drawn["seed"], drawn["sizes"]) / "pool"
+    monkeypatch.setattr(run, "execute", execute_untrained)
+    monkeypatch.setattr(run, "render_step", write_empty_page)
+    sizes = {"base": 1, "pool": 12, "diagnose": 1, "holdout": 1}
+    pool = write_playground(tmp_path / "cache", 0, sizes) / "pool"
     # a panel about most images of the pool itself: queries are left with the others
-    images = sorted(path.relative_to(pool) for path in pool.rglob("*.jpg"))[:30]
+    images = sorted(path.relative_to(pool) for path in pool.rglob("*.jpg"))[:8]
     rows = [
         {
             "image_path": str(path),
@@ -36,12 +59,26 @@ def test_a_run_with_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         for path in images
     ]
     (tmp_path / "panel.json").write_text(json.dumps(rows))
+    asked = json.loads((pool.parent / "aokvqa_playground.json").read_text())
+    few = [[row for row in asked if row["split"] == split][:4] for split in ("diagnose", "holdout")]
+    (tmp_path / "questions.json").write_text(json.dumps([*few[0], *few[1]]))
     panel = {"pool": {"questions": str(tmp_path / "panel.json"), "image_root": "{playground}/pool"}}
-    settings["evaluate"] |= {
-        "panel": panel, "blind": True, "contamination": True, "direct_answers": False,
+    settings = {
+        "run": "probes",
+        "rounds": 1,
+        "playground": {"seed": 0, "cache": str(tmp_path / "cache"), "sizes": sizes},
+        "classify_questions": {"questions": str(tmp_path / "questions.json"), "teacher": "playground"},
+        "evaluate": {
+            "image_root": "{playground}", "student": str(MODELS / "tiny-llava"), "panel": panel,
+            "blind": True, "contamination": True, "direct_answers": False,
+        },
+        "construct_queries": {
+            "coco_dataset": "{playground}/pool", "encoder": str(MODELS / "tiny-clip"), "maxnum": 3,
+            "near_duplicate": None,
+        },
+        "generate_qa": {"teacher": "playground"},
     }  # fmt: skip
-    settings["construct_queries"]["maxnum"] = 8
-    settings["fine_tune"]["max_steps"] = 1
+    file = tmp_path / "probes.yaml"
     file.write_text(yaml.safe_dump(settings))
     experiment = read_experiment(file, [step.name for step in STEPS], [], 1)
     out = tmp_path / "out"
