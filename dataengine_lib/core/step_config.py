@@ -1,7 +1,7 @@
 """The base of every step's Config (all steps): an unknown name is an error that names the nearest valid one."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
 
@@ -110,6 +110,14 @@ class StepConfig(BaseModel):
                             "or start in the folder that holds it (papermill --cwd DIR)"
                         )
         return cls.read(given, "the parameters cell")
+
+
+def changed_parameters(config: StepConfig, names: Iterable[str]) -> list[str]:
+    """Those of `names` that have another value than their default; a notebook gives every parameter."""
+    defaults = {
+        name: type(config).model_fields[name].get_default(call_default_factory=True) for name in names
+    }
+    return [name for name, default in defaults.items() if getattr(config, name) != default]
 
 
 def _texts(value: Any) -> Iterator[str]:

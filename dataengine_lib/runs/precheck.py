@@ -14,6 +14,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.questions.categories import known_type, read_categories, type_name
 from dataengine_lib.questions.reader import read_question_rows
 from dataengine_lib.resources import BuiltIns
+from dataengine_lib.runs.checks.answers_only import check_can_be_asked
 from dataengine_lib.runs.checks.finding import Finding, Mark
 from dataengine_lib.runs.checks.machine import check_machine
 from dataengine_lib.runs.checks.models import check_models
@@ -81,6 +82,7 @@ def check_run(
         checks.append(partial(_check_prices, file, item))
         checks.append(partial(_check_point_price, file, item, planned))
         checks.append(partial(_check_training, file, item))
+        checks.append(partial(check_can_be_asked, file, item, planned))
         checks.append(partial(_check_types, file, item, planned))
     found: list[Finding] = []
     checks.append(partial(_check_findings, file, chosen, out, found))
@@ -108,9 +110,9 @@ def check_data(file: Path, planned: list[Planned], first: int, last: int) -> lis
 
 
 def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
-    """What speaks against parameters of the whole experiment: prices, types, and a student that cannot be fine-tuned.
+    """What speaks against parameters of the whole experiment: prices, types, a student that cannot be fine-tuned, or asked.
 
-    The last is a warning, as a run may stop before that step.
+    The last two are warnings, as a run may stop before that step.
     """
     seen: set[str] = set()
     for item in planned:
@@ -119,6 +121,7 @@ def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
             ("bad", partial(_check_point_price, file, item, planned)),
             ("bad", partial(_check_types, file, item, planned)),
             ("warn", partial(_check_training, file, item)),
+            ("warn", partial(check_can_be_asked, file, item, planned)),
         ]
         for mark, check in checks:
             try:

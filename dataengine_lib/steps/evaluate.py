@@ -11,7 +11,7 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import Answer
-from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.step_config import StepConfig, changed_parameters
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import answer_record
@@ -140,11 +140,10 @@ class EvaluateConfig(StepConfig):
     def _possible(self) -> Self:
         if self.student.startswith("api:") and self.rank != "generate":
             raise ValueError("api: shows no token losses to rank by; set rank to generate")
-        asked = self.robust != "off" or self.rank != "text" or self.blind or self.contamination or self.panel
+        asked = changed_parameters(self, ("rank", "robust", "blind", "contamination", "panel"))
         if self.student.startswith("recorded:") and asked:
             raise ValueError(
-                "recorded: predictions in a file cannot be asked; leave rank, robust, blind, contamination and panel "
-                "at their defaults"
+                f"recorded: predictions in a file cannot be asked; leave out {' and '.join(asked)}"
             )
         if self.student.startswith(("api:", "recorded:")) and (self.workers != 1 or self.adapter is not None):
             raise ValueError("workers and adapter are for a student that is loaded here; leave them out")

@@ -14,6 +14,7 @@ import msgspec
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.step_config import changed_parameters
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
@@ -29,12 +30,7 @@ from dataengine_lib.training.data_sets import (
     read_data_sets,
 )
 from dataengine_lib.training.external.command import TEMPLATE_SETTINGS
-from dataengine_lib.training.external.settings import (
-    CommandSettings,
-    changed_parameters,
-    unused_settings,
-    work_folder,
-)
+from dataengine_lib.training.external.settings import CommandSettings, unused_settings, work_folder
 from dataengine_lib.training.held_out_images import HeldOutImages
 from dataengine_lib.training.launch.command import local_command, processes_of
 from dataengine_lib.training.launch.launcher import OUT_OF_MEMORY, run_processes

@@ -56,6 +56,36 @@ class TestRealSteps:
         check_run(Path("mine.yaml"), planned, 0, stop, NOTEBOOKS, tmp_path)  # up to there it can be run
 
     @pytest.mark.parametrize(
+        ("trainer", "settings", "message"),
+        [
+            ("cp {data} {output}/aokvqa_eval.json", ["evaluate.blind=true"], "evaluate: .*; leave out blind$"),
+            ("true {data}", ["fine_tune.command_format=minigpt4", "fine_tune.text_formats=[QM-A]",
+                             "evaluate.panel={a: {questions: data_demo/aokvqa_v1p0_val.json, image_root: data_demo}}",
+                             "evaluate.robust=circular"], "evaluate: .*; leave out robust and panel$"),
+            ("cp {data} {output}/aokvqa_eval.json", ["post_process.difficulty=mark"], "post_process: .*difficulty to off$"),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_asked_of_answers_alone_is_said_before_anything_runs(
+        self, trainer: str, settings: list[str], message: str, tmp_path: Path
+    ) -> None:
+        sets = ["fine_tune.trainer=command", f"fine_tune.command={trainer}"]
+        planned = plan(demo_experiment(*sets, *settings), tmp_path)
+        last = len(planned) - 1
+        # the same in every round is one line
+        with pytest.raises(ParameterError, match=rf"\Amine\.yaml: {message}") as error:
+            check_run(Path("mine.yaml"), planned, 0, last, NOTEBOOKS, tmp_path)
+        assert "trainer returns the answers of its own evaluation" in str(error.value)
+        assert len(str(error.value).splitlines()) == 1
+        # the student of the first round is a model, and another trainer's checkpoint is one as well
+        stop = selected_range(planned, None, "round1/fine_tune")[1]
+        check_run(Path("mine.yaml"), planned, 0, stop, NOTEBOOKS, tmp_path)
+        own = plan(
+            demo_experiment("fine_tune.trainer=command", "fine_tune.command=true {data}", *settings[-1:]),
+            tmp_path,
+        )
+        check_run(Path("mine.yaml"), own, 0, last, NOTEBOOKS, tmp_path)
+
+    @pytest.mark.parametrize(
         ("setting", "message"),
         [
             ("construct_queries.targets.image_scen=3", "construct_queries.targets: unknown question type"),

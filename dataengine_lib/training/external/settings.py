@@ -1,12 +1,13 @@
 """Step 5: the parameters of `trainer: command`."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.core.step_config import StepConfig, changed_parameters
+from dataengine_lib.training.external.checkpoint import ANSWERS
 from dataengine_lib.training.external.command import TEMPLATE_SETTINGS, names_in_config, split_command
 
 TrainerFormat = Literal["llava", "llamafactory", "swift", "minigpt4"]
@@ -26,6 +27,16 @@ class CommandSettings(StepConfig):
     command_folder: Path | None = None
     """Folder in which it starts, such as a checkout; default: the current one."""
 
+    @property
+    def returns_answers(self) -> bool:
+        """Whether the checkpoint will be the answers of the trainer's own evaluation, in place of a model.
+
+        MiniGPT-4 writes models that step 1 cannot load; another command returns answers where it names their file.
+        """
+        if self.trainer == "own":
+            return False
+        return self.command_format == "minigpt4" or any(ANSWERS in one for one in split_command(self.command))
+
     @field_validator("command")
     @classmethod
     def _command_can_be_run(cls, command: str | list[str]) -> str | list[str]:
@@ -40,14 +51,6 @@ class CommandSettings(StepConfig):
         if self.trainer == "own" and (given := changed_parameters(self, CommandSettings.model_fields)):
             raise ValueError(f"{' and '.join(given)}: needs trainer: command; set that, or leave this out")
         return self
-
-
-def changed_parameters(config: StepConfig, names: Iterable[str]) -> list[str]:
-    """Those of `names` that have another value than their default; a notebook gives every parameter."""
-    defaults = {
-        name: type(config).model_fields[name].get_default(call_default_factory=True) for name in names
-    }
-    return [name for name, default in defaults.items() if getattr(config, name) != default]
 
 
 def unused_settings(config: CommandSettings, used: Container[str]) -> list[str]:
