@@ -1,5 +1,7 @@
 """Report of step 5: the sentences of its conclusion."""
 
+import msgspec
+
 from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.training.log import TrainLog, TrainTime
@@ -17,9 +19,12 @@ def replay_sentence(log: TrainLog) -> str:
             f"Share of base rows, as measured: {replay.share:.0%} "
             f"(by the square-root rule {replay.square_root_share:.0%}). "
         )
-    fallen = ", ".join(map(plain_name, replay.fallen))
+    without = [] if isinstance(replay.without_rows, msgspec.UnsetType) else replay.without_rows
+    fallen = ", ".join(plain_name(kind) for kind in replay.fallen if kind not in without)
     twice = f" Base rows of types that fell were drawn twice as often: {fallen}." if fallen else ""
-    return f"{share}{_changes_text(replay)}{twice}"
+    if without:
+        twice += f" No base row is of the fallen types {', '.join(map(plain_name, without))}."
+    return f"{share}{_changes_text(replay)}{_panel_text(replay)}{twice}"
 
 
 def _changes_text(replay: Replay) -> str:
@@ -35,6 +40,20 @@ def _changes_text(replay: Replay) -> str:
     return (
         f"Since the first round, the {len(first.types)} types that the first student knew "
         f"({first.questions:,} diagnose questions) changed by {', then '.join(parts)}."
+    )
+
+
+def _panel_text(replay: Replay) -> str:
+    """Which of the panel's sets and types fell, up to each round."""
+    if isinstance(replay.panel, msgspec.UnsetType):
+        return ""
+    parts = [
+        ", ".join(f"{name} {100 * change:+.1f} points" for name, change in one.fallen.items()) or "none"
+        for one in replay.panel
+    ]
+    return (
+        f" On the panel, fallen beyond noise since the first round: {', then '.join(parts)} "
+        f"(sets and types compared: {replay.panel[0].compared}, p by Holm)."
     )
 
 

@@ -132,13 +132,14 @@ STEPS = (
         # `start_from: last` the student of this round
         5, "fine_tune", FineTuneConfig, when=("round",),
         reads={"train_data": "{rounds so far}/gptvqa_train_data.json", "student": "{last student}",
-               "adapter": "{last adapter}", "evaluations": "{rounds so far}/aokvqa_eval.json"},
+               "adapter": "{last adapter}", "evaluations": "{rounds so far}/aokvqa_eval.json",
+               "panels": "{rounds so far}/panel"},
         writes={"output_dir": "{here}/checkpoint"},
         defaults={"student": "{first student}", "adapter": "{first adapter}",
                   "image_root": "{construct_queries.coco_dataset}",
                   "questions": "{evaluate.questions}", "evaluation_image_root": "{evaluate.image_root}",
                   "panel": "{evaluate.panel}", "seed": "{round seed}"},
-        checkouts=("command_folder",),
+        checkouts=("command_folder",), optional=("panels",),
     ),
     Step(
         6, "compare_rounds", CompareRoundsConfig, when=("compare", "end"),

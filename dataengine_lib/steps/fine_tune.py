@@ -19,6 +19,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
 from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
+from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.training.base_data import base_files
 from dataengine_lib.training.checkpoint_folder import replaced_when_complete, unfinished_folder
@@ -55,7 +56,7 @@ _LOG, _TIME = "train_log.json", "train_time.json"
 _NOT_IN_STATES = {
     "student", "train_data", "image_root", "output_dir", "base_data", "base_image_root", "questions",
     "evaluation_image_root", "max_bad_share", "workers", "report_to", "keep_adapter",
-    "evaluations", "panel",
+    "evaluations", "panel", "panels",
 }  # fmt: skip
 # parameters that another trainer cannot be given; those of TEMPLATE_SETTINGS, its config may name
 _FOR_OWN_TRAINER = [
@@ -335,13 +336,21 @@ def _train_by_command(
 def _replay(config: FineTuneConfig, sets: list[DataSet]) -> Replay:
     """The share of base rows and the types drawn more often, by what was forgotten since the first round."""
     from dataengine_lib.evaluation.progress.forgetting import Forgetting
+    from dataengine_lib.evaluation.progress.panel_forgetting import PanelForgetting
 
     forgetting = Forgetting.read(config.evaluations, config.max_bad_share)
-    changes = forgetting.known_changes()
+    panel = PanelForgetting.read(config.panels, config.max_bad_share)
+    changes, of_panel = forgetting.known_changes(), panel.changes() if panel else []
     start = usual_base_share([len(one.rows) for one in sets if not one.is_base], base_parts(sets))
+    fallen: list[str] = []
+    if config.replay_types == "fallen":
+        fallen = list(dict.fromkeys([*forgetting.fallen_types(), *(panel.fallen_types() if panel else [])]))
+    there = {type_name(row.question.question_type) for one in sets if one.is_base for row in one.rows}
     return Replay(
-        share=measured_share(start, changes) if config.base_share == "measured" else None,
+        share=measured_share(start, changes, of_panel) if config.base_share == "measured" else None,
         square_root_share=round(start, 4),
         changes=changes,
-        fallen=forgetting.fallen_types() if config.replay_types == "fallen" else [],
+        fallen=fallen,
+        panel=of_panel or msgspec.UNSET,
+        without_rows=[kind for kind in fallen if type_name(kind) not in there] or msgspec.UNSET,
     )

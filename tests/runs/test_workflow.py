@@ -189,11 +189,15 @@ class TestPlan:
 
     def test_measured_replay_reads_the_evaluations_of_all_rounds_so_far(self) -> None:
         plain: list[Any] = [item.config for item in plan(demo_experiment(), Path("out"))]
-        assert all(config.evaluations == [] for config in plain if hasattr(config, "replay_types"))
+        assert all(
+            config.evaluations == config.panels == [] for config in plain if hasattr(config, "replay_types")
+        )
         planned = plan(demo_experiment("fine_tune.base_share=measured"), Path("out"))
         tuned: list[Any] = [item.config for item in planned if item.step.name == "fine_tune"]
         read = [[str(file) for file in config.evaluations] for config in tuned]
         assert read == [[f"out/round{n}/aokvqa_eval.json" for n in range(1, last)] for last in (2, 3)]
+        panels = [[str(folder) for folder in config.panels] for config in tuned]
+        assert panels == [[f"out/round{n}/panel" for n in range(1, last)] for last in (2, 3)]
 
     def test_without_new_data_no_step_makes_any(self) -> None:
         given = ["fine_tune.new_data=false", "fine_tune.steps=5", "rounds=2"]

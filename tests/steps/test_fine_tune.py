@@ -244,6 +244,15 @@ def test_base_data_alone_is_trained_on_for_as_many_steps(config: Make, images: P
             },
             "replay_types: fallen is against forgetting from new data; leave it out with new_data: false",
         ),
+        (
+            {
+                "replay_types": "fallen",
+                "base_data": "b.json",
+                "evaluations": ["1.json", "2.json"],
+                "panels": ["panel"],
+            },
+            "panels has 1 folders for 2 evaluations; give one each, or none",
+        ),
         ({"train_data": []}, "train_data is needed; give gptvqa_train_data.json of every round so far"),
         ({"new_data": False}, "new_data: false trains on base data alone; leave train_data out"),
         ({"new_data": False, "train_data": [], "steps": 3}, "new_data: false needs base_data, and steps"),
@@ -302,6 +311,23 @@ def test_the_share_of_base_rows_follows_what_was_forgotten(config: Make, images:
     text = " ".join(training_sentences(fallen.log, fallen.time))
     assert "Share of base rows, as measured: 67% (by the square-root rule 50%)" in text
     assert "(60 diagnose questions) changed by -40.0 points (p < 0.0001, a fall)" in text
+    panels = [images / f"round{n}" for n in (1, 2)]
+    for folder, accuracy in zip(panels, [1.0, 0.7], strict=True):
+        (folder / "mme").mkdir(parents=True)
+        rows: list[Answer] = read_json(evaluations(images, [accuracy])[0], list[Answer])
+        for one in rows:
+            one.question_type = "count"
+        write_json(folder / "mme/aokvqa_eval.json", rows)
+    kept = trained([0.6, 0.7], replay_types="fallen", panels=panels)
+    assert drawn(kept) == [8, 16], "nothing of the diagnose split fell, but a type of the panel"
+    replay = kept.log.replay
+    assert isinstance(replay, Replay) and replay.fallen == replay.without_rows == ["count"]
+    text = " ".join(training_sentences(kept.log, kept.time))
+    assert (
+        "On the panel, fallen beyond noise since the first round: mme -30.0 points (sets and types compared: 1,"
+        in text
+    )
+    assert "No base row is of the fallen types count." in text and "twice" not in text
 
 
 def test_a_log_without_measuring_is_as_before(config: Make, images: Path) -> None:

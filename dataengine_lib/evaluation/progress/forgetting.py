@@ -1,6 +1,6 @@
 """Step 5, `base_share: measured`: what the student has forgotten since the first round, measured on diagnose questions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +67,8 @@ class Forgetting:
     def fallen_types(self) -> list[str]:
         """The types that are less accurate now than in the first round, shrunk towards the mean change of all types."""
         change = self.scores[-1] - self.scores[0]
-        kinds = list(dict.fromkeys(self.types.tolist()))
-        own = [self.types == kind for kind in kinds]
-        found = [mean_change(change[mask], self.images[mask].tolist(), 1.0) for mask in own]
-        values, errors = (np.array(column) for column in zip(*found, strict=True))
-        mean, between = random_effects(values, errors**2)
-        shrunk = mean + between / (between + errors**2) * (values - mean)
-        return [kind for kind, value in zip(kinds, shrunk, strict=True) if value < 0]
+        own = {kind: self.types == kind for kind in dict.fromkeys(self.types.tolist())}
+        return fallen_groups(change, own, self.images)
 
     def _known(self) -> tuple[list[str], np.ndarray]:
         """(the known types, a mask of the questions on which they are measured)."""
@@ -89,3 +84,15 @@ class Forgetting:
                     measured |= counted
                     names.append(kind)
         return list(dict.fromkeys(names)), measured
+
+
+def fallen_groups(change: np.ndarray, groups: Mapping[str, np.ndarray], images: np.ndarray) -> list[str]:
+    """The groups of questions whose mean `change` `(questions,)` is negative, after shrinkage towards that of all groups.
+
+    `groups` maps a name to a mask `(questions,)`, of which none is empty; `images` `(questions,)` names their images.
+    """
+    found = [mean_change(change[mask], images[mask].tolist(), 1.0) for mask in groups.values()]
+    values, errors = (np.array(column) for column in zip(*found, strict=True))
+    mean, between = random_effects(values, errors**2)
+    shrunk = mean + between / (between + errors**2) * (values - mean)
+    return [name for name, value in zip(groups, shrunk, strict=True) if value < 0]

@@ -78,9 +78,9 @@ def compare_panel(folders: Sequence[Path], max_bad_share: float, seed: int) -> d
 
     Raises DataEngineError when a file cannot be read or no question of a set is in both.
     """
-    first, last = (_sets(folder) for folder in (folders[0], folders[-1]))
+    first, last = (panel_sets(folder) for folder in (folders[0], folders[-1]))
     names = [name for name in first if name in last]
-    pairs = {name: _paired([first[name], last[name]], max_bad_share) for name in names}
+    pairs = {name: paired_set([first[name], last[name]], max_bad_share) for name in names}
     gains = {
         name: PairedGains({name: np.ones(len(one.images), dtype=bool)}, _change(one), one.images, seed=seed)
         for name, one in pairs.items()
@@ -95,7 +95,7 @@ def compare_panel(folders: Sequence[Path], max_bad_share: float, seed: int) -> d
 
 def panel_warnings(folders: Sequence[Path]) -> list[str]:
     """A sentence for each set that only one of the two evaluations has: it is not compared."""
-    first, last = (_sets(folder) for folder in (folders[0], folders[-1]))
+    first, last = (panel_sets(folder) for folder in (folders[0], folders[-1]))
     return [
         f"panel set {name} is in {one} and not in {other}, so it is not compared"
         for one, other, names in (
@@ -136,12 +136,16 @@ def _scores(answers: Sequence[Answer]) -> np.ndarray:
     return np.array([answer.score for answer in answers], dtype=float)
 
 
-def _sets(folder: Path) -> Mapping[str, Path]:
+def panel_sets(folder: Path) -> Mapping[str, Path]:
+    """The answers' file of every set in an evaluation's panel folder, by the set's name."""
     return {file.parent.name: file for file in sorted(folder.glob(f"*/{PANEL_ROWS}"))}
 
 
-def _paired(files: Sequence[Path], max_bad_share: float) -> PairedAnswers:
-    # every question of a panel counts, whatever its split
+def paired_set(files: Sequence[Path], max_bad_share: float) -> PairedAnswers:
+    """The answers in the `files` of one set, in pairs; every question counts, whatever its split.
+
+    Raises DataEngineError when a file cannot be read, or no question is in all of them.
+    """
     return pair_answers([_answers(file, max_bad_share) for file in files], files, "all")
 
 

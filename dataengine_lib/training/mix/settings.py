@@ -29,6 +29,8 @@ class MixParameters(StepConfig):
     """Draw base rows of all types alike, or twice as often those of types that fell since the first round."""
     evaluations: list[Path] = Field(default_factory=list)
     """aokvqa_eval.json of every round so far; used with base_share: measured and replay_types: fallen."""
+    panels: list[Path] = Field(default_factory=list)
+    """The folder panel/ beside each of them: types of its sets that fell count as well."""
     epochs: float = Field(1, gt=0)
     """Passes over the new data."""
     max_steps: int | None = Field(None, ge=1)
@@ -66,7 +68,7 @@ class MixParameters(StepConfig):
     def _check_replay(self) -> None:
         if not self.measures:
             # a run always hands them over; unread files must not make a training another one
-            self.evaluations = []
+            self.evaluations, self.panels = [], []
             return
         named = "base_share: measured" if self.base_share == "measured" else "replay_types: fallen"
         if not self.new_data:
@@ -77,6 +79,10 @@ class MixParameters(StepConfig):
             raise ValueError(f"{named} needs base_data")
         if not self.evaluations:
             raise ValueError(f"{named} needs evaluations; give aokvqa_eval.json of every round so far")
+        if self.panels and len(self.panels) != len(self.evaluations):
+            raise ValueError(
+                f"panels has {len(self.panels)} folders for {len(self.evaluations)} evaluations; give one each, or none"
+            )
 
     def mix(self, replay: Replay | None) -> MixSettings:
         """How much is drawn; `replay` is what was measured, if these parameters ask for that."""
