@@ -118,9 +118,12 @@ class Questioner:
         if not isinstance(self.student, LimitedStudent):
             return ""
         try:
+            question, choices = task.question.question, task.question.choices
+            if task.question.answer_kind == TEXTS:  # each text follows the question by itself
+                question, choices = f"{question} {max(choices, key=len)}", []
             # the options in another order, or none at all, make no longer question
-            choices = task.question.choices if shows_options(task.question.answer_kind) else []
-            return self.student.length_fault(image, task.question.question, choices)
+            shown = choices if shows_options(task.question.answer_kind) else []
+            return self.student.length_fault(image, question, shown)
         except InputRefused:
             return ""  # `_answers` finds it, too
 

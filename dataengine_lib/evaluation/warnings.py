@@ -78,6 +78,17 @@ def evaluation_warnings(
     return [line for line in found if line]
 
 
+def order_warnings(answers: Sequence[Answer], robust: str, contamination: bool) -> list[str]:
+    """A sentence for each parameter that asks the options in other orders, where no question has options to order."""
+    if any(shows_options(answer.answer_kind) for answer in answers):
+        return []
+    which = f"none of the {len(answers):,} questions has any, so each was asked"
+    found = [f"robust: {robust} asks the options in other orders; {which} once"] if robust != "off" else []
+    if contamination:
+        found.append(f"contamination also asks the options in another order; {which} in other words alone")
+    return found
+
+
 def _split(answer: Answer) -> str:
     return answer.split
 

@@ -234,7 +234,9 @@ def letter_bias_table(bias: LetterBias) -> Html:
 def order_table(both: Consistency | None) -> Html:
     """Do answers stay the same when the options are in reverse order? None when this was not measured."""
     if both is None:
-        return table([], [], "not asked with the options in reverse order (set robust to reverse)")
+        return table(
+            [], [], "no question with options was asked in reverse order (robust: reverse asks them so)"
+        )
     rows = [
         (name, share.count, percent(share.share, share.low, share.high))
         for name, share in (

@@ -32,7 +32,7 @@ from dataengine_lib.evaluation.progress.learning_progress import (
 from dataengine_lib.evaluation.questioner import AskOptions, RankRule, Robust
 from dataengine_lib.evaluation.student_answers import PROGRESS_FILE, StudentSettings, StudentSource
 from dataengine_lib.evaluation.tasks import TaskSelection, select_tasks
-from dataengine_lib.evaluation.warnings import check_readable, evaluation_warnings
+from dataengine_lib.evaluation.warnings import check_readable, evaluation_warnings, order_warnings
 from dataengine_lib.evaluation.weights import WeightRule, type_weights
 from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.questions.question_sets import Panel
@@ -244,7 +244,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / PROGRESS_FILE).unlink(missing_ok=True)
     warnings = not_compared + evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
-    warnings += probes.warnings
+    warnings += order_warnings(answers, config.robust, config.contamination) + probes.warnings
     return EvaluateResult(
         config.image_root,
         metrics,

@@ -7,7 +7,7 @@ import pytest
 from colour_student import ColourStudent, root, run  # noqa: F401
 
 from dataengine_lib.core.statistics import Gain
-from dataengine_lib.evaluation.probes.contamination import OrderPreference
+from dataengine_lib.evaluation.probes.contamination import ORDER, Contamination, OrderPreference
 from dataengine_lib.report.probes.measured import measured_probes, preference_sentence, probe_sentences
 
 
@@ -56,8 +56,11 @@ def test_nothing_is_shown_where_nothing_was_asked(root: Path) -> None:  # noqa: 
 )
 def test_only_a_preference_beyond_chance_is_called_one(beyond: float, p_value: float, words: str) -> None:
     found = OrderPreference(90, 10, 0.5 + beyond, Gain(beyond, beyond - 0.1, beyond + 0.1, 90, 90), p_value)
-    assert words in preference_sentence(found)
-    assert "was not tested" in preference_sentence(None)
+    measured = Contamination({}, {ORDER: 90}, 0, found)
+    assert words in preference_sentence(measured, "text")
+    untested = msgspec.structs.replace(measured, preference=None)
+    assert "was not tested: every question's options stand in" in preference_sentence(untested, "text")
+    assert "was not tested: a student with rank: generate gives" in preference_sentence(untested, "generate")
 
 
 def test_metrics_are_read_back(root: Path) -> None:  # noqa: F811

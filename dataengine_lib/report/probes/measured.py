@@ -11,7 +11,7 @@ from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.evaluation.paired.circular import CircularScore
 from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
 from dataengine_lib.evaluation.probes.blind import BlindScores
-from dataengine_lib.evaluation.probes.contamination import Contamination, OrderPreference
+from dataengine_lib.evaluation.probes.contamination import ORDER, WORDING, Contamination
 from dataengine_lib.evaluation.probes.panel import PanelScore
 from dataengine_lib.report.charts import BLUE, GREY, Chart, drawn_chart, label_rows
 from dataengine_lib.report.names import plain_name, short_label, top_rows
@@ -42,18 +42,21 @@ def measured_probes(metrics: Metrics) -> Html:
 def _parts(metrics: Metrics) -> Iterator[tuple[str, Html]]:
     for split, scores in metrics.splits.items():
         if not isinstance(scores.circular, msgspec.UnsetType):
-            yield f"Every rotation of the options, {split} split", _circular_table(scores.circular)
+            others = scores.overall.total - scores.circular.questions
+            yield f"Every rotation of the options, {split} split", _circular_table(scores.circular, others)
     if not isinstance(metrics.blind, msgspec.UnsetType):
         for split, blind in metrics.blind.items():
             chart = _blind_chart(split, blind)
             yield f"Without the picture, {split} split", Html(_blind_table(blind).text + chart._repr_html_())
     if not isinstance(metrics.contamination, msgspec.UnsetType):
-        yield "Were the questions in training?", _contamination_table(metrics.contamination)
+        found = _contamination_table(metrics.contamination, metrics.rank)
+        yield "Were the questions in training?", found
     if not isinstance(metrics.panel, msgspec.UnsetType):
         yield "Panel", _panel_table(metrics.panel)
 
 
-def _circular_table(found: CircularScore) -> Html:
+def _circular_table(found: CircularScore, others: int) -> Html:
+    """`others` are the questions of the split that have no options to rotate."""
     rows = [
         (name, share.count, percent(share.share, share.low, share.high))
         for name, share in (
@@ -63,8 +66,13 @@ def _circular_table(found: CircularScore) -> Html:
         )
     ]
     change = found.change
+    once = (
+        f"; {others:,} yes/no or open-ended ones have no options to rotate and were asked once"
+        if others
+        else ""
+    )
     caption = (
-        f"{found.questions:,} questions, {found.passes:,} answers; circular minus plain accuracy "
+        f"{found.questions:,} questions, {found.passes:,} answers{once}; circular minus plain accuracy "
         f"{points(change.gain, change.low, change.high).text} points, by images. Accuracies, bad cases and weights of "
         "this page are circular. Source: CircularEval of MMBench, arXiv 2307.06281"
     )
@@ -117,14 +125,16 @@ def _blind_chart(split: str, blind: BlindScores) -> Chart:
     return drawn_chart(1.3 * len(rows), title, alt, draw)
 
 
-def _contamination_table(found: Contamination) -> Html:
+def _contamination_table(found: Contamination, rank: str) -> Html:
     rows = [_pair(change, one) for change, one in found.changes.items()]
     head = ["change", "questions", "as asked", "changed", "change in points", "p", "p, Holm"]
+    without = found.questions.get(WORDING, 0) - found.questions.get(ORDER, 0)
+    no_order = f"; {without:,} have no options to put in another order" if without > 0 else ""
     caption = (
         f"95 % intervals by images; of {found.reworded:,} questions words inside changed, of the others the opening "
-        f"alone. {_CONCLUDE}"
+        f"alone{no_order}. {_CONCLUDE}"
     )
-    return Html(table(rows, head, caption).text + f"<p>{escaped(preference_sentence(found.preference))}</p>")
+    return Html(table(rows, head, caption).text + f"<p>{escaped(preference_sentence(found, rank))}</p>")
 
 
 def _panel_table(panel: dict[str, PanelScore]) -> Html:
@@ -154,10 +164,16 @@ def _mean(one: Mean, questions: int) -> Figure:
     return Figure(f"{text}, {cannot_tell(questions)}" if questions < FEW_OF_TYPE else text)
 
 
-def preference_sentence(found: OrderPreference | None) -> str:
-    """Whether the student prefers the file's order of options, and what follows."""
+def preference_sentence(contamination: Contamination, rank: str) -> str:
+    """Whether the student prefers the file's order of options, and what follows; `rank` is the rule of its answers."""
+    found = contamination.preference
     if found is None:
-        return "Whether the file's order of options is preferred was not tested: that needs scores of texts (rank)."
+        why = "every question's options stand in the order of numbers or of the alphabet"
+        if rank == "generate":
+            why = "a student with rank: generate gives no scores of texts"
+        elif not contamination.questions.get(ORDER):
+            why = "no question has options"
+        return f"Whether the file's order of options is preferred was not tested: {why}."
     low, high = 0.5 + found.beyond.low, 0.5 + found.beyond.high
     preferred = found.p_value <= ALPHA and found.beyond.gain > 0
     verdict = "it is preferred beyond chance" if preferred else "no preference beyond chance"
