@@ -12,10 +12,12 @@ from tiny_families import FAMILIES
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.evaluation.probes.panel import read_panel
 from dataengine_lib.runs import doctor, precheck
 from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.state import RunState, StepState
-from dataengine_lib.runs.workflow import STEPS, STUDY, plan
+from dataengine_lib.runs.workflow import STEPS, STUDY, first_configs, plan
 from dataengine_lib.steps.fine_tune import FineTuneConfig
 from dataengine_lib.steps.generate_qa import GenerateQaConfig
 from dataengine_lib.studies.read_study import read_study
@@ -156,6 +158,37 @@ def test_the_lists_of_base_data_that_it_shows_can_be_read():
         FineTuneConfig.read(needed | block, "docs/base_data.md")
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == set(BaseData.model_fields)
     assert CAPTION_INSTRUCTIONS[0] in text
+
+
+def test_the_probes_of_the_page_can_be_run(tmp_path):
+    """In the demo's experiment, with POPE in its public layout."""
+    text = (PROJECT_ROOT / "docs" / "choices.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    settings = yaml.safe_load((PROJECT_ROOT / "params" / "demo.yaml").read_text("utf-8"))
+    for section, values in yaml.safe_load(block).items():
+        settings[section] |= values
+    row = {
+        "question_id": 1,
+        "image": "COCO_val2014_000000016631.jpg",
+        "text": "Is there a cat?",
+        "label": "no",
+    }
+    rows = [row, row | {"question_id": 2, "text": "Is there a dog?"}]
+    (tmp_path / "coco_pope_random.json").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "val2014").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "val2014" / row["image"])
+    file = tmp_path / "probes.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    planned = plan(read_experiment(file, [step.name for step in STEPS], [], None), tmp_path / "out")
+    precheck.check_run(file, planned, 0, len(planned) - 1, PROJECT_ROOT / "notebooks", tmp_path / "out")
+    configs = first_configs(planned)
+    measured = configs["evaluate"]
+    assert (measured.robust, measured.blind, measured.contamination) == ("circular", True, True)
+    (of_set,) = read_panel(measured.panel, [], tmp_path, 0).values()
+    assert [task.question.answer_kind for task in of_set.tasks] == ["yes_no"] * 2
+    assert configs["fine_tune"].panels == [tmp_path / "out/round1/panel"]
+    table = text.split("## What an accuracy rests on")[1]
+    assert set(re.findall(r"^\| `(\w+):", table, re.M)) == {"robust", "blind", "contamination", "panel"}
 
 
 def test_the_study_of_the_page_is_one(tmp_path):
