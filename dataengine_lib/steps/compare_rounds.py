@@ -8,12 +8,12 @@ import msgspec
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.bad_rows import BadRows
-from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.files import write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores, weak_types
 from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
-from dataengine_lib.evaluation.rounds.followed_causes import follow_causes
+from dataengine_lib.evaluation.rounds.followed_causes import follow_causes, read_followed
 from dataengine_lib.evaluation.rounds.next_round import StopRule, judge_last_round, round_cost
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
 from dataengine_lib.evaluation.rounds.probes import (
@@ -30,7 +30,6 @@ from dataengine_lib.evaluation.rounds.summary import (
     conclusion_text,
     summary_rows,
 )
-from dataengine_lib.queries.causes.causes_file import CausesFile
 
 
 class CompareRoundsConfig(StepConfig):
@@ -150,8 +149,8 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
         ),
     )
     if config.found_causes:
-        first = config.found_causes[0]
-        figures.causes = follow_causes(read_json(first, CausesFile), answers)
+        causes = read_followed(config.found_causes[0], config.evaluations[0], answers[0])
+        figures.causes = follow_causes(causes, answers)
     warnings: list[str] = []
     if all_there(config.blind_evaluations, "blind_evaluations"):
         figures.blind = compare_blind(

@@ -193,9 +193,13 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     write_json(config.output.with_name("sampling.json"), shares)
     check_any_query(len(queries), config.maxnum, shares, pool.left_out)
     write_json(config.output, queries)
+    causes_file = config.output.with_name(CAUSES_FILE)
     if causes:
         causes.count_queries(queries)
-        write_json(config.output.with_name(CAUSES_FILE), causes.file)
+        write_json(causes_file, causes.file)
+    else:
+        # of an earlier run of this step, so that nothing takes it for this one's; what was paid for is in the ledger
+        causes_file.unlink(missing_ok=True)
     unreadable = [*sorted(set(anchors.missing.values())), *pool.unreadable]
     return ConstructQueriesResult(
         image_root=config.coco_dataset,

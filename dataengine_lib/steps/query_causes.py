@@ -27,11 +27,11 @@ def find_causes(
     if parameters.causes == CLUSTER:
         images = search.anchors([], [case for of_type in cases.values() for case in of_type])
         size = TEXT_FEATURES + images.vectors_of([]).shape[1]
-        kept = read_causes(file, CLUSTER, encoder, size) if file else None
+        kept = read_causes(file, CLUSTER, encoder, size, settings.round) if file else None
         return cluster_causes(cases, images.vectors_of, encoder, settings, kept), []
     asked = ChatSettings(base_url=parameters.base_url, max_output_tokens=parameters.max_output_tokens)
     teacher = CauseTeacher(parameters.cause_teacher, asked, ledger, parameters.budget_usd, parameters.prices)
-    found = teacher.find(cases, settings, read_causes(file, TEACHER, "", 0) if file else None)
+    found = teacher.find(cases, settings, read_causes(file, TEACHER, "", 0, settings.round) if file else None)
     if not teacher.failures:
         return found, []
     number, first = len(teacher.failures), shown(teacher.failures[0], 160)

@@ -341,6 +341,27 @@ def test_causes_are_followed_by_their_cases(run: Run, tmp_path: Path) -> None:
     assert read_json(result.output)["causes"][1]["wrong"] == [20, 15, 5]
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            ["counting-holdout-9", "counting-holdout-15"],
+            "1 of 2 are right in it, the first: 'counting-holdout-9'",
+        ),
+        (["q1", "q2"], "none of them is in it"),
+    ],
+)
+def test_causes_of_other_bad_cases_are_refused(
+    run: Run, tmp_path: Path, keys: list[str], message: str
+) -> None:
+    types = {"counting": TypeCauses([Cause("", case_ids=keys)])}
+    file = write_json(tmp_path / "causes.json", CausesFile("cluster", "clip", types))
+    with pytest.raises(
+        DataEngineError, match=rf"causes\.json: its bad cases are not those of .*0\.json: {message}"
+    ):
+        run(evaluation(0), evaluation(1), found_causes=[file])
+
+
 def test_without_causes_the_file_has_none(run: Run) -> None:
     result = run(evaluation(0), evaluation(1))
     assert "causes" not in read_json(result.output)

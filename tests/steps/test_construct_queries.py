@@ -792,6 +792,8 @@ def test_a_teacher_names_the_causes_and_is_paid_once(
 
 
 def test_without_causes_nothing_of_them_is_written(world: SimpleNamespace) -> None:
+    world.output.parent.mkdir()
+    write(world.output.with_name("causes.json"), {})  # of an earlier run
     result = world.run()
     assert result.causes == {} and not world.output.with_name("causes.json").exists()
     assert "cause" not in json.loads(world.output.read_text())[0]

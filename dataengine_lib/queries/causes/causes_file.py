@@ -82,11 +82,11 @@ class FoundCauses:
         return found
 
 
-def read_causes(file: Path, method: str, encoder: str, vector_size: int) -> CausesFile:
+def read_causes(file: Path, method: str, encoder: str, vector_size: int, round_: int = 0) -> CausesFile:
     """The causes of an earlier round, by which this round's cases are assigned.
 
-    `vector_size` is that of the cases' vectors, 0 where none are compared. Raises DataEngineError when the file cannot be
-    read, or was made by another method or encoder.
+    `vector_size` is that of the cases' vectors, 0 where none are compared; `round_` is this round, 0 where it is not known.
+    Raises DataEngineError when the file cannot be read, was made by another method or encoder, or is of no earlier round.
     """
     found: CausesFile = read_json(file, CausesFile)
     for what, given, wanted in (("causes", found.method, method), ("encoder", found.encoder, encoder)):
@@ -95,6 +95,14 @@ def read_causes(file: Path, method: str, encoder: str, vector_size: int) -> Caus
                 f"{file}: made with {what} {shown(given)}, not {shown(wanted)}; set {what} as in that round, or leave "
                 "earlier_causes out"
             )
+    latest = max(
+        (n for one in found.types.values() for cause in one.causes for n in cause.by_round), default=0
+    )
+    if round_ and latest >= round_:
+        raise DataEngineError(
+            f"{file}: has bad cases of round {latest}, and this is round {round_}; give causes.json of an earlier round, "
+            "or leave earlier_causes out"
+        )
     for name, of_type in found.types.items():
         for cause in of_type.causes:
             cause.name = cause_name(cause.name)  # of a file that may have been changed: one line in a prompt

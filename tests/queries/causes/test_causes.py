@@ -155,19 +155,26 @@ def test_later_rounds_follow_the_causes_of_the_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "encoder", "size", "message"),
+    ("method", "encoder", "size", "round_", "message"),
     [
-        ("teacher", "clip", 0, "made with causes"),
-        ("cluster", "other", TEXT_FEATURES + 8, "made with encoder"),
-        ("cluster", "clip", TEXT_FEATURES + 9, "no centroid of 521 numbers"),
+        ("teacher", "clip", 0, 2, "made with causes"),
+        ("cluster", "other", TEXT_FEATURES + 8, 2, "made with encoder"),
+        ("cluster", "clip", TEXT_FEATURES + 9, 2, "no centroid of 521 numbers"),
+        (
+            "cluster",
+            "clip",
+            TEXT_FEATURES + 8,
+            1,
+            "causes.json: has bad cases of round 1, and this is round 1",
+        ),
     ],
 )
 def test_causes_made_in_another_way_are_refused(
-    tmp_path: Path, method: str, encoder: str, size: int, message: str
+    tmp_path: Path, method: str, encoder: str, size: int, round_: int, message: str
 ) -> None:
     written = write_json(tmp_path / "causes.json", found({"type": two_kinds()}).file)
     with pytest.raises(DataEngineError, match=message):
-        read_causes(written, method, encoder, size)
+        read_causes(written, method, encoder, size, round_)
 
 
 def test_a_changed_file_of_causes_gives_names_of_one_line(tmp_path: Path) -> None:
