@@ -1,5 +1,7 @@
 """Tests of step 6: which questions are paired, the figures, the table and the file."""
 
+import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.evaluation.rounds.followed_causes import FollowedCause
 from dataengine_lib.queries.causes.causes_file import Cause, CausesFile, TypeCauses
-from dataengine_lib.report.rounds.causes import followed_causes_table
+from dataengine_lib.report.rounds.causes import followed_causes
 from dataengine_lib.report.rounds.compared import gains_table, rounds_table
 from dataengine_lib.runs.summary import table_lines
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig, CompareRoundsResult, compare_rounds
@@ -336,8 +338,21 @@ def test_causes_are_followed_by_their_cases(run: Run, tmp_path: Path) -> None:
         FollowedCause("counting", "<b>hands</b>", 10, [10, 0, 0]),
         FollowedCause("counting", "", 20, [20, 15, 5]),
     ]
-    shown = followed_causes_table(result.figures).text
+    shown = followed_causes(result.figures).text
     assert "&lt;b&gt;hands" in shown and "75 %" in shown and "100 %" in shown
+    assert shown == followed_causes(result.figures).text
+    (figure,) = re.findall(r"<figure.*</figure>", shown, re.S)
+    label = ElementTree.fromstring(figure).get("aria-label")
+    assert label.startswith(
+        "Bad cases that are still wrong, by cause. All were wrong before; most are left after round 2"
+    )
+    assert "counting (no cause named) 25% of 20, counting (<b>hands</b>) 0% of 10." in label
+    for text in (
+        "after round 1",
+        "counting (n=20)",
+        "still wrong in %, with 95 % Wilson interval; n: bad cases",
+    ):
+        assert text in figure
     assert read_json(result.output)["causes"][1]["wrong"] == [20, 15, 5]
 
 
@@ -365,4 +380,4 @@ def test_causes_of_other_bad_cases_are_refused(
 def test_without_causes_the_file_has_none(run: Run) -> None:
     result = run(evaluation(0), evaluation(1))
     assert "causes" not in read_json(result.output)
-    assert "nothing to list" in followed_causes_table(result.figures).text
+    assert "nothing to list" in followed_causes(result.figures).text

@@ -1,29 +1,127 @@
 """Report of step 6: how many of the first round's bad cases of each cause are still answered wrongly."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from dataengine_lib.core.statistics import FEW_OF_TYPE, wilson
 from dataengine_lib.evaluation.rounds.figures import Figures
-from dataengine_lib.report.names import plain_name
+from dataengine_lib.evaluation.rounds.followed_causes import FollowedCause
+from dataengine_lib.report.charts import (
+    BLUE,
+    DARK,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    Chart,
+    drawn_chart,
+    label_rows,
+    whiskers,
+)
+from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import Figure, Html, table
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _NONE = "no causes below the types: construct_queries.causes looks for them"
+_UNNAMED = "no cause named"
+# the last evaluation is the first of these: colours and shapes differ
+_STYLES = [(BLUE, "D"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P"), (DARK, "o")]
 
 
-def followed_causes_table(figures: Figures) -> Html:
-    """The causes of each type, those of which most is left first, and the share that is right at the end."""
+class _Share(NamedTuple):
+    """The share of a cause's bad cases that is wrong, and its interval, under the names that charts know."""
+
+    accuracy: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, one: FollowedCause, number: int) -> "_Share":
+        return cls(_left(one, number), *wilson(one.wrong[number], one.cases))
+
+
+def followed_causes(figures: Figures) -> Html:
+    """The share of each cause's bad cases that is still wrong after each round, as a chart and a table; most left first."""
     followed = figures.causes or []
     if not followed:
         return table([], [], _NONE)
+    asked = [one for one in followed if one.cases]
+    chart = _chart(asked, [one.name for one in figures.rounds])._repr_html_() if asked else ""
     rows: Sequence[Sequence[object]] = [
         (
             plain_name(one.question_type),
-            one.cause or "no cause named",
+            one.cause or _UNNAMED,
             *one.wrong,
             Figure(f"{100 * (1 - one.wrong[-1] / one.cases):.0f} %" if one.cases else "–"),
         )
         for one in sorted(followed, key=lambda one: (-one.wrong[-1], one.question_type, one.cause))
     ]
     head = ["question type", "cause", *(f"wrong {one.name}" for one in figures.rounds), "right at the end"]
-    return table(
-        rows, head, "diagnose questions that were wrong at first, some of which chance alone sets right"
+    note = "diagnose questions that were wrong at first, some of which chance alone sets right"
+    return Html(chart + table(rows, head, note).text)
+
+
+def _chart(followed: Sequence[FollowedCause], evaluations: Sequence[str]) -> Chart:
+    """The share that is still wrong after each round, with its interval; causes with too few cases to tell are grey."""
+    first, *names = evaluations  # before any round, all of them are wrong
+    title = "Bad cases that are still wrong, by cause"
+    rows, cut = top_rows(sorted(followed, key=lambda one: (_left(one, -1), one.question_type, one.cause)))
+
+    def draw(axes: "Axes") -> None:
+        for number, name in enumerate(names, 1):
+            color, marker = _STYLES[(len(names) - number) % len(_STYLES)]
+            # spread over 0.4 of a row, the first round at the top
+            offset = 0.2 - 0.4 * (number - 1) / max(1, len(names) - 1) if len(names) > 1 else 0.0
+            labels = [short_label(name), None]  # one entry of the key, also where some causes are grey
+            for few in (False, True):
+                places = [place for place, one in enumerate(rows) if _few(one) is few]
+                if not places:
+                    continue
+                shares = [_Share.of(rows[place], number) for place in places]
+                axes.errorbar(
+                    [100 * share.accuracy for share in shares],
+                    [place + offset for place in places],
+                    xerr=whiskers(shares),
+                    fmt=marker,
+                    color=GREY if few else color,
+                    markersize=5.5,
+                    elinewidth=1.4,
+                    capsize=2.5,
+                    label=labels.pop(0),
+                    clip_on=False,
+                )
+        label_rows(axes, [_label(one) for one in rows])
+        unsure = "; ?: too few to tell" if any(map(_few, rows)) else ""
+        text = f"still wrong in %, with 95 % Wilson interval; n: bad cases{unsure}"
+        axes.set(xlim=(0, 100), xlabel=text)
+
+    most = ", ".join(f"{_name(one)} {_left(one, -1):.0%} of {one.cases}" for one in rows[::-1][:3])
+    few = sum(map(_few, rows))
+    note = f" {few} of {len(rows)} causes have too few bad cases to tell (?)." if few else ""
+    alt = (
+        f"{title}. All were wrong {first}; most are left {names[-1]} of: {most}. Chance alone sets some "
+        f"right, so causes are to be compared with each other.{note}{cut}"
     )
+    return drawn_chart((1.7 + 0.15 * len(names)) * len(rows), title, alt, draw)
+
+
+def _left(one: FollowedCause, number: int) -> float:
+    """The share of the cause's cases that is wrong in an evaluation."""
+    return one.wrong[number] / one.cases
+
+
+def _few(one: FollowedCause) -> bool:
+    return one.cases < FEW_OF_TYPE
+
+
+def _name(one: FollowedCause) -> str:
+    return f"{plain_name(one.question_type)} ({plain_name(one.cause or _UNNAMED)})"
+
+
+def _label(one: FollowedCause) -> str:
+    """Two lines: the type with the number of cases, the cause."""
+    unsure = " ?" if _few(one) else ""
+    return f"{short_label(one.question_type)} (n={one.cases}{unsure})\n{short_label(one.cause or _UNNAMED)}"
