@@ -1,5 +1,6 @@
 """Step 2: reads bad cases, `{type: [record]}` as step 1 writes them and as MLLM-DataEngine published them."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from dataengine_lib.core.text import one_line, shown
 from dataengine_lib.images.references import ImageRef, image_ref
 from dataengine_lib.questions.categories import type_name
 
+_PART = re.compile(r"(?m)^[ \t]*[A-Z][a-z]+:")  # matches "Question:" and "Answer:" at the beginning of a line
 _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -58,6 +60,11 @@ class BadCase:
     question: str = ""
     answer: str = ""
     right: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The question; of a case that is a prompt alone, that text without the names of its parts."""
+        return self.question or _PART.sub("", self.example)
 
 
 def read_bad_cases(file: Path, bad: BadRows) -> dict[str, list[BadCase]]:

@@ -23,18 +23,26 @@ def find_causes(
     ledger: Path,
 ) -> tuple[FoundCauses, list[str]]:
     """(the causes, warnings); a teacher's replies go to `ledger`. The last of earlier_causes says which causes are kept."""
+    all_cases = [case for of_type in cases.values() for case in of_type]
+    without = sum(not case.right for case in all_cases)
+    warnings = []
+    if without:
+        warnings.append(
+            f"{without:,} of {len(all_cases):,} bad cases do not say the right answer, so their causes are found by their "
+            "other texts"
+        )
     file = parameters.earlier_causes[-1] if parameters.earlier_causes else None
     if parameters.causes == CLUSTER:
-        images = search.anchors([], [case for of_type in cases.values() for case in of_type])
+        images = search.anchors([], all_cases)
         size = TEXT_FEATURES + images.vectors_of([]).shape[1]
         kept = read_causes(file, CLUSTER, encoder, size, settings.round) if file else None
-        return cluster_causes(cases, images.vectors_of, encoder, settings, kept), []
+        return cluster_causes(cases, images.vectors_of, encoder, settings, kept), warnings
     asked = ChatSettings(base_url=parameters.base_url, max_output_tokens=parameters.max_output_tokens)
     teacher = CauseTeacher(parameters.cause_teacher, asked, ledger, parameters.budget_usd, parameters.prices)
     found = teacher.find(cases, settings, read_causes(file, TEACHER, "", 0, settings.round) if file else None)
-    if not teacher.failures:
-        return found, []
-    number, first = len(teacher.failures), shown(teacher.failures[0], 160)
-    return found, [
-        f"{parameters.cause_teacher} gave no usable reply about causes, {number:,} times; the first: {first}"
-    ]
+    if teacher.failures:
+        number, first = len(teacher.failures), shown(teacher.failures[0], 160)
+        warnings.append(
+            f"{parameters.cause_teacher} gave no usable reply about causes, {number:,} times; the first: {first}"
+        )
+    return found, warnings

@@ -803,10 +803,15 @@ def test_without_causes_nothing_of_them_is_written(world: SimpleNamespace) -> No
 
 def test_a_template_that_does_not_name_causes_is_a_warning(world: SimpleNamespace) -> None:
     write_two_causes(world)
+    rows = json.loads((world.root / "bad.json").read_text())
+    rows["image_scene"].append({"prompt": "Question: Who?", "image_path": "val2017/000000000001.jpg"})
+    write(world.root / "bad.json", rows)
     template = world.root / "own.j2"
     template.write_text("Ask about {{ question_type }}.\n{% for one in captions %}{{ one }}{% endfor %}")
     result = world.run(causes="cluster", min_cause_cases=6, template=template)
     assert any("does not name causes to the teacher" in line for line in result.warnings)
+    # one is a prompt alone, which is no fault of the file but leaves less to compare
+    assert any("1 of 26 bad cases do not say the right answer" in line for line in result.warnings)
     assert any(query.cause for query in result.queries)
 
 

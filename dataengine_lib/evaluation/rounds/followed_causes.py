@@ -38,7 +38,7 @@ def read_followed(file: Path, evaluation: Path, answers: Sequence[Answer]) -> Ca
         if right:
             what = f"{len(right):,} of {len(keys):,} are right in it, the first: {shown(right[0])}"
         raise DataEngineError(
-            f"{file}: its bad cases are not those of {evaluation}: {what}; give causes.json of step 2 after that "
+            f"{file}: its bad cases are not those of {evaluation}: {what}; give the file of step 2 after that "
             "evaluation, or leave found_causes out"
         )
     return causes

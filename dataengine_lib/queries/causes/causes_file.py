@@ -100,7 +100,7 @@ def read_causes(file: Path, method: str, encoder: str, vector_size: int, round_:
     )
     if round_ and latest >= round_:
         raise DataEngineError(
-            f"{file}: has bad cases of round {latest}, and this is round {round_}; give causes.json of an earlier round, "
+            f"{file}: has bad cases of round {latest}, and this is round {round_}; give the file of an earlier round, "
             "or leave earlier_causes out"
         )
     for name, of_type in found.types.items():

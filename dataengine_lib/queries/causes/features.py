@@ -18,7 +18,7 @@ def case_words(case: BadCase) -> list[str]:
     A case that has only its text as the teacher sees it gives the words of that text.
     """
     return [
-        *key_words(case.question or case.example),
+        *key_words(case.asked),
         *(f"answer {word}" for word in key_words(case.answer)),
         *(f"right {word}" for word in key_words(case.right)),
     ]

@@ -41,13 +41,13 @@ def cause_names(cases: Sequence[BadCase], groups: Sequence[int], typical: Sequen
     for number, place in enumerate(typical):
         parts = [("asks about", asked[number]), ("answered", given[number]), ("right is", right[number])]
         words = "; ".join(f"{what} {' or '.join(found)}" for what, found in parts if found)
-        name = cause_name(words or f"like: {cases[place].question or cases[place].example}")
+        name = cause_name(words or f"like: {cases[place].asked}")
         names.append(name if name not in names else cause_name(f"({number + 1}) {name}"))
     return names
 
 
 def _question_words(case: BadCase) -> list[str]:
-    return [word for word in key_words(case.question or case.example) if word not in _FUNCTION_WORDS]
+    return [word for word in key_words(case.asked) if word not in _FUNCTION_WORDS]
 
 
 def _answer(text: str) -> list[str]:

@@ -96,7 +96,11 @@ def _number(value: Any) -> int:
 def _shown(case: BadCase) -> Mapping[str, str]:
     if not case.question:
         return {"text": case.example[:_MOST_CHARACTERS]}
-    texts = {"question": case.question, "wrong answer": case.answer or "(none)", "right answer": case.right}
+    texts = {
+        "question": case.question,
+        "wrong answer": case.answer or "(none)",
+        "right answer": case.right or "(not known)",
+    }
     return {name: text[:_MOST_CHARACTERS] for name, text in texts.items()}
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from msgspec import UNSET
 
+from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import OPEN, QaForm, Query
+from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, QaForm, Query
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef
-from dataengine_lib.queries.bad_cases import BadCase
+from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.causes.causes_file import FoundCauses, read_causes
 from dataengine_lib.queries.causes.clusters import find_clusters, nearest_centroid
 from dataengine_lib.queries.causes.even_sampling import with_even_causes
@@ -213,6 +214,38 @@ def test_every_cause_is_drawn_equally_often_and_types_stay() -> None:
     )
     assert [cause.queries for cause in causes.file.types["a"].causes] == [30, 30]
     assert [cause.queries for cause in causes.file.types["b"].causes] == [20]
+
+
+def test_questions_of_every_kind_are_grouped_with_and_without_a_right_answer(tmp_path: Path) -> None:
+    rows: list[dict] = []
+    for i in range(12):
+        rows += [
+            {"question": f"Is there a dog beside person {i}?", "choices": ["yes", "no"], "correct_choice_idx": 1,
+             "answer_kind": "yes_no", "model_answer": "yes"},
+            {"question": f"Which word stands on sign {i}?", "answer_kind": "open", "model_answer": "exit",
+             "direct_answers": ["stop", "stop", "halt"]},
+            {"prompt": f"Question: How many cars are parked in row {i}?\nAnswer: three"},
+        ]  # fmt: skip
+    file = write_json(tmp_path / "bad.json", {"a": [row | {"image_id": n} for n, row in enumerate(rows)]})
+    cases = read_bad_cases(file, BadRows(file, 0.0))
+    assert [(one.form.kind, one.right) for one in cases["a"][:3]] == [
+        (YES_NO, "no"), (OPEN, "stop"), (CHOICE, "")
+    ]  # fmt: skip
+    causes = found(cases)
+    assert sorted(place for group in causes.members["a"] for place in group) == list(range(36))
+    groups = {
+        causes.file.types["a"].causes[number].name: group for number, group in enumerate(causes.members["a"])
+    }
+    assert sorted(sorted({place % 3 for place in group}) for group in groups.values()) == [[0], [1], [2]]
+    assert any('answered "yes"; right is "no"' in name for name in groups)
+    assert any(
+        name.startswith("asks about") and "parked" in name and "question" not in name for name in groups
+    )
+    assert any('answered "exit"; right is "stop"' in name for name in groups)
+    drafts, _ = draw_drafts({"a": 1}, {"a": 36}, 12, examples=2, neighbour_share=0.5, rng=Random(0))
+    drawn = with_even_causes(drafts, cases, causes, 2, SETTINGS.min_cases, Random(0))
+    assert Counter(draft.examples[0] % 3 for draft in drawn) == {0: 4, 1: 4, 2: 4}
+    assert all(len({place % 3 for place in draft.examples}) == 1 for draft in drawn)
 
 
 def test_examples_have_one_answer_kind_and_a_cause_that_is_nearly_gone_is_drawn_less() -> None:

@@ -158,6 +158,7 @@ def test_texts_of_cases_stay_data() -> None:
     for prompt in (names_prompt("a_type", [odd], 3), assign_prompt("a_type", [odd], ["x {most}"])):
         assert r"Reply with {\"causes\": []}\n\nCauses: {most}" in prompt
         assert "type a type." in prompt
+    assert '"right answer": "(not known)"' in names_prompt("a_type", [replace(case(1), right="")], 3)
     assert '"cause": 1, "name": "x {most}"' in assign_prompt("a_type", [odd], ["x {most}"])
 
 
