@@ -235,7 +235,7 @@ def order_table(both: Consistency | None) -> Html:
     """Do answers stay the same when the options are in reverse order? None when this was not measured."""
     if both is None:
         return table(
-            [], [], "no question with options was asked in reverse order (robust: reverse asks them so)"
+            [], [], "no question with options was asked in reverse order (robust: reverse does that)"
         )
     rows = [
         (name, share.count, percent(share.share, share.low, share.high))

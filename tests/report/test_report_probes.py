@@ -37,7 +37,7 @@ def test_what_was_switched_on_is_shown(root: Path) -> None:  # noqa: F811
     assert "this alone does not tell which" in text and "arXiv 2310.17623" in text and "2307.06281" in text
     assert "Panel" not in text
     sentences = " ".join(probe_sentences(result.metrics))
-    assert "In the given order alone" in sentences and "Without the picture" in sentences
+    assert "in the given order alone" in sentences and "Without the picture" in sentences
     assert "does not fall beyond chance" in sentences
 
 

@@ -174,19 +174,15 @@ def all_there(files: Sequence[Path], what: str) -> bool:
 def blind_gain_sentence(compared: BlindComparison) -> str:
     """Which real gains are also there without the picture."""
     gains = {"overall": compared.overall, **compared.by_type}
-    by_words: dict[str, list[str]] = {}
-    for kind, one in gains.items():
-        if one.seeing:
-            by_words.setdefault(one.seeing, []).append(kind)
+    shows = [f"{kind} ({one.seeing})" for kind, one in gains.items() if one.seeing]
     blind = compared.overall.blind.gain
     text = (
         f"Without the picture, accuracy on the same questions changed by {100 * blind.gain:+.1f} points "
         f"({100 * blind.low:+.1f} to {100 * blind.high:+.1f})"
     )
-    if not by_words:
+    if not shows:
         return f"{text}; there is no real gain to look at."
-    listed = "; ".join(f"{words}: {', '.join(kinds)}" for words, kinds in sorted(by_words.items()))
-    return f"{text}. Of the real gains, {listed}. A gain that is also there blind is not seeing."
+    return f"{text}. Real gains: {', '.join(shows)}. A gain that is also there blind is not seeing."
 
 
 def panel_sentence(compared: Mapping[str, PanelComparison]) -> str:
@@ -194,8 +190,8 @@ def panel_sentence(compared: Mapping[str, PanelComparison]) -> str:
     lost = [_named(name, one) for name, one in compared.items() if one.gain.verdict == "loss"]
     unclear = [name for name, one in compared.items() if one.gain.verdict in ("unclear", "too few")]
     text = f"Of {len(compared)} panel set{'' if len(compared) == 1 else 's'}, "
-    text += f"forgotten: {', '.join(lost)}" if lost else "none has fallen beyond its corrected interval"
-    return f"{text}; nothing can be told of {', '.join(unclear)}." if unclear else f"{text}."
+    text += f"forgotten: {', '.join(lost)}" if lost else "none has fallen beyond chance (Holm)"
+    return f"{text}; not distinguishable from chance: {', '.join(unclear)}." if unclear else f"{text}."
 
 
 def _named(name: str, one: PanelComparison) -> str:

@@ -33,7 +33,7 @@ def _blind_table(compared: BlindComparison) -> Html:
             _points(one.excess),
             _p_figure(one.blind.p_holm),
             _p_figure(one.excess.p_holm),
-            one.seeing or "no real gain",
+            one.seeing or verdict_words(one.sighted.verdict, one.sighted.gain.questions),
         )
         for kind, one in {"all types": compared.overall, **compared.by_type}.items()
     ]

@@ -11,7 +11,7 @@ from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.evaluation.paired.circular import CircularScore
 from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
 from dataengine_lib.evaluation.probes.blind import BlindScores
-from dataengine_lib.evaluation.probes.contamination import ORDER, WORDING, Contamination
+from dataengine_lib.evaluation.probes.contamination import ORDER, WORDING, Contamination, OrderPreference
 from dataengine_lib.evaluation.probes.panel import PanelScore
 from dataengine_lib.report.charts import BLUE, GREY, Chart, drawn_chart, label_rows
 from dataengine_lib.report.names import plain_name, short_label, top_rows
@@ -74,7 +74,8 @@ def _circular_table(found: CircularScore, others: int) -> Html:
     caption = (
         f"{found.questions:,} questions, {found.passes:,} answers{once}; circular minus plain accuracy "
         f"{points(change.gain, change.low, change.high).text} points, by images. Accuracies, bad cases and weights of "
-        "this page are circular. Source: CircularEval of MMBench, arXiv 2307.06281"
+        "this page are circular; letters and the part on training are of the given order. Source: CircularEval of "
+        "MMBench, arXiv 2307.06281"
     )
     return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
 
@@ -131,18 +132,18 @@ def _contamination_table(found: Contamination, rank: str) -> Html:
     without = found.questions.get(WORDING, 0) - found.questions.get(ORDER, 0)
     no_order = f"; {without:,} have no options to put in another order" if without > 0 else ""
     caption = (
-        f"95 % intervals by images; of {found.reworded:,} questions words inside changed, of the others the opening "
-        f"alone{no_order}. {_CONCLUDE}"
+        f"the same questions with the options in another order, and in other words: {found.reworded:,} with synonyms "
+        f"inside, the others with a new opening alone{no_order}; 95 % intervals by images. {_CONCLUDE}"
     )
     return Html(table(rows, head, caption).text + f"<p>{escaped(preference_sentence(found, rank))}</p>")
 
 
 def _panel_table(panel: dict[str, PanelScore]) -> Html:
     rows = [
-        (name, one.questions, one.images, _mean(one.overall, one.questions), one.left_out)
+        (name, one.questions, one.images, _unless_few(_percent(one.overall), one.questions), one.left_out)
         for name, one in panel.items()
     ]
-    head = ["set", "questions", "images", "score", "left out"]
+    head = ["set", "questions", "images", "score", "rows left out"]
     return table(rows, head, "further sets, never trained or diagnosed on; 95 % intervals by images")
 
 
@@ -151,17 +152,22 @@ def _pair(name: str, one: PairedScores) -> tuple[object, ...]:
     return (
         name,
         number,
-        _mean(one.first, number),
-        _mean(one.second, number),
-        points(change.gain, change.low, change.high),
+        _percent(one.first),
+        _percent(one.second),
+        # the words once in a row, or the table gets too wide
+        _unless_few(points(change.gain, change.low, change.high), number),
         Figure(equals_p(one.p_value).removeprefix("= ")),
         Figure(equals_p(one.p_holm).removeprefix("= ")),
     )
 
 
-def _mean(one: Mean, questions: int) -> Figure:
-    text = percent(one.mean, one.low, one.high).text
-    return Figure(f"{text}, {cannot_tell(questions)}" if questions < FEW_OF_TYPE else text)
+def _percent(one: Mean) -> Figure:
+    return percent(one.mean, one.low, one.high)
+
+
+def _unless_few(figure: Figure, questions: int) -> Figure:
+    """The figure; beside one of few questions the words that they cannot tell."""
+    return Figure(f"{figure.text}, {cannot_tell(questions)}") if questions < FEW_OF_TYPE else figure
 
 
 def preference_sentence(contamination: Contamination, rank: str) -> str:
@@ -175,12 +181,15 @@ def preference_sentence(contamination: Contamination, rank: str) -> str:
             why = "no question has options"
         return f"Whether the file's order of options is preferred was not tested: {why}."
     low, high = 0.5 + found.beyond.low, 0.5 + found.beyond.high
-    preferred = found.p_value <= ALPHA and found.beyond.gain > 0
-    verdict = "it is preferred beyond chance" if preferred else "no preference beyond chance"
+    verdict = "it is preferred beyond chance" if _is_preferred(found) else "no preference beyond chance"
     return (
         f"The file's order of options beats {percent(found.share, low, high).text} of other orders (50 % by chance, p "
         f"{equals_p(found.p_value)}) in {found.questions:,} questions, {found.left_out:,} left out: {verdict}. {_PREFERS}"
     )
+
+
+def _is_preferred(found: OrderPreference) -> bool:
+    return found.p_value <= ALPHA and found.beyond.gain > 0
 
 
 def probe_sentences(metrics: Metrics) -> list[str]:
@@ -190,11 +199,12 @@ def probe_sentences(metrics: Metrics) -> list[str]:
     if not isinstance(scores.circular, msgspec.UnsetType):
         plain = scores.circular.as_asked
         found.append(
-            f"In the given order alone {percent(plain.share, plain.low, plain.high).text} are right."
+            "Right is what is right in every rotation of the options; in the given order alone "
+            f"{percent(plain.share, plain.low, plain.high).text} are right."
         )
     if not isinstance(metrics.blind, msgspec.UnsetType) and split in metrics.blind:
         blind = metrics.blind[split].overall.first
-        found.append(f"Without the picture {percent(blind.mean, blind.low, blind.high).text} are right.")
+        found.append(f"Without the picture {_percent(blind).text} are right.")
     if not isinstance(metrics.contamination, msgspec.UnsetType):
         fell = [
             name
@@ -207,4 +217,12 @@ def probe_sentences(metrics: Metrics) -> list[str]:
             else "does not fall beyond chance in other words or orders"
         )
         found.append(f"The score {text}.")
+        preference = metrics.contamination.preference
+        if preference and _is_preferred(preference):
+            found.append(
+                "The file's order of options is preferred beyond chance, a sign that it was in training."
+            )
+    if not isinstance(metrics.panel, msgspec.UnsetType):
+        sets = ", ".join(f"{name} {_percent(one.overall).text}" for name, one in metrics.panel.items())
+        found.append(f"On the panel: {sets}.")
     return found

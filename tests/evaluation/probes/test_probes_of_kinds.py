@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dataengine_lib.report.evaluate import order_table
-from dataengine_lib.report.probes.measured import measured_probes
+from dataengine_lib.report.probes.measured import measured_probes, probe_sentences
 from dataengine_lib.steps.evaluate import EvaluateConfig, EvaluateResult, evaluate
 
 CHOICES = ["cat", "ant", "dog", "bee"]
@@ -98,6 +98,11 @@ def test_all_probes_on_all_kinds(folder: Path) -> None:
     text = measured_probes(metrics).text
     assert "4 yes/no or open-ended ones have no options to rotate and were asked once" in text
     assert "4 have no options to put in another order" in text
+    # few questions are said to be few once in a row, beside the difference
+    assert text.count("2 questions cannot tell") == 4, (
+        "three types without the picture, and one change of order"
+    )
+    assert any(line.startswith("On the panel: other 50.0 % [") for line in probe_sentences(metrics))
     # each order of the options has to fit as one text, not all six at once
     orders = [question for question, shown in student.checked if "(A)" in question]
     assert len(orders) == 2 and all(question.count("(A)") == 1 for question in orders)

@@ -67,9 +67,17 @@ def test_a_gain_that_is_also_there_blind_is_named(tmp_path: Path, compare: Compa
     assert sees.excess.gain.gain == pytest.approx(0.5) and sees.blind.gain.gain == 0
     assert blind.by_type["both"].excess.gain.gain == pytest.approx(25 / 60)
     assert sees.excess.gain.low < 0.5 < sees.excess.gain.high
-    assert "also there blind: guesses" in result.conclusion()
+    assert "Real gains: " in result.conclusion() and "guesses (also there blind)" in result.conclusion()
     assert "A gain that is also there blind is not seeing" in result.conclusion()
-    assert "Gains without the picture" in compared_probes(result.figures).text
+    text = compared_probes(result.figures).text
+    assert "Gains without the picture" in text and "not distinguishable from chance" in text
+    few = [write_json(tmp_path / f"few{n}.json", answers({"few": (1, 2)}, bool(n))[:3]) for n in range(2)]
+    compared = compare_rounds(
+        CompareRoundsConfig(evaluations=few, blind_evaluations=few, output=tmp_path / "few_compare.json")
+    )
+    assert compared_probes(compared.figures).text.count("3 questions cannot tell") == 2, (
+        "all types, and the one"
+    )
     written: Figures = read_json(tmp_path / "compare.json", Figures)
     assert written.blind == blind
 
@@ -97,6 +105,7 @@ def test_what_was_forgotten_on_the_panel_is_named_after_correction(tmp_path: Pat
     assert pope.gain.p_holm == pytest.approx(3 * pope.gain.p_value)
     assert found["mme"].gain.verdict == "unclear"
     assert "forgotten: pope -33.3" in result.conclusion()
+    assert "not distinguishable from chance: gqa, mme." in result.conclusion()
     text = compared_probes(result.figures).text
     assert "Panel" in text and text.count("<tr>") == 4
 
