@@ -19,7 +19,7 @@ Values = dict[str, Any]  # the options that were given, by field
 LIST_OPTIONS = {
     *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
     *("--earlier-evaluations", "--earlier-training", "--earlier-causes", "--usage", "--post-process"),
-    *("--blind-evaluations", "--panels", "--panel", "--found-causes"),
+    *("--blind-evaluations", "--panels", "--panel", "--found-causes", "--metrics"),
     *("--second-reader", "--blind-reader"),
     *("--train-parts", "--target-modules", "--report-to"),
 }

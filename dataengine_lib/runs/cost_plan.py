@@ -26,6 +26,7 @@ from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.runs.checks.cause_costs import cause_notes
 from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
+from dataengine_lib.runs.checks.judge_costs import judge_notes
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
@@ -85,7 +86,7 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     costs = _teacher_costs(run, images, price)
     total = costs[-1]
     _add_teacher_notes(run, prices, total)
-    run.notes += cause_notes(planned, run.rounds)
+    run.notes += [*cause_notes(planned, run.rounds), *judge_notes(planned)]
     _add_reader_notes(run, images, total.requests)
     if run.evaluate.student.startswith("api:"):
         run.notes.append(_student_note(run.evaluate))
@@ -111,6 +112,7 @@ def _notes_without_new_data(planned: list[Planned]) -> list[str]:
     configs, notes = first_configs(planned), [NO_NEW_DATA]
     if configs["evaluate"].student.startswith("api:"):
         notes.append(_student_note(configs["evaluate"]))
+    notes += judge_notes(planned)
     if "classify_questions" in configs:
         notes.append(_classify_note(configs["classify_questions"]))
     return notes

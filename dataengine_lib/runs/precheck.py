@@ -215,7 +215,7 @@ def _warnings(found: list[Finding]) -> list[str]:
 def _check_prices(file: Path, item: Planned) -> None:
     """A step with a budget needs the prices of its models; that must be known before other steps cost money."""
     config: Any = item.config
-    if getattr(config, "budget_usd", None) is None:
+    if all(getattr(config, name, None) is None for name in ("budget_usd", "judge_budget_usd")):
         return
     prices = read_prices(getattr(config, "prices", None))
     for one in item.models_asked:
@@ -226,11 +226,11 @@ def _check_prices(file: Path, item: Planned) -> None:
 
 
 def _check_point_price(file: Path, item: Planned, planned: Sequence[Planned]) -> None:
-    """The price of a point can only be judged where those of the teacher and the readers are known."""
+    """The price of a point can only be judged where those of the teachers, the readers and the judge are known."""
     if getattr(item.config, "max_usd_per_point", None) is None:
         return
     for other in planned:
-        if other.step.name not in ("generate_qa", "post_process"):
+        if other.step.name not in ("evaluate", "construct_queries", "generate_qa", "post_process"):
             continue
         prices = read_prices(getattr(other.config, "prices", None))
         for one in other.models_asked:

@@ -145,7 +145,7 @@ STEPS = (
         6, "compare_rounds", CompareRoundsConfig, when=("compare", "end"),
         reads={"evaluations": "{evaluated}/aokvqa_eval.json", "usage": "{evaluated rounds}/usage.json",
                "post_process": "{evaluated rounds}/post_process.json",
-               "found_causes": "{evaluated rounds with causes}/causes.json",
+               "found_causes": "{evaluated rounds with causes}/causes.json", "metrics": "{judged}/metrics.json",
                "blind_evaluations": "{evaluated}/blind_eval.json", "panels": "{evaluated}/panel"},
         writes={"output": "{here}/compare_rounds.json"},
         defaults={"image_root": "{evaluate.image_root}", "seed": "{seed}",
@@ -181,12 +181,14 @@ class Planned:
 
     @property
     def models_asked(self) -> list[AskedModel]:
-        """The models that are asked to write or answer: the teachers, and step 4's readers."""
+        """The models that are asked to write, answer or grade: the teachers, step 1's judge and step 4's readers."""
         teacher = str(getattr(self.config, "teacher", ""))
         asked = [AskedModel("teacher", teacher, getattr(self.config, "base_url", None))] if teacher else []
         # step 2's, which names causes
         if named := str(getattr(self.config, "cause_teacher", "")):
             asked.append(AskedModel("cause_teacher", named, getattr(self.config, "base_url", None)))
+        if judge := str(getattr(self.config, "judge", "")):
+            asked.append(AskedModel("judge", judge, getattr(self.config, "judge_base_url", None)))
         readers: list[Reader] = getattr(self.config, "readers", [])
         return asked + [AskedModel(one.parameter, one.model, one.base_url) for one in readers]
 

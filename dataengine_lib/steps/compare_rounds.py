@@ -49,6 +49,8 @@ class CompareRoundsConfig(StepConfig):
     """post_process.json of each round's step 4, whose readers cost as well."""
     found_causes: list[Path] = Field(default_factory=list)
     """causes.json of each round's step 2: the first's causes are followed, and a teacher that named them costs."""
+    metrics: list[Path] = Field(default_factory=list)
+    """metrics.json beside each evaluation, whose judge costs as well."""
     blind_evaluations: list[Path] = Field(default_factory=list)
     """blind_eval.json beside each evaluation, where the student was asked without the picture too."""
     panels: list[Path] = Field(default_factory=list)
@@ -73,7 +75,8 @@ class CompareRoundsConfig(StepConfig):
                 raise ValueError(
                     f"{name} has {len(files)} files for {rounds} rounds; give one a round, or none"
                 )
-        for name, files in (("blind_evaluations", self.blind_evaluations), ("panels", self.panels)):
+        for name in ("metrics", "blind_evaluations", "panels"):
+            files = getattr(self, name)
             if files and len(files) != rounds + 1:
                 raise ValueError(
                     f"{name} has {len(files)} entries for {rounds + 1} evaluations; give one each, or none"
@@ -184,4 +187,5 @@ def _last_cost(config: CompareRoundsConfig) -> float | None:
         config.usage[-1],
         config.post_process[-1] if config.post_process else None,
         config.found_causes[-1] if config.found_causes else None,
+        config.metrics[-1] if config.metrics else None,
     )

@@ -233,8 +233,8 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         if config.weight_rule == "progress":
             weights = progress_weights(weights, progress)
     verdicts = judge.verdicts(scored) if judge else []
-    if verdicts:
-        metrics.judge = judge_agreement(verdicts, config.judge)
+    if judge and verdicts:
+        metrics.judge = judge_agreement(verdicts, config.judge, judge.usage())
     paths = write_evaluation(config.output_dir, answers, metrics, cases.kept, weights)
     paths |= probes.write(config.output_dir)
     if verdicts:

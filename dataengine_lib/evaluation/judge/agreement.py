@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.evaluation.judge.verdicts import JudgeVerdict
 from dataengine_lib.evaluation.letter_bias import Share
 from dataengine_lib.evaluation.scores.intervals import Estimate, estimate, ratio
@@ -15,7 +16,7 @@ class JudgeAgreement(msgspec.Struct, frozen=True):
 
     `accuracy` is the judge's, `agreement` how often rule and judge say the same, `rule_only` and `judge_only` how often one
     alone says correct. `kappa` is 1 for full agreement and 0 for that of chance; it has no value where both always say the
-    same word.
+    same word. `usage` is what the judge's replies took, each counted once, whichever run paid for it.
     """
 
     judge: str
@@ -26,10 +27,15 @@ class JudgeAgreement(msgspec.Struct, frozen=True):
     kappa: Estimate
     rule_only: int
     judge_only: int
+    usage: StudentUsage | msgspec.UnsetType = msgspec.UNSET
 
 
-def judge_agreement(verdicts: Sequence[JudgeVerdict], judge: str) -> JudgeAgreement:
-    """The agreement over all verdicts. Source of kappa: Cohen 1960; its interval is bootstrapped over questions."""
+def judge_agreement(
+    verdicts: Sequence[JudgeVerdict], judge: str, usage: StudentUsage | msgspec.UnsetType = msgspec.UNSET
+) -> JudgeAgreement:
+    """The agreement over all verdicts, with the `usage` of the judge.
+
+    Source of kappa: Cohen 1960; its interval is bootstrapped over questions."""
     pairs = np.array(
         [(row.rule_correct, row.judged) for row in verdicts if row.judged is not None], dtype=bool
     ).reshape(-1, 2)
@@ -45,6 +51,7 @@ def judge_agreement(verdicts: Sequence[JudgeVerdict], judge: str) -> JudgeAgreem
         kappa=estimate(columns, _kappa),
         rule_only=int((rule & ~found).sum()),
         judge_only=int((found & ~rule).sum()),
+        usage=usage,
     )
 
 

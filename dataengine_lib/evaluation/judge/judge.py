@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, asked_ledger, most_schema_tokens
+from dataengine_lib.chat.budget import Budget, asked_ledger, most_schema_tokens, usage_of
+from dataengine_lib.chat.ledger import PaidTotal, StudentUsage
 from dataengine_lib.chat.messages import user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import read_prices
@@ -34,8 +35,9 @@ class AnswerJudge:
     ) -> None:
         table = read_prices(prices)
         self.spec, self.settings = spec, settings
+        self._price, self._used = table.of(spec), dict[str, PaidTotal]()
         self.ledger = asked_ledger(Path(ledger), table.of, budget_usd)
-        self.budget = Budget(budget_usd, table.of(spec), "", self.ledger, most_schema_tokens(VERDICT_SCHEMA))
+        self.budget = Budget(budget_usd, self._price, "", self.ledger, most_schema_tokens(VERDICT_SCHEMA))
         # prompts are made later, and none can be cheaper than an empty one
         self.budget.check([PaidRequest("", "", None)], settings.max_output_tokens, spec)
 
@@ -52,6 +54,8 @@ class AnswerJudge:
             missing = [answer for key, answer in asked.items() if self._verdict(key) is None]
             if missing:
                 run(self._ask(missing, failures))
+        # of these answers alone: the ledger may hold those of another student
+        self._used = {key: paid for key in asked if (paid := self.ledger.paid.get(key)) is not None}
         for answer, row in rows:
             if row.judged is not None:
                 continue
@@ -63,6 +67,10 @@ class AnswerJudge:
             else:
                 row.failure = failures.get(key) or self.budget.stopped or "not asked"
         return [row for _, row in rows]
+
+    def usage(self) -> StudentUsage:
+        """What the replies about the answers judged last took, those that the ledger held included."""
+        return usage_of(self._used.values(), self._price)
 
     def _row(self, answer: Answer) -> JudgeVerdict:
         return JudgeVerdict(

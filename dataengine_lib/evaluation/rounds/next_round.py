@@ -26,7 +26,7 @@ class _Cost(msgspec.Struct):
 
 
 class _Asked(msgspec.Struct):
-    """A reader, or the content of `causes.json`; without `usage` where no model was asked."""
+    """A reader, a judge, or the content of `causes.json`; without `usage` where no model was asked."""
 
     usage: _Cost | None = None
 
@@ -35,16 +35,25 @@ class _Checks(msgspec.Struct):
     readers: dict[str, _Asked] = {}
 
 
+class _Metrics(msgspec.Struct):
+    """Of `metrics.json`, what the judge of open-ended answers cost."""
+
+    judge: _Asked = msgspec.field(default_factory=_Asked)
+
+
 class _Curation(msgspec.Struct):
     """Of `post_process.json`, what its readers cost."""
 
     checks: _Checks = msgspec.field(default_factory=_Checks)
 
 
-def round_cost(usage: Path, post_process: Path | None, causes: Path | None = None) -> float | None:
-    """What a round's teachers and readers cost in US dollars; None where a price is not known or `usage` is missing.
+def round_cost(
+    usage: Path, post_process: Path | None, causes: Path | None = None, metrics: Path | None = None
+) -> float | None:
+    """What a round's teachers, readers and judge cost in US dollars; None where a price is not known or `usage` is missing.
 
-    The files are `usage.json`, `post_process.json` and, where causes were looked for, `causes.json`.
+    The files are `usage.json`, `post_process.json`, where causes were looked for `causes.json`, and `metrics.json` of the
+    evaluation that followed, whose answers a judge may have graded.
     """
     if not usage.is_file():
         return None
@@ -57,6 +66,9 @@ def round_cost(usage: Path, post_process: Path | None, causes: Path | None = Non
     if causes is not None:
         named: _Asked = read_json(causes, _Asked)
         costs += [named.usage.cost_usd] if named.usage is not None else []
+    if metrics is not None:
+        measured: _Metrics = read_json(metrics, _Metrics)
+        costs += [measured.judge.usage.cost_usd] if measured.judge.usage is not None else []
     known = [cost for cost in costs if cost is not None]
     return sum(known) if len(known) == len(costs) else None
 

@@ -95,9 +95,17 @@ def _judge_table(found: JudgeAgreement) -> Html:
     ]
     caption = (
         f"{found.judge} graded {found.judged:,} of {found.answers:,} open-ended answers, all splits; its verdicts stand "
-        "beside the rule's in judge.json and change no score"
+        f"beside the rule's in judge.json and change no score{_usage_text(found)}"
     )
     return table(rows, ["judge", "value"], caption)
+
+
+def _usage_text(found: JudgeAgreement) -> str:
+    """The judge's replies, tokens and cost, as the end of a caption."""
+    if isinstance(used := found.usage, msgspec.UnsetType):
+        return ""
+    cost = "price not known" if used.cost_usd is None else f"{used.cost_usd:.2f} US dollars"
+    return f"; {used.replies:,} replies with {used.prompt_tokens + used.completion_tokens:,} tokens, {cost}"
 
 
 def _open_table(split: str, found: OpenScores) -> Html:

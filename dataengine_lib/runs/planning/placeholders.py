@@ -62,6 +62,7 @@ def placeholder_values(
         "rounds so far": with_data[: done + 1],
         "evaluated": evaluated,
         "evaluated rounds": with_data[: len(evaluated) - 1],
+        "judged": evaluated if evaluate.get("judge") else None,
         "until.no_type_gains": until.no_type_gains if until else None,
         "until.max_usd_per_point": until.max_usd_per_point if until else None,
         "seed": experiment.head.seed,

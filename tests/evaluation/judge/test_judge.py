@@ -81,9 +81,15 @@ def test_every_open_answer_has_a_verdict_beside_the_rule_s(
     ]
     assert len(chat.asked) == 3
     assert (rows[1].reason, rows[1].rule_score, rows[1].judge) == ("same thing", 0.0, "openai:gpt-4o-mini")
-    # what is in the ledger is not paid for a second time
-    assert judge(tmp_path).verdicts(ANSWERS) == rows
+    # what is in the ledger is not paid for a second time, and counts all the same; other answers' replies do not
+    second = judge(tmp_path)
+    assert second.verdicts(ANSWERS) == rows
     assert len(chat.asked) == 3
+    used = second.usage()
+    assert (used.replies, used.prompt_tokens, used.completion_tokens) == (3, 300, 30)
+    assert used.cost_usd == pytest.approx((300 * 0.15 + 30 * 0.6) / 1e6, abs=1e-6)
+    second.verdicts(ANSWERS[:1])
+    assert second.usage().replies == 1
 
 
 def test_a_reply_without_a_verdict_is_kept_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,5 +75,8 @@ def test_a_round_costs_what_its_teacher_and_readers_cost(tmp_path: Path) -> None
     named = write_json(tmp_path / "named.json", {"method": "teacher", "usage": {"cost_usd": 0.5}})
     assert round_cost(usage, curated, named) == 2.25
     assert round_cost(usage, None, write_json(named, {"usage": {"cost_usd": None}})) is None
+    metrics = write_json(tmp_path / "metrics.json", {"splits": {}, "judge": {"usage": {"cost_usd": 0.125}}})
+    assert round_cost(usage, curated, None, metrics) == 1.875
+    assert round_cost(usage, None, None, write_json(metrics, {"splits": {}})) == 1.5  # no judge
     readers["blind"]["usage"] = {"cost_usd": None}  # its price is not known
     assert round_cost(usage, write_json(curated, {"checks": {"readers": readers}})) is None
