@@ -142,3 +142,5 @@ def test_the_guide_s_run_has_the_public_scripts_scores(
     compared = read_json(out / "compare_rounds.json")["rounds"][-1]["overall"]
     assert compared["total"] == len(after)
     assert compared["accuracy"] == pytest.approx(sum(answer.score for answer in after) / len(after), abs=1e-4)
+    run(name, monkeypatch, **more)  # also where step 1 has unpacked the images of a table into its image_root
+    assert {step["status"] for step in read_json(out / "run.json")["steps"]} == {"skipped"}
