@@ -195,7 +195,9 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
 
 
 def _data_files(config: FineTuneConfig) -> list[Path]:
-    return [*config.train_data, *(base.file for base in base_files(config.base_data)), *config.evaluations]
+    of_panel = [file for folder in config.panels for file in sorted(folder.glob("*/*.json"))]
+    base = [one.file for one in base_files(config.base_data)]
+    return [*config.train_data, *base, *config.evaluations, *of_panel]
 
 
 def _written(config: FineTuneConfig, held_out: HeldOutImages | None) -> FineTuneResult:

@@ -250,7 +250,8 @@ def test_settings_that_cannot_work_are_refused(config: Make, more: dict[str, Any
 USED = {
     "student", "start_from", "train_data", "image_root", "output_dir", "base_data", "base_image_root", "base_share",
     "questions", "evaluation_image_root", "text_formats", "shuffle_options", "epochs", "max_steps", "max_bad_share",
-    "seed", "device", "keep_adapter", "new_data", "steps", "evaluations", "panel", "replay_types",
+    "seed", "device", "keep_adapter", "new_data", "steps", "evaluations", "panel", "panels",
+    "replay_types",
     *CommandSettings.model_fields,
 }  # fmt: skip
 
