@@ -17,11 +17,13 @@ from dataengine_lib import __version__
 from dataengine_lib.cli_files import add_file_verbs
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs, print_warnings
+from dataengine_lib.cli_terminal import WholeDescriptions
 from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.errors import DataEngineError, system_error_line
 
 app = typer.Typer(
     name="dataengine",
+    cls=WholeDescriptions,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import typer
 from experiments import call
 from project import PROJECT_ROOT
+from typer.main import get_command
 
 from dataengine_lib import __version__, cli, cli_steps
 from dataengine_lib.cli_options import LIST_OPTIONS, repeat_list_options
@@ -75,6 +77,25 @@ def test_help_and_version_load_no_heavy_library() -> None:
     assert done.stdout.rstrip().endswith("[]")
     assert all(verb in done.stdout for verb in OPTIONS)
     assert call("--version").stdout.strip() == __version__
+
+
+@pytest.mark.parametrize("verb", ["", *OPTIONS])
+def test_help_shows_whole_descriptions_at_any_width(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = typer.Typer(cls=cli.app.info.cls, rich_markup_mode=None)
+    app.registered_commands = list(cli.app.registered_commands)
+    cli_steps.add_step_verbs(app, verb)
+    group: Any = get_command(app)
+    context = group.make_context("dataengine", [verb] if verb else [], resilient_parsing=True)
+    command = group.get_command(context, verb) if verb else group
+    if verb:
+        described = [command.help, *(one.help for one in command.params if getattr(one, "help", None))]
+    else:
+        described = [one.help.split("\n\n")[0].split(". ")[0] for one in group.commands.values()]
+    for width in range(60, 201, 1 if not verb else 35):
+        monkeypatch.setenv("COLUMNS", str(width))
+        # lines are broken at spaces and hyphens
+        shown = "".join(command.get_help(context).split())
+        assert [text for text in described if "".join(text.split()) not in shown] == [], width
 
 
 def test_post_process_verb_does_its_work(tmp_path: Path) -> None:
