@@ -17,7 +17,7 @@ from dataengine_lib import __version__
 from dataengine_lib.cli_files import add_file_verbs
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs, print_warnings
-from dataengine_lib.cli_terminal import WholeDescriptions
+from dataengine_lib.cli_terminal import WholeDescriptions, open_report_page
 from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.errors import DataEngineError, system_error_line
 
@@ -46,6 +46,7 @@ _Rounds = Annotated[
 _Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="folder of the run [default: reports/<run>]")
 ]
+_Open = Annotated[bool, typer.Option("--open", help="open the report in the default browser at the end")]
 
 
 @app.callback(invoke_without_command=True)
@@ -71,6 +72,7 @@ def _run(
         bool, typer.Option("--force", help="run every step, also those that are done and unchanged")
     ] = False,
     out: _Out = None,
+    open_report: _Open = False,
 ) -> None:
     """Run all steps of an experiment; steps that are done and unchanged are skipped.
 
@@ -83,6 +85,8 @@ def _run(
     folder = _run_folder(experiment, out)
     state = run_experiment(experiment, folder, start=start, stop=stop, force=force, print_line=typer.echo)
     _print(summary_lines(folder, state))
+    if open_report:
+        open_report_page(folder / "index.html")
 
 
 @app.command("study")
@@ -97,6 +101,7 @@ def _study(
         Path | None,
         typer.Option("--out", metavar="DIR", help="folder of the study [default: reports/<study>]"),
     ] = None,
+    open_report: _Open = False,
 ) -> None:
     """Run an experiment with several arms and seeds, and compare the arms; runs that are done are skipped.
 
@@ -107,6 +112,8 @@ def _study(
 
     study = read_study(params, sets, parallel)
     done = run_study(study, _study_folder(study, out), each_step=sys.stdout.isatty(), print_line=typer.echo)
+    if open_report and done.page:
+        open_report_page(done.page)
     if done.failed:
         raise typer.Exit(1)
 
@@ -170,6 +177,7 @@ def _doctor(
 @app.command("report")
 def _report(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a run, such as reports/demo")],
+    open_report: _Open = False,
 ) -> None:
     """Render a run's notebooks to HTML once more and update the index pages."""
     from dataengine_lib.runs.summary import render_run
@@ -177,6 +185,8 @@ def _report(
     rendered = render_run(run_dir)
     typer.echo(rendered.page)
     print_warnings(rendered.warnings)
+    if open_report:
+        open_report_page(rendered.page)
 
 
 @app.command("notebooks")

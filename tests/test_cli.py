@@ -28,11 +28,11 @@ Answer: The answer is (B): cat.
 Explanation: It is."""
 # The command lines that the design promises, by verb.
 OPTIONS = {
-    "run": "--rounds --from --to --set --force --out",
-    "study": "--set --parallel --out",
+    "run": "--rounds --from --to --set --force --out --open",
+    "study": "--set --parallel --out --open",
     "plan": "",
     "doctor": "--ask",
-    "report": "",
+    "report": "--open",
     "notebooks": "--force",
     "classify-questions": "--input --image-root --output",
     "evaluate": "--questions --image-root --student --output-dir --split",
