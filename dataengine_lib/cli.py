@@ -15,6 +15,7 @@ import typer
 
 from dataengine_lib import __version__
 from dataengine_lib.cli_files import add_file_verbs
+from dataengine_lib.cli_init import add_init_verb
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs, print_warnings
 from dataengine_lib.cli_terminal import WholeDescriptions, open_report_page
@@ -209,6 +210,7 @@ def _notebooks(
     )
 
 
+add_init_verb(app)
 add_file_verbs(app)
 
 

@@ -30,6 +30,7 @@ Explanation: It is."""
 OPTIONS = {
     "run": "--rounds --from --to --set --force --out --open",
     "study": "--set --parallel --out --open",
+    "init": "--questions --image-root --student --coco-dataset --teacher --budget-usd --maxnum --out",
     "plan": "",
     "doctor": "--ask",
     "report": "--open",

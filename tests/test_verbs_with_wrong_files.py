@@ -18,6 +18,9 @@ VERBS = {
     "run": "run {}",
     "plan": "plan {}",
     "doctor": "doctor {}",
+    "init": "init mine --questions {}",
+    "init, images": f"init mine --questions {DEMO}/aokvqa_v1p0_val_classified.json --image-root {{}}",
+    "init, pool": "init mine --coco-dataset {}",
     "import-embeddings": "import-embeddings {} --output out/store",
     "export": f"export llava --input {{}} --output out/x.json --image-root {DEMO}",
     "export, images": f"export llava --input {DEMO}/gptvqa_train_data.json --output out/x.json --image-root {{}}",
@@ -59,4 +62,4 @@ def test_one_line_says_what_is_wrong(
         lines = shown.err.splitlines()
         assert len(lines) == 1 and lines[0].startswith("dataengine: "), f"{kind}: {shown.err}"
         outputs = [words[at + 1] for at, word in enumerate(words) if word == "--output"]
-        assert not any(map(os.path.isfile, outputs)), f"{kind}: wrote its output"
+        assert not any(map(os.path.isfile, [*outputs, "mine.yaml"])), f"{kind}: wrote its output"

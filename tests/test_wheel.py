@@ -99,6 +99,9 @@ for words in json.load(sys.stdin):
 """
 # {rel} and {abs} are the user's folder, as seen from another one; outputs go to that one
 _VERBS = """
+init|mine|--out|aus gabe|--questions|{rel}/data_demo/aokvqa_v1p0_val_classified.json
+    |--coco-dataset|{abs}/data_demo|--student|{rel}/data_demo/models/tiny-llava
+plan|aus gabe/mine.yaml
 plan|{rel}/params/demo.yaml
 plan|{rel}/params/study.yaml
 doctor|{abs}/params/demo.yaml
