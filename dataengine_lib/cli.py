@@ -18,7 +18,13 @@ from dataengine_lib.cli_files import add_file_verbs
 from dataengine_lib.cli_init import add_init_verb
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs, print_warnings
-from dataengine_lib.cli_terminal import WholeDescriptions, open_report_page
+from dataengine_lib.cli_terminal import (
+    WholeDescriptions,
+    asked_verb,
+    completed_from,
+    open_report_page,
+    open_standard_streams,
+)
 from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.errors import DataEngineError, system_error_line
 
@@ -26,7 +32,7 @@ app = typer.Typer(
     name="dataengine",
     cls=WholeDescriptions,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -50,6 +56,15 @@ _Out = Annotated[
 _Open = Annotated[bool, typer.Option("--open", help="open the report in the default browser at the end")]
 
 
+def _step_names() -> list[str]:
+    from dataengine_lib.runs.workflow import STEPS
+
+    return [step.name for step in STEPS]
+
+
+_complete_step = completed_from(_step_names)
+
+
 @app.callback(invoke_without_command=True)
 def _version(
     version: Annotated[bool, typer.Option("--version", help="show the version and exit")] = False,
@@ -65,9 +80,18 @@ def _run(
     params: _Params,
     rounds: _Rounds = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="STEP", help="start with this step and run it in any case")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STEP",
+            help="start with this step and run it in any case",
+            autocompletion=_complete_step,
+        ),
     ] = None,
-    stop: Annotated[str | None, typer.Option("--to", metavar="STEP", help="stop after this step")] = None,
+    stop: Annotated[
+        str | None,
+        typer.Option("--to", metavar="STEP", help="stop after this step", autocompletion=_complete_step),
+    ] = None,
     sets: _Sets = None,
     force: Annotated[
         bool, typer.Option("--force", help="run every step, also those that are done and unchanged")
@@ -216,9 +240,8 @@ add_file_verbs(app)
 
 def _read(params: Path, sets: list[str] | None, rounds: int | None) -> Any:
     from dataengine_lib.runs.parameters import read_experiment
-    from dataengine_lib.runs.workflow import STEPS
 
-    return read_experiment(params, [step.name for step in STEPS], sets or [], rounds)
+    return read_experiment(params, _step_names(), sets or [], rounds)
 
 
 def _run_folder(experiment: Any, out: Path | None) -> Path:
@@ -239,34 +262,15 @@ def _as_ctrl_c(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _open_standard_streams() -> None:
-    """Open what is closed of standard input, output and error on nothing, as service managers close them.
-
-    Otherwise the next files that are opened get their numbers, and notebook kernels, which inherit them, do not start.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
-            os.set_inheritable(number, True)
-    # Python has None where a stream was closed
-    sys.stdin, sys.stdout, sys.stderr = (
-        stream or os.fdopen(number, mode)
-        for number, mode, stream in ((0, "r", sys.stdin), (1, "w", sys.stdout), (2, "w", sys.stderr))
-    )
-
-
 def main() -> None:
     """Run the command line; an error of the library is printed as one line, without a traceback.
 
     Exit status: 0 done, 1 the work failed, 2 wrong usage or parameters.
     """
     try:
-        _open_standard_streams()
+        open_standard_streams()
         signal.signal(signal.SIGTERM, _as_ctrl_c)
-        # the first word that is not an option is the verb
-        add_step_verbs(app, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+        add_step_verbs(app, asked_verb(sys.argv[1:]))
         app(repeat_list_options(sys.argv[1:]), prog_name="dataengine")
     except DataEngineError as error:
         # a message of another library may repeat a token or a proxy's password

@@ -1,11 +1,30 @@
 """The verbs of single files and records: embeddings of others read, training data exported, a record traced."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from dataengine_lib.cli_steps import print_warnings
+from dataengine_lib.cli_terminal import completed_from
+
+
+def _formats() -> list[str]:
+    from dataengine_lib.exports.export import FORMATS
+
+    return [*FORMATS, "all"]
+
+
+def _text_formats() -> tuple[str, ...]:
+    from dataengine_lib.training.texts import TextFormat
+
+    return get_args(TextFormat)
+
+
+def _paths() -> tuple[str, ...]:
+    from dataengine_lib.exports.records import Paths
+
+    return get_args(Paths)
 
 
 def add_file_verbs(app: typer.Typer) -> None:
@@ -27,7 +46,7 @@ def _import_embeddings(
 
 
 def _export(
-    format: Annotated[str, typer.Argument(metavar="FORMAT|all")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT|all", autocompletion=completed_from(_formats))],
     input: Annotated[Path, typer.Option("--input", metavar="TRAIN.json")],
     output: Annotated[
         Path, typer.Option("--output", metavar="PATH", help="a file; a folder for minigpt4, hf and all")
@@ -37,7 +56,12 @@ def _export(
         str, typer.Option("--name", help="the data set's name in a trainer's list")
     ] = "dataengine",
     text_format: Annotated[
-        Any, typer.Option("--text-format", help="Q-A, QM-A, QM-AE, mmbench, answer or letter")
+        Any,
+        typer.Option(
+            "--text-format",
+            help="Q-A, QM-A, QM-AE, mmbench, answer or letter",
+            autocompletion=completed_from(_text_formats),
+        ),
     ] = "QM-A",
     paths: Annotated[
         Any,
@@ -45,6 +69,7 @@ def _export(
             "--paths",
             metavar="absolute|relative|bare",
             help="image paths: relative to the export's folder, bare under DIR [default: as the trainer expects]",
+            autocompletion=completed_from(_paths),
         ),
     ] = None,
     shuffle_options: Annotated[

@@ -4,15 +4,17 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from dataengine_lib.cli_terminal import completed_from
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.resources import BuiltIns
 
 Values = dict[str, Any]  # the options that were given, by field
 # Options that take several values, as `--train-data A B`.
@@ -76,7 +78,19 @@ def _option(field: FieldInfo, flag: str) -> Any:
     if kind == bool | None:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     text = " ".join(filter(None, help_parts))
-    return Annotated[kind, typer.Option(flag, help=text, metavar=metavar, show_default=False)]
+    names = [name for one in field.metadata if isinstance(one, BuiltIns) for name in one.names]
+    names += _literals(field.annotation)
+    complete = completed_from(lambda: names) if names else None
+    return Annotated[
+        kind, typer.Option(flag, help=text, metavar=metavar, show_default=False, autocompletion=complete)
+    ]
+
+
+def _literals(annotation: Any) -> list[str]:
+    """The texts that a type names: `live` and `batch` of `Literal["live", "batch"]`, also inside another type."""
+    if get_origin(annotation) is Literal:
+        return [value for value in get_args(annotation) if isinstance(value, str)]
+    return [name for part in get_args(annotation) for name in _literals(part)]
 
 
 def _option_type(annotation: Any) -> tuple[Any, str | None]:

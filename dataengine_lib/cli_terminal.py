@@ -1,7 +1,8 @@
-"""What the verbs share at a terminal: a list of verbs that is never cut, and the report opened in a browser."""
+"""What the verbs share at a terminal: the list of verbs, completion, the report in a browser, standard streams."""
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,24 @@ class WholeDescriptions(TyperGroup):
         rows = [(name, one.get_short_help_str(limit=sys.maxsize)) for name, one in found if one]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def asked_verb(arguments: Sequence[str]) -> str:
+    """The verb of a command line, its first word that is no option; also while a shell asks how to complete one."""
+    if "_DATAENGINE_COMPLETE" in os.environ:
+        # typer's bash script hands on the line in one variable, those of the other shells in another
+        line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+        arguments = line.split()[1:]
+    return next((word for word in arguments if not word.startswith("-")), "")
+
+
+def completed_from(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """For typer's `autocompletion`: those of `names` that begin like a word; shells offer files where there are none."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
 
 
 def open_report_page(page: Path) -> None:
@@ -40,3 +59,21 @@ def _has_display() -> bool:
     """Whether a browser has a place to open; BROWSER is the user's own, as editors on remote machines set it."""
     names = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in names)
+
+
+def open_standard_streams() -> None:
+    """Open what is closed of standard input, output and error on nothing, as service managers close them.
+
+    Otherwise the next files that are opened get their numbers, and notebook kernels, which inherit them, do not start.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.set_inheritable(number, True)
+    # Python has None where a stream was closed
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or os.fdopen(number, mode)
+        for number, mode, stream in ((0, "r", sys.stdin), (1, "w", sys.stdout), (2, "w", sys.stderr))
+    )

@@ -1,11 +1,14 @@
-"""`--open`: the report in the default browser at the end of a verb, or one line with its path."""
+"""At a terminal: `--open`, the report in the default browser or one line with its path; completion by the shell."""
 
+import os
+import subprocess
 import sys
 import webbrowser
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from project import PROJECT_ROOT
 
 from dataengine_lib import cli, cli_terminal
 from dataengine_lib.runs import run, summary
@@ -81,3 +84,53 @@ def test_a_browser_that_does_not_start_is_one_line(
     monkeypatch.setattr(webbrowser, "open", outcome)
     cli_terminal.open_report_page(Path("index.html"))
     assert capsys.readouterr().err == f"{NOT_STARTED}index.html\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("dataengine constr", "construct-queries"),
+        ("dataengine generate-qa --mod", "--mode"),
+        ("dataengine evaluate --rank ", "text letter generate"),
+        ("dataengine evaluate --robust=c", "circular"),
+        ("dataengine evaluate --categories mmb", "mmbench mmbench_l3"),
+        ("dataengine fine-tune --text-formats QM", "QM-A QM-AE"),
+        ("dataengine run x.yaml --to gen", "generate_qa"),
+        ("dataengine export ll", "llava llamafactory"),
+        ("dataengine export all --paths b", "bare"),
+        # the shell offers files
+        ("dataengine evaluate --questions ", "_files"),
+        ("dataengine run pa", "_files"),
+    ],
+)
+def test_verbs_options_and_values_are_completed(
+    line: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_DATAENGINE_COMPLETE", "complete_zsh")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
+    assert status(monkeypatch) == 0
+    shown = capsys.readouterr().out
+    offered = [part.partition('"')[0] for part in shown.replace("(", "\n").split('\n"')[1:]]
+    assert " ".join(offered or shown.split()) == expected
+
+
+def test_bash_completes_once_it_is_installed(tmp_path: Path) -> None:
+    environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(PROJECT_ROOT)}
+    environment["PATH"] = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    script = """
+dataengine --install-completion
+. ~/.bashrc
+complete -p dataengine
+COMP_WORDS=(dataengine fine-tune --method "") COMP_CWORD=3
+_dataengine_completion dataengine
+echo "${COMPREPLY[@]}"
+"""
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=True
+    )
+    # -o default: files where nothing is offered
+    assert done.stdout.splitlines()[-2:] == [
+        "complete -o default -F _dataengine_completion dataengine",
+        "lora full",
+    ]
+    assert done.stderr == ""
