@@ -18,7 +18,7 @@ from dataengine_lib.resources import PRICES
 IMAGE_TOKENS = 3_800  # of a picture: OpenAI counts at most 1,536 patches, each as up to 2.46 tokens
 _PRIORITY = 2.5  # times the standard price, at most, of OpenAI's tier for which the table has no prices
 _MOST_TOKENS = 10**12  # of one reply
-_FREE = ("annotations", "local", "playground", "replay")
+FREE_TEACHERS = ("annotations", "local", "playground", "replay")
 _EXAMPLE = "dataengine_lib/resources/prices.yaml"
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # matches the end of "gpt-4o-2024-08-06"
 
@@ -108,7 +108,7 @@ class PriceTable(msgspec.Struct, forbid_unknown_fields=True):
         A dated snapshot (`gpt-4o-2024-08-06`) that has no line of its own costs what its model does.
         """
         kind, _, model = teacher.partition(":")
-        if kind in _FREE:
+        if kind in FREE_TEACHERS:
             return Price(input=0.0, output=0.0)
         return self.models.get(model) or self.models.get(_SNAPSHOT.sub("", model))
 

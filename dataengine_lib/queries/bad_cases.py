@@ -74,7 +74,7 @@ def read_bad_cases(file: Path, bad: BadRows) -> dict[str, list[BadCase]]:
     Raises DataEngineError when the file cannot be read, holds no bad cases, or too many of its rows cannot be used.
     """
     cases_by_type: dict[str, list[BadCase]] = {}
-    for kind, rows in _rows_by_key(file, bad).items():
+    for kind, rows in bad_case_rows(file, bad).items():
         if kind:
             cases_by_type.setdefault(type_name(kind), [])  # a type without a case is kept
         for where, record in usable_rows(rows, _Record, bad):
@@ -90,7 +90,7 @@ def read_bad_cases(file: Path, bad: BadRows) -> dict[str, list[BadCase]]:
     return cases_by_type
 
 
-def _rows_by_key(file: Path, bad: BadRows) -> dict[str, list[JsonRow]]:
+def bad_case_rows(file: Path, bad: BadRows) -> dict[str, list[JsonRow]]:
     """The rows of each type's list, those of a flat list under an empty key; what is no list is added to `bad`."""
     found = json_rows_or_object(file)
     if isinstance(found, list):
@@ -131,9 +131,8 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
     example = "\n".join(
         line for line in prompt.strip().splitlines() if not line.lower().startswith("question type:")
     )
-    key = record.question_id if record.question_id not in (None, "") else record.idx
     return BadCase(
-        str(key if key not in (None, "", -1) else where),
+        case_key(record.question_id, record.idx, where),
         question_type,
         image,
         example,
@@ -142,6 +141,12 @@ def _case(record: _Record, question_type: str, where: str) -> BadCase | BadRow:
         _answered(record),
         _right(record, kind),
     )
+
+
+def case_key(question_id: str | int | None, idx: str | int | None, where: str) -> str:
+    """The name of a bad case in queries: its question_id, else its `idx`, else `where` it stands in the file."""
+    key = question_id if question_id not in (None, "") else idx
+    return str(key if key not in (None, "", -1) else where)
 
 
 def _answered(record: _Record) -> str:

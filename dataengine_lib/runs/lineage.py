@@ -43,7 +43,7 @@ def find_lineages(name: str, folder: Path) -> list[Lineage]:
     `name` is a record id, a query id or a request key, or at least the first 6 characters of one.
     Raises DataEngineError when nothing is found, or when the prefix fits the names of several queries.
     """
-    found = [lineage for place in _round_folders(folder) if not (lineage := _find(name, place)).empty]
+    found = [lineage for place in round_folders(folder) if not (lineage := _find(name, place)).empty]
     if not found:
         raise DataEngineError(
             f"{name}: no record, query or request of that name in {folder}; give the folder of its round or run"
@@ -57,7 +57,7 @@ def find_lineages(name: str, folder: Path) -> list[Lineage]:
     return found
 
 
-def _round_folders(folder: Path) -> list[Path]:
+def round_folders(folder: Path) -> list[Path]:
     """The folder itself and its `round<number>` folders. Raises DataEngineError when it is not a folder."""
     if not folder.is_dir():
         raise DataEngineError(f"{folder}: is not a folder; give the folder of a round or a run")

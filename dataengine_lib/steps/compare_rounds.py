@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 from pydantic import Field, model_validator
@@ -30,6 +30,9 @@ from dataengine_lib.evaluation.rounds.summary import (
     conclusion_text,
     summary_rows,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class CompareRoundsConfig(StepConfig):
@@ -97,6 +100,13 @@ class CompareRoundsResult:
     def total(self) -> Comparison:
         """The first evaluation against the last."""
         return self.figures.comparisons[0]
+
+    @property
+    def comparison_frame(self) -> "pd.DataFrame":
+        """The questions of `split` as a frame, as in `load_run(…).comparison`; read from the evaluations."""
+        from dataengine_lib.frames.comparison import step_comparison_frame
+
+        return step_comparison_frame(self.figures)
 
     def summary_table(self) -> list[SummaryRow]:
         """First against last: types from weakest to strongest, then the weak types' average, then overall."""

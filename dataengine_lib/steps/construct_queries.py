@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -32,6 +32,9 @@ from dataengine_lib.questions.categories import CategorySet, known_type, read_ca
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
 from dataengine_lib.steps.query_causes import find_causes
 from dataengine_lib.teachers.causes.settings import CauseParameters
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WANTED = "bad_case_aokvqa_classified.json of evaluate"
 _MOST_SHOWN = 20  # bad cases that cannot be used and are kept for the warning
@@ -108,6 +111,13 @@ class ConstructQueriesResult:
     compared: str
     warnings: list[str] = field(default_factory=list)
     causes: dict[str, TypeCauses] = field(default_factory=dict)  # by type; empty: not looked for
+
+    @property
+    def queries_frame(self) -> "pd.DataFrame":
+        """The queries as a frame, as in `load_run(…).queries`."""
+        from dataengine_lib.frames.queries import by_round, queries_frame
+
+        return queries_frame(by_round(self.queries))
 
 
 def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:

@@ -43,6 +43,8 @@ from dataengine_lib.teachers.spec import check_spec
 from dataengine_lib.training.external.checkpoint import ANSWERS, holds_answers
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dataengine_lib.students.interface import Student
 
 
@@ -176,6 +178,21 @@ class EvaluateResult:
     paths: dict[str, Path]
     warnings: list[str] = field(default_factory=list)
     progress: dict[str, TypeProgress] = field(default_factory=dict)  # empty without earlier rounds
+
+    @property
+    def answers_frame(self) -> "pd.DataFrame":
+        """The answers as a frame, as in `load_run(…).answers`."""
+        from dataengine_lib.frames.answers import EvaluatedAnswers, answers_frame
+
+        return answers_frame([EvaluatedAnswers(0, "", self.answers)])
+
+    @property
+    def bad_cases_frame(self) -> "pd.DataFrame":
+        """The bad cases as a frame, as in `load_run(…).bad_cases`."""
+        from dataengine_lib.frames.answers import EvaluatedAnswers, bad_cases_frame
+
+        cases = [case for of_type in self.bad_cases.values() for case in of_type]
+        return bad_cases_frame([EvaluatedAnswers(0, "", cases)], {})
 
 
 def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> EvaluateResult:

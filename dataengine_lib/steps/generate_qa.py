@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,6 +22,9 @@ from dataengine_lib.teachers.reply_files import Failure, ReplyFiles, UsageFile, 
 from dataengine_lib.teachers.request import CanonicalRequests, read_queries
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 from dataengine_lib.teachers.warnings import check_answered, reply_warnings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class GenerateQaConfig(StepConfig, PaidChatSettings):
@@ -93,6 +96,13 @@ class GenerateQaResult:
     notes: list[str]
     image_root: Path | None
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def replies_frame(self) -> "pd.DataFrame":
+        """The replies as a frame, as in `load_run(…).replies`."""
+        from dataengine_lib.frames.queries import step_replies_frame
+
+        return step_replies_frame(self.output, self.results, self.failures)
 
 
 def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:

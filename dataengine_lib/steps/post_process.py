@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from pydantic import Field
@@ -28,6 +29,9 @@ from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
 from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.replies.result_rows import read_row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WANTED = "gptvqa_result.jsonl of generate-qa, or LLaVA's conversations or v2's records"
 _MOST_SHOWN = 20  # malformed rows that are kept for the warning; all are in the rejects
@@ -70,6 +74,13 @@ class PostProcessResult:
     image_root: Path | None
     notes: list[str]
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def records_frame(self) -> "pd.DataFrame":
+        """The QAs, kept and dropped, as a frame, as in `load_run(…).records`; read from the files."""
+        from dataengine_lib.frames.records import step_records_frame
+
+        return step_records_frame(self.output, self.rejects_path)
 
 
 def post_process(config: PostProcessConfig) -> PostProcessResult:

@@ -32,7 +32,8 @@ def probabilities(scores: Sequence[float]) -> list[float]:
     """
     highest = max(scores)
     weights = [exp(score - highest) for score in scores]
-    return [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def view_of(rows: Sequence[Sequence[float]], right: int) -> StudentView:
