@@ -134,6 +134,10 @@ def _init(
         typer.echo(
             f"note: questions have no types; step 0 asks {new.classifier} for them, with OPENAI_API_KEY"
         )
+    if found and found.own_types:
+        typer.echo(
+            "note: no built-in category set has the questions' types; give categories a YAML file with them, in both steps"
+        )
     typer.echo(f"{written}: a new experiment; what to do next:")
     for verb, what in _NEXT.items():
         typer.echo(f"  dataengine {verb:6} {shlex.quote(str(written))}  # {what}")

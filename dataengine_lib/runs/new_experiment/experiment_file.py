@@ -72,11 +72,17 @@ def _sections(new: NewExperiment) -> Iterator[tuple[str, str, list[_Line]]]:
     questions = new.found_questions
     categories = questions.categories if questions else "v1"
     file: _Line = ("questions", questions.text() if questions else _NOT_THERE, str(new.questions))
+    images: _Line = (
+        "image_root",
+        "folder in which the paths of the questions' images start",
+        str(new.image_root),
+    )
     types: list[_Line] = [("categories", "set of the question types that is used", categories)]
     evaluate: list[_Line] = []
     if classifier := new.classifier:
         yield "classify_questions", "step 0: which ability does each question test?", [
             file,
+            images,
             ("teacher", "model that names the type of each question; needs OPENAI_API_KEY", classifier),
             *_budget(new.classifier_budget_usd, "most US dollars for it"),
             *types,
@@ -84,7 +90,7 @@ def _sections(new: NewExperiment) -> Iterator[tuple[str, str, list[_Line]]]:
     else:
         evaluate = [file]
     evaluate += [
-        ("image_root", "folder in which the paths of the questions' images start", str(new.image_root)),
+        images,
         ("student", "model that is measured and fine-tuned: folder, name on the hub, api:MODEL or recorded:FILE",
          new.student),
         *types,

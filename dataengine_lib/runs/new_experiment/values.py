@@ -43,12 +43,20 @@ class FoundQuestions:
     @property
     def categories(self) -> str:
         """The built-in category set with most of the types; v1 where none has any."""
-        return max(CATEGORY_SETS.names, key=lambda name: len(self.types & set(read_categories(name).names)))
+        return max(CATEGORY_SETS.names, key=self._known)
+
+    @property
+    def own_types(self) -> bool:
+        """Whether the questions have types of which the category set has none."""
+        return self.typed and not self._known(self.categories)
+
+    def _known(self, categories: str) -> int:
+        return len(self.types & set(read_categories(categories).names))
 
     def text(self) -> str:
         """`24 questions of 6 types; format: questions with options, as A-OKVQA's`."""
-        types = f"of {len(self.types):,} types" if self.typed else "of which some have no type"
-        return f"{self.number:,} questions {types}; format: {self.format}"
+        types = f"of {_count(len(self.types), 'type')}" if self.typed else "of which some have no type"
+        return f"{_count(self.number, 'question')} {types}; format: {self.format}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class FoundPool:
 
     def text(self) -> str:
         """`100 images; format: COCO`."""
-        return f"{self.number:,} images; format: {self.kind}"
+        return f"{_count(self.number, 'image')}; format: {self.kind}"
 
 
 @dataclass(frozen=True)
@@ -179,3 +187,8 @@ def read_number(name: str, kind: type[float] | type[int], text: str) -> float | 
         whole = "a whole number" if kind is int else "a number"
         raise ParameterError(f"{name}: must be {whole} above 0 (given: {shown(text)})")
     return number
+
+
+def _count(number: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

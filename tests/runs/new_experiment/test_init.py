@@ -77,8 +77,8 @@ def test_what_it_writes_can_be_planned(
     # types that only SEED-Bench's set has
     assert evaluate.categories == queries.categories == "seed_bench"
     text = (data / "mine.yaml").read_text(encoding="utf-8")
-    assert "2 questions of 1 types; format: questions with options, as A-OKVQA's\n" in text
-    assert "1 images; format: folder of images with captions\n" in text
+    assert "2 questions of 1 type; format: questions with options, as A-OKVQA's\n" in text
+    assert "1 image; format: folder of images with captions\n" in text
     for above, line in pairwise(text.splitlines()):
         if re.match(r" *\w+:", line):
             assert above.lstrip().startswith("# "), line
@@ -117,8 +117,19 @@ def test_questions_without_types_are_classified_first(
     content = read_yaml(Path("mine.yaml"), "")
     assert content["classify_questions"]["questions"] == str(folder / "q.json")
     assert content["classify_questions"]["budget_usd"] == 10
+    # where the images inside a table become files
+    assert content["classify_questions"]["image_root"] == content["evaluate"]["image_root"] == str(folder)
     assert "questions" not in content["evaluate"] and content["evaluate"]["rank"] == "generate"
     assert planned(Path("mine.yaml"))[0].step.name == "classify_questions"
+
+
+def test_types_that_no_category_set_has_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "q.json").write_text(json.dumps([question(n, question_type="rare birds") for n in (1, 2)]))
+    assert init(monkeypatch, "mine", "--questions", folder / "q.json", "--student", STUDENT) == 0
+    assert capsys.readouterr().out.startswith("note: no built-in category set has the questions' types; ")
+    assert first_configs(planned(Path("mine.yaml")))["evaluate"].categories == "v1"
 
 
 WRONG = {
