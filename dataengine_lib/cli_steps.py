@@ -59,10 +59,13 @@ def _embed(config: Any) -> list[str]:
 
 def _construct_queries(config: Any) -> list[str]:
     """Step 2: draw bad cases and images by weight; write the prompts for the teacher."""
+    from dataengine_lib.queries.spares import SPARE_FILE
     from dataengine_lib.steps.construct_queries import construct_queries
 
     result = construct_queries(config)
     typer.echo(f"{config.output}: {len(result.queries)} queries of {config.maxnum} wanted")
+    if config.spare_share:
+        typer.echo(f"  {len(result.spares)} spare queries in {SPARE_FILE}")
     for kind, share in result.shares.items():
         if share.why_not:
             typer.echo(f"  {kind}: {share.filled} of {share.asked}; {share.why_not}")

@@ -12,6 +12,7 @@ from dataengine_lib.core.bad_rows import BadRows, all_usable_rows
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
 from dataengine_lib.images.pool import ImagePool
 from dataengine_lib.images.references import ImageRef, id_key, image_number, image_ref, locate
+from dataengine_lib.queries.spares import with_asked_spares
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 
 EARLIER_ROUND = "used in an earlier round"
@@ -83,13 +84,14 @@ class QueryPool:
         self.leave_out(np.flatnonzero(same).tolist(), EVALUATION_IMAGE)
 
     def leave_out_queries(self, files: Iterable[Path], max_bad_share: float = 0.05) -> list[str]:
-        """Leave out the images of earlier rounds' queries, given as `gptvqa_prompt.json` files.
+        """Leave out the images of earlier rounds' queries, given as `gptvqa_prompt.json` files; with the spares
+        asked beside them.
 
         Returns warnings of files with rows that name no image, or none of this pool. Raises DataEngineError when a
         larger share than `max_bad_share` of a file's rows names none.
         """
         warnings: list[str] = []
-        for file in files:
+        for file in with_asked_spares(files):
             bad = BadRows(file, max_bad_share, remedy="check exclude_queries", wanted=_WANTED, keep=1)
             asked = [id_key(query.image_id) for _, query in all_usable_rows(_AskedAbout, bad)]
             self.leave_out(np.flatnonzero(np.isin(self.images.keys, asked)).tolist(), EARLIER_ROUND)

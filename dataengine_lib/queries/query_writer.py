@@ -45,11 +45,16 @@ class QueryWriter:
     usable: Callable[[int], bool] = lambda row: True
 
     def write(
-        self, drafts: Sequence[QueryDraft], examples: Sequence[Sequence[BadCase]], rng: Random
+        self,
+        drafts: Sequence[QueryDraft],
+        examples: Sequence[Sequence[BadCase]],
+        rng: Random,
+        taken: Sequence[int] = (),
     ) -> WrittenQueries:
         """Pick an image for each draft and write its query; `examples[i]` are the bad cases that draft i shows.
 
-        An image whose prompt would be too long even without captions is drawn again (see `pick_images`).
+        An image whose prompt would be too long even without captions is drawn again (see `pick_images`). `taken` are the
+        pool's rows that other queries have.
         """
         # the first example is the anchor
         near = [
@@ -67,7 +72,9 @@ class QueryWriter:
             )
             return prompts[place] is not None
 
-        picks = pick_images(drafts, near, self.pool.free, rng, fits, self.usable)
+        free = self.pool.free.copy()
+        free[list(taken)] = False
+        picks = pick_images(drafts, near, free, rng, fits, self.usable)
         queries = [
             self.query(
                 drafts[pick.draft].question_type,

@@ -20,6 +20,7 @@ class TypeShare(msgspec.Struct):
     image. `weight_share` is the share of `maxnum` that weights and targets give the type, `drawn_share` its share of
     the queries written, both from 0 to 1; `target` is None where the weight decides. `fallbacks` counts by reason
     the queries that should have had a neighbour and got a random image; `why_not` says why `filled` is below `asked`.
+    `spares` counts the spare queries; it is absent where none were asked for.
     """
 
     weight: float
@@ -31,6 +32,7 @@ class TypeShare(msgspec.Struct):
     neighbours: int
     fallbacks: dict[str, int]
     why_not: str
+    spares: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def type_shares(

@@ -1,7 +1,6 @@
 """Step 2: one query per training question wanted, from the student's bad cases and a pool of images."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated
@@ -15,17 +14,18 @@ from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.queries.answer_kinds import with_one_kind
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.causes.causes_file import CAUSES_FILE, FoundCauses, TypeCauses
-from dataengine_lib.queries.causes.even_sampling import with_even_causes
 from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.queries.copy_check import CopyCheck
-from dataengine_lib.queries.example_choice import ExampleChoice, case_vectors, choose_examples
+from dataengine_lib.queries.example_choice import ExampleChoice
 from dataengine_lib.queries.image_search import ImageSearch
 from dataengine_lib.queries.pool_parameters import PoolParameters
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.queries.query_writer import QueryWriter
-from dataengine_lib.queries.sampling import QueryDraft, draw_drafts, order_in_blocks
+from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
+from dataengine_lib.queries.shown_cases import ShownCases, anchors_needed, cases_shown
+from dataengine_lib.queries.spares import SPARE_FILE, count_spares, draw_spares, spare_warnings, write_spares
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.queries.warnings import check_any_case, check_any_query, query_warnings
 from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
@@ -53,6 +53,8 @@ class ConstructQueriesConfig(PoolParameters, CauseParameters):
     """Queries to write."""
     targets: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     """Queries of a type, set by hand; the other types share the rest of maxnum by weight."""
+    spare_share: float = Field(0, ge=0)
+    """Spare queries of a type, as a share of its queries; step 3 asks one for each reply that skips."""
     neighbour_share: float = Field(0.5, ge=0, le=1)
     """Share of queries that take a neighbour of the bad case's image."""
     examples: int = Field(2, ge=1)
@@ -111,6 +113,7 @@ class ConstructQueriesResult:
     compared: str
     warnings: list[str] = field(default_factory=list)
     causes: dict[str, TypeCauses] = field(default_factory=dict)  # by type; empty: not looked for
+    spares: list[Query] = field(default_factory=list)
 
     @property
     def queries_frame(self) -> "pd.DataFrame":
@@ -125,7 +128,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
 
     Sampling rules: MLLM-DataEngine's adaptive bad-case sampling, see `queries/sampling.py`. When images or bad cases
     run out, fewer queries are written and `sampling.json` says how many are missing and why. With `causes`, `causes.json`
-    has what was found below the types. Same files and seed, same bytes. Raises ParameterError for a target or preview type
+    has what was found below the types; with `spare_share`, `gptvqa_spare.json` has queries in place of those that the
+    teacher skips. Same files and seed, same bytes. Raises ParameterError for a target or preview type
     that neither the categories nor the bad cases have, and DataEngineError when too many images of the evaluation
     questions are not found (`max_bad_share`).
     """
@@ -146,35 +150,41 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     )
     # with a generator of its own, so that a file of one kind is drawn as before
     drafts = with_one_kind(drafts, inputs.cases, Random(f"answer kinds {config.seed}"))
+    spare_drafts = draw_spares(
+        drafts,
+        inputs.cases,
+        config.spare_share,
+        examples=config.examples,
+        neighbour_share=config.neighbour_share,
+        seed=config.seed,
+    )
     drawn = {draft.question_type: inputs.cases[draft.question_type] for draft in drafts}
     compared = (
         [case for cases in drawn.values() for case in cases] if config.example_choice != "random" else []
     )
     if config.causes != "none":  # by type, all cases are compared
         compared = [case for cases in inputs.cases.values() for case in cases]
-    # anchors: the bad cases whose images' neighbours are needed, for drafts or for the preview
+    needed = anchors_needed([*drafts, *spare_drafts], inputs.cases, inputs.preview_type)
     search = config.image_search(
         inputs.pool,
         [case for cases in inputs.cases.values() for case in cases],
-        [*_first_examples(drafts, inputs), *inputs.preview_cases, *compared],
+        [*needed, *inputs.preview_cases, *compared],
         inputs.warnings.append,
     )
-    groups = {name: [case.form.kind for case in cases] for name, cases in drawn.items()}
     causes = _causes(config, inputs, search)
-    if causes:
-        # with a generator of its own, so that images are drawn as without causes
-        own = Random(f"causes {config.seed}")
-        drafts = with_even_causes(drafts, inputs.cases, causes, config.examples, config.min_cause_cases, own)
-        groups = {name: causes.groups(name, kinds) for name, kinds in groups.items()}
-    anchors = search.anchors([*_first_examples(drafts, inputs), *inputs.preview_cases], compared)
-    drafts = choose_examples(
+    shown = ShownCases(
+        inputs.cases,
+        search,
+        compared,
+        causes,
         config.example_choice,
-        drafts,
-        lambda name: case_vectors([case.example for case in drawn[name]], anchors.vectors_of(drawn[name])),
-        groups,
+        config.examples,
+        config.min_cause_cases,
+        inputs.preview_type,
         config.seed,
     )
-    examples = [[inputs.cases[draft.question_type][place] for place in draft.examples] for draft in drafts]
+    # with a generator of its own, so that images are drawn as without causes
+    drafts, anchors = shown.choose(drafts, Random(f"causes {config.seed}"), inputs.preview_cases)
     pool = inputs.pool
     copies = CopyCheck(pool, anchors.paths.values(), config.coco_embedding)
     writer = QueryWriter(
@@ -186,7 +196,15 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         config.round,
         copies.is_usable,
     )
-    written = writer.write(drafts, examples, rng)
+    written = writer.write(drafts, cases_shown(drafts, inputs.cases), rng)
+    # generators of their own, and images that are left: with and without spares, the queries are the same
+    spare_drafts, near_spares = shown.choose(spare_drafts, Random(f"spare causes {config.seed}"))
+    spare = replace(writer, anchors=near_spares).write(
+        spare_drafts,
+        cases_shown(spare_drafts, inputs.cases),
+        Random(f"spare images {config.seed}"),
+        [pick.row for pick in written.picks],
+    )
     copies.finish()
     queries = order_in_blocks(written.queries)
     shares = type_shares(
@@ -199,10 +217,14 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         written.picks,
         written.too_long,
     )
+    spares = order_in_blocks(spare.queries)
+    if config.spare_share:
+        count_spares(shares, spares)
     # sampling.json says why queries are missing, also where there are none
     write_json(config.output.with_name("sampling.json"), shares)
     check_any_query(len(queries), config.maxnum, shares, pool.left_out)
     write_json(config.output, queries)
+    write_spares(config.output.with_name(SPARE_FILE), config.spare_share, spares)
     causes_file = config.output.with_name(CAUSES_FILE)
     if causes:
         causes.count_queries(queries)
@@ -224,8 +246,13 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         left_out_rows=pool.images.left_out_rows,
         unreadable=unreadable,
         compared=copies.sentence(config.near_duplicate),
-        warnings=[*inputs.warnings, *query_warnings(len(queries), config.maxnum, shares, unreadable)],
+        warnings=[
+            *inputs.warnings,
+            *query_warnings(len(queries), config.maxnum, shares, unreadable),
+            *spare_warnings(len(spare_drafts), len(spares), len(spare.too_long)),
+        ],
         causes=causes.file.types if causes else {},
+        spares=spares,
     )
 
 
@@ -272,15 +299,6 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
         pool=config.query_pool(warnings.append),
         warnings=warnings,
     )
-
-
-def _first_examples(drafts: Sequence[QueryDraft], inputs: _Inputs) -> list[BadCase]:
-    """The anchors of drafts that need its image's neighbours."""
-    return [
-        inputs.cases[draft.question_type][draft.examples[0]]
-        for draft in drafts
-        if draft.neighbour or draft.question_type == inputs.preview_type
-    ]
 
 
 def _causes(config: ConstructQueriesConfig, inputs: _Inputs, search: ImageSearch) -> FoundCauses | None:
