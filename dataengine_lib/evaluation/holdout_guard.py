@@ -12,6 +12,7 @@ from dataengine_lib.core.files import shown_name
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, Question
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.references import ImageRef, base_name, coco_number, image_ref
+from dataengine_lib.queries.spares import with_asked_spares
 
 _WANTED = "gptvqa_prompt.json of construct-queries"
 
@@ -38,13 +39,15 @@ def check_holdout_not_shown(
 ) -> list[str]:
     """Check that no holdout question, and no image of one, was shown to the teacher.
 
-    A query shows the questions in `example_ids`, the image it asks about and the image of its first example. Returns a
-    warning for each file of which rows could not be compared. Raises DataEngineError naming the first such file, query
-    and question, and how many questions were shown; or when a larger share of a file's rows than `max_bad_share` are no
-    queries.
+    A query shows the questions in `example_ids`, the image it asks about and the image of its first example; spares that
+    were asked and lie beside a file count too. Returns a warning for each file of which rows could not be compared. Raises
+    DataEngineError naming the first such file, query and question, and how many questions were shown; or when a larger
+    share of a file's rows than `max_bad_share` are no queries.
     """
     warnings: list[str] = []
-    for file in queries_files:  # compared through an index: there may be tens of thousands of both
+    for file in with_asked_spares(
+        queries_files
+    ):  # compared through an index: there may be tens of thousands of both
         bad = BadRows(file, max_bad_share, remedy="check teacher_queries", wanted=_WANTED, keep=1)
         shown = _Shown.of(all_usable_rows(_Query, bad))
         warnings += bad.warnings()

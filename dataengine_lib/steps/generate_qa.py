@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,11 +15,12 @@ from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.records import Query, Result
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.teachers.batch_state import refuse_if_in_progress
+from dataengine_lib.teachers.batch_state import BatchState, refuse_if_in_progress
 from dataengine_lib.teachers.query_asker import BatchOptions, QueryAsker
 from dataengine_lib.teachers.query_costs import TypeCost, query_costs
 from dataengine_lib.teachers.reply_files import Failure, ReplyFiles, UsageFile, in_order
-from dataengine_lib.teachers.request import CanonicalRequests, read_queries
+from dataengine_lib.teachers.request import CanonicalRequests, read_queries, read_spares
+from dataengine_lib.teachers.spares import SpareWaves
 from dataengine_lib.teachers.spec import check_spec, recorded_name
 from dataengine_lib.teachers.warnings import check_answered, reply_warnings
 
@@ -32,6 +33,8 @@ class GenerateQaConfig(StepConfig, PaidChatSettings):
 
     input: Path
     """queries: gptvqa_prompt.json of step 2."""
+    spares: Path | None = None
+    """gptvqa_spare.json of step 2: further queries, of which one is asked for each reply that skips."""
     output: Path
     """gptvqa_result.jsonl; ledger, failures and usage.json are written beside it."""
     teacher: str = "playground"
@@ -83,7 +86,10 @@ class GenerateQaConfig(StepConfig, PaidChatSettings):
 
 @dataclass
 class GenerateQaResult:
-    """What notebook 3 shows; `unasked` queries were not sent because the budget was used up, `stopped` says so."""
+    """What notebook 3 shows; `unasked` queries were not sent because the budget was used up, `stopped` says so.
+
+    `queries` are those of step 2 and the spares that were asked; of the spares not asked only a note speaks.
+    """
 
     output: Path
     queries: int
@@ -108,8 +114,10 @@ class GenerateQaResult:
 def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
     """Send the teacher every query of `config.input` that has no reply in the ledger beside `config.output`.
 
-    Writes `output` (Results in the order of the queries), `gptvqa_ledger.jsonl`, `gptvqa_failed.jsonl` and
-    `usage.json`. Raises ParameterError when the budget is too small for one request, DataEngineError when the
+    With `spares`, further queries are asked in place of those whose reply skips, until every type has as many other replies
+    as queries, or no spare is left. Writes `output` (Results in the order of the queries, then of the spares),
+    `gptvqa_ledger.jsonl`, `gptvqa_failed.jsonl`, `usage.json` and, with the spares that were asked,
+    `gptvqa_spare_asked.json`. Raises ParameterError when the budget is too small for one request, DataEngineError when the
     teacher is down or refuses all requests; what was received is kept and the next run goes on from there.
     """
     return _generate(config)
@@ -118,7 +126,7 @@ def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
 def price_queries(config: GenerateQaConfig) -> list[TypeCost]:
     """What all queries of `config.input` will cost, the sum and per question type; nothing is sent."""
     price = read_prices(config.prices).of(config.teacher)
-    return query_costs(_read(config)[0], price, config.tier, config.max_output_tokens)
+    return query_costs(_read(config).queries, price, config.tier, config.max_output_tokens)
 
 
 def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
@@ -127,15 +135,17 @@ def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
 
 
 def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResult:
-    queries, bad = _read(config)
-    _check_image_root(config, queries)
+    read = _read(config)
+    queries, spares = read.queries, read.spares
+    to_ask = [*queries, *spares]
+    _check_image_root(config, to_ask)
     prices = read_prices(config.prices)
     price = prices.of(config.teacher)
     note, date = prices.note(config.teacher)
     canonical = config.canonical
     # Hashed once per query: the name is part of its key and, later, of its row in the ledger.
-    images = {query.query_id: canonical.image_name(query) for query in queries if query.attach_image}
-    keys = {query.query_id: key_of(canonical.of(query, images.get(query.query_id, ""))) for query in queries}
+    images = {query.query_id: canonical.image_name(query) for query in to_ask if query.attach_image}
+    keys = {query.query_id: key_of(canonical.of(query, images.get(query.query_id, ""))) for query in to_ask}
     files = ReplyFiles(config.output, canonical.teacher, price, queries, keys, config.max_output_tokens)
     try:
         budget = Budget(config.budget_usd, price, config.tier, files.ledger)
@@ -144,26 +154,26 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
             if config.mode == "live":
                 refuse_if_in_progress(config.output)
         asker = QueryAsker(config.teacher, config, canonical, files, budget, images, config.coco_dataset)
+        waves = SpareWaves(files, queries, spares, BatchState(config.output).keys())
         earlier = len(files.results)
-        pending = files.pending()
-        if config.budget_usd is None:
-            # Servers cache common beginnings of prompts, and those of one type begin alike. With a budget the order
-            # of the file stays: it mixes the types, so that the last one gets its share too.
-            pending.sort(key=lambda query: query.question_type)
-        settings = _usage_settings(config, queries)
+        settings = _usage_settings(config, to_ask)
         # now too: if this run is killed, the file says what earlier ones cost
         files.write_usage(settings, date, note)
         try:
-            if pending or config.mode == "batch":
+            pending = files.pending() or waves.next()
+            if config.mode == "batch":
                 options = BatchOptions(config.batch_poll_s, config.batch_requests)
-                batches = config.mode == "batch"
-                run(asker.ask_in_batches(pending, options, cancel) if batches else asker.ask_all(pending))
+                run(asker.ask_in_batches(pending, options, cancel, waves.next))
+            elif pending:
+                run(asker.ask_all(pending, waves.next))
         finally:
             # Also after a stop or an interrupt: what was received is put in order and its cost written.
             files.finish()
+            waves.write_asked()
             usage = files.write_usage(settings, date, note)
     finally:
         files.close()
+    queries = [*queries, *waves.asked]
     failures = in_order(files.failures, queries)
     check_answered(len(files.results), failures, config.max_failed_share, files.failed)
     results = in_order(files.results, queries)
@@ -172,6 +182,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         *asker.notes,
         note,
         _lost_money(files.ledger.lost_usd + files.ledger.reserved_usd),
+        *waves.notes(),
         budget.stopped,
     ]
     return GenerateQaResult(
@@ -185,16 +196,33 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
         stopped=budget.stopped,
         notes=[line for line in notes if line],
         image_root=config.image_root or config.coco_dataset,
-        warnings=[*bad.warnings(), *reply_warnings(queries, results, failures, budget.stopped)],
+        warnings=[
+            *read.warnings,
+            *reply_warnings(queries, results, failures, budget.stopped),
+            *([] if budget.stopped or cancel else waves.warnings()),
+        ],
     )
 
 
-def _read(config: GenerateQaConfig) -> tuple[list[Query], BadRows]:
-    """The queries, and the rows that are left out."""
+class _Read(NamedTuple):
+    queries: list[Query]
+    spares: list[Query]
+    warnings: list[str]  # of rows that are left out
+
+
+def _read(config: GenerateQaConfig) -> _Read:
     bad = BadRows(
         config.input, config.max_bad_share, wanted="gptvqa_prompt.json of construct-queries", keep=20
     )
-    return read_queries(config.input, bad), bad
+    queries, spares = read_queries(config.input, bad), list[Query]()
+    warnings = bad.warnings()
+    if config.spares:
+        bad = BadRows(
+            config.spares, config.max_bad_share, wanted="gptvqa_spare.json of construct-queries", keep=20
+        )
+        spares = read_spares(config.spares, bad, queries)
+        warnings += bad.warnings()
+    return _Read(queries, spares, warnings)
 
 
 def _lost_money(usd: float) -> str:

@@ -1,5 +1,6 @@
 """Step 3: sends queries to the teacher, one by one or in batches, and has every reply in the files of the output."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from dataengine_lib.teachers.loading import load_teacher
 from dataengine_lib.teachers.reply_files import LONGER, ReplyFiles
 from dataengine_lib.teachers.request import CanonicalRequests
 
+NextWave = Callable[[], list[Query]]
 _Request = PaidRequest[Query]
 _MOST_CUT_OFF = 0.5  # of the replies, once there are some: the rest is not asked for
 _LEAST_REPLIES = 20
@@ -50,8 +52,11 @@ class QueryAsker:
         self.notes: list[str] = []
         self._replies = self._cut_off = 0  # of this run
 
-    async def ask_all(self, pending: list[Query]) -> None:
-        """Ask `pending`; each of them ends in the files, except those not sent because of a budget or a stop."""
+    async def ask_all(self, pending: list[Query], next_wave: NextWave = list) -> None:
+        """Ask `pending`; each of them ends in the files, except those not sent because of a budget or a stop.
+
+        Then what `next_wave` gives, until that is nothing.
+        """
         from tqdm.auto import tqdm
 
         total = len(self.files.queries)
@@ -76,7 +81,7 @@ class QueryAsker:
             def advance() -> None:
                 bar.update()
                 if self.files.ledger.cost_usd:
-                    bar.set_postfix_str(self._money(bar.n, total), refresh=False)
+                    bar.set_postfix_str(self._money(bar.n, bar.total), refresh=False)
 
             async with self._load() as teacher:
                 paid = PaidRequests(
@@ -89,29 +94,39 @@ class QueryAsker:
                     stop_sending=getattr(teacher, "stop_sending", lambda: None),
                 )
                 try:
-                    await paid.ask_all(map(self._request, pending), on_reply, on_failure)
+                    while pending:
+                        requests = map(self._request, self._sending_order(pending))
+                        await paid.ask_all(requests, on_reply, on_failure)
+                        pending = next_wave()
+                        bar.total = len(self.files.queries)
                 finally:
                     # Teachers that are no chat model have no settings to refuse.
                     for name in getattr(teacher, "refused_settings", ()):
                         self.notes.append(f"{self.spec} does not take {name}; it was asked without")
 
-    async def ask_in_batches(self, pending: list[Query], options: BatchOptions, cancel: bool = False) -> None:
+    async def ask_in_batches(
+        self,
+        pending: list[Query],
+        options: BatchOptions,
+        cancel: bool = False,
+        next_wave: NextWave = list,
+    ) -> None:
         """Ask `pending` through the Batch API, as far as the budget goes, and collect what is under way.
 
-        With `cancel` nothing is sent, and what is under way is cancelled.
+        Then what `next_wave` gives, until that is nothing, each time in batches of its own. With `cancel` nothing is sent,
+        and what is under way is cancelled.
         """
         from tqdm.auto import tqdm
 
         from dataengine_lib.teachers.batches import BatchRunner
 
-        files, total = self.files, len(self.files.queries)
-        with tqdm(total=total, desc="asking in batches", disable=None) as bar:
+        files = self.files
+        with tqdm(total=len(files.queries), desc="asking in batches", disable=None) as bar:
             async with self._load() as teacher:
                 runner = BatchRunner(
                     teacher,
                     BatchState(files.output),
-                    # of several queries with the same request the first, which `files.pending` names too
-                    {files.keys[query.query_id]: query for query in reversed(files.queries)},
+                    self._first_by_key(),
                     self._keep_batched,
                     files,
                     self.budget,
@@ -121,18 +136,37 @@ class QueryAsker:
 
                 def progress(status: str) -> None:
                     bar.n = len(files.results) + len(files.failures)
-                    bar.set_postfix_str(f"{status} {self._money(bar.n, total)}")
+                    bar.set_postfix_str(f"{status} {self._money(bar.n, bar.total)}")
 
                 runner.progress = progress
                 if cancel:
                     self.notes.append(f"{await runner.cancel()} batches cancelled")
                 sent = runner.state.keys()  # by an earlier run that ended before it had collected them
                 wanted = [query for query in pending if files.keys[query.query_id] not in sent and not cancel]
-                try:
-                    await runner.run([(query, self._max_output_tokens(query)) for query in wanted])
-                finally:
-                    for query in files.pending():  # cut off, and the longer reply did not come
-                        files.settle_if_paid(query)
+                while True:
+                    wanted = self._sending_order(wanted)
+                    try:
+                        await runner.run([(query, self._max_output_tokens(query)) for query in wanted])
+                    finally:
+                        for query in files.pending():  # cut off, and the longer reply did not come
+                            files.settle_if_paid(query)
+                    wanted = [] if cancel else next_wave()
+                    if not wanted:
+                        break
+                    runner.by_key, bar.total = self._first_by_key(), len(files.queries)
+
+    def _sending_order(self, queries: list[Query]) -> list[Query]:
+        """Servers cache common beginnings of prompts, and those of one type begin alike.
+
+        With a budget the order of the file stays: it mixes the types, so that the last one gets its share too.
+        """
+        if self.budget.limit is not None:
+            return queries
+        return sorted(queries, key=lambda query: query.question_type)
+
+    def _first_by_key(self) -> dict[str, Query]:
+        """Of several queries with the same request the first, which `files.pending` names too."""
+        return {self.files.keys[query.query_id]: query for query in reversed(self.files.queries)}
 
     def _check_cut_off(self, reply: Reply) -> None:
         """Raise TeacherStop when most replies are cut off: the rest would be paid for in vain."""

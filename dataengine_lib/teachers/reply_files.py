@@ -1,7 +1,7 @@
 """Step 3: the files of results, failures and usage, made from the ledger: a killed run loses none of its replies."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,7 +90,8 @@ class UsageFile(Usage):
 class ReplyFiles:
     """The files of one output while a run works on them; `results` and `failures` are by query id.
 
-    `keys` holds each query's request key, by query id. Only one run at a time may work on an output.
+    `keys` holds each query's request key, by query id, and after them those of spare queries. Only one run at a time may
+    work on an output.
 
     Raises DataEngineError when another run does, or a file cannot be read or written.
     """
@@ -113,7 +114,7 @@ class ReplyFiles:
         self._by_key: dict[str, list[Query]] = {}  # some queries are the very same request
         for query in queries:
             self._by_key.setdefault(keys[query.query_id], []).append(query)
-        self.price = price
+        self.price, self._max_output_tokens = price, max_output_tokens
         self.ledger = Ledger(output.with_name(LEDGER), self._price, output=output)
         self._handle: IO[bytes] | None = None
         self.ledger.open()
@@ -124,18 +125,10 @@ class ReplyFiles:
             # again. The others stay pending: the run that got an unusable reply has ended, or the longer
             # request after a reply that was cut off was not sent yet.
             for query in queries:
-                paid = self.ledger.paid.get(keys[query.query_id])
-                if paid is None:
-                    continue
-                row = self.outcome(query)
+                row = self._earlier(query)
                 if isinstance(row, Result):
                     self.results[query.query_id] = row
-                elif paid.failed:
-                    continue  # no answer of the model at all: it is asked by this run already
-                elif not paid.closed and not (
-                    row.kind == "length" and paid.max_output_tokens < LONGER * max_output_tokens
-                ):
-                    # The run that received it did not end: this one continues it and sends nothing twice.
+                elif row is not None:
                     self.failures[query.query_id] = row
             # 3. The file starts with those results; rows are appended while replies come in.
             write_jsonl(output, in_order(self.results, queries))
@@ -143,6 +136,25 @@ class ReplyFiles:
         except BaseException:
             self.close()
             raise
+
+    def add(self, spares: Sequence[Query]) -> None:
+        """Count spare queries among those of the output, with the replies that the ledger has to them.
+
+        One that got no usable reply in a run that has ended stays a failure: another spare takes its place.
+        """
+        added = {query.query_id: query for query in [*self.queries, *spares]}
+        self.queries = [added[query_id] for query_id in self.keys if query_id in added]
+        for query in spares:
+            self._by_key.setdefault(self.keys[query.query_id], []).append(query)
+            row = self._earlier(query)
+            if row is None and self.is_paid(query) and self.ledger.paid[self.keys[query.query_id]].closed:
+                row = self.outcome(query)
+            if row is not None:
+                self._keep(row)
+
+    def is_paid(self, query: Query) -> bool:
+        """Whether the ledger has a reply to the query, usable or not."""
+        return self.keys[query.query_id] in self.ledger.paid
 
     def pending(self) -> list[Query]:
         """The queries to send, in their order; of those that are the very same request only the first."""
@@ -152,20 +164,11 @@ class ReplyFiles:
     def settle(self, query: Query) -> None:
         """Make a result, or a failure, of the last reply in the ledger, for all queries that are the same request."""
         for one in self._by_key[self.keys[query.query_id]]:
-            row = self.outcome(one)
-            if isinstance(row, Failure):
-                self.failures[one.query_id] = row
-                continue
-            self.results[one.query_id] = row
-            self.failures.pop(one.query_id, None)
-            # At the end for now, so that the file can be read during the run; `finish` puts the rows in order.
-            if self._handle is not None:
-                self._handle.write(msgspec.json.encode(row) + b"\n")
-                self._handle.flush()
+            self._keep(self.outcome(one))
 
     def settle_if_paid(self, query: Query) -> None:
         """As `settle`, if there is a reply: one that was cut off counts when the longer one did not come."""
-        if self.keys[query.query_id] in self.ledger.paid:
+        if self.is_paid(query):
             self.settle(query)
 
     def give_up(self, query: Query, reason: str) -> None:
@@ -224,6 +227,34 @@ class ReplyFiles:
             reply_json=paid.text if text != paid.text else "",
             **shared,
         )
+
+    def _earlier(self, query: Query) -> Result | Failure | None:
+        """The outcome that earlier runs leave a query with; None where this run sends it."""
+        paid = self.ledger.paid.get(self.keys[query.query_id])
+        if paid is None:
+            return None
+        row = self.outcome(query)
+        if isinstance(row, Result):
+            return row
+        if paid.failed:
+            return None  # no answer of the model at all: it is asked by this run already
+        if not paid.closed and not (
+            row.kind == "length" and paid.max_output_tokens < LONGER * self._max_output_tokens
+        ):
+            # The run that received it did not end: this one continues it and sends nothing twice.
+            return row
+        return None
+
+    def _keep(self, row: Result | Failure) -> None:
+        if isinstance(row, Failure):
+            self.failures[row.query_id] = row
+            return
+        self.results[row.query_id] = row
+        self.failures.pop(row.query_id, None)
+        # At the end for now, so that the file can be read during the run; `finish` puts the rows in order.
+        if self._handle is not None:
+            self._handle.write(msgspec.json.encode(row) + b"\n")
+            self._handle.flush()
 
     def finish(self) -> None:
         """Write results and failures in the order of the queries: the same bytes in whatever order replies came."""

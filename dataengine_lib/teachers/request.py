@@ -1,6 +1,7 @@
 """Step 3: queries, and the canonical requests by whose keys the ledger knows their replies."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,23 @@ def read_queries(path: Path, bad: BadRows) -> list[Query]:
     Rows that cannot be asked are added to `bad`: without a prompt or a type, or with the id of an earlier one.
     Raises DataEngineError when the file holds no queries, or too many of its rows cannot be used.
     """
-    queries: dict[str, Query] = {}
-    first: dict[str, str] = {}
+    queries = _usable_queries(path, bad, {})
+    if not queries:
+        raise DataEngineError(f"{path}: holds no queries; give gptvqa_prompt.json of construct-queries")
+    return queries
+
+
+def read_spares(path: Path, bad: BadRows, main: Sequence[Query]) -> list[Query]:
+    """The spare queries of `path`, which may be none; a row with the id of one of `main` cannot be asked either.
+
+    Raises DataEngineError as `read_queries` does.
+    """
+    return _usable_queries(path, bad, {query.query_id: "a query of input" for query in main})
+
+
+def _usable_queries(path: Path, bad: BadRows, first: dict[str, str]) -> list[Query]:
+    """The queries of `path` whose ids are not in `first`, which says where an id stands; the other rows go to `bad`."""
+    queries: list[Query] = []
     for where, row in usable_rows(json_rows(path), _Row, bad):
         query = Query(**{name: getattr(row, name) for name in Query.__struct_fields__})
         if row.correct_choice_idx is not None:
@@ -99,12 +115,11 @@ def read_queries(path: Path, bad: BadRows) -> list[Query]:
         if not query.prompt.strip() or not query.question_type.strip():
             empty = "question_type" if query.prompt.strip() else "prompt"
             bad.add(BadRow(where, f"{empty} is empty", MALFORMED))
-        elif query.query_id in queries:
+        elif query.query_id in first:
             same = f"the same query_id as {first[query.query_id]} ({one_line(query.query_id)[:60]})"
             bad.add(BadRow(where, same, "repeated query_id"))
         else:
-            queries[query.query_id], first[query.query_id] = query, where
+            queries.append(query)
+            first[query.query_id] = where
     bad.check()
-    if not queries:
-        raise DataEngineError(f"{path}: holds no queries; give gptvqa_prompt.json of construct-queries")
-    return list(queries.values())
+    return queries
