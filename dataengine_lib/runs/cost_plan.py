@@ -28,6 +28,7 @@ from dataengine_lib.runs.checks.cause_costs import cause_notes
 from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
 from dataengine_lib.runs.checks.judge_costs import judge_notes
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
+from dataengine_lib.runs.checks.spare_costs import spare_notes
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
 from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan
@@ -86,7 +87,8 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     costs = _teacher_costs(run, images, price)
     total = costs[-1]
     _add_teacher_notes(run, prices, total)
-    run.notes += [*cause_notes(planned, run.rounds), *judge_notes(planned)]
+    run.notes += [*spare_notes(run.queries, costs[:-1], run.rounds), *cause_notes(planned, run.rounds)]
+    run.notes += judge_notes(planned)
     _add_reader_notes(run, images, total.requests)
     if run.evaluate.student.startswith("api:"):
         run.notes.append(_student_note(run.evaluate))

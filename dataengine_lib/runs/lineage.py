@@ -9,6 +9,7 @@ from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.core.records import Query, Result, TrainRecord
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.queries.spares import ASKED_SPARES_FILE
 
 _SHORTEST_PREFIX = 6  # characters of a name that may stand for the whole name
 _Row = TypeVar("_Row")
@@ -24,6 +25,7 @@ class Lineage:
     rejects: list[Reject]
     replies: list[Result]
     queries: list[Query]
+    spares: frozenset[str] = frozenset()  # ids of the queries that are spares which were asked
 
     @property
     def empty(self) -> bool:
@@ -68,12 +70,14 @@ def round_folders(folder: Path) -> list[Path]:
 
 def _find(name: str, folder: Path) -> Lineage:
     """Rows of the folder that match the name exactly or, when none does, by prefix."""
+    spares = _read_list(folder / ASKED_SPARES_FILE, Query)
     rows = Lineage(
         folder,
         records=_read_list(folder / "gptvqa_train_data.json", TrainRecord),
         rejects=_read_lines(folder / "rejects.jsonl", Reject),
         replies=_read_lines(folder / "gptvqa_result.jsonl", Result),
-        queries=_read_list(folder / "gptvqa_prompt.json", Query),
+        queries=[*_read_list(folder / "gptvqa_prompt.json", Query), *spares],
+        spares=frozenset(query.query_id for query in spares),
     )
     found = _select(rows, lambda text: bool(name) and text == name)
     if found.empty:
@@ -102,6 +106,7 @@ def _select(rows: Lineage, matches: _Matches) -> Lineage:
         rejects=[row for row in rows.rejects if any(map(matches, (row.record_id, row.query_id)))],
         replies=[row for row in rows.replies if any(map(matches, (row.query_id, row.request_key)))],
         queries=[row for row in rows.queries if matches(row.query_id)],
+        spares=rows.spares,
     )
 
 

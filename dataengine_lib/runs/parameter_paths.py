@@ -9,12 +9,15 @@ from pydantic import BaseModel
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.user_files.yaml_file import read_yaml
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.queries.spares import with_asked_spares
 from dataengine_lib.questions.companion_files import companion_files
 
 # Text parameters that may name a folder as well as a model: its Hugging Face name, or `KIND:REST`.
 _MODEL_OR_FOLDER = ("student", "adapter", "encoder")
 # Parameters that name question files, beside which others may lie that are read with them.
 _QUESTION_FILES = ("questions", "base_data", "train_data")
+# Parameters that name files of queries, beside which may lie those of the spares that were asked.
+_QUERY_FILES = ("exclude_queries", "teacher_queries")
 # Text parameters, and what stands before the colon where the rest of their value is a file.
 _FILE_KINDS = {
     "student": ("recorded",),
@@ -94,9 +97,11 @@ def named_paths(name: str, value: Any) -> list[Path]:
 
 
 def read_with(name: str, paths: list[Path]) -> list[Path]:
-    """The files that are read with those that the parameter `name` names: VQA's annotations, DeepSpeed's own config."""
+    """The files that are read with those that the parameter `name` names: VQA's annotations, spares, DeepSpeed's config."""
     if name in _QUESTION_FILES:
         found = [other for path in paths for other in companion_files(path)]
+    elif name in _QUERY_FILES:
+        found = with_asked_spares(paths)
     elif name == "accelerate_config":
         found = [other for path in paths for other in _deepspeed_config(path)]
     else:

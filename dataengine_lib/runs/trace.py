@@ -22,6 +22,7 @@ from dataengine_lib.core.records import (
 from dataengine_lib.core.text import one_line
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.evaluation.metrics import Metrics
+from dataengine_lib.queries.spares import ASKED_SPARES_FILE
 from dataengine_lib.runs.lineage import Lineage, find_lineages
 
 _MAX_CHARACTERS = 300  # of a question or rationale in a line
@@ -82,7 +83,8 @@ def _reply_lines(lineage: Lineage) -> Iterator[str]:
 
 def _query_lines(lineage: Lineage) -> Iterator[str]:
     for query in lineage.queries:
-        yield f"query {_one_line(query.query_id)} in {lineage.folder / 'gptvqa_prompt.json'}"
+        file = ASKED_SPARES_FILE if query.query_id in lineage.spares else "gptvqa_prompt.json"
+        yield f"query {_one_line(query.query_id)} in {lineage.folder / file}"
         yield f"  prompt {_or_unknown(query.template)}, sha256 {_or_unknown(query.prompt_sha256)}"
         yield f"  {_type_and_image(query)}, drawn {_how_drawn(query)}"
         if query.cause:

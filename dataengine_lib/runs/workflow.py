@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.curation.readers.spec import Reader
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.queries.spares import ASKED_SPARES_FILE, SPARE_FILE
 from dataengine_lib.runs.parameter_paths import (
     named_paths,
     read_with,
@@ -96,7 +97,7 @@ STEPS = (
                "exclude_queries": "{rounds before}/gptvqa_prompt.json",
                "earlier_causes": "{rounds with causes}/causes.json"},
         writes={"output": "{here}/gptvqa_prompt.json"},
-        more_files=("sampling.json", "causes.json", "causes_ledger.jsonl"),
+        more_files=("sampling.json", "causes.json", "causes_ledger.jsonl", SPARE_FILE),
         defaults={"questions": "{evaluate.questions}", "bad_case_image_root": "{evaluate.image_root}",
                   "panel": "{evaluate.panel}", "coco_embedding": "{run}/coco_embedding", "weight": "{here}/weight.json",
                   "seed": "{round seed}", "round": "{round}"},
@@ -105,9 +106,9 @@ STEPS = (
     ),
     Step(
         3, "generate_qa", GenerateQaConfig, when=("round",),
-        reads={"input": "{here}/gptvqa_prompt.json"},
+        reads={"input": "{here}/gptvqa_prompt.json", "spares": "{here with spares}/gptvqa_spare.json"},
         writes={"output": "{here}/gptvqa_result.jsonl"},
-        more_files=("gptvqa_failed.jsonl", "usage.json"),
+        more_files=("gptvqa_failed.jsonl", "usage.json", ASKED_SPARES_FILE),
         defaults={"coco_dataset": "{construct_queries.coco_dataset}",
                   "image_root": "{construct_queries.coco_dataset}", "seed": "{round seed}"},
         makes_data=True,

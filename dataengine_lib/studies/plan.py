@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dataengine_lib.runs.cost_plan import run_cost
-from dataengine_lib.runs.workflow import Planned
+from dataengine_lib.runs.workflow import Planned, first_configs
 from dataengine_lib.studies.grid import step_keys
 from dataengine_lib.studies.read_study import Study
 
@@ -76,4 +76,7 @@ def _cost_lines(
     total = f"{dollars:10.2f}" if known else f"{'unknown':>10}"
     yield f"{'all arms':{width}}  {requests:8,}  {total}"
     yield ""
+    configs = [first_configs(planned).get("construct_queries") for planned in plans.values()]
+    if any(getattr(config, "spare_share", 0) for config in configs):
+        yield "note: without spare queries (spare_share), which are asked only in place of replies that skip"
     yield "note: of step 3 alone; `dataengine plan` of the base experiment shows tokens, types and other steps' requests"

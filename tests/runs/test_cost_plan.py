@@ -121,6 +121,30 @@ def test_plan_says_that_equal_weights_were_asked_for() -> None:
     assert "note: construct_queries.weight is null: all types are weighted equally" in lines
 
 
+def test_plan_says_what_spares_add_at_most() -> None:
+    def lines(*sets: str) -> list[str]:
+        prices = ["generate_qa.teacher=openai:gpt-4.1", "construct_queries.maxnum=180", "rounds=1"]
+        return plan_lines(demo_experiment(*prices, *sets), Path("out"))
+
+    def total(found: list[str]) -> list[str]:
+        return next(line.split()[1:] for line in found if line.startswith("all "))
+
+    without, found = lines(), lines("construct_queries.spare_share=0.5")
+    assert total(without) == total(found), "the table has the main queries"
+    assert not any("spare" in line for line in without)
+    (note,) = (line for line in found if "spare" in line)
+    pattern = (
+        r"note: spare queries, one for each reply that skips: at most 90 requests, ([\d,]+) prompt tokens "
+        r"\(([\d.]+) US dollars, or ([\d.]+) with replies of max_output_tokens\) more than in the table"
+    )
+    numbers = re.fullmatch(pattern, note)
+    assert numbers
+    tokens, usd, most = (float(text.replace(",", "")) for text in numbers.groups())
+    requests, prompt, _, cost = (float(text.replace(",", "")) for text in total(found))
+    assert requests == 180 and tokens == pytest.approx(prompt / 2, abs=1)
+    assert usd == pytest.approx(cost / 2, abs=0.01) and most > usd
+
+
 def test_plan_counts_targets_and_pictures(tmp_path: Path) -> None:
     sets = {
         "evaluate.questions": "none.json",

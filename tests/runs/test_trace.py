@@ -159,3 +159,10 @@ def test_the_cause_of_a_query_is_one_line(tmp_path: Path) -> None:
     query = Query(image_id=1, prompt="…", question_type="ocr", query_id="r1-0abcdef", cause="signs\nat night")
     write_json(tmp_path / "gptvqa_prompt.json", [query])
     assert "  cause: signs at night" in trace_lines("r1-0abcdef", tmp_path)
+
+
+def test_a_spare_that_was_asked_is_in_a_file_of_its_own(tmp_path: Path) -> None:
+    for number, name in enumerate(("gptvqa_prompt.json", "gptvqa_spare_asked.json")):
+        query = Query(image_id=number, prompt="…", question_type="ocr", query_id=f"r{number}-abcdef")
+        write_json(tmp_path / name, [query])
+        assert f"query r{number}-abcdef in {tmp_path / name}" in trace_lines(f"r{number}-abcdef", tmp_path)

@@ -67,6 +67,29 @@ class TestPlan:
         with pytest.raises(ParameterError, match=r"earlier_causes is set by the workflow; remove it"):
             earlier("construct_queries.causes=cluster", "construct_queries.earlier_causes=[mine.json]")
 
+    def test_spares_are_read_where_they_are_asked_for(self) -> None:
+        def spares(*sets: str) -> list[Any]:
+            planned = plan(demo_experiment(*sets), Path("out"))
+            return [one.config.spares for one in planned if one.step.name == "generate_qa"]
+
+        assert spares() == spares("construct_queries.spare_share=0") == [None, None]
+        files = [Path(f"out/round{n}/gptvqa_spare.json") for n in (1, 2)]
+        assert spares("construct_queries.spare_share=0.5") == files
+        with pytest.raises(ParameterError, match=r"generate_qa: spares is set by the workflow; remove it"):
+            spares("construct_queries.spare_share=0.5", "generate_qa.spares=mine.json")
+
+    def test_asked_spares_are_inputs_of_the_steps_that_read_them(self, tmp_path: Path) -> None:
+        def inputs(name: str, parameter: str) -> list[Path]:
+            planned = plan(demo_experiment("construct_queries.spare_share=0.5"), tmp_path)
+            return [one for one in planned if one.step.name == name][1].inputs()[parameter]
+
+        asked = tmp_path / "round1/gptvqa_spare_asked.json"
+        reads = [("construct_queries", "exclude_queries"), ("evaluate", "teacher_queries")]
+        assert [inputs(*one) for one in reads] == [[asked.with_name("gptvqa_prompt.json")]] * 2
+        asked.parent.mkdir()
+        asked.write_text("[]")
+        assert [inputs(*one) for one in reads] == [[asked.with_name("gptvqa_prompt.json"), asked]] * 2
+
     def test_a_teacher_that_names_causes_is_one_of_the_models_asked(self) -> None:
         sets = ["causes=teacher", "cause_teacher=openai:m", "base_url=http://127.0.0.1:9/v1"]
         planned = plan(demo_experiment(*(f"construct_queries.{one}" for one in sets)), Path("out"))

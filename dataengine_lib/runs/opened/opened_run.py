@@ -17,6 +17,7 @@ from dataengine_lib.frames.figures import RoundCounts, rounds_frame, types_frame
 from dataengine_lib.frames.queries import queries_frame, replies_frame, request_costs
 from dataengine_lib.frames.read_files import read_bad_case_answers, read_evaluation, read_rows
 from dataengine_lib.frames.records import CuratedQas, records_frame
+from dataengine_lib.queries.spares import ASKED_SPARES_FILE
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.runs.manifest import Manifest, read_manifest
 from dataengine_lib.runs.opened.case_path import case_path
@@ -70,7 +71,7 @@ class OpenedRun:
 
     @property
     def queries(self) -> "pd.DataFrame":
-        """The queries to the teacher."""
+        """The queries to the teacher, with the spares that were asked."""
         return self._frame("queries", lambda: queries_frame(self._queries))
 
     @property
@@ -173,7 +174,11 @@ class OpenedRun:
 
     @cached_property
     def _queries(self) -> dict[int, list[Query]]:
-        return self._rows("gptvqa_prompt.json", Query)
+        spares = self._rows(ASKED_SPARES_FILE, Query)
+        return {
+            number: [*queries, *spares[number]]
+            for number, queries in self._rows("gptvqa_prompt.json", Query).items()
+        }
 
     @cached_property
     def _results(self) -> dict[int, list[Result]]:

@@ -43,7 +43,8 @@ def placeholder_values(
         evaluated = rounds[: round_ + 1]
     until = experiment.head.until
     with_data = rounds if trains_on_new_data(experiment) else []
-    looks_for_causes = experiment.sections.get("construct_queries", {}).get("causes", "none") != "none"
+    queries = experiment.sections.get("construct_queries", {})
+    looks_for_causes = queries.get("causes", "none") != "none"
     evaluate, fine_tune = (experiment.sections.get(name, {}) for name in ("evaluate", "fine_tune"))
     first = in_playground(evaluate.get("student"), playground)
     # a student of fine_tune's own is not the one that evaluate's adapter was made for
@@ -54,6 +55,7 @@ def placeholder_values(
         "run": out,
         "here": out / place,
         "classified": out / "aokvqa_classified.json" if "classify_questions" in experiment.sections else None,
+        "here with spares": out / place if queries.get("spare_share") else None,
         "first student": first,
         "first adapter": first_adapter,
         "rounds before": with_data[:done],
