@@ -291,3 +291,10 @@ def test_the_package_is_light_and_opens_a_run_without_torch() -> None:
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
     with pytest.raises(AttributeError, match="has no attribute 'load_runs'"):
         _ = dataengine_lib.load_runs  # type: ignore[attr-defined]
+
+
+def test_the_spares_that_were_asked_are_among_the_queries(tmp_path: Path) -> None:
+    for number, name in enumerate(("gptvqa_prompt.json", "gptvqa_spare_asked.json", "gptvqa_spare.json")):
+        query = Query(image_id=number, prompt="p", question_type="ocr", query_id=f"r-{number}")
+        write_json(tmp_path / name, [query])
+    assert load_run(tmp_path).queries["query_id"].tolist() == ["r-0", "r-1"]
