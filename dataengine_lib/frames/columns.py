@@ -145,6 +145,7 @@ _COUNTED = {
     "types": ("correct", "kept"),
     "rounds": ("correct", "kept"),
 }  # numbers there, flags of single rows elsewhere
+_MOST = 2**63 - 1  # of an int64; files of other programs may hold any number
 _MISSING: dict[str, object] = {_TEXT: "", _COUNT: 0, _NUMBER: float("nan"), _FLAG: False, _MAYBE: None}
 
 
@@ -169,5 +170,7 @@ def make_frame(frame: str, rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
             missing = _MISSING[dtype]
             # None as well, which files have for what a check could not judge
             values = [missing if (value := row.get(name)) is None else value for row in rows]
+            if dtype in (_COUNT, _MAYBE):
+                values = [value if value is None else min(max(value, -_MOST), _MOST) for value in values]
         columns[name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(columns)

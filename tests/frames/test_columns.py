@@ -30,6 +30,11 @@ def test_what_is_missing_is_no_value_of_its_own() -> None:
     assert pd.isna(row["blind_score"]) and row["second_answer"] is pd.NA
 
 
+def test_a_number_of_any_size_has_a_place() -> None:
+    row = make_frame("records", [{"correct_choice_idx": 10**30, "blind_answer": -(10**30)}]).iloc[0]
+    assert row["correct_choice_idx"] == 2**63 - 1 and row["blind_answer"] == 1 - 2**63
+
+
 def test_the_guide_lists_every_frame_and_column() -> None:
     frames, columns = GUIDE.split("\n## Frames\n")[1].split("\n## Columns\n")
     listed = re.findall(r"^\| `(\w+)` \| [^|]+ \| (.+) \|$", frames, re.M)

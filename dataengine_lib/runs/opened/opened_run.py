@@ -110,7 +110,8 @@ class OpenedRun:
     def image(self, of: Any, *, anchor: bool = False) -> "Image.Image":
         """The image of a path, of a row of a frame or of a record, as RGB; `anchor`: of a query's first example.
 
-        Looked for below the run's image roots only. Raises DataEngineError when it is not there or cannot be read.
+        Looked for below the run's image roots only: in the pool's first for a row with a query_id, else in the questions'.
+        Raises DataEngineError when it is not there or cannot be read.
         """
         ref, of_pool = ref_of(of, anchor)
         return self._image_roots.image(ref, of_pool)

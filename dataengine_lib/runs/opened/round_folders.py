@@ -74,12 +74,15 @@ def _single_folder(folder: Path) -> list[OpenedRound]:
 
 def _wrong_folder(folder: Path) -> str:
     """What the folder is, and which folder to give instead."""
-    inside = sorted(place for place in folder.iterdir() if place.is_dir())
-    runs = [
-        place.name
-        for place in inside
-        if any((place / name).is_file() for name in (*_FILES, *_STARTED)) or (place / "round1").is_dir()
-    ]
-    if runs:
-        return f"{folder}: is not a run, but holds some ({first_named(runs)}); give one, such as {folder / runs[0]}"
+    for pattern in ("*", "*/*"):  # the runs of a study lie below its arms
+        runs = [
+            str(place.relative_to(folder)) for place in sorted(folder.glob(pattern)) if _is_openable(place)
+        ]
+        if runs:
+            named = f"holds some ({first_named(runs)}); give one, such as {folder / runs[0]}"
+            return f"{folder}: is not a run, but {named}"
     return f"{folder}: holds no file that a step writes ({_FILES[0]}, …); give the folder of a run, such as reports/demo"
+
+
+def _is_openable(place: Path) -> bool:
+    return any((place / name).is_file() for name in (*_FILES, *_STARTED)) or (place / "round1").is_dir()

@@ -218,6 +218,8 @@ def test_a_wrong_folder_is_one_line(run_folder: Path, tmp_path: Path) -> None:
         (tmp_path / "missing", "is not a folder"),
         (empty, r"holds no file that a step writes \(aokvqa_eval.json, …\); give the folder of a run"),
         (run_folder.parent, r"is not a run, but holds some \(made\); give one, such as .*made$"),
+        (tmp_path, r"is not a run, but holds some \(reports/made\); give one"),
+        (DEMO / "study", r"holds some \(adaptive/seed0, adaptive/seed1, .* and 1 more\); give one"),
         (run_folder / "run.json", "is not a folder"),
     ):
         with pytest.raises(DataEngineError, match=words) as error:
