@@ -165,12 +165,15 @@ def make_frame(frame: str, rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     columns = {}
     for name, dtype in frame_dtypes(frame).items():
         if dtype == _LIST:
-            values: list[Any] = [row.get(name, []) for row in rows]
-        else:
-            missing = _MISSING[dtype]
-            # None as well, which files have for what a check could not judge
-            values = [missing if (value := row.get(name)) is None else value for row in rows]
-            if dtype in (_COUNT, _MAYBE):
-                values = [value if value is None else min(max(value, -_MOST), _MOST) for value in values]
-        columns[name] = pd.Series(values, dtype=dtype)
+            columns[name] = pd.Series([row.get(name, []) for row in rows], dtype=dtype)
+            continue
+        missing = _MISSING[dtype]
+        values: list[Any] = [row.get(name, missing) for row in rows]
+        if None in values:  # files have it as well, for what a check could not judge
+            values = [missing if value is None else value for value in values]
+        try:
+            columns[name] = pd.Series(values, dtype=dtype)
+        except OverflowError:
+            values = [value if value is None else min(max(value, -_MOST), _MOST) for value in values]
+            columns[name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(columns)

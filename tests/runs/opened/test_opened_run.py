@@ -1,5 +1,6 @@
 """`load_run`: a run, a round or the files of single steps, opened with frames, images and parameters."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -231,6 +232,31 @@ def test_an_evaluation_of_another_format_is_named(tmp_path: Path) -> None:
     file = write_json(tmp_path / "aokvqa_eval.json", [{"image": 1}, {"image": 2}])
     with pytest.raises(DataEngineError, match=f"{file}: not a format .* give aokvqa_eval.json of evaluate"):
         _ = load_run(tmp_path).answers
+
+
+FRAME_FILES = (
+    "aokvqa_eval.json", "bad_case_aokvqa_classified.json", "weight.json", "gptvqa_prompt.json", "gptvqa_result.jsonl",
+    "gptvqa_failed.jsonl", "gptvqa_ledger.jsonl", "gptvqa_train_data.json", "rejects.jsonl",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"null", b'{"a": 1}', b"[[]]", b"[" * 3000])
+def test_a_damaged_file_is_a_line_or_rows_that_are_left_out(run_folder: Path, content: bytes) -> None:
+    lines = 0
+    for name in FRAME_FILES:
+        file = run_folder / "round1" / name
+        whole = file.read_bytes()
+        file.write_bytes(content)
+        run = load_run(run_folder)
+        for frame in RUN_FRAMES:
+            try:
+                getattr(run, frame)
+            except DataEngineError as error:
+                lines += 1
+                assert str(file) in str(error) and "\n" not in str(error)
+        assert gc.isenabled()
+        file.write_bytes(whole)
+    assert lines
 
 
 def test_images_are_those_of_the_questions_or_of_the_pool(run_folder: Path) -> None:
