@@ -43,6 +43,7 @@ def find_causes(
     if teacher.failures:
         number, first = len(teacher.failures), shown(teacher.failures[0], 160)
         warnings.append(
-            f"{parameters.cause_teacher} gave no usable reply about causes, {number:,} times; the first: {first}"
+            f"{parameters.cause_teacher} gave no complete reply about causes, {number:,} times, so cases may have no "
+            f"cause, and the causes of their type no count of this round; the first: {first}"
         )
     return found, warnings

@@ -22,7 +22,7 @@ class Cause(msgspec.Struct):
     """A cause of one type: `cases` of this round's bad cases have it, `queries` ask about it.
 
     `case_ids` are the keys of its cases, the most typical first. `by_round` counts its cases in each round so far, this one
-    included; the key is the round's number.
+    included, but none in which not every case of its type was assigned; the key is the round's number.
     """
 
     name: str

@@ -94,11 +94,16 @@ def _assigned(
 
 
 def count_cases(
-    causes: Sequence[Cause], cases: Sequence[BadCase], members: Sequence[Sequence[int]], round_: int
+    causes: Sequence[Cause], cases: Sequence[BadCase], members: Sequence[Sequence[int]], round_: int | None
 ) -> None:
-    """Write into the causes how many cases of this round each has, and their keys."""
+    """Write into the causes how many cases of this round each has, and their keys.
+
+    `round_` is None where not every case was assigned: such counts are not to be compared with those of other rounds.
+    """
     for cause, places in zip(causes, members, strict=True):
-        cause.cases = cause.by_round[round_] = len(places)
+        cause.cases = len(places)
+        if round_ is not None:
+            cause.by_round[round_] = len(places)
         cause.case_ids = [cases[place].key for place in places]
 
 

@@ -72,7 +72,8 @@ class CauseTeacher:
         """The causes of each type, and which cases have them; a type that `earlier` has keeps its causes.
 
         A type is asked about where it has cases for two causes. Cases that no cause explains, or of a cause with fewer than
-        `min_cases` in its first round, are those of a last one without a name.
+        `min_cases` in its first round, are those of a last one without a name, and so are cases that the replies leave out;
+        the causes of such a type have no count of this round.
         Raises TeacherStop when no request can succeed; replies until then stay in the ledger.
         """
         known = earlier.types if earlier else {}
@@ -99,7 +100,10 @@ class CauseTeacher:
             prompts = {key: assign_prompt(key[0], part, names[key[0]]) for key, part in parts.items()}
             assigned: dict[str, dict[int, int]] = {}
             for (name, start), text in self._replies(prompts, ASSIGNED_SCHEMA).items():
-                of_part = read_assigned(text, len(parts[name, start]), len(names[name]))
+                number = len(parts[name, start])
+                of_part = read_assigned(text, number, len(names[name]))
+                if left := number - len(of_part):
+                    self.failures.append(f"the reply about {name} leaves out {left} of {number} cases")
                 assigned.setdefault(name, {}).update(
                     {start + place: cause for place, cause in of_part.items()}
                 )
@@ -116,14 +120,22 @@ class CauseTeacher:
                     causes.append(Cause("", by_round=dict(rounds.get("", {}))))
                 else:
                     causes, groups = _large_enough(causes, groups, settings.min_cases)
-                count_cases(causes, of_type, groups, settings.round)
+                complete = len(causes) == 1 or len(assigned.get(name, {})) == len(of_type)
+                count_cases(causes, of_type, groups, settings.round if complete else None)
                 file.types[name], members[name] = TypeCauses(causes), groups
         return FoundCauses(file, members)
 
     def _replies(self, prompts: Mapping[Any, str], schema: dict[str, Any]) -> dict[Any, str]:
-        """The replies to the prompts by their names; without those that failed."""
+        """The replies to the prompts by their names; without those that failed.
+
+        One that was cut off is asked for once more by a later run; until then what it holds is used.
+        """
         keys = {name: self._key(prompt) for name, prompt in prompts.items()}
-        missing = {keys[name]: prompt for name, prompt in prompts.items() if self._text(keys[name]) is None}
+        missing = {
+            keys[name]: prompt
+            for name, prompt in prompts.items()
+            if self._text(keys[name]) is None or self._cut_off(keys[name])
+        }
         if missing:
             run(self._ask(missing, schema))
         found = {name: self._text(key) for name, key in keys.items()}
@@ -131,6 +143,11 @@ class CauseTeacher:
         unsent = sum(text is None for text in found.values())
         if unsent and self.budget.stopped:
             self.failures.append(self.budget.stopped)
+        if cut := sum(map(self._cut_off, keys.values())):
+            limit = self.settings.max_output_tokens
+            self.failures.append(
+                f"{limit:,} output tokens cut off {cut:,} of {len(keys):,} replies; raise max_output_tokens"
+            )
         return {name: text for name, text in found.items() if text is not None}
 
     def _key(self, prompt: str) -> str:
@@ -146,6 +163,10 @@ class CauseTeacher:
     def _text(self, key: str) -> str | None:
         paid = self.ledger.paid.get(key)
         return None if paid is None or paid.failed else paid.text
+
+    def _cut_off(self, key: str) -> bool:
+        paid = self.ledger.paid.get(key)
+        return paid is not None and paid.finish_reason == "length"
 
     async def _ask(self, prompts: Mapping[str, str], schema: dict[str, Any]) -> None:
         async with load_chat(self.spec, self.settings) as chat:

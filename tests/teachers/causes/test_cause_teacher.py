@@ -51,9 +51,9 @@ def case(number: int) -> BadCase:
 class FakeChat:
     """Names causes, and assigns colors to the first, sides to the second and all else to none; keeps the prompts."""
 
-    def __init__(self, names: list[str] = NAMES) -> None:
+    def __init__(self, names: list[str] = NAMES, cut_off: bool = False) -> None:
         self.asked: list[str] = []
-        self.names = names
+        self.names, self.cut_off = names, cut_off
 
     async def complete(self, message: Any, *, schema: Any, may_retry: Any) -> Reply:
         content = message[0]["content"]
@@ -63,8 +63,11 @@ class FakeChat:
             value: Any = {"causes": [{"name": name} for name in self.names]}
         else:
             assert schema == ASSIGNED_SCHEMA
-            asked = re.findall(r'"case": (\d+), "question": "Which (\w+)', prompt)
-            value = {"cases": [{"case": int(n), "cause": 1 if what == "color" else 2} for n, what in asked]}
+            asked = re.findall(r'"case": (\d+), "question": "(?:Which )?(\w+)', prompt)
+            causes = {"color": 1, "side": 2, "Why": 0}
+            value = {"cases": [{"case": int(n), "cause": causes[what]} for n, what in asked]}
+            if self.cut_off:
+                return Reply(json.dumps(value)[:-20], finish_reason="length", prompt_tokens=100)
         return Reply(json.dumps(value), finish_reason="stop", prompt_tokens=100, completion_tokens=10)
 
     def stop_sending(self) -> None:
@@ -130,6 +133,59 @@ def test_later_rounds_keep_the_names_and_ask_for_cases_alone(
         {1: 10, 2: 1},
     ]
     assert second.file.types["few"].causes[0].by_round == {1: 9, 2: 0}
+
+
+def test_cases_that_replies_leave_out_are_not_counted_as_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, FakeChat())
+    first = teacher(tmp_path).find(CASES, SETTINGS)
+    first.file.types["few"].causes[0].by_round = {1: 9}
+
+    def second_round(chat: FakeChat) -> tuple[list[dict[int, int]], list[int], list[str]]:
+        use(monkeypatch, chat)
+        asking = teacher(tmp_path / "2")
+        found = asking.find({"a_type": CASES["a_type"][:6]}, replace(SETTINGS, round=2), first.file)
+        assert found.file.types["few"].causes[0].by_round == {1: 9, 2: 0}, "of a type with no case to assign"
+        causes = found.file.types["a_type"].causes
+        return [one.by_round for one in causes], [one.cases for one in causes], asking.failures
+
+    counts, cases, failures = second_round(FakeChat(cut_off=True))
+    # the reply ends in its last case
+    assert counts == [{1: 10}] * 3 and sum(cases) == 6
+    assert failures == [
+        "600 output tokens cut off 1 of 1 replies; raise max_output_tokens",
+        "the reply about a_type leaves out 1 of 6 cases",
+    ]
+    # one that was cut off is asked for once more, one that is complete is not
+    whole = FakeChat()
+    assert second_round(whole) == ([{1: 10, 2: 2}] * 3, [2, 2, 2], [])
+    assert len(whole.asked) == 1
+    assert second_round(whole) == ([{1: 10, 2: 2}] * 3, [2, 2, 2], [])
+    assert len(whole.asked) == 1
+
+
+def test_without_a_reply_a_round_has_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = use(monkeypatch, FakeChat())
+    first = teacher(tmp_path).find(CASES, SETTINGS).file
+
+    async def empty(message: Any, *, schema: Any, may_retry: Any) -> Reply:
+        if schema == NAMES_SCHEMA:
+            return await FakeChat().complete(message, schema=schema, may_retry=may_retry)
+        return Reply("", finish_reason="length", completion_tokens=600)
+
+    monkeypatch.setattr(chat, "complete", empty)
+    asking = teacher(tmp_path / "2")
+    types = asking.find(CASES, replace(SETTINGS, round=2), first).file.types
+    assert [(one.cases, one.by_round) for one in types["a_type"].causes] == [
+        (0, {1: 10}),
+        (0, {1: 10}),
+        (30, {1: 10}),
+    ]
+    assert "the reply about a_type leaves out 20 of 20 cases" in asking.failures
+    # of causes found by such replies none is left: the type is whole, and all its cases are counted
+    found = teacher(tmp_path / "3").find(CASES, SETTINGS).file.types
+    assert [(one.name, one.by_round) for one in found["a_type"].causes] == [("", {1: 30})]
 
 
 def test_a_type_for_which_no_cause_is_named_stays_whole(
