@@ -8,7 +8,10 @@ import numpy as np
 ALPHA = 0.05  # the largest p-value, after correction, of what is called real
 _MOST_EXACT = 2_000  # images that changed, above which the sum is normal to three digits of the p-value
 Key = TypeVar("Key", bound=Hashable)  # the name of a test in its family
-_LATTICE = 20_000  # steps that the sum of all sizes is divided into where they are not whole numbers
+# steps a whole: halves are of a difference of two gains, tenths and thirtieths of scores of open-ended questions
+_PARTS = (1, 2, 10, 30)
+_LATTICE = 20_000  # steps that the sum of all sizes is divided into where none of these fits
+_ROUNDED = 1e-3  # of a step: scores have six decimals
 
 
 def sign_flip(sums: np.ndarray) -> float:
@@ -17,8 +20,8 @@ def sign_flip(sums: np.ndarray) -> float:
     `sums` `(images,)` adds up after minus before over each image's questions; the parts may be fractions. Under the
     hypothesis each image's sum had the other sign as often, whatever its questions have in common, so this holds for
     any number of questions an image. The distribution of the total over all signs is exact, and with one question an
-    image, right or wrong, it is McNemar's exact test. Fractions are rounded to a lattice, which keeps the test valid:
-    the rounding is odd. Above 2,000 changed images it is normal.
+    image, right or wrong, it is McNemar's exact test. Halves, tenths and thirtieths are exact as well; other fractions are
+    rounded to a lattice, which keeps the test valid: the rounding is odd. Above 2,000 changed images it is normal.
     Source: Fisher's randomisation test of paired differences (1935), with images as the units that are randomised
     (Gail, Mark, Carroll, Green and Pee 1996).
     """
@@ -30,10 +33,21 @@ def sign_flip(sums: np.ndarray) -> float:
         from scipy.stats import norm
 
         return float(2 * norm.sf(abs(changed.sum()) / np.sqrt((changed**2).sum())))
-    whole = (np.rint(changed) == changed).all()
-    step = 1.0 if whole else np.abs(changed).sum() / _LATTICE
-    steps = np.rint(changed / step).astype(int)
+    steps = _in_steps(changed)
     return _exact_tail(np.abs(steps), abs(int(steps.sum())))
+
+
+def _in_steps(changed: np.ndarray) -> np.ndarray:
+    """The sums as whole numbers of the coarsest step that holds every one of them, or else of a fine one."""
+    finest = np.abs(changed).sum() / _LATTICE
+    for parts in _PARTS:
+        scaled = changed * parts
+        steps = np.rint(scaled)
+        # a finer step would take long, and rounding may not lose what the finest step would keep
+        fits = parts == 1 or parts * finest <= 1
+        if fits and (np.abs(steps - scaled) <= min(_ROUNDED, parts * finest / 2)).all():
+            return steps.astype(int)
+    return np.rint(changed / finest).astype(int)
 
 
 def _exact_tail(sizes: np.ndarray, observed: int) -> float:

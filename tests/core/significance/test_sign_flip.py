@@ -29,6 +29,21 @@ def test_several_questions_an_image_and_fractions_against_every_sign(sums: list[
     assert sign_flip(np.array(sums)) == pytest.approx(every_sign(np.array(sums)))
 
 
+@pytest.mark.parametrize("parts", [2, 10, 30])
+def test_fractions_of_a_whole_are_as_exact_as_whole_numbers(parts: int) -> None:
+    # ties of the total count, so that 1/2 + 1/2 has to be exactly 1
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        whole = rng.integers(-3, 4, size=rng.integers(8, 80))
+        assert sign_flip(np.round(whole / parts, 6)) == sign_flip(whole)
+
+
+def test_small_parts_of_an_average_are_not_rounded_away() -> None:
+    assert sign_flip(np.full(6, 1 / 4000)) == pytest.approx(smallest_p(6))
+    several = np.array([0.5, 0.5, 0.0005, 0.0005, 0.0005, -0.0005])
+    assert sign_flip(several) == pytest.approx(every_sign(several))
+
+
 def test_many_images_agree_with_the_normal_distribution() -> None:
     rng = np.random.default_rng(0)
     for sums in (rng.integers(-3, 4, size=1500), rng.normal(size=1500), rng.integers(-3, 4, size=4000)):
