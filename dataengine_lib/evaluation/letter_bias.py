@@ -128,7 +128,7 @@ def _letter_use(
         letter=LETTERS[place],
         offered=sum(place < len(answer.choices) for answer in answers),
         chosen=sum(answer.predicted_choice_idx == place for answer in answers),
-        accuracy=Share.of(sum(answer.predicted_choice_idx == place for answer in right), len(right)),
+        accuracy=Share.by_image([answer.predicted_choice_idx == place for answer in right], right),
         wrong=wrong,
         expected=round(expected, 4),
         expected_low=round(max(0.0, expected - spread), 4),
@@ -184,14 +184,13 @@ def consistency(answers: Sequence[Answer], seed: int = 0) -> Consistency | None:
     # 1: right in reverse order only, -1: right as asked only, 0: no change
     change = (in_reverse == right).astype(int) - (as_asked == right)
     changed = paired_change(change, both, seed)
-    count = len(both)
     return Consistency(
-        questions=count,
+        questions=len(both),
         unread=int(((as_asked < 0) | (in_reverse < 0)).sum()),
-        same=Share.of(int(((as_asked == in_reverse) & (as_asked >= 0)).sum()), count),
-        as_asked=Share.of(int((as_asked == right).sum()), count),
-        in_reverse=Share.of(int((in_reverse == right).sum()), count),
-        robust=Share.of(int(((as_asked == right) & (in_reverse == right)).sum()), count),
+        same=Share.by_image((as_asked == in_reverse) & (as_asked >= 0), both),
+        as_asked=Share.by_image(as_asked == right, both),
+        in_reverse=Share.by_image(in_reverse == right, both),
+        robust=Share.by_image((as_asked == right) & (in_reverse == right), both),
         change=changed.gain,
         p_value=changed.p_value,
     )

@@ -8,7 +8,7 @@ import numpy as np
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.records import CHOICE, KINDS, NO_TYPE, OPEN, YES_NO, Answer
-from dataengine_lib.core.statistics import clustered_wilson
+from dataengine_lib.core.statistics import Interval, clustered_wilson
 from dataengine_lib.evaluation.answers import is_unread
 from dataengine_lib.evaluation.direct_answers import counts_for_direct_score
 from dataengine_lib.evaluation.judge.agreement import JudgeAgreement
@@ -118,7 +118,8 @@ def compute_metrics(
     metrics = Metrics(splits, rank, weight_rule, {}, skipped)
     if DIAGNOSE in splits:
         # from the diagnose split alone: holdout questions must not decide what the teacher is asked for
-        metrics.weights = weight_table(metrics.counts())
+        accuracies = {kind: Interval(one.low, one.high) for kind, one in splits[DIAGNOSE].per_type.items()}
+        metrics.weights = weight_table(metrics.counts(), accuracies)
     return metrics
 
 

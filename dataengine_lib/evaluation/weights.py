@@ -12,11 +12,10 @@ import numpy as np
 
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.statistics import Z_95
+from dataengine_lib.core.statistics import Z_95, Interval
 from dataengine_lib.core.text import shown, shown_key
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.progress.random_effects import random_effects
-from dataengine_lib.evaluation.scores.intervals import score_interval
 from dataengine_lib.questions.categories import type_name
 
 AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
@@ -54,17 +53,21 @@ def type_weights(counts: TypeCounts, rule: WeightRule = "1-acc") -> dict[str, fl
         _check_any_question(counts)
         return dict.fromkeys(counts, 1.0)
     rule = "1-acc" if rule == "progress" else rule
-    return {kind: found.weight for kind, found in _intervals(counts, rule).items()}
+    # the weight alone, which no interval changes
+    return {kind: found.weight for kind, found in _intervals(counts, rule, {}).items()}
 
 
-def weight_table(counts: TypeCounts) -> dict[str, dict[AccuracyRule, WeightInterval]]:
+def weight_table(
+    counts: TypeCounts, accuracies: Mapping[str, Interval]
+) -> dict[str, dict[AccuracyRule, WeightInterval]]:
     """Every type's weight by every rule of accuracies: type -> rule -> weight with its 95 % interval.
 
-    `1-acc` has Wilson's interval of the error rate, `sqrt(1-acc)` the roots of its ends, `shrunk` the normal one of
-    the estimate. For a type without questions the interval by the first two rules is (0, 1).
+    `accuracies` has the interval of each type's accuracy, from which that of `1-acc` follows; `sqrt(1-acc)` has the
+    roots of its ends, `shrunk` the normal one of the estimate, of questions that do not depend on each other. For a
+    type without questions the interval by the first two rules is (0, 1).
     Raises DataEngineError as `type_weights` does.
     """
-    by_rule = {rule: _intervals(counts, rule) for rule in ACCURACY_RULES}
+    by_rule = {rule: _intervals(counts, rule, accuracies) for rule in ACCURACY_RULES}
     return {kind: {rule: by_rule[rule][kind] for rule in ACCURACY_RULES} for kind in counts}
 
 
@@ -75,22 +78,26 @@ def _check_any_question(counts: TypeCounts) -> None:
         )
 
 
-def _intervals(counts: TypeCounts, rule: AccuracyRule) -> dict[str, WeightInterval]:
+def _intervals(
+    counts: TypeCounts, rule: AccuracyRule, accuracies: Mapping[str, Interval]
+) -> dict[str, WeightInterval]:
     _check_any_question(counts)
-    found = _shrunk(counts) if rule == "shrunk" else _error_rates(counts, rule)
+    found = _shrunk(counts) if rule == "shrunk" else _error_rates(counts, rule, accuracies)
     return {
         kind: WeightInterval(*(round(part, _DECIMALS) for part in parts)) for kind, parts in found.items()
     }
 
 
-def _error_rates(counts: TypeCounts, rule: AccuracyRule) -> dict[str, _Estimate]:
+def _error_rates(
+    counts: TypeCounts, rule: AccuracyRule, accuracies: Mapping[str, Interval]
+) -> dict[str, _Estimate]:
     known: dict[str, _Estimate] = {}
     for kind, (correct, total) in counts.items():
         if total:
-            value, ends = (total - correct) / total, score_interval(total - correct, total)
-            known[kind] = (value, ends.low, ends.high)
-            if rule == "sqrt(1-acc)":
-                known[kind] = (math.sqrt(value), math.sqrt(ends.low), math.sqrt(ends.high))
+            ends = accuracies.get(kind, Interval(0.0, 1.0))
+            errors = (total - correct) / total, 1 - ends.high, 1 - ends.low
+            value, low, high = map(math.sqrt, errors) if rule == "sqrt(1-acc)" else errors
+            known[kind] = (value, low, high)
     # types without a question: the mean, with an interval that excludes nothing
     mean = sum(parts[0] for parts in known.values()) / len(known)
     return {kind: known.get(kind, (mean, 0.0, 1.0)) for kind in counts}

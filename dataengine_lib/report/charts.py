@@ -119,7 +119,8 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
         label_rows(axes, [f"{short_label(kind)}  (n={score.total}{_unsure(score)})" for kind, score in rows])
         few = "; ?: too few to tell" if any(map(_unsure, (score for _, score in rows))) else ""
         axes.set(
-            xlim=(0, 100), xlabel=f"accuracy in %, with 95 % Wilson interval; n: number of questions{few}"
+            xlim=(0, 100),
+            xlabel=f"accuracy in %, with 95 % Wilson interval by images; n: number of questions{few}",
         )
 
     weakest = ", ".join(f"{plain_name(kind)} {score.accuracy:.0%}" for kind, score in rows[::-1][:4])

@@ -251,7 +251,7 @@ def order_table(both: Consistency | None) -> Html:
         f"{both.questions:,} questions asked in both orders; in reverse order {100 * change.gain:+.1f} points "
         f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], by images p {equals_p(both.p_value)}"
     )
-    return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
+    return table(rows, ["answers", "questions", "share, 95 % Wilson interval by images"], caption)
 
 
 def confusion_table(types: TypeConfusion, most: int = 40) -> Html:

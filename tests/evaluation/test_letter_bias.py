@@ -56,7 +56,8 @@ def test_with_one_right_letter_it_is_pearsons_test() -> None:
 
 
 def test_counts_and_accuracies_by_letter() -> None:
-    answers = [answer(0, 0), answer(0, 1), answer(1, 1), answer(2, -1, 3), answer(1, 2, 3)]
+    asked = [(0, 0, 4), (0, 1, 4), (1, 1, 4), (2, -1, 3), (1, 2, 3)]
+    answers = [answer(right, chosen, size, image=i) for i, (right, chosen, size) in enumerate(asked)]
     found = letter_bias(answers)
     assert [row.letter for row in found.letters] == ["A", "B", "C", "D"]
     assert [row.offered for row in found.letters] == [5, 5, 5, 3]

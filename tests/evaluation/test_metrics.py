@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.records import OPEN, Answer
-from dataengine_lib.core.statistics import wilson
+from dataengine_lib.core.statistics import Interval, wilson
 from dataengine_lib.evaluation.metrics import Score, compute_metrics
+from dataengine_lib.evaluation.paired.circular import CircularScore
 from dataengine_lib.evaluation.rounds.comparison import round_scores
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
 from dataengine_lib.evaluation.weights import weight_table
@@ -61,7 +63,36 @@ def test_accuracies_have_the_intervals_of_step_6(kind: str) -> None:
         )
 
 
-def test_weights_and_their_intervals_are_of_the_counts_alone() -> None:
+def test_weights_are_of_the_counts_and_their_intervals_of_the_accuracies() -> None:
     skipped = BadRowSummary(total=0, of=12, by_reason={}, rows=[])
     found = compute_metrics(answers(RIGHT, 3), ["a", "b"], "text", "1-acc", skipped)
-    assert found.weights == weight_table({"a": (3, 6), "b": (4, 6)})
+    by_type = found.splits["diagnose"].per_type
+    ends = {kind: Interval(one.low, one.high) for kind, one in by_type.items()}
+    assert found.weights == weight_table({"a": (3, 6), "b": (4, 6)}, ends)
+    assert {kind: row["1-acc"].weight for kind, row in found.weights.items()} == {"a": 0.5, "b": 0.333}
+
+
+def test_every_share_of_the_same_answers_has_the_same_interval() -> None:
+    given = [
+        structs.replace(
+            one,
+            reversed_choice_idx=one.predicted_choice_idx,
+            rotated_choice_idx=[one.predicted_choice_idx],
+            teacher_type="b",
+        )
+        for one in answers(RIGHT, 3)
+    ]
+    skipped = BadRowSummary(total=0, of=12, by_reason={}, rows=[])
+    metrics = compute_metrics(given, ["a", "b"], "text", "1-acc", skipped)
+    found = metrics.splits["diagnose"]
+    assert found.both_ways is not None and isinstance(found.circular, CircularScore)
+    expected = (found.overall.low, found.overall.high)
+    alone = wilson(7, 12)
+    assert expected[0] < alone.low - 0.05 and alone.high + 0.05 < expected[1]  # three questions an image
+    shares = [found.circular.circular, found.circular.as_asked, found.both_ways.as_asked]
+    shares += [found.both_ways.in_reverse, found.both_ways.robust, found.letters.letters[0].accuracy]
+    assert {(share.low, share.high) for share in shares} == {expected}
+    for pair in found.types.pairs:
+        one, weight = found.per_type[pair.known], metrics.weights[pair.known]
+        assert (pair.accuracy.low, pair.accuracy.high) == (one.low, one.high)
+        assert (weight["1-acc"].low, weight["1-acc"].high) == (round(1 - one.high, 3), round(1 - one.low, 3))

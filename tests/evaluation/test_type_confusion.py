@@ -13,6 +13,7 @@ def answers(known: str, teacher: str, right: int, wrong: int) -> list[Answer]:
             choices=["a", "b"],
             correct_choice_idx=0,
             correct=place < right,
+            image_id=place,
             question_type=known,
             teacher_type=teacher,
         )

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from dataengine_lib.core.statistics import wilson
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.weights import (
     ACCURACY_RULES,
     AccuracyRule,
     Spread,
+    WeightInterval,
     read_weights,
     type_weights,
     weight_table,
@@ -21,6 +23,11 @@ from dataengine_lib.evaluation.weights import (
 )
 
 TYPES = ["image_scene", "image_style", "knowledge-based_reasoning"]
+
+
+def table_of(counts: dict[str, tuple[int, int]]) -> dict[str, dict[AccuracyRule, WeightInterval]]:
+    """The table where every question is about an image of its own."""
+    return weight_table(counts, {kind: wilson(*count) for kind, count in counts.items()})
 
 
 def weight_file(folder: Path, content: object) -> Path:
@@ -55,7 +62,7 @@ def test_without_any_question_there_are_no_weights(rule: AccuracyRule) -> None:
         with pytest.raises(DataEngineError, match="no question was answered in the diagnose split"):
             type_weights(counts, rule)
     with pytest.raises(DataEngineError, match="no question was answered"):
-        weight_table({"a": (0, 0)})
+        table_of({"a": (0, 0)})
 
 
 def between_by_hand(counts: dict[str, tuple[int, int]]) -> float:
@@ -115,7 +122,7 @@ def test_shrunk_estimates_are_nearer_the_truth_than_the_rates() -> None:
             str(i): (int(n - rng.binomial(n, p)), int(n))
             for i, (p, n) in enumerate(zip(truth, sizes, strict=True))
         }
-        table = weight_table(counts)
+        table = table_of(counts)
         for rule, found in errors.items():
             found += [(table[str(i)][rule].weight - p) ** 2 for i, p in enumerate(truth)]
         held += [
@@ -126,7 +133,7 @@ def test_shrunk_estimates_are_nearer_the_truth_than_the_rates() -> None:
 
 
 def test_types_that_do_not_differ_get_the_overall_rate_with_its_own_uncertainty() -> None:
-    table = weight_table({"a": (7, 10), "b": (7, 10), "c": (0, 0)})
+    table = table_of({"a": (7, 10), "b": (7, 10), "c": (0, 0)})
     assert {found["shrunk"].weight for found in table.values()} == {0.3}
     assert all(0.05 < found["shrunk"].low < 0.3 < found["shrunk"].high < 0.55 for found in table.values())
 
@@ -145,21 +152,21 @@ def test_a_student_without_mistakes_gets_weights_of_zero() -> None:
 
 @pytest.mark.parametrize("counts", [{"a": (0, 3), "b": (0, 1)}, {"a": (1, 3)}, {"a": (0, 1)}])
 def test_few_answers_and_only_wrong_answers_give_valid_intervals(counts: dict[str, tuple[int, int]]) -> None:
-    for found in weight_table(counts).values():
+    for found in table_of(counts).values():
         for part in found.values():
             assert 0 <= part.low <= part.weight <= part.high <= 1
 
 
 def test_the_table_has_every_rule_with_its_interval() -> None:
     counts = {"a": (15, 20), "none": (0, 0), "b": (4, 40)}
-    table = weight_table(counts)
+    table = table_of(counts)
     assert list(table) == list(counts) and all(tuple(row) == ACCURACY_RULES for row in table.values())
     for rule in ACCURACY_RULES:
         assert {kind: row[rule].weight for kind, row in table.items()} == type_weights(counts, rule)
-    wilson = binomtest(5, 20).proportion_ci(method="wilson")
+    errors = binomtest(5, 20).proportion_ci(method="wilson")
     plain, root = table["a"]["1-acc"], table["a"]["sqrt(1-acc)"]
-    assert (plain.low, plain.high) == (round(wilson.low, 3), round(wilson.high, 3))
-    assert (root.low, root.high) == (round(wilson.low**0.5, 3), round(wilson.high**0.5, 3))
+    assert (plain.low, plain.high) == (round(errors.low, 3), round(errors.high, 3))
+    assert (root.low, root.high) == (round(errors.low**0.5, 3), round(errors.high**0.5, 3))
     unasked = table["none"]
     assert (unasked["1-acc"].low, unasked["1-acc"].high) == (0, 1)
     assert unasked["shrunk"].weight == round(41 / 60, 3)

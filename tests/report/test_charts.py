@@ -72,7 +72,7 @@ def test_scores_have_intervals_numbers_chance_and_the_weakest_on_top():
     assert (
         chart.alt == "Accuracy, holdout. Weakest: spatial relationship 30%, image $tyle 40%, image scene 90%."
     )
-    for text in ("(n=40)", "95 % Wilson interval", "chance, 25%", "Accuracy, holdout"):
+    for text in ("(n=40)", "95 % Wilson interval by images", "chance, 25%", "Accuracy, holdout"):
         assert text in chart.svg
     assert "social relation" not in chart.svg  # nothing was asked
     assert height_of(chart.svg, "spatial relationship") < height_of(chart.svg, "image scene")

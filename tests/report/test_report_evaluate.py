@@ -9,6 +9,7 @@ import pytest
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.bad_rows import BadRow, BadRowSummary
 from dataengine_lib.core.records import Answer
+from dataengine_lib.core.statistics import wilson
 from dataengine_lib.evaluation.letter_bias import Consistency, consistency, letter_bias
 from dataengine_lib.evaluation.metrics import compute_metrics
 from dataengine_lib.evaluation.type_confusion import type_confusion
@@ -36,6 +37,7 @@ def answers(chosen: list[int], known: str = "image_scene", teacher: str = "image
 
 
 COUNTS = {"image_scene": (30, 60), EVIL: (1, 3), "image_style": (0, 0)}
+WEIGHTS = weight_table(COUNTS, {kind: wilson(*count) for kind, count in COUNTS.items()})
 
 
 def figure(chart: measuring.Chart) -> ElementTree.Element:
@@ -45,7 +47,7 @@ def figure(chart: measuring.Chart) -> ElementTree.Element:
 
 
 def test_the_weight_chart_shows_every_rule_of_every_type() -> None:
-    chart = measuring.weight_chart(weight_table(COUNTS), COUNTS)
+    chart = measuring.weight_chart(WEIGHTS, COUNTS)
     text = " ".join(figure(chart).itertext())
     for name in (
         "1-acc",
@@ -56,9 +58,9 @@ def test_the_weight_chart_shows_every_rule_of_every_type() -> None:
         "95 % interval",
     ):
         assert name in text, name
-    shrunk = weight_table(COUNTS)["image_scene"]["shrunk"].weight
+    shrunk = WEIGHTS["image_scene"]["shrunk"].weight
     assert f"image scene {shrunk:.2f}" in chart.alt
-    assert chart.svg == measuring.weight_chart(weight_table(COUNTS), COUNTS).svg
+    assert chart.svg == measuring.weight_chart(WEIGHTS, COUNTS).svg
 
 
 def test_the_letter_chart_and_table_name_the_letter_that_is_preferred() -> None:

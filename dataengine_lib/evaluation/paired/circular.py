@@ -71,9 +71,9 @@ def circular_score(answers: Sequence[Answer], seed: int = 0) -> CircularScore | 
     return CircularScore(
         questions=count,
         passes=count + sum(len(_others(answer)) for answer in asked),
-        as_asked=Share.of(int(plain.sum()), count),
-        circular=Share.of(int(each.sum()), count),
-        same=Share.of(sum(same), count),
+        as_asked=Share.by_image(plain, asked),
+        circular=Share.by_image(each, asked),
+        same=Share.by_image(same, asked),
         change=paired_change(each.astype(float) - plain, asked, seed).gain,
     )
 

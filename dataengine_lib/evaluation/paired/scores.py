@@ -7,11 +7,11 @@ import numpy as np
 
 from dataengine_lib.core.records import Answer, image_name
 from dataengine_lib.core.significance.sign_flip import holm
-from dataengine_lib.core.statistics import Gain, PairedGains, clustered_wilson, wilson
+from dataengine_lib.core.statistics import Gain, Interval, PairedGains, clustered_wilson, wilson
 
 
 class Share(msgspec.Struct, frozen=True):
-    """`count` of `total` with its 95 % Wilson interval; `share` is None where nothing was asked."""
+    """`count` of `total` with its 95 % Wilson interval; `share` is None where nothing was asked. Four decimals."""
 
     count: int
     total: int
@@ -21,8 +21,18 @@ class Share(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, count: int, total: int) -> "Share":
-        """Rounded to four decimals."""
-        ends = wilson(count, total)
+        """Wilson's own interval, of answers that do not depend on each other."""
+        return cls._rounded(count, total, wilson(count, total))
+
+    @classmethod
+    def by_image(cls, counted: np.ndarray | Sequence[bool], answers: Sequence[Answer]) -> "Share":
+        """The share of `answers` that `counted` `(questions,)` marks; the interval is clustered by image."""
+        marks = np.asarray(counted, dtype=bool)
+        ends = clustered_wilson(marks.astype(float), [image_of_answer(answer) for answer in answers])
+        return cls._rounded(int(marks.sum()), len(marks), ends)
+
+    @classmethod
+    def _rounded(cls, count: int, total: int, ends: Interval) -> "Share":
         share = round(count / total, 4) if total else None
         return cls(count, total, share, round(ends.low, 4), round(ends.high, 4))
 

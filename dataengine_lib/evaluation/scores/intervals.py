@@ -5,24 +5,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.statistics import Z_95, Interval, wilson
-
 _DRAWS = 2_000
 _AT_ONCE = 2_000_000  # drawn counts held at a time
 _LEVEL = 95  # percent
-
-
-def score_interval(total: float, count: int) -> Interval:
-    """The 95 % interval of the mean of `count` scores in [0, 1] whose sum is `total`; (0, 1) without any.
-
-    Wilson's. Scores between 0 and 1 vary less than right and wrong answers of the same mean, so it is wide enough.
-    """
-    if not count or float(total).is_integer():
-        return wilson(int(total), count)
-    mean, weight = total / count, Z_95**2 / count
-    middle = (mean + weight / 2) / (1 + weight)
-    half = Z_95 / (1 + weight) * np.sqrt(mean * (1 - mean) / count + weight / (4 * count))
-    return Interval(float(max(0.0, middle - half)), float(min(1.0, middle + half)))
 
 
 class Estimate(msgspec.Struct, frozen=True):

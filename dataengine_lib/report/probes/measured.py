@@ -77,7 +77,7 @@ def _circular_table(found: CircularScore, others: int) -> Html:
         "this page are circular; letters and the part on training are of the given order. Source: CircularEval of "
         "MMBench, arXiv 2307.06281"
     )
-    return table(rows, ["answers", "questions", "share, 95 % Wilson interval"], caption)
+    return table(rows, ["answers", "questions", "share, 95 % Wilson interval by images"], caption)
 
 
 def _blind_table(blind: BlindScores) -> Html:
