@@ -54,12 +54,13 @@ class Probes:
         Step 6 would take it for one of this student otherwise.
         """
         paths = {}
-        for old in [
-            folder / BLIND_FILE,
-            folder / CONTAMINATION_FILE,
-            *folder.glob(f"{PANEL_FOLDER}/*/{_ROWS}"),
-        ]:
+        sets = list(folder.glob(f"{PANEL_FOLDER}/*/{_ROWS}"))
+        for old in [folder / BLIND_FILE, folder / CONTAMINATION_FILE, *sets]:
             old.unlink(missing_ok=True)
+        # the folders too: an empty one looks like a panel that was measured
+        for left in [*(rows.parent for rows in sets), folder / PANEL_FOLDER]:
+            if left.is_dir() and not left.is_symlink() and not any(left.iterdir()):
+                left.rmdir()
         if self.blind_answers:
             paths[BLIND_FILE] = write_json(folder / BLIND_FILE, self.blind_answers)
         if self.contamination is not None:

@@ -155,13 +155,13 @@ def _answers(file: Path, max_bad_share: float) -> list[Answer]:
 
 
 def all_there(files: Sequence[Path], what: str) -> bool:
-    """Whether the first and the last evaluation have `what`; without either it was off.
+    """Whether the first and the last evaluation have `what`; without either it was off. A folder has to hold a set.
 
     Raises DataEngineError where only one has it, since there is nothing to compare it with.
     """
     if not files:
         return False
-    there = [path.exists() for path in (files[0], files[-1])]
+    there = [bool(panel_sets(path)) if path.is_dir() else path.exists() for path in (files[0], files[-1])]
     if there[0] != there[1]:
         missing = files[0] if there[1] else files[-1]
         raise DataEngineError(

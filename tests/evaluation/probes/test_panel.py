@@ -35,6 +35,19 @@ def test_a_panel_is_scored_beside_the_evaluation(root: Path) -> None:  # noqa: F
     assert not {"kind0", "kind1"} & set(result.weights)
 
 
+def test_a_panel_that_is_switched_off_leaves_no_folder(root: Path) -> None:  # noqa: F811
+    run(root, panel=panel(root))
+    note = root / "out/panel/notes/mine.txt"
+    note.parent.mkdir()
+    note.write_text("kept")
+    run(root)
+    assert [file.name for file in (root / "out/panel").iterdir()] == ["notes"] and note.exists()
+    note.unlink()
+    note.parent.rmdir()
+    run(root)
+    assert not (root / "out/panel").exists()
+
+
 def test_a_diagnose_question_is_no_panel_question(root: Path) -> None:  # noqa: F811
     rows = [{**QUESTIONS[0], "image_path": "000000000001.png"}]
     student = ColourStudent()

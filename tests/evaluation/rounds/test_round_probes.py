@@ -118,6 +118,15 @@ def test_without_probes_the_file_names_none(tmp_path: Path, compare: Compare) ->
     assert "measured neither" in compared_probes(result.figures).text
 
 
+def test_a_folder_without_a_set_is_a_panel_that_was_off(tmp_path: Path, compare: Compare) -> None:
+    folders = [tmp_path / "round1/panel", tmp_path / "final/panel"]
+    (folders[0] / "pope").mkdir(parents=True)
+    assert isinstance(compare(panels=folders).figures.panel, msgspec.UnsetType)
+    panel(folders[1], {"pope": (50, 30)}, True)
+    with pytest.raises(DataEngineError, match=r"round1/panel is missing, so panels of"):
+        compare(panels=folders)
+
+
 def test_one_evaluation_alone_cannot_be_compared(tmp_path: Path, compare: Compare) -> None:
     only = write_json(tmp_path / "blind.json", answers(BLIND, False))
     with pytest.raises(DataEngineError, match=r"gone\.json is missing, so blind_evaluations"):
