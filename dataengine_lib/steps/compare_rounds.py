@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Literal, Self
 import msgspec
 from pydantic import Field, model_validator
 
-from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores, weak_types
-from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
+from dataengine_lib.evaluation.rounds.evaluation_file import usable_answers
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures
 from dataengine_lib.evaluation.rounds.followed_causes import follow_causes, read_followed
 from dataengine_lib.evaluation.rounds.next_round import StopRule, judge_last_round, round_cost
@@ -22,7 +21,6 @@ from dataengine_lib.evaluation.rounds.probes import (
     compare_blind,
     compare_panel,
     panel_sentence,
-    panel_warnings,
 )
 from dataengine_lib.evaluation.rounds.summary import (
     SummaryRow,
@@ -128,11 +126,8 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     Raises DataEngineError when a file cannot be read, too many of its rows cannot be used (`max_bad_share`), or no
     question is common to all.
     """
-    bad = [
-        BadRows(path, config.max_bad_share, wanted="aokvqa_eval.json of evaluate", keep=20)
-        for path in config.evaluations
-    ]
-    answers = [read_answers(path, rows) for path, rows in zip(config.evaluations, bad, strict=True)]
+    warnings: list[str] = []
+    answers = [usable_answers(path, config.max_bad_share, warnings.append) for path in config.evaluations]
     pairs = pair_answers(answers, config.evaluations, config.split)
     names = ["before"] + [f"after round {number}" for number in range(1, len(answers))]
     last = len(names) - 1
@@ -164,7 +159,6 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
     if config.found_causes:
         causes = read_followed(config.found_causes[0], config.evaluations[0], answers[0])
         figures.causes = follow_causes(causes, answers)
-    warnings: list[str] = []
     if all_there(config.blind_evaluations, "blind_evaluations"):
         figures.blind = compare_blind(
             answers,
@@ -173,20 +167,20 @@ def compare_rounds(config: CompareRoundsConfig) -> CompareRoundsResult:
             config.split,
             config.max_bad_share,
             config.seed,
+            warnings.append,
         )
     if all_there(config.panels, "panels"):
-        figures.panel = compare_panel(config.panels, config.max_bad_share, config.seed) or msgspec.UNSET
-        warnings += panel_warnings(config.panels)
+        panel = compare_panel(config.panels, config.max_bad_share, config.seed, warnings.append)
+        figures.panel = panel or msgspec.UNSET
     write_json(config.output, figures)
-    warnings += [line for rows in bad for line in rows.warnings()]
     if len({any(row.rotated_choice_idx for row in rows) for rows in answers}) > 1:
         warnings.append(
             "only some evaluations asked every rotation of the options (robust: circular), which is harder: "
             "their accuracies cannot be compared with the others'"
         )
-    return CompareRoundsResult(
-        figures, config.output, config.image_root, [*warnings, *comparison_warnings(figures)]
-    )
+    # what the evaluations lack is also missing beside their answers without the picture: one sentence of it
+    warnings = list(dict.fromkeys([*warnings, *comparison_warnings(figures)]))
+    return CompareRoundsResult(figures, config.output, config.image_root, warnings)
 
 
 def _last_cost(config: CompareRoundsConfig) -> float | None:

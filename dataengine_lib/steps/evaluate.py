@@ -213,7 +213,10 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     holdout = [task.question for task in tasks if task.split == HOLDOUT]
     # everything that can be checked is checked before the student is loaded or paid for
     not_compared = check_holdout_not_shown(holdout, config.teacher_queries, config.max_bad_share)
-    earlier = EarlierRounds.read(config.earlier_evaluations, config.earlier_training, config.max_bad_share)
+    left_out: list[str] = []
+    earlier = EarlierRounds.read(
+        config.earlier_evaluations, config.earlier_training, config.max_bad_share, left_out.append
+    )
     check_writable(config.output_dir)
     judge = _judge(config)
     panel = read_panel(config.panel, tasks, config.image_root, config.max_bad_share)
@@ -260,7 +263,9 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         paths["learning_progress.json"] = write_json(config.output_dir / "learning_progress.json", progress)
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / PROGRESS_FILE).unlink(missing_ok=True)
-    warnings = not_compared + evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
+    warnings = (
+        not_compared + left_out + evaluation_warnings(metrics, answers, cases.kept, weights, config.split)
+    )
     warnings += order_warnings(answers, config.robust, config.contamination) + probes.warnings
     return EvaluateResult(
         config.image_root,

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -227,7 +227,8 @@ def train_in_this_process(
         held_out = _held_out(config)
         sets = _read_sets(config, held_out)
         check_any_row({one.name: one.rows for one in sets}, sets, config.image_root)
-        replay = _replay(config, sets) if config.measures else None
+        left_out: list[str] = []
+        replay = _replay(config, sets, left_out.append) if config.measures else None
         mix = config.mix(replay)
         if config.trainer == "command":
             done = _train_by_command(config, sets, mix, folder)
@@ -242,7 +243,7 @@ def train_in_this_process(
         world.wait()
     if config.trainer == "command":
         rmtree(work_folder(config.output_dir), ignore_errors=True)
-    return _result(config, held_out, done.log, done.time, unused)
+    return _result(config, held_out, done.log, done.time, [*unused, *left_out])
 
 
 def _result(
@@ -250,9 +251,9 @@ def _result(
     held_out: HeldOutImages | None,
     log: TrainLog,
     seconds: TrainTime,
-    unused: Sequence[str] = (),
+    more_warnings: Sequence[str] = (),
 ) -> FineTuneResult:
-    warnings = [*(held_out.warnings if held_out else []), *unused, *training_warnings(log)]
+    warnings = [*(held_out.warnings if held_out else []), *more_warnings, *training_warnings(log)]
     compared = (
         held_out.comparison if held_out else "not compared with evaluation images, as questions is not given"
     )
@@ -335,13 +336,13 @@ def _train_by_command(
     return train_by_command(config, training, sets, folder)
 
 
-def _replay(config: FineTuneConfig, sets: list[DataSet]) -> Replay:
+def _replay(config: FineTuneConfig, sets: list[DataSet], warn: Callable[[str], object]) -> Replay:
     """The share of base rows and the types drawn more often, by what was forgotten since the first round."""
     from dataengine_lib.evaluation.progress.forgetting import Forgetting
     from dataengine_lib.evaluation.progress.panel_forgetting import PanelForgetting
 
-    forgetting = Forgetting.read(config.evaluations, config.max_bad_share)
-    panel = PanelForgetting.read(config.panels, config.max_bad_share)
+    forgetting = Forgetting.read(config.evaluations, config.max_bad_share, warn)
+    panel = PanelForgetting.read(config.panels, config.max_bad_share, warn)
     changes, of_panel = forgetting.known_changes(), panel.changes() if panel else []
     start = usual_base_share([len(one.rows) for one in sets if not one.is_base], base_parts(sets))
     fallen: list[str] = []

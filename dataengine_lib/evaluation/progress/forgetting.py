@@ -11,7 +11,9 @@ from dataengine_lib.core.significance.sign_flip import sign_flip
 from dataengine_lib.evaluation.progress.history import read_diagnose_answers
 from dataengine_lib.evaluation.progress.learning_progress import mean_change
 from dataengine_lib.evaluation.progress.random_effects import random_effects
+from dataengine_lib.evaluation.rounds.evaluation_file import Warn
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
+from dataengine_lib.evaluation.rounds.summary import left_out_warnings
 from dataengine_lib.questions.splits import DIAGNOSE
 from dataengine_lib.training.mix.replay import KnownChange
 
@@ -28,13 +30,16 @@ class Forgetting:
     images: np.ndarray
 
     @classmethod
-    def read(cls, files: Sequence[Path], max_bad_share: float) -> "Forgetting":
+    def read(cls, files: Sequence[Path], max_bad_share: float, warn: Warn) -> "Forgetting":
         """Of the `aokvqa_eval.json` of every round so far, first round first; only diagnose questions count.
 
+        Rows and questions that are left out go to `warn`.
         Raises DataEngineError when a file cannot be read, or no diagnose question is in all of them.
         """
-        rounds = [read_diagnose_answers(file, max_bad_share) for file in files]
+        rounds = [read_diagnose_answers(file, max_bad_share, warn) for file in files]
         paired = pair_answers(rounds, files, DIAGNOSE)
+        for line in left_out_warnings(paired.left_out):
+            warn(line)
         return cls(
             files,
             np.array([[answer.score for answer in one] for one in paired.rounds]),

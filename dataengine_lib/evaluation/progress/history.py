@@ -8,12 +8,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.records import NO_TYPE, Answer
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.progress.learning_progress import TypeHistory
-from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
+from dataengine_lib.evaluation.rounds.evaluation_file import Warn, usable_answers
 from dataengine_lib.evaluation.rounds.pairs import pair_answers
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.splits import DIAGNOSE
@@ -25,12 +24,13 @@ class _Typed(msgspec.Struct):
     question_type: str = ""
 
 
-def read_diagnose_answers(file: Path, max_bad_share: float) -> list[Answer]:
+def read_diagnose_answers(file: Path, max_bad_share: float, warn: Warn) -> list[Answer]:
     """The answers of the diagnose split in an `aokvqa_eval.json`; those of the holdout split are never used.
 
+    What is left out goes to `warn`.
     Raises DataEngineError when there is none, the file cannot be read, or too many of its rows cannot be used.
     """
-    answers = read_answers(file, BadRows(file, max_bad_share, wanted="aokvqa_eval.json of evaluate"))
+    answers = usable_answers(file, max_bad_share, warn)
     found = [answer for answer in answers if answer.split == DIAGNOSE]
     if not found:
         raise DataEngineError(f"{file}: no question of the diagnose split is in it; give another evaluation")
@@ -47,13 +47,14 @@ class EarlierRounds:
 
     @classmethod
     def read(
-        cls, evaluations: Sequence[Path], training: Sequence[Path], max_bad_share: float
+        cls, evaluations: Sequence[Path], training: Sequence[Path], max_bad_share: float, warn: Warn
     ) -> "EarlierRounds":
         """Of `aokvqa_eval.json` and `gptvqa_train_data.json` of each earlier round.
 
+        Rows that are left out go to `warn`.
         Raises DataEngineError when a file cannot be read, or too many of its rows cannot be used.
         """
-        answers = [read_diagnose_answers(file, max_bad_share) for file in evaluations]
+        answers = [read_diagnose_answers(file, max_bad_share, warn) for file in evaluations]
         return cls(evaluations, answers, [_by_type(file) for file in training])
 
     def histories(self, answers: Sequence[Answer], file: Path) -> dict[str, TypeHistory]:

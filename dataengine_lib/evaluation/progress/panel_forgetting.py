@@ -9,6 +9,7 @@ import numpy as np
 from dataengine_lib.core.records import NO_TYPE
 from dataengine_lib.core.significance.sign_flip import ALPHA, holm, sign_flip
 from dataengine_lib.evaluation.progress.forgetting import fallen_groups
+from dataengine_lib.evaluation.rounds.evaluation_file import Warn
 from dataengine_lib.evaluation.rounds.probes import all_there, paired_set, panel_sets
 from dataengine_lib.training.mix.replay import PanelChange
 
@@ -27,9 +28,10 @@ class PanelForgetting:
     images: np.ndarray
 
     @classmethod
-    def read(cls, folders: Sequence[Path], max_bad_share: float) -> "PanelForgetting | None":
+    def read(cls, folders: Sequence[Path], max_bad_share: float, warn: Warn) -> "PanelForgetting | None":
         """Of the folder `panel` of every round so far, first round first; None where no set is in all of them.
 
+        Rows and questions that are left out go to `warn`.
         Raises DataEngineError when only the first or only the last is there, a file cannot be read, or no question of a
         set is in all rounds.
         """
@@ -39,7 +41,7 @@ class PanelForgetting:
         names = [name for name in rounds[0] if all(name in one for one in rounds)]
         if not names:
             return None
-        pairs = {name: paired_set([one[name] for one in rounds], max_bad_share) for name in names}
+        pairs = {name: paired_set([one[name] for one in rounds], max_bad_share, warn) for name in names}
         answers = [(name, answer) for name, one in pairs.items() for answer in one.rounds[-1]]
         return cls(
             folders,

@@ -1,5 +1,6 @@
 """Step 6: the rows of an `aokvqa_eval.json`, ours or v1's; rows that cannot be used are left out and counted."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,12 +10,23 @@ from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.records import KINDS, NO_ANSWER, OPEN, Answer
 from dataengine_lib.core.text import choice_key, shown
 
+Warn = Callable[[str], object]  # called with each sentence of what a person should know
+
 
 class _Answered(Answer, kw_only=True):
     """An answer, with None where the file does not say whether it is right, as in v1's."""
 
     correct: bool | None = None  # type: ignore[assignment]
     predicted_choice_idx: int | None = None  # type: ignore[assignment]
+
+
+def usable_answers(file: Path, max_bad_share: float, warn: Warn) -> list[Answer]:
+    """The answers in one evaluation's file; what is left out goes to `warn`. Raises DataEngineError as `read_answers`."""
+    bad = BadRows(file, max_bad_share, wanted="aokvqa_eval.json of evaluate", keep=20)
+    answers = read_answers(file, bad)
+    for line in bad.warnings():
+        warn(line)
+    return answers
 
 
 def read_answers(file: Path, bad: BadRows) -> list[Answer]:

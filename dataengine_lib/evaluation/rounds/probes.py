@@ -6,13 +6,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.significance.sign_flip import holm
 from dataengine_lib.core.statistics import Gain, PairedGains, clustered_wilson
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.comparison import type_gains
-from dataengine_lib.evaluation.rounds.evaluation_file import read_answers
+from dataengine_lib.evaluation.rounds.evaluation_file import Warn, usable_answers
 from dataengine_lib.evaluation.rounds.figures import (
     BlindComparison,
     BlindGain,
@@ -21,6 +20,7 @@ from dataengine_lib.evaluation.rounds.figures import (
     Seeing,
 )
 from dataengine_lib.evaluation.rounds.pairs import PairedAnswers, pair_answers
+from dataengine_lib.evaluation.rounds.summary import left_out_warnings
 from dataengine_lib.evaluation.rounds.verdicts import verdict_of
 
 PANEL_ROWS = "aokvqa_eval.json"  # of each set, in a folder of its name
@@ -33,14 +33,16 @@ def compare_blind(
     split: str,
     max_bad_share: float,
     seed: int,
+    warn: Warn,
 ) -> BlindComparison:
     """First and last of `sighted`, whose files are `files`, with those of `blind_files`, in pairs of all four.
 
+    Rows and questions that are left out go to `warn`.
     Raises DataEngineError when a file cannot be read or no question is in all of them.
     """
-    blind = [_answers(file, max_bad_share) for file in (blind_files[0], blind_files[-1])]
+    blind = [usable_answers(file, max_bad_share, warn) for file in (blind_files[0], blind_files[-1])]
     of_files = [files[0], files[-1], blind_files[0], blind_files[-1]]
-    pairs = pair_answers([sighted[0], sighted[-1], *blind], of_files, split)
+    pairs = _paired([sighted[0], sighted[-1], *blind], of_files, split, warn)
     scores = [_scores(one) for one in pairs.rounds]
     with_image, without = scores[1] - scores[0], scores[3] - scores[2]
     types, images = pairs.types, pairs.images
@@ -73,14 +75,20 @@ def _seeing(sighted: GainVerdict, blind: GainVerdict, excess: GainVerdict) -> Se
     return "by seeing" if excess.verdict == "gain" else "cannot tell"
 
 
-def compare_panel(folders: Sequence[Path], max_bad_share: float, seed: int) -> dict[str, PanelComparison]:
+def compare_panel(
+    folders: Sequence[Path], max_bad_share: float, seed: int, warn: Warn
+) -> dict[str, PanelComparison]:
     """Every set that the first and the last of the evaluations' panel folders hold, with Holm's correction over sets.
 
+    Rows, questions and sets that are left out go to `warn`.
     Raises DataEngineError when a file cannot be read or no question of a set is in both.
     """
     first, last = (panel_sets(folder) for folder in (folders[0], folders[-1]))
     names = [name for name in first if name in last]
-    pairs = {name: paired_set([first[name], last[name]], max_bad_share) for name in names}
+    pairs = {name: paired_set([first[name], last[name]], max_bad_share, warn) for name in names}
+    for there, missing in ((folders[0], folders[-1]), (folders[-1], folders[0])):
+        for name in sorted(panel_sets(there).keys() - panel_sets(missing).keys()):
+            warn(f"panel set {name} is in {there} and not in {missing}, so it is not compared")
     gains = {
         name: PairedGains({name: np.ones(len(one.images), dtype=bool)}, _change(one), one.images, seed=seed)
         for name, one in pairs.items()
@@ -91,19 +99,6 @@ def compare_panel(folders: Sequence[Path], max_bad_share: float, seed: int) -> d
         name: _panel_comparison(one, gains[name].gain(name), p_values[name], corrected[name], len(pairs))
         for name, one in pairs.items()
     }
-
-
-def panel_warnings(folders: Sequence[Path]) -> list[str]:
-    """A sentence for each set that only one of the two evaluations has: it is not compared."""
-    first, last = (panel_sets(folder) for folder in (folders[0], folders[-1]))
-    return [
-        f"panel set {name} is in {one} and not in {other}, so it is not compared"
-        for one, other, names in (
-            (folders[0], folders[-1], first.keys() - last.keys()),
-            (folders[-1], folders[0], last.keys() - first.keys()),
-        )
-        for name in sorted(names)
-    ]
 
 
 def _panel_comparison(
@@ -141,17 +136,22 @@ def panel_sets(folder: Path) -> Mapping[str, Path]:
     return {file.parent.name: file for file in sorted(folder.glob(f"*/{PANEL_ROWS}"))}
 
 
-def paired_set(files: Sequence[Path], max_bad_share: float) -> PairedAnswers:
+def paired_set(files: Sequence[Path], max_bad_share: float, warn: Warn) -> PairedAnswers:
     """The answers in the `files` of one set, in pairs; every question counts, whatever its split.
 
+    Rows and questions that are left out go to `warn`.
     Raises DataEngineError when a file cannot be read, or no question is in all of them.
     """
-    return pair_answers([_answers(file, max_bad_share) for file in files], files, "all")
+    return _paired([usable_answers(file, max_bad_share, warn) for file in files], files, "all", warn)
 
 
-def _answers(file: Path, max_bad_share: float) -> list[Answer]:
-    bad = BadRows(file, max_bad_share, wanted="aokvqa_eval.json of evaluate", keep=20)
-    return read_answers(file, bad)
+def _paired(
+    evaluations: Sequence[Sequence[Answer]], files: Sequence[Path], split: str, warn: Warn
+) -> PairedAnswers:
+    pairs = pair_answers(evaluations, files, split)
+    for line in left_out_warnings(pairs.left_out):
+        warn(line)
+    return pairs
 
 
 def all_there(files: Sequence[Path], what: str) -> bool:

@@ -1,5 +1,6 @@
 """Step 6: the comparison of the first and the last round as a table and as a paragraph."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.statistics import few_questions
 from dataengine_lib.core.text import first_named, shown
-from dataengine_lib.evaluation.rounds.figures import Comparison, Figures, GainVerdict
+from dataengine_lib.evaluation.rounds.figures import Comparison, Figures, GainVerdict, LeftOut
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 
 
@@ -96,7 +97,19 @@ def comparison_warnings(figures: Figures) -> list[str]:
     """A sentence for each way in which this comparison says less than it seems."""
     split = "common" if figures.split == "all" else figures.split
     found = [few_questions(figures.questions, split)]
-    for one in figures.left_out:
+    found += left_out_warnings(figures.left_out)
+    total = figures.comparisons[0].overall
+    if not total.fixed and not total.broken:
+        found.append(
+            "no answer changed from right to wrong or back: both evaluations may be of the same student"
+        )
+    return [line for line in found if line]
+
+
+def left_out_warnings(left_out: Sequence[LeftOut]) -> list[str]:
+    """A sentence for each evaluation with questions that are not compared, or that stand there twice."""
+    found = []
+    for one in left_out:
         lost = len(one.missing) + len(one.changed)
         if lost:
             found.append(
@@ -108,12 +121,7 @@ def comparison_warnings(figures: Figures) -> list[str]:
             found.append(
                 f"{one.evaluation}: {len(one.repeated):,} questions stand there twice; the first row counts"
             )
-    total = figures.comparisons[0].overall
-    if not total.fixed and not total.broken:
-        found.append(
-            "no answer changed from right to wrong or back: both evaluations may be of the same student"
-        )
-    return [line for line in found if line]
+    return found
 
 
 def _points(tested: GainVerdict) -> str:

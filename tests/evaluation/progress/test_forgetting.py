@@ -78,7 +78,7 @@ def test_only_the_diagnose_split_is_read(tmp_path: Path) -> None:
         write_json(tmp_path / f"{n}.json", [*answers("diagnose", True), *answers("holdout", bool(n))])
         for n in range(2)
     ]
-    assert Forgetting.read(files, 0.05).scores.tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert Forgetting.read(files, 0.05, print).scores.tolist() == [[1, 1, 1], [1, 1, 1]]
     only = write_json(tmp_path / "holdout.json", answers("holdout", True))
     with pytest.raises(DataEngineError, match=r"holdout\.json: no question of the diagnose split is in it"):
-        Forgetting.read([files[0], only], 0.05)
+        Forgetting.read([files[0], only], 0.05, print)

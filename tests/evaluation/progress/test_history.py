@@ -21,7 +21,7 @@ def answer(number: int, *, right: bool, kind: str = "image_scene", split: str = 
 def earlier(folder: Path, answers: list[Answer], qas: list[dict[str, Any]]) -> EarlierRounds:
     evaluation = write_json(folder / "aokvqa_eval.json", answers)
     training = write_json(folder / "gptvqa_train_data.json", qas)
-    return EarlierRounds.read([evaluation], [training], 0.05)
+    return EarlierRounds.read([evaluation], [training], 0.05, print)
 
 
 def test_only_diagnose_questions_of_all_rounds_count(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_only_diagnose_questions_of_all_rounds_count(tmp_path: Path) -> None:
 
 
 def test_without_earlier_rounds_there_is_no_history() -> None:
-    assert EarlierRounds.read([], [], 0.05).histories([answer(0, right=True)], Path("now.json")) == {}
+    assert EarlierRounds.read([], [], 0.05, print).histories([answer(0, right=True)], Path("now.json")) == {}
 
 
 def test_rounds_without_a_common_question_are_an_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataengine_lib.core.files import write_json
+from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import Answer
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.progress.panel_forgetting import PanelForgetting
@@ -64,22 +64,29 @@ def answers(folder: Path, name: str, right: int, kind: str = "color") -> None:
 
 def test_files_of_every_round_are_read_and_sets_that_one_round_lacks_are_left_out(tmp_path: Path) -> None:
     folders = [tmp_path / f"round{n}/panel" for n in (1, 2)]
-    assert PanelForgetting.read([], 0.05) is None and PanelForgetting.read(folders, 0.05) is None
+    assert (
+        PanelForgetting.read([], 0.05, print) is None and PanelForgetting.read(folders, 0.05, print) is None
+    )
     answers(folders[0], "pope", 20)
     with pytest.raises(
         DataEngineError, match="panels of the first and the last evaluation cannot be compared"
     ):
-        PanelForgetting.read(folders, 0.05)
+        PanelForgetting.read(folders, 0.05, print)
     answers(folders[1], "pope", 8)
     answers(folders[1], "new", 8, kind="")
-    found = PanelForgetting.read(folders, 0.05)
+    found = PanelForgetting.read(folders, 0.05, print)
     assert found is not None
     assert found.scores.sum(axis=1).tolist() == [20, 8] and set(found.images) == {
         f"pope/{n}" for n in range(20)
     }
     assert found.changes()[0].fallen == {"pope": -0.6} and found.fallen_types() == ["color"]
     answers(folders[0], "new", 20, kind="")
-    both = PanelForgetting.read(folders, 0.05)
+    both = PanelForgetting.read(folders, 0.05, print)
     # questions without a type are no type of which base rows could be drawn
     assert both is not None and list(both.changes()[0].fallen) == ["new", "pope"]
     assert both.fallen_types() == ["color"]
+    rows = read_json(folders[1] / "pope/aokvqa_eval.json")
+    write_json(folders[1] / "pope/aokvqa_eval.json", [{**rows[0], "score": 7}, *rows[1:]])
+    warnings: list[str] = []
+    PanelForgetting.read(folders, 0.05, warnings.append)
+    assert len(warnings) == 2 and all("pope/aokvqa_eval.json: 1 " in line for line in warnings)

@@ -110,6 +110,24 @@ def test_what_was_forgotten_on_the_panel_is_named_after_correction(tmp_path: Pat
     assert "Panel" in text and text.count("<tr>") == 4
 
 
+def test_rows_and_questions_that_are_left_out_are_named(tmp_path: Path, compare: Compare) -> None:
+    files = [write_json(tmp_path / f"blind{after}.json", answers(BLIND, after)) for after in (False, True)]
+    folders = [tmp_path / "round1/panel", tmp_path / "final/panel"]
+    for after, folder in enumerate(folders):
+        panel(folder, {"pope": (50, 30)}, bool(after))
+    quiet = compare(blind_evaluations=files, panels=folders)
+    for file in (files[1], folders[1] / "pope/aokvqa_eval.json"):
+        rows = read_json(file)
+        write_json(file, [{**rows[0], "score": 7}, *rows[2:]])
+    found = compare(blind_evaluations=files, panels=folders)
+    more = [line for line in found.warnings if line not in quiet.warnings]
+    assert len(more) == 4
+    for file in (files[1], folders[1] / "pope/aokvqa_eval.json"):
+        assert sum(line.startswith(f"{file}: 1 of ") for line in more) == 1, more
+        assert sum(line.startswith(f"{file}: 2 questions are not compared") for line in more) == 1, more
+    assert isinstance(found.figures.panel, dict) and found.figures.panel["pope"].questions == 58
+
+
 def test_without_probes_the_file_names_none(tmp_path: Path, compare: Compare) -> None:
     nowhere = [tmp_path / "no1", tmp_path / "no2"]
     result = compare(blind_evaluations=nowhere, panels=nowhere)
