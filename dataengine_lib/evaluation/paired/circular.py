@@ -43,14 +43,15 @@ def right_in_each(chosen: int, others: Sequence[int], right: int) -> bool:
 
 
 def with_wrong_choice(answer: Answer) -> Answer:
-    """A wrong answer with the first wrong choice among its rotations, so that it always names a wrong option.
+    """A wrong answer with the first wrong option that was chosen in its rotations; -1 where none of them named one.
 
     A right answer, and one without rotations, is returned as it is.
     """
     missed_later = not answer.correct and answer.predicted_choice_idx == answer.correct_choice_idx
     if not missed_later or not answer.rotated_choice_idx:
         return answer
-    wrong = next(choice for choice in answer.rotated_choice_idx if choice != answer.correct_choice_idx)
+    missed = [choice for choice in answer.rotated_choice_idx if choice != answer.correct_choice_idx]
+    wrong = next((choice for choice in missed if choice >= 0), -1)
     return msgspec.structs.replace(
         answer, predicted_choice_idx=wrong, model_answer=answer.choices[wrong] if wrong >= 0 else ""
     )

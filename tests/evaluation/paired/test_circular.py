@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from colour_student import COLOURS, ColourStudent, root, run  # noqa: F401
 
-from dataengine_lib.core.records import options_text
-from dataengine_lib.evaluation.paired.circular import right_in_each, rotated
+from dataengine_lib.core.records import Answer, options_text
+from dataengine_lib.evaluation.paired.circular import right_in_each, rotated, with_wrong_choice
 
 
 class FirstOption(ColourStudent):
@@ -76,6 +76,20 @@ def test_a_bad_case_names_a_wrong_option_also_where_the_given_order_was_right(ro
     cases = [case for of_type in result.bad_cases.values() for case in of_type]
     assert cases and all(case.predicted_choice_idx == 1 for case in cases)
     assert all(case.model_answer == case.choices[1] for case in cases)
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen", "text"), [([-1, 0, 2], 2, "c"), ([0, 1, -1], 1, "b"), ([0, -1], -1, "")]
+)
+def test_a_rotation_that_names_no_option_does_not_hide_the_wrong_one(
+    others: list[int], chosen: int, text: str
+) -> None:
+    case = Answer(
+        question="?", choices=["a", "b", "c"], correct_choice_idx=0, predicted_choice_idx=0, correct=False,
+        model_answer="a", rotated_choice_idx=others,
+    )  # fmt: skip
+    found = with_wrong_choice(case)
+    assert (found.predicted_choice_idx, found.model_answer) == (chosen, text)
 
 
 def test_without_it_no_file_names_rotations(root: Path) -> None:  # noqa: F811
