@@ -18,9 +18,10 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.progress.random_effects import random_effects
 from dataengine_lib.questions.categories import type_name
 
-AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "shrunk"]
+AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "(1-acc)^2", "shrunk"]
 ACCURACY_RULES: tuple[AccuracyRule, ...] = get_args(AccuracyRule)
-WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk", "uniform", "progress"]
+WeightRule = Literal["1-acc", "sqrt(1-acc)", "(1-acc)^2", "shrunk", "uniform", "progress"]
+_POWERS = {"1-acc": 1.0, "sqrt(1-acc)": 0.5, "(1-acc)^2": 2.0}  # of the error rate
 _FLOOR = 0.1  # share of the overall error rate: the least weight by `shrunk`, so that every type gets queries
 _DECIMALS = 3  # of weight.json
 _MOST = 1e100  # of a weight in a file
@@ -42,11 +43,12 @@ class WeightInterval(msgspec.Struct, frozen=True):
 def type_weights(counts: TypeCounts, rule: WeightRule = "1-acc") -> dict[str, float]:
     """Each type's weight in [0, 1] from its (right answers, questions), rounded to three decimals.
 
-    `1-acc` is the error rate, `sqrt(1-acc)` its root; `shrunk` pulls the error rate towards the overall one the more,
-    the less certain it is, so that a few wrong answers do not outweigh many. A type without questions gets the mean
-    of the other types, under `shrunk` the overall error rate. `uniform` gives every type 1, whatever its accuracy: the
-    control of a comparison. `progress` gives the error rate here, which `progress_weights` multiplies once there are
-    earlier rounds. Raises DataEngineError when no type has a question.
+    `1-acc` is the error rate, `sqrt(1-acc)` its root, `(1-acc)^2` its square, which gives most to the weakest types;
+    `shrunk` pulls the error rate towards the overall one the more, the less certain it is, so that a few wrong answers do
+    not outweigh many. A type without questions gets the mean of the other types, under `shrunk` the overall error rate.
+    `uniform` gives every type 1, whatever its accuracy: the control of a comparison. `progress` gives the error rate
+    here, which `progress_weights` multiplies once there are earlier rounds. Raises DataEngineError when no type
+    has a question.
     Source: MLLM-DataEngine v1 (`1-acc`), v2 (`sqrt(1-acc)`); DerSimonian and Laird 1986 (`shrunk`).
     """
     if rule == "uniform":
@@ -63,8 +65,8 @@ def weight_table(
     """Every type's weight by every rule of accuracies: type -> rule -> weight with its 95 % interval.
 
     `accuracies` has the interval of each type's accuracy, from which that of `1-acc` follows; `sqrt(1-acc)` has the
-    roots of its ends, `shrunk` the normal one of the estimate, of questions that do not depend on each other. For a
-    type without questions the interval by the first two rules is (0, 1).
+    roots of its ends, `(1-acc)^2` their squares, `shrunk` the normal one of the estimate, of questions that do not depend
+    on each other. For a type without questions the interval by all rules but `shrunk` is (0, 1).
     Raises DataEngineError as `type_weights` does.
     """
     by_rule = {rule: _intervals(counts, rule, accuracies) for rule in ACCURACY_RULES}
@@ -96,7 +98,7 @@ def _error_rates(
         if total:
             ends = accuracies.get(kind, Interval(0.0, 1.0))
             errors = (total - correct) / total, 1 - ends.high, 1 - ends.low
-            value, low, high = map(math.sqrt, errors) if rule == "sqrt(1-acc)" else errors
+            value, low, high = (error ** _POWERS[rule] for error in errors)
             known[kind] = (value, low, high)
     # types without a question: the mean, with an interval that excludes nothing
     mean = sum(parts[0] for parts in known.values()) / len(known)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _STYLES: dict[AccuracyRule, tuple[str, str]] = {
     "1-acc": (GREY, "o"),
     "sqrt(1-acc)": (ORANGE, "s"),
+    "(1-acc)^2": (DARK, "^"),
     "shrunk": (BLUE, "D"),
 }
 
@@ -115,8 +116,8 @@ def weight_chart(weights: Mapping[str, Mapping[AccuracyRule, WeightInterval]], c
     kinds, note = top_rows(sorted(weights, key=lambda kind: (weights[kind]["shrunk"].weight, kind)))
 
     def draw(axes: "Axes") -> None:
-        # three markers per type, one below the other
-        for rule, offset in zip(ACCURACY_RULES, (0.26, 0.0, -0.26), strict=True):
+        # the markers of a type one below the other
+        for rule, offset in zip(ACCURACY_RULES, (0.3, 0.1, -0.1, -0.3), strict=True):
             rows = [weights[kind][rule] for kind in kinds]
             color, marker = _STYLES[rule]
             axes.errorbar(

@@ -37,7 +37,12 @@ def weight_file(folder: Path, content: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("rule", "expected"), [("1-acc", [0.333, 0.0, 1.0]), ("sqrt(1-acc)", [0.577, 0.0, 1.0])]
+    ("rule", "expected"),
+    [
+        ("1-acc", [0.333, 0.0, 1.0]),
+        ("sqrt(1-acc)", [0.577, 0.0, 1.0]),
+        ("(1-acc)^2", [0.111, 0.0, 1.0]),
+    ],
 )
 def test_weights_follow_the_rule(rule: AccuracyRule, expected: list[float]) -> None:
     counts = dict(zip(TYPES, ((2, 3), (5, 5), (0, 4)), strict=True))
@@ -164,9 +169,10 @@ def test_the_table_has_every_rule_with_its_interval() -> None:
     for rule in ACCURACY_RULES:
         assert {kind: row[rule].weight for kind, row in table.items()} == type_weights(counts, rule)
     errors = binomtest(5, 20).proportion_ci(method="wilson")
-    plain, root = table["a"]["1-acc"], table["a"]["sqrt(1-acc)"]
+    plain, root, square = (table["a"][rule] for rule in ("1-acc", "sqrt(1-acc)", "(1-acc)^2"))
     assert (plain.low, plain.high) == (round(errors.low, 3), round(errors.high, 3))
     assert (root.low, root.high) == (round(errors.low**0.5, 3), round(errors.high**0.5, 3))
+    assert (square.low, square.high) == (round(errors.low**2, 3), round(errors.high**2, 3))
     unasked = table["none"]
     assert (unasked["1-acc"].low, unasked["1-acc"].high) == (0, 1)
     assert unasked["shrunk"].weight == round(41 / 60, 3)
