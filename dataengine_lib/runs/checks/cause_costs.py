@@ -9,16 +9,16 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.references import image_ref
 from dataengine_lib.queries.bad_cases import BadCase
+from dataengine_lib.queries.causes.naming import MOST_CHARACTERS
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.splits import DIAGNOSE
 from dataengine_lib.runs.checks.questions import asked_questions
 from dataengine_lib.runs.workflow import Planned, first_configs
-from dataengine_lib.teachers.causes.cause_teacher import ASSIGNED_AT_ONCE, SHOWN_CASES
-from dataengine_lib.teachers.causes.prompts import assign_prompt, names_prompt
+from dataengine_lib.teachers.causes.cause_teacher import ASSIGNED_AT_ONCE, CAUSE_SCHEMA_TOKENS, SHOWN_CASES
+from dataengine_lib.teachers.causes.prompts import MOST_CASE_CHARACTERS, assign_prompt, names_prompt
 
-_NAME = (
-    "mistakes what stands at the left of the picture for what stands at its right"  # as long as a name may be
-)
+_NAME = "mistakes what stands at the left of the picture for what stands at its right"  # a rather long one
+_LONGEST_CHARACTER = "\U0010ffff"  # four bytes, as many as any takes in UTF-8
 _NAME_TOKENS, _CASE_TOKENS = 25, 15  # of a cause, and of a case's number and cause, in a reply
 
 
@@ -35,12 +35,16 @@ def cause_notes(planned: Sequence[Planned], rounds: int) -> Iterator[str]:
     if asked is None:
         yield f"cause_teacher is not counted: the file of questions that {model} is asked about does not exist yet"
         return
-    prompts, reply_tokens = _prompts(asked.of_split(DIAGNOSE), queries, rounds)
+    tasks = asked.of_split(DIAGNOSE)
+    prompts, reply_tokens = _prompts(tasks, queries, rounds, longest=False)
+    longest, _ = _prompts(tasks, queries, rounds, longest=True)
     price, dated = read_prices(queries.prices).of(model), read_prices(queries.prices).date
     tokens = sum(map(estimate_tokens, prompts))
     usd = "price not known"
     if price:
-        most = price.most(sum(map(most_tokens, prompts)), len(prompts) * queries.max_output_tokens)
+        # as its budget reserves: the schema may be counted with each prompt
+        most_prompt = sum(map(most_tokens, longest)) + len(longest) * CAUSE_SCHEMA_TOKENS
+        most = price.most(most_prompt, len(prompts) * queries.max_output_tokens)
         usd = f"prices as of {dated}: {price.cost(tokens, 0, reply_tokens):,.2f} US dollars"
         usd += f", at most {most:,.2f} with {queries.max_output_tokens:,} output tokens each"
     yield (
@@ -53,29 +57,37 @@ def cause_notes(planned: Sequence[Planned], rounds: int) -> Iterator[str]:
         )
 
 
-def _prompts(tasks: Sequence[Task], queries: Any, rounds: int) -> tuple[list[str], int]:
-    """(the prompts of all rounds, tokens of the replies): names are asked for in the first round alone."""
+def _prompts(tasks: Sequence[Task], queries: Any, rounds: int, *, longest: bool) -> tuple[list[str], int]:
+    """(the prompts of all rounds, tokens of the replies): names are asked for in the first round alone.
+
+    `longest`: with the longest names, the longest answers to open-ended questions and the longest sample of cases.
+    """
     of_type: dict[str, list[BadCase]] = {}
     for task in tasks:
-        of_type.setdefault(type_name(task.question.question_type), []).append(_as_bad_case(task))
+        case = _as_bad_case(task, longest=longest)
+        of_type.setdefault(type_name(task.question.question_type), []).append(case)
     names, assigned, reply_tokens = list[str](), list[str](), 0
+    causes = [_LONGEST_CHARACTER * MOST_CHARACTERS if longest else _NAME] * queries.max_causes
     for kind, cases in of_type.items():
         if len(cases) < 2 * queries.min_cause_cases:
             continue
+        if longest:
+            cases.sort(key=lambda case: most_tokens(names_prompt("", [case], 0)), reverse=True)
         names.append(names_prompt(kind, cases[:SHOWN_CASES], queries.max_causes))
-        causes = [_NAME] * queries.max_causes
         for start in range(0, len(cases), ASSIGNED_AT_ONCE):
             assigned.append(assign_prompt(kind, cases[start : start + ASSIGNED_AT_ONCE], causes))
         reply_tokens += queries.max_causes * _NAME_TOKENS + rounds * len(cases) * _CASE_TOKENS
     return names + assigned * rounds, reply_tokens
 
 
-def _as_bad_case(task: Task) -> BadCase:
-    """The question as if it had been answered wrongly, by its longest other choice."""
+def _as_bad_case(task: Task, *, longest: bool) -> BadCase:
+    """The question as if it had been answered wrongly, by its longest other choice; open-ended, as people answer."""
     row = task.question
     right = row.correct_choice_idx
     others = [text for place, text in enumerate(row.choices) if place != right]
-    answer = most_accepted(row.direct_answers) if not row.choices else max(others, key=len, default="")
+    answer = max(others, key=most_tokens if longest else len, default="")
+    if not row.choices:
+        answer = _LONGEST_CHARACTER * MOST_CASE_CHARACTERS if longest else most_accepted(row.direct_answers)
     return BadCase(
         row.question_id,
         row.question_type,

@@ -30,6 +30,7 @@ from dataengine_lib.teachers.loading import load_chat
 TEACHER = "teacher"
 SHOWN_CASES = 40  # of a type, from which its causes are named
 ASSIGNED_AT_ONCE = 20  # cases in one request
+CAUSE_SCHEMA_TOKENS = max(map(most_schema_tokens, (NAMES_SCHEMA, ASSIGNED_SCHEMA)))
 
 _Request = PaidRequest[None]
 
@@ -57,8 +58,7 @@ class CauseTeacher:
         self.spec, self.settings, self._price = spec, settings, price
         self._used: dict[str, PaidTotal] = {}  # by key, so that a reply counts once
         self.ledger = Ledger(Path(ledger), price_of, waits=True)
-        tokens = max(map(most_schema_tokens, (NAMES_SCHEMA, ASSIGNED_SCHEMA)))
-        self.budget = Budget(budget_usd, price, "", self.ledger, tokens)
+        self.budget = Budget(budget_usd, price, "", self.ledger, CAUSE_SCHEMA_TOKENS)
         # prompts are made later, and none can be cheaper than an empty one
         self.budget.check([PaidRequest("", "", None)], settings.max_output_tokens, spec)
         self.failures: list[str] = []

@@ -10,7 +10,7 @@ from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.naming import cause_name
 from dataengine_lib.replies.json_reply import json_values, strict_object
 
-_MOST_CHARACTERS = 400  # of one text of a case
+MOST_CASE_CHARACTERS = 400  # of one text of a case
 NAMES_SCHEMA: dict[str, Any] = strict_object(
     causes={"type": "array", "items": strict_object(name={"type": "string"})}
 )
@@ -95,13 +95,13 @@ def _number(value: Any) -> int:
 
 def _shown(case: BadCase) -> Mapping[str, str]:
     if not case.question:
-        return {"text": case.example[:_MOST_CHARACTERS]}
+        return {"text": case.example[:MOST_CASE_CHARACTERS]}
     texts = {
         "question": case.question,
         "wrong answer": case.answer or "(none)",
         "right answer": case.right or "(not known)",
     }
-    return {name: text[:_MOST_CHARACTERS] for name, text in texts.items()}
+    return {name: text[:MOST_CASE_CHARACTERS] for name, text in texts.items()}
 
 
 def _type(name: str) -> str:
