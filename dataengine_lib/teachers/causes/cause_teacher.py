@@ -1,18 +1,11 @@
 """Step 2: asks a teacher for a type's causes and for each case's cause; replies that were paid for are not asked again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, most_schema_tokens, usage_of
-from dataengine_lib.chat.ledger import Ledger, PaidReply, PaidTotal
-from dataengine_lib.chat.messages import user_message
-from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
-from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
-from dataengine_lib.chat.request_key import key_of
+from dataengine_lib.chat.budget import most_schema_tokens
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.causes_file import Cause, CausesFile, FoundCauses, TypeCauses
@@ -25,14 +18,14 @@ from dataengine_lib.teachers.causes.prompts import (
     read_assigned,
     read_names,
 )
-from dataengine_lib.teachers.loading import load_chat
+from dataengine_lib.teachers.text_model.text_model import TextModel
 
 TEACHER = "teacher"
 SHOWN_CASES = 40  # of a type, from which its causes are named
 ASSIGNED_AT_ONCE = 20  # cases in one request
-CAUSE_SCHEMA_TOKENS = max(map(most_schema_tokens, (NAMES_SCHEMA, ASSIGNED_SCHEMA)))
-
-_Request = PaidRequest[None]
+_CUT_OFF = "length"  # see reply_end
+_SCHEMAS = (NAMES_SCHEMA, ASSIGNED_SCHEMA)
+CAUSE_SCHEMA_TOKENS = max(map(most_schema_tokens, _SCHEMAS))
 
 
 class CauseTeacher:
@@ -50,17 +43,8 @@ class CauseTeacher:
         budget_usd: float | None = None,
         prices: Path | None = None,
     ) -> None:
-        price = read_prices(prices).of(spec)
-
-        def price_of(row: PaidReply) -> float | None:
-            return None if price is None else price.of(row)
-
-        self.spec, self.settings, self._price = spec, settings, price
-        self._used: dict[str, PaidTotal] = {}  # by key, so that a reply counts once
-        self.ledger = Ledger(Path(ledger), price_of, waits=True)
-        self.budget = Budget(budget_usd, price, "", self.ledger, CAUSE_SCHEMA_TOKENS)
-        # prompts are made later, and none can be cheaper than an empty one
-        self.budget.check([PaidRequest("", "", None)], settings.max_output_tokens, spec)
+        self.model = TextModel("causes", spec, settings, ledger, _SCHEMAS, budget_usd, prices)
+        self._asked: list[str] = []  # keys of what was asked for
         self.failures: list[str] = []
 
     def find(
@@ -77,7 +61,7 @@ class CauseTeacher:
         Raises TeacherStop when no request can succeed; replies until then stay in the ledger.
         """
         known = earlier.types if earlier else {}
-        with self.ledger:
+        with self.model.ledger:
             names = {
                 name: [cause.name for cause in of_type.causes if cause.name]
                 for name, of_type in known.items()
@@ -107,7 +91,7 @@ class CauseTeacher:
                 assigned.setdefault(name, {}).update(
                     {start + place: cause for place, cause in of_part.items()}
                 )
-        file = CausesFile(TEACHER, "", {}, usage_of(self._used.values(), self._price))
+        file = CausesFile(TEACHER, "", {}, self.model.usage(self._asked))
         members = {}
         for name in dict.fromkeys([*known, *cases]):
             of_type = cases.get(name, [])
@@ -130,67 +114,23 @@ class CauseTeacher:
 
         One that was cut off is asked for once more by a later run; until then what it holds is used.
         """
-        keys = {name: self._key(prompt) for name, prompt in prompts.items()}
+        keys = {name: self.model.key(prompt) for name, prompt in prompts.items()}
+        self._asked += keys.values()
         missing = {
             keys[name]: prompt
             for name, prompt in prompts.items()
-            if self._text(keys[name]) is None or self._cut_off(keys[name])
+            if (known := self.model.reply(keys[name])) is None or known.finish_reason == _CUT_OFF
         }
-        if missing:
-            run(self._ask(missing, schema))
-        found = {name: self._text(key) for name, key in keys.items()}
-        self._used |= {key: self.ledger.paid[key] for key in keys.values() if key in self.ledger.paid}
-        unsent = sum(text is None for text in found.values())
-        if unsent and self.budget.stopped:
-            self.failures.append(self.budget.stopped)
-        if cut := sum(map(self._cut_off, keys.values())):
-            limit = self.settings.max_output_tokens
+        self.model.ask(missing, schema, lambda key, why: self.failures.append(why))
+        found = {name: reply for name, key in keys.items() if (reply := self.model.reply(key)) is not None}
+        if len(found) < len(keys) and self.model.budget.stopped:
+            self.failures.append(self.model.budget.stopped)
+        if cut := sum(reply.finish_reason == _CUT_OFF for reply in found.values()):
+            limit = self.model.settings.max_output_tokens
             self.failures.append(
                 f"{limit:,} output tokens cut off {cut:,} of {len(keys):,} replies; raise max_output_tokens"
             )
-        return {name: text for name, text in found.items() if text is not None}
-
-    def _key(self, prompt: str) -> str:
-        # Changing what is in here changes all keys: replies in existing ledgers would be paid for once more.
-        canonical = {
-            "causes": self.spec,
-            "server": self.settings.base_url,
-            "text": prompt,
-            "settings": self.settings.model_dump(include={"temperature", "max_output_tokens", "seed"}),
-        }
-        return key_of(canonical)
-
-    def _text(self, key: str) -> str | None:
-        paid = self.ledger.paid.get(key)
-        return None if paid is None or paid.failed else paid.text
-
-    def _cut_off(self, key: str) -> bool:
-        paid = self.ledger.paid.get(key)
-        return paid is not None and paid.finish_reason == "length"
-
-    async def _ask(self, prompts: Mapping[str, str], schema: dict[str, Any]) -> None:
-        async with load_chat(self.spec, self.settings) as chat:
-
-            def requests() -> Iterator[_Request]:
-                for key, prompt in prompts.items():
-                    yield PaidRequest(key, prompt, None)
-
-            async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
-                return await chat.complete(
-                    user_message(request.prompt, ""), schema=schema, may_retry=may_retry
-                )
-
-            def on_failure(request: _Request, failure: AskFailed) -> None:
-                self.failures.append(str(failure))
-
-            paid = PaidRequests(
-                self.budget,
-                self.settings,
-                send,
-                lambda request: {"asked": self.spec},
-                stop_sending=chat.stop_sending,
-            )
-            await paid.ask_all(requests(), lambda request, reply: None, on_failure)
+        return {name: reply.text for name, reply in found.items()}
 
 
 def _sample(cases: Sequence[BadCase], seed: str) -> list[BadCase]:

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from dataengine_lib.chat.paid_requests import PaidRequest
 from dataengine_lib.chat.reply import Reply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import OPEN, Answer
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.evaluation.judge import judge as module
 from dataengine_lib.evaluation.judge.agreement import judge_agreement
 from dataengine_lib.evaluation.judge.judge import AnswerJudge
 from dataengine_lib.evaluation.judge.verdicts import VERDICT_SCHEMA, JudgeVerdict, judge_prompt, read_verdict
 from dataengine_lib.steps.evaluate import EvaluateConfig
+from dataengine_lib.teachers.text_model import text_model
 
 
 def answer(number: int, text: str, score: float, **more: Any) -> Answer:
@@ -51,7 +52,7 @@ def use(monkeypatch: pytest.MonkeyPatch, chat: FakeChat) -> None:
     async def load(spec: str, settings: ChatSettings) -> AsyncIterator[FakeChat]:
         yield chat
 
-    monkeypatch.setattr(module, "load_chat", load)
+    monkeypatch.setattr(text_model, "load_chat", load)
 
 
 ANSWERS = [
@@ -102,8 +103,8 @@ def test_a_reply_without_a_verdict_is_kept_as_one(tmp_path: Path, monkeypatch: p
 def test_a_budget_stops_the_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = FakeChat()
     use(monkeypatch, chat)
-    most = judge(tmp_path, budget_usd=1.0).budget.most(
-        module.PaidRequest("", judge_prompt(ANSWERS[0]), None), ChatSettings().max_output_tokens
+    most = judge(tmp_path, budget_usd=1.0).model.budget.most(
+        PaidRequest("", judge_prompt(ANSWERS[0]), None), ChatSettings().max_output_tokens
     )
     rows = judge(tmp_path, budget_usd=1.2 * most).verdicts([answer(n, f"word {n}", 0.0) for n in range(40)])
     assert 0 < len(chat.asked) < 40
@@ -125,12 +126,29 @@ def test_replies_of_an_earlier_judge_cost_what_that_one_costs(
     for budget in (None, 100.0):
         asked = judge(tmp_path, prices=prices, budget_usd=budget)
         assert [one.judged for one in asked.verdicts(ANSWERS[:1])] == [True]
-        assert asked.ledger.spent_usd == 3 + 2 * 2
+        assert asked.model.ledger.spent_usd == 3 + 2 * 2
     ledger.write_text(json.dumps(row | {"asked": "openai:unknown"}) + "\n")
     with pytest.raises(
         ParameterError, match=r"no price is known for openai:unknown, of which .*judge_ledger.jsonl holds"
     ):
         judge(tmp_path, prices=prices, budget_usd=100.0).verdicts(ANSWERS[:1])
+
+
+def test_a_ledger_of_earlier_versions_is_read_without_paying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = FakeChat()
+    use(monkeypatch, chat)
+    # the key that versions before wrote for this answer, model and output limit
+    row = {
+        "key": "363f86bce4d806d4e93078da13968cae998236b08c1506a119fb69f2391a71a2",
+        "asked": "openai:gpt-4o-mini",
+        "text": '{"reason": "kept", "correct": false}',
+        "prompt_tokens": 3,
+    }
+    (tmp_path / "judge_ledger.jsonl").write_text(json.dumps(row) + "\n")
+    (verdict,) = judge(tmp_path).verdicts(ANSWERS[:1])
+    assert (verdict.judged, verdict.reason, chat.asked) == (False, "kept", [])
 
 
 def test_the_answer_cannot_speak_for_the_prompt() -> None:

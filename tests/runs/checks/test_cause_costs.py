@@ -20,9 +20,9 @@ from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.runs.checks.cause_costs import cause_notes
 from dataengine_lib.runs.workflow import plan
-from dataengine_lib.teachers.causes import cause_teacher
 from dataengine_lib.teachers.causes.cause_teacher import CauseTeacher
 from dataengine_lib.teachers.causes.prompts import NAMES_SCHEMA
+from dataengine_lib.teachers.text_model import text_model
 
 TEACHER = ("construct_queries.causes=teacher", "construct_queries.cause_teacher=openai:mine")
 
@@ -101,7 +101,7 @@ def test_no_reply_of_student_or_teacher_makes_it_dearer(
     async def load(spec: str, settings: ChatSettings) -> AsyncIterator[LongNames]:
         yield LongNames()
 
-    monkeypatch.setattr(cause_teacher, "load_chat", load)
+    monkeypatch.setattr(text_model, "load_chat", load)
     cases = [
         BadCase(f"q{n}", "image_scene", ImageRef(n), "", question=text(n), answer="b", right="a")
         for n in range(45)
@@ -112,7 +112,7 @@ def test_no_reply_of_student_or_teacher_makes_it_dearer(
     )
     asking.find({"image_scene": cases}, CauseSettings(6, 8, 0, 1))
     assert len(sent) == 4
-    assert sum(asking.budget.most(PaidRequest("", prompt, None), 2000) for prompt in sent) <= most
+    assert sum(asking.model.budget.most(PaidRequest("", prompt, None), 2000) for prompt in sent) <= most
 
 
 def test_clustering_costs_nothing_and_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_judge_grades_beside_the_rule_and_changes_no_score(
         JudgeVerdict(question_id=row.question_id, question=row.question, accepted=row.direct_answers,
                 answer=row.model_answer,
                 question_type=row.question_type, split=row.split, rule_score=row.score, rule_correct=row.correct,
-                judge=self.spec, judged=True)
+                judge=self.model.spec, judged=True)
         for row in answers
     ])  # fmt: skip
     result = run(folder, "vqa.json", WordStudent(), judge="openai:gpt-4o-mini")

@@ -20,7 +20,6 @@ from dataengine_lib.images.references import ImageRef
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.causes_file import read_causes
 from dataengine_lib.queries.causes.find_causes import CauseSettings
-from dataengine_lib.teachers.causes import cause_teacher as module
 from dataengine_lib.teachers.causes.cause_teacher import CauseTeacher
 from dataengine_lib.teachers.causes.prompts import (
     ASSIGNED_SCHEMA,
@@ -30,6 +29,7 @@ from dataengine_lib.teachers.causes.prompts import (
     read_assigned,
     read_names,
 )
+from dataengine_lib.teachers.text_model import text_model
 
 SETTINGS = CauseSettings(most=3, min_cases=5, seed=0, round=1)
 NAMES = [
@@ -79,7 +79,7 @@ def use(monkeypatch: pytest.MonkeyPatch, chat: FakeChat) -> FakeChat:
     async def load(spec: str, settings: ChatSettings) -> AsyncIterator[FakeChat]:
         yield chat
 
-    monkeypatch.setattr(module, "load_chat", load)
+    monkeypatch.setattr(text_model, "load_chat", load)
     return chat
 
 
@@ -111,6 +111,12 @@ def test_a_teacher_names_causes_and_assigns_every_case(
     price = read_prices().of("openai:gpt-4o-mini")
     assert price is not None
     assert found.file.usage == StudentUsage(3, 300, 0, 30, pytest.approx(3 * price.cost(100, 0, 10)))
+    # the keys that versions before wrote for these prompts, model and output limit: their replies are not paid for twice
+    assert sorted(asking.model.ledger.paid) == [
+        "19a2525c4be059b627bc2ff065fbfe3ff57e16588cf8dfd3b44a95908456af5f",
+        "6499a7b4e0d77560c26c89e0cbed4ef291ab6f5e9e1250d964edc24093598e94",
+        "a133c511a2cb20b96ac19e65692869d8307f704adcc33b31f2ee727a42284476",
+    ]
     # what is in the ledger is not paid for a second time, but counts
     assert teacher(tmp_path).find(CASES, SETTINGS) == found
     assert len(chat.asked) == 3
