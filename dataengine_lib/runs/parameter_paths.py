@@ -15,7 +15,7 @@ from dataengine_lib.questions.companion_files import companion_files
 # Text parameters that may name a folder as well as a model: its Hugging Face name, or `KIND:REST`.
 _MODEL_OR_FOLDER = ("student", "adapter", "encoder")
 # Parameters that name question files, beside which others may lie that are read with them.
-_QUESTION_FILES = ("questions", "base_data", "train_data")
+_QUESTION_FILES = ("questions", "base_data", "train_data", "panel")
 # Parameters that name files of queries, beside which may lie those of the spares that were asked.
 _QUERY_FILES = ("exclude_queries", "teacher_queries")
 # Text parameters, and what stands before the colon where the rest of their value is a file.

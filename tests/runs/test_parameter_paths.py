@@ -155,20 +155,28 @@ def test_a_share_in_a_list_of_base_data_is_a_setting_and_its_paths_are_not(tmp_p
     assert "train_data" not in settings() and "output_dir" not in settings() and settings()["epochs"] == 3
 
 
-def test_changed_annotations_of_vqa_change_what_every_step_is_made_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named_by", ["questions", "panel"])
+def test_changed_annotations_of_vqa_change_what_every_step_is_made_from(
+    tmp_path: Path, named_by: str
+) -> None:
     """They lie beside the questions and no parameter names them."""
     asked, answered = tmp_path / "v2_questions.json", tmp_path / "v2_annotations.json"
     asked.write_text(json.dumps({"task_type": "Open-Ended", "questions": []}))
     answered.write_text(json.dumps({"data_type": "mscoco", "annotations": []}))
-    experiment = demo_experiment(f"evaluate.questions={asked}", rounds=1)
-    experiment.sections.pop("classify_questions")
+    (tmp_path / "images").mkdir()
+    one = json.dumps({"questions": str(asked), "image_root": str(tmp_path / "images")})
+    if named_by == "panel":
+        experiment = demo_experiment(f'evaluate.panel={{"other": {one}}}', rounds=1)
+    else:
+        experiment = demo_experiment(f"evaluate.questions={asked}", rounds=1)
+        experiment.sections.pop("classify_questions")
 
     def identities() -> dict[str, str]:
         hashes, notebooks = FileHashes(tmp_path / "hashes.json"), PROJECT_ROOT / "notebooks"
         return {
             item.label: current_manifest(item, notebooks / f"{item.step.notebook}.ipynb", hashes, {}).identity
             for item in plan(experiment, tmp_path / "run")
-            if "questions" in type(item.config).model_fields
+            if named_by in type(item.config).model_fields
         }
 
     before = identities()
@@ -185,7 +193,7 @@ def test_a_file_of_another_layout_with_such_a_name_is_read_alone(tmp_path: Path)
         answered.write_text(content)
         assert read_with("questions", [asked]) == []
     asked.write_text(json.dumps({"data_type": "mscoco", "questions": []}))
-    for name in ("questions", "base_data", "train_data"):
+    for name in ("questions", "base_data", "train_data", "panel"):
         assert read_with(name, [asked]) == [answered]
     assert read_with("input", [asked]) == read_with("questions", [asked, answered]) == []
 
