@@ -25,6 +25,8 @@ def panel_images(
     or more than `max_bad_share` of a set's images are not found.
     """
     found: dict[ImageRef, str] = {}
+    # without links: `..` after a link leads to the folder above its target
+    start = evaluation_root.resolve()
     for name, one in panel.items():
         root = one.image_root
         refs = read_image_refs(one.questions, root, max_bad_share, warn)
@@ -35,7 +37,7 @@ def panel_images(
         for line in bad.warnings():
             warn(f"panel.{name}: {line}")
         for path in paths.values():
-            seen = os.path.relpath(root / path, evaluation_root)
+            seen = os.path.relpath(root.resolve() / path, start)
             found[ImageRef(coco_number(path) if coco_number(path) >= 0 else UNKNOWN_IMAGE, seen)] = seen
     return found
 

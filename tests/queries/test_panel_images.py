@@ -24,7 +24,7 @@ def a_set(folder: Path, root: str, names: list[str]) -> QuestionSet:
 
 
 def pictures(folder: Path, names: list[str]) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     for name in names:
         Image.new("RGB", (300, 300), "red").save(folder / name)
 
@@ -49,6 +49,25 @@ def test_panel_images_are_left_out_of_the_pool(tmp_path: Path) -> None:
     free = {path for path, is_free in zip(pool.images.paths, pool.free, strict=True) if is_free}
     # a.jpg is another file of the same name; its copies are found by what they show
     assert free == {"a.jpg"}
+
+
+def test_panel_images_are_found_beside_a_root_that_is_a_link(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg"]
+    pictures(tmp_path / "disk/coco", names)
+    lines = [json.dumps({"file_name": name, "text": "red"}) for name in names]
+    (tmp_path / "disk/coco/metadata.jsonl").write_text("\n".join(lines))
+    folder = tmp_path / "experiment"
+    pictures(folder / "mme", ["a.jpg"])
+    (folder / "coco").symlink_to(tmp_path / "disk/coco")
+    pool = QueryPool(
+        read_pool(folder / "coco", min_side=1, min_captions=0, max_bad_share=0), folder / "coco"
+    )
+    panel = {"mme": a_set(folder, "mme", ["a.jpg"]), "coco": a_set(folder, "coco", ["b.jpg"])}
+    found = panel_images(panel, pool.evaluation_root, 0, pytest.fail)
+    files = [(pool.evaluation_root / path).resolve() for path in found.values()]
+    assert files == [folder / "mme/a.jpg", tmp_path / "disk/coco/b.jpg"]
+    pool.leave_out_evaluation(found, found)
+    assert pool.free.tolist() == [True, False]
 
 
 def test_lost_images_of_a_panel_stop_the_step(tmp_path: Path) -> None:
