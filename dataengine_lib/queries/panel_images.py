@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.records import UNKNOWN_IMAGE
-from dataengine_lib.images.references import ImageRef, coco_number, locate, locate_all
+from dataengine_lib.images.references import ImageRef, locate, locate_all
 from dataengine_lib.questions.evaluation_images import read_image_refs
 from dataengine_lib.questions.question_sets import QuestionSet
 
@@ -20,9 +20,9 @@ def panel_images(
 ) -> dict[ImageRef, str]:
     """Every image of the panel that is found, with its path relative to `evaluation_root`; it may begin with `..`.
 
-    The references hold COCO's number, which means the same image in every folder, and no other id: those are of the
-    set's own folder. Images that are not found are counted for `warn`. Raises DataEngineError when a file cannot be read,
-    or more than `max_bad_share` of a set's images are not found.
+    The references hold no id: a set's ids are those of its own folder, and COCO's numbers stand in the paths. Images that
+    are not found are counted for `warn`. Raises DataEngineError when a file cannot be read, or more than `max_bad_share`
+    of a set's images are not found.
     """
     found: dict[ImageRef, str] = {}
     # without links: `..` after a link leads to the folder above its target
@@ -38,7 +38,7 @@ def panel_images(
             warn(f"panel.{name}: {line}")
         for path in paths.values():
             seen = os.path.relpath(root.resolve() / path, start)
-            found[ImageRef(coco_number(path) if coco_number(path) >= 0 else UNKNOWN_IMAGE, seen)] = seen
+            found[ImageRef(UNKNOWN_IMAGE, seen)] = seen
     return found
 
 

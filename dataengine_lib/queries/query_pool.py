@@ -11,7 +11,15 @@ import numpy as np
 from dataengine_lib.core.bad_rows import BadRows, all_usable_rows
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
 from dataengine_lib.images.pool import ImagePool
-from dataengine_lib.images.references import ImageRef, id_key, image_number, image_ref, locate
+from dataengine_lib.images.references import (
+    ImageRef,
+    base_name,
+    coco_number,
+    id_key,
+    image_number,
+    image_ref,
+    locate,
+)
 from dataengine_lib.queries.spares import with_asked_spares
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
 
@@ -69,11 +77,21 @@ class QueryPool:
         """Leave out every pool image that is an evaluation image, so that no scored image is trained on.
 
         `paths` holds the location of those of `refs` that were found. Two images are the same when they are the same
-        file, have the same id in the same folder, or are the same COCO photo (Visual Genome names its COCO ids).
+        file, have the same id in the same folder, or are the same COCO photo: by the numbers in their file names, or by
+        the one that Visual Genome's annotations give.
         """
+        refs = list(refs)
         ids = [id_key(ref.image_id) for ref in refs if ref.image_id != UNKNOWN_IMAGE]
         # in another folder the same id may be another image; only COCO's own ids hold everywhere
         same = np.isin(self.images.keys if self.same_root else self.images.coco_ids, ids)
+        # the path of an image that was not found may have its number too
+        numbers = {name: coco_number(name) for name in [*paths.values(), *(ref.image_path for ref in refs)]}
+        known = {number for number in numbers.values() if number >= 0}
+        same |= np.isin(self.images.coco_ids, list(known))
+        # 000000000042.jpg in another folder may be another image, COCO_val2014_000000000042.jpg never is
+        if not self.same_root:
+            known &= {number for name, number in numbers.items() if base_name(name).startswith("COCO_")}
+        same |= np.isin([coco_number(path) for path in self.images.paths], list(known))
         real_path = _RealPaths()
         files = {real_path(f"{self.evaluation_root}/{path}") for path in paths.values()}
         root, names = str(self.images.root), {os.path.basename(file) for file in files}

@@ -22,8 +22,10 @@ from dataengine_lib.images.pool import (
 )
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import ImageRef
+from dataengine_lib.queries.panel_images import panel_images
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE
+from dataengine_lib.questions.question_sets import QuestionSet
 
 
 def picture(file: Path, size: tuple[int, int] = (100, 50)) -> None:
@@ -107,6 +109,43 @@ def test_an_evaluated_coco_photo_is_left_out_of_visual_genome(genome: Path, tmp_
     pool = QueryPool(read_pool(genome), tmp_path)
     pool.leave_out_evaluation([ImageRef(1234)], {})
     assert pool.free.tolist() == [False, True] and pool.left_out[EVALUATION_IMAGE] == 1
+
+
+def test_the_id_of_a_coco_photo_is_no_id_of_visual_genome(genome: Path, tmp_path: Path) -> None:
+    """The file name is COCO's number; image 2 is photo 1234, and photo 7 is none of the pool."""
+    panel = {}
+    for number in (7, 1234):
+        picture(genome / f"panel/COCO_val2014_{number:012d}.jpg")
+        rows = [{"image_path": f"COCO_val2014_{number:012d}.jpg", "question": "?", "answer": "yes"}]
+        write(tmp_path / f"{number}.json", rows)
+        panel[f"p{number}"] = QuestionSet(questions=tmp_path / f"{number}.json", image_root=genome / "panel")
+    pool = QueryPool(read_pool(genome), genome)
+    found = panel_images({"other": panel["p7"]}, genome, 0, pytest.fail)
+    pool.leave_out_evaluation(found, found)
+    assert len(found) == 1 and pool.free.tolist() == [True, True]
+    found = panel_images({"same": panel["p1234"]}, genome, 0, pytest.fail)
+    pool.leave_out_evaluation(found, found)
+    assert pool.free.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("kind", ["captions", "COCO"])
+def test_an_evaluated_coco_photo_in_another_folder_is_left_out(
+    tmp_path: Path, kind: str, is_there: bool
+) -> None:
+    """By the number in its name; the ids of an evaluation set with images of its own mean nothing here."""
+    names = [f"{number:012d}.jpg" for number in (41, 42, 43)]
+    root = tmp_path / "pool"
+    if kind == "COCO":
+        coco(root, dict(zip((41, 42, 43), names, strict=True)))
+    else:
+        for name in names:
+            picture(root / name)
+        write(root / "captions.json", dict.fromkeys(names, "A dog."))
+    pool = QueryPool(read_pool(root), tmp_path / "scored")
+    ref, own = ImageRef(42, "val2014/COCO_val2014_000000000042.jpg"), ImageRef(43, "43.jpg")
+    pool.leave_out_evaluation([ref, own], {ref: ref.image_path} if is_there else {})
+    assert pool.free.tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "json"])

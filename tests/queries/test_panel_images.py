@@ -43,7 +43,7 @@ def test_panel_images_are_left_out_of_the_pool(tmp_path: Path) -> None:
         "same": a_set(tmp_path, "pool", ["b.jpg"]),
     }
     found = panel_images(panel, pool.evaluation_root, 0, pytest.fail)
-    assert found[ImageRef(42, f"../panel/{coco}")] == f"../panel/{coco}"
+    assert found[ImageRef(-1, f"../panel/{coco}")] == f"../panel/{coco}"
     assert all((pool.evaluation_root / path).exists() for path in found.values())
     pool.leave_out_evaluation(found, found)
     free = {path for path, is_free in zip(pool.images.paths, pool.free, strict=True) if is_free}
@@ -59,9 +59,7 @@ def test_panel_images_are_found_beside_a_root_that_is_a_link(tmp_path: Path) -> 
     folder = tmp_path / "experiment"
     pictures(folder / "mme", ["a.jpg"])
     (folder / "coco").symlink_to(tmp_path / "disk/coco")
-    pool = QueryPool(
-        read_pool(folder / "coco", min_side=1, min_captions=0, max_bad_share=0), folder / "coco"
-    )
+    pool = QueryPool(read_pool(folder / "coco", min_side=1, min_captions=0, max_bad_share=0), folder / "coco")
     panel = {"mme": a_set(folder, "mme", ["a.jpg"]), "coco": a_set(folder, "coco", ["b.jpg"])}
     found = panel_images(panel, pool.evaluation_root, 0, pytest.fail)
     files = [(pool.evaluation_root / path).resolve() for path in found.values()]

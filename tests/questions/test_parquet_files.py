@@ -3,16 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from question_tables import JPEG, picture
 
-from dataengine_lib.core.records import CHOICE, OPEN, YES_NO
+from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, TrainRecord
+from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import coco_number
+from dataengine_lib.queries.panel_images import panel_images
 from dataengine_lib.questions.companion_files import companion_files
-from dataengine_lib.questions.evaluation_images import read_image_refs
+from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, read_image_refs
+from dataengine_lib.questions.question_sets import QuestionSet
 from dataengine_lib.questions.reader import check_any_question, read_question_file, read_questions
+from dataengine_lib.training.held_out_images import HeldOutImages
 
 PNG = picture("PNG")
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # of `datasets`
@@ -75,6 +81,7 @@ def test_an_image_is_written_once_and_never_outside_the_root(tmp_path: Path, roo
     )
     first, second = read_questions(file, root)
     assert first.image_path == second.image_path and first.image_id == 42
+    assert first.image_path.startswith("a/") and first.image_path.endswith("/COCO_val2014_000000000042.jpg")
     image = root / first.image_path
     before = image.stat().st_mtime_ns
     assert [path for path in root.rglob("*") if path.is_file()] == [image]
@@ -89,6 +96,32 @@ def test_an_image_is_written_once_and_never_outside_the_root(tmp_path: Path, roo
     (other / "a").symlink_to(tmp_path)
     with pytest.raises(DataEngineError, match="images are only written inside image_root"):
         read_questions(file, other)
+
+
+@pytest.mark.parametrize("with_id", [True, False])
+def test_a_photo_of_coco_is_known_by_its_number_in_every_step(
+    tmp_path: Path, root: Path, with_id: bool
+) -> None:
+    """Also where the row has an id of its own, or a suffix is in the source."""
+    row = POPE | ({"image_id": "n7"} if with_id else {"image_source": f"{SOURCE}.jpg"})
+    file = written(tmp_path / "adversarial.parquet", row)
+    (found,) = read_questions(file, root)
+    assert found.image_id == ("n7" if with_id else 310196)
+    assert (root / found.image_path).read_bytes() == JPEG
+    assert found.image_path.endswith(f"/{SOURCE}.jpg")
+    record = TrainRecord(
+        image_id=5, image_path="train/000000310196.jpg", question="What?", choices=["a", "b"],
+        correct_choice_idx=0, raw_instructions="", question_type="t",
+    )  # fmt: skip
+    other = msgspec.structs.replace(record, image_path="train/000000310197.jpg")
+    assert list(EvaluationSet([file], root).leaks([record, other], tmp_path)) == [EVALUATION_IMAGE, ""]
+    held_out = HeldOutImages(file, root)
+    (tmp_path / "000000310197.jpg").write_bytes(PNG)
+    (tmp_path / "COCO_train2014_000000310196.jpg").write_bytes(PNG)
+    assert held_out.has(tmp_path / "COCO_train2014_000000310196.jpg")
+    assert not held_out.has(tmp_path / "000000310197.jpg")
+    (ref,) = panel_images({"pope": QuestionSet(questions=file, image_root=root)}, tmp_path, 0, pytest.fail)
+    assert coco_number(ref.image_path) == 310196
 
 
 def test_options_in_a_list_and_in_columns(tmp_path: Path, root: Path) -> None:

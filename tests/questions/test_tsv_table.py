@@ -116,6 +116,13 @@ def test_a_list_of_one_image_and_a_data_url_are_read(tmp_path: Path) -> None:
     assert [question.image_path for question in found] == [unpacked(JPEG)] * 2
 
 
+def test_a_photo_of_coco_keeps_its_number_beside_base64(tmp_path: Path) -> None:
+    rows = [row(1, image_path="COCO_val2014_000000000042.jpg"), row(2, image_path="42.jpg")]
+    found = read(table(tmp_path, *rows, columns=[*COLUMNS, "image_path"]))
+    own = unpacked(JPEG)
+    assert [one.image_path for one in found] == [own.replace(".jpg", "/COCO_val2014_000000000042.jpg"), own]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "BMP", "TIFF"])
 def test_the_suffix_is_the_files_own(tmp_path: Path, kind: str) -> None:
     suffix = {"TIFF": "tif"}.get(kind, kind.lower())

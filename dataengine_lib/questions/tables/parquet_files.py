@@ -12,7 +12,7 @@ from dataengine_lib.core.file_content import open_content
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import first_named, one_line
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.references import coco_number, image_ref
+from dataengine_lib.images.references import base_name, coco_number
 from dataengine_lib.questions.json_questions import of_any_format
 from dataengine_lib.questions.rows import FoundRow, OwnFields, RowFault, filled
 from dataengine_lib.questions.tables.table_images import READ_FORMATS, image_suffix, write_image
@@ -51,10 +51,11 @@ def parquet_rows(file: Path, image_root: Path | None, own: OwnFields) -> list[Fo
     for part in _all_parts(file):
         for number, (row, found) in enumerate(_read(part)):
             where = f"row {number}" if part == file else f"{part.name}: row {number}"
-            images.append(_image(found, image_root, part, where))
+            name = _coco_name(row.get("image_source"), found)
+            images.append(_image(found, image_root, part, where, name))
             row = _with_options(row)
-            if images[-1] and row.get("image_id") is None:
-                row["image_id"] = _coco_id(row.get("image_source"), found)
+            if images[-1] and row.get("image_id") is None and name:
+                row["image_id"] = coco_number(name)
             rows.append(FoundRow(where, row))
     return [
         _with_image(row, image) for row, image in zip(of_any_format(file, rows, own), images, strict=True)
@@ -143,8 +144,10 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _image(found: list[dict[str, Any]], root: Path | None, part: Path, where: str) -> str | RowFault:
-    """A row's image relative to the root, empty where it has none."""
+def _image(
+    found: list[dict[str, Any]], root: Path | None, part: Path, where: str, name: str
+) -> str | RowFault:
+    """A row's image relative to the root, empty where it has none; `name` is COCO's, empty for another image."""
     filled_ones = [one for one in found if one.get("bytes") or one.get("path")]
     if len(filled_ones) > 1:
         return "several images", f"the question has {len(filled_ones)} images, one is needed"
@@ -156,7 +159,7 @@ def _image(found: list[dict[str, Any]], root: Path | None, part: Path, where: st
     if not isinstance(data, bytes) or not image_suffix(data):
         return "broken image", f"image is not the bytes of a {READ_FORMATS} file"
     named = _PART.fullmatch(part.name)
-    return write_image(root, part, named["name"] if named else part.stem, where, data)
+    return write_image(root, part, named["name"] if named else part.stem, where, data, name)
 
 
 def _with_options(row: dict[str, Any]) -> dict[str, Any]:
@@ -174,18 +177,11 @@ def _with_options(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in letters} | usual
 
 
-def _coco_id(source: Any, images: Sequence[Mapping[str, Any]]) -> int | None:
-    """COCO's number in `image_source` (POPE: COCO_val2014_000000310196) or in the file's name inside the column."""
-    names = [source, *(one.get("path") for one in images)]
-    numbers = [
-        number for name in names if isinstance(name, str) for number in (_number(name),) if number >= 0
-    ]
-    return numbers[0] if numbers else None
-
-
-def _number(name: str) -> int:
-    known = image_ref(name, None).image_id
-    return known if isinstance(known, int) and name.startswith("COCO_") else coco_number(name)
+def _coco_name(source: Any, images: Sequence[Mapping[str, Any]]) -> str:
+    """COCO's file name in `image_source` (POPE: COCO_val2014_000000310196) or inside the column; else empty."""
+    given = [source, *(one.get("path") for one in images)]
+    names = (name for one in given if isinstance(one, str) for name in (one, f"{one}.jpg"))
+    return next((base_name(name) for name in names if coco_number(name) >= 0), "")
 
 
 def _with_image(row: FoundRow, image: str | RowFault) -> FoundRow:

@@ -11,6 +11,7 @@ from dataengine_lib.core.files import inside
 from dataengine_lib.core.text import shown
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.references import base_name, coco_number
 from dataengine_lib.questions.rows import RowFault, integer_text
 
 # VLMEvalKit: an image cell of up to this length is the index of the row whose image it shares
@@ -40,6 +41,7 @@ class TableImages:
     def add(self, index: str, image: str, image_path: str) -> None:
         """Add a row's image: its base64, else the index of the row whose image it shares, else its path.
 
+        Beside base64, the path may be COCO's name, which the file keeps.
         Raises DataEngineError when there is an image but no root to write it under.
         """
         cell = _single(image or image_path)
@@ -50,7 +52,9 @@ class TableImages:
         # an index such as "1234" is valid base64 too, but not of an image
         elif data := _decoded(cell):
             where = f"index {index}"
-            self._paths[index] = write_image(self._root, self._table, self._table.stem, where, data)
+            self._paths[index] = write_image(
+                self._root, self._table, self._table.stem, where, data, image_path
+            )
         elif len(cell) <= _REFERENCE_CHARACTERS:
             self._shared[index] = integer_text(cell)
         else:
@@ -67,18 +71,22 @@ class TableImages:
         return self._faults.get(index) or self._paths.get(index, "")
 
 
-def write_image(root: Path | None, table: Path, name: str, where: str, data: bytes) -> str:
+def write_image(root: Path | None, table: Path, name: str, where: str, data: bytes, given: str = "") -> str:
     """Write `data` to a file in the folder `name`, unless one of the same size is there; return its path below the root.
 
-    The file is named by the digest of the data: rows with the same picture have the same file. Raises DataEngineError,
-    naming the table and `where` in it, when there is no root; nothing is written through a link that leads out of it.
+    The file is named by the digest of the data: rows with the same picture have the same file. If `given`, the image's
+    own name, is COCO's, the file has that name in a folder named by the digest. Raises DataEngineError, naming the table
+    and `where` in it, when there is no root; nothing is written through a link that leads out of it.
     """
     if root is None:
         raise DataEngineError(
             f"{table}: {where}: the image is inside the table; give image_root (evaluation_image_root in "
             "post-process), a folder that the images are unpacked into"
         )
-    name = f"{name}/{hashlib.sha256(data).hexdigest()[:_DIGITS]}{image_suffix(data)}"
+    digest = hashlib.sha256(data).hexdigest()[:_DIGITS]
+    # every step knows COCO's photos by their names
+    own = f"{digest}/{Path(base_name(given)).stem}" if coco_number(given) >= 0 else digest
+    name = f"{name}/{own}{image_suffix(data)}"
     path = inside(root, name)
     if not path.resolve().is_relative_to(root.resolve()):
         raise DataEngineError(
