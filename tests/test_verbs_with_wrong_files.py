@@ -26,6 +26,7 @@ VERBS = {
     "export, images": f"export llava --input {DEMO}/gptvqa_train_data.json --output out/x.json --image-root {{}}",
     "embed": f"embed --image-root {{}} --output out/store --encoder {DEMO}/models/tiny-clip",
     "compare-rounds": f"compare-rounds --evaluations {{}} {DEMO}/aokvqa_eval.json --output out/c.json",
+    "generate-qa, spares": f"generate-qa --input {DEMO}/gptvqa_prompt.json --spares {{}} --output out/r.jsonl",
     "post-process": f"post-process --input {{}} --output out/t.json --image-root {DEMO}",
 }
 
