@@ -25,9 +25,12 @@ from dataengine_lib.questions.categories import CategorySet, read_categories
 from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
 from dataengine_lib.runs.checks.cause_costs import cause_notes
+from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
 from dataengine_lib.runs.checks.judge_costs import judge_notes
+from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
+from dataengine_lib.runs.checks.questions import AskedQuestions, asked_or_finding
 from dataengine_lib.runs.checks.spare_costs import spare_notes
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
@@ -35,6 +38,7 @@ from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, pl
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
 
 _LETTER_TOKENS = 10  # of a reply that is one letter in JSON
+_LETTERS = " if each reply is a letter"
 _CLASSIFIED_TOKENS = 8  # of a question's number and type in a reply of step 0
 _CHARACTERS_PER_TOKEN = 3  # of a question's text: an upper estimate, English has about 4
 _SAMPLE = 50  # images and questions that are rendered to learn how long prompts are
@@ -75,9 +79,11 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     """
     planned = plan(experiment, out)
     steps = [f"{len(planned)} steps, into {out}:", *(f"  {item.label}{_workload(item)}" for item in planned)]
-    power = holdout_power_lines(experiment, planned, gain)
+    asked = asked_or_finding(planned)
+    power = holdout_power_lines(experiment, planned, asked, gain)
     if not trains_on_new_data(experiment):
-        return [*steps, "", *power, "", *(f"note: {note}" for note in _notes_without_new_data(planned))]
+        notes = _notes_without_new_data(planned, asked)
+        return [*steps, "", *power, "", *(f"note: {note}" for note in notes)]
     run = _PlannedRun.of(planned, experiment.head.rounds)
     if experiment.head.until is not None:
         run.notes.append(f"until may end the rounds before round {run.rounds}; all of them are counted")
@@ -87,8 +93,8 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     costs = _teacher_costs(run, images, price)
     total = costs[-1]
     _add_teacher_notes(run, prices, total)
-    run.notes += [*spare_notes(run.queries, costs[:-1], run.rounds), *cause_notes(planned, run.rounds)]
-    run.notes += judge_notes(planned)
+    run.notes += spare_notes(run.queries, costs[:-1], run.rounds)
+    run.notes += [*cause_notes(planned, asked, run.rounds), *judge_notes(planned, asked)]
     _add_reader_notes(run, images, total.requests)
     if run.evaluate.student.startswith("api:"):
         run.notes.append(_student_note(run.evaluate))
@@ -109,12 +115,12 @@ def run_cost(planned: list[Planned], rounds: int) -> TypeCost:
     return _teacher_costs(run, _sample_images(run), price)[-1]
 
 
-def _notes_without_new_data(planned: list[Planned]) -> list[str]:
+def _notes_without_new_data(planned: list[Planned], asked: AskedQuestions | Finding | None) -> list[str]:
     """What a run costs that asks no teacher for training data."""
     configs, notes = first_configs(planned), [NO_NEW_DATA]
     if configs["evaluate"].student.startswith("api:"):
         notes.append(_student_note(configs["evaluate"]))
-    notes += judge_notes(planned)
+    notes += judge_notes(planned, asked)
     if "classify_questions" in configs:
         notes.append(_classify_note(configs["classify_questions"]))
     return notes
@@ -238,14 +244,18 @@ def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) ->
 def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -> None:
     """What step 4's readers are asked if each of the `queries` gives one question that reaches them."""
     curation = run.curation
+    if not curation.readers:
+        return
+    prices = read_prices(curation.prices)
     for one in curation.readers:
         prompts = _reader_prompts(run.evaluate, [] if one.blind else images, one.blind, one.image)
         text = queries * (sum(map(estimate_tokens, prompts)) // len(prompts))
         most = queries * max(map(most_tokens, prompts))
         pictures, limit = queries if one.image else 0, curation.max_output_tokens
-        requests = _Requests(one.model, queries, text, most, pictures, limit, curation.prices)
-        run.notes.append(f"{one.parameter}: at most {requests.text()}")
-    if curation.readers and curation.budget_usd is not None:
+        letters = queries * _LETTER_TOKENS
+        requests = PricedRequests(prices, one.model, queries, text, most, letters, limit, pictures)
+        run.notes.append(f"{one.parameter}: at most {requests.text(replies=_LETTERS)}")
+    if curation.budget_usd is not None:
         run.notes.append(
             f"post_process.budget_usd stops the readers of each round at {curation.budget_usd:g} US dollars"
         )
@@ -286,8 +296,10 @@ def _student_note(config: Any) -> str:
     asked = number + blind
     text = sum(map(estimate_tokens, prompts)) * asked // max(1, len(prompts))
     most = asked * max(map(most_tokens, prompts), default=0)
-    requests = _Requests(config.student, asked, text, most, number, config.max_output_tokens, config.prices)
-    return f"evaluate: {requests.text()}"
+    prices, letters = read_prices(config.prices), asked * _LETTER_TOKENS
+    limit = config.max_output_tokens
+    requests = PricedRequests(prices, config.student, asked, text, most, letters, limit, number)
+    return f"evaluate: {requests.text(replies=_LETTERS)}"
 
 
 def _orders(question: Question, robust: Robust) -> int:
@@ -295,38 +307,6 @@ def _orders(question: Question, robust: Robust) -> int:
     if not shows_options(question.answer_kind):
         return 1
     return {"off": 1, "reverse": 2, "circular": len(question.choices)}[robust]
-
-
-@dataclass(frozen=True)
-class _Requests:
-    """Requests to one model that answers with a letter, priced by the table `prices`.
-
-    `text_tokens` are those of all prompts without images as they are expected, `most_text_tokens` an upper bound.
-    """
-
-    model: str
-    number: int
-    text_tokens: int
-    most_text_tokens: int
-    images: int
-    max_output_tokens: int
-    prices: Path | None
-
-    def text(self) -> str:
-        """`720 requests to openai:gpt-4.1, 1,234,000 prompt tokens (prices as of …)`."""
-        table = read_prices(self.prices)
-        price = table.of(self.model)
-        attached = self.images * image_tokens(price)
-        prompt_tokens = self.text_tokens + attached
-        usd = "price not known"
-        if price:
-            # 0: no tokens are counted at the lower price of cached input
-            letter = price.cost(prompt_tokens, 0, self.number * _LETTER_TOKENS)
-            usd = f"prices as of {table.date}: {letter:,.2f} US dollars if each reply is a letter"
-            most = price.most(self.most_text_tokens + attached, self.number * self.max_output_tokens)
-            usd += f", at most {most:,.2f} with {self.max_output_tokens:,} output tokens each"
-        each = f", {image_tokens(price):,} for each image" if self.images else ""
-        return f"{self.number:,} requests to {self.model}, {prompt_tokens:,} prompt tokens{each} ({usd})"
 
 
 def _classify_note(config: Any) -> str:

@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dataengine_lib.chat.prices import estimate_tokens, most_tokens, read_prices
+from dataengine_lib.chat.prices import most_tokens, read_prices
 from dataengine_lib.core.records import most_accepted
-from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.images.references import image_ref
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.naming import MOST_CHARACTERS
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.splits import DIAGNOSE
-from dataengine_lib.runs.checks.questions import asked_questions
+from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.checks.priced_requests import PricedRequests
+from dataengine_lib.runs.checks.questions import AskedQuestions
 from dataengine_lib.runs.workflow import Planned, first_configs
 from dataengine_lib.teachers.causes.cause_teacher import ASSIGNED_AT_ONCE, CAUSE_SCHEMA_TOKENS, SHOWN_CASES
 from dataengine_lib.teachers.causes.prompts import MOST_CASE_CHARACTERS, assign_prompt, names_prompt
@@ -22,35 +23,33 @@ _LONGEST_CHARACTER = "\U0010ffff"  # four bytes, as many as any takes in UTF-8
 _NAME_TOKENS, _CASE_TOKENS = 25, 15  # of a cause, and of a case's number and cause, in a reply
 
 
-def cause_notes(planned: Sequence[Planned], rounds: int) -> Iterator[str]:
-    """Lines on requests, tokens and price over all rounds, as if every diagnose question were a bad case in each."""
+def cause_notes(
+    planned: Sequence[Planned], asked: AskedQuestions | Finding | None, rounds: int
+) -> Iterator[str]:
+    """Lines on requests, tokens and price over all rounds, as if every diagnose question were a bad case in each.
+
+    `asked` is `asked_or_finding` of these steps.
+    """
     queries: Any = first_configs(planned)["construct_queries"]
     if queries.causes != "teacher":
         return
     model = queries.cause_teacher
-    try:
-        asked = asked_questions(planned)
-    except DataEngineError:  # the check before a run says what is wrong with the file
-        asked = None
-    if asked is None:
+    if not isinstance(asked, AskedQuestions):  # the check before a run says what is wrong with the file
         yield f"cause_teacher is not counted: the file of questions that {model} is asked about does not exist yet"
         return
     tasks = asked.of_split(DIAGNOSE)
     prompts, reply_tokens = _prompts(tasks, queries, rounds, longest=False)
     longest, _ = _prompts(tasks, queries, rounds, longest=True)
-    price, dated = read_prices(queries.prices).of(model), read_prices(queries.prices).date
-    tokens = sum(map(estimate_tokens, prompts))
-    usd = "price not known"
-    if price:
-        # as its budget reserves: the schema may be counted with each prompt
-        most_prompt = sum(map(most_tokens, longest)) + len(longest) * CAUSE_SCHEMA_TOKENS
-        most = price.most(most_prompt, len(prompts) * queries.max_output_tokens)
-        usd = f"prices as of {dated}: {price.cost(tokens, 0, reply_tokens):,.2f} US dollars"
-        usd += f", at most {most:,.2f} with {queries.max_output_tokens:,} output tokens each"
-    yield (
-        f"cause_teacher: at most {len(prompts):,} requests to {model}, {tokens:,} prompt tokens ({usd}), if every "
-        "diagnose question is a bad case in each round"
+    requests = PricedRequests.of_prompts(
+        read_prices(queries.prices),
+        model,
+        prompts,
+        longest,
+        reply_tokens,
+        queries.max_output_tokens,
+        CAUSE_SCHEMA_TOKENS,
     )
+    yield f"cause_teacher: at most {requests.text()}, if every diagnose question is a bad case in each round"
     if queries.budget_usd is not None:
         yield (
             f"construct_queries.budget_usd stops cause_teacher in each round at {queries.budget_usd:g} US dollars"

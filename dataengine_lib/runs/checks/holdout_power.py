@@ -21,7 +21,8 @@ from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.playground.questions import QUESTION_WRITERS
 from dataengine_lib.playground.sets import questions_of_each_type
 from dataengine_lib.questions.categories import read_categories, type_name
-from dataengine_lib.runs.checks.questions import asked_questions
+from dataengine_lib.runs.checks.finding import Finding
+from dataengine_lib.runs.checks.questions import AskedQuestions
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import Planned, first_configs
 
@@ -56,17 +57,25 @@ class _Group:
         )
 
 
-def holdout_power_lines(experiment: Experiment, planned: Sequence[Planned], gain: float) -> list[str]:
+def holdout_power_lines(
+    experiment: Experiment,
+    planned: Sequence[Planned],
+    asked: AskedQuestions | Finding | None,
+    gain: float,
+) -> list[str]:
     """A table by type and overall: the smallest gain that is called real with 80 % probability, and how likely `gain` is.
 
-    `gain` is from 0 to 1. A sentence says what is assumed. Without a file of questions, a line says so.
+    `asked` is `asked_or_finding` of these steps, `gain` is from 0 to 1. A sentence says what is assumed. Without a file of
+    questions, a line says so.
     """
     steps = first_configs(planned)
     compare = steps.get("compare_rounds")
     if compare is None:
         return []
+    if isinstance(asked, Finding):
+        return [f"what step 6 can show is not counted: {asked.message}"]
     try:
-        groups, note = _groups(experiment, planned, steps, compare.split)
+        groups, note = _groups(experiment, asked, steps, compare.split)
     except DataEngineError as error:
         return [f"what step 6 can show is not counted: {error}"]
     if not groups:
@@ -102,10 +111,9 @@ def holdout_power_lines(experiment: Experiment, planned: Sequence[Planned], gain
 
 
 def _groups(
-    experiment: Experiment, planned: Sequence[Planned], steps: dict[str, Any], split: str
+    experiment: Experiment, asked: AskedQuestions | None, steps: dict[str, Any], split: str
 ) -> tuple[list[_Group], str]:
     """The types from the most questions to the fewest, then all together, and a note; no group without questions."""
-    asked = asked_questions(planned)
     if asked is None:
         return _playground_groups(experiment, split)
     tasks = asked.of_split(split)

@@ -19,6 +19,7 @@ from dataengine_lib.playground.server import message_text
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.runs.checks.cause_costs import cause_notes
+from dataengine_lib.runs.checks.questions import asked_or_finding
 from dataengine_lib.runs.workflow import plan
 from dataengine_lib.teachers.causes.cause_teacher import CauseTeacher
 from dataengine_lib.teachers.causes.prompts import NAMES_SCHEMA
@@ -49,7 +50,8 @@ def notes(
     paths = [f"evaluate.questions={folder / 'q.json'}", f"evaluate.image_root={folder / 'images'}"]
     experiment = demo_experiment(*paths, *settings)
     experiment.sections.pop("classify_questions")
-    return list(cause_notes(plan(experiment, folder / "run"), rounds))
+    planned = plan(experiment, folder / "run")
+    return list(cause_notes(planned, asked_or_finding(planned), rounds))
 
 
 def test_names_are_asked_for_once_and_cases_in_each_round(tmp_path: Path) -> None:

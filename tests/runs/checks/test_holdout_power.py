@@ -14,6 +14,8 @@ from dataengine_lib.core.significance.power import (
     smallest_gain,
 )
 from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
+from dataengine_lib.runs.checks.questions import asked_or_finding
+from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.workflow import plan
 
 SCENE, QUALITY = "image_scene", "image_quality"
@@ -38,7 +40,12 @@ def lines(folder: Path, kinds: list[str], *settings: str, gain: float = 0.05, cl
     experiment = demo_experiment(*paths, *settings)
     if not classify:
         experiment.sections.pop("classify_questions")
-    return "\n".join(holdout_power_lines(experiment, plan(experiment, folder / "run"), gain))
+    return power_text(experiment, folder / "run", gain)
+
+
+def power_text(experiment: Experiment, out: Path, gain: float = 0.05) -> str:
+    steps = plan(experiment, out)
+    return "\n".join(holdout_power_lines(experiment, steps, asked_or_finding(steps), gain))
 
 
 def row(text: str, name: str) -> list[str]:
@@ -70,7 +77,7 @@ def test_without_types_they_are_taken_as_equally_frequent(tmp_path: Path) -> Non
 
 def test_a_playground_that_is_not_written_is_counted_by_its_sizes() -> None:
     experiment = demo_experiment("playground.sizes={holdout: 40}")
-    text = "\n".join(holdout_power_lines(experiment, plan(experiment, Path("out")), 0.05))
+    text = power_text(experiment, Path("out"))
     assert row(text, "each of 18 types")[0] == "40" and row(text, "overall")[0] == "720"
 
 
@@ -86,7 +93,7 @@ def test_what_is_not_there_is_not_counted(tmp_path: Path, settings: list[str], w
     if "questions" in settings[0]:
         experiment = demo_experiment("playground=null", *settings)
         experiment.sections.pop("classify_questions")
-        text = "\n".join(holdout_power_lines(experiment, plan(experiment, tmp_path), 0.05))
+        text = power_text(experiment, tmp_path)
     else:
         text = lines(tmp_path, [SCENE] * 4, *settings)
     assert words in text and "power" not in text

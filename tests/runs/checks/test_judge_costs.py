@@ -8,6 +8,7 @@ from experiments import demo_experiment
 
 from dataengine_lib.evaluation.judge.verdicts import judge_prompt
 from dataengine_lib.runs.checks.judge_costs import judge_notes
+from dataengine_lib.runs.checks.questions import asked_or_finding
 from dataengine_lib.runs.precheck import parameter_findings
 from dataengine_lib.runs.workflow import Planned, plan
 
@@ -29,11 +30,15 @@ def planned(folder: Path, *settings: str) -> list[Planned]:
     return plan(experiment, folder / "run")
 
 
+def notes(steps: list[Planned]) -> list[str]:
+    return list(judge_notes(steps, asked_or_finding(steps)))
+
+
 def test_the_judge_is_priced_from_the_step_s_table(tmp_path: Path) -> None:
     prices = tmp_path / "prices.yaml"
     prices.write_text("date: 2026-01-01\nmodels:\n  mine: {input: 1000000, output: 1000000}\n")
     sets = ["evaluate.judge=openai:mine", f"evaluate.prices={prices}", "evaluate.judge_budget_usd=9"]
-    line, limit = judge_notes(planned(tmp_path, *sets, "evaluate.max_output_tokens=50"))
+    line, limit = notes(planned(tmp_path, *sets, "evaluate.max_output_tokens=50"))
     found = re.fullmatch(
         r"judge: at most 15 requests to openai:mine in 3 evaluations, ([\d,]+) prompt tokens \(prices as of 2026-01-01: "
         r"([\d,.]+) US dollars, at most ([\d,.]+) with 50 output tokens each\)",
@@ -44,15 +49,15 @@ def test_the_judge_is_priced_from_the_step_s_table(tmp_path: Path) -> None:
     assert usd == tokens + 15 * 40 and tokens > 15 * 200
     assert most > 15 * (len(judge_prompt.__globals__["_PROMPT"]) + 50)  # bytes stand for tokens
     assert limit == "evaluate.judge_budget_usd stops the judge in each evaluation at 9 US dollars"
-    (line,) = judge_notes(planned(tmp_path, "evaluate.judge=openai:other"))
+    (line,) = notes(planned(tmp_path, "evaluate.judge=openai:other"))
     assert line.endswith("(price not known)")
 
 
 def test_without_a_judge_or_questions_nothing_is_counted(tmp_path: Path) -> None:
-    assert list(judge_notes(planned(tmp_path))) == []
+    assert notes(planned(tmp_path)) == []
     steps = planned(tmp_path, "evaluate.judge=openai:gpt-4o-mini")
     (tmp_path / "q.json").unlink()
-    (line,) = judge_notes(steps)
+    (line,) = notes(steps)
     assert line.startswith("judge is not counted: the file of questions")
 
 
