@@ -250,7 +250,7 @@ def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -
     for one in curation.readers:
         prompts = _reader_prompts(run.evaluate, [] if one.blind else images, one.blind, one.image)
         text = queries * (sum(map(estimate_tokens, prompts)) // len(prompts))
-        most = queries * max(map(most_tokens, prompts))
+        most = queries * (max(map(most_tokens, prompts)) + SCHEMA_TOKENS)
         pictures, limit = queries if one.image else 0, curation.max_output_tokens
         letters = queries * _LETTER_TOKENS
         requests = PricedRequests(prices, one.model, queries, text, most, letters, limit, pictures)
@@ -295,7 +295,7 @@ def _student_note(config: Any) -> str:
     # mean length of a prompt, times the number of requests
     asked = number + blind
     text = sum(map(estimate_tokens, prompts)) * asked // max(1, len(prompts))
-    most = asked * max(map(most_tokens, prompts), default=0)
+    most = asked * (max(map(most_tokens, prompts), default=0) + SCHEMA_TOKENS)
     prices, letters = read_prices(config.prices), asked * _LETTER_TOKENS
     limit = config.max_output_tokens
     requests = PricedRequests(prices, config.student, asked, text, most, letters, limit, number)

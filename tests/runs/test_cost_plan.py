@@ -9,6 +9,9 @@ from experiments import call, demo_experiment
 from project import PROJECT_ROOT
 
 from dataengine_lib.chat.budget import SCHEMA_TOKENS
+from dataengine_lib.chat.prices import most_tokens
+from dataengine_lib.core.records import CHOICE, Question, question_prompt
+from dataengine_lib.curation.readers.reader_prompt import BLIND_READER, load_reader_prompt
 from dataengine_lib.runs.cost_plan import plan_lines
 
 
@@ -81,6 +84,34 @@ def test_plan_prices_readers_at_most(tmp_path: Path) -> None:
     options = ["--set", "evaluate.questions=none.json", "--set", "post_process.budget_usd=7.5"]
     done = call("plan", str(PROJECT_ROOT / "params" / "coco.yaml"), *options, cwd=tmp_path)
     assert done.returncode == 0 and "reader" not in done.stdout and "7.5" not in done.stdout
+
+
+def test_plan_counts_the_schema_of_answers_at_most(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    price = "{input: 1000000, output: 0, image_tokens: 0}"
+    prices.write_text(f"date: 2026-01-01\nmodels:\n  mine: {price}\n")
+    (tmp_path / "1.jpg").touch()
+    row = {"question": "Which?", "choices": ["a", "b"], "correct_choice_idx": 1, "image_path": "1.jpg"}
+    (tmp_path / "q.json").write_text(json.dumps([row]))
+    experiment = demo_experiment(
+        f"evaluate.questions={tmp_path / 'q.json'}",
+        f"evaluate.image_root={tmp_path}",
+        "evaluate.student=api:mine",
+        "evaluate.rank=generate",
+        f"evaluate.prices={prices}",
+        "post_process.blind_reader=openai:mine",
+        f"post_process.prices={prices}",
+    )
+    experiment.sections.pop("classify_questions")
+    text = "\n".join(plan_lines(experiment, tmp_path / "out"))
+    prompts = {
+        "evaluate: ": question_prompt(Question(question="Which?", choices=["a", "b"], correct_choice_idx=1)),
+        "blind_reader: at most ": load_reader_prompt(BLIND_READER)("Which?", ["a", "b"], None, False, CHOICE),
+    }
+    for name, prompt in prompts.items():
+        found = re.search(rf"{name}([\d,]+) requests .* letter, at most ([\d,.]+) with", text)
+        number, most = (float(figure.replace(",", "")) for figure in found.groups())
+        assert most == number * (most_tokens(prompt) + SCHEMA_TOKENS) > 0
 
 
 def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path) -> None:
