@@ -49,9 +49,9 @@ class CompareRoundsConfig(StepConfig):
     post_process: list[Path] = Field(default_factory=list)
     """post_process.json of each round's step 4, whose readers cost as well."""
     found_causes: list[Path] = Field(default_factory=list)
-    """causes.json of each round's step 2: the first's causes are followed, and a teacher that named them costs."""
+    """causes.json of each round's step 2, to follow the first's causes and for the teacher's price."""
     metrics: list[Path] = Field(default_factory=list)
-    """metrics.json beside each evaluation, whose judge costs as well."""
+    """metrics.json beside each evaluation, for the price of its judge."""
     blind_evaluations: list[Path] = Field(default_factory=list)
     """blind_eval.json beside each evaluation, where the student was asked without the picture too."""
     panels: list[Path] = Field(default_factory=list)

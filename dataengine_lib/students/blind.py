@@ -70,6 +70,6 @@ class BlindApiStudent:
 def _grey(images: "Sequence[Image]") -> "list[Image]":
     from PIL import Image
 
-    # one object for each size: a student processes an image that comes again once
+    # one object for each size: a student processes the same object once
     made = {size: Image.new("RGB", size, _GREY) for size in {image.size for image in images}}
     return [made[image.size] for image in images]

@@ -18,7 +18,8 @@ from dataengine_lib.training.mix.replay import PanelChange
 class PanelForgetting:
     """The scores `(rounds, questions)` in [0, 1] of the sets that all `folders` hold; each question's set, type and image.
 
-    All questions count, whatever they scored in the first round, so no type has to be chosen by one half of the images.
+    Every question counts. No type is chosen by its score in the first round, so there is no regression to the mean to
+    avoid, as `Forgetting` does with two halves of the images.
     """
 
     folders: Sequence[Path]

@@ -10,8 +10,12 @@ from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain
 from dataengine_lib.evaluation.rounds.followed_causes import FollowedCause
 from dataengine_lib.evaluation.rounds.verdicts import Verdict
 
-# Of a real gain: the student without the picture gained as much as can be told, gained less, or did not gain; or
-# neither the blind gain nor the difference is real.
+# What a real gain of the student with the picture comes from; tested are its gain without the picture and the difference:
+# - also there blind: the blind gain is real, the difference is not
+# - in part there blind: both are real
+# - by seeing: the difference is real, the blind gain is not
+# - cannot tell: neither is real
+# - empty: there is no real gain with the picture
 Seeing = Literal["also there blind", "in part there blind", "by seeing", "cannot tell", ""]
 
 _METHOD = (

@@ -182,7 +182,10 @@ def blind_gain_sentence(compared: BlindComparison) -> str:
     )
     if not shows:
         return f"{text}; there is no real gain to look at."
-    return f"{text}. Real gains: {', '.join(shows)}. A gain that is also there blind is not seeing."
+    return (
+        f"{text}. Real gains: {', '.join(shows)}. "
+        "A gain that also appears without the picture does not come from seeing."
+    )
 
 
 def panel_sentence(compared: Mapping[str, PanelComparison]) -> str:

@@ -68,7 +68,7 @@ def test_a_gain_that_is_also_there_blind_is_named(tmp_path: Path, compare: Compa
     assert blind.by_type["both"].excess.gain.gain == pytest.approx(25 / 60)
     assert sees.excess.gain.low < 0.5 < sees.excess.gain.high
     assert "Real gains: " in result.conclusion() and "guesses (also there blind)" in result.conclusion()
-    assert "A gain that is also there blind is not seeing" in result.conclusion()
+    assert "A gain that also appears without the picture does not come from seeing." in result.conclusion()
     text = compared_probes(result.figures).text
     assert "Gains without the picture" in text and "not distinguishable from chance" in text
     few = [write_json(tmp_path / f"few{n}.json", answers({"few": (1, 2)}, bool(n))[:3]) for n in range(2)]
