@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+ANSWERS_FILE = "aokvqa_eval.json"  # the answers of an evaluation; of a panel's set, in a folder of its name
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NO_ANSWER = -1  # the correct_choice_idx of a question in a test split whose answers are not public
 NO_TYPE = "unclassified"  # the type under which questions without one are counted

@@ -123,6 +123,11 @@ def summed_by_image(values: np.ndarray, images: Sequence[str]) -> np.ndarray:
     return added
 
 
+def sign_flip_by_image(difference: np.ndarray, images: Sequence[str]) -> float:
+    """`sign_flip` of after minus before `(questions,)` added up by image; 1 without questions."""
+    return sign_flip(summed_by_image(difference[:, None], images)[:, 0])
+
+
 class PairedGains:
     """Gains of groups of questions, with percentile bootstrap intervals over images.
 

@@ -1,5 +1,6 @@
 """Step 1: a student's answer to one question, and the record of it that every later step reads."""
 
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 import msgspec
@@ -18,6 +19,7 @@ from dataengine_lib.evaluation.direct_answers import direct_answer_score
 from dataengine_lib.evaluation.paired.circular import right_in_each
 from dataengine_lib.evaluation.scores.open_answers import open_score
 from dataengine_lib.evaluation.scores.yes_no_text import read_yes_no
+from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.replies.answer_choice import written_choice
 
 
@@ -100,6 +102,15 @@ def answer_record(question: Question, number: int, split: str, image: str, answe
         score=score,
         rotated_choice_idx=rotated or msgspec.UNSET,
     )
+
+
+def answer_records(tasks: Sequence[Task], found: Mapping[int, StudentAnswer]) -> list[Answer]:
+    """The records of the tasks that were answered; `found` has the answers by the tasks' places."""
+    return [
+        answer_record(task.question, task.place, task.split, task.image, found[task.place])
+        for task in tasks
+        if task.place in found
+    ]
 
 
 def _index(answer: StudentAnswer) -> int:

@@ -14,7 +14,7 @@ from dataengine_lib.core.records import Answer
 from dataengine_lib.core.step_config import StepConfig, changed_parameters
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import answer_record
+from dataengine_lib.evaluation.answers import answer_records
 from dataengine_lib.evaluation.bad_cases import BadCases, collect_bad_cases
 from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
 from dataengine_lib.evaluation.judge.agreement import judge_agreement
@@ -222,11 +222,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     panel = read_panel(config.panel, tasks, config.image_root, config.max_bad_share)
     with StudentSource(_student_settings(config), student) as source:
         given = source.main_answers(content, tasks, skipped)
-        answers = [
-            answer_record(task.question, task.place, task.split, task.image, given.answers[task.place])
-            for task in tasks
-            if task.place in given.answers
-        ]
+        answers = answer_records(tasks, given.answers)
         if not answers:
             raise DataEngineError(
                 f"{config.questions}: no question is left to score; check image_root and max_bad_share"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.records import ANSWERS_FILE, Answer
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.answers import StudentAnswer, answer_record
+from dataengine_lib.evaluation.answers import StudentAnswer, answer_records
 from dataengine_lib.evaluation.probes.blind import BlindScores, blind_scores
 from dataengine_lib.evaluation.probes.contamination import (
     Contamination,
@@ -22,7 +22,6 @@ from dataengine_lib.evaluation.questioner import AskOptions
 from dataengine_lib.evaluation.student_answers import Asked, StudentSource
 from dataengine_lib.evaluation.tasks import Task
 
-_ROWS = "aokvqa_eval.json"  # as that of the evaluation itself
 BLIND_FILE, CONTAMINATION_FILE, PANEL_FOLDER = "blind_eval.json", "contamination.json", "panel"
 
 
@@ -54,7 +53,7 @@ class Probes:
         Step 6 would take it for one of this student otherwise.
         """
         paths = {}
-        sets = list(folder.glob(f"{PANEL_FOLDER}/*/{_ROWS}"))
+        sets = list(folder.glob(f"{PANEL_FOLDER}/*/{ANSWERS_FILE}"))
         for old in [folder / BLIND_FILE, folder / CONTAMINATION_FILE, *sets]:
             old.unlink(missing_ok=True)
         # the folders too: an empty one looks like a panel that was measured
@@ -67,7 +66,7 @@ class Probes:
             rows = {"scores": self.contamination, "answers": self.changed_answers}
             paths[CONTAMINATION_FILE] = write_json(folder / CONTAMINATION_FILE, rows)
         for name, answers in self.panel_answers.items():
-            file = f"{PANEL_FOLDER}/{name}/{_ROWS}"
+            file = f"{PANEL_FOLDER}/{name}/{ANSWERS_FILE}"
             paths[file] = write_json(folder / file, answers)
         return paths
 
@@ -87,7 +86,7 @@ def ask_probes(
     same = AskOptions(ask.rank, "circular" if ask.robust == "circular" else "off", direct=False)
     if wanted.blind and tasks:
         found, _ = _asked(source, tasks, same, probes, "without images", blind=True)
-        probes.blind_answers = _records(tasks, found)
+        probes.blind_answers = answer_records(tasks, found)
         probes.blind = blind_scores(answers, probes.blind_answers, wanted.seed)
     if wanted.contamination and tasks:
         changed = [
@@ -101,7 +100,7 @@ def ask_probes(
         probes.contamination, probes.changed_answers = contamination(answers, changed, ranked, wanted.seed)
     for name, one in wanted.panel.items():
         found, left_out = _asked(source, one.tasks, same, probes, f"panel {name}", of=one)
-        probes.panel_answers[name] = _records(one.tasks, found)
+        probes.panel_answers[name] = answer_records(one.tasks, found)
         if not probes.panel_answers[name]:
             raise DataEngineError(f"panel.{name}: {one.file}: no question is left to score; check image_root")
         probes.panel[name] = panel_score(probes.panel_answers[name], left_out)
@@ -127,11 +126,3 @@ def _asked(
     found = source.answers(Asked(file, root, ask, blind, label), tasks, skipped)
     probes.warnings += [f"{label}: {line}" for line in skipped.warnings()]
     return found, skipped.counts.total()
-
-
-def _records(tasks: Sequence[Task], found: Mapping[int, StudentAnswer]) -> list[Answer]:
-    return [
-        answer_record(task.question, task.place, task.split, task.image, found[task.place])
-        for task in tasks
-        if task.place in found
-    ]

@@ -10,7 +10,7 @@ import msgspec
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.records import NO_TYPE, Answer
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.paired.scores import Mean, mean_by_image
+from dataengine_lib.evaluation.paired.scores import Mean, image_of_answer, mean_by_image
 from dataengine_lib.evaluation.tasks import Task, TaskSelection, select_tasks
 from dataengine_lib.images.references import coco_number
 from dataengine_lib.questions.question_sets import QuestionSet
@@ -78,5 +78,5 @@ def panel_score(answers: Sequence[Answer], left_out: int) -> PanelScore:
     for answer in sorted(answers, key=lambda one: one.question_type):
         by_type.setdefault(answer.question_type or NO_TYPE, []).append(answer)
     per_type = {kind: mean_by_image(of_type) for kind, of_type in by_type.items()}
-    images = len({answer.image_path for answer in answers})
+    images = len({image_of_answer(answer) for answer in answers})
     return PanelScore(len(answers), images, mean_by_image(answers), per_type, left_out)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dataengine_lib.core.records import NO_TYPE
-from dataengine_lib.core.significance.sign_flip import sign_flip
+from dataengine_lib.core.significance.sign_flip import Key
+from dataengine_lib.core.statistics import sign_flip_by_image
 from dataengine_lib.evaluation.progress.history import read_diagnose_answers
 from dataengine_lib.evaluation.progress.learning_progress import mean_change
 from dataengine_lib.evaluation.progress.random_effects import random_effects
@@ -57,14 +58,13 @@ class Forgetting:
         changes = []
         for file, scores in zip(self.files[1:], self.scores[1:], strict=True):
             change = (scores - self.scores[0])[measured]
-            _, image = np.unique(self.images[measured], return_inverse=True)
             changes.append(
                 KnownChange(
                     evaluation=str(file),
                     types=names,
                     questions=len(change),
                     change=round(float(change.mean()), 4) if len(change) else 0.0,
-                    p_value=round(sign_flip(np.bincount(image, weights=change)), 4) if len(change) else 1.0,
+                    p_value=round(sign_flip_by_image(change, self.images[measured].tolist()), 4),
                 )
             )
         return changes
@@ -91,7 +91,7 @@ class Forgetting:
         return list(dict.fromkeys(names)), measured
 
 
-def fallen_groups(change: np.ndarray, groups: Mapping[str, np.ndarray], images: np.ndarray) -> list[str]:
+def fallen_groups(change: np.ndarray, groups: Mapping[Key, np.ndarray], images: np.ndarray) -> list[Key]:
     """The groups of questions whose mean `change` `(questions,)` is negative, after shrinkage towards that of all groups.
 
     `groups` maps a name to a mask `(questions,)`, of which none is empty; `images` `(questions,)` names their images.

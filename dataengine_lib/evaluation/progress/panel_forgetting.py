@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dataengine_lib.core.records import NO_TYPE
-from dataengine_lib.core.significance.sign_flip import ALPHA, holm, sign_flip
+from dataengine_lib.core.significance.sign_flip import ALPHA, holm
+from dataengine_lib.core.statistics import sign_flip_by_image
 from dataengine_lib.evaluation.progress.forgetting import fallen_groups
 from dataengine_lib.evaluation.rounds.evaluation_file import Warn
 from dataengine_lib.evaluation.rounds.probes import all_there, paired_set, panel_sets
@@ -55,11 +56,20 @@ class PanelForgetting:
 
     def changes(self) -> list[PanelChange]:
         """Which sets and types in sets have fallen beyond noise since the first round, up to each later one."""
-        groups = self._groups()
+        groups = {}
+        for name, of_types in self._types_in_sets().items():
+            groups[name] = self.sets == name
+            if len(of_types) > 1:
+                groups |= {f"{name}: {kind}": mask for kind, mask in of_types.items()}
         found = []
         for folder, scores in zip(self.folders[1:], self.scores[1:], strict=True):
             change = scores - self.scores[0]
-            corrected = holm({name: self._p_value(change, mask) for name, mask in groups.items()})
+            corrected = holm(
+                {
+                    name: sign_flip_by_image(change[mask], self.images[mask].tolist())
+                    for name, mask in groups.items()
+                }
+            )
             means = {name: float(change[mask].mean()) for name, mask in groups.items()}
             fell = {
                 name: round(means[name], 4) for name in groups if means[name] < 0 and corrected[name] <= ALPHA
@@ -70,28 +80,17 @@ class PanelForgetting:
     def fallen_types(self) -> list[str]:
         """The types that fell in some set since the first round, after shrinkage towards the mean change of the panel."""
         change = self.scores[-1] - self.scores[0]
-        places = self._types_in_sets()
-        fell = fallen_groups(change, {place: mask for place, (_, mask) in places.items()}, self.images)
-        return [kind for kind in dict.fromkeys(places[place][0] for place in fell) if kind != NO_TYPE]
+        masks = {
+            (kind, name): mask
+            for name, of_types in self._types_in_sets().items()
+            for kind, mask in of_types.items()
+        }
+        fell = fallen_groups(change, masks, self.images)
+        return [kind for kind in dict.fromkeys(kind for kind, _ in fell) if kind != NO_TYPE]
 
-    def _groups(self) -> dict[str, np.ndarray]:
-        """Masks `(questions,)` of every set, and of the types of sets that have several."""
-        groups: dict[str, np.ndarray] = {}
-        for name in dict.fromkeys(self.sets.tolist()):
-            groups[name] = self.sets == name
-            of_set = {
-                place: mask
-                for place, (_, mask) in self._types_in_sets().items()
-                if (mask & groups[name]).any()
-            }
-            groups |= of_set if len(of_set) > 1 else {}
-        return groups
-
-    def _types_in_sets(self) -> dict[str, tuple[str, np.ndarray]]:
-        """By `SET: TYPE`, the type and a mask `(questions,)`."""
-        pairs = dict.fromkeys(zip(self.sets.tolist(), self.types.tolist(), strict=True))
-        return {f"{name}: {kind}": (kind, (self.sets == name) & (self.types == kind)) for name, kind in pairs}
-
-    def _p_value(self, change: np.ndarray, mask: np.ndarray) -> float:
-        _, image = np.unique(self.images[mask], return_inverse=True)
-        return sign_flip(np.bincount(image, weights=change[mask]))
+    def _types_in_sets(self) -> dict[str, dict[str, np.ndarray]]:
+        """Masks `(questions,)` of each set's types, by set and type."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for name, kind in dict.fromkeys(zip(self.sets.tolist(), self.types.tolist(), strict=True)):
+            found.setdefault(name, {})[kind] = (self.sets == name) & (self.types == kind)
+        return found

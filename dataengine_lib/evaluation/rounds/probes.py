@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.records import ANSWERS_FILE, Answer
 from dataengine_lib.core.significance.sign_flip import holm
 from dataengine_lib.core.statistics import Gain, PairedGains, clustered_wilson
 from dataengine_lib.errors import DataEngineError
@@ -22,8 +22,6 @@ from dataengine_lib.evaluation.rounds.figures import (
 from dataengine_lib.evaluation.rounds.pairs import PairedAnswers, pair_answers
 from dataengine_lib.evaluation.rounds.summary import left_out_warnings
 from dataengine_lib.evaluation.rounds.verdicts import verdict_of
-
-PANEL_ROWS = "aokvqa_eval.json"  # of each set, in a folder of its name
 
 
 def compare_blind(
@@ -133,7 +131,7 @@ def _scores(answers: Sequence[Answer]) -> np.ndarray:
 
 def panel_sets(folder: Path) -> Mapping[str, Path]:
     """The answers' file of every set in an evaluation's panel folder, by the set's name."""
-    return {file.parent.name: file for file in sorted(folder.glob(f"*/{PANEL_ROWS}"))}
+    return {file.parent.name: file for file in sorted(folder.glob(f"*/{ANSWERS_FILE}"))}
 
 
 def paired_set(files: Sequence[Path], max_bad_share: float, warn: Warn) -> PairedAnswers:

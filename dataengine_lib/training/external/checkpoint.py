@@ -14,6 +14,7 @@ from dataengine_lib.core.model_files.model_folder import (
     has_processor,
     has_weights,
 )
+from dataengine_lib.core.records import ANSWERS_FILE
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.log import LossPoint
 
@@ -22,7 +23,7 @@ _DEEPEST = 3  # folders below the output: ms-swift writes OUTPUT/v0-20250101-120
 # states of a training, which no model needs: the optimizer alone is twice as large as the weights
 _STATES = re.compile(r"checkpoint-\d+|global_step\d+|runs|(optimizer|scheduler|scaler)\.pt|rng_state.*\.pth")
 _STATE = "trainer_state.json"
-ANSWERS = "aokvqa_eval.json"  # what a trainer whose models step 1 cannot load leaves instead: its own evaluation's answers
+ANSWERS = ANSWERS_FILE  # what a trainer whose models step 1 cannot load leaves instead: its own evaluation's answers
 
 
 class TrainedCurve(NamedTuple):
