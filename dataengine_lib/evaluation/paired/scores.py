@@ -118,11 +118,20 @@ def paired_scores(
     }
 
 
+def mean_with_ends(scores: np.ndarray, images: Sequence[str]) -> tuple[float, float, float]:
+    """The mean of `scores` `(questions,)`, and the ends of its interval, clustered by image."""
+    return float(scores.mean()), *clustered_wilson(scores, images)
+
+
 def _mean(scores: np.ndarray, images: Sequence[str]) -> Mean:
-    low, high = clustered_wilson(scores, images)
-    return Mean(round(float(scores.mean()), 4), round(low, 4), round(high, 4))
+    return Mean(*(round(part, 4) for part in mean_with_ends(scores, images)))
+
+
+def answer_scores(answers: Sequence[Answer]) -> np.ndarray:
+    """`(questions,)`: 1 or 0 where an option was chosen, fractions for open-ended questions."""
+    return np.array([answer.score for answer in answers], dtype=float)
 
 
 def mean_by_image(answers: Sequence[Answer]) -> Mean:
     """The mean score of some answers with its interval, clustered by image."""
-    return _mean(np.array([answer.score for answer in answers]), [image_of_answer(one) for one in answers])
+    return _mean(answer_scores(answers), [image_of_answer(one) for one in answers])

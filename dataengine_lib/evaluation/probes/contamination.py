@@ -10,7 +10,7 @@ import numpy as np
 from dataengine_lib.core.records import Answer, Question, options_text, shows_options
 from dataengine_lib.core.statistics import Gain
 from dataengine_lib.evaluation.answers import StudentAnswer, answer_record
-from dataengine_lib.evaluation.paired.scores import PairedScores, paired_change, paired_scores
+from dataengine_lib.evaluation.paired.scores import PairedScores, answer_scores, paired_change, paired_scores
 from dataengine_lib.evaluation.probes.rewording import reworded
 from dataengine_lib.evaluation.questioner import TEXTS
 from dataengine_lib.evaluation.tasks import Task
@@ -113,40 +113,39 @@ def contamination(
     with `robust: circular`, the answers in the given order count.
     """
     by_place = {answer.idx: answer for answer in answers}
-    changes, counts, rows = {}, {}, []
-    compared: dict[str, tuple[list[Answer], list[float]]] = {}
+    compared: list[
+        tuple[str, Answer, Answer]
+    ] = []  # the change, the answer as asked and that to the changed question
     for probe, found in probed:
-        asked, scores = compared.setdefault(probe.change, ([], []))
         for task in probe.tasks:
             if task.place not in found or task.place not in by_place:
                 continue
             original = by_place[task.place]
             given = answer_record(task.question, task.place, task.split, task.image, found[task.place])
-            asked.append(original)
-            scores.append(given.score)
-            rows.append(
-                ProbedAnswer(
-                    original.question_id,
-                    original.idx,
-                    probe.change,
-                    given.question,
-                    given.choices,
-                    given.model_answer,
-                    given.score,
-                    _plain_score(original),
-                )
-            )
+            compared.append((probe.change, original, given))
     # one family: both changes are corrected together, on the questions that each was made of
-    everyone = [answer for asked, _ in compared.values() for answer in asked]
-    names = np.array([change for change, (asked, _) in compared.items() for _ in asked], dtype=object)
-    if everyone:
-        first = np.array([_plain_score(answer) for answer in everyone])
-        second = np.array([score for _, scores in compared.values() for score in scores])
-        groups = {change: names == change for change in compared}
-        changes = paired_scores(first, second, everyone, groups, seed)
-        counts = {change: int(mask.sum()) for change, mask in groups.items()}
-    inside = sum(reworded(answer.question).inside for answer in compared.get(WORDING, ([], []))[0])
+    originals = [original for _, original, _ in compared]
+    names = np.array([change for change, _, _ in compared], dtype=object)
+    groups = {probe.change: names == probe.change for probe, _ in probed} if compared else {}
+    first = np.array([_plain_score(original) for original in originals])
+    second = answer_scores([given for _, _, given in compared])
+    changes = paired_scores(first, second, originals, groups, seed)
+    counts = {change: int(mask.sum()) for change, mask in groups.items()}
+    inside = sum(reworded(original.question).inside for change, original, _ in compared if change == WORDING)
     multiple = sum(shows_options(answer.answer_kind) for answer in answers)
+    rows = [
+        ProbedAnswer(
+            original.question_id,
+            original.idx,
+            change,
+            given.question,
+            given.choices,
+            given.model_answer,
+            given.score,
+            _plain_score(original),
+        )
+        for change, original, given in compared
+    ]
     return Contamination(changes, counts, inside, _preference(by_place, ranked, multiple, seed)), rows
 
 

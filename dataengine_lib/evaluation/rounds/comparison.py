@@ -9,8 +9,9 @@ import numpy as np
 
 from dataengine_lib.core.records import OPEN, Answer
 from dataengine_lib.core.significance.sign_flip import holm
-from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain, PairedGains, clustered_wilson, mcnemar
+from dataengine_lib.core.statistics import BOOTSTRAP_DRAWS, Gain, PairedGains, mcnemar
 from dataengine_lib.evaluation.paired.circular import with_wrong_choice
+from dataengine_lib.evaluation.paired.scores import answer_scores, mean_with_ends
 from dataengine_lib.evaluation.rounds.figures import (
     Accuracy,
     ChangedAnswer,
@@ -59,12 +60,11 @@ def weak_types(first: Sequence[Answer], count: int, compared: Collection[str]) -
 def round_scores(name: str, file: Path, answers: Sequence[Answer], pairs: PairedAnswers) -> RoundScores:
     """One round's accuracies, overall and by type; `answers` are those of a round of `pairs`."""
     correct = np.array([answer.correct for answer in answers], dtype=bool)
-    scores, images, types = _scores(answers), np.array(pairs.images, dtype=object), pairs.types
+    scores, images, types = answer_scores(answers), np.array(pairs.images, dtype=object), pairs.types
 
     def accuracy(mask: np.ndarray, family: int) -> Accuracy:
-        low, high = clustered_wilson(scores[mask], images[mask])
+        mean, low, high = mean_with_ends(scores[mask], images[mask])
         about = len(set(images[mask]))
-        mean = float(scores[mask].mean())
         return Accuracy(
             int(correct[mask].sum()), int(mask.sum()), mean, low, high, about, too_few(about, family)
         )
@@ -74,17 +74,12 @@ def round_scores(name: str, file: Path, answers: Sequence[Answer], pairs: Paired
     return RoundScores(name, str(file), accuracy(np.ones(len(types), dtype=bool), 1), by_type)
 
 
-def _scores(answers: Sequence[Answer]) -> np.ndarray:
-    """`(questions,)`: 1 or 0 where an option was chosen, fractions for open-ended questions."""
-    return np.array([answer.score for answer in answers], dtype=float)
-
-
 def compare_two(
     pairs: PairedAnswers, names: Sequence[str], before: int, after: int, weak: Sequence[str], seed: int
 ) -> Comparison:
     """Round `after` against round `before`, by index; `seed` is of the bootstrap."""
     answers = pairs.rounds[before], pairs.rounds[after]
-    scores = _scores(answers[0]), _scores(answers[1])
+    scores = answer_scores(answers[0]), answer_scores(answers[1])
     gains = type_gains(scores[1] - scores[0], pairs.types, pairs.images, weak, seed)
     # right or wrong, also where scores are fractions: 1 is fixed, -1 broken
     correct = [np.array([answer.correct for answer in one], dtype=int) for one in answers]

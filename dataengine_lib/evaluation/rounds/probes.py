@@ -8,8 +8,9 @@ import numpy as np
 
 from dataengine_lib.core.records import ANSWERS_FILE, Answer
 from dataengine_lib.core.significance.sign_flip import holm
-from dataengine_lib.core.statistics import Gain, PairedGains, clustered_wilson
+from dataengine_lib.core.statistics import Gain, PairedGains
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation.paired.scores import answer_scores, mean_with_ends
 from dataengine_lib.evaluation.rounds.comparison import type_gains
 from dataengine_lib.evaluation.rounds.evaluation_file import Warn, usable_answers
 from dataengine_lib.evaluation.rounds.figures import (
@@ -41,7 +42,7 @@ def compare_blind(
     blind = [usable_answers(file, max_bad_share, warn) for file in (blind_files[0], blind_files[-1])]
     of_files = [files[0], files[-1], blind_files[0], blind_files[-1]]
     pairs = _paired([sighted[0], sighted[-1], *blind], of_files, split, warn)
-    scores = [_scores(one) for one in pairs.rounds]
+    scores = [answer_scores(one) for one in pairs.rounds]
     with_image, without = scores[1] - scores[0], scores[3] - scores[2]
     types, images = pairs.types, pairs.images
     seen = type_gains(with_image, types, images, [], seed)
@@ -107,26 +108,16 @@ def _panel_comparison(
     return PanelComparison(
         questions=gain.questions,
         images=gain.images,
-        before=_with_interval(before, pairs.images),
-        after=_with_interval(after, pairs.images),
+        before=mean_with_ends(answer_scores(before), pairs.images),
+        after=mean_with_ends(answer_scores(after), pairs.images),
         gain=GainVerdict(gain=gain, p_value=p_value, p_holm=p_holm, verdict=verdict),
         fixed=sum(new.correct and not old.correct for old, new in zip(before, after, strict=True)),
         broken=sum(old.correct and not new.correct for old, new in zip(before, after, strict=True)),
     )
 
 
-def _with_interval(answers: Sequence[Answer], images: Sequence[str]) -> tuple[float, float, float]:
-    scores = _scores(answers)
-    low, high = clustered_wilson(scores, images)
-    return float(scores.mean()), low, high
-
-
 def _change(pairs: PairedAnswers) -> np.ndarray:
-    return _scores(pairs.rounds[1]) - _scores(pairs.rounds[0])
-
-
-def _scores(answers: Sequence[Answer]) -> np.ndarray:
-    return np.array([answer.score for answer in answers], dtype=float)
+    return answer_scores(pairs.rounds[1]) - answer_scores(pairs.rounds[0])
 
 
 def panel_sets(folder: Path) -> Mapping[str, Path]:
