@@ -141,6 +141,17 @@ def test_options_in_a_list_and_in_columns(tmp_path: Path, root: Path) -> None:
     assert (root / found.image_path).read_bytes() == JPEG
 
 
+def test_none_may_be_an_option_and_a_missing_one_is_left_out(tmp_path: Path) -> None:
+    row = {"index": 1, "question": "How many dogs?", "answer": "C", "A": "one", "B": "two", "C": "None", "D": None,
+           "image_path": "a.jpg"}  # fmt: skip
+    other = row | {"index": 2, "D": "three"}
+    found = read_questions(written(tmp_path / "a.parquet", row, other))
+    assert [(one.choices, one.correct_choice_idx) for one in found] == [
+        (["one", "two", "None"], 2),
+        (["one", "two", "None", "three"], 2),
+    ]
+
+
 def test_a_row_without_bytes_names_its_image(tmp_path: Path, root: Path) -> None:
     file = written(tmp_path / "a.parquet", POPE | {"image": {"bytes": None, "path": "dog.jpg"}})
     assert read_questions(file, root)[0].image_path == "dog.jpg"

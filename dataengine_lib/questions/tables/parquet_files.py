@@ -167,7 +167,9 @@ def _with_options(row: dict[str, Any]) -> dict[str, Any]:
     if "A" not in row or row.get("choices") is not None or row.get("options") is not None:
         return row
     letters = list(takewhile(row.__contains__, LETTERS))
-    choices = filled("" if str(row[letter]).lower() in ("nan", "none") else row[letter] for letter in letters)
+    # pandas writes nan for a missing option; "None" may be one
+    cells = [row[letter] for letter in letters]
+    choices = filled("" if cell is None or str(cell).lower() == "nan" else cell for cell in cells)
     kind = row.get("L2-category") or row.get("l2-category") or row.get("category")
     hint = row.get("hint")
     question = (
