@@ -133,8 +133,8 @@ class RecordChecks:
     def _leak_judge(self, near: NearImages | None, image_ids: set[ImageId]) -> Judge:
         settings = self.settings
         files = [settings.questions] if settings.questions else []
-        panel = settings.panel.values()
-        evaluation = EvaluationSet(files, settings.evaluation_image_root, settings.near_question, panel)
+        root, threshold = settings.evaluation_image_root, settings.near_question
+        evaluation = EvaluationSet(files, root, threshold, settings.panel)
         self.warnings += evaluation.warnings
         near_evaluation = near.near_evaluation(image_ids) if near else set()
         copies = self._image_copies(evaluation)
@@ -150,15 +150,12 @@ class RecordChecks:
         return judge
 
     def _image_copies(self, evaluation: EvaluationSet) -> ImageCopies | None:
-        """What finds copies of evaluation images; None where the folders of the images are not given."""
+        """What finds copies of evaluation images; None where no folder of images is given."""
         settings, store = self.settings, self.settings.coco_embedding
-        root = settings.evaluation_image_root
-        if settings.image_root is None or (root is None and evaluation.refs):
+        if settings.image_root is None or all(one.root is None for one in evaluation.sets):
             return None
         cache = store / HASH_FILE if store is not None and store_exists(store) else None
-        return ImageCopies(
-            evaluation.refs, root or settings.image_root, settings.image_root, cache, evaluation.panel_refs
-        )
+        return ImageCopies(evaluation.sets, settings.image_root, cache)
 
     def _judge_repeats(
         self, records: Iterator[TrainRecord], near: NearImages | None, image_ids: set[ImageId]
@@ -283,6 +280,7 @@ def _compared(
         f"leaks: compared with {evaluation.known:,} evaluation images by {', '.join(how)}"
         f"{asked if settings.near_question else ''}"
     )
-    return (
-        note if copies else f"{note}; to find changed copies too, give image_root and evaluation_image_root"
-    )
+    if copies is None:
+        return f"{note}; to find changed copies too, give image_root and evaluation_image_root"
+    without = [one.parameter for one in evaluation.sets if one.root is None]
+    return f"{note}; to find changed copies of all of them, give {without[0]}" if without else note

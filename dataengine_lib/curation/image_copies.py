@@ -1,10 +1,11 @@
 """Step 4: training records whose image is a copy of an evaluation image, also a mirrored, cut or framed one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from dataengine_lib.core.records import TrainRecord
+from dataengine_lib.curation.leaks import SetImages
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.copies import CopyFinder
 from dataengine_lib.images.references import ImageRef, locate, locate_all
@@ -13,31 +14,24 @@ from dataengine_lib.images.references import ImageRef, locate, locate_all
 class ImageCopies:
     """Compares the images of records with evaluation images, each image once.
 
-    `refs` are the evaluation images below `evaluation_root`, the records' image paths start at `image_root`; `cache` is
-    a file that keeps hashes. `panel` holds the images of further sets, with the folder that their paths start at. Raises
-    ParameterError when there is none of the evaluation images below the root.
+    The records' image paths start at `image_root`; of `sets`, those without a root are not compared. `cache` is a file
+    that keeps hashes. Raises ParameterError when there is none of a set's images below its root.
     """
 
-    def __init__(
-        self,
-        refs: Sequence[ImageRef],
-        evaluation_root: Path,
-        image_root: Path,
-        cache: Path | None = None,
-        panel: Sequence[tuple[Path, Sequence[ImageRef]]] = (),
-    ) -> None:
+    def __init__(self, sets: Iterable[SetImages], image_root: Path, cache: Path | None = None) -> None:
         self.image_root = image_root
-        paths, missing = locate_all(list(refs), partial(_located, evaluation_root))
-        if refs and not paths:
-            raise ParameterError(
-                f"{evaluation_root}: none of {len(refs):,} evaluation images is there; correct evaluation_image_root"
-            )
-        self.not_found = len(missing)
-        files = {evaluation_root / path for path in paths.values()}
-        for root, of_set in panel:
-            found, not_found = locate_all(list(of_set), partial(_located, root))
-            files |= {root / path for path in found.values()}
-            self.not_found += len(not_found)
+        self.not_found = 0
+        files: set[Path] = set()
+        for one in sets:
+            if one.root is None:
+                continue
+            paths, missing = locate_all(one.refs, partial(locate, root=one.root))
+            if one.refs and not paths:
+                raise ParameterError(
+                    f"{one.root}: none of {len(one.refs):,} evaluation images is there; correct {one.parameter}"
+                )
+            files |= {one.root / path for path in paths.values()}
+            self.not_found += len(missing)
         self._finder = CopyFinder(iter(sorted(files)), cache)
         self.compared = self._finder.compared
         self._is_copy: dict[ImageRef, bool] = {}  # by what the record says about its image
@@ -57,7 +51,3 @@ class ImageCopies:
     def finish(self) -> None:
         """Keep the hashes for the next run."""
         self._finder.save()
-
-
-def _located(root: Path, ref: ImageRef) -> str:
-    return locate(ref, root)

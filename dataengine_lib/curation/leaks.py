@@ -1,7 +1,8 @@
 """Step 4: finds training records that give away evaluation questions or images."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 
@@ -20,6 +21,15 @@ EVALUATION_QUESTION = "evaluation question"
 _COMMON_QUESTION = 3
 
 
+@dataclass(frozen=True)
+class SetImages:
+    """The images of one evaluation file; their paths start at `root`, None where `parameter` is not given."""
+
+    root: Path | None
+    refs: list[ImageRef]
+    parameter: str
+
+
 class EvaluationSet:
     """The questions and images of evaluation files of any format that step 1 reads, and of the sets of a `panel`.
 
@@ -33,24 +43,21 @@ class EvaluationSet:
         files: Sequence[Path],
         image_root: Path | None = None,
         threshold: float = 0.8,
-        panel: Iterable[QuestionSet] = (),
+        panel: Mapping[str, QuestionSet] | None = None,
     ) -> None:
-        self.refs: list[ImageRef] = []  # of `files`
-        self.panel_refs: list[
-            tuple[Path, list[ImageRef]]
-        ] = []  # with the folder that each set's paths start at
+        self.sets: list[SetImages] = []
         self.images: set[ImageId] = set()
         self.warnings: list[str] = []  # of rows whose images are not known
         questions: list[Question] = []
         # a question's words -> the images that it is asked about
         images_of: dict[str, set[ImageId]] = {}
-        sets = [(one.questions, one.image_root) for one in panel]
-        for number, (file, root) in enumerate([*((file, image_root) for file in files), *sets]):
+        sets = [(file, image_root, "evaluation_image_root") for file in files]
+        sets += [
+            (one.questions, one.image_root, f"panel.{name}.image_root") for name, one in (panel or {}).items()
+        ]
+        for number, (file, root, parameter) in enumerate(sets):
             refs = read_image_refs(file, root, warn=self.warnings.append)
-            if number < len(files):
-                self.refs += refs
-            elif root is not None:
-                self.panel_refs.append((root, refs))
+            self.sets.append(SetImages(root, refs, parameter))
             for ref in refs:
                 self.images.add(_image_of(ref, root, panel=number >= len(files)))
             if threshold > 0:
@@ -69,7 +76,7 @@ class EvaluationSet:
     @property
     def known(self) -> int:
         """How many images are named by the files and the panel."""
-        return len(self.refs) + sum(len(refs) for _, refs in self.panel_refs)
+        return sum(len(one.refs) for one in self.sets)
 
     def leaks(
         self,

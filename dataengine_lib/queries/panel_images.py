@@ -30,7 +30,7 @@ def panel_images(
     for name, one in panel.items():
         root = one.image_root
         refs = read_image_refs(one.questions, root, max_bad_share, warn)
-        paths, missing = locate_all(refs, partial(_located, root))
+        paths, missing = locate_all(refs, partial(locate, root=root))
         bad = BadRows(one.questions, max_bad_share, len(refs), remedy=f"check panel.{name}")
         bad.add(*(BadRow("an image", reason, "image not found") for reason in missing.values()))
         bad.check()
@@ -40,7 +40,3 @@ def panel_images(
             seen = os.path.relpath(root.resolve() / path, start)
             found[ImageRef(UNKNOWN_IMAGE, seen)] = seen
     return found
-
-
-def _located(root: Path, ref: ImageRef) -> str:
-    return locate(ref, root)

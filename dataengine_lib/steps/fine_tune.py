@@ -264,7 +264,7 @@ def _held_out(config: FineTuneConfig) -> HeldOutImages | None:
     root = config.evaluation_image_root or config.image_root
     if config.questions is None and not config.panel:
         return None
-    return HeldOutImages(config.questions, root, config.max_bad_share, config.panel.values())
+    return HeldOutImages(config.questions, root, config.max_bad_share, config.panel)
 
 
 def _read_sets(config: FineTuneConfig, held_out: HeldOutImages | None) -> list[DataSet]:

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from dataengine_lib.core.records import ImageId
@@ -21,7 +22,11 @@ class HeldOutImages:
     """
 
     def __init__(
-        self, file: Path | None, root: Path, max_bad_share: float = 1.0, panel: Iterable[QuestionSet] = ()
+        self,
+        file: Path | None,
+        root: Path,
+        max_bad_share: float = 1.0,
+        panel: Mapping[str, QuestionSet] | None = None,
     ) -> None:
         self.warnings: list[str] = []
         self.known = self.not_found = 0
@@ -29,8 +34,8 @@ class HeldOutImages:
         self._files: set[str] = set()
         if file is not None:
             self._add(file, root, max_bad_share, "evaluation_image_root")
-        for one in panel:
-            self._add(one.questions, one.image_root, max_bad_share, "image_root of the panel")
+        for name, one in (panel or {}).items():
+            self._add(one.questions, one.image_root, max_bad_share, f"panel.{name}.image_root")
         # files of another size cannot have the same bytes, so hardly any other image has to be read
         self._by_size: dict[int, list[str]] = {}
         for path in sorted(self._files):
@@ -39,7 +44,7 @@ class HeldOutImages:
 
     def _add(self, file: Path, root: Path, max_bad_share: float, parameter: str) -> None:
         refs = read_image_refs(file, root, max_bad_share, self.warnings.append)
-        paths, missing = locate_all(refs, lambda ref: locate(ref, root))
+        paths, missing = locate_all(refs, partial(locate, root=root))
         if refs and not paths:
             raise ParameterError(
                 f"{file}: none of its {len(refs):,} images is below {root}; correct {parameter}"

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.image_copies import ImageCopies
-from dataengine_lib.curation.leaks import EVALUATION_QUESTION, EvaluationSet, image_key
+from dataengine_lib.curation.leaks import EVALUATION_QUESTION, EvaluationSet, SetImages, image_key
 from dataengine_lib.curation.near_duplicates import NearDuplicates, NearImages
 from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -135,7 +135,7 @@ def test_copies_of_evaluation_images_leak(tmp_path: Path) -> None:
         {"image_id": n, "image_path": name, "question": QUESTION} for n, name in enumerate(("a.png", "b.png"))
     ]
     evaluation = EvaluationSet([question_file(tmp_path, rows)], scored)
-    copies = ImageCopies(evaluation.refs, scored, trained)
+    copies = ImageCopies(evaluation.sets, trained)
     records = [
         record("Who?", image_id=10 + n, path=name)
         for n, name in enumerate(("x.jpg", "y.webp", "z.jpg", "w.jpg"))
@@ -149,7 +149,8 @@ def test_a_wrong_folder_of_evaluation_images_is_an_error(tmp_path: Path) -> None
     with pytest.raises(
         ParameterError, match="none of 2 evaluation images is there; correct evaluation_image_root"
     ):
-        ImageCopies([ImageRef(1, "a.png"), ImageRef(2, "b.png")], tmp_path, tmp_path)
+        refs = [ImageRef(1, "a.png"), ImageRef(2, "b.png")]
+        ImageCopies([SetImages(tmp_path, refs, "evaluation_image_root")], tmp_path)
 
 
 def test_questions_may_be_left_out(tmp_path: Path) -> None:
