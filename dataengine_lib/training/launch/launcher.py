@@ -76,9 +76,13 @@ def run_processes(command: Sequence[str]) -> None:
 
 
 def _killed_by_system(log: str) -> str | None:
-    """The number of the first process that was killed by another program than torch's launcher."""
+    """The number of the process, killed by another program than torch's launcher, that torch names as the cause.
+
+    Of several, that is the last: torch's summary ends with the failure that came first.
+    """
     by_torch = set(_KILLED_BY_TORCH.findall(log))
-    return next((found["rank"] for found in _KILLED.finditer(log) if found["pid"] not in by_torch), None)
+    killed = [found["rank"] for found in _KILLED.finditer(log) if found["pid"] not in by_torch]
+    return killed[-1] if killed else None
 
 
 def print_fault(error: DataEngineError) -> None:

@@ -19,6 +19,7 @@ import torch
 from fine_tuning import Make, row
 from project import PROJECT_ROOT
 from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -267,6 +268,17 @@ def test_a_process_that_the_launcher_kills_is_not_the_cause() -> None:
     del log[1]
     with pytest.raises(DataEngineError, match=r"^fine-tuning: process 1 was ended by SIGKILL"):
         run_processes([sys.executable, "-c", script.format(log)])
+
+
+def test_of_several_killed_processes_the_cause_is_the_last_of_the_summary() -> None:
+    """The expected layout is that of torch's own message."""
+    failures = {rank: ProcessFailure(rank, 4000 + rank, -9, f"no_file_{rank}") for rank in (0, 1, 2)}
+    for rank, failure in failures.items():
+        failure.timestamp = 1000 + (rank - 1) ** 2  # process 1 failed first
+    log = str(ChildFailedError("train", failures))
+    assert log.index("local_rank: 2") < log.index("Root Cause") < log.index("local_rank: 1")
+    with pytest.raises(DataEngineError, match=r"^fine-tuning: process 1 was ended by SIGKILL"):
+        run_processes([sys.executable, "-c", f"import sys; print({log!r}); sys.exit(1)"])
 
 
 def test_settings_of_several_processes_are_checked(config: Make, images: Path) -> None:
