@@ -17,7 +17,7 @@ from dataengine_lib import __version__
 from dataengine_lib.cli_files import add_file_verbs
 from dataengine_lib.cli_init import add_init_verb
 from dataengine_lib.cli_options import repeat_list_options
-from dataengine_lib.cli_steps import add_step_verbs, print_warnings
+from dataengine_lib.cli_steps import add_step_verbs, print_lines, print_warnings
 from dataengine_lib.cli_terminal import (
     WholeDescriptions,
     asked_verb,
@@ -109,7 +109,7 @@ def _run(
     experiment = _read(params, sets, rounds)
     folder = _run_folder(experiment, out)
     state = run_experiment(experiment, folder, start=start, stop=stop, force=force, print_line=typer.echo)
-    _print(summary_lines(folder, state))
+    print_lines(summary_lines(folder, state))
     if open_report:
         open_report_page(folder / "index.html")
 
@@ -170,10 +170,10 @@ def _plan(
         if rounds is not None:
             sets = [*(sets or []), f"rounds={rounds}"]
         study = read_study(params, sets)
-        _print(study_plan_lines(study, _study_folder(study, out)))
+        print_lines(study_plan_lines(study, _study_folder(study, out)))
         return
     experiment = _read(params, sets, rounds)
-    _print(plan_lines(experiment, _run_folder(experiment, out), effect / 100))
+    print_lines(plan_lines(experiment, _run_folder(experiment, out), effect / 100))
 
 
 @app.command("doctor")
@@ -194,7 +194,7 @@ def _doctor(
     else:
         experiments = [_read(params, sets, None)] if params else []
     findings = examine(experiments, ask=ask)
-    _print(f"{finding.mark:4} {finding.subject}: {finding.message}" for finding in findings)
+    print_lines(f"{finding.mark:4} {finding.subject}: {finding.message}" for finding in findings)
     if any(finding.mark == "bad" for finding in findings):
         raise typer.Exit(1)
 
@@ -225,7 +225,7 @@ def _notebooks(
     from dataengine_lib.runs.notebooks import copy_notebooks
 
     copies = copy_notebooks(folder, force=force)
-    _print(
+    print_lines(
         [
             f"{folder}: {len(copies)} notebooks",
             f"open them with: jupyter lab {shlex.quote(str(folder))}",
@@ -250,11 +250,6 @@ def _run_folder(experiment: Any, out: Path | None) -> Path:
 
 def _study_folder(study: Any, out: Path | None) -> Path:
     return out or Path("reports") / study.settings.study
-
-
-def _print(lines: Any) -> None:
-    for line in lines:
-        typer.echo(line)
 
 
 def _as_ctrl_c(number: int, frame: object) -> None:

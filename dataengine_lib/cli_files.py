@@ -5,7 +5,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from dataengine_lib.cli_steps import print_warnings
+from dataengine_lib.cli_steps import print_lines, print_warnings
 from dataengine_lib.cli_terminal import completed_from
 
 
@@ -105,10 +105,8 @@ def _export(
         name, text_format, paths, left_out=left_out, shuffle_options=shuffle_options, copies=copies, seed=seed,
         checkout=into,
     )  # fmt: skip
-    for line in export_lines(format, input, output, image_root, options):
-        typer.echo(line)
-    for line in wire_lines(output, name, wiring):
-        typer.echo(line)
+    print_lines(export_lines(format, input, output, image_root, options))
+    print_lines(wire_lines(output, name, wiring))
     print_warnings([*options.warnings, *left_out.warnings()])
 
 
@@ -124,5 +122,4 @@ def _trace(
     """Show where a training record comes from: reply, teacher, prompt, bad cases, evaluation."""
     from dataengine_lib.runs.trace import trace_lines
 
-    for line in trace_lines(name, run_dir):
-        typer.echo(line)
+    print_lines(trace_lines(name, run_dir))

@@ -1,6 +1,6 @@
 """The verbs of single steps (all steps): options from the step's Config, its function called, its files printed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from os.path import isfile
@@ -128,9 +128,14 @@ def _compare_rounds(config: Any) -> list[str]:
     from dataengine_lib.steps.compare_rounds import compare_rounds
 
     result = compare_rounds(config)
-    for line in table_lines(result.summary_table()):
-        typer.echo(line)
+    print_lines(table_lines(result.summary_table()))
     return result.warnings
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print each as a line of standard output."""
+    for line in lines:
+        typer.echo(line)
 
 
 def print_warnings(lines: list[str]) -> None:

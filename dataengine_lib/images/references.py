@@ -132,7 +132,7 @@ def locate(ref: ImageRef, root: Path) -> str:
                 continue
             if os.path.isfile(own):
                 return own.relative_to(root).as_posix()
-    # the reference's own file name first, then that of COCO 2017, then those of 2014 and 2015, of which VQAv2 asks
+    # the reference's own file name first, then that of COCO 2017, then those of 2014 and 2015, about which VQAv2 asks
     names = [base_name(ref.image_path)] if ref.image_path else []
     for name in [*names, *(f"{start}{number:012d}.jpg" for start in _COCO_STARTS)] if number >= 0 else []:
         for folder in _COCO_FOLDERS:

@@ -162,7 +162,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     compared = (
         [case for cases in drawn.values() for case in cases] if config.example_choice != "random" else []
     )
-    if config.causes != "none":  # by type, all cases are compared
+    # clusters compare all cases of a type, and by any causes each case may become an anchor
+    if config.causes != "none":
         compared = [case for cases in inputs.cases.values() for case in cases]
     needed = anchors_needed([*drafts, *spare_drafts], inputs.cases, inputs.preview_type)
     search = config.image_search(

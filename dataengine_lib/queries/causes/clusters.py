@@ -102,8 +102,7 @@ def _best(points: np.ndarray, most: int, smallest: float) -> tuple[float, np.nda
     from sklearn.metrics import silhouette_score
 
     best: tuple[float, np.ndarray | None] = (-1.0, None)
-    if len(np.unique(points, axis=0)) <= most:
-        most = len(np.unique(points, axis=0)) - 1
+    most = min(most, len(np.unique(points, axis=0)) - 1)
     for count in range(2, most + 1):
         labels = KMeans(count, n_init=_STARTS, random_state=0).fit_predict(points)
         if np.bincount(labels, minlength=count).min() < smallest:
