@@ -84,13 +84,40 @@ def label_rows(axes: "Axes", labels: Sequence[str]) -> None:
     axes.set_ylim(-0.6, max(1, len(labels)) - 0.4)
 
 
-def whiskers(scores: Sequence[Any]) -> list[list[float]]:
-    """Distances in points from each accuracy down and up to the ends of its interval, as errorbar takes them."""
+Ends = tuple[float, float, float]  # a value, and the lower and upper end of its interval
+
+
+def whiskers(values: Sequence[Ends], scale: float = 100.0) -> list[list[float]]:
+    """Distances, times `scale`, from each value down and up to the ends of its interval, as errorbar takes them."""
     # max: errorbar refuses negative lengths, which rounding gives at 0 and 100 %
     return [
-        [100 * max(0.0, score.accuracy - score.low) for score in scores],
-        [100 * max(0.0, score.high - score.accuracy) for score in scores],
+        [scale * max(0.0, value - low) for value, low, _ in values],
+        [scale * max(0.0, high - value) for value, _, high in values],
     ]
+
+
+def marked_intervals(
+    axes: "Axes",
+    values: Sequence[Ends],
+    places: Sequence[float],
+    color: str,
+    marker: str,
+    label: str | None,
+    scale: float = 100.0,
+) -> None:
+    """A marker for each value, times `scale`, with its interval, at its place on the vertical axis."""
+    axes.errorbar(
+        [scale * value for value, _, _ in values],
+        places,
+        xerr=whiskers(values, scale),
+        fmt=marker,
+        color=color,
+        markersize=5.5,
+        elinewidth=1.4,
+        capsize=2.5,
+        label=label,
+        clip_on=False,  # a marker at an end of the axis is not cut off
+    )
 
 
 def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.25) -> Chart:
@@ -110,7 +137,7 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
     def draw(axes: "Axes") -> None:
         places = range(len(rows))
         axes.barh(places, values, color=BLUE, height=0.66)
-        bars = whiskers([score for _, score in rows])
+        bars = whiskers([(score.accuracy, score.low, score.high) for _, score in rows])
         axes.errorbar(values, places, xerr=bars, fmt="none", ecolor=DARK, elinewidth=1.3, capsize=3)
         if chance is not None:
             axes.axvline(

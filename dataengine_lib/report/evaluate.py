@@ -19,10 +19,11 @@ from dataengine_lib.report.charts import (
     Chart,
     drawn_chart,
     label_rows,
+    marked_intervals,
 )
 from dataengine_lib.report.kinds.score_tables import has_other_kinds, kind_tables
 from dataengine_lib.report.names import plain_name, short_label, top_rows
-from dataengine_lib.report.tables import Figure, Html, accuracy, percent, table
+from dataengine_lib.report.tables import Figure, Html, accuracy, percent, share_table, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,21 +121,9 @@ def weight_chart(weights: Mapping[str, Mapping[AccuracyRule, WeightInterval]], c
         for rule, offset in zip(ACCURACY_RULES, (0.3, 0.1, -0.1, -0.3), strict=True):
             rows = [weights[kind][rule] for kind in kinds]
             color, marker = _STYLES[rule]
-            axes.errorbar(
-                [row.weight for row in rows],
-                [place + offset for place in range(len(kinds))],
-                xerr=[
-                    [max(0.0, row.weight - row.low) for row in rows],
-                    [max(0.0, row.high - row.weight) for row in rows],
-                ],
-                fmt=marker,
-                color=color,
-                markersize=5.5,
-                elinewidth=1.4,
-                capsize=2.5,
-                label=rule,
-                clip_on=False,  # a marker at 0 or 1 is not cut off
-            )
+            ends = [(row.weight, row.low, row.high) for row in rows]
+            places = [place + offset for place in range(len(kinds))]
+            marked_intervals(axes, ends, places, color, marker, rule, scale=1.0)
         for place in range(len(kinds)):
             axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
         label_rows(axes, [f"{short_label(kind)}  (n={counts[kind][1]})" for kind in kinds])
@@ -238,21 +227,18 @@ def order_table(both: Consistency | None) -> Html:
         return table(
             [], [], "no question with options was asked in reverse order (robust: reverse does that)"
         )
-    rows = [
-        (name, share.count, percent(share.share, share.low, share.high))
-        for name, share in (
-            ("right in the given order", both.as_asked),
-            ("right in reverse order", both.in_reverse),
-            ("right in both orders (robust)", both.robust),
-            ("same option in both orders", both.same),
-        )
-    ]
+    shares = {
+        "right in the given order": both.as_asked,
+        "right in reverse order": both.in_reverse,
+        "right in both orders (robust)": both.robust,
+        "same option in both orders": both.same,
+    }
     change = both.change
     caption = (
         f"{both.questions:,} questions asked in both orders; in reverse order {100 * change.gain:+.1f} points "
         f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], by images p {equals_p(both.p_value)}"
     )
-    return table(rows, ["answers", "questions", "share, 95 % Wilson interval by images"], caption)
+    return share_table(shares, caption)
 
 
 def confusion_table(types: TypeConfusion, most: int = 40) -> Html:

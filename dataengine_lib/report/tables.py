@@ -1,10 +1,11 @@
 """Tables, numbers and sentences of the reports (all steps); all text in them is escaped."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
 from dataengine_lib.report.names import without_turning
 
@@ -55,12 +56,30 @@ def accuracy(score: Any) -> Figure:
     `score` has `accuracy` (None is a dash), `low`, `high` and `total`.
     """
     shown = percent(score.accuracy, score.low, score.high)
-    return Figure(f"{shown.text}, {cannot_tell(score.total)}") if 0 < score.total < FEW_OF_TYPE else shown
+    return few_marked(shown, score.total, 0 < score.total < FEW_OF_TYPE)
+
+
+def few_marked(figure: Figure, questions: int, few: bool) -> Figure:
+    """The figure; where its questions are `few`, with the words that so many cannot tell."""
+    return Figure(f"{figure.text}, {cannot_tell(questions)}") if few else figure
+
+
+def p_value(value: float | None) -> Figure:
+    """A p-value in a cell: `0.0312`, `< 0.0001`; None is a dash."""
+    return Figure("–" if value is None else equals_p(value).removeprefix("= "))
 
 
 def points(gain: float, low: float, high: float) -> Figure:
     """A difference of two shares (-1 to 1) in points with its interval: `+8.3 [+2.1, +14.0]`."""
     return Figure(f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+
+
+def share_table(shares: Mapping[str, Any], caption: str) -> Html:
+    """Counts of answers with their shares; each has `count`, `share` (0 to 1, None is a dash), `low` and `high`."""
+    rows = [
+        (name, share.count, percent(share.share, share.low, share.high)) for name, share in shares.items()
+    ]
+    return table(rows, ["answers", "questions", "share, 95 % Wilson interval by images"], caption)
 
 
 def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = "") -> Html:

@@ -2,12 +2,11 @@
 
 import msgspec
 
-from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.evaluation.rounds.figures import BlindComparison, Figures, GainVerdict, PanelComparison
 from dataengine_lib.evaluation.rounds.probes import blind_gain_sentence, panel_sentence
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.names import plain_name
-from dataengine_lib.report.tables import Figure, Html, escaped, percent, points, table
+from dataengine_lib.report.tables import Figure, Html, escaped, p_value, percent, points, table
 
 
 def compared_probes(figures: Figures) -> Html:
@@ -31,8 +30,8 @@ def _blind_table(compared: BlindComparison) -> Html:
             _points(one.sighted),
             _points(one.blind),
             _points(one.excess),
-            _p_figure(one.blind.p_holm),
-            _p_figure(one.excess.p_holm),
+            p_value(one.blind.p_holm),
+            p_value(one.excess.p_holm),
             one.seeing or verdict_words(one.sighted.verdict, one.sighted.gain.questions),
         )
         for kind, one in {"all types": compared.overall, **compared.by_type}.items()
@@ -60,8 +59,8 @@ def _panel_table(compared: dict[str, PanelComparison]) -> Html:
             _points(one.gain),
             one.fixed,
             one.broken,
-            _p_figure(one.gain.p_value),
-            _p_figure(one.gain.p_holm),
+            p_value(one.gain.p_value),
+            p_value(one.gain.p_holm),
             verdict_words(one.gain.verdict, one.questions),
         )
         for name, one in compared.items()
@@ -85,7 +84,3 @@ def _panel_table(compared: dict[str, PanelComparison]) -> Html:
 
 def _points(tested: GainVerdict) -> Figure:
     return points(tested.gain.gain, tested.gain.low, tested.gain.high)
-
-
-def _p_figure(p_value: float) -> Figure:
-    return Figure(equals_p(p_value).removeprefix("= "))

@@ -6,16 +6,26 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dataengine_lib.core.significance.sign_flip import ALPHA, equals_p
-from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
+from dataengine_lib.core.statistics import FEW_OF_TYPE
 from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.evaluation.paired.circular import CircularScore
 from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
 from dataengine_lib.evaluation.probes.blind import BlindScores
 from dataengine_lib.evaluation.probes.contamination import ORDER, WORDING, Contamination, OrderPreference
 from dataengine_lib.evaluation.probes.panel import PanelScore
-from dataengine_lib.report.charts import BLUE, GREY, Chart, drawn_chart, label_rows
+from dataengine_lib.report.charts import BLUE, GREY, Chart, drawn_chart, label_rows, marked_intervals
 from dataengine_lib.report.names import plain_name, short_label, top_rows
-from dataengine_lib.report.tables import Figure, Html, escaped, percent, points, table
+from dataengine_lib.report.tables import (
+    Figure,
+    Html,
+    escaped,
+    few_marked,
+    p_value,
+    percent,
+    points,
+    share_table,
+    table,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,14 +67,11 @@ def _parts(metrics: Metrics) -> Iterator[tuple[str, Html]]:
 
 def _circular_table(found: CircularScore, others: int) -> Html:
     """`others` are the questions of the split that have no options to rotate."""
-    rows = [
-        (name, share.count, percent(share.share, share.low, share.high))
-        for name, share in (
-            ("right in the given order", found.as_asked),
-            ("right in every rotation (circular)", found.circular),
-            ("same option in every rotation", found.same),
-        )
-    ]
+    shares = {
+        "right in the given order": found.as_asked,
+        "right in every rotation (circular)": found.circular,
+        "same option in every rotation": found.same,
+    }
     change = found.change
     once = (
         f"; {others:,} yes/no or open-ended ones have no options to rotate and were asked once"
@@ -77,7 +84,7 @@ def _circular_table(found: CircularScore, others: int) -> Html:
         "this page are circular; letters and the part on training are of the given order. Source: CircularEval of "
         "MMBench, arXiv 2307.06281"
     )
-    return table(rows, ["answers", "questions", "share, 95 % Wilson interval by images"], caption)
+    return share_table(shares, caption)
 
 
 def _blind_table(blind: BlindScores) -> Html:
@@ -99,24 +106,13 @@ def _blind_chart(split: str, blind: BlindScores) -> Chart:
     rows, cut = top_rows(ordered)
 
     def draw(axes: "Axes") -> None:
-        looks = (("without the picture", GREY, "o", -0.14), ("with the picture", BLUE, "D", 0.14))
-        for label, color, marker, offset in looks:
-            means = [one.second if color == BLUE else one.first for _, one in rows]
-            axes.errorbar(
-                [100 * one.mean for one in means],
-                [place + offset for place in range(len(rows))],
-                xerr=[
-                    [100 * max(0.0, one.mean - one.low) for one in means],
-                    [100 * max(0.0, one.high - one.mean) for one in means],
-                ],
-                fmt=marker,
-                color=color,
-                markersize=5.5,
-                elinewidth=1.4,
-                capsize=2.5,
-                label=label,
-                clip_on=False,  # a marker at 100 % is not cut off
-            )
+        without, with_picture = [one.first for _, one in rows], [one.second for _, one in rows]
+        for label, means, color, marker, offset in (
+            ("without the picture", without, GREY, "o", -0.14),
+            ("with the picture", with_picture, BLUE, "D", 0.14),
+        ):
+            ends = [(one.mean, one.low, one.high) for one in means]
+            marked_intervals(axes, ends, [place + offset for place in range(len(rows))], color, marker, label)
         names = [f"{short_label(kind)}  (n={one.change.questions})" for kind, one in rows]
         label_rows(axes, names)
         axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % intervals by images; n: number of questions")
@@ -140,7 +136,13 @@ def _contamination_table(found: Contamination, rank: str) -> Html:
 
 def _panel_table(panel: dict[str, PanelScore]) -> Html:
     rows = [
-        (name, one.questions, one.images, _unless_few(_percent(one.overall), one.questions), one.left_out)
+        (
+            name,
+            one.questions,
+            one.images,
+            few_marked(_percent(one.overall), one.questions, one.questions < FEW_OF_TYPE),
+            one.left_out,
+        )
         for name, one in panel.items()
     ]
     head = ["set", "questions", "images", "score", "rows left out"]
@@ -155,19 +157,14 @@ def _pair(name: str, one: PairedScores) -> tuple[object, ...]:
         _percent(one.first),
         _percent(one.second),
         # the words once in a row, or the table gets too wide
-        _unless_few(points(change.gain, change.low, change.high), number),
-        Figure(equals_p(one.p_value).removeprefix("= ")),
-        Figure(equals_p(one.p_holm).removeprefix("= ")),
+        few_marked(points(change.gain, change.low, change.high), number, number < FEW_OF_TYPE),
+        p_value(one.p_value),
+        p_value(one.p_holm),
     )
 
 
 def _percent(one: Mean) -> Figure:
     return percent(one.mean, one.low, one.high)
-
-
-def _unless_few(figure: Figure, questions: int) -> Figure:
-    """The figure; beside one of few questions the words that they cannot tell."""
-    return Figure(f"{figure.text}, {cannot_tell(questions)}") if questions < FEW_OF_TYPE else figure
 
 
 def preference_sentence(contamination: Contamination, rank: str) -> str:

@@ -1,7 +1,7 @@
 """Report of step 6: how many of the first round's bad cases of each cause are still answered wrongly."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dataengine_lib.core.statistics import FEW_OF_TYPE, wilson
 from dataengine_lib.evaluation.rounds.figures import Figures
@@ -17,7 +17,7 @@ from dataengine_lib.report.charts import (
     Chart,
     drawn_chart,
     label_rows,
-    whiskers,
+    marked_intervals,
 )
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import Figure, Html, table
@@ -29,18 +29,6 @@ _NONE = "no causes below the types: construct_queries.causes looks for them"
 _UNNAMED = "no cause named"
 # the last evaluation is the first of these: colours and shapes differ
 _STYLES = [(BLUE, "D"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P"), (DARK, "o")]
-
-
-class _Share(NamedTuple):
-    """The share of a cause's bad cases that is wrong, and its interval, under the names that charts know."""
-
-    accuracy: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, one: FollowedCause, number: int) -> "_Share":
-        return cls(_left(one, number), *wilson(one.wrong[number], one.cases))
 
 
 def followed_causes(figures: Figures) -> Html:
@@ -80,19 +68,12 @@ def _chart(followed: Sequence[FollowedCause], evaluations: Sequence[str]) -> Cha
                 places = [place for place, one in enumerate(rows) if _few(one) is few]
                 if not places:
                     continue
-                shares = [_Share.of(rows[place], number) for place in places]
-                axes.errorbar(
-                    [100 * share.accuracy for share in shares],
-                    [place + offset for place in places],
-                    xerr=whiskers(shares),
-                    fmt=marker,
-                    color=GREY if few else color,
-                    markersize=5.5,
-                    elinewidth=1.4,
-                    capsize=2.5,
-                    label=labels.pop(0),
-                    clip_on=False,
-                )
+                ends = [
+                    (_left(one, number), *wilson(one.wrong[number], one.cases))
+                    for one in (rows[place] for place in places)
+                ]
+                spread = [place + offset for place in places]
+                marked_intervals(axes, ends, spread, GREY if few else color, marker, labels.pop(0))
         label_rows(axes, [_label(one) for one in rows])
         unsure = "; ?: too few to tell" if any(map(_few, rows)) else ""
         text = f"still wrong in %, with 95 % Wilson interval; n: bad cases{unsure}"

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dataengine_lib.core.significance.sign_flip import equals_p
-from dataengine_lib.core.statistics import cannot_tell
 from dataengine_lib.evaluation.rounds.figures import Accuracy, Comparison, Figures, RoundScores
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.charts import (
@@ -18,10 +16,10 @@ from dataengine_lib.report.charts import (
     Chart,
     drawn_chart,
     label_rows,
-    whiskers,
+    marked_intervals,
 )
 from dataengine_lib.report.names import plain_name, short_label, top_rows
-from dataengine_lib.report.tables import Figure, Html, percent, points, table
+from dataengine_lib.report.tables import Figure, Html, few_marked, p_value, percent, points, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,8 +35,7 @@ def rounds_table(figures: Figures) -> Html:
 
 
 def _accuracy(score: Accuracy) -> Figure:
-    text = percent(score.accuracy, score.low, score.high).text
-    return Figure(f"{text}, {cannot_tell(score.total)}" if score.too_few else text)
+    return few_marked(percent(score.accuracy, score.low, score.high), score.total, score.too_few)
 
 
 def gains_table(comparison: Comparison, method: str) -> Html:
@@ -49,19 +46,15 @@ def gains_table(comparison: Comparison, method: str) -> Html:
             points(paired.gain.gain, paired.gain.low, paired.gain.high),
             paired.fixed,
             paired.broken,
-            _p_figure(paired.p_value),
-            _p_figure(paired.p_holm),
+            p_value(paired.p_value),
+            p_value(paired.p_holm),
             verdict_words(paired.verdict, paired.gain.questions),
-            _p_figure(paired.p_mcnemar),
+            p_value(paired.p_mcnemar),
         )
         for kind, paired in {"all types": comparison.overall, **comparison.by_type}.items()
     ]
     head = ["question type", "gain in points", "fixed", "broken", "p", "p, Holm", "shows", "McNemar p"]
     return table(rows, head, method)
-
-
-def _p_figure(p_value: float | None) -> Figure:
-    return Figure("–" if p_value is None else equals_p(p_value).removeprefix("= "))
 
 
 def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -> Chart:
@@ -82,18 +75,9 @@ def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -
             # spread over 0.52 of a row, the first evaluation at the top
             offset = 0.26 - 0.52 * number / max(1, len(rounds) - 1)
             rows = [scored.by_type[kind] for kind in kinds]
-            axes.errorbar(
-                [100 * score.accuracy for score in rows],
-                [place + offset for place in range(len(kinds))],
-                xerr=whiskers(rows),
-                fmt=marker,
-                color=color,
-                markersize=5.5,
-                elinewidth=1.4,
-                capsize=2.5,
-                label=short_label(scored.name),
-                clip_on=False,  # a marker at 100 % is not cut off
-            )
+            ends = [(score.accuracy, score.low, score.high) for score in rows]
+            places = [place + offset for place in range(len(kinds))]
+            marked_intervals(axes, ends, places, color, marker, short_label(scored.name))
         for place, kind in enumerate(kinds):
             points = 100 * (last[kind].accuracy - first[kind].accuracy)
             few = first[kind].too_few
