@@ -58,8 +58,9 @@ NEVER = {
     ("dataengine_lib.teachers.loading", "coco_dataset", "evaluate"),  # its judge is a chat model
     # its teacher of causes is shown no image
     ("dataengine_lib.teachers.openai_teacher", "image_root", "construct_queries"),
-    # step 4 takes the record of a task and the key of an answer, and reads no question file or predictions
+    # steps 4 and 5 take the record of a task and the key of an answer, and read no question file or predictions
     ("dataengine_lib.evaluation.tasks", "split", "post_process"),
+    ("dataengine_lib.evaluation.tasks", "split", "fine_tune"),
     ("dataengine_lib.evaluation.recorded.sample_filters", "recorded_filter", "post_process"),
     ("dataengine_lib.teachers.reply_files", "max_output_tokens", "study"),  # it reads usage.json, no replies
 }
