@@ -27,6 +27,7 @@ from dataengine_lib.training.texts import (
     TrainingRow,
 )
 
+_MOST_COPIES = 4  # of a base row with `replay_types: even`
 _MAX_SHOWN = 20  # rows left out of a file that the log lists with their details; all of them are counted
 _WANTED = (
     "gptvqa_train_data.json of post-process, a question file, captions, or conversations of LLaVA, LLaMA-Factory "
@@ -151,7 +152,7 @@ def draw_mixed(
     seen only now.
     """
     counts = _counts_by_set(sets, mix)
-    drawn = _draw_from_sets(sets, counts, mix.twice, examples, rng)
+    drawn = _draw_from_sets(sets, counts, mix, examples, rng)
     check_any_row(drawn, sets, image_root)
     mixed = [example for of_set in drawn.values() for example in of_set]
     if mix.exactly is not None and len(mixed) < mix.exactly:
@@ -181,7 +182,7 @@ def _counts_by_set(sets: Sequence[DataSet], mix: MixSettings) -> dict[str, int]:
 def _draw_from_sets(
     sets: Sequence[DataSet],
     counts: Mapping[str, int],
-    twice: frozenset[str],
+    mix: MixSettings,
     examples: RowMaker[_D],
     rng: Random,
 ) -> dict[str, list[_D]]:
@@ -200,7 +201,7 @@ def _draw_from_sets(
 
     with tqdm(desc="reading images", unit="row", disable=None) as bar:
         return {
-            one.name: draw_examples(_as_often_as_wanted(one, twice), counts[one.name], make, rng)
+            one.name: draw_examples(_as_often_as_wanted(one, mix), counts[one.name], make, rng)
             for one in sets
         }
 
@@ -210,11 +211,31 @@ def base_parts(sets: Sequence[DataSet]) -> list[BasePart]:
     return [BasePart(len(one.rows), one.base.share, one.base.samples) for one in sets if one.base]
 
 
-def _as_often_as_wanted(one: DataSet, twice: frozenset[str]) -> list[TrainingRow]:
-    """The rows of a set; of a base set, those of the types in `twice` stand in it twice."""
-    if not one.is_base or not twice:
+def _as_often_as_wanted(one: DataSet, mix: MixSettings) -> list[TrainingRow]:
+    """The rows of a set, those of a base set as many times as they are to be drawn beside each other.
+
+    With `mix.even` a row of a type that has a third of the most frequent type's rows stands in it three times, so that
+    the types are drawn nearly alike; at most `_MOST_COPIES` times, since few rows would be learnt by heart.
+    """
+    if not one.is_base or not (mix.twice or mix.even):
         return one.rows
-    return [*one.rows, *(row for row in one.rows if type_name(row.question.question_type) in twice)]
+    types = [type_name(row.question.question_type) for row in one.rows]
+    copies = dict.fromkeys(types, 1)
+    if mix.even:
+        rows = Counter(types)
+        most = max(rows.values(), default=0)
+        copies = {kind: min(_MOST_COPIES, round(most / count)) for kind, count in rows.items()}
+    for kind in mix.twice & copies.keys():
+        copies[kind] = 2
+    turns = max(copies.values(), default=1) - 1
+    # the rows as they are, then further copies, so that nothing changes where each stands once
+    further = [
+        row
+        for turn in range(turns)
+        for row, kind in zip(one.rows, types, strict=True)
+        if copies[kind] > turn + 1
+    ]
+    return [*one.rows, *further]
 
 
 def check_any_row(usable: Mapping[str, Sequence[object]], sets: Sequence[DataSet], image_root: Path) -> None:

@@ -40,6 +40,7 @@ class MixSettings:
     max_examples: int | None
     exactly: int | None = None
     twice: frozenset[str] = frozenset()  # types whose base rows are drawn twice as often
+    even: bool = False  # base rows of rare types are drawn up to four times as often
 
 
 def draw_counts(

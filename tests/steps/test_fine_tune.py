@@ -288,6 +288,18 @@ def evaluations(folder: Path, accuracies: list[float]) -> list[Path]:
     return files
 
 
+@pytest.mark.parametrize(("replay_types", "drawn"), [("all", (27, 9)), ("even", (18, 18))])
+def test_base_rows_of_rare_types_can_be_drawn_more_often(
+    config: Make, images: Path, replay_types: str, drawn: tuple[int, int]
+) -> None:
+    """Twelve base rows, three of them of a rare type; 36 draws of base rows."""
+    rows = [row(n) | {"question_type": "image_scene" if n < 9 else "image_style"} for n in range(12)]
+    base = write_json(images / "base.json", rows)
+    log = fine_tune(config(base_data=base, base_share=0.5, steps=18, replay_types=replay_types)).log
+    assert [part.drawn for part in log.mix] == [36, 36]
+    assert (log.by_type["image_scene"].base, log.by_type["image_style"].base) == drawn
+
+
 def test_the_share_of_base_rows_follows_what_was_forgotten(config: Make, images: Path) -> None:
     """Eight new rows and eight of base data: a half by the square-root rule, two thirds after a fall."""
     base = write_json(images / "base.json", [row(n) for n in range(8)])

@@ -25,8 +25,8 @@ class MixParameters(StepConfig):
     """Where the base data's image paths start; default: image_root."""
     base_share: Annotated[float, Field(ge=0, lt=1)] | Literal["measured"] | None = None
     """Share of base rows in the mix; measured: more once known types fall; default: square-root rule."""
-    replay_types: Literal["all", "fallen"] = "all"
-    """Draw base rows of all types alike, or twice as often those of types that fell since the first round."""
+    replay_types: Literal["all", "even", "fallen"] = "all"
+    """Draw base rows alike; even: up to four times as often those of rare types; fallen: twice those of types that fell."""
     evaluations: list[Path] = Field(default_factory=list)
     """aokvqa_eval.json of every round so far; used with base_share: measured and replay_types: fallen."""
     panels: list[Path] = Field(default_factory=list)
@@ -93,4 +93,4 @@ class MixParameters(StepConfig):
         if replay is not None:
             base_share = base_share if replay.share is None else replay.share
             twice = frozenset(map(type_name, replay.fallen))
-        return MixSettings(self.epochs, base_share, most, exactly, twice)
+        return MixSettings(self.epochs, base_share, most, exactly, twice, self.replay_types == "even")
