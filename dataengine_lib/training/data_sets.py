@@ -220,20 +220,18 @@ def _as_often_as_wanted(one: DataSet, mix: MixSettings) -> list[TrainingRow]:
     if not one.is_base or not (mix.twice or mix.even):
         return one.rows
     types = [type_name(row.question.question_type) for row in one.rows]
-    copies = dict.fromkeys(types, 1)
-    if mix.even:
-        rows = Counter(types)
-        most = max(rows.values(), default=0)
-        copies = {kind: min(_MOST_COPIES, round(most / count)) for kind, count in rows.items()}
-    for kind in mix.twice & copies.keys():
-        copies[kind] = 2
-    turns = max(copies.values(), default=1) - 1
-    # the rows as they are, then further copies, so that nothing changes where each stands once
+    rows = Counter(types)
+    most = max(rows.values(), default=0)
+    copies = {
+        kind: min(_MOST_COPIES, round(most / count)) if mix.even else 1 + (kind in mix.twice)
+        for kind, count in rows.items()
+    }
+    # after the rows as they are, so that nothing changes where each stands once
     further = [
         row
-        for turn in range(turns)
+        for turn in range(1, _MOST_COPIES)
         for row, kind in zip(one.rows, types, strict=True)
-        if copies[kind] > turn + 1
+        if copies[kind] > turn
     ]
     return [*one.rows, *further]
 
