@@ -16,7 +16,9 @@ from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.causes.causes_file import CAUSES_FILE, FoundCauses, TypeCauses
 from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.queries.copy_check import CopyCheck
-from dataengine_lib.queries.example_choice import ExampleChoice
+from dataengine_lib.queries.examples.decisions import DecidedCases, apply_example_decisions
+from dataengine_lib.queries.examples.example_choice import ExampleChoice
+from dataengine_lib.queries.examples.shown_cases import ShownCases, anchors_needed, cases_shown
 from dataengine_lib.queries.image_search import ImageSearch
 from dataengine_lib.queries.pool_parameters import PoolParameters
 from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
@@ -24,7 +26,6 @@ from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.queries.query_writer import QueryWriter
 from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
-from dataengine_lib.queries.shown_cases import ShownCases, anchors_needed, cases_shown
 from dataengine_lib.queries.spares import SPARE_FILE, count_spares, draw_spares, spare_warnings, write_spares
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.queries.warnings import check_any_case, check_any_query, query_warnings
@@ -61,6 +62,8 @@ class ConstructQueriesConfig(PoolParameters, CauseParameters):
     """Bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10."""
     example_choice: ExampleChoice = "random"
     """Those beside the first: random, nearest to it (image and text), or diverse (typical, but unlike it)."""
+    example_decisions: Path | None = None
+    """A person's choice of bad cases, {ID: "use" or "never"}; used ones are preferred, the others never shown."""
     template: Annotated[str | Path, QUERY_PROMPTS] = "v1"
     """What the teacher is asked: v1, v2 (with a short answer), vision (with the image) or a file."""
     max_prompt_tokens: int | None = Field(None, ge=1)
@@ -168,13 +171,15 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     needed = anchors_needed([*drafts, *spare_drafts], inputs.cases, inputs.preview_type)
     search = config.image_search(
         inputs.pool,
-        [case for cases in inputs.cases.values() for case in cases],
-        [*needed, *inputs.preview_cases, *compared],
+        # nothing is asked about their images, even where they are no examples
+        [*(case for cases in inputs.cases.values() for case in cases), *inputs.decided.never],
+        [*needed, *inputs.preview_cases, *compared, *_possible_anchors(inputs, config.examples)],
         inputs.warnings.append,
     )
     causes = _causes(config, inputs, search)
     shown = ShownCases(
         inputs.cases,
+        inputs.decided.used,
         search,
         compared,
         causes,
@@ -265,7 +270,7 @@ class _Inputs:
     """
 
     types: list[str]
-    cases: dict[str, list[BadCase]]
+    decided: DecidedCases
     weights: dict[str, float]
     targets: dict[str, int]
     preview_type: str
@@ -275,11 +280,26 @@ class _Inputs:
     pool: QueryPool
     warnings: list[str]
 
+    @property
+    def cases(self) -> dict[str, list[BadCase]]:
+        """The bad cases by type that prompts may show."""
+        return self.decided.cases
+
+
+def _possible_anchors(inputs: _Inputs, examples: int) -> list[BadCase]:
+    """The bad cases that may take the place of an anchor: of prompts with one example, those that a person chose."""
+    return [
+        inputs.cases[kind][place]
+        for kind, places in inputs.decided.used.items()
+        for place in places
+        if examples == 1
+    ]
+
 
 def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     bad = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
-    cases = read_bad_cases(config.input, bad)
-    warnings = bad.warnings()
+    decided = apply_example_decisions(read_bad_cases(config.input, bad), config.example_decisions)
+    cases, warnings = decided.cases, [*bad.warnings(), *decided.warnings]
     categories = read_categories(config.categories)
     types = list(dict.fromkeys([*categories.names, *cases]))
     targets = {known_type(name, types, "targets"): number for name, number in config.targets.items()}
@@ -290,7 +310,7 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
         template.form(form)  # before the pool's images are embedded, which may take hours
     return _Inputs(
         types=types,
-        cases=cases,
+        decided=decided,
         weights=weights,
         targets=targets,
         preview_type=preview_type,

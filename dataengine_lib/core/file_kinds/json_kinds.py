@@ -110,6 +110,8 @@ def object_kind(content: Mapping[str, Any]) -> str:
     # numbers by type: bool is an int too
     if values and all(isinstance(value, int | float) for value in values):
         return "weights by question type (weight.json), which construct-queries reads as weight"
+    if values and all(value in ("use", "never") for value in values):
+        return "decisions about bad cases, which construct-queries reads as example_decisions"
     if values and all(isinstance(value, dict) for value in values):
         return _of_keys(_ENTRIES, values[0])
     lists = [value for value in values if isinstance(value, list)]

@@ -47,6 +47,7 @@ def _make_queries(folder: Path) -> None:
     write(folder / "types.json", {"types": {kind: f"about {kind}" for kind in TYPES}})
     write(folder / "bad.json", _cases())
     write(folder / "weight.json", {kind: 0.2 + place / 10 for place, kind in enumerate(TYPES)})
+    write(folder / "decisions.json", {f"q{number}": ("use", "never")[number % 2] for number in range(6)})
     write(folder / "earlier.json", [_query(number) for number in range(1, 4)])
     # of other images than the bad cases
     write(folder / "scored.json", [_scored(number, 911) for number in range(ROWS)])
@@ -65,6 +66,7 @@ def _construct(used: tuple[str, ...], folder: Path) -> Outcome:
         "categories": folder / "types.json",
         "bad_case_image_root": folder / "scored",
         "weight": folder / "weight.json" if "weight" in used else None,
+        "example_decisions": folder / "decisions.json" if "decisions" in used else None,
         "exclude_queries": [folder / "earlier.json"] if "earlier" in used else [],
         "questions": folder / "scored.json" if "scored" in used else None,
     }
@@ -252,6 +254,7 @@ def _training(name: str, file: str, base: bool) -> Target:
 REPLY_TARGETS = [
     _query_target("bad cases", "bad.json"),
     _query_target("weights", "weight.json", "weight"),
+    _query_target("decisions about examples", "decisions.json", "decisions"),
     _query_target("queries of earlier rounds", "earlier.json", "earlier"),
     _query_target("questions that are evaluated, step 2", "scored.json", "scored"),
     # the step lists the queries without a reply in a file, which its message names

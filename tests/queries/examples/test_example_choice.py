@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 
-from dataengine_lib.queries.example_choice import ExampleChoice, case_vectors, choose_examples
+from dataengine_lib.queries.examples.example_choice import ExampleChoice, case_vectors, choose_examples
 from dataengine_lib.queries.sampling import QueryDraft, draw_drafts
 
 
