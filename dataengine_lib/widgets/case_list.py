@@ -54,8 +54,8 @@ class CaseKey(NamedTuple):
 class CaseFilter:
     """Which cases are listed, and in which order; empty texts and no round let all pass.
 
-    `outcome` is one of CASE_OUTCOMES (broken: right in the evaluation before), `letter` the option that the student chose or
-    `none`, `decision` one of DECISIONS; every word of `text` must be in a case's question, options, answers, type or ids.
+    `outcome` is one of CASE_OUTCOMES (broken: right in the evaluation before), `letter` the option that the student chose
+    or `none`, `decision` one of DECISIONS; every word of `text` must be in a case's question, options, answers or ids.
     """
 
     round: int | None = None

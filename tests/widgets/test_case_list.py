@@ -1,16 +1,14 @@
 """The list of bad cases and the HTML of one, without a browser: filters, search, order, path, hostile text."""
 
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_run import EVIL, QUERIES, write_run
 from PIL import Image
 from project import PROJECT_ROOT
 
-from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import Answer, Query, TrainRecord
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.pool import NamedBox
 from dataengine_lib.runs.opened.opened_run import load_run
@@ -18,56 +16,10 @@ from dataengine_lib.widgets.case_list import CaseFilter, CaseKey, CaseList, case
 from dataengine_lib.widgets.case_view import MOST_QUERIES, case_html, path_html
 from dataengine_lib.widgets.pictures import picture
 
-EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>\u202e$x$'
 
-
-def answer(number: int, correct: bool, sure: float, **fields: Any) -> Answer:
-    place = 1 if correct else 0
-    other = math.log((1 - sure) / sure)  # the softmax of (0, this) gives `sure` to the first
-    known: dict[str, Any] = {
-        "question": f"Which thing is {number}?", "choices": ["dog", "cat"], "correct_choice_idx": 1,
-        "question_id": f"q{number}", "image_id": number, "image_path": f"{number}.png", "predicted_choice_idx": place,
-        "correct": correct, "model_answer": ["dog", "cat"][place], "question_type": "ocr", "split": "diagnose",
-        "scores": [0.0, other] if place == 0 else [other, 0.0],
-    }  # fmt: skip
-    return Answer(**(known | fields))
-
-
-def write_round(folder: Path, answers: list[Answer]) -> None:
-    write_json(folder / "aokvqa_eval.json", answers)
-    cases: dict[str, list[Answer]] = {}
-    for one in answers:
-        if not one.correct:
-            cases.setdefault(one.question_type, []).append(one)
-    write_json(folder / "bad_case_aokvqa_classified.json", cases)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """q0 is fixed, q1 stays wrong, q2 is broken by round 1; q3 is hostile and names no option."""
-    run = tmp_path / "run"
-    hostile = answer(
-        3, False, 0.5, question=EVIL, choices=[EVIL, "cat"], model_answer=EVIL, predicted_choice_idx=-1, scores=[],
-        question_type="image_scene",
-    )  # fmt: skip
-    write_round(run / "round1", [answer(0, False, 0.7), answer(1, False, 0.9), answer(2, True, 0.6), hostile])
-    write_round(run / "final", [answer(0, True, 0.7), answer(1, False, 0.8), answer(2, False, 0.95), hostile])
-    shared: dict[str, Any] = {"question_type": "ocr", "round": 1, "image_path": "0.png", "image_id": 0}
-    queries = [
-        Query(prompt="…", query_id=f"r-{n}", example_ids=["q1", "q0"], **shared)
-        for n in range(1, MOST_QUERIES + 3)
-    ]
-    near = Query(
-        prompt="…", query_id="r-0", example_ids=["q1", "q0"], neighbour=True, similarity=0.75, **shared
-    )  # fmt: skip
-    queries.insert(0, near)
-    write_json(run / "round1" / "gptvqa_prompt.json", queries)
-    kept = TrainRecord(
-        raw_instructions="…", question=EVIL, choices=["a", "b"], correct_choice_idx=0, query_id="r-0",
-        record_id="r-0", example_ids=["q1", "q0"], **shared,
-    )  # fmt: skip
-    write_json(run / "round1" / "gptvqa_train_data.json", [kept])
-    return run
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "made")
 
 
 @pytest.fixture
@@ -126,9 +78,9 @@ def test_hostile_text_is_shown_as_text(cases: CaseList, folder: Path) -> None:
 def test_the_path_leads_to_the_qa_and_the_next_answer(folder: Path) -> None:
     shown = path_html(load_run(folder).trace("q0"), lambda row: f"[{row['image_path']}]")
     text = re.sub(r"<[^>]+>", "", shown)
-    assert f"{MOST_QUERIES + 3} queries show it, 1 of 1 QAs is kept; fixed in round 2." in text
-    assert f"{MOST_QUERIES} of its {MOST_QUERIES + 3} queries are shown" in text
-    assert shown.count("[0.png]") == MOST_QUERIES
+    assert f"{QUERIES} queries show it, 1 of 1 QAs is kept; fixed in round 2." in text
+    assert f"{MOST_QUERIES} of its {QUERIES} queries are shown" in text
+    assert shown.count("[1.png]") == MOST_QUERIES
     first, last = text.index("Round 1, bad case: wrong"), text.index("Round 2, answer: fixed")
     assert (
         first
