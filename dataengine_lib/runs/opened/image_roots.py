@@ -43,7 +43,7 @@ class ImageRoots(NamedTuple):
             for parameters, found in ((_OF_QUESTIONS, questions), (_OF_POOL, pool)):
                 for name in parameters.get(manifest.step, ()):
                     for digest in manifest.inputs.get(name, []):
-                        if root := _existing(Path(digest.path), folder):
+                        if root := existing_folder(Path(digest.path), folder):
                             found[root] = None
         if not (questions or pool):
             return cls([folder], [folder])
@@ -75,7 +75,8 @@ class ImageRoots(NamedTuple):
         raise DataEngineError(f"{said}{more}; give image_root to load_run")
 
 
-def _existing(path: Path, folder: Path) -> Path | None:
+def existing_folder(path: Path, folder: Path) -> Path | None:
+    """The folder that a run's relative path means: from the current folder, or from one above the run's; else None."""
     bases = [Path(), *folder.resolve().parents]
     return next((place for base in bases if (place := base / path).is_dir()), None)
 

@@ -1,0 +1,115 @@
+"""What `notebooks/explore.ipynb` opens (all steps): a finished run, with its tables and the forms of this package."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.report.tables import Html, escaped, table
+from dataengine_lib.runs.opened.newest_run import newest_run
+from dataengine_lib.runs.opened.opened_run import OpenedRun, load_run
+from dataengine_lib.widgets.case_browser import CaseBrowser
+from dataengine_lib.widgets.neighbour_explorer import NeighbourExplorer
+from dataengine_lib.widgets.neighbour_search import NeighbourSettings
+from dataengine_lib.widgets.weight_editor import WeightEditor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REPORTS, _EXAMPLE = Path("reports"), Path("data_demo")
+_SCRATCH = _REPORTS / "explore"  # where the notebooks write that belong to no run
+_DEMO_ENCODER = "models/tiny-clip"
+
+
+class ExploreConfig(StepConfig):
+    """Parameters of `explore`; without any, the newest finished run below reports/ is opened, or data_demo."""
+
+    run: Path | None = None
+    """Folder of a run, of one round, or of single steps' files."""
+    image_root: Path | None = None
+    """Where image paths start; null: the folders that the run names."""
+    example_decisions: Path | None = None
+    """Decisions about bad cases, read and written; null: example_decisions.json of the run, or of reports/explore."""
+    weight: Path | None = None
+    """Weights by type, written; null: weight_by_hand.json of the run, or of reports/explore."""
+    coco_dataset: Path | None = None
+    """Image pool of the neighbours where the run names none; null: the opened folder."""
+    coco_embedding: Path = _SCRATCH / "coco_embedding"
+    """The embeddings of that pool; made or completed here."""
+    encoder: str = ""
+    """Its encoder; empty: the playground's CLIP beside the opened files."""
+
+
+class Explored:
+    """An opened run and the forms about it; each is made when it is first asked for.
+
+    `run` has the frames and images. Files of decisions and weights lie in the run's folder, so that they stay with it.
+    """
+
+    def __init__(self, config: ExploreConfig, run: OpenedRun) -> None:
+        self.config, self.run = config, run
+
+    @cached_property
+    def cases(self) -> CaseBrowser:
+        """The browser of bad cases."""
+        return CaseBrowser(self.run, self.config.example_decisions or self._file("example_decisions.json"))
+
+    @cached_property
+    def weights(self) -> WeightEditor | Html:
+        """The editor of weights, or why there is nothing to weigh."""
+        try:
+            return WeightEditor(self.run, self.config.weight or self._file("weight_by_hand.json"))
+        except DataEngineError as error:  # a run without bad cases is no fault, and has other tables
+            return Html(f'<p class="empty">{escaped(error)}</p>')
+
+    @cached_property
+    def neighbours(self) -> NeighbourExplorer:
+        """The explorer of the pool."""
+        config = self.config
+        given = NeighbourSettings(
+            pool=config.coco_dataset or self.run.folder,
+            store=config.coco_embedding,
+            encoder=config.encoder or str(self.run.folder / _DEMO_ENCODER),
+        )
+        return NeighbourExplorer(self.run, given)
+
+    @property
+    def sentence(self) -> str:
+        """What was opened, in one sentence."""
+        cases = len(self.run.bad_cases)
+        rounds = self.run.rounds
+        evaluations = int((rounds["questions"] > 0).sum())
+        kept = int(rounds["kept"].sum())
+        named = f"{evaluations} evaluation{'' if evaluations == 1 else 's'}"
+        return f"{self.run.folder} has {named}, {cases:,} bad cases and {kept:,} QAs that were kept."
+
+    def _file(self, name: str) -> Path:
+        """Beside the run; where single files were opened, as those of data_demo, in the scratch folder."""
+        is_run = (self.run.folder / "run.json").is_file()
+        return (self.run.folder if is_run else _SCRATCH) / name
+
+
+def explore(config: ExploreConfig) -> Explored:
+    """Open the run; nothing is run. Raises DataEngineError when the folder is none of a run or a step."""
+    folder = config.run or newest_run(_REPORTS) or _EXAMPLE
+    if config.run is None and not folder.is_dir():
+        raise ParameterError(
+            "there is no finished run below reports/ and no data_demo here; set run to a run's folder"
+        )
+    return Explored(config, load_run(folder, config.image_root))
+
+
+def frame_table(frame: "pd.DataFrame", most: int = 40, caption: str = "") -> Html:
+    """The first rows of a frame as a table: its texts are escaped, and missing numbers are dashes."""
+    rows = [[_cell(value) for value in row] for row in frame.head(most).itertuples(index=False)]
+    more = f"the first {most:,} of {len(frame):,} rows" if len(frame) > most else ""
+    return table(rows, list(frame.columns), "; ".join(filter(None, [caption, more])))
+
+
+def _cell(value: Any) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return None if value != value else value  # NaN is not itself
+    return value if isinstance(value, str | int) else str(value)
