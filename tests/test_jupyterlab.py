@@ -1,5 +1,6 @@
-"""The notebooks in JupyterLab, in a real browser: opened, run on their defaults, read."""
+"""The notebooks and widgets in JupyterLab, in a real browser: opened, run, read, and used with mouse and keys."""
 
+import json
 import os
 import shutil
 import socket
@@ -7,11 +8,17 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
 from project import PROJECT_ROOT
+from reviewing.review_records import EVIL, record, reject
+
+from dataengine_lib.core.files import write_json, write_jsonl
 
 pytestmark = pytest.mark.browser
 TOKEN = "only-for-this-test"
@@ -24,6 +31,13 @@ from IPython.display import HTML, display
 from dataengine_lib.report.tables import table, conclusion
 display(table([["{MATHEMATICS}"]], ["type"]), conclusion("{MATHEMATICS}"), HTML("<p>other {MATHEMATICS}</p>"))
 """
+# The Reviewer over records whose every text and name is hostile.
+REVIEW = """
+from pathlib import Path
+from dataengine_lib.widgets.reviewer import Reviewer
+folder = Path("review")
+Reviewer(folder / "train.json", folder / "rejects.jsonl", folder / "review.json", folder)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +48,10 @@ def lab(tmp_path_factory):
     for folder in ("notebooks", "data_demo"):
         shutil.copytree(PROJECT_ROOT / folder, root / folder)
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    displays = new_notebook(cells=[new_code_cell(DISPLAYS)], metadata={"kernelspec": kernel})
-    nbformat.write(displays, root / "notebooks" / "displays.ipynb")
+    for name, code in (("displays", DISPLAYS), ("review", REVIEW)):
+        book = new_notebook(cells=[new_code_cell(code)], metadata={"kernelspec": kernel})
+        nbformat.write(book, root / "notebooks" / f"{name}.ipynb")
+    write_review(root / "notebooks" / "review")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -49,10 +65,35 @@ def lab(tmp_path_factory):
             cwd=root, stdout=log, stderr=log, env={**os.environ, **home},
         )  # fmt: skip
     try:
-        yield _ready(f"http://127.0.0.1:{port}", server, tmp_path / "lab.log")
+        yield Lab(_ready(f"http://127.0.0.1:{port}", server, tmp_path / "lab.log"), root)
     finally:
         server.terminate()
         server.wait(30)
+
+
+class Lab(NamedTuple):
+    """Where JupyterLab answers, and the folder that it shows."""
+
+    address: str
+    root: Path
+
+
+def write_review(folder):
+    """Files of step 4: q-0 on which readers disagree, q-1 to q-3, and the dropped q-4."""
+    folder.mkdir()
+    texts = {
+        "question": EVIL,
+        "choices": [f"{EVIL}{n}" for n in range(4)],
+        "rationales": [EVIL],
+        "question_type": EVIL,
+        "image_path": "1.png",
+    }
+    kept = [record(n, **texts) for n in (1, 2, 3)]
+    kept.append(record(0, **texts, second_answers={EVIL: 0, "b": 1}))
+    write_json(folder / "train.json", kept)
+    dropped = [reject("q-4", EVIL, detail=EVIL, raw_instructions=EVIL, image_path=EVIL)]
+    write_jsonl(folder / "rejects.jsonl", dropped)
+    Image.new("RGB", (640, 480), "teal").save(folder / "1.png")
 
 
 def _ready(address, server, log):
@@ -68,7 +109,7 @@ def _ready(address, server, log):
 
 def run_all(lab, page, name):
     # without the workspace that an earlier test has left, in which its notebook is open
-    page.goto(f"{lab}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb?token={TOKEN}")
+    page.goto(f"{lab.address}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb?token={TOKEN}")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # cells run before that are lost
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).first.click()
@@ -90,3 +131,62 @@ def test_evaluate_runs_on_its_defaults_and_shows_chart_gallery_and_conclusion(la
     pictures = page.locator(".jp-OutputArea-output img[alt]")
     assert pictures.count() > 0
     assert pictures.evaluate_all("all => all.every(one => one.complete && one.naturalWidth > 0)")
+
+
+def test_records_are_reviewed_with_mouse_and_keys(lab, page):
+    """Each decision is in the file as soon as it is shown; what data and models wrote is shown as text."""
+    file = lab.root / "notebooks" / "review" / "review.json"
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    run_all(lab, page, "review")
+    form = page.locator(".dataengine-keys")
+    place, status = form.locator("b", has_text="shown"), form.locator(".widget-html", has_text="ecided")
+    cells = page.locator(".jp-Cell").count()
+
+    def wait(text):
+        status.filter(has_text=text).last.wait_for()
+
+    def key(name, text):
+        page.keyboard.press(name)
+        wait(text)
+
+    place.filter(has_text="1 of 5").wait_for()
+    picture = form.locator("img[alt]")
+    assert picture.evaluate("one => one.complete && one.naturalWidth == 640 && one.clientWidth > 300")
+    picture.click()
+    key("a", "Written: accept of q-0.")
+    key("r", "Written: reject of q-1.")
+    assert json.loads(file.read_text()) == {"q-0": {"decision": "accept"}, "q-1": {"decision": "reject"}}
+    key("ArrowLeft", "Decided: reject.")
+    key("ArrowRight", "Not decided yet.")
+    key("u", "Undone: the decision about q-1.")
+    assert list(json.loads(file.read_text())) == ["q-0"]
+    key("e", "Not decided yet.")
+    question = form.get_by_label("question")
+    question.wait_for()
+    page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+    question.fill("are you a, r, e or u?")  # keys of the form, which mean nothing in a field
+    question.press("End")
+    question.press_sequentially(" a")
+    question.press("Control+Enter")
+    wait("Written: edit of q-1.")
+    form.get_by_label("note").fill("blurred")
+    form.get_by_role("button", name="Reject (R)").click()
+    wait("Written: reject of q-2.")
+    assert json.loads(file.read_text()) == {
+        "q-0": {"decision": "accept"},
+        "q-1": {"decision": "edit", "question": "are you a, r, e or u? a"},
+        "q-2": {"decision": "reject", "note": "blurred"},
+    }
+    form.get_by_label("readers disagree").check()
+    place.filter(has_text="1 of 1").wait_for()
+    form.get_by_label("readers disagree").uncheck()
+    form.get_by_label("show").select_option(index=2)  # dropped
+    form.get_by_text("✗ dropped:").wait_for()
+    form.get_by_text("image not found").wait_for()
+    page.keyboard.press("Escape")
+    key("a", "Written: accept of q-4.")
+    assert "4 decided: 2 accept, 1 reject, 1 edit, 1 undecided" in form.inner_text()
+    # A would add a cell, if JupyterLab heard it
+    assert page.locator(".jp-Cell").count() == cells
+    assert form.locator("pre").inner_text() == EVIL
+    assert page.evaluate("window.ran === undefined") and form.locator("script, img[src=x]").count() == 0

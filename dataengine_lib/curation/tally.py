@@ -1,17 +1,15 @@
 """Step 4: counts QAs while they stream by and keeps a small sample, so that memory does not grow with their number."""
 
 from collections import Counter
-from heapq import heappush, heappushpop
 from random import Random
 
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject
 from dataengine_lib.curation.counts import PostProcessCounts, TypeCount
-from dataengine_lib.curation.review import Decisions, doubt
+from dataengine_lib.curation.reviews.decisions import Decisions
 
 EXAMPLES = 3  # dropped replies shown per reason, of different types where there are any
 SAMPLE = 3  # kept QAs shown per question type
-DISPUTED = 60  # kept QAs at most that a person is asked to review first
 UNKNOWN_TYPE = "unknown"  # where rows without a readable type are counted
 
 
@@ -26,9 +24,6 @@ class Tally:
         self._choices_stay = self._rationales_left_out = 0
         self._decisions = decisions or {}
         self._reviewed: dict[str, str] = {}  # outcome of each decision, by record id
-        # the most disputed kept QAs so far: (doubt, minus the place in the stream, record)
-        self._disputed: list[tuple[float, int, TrainRecord]] = []
-        self._kept = 0
 
     def add(self, item: CandidateOrReject) -> None:
         """Count one QA or reject."""
@@ -57,20 +52,6 @@ class Tally:
             shown.append(record)
         elif (place := self._rng.randrange(count.kept)) < SAMPLE:  # reservoir sampling
             shown[place] = record
-        self._add_disputed(record)
-
-    def _add_disputed(self, record: TrainRecord) -> None:
-        """Keep the record if it is among the most disputed ones that nobody has decided about."""
-        self._kept += 1
-        doubted = doubt(record)
-        if not doubted or record.review:
-            return
-        # the place is different for each, so that records are never compared; of equal ones the first stays
-        row = (doubted, -self._kept, record)
-        if len(self._disputed) < DISPUTED:
-            heappush(self._disputed, row)
-        else:
-            heappushpop(self._disputed, row)
 
     def _add_dropped(self, item: Reject) -> None:
         count = self._type(item.question_type or UNKNOWN_TYPE)
@@ -94,11 +75,6 @@ class Tally:
     def sample(self) -> list[TrainRecord]:
         """Up to SAMPLE kept QAs of every type, drawn at random."""
         return [record for records in self._sample.values() for record in records]
-
-    @property
-    def disputed(self) -> list[TrainRecord]:
-        """Up to DISPUTED kept QAs whose answer is in doubt, most doubt first."""
-        return [record for *_, record in sorted(self._disputed, key=lambda row: row[:2], reverse=True)]
 
     def counts(self) -> PostProcessCounts:
         """All counts so far; reasons in order of frequency."""

@@ -1,2 +1,2 @@
-"""Reports of all steps: charts, galleries, tables, an HTML file for each notebook, index pages, the review widget.
+"""Reports of all steps: charts, galleries, tables, an HTML file for each notebook, index pages.
 Runs no step and knows no Config."""

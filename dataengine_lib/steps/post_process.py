@@ -19,7 +19,7 @@ from dataengine_lib.curation.checks import RecordChecks
 from dataengine_lib.curation.counts import PostProcessCounts
 from dataengine_lib.curation.option_order import OptionOrder
 from dataengine_lib.curation.repeats import RecordIds, Repeats
-from dataengine_lib.curation.review import Decisions, apply_review, read_review
+from dataengine_lib.curation.reviews.decisions import Decisions, apply_review, read_review
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
 from dataengine_lib.curation.warnings import check_any_kept, curation_warnings
@@ -58,13 +58,10 @@ class PostProcessConfig(StepConfig, CheckSettings):
 class PostProcessResult:
     """What the notebook shows: the counts, a few kept QAs per type and a few rejects per reason.
 
-    `disputed` are kept QAs on which teacher, second readers and student disagree, most doubt first.
-
     All records and rejects are in the files only, so that memory does not grow with their number.
     """
 
     sample: list[TrainRecord]
-    disputed: list[TrainRecord]
     counts: PostProcessCounts
     examples: dict[str, list[Reject]]
     output: Path
@@ -118,7 +115,6 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     examples = {reason: tally.examples[reason] for reason in counts.by_reason}
     return PostProcessResult(
         sample=tally.sample,
-        disputed=tally.disputed,
         counts=counts,
         examples=examples,
         output=config.output,

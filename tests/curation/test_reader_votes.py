@@ -22,8 +22,8 @@ from dataengine_lib.curation.readers.reader_prompt import reader_order
 from dataengine_lib.playground.server import serve
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.report.post_process import readers_table
-from dataengine_lib.report.review_widget import _Form, review_box
 from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
+from dataengine_lib.widgets.reviewer import reviewer
 
 CHOICES = ["a ball", "a kite", "a hat", "a shoe"]
 
@@ -161,23 +161,19 @@ def test_three_readers_on_three_servers_vote(tmp_path: Path) -> None:
         text = readers_table(voted.counts.checks).text
         assert "Fleiss&#x27; kappa of 3 second readers on 12 questions is " in text and "66.7 % [" in text
 
-        # the review begins with what the readers disagree on
-        assert [one.query_id for one in voted.disputed] == ["q1", "q4", "q7", "q10"]
-        box = review_box(voted)
-        assert [one.query_id for one in box.records[:4]] == ["q1", "q4", "q7", "q10"]
-        assert len({one.record_id for one in box.records}) == len(box.records) > 4
-        assert (
-            "the 4 kept records whose answer is most in doubt: those on which teacher and"
-            in box.summary().text
-        )
-        assert "Other answers: openai:a #2: (" in _Form(box).status.value
+        # the review begins with what the readers disagree on, and ends with what was dropped for it
+        shown = reviewer(voted)
+        assert [item.name for item in shown.items[:4]] == ["q1", "q4", "q7", "q10"]
+        assert [item.name for item in shown.items[-4:]] == ["q0", "q3", "q6", "q9"] and len(shown.items) == 12
+        assert "it begins with 4 whose answer readers or student doubt" in shown.summary().text
+        assert "Other answers: openai:a #2: (" in shown.form.texts.value
 
         # nothing is asked again, whatever the rule
         asked = [len(server.requests) for server in servers]
         assert step(reader_vote="all").counts.kept == 4 and step(reader_vote="any").counts.kept == 12
         marked = step(second_answer="mark", reader_vote="majority")
         assert marked.counts.kept == 12
-        assert [one.query_id for one in marked.disputed][:4] == ["q0", "q3", "q6", "q9"]
+        assert [item.name for item in reviewer(marked).items[:4]] == ["q0", "q3", "q6", "q9"]
         assert [len(server.requests) for server in servers] == asked == [12, 12, 12]
 
 

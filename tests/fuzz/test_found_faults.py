@@ -15,7 +15,7 @@ from fuzzing.verdict import Outcome, only_line
 
 from dataengine_lib.chat.prices import Price, read_prices
 from dataengine_lib.core.bad_rows import BadRows
-from dataengine_lib.curation.review import read_review
+from dataengine_lib.curation.reviews.decisions import read_review
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.exports.export import export_lines

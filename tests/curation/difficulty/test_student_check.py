@@ -17,6 +17,7 @@ from dataengine_lib.playground.server import serve
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
 from dataengine_lib.students import loading
+from dataengine_lib.widgets.reviewer import reviewer
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 CHOICES = ["red", "green", "blue", "white"]
@@ -158,7 +159,8 @@ def test_what_neither_student_nor_readers_find_is_reviewed_first(
         }  # fmt: skip
         marked = step(folder, **options)
         assert marked.counts.checks.checks["both_wrong"].marked == 4 and len(ids(marked)) == 12
-        assert [one.query_id for one in marked.disputed] == ["q0", "q3", "q6", "q9"]
+        queue = reviewer(marked).items
+        assert [(item.name, item.doubt) for item in queue[:4]] == [(f"q{n}", 2.0) for n in (0, 3, 6, 9)]
         dropped = step(folder, both_wrong="drop", **options)
         assert dropped.counts.by_reason == {Reason.BOTH_WRONG: 4} and len(server.requests) == 12
 

@@ -10,7 +10,7 @@ import pytest
 from dataengine_lib.core.files import read_json, read_jsonl
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Reject
-from dataengine_lib.curation.review import Decision, read_review, write_decision
+from dataengine_lib.curation.reviews.decisions import Decision, read_review, write_decision
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
 

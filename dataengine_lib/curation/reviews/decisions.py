@@ -62,7 +62,7 @@ def read_review(path: Path) -> dict[str, Decision]:
     for name, value in values.items():
         try:
             decisions[name] = json_value(value, _DECISION)
-            fault = _decision_fault(decisions[name])
+            fault = decision_fault(decisions[name])
         except UNDECODABLE as error:
             fault = shown_key(decode_fault(error))
         if fault:
@@ -76,7 +76,7 @@ def read_review(path: Path) -> dict[str, Decision]:
     return decisions
 
 
-def _decision_fault(decision: Decision) -> str:
+def decision_fault(decision: Decision) -> str:
     """Why the decision cannot be applied, or empty: an edit has to result in a valid record."""
     given = [name for name in _EDITABLE if getattr(decision, name) is not None]
     if decision.decision != "edit":
@@ -145,7 +145,7 @@ def write_decision(path: Path, record_id: str, decision: Decision | None) -> dic
 
     Raises ParameterError when the decision cannot be applied; then nothing is written.
     """
-    if decision is not None and (fault := _decision_fault(decision)):
+    if decision is not None and (fault := decision_fault(decision)):
         raise ParameterError(f"{path}: {record_id}: {fault}")
     decisions = read_review(path)
     decisions.pop(record_id, None)

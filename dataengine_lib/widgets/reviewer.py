@@ -1,0 +1,79 @@
+"""Reviewer (step 4): a person accepts, rejects or edits records in JupyterLab; a report shows the number of decisions."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from dataengine_lib.report.tables import Html, escaped
+from dataengine_lib.widgets.keys import KEY_SCRIPT
+from dataengine_lib.widgets.reviewer_form import ReviewForm
+from dataengine_lib.widgets.reviewer_queue import ReviewItem, read_review_items
+from dataengine_lib.widgets.reviewer_session import DECISIONS, ReviewSession
+
+
+class ReviewedFiles(Protocol):
+    """What `reviewer` reads of a result of step 4."""
+
+    output: Path
+    rejects_path: Path
+    review_path: Path
+    image_root: Path | None
+
+
+def reviewer(result: ReviewedFiles, file: Path | str | None = None) -> "Reviewer":
+    """All kept and dropped records of a result of step 4; decisions go to `file`, by default step 4's review file."""
+    return Reviewer(
+        result.output, result.rejects_path, Path(file) if file else result.review_path, result.image_root
+    )
+
+
+@dataclass
+class Reviewer:
+    """The records of `output` and `rejects` with their images below `image_root`; each decision is written to `file`.
+
+    A report shows the number of decisions instead, because its buttons would do nothing. Raises DataEngineError where a
+    file cannot be read, when it is shown.
+    """
+
+    output: Path
+    rejects: Path | None
+    file: Path
+    image_root: Path | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @cached_property
+    def items(self) -> list[ReviewItem]:
+        """Every record, in the order of the queue."""
+        return read_review_items(self.output, self.rejects, self.warnings)
+
+    @cached_property
+    def session(self) -> ReviewSession:
+        """The queue and the decisions."""
+        return ReviewSession(self.items, self.file)
+
+    @cached_property
+    def form(self) -> ReviewForm:
+        """The widget's parts, built when they are first shown."""
+        return ReviewForm(self.session, self.image_root)
+
+    def summary(self) -> Html:
+        """How many records were accepted, rejected and edited so far, and which come first."""
+        counts = self.session.counts()
+        made = ", ".join(f"{counts[kind]:,} {kind}" for kind in DECISIONS)
+        kept = sum(item.record is not None for item in self.items)
+        doubted = sum(item.doubt > 0 for item in self.items[:kept])
+        text = (
+            f"Decisions in {self.file.name}: {made}. They are made in JupyterLab and take effect the next time this step "
+            f"runs. The form holds all {kept:,} kept records and the {len(self.items) - kept:,} dropped ones after them"
+        )
+        first = f"; it begins with {doubted:,} whose answer readers or student doubt, most disagreement first"
+        lines = [text + (first if doubted else "") + ".", *self.warnings]
+        return Html("".join(f'<p class="why">{escaped(line)}</p>' for line in lines))
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.summary())  # type: ignore[no-untyped-call]
+        display(self.form.box)  # type: ignore[no-untyped-call]
+        display({"application/javascript": KEY_SCRIPT}, raw=True)  # type: ignore[no-untyped-call]

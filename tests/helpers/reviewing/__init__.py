@@ -1,0 +1,1 @@
+"""Records, kept and dropped, for the tests of the Reviewer."""
