@@ -1,4 +1,4 @@
-"""The verbs of single files and records: embeddings of others read, training data exported, a record traced."""
+"""The verbs of single files and records: embeddings read, training data exported, reviews merged, a record traced."""
 
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -11,8 +11,9 @@ from dataengine_lib.cli_terminal import completed_from
 
 def _formats() -> list[str]:
     from dataengine_lib.exports.export import FORMATS
+    from dataengine_lib.exports.label_studio import LABEL_STUDIO
 
-    return [*FORMATS, "all"]
+    return [*FORMATS, LABEL_STUDIO, "all"]
 
 
 def _text_formats() -> tuple[str, ...]:
@@ -31,6 +32,8 @@ def add_file_verbs(app: typer.Typer) -> None:
     """Add these verbs to the command line."""
     app.command("import-embeddings")(_import_embeddings)
     app.command("export")(_export)
+    app.command("merge-reviews")(_merge_reviews)
+    app.command("import-label-studio")(_import_label_studio)
     app.command("trace")(_trace)
 
 
@@ -49,7 +52,10 @@ def _export(
     format: Annotated[str, typer.Argument(metavar="FORMAT|all", autocompletion=completed_from(_formats))],
     input: Annotated[Path, typer.Option("--input", metavar="TRAIN.json")],
     output: Annotated[
-        Path, typer.Option("--output", metavar="PATH", help="a file; a folder for minigpt4, hf and all")
+        Path,
+        typer.Option(
+            "--output", metavar="PATH", help="a file; a folder for minigpt4, hf, label-studio and all"
+        ),
     ],
     image_root: Annotated[Path, typer.Option("--image-root", metavar="DIR", help="where image paths start")],
     name: Annotated[
@@ -91,10 +97,11 @@ def _export(
     ] = 0.05,
 ) -> None:
     """Write training data in a trainer's format, with a data card: aokvqa, llava, minigpt4, llamafactory, swift, trl,
-    dataengine-v2, hf, or all of them.
+    dataengine-v2, hf, or all of them. label-studio writes tasks for a review with their images, and the labelling config.
     """
     from dataengine_lib.core.bad_rows import BadRows
     from dataengine_lib.exports.export import WANTED, export_lines
+    from dataengine_lib.exports.label_studio import LABEL_STUDIO, label_studio_lines
     from dataengine_lib.exports.minigpt4.checkout import Wiring, check_wiring, wire_lines
     from dataengine_lib.exports.records import ExportOptions
 
@@ -105,9 +112,39 @@ def _export(
         name, text_format, paths, left_out=left_out, shuffle_options=shuffle_options, copies=copies, seed=seed,
         checkout=into,
     )  # fmt: skip
-    print_lines(export_lines(format, input, output, image_root, options))
+    if format == LABEL_STUDIO:
+        print_lines(label_studio_lines(input, output, image_root, options))
+    else:
+        print_lines(export_lines(format, input, output, image_root, options))
     print_lines(wire_lines(output, name, wiring))
     print_warnings([*options.warnings, *left_out.warnings()])
+
+
+def _merge_reviews(
+    first: Annotated[Path, typer.Argument(metavar="REVIEW.json")],
+    second: Annotated[Path, typer.Argument(metavar="OTHER.json")],
+    output: Annotated[Path, typer.Option("--output", metavar="MERGED.json")],
+) -> None:
+    """Merge two people's review files of step 4, and show how well they agree (Cohen's kappa).
+
+    Records that they decide differently are listed and stay undecided.
+    """
+    from dataengine_lib.curation.reviews.merge import merge_lines
+
+    print_lines(merge_lines(first, second, output))
+
+
+def _import_label_studio(
+    source: Annotated[Path, typer.Argument(metavar="EXPORT.json", help="what Label Studio exports as JSON")],
+    output: Annotated[Path, typer.Option("--output", metavar="REVIEW.json", help="review file of step 4")],
+) -> None:
+    """Read decisions made in Label Studio, about tasks of export label-studio, into a review file of step 4.
+
+    Decisions about other records stay in it.
+    """
+    from dataengine_lib.curation.reviews.label_studio import import_lines
+
+    print_lines(import_lines(source, output))
 
 
 def _trace(

@@ -46,6 +46,8 @@ OPTIONS = {
     "fine-tune": "--student --train-data --output-dir",
     "compare-rounds": "--evaluations --output",
     "export": "--input --output --image-root",
+    "merge-reviews": "--output",
+    "import-label-studio": "--output",
 }
 
 

@@ -97,6 +97,7 @@ def test_a_browser_that_does_not_start_is_one_line(
         ("dataengine fine-tune --text-formats QM", "QM-A QM-AE"),
         ("dataengine run x.yaml --to gen", "generate_qa"),
         ("dataengine export ll", "llava llamafactory"),
+        ("dataengine export lab", "label-studio"),
         ("dataengine export all --paths b", "bare"),
         # the shell offers files
         ("dataengine evaluate --questions ", "_files"),

@@ -119,6 +119,9 @@ cancel-batches|--input|aus gabe/queries ß.json|--output|aus gabe/replies ß.jso
 post-process|--input|aus gabe/replies ß.jsonl|--output|aus gabe/train ß.json
     |--coco-dataset|{abs}/data_demo|--questions|{rel}/data_demo/aokvqa_v1p0_val_classified.json
 export|all|--input|aus gabe/train ß.json|--output|aus gabe/export ß|--image-root|{rel}/data_demo
+export|label-studio|--input|aus gabe/train ß.json|--output|aus gabe/tasks ß|--image-root|{rel}/data_demo
+import-label-studio|annotated ß.json|--output|aus gabe/review a.json
+merge-reviews|aus gabe/review a.json|review ß.json|--output|aus gabe/review ß.json
 fine-tune|--student|{abs}/data_demo/models/tiny-llava|--train-data|aus gabe/train ß.json
     |--image-root|{rel}/data_demo|--epochs|1|--output-dir|aus gabe/student ß
 compare-rounds|--evaluations|{rel}/data_demo/aokvqa_eval.json|{abs}/data_demo/aokvqa_eval_after.json
@@ -127,6 +130,7 @@ notebooks|aus gabe/note books ß
 trace|{record}|--run|{rel}/data_demo
 import-embeddings|coco images ß.pth|--output|aus gabe/imported ß
 """
+DECIDED = {"from_name": "decision", "type": "choices", "value": {"choices": ["accept"]}}
 _OTHER_VERBS = {"run", "report", "study"}  # of the test below; a study carries out runs, see tests/studies
 
 
@@ -135,6 +139,9 @@ def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp
     here.mkdir()
     torch.save({1: torch.ones(1, 512), 2: -torch.ones(1, 512)}, here / "coco images ß.pth")
     (record, *_) = json.loads((work / "data_demo" / "gptvqa_train_data.json").read_text())
+    annotated = {"data": {"record_id": "a"}, "annotations": [{"result": [DECIDED]}]}
+    (here / "annotated ß.json").write_text(json.dumps([annotated]))
+    (here / "review ß.json").write_text('{"a": {"decision": "accept"}, "b": {"decision": "reject"}}')
     places = {"rel": f"../{work.name}", "abs": str(work), "record": record["record_id"]}
     calls = [
         [word.format(**places) for word in line.split("|")]
@@ -157,9 +164,11 @@ def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp
     assert len((here / "aus gabe" / "replies ß.jsonl").read_text().splitlines()) == 6
     assert json.loads((here / "aus gabe" / "train ß.json").read_text())
     assert json.loads((here / "aus gabe" / "gains ß.json").read_text())["comparisons"]
-    for name in ("export ß", "student ß", "imported ß", "note books ß"):
+    assert len(json.loads((here / "aus gabe" / "review ß.json").read_text())) == 2
+    for name in ("export ß", "tasks ß", "student ß", "imported ß", "note books ß"):
         assert any((here / "aus gabe" / name).iterdir()), name
-    assert [path.name for path in here.iterdir() if path.suffix != ".pth"] == ["aus gabe"]
+    assert [path.name for path in here.iterdir() if path.is_dir()] == ["aus gabe"]
+    assert sum(path.is_file() for path in here.iterdir()) == 3, "the inputs that were put there"
     written = [path for path in (here / "aus gabe").rglob("*") if path.is_file()]
     assert not [path for path in written if str(installed).encode() in path.read_bytes()]
 

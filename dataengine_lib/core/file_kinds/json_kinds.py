@@ -23,6 +23,7 @@ _ROWS = (
     ("doc_id resps", "samples of lmms-eval: {_RECORDED}"),
     ("doc_id filtered_resps", "samples of lmms-eval: {_RECORDED}"),
     ("index prediction", "predictions of VLMEvalKit: {_RECORDED}"),
+    ("data annotations", "annotated tasks of Label Studio, which import-label-studio reads"),
     # ours
     ("line reason raw_instructions", "rejects of post-process (rejects.jsonl); it reads gptvqa_result.jsonl"),
     ("query_id kind reason", "queries without a reply (gptvqa_failed.jsonl); generate-qa asks them once more itself"),
