@@ -98,7 +98,7 @@ def labelling_config(records: Sequence[TrainRecord]) -> str:
 
 
 def _control(parent: ElementTree.Element, tag: str, name: str, **attributes: str) -> ElementTree.Element:
-    return ElementTree.SubElement(parent, tag, name=name, toName="image", **attributes)
+    return ElementTree.SubElement(parent, tag, {"name": name, "toName": "image"} | attributes)
 
 
 def _text_area(parent: ElementTree.Element, name: str, placeholder: str) -> None:

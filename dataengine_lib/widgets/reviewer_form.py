@@ -63,11 +63,11 @@ class ReviewForm:
     # Widgets
 
     def _fields(self, w: Any) -> None:
-        line: dict[str, Any] = {"style": {"description_width": "80px"}, "layout": w.Layout(width="100%")}
+        line: dict[str, Any] = {"style": {"description_width": "80px"}, "layout": w.Layout(width="auto")}
         self.question = w.Textarea(description="question", rows=2, **line)
         # as many fields of choices as a record may have, each with a layout of its own: those that it has not are hidden
         self.choices = [
-            w.Text(description=f"({letter})", style=line["style"], layout=w.Layout(width="100%"))
+            w.Text(description=f"({letter})", style=line["style"], layout=w.Layout(width="auto"))
             for letter in LETTERS[:MOST_CHOICES]
         ]
         self.correct = w.ToggleButtons(
@@ -75,7 +75,7 @@ class ReviewForm:
             description="right",
             style={"button_width": "auto", "description_width": "80px"},
         )
-        self.short_answer = w.Text(description="answer", style=line["style"], layout=w.Layout(width="100%"))
+        self.short_answer = w.Text(description="answer", style=line["style"], layout=w.Layout(width="auto"))
         self.rationales = w.Textarea(description="rationales", placeholder="one per line", rows=3, **line)
         self.note = w.Text(description="note", continuous_update=False, **line)
         self.note.observe(
