@@ -73,7 +73,7 @@ def texts_html(item: ReviewItem, decision: Decision | None) -> str:
     """The question with its options and what checks and readers say; of a dropped item the reason and the reply."""
     if item.record is not None:
         return _card(_record(item.record, decision))
-    return _card(_reject(item.reject, item.name)) if item.reject is not None else ""
+    return _card(_reject(item.reject, item)) if item.reject is not None else ""
 
 
 def _record(record: TrainRecord, decision: Decision | None) -> str:
@@ -95,12 +95,14 @@ def _record(record: TrainRecord, decision: Decision | None) -> str:
     )
 
 
-def _reject(reject: Reject, name: str) -> str:
+def _reject(reject: Reject, item: ReviewItem) -> str:
     detail = f": {reject.detail}" if reject.detail else ""
-    effect = "Accept says that it should have been kept: it has an effect once its check has mode mark."
-    if reject.reason == Reason.REVIEWER.value:
+    effect = "The reply gives no usable QA, so a decision about it is counted and changes nothing."
+    if item.marked:
+        effect = "Accept says that it should have been kept: it has an effect once its check has mode mark."
+    elif reject.reason == Reason.REVIEWER.value:
         effect = "Accept, or clear the decision, to keep it when step 4 runs next."
-    elif not name:
+    elif not item.name:
         effect = "This row has no id of its own, so no decision about it can be written."
     text = reject.raw_instructions
     shown = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} …"
@@ -108,7 +110,7 @@ def _reject(reject: Reject, name: str) -> str:
         f"{_chip(reject.question_type.replace('_', ' '))}"
         f"<p><b>✗ dropped: {escaped(reject.reason)}</b>{escaped(detail)}</p>"
         f'<pre>{escaped(shown)}</pre><p class="quiet">{escaped(effect)}</p>'
-        f'<p class="quiet">{escaped(name or f"line {reject.line}")}</p>'
+        f'<p class="quiet">{escaped(item.name or f"line {reject.line}")}</p>'
     )
 
 

@@ -74,6 +74,7 @@ class ReviewForm:
             options=[("A", 0)],
             description="right",
             style={"button_width": "auto", "description_width": "80px"},
+            layout=w.Layout(width="auto"),
         )
         self.short_answer = w.Text(description="answer", style=line["style"], layout=w.Layout(width="auto"))
         self.rationales = w.Textarea(description="rationales", placeholder="one per line", rows=3, **line)

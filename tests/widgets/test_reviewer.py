@@ -156,7 +156,7 @@ def test_a_wrong_edit_is_reported_and_not_written(form: ReviewForm) -> None:
 
 def test_dropped_records_are_shown_with_their_reason_and_decided(form: ReviewForm) -> None:
     form.filters.state.value = "dropped"
-    assert "dropped: no answer" in form.texts.value and "mode mark" in form.texts.value
+    assert "dropped: no answer" in form.texts.value and "gives no usable QA" in form.texts.value
     press(form, "edit")
     assert "no QA to edit" in form.status.value and form.edit_panel.layout.display == "none"
     press(form, "reject")
