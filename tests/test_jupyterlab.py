@@ -153,6 +153,7 @@ def test_records_are_reviewed_with_mouse_and_keys(lab, page):
     picture = form.locator("img[alt]")
     assert picture.evaluate("one => one.complete && one.naturalWidth == 640 && one.clientWidth > 300")
     picture.click()
+    page.wait_for_function("document.activeElement.classList.contains('dataengine-keys')")
     key("a", "Written: accept of q-0.")
     key("r", "Written: reject of q-1.")
     assert json.loads(file.read_text()) == {"q-0": {"decision": "accept"}, "q-1": {"decision": "reject"}}
@@ -184,6 +185,7 @@ def test_records_are_reviewed_with_mouse_and_keys(lab, page):
     form.get_by_text("✗ dropped:").wait_for()
     form.get_by_text("image not found").wait_for()
     page.keyboard.press("Escape")
+    page.wait_for_function("document.activeElement.classList.contains('dataengine-keys')")
     key("a", "Written: accept of q-4.")
     assert "4 decided: 2 accept, 1 reject, 1 edit, 1 undecided" in form.inner_text()
     # A would add a cell, if JupyterLab heard it
