@@ -9,7 +9,7 @@ from dataengine_lib.report.tables import Html, escaped
 from dataengine_lib.widgets.keys import KEY_SCRIPT
 from dataengine_lib.widgets.reviewer_form import ReviewForm
 from dataengine_lib.widgets.reviewer_queue import ReviewItem, read_review_items
-from dataengine_lib.widgets.reviewer_session import DECISIONS, ReviewSession
+from dataengine_lib.widgets.reviewer_session import DECISION_KINDS, ReviewSession
 
 
 class ReviewedFiles(Protocol):
@@ -60,7 +60,7 @@ class Reviewer:
     def summary(self) -> Html:
         """How many records were accepted, rejected and edited so far, and which come first."""
         counts = self.session.counts()
-        made = ", ".join(f"{counts[kind]:,} {kind}" for kind in DECISIONS)
+        made = ", ".join(f"{counts[kind]:,} {kind}" for kind in DECISION_KINDS)
         kept = sum(item.record is not None for item in self.items)
         doubted = sum(item.doubt > 0 for item in self.items[:kept])
         text = (

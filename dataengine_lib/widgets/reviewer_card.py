@@ -28,7 +28,7 @@ _CHECKS = {
     "both_wrong": "neither student nor second readers find the answer",
 }
 # Colours of JupyterLab's theme, light or dark; others stand in where the page has none.
-STYLE = """
+REVIEWER_STYLE = """
 .dataengine-keys:focus { outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 2px; }
 .dataengine-card { color: var(--jp-ui-font-color1, inherit); font-size: 15px; line-height: 1.45; overflow-wrap: anywhere; }
 .dataengine-card img { display: block; max-width: 100%; max-height: 70vh; width: auto; height: auto; }

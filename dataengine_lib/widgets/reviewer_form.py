@@ -10,7 +10,7 @@ from dataengine_lib.curation.reviews.decisions import Decision
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.tables import escaped
 from dataengine_lib.widgets.keys import KEYS, key_class
-from dataengine_lib.widgets.reviewer_card import STYLE, image_html, texts_html
+from dataengine_lib.widgets.reviewer_card import REVIEWER_STYLE, image_html, texts_html
 from dataengine_lib.widgets.reviewer_filters import FilterControls
 from dataengine_lib.widgets.reviewer_queue import ReviewItem
 from dataengine_lib.widgets.reviewer_session import EditedFields, ReviewSession, edit_of, shown_fields
@@ -52,7 +52,7 @@ class ReviewForm:
         )
         middle = w.HBox([left, right], layout=w.Layout(flex_flow="row wrap", align_items="flex-start"))
         style, help_line = (
-            w.HTML(f"<style>{STYLE}</style>"),
+            w.HTML(f"<style>{REVIEWER_STYLE}</style>"),
             w.HTML(f'<div class="dataengine-card"><p class="quiet">{_HELP}</p></div>'),
         )
         self.box = w.VBox([style, filters, self.counts, middle, help_line], layout=w.Layout(padding="4px"))

@@ -12,7 +12,7 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.letter_mentions import names_letters
 from dataengine_lib.widgets.reviewer_queue import ReviewFilter, ReviewItem
 
-DECISIONS = ("accept", "reject", "edit")
+DECISION_KINDS = ("accept", "reject", "edit")
 
 
 class EditedFields(NamedTuple):
@@ -131,7 +131,7 @@ class ReviewSession:
         """How many items are decided, by decision, and how many are not; rows without an id count nowhere."""
         named = [item.name for item in self.items if item.name]
         kinds = [self.decisions[name].decision for name in named if name in self.decisions]
-        return {kind: kinds.count(kind) for kind in DECISIONS} | {"undecided": len(named) - len(kinds)}
+        return {kind: kinds.count(kind) for kind in DECISION_KINDS} | {"undecided": len(named) - len(kinds)}
 
 
 def shown_fields(record: TrainRecord, decision: Decision | None) -> EditedFields:
