@@ -130,7 +130,7 @@ class ReviewSession:
     def counts(self) -> dict[str, int]:
         """How many items are decided, by decision, and how many are not; rows without an id count nowhere."""
         named = [item.name for item in self.items if item.name]
-        kinds = [self.decisions[name].decision for name in named if name in self.decisions]
+        kinds: list[str] = [self.decisions[name].decision for name in named if name in self.decisions]
         return {kind: kinds.count(kind) for kind in DECISION_KINDS} | {"undecided": len(named) - len(kinds)}
 
 
