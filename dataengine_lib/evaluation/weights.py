@@ -18,10 +18,10 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.progress.random_effects import random_effects
 from dataengine_lib.questions.categories import type_name
 
-AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "(1-acc)^2", "shrunk"]
+AccuracyRule = Literal["1-acc", "sqrt(1-acc)", "shrunk", "shrunk^2"]
 ACCURACY_RULES: tuple[AccuracyRule, ...] = get_args(AccuracyRule)
-WeightRule = Literal["1-acc", "sqrt(1-acc)", "(1-acc)^2", "shrunk", "uniform", "progress"]
-_POWERS = {"1-acc": 1.0, "sqrt(1-acc)": 0.5, "(1-acc)^2": 2.0}  # of the error rate
+WeightRule = Literal["1-acc", "sqrt(1-acc)", "shrunk", "shrunk^2", "uniform", "progress"]
+_POWERS = {"1-acc": 1.0, "sqrt(1-acc)": 0.5}  # of the error rate
 _FLOOR = 0.1  # share of the overall error rate: the least weight by `shrunk`, so that every type gets queries
 _DECIMALS = 3  # of weight.json
 _MOST = 1e100  # of a weight in a file
@@ -40,12 +40,13 @@ class WeightInterval(msgspec.Struct, frozen=True):
     high: float
 
 
-def type_weights(counts: TypeCounts, rule: WeightRule = "1-acc") -> dict[str, float]:
+def type_weights(counts: TypeCounts, rule: WeightRule = "shrunk^2") -> dict[str, float]:
     """Each type's weight in [0, 1] from its (right answers, questions), rounded to three decimals.
 
-    `1-acc` is the error rate, `sqrt(1-acc)` its root, `(1-acc)^2` its square, which gives most to the weakest types;
-    `shrunk` pulls the error rate towards the overall one the more, the less certain it is, so that a few wrong answers do
-    not outweigh many. A type without questions gets the mean of the other types, under `shrunk` the overall error rate.
+    `1-acc` is the error rate, `sqrt(1-acc)` its root. `shrunk` pulls the error rate towards the overall one the more,
+    the less certain it is, so that a few wrong answers do not outweigh many; `shrunk^2` is its square, which gives most
+    to the weakest types. A type without questions gets the mean of the other types, under `shrunk` the overall error
+    rate, and under `shrunk^2` its square.
     `uniform` gives every type 1, whatever its accuracy: the control of a comparison. `progress` gives the error rate
     here, which `progress_weights` multiplies once there are earlier rounds. Raises DataEngineError when no type
     has a question.
@@ -65,8 +66,8 @@ def weight_table(
     """Every type's weight by every rule of accuracies: type -> rule -> weight with its 95 % interval.
 
     `accuracies` has the interval of each type's accuracy, from which that of `1-acc` follows; `sqrt(1-acc)` has the
-    roots of its ends, `(1-acc)^2` their squares, `shrunk` the normal one of the estimate, of questions that do not depend
-    on each other. For a type without questions the interval by all rules but `shrunk` is (0, 1).
+    roots of its ends; `shrunk` the normal one of the estimate, of questions that do not depend on each other, and
+    `shrunk^2` the squares of its ends. For a type without questions the interval by the first two is (0, 1).
     Raises DataEngineError as `type_weights` does.
     """
     by_rule = {rule: _intervals(counts, rule, accuracies) for rule in ACCURACY_RULES}
@@ -84,7 +85,13 @@ def _intervals(
     counts: TypeCounts, rule: AccuracyRule, accuracies: Mapping[str, Interval]
 ) -> dict[str, WeightInterval]:
     _check_any_question(counts)
-    found = _shrunk(counts) if rule == "shrunk" else _error_rates(counts, rule, accuracies)
+    match rule:
+        case "shrunk":
+            found = _shrunk(counts)
+        case "shrunk^2":
+            found = _squares(_shrunk(counts))
+        case _:
+            found = _error_rates(counts, rule, accuracies)
     return {
         kind: WeightInterval(*(round(part, _DECIMALS) for part in parts)) for kind, parts in found.items()
     }
@@ -133,6 +140,15 @@ def _shrunk(counts: TypeCounts) -> dict[str, _Estimate]:
         half = Z_95 * math.sqrt(remaining + pull**2 * spread.overall_variance)
         found[kind] = (clamped(value), clamped(value - half), clamped(value + half))
     return found
+
+
+def _squares(estimates: dict[str, _Estimate]) -> dict[str, _Estimate]:
+    # a weight that rounds to zero would get no query
+    least = 10.0**-_DECIMALS if any(value for value, _, _ in estimates.values()) else 0.0
+    return {
+        kind: (max(least, value**2), max(least, low**2), max(least, high**2))
+        for kind, (value, low, high) in estimates.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _STYLES: dict[AccuracyRule, tuple[str, str]] = {
     "1-acc": (GREY, "o"),
     "sqrt(1-acc)": (ORANGE, "s"),
-    "(1-acc)^2": (DARK, "^"),
+    "shrunk^2": (DARK, "^"),
     "shrunk": (BLUE, "D"),
 }
 

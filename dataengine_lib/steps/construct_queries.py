@@ -56,8 +56,8 @@ class ConstructQueriesConfig(PoolParameters, CauseParameters):
     """Queries of a type, set by hand; the other types share the rest of maxnum by weight."""
     spare_share: float = Field(0, ge=0)
     """Spare queries of a type, as a share of its queries; step 3 asks one for each reply that skips."""
-    neighbour_share: float = Field(0.5, ge=0, le=1)
-    """Share of queries that take a neighbour of the bad case's image."""
+    neighbour_share: float = Field(1, ge=0, le=1)
+    """Share of queries that take a neighbour of the bad case's image; MLLM-DataEngine: 0.5."""
     examples: int = Field(2, ge=1)
     """Bad cases shown in each prompt; MLLM-DataEngine v1 showed 2, v2 10."""
     example_choice: ExampleChoice = "random"

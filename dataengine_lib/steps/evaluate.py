@@ -86,7 +86,7 @@ class EvaluateConfig(StepConfig):
     """Also ask in other words and with the options in another order, as a sign of questions seen in training."""
     panel: Panel = Field(default_factory=dict)
     """Further sets, {NAME: {questions, image_root}}, measured beside and never trained or diagnosed on."""
-    weight_rule: WeightRule = "1-acc"
+    weight_rule: WeightRule = "shrunk^2"
     """How a type's accuracy becomes its weight; uniform: the same for all; progress: less for types that do not respond."""
     earlier_evaluations: list[Path] = Field(default_factory=list)
     """aokvqa_eval.json of earlier rounds, from which progress is measured."""
