@@ -10,7 +10,7 @@ TEST_STAMP := $(TEST_PACKAGES)/.installed
 demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the report's path
 	$(BIN)/dataengine run params/demo.yaml
 
-study: $(STAMP)  ## four arms, eight seeds on the playground: does asking for weaknesses help? 90 minutes at most on two idle cores
+study: $(STAMP)  ## five arms, eight seeds on the playground: does asking for weaknesses help? 90 minutes at most on two idle cores
 	$(BIN)/dataengine study params/study.yaml
 
 test: lint $(TEST_STAMP)  ## everything on two cores

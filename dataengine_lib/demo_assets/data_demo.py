@@ -69,6 +69,7 @@ def _run_the_loop(folder: Path, models: Path, scratch: Path) -> None:
             student=student,
             output_dir=folder,
             near_duplicate=0,  # off: questions come from few templates, but each is about another picture
+            weight_rule="1-acc",  # as published, so are the queries below
         )
     )
     run_step_2(folder, models, scratch, folder)
@@ -108,7 +109,7 @@ def run_step_2(
         input=folder / "bad_case_aokvqa_classified.json", weight=weight or folder / "weight.json", coco_dataset=folder,
         coco_embedding=scratch / "embedding", output=output / "gptvqa_prompt.json", bad_case_image_root=folder,
         questions=folder / "aokvqa_v1p0_val_classified.json", encoder=str(models / "tiny-clip"), maxnum=24, topk=20,
-        near_duplicate=None, seed=seed,
+        neighbour_share=0.5, near_duplicate=None, seed=seed,
     ))  # fmt: skip
 
 

@@ -40,7 +40,7 @@ class WeightInterval(msgspec.Struct, frozen=True):
     high: float
 
 
-def type_weights(counts: TypeCounts, rule: WeightRule = "shrunk^2") -> dict[str, float]:
+def type_weights(counts: TypeCounts, rule: WeightRule) -> dict[str, float]:
     """Each type's weight in [0, 1] from its (right answers, questions), rounded to three decimals.
 
     `1-acc` is the error rate, `sqrt(1-acc)` its root. `shrunk` pulls the error rate towards the overall one the more,

@@ -41,7 +41,6 @@ def weight_file(folder: Path, content: object) -> Path:
     [
         ("1-acc", [0.333, 0.0, 1.0]),
         ("sqrt(1-acc)", [0.577, 0.0, 1.0]),
-        ("(1-acc)^2", [0.111, 0.0, 1.0]),
     ],
 )
 def test_weights_follow_the_rule(rule: AccuracyRule, expected: list[float]) -> None:
@@ -51,7 +50,7 @@ def test_weights_follow_the_rule(rule: AccuracyRule, expected: list[float]) -> N
 
 def test_a_type_that_was_not_asked_gets_the_mean() -> None:
     counts = {"a": (1, 2), "b": (0, 0), "c": (9, 10)}
-    assert type_weights(counts)["b"] == 0.3
+    assert type_weights(counts, "1-acc")["b"] == 0.3
     assert type_weights(counts, "sqrt(1-acc)")["b"] == pytest.approx((0.5**0.5 + 0.1**0.5) / 2, abs=6e-4)
 
 
@@ -94,7 +93,7 @@ def test_the_spread_between_types_is_dersimonian_and_lairds() -> None:
 
 def test_one_wrong_question_does_not_outweigh_many() -> None:
     counts = {"rare": (0, 1), **{f"common {i}": (30 + 2 * i, 60) for i in range(10)}}
-    plain, shrunk = type_weights(counts), type_weights(counts, "shrunk")
+    plain, shrunk = type_weights(counts, "1-acc"), type_weights(counts, "shrunk")
     assert plain["rare"] == 1.0 and max(plain, key=lambda kind: plain[kind]) == "rare"
     assert shrunk["rare"] < shrunk["common 0"]
     assert shrunk["rare"] / sum(shrunk.values()) < 0.12 < plain["rare"] / sum(plain.values())
@@ -145,9 +144,11 @@ def test_types_that_do_not_differ_get_the_overall_rate_with_its_own_uncertainty(
 
 def test_shrunk_weights_are_never_zero() -> None:
     counts = {"perfect": (1000, 1000), "weak": (200, 1000)}
-    assert type_weights(counts)["perfect"] == 0.0
+    assert type_weights(counts, "1-acc")["perfect"] == 0.0
     assert type_weights(counts, "shrunk")["perfect"] == 0.04  # a tenth of 0.4
-    assert type_weights({"a": (5000, 5000), "b": (4990, 5000)}, "shrunk")["a"] == 0.001  # not rounded away
+    assert type_weights(counts, "shrunk^2")["perfect"] == 0.002  # its square
+    for rule in ("shrunk", "shrunk^2"):  # not rounded away
+        assert type_weights({"a": (5000, 5000), "b": (4990, 5000)}, rule)["a"] == 0.001
 
 
 def test_a_student_without_mistakes_gets_weights_of_zero() -> None:
@@ -169,10 +170,12 @@ def test_the_table_has_every_rule_with_its_interval() -> None:
     for rule in ACCURACY_RULES:
         assert {kind: row[rule].weight for kind, row in table.items()} == type_weights(counts, rule)
     errors = binomtest(5, 20).proportion_ci(method="wilson")
-    plain, root, square = (table["a"][rule] for rule in ("1-acc", "sqrt(1-acc)", "(1-acc)^2"))
+    plain, root = (table["a"][rule] for rule in ("1-acc", "sqrt(1-acc)"))
     assert (plain.low, plain.high) == (round(errors.low, 3), round(errors.high, 3))
     assert (root.low, root.high) == (round(errors.low**0.5, 3), round(errors.high**0.5, 3))
-    assert (square.low, square.high) == (round(errors.low**2, 3), round(errors.high**2, 3))
+    shrunk, square = (table["a"][rule] for rule in ("shrunk", "shrunk^2"))
+    for part in ("weight", "low", "high"):
+        assert getattr(square, part) == pytest.approx(getattr(shrunk, part) ** 2, abs=1.5e-3)
     unasked = table["none"]
     assert (unasked["1-acc"].low, unasked["1-acc"].high) == (0, 1)
     assert unasked["shrunk"].weight == round(41 / 60, 3)

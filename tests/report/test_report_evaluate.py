@@ -52,7 +52,7 @@ def test_the_weight_chart_shows_every_rule_of_every_type() -> None:
     for name in (
         "1-acc",
         "sqrt(1-acc)",
-        "(1-acc)^2",
+        "shrunk^2",
         "shrunk",
         "image scene  (n=60)",
         "image style  (n=0)",

@@ -95,6 +95,7 @@ def world(base: Path, tmp_path: Path) -> SimpleNamespace:
             "encoder": str(root / "clip"),
             "maxnum": 20,
             "topk": 10,
+            "neighbour_share": 0.5,
             "near_duplicate": None,
             "categories": "v1",
             "template": "v1",
@@ -189,6 +190,11 @@ def test_every_second_query_takes_a_neighbour_of_its_first_example(world: Simple
             assert query.similarity == pytest.approx(float(pool[query.image_id] @ found), abs=2e-4)
         else:
             assert query.similarity is None
+
+
+def test_by_default_every_query_takes_a_neighbour(world: SimpleNamespace) -> None:
+    default = ConstructQueriesConfig.model_fields["neighbour_share"].default
+    assert all(query.neighbour for query in world.run(topk=25, neighbour_share=default).queries)
 
 
 @pytest.mark.parametrize("choice", ["nearest", "diverse"])

@@ -98,9 +98,13 @@ def test_bad_cases_and_weights_come_from_diagnose_alone(root: Path) -> None:
     )  # step 2 can read them
     assert [case.key for case in cases["image_scene"]] == ["q1"]
     weights = json.loads((root / "out/weight.json").read_text())
-    assert weights["image_scene"] == 0.5 and weights["image_style"] == 0.0
+    shrunk = {kind: row["shrunk"].weight for kind, row in result.metrics.weights.items()}
+    assert weights["image_scene"] == pytest.approx(shrunk["image_scene"] ** 2, abs=1e-3)  # the default rule
+    assert weights["image_scene"] >= weights["image_style"] > 0
     assert json.loads((root / "out/weight.txt").read_text()) == weights == result.weights
     assert read_weights(root / "out/weight.json", list(bad)) == weights
+    published = run(root, weight_rule="1-acc").weights
+    assert published["image_scene"] == 0.5 and published["image_style"] == 0.0
     assert run(root, weight_rule="sqrt(1-acc)").weights["image_scene"] == 0.707
 
 
