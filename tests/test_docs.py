@@ -12,7 +12,10 @@ from tiny_families import FAMILIES
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.file_kinds.looks_like import looks_like
+from dataengine_lib.core.files import read_json
 from dataengine_lib.evaluation.probes.panel import read_panel
+from dataengine_lib.evaluation.studies.figures import StudyFigures
+from dataengine_lib.evaluation.studies.markdown import markdown_table
 from dataengine_lib.runs import doctor, precheck
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.parameters import read_experiment
@@ -219,3 +222,13 @@ def test_a_file_of_another_format_is_named_as_it_says(tmp_path):
     ):
         config = next(one.config for one in STEPS if one.name == step)
         assert "max_bad_share" in config.model_fields
+
+
+def test_the_study_s_table_is_that_of_its_figures_and_its_arms_are_those_of_make_study():
+    figures = read_json(PROJECT_ROOT / "docs" / "study" / "study_results.json", StudyFigures)
+    assert markdown_table(figures).strip() in README
+    study = yaml.safe_load((PROJECT_ROOT / "params" / "study.yaml").read_text(encoding="utf-8"))
+    assert [arm.name for arm in figures.arms] == list(study["arms"])
+    assert (len(figures.seeds), figures.rounds) == (study["seeds"], study["rounds"])
+    for arm in figures.arms:
+        assert f"- `{arm.name}`" in README or f"`{arm.name}` " in README
