@@ -205,8 +205,7 @@ class _Form:
         finally:
             self.filling = False
         places = f"{first + 1:,} to {first + len(rows):,} of " if len(self.found) > len(rows) else ""
-        found = f"{places}{len(self.found):,} of {len(self.browser.cases):,} bad cases"
-        self.count.value = f"{found}; arrow keys go through the list"
+        self.count.value = f"{places}{len(self.found):,} of {len(self.browser.cases):,} bad cases"
         for name, there in (("Previous page", first > 0), ("Next page", first + len(rows) < len(self.found))):
             self.buttons[name].disabled = not there
         self.show()

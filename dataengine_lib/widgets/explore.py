@@ -82,7 +82,7 @@ class Explored:
         evaluations = int((rounds["questions"] > 0).sum())
         kept = int(rounds["kept"].sum())
         named = f"{evaluations} evaluation{'' if evaluations == 1 else 's'}"
-        return f"{self.run.folder} has {named}, {cases:,} bad cases and {kept:,} QAs that were kept."
+        return f"{self.run.folder} has {named}, {cases:,} bad cases and {kept:,} kept QA{'' if kept == 1 else 's'}."
 
     def _file(self, name: str) -> Path:
         """Beside the run; where single files were opened, as those of data_demo, in the scratch folder."""

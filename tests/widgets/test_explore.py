@@ -50,7 +50,7 @@ def test_plain_papermill_runs_it_on_its_defaults(tmp_path: Path) -> None:
         progress_bar=False,
     )
     cells = [cell for cell in nbformat.read(done, as_version=4).cells if cell.cell_type == "code"]
-    assert "data_demo has 2 evaluations, 30 bad cases and 15 QAs" in str(cells[-1].outputs)
+    assert "data_demo has 2 evaluations, 30 bad cases and 15 kept QAs." in str(cells[-1].outputs)
     forms = [cell for cell in cells if cell.source.startswith("explored.")]
     assert [cell.source for cell in forms] == ["explored.cases", "explored.weights", "explored.neighbours"]
     for cell in forms:
@@ -73,7 +73,7 @@ def test_the_newest_run_is_opened_and_its_files_stay_with_it(
     assert explored.cases.file == Path("reports/made/example_decisions.json")
     assert not isinstance(explored.weights, Html)
     assert explored.weights.file == Path("reports/made/weight_by_hand.json")
-    assert "2 evaluations, 6 bad cases and 1 QAs" in explored.sentence
+    assert "2 evaluations, 6 bad cases and 1 kept QA." in explored.sentence
     own = explore(ExploreConfig(run=PROJECT_ROOT / "data_demo", weight=tmp_path / "w.json"))
     assert own.cases.file == Path("reports/explore/example_decisions.json")
     assert not isinstance(own.weights, Html) and own.weights.file == tmp_path / "w.json"
