@@ -40,6 +40,7 @@ bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo 
 	$(BIN)/python tests/benchmarks/post_process_speed.py
 	$(BIN)/python tests/benchmarks/training_data.py
 	$(BIN)/python tests/benchmarks/training_speed.py
+	$(BIN)/python tests/benchmarks/pages/report_pages.py
 	$(BIN)/python tests/benchmarks/false_alarms.py
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py

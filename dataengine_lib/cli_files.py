@@ -150,13 +150,16 @@ def _import_label_studio(
 def _trace(
     name: Annotated[
         str,
-        typer.Argument(metavar="ID", help="record id, query id or request key, or the first letters of one"),
+        typer.Argument(
+            metavar="ID",
+            help="record id, query id or request key, or the first letters of one; or a question_id",
+        ),
     ],
     run_dir: Annotated[
         Path, typer.Option("--run", metavar="DIR", help="folder of the record's round or run")
     ] = Path("."),
 ) -> None:
-    """Show where a training record comes from: reply, teacher, prompt, bad cases, evaluation."""
+    """Show where a training record comes from: reply, teacher, prompt, bad cases; or what became of a question."""
     from dataengine_lib.runs.trace import trace_lines
 
     print_lines(trace_lines(name, run_dir))

@@ -66,7 +66,7 @@ def test_it_holds_the_library_its_resources_and_the_notebooks(installed: Path, t
     ).splitlines()
     assert command == 'pip install "mllm-dataengine[clip]"', "without the checkout's constraints.txt"
     assert Path(found).parent == installed / "dataengine_lib", "not the checkout's"
-    suffixes = (".py", ".j2", ".yaml", ".css")
+    suffixes = (".py", ".j2", ".yaml", ".css", ".js")
     library = PROJECT_ROOT / "dataengine_lib"
     wanted = {path.relative_to(library) for path in library.rglob("*") if path.suffix in suffixes}
     shipped = {

@@ -30,6 +30,16 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def printable_line(value: object, most: int = 300) -> str:
+    """A value of a file as one line of a terminal, cut to `most` characters; None is empty.
+
+    Without control characters, which could steer the terminal: ESC begins its commands.
+    """
+    text = one_line(str("" if value is None else value))
+    text = "".join(letter for letter in text if letter.isprintable())
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def shown(value: object, most: int = _SHOWN_CHARACTERS) -> str:
     """A value as a message quotes it: one line of about `most` characters, however large the value is.
 

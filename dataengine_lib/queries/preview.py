@@ -63,6 +63,21 @@ def make_previews(
     return shown
 
 
+def with_other_queries(
+    previews: Sequence[Preview], queries: Iterable[Query], images: Path, evaluation_images: Path
+) -> list[Preview]:
+    """The previews, then all other queries without neighbours; `images` and `evaluation_images` are the image roots."""
+    shown = {preview.query.query_id for preview in previews}
+    others = (query for query in queries if query.query_id not in shown)
+    return [
+        *previews,
+        *(
+            Preview(query, evaluation_images / query.anchor_image_path, images / query.image_path, [])
+            for query in others
+        ),
+    ]
+
+
 def _preview(pool: QueryPool, query: Query, near: Neighbours, *, written: bool = True) -> Preview:
     """A query with those of its anchor's neighbours that may be drawn: neither evaluation images nor used before."""
     root = pool.images.root

@@ -14,6 +14,8 @@ from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.report.galleries.gallery_data import GALLERY_MIME
+from dataengine_lib.report.galleries.page import PageGalleries, PageScript, gallery_css
 from dataengine_lib.report.run_file import ShownRun, read_run
 from dataengine_lib.report.tables import escaped
 
@@ -42,7 +44,8 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
     Raises DataEngineError for a file that is no notebook, and where nbconvert is not whole.
     """
     run = _run_of(notebook)
-    failed, body = _shown_notebook(notebook, page_exporter())
+    galleries = PageGalleries(_shown_folder(run))
+    failed, body = _shown_notebook(notebook, page_exporter(), galleries)
     if outputs is None:
         outputs = _outputs_of(notebook, run)
     content = page_html(
@@ -51,6 +54,7 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
         links=_links(notebook, run, failed=bool(failed)),
         notes=run[0].notes if run else [],
         files=[file_link(path, page.parent) for path in outputs if exists(path)],
+        script=galleries.script(),
     )
     with replacing(page, "w") as stream:
         # a notebook may hold half of a surrogate pair, which no file can
@@ -65,14 +69,17 @@ def page_html(
     links: Sequence[dict[str, str]] = (),
     notes: Sequence[str] = (),
     files: Sequence[dict[str, str]] = (),
+    script: PageScript | None = None,
+    css: str = "",
 ) -> str:
     """A whole page around `body`, which is HTML and not escaped; everything else is.
 
-    `links` (name, href) stand at the top; `files` (name, href, size) are those that the step wrote.
+    `links` (name, href) stand at the top; `files` (name, href, size) are those that the step wrote. `script` is the one
+    that the page may run, `css` a style besides that of all pages.
     """
     from markupsafe import Markup
 
-    css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    css = template_text("page.css") + (gallery_css() if script else "") + css
     return render_template(
         "report.html.j2",
         title=title,
@@ -81,7 +88,14 @@ def page_html(
         notes=notes,
         files=files,
         css=Markup(css),
+        policy=f"; {script.policy}" if script else "",
+        script=Markup(script.elements if script else ""),
     )
+
+
+def template_text(name: str) -> str:
+    """The text of a file of `report/templates`."""
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def render_template(name: str, /, **values: Any) -> str:
@@ -124,7 +138,7 @@ def page_exporter() -> "HTMLExporter":
         ) from error
 
 
-def _shown_notebook(notebook: Path, exporter: "HTMLExporter") -> tuple[str, str]:
+def _shown_notebook(notebook: Path, exporter: "HTMLExporter", galleries: PageGalleries) -> tuple[str, str]:
     """As `_body_html`. Raises DataEngineError for a file that is no notebook."""
     import nbformat
 
@@ -132,7 +146,7 @@ def _shown_notebook(notebook: Path, exporter: "HTMLExporter") -> tuple[str, str]
         with warnings.catch_warnings():
             # of cells without an id or with one that is there twice, which nbformat corrects
             warnings.simplefilter("ignore")
-            return _body_html(nbformat.read(str(notebook), as_version=4), exporter)
+            return _body_html(nbformat.read(str(notebook), as_version=4), exporter, galleries)
     # a damaged file makes nbformat and nbconvert stumble where they are: over a key, a type, a text
     except Exception as error:
         raise DataEngineError(
@@ -140,7 +154,7 @@ def _shown_notebook(notebook: Path, exporter: "HTMLExporter") -> tuple[str, str]
         ) from error
 
 
-def _body_html(book: Any, exporter: "HTMLExporter") -> tuple[str, str]:
+def _body_html(book: Any, exporter: "HTMLExporter", galleries: PageGalleries) -> tuple[str, str]:
     """The error, if a cell failed, and the cells' texts and displays, without code, logs and progress bars."""
     failed = ""
     # papermill adds cells to a failed notebook, which name cell numbers that the page does not show
@@ -151,7 +165,7 @@ def _body_html(book: Any, exporter: "HTMLExporter") -> tuple[str, str]:
         if cell.cell_type != "code":
             continue
         failed += "".join(_failure(output) for output in cell.outputs if output.output_type == "error")
-        cell.outputs = [shown for output in cell.outputs if (shown := _shown(output)) is not None]
+        cell.outputs = [shown for output in cell.outputs if (shown := _shown(output, galleries)) is not None]
     # the state of widgets, which the page does not show
     book.metadata.pop("widgets", None)
     body, _ = exporter.from_notebook_node(book)
@@ -159,13 +173,16 @@ def _body_html(book: Any, exporter: "HTMLExporter") -> tuple[str, str]:
     return failed, _ACTIVE.sub("&lt;", str(body))
 
 
-def _shown(output: Any) -> Any | None:
+def _shown(output: Any, galleries: PageGalleries) -> Any | None:
     """The output, reduced to what a page can show; None for stderr (warnings, progress bars) and widgets."""
     if output.output_type == "error" or (output.output_type == "stream" and output.name == "stderr"):
         return None
     if output.output_type in ("display_data", "execute_result"):
         if _WIDGET in output.data:
             return None
+        whole = output.data.get(GALLERY_MIME)
+        if isinstance(whole, str) and (gallery := galleries.add(whole)) is not None:
+            output.data = {"text/html": gallery}
         output.data = {kind: value for kind, value in output.data.items() if kind in _SHOWN}
     return output
 
@@ -190,6 +207,11 @@ def _run_of(notebook: Path) -> tuple[ShownRun, Path] | None:
             except DataEngineError:
                 return None  # or of another program, in the folder above
     return None
+
+
+def _shown_folder(found: tuple[ShownRun, Path] | None) -> str:
+    """The run's folder in commands on a page, such as `reports/demo`; nothing above it, which is the machine's."""
+    return "/".join(found[1].parts[-2:]) if found else ""
 
 
 def _label(notebook: Path, folder: Path) -> str:

@@ -13,8 +13,10 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import Figures, GainVerdict
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
+from dataengine_lib.report.names import MOST_ROWS, plain_name
 from dataengine_lib.report.rounds.small_chart import small_round_chart
 from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run
+from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, type_anchor
 
 _STATUS_TEXTS = {
     "done": "✓ done",
@@ -46,10 +48,24 @@ def write_run_index(folder: Path) -> Path:
         steps=steps,
         seed=run.seed,
         error=run.error or "",
+        types=_type_links(run, folder),
         versions=", ".join(f"{name} {version}" for name, version in run.versions.items()),
     )
     links = [{"name": "all reports", "href": "../index.html"}]
     return _write(folder / "index.html", f"Run {run.run or _name(folder)}", body, links, run.notes)
+
+
+def _type_links(run: ShownRun, folder: Path) -> list[dict[str, str]]:
+    """Links to the sections of the page of types, the type that was weakest at first before the others."""
+    figures = compared_figures(run, folder)
+    if not isfile(folder / TYPE_PAGE):
+        return []
+    by_type = figures.rounds[0].by_type if figures else {}
+    kinds = sorted(by_type, key=lambda kind: (by_type[kind].accuracy, kind))[:MOST_ROWS]
+    return [
+        {"name": "all types", "href": TYPE_PAGE},
+        *({"name": plain_name(kind), "href": f"{TYPE_PAGE}#{type_anchor(kind)}"} for kind in kinds),
+    ]
 
 
 def write_index(reports: Path) -> Path:
@@ -68,7 +84,7 @@ def write_index(reports: Path) -> Path:
 
 def _run(run: ShownRun, folder: Path) -> dict[str, Any]:
     """What both pages show of a run."""
-    figures = _figures(run, folder)
+    figures = compared_figures(run, folder)
     return {
         "name": run.run or _name(folder),
         "href": quote(f"{_name(folder)}/index.html"),
@@ -115,7 +131,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else ""
 
 
-def _figures(run: ShownRun, folder: Path) -> Figures | None:
+def compared_figures(run: ShownRun, folder: Path) -> Figures | None:
     """The comparison that this run made; None when it made none, though an earlier run in the folder may have."""
     made = [step for step in run.steps if step.step == "6_compare_rounds"]
     file = folder / "compare_rounds.json"

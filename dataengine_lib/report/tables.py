@@ -32,6 +32,14 @@ class Figure:
     text: str
 
 
+@dataclass(frozen=True)
+class Link:
+    """A cell of a table that leads to another place of the report."""
+
+    text: str
+    href: str
+
+
 def displayed(text: str) -> str:
     """HTML as a notebook displays it: data such as `$5 … $10` is not typeset as mathematics."""
     return f'<div class="{NO_MATHEMATICS}">{text}</div>'
@@ -114,6 +122,8 @@ def _cell(value: object) -> str:
         return "–"
     if isinstance(value, Figure):
         return escaped(value.text)
+    if isinstance(value, Link):
+        return f'<a href="{escaped(value.href)}">{escaped(value.text)}</a>'
     if isinstance(value, float):
         # 1234.567 is 1,235 and 0.0123456 is 0.01235
         return f"{value:,.4g}"

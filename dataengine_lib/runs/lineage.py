@@ -48,7 +48,7 @@ def find_lineages(name: str, folder: Path) -> list[Lineage]:
     found = [lineage for place in round_folders(folder) if not (lineage := _find(name, place)).empty]
     if not found:
         raise DataEngineError(
-            f"{name}: no record, query or request of that name in {folder}; give the folder of its round or run"
+            f"{name}: no record, query, request or question of that name in {folder}; give the folder of its round or run"
         )
     # a name found as it is in one round may be the beginning of other names in another round
     query_ids = {query_id for lineage in found for query_id in lineage.query_ids}

@@ -23,6 +23,7 @@ from dataengine_lib.runs.manifest import (
     versions,
 )
 from dataengine_lib.runs.notebooks import notebooks_folder
+from dataengine_lib.runs.opened.type_page import write_type_page
 from dataengine_lib.runs.parameter_paths import relative_to_here
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
@@ -106,6 +107,7 @@ def run_experiment(
         elif experiment.head.until is not None and not state.stopped:
             state.notes.append(f"all {experiment.head.rounds} rounds ran; until did not end them before")
         state.status = "done"
+        run.write_types()
         run.publish()
         return state
 
@@ -183,6 +185,7 @@ class _Run:
                 pipe_or_signal = isinstance(error, BrokenPipeError | KeyboardInterrupt)
                 self.state.status = "interrupted" if pipe_or_signal else "failed"
                 with suppress(DataEngineError, OSError):
+                    self.write_types()
                     self.publish()
             raise
 
@@ -242,6 +245,14 @@ class _Run:
         """Write `run.json` and the index pages."""
         self.state.write(self.out)
         write_pages(self.out)
+
+    def write_types(self) -> None:
+        """Write the page of question types, which the index page links to."""
+        self.state.write(self.out)
+        try:
+            write_type_page(self.out)
+        except DataEngineError as error:  # a damaged file of an earlier round: all the rest is there
+            self.print_line(f"no page of the question types: {error}")
 
     def _new_manifest(self, item: Planned) -> Manifest:
         """What the step would be made from now."""

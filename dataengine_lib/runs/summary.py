@@ -10,6 +10,7 @@ from dataengine_lib.core.files import read_json, shown_name
 from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.runs.opened.type_page import write_type_page
 from dataengine_lib.runs.state import RunState
 
 if TYPE_CHECKING:
@@ -111,13 +112,13 @@ def render_run(folder: Path) -> Rendered:
         )
     for name in there:
         render_notebook(folder / name, (folder / name).with_suffix(".html"))
+    warnings = []
+    try:
+        write_type_page(folder)
+    except DataEngineError as error:  # a damaged file: the other pages are there
+        warnings.append(f"no page of the question types: {error}")
     write_pages(folder)
-    missing = [name for name in named if name not in there]
-    warnings = (
-        [
-            f"{len(missing)} of {len(named)} notebooks are missing: {first_named([shown_name(name) for name in missing])}"
-        ]
-        if missing
-        else []
-    )
+    if missing := [name for name in named if name not in there]:
+        names = first_named([shown_name(name) for name in missing])
+        warnings.append(f"{len(missing)} of {len(named)} notebooks are missing: {names}")
     return Rendered(folder / "index.html", warnings)

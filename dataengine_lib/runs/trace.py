@@ -1,6 +1,7 @@
-"""`dataengine trace` (steps 1 to 4): where a training record comes from, as lines for a terminal.
+"""`dataengine trace` (steps 1 to 6): where a training record comes from, as lines for a terminal.
 
-From the record back to the teacher's reply, the query, the bad cases shown in its prompt and the evaluation.
+From the record back to the teacher's reply, the query, the bad cases shown in its prompt and the evaluation; for a
+question of the evaluation, its path in the other direction.
 """
 
 from collections.abc import Iterator
@@ -19,23 +20,29 @@ from dataengine_lib.core.records import (
     right_answer,
     shows_options,
 )
-from dataengine_lib.core.text import one_line
+from dataengine_lib.core.text import printable_line
 from dataengine_lib.curation.candidates import Reject
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.queries.spares import ASKED_SPARES_FILE
 from dataengine_lib.runs.lineage import Lineage, find_lineages
-
-_MAX_CHARACTERS = 300  # of a question or rationale in a line
+from dataengine_lib.runs.opened.path_lines import question_lines
 
 
 def trace_lines(name: str, folder: Path) -> list[str]:
-    """Lines on where `name` comes from: a record id, a query id or a request key, or the beginning of one.
+    """Lines on where `name` comes from: a record id, query id or request key, or the beginning of one; or a question_id.
 
     `folder` is that of a round or a run. Raises DataEngineError when nothing is found, or when `name` is the
     beginning of several queries' names.
     """
     lines: list[str] = []
-    for lineage in find_lineages(name.strip(), folder):
+    try:
+        lineages = find_lineages(name.strip(), folder)
+    except DataEngineError:
+        if of_question := question_lines(name.strip(), folder):
+            return of_question
+        raise
+    for lineage in lineages:
         lines += _record_lines(lineage)
         lines += _reject_lines(lineage)
         lines += list(_reply_lines(lineage)) or [_not_found("reply", lineage, "gptvqa_result.jsonl")]
@@ -50,21 +57,21 @@ def _record_lines(lineage: Lineage) -> Iterator[str]:
     for record in lineage.records:
         # modulo: a wrong index in the file gives some letter, not an error
         right = f"({LETTERS[record.correct_choice_idx % len(LETTERS)]})"
-        options = f" {_one_line(options_text(record.choices))}"
+        options = f" {printable_line(options_text(record.choices))}"
         if not shows_options(record.answer_kind):
-            right, options = _one_line(right_answer(record)), ""
-        yield f"record {_one_line(record.record_id or record.query_id)} in {file}"
+            right, options = printable_line(right_answer(record)), ""
+        yield f"record {printable_line(record.record_id or record.query_id)} in {file}"
         yield f"  {_type_and_image(record)}"
-        yield f"  {_one_line(record.question)}{options}; right: {right}"
+        yield f"  {printable_line(record.question)}{options}; right: {right}"
         if record.review:
-            yield f"  a person's decision: {_one_line(record.review)}"
+            yield f"  a person's decision: {printable_line(record.review)}"
 
 
 def _reject_lines(lineage: Lineage) -> Iterator[str]:
     for reject in lineage.rejects:
-        yield f"dropped {_one_line(reject.record_id or reject.query_id)} in {lineage.folder / 'rejects.jsonl'}"
-        detail = f" ({_one_line(reject.detail)})" if reject.detail else ""
-        yield f"  reason: {_one_line(reject.reason)}{detail}; line {reject.line} of the replies"
+        yield f"dropped {printable_line(reject.record_id or reject.query_id)} in {lineage.folder / 'rejects.jsonl'}"
+        detail = f" ({printable_line(reject.detail)})" if reject.detail else ""
+        yield f"  reason: {printable_line(reject.reason)}{detail}; line {reject.line} of the replies"
 
 
 def _not_found(what: str, lineage: Lineage, name: str) -> str:
@@ -84,11 +91,11 @@ def _reply_lines(lineage: Lineage) -> Iterator[str]:
 def _query_lines(lineage: Lineage) -> Iterator[str]:
     for query in lineage.queries:
         file = ASKED_SPARES_FILE if query.query_id in lineage.spares else "gptvqa_prompt.json"
-        yield f"query {_one_line(query.query_id)} in {lineage.folder / file}"
+        yield f"query {printable_line(query.query_id)} in {lineage.folder / file}"
         yield f"  prompt {_or_unknown(query.template)}, sha256 {_or_unknown(query.prompt_sha256)}"
         yield f"  {_type_and_image(query)}, drawn {_how_drawn(query)}"
         if query.cause:
-            yield f"  cause: {_one_line(query.cause)}"
+            yield f"  cause: {printable_line(query.cause)}"
 
 
 def _how_drawn(query: Query) -> str:
@@ -96,12 +103,12 @@ def _how_drawn(query: Query) -> str:
     if not query.neighbour:
         return "at random"
     cosine = f", cosine {query.similarity:.3f}" if query.similarity is not None else ""
-    return f"as a neighbour of {_one_line(query.anchor_image_path or query.anchor_image_id)}{cosine}"
+    return f"as a neighbour of {printable_line(query.anchor_image_path or query.anchor_image_id)}{cosine}"
 
 
 def _type_and_image(row: TrainRecord | Query) -> str:
-    image = f"image {row.image_id} {_one_line(row.image_path)}"
-    return f"{_one_line(row.question_type)}, round {row.round}, {image}".rstrip()
+    image = f"image {row.image_id} {printable_line(row.image_path)}"
+    return f"{printable_line(row.question_type)}, round {row.round}, {image}".rstrip()
 
 
 def _bad_case_lines(lineage: Lineage) -> Iterator[str]:
@@ -111,7 +118,7 @@ def _bad_case_lines(lineage: Lineage) -> Iterator[str]:
     for name in wanted:
         case = cases.get(name)
         if case is None:
-            yield f"bad case {_one_line(name)}: not in {file}"
+            yield f"bad case {printable_line(name)}: not in {file}"
             continue
         # another program may have written the file: any field may be missing
         choices, right = case.get("choices") or [], case.get("correct_choice_idx")
@@ -119,9 +126,9 @@ def _bad_case_lines(lineage: Lineage) -> Iterator[str]:
         if case.get("answer_kind") == OPEN:
             accepted = case.get("direct_answers")
             answer = most_accepted(list(map(str, accepted))) if isinstance(accepted, list) else ""
-        image = _one_line(case.get("image_path") or case.get("image_id"))
-        yield f"bad case {_one_line(name)} in {file}"
-        yield f"  image {image}: {_one_line(case.get('question') or case.get('prompt'))}"
+        image = printable_line(case.get("image_path") or case.get("image_id"))
+        yield f"bad case {printable_line(name)} in {file}"
+        yield f"  image {image}: {printable_line(case.get('question') or case.get('prompt'))}"
         yield f"  right: {_or_unknown(answer)}; the student answered: {_or_unknown(case.get('model_answer'))}"
 
 
@@ -153,15 +160,8 @@ def _evaluation_lines(lineage: Lineage) -> Iterator[str]:
     for split, scores in metrics.splits.items():
         for kind in sorted(types & set(scores.per_type)):
             score = scores.per_type[kind]
-            yield f"evaluation {file}, {split}: {_one_line(kind)} {score.correct} of {score.total} right"
+            yield f"evaluation {file}, {split}: {printable_line(kind)} {score.correct} of {score.total} right"
 
 
 def _or_unknown(value: object) -> str:
-    return _one_line(value) or "not known"
-
-
-def _one_line(value: object) -> str:
-    """Text from a file on one line, without control characters that could steer the terminal."""
-    text = one_line(str("" if value is None else value))
-    text = "".join(letter for letter in text if letter.isprintable())  # ESC begins terminal commands
-    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
+    return printable_line(value) or "not known"

@@ -9,8 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import Query
+from dataengine_lib.core.records import ImageId, Query
 from dataengine_lib.evaluation.weights import read_weights
+from dataengine_lib.images.pool import ImagePool, NamedBox
 from dataengine_lib.queries.answer_kinds import with_one_kind
 from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.causes.causes_file import CAUSES_FILE, FoundCauses, TypeCauses
@@ -21,7 +22,7 @@ from dataengine_lib.queries.examples.example_choice import ExampleChoice
 from dataengine_lib.queries.examples.shown_cases import ShownCases, anchors_needed, cases_shown
 from dataengine_lib.queries.image_search import ImageSearch
 from dataengine_lib.queries.pool_parameters import PoolParameters
-from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews
+from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews, with_other_queries
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.queries.query_pool import QueryPool
 from dataengine_lib.queries.query_writer import QueryWriter
@@ -117,6 +118,17 @@ class ConstructQueriesResult:
     warnings: list[str] = field(default_factory=list)
     causes: dict[str, TypeCauses] = field(default_factory=dict)  # by type; empty: not looked for
     spares: list[Query] = field(default_factory=list)
+    images: ImagePool | None = None  # the pool, for its boxes
+    evaluation_root: Path = Path()  # where the anchors' image paths start
+
+    def previews(self) -> list[Preview]:
+        """The previews, then every other query without the images most similar to its anchor's."""
+        return with_other_queries(self.preview, self.queries, self.image_root, self.evaluation_root)
+
+    def boxes(self, image_id: ImageId) -> list[NamedBox]:
+        """The boxes of an image of the pool; none for other images."""
+        image = self.images.find(image_id) if self.images else None
+        return image.boxes if image else []
 
     @property
     def queries_frame(self) -> "pd.DataFrame":
@@ -259,6 +271,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         ],
         causes=causes.file.types if causes else {},
         spares=spares,
+        images=pool.images,
+        evaluation_root=pool.evaluation_root,
     )
 
 

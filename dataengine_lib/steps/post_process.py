@@ -9,9 +9,9 @@ import msgspec
 from pydantic import Field
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
-from dataengine_lib.core.files import JsonList, write_json
+from dataengine_lib.core.files import JsonList, read_json, read_jsonl, write_json
 from dataengine_lib.core.json_rows import json_rows
-from dataengine_lib.core.records import Result, TrainRecord
+from dataengine_lib.core.records import ImageId, Result, TrainRecord
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject, reject_row
@@ -24,6 +24,7 @@ from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
 from dataengine_lib.curation.warnings import check_any_kept, curation_warnings
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.images.pool import ImagePool, NamedBox
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
@@ -58,7 +59,8 @@ class PostProcessConfig(StepConfig, CheckSettings):
 class PostProcessResult:
     """What the notebook shows: the counts, a few kept QAs per type and a few rejects per reason.
 
-    All records and rejects are in the files only, so that memory does not grow with their number.
+    All records and rejects are in the files, from which `records()` and `rejects()` read them, so that memory does not
+    grow with their number before somebody asks for them.
     """
 
     sample: list[TrainRecord]
@@ -71,6 +73,21 @@ class PostProcessResult:
     image_root: Path | None
     notes: list[str]
     warnings: list[str] = field(default_factory=list)
+    pool: ImagePool | None = None  # the images with their boxes, where a check read them
+
+    def records(self) -> list[TrainRecord]:
+        """The kept QAs, read from the file."""
+        found: list[TrainRecord] = read_json(self.output, list[TrainRecord])
+        return found
+
+    def rejects(self) -> list[Reject]:
+        """What was dropped, read from the file."""
+        return read_jsonl(self.rejects_path, Reject)
+
+    def boxes(self, image_id: ImageId) -> list[NamedBox]:
+        """The boxes of an image; none where no check read the pool or the pool has no such image."""
+        image = self.pool.find(image_id) if self.pool else None
+        return image.boxes if image else []
 
     @property
     def records_frame(self) -> "pd.DataFrame":
@@ -129,6 +146,7 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
             *curation_warnings(counts),
             *_review_warnings(counts, config, review_path),
         ],
+        pool=checks.pool,
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from dataengine_lib.core.records import Answer, Result, TrainRecord
+from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.evaluation.rounds.figures import ChangedAnswer
+from dataengine_lib.images.pool import NamedBox
 from dataengine_lib.report import gallery, tables
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/a.png onerror=alert(1)>'
@@ -58,7 +60,9 @@ def test_model_text_is_escaped_everywhere(root):
         query=query, anchor=picture, image=picture, neighbours=[(picture, 0.5)], written=True
     )
     reply = Result(image_id=1, raw_instructions=EVIL, question_type=EVIL)
-    reject = SimpleNamespace(question_type=EVIL, detail=EVIL, raw_instructions=EVIL)
+    reject = Reject(
+        line=1, reason=EVIL, question_type=EVIL, detail=EVIL, raw_instructions=EVIL, record_id=EVIL
+    )
     evil_case = case(question=EVIL, choices=["cat", EVIL, "dog", "cow"], question_type=EVIL)
     shown = [
         gallery.bad_case_gallery({EVIL: [evil_case]}, root),
@@ -68,7 +72,7 @@ def test_model_text_is_escaped_everywhere(root):
             [ChangedAnswer("1", EVIL, 1, "big.png", EVIL, [EVIL] * 4, 0, EVIL, EVIL)], root
         ),
         gallery.query_gallery([preview]),
-        gallery.reject_gallery({EVIL: [reject]}),
+        gallery.reject_gallery([reject], root),
         gallery.bad_case_gallery({"a": [case(image_path=f"../{EVIL}")]}, root),
         tables.table([[EVIL, 1, 0.5, None]], [EVIL, "a", "b", "c"], EVIL),
         tables.table([], ["a"], EVIL),
@@ -141,15 +145,59 @@ def test_a_changed_open_answer_shows_both_answers_and_the_accepted_ones(root):
     ]
 
 
-def test_every_type_gets_its_turn_and_the_gallery_ends(root):
+def test_every_type_gets_its_turn_and_the_first_cards_say_how_many_there_are(root):
     cases = {
         "few": [case(question="few")],
         "many": [case(question=f"many {n}") for n in range(30)],
         "none": [],
     }
-    text = gallery.bad_case_gallery(cases, root, most=4).text
-    shown = re.findall(r'class="question">([^<]+)<', text)
-    assert shown == ["many 0", "few", "many 1", "many 2"]
+    made = gallery.bad_case_gallery(cases, root)
+    shown = re.findall(r'class="question">([^<]+)<', made.text)
+    assert shown == ["many 0", "few", *(f"many {n}" for n in range(1, 23))]
+    assert "24 of 31 shown; the report of this step has all of them" in made.text
+    whole = made.data()
+    assert whole.total == 31 and len(whole.cards) == 31 and len(whole.images) == 1
+
+
+def test_every_card_names_its_id_and_the_command_that_traces_it(root):
+    reject = Reject(line=1, reason="malformed", query_id="r-2", image_path="big.png", raw_instructions="x")
+    shown = {
+        "q-1": gallery.bad_case_gallery({"a": [case(question_id="q-1")]}, root),
+        "r-1-2": gallery.qa_gallery([record(record_id="r-1-2")], root),
+        "r-2": gallery.reject_gallery([reject], root),
+    }
+    for name, made in shown.items():
+        assert f"<code>dataengine trace {name}</code>" in made.text and "<img" in made.text
+
+
+def test_filters_and_orders_have_a_value_on_every_card(root):
+    rows = [record(student_probability=0.25, box_check="refuted"), record(question_type="b")]
+    whole = gallery.qa_gallery(rows, root, lambda _: [NamedBox("cat", (0.0, 0.1, 0.5, 1.0))]).data()
+    assert whole.filters == ["question type", "right letter", "checks"] and len(whole.orders) == 2
+    assert [card.values for card in whole.cards] == [
+        ["image scene", "(C)", "marked by box_check"],
+        ["b", "(C)", "passed"],
+    ]
+    assert [card.figures for card in whole.cards] == [[0.25, None], [None, None]]
+    assert whole.images[0].boxes == [("cat", 0.0, 0.1, 0.5, 1.0)]
+
+
+def test_prompts_share_their_lines(root):
+    def preview(name):
+        query = SimpleNamespace(
+            question_type="a",
+            prompt=f"the rules\n\n{name}",
+            neighbour=True,
+            attach_image=False,
+            query_id=name,
+        )
+        return SimpleNamespace(
+            query=query, anchor=root / "big.png", image=root / "big.png", neighbours=[], written=True
+        )
+
+    whole = gallery.query_gallery([preview("x"), preview("y")]).data()
+    assert whole.lines == ["the rules", "", "x", "y"]
+    assert [card.folded for card in whole.cards] == [[0, 1, 2], [0, 1, 3]]
 
 
 def test_more_choices_than_letters_are_shown(root):

@@ -110,9 +110,19 @@ def test_a_dropped_reply_shows_its_reason(run: Path) -> None:
     assert "drawn at random" in text and "record" not in text
 
 
+def test_a_question_shows_its_queries_and_what_became_of_them(run: Path) -> None:
+    lines = trace_lines("q1", run)
+    assert "round 1: query r1-0abcdef shows it with its image as anchor; image 0.jpg, neighbour" in lines
+    assert "round 2: query r2-1abcdef shows it as an example; image 1.jpg, random" in lines
+    assert "  reply: answered" in lines and "  QA r1-0abcdef-2: kept What?" in lines
+    assert "  QA r2-1abcdef: dropped (skipped by the teacher)" in lines
+
+
 def test_nothing_found_is_one_line(run: Path) -> None:
     for name in ("nothing", "r1-0", ""):
-        with pytest.raises(DataEngineError, match="no record, query or request of that name") as raised:
+        with pytest.raises(
+            DataEngineError, match="no record, query, request or question of that name"
+        ) as raised:
             trace_lines(name, run)
         assert "\n" not in str(raised.value)
     with pytest.raises(DataEngineError, match="is not a folder"):

@@ -54,18 +54,24 @@ class ImageRoots(NamedTuple):
 
         Raises DataEngineError when it is in none of them, leads out of them, or cannot be read.
         """
+        found = read_image(self.file(ref, of_pool))
+        if isinstance(found, str):
+            raise DataEngineError(found)
+        return found
+
+    def file(self, ref: ImageRef, of_pool: bool) -> Path:
+        """The image's file, looked for in the same order.
+
+        Raises DataEngineError when it is in none of the roots, or leads out of them.
+        """
         first, second = (self.pool, self.questions) if of_pool else (self.questions, self.pool)
         roots = list(dict.fromkeys([*first, *second]))
         faults = []
         for root in roots:
             try:
-                found = read_image(root / locate(ref, root))
+                return root / locate(ref, root)
             except DataEngineError as error:
                 faults.append(str(error))
-                continue
-            if isinstance(found, str):
-                raise DataEngineError(found)
-            return found
         said = (
             faults[0]
             if faults

@@ -118,6 +118,11 @@ class OpenedRun:
         ref, of_pool = ref_of(of, anchor)
         return self._image_roots.image(ref, of_pool)
 
+    def image_file(self, of: Any, *, anchor: bool = False) -> Path:
+        """The file of the image that `image` reads. Raises DataEngineError when it is not there."""
+        ref, of_pool = ref_of(of, anchor)
+        return self._image_roots.file(ref, of_pool)
+
     def parameters(self, step: str, round: int | None = None) -> dict[str, Any]:
         """The parameters of a step (`evaluate` or `1_evaluate`) in a round, or the last time that it ran.
 
