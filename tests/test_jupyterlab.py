@@ -128,6 +128,12 @@ def test_evaluate_runs_on_its_defaults_and_shows_chart_gallery_and_conclusion(la
     last = page.locator(".jp-CodeCell").last
     last.get_by_text("The student answers 58.3 %").wait_for(timeout=240_000)
     assert page.locator('figure.chart[role=img][aria-label*="accuracy" i]').count() == 1
+    # the style sheet, which the notebook's second cell displays, applies far below it and follows JupyterLab's theme
+    edge = "one => getComputedStyle(one).borderLeftWidth"
+    assert last.locator(".conclusion").evaluate(edge) == "4px"
+    scheme = "one => getComputedStyle(one).colorScheme"
+    assert page.locator(".dataengine").last.evaluate(scheme) == "light"
+    assert page.locator(".card .right").first.evaluate("one => getComputedStyle(one).fontWeight") == "600"
     pictures = page.locator(".jp-OutputArea-output img[alt]")
     assert pictures.count() > 0
     assert pictures.evaluate_all("all => all.every(one => one.complete && one.naturalWidth > 0)")

@@ -1,123 +1,34 @@
 """Charts of the reports (all steps): each has a title, units, intervals and a text for readers who cannot see it."""
 
-import io
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dataengine_lib.core.statistics import FEW_OF_TYPE
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows, whiskers
+from dataengine_lib.report.drawing.colors import BLUE, DARK, GREEN, ORANGE, PAPER, RED, SKY
 from dataengine_lib.report.names import plain_name, short_label, top_rows
-from dataengine_lib.report.tables import NO_MATHEMATICS, escaped
+from dataengine_lib.report.tables import accuracy
 from dataengine_lib.training.log import BASE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colours that colour-blind readers can tell apart; marker shapes and hatches differ as well.
-# Source: Okabe and Ito, Color Universal Design (2008), https://jfly.uni-koeln.de/color/
-BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
-GREY, DARK = "#6b7280", "#111827"
-_STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text: it can be searched and copied
-    "svg.hashsalt": "dataengine",  # the same data gives the same bytes
-    "font.family": "sans-serif",
-    "font.size": 10.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#9ca3af",
-    "axes.grid": True,
-    "axes.grid.axis": "x",
-    "grid.color": "#e5e7eb",
-    "axes.axisbelow": True,
-    "hatch.linewidth": 0.6,
-    "legend.frameon": False,
-    "xtick.color": "#374151",
-    "ytick.color": "#374151",
-}
-_WIDTH, _ROW_HEIGHT = 9.0, 0.31  # inches
+_MOST_POINTS = 60  # of a curve that the mouse and a screen reader get in figures
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A drawn chart: SVG for the page, and its message in words (`alt`)."""
-
-    svg: str
-    alt: str
-
-    def _repr_html_(self) -> str:
-        text = escaped(self.alt)
-        return (
-            f'<figure class="chart {NO_MATHEMATICS}" role="img" aria-label="{text}">{self.svg}'
-            f"<figcaption>{text}</figcaption></figure>"
-        )
-
-
-def drawn_chart(rows: float, title: str, alt: str, draw: Callable[["Axes"], None]) -> Chart:
-    """A chart in the style of all reports, high enough for `rows` bars; `draw` fills its axes.
-
-    `alt` is its message in words. The same data gives the same bytes.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        figure = Figure(figsize=(_WIDTH, 1.35 + _ROW_HEIGHT * max(1.0, rows)), layout="constrained")
-        figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=13, fontweight="bold")
-        axes = figure.add_subplot()
-        draw(axes)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
-        stream = io.StringIO()
-        # None leaves these entries out: a date would make every drawing another file
-        # text stays text, so a font that lacks a letter only measures it wrongly
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(stream, format="svg", metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
-    svg = stream.getvalue()
-    # without the XML declaration and document type, which are not allowed inside an HTML page
-    return Chart(svg[svg.index("<svg") :].replace("<svg ", '<svg aria-hidden="true" ', 1), alt)
-
-
-def label_rows(axes: "Axes", labels: Sequence[str]) -> None:
-    """Label the rows of a bar chart, the first one at the bottom."""
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(-0.6, max(1, len(labels)) - 0.4)
-
-
-Ends = tuple[float, float, float]  # a value, and the lower and upper end of its interval
-
-
-def whiskers(values: Sequence[Ends], scale: float = 100.0) -> list[list[float]]:
-    """Distances, times `scale`, from each value down and up to the ends of its interval, as errorbar takes them."""
-    # max: errorbar refuses negative lengths, which rounding gives at 0 and 100 %
-    return [
-        [scale * max(0.0, value - low) for value, low, _ in values],
-        [scale * max(0.0, high - value) for value, _, high in values],
-    ]
-
-
-def marked_intervals(
-    axes: "Axes",
-    values: Sequence[Ends],
-    places: Sequence[float],
-    color: str,
-    marker: str,
-    label: str | None,
-    scale: float = 100.0,
-) -> None:
-    """A marker for each value, times `scale`, with its interval, at its place on the vertical axis."""
-    axes.errorbar(
-        [scale * value for value, _, _ in values],
-        places,
-        xerr=whiskers(values, scale),
-        fmt=marker,
-        color=color,
-        markersize=5.5,
-        elinewidth=1.4,
-        capsize=2.5,
-        label=label,
-        clip_on=False,  # a marker at an end of the axis is not cut off
+def weakest_first(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The types and their scores (`accuracy` 0 to 1, None without questions) in the order of the charts, top to bottom."""
+    return sorted(
+        scores.items(),
+        key=lambda row: (-1.0 if row[1].accuracy is None else 1.0 - row[1].accuracy, row[0]),
+        reverse=True,
     )
+
+
+def heaviest_first(shares: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The types and their shares in the order of `share_chart`, top to bottom."""
+    return sorted(shares.items(), key=lambda row: (row[1].weight_share, row[0]), reverse=True)
 
 
 def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.25) -> Chart:
@@ -127,10 +38,8 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
     questions are left out. `chance` is what guessing gives, None for no line.
     """
     # the strongest first: a chart's first row is at the bottom
-    ordered = sorted(
-        ((kind, score) for kind, score in scores.items() if score.total),
-        key=lambda row: (-row[1].accuracy, row[0]),
-    )
+    asked = {kind: score for kind, score in scores.items() if score.total}
+    ordered = weakest_first(asked)[::-1]
     rows, note = top_rows(ordered)
     values = [100 * score.accuracy for _, score in rows]
 
@@ -151,7 +60,8 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
         )
 
     weakest = ", ".join(f"{plain_name(kind)} {score.accuracy:.0%}" for kind, score in rows[::-1][:4])
-    return drawn_chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.{note}", draw)
+    texts = [f"{plain_name(kind)}: {accuracy(score).text}, n = {score.total:,}" for kind, score in rows]
+    return drawn_chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.{note}", draw, texts)
 
 
 def _unsure(score: Any) -> str:
@@ -165,7 +75,7 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
     `shares` maps a type to something with `drawn_share`, `weight_share` (0 to 1) and `filled` queries.
     """
     title = "Drawn question types against their weights"
-    rows, note = top_rows(sorted(shares.items(), key=lambda row: (row[1].weight_share, row[0])))
+    rows, note = top_rows(heaviest_first(shares)[::-1])
 
     def draw(axes: "Axes") -> None:
         above, below = (
@@ -181,7 +91,7 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
             height=0.38,
             color=ORANGE,
             hatch="//",
-            edgecolor="white",
+            edgecolor=PAPER,
             label="weight",
         )
         label_rows(axes, [f"{short_label(kind)}  (n={share.filled})" for kind, share in rows])
@@ -189,7 +99,11 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
 
     apart = max((abs(share.drawn_share - share.weight_share) for share in shares.values()), default=0.0)
     alt = f"{title}. The largest difference is {100 * apart:.1f} points.{note}"
-    return drawn_chart(1.25 * len(rows), title, alt, draw)
+    texts = [
+        f"{plain_name(kind)}: drawn {share.drawn_share:.1%}, weight {share.weight_share:.1%}, n = {share.filled:,}"
+        for kind, share in rows
+    ]
+    return drawn_chart(1.25 * len(rows), title, alt, draw, texts)
 
 
 def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
@@ -206,7 +120,8 @@ def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
         axes.locator_params(axis="x", integer=True)
 
     most = ", ".join(f"{plain_name(name)} {count:,}" for name, count in rows[::-1][:6])
-    return drawn_chart(len(rows), title, f"{title}: {most or 'none'}.{note}", draw)
+    texts = [f"{plain_name(name)}: {count:,} {unit}" for name, count in rows]
+    return drawn_chart(len(rows), title, f"{title}: {most or 'none'}.{note}", draw, texts)
 
 
 def kept_chart(by_type: Mapping[str, Any]) -> Chart:
@@ -225,7 +140,7 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
             left=kept,
             color=ORANGE,
             hatch="//",
-            edgecolor="white",
+            edgecolor=PAPER,
             height=0.66,
             label="dropped",
         )
@@ -239,7 +154,9 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
     all_kept, all_dropped = (
         sum(getattr(row, name) for row in by_type.values()) for name in ("kept", "dropped")
     )
-    return drawn_chart(len(rows), title, f"{title}: {all_kept:,} kept, {all_dropped:,} dropped.{note}", draw)
+    alt = f"{title}: {all_kept:,} kept, {all_dropped:,} dropped.{note}"
+    texts = [f"{plain_name(kind)}: {one.kept:,} kept, {one.dropped:,} dropped" for kind, one in rows]
+    return drawn_chart(len(rows), title, alt, draw, texts)
 
 
 def mix_chart(parts: Sequence[Any]) -> Chart:
@@ -257,7 +174,11 @@ def mix_chart(parts: Sequence[Any]) -> Chart:
         axes.set(xlim=(0, 128), xticks=range(0, 101, 20), xlabel="share of all training examples in %")
 
     shares = ", ".join(f"{part.name} {part.share:.0%}" for part in rows[::-1])
-    return drawn_chart(1.2 * len(rows), title, f"{title}: {shares or 'nothing'}.{note}", draw)
+    texts = [
+        f"{plain_name(part.name)}: {part.share:.1%}, {part.drawn:,} drawn from {part.rows:,} rows"
+        for part in rows
+    ]
+    return drawn_chart(1.2 * len(rows), title, f"{title}: {shares or 'nothing'}.{note}", draw, texts)
 
 
 def loss_chart(points: Sequence[Any], validation: Sequence[Any] = ()) -> Chart:
@@ -269,7 +190,9 @@ def loss_chart(points: Sequence[Any], validation: Sequence[Any] = ()) -> Chart:
         smooth.append(0.9 * smooth[-1] + 0.1 * loss if smooth else loss)
 
     def draw(axes: "Axes") -> None:
-        axes.plot(steps, losses, color=SKY, linewidth=1, label="each step")
+        # a line of one point is only seen by its marker
+        marker = "o" if len(steps) == 1 else ""
+        axes.plot(steps, losses, color=SKY, linewidth=1, marker=marker, label="each step")
         axes.plot(steps, smooth, color=BLUE, linewidth=2.2, label="smoothed (exponential moving average)")
         if validation:
             axes.plot(
@@ -293,4 +216,8 @@ def loss_chart(points: Sequence[Any], validation: Sequence[Any] = ()) -> Chart:
     if validation:
         best = min(validation, key=lambda point: point.loss)
         change += f"; the validation loss is smallest at step {best.step:,}, {best.loss:.2f}"
-    return drawn_chart(9, title, f"{title}: {change}.", draw)
+    shown = range(0, len(steps), max(1, len(steps) // _MOST_POINTS))
+    texts = [f"step {steps[at]:,}: loss {losses[at]:.3f}, smoothed {smooth[at]:.3f}" for at in shown]
+    ends = [*(float(steps[at]) for at in shown), float(steps[-1])] if steps else []
+    bands = list(pairwise(ends)) if len(steps) > 1 else []
+    return drawn_chart(9, title, f"{title}: {change}.", draw, texts if bands else (), bands)

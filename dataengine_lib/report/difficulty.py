@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from dataengine_lib.core.statistics import wilson
 from dataengine_lib.curation.counts import ChecksSummary
 from dataengine_lib.curation.difficulty.band import BINS, DifficultyFigures
-from dataengine_lib.report.charts import BLUE, DARK, ORANGE, PURPLE, Chart, drawn_chart
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart
+from dataengine_lib.report.drawing.colors import BLUE, DARK, ORANGE, PAPER, PURPLE
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Html, percent, table
 
@@ -33,7 +34,7 @@ def difficulty_chart(summary: ChecksSummary) -> Chart | Html:
             if sum(counts):
                 axes.bar(
                     places, counts, width=0.9 / BINS, bottom=below, color=color, hatch=hatch,
-                    edgecolor="white", label=f"{_OUTCOMES[name]} ({sum(counts):,})",
+                    edgecolor=PAPER, label=f"{_OUTCOMES[name]} ({sum(counts):,})",
                 )  # fmt: skip
                 below = [one + other for one, other in zip(below, counts, strict=True)]
         for end in _ends(figures):
@@ -51,7 +52,13 @@ def difficulty_chart(summary: ChecksSummary) -> Chart | Html:
         )  # fmt: skip
         axes.locator_params(axis="y", integer=True)
 
-    return drawn_chart(9, title, f"{title}: {_in_words(figures)}.", draw)
+    texts = [
+        f"{number / BINS:g} to {(number + 1) / BINS:g}: "
+        + ", ".join(f"{words} {figures.bins[name][number]:,}" for name, words in _OUTCOMES.items())  # type: ignore[index]
+        for number in range(BINS)
+    ]
+    bands = [(number / BINS, (number + 1) / BINS) for number in range(BINS)]
+    return drawn_chart(9, title, f"{title}: {_in_words(figures)}.", draw, texts, bands)
 
 
 def _ends(figures: DifficultyFigures) -> list[float]:

@@ -11,16 +11,8 @@ from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
 from dataengine_lib.evaluation.weights import ACCURACY_RULES, AccuracyRule, TypeCounts, WeightInterval
-from dataengine_lib.report.charts import (
-    BLUE,
-    DARK,
-    GREY,
-    ORANGE,
-    Chart,
-    drawn_chart,
-    label_rows,
-    marked_intervals,
-)
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows, marked_intervals
+from dataengine_lib.report.drawing.colors import BLUE, DARK, GREY, ORANGE, ROW_LINE
 from dataengine_lib.report.kinds.score_tables import has_other_kinds, kind_tables
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import Figure, Html, accuracy, percent, share_table, table
@@ -57,6 +49,13 @@ def split_table(metrics: Metrics) -> Html:
     source = f" from {metrics.source}" if metrics.source else ""
     by_split = table(rows, head, f"rank rule: {metrics.rank}{source}{_usage_text(metrics.usage)}")
     return Html(by_split.text + kind_tables(metrics))
+
+
+def counted_questions(metrics: Metrics) -> str:
+    """How many questions were asked, and of which split: `3,240 questions (1,080 diagnose, 2,160 holdout)`."""
+    asked = {name: split.overall.total for name, split in metrics.splits.items()}
+    named = ", ".join(f"{number:,} {name}" for name, number in asked.items())
+    return f"{sum(asked.values()):,} questions" + (f" ({named})" if len(asked) > 1 else "")
 
 
 def score_name(metrics: Metrics) -> str:
@@ -125,7 +124,7 @@ def weight_chart(weights: Mapping[str, Mapping[AccuracyRule, WeightInterval]], c
             places = [place + offset for place in range(len(kinds))]
             marked_intervals(axes, ends, places, color, marker, rule, scale=1.0)
         for place in range(len(kinds)):
-            axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
+            axes.axhline(place + 0.5, color=ROW_LINE, linewidth=0.8)
         label_rows(axes, [f"{short_label(kind)}  (n={counts[kind][1]})" for kind in kinds])
         axes.set(xlim=(0, 1), xlabel="weight (0 to 1), with 95 % interval; n: number of questions")
 
@@ -134,7 +133,11 @@ def weight_chart(weights: Mapping[str, Mapping[AccuracyRule, WeightInterval]], c
         f"{plain_name(kind)} {weights[kind]['shrunk'].weight:.2f}" for kind in kinds[::-1][:4]
     )
     alt = f"{title}. Heaviest by the rule shrunk: {heaviest or 'no types'}.{note}"
-    return drawn_chart(1.45 * len(kinds), title, alt, draw)
+    texts = [
+        f"{plain_name(kind)}: " + ", ".join(f"{rule} {one.weight:.2f}" for rule, one in weights[kind].items())
+        for kind in kinds
+    ]
+    return drawn_chart(1.45 * len(kinds), title, alt, draw, texts)
 
 
 def letter_bias_chart(bias: LetterBias) -> Chart | Html:
@@ -171,7 +174,12 @@ def letter_bias_chart(bias: LetterBias) -> Chart | Html:
         )
         axes.locator_params(axis="x", integer=True)
 
-    return drawn_chart(len(rows), title, f"{title}. {letter_bias_sentence(bias)}", draw)
+    texts = [
+        f"({row.letter}): {row.wrong:,} wrong answers, {row.expected:.1f} "
+        f"[{row.expected_low:.1f}, {row.expected_high:.1f}] expected, n = {row.offered:,}"
+        for row in rows
+    ]
+    return drawn_chart(len(rows), title, f"{title}. {letter_bias_sentence(bias)}", draw, texts)
 
 
 def letter_bias_sentence(bias: LetterBias) -> str:

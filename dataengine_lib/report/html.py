@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from functools import cache
 from os.path import exists  # False for a name that is too long, where Path.exists raises
@@ -10,30 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.report.galleries.gallery_data import GALLERY_MIME
 from dataengine_lib.report.galleries.page import PageGalleries, PageScript, gallery_css
+from dataengine_lib.report.pages.head import step_head
+from dataengine_lib.report.pages.notebook import shown_notebook
+from dataengine_lib.report.pages.sections import contents
 from dataengine_lib.report.run_file import ShownRun, read_run
-from dataengine_lib.report.tables import escaped
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from nbconvert.exporters import HTMLExporter
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# MIME types that a report shows. Widgets (progress bars) and scripts need a running kernel.
-_SHOWN = {"text/html", "text/plain", "text/markdown", "image/png", "image/jpeg", "image/svg+xml"}
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-# Elements that run, load or send something, or lead away by themselves: <script, <meta http-equiv=refresh>, </form>.
-# The page's Content-Security-Policy stops most of them; no policy stops a refresh.
-_ACTIVE = re.compile(
-    r"<(?=/?(?:script|meta|base|link|iframe|frame|frameset|object|embed|applet|form|portal|template)\b)",
-    re.IGNORECASE,
-)
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # matches terminal colours in tracebacks: "\x1b[0;31m"
+_LEAST_CONTENTS = 3  # headings of a page that are worth a table of contents
 
 
 def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None = None) -> Path:
@@ -45,13 +35,17 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
     """
     run = _run_of(notebook)
     galleries = PageGalleries(_shown_folder(run))
-    failed, body = _shown_notebook(notebook, page_exporter(), galleries)
+    shown = shown_notebook(notebook, page_exporter(), galleries)
+    head = step_head(
+        shown.metadata, run[0] if run else None, _label(notebook, run[1]) if run else "", shown.facts
+    )
+    body = render_template("step.html.j2", shown=shown, head=head)
     if outputs is None:
         outputs = _outputs_of(notebook, run)
     content = page_html(
         _title(notebook, run),
-        failed + body,
-        links=_links(notebook, run, failed=bool(failed)),
+        body,
+        links=_links(notebook, run, failed=bool(shown.failed)),
         notes=run[0].notes if run else [],
         files=[file_link(path, page.parent) for path in outputs if exists(path)],
         script=galleries.script(),
@@ -79,7 +73,10 @@ def page_html(
     """
     from markupsafe import Markup
 
-    css = template_text("page.css") + (gallery_css() if script else "") + css
+    css = template_text("displays.css") + template_text("page.css") + (gallery_css() if script else "") + css
+    places = contents(body)
+    if files:
+        places.append({"name": "Files of this step", "href": "#files"})
     return render_template(
         "report.html.j2",
         title=title,
@@ -87,6 +84,7 @@ def page_html(
         links=links,
         notes=notes,
         files=files,
+        contents=places if len(places) >= _LEAST_CONTENTS else [],
         css=Markup(css),
         policy=f"; {script.policy}" if script else "",
         script=Markup(script.elements if script else ""),
@@ -136,65 +134,6 @@ def page_exporter() -> "HTMLExporter":
             f"nbconvert cannot make pages ({one_line(str(error))}); install it in a virtual environment, or name the "
             "folder share/jupyter of its installation in JUPYTER_PATH"
         ) from error
-
-
-def _shown_notebook(notebook: Path, exporter: "HTMLExporter", galleries: PageGalleries) -> tuple[str, str]:
-    """As `_body_html`. Raises DataEngineError for a file that is no notebook."""
-    import nbformat
-
-    try:
-        with warnings.catch_warnings():
-            # of cells without an id or with one that is there twice, which nbformat corrects
-            warnings.simplefilter("ignore")
-            return _body_html(nbformat.read(str(notebook), as_version=4), exporter, galleries)
-    # a damaged file makes nbformat and nbconvert stumble where they are: over a key, a type, a text
-    except Exception as error:
-        raise DataEngineError(
-            f"{notebook}: is no notebook that can be read; run its step once more; it {looks_like(notebook)}"
-        ) from error
-
-
-def _body_html(book: Any, exporter: "HTMLExporter", galleries: PageGalleries) -> tuple[str, str]:
-    """The error, if a cell failed, and the cells' texts and displays, without code, logs and progress bars."""
-    failed = ""
-    # papermill adds cells to a failed notebook, which name cell numbers that the page does not show
-    book.cells = [
-        cell for cell in book.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
-    ]
-    for cell in book.cells:
-        if cell.cell_type != "code":
-            continue
-        failed += "".join(_failure(output) for output in cell.outputs if output.output_type == "error")
-        cell.outputs = [shown for output in cell.outputs if (shown := _shown(output, galleries)) is not None]
-    # the state of widgets, which the page does not show
-    book.metadata.pop("widgets", None)
-    body, _ = exporter.from_notebook_node(book)
-    # shown as text; a tag begins with < and its name, so none can be made of parts
-    return failed, _ACTIVE.sub("&lt;", str(body))
-
-
-def _shown(output: Any, galleries: PageGalleries) -> Any | None:
-    """The output, reduced to what a page can show; None for stderr (warnings, progress bars) and widgets."""
-    if output.output_type == "error" or (output.output_type == "stream" and output.name == "stderr"):
-        return None
-    if output.output_type in ("display_data", "execute_result"):
-        if _WIDGET in output.data:
-            return None
-        whole = output.data.get(GALLERY_MIME)
-        if isinstance(whole, str) and (gallery := galleries.add(whole)) is not None:
-            output.data = {"text/html": gallery}
-        output.data = {kind: value for kind, value in output.data.items() if kind in _SHOWN}
-    return output
-
-
-def _failure(output: Any) -> str:
-    trace = _ANSI.sub("", "\n".join(output.get("traceback", [])))
-    message = _ANSI.sub("", f"{output.get('ename', '')}: {output.get('evalue', '')}")
-    return (
-        f'<div class="failed"><h2>✗ This step failed</h2><p>{escaped(message)}</p>'
-        f"<p>What it showed before the error follows below.</p>"
-        f"<details><summary>traceback</summary><pre>{escaped(trace)}</pre></details></div>"
-    )
 
 
 def _run_of(notebook: Path) -> tuple[ShownRun, Path] | None:

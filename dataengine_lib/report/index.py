@@ -14,6 +14,7 @@ from dataengine_lib.evaluation.rounds.figures import Figures, GainVerdict
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
 from dataengine_lib.report.names import MOST_ROWS, plain_name
+from dataengine_lib.report.pages.run_head import run_head
 from dataengine_lib.report.rounds.small_chart import small_round_chart
 from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run
 from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, type_anchor
@@ -49,7 +50,7 @@ def write_run_index(folder: Path) -> Path:
         seed=run.seed,
         error=run.error or "",
         types=_type_links(run, folder),
-        versions=", ".join(f"{name} {version}" for name, version in run.versions.items()),
+        head=run_head(run, folder),
     )
     links = [{"name": "all reports", "href": "../index.html"}]
     return _write(folder / "index.html", f"Run {run.run or _name(folder)}", body, links, run.notes)
@@ -178,7 +179,8 @@ def _times(run: ShownRun) -> list[tuple[str, str]]:
 def _chart(figures: Figures) -> Any:
     from markupsafe import Markup
 
-    return Markup(small_round_chart(figures.rounds[0].by_type, figures.rounds[-1].by_type).text)
+    rounds = figures.rounds
+    return Markup(small_round_chart(rounds[0].by_type, rounds[-1].by_type, len(rounds) - 1).text)
 
 
 def _write(page: Path, title: str, body: str, links: list[dict[str, str]], notes: list[str]) -> Path:

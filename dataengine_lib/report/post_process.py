@@ -14,7 +14,8 @@ from dataengine_lib.curation.counts import (
     PostProcessCounts,
     TypeCount,
 )
-from dataengine_lib.report.charts import BLUE, DARK, ORANGE, RED, Chart, drawn_chart, label_rows
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows
+from dataengine_lib.report.drawing.colors import BLUE, DARK, ORANGE, PAPER, RED
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Figure, Html, percent, table
 from dataengine_lib.teachers.reply_files import Usage, UsageFile
@@ -195,7 +196,7 @@ def right_letter_chart(counts: PostProcessCounts) -> Chart:
             # errorbar refuses negative lengths, which rounding gives at 0 and 100 %
             low = [max(0.0, share - 100 * ends.low) for share, ends in zip(shares, intervals, strict=True)]
             high = [max(0.0, 100 * ends.high - share) for share, ends in zip(shares, intervals, strict=True)]
-            axes.barh(places, shares, height=0.38, color=color, hatch=hatch, edgecolor="white", label=name)
+            axes.barh(places, shares, height=0.38, color=color, hatch=hatch, edgecolor=PAPER, label=name)
             axes.errorbar(
                 shares, places, xerr=[low, high], fmt="none", ecolor=DARK, elinewidth=1.2, capsize=3
             )
@@ -207,7 +208,11 @@ def right_letter_chart(counts: PostProcessCounts) -> Chart:
         f"{letter} {100 * old / max(1, total):.0f} % before and {100 * new / max(1, total):.0f} % after"
         for letter, old, new in zip("ABCD", before, after, strict=True)
     )
-    return drawn_chart(6, title, f"{title}: {shares if total else 'no questions'}.", draw)
+    texts = [
+        f"({letter}): right in {old:,} questions as written, in {new:,} as kept"
+        for letter, old, new in zip("ABCD", before, after, strict=True)
+    ][::-1]
+    return drawn_chart(6, title, f"{title}: {shares if total else 'no questions'}.", draw, texts)
 
 
 def right_letter_table(counts: PostProcessCounts) -> Html:

@@ -29,6 +29,9 @@ class ShownRun(msgspec.Struct):
     overhead_seconds: float | None = None
     rounds: int = 0
     seed: int = 0
+    student: str = ""
+    teacher: str = ""
+    command: str = ""
     error: str | None = None
     notes: list[str] = []
     warnings: list[str] | None = None

@@ -8,18 +8,18 @@ from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.evaluation.studies.curves import learning_curves
 from dataengine_lib.evaluation.studies.figures import OVERALL, Difference, MeanScore, StudyFigures
 from dataengine_lib.evaluation.studies.summary import measure_name
-from dataengine_lib.report.charts import (
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows
+from dataengine_lib.report.drawing.colors import (
     BLUE,
     DARK,
     GREEN,
     GREY,
     ORANGE,
+    PAPER,
     PURPLE,
     RED,
+    ROW_LINE,
     SKY,
-    Chart,
-    drawn_chart,
-    label_rows,
 )
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 
@@ -82,7 +82,10 @@ def arms_chart(figures: StudyFigures) -> Chart:
         + ", ".join(f"{plain_name(arm.name)} {_spoken(arm.last.measures[measure])}" for arm in arms)
         for measure in measures
     )
-    return drawn_chart(len(labels), title, f"{title}. Accuracy in %, {spoken}.{note}", draw)
+    texts = [""] * len(labels)
+    for place, number, score in rows:
+        texts[place] = f"{plain_name(arms[number].name)}: {_spoken(score)}"
+    return drawn_chart(len(labels), title, f"{title}. Accuracy in %, {spoken}.{note}", draw, texts)
 
 
 def study_types_chart(figures: StudyFigures) -> Chart:
@@ -105,7 +108,7 @@ def study_types_chart(figures: StudyFigures) -> Chart:
             # outside of the chart: the legend's mark is filled, whatever the first type's is
             axes.plot([], [], marker=marker, color=color, linestyle="", label=short_label(one.arm))
         for place in range(len(kinds)):
-            axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8, zorder=0)
+            axes.axhline(place + 0.5, color=ROW_LINE, linewidth=0.8, zorder=0)
         weak = figures.weak_types
         label_rows(
             axes,
@@ -126,7 +129,12 @@ def study_types_chart(figures: StudyFigures) -> Chart:
     alt = f"{title}. After Holm's correction, {spoken or 'there is no other arm'}.{cut}{_cut(figures)}"
     if figures.weak_types:
         alt += " * marks the types that were weakest at the start."
-    return drawn_chart((0.8 + 0.22 * len(shown)) * len(kinds), title, alt, draw)
+    texts = [
+        f"{plain_name(kind)}: "
+        + ", ".join(f"{plain_name(one.arm)} {_points(one.by_type[kind])}" for one in shown)
+        for kind in kinds
+    ]
+    return drawn_chart((0.8 + 0.22 * len(shown)) * len(kinds), title, alt, draw, texts)
 
 
 def learning_chart(figures: StudyFigures, measure: str = OVERALL) -> Chart:
@@ -184,7 +192,7 @@ def _interval(
         marker=marker,
         color=color,
         markersize=6.5,
-        markerfacecolor=color if filled else "white",
+        markerfacecolor=color if filled else PAPER,
     )
 
 
@@ -194,6 +202,10 @@ def _style(number: int) -> tuple[str, str]:
 
 def _spoken(score: MeanScore) -> str:
     return f"{100 * score.value:.1f} ({100 * score.low:.1f} to {100 * score.high:.1f})"
+
+
+def _points(one: Difference) -> str:
+    return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
 
 
 def _real(found: Iterable[Difference], sign: int) -> int:

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.significance.sign_flip import equals_p
@@ -12,7 +13,11 @@ from dataengine_lib.report.names import without_turning
 # Classes of elements that MathJax leaves alone: of version 3 (JupyterLab) and version 2 (older notebooks). Source:
 # MathJax's documentation, options ignoreHtmlClass and ignoreClass.
 NO_MATHEMATICS = "mathjax_ignore tex2jax_ignore"
+# Classes of everything that a notebook displays: those, and that to which the style sheet (`show_style`) applies.
+DISPLAY = f"dataengine {NO_MATHEMATICS}"
+_TEMPLATES = Path(__file__).parent / "templates"
 METADATA_KEY = "dataengine"  # of what a notebook's output says to programs, beside what it shows
+STYLE_METADATA = {"style": True}  # of the output that is the style sheet
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,25 @@ class Link:
     href: str
 
 
+@dataclass(frozen=True)
+class StyleSheet:
+    """The style sheet of everything that is displayed, as a notebook displays it; a page has it in its head."""
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        css = (_TEMPLATES / "displays.css").read_text(encoding="utf-8")
+        return {"text/html": f"<style>{css}</style>"}, {METADATA_KEY: STYLE_METADATA}
+
+
+def show_style() -> None:
+    """Display the style sheet in a notebook, once, for all tables, charts and cards in it: light, dark and print."""
+    from IPython.display import display
+
+    display(StyleSheet())  # type: ignore[no-untyped-call]
+
+
 def displayed(text: str) -> str:
     """HTML as a notebook displays it: data such as `$5 … $10` is not typeset as mathematics."""
-    return f'<div class="{NO_MATHEMATICS}">{text}</div>'
+    return f'<div class="{DISPLAY}">{text}</div>'
 
 
 def escaped(value: object) -> str:
@@ -107,8 +128,12 @@ def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = 
         for row in rows
     )
     title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    # wide tables scroll: the keyboard must reach them too, and a screen reader name them
+    place = (
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escaped(caption or ", ".join(head))}">'
+    )
     return Html(
-        f'<div class="scroll"><table class="figures">{title}<thead><tr>{top}</tr></thead>'
+        f'{place}<table class="figures">{title}<thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -132,20 +157,28 @@ def _cell(value: object) -> str:
 
 @dataclass(frozen=True)
 class Conclusion(Html):
-    """A conclusion and the step's warnings, which a run reads back from the executed notebook."""
+    """A conclusion with the step's warnings and facts, which runs and pages read back from the executed notebook."""
 
     warnings: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         # metadata travels with the output in the notebook, and no page shows it
-        return {"text/html": displayed(self.text)}, {METADATA_KEY: {"warnings": list(self.warnings)}}
+        own: dict[str, Any] = {"warnings": list(self.warnings)}
+        if self.facts:
+            own["facts"] = dict(self.facts)
+        return {"text/html": displayed(self.text)}, {METADATA_KEY: own}
 
 
-def conclusion(*sentences: str, warnings: Sequence[str] = ()) -> Conclusion:
-    """The conclusion of a report, with the step's `warnings` below it; empty sentences are left out."""
+def conclusion(*sentences: str, warnings: Sequence[str] = (), data: str = "", cost: str = "") -> Conclusion:
+    """The conclusion of a report, with the step's `warnings` below it; empty sentences are left out.
+
+    `data` (what the step read, with counts) and `cost` are shown at the head of the page.
+    """
     text = f'<p class="conclusion">{escaped(" ".join(filter(None, sentences)))}</p>'
     if warnings:
         # the sign and the word say it without colour; the words stand out without a style sheet, as in JupyterLab
         lines = "".join(f"<p><strong>⚠ Warning:</strong> {escaped(line)}</p>" for line in warnings)
         text += f'<div class="warnings" role="alert">{lines}</div>'
-    return Conclusion(text, tuple(warnings))
+    facts = (("data", data), ("cost", cost))
+    return Conclusion(text, tuple(warnings), tuple((name, value) for name, value in facts if value))

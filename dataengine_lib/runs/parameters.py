@@ -1,6 +1,7 @@
 """The parameters of an experiment (all steps): one YAML file and the `--set` options, checked key by key."""
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Experiment:
     sections: dict[str, dict[str, Any]]
     set_keys: tuple[str, ...] = ()
     set_by: str = "--set"  # what changed these keys, for messages
+    command: str = ""  # what a user typed to run it, without --out
 
     def where(self, section: str) -> str:
         """How a message names a section: the file, and `with --set` where an option changed it."""
@@ -70,7 +72,10 @@ def read_experiment(file: Path, steps: list[str], sets: list[str], rounds: int |
         apply_set_option(content, option)
     if rounds is not None:
         content["rounds"] = rounds
-    return experiment_of(file, content, steps, tuple(option.partition("=")[0] for option in sets))
+    read = experiment_of(file, content, steps, tuple(option.partition("=")[0] for option in sets))
+    options = [part for option in sets for part in ("--set", option)]
+    options += [] if rounds is None else ["--rounds", str(rounds)]
+    return replace(read, command=shlex.join(["dataengine", "run", str(file), *options]))
 
 
 def experiment_of(

@@ -1,6 +1,7 @@
 """A whole run (all steps): check everything, then execute one notebook after the other, skipping unchanged steps."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -77,7 +78,7 @@ def run_experiment(
             planned = plan(experiment, out, folder)
             check_paths(experiment.file, planned, first, last)
             warnings += check_data(experiment.file, planned, first, last)
-        state = _new_state(experiment, planned)
+        state = _new_state(experiment, planned, out)
         state.playground_seconds = round(time.monotonic() - began, 2) if settings else 0.0
         state.warnings = list(dict.fromkeys(warnings))
         for line in state.warnings:
@@ -128,13 +129,19 @@ def _until_says(item: Planned, state: StepState) -> str:
     return decision.next_round.reason.removeprefix("stop, as ") if decision.next_round.stop else ""
 
 
-def _new_state(experiment: Experiment, planned: list[Planned]) -> RunState:
+def _new_state(experiment: Experiment, planned: list[Planned], out: Path) -> RunState:
     teachers = {getattr(item.config, "teacher", "") for item in planned}
     notes = [_PLAYGROUND_NOTE] if "playground" in teachers else []
     if not trains_on_new_data(experiment):
         notes.append(NO_NEW_DATA)
+    command = experiment.command
+    if command and out != Path("reports") / experiment.head.run:
+        command += f" --out {shlex.quote(str(out))}"
     return RunState(
         run=experiment.head.run,
+        command=command,
+        student=_first_setting(planned, "student"),
+        teacher=_first_setting(planned, "teacher"),
         started=now(),
         rounds=experiment.head.rounds,
         seed=experiment.head.seed,
@@ -142,6 +149,11 @@ def _new_state(experiment: Experiment, planned: list[Planned]) -> RunState:
         steps=_waiting(planned),
         versions=versions(),
     )
+
+
+def _first_setting(planned: Sequence[Planned], name: str) -> str:
+    """The setting `name` of the first step that has it; empty where none has."""
+    return next((str(value) for item in planned if (value := getattr(item.config, name, None))), "")
 
 
 def _waiting(planned: Sequence[Planned]) -> list[StepState]:

@@ -32,7 +32,8 @@ class StepState(msgspec.Struct, kw_only=True):
 class RunState(msgspec.Struct, kw_only=True):
     """`run.json`. `seconds` is the sum over the steps; for a skipped step, those of the run that executed it.
 
-    `overhead_seconds` is the part for notebook start-up and rendering. `warnings` were found before the first step; those
+    `overhead_seconds` is the part for notebook start-up and rendering. `command` is what a user typed to make the run,
+    `student` and `teacher` are those of its first round. `warnings` were found before the first step; those
     of a step are in `steps`. `rounds` are those of the plan; `stopped` says why `until` ended them before.
     """
 
@@ -44,6 +45,9 @@ class RunState(msgspec.Struct, kw_only=True):
     playground_seconds: float = 0.0
     rounds: int
     seed: int
+    command: str = ""
+    student: str = ""
+    teacher: str = ""
     error: str = ""
     stopped: str = ""
     notes: list[str] = []

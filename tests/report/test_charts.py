@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from dataengine_lib.report import charts
+from dataengine_lib.report.drawing.colors import BLUE, ORANGE, SKY
 from dataengine_lib.report.rounds.compared import round_chart
 from dataengine_lib.report.rounds.small_chart import small_round_chart
 
@@ -105,6 +107,49 @@ def test_types_with_too_few_questions_say_so_in_the_charts():
     assert ">+0 ?</text>" in small and ">+0</text>" in small and "?: too few questions to tell." in small
 
 
+def test_every_row_has_its_figures_for_the_mouse_and_for_screen_readers():
+    chart = charts.score_chart(SCORES, "Accuracy")
+    rows = [
+        f"{name}: {share} % [{low}, {high}], n = 40"
+        for name, share, low, high in (
+            ("spatial relationship", "30.0", "20.0", "40.0"),
+            ("image $tyle", "40.0", "30.0", "50.0"),
+            ("image scene", "90.0", "80.0", "100.0"),
+        )
+    ]
+    figure = ElementTree.fromstring(chart._repr_html_())
+    assert figure.get("aria-description") == "; ".join(rows)
+    # the row at the bottom is drawn first, in the wide and in the narrow drawing
+    assert [node.text for node in figure.iter("{http://www.w3.org/2000/svg}title")] == rows[::-1] * 2
+    assert "row-" not in chart.svg + chart.narrow, "ids would be there twice in a page"
+
+
+def test_a_chart_has_the_colours_of_the_page_and_a_saved_one_its_own():
+    chart = charts.score_chart(SCORES, "Accuracy")
+    assert "var(" not in chart.svg and BLUE in chart.svg
+    page = chart._repr_html_()
+    assert f"fill: var(--blue, {BLUE})" in page and f"fill: {BLUE}" not in page
+    css = (Path(charts.__file__).parent / "templates" / "displays.css").read_text()
+    for name in set(re.findall(r"var\(--(\w+), #", page)):
+        assert re.search(rf"--{name}: light-dark\(#\w+, #\w+\)", css), name
+
+
+def test_a_round_has_the_same_colour_in_every_chart():
+    three = round_chart(rounds(0.3, 0.5, 0.7))
+    two = round_chart(rounds(0.3, 0.5))
+    assert BLUE in two.svg and ORANGE in three.svg and ORANGE not in two.svg
+    before, after = rounds(0.3, 0.5)
+    for number, color in ((1, "--blue"), (2, "--orange")):
+        assert f"fill: var({color}" in small_round_chart(before.by_type, after.by_type, number).text
+
+
+def test_one_point_of_a_curve_has_a_marker():
+    points = [SimpleNamespace(step=step, loss=2.0) for step in (1, 2)]
+    curve, point = charts.loss_chart(points), charts.loss_chart(points[:1])
+    assert f"fill: {SKY}" in point.svg and f"fill: {SKY}" not in curve.svg
+    assert "step 1: loss 2.000, smoothed 2.000" in curve._repr_html_()
+
+
 def test_units_and_figures_are_in_the_charts(drawn):
     charts_ = drawn[0]
     assert "cross-entropy per answer token (nats)" in charts_["loss"].svg
@@ -126,7 +171,9 @@ def test_the_small_chart_needs_no_matplotlib_and_escapes():
     figure = ElementTree.fromstring(text)
     texts = [node.text for node in figure.iter() if node.tag.endswith("text")]
     assert texts.index("weak") < texts.index(EVIL[:31] + "…")
-    assert [node.text for node in figure.iter("title")] == ["weak", EVIL]
+    rows = ["weak: 20.0% before, 50.0% after", f"{EVIL}: 60.0% before, 40.0% after"]
+    assert figure.get("aria-description") == "; ".join(rows)
+    assert [node.text for node in figure.iter("title")] == rows * 2  # of the wide and the narrow drawing
     assert "+30" in texts and "-20" in texts
 
 

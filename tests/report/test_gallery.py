@@ -229,7 +229,7 @@ def test_a_conclusion_leaves_out_empty_sentences():
 def test_warnings_stand_below_the_conclusion_escaped_and_in_the_output_s_metadata():
     shown, metadata = tables.conclusion("One.", warnings=["one step", EVIL])._repr_mimebundle_()
     assert shown["text/html"].startswith(
-        '<div class="mathjax_ignore tex2jax_ignore">'
+        '<div class="dataengine mathjax_ignore tex2jax_ignore">'
         '<p class="conclusion">One.</p><div class="warnings" role="alert">'
         "<p><strong>⚠ Warning:</strong> one step</p>"
     )

@@ -60,7 +60,7 @@ def test_a_chart_of_ten_thousand_types_draws_the_first_and_says_so() -> None:
     assert ">t00000" in drawn["score"].svg and ">t09999" in drawn["share"].svg
     assert "30,000 kept, 10,000 dropped" in drawn["kept"].alt
     small = small_round_chart(many, many).text
-    assert small.count("<circle") == 2 * MOST_ROWS and "the 60 weakest of 10,000 question types" in small
+    assert small.count("<circle") == 2 * 2 * MOST_ROWS and "the 60 weakest of 10,000 question types" in small
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_a_chart_of_ten_thousand_types_draws_the_first_and_says_so() -> None:
 )
 def test_jupyterlab_typesets_no_display_as_mathematics(shown: tables.Html | charts.Chart) -> None:
     text = shown._repr_html_()
-    assert re.match(r"<(?:div|figure) class=\"(?:chart )?mathjax_ignore tex2jax_ignore\"", text)
+    assert re.match(r"<(?:div|figure) class=\"(?:chart )?dataengine mathjax_ignore tex2jax_ignore\"", text)

@@ -7,9 +7,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from dataengine_lib.core.files import write_json
+from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.html import page_exporter, render_notebook
+from dataengine_lib.report.tables import StyleSheet, conclusion, table
 
 EVIL = '<script>alert("x")</script>'
 OUTSIDE = re.compile(
@@ -126,6 +127,86 @@ def test_papermill_s_failed_notebook_renders(tmp_path):
     text = render(executed)
     assert "DataEngineError: row 3: bad" in text and '<p class="conclusion">done before</p>' in text
     assert "An Exception was encountered" not in text and "Execution using papermill" not in text
+
+
+def shown(html, **metadata):
+    data = {"text/html": html, "text/plain": "an object"}
+    return new_code_cell(
+        "1", outputs=[new_output("display_data", data, metadata=metadata)], execution_count=1
+    )
+
+
+def test_a_page_has_its_facts_and_conclusion_first_and_no_empty_section(run):
+    result, metadata = conclusion("It is weak.", data=f"7 questions {EVIL}", cost="0.10")._repr_mimebundle_()
+    style, own = StyleSheet()._repr_mimebundle_()
+    cells = [
+        new_markdown_cell("# Title\n\nA sentence."),
+        shown(style["text/html"], **own),
+        new_markdown_cell("## Accuracy\n\nBy type."),
+        shown("<b>a chart</b>"),
+        new_markdown_cell("## Rows left out\n\nAlways counted."),
+        shown(table([], ["a"], "0 of 7 rows")._repr_html_()),
+        new_markdown_cell("## Splits"),
+        shown(table([[1]], ["a"], "by split")._repr_html_()),
+        new_markdown_cell("## Conclusion"),
+        shown(result["text/html"], **metadata),
+    ]
+    state = read_json(run / "run.json")
+    state |= {"rounds": 2, "teacher": f"openai:m {EVIL}", "versions": {"torch": "2.13"}}
+    write_json(run / "run.json", state | {"command": "dataengine run params/demo.yaml"})
+    notebook = save(run / "round1", "1_evaluate", *cells)
+    book = nbformat.read(notebook, as_version=4)
+    given = {"student": f"a model {EVIL}", "batch_size": 64, "executed_by_run": {"start": "/home/me"}}
+    book.metadata["papermill"] = {
+        "parameters": given, "start_time": "2026-05-01T10:00:59.1+00:00", "duration": 75.2,
+    }  # fmt: skip
+    nbformat.write(book, notebook)
+    text = render(notebook)
+    order = ["<h1", "A sentence.", "<dl", "It is weak.", "a chart", "by split", "0 of 7 rows"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert "Always counted" not in text and "Rows left out: <span" in text and ">Conclusion<" not in text
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert facts["student"].startswith("a model &lt;script&gt;") and facts["teacher"].startswith(
+        "openai:m &lt;"
+    )
+    assert facts["data"].startswith("7 questions &lt;script&gt;") and facts["cost"] == "0.10"
+    assert (facts["round"], facts["date"], facts["duration"]) == (
+        "1 of 2",
+        "2026-05-01 10:00 UTC",
+        "1 min 15 s",
+    )
+    step = "dataengine run params/demo.yaml --from round1/1_evaluate --to round1/1_evaluate"
+    assert f">{step}</code>" in facts["made by"]
+    assert "<tr><td>batch_size</td><td>64</td></tr>" in text and "torch 2.13" in text
+    assert "<script" not in text and "/home/me" not in text
+    places = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a></li>', text)
+    assert [name for _, name in places] == ["Accuracy", "Splits", "Nothing to show"]
+    assert all(text.count(f'id="{place}"') == 1 for place, _ in places)
+    assert text.count("--paper: light-dark(") == 1, (
+        "the style sheet that the notebook displays is not in it twice"
+    )
+
+
+def test_after_a_failed_step_what_was_not_reached_is_left_out(run):
+    broken = new_code_cell("x", outputs=[new_output("error", ename="E", evalue="bad")], execution_count=2)
+    later = [
+        new_markdown_cell("## Later"),
+        new_code_cell("y"),
+        new_markdown_cell("## Conclusion"),
+        new_code_cell("z"),
+    ]
+    cells = [
+        new_markdown_cell("# T"),
+        new_markdown_cell("## Before"),
+        shown("<i>made before</i>"),
+        broken,
+        *later,
+    ]
+    text = render(save(run / "round1", "1_evaluate", *cells))
+    assert (
+        "Before</h2>" in text and "made before" in text and "Later" not in text and "Conclusion" not in text
+    )
 
 
 def test_missing_templates_are_no_fault_of_the_notebook(tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ def test_what_was_switched_on_is_shown(root: Path) -> None:  # noqa: F811
     text = measured_probes(result.metrics).text
     for title in ("Every rotation of the options", "Without the picture", "Were the questions in training?"):
         assert title in text
-    assert "Accuracy with and without the picture, holdout split" in text and text.count("<svg") == 2
+    assert "Accuracy with and without the picture, holdout split" in text and text.count("<figure") == 2
     assert "this alone does not tell which" in text and "arXiv 2310.17623" in text and "2307.06281" in text
     assert "Panel" not in text
     sentences = " ".join(probe_sentences(result.metrics))

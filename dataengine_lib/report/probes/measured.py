@@ -13,7 +13,8 @@ from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
 from dataengine_lib.evaluation.probes.blind import BlindScores
 from dataengine_lib.evaluation.probes.contamination import ORDER, WORDING, Contamination, OrderPreference
 from dataengine_lib.evaluation.probes.panel import PanelScore
-from dataengine_lib.report.charts import BLUE, GREY, Chart, drawn_chart, label_rows, marked_intervals
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows, marked_intervals
+from dataengine_lib.report.drawing.colors import BLUE, GREY
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import (
     Figure,
@@ -119,7 +120,12 @@ def _blind_chart(split: str, blind: BlindScores) -> Chart:
 
     least = ", ".join(f"{plain_name(kind)} {100 * one.change.gain:+.0f}" for kind, one in rows[::-1][:4])
     alt = f"{title}. The picture adds least, in points: {least or 'no questions'}.{cut}"
-    return drawn_chart(1.3 * len(rows), title, alt, draw)
+    texts = [
+        f"{plain_name(kind)}: {_percent(one.second).text} with the picture, {_percent(one.first).text} without, "
+        f"n = {one.change.questions:,}"
+        for kind, one in rows
+    ]
+    return drawn_chart(1.3 * len(rows), title, alt, draw, texts)
 
 
 def _contamination_table(found: Contamination, rank: str) -> Html:

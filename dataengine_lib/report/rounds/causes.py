@@ -6,19 +6,8 @@ from typing import TYPE_CHECKING
 from dataengine_lib.core.statistics import FEW_OF_TYPE, wilson
 from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.evaluation.rounds.followed_causes import FollowedCause
-from dataengine_lib.report.charts import (
-    BLUE,
-    DARK,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    Chart,
-    drawn_chart,
-    label_rows,
-    marked_intervals,
-)
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows, marked_intervals
+from dataengine_lib.report.drawing.colors import GREY, round_style
 from dataengine_lib.report.names import plain_name, short_label, top_rows
 from dataengine_lib.report.tables import Figure, Html, table
 
@@ -27,8 +16,6 @@ if TYPE_CHECKING:
 
 _NONE = "no causes below the types: construct_queries.causes looks for them"
 _UNNAMED = "no cause named"
-# the last evaluation is the first of these: colours and shapes differ
-_STYLES = [(BLUE, "D"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P"), (DARK, "o")]
 
 
 def followed_causes(figures: Figures) -> Html:
@@ -45,7 +32,7 @@ def followed_causes(figures: Figures) -> Html:
             *one.wrong,
             Figure(f"{100 * (1 - one.wrong[-1] / one.cases):.0f} %" if one.cases else "–"),
         )
-        for one in sorted(followed, key=lambda one: (-one.wrong[-1], one.question_type, one.cause))
+        for one in sorted(followed, key=_by_share, reverse=True)
     ]
     head = ["question type", "cause", *(f"wrong {one.name}" for one in figures.rounds), "right at the end"]
     note = "diagnose questions that were wrong at first, some of which chance alone sets right"
@@ -56,11 +43,11 @@ def _chart(followed: Sequence[FollowedCause], evaluations: Sequence[str]) -> Cha
     """The share that is still wrong after each round, with its interval; causes with too few cases to tell are grey."""
     first, *names = evaluations  # before any round, all of them are wrong
     title = "Bad cases that are still wrong, by cause"
-    rows, cut = top_rows(sorted(followed, key=lambda one: (_left(one, -1), one.question_type, one.cause)))
+    rows, cut = top_rows(sorted(followed, key=_by_share))
 
     def draw(axes: "Axes") -> None:
         for number, name in enumerate(names, 1):
-            color, marker = _STYLES[(len(names) - number) % len(_STYLES)]
+            color, marker = round_style(number)
             # spread over 0.4 of a row, the first round at the top
             offset = 0.2 - 0.4 * (number - 1) / max(1, len(names) - 1) if len(names) > 1 else 0.0
             labels = [short_label(name), None]  # one entry of the key, also where some causes are grey
@@ -86,7 +73,16 @@ def _chart(followed: Sequence[FollowedCause], evaluations: Sequence[str]) -> Cha
         f"{title}. All were wrong {first}; most are left {names[-1]} of: {most}. Chance alone sets some "
         f"right, so causes are to be compared with each other.{note}{cut}"
     )
-    return drawn_chart((1.7 + 0.15 * len(names)) * len(rows), title, alt, draw)
+    texts = [
+        f"{_name(one)}: {one.cases:,} bad cases, still wrong "
+        + ", ".join(f"{name} {one.wrong[number]:,}" for number, name in enumerate(names, 1))
+        for one in rows
+    ]
+    return drawn_chart((1.7 + 0.15 * len(names)) * len(rows), title, alt, draw, texts)
+
+
+def _by_share(one: FollowedCause) -> tuple[float, str, str]:
+    return _left(one, -1) if one.cases else -1.0, one.question_type, one.cause
 
 
 def _left(one: FollowedCause, number: int) -> float:

@@ -1,25 +1,15 @@
 """Report of step 6: accuracies and gains with what they show, and the chart of all rounds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dataengine_lib.evaluation.rounds.figures import Accuracy, Comparison, Figures, RoundScores
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
-from dataengine_lib.report.charts import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    Chart,
-    drawn_chart,
-    label_rows,
-    marked_intervals,
-)
+from dataengine_lib.report.charts import weakest_first
+from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows, marked_intervals
+from dataengine_lib.report.drawing.colors import DARK, GREY, RED, ROW_LINE, round_style
 from dataengine_lib.report.names import plain_name, short_label, top_rows
-from dataengine_lib.report.tables import Figure, Html, few_marked, p_value, percent, points, table
+from dataengine_lib.report.tables import Figure, Html, accuracy, few_marked, p_value, percent, points, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +28,13 @@ def _accuracy(score: Accuracy) -> Figure:
     return few_marked(percent(score.accuracy, score.low, score.high), score.total, score.too_few)
 
 
-def gains_table(comparison: Comparison, method: str) -> Html:
-    """Gain, p-values and verdict of all questions and of each type; `method` says how they were made."""
+def gains_table(comparison: Comparison, method: str, before: Mapping[str, Accuracy] | None = None) -> Html:
+    """Gain, p-values and verdict of all questions and of each type; `method` says how they were made.
+
+    With the accuracies `before`, types have the order of `round_chart`.
+    """
+    order = [kind for kind, _ in weakest_first(before or {}) if kind in comparison.by_type]
+    by_type = {kind: comparison.by_type[kind] for kind in [*order, *comparison.by_type]}
     rows = [
         (
             kind,
@@ -51,7 +46,7 @@ def gains_table(comparison: Comparison, method: str) -> Html:
             verdict_words(paired.verdict, paired.gain.questions),
             p_value(paired.p_mcnemar),
         )
-        for kind, paired in {"all types": comparison.overall, **comparison.by_type}.items()
+        for kind, paired in {"all types": comparison.overall, **by_type}.items()
     ]
     head = ["question type", "gain in points", "fixed", "broken", "p", "p, Holm", "shows", "McNemar p"]
     return table(rows, head, method)
@@ -65,13 +60,11 @@ def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -
     """
     title = "Accuracy per question type, round by round"
     first, last = rounds[0].by_type, rounds[-1].by_type
-    kinds, cut = top_rows(sorted(first, key=lambda kind: (-first[kind].accuracy, kind)))
-    styles = [(GREY, "o"), (ORANGE, "s"), (PURPLE, "^"), (GREEN, "v"), (SKY, "P")]
+    kinds, cut = top_rows([kind for kind, _ in weakest_first(first)][::-1])
 
     def draw(axes: "Axes") -> None:
-        # One marker per evaluation and type; the last evaluation is blue, the others share `styles`.
         for number, scored in enumerate(rounds):
-            color, marker = (BLUE, "D") if number == len(rounds) - 1 else styles[number % len(styles)]
+            color, marker = round_style(number)
             # spread over 0.52 of a row, the first evaluation at the top
             offset = 0.26 - 0.52 * number / max(1, len(rounds) - 1)
             rows = [scored.by_type[kind] for kind in kinds]
@@ -81,11 +74,11 @@ def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -
         for place, kind in enumerate(kinds):
             points = 100 * (last[kind].accuracy - first[kind].accuracy)
             few = first[kind].too_few
-            color = GREY if few else BLUE if points >= 0 else RED
+            color = GREY if few else DARK if points >= 0 else RED
             # to the right of the axes, which end at 100
             text = f"{points:+.0f} ?" if few else f"{points:+.0f}"
             axes.text(101.5, place, text, va="center", color=color, weight="normal" if few else "bold")
-            axes.axhline(place + 0.5, color="#eef0f3", linewidth=0.8)
+            axes.axhline(place + 0.5, color=ROW_LINE, linewidth=0.8)
         label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])
         unsure = "; ?: too few questions to tell" if any(first[kind].too_few for kind in kinds) else ""
         axes.set(xlim=(0, 100), xlabel=f"accuracy in %, with 95 % intervals; right: gain in points{unsure}")
@@ -97,4 +90,10 @@ def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -
     few = sum(first[kind].too_few for kind in kinds)
     note += f" {few} of {len(kinds)} types have too few questions to tell (?)." if few else ""
     alt = f"{title}. Gains in points: {gains}.{note}{cut}"
-    return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw)
+    texts = [
+        f"{plain_name(kind)}: "
+        + ", ".join(f"{one.name} {accuracy(one.by_type[kind]).text}" for one in rounds)
+        + f", gain {100 * (last[kind].accuracy - first[kind].accuracy):+.1f} points"
+        for kind in kinds
+    ]
+    return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw, texts)
