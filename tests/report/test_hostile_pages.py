@@ -119,6 +119,15 @@ def score(total=40):
     return SimpleNamespace(accuracy=0.5, low=0.4, high=0.6, total=total)
 
 
+# What scrolls and neither takes the keyboard's focus nor holds anything that does.
+UNREACHABLE = """[...document.querySelectorAll("body *")].filter(one => {
+  const look = getComputedStyle(one), scrolls = /auto|scroll/;
+  const wide = scrolls.test(look.overflowX) && one.scrollWidth > one.clientWidth;
+  const high = scrolls.test(look.overflowY) && one.scrollHeight > one.clientHeight;
+  return (wide || high) && one.tabIndex < 0 && !one.querySelector("a[href], button, [tabindex='0']");
+}).map(one => one.outerHTML.slice(0, 90))"""
+
+
 LONG = [
     "x" * 5000,
     "語" * 3000,
@@ -153,6 +162,10 @@ def long_run(folder: Path, name: str) -> Path:
         "notes": [name],
         "steps": steps,
         "versions": {name: name},
+        "student": name,
+        "teacher": name,
+        "command": name,
+        "started": name,
     }
     (folder / "run.json").write_text(json.dumps(run))
     return write_run_index(folder)
@@ -188,4 +201,5 @@ def test_long_names_do_not_widen_a_page(tmp_path, page):
         for width in (1280, 400):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (one, width)
+            assert page.evaluate(UNREACHABLE) == [], (one, width)
     assert errors == []
