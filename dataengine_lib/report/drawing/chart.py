@@ -115,7 +115,7 @@ def _drawn(
         for number, (place, text) in enumerate(zip(places, texts, strict=True)):
             if text:  # an area without colour, on which the mouse shows the text
                 area = axes.axvspan if bands else axes.axhspan
-                area(*place, alpha=0, linewidth=0, gid=f"{_ROW_ID}{number}")
+                area(*place, alpha=0, linewidth=0, zorder=10, gid=f"{_ROW_ID}{number}")
         _draw_key(axes, narrow)
         stream = io.StringIO()
         # None leaves these entries out: a date would make every drawing another file
