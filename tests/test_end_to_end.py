@@ -140,8 +140,12 @@ def test_reports_are_whole_offline_and_linked(done):
             if not link.startswith("http"):
                 assert (out / label).parent.joinpath(link).exists(), (label, link)
     evaluated = (out / "round1" / "1_evaluate.html").read_text()
-    assert "data:image/jpeg;base64," in evaluated and "<svg" in evaluated and "Wilson" in evaluated
-    assert "round1/3_generate_qa.html" in (out / "index.html").read_text()
+    assert "data:image/webp;base64," in evaluated and "<svg" in evaluated and "Wilson" in evaluated
+    index = (out / "index.html").read_text()
+    assert "round1/3_generate_qa.html" in index and 'href="types.html"' in index
+    # a click on a type in a chart leads to its section
+    linked = re.findall(r'xlink:href="\.\./types\.html#([^"]+)"', evaluated)
+    assert linked and all(f'id="{anchor}"' in (out / "types.html").read_text() for anchor in linked)
 
 
 @pytest.mark.browser

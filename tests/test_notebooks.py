@@ -127,7 +127,7 @@ def test_the_queries_notebook_previews_any_type(tmp_path):
     }
     execute_notebook(str(notebook), str(tmp_path / "out.ipynb"), given, cwd=str(tmp_path), progress_bar=False)
     cell = next(
-        c for c in nbformat.read(tmp_path / "out.ipynb", 4).cells if "query_gallery(" in c.source[-40:]
+        c for c in nbformat.read(tmp_path / "out.ipynb", 4).cells if "query_gallery(" in c.source[-60:]
     )
     shown = cell.outputs[0].data["text/html"]
     assert "function reasoning" in shown and "no query of this type was drawn" in shown

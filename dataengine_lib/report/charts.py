@@ -61,7 +61,10 @@ def score_chart(scores: Mapping[str, Any], title: str, chance: float | None = 0.
 
     weakest = ", ".join(f"{plain_name(kind)} {score.accuracy:.0%}" for kind, score in rows[::-1][:4])
     texts = [f"{plain_name(kind)}: {accuracy(score).text}, n = {score.total:,}" for kind, score in rows]
-    return drawn_chart(len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.{note}", draw, texts)
+    kinds = [kind for kind, _ in rows]
+    return drawn_chart(
+        len(rows), title, f"{title}. Weakest: {weakest or 'no questions'}.{note}", draw, texts, kinds=kinds
+    )
 
 
 def _unsure(score: Any) -> str:
@@ -103,7 +106,7 @@ def share_chart(shares: Mapping[str, Any]) -> Chart:
         f"{plain_name(kind)}: drawn {share.drawn_share:.1%}, weight {share.weight_share:.1%}, n = {share.filled:,}"
         for kind, share in rows
     ]
-    return drawn_chart(1.25 * len(rows), title, alt, draw, texts)
+    return drawn_chart(1.25 * len(rows), title, alt, draw, texts, kinds=[kind for kind, _ in rows])
 
 
 def count_chart(counts: Mapping[str, int], title: str, unit: str) -> Chart:
@@ -156,7 +159,7 @@ def kept_chart(by_type: Mapping[str, Any]) -> Chart:
     )
     alt = f"{title}: {all_kept:,} kept, {all_dropped:,} dropped.{note}"
     texts = [f"{plain_name(kind)}: {one.kept:,} kept, {one.dropped:,} dropped" for kind, one in rows]
-    return drawn_chart(len(rows), title, alt, draw, texts)
+    return drawn_chart(len(rows), title, alt, draw, texts, kinds=[kind for kind, _ in rows])
 
 
 def mix_chart(parts: Sequence[Any]) -> Chart:

@@ -17,6 +17,7 @@ from dataengine_lib.report.pages.head import step_head
 from dataengine_lib.report.pages.notebook import shown_notebook
 from dataengine_lib.report.pages.sections import contents
 from dataengine_lib.report.run_file import ShownRun, read_run
+from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, with_type_links
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,6 +41,8 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
         shown.metadata, run[0] if run else None, _label(notebook, run[1]) if run else "", shown.facts
     )
     body = render_template("step.html.j2", shown=shown, head=head)
+    if run:
+        body = with_type_links(body, _href(run[1] / TYPE_PAGE, notebook.absolute().parent))
     if outputs is None:
         outputs = _outputs_of(notebook, run)
     content = page_html(
@@ -86,7 +89,7 @@ def page_html(
         files=files,
         contents=places if len(places) >= _LEAST_CONTENTS else [],
         css=Markup(css),
-        policy=f"; {script.policy}" if script else "",
+        policy=Markup(f"; {script.policy}" if script else ""),
         script=Markup(script.elements if script else ""),
     )
 
@@ -188,6 +191,9 @@ def _links(notebook: Path, found: tuple[ShownRun, Path] | None, *, failed: bool)
             if page.exists() or not failed:
                 links.append({"name": f"{plain_label(labels[at + 1])} →", "href": _href(page, start)})
     # links are relative, so that the folder of reports can be moved or sent
+    # it is written at the end of the run
+    if any(step.step == "1_evaluate" for step in run.steps) and not failed:
+        links.append({"name": "question types", "href": _href(folder / TYPE_PAGE, start)})
     links.append({"name": "this run", "href": _href(folder / "index.html", start)})
     links.append({"name": "all reports", "href": _href(folder.parent / "index.html", start)})
     return links

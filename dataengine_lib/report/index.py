@@ -17,7 +17,7 @@ from dataengine_lib.report.names import MOST_ROWS, plain_name
 from dataengine_lib.report.pages.run_head import run_head
 from dataengine_lib.report.rounds.small_chart import small_round_chart
 from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run
-from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, type_anchor
+from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, type_anchor, with_type_links
 
 _STATUS_TEXTS = {
     "done": "✓ done",
@@ -40,7 +40,7 @@ def write_run_index(folder: Path) -> Path:
     cells = {(step["place"], step["step"]): step for step in steps}
     body = render_template(
         "run_index.html.j2",
-        **_run(run, folder),
+        **_run(run, folder, ""),
         columns=[(column, plain_label(column)) for column in columns],
         rows=[
             (plain_label(place) or "whole run", [cells.get((place, column)) for column in columns])
@@ -74,7 +74,7 @@ def write_index(reports: Path) -> Path:
     runs, broken = [], []
     for file in sorted(reports.glob("*/run.json")):
         try:
-            runs.append(_run(read_run(file.parent), file.parent))
+            runs.append(_run(read_run(file.parent), file.parent, quote(f"{_name(file.parent)}/")))
         except DataEngineError as error:
             # damaged, or of another program: the other runs are shown all the same
             broken.append(str(error))
@@ -83,8 +83,8 @@ def write_index(reports: Path) -> Path:
     return _write(reports / "index.html", "All reports", body, [], [])
 
 
-def _run(run: ShownRun, folder: Path) -> dict[str, Any]:
-    """What both pages show of a run."""
+def _run(run: ShownRun, folder: Path, start: str) -> dict[str, Any]:
+    """What both pages show of a run; `start` begins the links to its pages."""
     figures = compared_figures(run, folder)
     return {
         "name": run.run or _name(folder),
@@ -100,7 +100,9 @@ def _run(run: ShownRun, folder: Path) -> dict[str, Any]:
             len(run.warnings or []) + sum(len(step.warnings or []) for step in run.steps), "warning"
         ),
         "tiles": [*(_gains(figures) if figures else []), *_times(run)],
-        "chart": _chart(figures) if figures else "",
+        "chart": _chart(figures, f"{start}{TYPE_PAGE}" if isfile(folder / TYPE_PAGE) else "")
+        if figures
+        else "",
     }
 
 
@@ -176,11 +178,13 @@ def _times(run: ShownRun) -> list[tuple[str, str]]:
     ]
 
 
-def _chart(figures: Figures) -> Any:
+def _chart(figures: Figures, types: str) -> Any:
+    """The small chart; a click on a row leads to the page of `types`, where there is one."""
     from markupsafe import Markup
 
     rounds = figures.rounds
-    return Markup(small_round_chart(rounds[0].by_type, rounds[-1].by_type, len(rounds) - 1).text)
+    drawn = small_round_chart(rounds[0].by_type, rounds[-1].by_type, len(rounds) - 1).text
+    return Markup(with_type_links(drawn, types) if types else drawn)
 
 
 def _write(page: Path, title: str, body: str, links: list[dict[str, str]], notes: list[str]) -> Path:

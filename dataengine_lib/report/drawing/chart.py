@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataengine_lib.report.drawing.colors import AXIS, DARK, GRID, TICK, themed
 from dataengine_lib.report.tables import DISPLAY, escaped
+from dataengine_lib.report.type_pages.anchors import TYPE_ATTRIBUTE, type_anchor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,14 +75,16 @@ def drawn_chart(
     draw: Callable[["Axes"], None],
     texts: Sequence[str] = (),
     bands: Sequence[Band] = (),
+    kinds: Sequence[str] = (),
 ) -> Chart:
     """A chart in the style of all reports, high enough for `rows` bars; `draw` fills its axes, once for each width.
 
     `alt` is its message in words, `texts` what each row shows in figures, the row at the bottom first, or with `bands`
     what is between those places of the horizontal axis. A text is shown while the mouse is over its area; there is no
-    area where it is empty. The same data gives the same bytes.
+    area where it is empty. `kinds` are the question types of the rows: on a page of a run, a click on one leads to its
+    section of the page of types. The same data gives the same bytes.
     """
-    wide, narrow = (_drawn(rows, title, draw, texts, bands, narrow=narrow) for narrow in (False, True))
+    wide, narrow = (_drawn(rows, title, draw, texts, bands, kinds, narrow=narrow) for narrow in (False, True))
     spoken = texts if bands else texts[::-1]
     return Chart(wide, alt, narrow, tuple(filter(None, spoken)))
 
@@ -92,6 +95,7 @@ def _drawn(
     draw: Callable[["Axes"], None],
     texts: Sequence[str],
     bands: Sequence[Band],
+    kinds: Sequence[str],
     *,
     narrow: bool,
 ) -> str:
@@ -115,7 +119,8 @@ def _drawn(
         for number, (place, text) in enumerate(zip(places, texts, strict=True)):
             if text:  # an area without colour, on which the mouse shows the text
                 area = axes.axvspan if bands else axes.axhspan
-                area(*place, alpha=0, linewidth=0, zorder=10, gid=f"{_ROW_ID}{number}")
+                url = f"#{type_anchor(kinds[number])}" if kinds else None
+                area(*place, alpha=0, linewidth=0, zorder=10, gid=f"{_ROW_ID}{number}", url=url)
         _draw_key(axes, narrow)
         stream = io.StringIO()
         # None leaves these entries out: a date would make every drawing another file
@@ -144,6 +149,8 @@ def _for_page(drawn: str, texts: Sequence[str]) -> str:
     look = 'style="stroke-linejoin: round; stroke-linecap: butt"'
     svg = svg.replace("<svg ", f'<svg aria-hidden="true" {look} ', 1)
     svg = svg.replace(f'<g id="{_LABEL}">', "<g>")
+    # only a page knows whether the run has a page of types, and where: see html.render_notebook
+    svg = svg.replace('<a xlink:href="#', f'<a {TYPE_ATTRIBUTE}="')
     return _AREA.sub(
         lambda area: f'<g class="row" pointer-events="all"><title>{escaped(texts[int(area[1])])}</title>', svg
     )

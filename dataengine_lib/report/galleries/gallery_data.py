@@ -54,8 +54,13 @@ class Gallery(Html):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         # one text, not an object: a notebook's file would have every number of it on a line of its own
-        whole = msgspec.json.encode(self.data()).decode()
-        return {"text/html": displayed(self.text), GALLERY_MIME: whole}
+        data = self.data()
+        whole = msgspec.json.encode(data).decode()
+        return {
+            "text/plain": f"gallery of {data.total:,} cases",
+            "text/html": displayed(self.text),
+            GALLERY_MIME: whole,
+        }
 
 
 def make_gallery(
@@ -99,7 +104,7 @@ def make_gallery(
 
 
 def _count(shown: int, total: int) -> str:
-    if not total:
+    if total < 2:
         return ""
     more = "" if shown == total else "; the report of this step has all of them, to search and filter"
     return f'<p class="gallery-count">{shown:,} of {total:,} shown{escaped(more)}</p>'

@@ -81,11 +81,14 @@ class PageGalleries:
         name = f"gallery-{len(self._blocks) + 1}"
         first = data.cards[: self._first]
         cards = [card_html(card, self._picture, data.folded, data.lines, self._run) for card in first]
+        if not cards:
+            return cards_html(cards)
         count = f"{len(first):,} of {data.total:,} shown"
         if data.total > len(data.cards):
             count += f"; this page has the first {len(data.cards):,}"
-        html = f'<p class="gallery-count">{count}</p>{cards_html(cards)}'
+        html = cards_html(cards)
         if len(data.cards) >= _LEAST_CARDS:
+            html = f'<p class="gallery-count">{count}</p>{html}'
             self._blocks.append(
                 _Block(name, data.total, data.filters, data.orders, data.folded, data.lines, data.cards)
             )

@@ -96,4 +96,4 @@ def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -
         + f", gain {100 * (last[kind].accuracy - first[kind].accuracy):+.1f} points"
         for kind in kinds
     ]
-    return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw, texts)
+    return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw, texts, kinds=kinds)

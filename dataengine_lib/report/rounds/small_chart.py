@@ -7,6 +7,7 @@ from typing import Any
 from dataengine_lib.report.drawing.colors import css_color, round_style
 from dataengine_lib.report.names import MOST_ROWS, cut_to_width, plain_name
 from dataengine_lib.report.tables import Html, escaped
+from dataengine_lib.report.type_pages.anchors import TYPE_ATTRIBUTE, type_anchor
 
 _LONGEST_TITLE = 500  # characters of the whole name, which is shown when the mouse is over a row
 _GAIN, _ROW, _TOP = 48, 17, 22  # pixels: width of gains, height of a row, margin at the top
@@ -28,7 +29,7 @@ def small_round_chart(before: Mapping[str, Any], after: Mapping[str, Any], round
     """Accuracy per type before (ring) and after (dot), weakest first; both map a type to something with `accuracy`.
 
     The dots have the colour of the evaluation after so many `rounds`. Types that are `too_few` in `before` get a question
-    mark, with the reason in the caption.
+    mark, with the reason in the caption. `type_pages.anchors.with_type_links` makes links of the rows.
     """
     shared = sorted(
         (kind for kind in before if kind in after), key=lambda kind: (before[kind].accuracy, kind)
@@ -71,13 +72,14 @@ def _drawn(
         gain = f"{points:+.0f}{' ?' if few else ''}"
         lines.append(
             f'<g class="row" pointer-events="all"><title>{escaped(rows[row])}</title>'
+            f'<a {TYPE_ATTRIBUTE}="{type_anchor(kind)}">'
             f'<rect x="0" y="{y - _ROW // 2}" width="{layout.name + layout.bar + _GAIN}" height="{_ROW}" fill="none"/>'
             f'<text x="{layout.name - 8}" y="{y + 4}" text-anchor="end">{name}</text>'
             f'<line class="{look}" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>'
             f'<circle class="before" cx="{start:.1f}" cy="{y}" r="4"/>'
             f'<circle style="fill: {color}" cx="{end:.1f}" cy="{y}" r="4.5"/>'
             f'<text class="{look}" x="{layout.name + layout.bar + 10}" y="{y + 4}">{gain}</text>'
-            "</g>"
+            "</a></g>"
         )
     width, height = layout.name + layout.bar + _GAIN, _TOP + _ROW * len(kinds) + 20
     return f'<svg viewBox="0 0 {width} {height}" width="{width}" aria-hidden="true">{"".join(lines)}</svg>'

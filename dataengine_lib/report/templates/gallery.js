@@ -17,7 +17,8 @@
 
   // Thumbnails are lists: base64, width, height, why it is missing, boxes.
   const sources = data.images.map((image) => (image[0] ? "data:image/webp;base64," + image[0] : ""));
-  for (const gallery of data.galleries) {
+  const shown = data.galleries.filter((gallery) => select("section#" + gallery.id));
+  for (const gallery of shown) {
     const section = select("section#" + gallery.id);
     // the images of the first cards are in the page already
     for (const image of section.querySelectorAll("img[data-image]")) {
@@ -303,5 +304,5 @@
     section.replaceChildren(bar, count, pageBars[0].bar, grid, pageBars[1].bar);
   }
 
-  data.galleries.forEach(start);
+  shown.forEach(start);
 })();

@@ -6,7 +6,21 @@ import re
 TYPE_PAGE = "types.html"
 """The page of types, beside the run's index."""
 
+TYPE_ATTRIBUTE = "data-type"
+"""Of a chart's row, with the anchor of its question type; a page of a run makes it a link."""
+
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}")
+
+
+_LINK = re.compile(rf'<a {TYPE_ATTRIBUTE}="([a-z0-9_.-]{{1,120}})">')
+
+
+def with_type_links(body: str, page: str) -> str:
+    """The HTML in which a click on a row of a chart leads to its type's section of `page`.
+
+    For the mouse only, as a chart is one image to a screen reader: the page of types has the same links as text.
+    """
+    return _LINK.sub(rf'<a xlink:href="{page}#\1" tabindex="-1">', body)
 
 
 def type_anchor(question_type: str) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TypeRound:
-    """One type in one round; None where it is not known.
+    """One type in one round; None where it is not known, and for bad cases about which nothing was asked.
 
     `trained` counts examples of the type's new QAs that the training drew, `cost_usd` US dollars of the replies. `fixed`
     and `broken` compare the evaluation with the next one, on all questions that they share.
@@ -23,7 +23,7 @@ class TypeRound:
     accuracy: float | None = None
     low: float | None = None
     high: float | None = None
-    bad_cases: int = 0
+    bad_cases: int | None = 0
     queries: int = 0
     replies: int = 0
     kept: int = 0
@@ -70,15 +70,22 @@ def type_stories(
     costs = _costs(replies)
     # the last evaluation's round has no changes after it
     names = set(each_against_the_next(comparison)["before"])
-    for row in types.to_dict("records"):
+    rows = types.to_dict("records")
+    asked = {row["round"] for row in rows if row["queries"] or row["replies"]}
+    for row in rows:
         kind, number = str(row["question_type"]), int(row["round"])
         story = stories.setdefault(kind, TypeStory(kind))
         compared = row["evaluation"] in names
+        counts: dict[str, Any] = {
+            name: int(row[name]) for name in ("bad_cases", "queries", "replies", "kept", "dropped")
+        }
+        if asked and number > max(asked):
+            counts["bad_cases"] = None
         story.rounds.append(
             TypeRound(
                 number,
                 **_accuracy(row),
-                **{name: int(row[name]) for name in ("bad_cases", "queries", "replies", "kept", "dropped")},
+                **counts,
                 trained=trained[number].get(kind, 0) if number in trained else None,
                 fixed=changes[row["evaluation"], kind, "fixed"] if compared else None,
                 broken=changes[row["evaluation"], kind, "broken"] if compared else None,

@@ -39,7 +39,7 @@ def types_body(
     gains = _gains(figures)
     data = [examples.of(story.question_type) for story in shown]
     images = examples.pictures.thumbnails()
-    sections = []
+    sections: list[dict[str, Any]] = []
     for story, of_type in zip(shown, data, strict=True):
         of_type.images = images
         gain = gains.get(story.question_type)

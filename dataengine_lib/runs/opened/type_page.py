@@ -11,7 +11,8 @@ from dataengine_lib.report.type_pages.anchors import TYPE_PAGE
 from dataengine_lib.runs.lineage import round_folders
 from dataengine_lib.runs.opened.opened_run import load_run
 
-_TRAIN_LOG = Path("checkpoint") / "train_log.json"
+# in a study, checkpoints are dropped and their logs stay
+_TRAIN_LOGS = ("checkpoint/train_log.json", "train_log.json")
 
 
 class _Drawn(msgspec.Struct):
@@ -68,7 +69,8 @@ def _trained(folder: Path) -> dict[int, dict[str, int]]:
     """By round and type, the new examples that the training drew; without the rounds that were not trained."""
     found = {}
     for place in round_folders(folder)[1:]:
-        if (place / _TRAIN_LOG).is_file():
-            log: _Drawn = read_json(place / _TRAIN_LOG, _Drawn)
+        logs = [place / name for name in _TRAIN_LOGS if (place / name).is_file()]
+        if logs:
+            log: _Drawn = read_json(logs[0], _Drawn)
             found[int(place.name[5:])] = {kind: drawn.get("new", 0) for kind, drawn in log.by_type.items()}
     return found

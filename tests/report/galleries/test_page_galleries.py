@@ -23,7 +23,9 @@ EVIL = "</script><script>alert(1)</script><!-- \u2028 \u202e & <img src=x onerro
 @pytest.fixture
 def root(tmp_path):
     for number in range(40):
-        Image.new("RGB", (320, 200), (number, 10, 100)).save(tmp_path / f"{number}.png")
+        Image.new("RGB", (320, 200 + number), (6 * number, 255 - 6 * number, 100)).save(
+            tmp_path / f"{number}.png"
+        )
     return tmp_path
 
 
