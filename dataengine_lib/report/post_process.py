@@ -246,6 +246,11 @@ def right_letter_sentence(counts: PostProcessCounts) -> str:
     return " ".join(sentences)
 
 
+def bias_sentences(counts: PostProcessCounts) -> list[str]:
+    """What a student could learn without looking: answers from the words alone, and a preferred letter."""
+    return [blind_sentence(counts.checks), right_letter_sentence(counts)]
+
+
 def _yes_no(count: TypeCount) -> list[int]:
     return [0, 0] if count.yes_no is msgspec.UNSET else count.yes_no
 
