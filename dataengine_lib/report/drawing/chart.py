@@ -40,6 +40,7 @@ _NARROW_LETTERS = 46  # of a line of the title or of an axis in a narrow chart
 _NARROW_KEY = 22  # letters of the longest entry of a key with two columns
 _LABEL = "row-label"  # the id of a row's label in a narrow chart
 _ROW_ID = "row-"  # begins the id of a row's area in the SVG, on which the mouse shows the row's text
+_URL = re.compile(r'<a xlink:href="#([^"]*)"[^>]*>')  # some versions of matplotlib add target="_blank"
 _AREA = re.compile(rf'<g id="{_ROW_ID}(\d+)">')
 
 
@@ -150,7 +151,7 @@ def _for_page(drawn: str, texts: Sequence[str]) -> str:
     svg = svg.replace("<svg ", f'<svg aria-hidden="true" {look} ', 1)
     svg = svg.replace(f'<g id="{_LABEL}">', "<g>")
     # only a page knows whether the run has a page of types, and where: see html.render_notebook
-    svg = svg.replace('<a xlink:href="#', f'<a {TYPE_ATTRIBUTE}="')
+    svg = _URL.sub(rf'<a {TYPE_ATTRIBUTE}="\1">', svg)
     return _AREA.sub(
         lambda area: f'<g class="row" pointer-events="all"><title>{escaped(texts[int(area[1])])}</title>', svg
     )

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from dataengine_lib.core.files import write_json, write_jsonl
 from dataengine_lib.core.records import Answer, Query, Result, TrainRecord
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.evaluation.rounds.figures import Gain, GainVerdict
+from dataengine_lib.report.charts import score_chart
 from dataengine_lib.report.index import write_run_index
 from dataengine_lib.report.type_pages.anchors import type_anchor, with_type_links
 from dataengine_lib.report.type_pages.figures import TypeRound, TypeStory
@@ -133,6 +135,12 @@ def test_rows_of_a_chart_become_links_on_a_page_of_a_run() -> None:
     made = with_type_links(drawn, "../types.html")
     assert '<a xlink:href="../types.html#type-scene" tabindex="-1"><path/></a>' in made
     assert made.endswith('<a data-type="x y">')
+    score = SimpleNamespace(accuracy=0.5, low=0.4, high=0.6, total=40)
+    chart = with_type_links(
+        score_chart({"scene": score, EVIL: score}, "Accuracy")._repr_html_(), "types.html"
+    )
+    for kind in ("scene", EVIL):  # in the wide drawing and in the narrow one
+        assert chart.count(f'<a xlink:href="types.html#{type_anchor(kind)}" tabindex="-1">') == 2
 
 
 def verdict(word: Any) -> GainVerdict:
