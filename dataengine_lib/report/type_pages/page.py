@@ -6,7 +6,6 @@ from typing import Any
 from dataengine_lib.evaluation.rounds.figures import Figures, GainVerdict
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.galleries.page import PageGalleries, PageScript
-from dataengine_lib.report.html import render_template
 from dataengine_lib.report.names import MOST_ROWS, plain_name
 from dataengine_lib.report.tables import Figure, Html, Link, percent, points, table
 from dataengine_lib.report.type_pages.anchors import type_anchor
@@ -27,10 +26,10 @@ _FUNNEL = (
 )
 
 
-def types_body(
+def type_page_values(
     stories: Sequence[TypeStory], examples: TypeExamples, figures: Figures | None, run: str
-) -> tuple[str, PageScript | None]:
-    """The page's HTML, and the script of its galleries; `run` is the folder in commands.
+) -> tuple[dict[str, Any], PageScript | None]:
+    """What `types.html.j2` is filled with, and the script of its galleries; `run` is the folder in commands.
 
     `figures` are those of step 6, where it ran. Beyond MOST_ROWS types, the others are in the table only.
     """
@@ -57,15 +56,14 @@ def types_body(
                 "gallery": galleries.add_data(of_type),
             }
         )
-    body = render_template(
-        "types.html.j2",
-        sections=[
+    values = {
+        "sections": [
             one | {"gallery": _markup(one["gallery"]), "table": _markup(one["table"])} for one in sections
         ],
-        table=_markup(_all_table(stories, gains).text),
-        more=len(stories) - len(shown),
-    )
-    return body, galleries.script()
+        "table": _markup(_all_table(stories, gains).text),
+        "more": len(stories) - len(shown),
+    }
+    return values, galleries.script()
 
 
 def _gains(figures: Figures | None) -> Mapping[str, GainVerdict]:

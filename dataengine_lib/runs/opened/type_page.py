@@ -27,12 +27,12 @@ def write_type_page(folder: Path) -> Path | None:
     Raises DataEngineError for a file of the run that cannot be read.
     """
     from dataengine_lib.frames.columns import make_frame
-    from dataengine_lib.report.html import page_html, template_text
+    from dataengine_lib.report.html import page_html, render_template, template_text
     from dataengine_lib.report.index import compared_figures
     from dataengine_lib.report.run_file import read_run
     from dataengine_lib.report.type_pages.examples import TypeExamples
     from dataengine_lib.report.type_pages.figures import type_stories
-    from dataengine_lib.report.type_pages.page import types_body
+    from dataengine_lib.report.type_pages.page import type_page_values
 
     run, shown = load_run(folder), read_run(folder)
     types = run.types
@@ -49,11 +49,11 @@ def write_type_page(folder: Path) -> Path | None:
     name = folder.resolve().name
     # the folder above in commands, and none of the machine's
     command = "/".join(folder.resolve().parts[-2:])
-    body, script = types_body(stories, examples, compared_figures(shown, folder), command)
+    values, script = type_page_values(stories, examples, compared_figures(shown, folder), command)
     links = [{"name": "this run", "href": "index.html"}, {"name": "all reports", "href": "../index.html"}]
     page = page_html(
         f"{shown.run or name} · question types",
-        body,
+        render_template("types.html.j2", **values),
         links=links,
         notes=notes,
         script=script,
