@@ -13,7 +13,7 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.report.names import cut_to_width
 from dataengine_lib.report.tables import escaped
 
-MAX_CHARACTERS = 6000  # of one text on a card
+MAX_CARD_TEXT = 6000  # of one text on a card
 _KIND_WIDTH = 120  # columns of a type's name on a card
 
 
@@ -145,5 +145,5 @@ def _kind(question_type: str) -> str:
         return ""
     name = kind_words(question_type)
     short = cut_to_width(name, _KIND_WIDTH)
-    whole = "" if short == name else f' title="{escaped(name[:MAX_CHARACTERS])}"'
+    whole = "" if short == name else f' title="{escaped(name[:MAX_CARD_TEXT])}"'
     return f'<span class="kind"{whole}>{escaped(short)}</span>'

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dataengine_lib.report.galleries.cards import (
-    MAX_CHARACTERS,
+    MAX_CARD_TEXT,
     Card,
     Option,
     Picture,
@@ -78,14 +78,14 @@ def make_gallery(
 
     `folded_text` is a long text that many cards share most lines of; `first` cards are HTML.
     """
-    limit = max(_LEAST_TEXT, min(MAX_CHARACTERS, _MOST_TEXT // max(1, len(rows))))
+    limit = max(_LEAST_TEXT, min(MAX_CARD_TEXT, _MOST_TEXT // max(1, len(rows))))
 
     def data(shown: Sequence[Any]) -> GalleryData:
         lines: dict[str, int] = {}
         cards = []
         for row in shown:
             card = cut_card(card_of(row), limit)
-            text = folded_text(row)[: 4 * MAX_CHARACTERS]
+            text = folded_text(row)[: 4 * MAX_CARD_TEXT]
             card.folded = [lines.setdefault(line, len(lines)) for line in (text.split("\n") if text else ())]
             cards.append(card)
         return GalleryData(len(rows), list(filters), list(orders), folded, list(lines), [], cards)

@@ -15,7 +15,12 @@ import msgspec
 
 from dataengine_lib.report.galleries.cards import Card, Picture, card_html, cards_html
 from dataengine_lib.report.galleries.gallery_data import FIRST_CARDS, GalleryData
-from dataengine_lib.report.galleries.pictures import NO_IMAGE, Thumbnail, image_html, missing_html
+from dataengine_lib.report.galleries.pictures import (
+    NO_IMAGE_WORDS,
+    Thumbnail,
+    embedded_image_html,
+    missing_image_html,
+)
 from dataengine_lib.report.names import without_turning
 from dataengine_lib.report.tables import escaped
 
@@ -116,7 +121,7 @@ class PageGalleries:
 
     def _place(self, image: Thumbnail) -> int:
         if not _BASE64.fullmatch(image.data):
-            image = Thumbnail(missing=NO_IMAGE)
+            image = Thumbnail(missing=NO_IMAGE_WORDS)
         key = image.data or image.missing
         place = self._places.setdefault(key, len(self._images))
         if place == len(self._images):
@@ -126,12 +131,12 @@ class PageGalleries:
         return place
 
     def _picture(self, picture: Picture) -> str:
-        image = self._images[picture.image] if picture.image >= 0 else Thumbnail(missing=NO_IMAGE)
+        image = self._images[picture.image] if picture.image >= 0 else Thumbnail(missing=NO_IMAGE_WORDS)
         if not image.data:
-            return missing_html(image.missing or NO_IMAGE)
+            return missing_image_html(image.missing or NO_IMAGE_WORDS)
         self._shown.add(picture.image)
         named = f' data-image="{picture.image}"'
-        return image_html("webp", image.data, picture.alt, image.width, image.height, named)
+        return embedded_image_html("webp", image.data, picture.alt, image.width, image.height, named)
 
 
 def gallery_css() -> str:

@@ -22,7 +22,7 @@ from dataengine_lib.report.tables import escaped
 BoxesOf = Callable[[ImageId], Sequence[NamedBox]]
 """The boxes of an image by its id; none where they are not known."""
 
-NO_IMAGE = "no image"
+NO_IMAGE_WORDS = "no image"
 _LARGE_SIDE = 320  # pixels of the longer side of an image in a notebook
 # Longer side in pixels and WebP quality of a page's thumbnails, the best first.
 _SIZES = ((320, 75), (224, 70), (192, 60), (160, 55), (128, 50), (112, 45), (96, 40), (80, 40), (64, 35))
@@ -60,7 +60,7 @@ class Pictures:
     def named(self, root: Path | None, name: str, image_id: ImageId | None = None) -> int:
         """The place of the image that a row names below `root`."""
         if root is None or not name:
-            return self._place(None, NO_IMAGE, None)
+            return self._place(None, NO_IMAGE_WORDS, None)
         try:
             return self._place(image_file(root, name), "", image_id)
         except DataEngineError as error:  # the name leads outside the root and is not opened
@@ -78,12 +78,12 @@ class Pictures:
         """The image as an element with its pixels as JPEG; a box with the reason when it cannot be read."""
         picture = self._decoded(place)
         if isinstance(picture, str):
-            return missing_html(picture)
+            return missing_image_html(picture)
         picture.thumbnail((_LARGE_SIDE, _LARGE_SIDE))
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=82)
         width, height = picture.size
-        return image_html("jpeg", base64.b64encode(stream.getvalue()).decode(), alt, width, height)
+        return embedded_image_html("jpeg", base64.b64encode(stream.getvalue()).decode(), alt, width, height)
 
     def thumbnails(self) -> list[Thumbnail]:
         """All images, as large as fits into a size that grows with their number towards 10 MB."""
@@ -129,13 +129,13 @@ class Pictures:
         return Thumbnail(data, *picture.size, boxes=boxes)
 
 
-def image_html(kind: str, data: str, alt: str, width: int, height: int, attributes: str = "") -> str:
+def embedded_image_html(kind: str, data: str, alt: str, width: int, height: int, attributes: str = "") -> str:
     """An `img` element that contains the image, in base64."""
     source = f"data:image/{kind};base64,{escaped(data)}"
     return f'<img src="{source}" alt="{escaped(alt)}" width="{width}" height="{height}"{attributes}>'
 
 
-def missing_html(why: str) -> str:
+def missing_image_html(why: str) -> str:
     """A box in place of an image, with the reason."""
     return f'<div class="no-image">{escaped(why)}</div>'
 
