@@ -35,6 +35,7 @@ def add_file_verbs(app: typer.Typer) -> None:
     app.command("merge-reviews")(_merge_reviews)
     app.command("import-label-studio")(_import_label_studio)
     app.command("trace")(_trace)
+    app.command("bundle")(_bundle)
 
 
 def _import_embeddings(
@@ -163,3 +164,33 @@ def _trace(
     from dataengine_lib.runs.trace import trace_lines
 
     print_lines(trace_lines(name, run_dir))
+
+
+def _bundle(
+    run_dir: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="folder of a run or study, such as reports/demo")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="a .zip, or an .html with all pages [default: RUN_DIR.zip]"
+        ),
+    ] = None,
+    data: Annotated[
+        bool, typer.Option("--data/--no-data", help="a zip has the data files that pages name")
+    ] = True,
+    pdf: Annotated[
+        Path | None,
+        typer.Option("--pdf", metavar="DIR", help="also print each page into DIR, by Chromium or Chrome"),
+    ] = None,
+) -> None:
+    """Write a report as one file to send: its pages and their data, links whole, without paths of this machine."""
+    from dataengine_lib.runs.bundles.bundle import bundle
+    from dataengine_lib.runs.bundles.pdf import print_pages
+
+    made = bundle(run_dir, output or Path(f"{run_dir.resolve()}.zip"), data=data)
+    size = made.output.stat().st_size / 1e6
+    typer.echo(f"{made.output}: {len(made.pages)} pages, {len(made.files) or 'no'} data files, {size:.1f} MB")
+    print_lines(f"left out: {name} ({why})" for name, why in made.left_out.items())
+    if pdf:
+        print_lines(str(path) for path in print_pages(run_dir, made.pages, pdf))

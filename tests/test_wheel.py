@@ -131,7 +131,7 @@ trace|{record}|--run|{rel}/data_demo
 import-embeddings|coco images ß.pth|--output|aus gabe/imported ß
 """
 DECIDED = {"from_name": "decision", "type": "choices", "value": {"choices": ["accept"]}}
-_OTHER_VERBS = {"run", "report", "study"}  # of the test below; a study carries out runs, see tests/studies
+_OTHER_VERBS = {"run", "report", "bundle", "study"}  # of the test below; a study carries out runs, see tests/studies
 
 
 def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp_path: Path) -> None:
@@ -177,8 +177,10 @@ def test_run_executes_its_own_notebooks(installed: Path, work: Path, tmp_path: P
     here = tmp_path / "third é"
     here.mkdir()
     run = ["run", f"../{work.name}/params/coco.yaml", "--to", "evaluate", "--out", "la uf ß/coco"]
-    shown = _calls(installed, here, [run, ["report", "la uf ß/coco"]])
-    assert shown.splitlines()[-1] == "la uf ß/coco/index.html"
+    sent = ["bundle", "la uf ß/coco", "--output", "la uf ß/coco.zip"]
+    shown = _calls(installed, here, [run, ["report", "la uf ß/coco"], sent])
+    assert "la uf ß/coco/index.html" in shown.splitlines()
+    assert "la uf ß/coco.zip: 2 pages" in shown
     round1 = here / "la uf ß" / "coco" / "round1"
     assert nbformat.read(round1 / "1_evaluate.ipynb", as_version=4).cells[-1].outputs
     assert "The student answers" in (round1 / "1_evaluate.html").read_text()
