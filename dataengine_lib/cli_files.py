@@ -1,4 +1,4 @@
-"""The verbs of single files and records: embeddings read, training data exported, reviews merged, a record traced."""
+"""The verbs of files, records, reviews and reports: import, export, merge, trace, compare, bundle."""
 
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from dataengine_lib.cli_steps import print_lines, print_warnings
-from dataengine_lib.cli_terminal import completed_from
+from dataengine_lib.cli_terminal import completed_from, open_report_page
 
 
 def _formats() -> list[str]:
@@ -28,6 +28,10 @@ def _paths() -> tuple[str, ...]:
     return get_args(Paths)
 
 
+def _splits() -> tuple[str, ...]:
+    return ("holdout", "diagnose", "all")
+
+
 def add_file_verbs(app: typer.Typer) -> None:
     """Add these verbs to the command line."""
     app.command("import-embeddings")(_import_embeddings)
@@ -35,6 +39,7 @@ def add_file_verbs(app: typer.Typer) -> None:
     app.command("merge-reviews")(_merge_reviews)
     app.command("import-label-studio")(_import_label_studio)
     app.command("trace")(_trace)
+    app.command("compare")(_compare)
     app.command("bundle")(_bundle)
 
 
@@ -164,6 +169,37 @@ def _trace(
     from dataengine_lib.runs.trace import trace_lines
 
     print_lines(trace_lines(name, run_dir))
+
+
+def _compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN_DIR RUN_DIR ...", help="folders of runs, the first to compare with"),
+    ],
+    split: Annotated[
+        Any,
+        typer.Option("--split", metavar="all|diagnose|holdout", autocompletion=completed_from(_splits)),
+    ] = "holdout",
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE.json", help="figures; the page lies beside them")
+    ] = Path("reports/compared.json"),
+    open_report: Annotated[
+        bool, typer.Option("--open", help="open the page in the default browser at the end")
+    ] = False,
+) -> None:
+    """Compare the last evaluations of runs on the questions that they share, and show how the runs differ."""
+    from dataengine_lib.core.text import nearest_name
+    from dataengine_lib.errors import ParameterError
+    from dataengine_lib.runs.compared.compare_runs import compare_runs, compared_sentences, write_comparison
+
+    if split not in _splits():
+        raise ParameterError(f"--split: {split!r} is none; did you mean {nearest_name(split, _splits())}?")
+    compared = compare_runs(runs, split=split)
+    page = write_comparison(compared, output)
+    print_lines([*compared_sentences(compared), f"report: {page}"])
+    print_warnings(compared.warnings)
+    if open_report:
+        open_report_page(page)
 
 
 def _bundle(

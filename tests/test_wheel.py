@@ -126,6 +126,7 @@ fine-tune|--student|{abs}/data_demo/models/tiny-llava|--train-data|aus gabe/trai
     |--image-root|{rel}/data_demo|--epochs|1|--output-dir|aus gabe/student ß
 compare-rounds|--evaluations|{rel}/data_demo/aokvqa_eval.json|{abs}/data_demo/aokvqa_eval_after.json
     |--output|aus gabe/gains ß.json
+compare|{rel}/data_demo|aus gabe|--output|aus gabe/compared ß.json
 notebooks|aus gabe/note books ß
 trace|{record}|--run|{rel}/data_demo
 import-embeddings|coco images ß.pth|--output|aus gabe/imported ß

@@ -1,0 +1,87 @@
+"""Which parameters and input files differ between runs (verb `compare`), by their manifests."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataengine_lib.runs.manifest import Manifest, read_manifest
+from dataengine_lib.runs.opened.round_folders import opened_rounds
+
+_HASH = 8  # characters of a hash that are shown
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One parameter or input of a step, `construct_queries.topk`, and what each run has, in the order of the runs.
+
+    None where a run has not carried out the step.
+    """
+
+    name: str
+    values: list[Any]
+
+
+def manifests_by_step(folder: Path) -> dict[str, Manifest]:
+    """The manifest of each step (`evaluate`), of the first round where it has run: later rounds begin elsewhere."""
+    places = [folder, *(one.folder for one in opened_rounds(folder) if one.folder is not None)]
+    found: dict[str, Manifest] = {}
+    for place in places:
+        for file in sorted(place.glob("*.manifest.json")):
+            if manifest := read_manifest(file):
+                found.setdefault(manifest.step.partition("_")[2], manifest)
+    return found
+
+
+def parameter_differences(
+    folders: Sequence[Path], steps: Sequence[Mapping[str, Manifest]]
+) -> list[Difference]:
+    """Parameters that are not the same in all runs that carried out their step; paths are seen from the run's folder."""
+
+    def values(number: int, step: str) -> dict[str, Any] | None:
+        manifest = steps[number].get(step)
+        return None if manifest is None else _seen_from(folders[number], manifest.parameters)
+
+    return _differing(len(folders), steps, values)
+
+
+def data_differences(steps: Sequence[Mapping[str, Manifest]]) -> list[Difference]:
+    """Inputs whose contents are not the same in all runs: the first characters of their SHA-256."""
+
+    def values(number: int, step: str) -> dict[str, Any] | None:
+        manifest = steps[number].get(step)
+        if manifest is None:
+            return None
+        return {
+            name: ", ".join(digest.sha256[:_HASH] for digest in digests)
+            for name, digests in manifest.inputs.items()
+        }
+
+    return _differing(len(steps), steps, values)
+
+
+def _differing(number: int, steps: Sequence[Mapping[str, Manifest]], values: Any) -> list[Difference]:
+    found = []
+    for step in dict.fromkeys(step for one in steps for step in one):
+        by_run = [values(run, step) for run in range(number)]
+        there = [one for one in by_run if one is not None]
+        for key in dict.fromkeys(key for one in there for key in one):
+            given = [one.get(key) for one in there]
+            if any(value != given[0] for value in given):
+                found.append(
+                    Difference(f"{step}.{key}", [None if one is None else one.get(key) for one in by_run])
+                )
+    return found
+
+
+def _seen_from(folder: Path, value: Any) -> Any:
+    """Paths below the run's folder without it, so that two runs' own files do not count as a difference."""
+    if isinstance(value, dict):
+        return {key: _seen_from(folder, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_seen_from(folder, inner) for inner in value]
+    if isinstance(value, str):
+        for name in (str(folder), str(folder.resolve())):
+            if value == name or value.startswith(f"{name}/"):
+                return f"RUN{value[len(name) :]}"
+    return value
