@@ -52,13 +52,16 @@ def gains_table(comparison: Comparison, method: str, before: Mapping[str, Accura
     return table(rows, head, method)
 
 
-def round_chart(rounds: Sequence[RoundScores], weak_types: Sequence[str] = ()) -> Chart:
+def round_chart(
+    rounds: Sequence[RoundScores],
+    weak_types: Sequence[str] = (),
+    title: str = "Accuracy per question type, round by round",
+) -> Chart:
     """All evaluations side by side, one row per type, the one that was weakest at the top, gains at the right.
 
     The first of `rounds` is the evaluation before training. Types in `weak_types` are marked with *, and types with too
     few questions to tell are gray and say so.
     """
-    title = "Accuracy per question type, round by round"
     first, last = rounds[0].by_type, rounds[-1].by_type
     kinds, cut = top_rows([kind for kind, _ in weakest_first(first)][::-1])
 

@@ -77,7 +77,7 @@ def _pair_parts(first: str, pair: RunPair) -> list[Html]:
     )
     return [
         Html(f"<h2>{escaped(pair.name)} against {escaped(first)}</h2><p>{escaped(words)}</p>"),
-        Html(round_chart(pair.scores)._repr_html_()),
+        Html(round_chart(pair.scores, title="Accuracy per question type, run by run")._repr_html_()),
         gains_table(pair.comparison, f"{_METHOD} over the types"),
     ]
 
