@@ -132,7 +132,8 @@ trace|{record}|--run|{rel}/data_demo
 import-embeddings|coco images ß.pth|--output|aus gabe/imported ß
 """
 DECIDED = {"from_name": "decision", "type": "choices", "value": {"choices": ["accept"]}}
-_OTHER_VERBS = {"run", "report", "bundle", "study"}  # of the test below; a study carries out runs, see tests/studies
+# of the test below; a study carries out runs, see tests/studies
+_OTHER_VERBS = {"run", "report", "bundle", "study"}
 
 
 def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp_path: Path) -> None:
