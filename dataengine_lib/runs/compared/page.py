@@ -54,7 +54,7 @@ def _runs_table(compared: ComparedRuns) -> Html:
 
 
 def _pairs_table(compared: ComparedRuns) -> Html:
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for pair in compared.pairs:
         if pair.comparison is None:
             rows.append((pair.name, 0, None, None, None, None, pair.reason))
