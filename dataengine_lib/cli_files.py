@@ -190,7 +190,8 @@ def _compare(
     """Compare the last evaluations of runs on the questions that they share, and show how the runs differ."""
     from dataengine_lib.core.text import nearest_name
     from dataengine_lib.errors import ParameterError
-    from dataengine_lib.runs.compared.compare_runs import compare_runs, compared_sentences, write_comparison
+    from dataengine_lib.runs.compared.compare_runs import compare_runs, compared_sentences
+    from dataengine_lib.runs.compared.page import write_comparison
 
     if split not in _splits():
         raise ParameterError(f"--split: {split!r} is none; did you mean {nearest_name(split, _splits())}?")

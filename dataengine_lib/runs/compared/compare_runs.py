@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from dataengine_lib.core.files import write_json
 from dataengine_lib.core.significance.sign_flip import holm
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -149,13 +148,3 @@ def compared_sentences(compared: ComparedRuns) -> list[str]:
         "not compared": f"with no question in common with {first.name}",
     }
     return [f"{first_named(names)}: {words[verdict]}." for verdict, names in named.items()]
-
-
-def write_comparison(compared: ComparedRuns, output: Path) -> Path:
-    """Write every figure to `output`, and the page beside it under the same name; returns the page."""
-    from dataengine_lib.runs.compared.page import comparison_page
-
-    write_json(output, compared)
-    page = output.with_suffix(".html")
-    comparison_page(compared, page)
-    return page

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from dataengine_lib.core.files import write_json
 from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
@@ -15,8 +16,15 @@ from dataengine_lib.runs.compared.differences import Difference
 _METHOD = "95 % intervals by images; p-values of the sign-flip test by images, corrected by Holm's rule"
 
 
-def comparison_page(compared: ComparedRuns, page: Path) -> None:
-    """Write the page; every text of the runs is escaped."""
+def write_comparison(compared: ComparedRuns, output: Path) -> Path:
+    """Write every figure to `output`, and the page beside it under the same name; returns the page."""
+    write_json(output, compared)
+    page = output.with_suffix(".html")
+    _write_page(compared, page)
+    return page
+
+
+def _write_page(compared: ComparedRuns, page: Path) -> None:
     first = compared.runs[0].name
     parts = [
         Html(f"<h1>{escaped(' and '.join(run.name for run in compared.runs))}</h1>"),

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 from dataengine_lib.cli import app
 from dataengine_lib.core.files import write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.runs.compared.compare_runs import compare_runs, compared_sentences, write_comparison
+from dataengine_lib.runs.compared.compare_runs import compare_runs, compared_sentences
 from dataengine_lib.runs.compared.differences import Difference
+from dataengine_lib.runs.compared.page import write_comparison
 from dataengine_lib.runs.manifest import Digest, Manifest
 
 HOSTILE = "<script>alert(1)</script>"
