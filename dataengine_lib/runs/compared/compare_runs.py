@@ -15,7 +15,7 @@ from dataengine_lib.evaluation.rounds.pairs import PairedAnswers, pair_answers
 from dataengine_lib.evaluation.rounds.summary import left_out_warnings
 from dataengine_lib.evaluation.rounds.verdicts import verdict_of
 from dataengine_lib.runs.compared.differences import (
-    Difference,
+    RunDifference,
     data_differences,
     manifests_by_step,
     parameter_differences,
@@ -48,8 +48,8 @@ class ComparedRuns(msgspec.Struct, kw_only=True):
     split: str
     runs: list[ComparedRun]
     pairs: list[RunPair]
-    parameters: list[Difference]
-    data: list[Difference]
+    parameters: list[RunDifference]
+    data: list[RunDifference]
     warnings: list[str]
 
 

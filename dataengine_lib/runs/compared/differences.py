@@ -12,7 +12,7 @@ from dataengine_lib.runs.opened.round_folders import opened_rounds
 _HASH = 8  # characters of a hash that are shown
 
 
-class Difference(msgspec.Struct, frozen=True):
+class RunDifference(msgspec.Struct, frozen=True):
     """One parameter or input of a step, `construct_queries.topk`, and what each run has, in the order of the runs.
 
     None where a run has not carried out the step.
@@ -35,7 +35,7 @@ def manifests_by_step(folder: Path) -> dict[str, Manifest]:
 
 def parameter_differences(
     folders: Sequence[Path], steps: Sequence[Mapping[str, Manifest]]
-) -> list[Difference]:
+) -> list[RunDifference]:
     """Parameters that are not the same in all runs that carried out their step; paths are seen from the run's folder."""
 
     def values(number: int, step: str) -> dict[str, Any] | None:
@@ -45,7 +45,7 @@ def parameter_differences(
     return _differing(len(folders), steps, values)
 
 
-def data_differences(steps: Sequence[Mapping[str, Manifest]]) -> list[Difference]:
+def data_differences(steps: Sequence[Mapping[str, Manifest]]) -> list[RunDifference]:
     """Inputs whose contents are not the same in all runs: the first characters of their SHA-256."""
 
     def values(number: int, step: str) -> dict[str, Any] | None:
@@ -60,7 +60,7 @@ def data_differences(steps: Sequence[Mapping[str, Manifest]]) -> list[Difference
     return _differing(len(steps), steps, values)
 
 
-def _differing(number: int, steps: Sequence[Mapping[str, Manifest]], values: Any) -> list[Difference]:
+def _differing(number: int, steps: Sequence[Mapping[str, Manifest]], values: Any) -> list[RunDifference]:
     found = []
     for step in dict.fromkeys(step for one in steps for step in one):
         by_run = [values(run, step) for run in range(number)]
@@ -69,7 +69,7 @@ def _differing(number: int, steps: Sequence[Mapping[str, Manifest]], values: Any
             given = [one.get(key) for one in there]
             if any(value != given[0] for value in given):
                 found.append(
-                    Difference(f"{step}.{key}", [None if one is None else one.get(key) for one in by_run])
+                    RunDifference(f"{step}.{key}", [None if one is None else one.get(key) for one in by_run])
                 )
     return found
 

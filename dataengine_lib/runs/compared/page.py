@@ -11,7 +11,7 @@ from dataengine_lib.report.html import page_html
 from dataengine_lib.report.rounds.compared import gains_table, round_chart
 from dataengine_lib.report.tables import Html, conclusion, escaped, p_value, percent, points, table
 from dataengine_lib.runs.compared.compare_runs import ComparedRuns, RunPair, compared_sentences
-from dataengine_lib.runs.compared.differences import Difference
+from dataengine_lib.runs.compared.differences import RunDifference
 
 _METHOD = "95 % intervals by images; p-values of the sign-flip test by images, corrected by Holm's rule"
 
@@ -90,7 +90,7 @@ def _pair_parts(first: str, pair: RunPair) -> list[Html]:
     ]
 
 
-def _differences_table(names: list[str], differences: list[Difference], caption: str) -> Html:
+def _differences_table(names: list[str], differences: list[RunDifference], caption: str) -> Html:
     rows = [(one.name, *(_shown(value) for value in one.values)) for one in differences]
     return table(rows, ["", *names], caption)
 

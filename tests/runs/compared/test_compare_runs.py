@@ -10,7 +10,7 @@ from dataengine_lib.cli import app
 from dataengine_lib.core.files import write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.runs.compared.compare_runs import compare_runs, compared_sentences
-from dataengine_lib.runs.compared.differences import Difference
+from dataengine_lib.runs.compared.differences import RunDifference
 from dataengine_lib.runs.compared.page import write_comparison
 from dataengine_lib.runs.manifest import Digest, Manifest
 
@@ -78,9 +78,9 @@ def test_each_run_is_compared_with_the_first(runs: list[Path]) -> None:
 
 def test_only_what_differs_is_listed(runs: list[Path]) -> None:
     compared = compare_runs(runs[:3])
-    assert compared.parameters == [Difference("construct_queries.topk", [20, 50, 20])]
+    assert compared.parameters == [RunDifference("construct_queries.topk", [20, 50, 20])]
     assert compared.data == [
-        Difference("construct_queries.coco_dataset", ["aaaaaaaa", "aaaaaaaa", "bbbbbbbb"])
+        RunDifference("construct_queries.coco_dataset", ["aaaaaaaa", "aaaaaaaa", "bbbbbbbb"])
     ]
 
 
