@@ -302,6 +302,10 @@
     const bar = tools();
     show();
     section.replaceChildren(bar, count, pageBars[0].bar, grid, pageBars[1].bar);
+    // after the page is shown, so that the first search is as quick as the others
+    setTimeout(() => {
+      texts = texts || cards.map(searched);
+    }, 300);
   }
 
   shown.forEach(start);
