@@ -182,7 +182,7 @@ def test_run_executes_its_own_notebooks(installed: Path, work: Path, tmp_path: P
     sent = ["bundle", "la uf ß/coco", "--output", "la uf ß/coco.zip"]
     shown = _calls(installed, here, [run, ["report", "la uf ß/coco"], sent])
     assert "la uf ß/coco/index.html" in shown.splitlines()
-    assert "la uf ß/coco.zip: 2 pages" in shown
+    assert "la uf ß/coco.zip: 3 pages" in shown
     round1 = here / "la uf ß" / "coco" / "round1"
     assert nbformat.read(round1 / "1_evaluate.ipynb", as_version=4).cells[-1].outputs
     assert "The student answers" in (round1 / "1_evaluate.html").read_text()
