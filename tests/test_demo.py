@@ -17,9 +17,9 @@ def test_one_round_raises_holdout_accuracy_and_the_types_with_thin_base_data_mos
     settings["rounds"] = 1
     settings["playground"] |= {
         "cache": str(tmp_path / "cache"),
-        "sizes": {"base": 400, "pool": 1200, "diagnose": 20, "holdout": 40},
+        "sizes": {"base": 400, "pool": 1600, "diagnose": 20, "holdout": 40},
     }
-    settings["construct_queries"]["maxnum"] = 600
+    settings["construct_queries"]["maxnum"] = 850
     settings["evaluate"]["direct_answers"] = False  # what is claimed is measured by ranking
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     program = str(Path(sys.executable).with_name("dataengine"))
