@@ -3,6 +3,7 @@
 `templates/gallery.js` builds the same elements from the same data; what changes here changes there.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -109,7 +110,7 @@ def card_html(
 
 def trace_command(name: str, run: str) -> str:
     """What shows where a card comes from, as one types it at a terminal."""
-    return f"dataengine trace {name}{f' --run {run}' if run else ''}"
+    return f"dataengine trace {shlex.quote(name)}{f' --run {shlex.quote(run)}' if run else ''}"
 
 
 def options_html(shown: Iterable[Option]) -> str:

@@ -15,6 +15,9 @@
     return made;
   }
 
+  // A word of a command, quoted where a shell would read it otherwise; as shlex.quote of Python.
+  const shellWord = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\"'\"'") + "'");
+
   // Thumbnails are lists: base64, width, height, why it is missing, boxes.
   const sources = data.images.map((image) => (image[0] ? "data:image/webp;base64," + image[0] : ""));
   const shown = data.galleries.filter((gallery) => select("section#" + gallery.id));
@@ -129,7 +132,7 @@
       }
       if (card.id) {
         const line = element("p", "trace");
-        line.append(element("code", "", "dataengine trace " + card.id + (data.run ? " --run " + data.run : "")));
+        line.append(element("code", "", "dataengine trace " + shellWord(card.id) + (data.run ? " --run " + shellWord(data.run) : "")));
         made.append(line);
       }
       return made;

@@ -1,6 +1,7 @@
 """In a real browser: a gallery is filtered, searched, sorted, turned and enlarged, and hostile text in it stays text."""
 
 import re
+import shlex
 
 import msgspec
 import nbformat
@@ -10,6 +11,7 @@ from PIL import Image
 
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.images.pool import NamedBox
+from dataengine_lib.report.galleries.cards import trace_command
 from dataengine_lib.report.galleries.gallery_data import GALLERY_MIME
 from dataengine_lib.report.gallery import qa_gallery
 from dataengine_lib.report.html import render_notebook
@@ -93,6 +95,8 @@ def test_a_gallery_is_explored_and_hostile_text_stays_text(tmp_path, page):
     assert count.inner_text() == "1 to 1 shown, 1 found of 70"
     assert questions.all_inner_texts() == ["Which number is 69?"]
     assert gallery.locator(".trace").inner_text() == "dataengine trace r-69"
+    hostile = page.locator("section.gallery").nth(1).locator(".trace code").first
+    assert hostile.text_content() == trace_command(EVIL, "") == f"dataengine trace {shlex.quote(EVIL)}"
     search.fill("no such word")
     assert gallery.locator(".empty").is_visible()
     search.fill("")
