@@ -160,7 +160,7 @@ def test_plan_says_what_spares_add_at_most() -> None:
     def total(found: list[str]) -> list[str]:
         return next(line.split()[1:] for line in found if line.startswith("all "))
 
-    without, found = lines(), lines("construct_queries.spare_share=0.5")
+    without, found = (lines(f"construct_queries.spare_share={share}") for share in (0, 0.5))
     assert total(without) == total(found), "the table has the main queries"
     assert not any("spare" in line for line in without)
     (note,) = (line for line in found if "spare" in line)

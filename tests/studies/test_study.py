@@ -1,6 +1,7 @@
 """A tiny study through the real notebooks: killed, continued, and with every shared step made once."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -104,7 +105,7 @@ def test_every_run_is_done_and_every_shared_step_was_made_once(done: tuple[Path,
     assert sum(line.startswith("[") for line in printed.splitlines()) == len(RUNS)
     for run in RUNS:
         assert sorted(path.stem for path in (out / run).rglob("*.html") if path.stem != "index") == sorted(
-            label.rpartition("/")[2] for label in MADE
+            [*(label.rpartition("/")[2] for label in MADE), "types"]
         )
     assert len({(out / run / "round1/aokvqa_eval.json").read_bytes() for run in RUNS}) == 1
     assert len({(out / run / "final/aokvqa_eval.json").read_bytes() for run in RUNS}) == len(RUNS)
@@ -116,8 +117,8 @@ def test_no_checkpoint_is_left_and_no_page_links_to_one(done: tuple[Path, str]) 
     assert len(list(out.glob("*/*/round1/train_log.json"))) == len(RUNS), "its log stays"
     for run in RUNS:
         for page in ("round1/5_fine_tune.html", "index.html"):
-            assert 'href="checkpoint' not in (out / run / page).read_text()
-            assert "round1/checkpoint" not in (out / run / page).read_text()
+            links = re.findall(r'href="([^"]*)"', (out / run / page).read_text())
+            assert links and not [link for link in links if "checkpoint" in link]
 
 
 def test_the_same_command_makes_nothing_anew_also_without_what_lies_beside_the_runs(

@@ -119,7 +119,7 @@ def test_presets_are_the_weights_that_step_1_writes() -> None:
     written = json.loads((DEMO / "weight.json").read_text())
     assert plan.presets[AS_WRITTEN] == pytest.approx(written)
     assert plan.presets["1-acc"] == pytest.approx(written, abs=0.001)
-    assert set(plan.presets) == {AS_WRITTEN, "1-acc", "sqrt(1-acc)", "(1-acc)^2", "shrunk", "uniform"}
+    assert set(plan.presets) == {AS_WRITTEN, "1-acc", "sqrt(1-acc)", "shrunk", "shrunk^2", "uniform"}
     metrics = json.loads((DEMO / "metrics.json").read_text())
     kind = next(kind for kind, facts in plan.facts.items() if facts.bad_cases)
     interval = plan.interval(kind, "shrunk")

@@ -53,6 +53,7 @@ def run(folder: Path, file: str, student: Any, **more: Any) -> EvaluateResult:
         "image_root": folder,
         "student": name,
         "output_dir": folder / "out",
+        "weight_rule": "1-acc",
         **more,
     }
     return evaluate(EvaluateConfig(**values), None if student is name else student)
