@@ -19,6 +19,7 @@ from dataengine_lib.cli_init import add_init_verb
 from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs, print_lines, print_warnings
 from dataengine_lib.cli_terminal import (
+    OpenReport,
     WholeDescriptions,
     asked_verb,
     completed_from,
@@ -53,7 +54,6 @@ _Rounds = Annotated[
 _Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="folder of the run [default: reports/<run>]")
 ]
-_Open = Annotated[bool, typer.Option("--open", help="open the report in the default browser at the end")]
 
 
 def _step_names() -> list[str]:
@@ -97,7 +97,7 @@ def _run(
         bool, typer.Option("--force", help="run every step, also those that are done and unchanged")
     ] = False,
     out: _Out = None,
-    open_report: _Open = False,
+    open_report: OpenReport = False,
 ) -> None:
     """Run all steps of an experiment; steps that are done and unchanged are skipped.
 
@@ -126,7 +126,7 @@ def _study(
         Path | None,
         typer.Option("--out", metavar="DIR", help="folder of the study [default: reports/<study>]"),
     ] = None,
-    open_report: _Open = False,
+    open_report: OpenReport = False,
 ) -> None:
     """Run an experiment with several arms and seeds, and compare the arms; runs that are done are skipped.
 
@@ -202,7 +202,7 @@ def _doctor(
 @app.command("report")
 def _report(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a run, such as reports/demo")],
-    open_report: _Open = False,
+    open_report: OpenReport = False,
 ) -> None:
     """Render a run's notebooks to HTML once more and update the index pages."""
     from dataengine_lib.runs.summary import render_run

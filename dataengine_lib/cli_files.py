@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from dataengine_lib.cli_steps import print_lines, print_warnings
-from dataengine_lib.cli_terminal import completed_from, open_report_page
+from dataengine_lib.cli_terminal import OpenReport, completed_from, open_report_page
 
 
 def _formats() -> list[str]:
@@ -183,9 +183,7 @@ def _compare(
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE.json", help="figures; the page lies beside them")
     ] = Path("reports/compared.json"),
-    open_report: Annotated[
-        bool, typer.Option("--open", help="open the page in the default browser at the end")
-    ] = False,
+    open_report: OpenReport = False,
 ) -> None:
     """Compare the last evaluations of runs on the questions that they share, and show how the runs differ."""
     from dataengine_lib.core.text import nearest_name

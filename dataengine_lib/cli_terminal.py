@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+OpenReport = Annotated[bool, typer.Option("--open", help="open the report in the default browser at the end")]
 
 
 class WholeDescriptions(TyperGroup):

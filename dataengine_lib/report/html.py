@@ -17,13 +17,13 @@ from dataengine_lib.report.pages.head import step_head
 from dataengine_lib.report.pages.notebook import shown_notebook
 from dataengine_lib.report.pages.sections import contents
 from dataengine_lib.report.run_file import ShownRun, read_run
+from dataengine_lib.report.tables import TEMPLATES, template_text
 from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, with_type_links
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from nbconvert.exporters import HTMLExporter
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _LEAST_CONTENTS = 3  # headings of a page that are worth a table of contents
 
 
@@ -94,11 +94,6 @@ def page_html(
     )
 
 
-def template_text(name: str) -> str:
-    """The text of a file of `report/templates`."""
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
 def render_template(name: str, /, **values: Any) -> str:
     """The template `name` of `report/templates`, filled with `values`, which are escaped unless they are Markup."""
     return _environment().get_template(name).render(**values)
@@ -109,7 +104,7 @@ def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -15,7 +15,7 @@ from dataengine_lib.report.names import without_turning
 NO_MATHEMATICS = "mathjax_ignore tex2jax_ignore"
 # Classes of everything that a notebook displays: those, and that to which the style sheet (`show_style`) applies.
 DISPLAY = f"dataengine {NO_MATHEMATICS}"
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"  # of pages, with their styles and scripts
 METADATA_KEY = "dataengine"  # of what a notebook's output says to programs, beside what it shows
 STYLE_METADATA = {"style": True}  # of the output that is the style sheet
 
@@ -45,13 +45,19 @@ class Link:
     href: str
 
 
+def template_text(name: str) -> str:
+    """The text of a file of `report/templates`."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class StyleSheet:
     """The style sheet of everything that is displayed, as a notebook displays it; a page has it in its head."""
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        css = (_TEMPLATES / "displays.css").read_text(encoding="utf-8")
-        return {"text/html": f"<style>{css}</style>"}, {METADATA_KEY: STYLE_METADATA}
+        return {"text/html": f"<style>{template_text('displays.css')}</style>"}, {
+            METADATA_KEY: STYLE_METADATA
+        }
 
 
 def show_style() -> None:

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import re
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -22,9 +21,8 @@ from dataengine_lib.report.galleries.pictures import (
     missing_image_html,
 )
 from dataengine_lib.report.names import without_turning
-from dataengine_lib.report.tables import escaped
+from dataengine_lib.report.tables import escaped, template_text
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 # what would end a script element or, in old parsers, a line of it
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -141,12 +139,12 @@ class PageGalleries:
 
 def gallery_css() -> str:
     """The style of the galleries, besides that of all pages."""
-    return (_TEMPLATES / "gallery.css").read_text(encoding="utf-8")
+    return template_text("gallery.css")
 
 
 @cache
 def _script() -> str:
-    return (_TEMPLATES / "gallery.js").read_text(encoding="utf-8")
+    return template_text("gallery.js")
 
 
 def _label(data: GalleryData) -> str:
