@@ -7,9 +7,9 @@ from typing import Protocol
 
 from dataengine_lib.report.tables import Html, escaped
 from dataengine_lib.widgets.keys import KEY_SCRIPT
-from dataengine_lib.widgets.reviewer_form import ReviewForm
-from dataengine_lib.widgets.reviewer_queue import ReviewItem, read_review_items
-from dataengine_lib.widgets.reviewer_session import DECISION_KINDS, ReviewSession
+from dataengine_lib.widgets.review.form import ReviewForm
+from dataengine_lib.widgets.review.queue import ReviewItem, read_review_items
+from dataengine_lib.widgets.review.session import DECISION_KINDS, ReviewSession
 
 
 class ReviewedFiles(Protocol):

@@ -14,8 +14,8 @@ from dataengine_lib.core.files import write_json, write_jsonl
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.report.html import render_notebook
 from dataengine_lib.widgets.keys import KEY_SCRIPT
+from dataengine_lib.widgets.review.form import ReviewForm
 from dataengine_lib.widgets.reviewer import Reviewer, reviewer
-from dataengine_lib.widgets.reviewer_form import ReviewForm
 
 
 def form_over(folder: Path, *records: TrainRecord, image_root: Path | None = None) -> ReviewForm:

@@ -14,7 +14,7 @@ from dataengine_lib.core.files import write_json, write_jsonl
 from dataengine_lib.curation.reviews.decisions import Decision, read_review
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.widgets.reviewer_queue import (
+from dataengine_lib.widgets.review.queue import (
     DROPPED,
     KEPT,
     ReviewFilter,
@@ -24,7 +24,7 @@ from dataengine_lib.widgets.reviewer_queue import (
     review_items,
     type_counts,
 )
-from dataengine_lib.widgets.reviewer_session import ReviewSession
+from dataengine_lib.widgets.review.session import ReviewSession
 
 ACCEPT, REJECT = Decision(decision="accept"), Decision(decision="reject")
 
@@ -141,8 +141,8 @@ import os, signal, sys
 from pathlib import Path
 from reviewing.review_records import record
 from dataengine_lib.curation.reviews.decisions import Decision
-from dataengine_lib.widgets.reviewer_queue import review_items
-from dataengine_lib.widgets.reviewer_session import ReviewSession
+from dataengine_lib.widgets.review.queue import review_items
+from dataengine_lib.widgets.review.session import ReviewSession
 session = ReviewSession(review_items([record(n) for n in range(9)], []), Path(sys.argv[1]))
 for number in range(5):
     session.decide(Decision(decision="accept", note=f"{number}"))

@@ -10,7 +10,7 @@ from dataengine_lib.core.records import TrainRecord, shows_options
 from dataengine_lib.curation.reviews.decisions import Decision, read_review, write_decision
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.replies.letter_mentions import names_letters
-from dataengine_lib.widgets.reviewer_queue import ReviewFilter, ReviewItem
+from dataengine_lib.widgets.review.queue import ReviewFilter, ReviewItem
 
 DECISION_KINDS = ("accept", "reject", "edit")
 

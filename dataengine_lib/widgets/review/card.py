@@ -14,8 +14,8 @@ from dataengine_lib.images.decode import read_image
 from dataengine_lib.images.references import image_ref, locate
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.report.tables import displayed, escaped
-from dataengine_lib.widgets.reviewer_queue import ReviewItem
-from dataengine_lib.widgets.reviewer_session import shown_fields
+from dataengine_lib.widgets.review.queue import ReviewItem
+from dataengine_lib.widgets.review.session import shown_fields
 
 _MAX_SIDE = 1024  # pixels of the longer side of the image
 _MOST_CHARACTERS = 6000  # of a reply

@@ -10,10 +10,10 @@ from dataengine_lib.curation.reviews.decisions import Decision
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.tables import escaped
 from dataengine_lib.widgets.keys import KEYS, key_class
-from dataengine_lib.widgets.reviewer_card import REVIEWER_STYLE, image_html, texts_html
-from dataengine_lib.widgets.reviewer_filters import FilterControls
-from dataengine_lib.widgets.reviewer_queue import ReviewItem
-from dataengine_lib.widgets.reviewer_session import EditedFields, ReviewSession, edit_of, shown_fields
+from dataengine_lib.widgets.review.card import REVIEWER_STYLE, image_html, texts_html
+from dataengine_lib.widgets.review.filters import FilterControls
+from dataengine_lib.widgets.review.queue import ReviewItem
+from dataengine_lib.widgets.review.session import EditedFields, ReviewSession, edit_of, shown_fields
 
 _HELP = (
     "Keys, after a click on the image: A accept, R reject, E edit, U undo, ← →. In a text field: Ctrl+Enter saves the "

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dataengine_lib.widgets.reviewer_queue import (
+from dataengine_lib.widgets.review.queue import (
     ALL,
     DROPPED,
     KEPT,
