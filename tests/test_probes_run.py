@@ -17,6 +17,7 @@ from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.playground.sets import write_playground
 from dataengine_lib.runs import run
 from dataengine_lib.runs.execute_notebook import Executed
+from dataengine_lib.runs.opened.opened_run import load_run
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS, Planned
 
@@ -92,6 +93,9 @@ def test_a_run_with_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     figures = read_json(out / "compare_rounds.json", Figures)
     assert isinstance(figures.panel, dict) and figures.panel["pool"].questions == len(images)
     assert figures.blind and figures.blind.questions == figures.questions
+    probes = load_run(out).probe_answers
+    assert set(probes.groupby("probe")["round"].nunique()) == {2}, "every probe, before and after"
+    assert {"blind", "panel"} < set(probes["probe"]) and set(probes["variant"]) == {"", "pool"}
     # nothing is done a second time
     lines: list[str] = []
     run.run_experiment(experiment, out, print_line=lines.append)

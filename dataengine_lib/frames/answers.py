@@ -32,7 +32,9 @@ class EvaluatedAnswers(NamedTuple):
 
 def answers_frame(evaluations: Iterable[EvaluatedAnswers]) -> "pd.DataFrame":
     """Every answer of every evaluation, in the order of the files."""
-    return make_frame("answers", [_row(one, answer) for one in evaluations for answer in one.answers])
+    return make_frame(
+        "answers", [answer_columns(one, answer) for one in evaluations for answer in one.answers]
+    )
 
 
 def bad_cases_frame(
@@ -47,7 +49,9 @@ def bad_cases_frame(
         known = later.get(one.round, {})
         for answer in one.answers:
             right = known.get(question_id_of(answer))
-            rows.append(_row(one, answer) | {"outcome": "" if right is None else outcome_of(False, right)})
+            rows.append(
+                answer_columns(one, answer) | {"outcome": "" if right is None else outcome_of(False, right)}
+            )
     return make_frame("bad_cases", rows)
 
 
@@ -102,7 +106,8 @@ def question_columns(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _row(evaluation: EvaluatedAnswers, answer: Answer) -> dict[str, Any]:
+def answer_columns(evaluation: EvaluatedAnswers, answer: Answer) -> dict[str, Any]:
+    """The columns of an answer: its question, what the student chose, and whether that is right."""
     kind = answer.answer_kind or CHOICE
     return question_columns(answer) | {
         "round": evaluation.round,
@@ -119,4 +124,7 @@ def _row(evaluation: EvaluatedAnswers, answer: Answer) -> dict[str, Any]:
         "correct_choice_idx": answer.correct_choice_idx,
         "predicted_choice_idx": answer.predicted_choice_idx,
         "written": answer.written,
+        "direct_answers": answer.direct_answers,
+        "direct_answer": answer.direct_answer or "",
+        "direct_answer_score": answer.direct_answer_score if answer.direct_answer else None,
     }

@@ -46,6 +46,11 @@ FRAME_COLUMNS: dict[str, Column] = {
     "score": Column(_NUMBER, "score of the answer, 0 to 1; between them only for open-ended questions"),
     "correct": Column(_FLAG, "whether the answer counts as right; in types and rounds: how many do"),
     "written": Column(_TEXT, "text that the choice was read from"),
+    "direct_answers": Column(_LIST, "list of the accepted answers without options; empty where the set has none"),
+    "direct_answer": Column(_TEXT, "the student's answer without options; empty where it was not asked for"),
+    "direct_answer_score": Column(_NUMBER, "score of the direct answer, 0 to 1; NaN where it was not asked for"),
+    "probe": Column(_TEXT, "how it was asked: blind, panel, circular, reverse, or what contamination changed"),
+    "variant": Column(_TEXT, "name of the panel's set; of circular, by how many places the options are rotated"),
     "outcome": Column(_TEXT, "fixed, broken, still wrong or still right in the later evaluation; empty: not known"),
     "answer_before": Column(_TEXT, "the student's answer in the earlier evaluation"),
     "answer_after": Column(_TEXT, "the student's answer in the later evaluation"),
@@ -112,6 +117,7 @@ _ANSWERS = (
     f"round evaluation {_QUESTION} answer_kind question choices right_letter right_answer chosen_letter model_answer "
     "confidence correct score scores correct_choice_idx predicted_choice_idx written"
 )
+_DIRECT = "direct_answers direct_answer direct_answer_score"
 _ACCURACIES = (
     "questions correct accuracy low high diagnose_questions diagnose_accuracy diagnose_low diagnose_high "
     "holdout_questions holdout_accuracy holdout_low holdout_high"
@@ -121,8 +127,9 @@ _QUERY = "round query_id question_type image_id image_path"
 FRAMES: dict[str, tuple[str, ...]] = {
     name: tuple(names.split())
     for name, names in {
-        "answers": _ANSWERS,
-        "bad_cases": f"{_ANSWERS} outcome",
+        "answers": f"{_ANSWERS} {_DIRECT}",
+        "bad_cases": f"{_ANSWERS} {_DIRECT} outcome",
+        "probe_answers": f"round evaluation probe variant {_ANSWERS.removeprefix('round evaluation ')}",
         "queries": f"{_QUERY} anchor_image_id anchor_image_path neighbour similarity example_ids cause answer_kind "
         "template prompt",
         "replies": f"{_QUERY} status reason model finish_reason prompt_tokens cached_tokens completion_tokens cost_usd "

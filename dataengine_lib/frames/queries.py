@@ -55,28 +55,35 @@ def by_round(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
 
 
 def step_replies_frame(
-    output: Path, results: Iterable[Result], failures: Iterable[Failure]
+    output: Path, results: Iterable[Result], failures: Iterable[Failure], images: Mapping[str, str]
 ) -> "pd.DataFrame":
-    """The replies of one run of step 3, with the costs that the ledger beside its `output` has."""
+    """The replies of one run of step 3, with the costs that the ledger beside its `output` has.
+
+    `images` are the paths of the queries' images by query_id.
+    """
     rounds: dict[int, list[Result | Failure]] = {
         number: [*rows] for number, rows in by_round(results).items()
     }
     # a failure does not say its round: it is that of the results
     rounds.setdefault(max(rounds, default=0), []).extend(failures)
     costs = request_costs(read_rows(output.with_name(LEDGER), PaidReply, []))
-    return replies_frame(rounds, dict.fromkeys(rounds, costs))
+    return replies_frame(rounds, dict.fromkeys(rounds, costs), dict.fromkeys(rounds, images))
 
 
 def replies_frame(
-    rounds: Mapping[int, Iterable[Result | Failure]], costs: Mapping[int, Mapping[str, float]]
+    rounds: Mapping[int, Iterable[Result | Failure]],
+    costs: Mapping[int, Mapping[str, float]],
+    images: Mapping[int, Mapping[str, str]],
 ) -> "pd.DataFrame":
     """The replies by round: those that can be used (`status` answered), and failures (`status` their kind).
 
     `costs` are the US dollars of a round's requests by key, see `request_costs`. Queries that are the same request share
     its cost, which counts at the first of them, so that the sum is what was paid. Teachers without a price cost 0.
+    `images` are the paths of a round's images by query_id, for the failures, which do not name theirs.
     """
     rows, counted = [], set[tuple[int, str]]()
     for number, replies in rounds.items():
+        of_round = images.get(number, {})
         for reply in replies:
             key = (number, reply.request_key)
             cost = costs.get(number, {}).get(reply.request_key, 0.0 if _is_free(reply.model) else None)
@@ -94,15 +101,16 @@ def replies_frame(
                     "request_key": reply.request_key,
                     "raw_instructions": reply.raw_instructions,
                 }
-                | _how_it_ended(reply)
+                | _how_it_ended(reply, of_round)
             )
             counted.add(key)
     return make_frame("replies", rows)
 
 
-def _how_it_ended(reply: Result | Failure) -> dict[str, str]:
+def _how_it_ended(reply: Result | Failure, images: Mapping[str, str]) -> dict[str, str]:
     if isinstance(reply, Failure):
-        return {"status": reply.kind, "reason": reply.reason}
+        image_path = images.get(reply.query_id, "")
+        return {"status": reply.kind, "reason": reply.reason, "image_path": image_path}
     return {"status": ANSWERED, "finish_reason": reply.finish_reason, "image_path": reply.image_path}
 
 

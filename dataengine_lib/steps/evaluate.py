@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import write_json
-from dataengine_lib.core.records import Answer
+from dataengine_lib.core.records import ANSWERS_FILE, Answer
 from dataengine_lib.core.step_config import StepConfig, changed_parameters
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
@@ -185,6 +185,15 @@ class EvaluateResult:
         from dataengine_lib.frames.answers import EvaluatedAnswers, answers_frame
 
         return answers_frame([EvaluatedAnswers(0, "", self.answers)])
+
+    @property
+    def probe_answers_frame(self) -> "pd.DataFrame":
+        """The answers of the probes as a frame, as in `load_run(…).probe_answers`."""
+        from dataengine_lib.frames.answers import EvaluatedAnswers
+        from dataengine_lib.frames.probes import ProbedEvaluation, probe_answers_frame
+
+        folder = self.paths[ANSWERS_FILE].parent
+        return probe_answers_frame([ProbedEvaluation(EvaluatedAnswers(0, "", self.answers), folder)], [])
 
     @property
     def bad_cases_frame(self) -> "pd.DataFrame":

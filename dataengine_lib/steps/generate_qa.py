@@ -102,13 +102,14 @@ class GenerateQaResult:
     notes: list[str]
     image_root: Path | None
     warnings: list[str] = field(default_factory=list)
+    image_paths: dict[str, str] = field(default_factory=dict)  # of the queries' images, by query_id
 
     @property
     def replies_frame(self) -> "pd.DataFrame":
         """The replies as a frame, as in `load_run(…).replies`."""
         from dataengine_lib.frames.queries import step_replies_frame
 
-        return step_replies_frame(self.output, self.results, self.failures)
+        return step_replies_frame(self.output, self.results, self.failures, self.image_paths)
 
 
 def generate_qa(config: GenerateQaConfig) -> GenerateQaResult:
@@ -201,6 +202,7 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
             *reply_warnings(queries, results, failures, budget.stopped),
             *([] if budget.stopped or cancel else waves.warnings()),
         ],
+        image_paths={query.query_id: query.image_path for query in queries},
     )
 
 

@@ -121,9 +121,10 @@ def test_the_costs_of_replies_add_up_to_what_was_paid() -> None:
         Result(query_id="d", **shared | {"model": "annotations"}),
         Failure(query_id="e", request_key="k2", kind="length", reason="cut off", **shared),
     ]
-    frame = replies_frame({1: replies}, {1: costs})
+    frame = replies_frame({1: replies}, {1: costs}, {1: {"a": "other.jpg", "e": "5.jpg"}})
     assert frame["cost_usd"].fillna(-1).tolist() == [0.75, 0.0, -1, 0.0, -1]
     assert frame["status"].tolist() == ["answered"] * 4 + ["length"]
+    assert frame["image_path"].tolist() == ["", "", "", "", "5.jpg"]  # a failure has that of its query
     assert frame["reason"].tolist()[-1] == "cut off" and frame["finish_reason"].tolist()[0] == "stop"
 
 

@@ -16,6 +16,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.frames.answers import EvaluatedAnswers, answers_frame, bad_cases_frame, question_id_of
 from dataengine_lib.frames.comparison import comparison_frame
 from dataengine_lib.frames.figures import RoundCounts, rounds_frame, types_frame
+from dataengine_lib.frames.probes import ProbedEvaluation, probe_answers_frame
 from dataengine_lib.frames.queries import queries_frame, replies_frame, request_costs
 from dataengine_lib.frames.read_files import read_bad_case_answers, read_evaluation, read_rows
 from dataengine_lib.frames.records import CuratedQas, records_frame
@@ -70,6 +71,11 @@ class OpenedRun:
     def bad_cases(self) -> "pd.DataFrame":
         """The bad cases of every round, with their outcome in the next evaluation."""
         return self._frame("bad_cases", lambda: bad_cases_frame(self._bad_cases, self._later()))
+
+    @property
+    def probe_answers(self) -> "pd.DataFrame":
+        """The answers to questions that were asked in another way: blind, panel, circular, reverse, contamination."""
+        return self._frame("probe_answers", self._probe_answers_frame)
 
     @property
     def queries(self) -> "pd.DataFrame":
@@ -207,7 +213,17 @@ class OpenedRun:
         replies: dict[int, list[Result | Failure]] = {
             number: [*results, *self._failures[number]] for number, results in self._results.items()
         }
-        return replies_frame(replies, {number: request_costs(rows) for number, rows in paid.items()})
+        failed = any(self._failures.values())  # only those need the queries
+        images = {
+            number: {query.query_id: query.image_path for query in rows}
+            for number, rows in (self._queries.items() if failed else ())
+        }
+        return replies_frame(replies, {number: request_costs(rows) for number, rows in paid.items()}, images)
+
+    def _probe_answers_frame(self) -> "pd.DataFrame":
+        folders = dict(self._folders())
+        probed = (ProbedEvaluation(one, folders.get(one.round)) for one in self._evaluations)
+        return probe_answers_frame(probed, self.warnings)
 
     def _comparison_frame(self) -> "pd.DataFrame":
         files = [one.evaluation for one in self._rounds if one.evaluation.is_file()]

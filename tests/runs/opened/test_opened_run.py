@@ -99,6 +99,7 @@ def run_folder(tmp_path: Path) -> Path:
         query_id="r-1", record_id="r-1", example_ids=["q0", "q1"], **shared,
     )  # fmt: skip
     write_json(one / "gptvqa_train_data.json", [kept])
+    write_json(one / "blind_eval.json", [answer(0, correct=False)])
     write_jsonl(
         one / "rejects.jsonl", [Reject(line=2, reason="no question", query_id="r-2", question_type="ocr")]
     )
@@ -108,7 +109,7 @@ def run_folder(tmp_path: Path) -> Path:
 def test_the_example_files_have_every_frame(demo: OpenedRun) -> None:
     rows = {name: len(getattr(demo, name)) for name in RUN_FRAMES}
     assert rows == {
-        "answers": 252, "bad_cases": 30, "queries": 24, "replies": 24, "records": 24, "comparison": 126,
+        "answers": 252, "bad_cases": 30, "probe_answers": 0, "queries": 24, "replies": 24, "records": 24, "comparison": 126,
         "types": 36, "rounds": 2,
     }  # fmt: skip
     assert demo.comparison["outcome"].value_counts().to_dict() == {
@@ -141,6 +142,7 @@ def test_a_run_is_opened_with_all_its_rounds(run_folder: Path) -> None:
     assert rounds["round"].to_dict() == {"before": 1, "after round 1": 2, "after round 2": 3}
     assert rounds["folder"].tolist() == ["round1", "round2", "final"]
     assert rounds["correct"].tolist() == [1, 2, 1] and rounds["bad_cases"].tolist() == [2, 1, 2]
+    assert run.replies["image_path"].tolist() == ["0.png"] * 3  # that of a failure too
     counts = rounds.loc["before", ["queries", "replies", "failed", "kept", "dropped"]].tolist()
     assert counts == [3, 2, 1, 1, 1]
     assert rounds["cost_usd"].fillna(-1).tolist() == [0.75, -1, -1]
@@ -236,7 +238,7 @@ def test_an_evaluation_of_another_format_is_named(tmp_path: Path) -> None:
 
 FRAME_FILES = (
     "aokvqa_eval.json", "bad_case_aokvqa_classified.json", "weight.json", "gptvqa_prompt.json", "gptvqa_result.jsonl",
-    "gptvqa_failed.jsonl", "gptvqa_ledger.jsonl", "gptvqa_train_data.json", "rejects.jsonl",
+    "gptvqa_failed.jsonl", "gptvqa_ledger.jsonl", "gptvqa_train_data.json", "rejects.jsonl", "blind_eval.json",
 )  # fmt: skip
 
 
