@@ -87,6 +87,7 @@ def study_cost_table(figures: StudyFigures) -> Html:
                 plain_name(arm.name),
                 _points(gain),
                 Figure(f"{arm.fixed:,.1f} / {arm.broken:,.1f}"),
+                _number(cost.requests),
                 _number(cost.qas),
                 _number(cost.steps),
                 _number(cost.tokens),
@@ -98,8 +99,8 @@ def study_cost_table(figures: StudyFigures) -> Html:
             )
         )
     head = [
-        "arm", "gain in points", "fixed / broken", "QAs", "steps", "tokens", "USD", "QAs a point", "steps a point",
-        "USD a point", "QAs a fixed question", "USD a fixed question",
+        "arm", "gain in points", "fixed / broken", "requests", "QAs", "steps", "tokens", "USD", "QAs a point",
+        "steps a point", "USD a point", "QAs a fixed question", "USD a fixed question",
     ]  # fmt: skip
     caption = "mean of a run; a point is one percentage point of all questions; no figure where the gain may be chance"
     return table(rows, head, caption)

@@ -1,4 +1,4 @@
-"""Step 7: what the runs of a study used: QAs trained on, training steps, dollars and tokens of the teachers."""
+"""Step 7: what the runs of a study used: QAs trained on, training steps, dollars, tokens and requests of the teachers."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def run_costs(folder: Path, rounds: int) -> list[RunCost]:
     QAs are the rows of new data that the round's training had (`train_log.json`); without its log, the rows of
     `gptvqa_train_data.json` so far. What no file says is None. Raises DataEngineError for a damaged file.
     """
-    found = [RunCost(0, 0, 0.0, 0)]
+    found = [RunCost(0, 0, 0.0, 0, 0)]
     kept: float | None = 0
     for number in range(1, rounds + 1):
         here = folder / f"round{number}"
@@ -49,6 +49,7 @@ def run_costs(folder: Path, rounds: int) -> list[RunCost]:
                 _plus(before.steps, trained.steps if trained else None),
                 _plus(_plus(before.usd, used.cost_usd if used else None), named.cost_usd),
                 _plus(before.tokens, _tokens(used) + _tokens(named) if used else None),
+                _plus(before.requests, used.requests + named.replies if used else None),
             )
         )
     return found
@@ -61,6 +62,7 @@ def mean_cost(costs: Sequence[RunCost]) -> RunCost:
         _mean(cost.steps for cost in costs),
         _mean(cost.usd for cost in costs),
         _mean(cost.tokens for cost in costs),
+        _mean(cost.requests for cost in costs),
     )
 
 
@@ -68,7 +70,7 @@ def divided(cost: RunCost, by: float) -> RunCost:
     """The cost of one of `by` things; None where there are none."""
     each = [
         None if value is None or by <= 0 else value / by
-        for value in (cost.qas, cost.steps, cost.usd, cost.tokens)
+        for value in (cost.qas, cost.steps, cost.usd, cost.tokens, cost.requests)
     ]
     return RunCost(*each)
 

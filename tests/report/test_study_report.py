@@ -125,7 +125,7 @@ def test_the_cost_of_a_gain_that_may_be_chance_is_open(figures: StudyFigures) ->
     rows = re.findall(r"<tr>(.*?)</tr>", study_tables.study_cost_table(figures).text)[1:]
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
     assert [row[0] for row in cells] == ["adaptive", "uniform", "base only"]
-    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\]", cells[0][7]) and cells[2][7:10] == ["–", "–", "–"]
+    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\]", cells[0][8]) and cells[2][8:11] == ["–", "–", "–"]
 
 
 def test_a_chart_is_saved_as_it_is_shown(figures: StudyFigures, tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_costs_by_point_and_by_fixed_question(made: Path) -> None:
     adaptive, _, base = figures.arms
     assert [(one.cost.qas, one.cost.steps) for one in adaptive.rounds] == [(0, 0), (300, 40), (600, 80)]
     assert adaptive.last.cost.usd == pytest.approx(0.6) and adaptive.last.cost.tokens == 72_000
+    assert [one.cost.requests for one in adaptive.rounds] == [0, 600, 1200]
     points = 100 * adaptive.gains[OVERALL].value
     assert adaptive.per_point.qas == pytest.approx(600 / points)
     assert adaptive.per_fixed.usd == pytest.approx(0.6 / adaptive.fixed)
@@ -115,7 +116,9 @@ def test_the_same_study_gives_the_same_bytes(made: Path) -> None:
 
 def test_the_table_can_stand_in_a_readme(made: Path) -> None:
     lines = compare(made, reference="uniform").table.read_text().splitlines()
-    assert lines[0].startswith("| arm | QAs | all questions | mean of types | weakest 4 types at the start |")
+    assert lines[0].startswith(
+        "| arm | requests | QAs | all questions | mean of types | weakest 4 types at the start |"
+    )
     assert "minus uniform, all questions | corrected p |" in lines[0]
     assert [line.split(" | ")[0] for line in lines[2:6]] == [
         "| before",
@@ -235,6 +238,7 @@ def test_a_teacher_of_causes_costs_as_well(small: Path) -> None:
     cost = compare(small).figures.arms[0].last.cost
     assert (before.usd, before.tokens) != (None, None)
     assert cost.usd == pytest.approx(before.usd + 0.5) and cost.tokens == before.tokens + 1000
+    assert before.requests == 600 and cost.requests == 603
 
 
 def test_files_that_lack_costs_leave_them_open(small: Path) -> None:
@@ -242,7 +246,7 @@ def test_files_that_lack_costs_leave_them_open(small: Path) -> None:
         (small.parent / "a" / "seed1" / "round1" / name).unlink()
     figures = compare(small).figures
     cost = figures.arms[0].last.cost
-    assert (cost.qas, cost.steps, cost.usd, cost.tokens) == (None, None, None, None)
+    assert (cost.qas, cost.steps, cost.usd, cost.tokens, cost.requests) == (None,) * 5
     assert figures.arms[1].last.cost.qas == 300
     assert [one.arms for one in learning_curves(figures, OVERALL)] == [["b"]]
 

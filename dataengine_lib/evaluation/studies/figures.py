@@ -44,7 +44,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class RunCost(msgspec.Struct):
-    """What one run used up to a round: QAs trained on, training steps, US dollars and tokens of the teacher.
+    """What one run used up to a round: QAs trained on, training steps, the teacher's US dollars, tokens and requests.
 
     None where no file says it.
     """
@@ -53,6 +53,7 @@ class RunCost(msgspec.Struct):
     steps: float | None = None
     usd: float | None = None
     tokens: float | None = None
+    requests: float | None = None
 
 
 class RoundMeans(msgspec.Struct):

@@ -13,15 +13,21 @@ _SPECIAL = re.compile(r"([\\`*\[\]|#$~]|<(?=\S)|(?<!\w)_|_(?!\w))")
 def markdown_table(figures: StudyFigures) -> str:
     """Every arm after the last round, its difference to the reference, and the conclusion below."""
     measures = list(figures.arms[0].last.measures)
-    head = ["arm", "QAs", *(measure_name(measure, figures) for measure in measures)]
+    head = ["arm", "requests", "QAs", *(measure_name(measure, figures) for measure in measures)]
     head += [f"minus {_escaped(figures.reference)}, all questions", "corrected p"]
     pairs = {pair.first: pair.differences for pair in figures.pairs if pair.second == figures.reference}
     rows = [
-        ["before", "0", *(_share(score) for score in figures.arms[0].rounds[0].measures.values()), "–", "–"]
+        [
+            "before",
+            "0",
+            "0",
+            *(_share(score) for score in figures.arms[0].rounds[0].measures.values()),
+            "–",
+            "–",
+        ]
     ]
     for arm in figures.arms:
-        qas = arm.last.cost.qas
-        row = [_escaped(arm.name), "–" if qas is None else f"{qas:,.0f}"]
+        row = [_escaped(arm.name), _number(arm.last.cost.requests), _number(arm.last.cost.qas)]
         row += [_share(arm.last.measures[measure]) for measure in measures]
         difference = pairs.get(arm.name, {}).get(OVERALL)
         rows.append(
@@ -30,6 +36,10 @@ def markdown_table(figures: StudyFigures) -> str:
     lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1)), *map(_line, rows)]
     below = " ".join(conclusion_sentences(figures))
     return "\n".join([*lines, "", _escaped(f"{below} Intervals are of 95 %, over seeds and images."), ""])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
 
 
 def _share(score: MeanScore) -> str:

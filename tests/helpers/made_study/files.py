@@ -100,7 +100,9 @@ def _write_round(folder: Path, qas: int, round_: int) -> None:
     write_json(folder / "gptvqa_train_data.json", [{"question": f"{number}?"} for number in range(qas)])
     write_json(
         folder / "usage.json",
-        UsageFile(prompt_tokens=100 * qas, completion_tokens=20 * qas, cost_usd=0.001 * qas),
+        UsageFile(
+            requests=2 * qas, prompt_tokens=100 * qas, completion_tokens=20 * qas, cost_usd=0.001 * qas
+        ),
     )
     mix = [MixPart(f"round {number}", "", qas, qas, 0.5) for number in range(1, round_ + 1)]
     log = TrainLog(
