@@ -1,7 +1,6 @@
 """The browser of bad cases in JupyterLab (steps 1 to 6): a list with filters, one case with its path, and two decisions."""
 
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from dataengine_lib.widgets.case_list import (
     case_label,
 )
 from dataengine_lib.widgets.case_view import STYLE, case_html, path_html
+from dataengine_lib.widgets.lab_form import LabForm, narrow_field
 from dataengine_lib.widgets.pictures import LARGE, SMALL, picture
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 _EFFECTS = {USE: "is used as an example", NEVER: "is never used as an example", None: "is undecided"}
 
 
-class CaseBrowser:
+class CaseBrowser(LabForm):
     """Shows the bad cases of all rounds of a run in JupyterLab; decisions about examples are written to `file` at once.
 
-    A report shows their number instead, because its buttons would do nothing. Step 2 obeys the file as
-    `example_decisions`.
+    Step 2 obeys the file as `example_decisions`. A report shows the number of cases.
     """
 
     def __init__(self, run: "OpenedRun", file: Path) -> None:
@@ -94,15 +93,8 @@ class CaseBrowser:
             lambda row: picture(lambda: self.run.image(row), f"Image of query {row['query_id']}", SMALL),
         )
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.summary())  # type: ignore[no-untyped-call]
-        display(self.widget)  # type: ignore[no-untyped-call]
-
-    @cached_property
-    def widget(self) -> Any:
-        """The form, built when it is first shown."""
+    def make_widget(self) -> Any:
+        """The fields, the list and the case."""
         return _Form(self).box
 
 
@@ -122,9 +114,9 @@ class _Form:
         self.outcome = _dropdown("outcome", [(name, name) for name in CASE_OUTCOMES])
         self.letter = _dropdown("chosen", [(name, name) for name in cases.letters])
         self.decision = _dropdown("decision", [(name, name) for name in DECISIONS])
-        self.order = w.Dropdown(options=ORDERS, description="order", **_narrow(w))
+        self.order = w.Dropdown(options=ORDERS, description="order", **narrow_field())
         self.text = w.Text(
-            description="search", placeholder="words of question, options, answers, ids", **_narrow(w)
+            description="search", placeholder="words of question, options, answers, ids", **narrow_field()
         )
         self.count, self.status = w.HTML(), w.HTML()
         self.listing = w.Select(rows=16, layout=w.Layout(width="100%"))
@@ -236,14 +228,9 @@ class _Form:
         self.status.value = escaped(message)
 
 
-def _narrow(w: Any) -> dict[str, Any]:
-    """The look of a field in the row of filters."""
-    return {"style": {"description_width": "initial"}, "layout": w.Layout(width="auto", min_width="150px")}
-
-
 def _dropdown(name: str, options: list[tuple[str, Any]]) -> Any:
     """A field of one filter; its first option lets every case pass."""
     import ipywidgets as w
 
     # an empty text as in CaseFilter, for the round too: a number is never equal to it
-    return w.Dropdown(options=[("all", ""), *options], description=name, **_narrow(w))
+    return w.Dropdown(options=[("all", ""), *options], description=name, **narrow_field())

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.tables import Html, escaped, table
+from dataengine_lib.runs.opened.image_roots import existing_folder
 from dataengine_lib.runs.opened.newest_run import newest_run
 from dataengine_lib.runs.opened.opened_run import OpenedRun, load_run
 from dataengine_lib.widgets.case_browser import CaseBrowser
 from dataengine_lib.widgets.neighbour_explorer import NeighbourExplorer
 from dataengine_lib.widgets.neighbour_search import NeighbourSettings
+from dataengine_lib.widgets.reviewer import Reviewer
 from dataengine_lib.widgets.weight_editor import WeightEditor
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _REPORTS, _EXAMPLE = Path("reports"), Path("data_demo")
 _SCRATCH = _REPORTS / "explore"  # where the notebooks write that belong to no run
+_KEPT, _DROPPED, _REVIEW = "gptvqa_train_data.json", "rejects.jsonl", "review.json"  # of step 4
 _DEMO_ENCODER = "models/tiny-clip"
 
 
@@ -33,6 +36,8 @@ class ExploreConfig(StepConfig):
     """Decisions about bad cases, read and written; null: example_decisions.json of the run, or of reports/explore."""
     weight: Path | None = None
     """Weights by type, written; null: weight_by_hand.json of the run, or of reports/explore."""
+    review: Path | None = None
+    """Decisions about QAs, read and written; null: step 4's review file, or review.json of reports/explore."""
     coco_dataset: Path | None = None
     """Image pool of the neighbours where the run names none; null: the opened folder."""
     coco_embedding: Path = _SCRATCH / "coco_embedding"
@@ -73,6 +78,37 @@ class Explored:
             encoder=config.encoder or str(self.run.folder / _DEMO_ENCODER),
         )
         return NeighbourExplorer(self.run, given)
+
+    @cached_property
+    def reviewer(self) -> Reviewer | Html:
+        """The Reviewer of the last round that has QAs, or why there are none."""
+        return self.reviewer_of()
+
+    def reviewer_of(self, round_: int | None = None) -> Reviewer | Html:
+        """The Reviewer of a round's kept and dropped QAs, by default of the last round that has some."""
+        rounds = self.run.rounds
+        rounds = rounds[rounds["kept"] + rounds["dropped"] > 0]
+        if round_ is not None:
+            rounds = rounds[rounds["round"] == round_]
+        if not len(rounds):
+            where = "any round" if round_ is None else f"round {round_}"
+            return Html(f'<p class="empty">{escaped(f"{self.run.folder}: no QAs in {where}")}</p>')
+        last = rounds.iloc[-1]
+        folder = self.run.folder / last["folder"]
+        file = self.config.review or self._review_file(int(last["round"]), folder)
+        return Reviewer(folder / _KEPT, folder / _DROPPED, file, read_image=self.run.image)
+
+    def _review_file(self, round_: int, folder: Path) -> Path:
+        """Step 4's review file of the round, as its parameters name it: beside its output, or in another folder."""
+        try:
+            asked = self.run.parameters("post_process", round_)
+        except DataEngineError:  # no step 4 of a run has written these QAs
+            return self._file(_REVIEW) if folder == self.run.folder else folder / _REVIEW
+        named = Path(asked["review"] or _REVIEW)
+        beside = not asked["review"] or named.parent == Path(asked["output"]).parent
+        # a run that was moved or copied keeps its decisions, whatever place its parameters name
+        place = folder if beside else existing_folder(named.parent, self.run.folder)
+        return (place or folder) / named.name
 
     @property
     def sentence(self) -> str:

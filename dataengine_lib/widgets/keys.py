@@ -1,5 +1,19 @@
-"""Keys of a widget in JupyterLab: pressed inside it, a key clicks the button that has its class."""
+"""Keys of a widget in JupyterLab: pressed inside it, they are its own, and some click the button that has their class."""
 
+GUARDED = "dataengine-form"  # the class of widgets in which keys are no shortcuts of JupyterLab
+# Runs once a page. JupyterLab reads single keys wherever the focus is on a cell's buttons and lists: there, ArrowDown would
+# leave the cell, A add one, and D pressed twice delete it. Lumino, whose shortcuts these are, passes over an element with
+# this attribute. Keys with Ctrl, Alt or Cmd stay JupyterLab's. On `window`, which hears a key before JupyterLab does.
+KEY_GUARD = f"""
+if (!window.dataengineKeyGuard) {{
+  window.dataengineKeyGuard = true;
+  window.addEventListener('keydown', (event) => {{
+    if (!event.target.closest || !event.target.closest('.{GUARDED}')) return;
+    const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    event.target.toggleAttribute('data-lm-suppress-shortcuts', plain);
+  }}, true);
+}}
+"""
 KEYS = "dataengine-keys"  # the class of the widget that keys belong to
 # Runs once a page, as an output of its own. On `window`, which hears a key before JupyterLab's shortcuts do: there, A
 # would add a cell. It reads which element has the focus and clicks a button of the page; no data is put into it.

@@ -1,7 +1,7 @@
 """The explorer of neighbours in JupyterLab (step 2): what the pool holds near a bad case, an image or a sentence."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dataengine_lib.core.text import one_line
@@ -10,6 +10,7 @@ from dataengine_lib.images.decode import read_image
 from dataengine_lib.report.tables import Html, displayed, escaped
 from dataengine_lib.widgets.case_list import CaseList, case_label
 from dataengine_lib.widgets.case_view import STYLE
+from dataengine_lib.widgets.lab_form import LabForm, wide_field
 from dataengine_lib.widgets.neighbour_search import (
     NeighbourSearch,
     NeighbourSettings,
@@ -30,7 +31,7 @@ _MOST_CASES = 500  # bad cases that are offered
 _MOST_CAPTIONS = 5  # shown below a neighbour
 
 
-class NeighbourExplorer:
+class NeighbourExplorer(LabForm):
     """Shows the pool images nearest to a bad case, an image or a sentence in JupyterLab; nothing is written.
 
     But embeddings: those of pool images that the store does not have are added to it, as step 2 would.
@@ -48,15 +49,8 @@ class NeighbourExplorer:
             "They are looked for in JupyterLab.</p>"
         )
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.summary())  # type: ignore[no-untyped-call]
-        display(self.widget)  # type: ignore[no-untyped-call]
-
-    @cached_property
-    def widget(self) -> Any:
-        """The form, built when it is first shown."""
+    def make_widget(self) -> Any:
+        """The fields and what was found."""
         return _Form(self).box
 
 
@@ -95,10 +89,10 @@ class _Form:
         self.cases = CaseList(explorer.run).frame.head(_MOST_CASES).to_dict("records")
         labels = [(case_label(case), place) for place, case in enumerate(self.cases)]
         self.kind = w.ToggleButtons(options=[BAD_CASE, POOL_IMAGE, UPLOAD, SENTENCE])
-        self.case = w.Dropdown(options=labels or [("none", -1)], description=BAD_CASE, **_wide(w))
-        self.image = w.Text(description=POOL_IMAGE, placeholder="id, path or file name", **_wide(w))
+        self.case = w.Dropdown(options=labels or [("none", -1)], description=BAD_CASE, **wide_field())
+        self.image = w.Text(description=POOL_IMAGE, placeholder="id, path or file name", **wide_field())
         self.upload = w.FileUpload(accept="image/*", multiple=False, description="image file")
-        self.sentence = w.Text(description=SENTENCE, placeholder="a dog beside a red car", **_wide(w))
+        self.sentence = w.Text(description=SENTENCE, placeholder="a dog beside a red car", **wide_field())
         self.fields = {
             BAD_CASE: self.case,
             POOL_IMAGE: self.image,
@@ -156,11 +150,3 @@ class _Form:
         if not self.upload.value:
             raise DataEngineError("choose an image file first")
         return self.explorer.search.of_upload(bytes(self.upload.value[0]["content"]))
-
-
-def _wide(w: Any) -> dict[str, Any]:
-    """The look of a field of what is looked for; a layout of its own, as each is shown and hidden alone."""
-    return {
-        "style": {"description_width": "initial"},
-        "layout": w.Layout(flex="1 1 300px", min_width="200px"),
-    }

@@ -30,14 +30,15 @@ def picture(read: Callable[[], Image.Image], alt: str, most: int, boxes: Sequenc
     except DataEngineError as error:
         return f'<div class="de-no-image">{escaped(error)}</div>'
     image.thumbnail((most, most))
-    data = _as_data(image)
+    data = jpeg_data(image)
     if not boxes:
         width, height = image.size
         return f'<img src="{data}" alt="{escaped(alt)}" width="{width}" height="{height}">'
     return _with_boxes(data, image.size, alt, boxes)
 
 
-def _as_data(image: Image.Image) -> str:
+def jpeg_data(image: Image.Image) -> str:
+    """The image as a `data:` address, in JPEG."""
     stream = io.BytesIO()
     image.convert("RGB").save(stream, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

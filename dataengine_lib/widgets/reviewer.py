@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from dataengine_lib.report.tables import Html, escaped
-from dataengine_lib.widgets.keys import KEY_SCRIPT
+from dataengine_lib.widgets.keys import KEY_GUARD, KEY_SCRIPT
+from dataengine_lib.widgets.lab_form import LabForm
 from dataengine_lib.widgets.review.form import ReviewForm
+from dataengine_lib.widgets.review.images import ReadImage, images_below
 from dataengine_lib.widgets.review.queue import ReviewItem, read_review_items
 from dataengine_lib.widgets.review.session import DECISION_KINDS, ReviewSession
 
@@ -29,17 +31,20 @@ def reviewer(result: ReviewedFiles, file: Path | str | None = None) -> "Reviewer
 
 
 @dataclass
-class Reviewer:
+class Reviewer(LabForm):
     """The records of `output` and `rejects` with their images below `image_root`; each decision is written to `file`.
 
-    A report shows the number of decisions instead, because its buttons would do nothing. Raises DataEngineError where a
-    file cannot be read, when it is shown.
+    `read_image` reads the images in place of `image_root`. A report shows the number of decisions. Raises DataEngineError
+    where a file cannot be read, when it is shown.
     """
+
+    script = KEY_GUARD + KEY_SCRIPT
 
     output: Path
     rejects: Path | None
     file: Path
     image_root: Path | None = None
+    read_image: ReadImage | None = None
     warnings: list[str] = field(default_factory=list)
 
     @cached_property
@@ -55,7 +60,7 @@ class Reviewer:
     @cached_property
     def form(self) -> ReviewForm:
         """The widget's parts, built when they are first shown."""
-        return ReviewForm(self.session, self.image_root)
+        return ReviewForm(self.session, self.read_image or images_below(self.image_root))
 
     def summary(self) -> Html:
         """How many records were accepted, rejected and edited so far, and which come first."""
@@ -71,9 +76,6 @@ class Reviewer:
         lines = [text + (first if doubted else "") + ".", *self.warnings]
         return Html("".join(f'<p class="why">{escaped(line)}</p>' for line in lines))
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.summary())  # type: ignore[no-untyped-call]
-        display(self.form.box)  # type: ignore[no-untyped-call]
-        display({"application/javascript": KEY_SCRIPT}, raw=True)  # type: ignore[no-untyped-call]
+    def make_widget(self) -> Any:
+        """The form over the session."""
+        return self.form.box

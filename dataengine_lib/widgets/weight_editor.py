@@ -1,6 +1,5 @@
 """The editor of weights in JupyterLab (steps 1 and 2): a slider a type, what its share gives, and presets by rule."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Html, escaped
 from dataengine_lib.widgets.case_view import STYLE
+from dataengine_lib.widgets.lab_form import LabForm
 from dataengine_lib.widgets.weight_plan import PlannedShare, WeightPlan, weight_plan
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _BY_HAND = "by hand"  # the preset's name once a slider was moved
 _WIDTH = 160  # pixels of an interval's bar
 
 
-class WeightEditor:
+class WeightEditor(LabForm):
     """Shows the weights of a round's types in JupyterLab; the button writes `file`, which step 2 reads as `weight`."""
 
     def __init__(self, run: "OpenedRun", file: Path, round_: int | None = None) -> None:
@@ -32,15 +32,8 @@ class WeightEditor:
             "weight.</p>"
         )
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.summary())  # type: ignore[no-untyped-call]
-        display(self.widget)  # type: ignore[no-untyped-call]
-
-    @cached_property
-    def widget(self) -> Any:
-        """The form, built when it is first shown."""
+    def make_widget(self) -> Any:
+        """The sliders."""
         return _Form(self).box
 
 

@@ -1,23 +1,18 @@
 """Reviewer: the image and the texts of one record as HTML; every text comes from data and models, and is escaped."""
 
-import base64
-import io
-from pathlib import Path
-
 from dataengine_lib.core.records import LETTERS, TrainRecord, shows_options
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.curation.counts import right_place
 from dataengine_lib.curation.reviews.decisions import Decision, disagreement
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.frames.records import failed_checks
-from dataengine_lib.images.decode import read_image
-from dataengine_lib.images.references import image_ref, locate
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.report.tables import displayed, escaped
+from dataengine_lib.widgets.pictures import LARGE, jpeg_data
+from dataengine_lib.widgets.review.images import ReadImage
 from dataengine_lib.widgets.review.queue import ReviewItem
 from dataengine_lib.widgets.review.session import shown_fields
 
-_MAX_SIDE = 1024  # pixels of the longer side of the image
 _MOST_CHARACTERS = 6000  # of a reply
 _CHECKS = {
     "box_check": "boxes contradict the answer",
@@ -45,28 +40,19 @@ REVIEWER_STYLE = """
 """
 
 
-def image_html(item: ReviewItem, image_root: Path | None) -> str:
+def image_html(item: ReviewItem, read: ReadImage) -> str:
     """The item's image, contained in the page, at most 1024 pixels wide or high; or why there is none."""
     row = item.record or item.reject
-    if row is None or image_root is None:
-        return _card(_no_image("no image: no image_root is given"))
+    assert row is not None
     try:
-        found = read_image(image_root / locate(image_ref(row.image_id, row.image_path), image_root))
-    except (
-        DataEngineError,
-        ValueError,
-    ) as error:  # a name that leads outside the root, and an id beyond 64 bits
-        return _card(_no_image(error))
-    if isinstance(found, str):
-        return _card(_no_image(found))
-    found.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    stream = io.BytesIO()
-    found.save(stream, "JPEG", quality=85)
-    data = base64.b64encode(stream.getvalue()).decode()
+        image = read(row).copy()
+    except DataEngineError as error:
+        return _card(f'<div class="no-image">{escaped(error)}</div>')
+    image.thumbnail((LARGE, LARGE))
     alt = escaped(f"Image of the question: {item.record.question}" if item.record else "Image of the query")
     # small pictures are enlarged
-    wide = ' style="width:100%"' if found.width >= found.height else ' style="height:60vh"'
-    return _card(f'<img src="data:image/jpeg;base64,{data}" alt="{alt}"{wide}>')
+    wide = ' style="width:100%"' if image.width >= image.height else ' style="height:60vh"'
+    return _card(f'<img src="{jpeg_data(image)}" alt="{alt}"{wide}>')
 
 
 def texts_html(item: ReviewItem, decision: Decision | None) -> str:
@@ -147,10 +133,6 @@ def _option(text: str, right: bool) -> str:
 
 def _chip(text: str) -> str:
     return f'<span class="chip">{escaped(text)}</span>' if text else ""
-
-
-def _no_image(why: object) -> str:
-    return f'<div class="no-image">{escaped(why)}</div>'
 
 
 def _card(inner: str) -> str:

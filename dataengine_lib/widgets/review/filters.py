@@ -1,8 +1,8 @@
 """Reviewer: the controls of the queue's filters in JupyterLab."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from dataengine_lib.widgets.lab_form import narrow_field
 from dataengine_lib.widgets.review.queue import (
     ALL,
     DROPPED,
@@ -32,12 +32,8 @@ class FilterControls:
         kept = sum(item.record is not None for item in items)
         states = [(ALL, ALL), (f"{KEPT} ({kept:,})", KEPT), (f"{DROPPED} ({len(items) - kept:,})", DROPPED)]
         states += [(f"{DROPPED}: {name} ({count:,})", name) for name, count in reason_counts(items).items()]
-        narrow: dict[str, Any] = {
-            "layout": w.Layout(width="auto", max_width="320px"),
-            "style": {"description_width": "initial"},
-        }
-        self.question_type = w.Dropdown(options=types, description="type", **narrow)
-        self.state = w.Dropdown(options=states, description="show", **narrow)
+        self.question_type = w.Dropdown(options=types, description="type", **narrow_field())
+        self.state = w.Dropdown(options=states, description="show", **narrow_field())
         self.conditions = {
             name: w.Checkbox(
                 description=text, indent=False, layout=w.Layout(width="auto", margin="2px 10px 2px 2px")

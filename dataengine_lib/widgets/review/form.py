@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from dataengine_lib.core.records import LETTERS, MOST_CHOICES, OPEN, YES_NO
@@ -10,8 +9,10 @@ from dataengine_lib.curation.reviews.decisions import Decision
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.tables import escaped
 from dataengine_lib.widgets.keys import KEYS, key_class
+from dataengine_lib.widgets.lab_form import narrow_field
 from dataengine_lib.widgets.review.card import REVIEWER_STYLE, image_html, texts_html
 from dataengine_lib.widgets.review.filters import FilterControls
+from dataengine_lib.widgets.review.images import ReadImage
 from dataengine_lib.widgets.review.queue import ReviewItem
 from dataengine_lib.widgets.review.session import EditedFields, ReviewSession, edit_of, shown_fields
 
@@ -24,22 +25,17 @@ _HELP = (
 class ReviewForm:
     """The form over a session; `box` is the widget."""
 
-    def __init__(self, session: ReviewSession, image_root: Path | None) -> None:
+    def __init__(self, session: ReviewSession, read_image: ReadImage) -> None:
         import ipywidgets as w
 
-        self.session, self.image_root = session, image_root
+        self.session, self.read_image = session, read_image
         self._item: ReviewItem | None = None  # the one that image and fields show
         self._filled: EditedFields | None = None  # what the fields held when they were filled
         self._busy = False  # fields are being filled, which is no act of a person
         self.image, self.texts, self.counts, self.status = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.filters = FilterControls(session.items, lambda: self._act(self._filter))
         # continuous_update=False: the record is looked up at Enter, not after every letter of its id
-        self.record_id = w.Text(
-            description="record",
-            continuous_update=False,
-            layout=w.Layout(width="auto", max_width="320px"),
-            style={"description_width": "initial"},
-        )
+        self.record_id = w.Text(description="record", continuous_update=False, **narrow_field())
         self.record_id.observe(lambda _: self._act(self._find), names="value")
         filters = w.HBox([*self.filters.controls, self.record_id], layout=w.Layout(flex_flow="row wrap"))
         self._fields(w)
@@ -131,12 +127,12 @@ class ReviewForm:
             if item
             else "nothing passes these filters"
         )
-        self.counts.value = f"<b>{place}</b> · {decided:,} decided: {parts} · {escaped(session.file.name)}"
+        self.counts.value = f"<b>{place}</b> · {decided:,} decided: {parts} · {escaped(session.file)}"
         with self._filling():
             self.filters.value = self.session.shown
             other = item is not self._item or item is None
             if other:
-                self.image.value = image_html(item, self.image_root) if item else ""
+                self.image.value = image_html(item, self.read_image) if item else ""
                 self.edit_panel.layout.display = "none"
             # what was typed and not saved yet stays while the item is the same
             refill, self._item = other or not self._changed, item

@@ -1,0 +1,52 @@
+"""What the forms of this package share: displayed, each is a sentence and its widget, and their fields look alike."""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, ClassVar
+
+from dataengine_lib.report.tables import Html
+from dataengine_lib.widgets.keys import GUARDED, KEY_GUARD
+
+
+class LabForm(ABC):
+    """A form in JupyterLab. A report shows its `summary` alone, because buttons would do nothing there."""
+
+    script: ClassVar[str] = KEY_GUARD  # JavaScript that runs when the form is displayed
+
+    @abstractmethod
+    def summary(self) -> Html:
+        """What the form is about, for readers who see no widget too."""
+
+    @abstractmethod
+    def make_widget(self) -> Any:
+        """The ipywidgets widget; called once."""
+
+    @cached_property
+    def widget(self) -> Any:
+        """The form, built when it is first shown."""
+        made = self.make_widget()
+        made.add_class(GUARDED)
+        return made
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.summary())  # type: ignore[no-untyped-call]
+        display(self.widget)  # type: ignore[no-untyped-call]
+        display({"application/javascript": self.script}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def narrow_field() -> dict[str, Any]:
+    """The look of a field in a row of filters, as arguments of its widget."""
+    import ipywidgets as w
+
+    layout = w.Layout(width="auto", min_width="150px", max_width="320px")
+    return {"style": {"description_width": "initial"}, "layout": layout}
+
+
+def wide_field() -> dict[str, Any]:
+    """The look of a field that fills its row; each has a layout of its own, as it may be hidden alone."""
+    import ipywidgets as w
+
+    layout = w.Layout(flex="1 1 300px", min_width="200px")
+    return {"style": {"description_width": "initial"}, "layout": layout}
