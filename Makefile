@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 TEST_PACKAGES := .venv/test-packages
 TEST_STAMP := $(TEST_PACKAGES)/.installed
 
-.PHONY: demo study test lab lint bench fuzz
+.PHONY: demo study test lab lint docs bench fuzz
 
 demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the report's path
 	$(BIN)/dataengine run params/demo.yaml
@@ -25,6 +25,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP)  ## the pages that are made from docstrings, types and data_demo
+	$(BIN)/python docs/api_page.py
+	$(BIN)/python docs/format_pages.py
 
 bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo with its time split, and why the thin types are weak; how often step 6 errs
 	$(BIN)/python tests/benchmarks/ranking_speed.py

@@ -89,7 +89,7 @@ class ChecksSummary(msgspec.Struct, kw_only=True):
     `difficulty`: how the current student answers, None if it was not asked.
     `blind_classifier`: the classifier's figures on the QAs that earlier checks kept, None if it could not be fitted;
     `after_dropping`: the same on the QAs that remained, None if nothing is dropped by it. `blind_drawn_from`: the
-    number of QAs of which the classifier scored a sample; absent if it scored all. `blind_reader`: figures of a
+    number of QAs of which the classifier scored a sample; absent if it scored all. `blind_reader`: figures of
     readers that were not given the image, a mean where there are several. `readers` maps a reader to its counts;
     `agreement` maps the check of several readers to their agreement.
     """
