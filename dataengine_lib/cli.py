@@ -97,6 +97,13 @@ def _run(
         bool, typer.Option("--force", help="run every step, also those that are done and unchanged")
     ] = False,
     out: _Out = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="keep the report's page up to date while the run goes on; with --open it opens at the start",
+        ),
+    ] = False,
     open_report: OpenReport = False,
 ) -> None:
     """Run all steps of an experiment; steps that are done and unchanged are skipped.
@@ -108,9 +115,17 @@ def _run(
 
     experiment = _read(params, sets, rounds)
     folder = _run_folder(experiment, out)
-    state = run_experiment(experiment, folder, start=start, stop=stop, force=force, print_line=typer.echo)
+    state = run_experiment(
+        experiment,
+        folder,
+        start=start,
+        stop=stop,
+        force=force,
+        print_line=typer.echo,
+        watch=(open_report_page if open_report else _say_watched) if watch else None,
+    )
     print_lines(summary_lines(folder, state))
-    if open_report:
+    if open_report and not watch:
         open_report_page(folder / "index.html")
 
 
@@ -236,6 +251,10 @@ def _notebooks(
 
 add_init_verb(app)
 add_file_verbs(app)
+
+
+def _say_watched(page: Path) -> None:
+    typer.echo(f"watch the run in a browser: {page}")
 
 
 def _read(params: Path, sets: list[str] | None, rounds: int | None) -> Any:

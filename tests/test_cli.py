@@ -28,7 +28,7 @@ Answer: The answer is (B): cat.
 Explanation: It is."""
 # The command lines that the design promises, by verb.
 OPTIONS = {
-    "run": "--rounds --from --to --set --force --out --open",
+    "run": "--rounds --from --to --set --force --out --watch --open",
     "study": "--set --parallel --out --open",
     "init": "--questions --image-root --student --coco-dataset --teacher --budget-usd --maxnum --out",
     "plan": "",

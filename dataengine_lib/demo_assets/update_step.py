@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
 
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.demo_assets.tiny_models import TOWER_PIXELS, image_processor
 from dataengine_lib.images.decode import decode_image
@@ -35,7 +35,7 @@ def draw_all(first: int, count: int, seed: int) -> torch.Tensor:
     """`count` scenes from image id `first` on, (count, 3, 112, 112) uint8."""
     with ProcessPoolExecutor() as workers:
         drawn = workers.map(partial(_draw_small, seed=seed), range(first, first + count), chunksize=64)
-        return torch.from_numpy(np.stack(list(tqdm(drawn, total=count, desc="drawing", disable=None))))
+        return torch.from_numpy(np.stack(list(progress_bar(drawn, total=count, desc="drawing"))))
 
 
 class Pixels:

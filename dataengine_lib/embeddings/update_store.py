@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from tqdm.auto import tqdm
 
 from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId
 from dataengine_lib.embeddings.embed_shards import Engine, digest, encode_shards, load_image
 from dataengine_lib.embeddings.finished_shards import (
@@ -213,7 +213,7 @@ def _encode_missing(
     files = {n: folder / f"{n:06d}.npz" for n in shards}
     todo = {n: items for n, items in shards.items() if not files[n].is_file()}
     done = len(missing) - sum(map(len, todo.values()))
-    with tqdm(total=len(missing), initial=done, desc="embedding", unit="image", disable=None) as bar:
+    with progress_bar(total=len(missing), initial=done, desc="embedding", unit="image") as bar:
         for number, rows in engine(todo, root, encoder, batch_size, bar.update):
             write_shard(files[number], rows)
 

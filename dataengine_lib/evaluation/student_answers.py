@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from tqdm.auto import tqdm
-
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import fingerprint
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.evaluation.answers import StudentAnswer
 from dataengine_lib.evaluation.questioner import AskOptions, Questioner
@@ -127,7 +126,7 @@ class StudentSource:
             found = ask_with_progress(batches, make_questioner, settings.workers, progress)
         answers: dict[int, StudentAnswer] = {}
         # closed also on an error: a notebook's traceback would keep the student and its workers alive
-        with closing(found), tqdm(total=len(tasks), desc=asked.label, disable=None) as bar:
+        with closing(found), progress_bar(total=len(tasks), desc=asked.label) as bar:
             for number, outcomes in found:
                 skipped.add(*(outcome for outcome in outcomes if isinstance(outcome, BadRow)))
                 skipped.check()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.images.decode import decode_image
 from dataengine_lib.images.perceptual_hash import WORDS, candidate_hashes, evaluation_hashes
@@ -45,7 +45,7 @@ class CopyFinder:
         digests: dict[str, Path] = {}
         hashes, owners, files = [np.empty((0, WORDS), np.uint64)], [np.empty(0, np.int64)], list[Path]()
         paths = list(dict.fromkeys(evaluation))
-        for path in tqdm(paths, desc="hashing evaluation images", unit="image", disable=None, leave=False):
+        for path in progress_bar(paths, desc="hashing evaluation images", unit="image", leave=False):
             if (picture := self._cache.read(path, "evaluation")) is None:
                 continue
             digests.setdefault(picture.digest, path)

@@ -16,9 +16,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.records import Question, qa_prompt
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground import world
@@ -119,7 +118,7 @@ def _write_sets(folder: Path, seed: int, sizes: dict[str, int]) -> None:
         _write_annotations(folder / name / "annotations", name, scenes[name], seed)
     with ProcessPoolExecutor() as workers:
         drawn = workers.map(_draw, todo, chunksize=32)
-        for _ in tqdm(drawn, total=len(todo), desc="drawing the playground", unit="scene", disable=None):
+        for _ in progress_bar(drawn, total=len(todo), desc="drawing the playground", unit="scene"):
             pass
     write_json(folder / "base_questions.json", questions["base"])
     write_json(folder / "aokvqa_playground.json", questions["diagnose"] + questions["holdout"])

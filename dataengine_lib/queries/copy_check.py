@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.images.copies import COPY, HASH_FILE, CopyFinder
 from dataengine_lib.queries.query_pool import QueryPool
 
@@ -21,7 +20,7 @@ class CopyCheck:
         # sorted, so that messages name the same original in every run
         originals = (pool.evaluation_root / path for path in sorted(set(paths)))
         self._finder = CopyFinder(originals, store / HASH_FILE)
-        self._bar = tqdm(desc="comparing images", unit="image", disable=None, leave=False)
+        self._bar = progress_bar(desc="comparing images", unit="image", leave=False)
         self.drawn = 0
 
     def is_usable(self, row: int) -> bool:

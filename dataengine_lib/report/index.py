@@ -15,6 +15,7 @@ from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
 from dataengine_lib.report.names import MOST_ROWS, plain_name
 from dataengine_lib.report.pages.run_head import run_head
+from dataengine_lib.report.pages.watched import RunningStep, reload_script
 from dataengine_lib.report.rounds.small_chart import small_round_chart
 from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run
 from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, type_anchor, with_type_links
@@ -29,9 +30,13 @@ _STATUS_TEXTS = {
 }
 
 
-def write_run_index(folder: Path) -> Path:
-    """Write `<run>/index.html`: status, main figures, accuracy per type, and a table of rounds and steps."""
+def write_run_index(folder: Path, watched: RunningStep | None = None) -> Path:
+    """Write `<run>/index.html`: status, main figures, accuracy per type, and a table of rounds and steps.
+
+    With `watched` it shows how far the step is and loads itself anew, as long as the run is running.
+    """
     run = read_run(folder)
+    running = watched if run.status == "running" else None
     steps = [_step(step, folder) for step in run.steps]
     # labels begin with the number of the step, so this is the order of the loop
     columns = sorted({step["step"] for step in steps})
@@ -51,9 +56,12 @@ def write_run_index(folder: Path) -> Path:
         error=run.error or "",
         types=_type_links(run, folder),
         head=run_head(run, folder),
+        running=running,
     )
     links = [{"name": "all reports", "href": "../index.html"}]
-    return _write(folder / "index.html", f"Run {run.run or _name(folder)}", body, links, run.notes)
+    return _write(
+        folder / "index.html", f"Run {run.run or _name(folder)}", body, links, run.notes, running is not None
+    )
 
 
 def _type_links(run: ShownRun, folder: Path) -> list[dict[str, str]]:
@@ -187,7 +195,15 @@ def _chart(figures: Figures, types: str) -> Any:
     return Markup(with_type_links(drawn, types) if types else drawn)
 
 
-def _write(page: Path, title: str, body: str, links: list[dict[str, str]], notes: list[str]) -> Path:
+def _write(
+    page: Path,
+    title: str,
+    body: str,
+    links: list[dict[str, str]],
+    notes: list[str],
+    reloads: bool = False,
+) -> Path:
+    script = reload_script() if reloads else None
     with replacing(page, "w") as stream:
-        stream.write(page_html(title, body, links=links, notes=notes))
+        stream.write(page_html(title, body, links=links, notes=notes, script=script))
     return page

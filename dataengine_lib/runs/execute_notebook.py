@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dataengine_lib.core.files import read_json
 from dataengine_lib.core.notebook_folder import Origin
+from dataengine_lib.core.progress.bar import BAR_VARIABLE
 from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError, ParameterError, system_remedy
@@ -49,9 +50,17 @@ class Executed(NamedTuple):
     warnings: list[str]
 
 
-def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: str, run: Path) -> Executed:
+def execute(
+    notebook: Path,
+    output: Path,
+    parameters: dict[str, Any],
+    function: str,
+    run: Path,
+    bar_file: Path | None = None,
+) -> Executed:
     """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved after every cell.
 
+    The kernel keeps the step's bar in `bar_file`, and displays none.
     The seconds are those of cells that call `function`. Raises NotebookFailed; `output` is then the notebook up to the
     failed cell, with its traceback. After Ctrl-C or SIGTERM the kernel is interrupted and its cell has time to keep
     what is under way; then KeyboardInterrupt is raised. A second Ctrl-C stops at once.
@@ -77,8 +86,9 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any], function: 
                 # Whatever kernel the notebook was saved with in JupyterLab: it is run by this Python.
                 kernel_name="python3",
                 language="python",
-                kernel_manager_class=_own_kernel(printed),
-                progress_bar=sys.stderr.isatty(),
+                kernel_manager_class=_own_kernel(printed, bar_file),
+                # without its last line, which would stand among those of the run
+                progress_bar={"leave": False} if sys.stderr.isatty() else False,
                 log_output=False,
                 # the kernel's own warnings do not concern users
                 extra_arguments=["--IPKernelApp.log_level=50"],
@@ -205,8 +215,11 @@ def _mask_file(notebook: Path) -> None:
             stream.write(masked)
 
 
-def _own_kernel(printed: BinaryIO) -> type:
+def _own_kernel(printed: BinaryIO, bar_file: Path | None) -> type:
     """The class of a kernel of this Python. Jupyter's kernel specs, which may be missing or foreign, are not read."""
+    environment = dict(os.environ)
+    if bar_file:
+        environment[BAR_VARIABLE] = f"{os.getpid()} {bar_file}"
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
@@ -217,7 +230,7 @@ def _own_kernel(printed: BinaryIO) -> type:
             return KernelSpec(**get_kernel_dict())
 
         def start_kernel(self, **options: Any) -> Any:
-            return super().start_kernel(**options, stderr=printed)
+            return super().start_kernel(**options, stderr=printed, env=environment)
 
     return OwnKernel
 

@@ -13,7 +13,11 @@ import msgspec
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError, ParameterError, system_error_line
 from dataengine_lib.evaluation.rounds.figures import NextRound
+from dataengine_lib.report.pages.watched import RunningStep
 from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
+from dataengine_lib.runs.live.display import StepDisplay
+from dataengine_lib.runs.live.time_left import TimeLeft, earlier_seconds
+from dataengine_lib.runs.live.watched_page import WatchedPage
 from dataengine_lib.runs.lock import run_lock
 from dataengine_lib.runs.manifest import (
     Digest,
@@ -53,13 +57,16 @@ def run_experiment(
     print_line: _PrintLine = print,
     shared: SharedSteps | None = None,
     on_step: Callable[[StepState, Manifest], None] | None = None,
+    watch: Callable[[Path], None] | None = None,
 ) -> RunState:
     """Run `experiment` in the folder `out`; steps that are done and unchanged are skipped.
 
     `start` runs that step in any case and keeps the steps before it as they are; `force` runs every step from there on.
     Without `notebooks` those of the package are executed. `shared` are the steps of a study's other runs; `on_step` is
-    called after each step that is done or unchanged. Raises ParameterError before anything runs, and DataEngineError
-    naming the step that failed; what was made before stays, and the next call continues from there.
+    called after each step that is done or unchanged. With `watch` the run's page is kept up to date while a step works,
+    and loads itself anew in a browser; `watch` is called with it once it is there. Raises ParameterError before
+    anything runs, and DataEngineError naming the step that failed; what was made before stays, and the next call
+    continues from there.
     """
     out = relative_to_here(out)
     notebooks = notebooks or notebooks_folder()
@@ -83,28 +90,31 @@ def run_experiment(
         state.warnings = list(dict.fromkeys(warnings))
         for line in state.warnings:
             print_line(f"warning: {line}")
-        run = _Run(out, notebooks, planned, state, print_line, shared, on_step)
+        run = _Run(out, notebooks, planned, state, print_line, shared, on_step, last, watch is not None)
         # 2. the steps; those outside --from and --to are only listed in the report
         with run.stopped_by_any_error():
+            if watch:
+                run.publish()
+                watch(out / "index.html")
             number, end = 0, len(planned) - 1
             # not `for`: where `until` ends the rounds, fewer steps follow
             while number < len(run.planned):
-                if first <= number <= last:
+                if first <= number <= run.last:
                     run.step(number, force or (number == first and start is not None))
                 else:
                     run.keep(number)
                 item = run.planned[number]
-                if number <= last and (reason := _until_says(item, state.steps[number])):
+                if number <= run.last and (reason := _until_says(item, state.steps[number])):
                     if number < first:
                         raise ParameterError(
                             f"--from {start}: comes after round {item.round}, after which until ended the rounds: "
                             f"{reason}; leave --from out, or change until"
                         )
                     run.end_rounds(number, plan(experiment, out, folder, item.round), reason)
-                    last = len(run.planned) - 1 if last == end else number
+                    run.last = len(run.planned) - 1 if run.last == end else number
                 number += 1
-        if last < len(run.planned) - 1:
-            state.notes.append(f"stopped after {run.planned[last].label}, as --to says")
+        if run.last < len(run.planned) - 1:
+            state.notes.append(f"stopped after {run.planned[run.last].label}, as --to says")
         elif experiment.head.until is not None and not state.stopped:
             state.notes.append(f"all {experiment.head.rounds} rounds ran; until did not end them before")
         state.status = "done"
@@ -161,7 +171,10 @@ def _waiting(planned: Sequence[Planned]) -> list[StepState]:
 
 
 class _Run:
-    """A run in progress: its steps by number, and the state that is written to `run.json` after each."""
+    """A run in progress: its steps by number, and the state that is written to `run.json` after each.
+
+    `last` is the number of the last step that is to run.
+    """
 
     def __init__(
         self,
@@ -172,9 +185,14 @@ class _Run:
         print_line: _PrintLine,
         shared: SharedSteps | None,
         on_step: Callable[[StepState, Manifest], None] | None,
+        last: int,
+        watched: bool,
     ) -> None:
         self.out, self.notebooks, self.planned, self.state = out, notebooks, planned, state
         self.print_line, self.shared, self.on_step = print_line, shared, on_step
+        self.last, self.watched = last, watched
+        self.times = TimeLeft(earlier_seconds(planned, out, state.run))
+        self.display = StepDisplay(self.times, print_line, WatchedPage(out) if watched else None)
         self.dropped = dropped_outputs(planned, out)
         self.hashes = FileHashes(out / ".hashes.json")
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
@@ -231,9 +249,13 @@ class _Run:
         self.publish()
         self.print_line(f"{progress} …")
         self.dropped = {path: digest for path, digest in self.dropped.items() if path not in item.outputs()}
-        manifest = self._execute(number, manifest)
+        waiting = [later.label for later in self.planned[number + 1 : self.last + 1]]
+        with self.display.step(progress, item.label, waiting) as bar_file:
+            manifest = self._execute(number, manifest, bar_file)
         if manifest.taken_from:
             self.print_line(f"{progress}: taken over from {manifest.taken_from}")
+        else:
+            self.times.took(item.label, manifest.seconds)
         self.hashes.save()
         self._show(number, "done", manifest)
         self._print_warnings(number)
@@ -256,7 +278,7 @@ class _Run:
     def publish(self) -> None:
         """Write `run.json` and the index pages."""
         self.state.write(self.out)
-        write_pages(self.out)
+        write_pages(self.out, RunningStep() if self.watched else None)
 
     def write_types(self) -> None:
         """Write the page of question types, which the index page links to."""
@@ -278,7 +300,7 @@ class _Run:
                 self.step(number, force=True)
         return bool(wanted)
 
-    def _execute(self, number: int, manifest: Manifest) -> Manifest:
+    def _execute(self, number: int, manifest: Manifest, bar_file: Path) -> Manifest:
         """Execute and render the notebook, or take the step over from another run of a study; the complete manifest.
 
         Raises DataEngineError naming the step.
@@ -295,7 +317,12 @@ class _Run:
                     return taken
                 began = time.monotonic()  # without the wait for other runs
                 done = execute(
-                    self._source(item), item.executed, manifest.parameters, item.step.name, self.out
+                    self._source(item),
+                    item.executed,
+                    manifest.parameters,
+                    item.step.name,
+                    self.out,
+                    bar_file,
                 )
                 manifest.work_seconds, manifest.warnings = round(done.seconds, 2), done.warnings
                 written = [path for path in item.outputs() if path.exists()]

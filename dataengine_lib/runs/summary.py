@@ -14,6 +14,7 @@ from dataengine_lib.runs.opened.type_page import write_type_page
 from dataengine_lib.runs.state import RunState
 
 if TYPE_CHECKING:
+    from dataengine_lib.report.pages.watched import RunningStep
     from dataengine_lib.steps.compare_rounds import SummaryRow
 
 
@@ -68,15 +69,15 @@ def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
     return lines
 
 
-def write_pages(folder: Path) -> None:
-    """Write the run's `index.html`, and that of all runs in the folder above.
+def write_pages(folder: Path, watched: "RunningStep | None" = None) -> None:
+    """Write the run's `index.html`, `watched` or not, and that of all runs in the folder above.
 
     An `index.html` of another origin in the folder above, as may be with --out, is not replaced. A folder above that
     cannot be written has no such page.
     """
     from dataengine_lib.report.index import write_index, write_run_index
 
-    write_run_index(folder)
+    write_run_index(folder, watched)
     above = folder.resolve().parent
     page = above / "index.html"
     # the title that write_index gives its page

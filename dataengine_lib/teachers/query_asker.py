@@ -10,6 +10,7 @@ from dataengine_lib.chat.budget import Budget
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
 from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.records import Query
 from dataengine_lib.teachers.batch_state import BatchState, priced
 from dataengine_lib.teachers.loading import load_teacher
@@ -57,10 +58,8 @@ class QueryAsker:
 
         Then what `next_wave` gives, until that is nothing.
         """
-        from tqdm.auto import tqdm
-
         total = len(self.files.queries)
-        with tqdm(total=total, initial=total - len(pending), desc="asking the teacher", disable=None) as bar:
+        with progress_bar(total=total, initial=total - len(pending), desc="asking the teacher") as bar:
 
             async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
                 reply: Reply = await teacher.ask(request.subject, max_output_tokens, may_retry)
@@ -116,12 +115,10 @@ class QueryAsker:
         Then what `next_wave` gives, until that is nothing, each time in batches of its own. With `cancel` nothing is sent,
         and what is under way is cancelled.
         """
-        from tqdm.auto import tqdm
-
         from dataengine_lib.teachers.batches import BatchRunner
 
         files = self.files
-        with tqdm(total=len(files.queries), desc="asking in batches", disable=None) as bar:
+        with progress_bar(total=len(files.queries), desc="asking in batches") as bar:
             async with self._load() as teacher:
                 runner = BatchRunner(
                     teacher,

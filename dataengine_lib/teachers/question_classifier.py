@@ -14,6 +14,7 @@ from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.prompt_template import PromptTemplate
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import OPEN, YES_NO, Question, options_text
@@ -88,8 +89,6 @@ class QuestionClassifier:
 
         Raises ParameterError when the budget is too small for one request, TeacherStop when the teacher is down.
         """
-        from tqdm.auto import tqdm
-
         with self.ledger:
             for key in self.wanted:
                 if known := self.ledger.question_types.get(self._answer_key(key)):
@@ -98,11 +97,10 @@ class QuestionClassifier:
                 # The first batch is checked here, every batch once more before it is sent.
                 first = self._request(missing[:batch_size])
                 self.budget.check([first], self.settings.max_output_tokens, self.spec)
-                self._bar = tqdm(
+                self._bar = progress_bar(
                     total=len(self.wanted),
                     initial=len(self.types),
                     desc="classifying questions",
-                    disable=None,
                 )
                 with self._bar:
                     run(self._ask(batch_size, max_asks))

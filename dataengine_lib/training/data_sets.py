@@ -7,9 +7,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol, TypeVar
 
-from tqdm.auto import tqdm
-
 from dataengine_lib.core.bad_rows import BadRow, BadRows
+from dataengine_lib.core.progress.bar import ProgressBar, progress_bar
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.questions.categories import type_name
@@ -49,7 +48,9 @@ _D = TypeVar("_D", bound=Drawn, covariant=True)
 class RowMaker(Protocol[_D]):
     """Makes what is drawn of rows in a text format, None of those that cannot be used."""
 
-    def make(self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]") -> Sequence[_D | None]:
+    def make(
+        self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "ProgressBar[Any]"
+    ) -> Sequence[_D | None]:
         """One for each row; `bar` advances by one per new row."""
 
 
@@ -199,7 +200,7 @@ def _draw_from_sets(
             wanted.append((row.for_use(text_format, rng), text_format))
         return list(examples.make(wanted, bar))
 
-    with tqdm(desc="reading images", unit="row", disable=None) as bar:
+    with progress_bar(desc="reading images", unit="row") as bar:
         return {
             one.name: draw_examples(_as_often_as_wanted(one, mix), counts[one.name], make, rng)
             for one in sets

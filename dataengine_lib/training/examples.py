@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from tqdm.auto import tqdm
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
+from dataengine_lib.core.progress.bar import ProgressBar
 from dataengine_lib.students.chat_texts import conversation_text
 from dataengine_lib.students.inputs import RowSuffix, append_tokens, encode_prompts, takes_text_alone
 from dataengine_lib.students.length_limit import LengthLimit
@@ -107,7 +107,7 @@ class ExampleEncoder:
         return self.__dict__ | empty
 
     def make(
-        self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
+        self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "ProgressBar[Any]"
     ) -> list[Example | None]:
         """An example for each row, None for those that cannot be used; `bar` advances by one per new row.
 

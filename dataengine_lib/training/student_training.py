@@ -12,9 +12,9 @@ from random import Random
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from dataengine_lib.core.files import fingerprint, sha256
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.students.encoder_decoder import is_encoder_decoder
 from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.stored_weights import local_folder
@@ -92,7 +92,7 @@ def train_student(
     trained, aside = split_validation(sets, plan.eval_share, plan.seed)
     drawn, mixed = draw_mixed(trained, plan.mix, examples, rng, plan.image_root)
     steps = _batches(mixed, plan.batch_size, rng)
-    with tqdm(desc="reading validation rows", unit="row", disable=None) as bar:
+    with progress_bar(desc="reading validation rows", unit="row") as bar:
         made = examples.make([(row, row.formats[0]) for row in aside], bar)
     validation = _batches([one for one in made if one is not None], plan.batch_size, rng)
     states = work / STATES

@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from tqdm.auto import tqdm
-
 from dataengine_lib.core.bad_rows import BadRow
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.records import Question, TrainRecord, shows_options
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.curation.difficulty.band import StudentView, view_of
@@ -77,7 +76,7 @@ class StudentCheck:
         settings = ProgressSettings(self.progress, self._key(), self.image_root)
         asked = ask_with_progress(batches, partial(make_questioner, self), self.workers, settings)
         # closed also on an error: a notebook's traceback would keep the student and its workers alive
-        with closing(asked), tqdm(total=len(tasks), desc="asking the student", disable=None) as bar:
+        with closing(asked), progress_bar(total=len(tasks), desc="asking the student") as bar:
             for number, outcomes in asked:
                 for task, found in zip(batches[number], outcomes, strict=True):
                     if isinstance(found, BadRow):

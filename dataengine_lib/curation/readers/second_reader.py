@@ -13,6 +13,7 @@ from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.readers.kinds import answer_schema, named_answer
@@ -141,8 +142,6 @@ class SecondReader:
     async def _ask(
         self, records: Sequence[TrainRecord], indices: Sequence[int], failures: dict[str, str]
     ) -> None:
-        from tqdm.auto import tqdm
-
         def requests() -> Iterator[_Request]:
             for index in indices:  # made again rather than kept: 100,000 prompts are 200 MB
                 request = self._request(records[index])
@@ -157,7 +156,7 @@ class SecondReader:
             bar.update()
 
         what = "asking the blind reader" if self.blind else "asking the second reader"
-        with tqdm(total=len(indices), desc=what, disable=None) as bar:
+        with progress_bar(total=len(indices), desc=what) as bar:
             async with load_chat(self.spec, self.settings) as chat:
 
                 async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:

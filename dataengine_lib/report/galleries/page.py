@@ -49,10 +49,15 @@ class _Blocks(msgspec.Struct):
 
 
 class PageScript(NamedTuple):
-    """What a page with galleries needs besides their HTML: the elements at its end, and its script's hash."""
+    """The script elements at the end of a page, and the part of its policy that allows them."""
 
     elements: str
     policy: str
+
+
+def script_policy(code: str) -> str:
+    """The part of a page's policy that allows this one script, by its hash."""
+    return f"script-src 'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
 
 
 class PageGalleries:
@@ -111,10 +116,9 @@ class PageGalleries:
         for letter, code in _IN_SCRIPT.items():
             data = data.replace(letter, code)
         code = _script()
-        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
         return PageScript(
             f'<script type="application/json" id="gallery-data">{data}</script>\n<script>{code}</script>',
-            f"script-src 'sha256-{digest}'",
+            script_policy(code),
         )
 
     def _place(self, image: Thumbnail) -> int:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm.auto import tqdm
-
 from dataengine_lib.core.bad_rows import BadRow, BadRows
+from dataengine_lib.core.progress.bar import ProgressBar
 from dataengine_lib.images.decode import header_fault
 from dataengine_lib.training.texts import TextFormat, TrainingRow
 
@@ -54,12 +53,12 @@ class RowChecker:
         self._row_faults: dict[tuple[Path, str, TextFormat], bool] = {}
 
     def make(
-        self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "tqdm[Any]"
+        self, wanted: Sequence[tuple[TrainingRow, TextFormat]], bar: "ProgressBar[Any]"
     ) -> list[DrawnRow | None]:
         """A DrawnRow for each row, None for those that cannot be used; `bar` advances by one per new row."""
         return [DrawnRow(row, name) if self._usable(row, name, bar) else None for row, name in wanted]
 
-    def _usable(self, row: TrainingRow, text_format: TextFormat, bar: "tqdm[Any]") -> bool:
+    def _usable(self, row: TrainingRow, text_format: TextFormat, bar: "ProgressBar[Any]") -> bool:
         key = (row.file, row.where, text_format)
         if key not in self._row_faults:
             bar.update()

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
+from dataengine_lib.core.progress.bar import ProgressBar, progress_bar
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.logged_process import run_logged
@@ -35,7 +34,7 @@ def run_processes(command: Sequence[str]) -> None:
     Raises DataEngineError with the first fault or exception that a process prints, else with the last lines of the
     output. Where the cause may be in it, the log is kept and named.
     """
-    bar: tqdm[Any] | None = None
+    bar: ProgressBar[Any] | None = None
 
     def show(line: str) -> None:
         nonlocal bar
@@ -44,7 +43,7 @@ def run_processes(command: Sequence[str]) -> None:
             return
         point: dict[str, Any] = json.loads(text)
         if bar is None:
-            bar = tqdm(total=point.pop("steps"), desc="fine-tuning", unit="step", disable=None)
+            bar = progress_bar(total=point.pop("steps"), desc="fine-tuning", unit="step")
         point.pop("steps", None)
         bar.update(point.pop("step") - bar.n)
         bar.set_postfix({key: f"{value:.3g}" for key, value in point.items()}, refresh=False)

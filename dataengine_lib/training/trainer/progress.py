@@ -6,9 +6,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from dataengine_lib.core.progress.bar import ProgressBar, progress_bar
 from dataengine_lib.errors import DataEngineError
 
 _NAMES = {"loss": "loss", "eval_loss": "validation loss", "learning_rate": "rate"}
@@ -23,7 +23,7 @@ class TrainingProgress(TrainerCallback):
 
     def __init__(self, learning_rate: float, log: Path, announce: str = "") -> None:
         self._learning_rate, self._log, self._announce = learning_rate, log, announce
-        self._bar: tqdm[Any] | None = None
+        self._bar: ProgressBar[Any] | None = None
         self._shown: dict[str, float] = {}
         self._began, self._first = time.monotonic(), 0
 
@@ -32,12 +32,11 @@ class TrainingProgress(TrainerCallback):
     ) -> None:
         self._began, self._first = time.monotonic(), state.global_step
         if state.is_world_process_zero:
-            self._bar = tqdm(
+            self._bar = progress_bar(
                 total=state.max_steps,
                 initial=state.global_step,
                 desc="fine-tuning",
                 unit="step",
-                disable=None,
             )
 
     def on_step_end(

@@ -1,0 +1,113 @@
+"""The progress bar of every step: tqdm's on a terminal and in JupyterLab, a small file in a notebook that a run executes.
+
+The terminal belongs to the run and the step to the kernel of its notebook, and a bar that the kernel displays would stay
+in the executed notebook. Therefore the kernel displays none: it keeps the state of the bar in a file that the run reads.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tqdm.std import tqdm as ProgressBar
+
+# "4711 /tmp/dataengine-x/bar.json": the process that reads the file, and the file. Programs that a kernel starts
+# inherit the variable, but are no children of that process: their bars are not the step's.
+BAR_VARIABLE = "DATAENGINE_BAR"
+_SECONDS = 0.5  # between two states of a bar that are written
+
+_numbers = count()
+_open_bars: dict[int, "BarState"] = {}  # by number, in the order in which they were begun
+
+
+class BarState(msgspec.Struct):
+    """A bar as its file has it: `done` of `total` units (None: not known), of them `first` before it began.
+
+    `rate` is in units a second, None before it is known; `started` is in seconds since 1970.
+    """
+
+    what: str
+    unit: str
+    done: int
+    first: int
+    total: int | None
+    rate: float | None
+    note: str
+    started: float
+
+
+def progress_bar(items: Iterable[Any] | None = None, **options: Any) -> "ProgressBar[Any]":
+    """tqdm's bar over `items`, or one that is updated by hand, with tqdm's `options` such as `total` and `desc`.
+
+    It is drawn on a terminal and, as a widget, in a notebook that a person runs; otherwise it is not drawn.
+    """
+    if file := _file_of_run():
+        return _FileBar(items, file=file, **options)
+    # tqdm.auto imports ipywidgets in a kernel
+    from tqdm.auto import tqdm
+
+    return tqdm(items, disable=None, **options)
+
+
+def read_bar(file: Path) -> BarState | None:
+    """The bar that was begun last of those that have not ended; None without one."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=BarState)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _file_of_run() -> Path | None:
+    """The file in which the run that started this kernel looks for the bar; None in any other process."""
+    reader, _, file = os.environ.get(BAR_VARIABLE, "").partition(" ")
+    return Path(file) if reader == str(os.getppid()) else None
+
+
+class _FileBar(ProgressBar):  # type: ignore[misc]
+    """A bar that draws nothing and keeps its state in a file; the file is gone when no bar is open."""
+
+    def __init__(self, *args: Any, file: Path, **options: Any) -> None:
+        self._state_file, self._number = file, next(_numbers)
+        # with `gui` tqdm leaves all drawing to `display`
+        super().__init__(*args, gui=True, mininterval=_SECONDS, **options)
+        if not self.disable:
+            self.display()
+
+    def display(self, *_: Any, **__: Any) -> None:
+        shown = self.format_dict
+        _open_bars[self._number] = BarState(
+            what=self.desc.removesuffix(": "),
+            unit=self.unit,
+            done=int(self.n),
+            first=int(self.initial),
+            total=None if self.total is None else int(self.total),
+            rate=shown["rate"],
+            note=self.postfix or "",
+            started=self.start_t,
+        )
+        # an outer bar waits for the one within it
+        if max(_open_bars) == self._number:
+            _write_last(self._state_file)
+
+    def clear(self, *_: Any, **__: Any) -> None:
+        """Nothing is drawn."""
+
+    def close(self) -> None:
+        super().close()
+        if _open_bars.pop(self._number, None):
+            _write_last(self._state_file)
+
+
+def _write_last(file: Path) -> None:
+    """Write the bar that was begun last; without one, remove the file."""
+    # On a full disk, or after the run was killed, the bar is lost, and the step goes on.
+    with suppress(OSError):
+        if not _open_bars:
+            file.unlink(missing_ok=True)
+            return
+        partial = file.with_suffix(".tmp")
+        partial.write_bytes(msgspec.json.encode(_open_bars[max(_open_bars)]))
+        partial.replace(file)
