@@ -22,7 +22,7 @@ LIST_OPTIONS = {
     *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
     *("--earlier-evaluations", "--earlier-training", "--earlier-causes", "--usage", "--post-process"),
     *("--blind-evaluations", "--panels", "--panel", "--found-causes", "--metrics"),
-    *("--second-reader", "--blind-reader"),
+    *("--second-reader", "--blind-reader", "--without-rules"),
     *("--train-parts", "--target-modules", "--report-to"),
 }
 

@@ -132,6 +132,17 @@ def _compare_rounds(config: Any) -> list[str]:
     return result.warnings
 
 
+def _optimize_prompt(config: Any) -> list[str]:
+    """Revise a prompt's rules by what step 4 drops; held-out queries decide."""
+    from dataengine_lib.steps.optimize_prompt import optimize_prompt
+
+    result = optimize_prompt(config)
+    for row in result.rounds:
+        typer.echo(f"round {row.round}: {row.version or row.parent}: {row.outcome}")
+    print_lines(result.conclusion())
+    return result.warnings
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Print each as a line of standard output."""
     for line in lines:
@@ -192,6 +203,7 @@ STEP_VERBS = {
     "post-process": StepVerb("post_process", "PostProcessConfig", _post_process),
     "fine-tune": StepVerb("fine_tune_command", "FineTuneVerbConfig", _fine_tune),
     "compare-rounds": StepVerb("compare_rounds", "CompareRoundsConfig", _compare_rounds),
+    "optimize-prompt": StepVerb("optimize_prompt", "OptimizePromptConfig", _optimize_prompt),
 }
 
 

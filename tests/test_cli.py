@@ -45,6 +45,7 @@ OPTIONS = {
     "post-process": "--input --output --rejects",
     "fine-tune": "--student --train-data --output-dir",
     "compare-rounds": "--evaluations --output",
+    "optimize-prompt": "--input --output --template --without-rules --rounds --budget-usd",
     "export": "--input --output --image-root",
     "merge-reviews": "--output",
     "import-label-studio": "--output",

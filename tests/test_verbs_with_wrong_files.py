@@ -29,6 +29,7 @@ VERBS = {
     "merge-reviews": "merge-reviews {} other.json --output out/review.json",
     "embed": f"embed --image-root {{}} --output out/store --encoder {DEMO}/models/tiny-clip",
     "compare-rounds": f"compare-rounds --evaluations {{}} {DEMO}/aokvqa_eval.json --output out/c.json",
+    "optimize-prompt": "optimize-prompt --input {} --output out/studio",
     "generate-qa, spares": f"generate-qa --input {DEMO}/gptvqa_prompt.json --spares {{}} --output out/r.jsonl",
     "post-process": f"post-process --input {{}} --output out/t.json --image-root {DEMO}",
 }

@@ -20,6 +20,7 @@ from dataengine_lib.core.records import (
 )
 from dataengine_lib.playground.captions import PictureFacts, read_captions
 from dataengine_lib.playground.other_kinds import write_open, write_yes_no
+from dataengine_lib.playground.prompt_rules import REVISION_HEADING, apply_rules, revised_rules
 from dataengine_lib.playground.questions import QUESTION_WRITERS, write_question
 from dataengine_lib.playground.reader import QUESTION_HEADING, read_question
 from dataengine_lib.playground.server import message_text
@@ -40,8 +41,10 @@ SKIP_REPLY = skip_text(_NO_SUPPORT)
 
 
 def reply(messages: list[dict]) -> str:
-    """The reply to chat messages, by what they ask for: a QA or Skip, the letter of a choice, or types of questions."""
+    """The reply to chat messages, by what they ask for: a QA or Skip, a choice's letter, types of questions, or rules."""
     prompt = "\n".join(map(message_text, messages))
+    if f"\n{REVISION_HEADING}\n" in prompt:
+        return json.dumps(revised_rules(prompt))
     if QUESTION_HEADING in prompt:
         return _answer(prompt)
     if "Image information" in prompt:
@@ -52,6 +55,8 @@ def reply(messages: list[dict]) -> str:
 def structured_reply(messages: list[dict], schema: dict) -> str:
     """As `reply`, as JSON: a QA with step 3's fields, `{"answer"}`, or step 0's `{"types": [{"id", "question_type"}]}`."""
     prompt = "\n".join(map(message_text, messages))
+    if "rules" in schema.get("properties", {}):
+        return json.dumps(revised_rules(prompt))
     if QUESTION_HEADING in prompt:
         return json.dumps({"answer": _answer(prompt)})
     if "question" in schema.get("properties", {}):
@@ -95,8 +100,14 @@ def _form(prompt: str) -> QaForm:
 def _compose_qa(prompt: str) -> dict[str, Any] | None:
     """A QA of the prompt's question type that its captions and boxes prove, None if there is none.
 
-    The same prompt always gives the same QA.
+    The same prompt always gives the same QA, with faults that its rules do not forbid.
     """
+    qa = _proven_qa(prompt)
+    return None if qa is None else apply_rules(prompt, qa)
+
+
+def _proven_qa(prompt: str) -> dict[str, Any] | None:
+    """The QA without faults."""
     types = _TYPE.findall(prompt)
     # Cuts off an explanation: "image scene (where it takes place)", "image_scene - where it takes place".
     question_type = types[0].split("(")[0].split(" - ")[0].strip().replace(" ", "_") if types else ""

@@ -200,7 +200,7 @@ def _items(
     Checks come before the choices are shuffled, because they read the texts as the teacher wrote them; a person's
     decisions come last.
     """
-    items = checks.run(_parsed(config.input))
+    items = checks.run(parsed_replies(config.input))
     if config.shuffle_choices:
         items = _shuffled(items, OptionOrder(config.seed))
     return apply_review(items, decisions) if decisions else items
@@ -237,8 +237,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Result | str, bytes]]:
             yield found.number, read_row(found.raw), bytes(found.raw).strip()
 
 
-def _parsed(path: Path) -> Iterator[CandidateOrReject]:
-    """QAs parsed from the replies, without repeats; a reply that cannot be used is one reject."""
+def parsed_replies(path: Path) -> Iterator[CandidateOrReject]:
+    """QAs parsed from the replies of `path`, without repeats; a reply that cannot be used is one reject."""
     repeats, ids = Repeats(), RecordIds()
     # one reject for each unusable line or reply; a reply with two QAs gives two candidates
     for number, row, line in _rows(path):

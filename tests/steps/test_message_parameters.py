@@ -63,6 +63,23 @@ NEVER = {
     ("dataengine_lib.evaluation.tasks", "split", "fine_tune"),
     ("dataengine_lib.evaluation.recorded.sample_filters", "recorded_filter", "post_process"),
     ("dataengine_lib.teachers.reply_files", "max_output_tokens", "study"),  # it reads usage.json, no replies
+    # it asks no student, compares with no earlier round and no evaluation, sends no batches, and counts every failure
+    *(
+        (f"dataengine_lib.{module}", parameter, "optimize_prompt")
+        for module, parameter in (
+            ("evaluation.workers", "batch_size"),
+            ("evaluation.workers", "workers"),
+            ("evaluation.questioner", "device"),
+            ("evaluation.tasks", "split"),
+            ("evaluation.recorded.sample_filters", "recorded_filter"),
+            ("core.model_files.model_folder", "adapter"),
+            ("curation.settings", "student"),
+            ("curation.near_duplicates", "earlier"),
+            ("curation.checks", "evaluation_image_root"),
+            ("teachers.batches", "batch_requests"),
+            ("teachers.warnings", "max_failed_share"),
+        )
+    ),
 }
 
 
@@ -106,7 +123,7 @@ def parameters() -> dict[str, set[str]]:
 
 def test_advice_is_found_in_messages(parameters: dict[str, set[str]]) -> None:
     known = set().union(*parameters.values())
-    assert len(parameters) == 9 and "image_root" in known
+    assert len(parameters) == 10 and "image_root" in known
     assert advised("a.json: no row; check train_data and image_root (…)", known) == {
         "train_data",
         "image_root",

@@ -1,1 +1,2 @@
-"""Steps 1 and 2: a chat model that is asked with texts alone, within a budget; what judges and names causes uses it."""
+"""Steps 1 and 2, prompt studio: a chat model that is asked with texts alone, within a budget; what judges, names causes
+and revises rules uses it."""

@@ -1,4 +1,4 @@
-"""Steps 1 and 2: asks a chat model with texts alone; a reply that was paid for is never requested again."""
+"""Steps 1 and 2, prompt studio: asks a chat model with texts alone; a reply that was paid for is never requested again."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ class TextModel:
 
     def __init__(
         self,
-        role: Literal["judge", "causes"],
+        role: Literal["judge", "causes", "rules"],
         spec: str,
         settings: ChatSettings,
         ledger: Path,

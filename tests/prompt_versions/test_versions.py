@@ -1,0 +1,90 @@
+"""Versions in a folder, what came of their QAs, and what was wrong with them."""
+
+from pathlib import Path
+
+import pytest
+from reviewing.review_records import record, reject
+
+from dataengine_lib.core.records import QaForm
+from dataengine_lib.errors import ParameterError
+from dataengine_lib.images.pool import PoolImage
+from dataengine_lib.prompt_versions.marks import mark_groups
+from dataengine_lib.prompt_versions.rule_template import RuleTemplate
+from dataengine_lib.prompt_versions.trials import (
+    PersonMark,
+    QueryOutcome,
+    Trial,
+    compare_trials,
+    trial_figures,
+)
+from dataengine_lib.prompt_versions.version_folder import VersionFolder
+from dataengine_lib.queries.prompt import load_template
+
+
+def trial(version: str, outcomes: str, usd: float | None = 0.6) -> Trial:
+    """A letter a query: k kept, r kept and right by the reader, w kept and wrong by it, s skipped, e equal choices."""
+    rows = []
+    for place, letter in enumerate(outcomes):
+        row = QueryOutcome(query_id=f"q{place}", image=f"i{place}")
+        if letter in "krw":
+            row.record = record(place)
+            row.record.second_answer = {"r": row.record.correct_choice_idx, "w": -1}.get(letter)
+        else:
+            reason = {"s": "skipped by the teacher", "e": "equal choices"}[letter]
+            row.reject = reject(f"q{place}", reason, raw_instructions=f"reply {place}")
+        rows.append(row)
+    return Trial(version=version, queries="holdout", outcomes=rows, cost_usd=usd)
+
+
+def test_versions_have_a_lineage_and_stay_in_their_folder(tmp_path: Path) -> None:
+    template = RuleTemplate(load_template("v1"), QaForm())
+    folder = VersionFolder(tmp_path, template, template.rules)
+    one = folder.add(["Ask.", "Skip."], "v0", "teacher", "shorter")
+    two = folder.add(["Ask twice.", "Skip."], "v1", "person")
+    assert folder.add(["Ask.", "Skip."], "v2", "person") == one, "the same rules are the same version"
+    # a version whose folder was begun by a run that was killed
+    (tmp_path / "versions" / "v3").mkdir()
+    again = VersionFolder(tmp_path, template, template.rules)
+    assert list(again.versions) == ["v0", "v1", "v2"] and again.versions == folder.versions
+    assert [version.name for version in again.lineage(two)] == ["v0", "v1", "v2"]
+    assert again.add(["Ask."], "v2", "teacher").name == "v3"
+    assert again.accepted is None
+    file = again.accept(two)
+    assert file == tmp_path / "accepted.j2" and again.accepted == two
+    assert file.read_bytes() == (tmp_path / "versions/v2/template.j2").read_bytes()
+    assert load_template(file).render("t", "", ["e"], PoolImage(id=1, path="1.jpg")) is not None
+    again.write_trial(trial("v2", "kse"))
+    again.write_marks("v2", {"q0": PersonMark(True, "dull")})
+    found = VersionFolder(tmp_path, template, template.rules)
+    assert found.trial("v2", "holdout") == trial("v2", "kse") and found.trial("v1", "holdout") is None
+    assert found.marks("v2") == {"q0": PersonMark(True, "dull")} and found.marks("v0") == {}
+    with pytest.raises(ParameterError, match="its first version has other rules than the template now gives"):
+        VersionFolder(tmp_path, template, ["Ask."])
+
+
+def test_figures_of_a_trial_and_of_two() -> None:
+    before, after = trial("v0", "seeekrwe"), trial("v1", "kkkkkrwe", None)
+    figures = trial_figures(before)
+    assert (figures.queries, figures.kept, figures.judged, figures.right) == (8, 3, 2, 1)
+    assert figures.usd_per_kept == pytest.approx(0.2) and trial_figures(after).usd_per_kept is None
+    # Wilson's interval of 3 of 8, as in Newcombe 1998
+    assert figures.kept_interval == pytest.approx((0.1368, 0.6943), abs=1e-3)
+    # a person counts before the reader
+    marked = trial_figures(before, {"q6": PersonMark(False), "q4": PersonMark(True, "dull")})
+    assert (marked.judged, marked.right) == (3, 2)
+    compared = compare_trials(before, after)
+    assert (compared.queries, compared.fixed, compared.broken) == (8, 4, 0)
+    assert compared.p_value == pytest.approx(2 * 0.5**4)  # 4 of 4 changes in one direction
+    assert compared.gain.gain == pytest.approx(0.5) and 0 < compared.gain.low < 0.5 < compared.gain.high
+    assert compare_trials(before, Trial(version="v2", queries="x", outcomes=[])).p_value == 1
+
+
+def test_marks_are_of_checks_and_of_people_and_a_skip_is_none() -> None:
+    found = mark_groups(trial("v0", "skeeeee"), {"q1": PersonMark(True, "dull"), "q2": PersonMark(False)})
+    assert [(group.wrong, group.times) for group in found] == [
+        ("equal choices", 4),
+        ("wrong, says a person", 1),
+    ]
+    assert [reply for reply, _ in found[0].examples] == ["reply 3", "reply 4", "reply 5"]
+    assert found[1].examples[0][1] == "dull"
+    assert mark_groups(trial("v0", "sk")) == []
