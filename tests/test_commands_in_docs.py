@@ -1,22 +1,41 @@
 """The commands that the documentation shows: verbs and options exist, and the cheap ones work in a fresh shell."""
 
-import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+import typer
 from project import PROJECT_ROOT
+from typer.main import get_command
 
+from dataengine_lib import cli
+from dataengine_lib.cli_options import repeat_list_options
+from dataengine_lib.cli_steps import add_step_verbs
 from dataengine_lib.runs.workflow import STEPS
 
 PAGES = [
     PROJECT_ROOT / "README.md",
     PROJECT_ROOT / "CONTRIBUTING.md",
-    *sorted(PROJECT_ROOT.glob("docs/*.md")),
+    *sorted(PROJECT_ROOT.glob("docs/**/*.md")),
 ]
+# a path in a command that is one of the project
+OURS = re.compile(r"(params|data_demo|notebooks|tests|docs)/")
+# what a block shows -> the test that runs it, or what it does, and a text by which that test is known
+RUN_BY = {
+    "demo": ("tests/test_demo.py", '"params" / "demo.yaml"'),
+    "study": ("tests/studies/test_study.py", "through the real notebooks"),
+    "lab": ("tests/test_jupyterlab.py", "as `make lab` starts it"),
+    "docs": ("tests/docs/test_made_pages.py", "api_page.api_page()"),
+    "test": (".ci/run", "exec make test"),
+    "lint": ("Makefile", "test: lint "),
+    "bench": ("Makefile", "tests/benchmarks/ranking_speed.py"),
+    "fuzz": ("tests/fuzz/test_fuzz_inputs.py", "def test_"),
+}
 # as `source .venv/bin/activate` puts them there
 BIN = Path(sys.executable).parent
 # the language, empty for commands, and the lines between the fences
@@ -47,29 +66,64 @@ def fresh_shell(words: list[str], folder: Path) -> "subprocess.CompletedProcess[
     )
 
 
-def help_of(verb: str) -> str:
-    code = "from dataengine_lib.cli import main; main()"
-    environment = os.environ | {"COLUMNS": "200"}
-    command = [sys.executable, "-c", code, verb, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, f"{verb}: {done.stderr}"
-    return done.stdout
+def command_of(verb: str) -> tuple[typer.core.TyperGroup, Any]:
+    """The command line with the options of one verb, and that verb's command."""
+    app = typer.Typer(cls=cli.app.info.cls, rich_markup_mode=None)
+    app.registered_commands = list(cli.app.registered_commands)
+    app.registered_callback = cli.app.registered_callback
+    add_step_verbs(app, verb)
+    group: Any = get_command(app)
+    return group, group.commands.get(verb)
 
 
 def test_every_option_of_a_verb_exists() -> None:
     options: dict[str, set[str]] = {}
     for words in commands("dataengine"):
         found = {word.partition("=")[0] for word in words[2:] if word.startswith("--")}
-        options.setdefault(words[1], set()).update(found)
+        if not words[1].startswith("-"):
+            options.setdefault(words[1], set()).update(found)
     assert {"run", "plan", "doctor", "generate-qa", "export"} <= set(options)
     for verb, named in options.items():
-        shown = help_of(verb) if named - {"--help"} else "--help"
-        assert not {option for option in named if not re.search(rf"{option}\b", shown)}, verb
+        _, command = command_of(verb)
+        assert command, f"dataengine has no verb {verb}"
+        known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+        assert named <= known | {"--help"}, verb
+
+
+def test_every_command_of_a_block_is_read_with_all_it_needs() -> None:
+    """Values have the right type, and what a verb needs is given; nothing is run."""
+    shown = [shlex.split(line) for line in block_commands() if line.startswith("dataengine ")]
+    assert len(shown) > 20
+    for words in shown:
+        group, command = command_of(words[1])
+        arguments = repeat_list_options(words[2:])
+        try:
+            parsed = command.make_context(
+                words[1], arguments, parent=group.make_context("dataengine", [words[1]])
+            )
+        except click.exceptions.Exit:  # of --help
+            continue
+        assert not parsed.args
+
+
+def test_every_file_of_the_project_that_a_command_names_exists() -> None:
+    named = {word for line in block_commands() for word in line.split() if OURS.match(word)}
+    assert {"params/aokvqa.yaml", "params/study.yaml", "tests/replies"} <= named
+    assert not {word for word in named if not (PROJECT_ROOT / word).exists()}
+
+
+def test_every_make_target_exists_and_long_ones_are_run_by_a_test() -> None:
+    targets = {line.split()[1] for line in block_commands() if line.startswith("make ")}
+    makefile = (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8")
+    assert not {target for target in targets if f"\n{target}: " not in makefile}
+    assert targets <= RUN_BY.keys()
+    for test, text in RUN_BY.values():
+        assert text in (PROJECT_ROOT / test).read_text(encoding="utf-8"), test
 
 
 def test_every_set_names_a_parameter() -> None:
     configs = {step.name: step.config for step in STEPS}
-    sets = re.findall(r"--set (\w+)\.(\w+)=", "\n".join(page.read_text() for page in PAGES))
+    sets = re.findall(r"--set ([a-z_]+)\.(\w+)=", "\n".join(page.read_text() for page in PAGES))
     assert sets
     for step, key in sets:
         assert key in configs[step].model_fields, f"{step}.{key}"
