@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import nbformat
 import pytest
+from made_run import write_run
 from nbformat.v4 import new_code_cell, new_notebook
-from PIL import Image
 from project import PROJECT_ROOT
 from reviewing.review_records import EVIL, record, reject
 
@@ -22,7 +22,13 @@ from dataengine_lib.core.files import write_json, write_jsonl
 
 pytestmark = pytest.mark.browser
 TOKEN = "only-for-this-test"
-
+# what has the focus: its label, or its text, or what it is
+FOCUSED = """() => {
+  const one = document.activeElement, label = one.labels && one.labels[0];
+  return (label && label.innerText) || (one.matches('button') && one.innerText) || one.tagName;
+}"""
+# the chosen entry of a list, in which ipywidgets keeps spaces from breaking
+CHOSEN = "one => one.selectedOptions[0].innerText.replaceAll('\\u00a0', ' ')"
 
 # A notebook with a display of ours and one of anything else, which JupyterLab typesets.
 MATHEMATICS = r"$5 to $10, \\frac{\\frac{1}{2}}{3} $\\frac{\\frac{1}{2}}{3}$"
@@ -31,27 +37,19 @@ from IPython.display import HTML, display
 from dataengine_lib.report.tables import table, conclusion
 display(table([["{MATHEMATICS}"]], ["type"]), conclusion("{MATHEMATICS}"), HTML("<p>other {MATHEMATICS}</p>"))
 """
-# The Reviewer over records whose every text and name is hostile.
-REVIEW = """
-from pathlib import Path
-from dataengine_lib.widgets.reviewer import Reviewer
-folder = Path("review")
-Reviewer(folder / "train.json", folder / "rejects.jsonl", folder / "review.json", folder)
-"""
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab as `make lab` starts it, in a copy of the project, so that nothing is saved there; its address."""
+    """JupyterLab as `make lab` starts it, in a copy of the project, so that nothing is saved there, with a finished run."""
     tmp_path = tmp_path_factory.mktemp("lab")
     root = tmp_path / "project"
     for folder in ("notebooks", "data_demo"):
         shutil.copytree(PROJECT_ROOT / folder, root / folder)
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    for name, code in (("displays", DISPLAYS), ("review", REVIEW)):
-        book = new_notebook(cells=[new_code_cell(code)], metadata={"kernelspec": kernel})
-        nbformat.write(book, root / "notebooks" / f"{name}.ipynb")
-    write_review(root / "notebooks" / "review")
+    displays = new_notebook(cells=[new_code_cell(DISPLAYS)], metadata={"kernelspec": kernel})
+    nbformat.write(displays, root / "notebooks" / "displays.ipynb")
+    write_review(write_run(root / "reports" / "made") / "round1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -79,8 +77,7 @@ class Lab(NamedTuple):
 
 
 def write_review(folder):
-    """Files of step 4: q-0 on which readers disagree, q-1 to q-3, and the dropped q-4."""
-    folder.mkdir()
+    """Files of step 4: q-0 on which readers disagree, q-1 to q-3, and the dropped q-4; every text and name is hostile."""
     texts = {
         "question": EVIL,
         "choices": [f"{EVIL}{n}" for n in range(4)],
@@ -90,10 +87,9 @@ def write_review(folder):
     }
     kept = [record(n, **texts) for n in (1, 2, 3)]
     kept.append(record(0, **texts, second_answers={EVIL: 0, "b": 1}))
-    write_json(folder / "train.json", kept)
+    write_json(folder / "gptvqa_train_data.json", kept)
     dropped = [reject("q-4", EVIL, detail=EVIL, raw_instructions=EVIL, image_path=EVIL)]
     write_jsonl(folder / "rejects.jsonl", dropped)
-    Image.new("RGB", (640, 480), "teal").save(folder / "1.png")
 
 
 def _ready(address, server, log):
@@ -139,14 +135,111 @@ def test_evaluate_runs_on_its_defaults_and_shows_chart_gallery_and_conclusion(la
     assert pictures.evaluate_all("all => all.every(one => one.complete && one.naturalWidth > 0)")
 
 
-def test_records_are_reviewed_with_mouse_and_keys(lab, page):
-    """Each decision is in the file as soon as it is shown; what data and models wrote is shown as text."""
-    file = lab.root / "notebooks" / "review" / "review.json"
+def test_a_run_is_explored_with_the_forms_of_the_notebook(lab, page):
+    """Clicks, keys, the files they write, and hostile texts that stay texts, in one session over the newest run."""
+    faults, requests = [], []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     page.set_viewport_size({"width": 1280, "height": 1000})
-    run_all(lab, page, "review")
+    run_all(lab, page, "explore")
+    page.get_by_text("made has 2 evaluations, 6 bad cases and 4 kept QAs").wait_for(
+        state="attached", timeout=240_000
+    )
+    run, cells = lab.root / "reports" / "made", page.locator(".jp-Cell").count()
+    browse_bad_cases(page, run / "example_decisions.json")
+    choose_weights(page, run / "weight_by_hand.json")
+    review_with_mouse_and_keys(page, run / "round1" / "review.json")
+    find_neighbours(page)
+    # A, pressed in a list, would add a cell, if JupyterLab heard it, and D twice delete one
+    assert page.locator(".jp-Cell").count() == cells
+    assert page.evaluate("window.ran === undefined") and faults == []
+    assert page.locator(".dataengine-form").locator("script, img[src=x], mjx-container").count() == 0
+    inside = (lab.address, lab.address.replace("http", "ws"), "data:", "blob:")
+    assert [url for url in requests if not url.startswith(inside) or url.endswith("/x")] == []
+
+
+def browse_bad_cases(page, file):
+    """The most confident case first, filters, keys, the large picture, and decisions."""
+    form = page.locator(".dataengine-form").nth(0)
+    question, listing = form.locator(".de-question"), form.locator(".widget-select select")
+    question.get_by_text("Which thing is 2?").wait_for()
+    # Tab goes through the fields as they are read; buttons that would do nothing are passed over
+    form.get_by_label("round", exact=True).focus()
+    names = []
+    for _ in range(8):
+        names.append(page.evaluate(FOCUSED))
+        page.keyboard.press("Tab")
+    assert names == ["round", "type", "outcome", "chosen", "decision", "order", "search", "SELECT"]
+    assert page.evaluate(FOCUSED) == "Use as example"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowDown")
+    question.get_by_text("Which thing is 1?").wait_for()
+    for key in "add":
+        page.keyboard.press(key)
+    form.get_by_label("outcome", exact=True).select_option("fixed")
+    question.get_by_text("Which thing is 0?").wait_for()
+    assert listing.locator("option").count() == 1
+    form.locator(".de-path").get_by_text("Round 2, answer: fixed").wait_for()
+    picture = form.locator(".de-large summary img").first
+    small = picture.bounding_box()["width"]
+    picture.click()
+    form.locator(".de-large[open]").wait_for()
+    assert picture.bounding_box()["width"] > 2 * small
+    form.get_by_role("button", name="Use as example").click()
+    form.get_by_text("q0 is used as an example").wait_for()
+    assert json.loads(file.read_text()) == {"q0": "use"}
+    form.get_by_label("outcome", exact=True).select_option("all")
+    form.get_by_label("search", exact=True).fill("script")
+    question.get_by_text("<script>window.ran=1</script>").wait_for()
+    form.get_by_role("button", name="Never use").click()
+    form.get_by_text("q3 is never used as an example").wait_for()
+    assert json.loads(file.read_text()) == {"q0": "use", "q3": "never"}
+
+
+def choose_weights(page, file):
+    """A preset, which stays chosen until a slider is moved, and the written file."""
+    form = page.locator(".dataengine-form").nth(1)
+    preset = form.get_by_label("weights", exact=True)
+    assert preset.evaluate(CHOSEN) == "as step 1 wrote"
+    preset.select_option("uniform")
+    form.get_by_text("1.000", exact=True).nth(1).wait_for()
+    form.get_by_role("button", name="Write weights").click()
+    form.get_by_text("construct_queries.weight:").wait_for()
+    assert json.loads(file.read_text()) == {"image_scene": 1.0, "ocr": 1.0}
+    assert preset.evaluate(CHOSEN) == "uniform"
+    form.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"one => ({CHOSEN})(one) === 'by hand'", arg=preset.element_handle())
+    file.unlink()
+    form.get_by_role("button", name="Write weights").click()
+    for _ in range(100):
+        if file.exists():
+            break
+        page.wait_for_timeout(100)
+    moved, other = sorted(json.loads(file.read_text()).values())
+    assert other == 1.0 and 0.9 < moved < 1.0
+
+
+def find_neighbours(page):
+    """Of a bad case, then of a sentence; captions and names of boxes are texts."""
+    form = page.locator(".dataengine-form").nth(3)
+    form.get_by_role("button", name="Find neighbours").click()
+    form.get_by_text("4 neighbours, the most similar first").wait_for(timeout=240_000)
+    cards = form.locator(".de-grid figure")
+    assert cards.count() == 4 and cards.locator("svg rect").count() == 4
+    assert "<script>window.ran=1</script>" in cards.first.inner_text()
+    assert any("<img src=x" in name for name in cards.locator("svg text").all_text_contents())
+    form.get_by_role("button", name="sentence", exact=True).click()
+    form.get_by_label("sentence", exact=True).fill("a red picture")
+    form.get_by_role("button", name="Find neighbours").click()
+    form.locator("img").wait_for(state="detached")  # the picture of the bad case
+    form.get_by_text("4 neighbours, the most similar first").wait_for(timeout=240_000)
+
+
+def review_with_mouse_and_keys(page, file):
+    """Each decision is in the file as soon as it is shown; what data and models wrote is shown as text."""
     form = page.locator(".dataengine-keys")
     place, status = form.locator("b", has_text="shown"), form.locator(".widget-html", has_text="ecided")
-    cells = page.locator(".jp-Cell").count()
 
     def wait(text):
         status.filter(has_text=text).last.wait_for()
@@ -157,7 +250,7 @@ def test_records_are_reviewed_with_mouse_and_keys(lab, page):
 
     place.filter(has_text="1 of 5").wait_for()
     picture = form.locator("img[alt]")
-    assert picture.evaluate("one => one.complete && one.naturalWidth == 640 && one.clientWidth > 300")
+    assert picture.evaluate("one => one.complete && one.naturalWidth == 100 && one.clientWidth > 300")
     picture.click()
     page.wait_for_function("document.activeElement.classList.contains('dataengine-keys')")
     key("a", "Written: accept of q-0.")
@@ -194,7 +287,4 @@ def test_records_are_reviewed_with_mouse_and_keys(lab, page):
     page.wait_for_function("document.activeElement.classList.contains('dataengine-keys')")
     key("a", "Written: accept of q-4.")
     assert "4 decided: 2 accept, 1 reject, 1 edit, 1 undecided" in form.inner_text()
-    # A would add a cell, if JupyterLab heard it
-    assert page.locator(".jp-Cell").count() == cells
     assert form.locator("pre").inner_text() == EVIL
-    assert page.evaluate("window.ran === undefined") and form.locator("script, img[src=x]").count() == 0

@@ -25,7 +25,7 @@ from dataengine_lib.widgets.case_list import (
     case_label,
 )
 from dataengine_lib.widgets.case_view import STYLE, case_html, path_html
-from dataengine_lib.widgets.lab_form import LabForm, narrow_field
+from dataengine_lib.widgets.lab_form import LabForm, narrow_field, wide_field
 from dataengine_lib.widgets.pictures import LARGE, SMALL, picture
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ class _Form:
         self.decision = _dropdown("decision", [(name, name) for name in DECISIONS])
         self.order = w.Dropdown(options=ORDERS, description="order", **narrow_field())
         self.text = w.Text(
-            description="search", placeholder="words of question, options, answers, ids", **narrow_field()
+            description="search", placeholder="words of question, options, answers, ids", **wide_field()
         )
         self.count, self.status = w.HTML(), w.HTML()
-        self.listing = w.Select(rows=16, layout=w.Layout(width="100%"))
+        self.listing = w.Select(rows=16, layout=w.Layout(width="auto"))
         self.shown, self.path = w.HTML(), w.HTML()
         buttons: dict[str, tuple[str, Callable[[], None]]] = {
             "Previous page": ("", lambda: self.turn(-1)),
@@ -138,10 +138,10 @@ class _Form:
             field.observe(lambda _: self.search(), names="value")
         self.listing.observe(lambda _: self.show(), names="value")
         turning, deciding = (list(self.buttons.values())[part] for part in (slice(2), slice(2, None)))
-        half = w.Layout(flex="1 1 380px", min_width="280px", overflow="hidden")
-        left = w.VBox([self.count, self.listing, w.HBox(turning)], layout=half)
-        right = w.VBox([w.HBox(deciding), self.status, self.shown, self.path], layout=half)
         wrapped = w.Layout(flex_flow="row wrap")
+        half = w.Layout(flex="1 1 380px", min_width="280px", overflow="hidden")
+        left = w.VBox([self.count, self.listing, w.HBox(turning, layout=wrapped)], layout=half)
+        right = w.VBox([w.HBox(deciding, layout=wrapped), self.status, self.shown, self.path], layout=half)
         self.box = w.VBox(
             [w.HTML(STYLE), w.HBox(fields, layout=wrapped), w.HBox([left, right], layout=wrapped)]
         )

@@ -27,7 +27,6 @@ STYLE = """<style>
 .de-case .de-no-image { border: 1px dashed var(--jp-border-color1, #888); padding: 12px; }
 .de-case .de-type { border: 1px solid var(--jp-border-color1, #888); border-radius: 9px; padding: 0 8px; }
 .de-case ul, .de-case ol { list-style: none; margin: 4px 0; padding: 0; }
-.de-case .de-right { font-weight: 600; }
 .de-case .de-muted { color: var(--jp-ui-font-color2, #57606a); }
 .de-case .de-path li { align-items: start; border-left: 3px solid var(--jp-border-color1, #888); display: flex; gap: 8px;
   margin: 3px 0; padding: 1px 0 1px 8px; }
@@ -62,7 +61,7 @@ def _options(case: Mapping[str, Any]) -> str:
     for place, choice in enumerate(choices):
         right, chosen = place == case["correct_choice_idx"], place == case["predicted_choice_idx"]
         mark = " ✓ right" if right else " ✗ student" if chosen else ""
-        look = ' class="de-right"' if right else ""
+        look = ' class="right"' if right else ' class="wrong"' if chosen else ""
         items.append(f"<li{look}>({LETTERS[place % len(LETTERS)]}) {escaped(choice)}{mark}</li>")
     return f"<ul>{''.join(items)}</ul>" if items else ""
 

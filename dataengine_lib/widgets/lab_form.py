@@ -7,6 +7,13 @@ from typing import Any, ClassVar
 from dataengine_lib.report.tables import Html
 from dataengine_lib.widgets.keys import GUARDED, KEY_GUARD
 
+# The arrow of a list is a dark picture in both themes of JupyterLab. Source of the name: @jupyter-widgets/controls.
+_ARROW = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E"
+    "%3Cpath fill='%23ccc' d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E"
+)
+_STYLE = f'<style>[data-jp-theme-light="false"] .{GUARDED} select {{ --jp-widgets-dropdown-arrow: url("{_ARROW}"); }}</style>'
+
 
 class LabForm(ABC):
     """A form in JupyterLab. A report shows its `summary` alone, because buttons would do nothing there."""
@@ -24,7 +31,9 @@ class LabForm(ABC):
     @cached_property
     def widget(self) -> Any:
         """The form, built when it is first shown."""
-        made = self.make_widget()
+        import ipywidgets as w
+
+        made = w.VBox([w.HTML(_STYLE), self.make_widget()])
         made.add_class(GUARDED)
         return made
 

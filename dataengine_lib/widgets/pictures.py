@@ -15,7 +15,7 @@ from dataengine_lib.report.tables import escaped
 LARGE = 1024  # pixels of the longer side of a picture that is shown large on a click
 SMALL = 96  # of one in a list
 _LINE = 0.004  # thickness of a box, as a share of the picture's longer side
-_TEXT = 0.035  # height of a box's name
+_TEXT = 0.05  # height of a box's name
 _NAME_WIDTH = 40  # columns of a box's name
 _COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dataengine_lib.runs.opened.opened_run import OpenedRun
 
 _BY_HAND = "by hand"  # the preset's name once a slider was moved
+_STEP = 0.001  # of a slider: the decimals of a weight in the written file
 _WIDTH = 160  # pixels of an interval's bar
 
 
@@ -60,7 +61,7 @@ class _Form:
             slider = w.FloatSlider(
                 min=0,
                 max=highest,
-                step=0.001,
+                step=_STEP,
                 readout_format=".3f",
                 layout=w.Layout(flex="1 1 200px", min_width="180px"),
             )
@@ -98,9 +99,13 @@ class _Form:
 
     def moved(self) -> None:
         """A slider was moved: by the person, or by a preset."""
-        if not self.filling:
+        if self.filling:
+            return
+        preset = self.plan.presets.get(self.preset.value, {})
+        # the browser sends a preset's weights back, rounded to the slider's steps
+        if any(abs(weight - preset.get(kind, weight)) > _STEP / 2 for kind, weight in self.weights.items()):
             self.preset.value = _BY_HAND
-            self.show()
+        self.show()
 
     def show(self) -> None:
         """Write beside each slider what its weight gives."""

@@ -170,6 +170,8 @@ def test_sliders_presets_and_the_written_file(folder: Path, tmp_path: Path) -> N
     assert form.weights == {"ocr": 1.0, "image_scene": 1.0}
     assert all("200 queries, $50.00" in beside.value for beside in form.beside.values())
     assert "400 queries, $100.00, of 400" in form.total.value
+    form.sliders["ocr"].value = 0.9996
+    assert form.preset.value == "uniform", "a browser rounds values that nobody moved"
     form.sliders["ocr"].value = 0.25
     assert form.preset.value == "by hand" and "80 queries" in form.beside["ocr"].value
     form.button.click()

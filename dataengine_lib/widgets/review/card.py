@@ -26,7 +26,8 @@ _CHECKS = {
 REVIEWER_STYLE = """
 .dataengine-keys:focus { outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 2px; }
 .dataengine-card { color: var(--jp-ui-font-color1, inherit); font-size: 15px; line-height: 1.45; overflow-wrap: anywhere; }
-.dataengine-card img { display: block; max-width: 100%; max-height: 70vh; width: auto; height: auto; }
+.dataengine-card img { display: block; max-width: 100%; max-height: 70vh; width: auto; height: auto;
+  object-fit: contain; object-position: left top; }
 .dataengine-card p { margin: 0 0 .5em; }
 .dataengine-card .question { font-size: 1.25em; font-weight: 600; }
 .dataengine-card ul { list-style: none; margin: 0 0 .6em; padding: 0; }
