@@ -229,7 +229,13 @@ def find_neighbours(page):
     assert cards.count() == 4 and cards.locator("svg rect").count() == 4
     assert "<script>window.ran=1</script>" in cards.first.inner_text()
     assert any("<img src=x" in name for name in cards.locator("svg text").all_text_contents())
-    form.get_by_role("button", name="sentence", exact=True).click()
+    form.get_by_role("button", name="bad case", exact=True).focus()
+    names = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate(FOCUSED))
+    assert names == ["pool image", "uploaded image", "sentence"]
+    page.keyboard.press("Space")
     form.get_by_label("sentence", exact=True).fill("a red picture")
     form.get_by_role("button", name="Find neighbours").click()
     form.locator("img").wait_for(state="detached")  # the picture of the bad case
@@ -249,6 +255,18 @@ def review_with_mouse_and_keys(page, file):
         wait(text)
 
     place.filter(has_text="1 of 5").wait_for()
+    # Tab goes through fields and buttons as they are read; Escape leaves a field for the form, whose keys then work
+    form.get_by_label("type", exact=True).focus()
+    names = [page.evaluate(FOCUSED)]
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate(FOCUSED))
+    assert names == [
+        *("type", "show", "undecided", "marked by a check", "blind-solvable", "readers disagree", "record"),
+        *("←", "→", "Accept (A)", "Reject (R)", "Edit (E)", "Undo (U)", "Clear decision", "note"),
+    ]
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.classList.contains('dataengine-keys')")
     picture = form.locator("img[alt]")
     assert picture.evaluate("one => one.complete && one.naturalWidth == 100 && one.clientWidth > 300")
     picture.click()

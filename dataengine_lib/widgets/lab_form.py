@@ -12,7 +12,8 @@ _ARROW = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E"
     "%3Cpath fill='%23ccc' d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E"
 )
-_STYLE = f'<style>[data-jp-theme-light="false"] .{GUARDED} select {{ --jp-widgets-dropdown-arrow: url("{_ARROW}"); }}</style>'
+_DARK = f'[data-jp-theme-light="false"] .{GUARDED} select'
+_STYLE = f'<style>{_DARK} {{ --jp-widgets-dropdown-arrow: url("{_ARROW}"); }}</style>'
 
 
 class LabForm(ABC):

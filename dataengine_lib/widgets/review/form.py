@@ -17,8 +17,8 @@ from dataengine_lib.widgets.review.queue import ReviewItem
 from dataengine_lib.widgets.review.session import EditedFields, ReviewSession, edit_of, shown_fields
 
 _HELP = (
-    "Keys, after a click on the image: A accept, R reject, E edit, U undo, ← →. In a text field: Ctrl+Enter saves the "
-    "edit, Esc leaves the field."
+    "Keys, after a click on the image, or Esc in a field: A accept, R reject, E edit, U undo, ← →. In a text field: "
+    "Ctrl+Enter saves the edit."
 )
 
 
@@ -53,7 +53,6 @@ class ReviewForm:
         )
         self.box = w.VBox([style, filters, self.counts, middle, help_line], layout=w.Layout(padding="4px"))
         self.box.add_class(KEYS)
-        self.box.tabbable = True
         self.show()
 
     # Widgets
@@ -66,11 +65,8 @@ class ReviewForm:
             w.Text(description=f"({letter})", style=line["style"], layout=w.Layout(width="auto"))
             for letter in LETTERS[:MOST_CHOICES]
         ]
-        self.correct = w.ToggleButtons(
-            options=[("A", 0)],
-            description="right",
-            style={"button_width": "auto", "description_width": "80px"},
-            layout=w.Layout(width="auto"),
+        self.correct = w.Dropdown(
+            options=[("A", 0)], description="right", style=line["style"], layout=w.Layout(width="auto")
         )
         self.short_answer = w.Text(description="answer", style=line["style"], layout=w.Layout(width="auto"))
         self.rationales = w.Textarea(description="rationales", placeholder="one per line", rows=3, **line)
@@ -79,7 +75,9 @@ class ReviewForm:
             lambda change: self._act(lambda: self.session.write_note(change["new"])), names="value"
         )
         self.save = w.Button(
-            description="Save edit (Ctrl+Enter)", button_style="warning", layout=w.Layout(width="auto")
+            description="Save edit (Ctrl+Enter)",
+            button_style="warning",
+            layout=w.Layout(width="auto", align_self="flex-end"),
         )
         self.save.add_class(key_class("ctrl-enter"))
         self.save.on_click(lambda _: self._act(self._save))
