@@ -218,14 +218,20 @@ def _bundle(
         Path | None,
         typer.Option("--pdf", metavar="DIR", help="also print each page into DIR, by Chromium or Chrome"),
     ] = None,
+    max_mb: Annotated[
+        float | None,
+        typer.Option("--max-mb", metavar="N", min=0, help="reduce pictures until the file has at most N MB"),
+    ] = None,
 ) -> None:
     """Write a report as one file to send: its pages and their data, links whole, without paths of this machine."""
     from dataengine_lib.runs.bundles.bundle import bundle
     from dataengine_lib.runs.bundles.pdf import print_pages
 
-    made = bundle(run_dir, output or Path(f"{run_dir.resolve()}.zip"), data=data)
+    made = bundle(run_dir, output or Path(f"{run_dir.resolve()}.zip"), data=data, max_mb=max_mb)
     size = made.output.stat().st_size / 1e6
     typer.echo(f"{made.output}: {len(made.pages)} pages, {len(made.files) or 'no'} data files, {size:.1f} MB")
+    if made.picture_side:
+        typer.echo(f"pictures have at most {made.picture_side} pixels, so that it fits into {max_mb:g} MB")
     print_lines(f"left out: {name} ({why})" for name, why in made.left_out.items())
     if pdf:
         print_lines(str(path) for path in print_pages(run_dir, made.pages, pdf))

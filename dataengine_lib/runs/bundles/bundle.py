@@ -2,19 +2,22 @@
 
 import json
 import posixpath
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.bundles.links import file_in, linked_names, relinked
 from dataengine_lib.runs.bundles.machine import MachineTexts
+from dataengine_lib.runs.bundles.smaller_pictures import PICTURE_SIZES, with_smaller_pictures
 from dataengine_lib.runs.manifest import Manifest, read_manifest
 
 _STARTS = ("7_study.html", "index.html")  # the page of a study, or of a run
@@ -25,12 +28,16 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # of every file in a zip: the same report gives t
 
 @dataclass
 class Bundle:
-    """What a bundle holds: names of files relative to the report's folder, and why others were left out."""
+    """What a bundle holds: names of files relative to the report's folder, and why others were left out.
+
+    `picture_side` is the longer side in pixels that pictures were reduced to, 0 where they are as in the report.
+    """
 
     output: Path
     pages: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    picture_side: int = 0
 
 
 @dataclass
@@ -46,27 +53,54 @@ class _Report:
     left_out: dict[str, str]
 
 
-def bundle(folder: Path, output: Path, *, data: bool = True) -> Bundle:
+def bundle(folder: Path, output: Path, *, data: bool = True, max_mb: float | None = None) -> Bundle:
     """Write the report in `folder`, a run's or a study's, to `output`: a .zip, or one .html with all pages.
 
     A zip has the pages, the data files that they link to (unless `data` is false) and `bundle.json`: SHA-256 and bytes
     of each file, every step's parameters, versions, and what was left out. Links to what is not in it are texts. Paths of
     the machine and secrets of the environment are replaced in pages; a data file that has one is left out. The same
-    report gives the same bytes. Raises ParameterError for a folder without a report and for another suffix.
+    report gives the same bytes. Where it would be larger than `max_mb` (millions of bytes), pictures are reduced.
+    Raises ParameterError for a folder without a report, for another suffix, and where `max_mb` is too little.
     """
     output = Path(output)
     if output.suffix.lower() not in (".zip", ".html"):
         raise ParameterError(f"{output}: a bundle is a .zip or an .html; name one of them")
-    if output.suffix.lower() == ".html":
+    as_page = output.suffix.lower() == ".html"
+    report = _read_report(folder, data=data and not as_page)
+    made, side = _written(report, as_page), 0
+    sizes = iter(PICTURE_SIZES)
+    while max_mb is not None and made.tell() > 1e6 * max_mb:
+        least = made.tell()
+        made.close()
+        if (size := next(sizes, None)) is None:
+            raise ParameterError(_too_large(output, least, max_mb, report))
+        side = size[0]
+        smaller = replace(report, pages=with_smaller_pictures(report.pages, *size))
+        made = _written(smaller, as_page)
+    with made, replacing(output) as stream:
+        made.seek(0)
+        shutil.copyfileobj(made, stream)
+    return Bundle(output, list(report.pages), list(report.files), report.left_out, side)
+
+
+def _written(report: _Report, as_page: bool) -> IO[bytes]:
+    """A temporary file, at its end, with the bundle: one HTML page, or a zip."""
+    stream = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    if as_page:
         from dataengine_lib.runs.bundles.one_page import one_page
 
-        report = _read_report(folder, data=False)
-        with replacing(output, "w") as stream:
-            stream.write(one_page(report.folder.resolve().name, report.pages, _about(report, {})))
+        stream.write(one_page(report.folder.resolve().name, report.pages, _about(report, {})).encode())
     else:
-        report = _read_report(folder, data=data)
-        _write_zip(report, output)
-    return Bundle(output, list(report.pages), list(report.files), report.left_out)
+        _write_zip(report, stream)
+    return stream
+
+
+def _too_large(output: Path, least: int, max_mb: float, report: _Report) -> str:
+    without = ", or leave out the data files (--no-data)" if report.files else ""
+    return (
+        f"{output}: {least / 1e6:.1f} MB even with the smallest pictures, more than --max-mb {max_mb:g}; allow that much"
+        f"{without}"
+    )
 
 
 def _read_report(folder: Path, *, data: bool) -> _Report:
@@ -116,10 +150,10 @@ def _pages_and_files(folder: Path, starts: list[str]) -> tuple[dict[str, str], l
     return texts, list(others)
 
 
-def _write_zip(report: _Report, output: Path) -> None:
+def _write_zip(report: _Report, stream: IO[bytes]) -> None:
     top = report.folder.resolve().name
     about: dict[str, dict[str, Any]] = {}
-    with replacing(output) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in _contents(report):
             about[name] = {"bytes": len(content), "sha256": sha256(content).hexdigest()}
             _add(archive, f"{top}/{name}", content)

@@ -1,13 +1,17 @@
 """`dataengine bundle`: a report as one file, whose links are whole and which says nothing about the machine."""
 
+import base64
+import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page
 from typer.testing import CliRunner
 
@@ -142,6 +146,43 @@ def test_the_same_report_gives_the_same_bytes(report: Path, tmp_path: Path) -> N
     shutil.copytree(report, tmp_path / "copy" / report.name, symlinks=True)
     os.utime(report / "index.html", (0, 0))
     assert bundle(report, tmp_path / "b.zip").output.read_bytes() == first
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".html"])
+def test_pictures_are_reduced_until_it_is_small_enough(report: Path, tmp_path: Path, suffix: str) -> None:
+    page = report / "6_compare_rounds.html"
+    noise = Image.effect_noise((320, 240), 90).convert("RGB")  # hard to compress
+    shown = {kind: encoded(noise, kind) for kind in ("WEBP", "JPEG")}
+    no_picture = "UklGR" + "A" * 4000
+    body = f'<img src=\'data:image/jpeg;base64,{shown["JPEG"]}\' width=320>["{shown["WEBP"]}", 320, 240, "{no_picture}"]'
+    page.write_text(page_html("Comparison", body))
+    whole = bundle(report, tmp_path / f"whole{suffix}", data=False)
+    size = whole.output.stat().st_size
+    assert whole.picture_side == 0 and size > 40_000
+    out = tmp_path / f"small{suffix}"
+    assert bundle(report, out, data=False, max_mb=(size - 1) / 1e6).picture_side == 224
+    limit = (out.stat().st_size - 1) / 1e6
+    command = ["bundle", str(report), "--output", str(out), "--no-data", "--max-mb", str(limit)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0 and "pictures have at most 160 pixels" in done.output, done.output
+    assert out.stat().st_size <= 1e6 * limit
+    text = "".join(unpacked(out, tmp_path / "small").values()) if suffix == ".zip" else out.read_text()
+    assert no_picture in text and all(one not in text for one in shown.values())
+    found = re.findall(r"(?:UklGR|/9j/)[A-Za-z0-9+/]{100,}={0,2}", text)
+    pictures = [Image.open(io.BytesIO(base64.b64decode(one))) for one in found if one != no_picture]
+    assert sorted((one.format, one.size) for one in pictures) == [("JPEG", (160, 120)), ("WEBP", (160, 120))]
+    out.unlink()
+    with pytest.raises(
+        ParameterError, match=r"MB even with the smallest pictures, more than --max-mb 0\.001"
+    ):
+        bundle(report, out, data=False, max_mb=0.001)
+    assert not out.exists()
+
+
+def encoded(picture: Image.Image, kind: str) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, kind, quality=90)
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 @pytest.mark.browser
