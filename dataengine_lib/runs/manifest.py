@@ -21,7 +21,7 @@ _FRESH_SECONDS = 2.0
 _LIBRARY = Path(__file__).parents[1]
 # Packages that run steps or show their results but do not change the data that a step writes. The playground makes
 # data only where its teacher is used.
-_NO_DATA = {"demo_assets", "frames", "playground", "report", "runs", "studies"}
+_NO_DATA = {"demo_assets", "frames", "playground", "report", "runs", "studies", "widgets"}
 _CODE = (".py", ".j2", ".yaml")  # modules; built-in prompts, category sets and prices
 _VERSIONS = ("torch", "transformers", "peft", "openai", "numpy", "papermill")
 

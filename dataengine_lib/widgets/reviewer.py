@@ -69,7 +69,7 @@ class Reviewer(LabForm):
         kept = sum(item.record is not None for item in self.items)
         doubted = sum(item.doubt > 0 for item in self.items[:kept])
         text = (
-            f"Decisions in {self.file.name}: {made}. They are made in JupyterLab and take effect the next time this step "
+            f"Decisions in {self.file.name}: {made}. They are made in JupyterLab and take effect the next time step 4 "
             f"runs. The form holds all {kept:,} kept records and the {len(self.items) - kept:,} dropped ones after them"
         )
         first = f"; it begins with {doubted:,} whose answer readers or student doubt, most disagreement first"

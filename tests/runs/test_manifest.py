@@ -152,6 +152,7 @@ def test_code_hash_tells_packages_apart() -> None:
         ("resources/prices.yaml", True),
         ("report/templates/report.html.j2", False),
         ("runs/run.py", False),
+        ("widgets/keys.py", False),
     ],
 )
 def test_code_hash_follows_the_code_that_makes_data(

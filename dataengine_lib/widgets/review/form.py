@@ -59,7 +59,7 @@ class ReviewForm:
 
     def _fields(self, w: Any) -> None:
         line: dict[str, Any] = {"style": {"description_width": "80px"}, "layout": w.Layout(width="auto")}
-        self.question = w.Textarea(description="question", rows=2, **line)
+        self.question = w.Textarea(description="question", rows=3, **line)
         # as many fields of choices as a record may have, each with a layout of its own: those that it has not are hidden
         self.choices = [
             w.Text(description=f"({letter})", style=line["style"], layout=w.Layout(width="auto"))
