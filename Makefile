@@ -13,8 +13,9 @@ demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the repor
 study: $(STAMP)  ## five arms, eight seeds on the playground: does asking for weaknesses help? 90 minutes at most on two idle cores
 	$(BIN)/dataengine study params/study.yaml
 
+# Bytecode is written whatever the environment says: the processes of tests would compile the library each time.
 test: lint $(TEST_STAMP)  ## everything on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # JupyterLab sees the whole project and begins in notebooks/. A container's only user is often root.
 lab: $(STAMP)  ## the notebooks in JupyterLab

@@ -11,18 +11,37 @@ from pathlib import Path
 
 import pytest
 
-# The files that take longest, longest first: they begin first, so that no worker is left alone with one at the end.
+from dataengine_lib.report.pages.notebook import without_iri_grammar
+
+# The files that take longest, longest first: they begin first, so that no worker is left alone with one at the end,
+# as with those of `training`, the last folder.
 LONG_FILES = (
     "test_demo.py",
-    "test_end_to_end.py",
     "studies/test_study.py",
-    "test_notebooks.py",
+    "test_end_to_end.py",
+    "training/launch/test_processes.py",
+    "demo_assets/test_lessons.py",
+    "teachers/test_local_llm.py",
+    "chat/test_interrupts.py",
+    "training/external/test_train_by_command.py",
+    "evaluation/test_resumable.py",
     "test_wheel.py",
+    "test_notebooks.py",
+    "teachers/test_batches.py",
+    "runs/test_run_process.py",
+    "embeddings/test_update_store.py",
+    "test_jupyterlab.py",
+    "training/trainer/test_resume.py",
+    "training/encoding/test_lazy_images.py",
+    "steps/test_fine_tune.py",
 )
 
 # Ctrl-C is ignored in what a script starts in the background, and processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+with without_iri_grammar():  # many tests import it
+    import nbformat  # noqa: F401
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -43,6 +62,16 @@ def ray_here():
         patch.delenv("RAY_ADDRESS", raising=False)
         with ray_cluster(2, "engine", "engine to local"):
             yield
+
+
+@pytest.fixture
+def forked_kernels():
+    """A test's kernels are forked from a process that has imported the library; see `whole_runs`."""
+    from whole_runs.forked_kernels import fork_kernels
+
+    with pytest.MonkeyPatch.context() as patch:
+        fork_kernels(patch)
+        yield
 
 
 @pytest.fixture
@@ -70,6 +99,7 @@ def page():
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the long files to the front; all workers see the same order."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONG_FILES)}
+    assert all(map(Path.is_file, places)), "LONG_FILES names a file that is not there"
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 

@@ -97,7 +97,7 @@ def test_the_example_that_the_defaults_point_at_is_there(cells):
     assert wanted and not [path for path in wanted if not (PROJECT_ROOT / path).exists()]
 
 
-def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path, monkeypatch):
+def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path, monkeypatch, forked_kernels):
     """From another folder, with --cwd of the project or of its notebooks; names have spaces and letters beyond ASCII."""
     project, elsewhere = tmp_path / "Zoë's 漢 🦊", tmp_path / "third é"
     shutil.copytree(PROJECT_ROOT / "data_demo", project / "data_demo")
@@ -117,6 +117,7 @@ def test_plain_papermill_runs_it_on_its_defaults(step, tmp_path, monkeypatch):
 
 
 def test_the_queries_notebook_previews_any_type(tmp_path):
+    """In a kernel as Jupyter starts it."""
     shutil.copytree(PROJECT_ROOT / "data_demo", tmp_path / "data_demo")
     notebook = PROJECT_ROOT / "notebooks" / "2_construct_queries.ipynb"
     given = {

@@ -14,7 +14,7 @@ from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.galleries.page import PageGalleries, PageScript, gallery_css
 from dataengine_lib.report.pages.head import step_head
-from dataengine_lib.report.pages.notebook import shown_notebook
+from dataengine_lib.report.pages.notebook import shown_notebook, without_iri_grammar
 from dataengine_lib.report.pages.sections import contents
 from dataengine_lib.report.run_file import ShownRun, read_run
 from dataengine_lib.report.tables import TEMPLATES, template_text
@@ -115,7 +115,8 @@ def _environment() -> "Environment":
 @cache
 def page_exporter() -> "HTMLExporter":
     """What turns a notebook's cells into HTML. Raises DataEngineError when nbconvert's templates are not found."""
-    from nbconvert.exporters import HTMLExporter
+    with without_iri_grammar():
+        from nbconvert.exporters import HTMLExporter
     from traitlets.config import Config
 
     settings = Config()

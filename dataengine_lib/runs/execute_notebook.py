@@ -23,6 +23,7 @@ from dataengine_lib.core.progress.bar import BAR_VARIABLE
 from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError, ParameterError, system_remedy
+from dataengine_lib.report.pages.notebook import without_iri_grammar
 from dataengine_lib.report.tables import METADATA_KEY
 from dataengine_lib.runs.lock import is_kernel_of
 
@@ -65,7 +66,8 @@ def execute(
     failed cell, with its traceback. After Ctrl-C or SIGTERM the kernel is interrupted and its cell has time to keep
     what is under way; then KeyboardInterrupt is raised. A second Ctrl-C stops at once.
     """
-    import papermill
+    with without_iri_grammar():
+        import papermill
     from nbclient.exceptions import CellExecutionError, DeadKernelError
     from zmq import ZMQError
 

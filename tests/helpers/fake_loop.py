@@ -8,6 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 import yaml
+from whole_runs.forked_kernels import fork_kernels
 
 from dataengine_lib.cli import main
 from dataengine_lib.core.step_config import StepConfig
@@ -124,7 +125,13 @@ def own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_fake(file: Path, *sets: str, **how: Any) -> RunState:
-    """Run the loop of `file` in `runs/fake` beside it."""
+    """Run the loop of `file` in `runs/fake` beside it, with forked kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        fork_kernels(patch)
+        return _run(file, *sets, **how)
+
+
+def _run(file: Path, *sets: str, **how: Any) -> RunState:
     workflow.STEPS = STEPS
     how.setdefault("print_line", lambda line: None)
     return run_experiment(
@@ -134,7 +141,7 @@ def run_fake(file: Path, *sets: str, **how: Any) -> RunState:
 
 if __name__ == "__main__":  # run in a process of its own, which a test kills
     if len(sys.argv) == 1:
-        run_fake(Path(os.environ["FAKE_YAML"]))
+        _run(Path(os.environ["FAKE_YAML"]))
     else:  # `dataengine run FILE …`, in the loop of FILE
         workflow.STEPS = STEPS
         run.notebooks_folder = lambda: Path(sys.argv[2]).parent / "notebooks"

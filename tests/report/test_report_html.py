@@ -1,6 +1,8 @@
 """A report is one file that opens offline, without code, linked with its neighbours, and shows failures."""
 
+import importlib
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -10,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.html import page_exporter, render_notebook
+from dataengine_lib.report.pages.notebook import without_iri_grammar
 from dataengine_lib.report.tables import StyleSheet, conclusion, table
 
 EVIL = '<script>alert("x")</script>'
@@ -112,7 +115,7 @@ def test_rendering_leaves_the_notebook_alone_and_is_the_same_twice(run):
     assert notebook.read_bytes() == before
 
 
-def test_papermill_s_failed_notebook_renders(tmp_path):
+def test_papermill_s_failed_notebook_renders(tmp_path, forked_kernels):
     """The real thing: the half-run notebook that papermill leaves."""
     import papermill
 
@@ -207,6 +210,15 @@ def test_after_a_failed_step_what_was_not_reached_is_left_out(run):
     assert (
         "Before</h2>" in text and "made before" in text and "Later" not in text and "Conclusion" not in text
     )
+
+
+def test_nbformat_is_imported_without_a_grammar_that_takes_longer_than_all_else(monkeypatch):
+    """conftest.py has imported it, within the block as well."""
+    assert "jsonschema" in sys.modules and "rfc3987_syntax" not in sys.modules
+    monkeypatch.delitem(sys.modules, "jsonschema")
+    with without_iri_grammar(), pytest.raises(ImportError, match="rfc3987_syntax"):
+        importlib.import_module("rfc3987_syntax")
+    assert "rfc3987_syntax" not in sys.modules
 
 
 def test_missing_templates_are_no_fault_of_the_notebook(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
 from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
 
+pytestmark = pytest.mark.usefixtures("forked_kernels")
 RUN = Path("reports/demo")
 DATA = "compare_rounds.json"
 

@@ -120,7 +120,7 @@ def test_papermill_is_refused_a_secret_and_the_error_does_not_repeat_it(
     ],
 )
 def test_papermills_own_notebook_holds_a_secret_and_the_error_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked_kernels: None, name: str, value: object
 ) -> None:
     """papermill writes the notebook from its own memory after each cell: a step can only say that it must go."""
     from papermill import PapermillExecutionError, execute_notebook

@@ -30,6 +30,11 @@ with _lock(Path(sys.argv[1])):
 """
 
 
+@pytest.fixture(autouse=True)
+def forked(forked_kernels: None) -> None:
+    """All kernels of this file."""
+
+
 def run_arm(file: Path, arm: str, *sets: str) -> dict[str, Manifest]:
     """The fake loop as one run of a study; its manifests by step."""
     workflow.STEPS = FAKE_STEPS

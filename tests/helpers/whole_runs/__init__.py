@@ -1,1 +1,1 @@
-"""Whole runs of small public files through papermill, in little time."""
+"""Whole runs through papermill in little time: on small public files, and without imports in each process."""

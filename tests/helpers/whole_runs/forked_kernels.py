@@ -1,23 +1,16 @@
 """Kernels of notebooks that are forked from one process, which has imported the library: papermill's runs without the
 seconds that each kernel needs for its imports."""
 
-import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-# what the notebooks of a run import, also inside functions
-_IMPORTED = [
-    "ipykernel.kernelapp", "torch", "transformers.models.llava.modeling_llava",
-    "transformers.models.clip.modeling_clip", "peft", "sklearn.linear_model", "matplotlib.backends.backend_agg",
-    "dataengine_lib.runs.workflow", "dataengine_lib.report.evaluate", "dataengine_lib.students.loading",
-    "dataengine_lib.training.student_training",
-]  # fmt: skip
-_CONTEXT = multiprocessing.get_context("forkserver")
+from whole_runs.fork_server import FORK_SERVER
 
 
 class ForkedKernel:
@@ -26,7 +19,7 @@ class ForkedKernel:
     stdin = stdout = stderr = None
 
     def __init__(self, command: Sequence[str], folder: str | None, environment: Mapping[str, str]) -> None:
-        self._process = _CONTEXT.Process(target=_kernel, args=(list(command), folder, dict(environment)))
+        self._process = FORK_SERVER.Process(target=_kernel, args=(list(command), folder, dict(environment)))
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -53,11 +46,11 @@ class ForkedKernel:
 
 def fork_kernels(patch: pytest.MonkeyPatch) -> None:
     """Have Jupyter fork the kernels that it starts, until `patch` is undone."""
-    _CONTEXT.set_forkserver_preload(_IMPORTED)
 
     def launch(
         command: Sequence[str], *, cwd: str | None = None, env: Mapping[str, str], **_: Any
     ) -> ForkedKernel:
+        assert command[0] == sys.executable and "ipykernel_launcher" in command, command
         return ForkedKernel(command, cwd, env)
 
     patch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", launch)
@@ -71,5 +64,6 @@ def _kernel(command: list[str], folder: str | None, environment: dict[str, str])
     os.environ.update(environment)
     if folder:
         os.chdir(folder)
-    # [python, -m, ipykernel_launcher, -f, FILE, …]
-    IPKernelApp.launch_instance(command[command.index("-f") :])
+    # [python, -m, ipykernel_launcher, -f, FILE, …]; a kernel ends with its parent, which ends with the tests
+    options = [*command[command.index("-f") :], f"--IPKernelApp.parent_handle={os.getppid()}"]
+    IPKernelApp.launch_instance(options)
