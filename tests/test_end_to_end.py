@@ -1,4 +1,8 @@
-"""The whole loop through `dataengine run`: the notebooks, papermill, an untrained LLaVA, a teacher on a local server."""
+"""The whole loop through `dataengine run`: the notebooks, papermill, an untrained LLaVA, a teacher on a local server.
+
+The run that is killed is processes with kernels of their own. For the others, whose files must be the same,
+`dataengine` is called in this process, and their kernels are forked.
+"""
 
 import json
 import os
@@ -14,6 +18,7 @@ from random import Random
 import pytest
 from echoing.server import ANSWERS, GIVEN, KEY, echo_server, leaks
 from small_loop import is_running, write_loop
+from whole_runs.in_process import run_here
 
 from dataengine_lib.playground.questions import QUESTION_WRITERS
 from dataengine_lib.playground.server import serve
@@ -65,20 +70,22 @@ def experiment(tmp_path_factory):
         yield write_loop(tmp_path_factory.mktemp("loop"), teacher="openai:scripted").parent
 
 
+def words(experiment, out):
+    return ["run", str(experiment / "small.yaml"), "--out", str(out)]
+
+
 def command(experiment, out):
-    return [
-        str(Path(sys.executable).with_name("dataengine")),
-        "run",
-        str(experiment / "small.yaml"),
-        "--out",
-        str(out),
-    ]
+    return [str(Path(sys.executable).with_name("dataengine")), *words(experiment, out)]
 
 
 def run_loop(experiment, out, *options):
     # Started in another folder than the checkout: nothing may depend on the current folder.
+    return run_here([*words(experiment, out), *options], experiment)
+
+
+def run_process(experiment, out):
     return subprocess.run(
-        [*command(experiment, out), *options], cwd=experiment, capture_output=True, text=True, timeout=900
+        command(experiment, out), cwd=experiment, capture_output=True, text=True, timeout=900
     )
 
 
@@ -227,7 +234,7 @@ def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, ex
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert len(killed) >= len(STEPS) - 2  # the shortest steps may end before they are killed
-    finished = run_loop(experiment, out)
+    finished = run_process(experiment, out)
     assert finished.returncode == 0, finished.stderr
     first = data_of(done[0])
     second = {name: data.replace(b"reports/killed", b"reports/first") for name, data in data_of(out).items()}
@@ -246,7 +253,7 @@ def test_a_missing_folder_and_a_wrong_key_are_one_line_each(experiment):
 
 def test_a_folder_that_cannot_be_written_is_one_line(experiment):
     (experiment / "a_file").write_text("not a folder")
-    fails_in_one_line(run_loop(experiment, experiment / "a_file" / "run"), 2, "a_file")
+    fails_in_one_line(run_process(experiment, experiment / "a_file" / "run"), 2, "a_file")
 
 
 def fails_in_one_line(finished, status, message):
