@@ -1,13 +1,11 @@
 """What `make demo` promises, on a smaller playground: the shipped student learns from the loop."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from statistics import mean
 
 import yaml
 from project import PROJECT_ROOT
+from whole_runs.in_process import run_here
 
 from dataengine_lib.playground.sets import THIN_TYPES
 
@@ -22,9 +20,7 @@ def test_one_round_raises_holdout_accuracy_and_the_types_with_thin_base_data_mos
     settings["construct_queries"]["maxnum"] = 850
     settings["evaluate"]["direct_answers"] = False  # what is claimed is measured by ranking
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    program = str(Path(sys.executable).with_name("dataengine"))
-    command = [program, "run", str(tmp_path / "demo.yaml"), "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    done = run_here(["run", str(tmp_path / "demo.yaml"), "--out", str(tmp_path / "out")], PROJECT_ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     gains = json.loads((tmp_path / "out" / "compare_rounds.json").read_text())["comparisons"][0]
     assert gains["overall"]["gain"]["low"] > 0

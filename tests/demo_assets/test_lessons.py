@@ -36,6 +36,12 @@ def llava(tokenizer):
     return build_llava(tokenizer, build_clip(tokenizer)).eval()
 
 
+@pytest.fixture(scope="module")
+def answers():
+    """What reading exercises are made of, of fewer scenes than in a whole training, which take seconds to draw up."""
+    return training_llava._answers(10, 0)
+
+
 @torch.no_grad()
 def test_packed_questions_do_not_see_each_other(tokenizer, llava):
     segments = segments_of(tokenizer, 3, 0, Random(1), 0.0, by_captions=False)
@@ -68,7 +74,8 @@ def test_training_lowers_the_loss_on_answers_only(tokenizer, llava, capsys):
     assert last < 0.5 * first
 
 
-def test_reading_lowers_the_loss_without_a_picture(tokenizer, capsys):
+def test_reading_lowers_the_loss_without_a_picture(tokenizer, answers, capsys, monkeypatch):
+    monkeypatch.setattr(training_llava, "_answers", lambda *_: answers)
     torch.manual_seed(0)
     llava = build_llava(tokenizer, build_clip(tokenizer))
     tower = [weight.clone() for weight in llava.model.vision_tower.parameters()]
@@ -136,7 +143,7 @@ def test_rate_warms_up_and_fades():
     assert rates[0] < rates[2] == max(rates) and rates[-1] < 0.05
 
 
-def test_an_interrupted_training_continues_to_the_same_models(tokenizer, tmp_path, monkeypatch):
+def test_an_interrupted_training_continues_to_the_same_models(tokenizer, answers, tmp_path, monkeypatch):
     class Killed(Exception):
         pass
 
@@ -146,7 +153,6 @@ def test_an_interrupted_training_continues_to_the_same_models(tokenizer, tmp_pat
 
     # as in every run, from fewer texts
     monkeypatch.setattr(train, "build_tokenizer", lambda _: tokenizer)
-    answers = training_llava._answers(10, 0)
     monkeypatch.setattr(training_llava, "_answers", lambda *_: answers)
     monkeypatch.setattr(train, "AccuracyCheck", lambda *_: lambda model: "checked")
     monkeypatch.setattr(train, "TowerSettings", partial(TowerSettings, batch=4))
