@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from dataengine_lib.core.records import TrainRecord, image_name
+from dataengine_lib.core.records import ImageId, Query, TrainRecord, image_name
 from dataengine_lib.core.statistics import Gain, Interval, PairedGains, mcnemar, wilson
 from dataengine_lib.curation.boxes.check import REFUTED, SUPPORTED
 from dataengine_lib.curation.candidates import Reject
@@ -27,10 +27,17 @@ class QueryOutcome(msgspec.Struct, kw_only=True):
     """A query of step 2, by its id there, with the QA that was kept, or what was dropped; `failure`: no usable reply."""
 
     query_id: str
-    image: str
+    question_type: str
+    image_id: ImageId
+    image_path: str = ""
     record: TrainRecord | None = None
     reject: Reject | None = None
     failure: str = ""
+
+    @property
+    def image(self) -> str:
+        """A name of its image."""
+        return image_name(self.image_id, self.image_path)
 
     @property
     def kept(self) -> bool:
@@ -126,16 +133,14 @@ def compare_trials(before: Trial, after: Trial, seed: int = 0) -> TrialCompariso
 
 
 def query_outcome(
-    query_id: str,
-    image: tuple[int | str, str],
-    records: Sequence[TrainRecord],
-    rejects: Sequence[Reject],
-    failure: str = "",
+    query: Query, records: Sequence[TrainRecord], rejects: Sequence[Reject], failure: str = ""
 ) -> QueryOutcome:
     """A query's outcome from step 4's rows of its reply; of several QAs the first that was kept, else the first."""
     return QueryOutcome(
-        query_id=query_id,
-        image=image_name(*image),
+        query_id=query.query_id,
+        question_type=query.question_type,
+        image_id=query.image_id,
+        image_path=query.image_path,
         record=records[0] if records else None,
         reject=rejects[0] if rejects and not records else None,
         failure=failure if not records and not rejects else "",

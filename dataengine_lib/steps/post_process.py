@@ -10,15 +10,14 @@ from pydantic import Field
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import JsonList, read_json, read_jsonl, write_json
-from dataengine_lib.core.json_rows import json_rows
-from dataengine_lib.core.records import ImageId, Result, TrainRecord
+from dataengine_lib.core.records import ImageId, TrainRecord
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.written_files.whole_file import replacing
-from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject, reject_row
+from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject
 from dataengine_lib.curation.checks import RecordChecks
 from dataengine_lib.curation.counts import PostProcessCounts
 from dataengine_lib.curation.option_order import OptionOrder
-from dataengine_lib.curation.repeats import RecordIds, Repeats
+from dataengine_lib.curation.parsed_replies import parsed_replies, reply_rows
 from dataengine_lib.curation.reviews.decisions import Decisions, apply_review, read_review
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
@@ -26,10 +25,6 @@ from dataengine_lib.curation.warnings import check_any_kept, curation_warnings
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.pool import ImagePool, NamedBox
 from dataengine_lib.replies.drop_reasons import Reason
-from dataengine_lib.replies.one_qa import Qa
-from dataengine_lib.replies.other_datasets import others_format, read_others
-from dataengine_lib.replies.parse import parse_result
-from dataengine_lib.replies.result_rows import read_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +212,7 @@ def _malformed_rows(config: PostProcessConfig) -> BadRows:
     Raises DataEngineError when too many are, or there are no rows, before anything is checked, paid or written.
     """
     malformed = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
-    for number, row, _ in _rows(config.input):
+    for number, row, _ in reply_rows(config.input):
         malformed.n_rows += 1
         if isinstance(row, str):
             malformed.add(BadRow(f"row {number}", row, Reason.MALFORMED.value))
@@ -225,58 +220,3 @@ def _malformed_rows(config: PostProcessConfig) -> BadRows:
         raise DataEngineError(f"{config.input}: has no rows, so there is nothing to train on; check input")
     malformed.check()
     return malformed
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Result | str, bytes]]:
-    """Line number, row or what is wrong with it, and the line; QAs of other projects as if a teacher had replied."""
-    if others_format(path):
-        for number, row in read_others(path):
-            yield number, row, b""
-    else:
-        for found in json_rows(path, may_be_empty=True):
-            yield found.number, read_row(found.raw), bytes(found.raw).strip()
-
-
-def parsed_replies(path: Path) -> Iterator[CandidateOrReject]:
-    """QAs parsed from the replies of `path`, without repeats; a reply that cannot be used is one reject."""
-    repeats, ids = Repeats(), RecordIds()
-    # one reject for each unusable line or reply; a reply with two QAs gives two candidates
-    for number, row, line in _rows(path):
-        if isinstance(row, str):
-            raw = line.decode("utf-8", "replace")
-            yield Reject(line=number, reason=Reason.MALFORMED.value, detail=row, raw_instructions=raw)
-            continue
-        parsed = parse_result(row)
-        if isinstance(parsed, Reason):
-            yield reject_row(number, row, parsed.value)
-            continue
-        new = repeats.new(row.image_id, parsed)
-        if not new:
-            yield reject_row(number, row, Reason.DUPLICATE.value, parsed[0].question)
-        for index, qa in enumerate(new):
-            # the index as written stays beside the record, whose own changes when choices are shuffled
-            yield Candidate(number, _record(row, qa, ids.of(row, index)), qa.correct_choice_idx)
-
-
-def _record(row: Result, qa: Qa, record_id: str) -> TrainRecord:
-    return TrainRecord(
-        image_id=row.image_id,
-        raw_instructions=row.raw_instructions,
-        question_type=row.question_type,
-        question=qa.question,
-        choices=qa.choices,
-        correct_choice_idx=qa.correct_choice_idx,
-        rationales=qa.rationales,
-        query_id=row.query_id,
-        image_path=row.image_path,
-        short_answer=qa.short_answer,
-        model=row.model,
-        request_key=row.request_key,
-        template=row.template,
-        prompt_sha256=row.prompt_sha256,
-        example_ids=row.example_ids,
-        round=row.round,
-        record_id=record_id,
-        answer_kind=row.answer_kind,
-        cause=row.cause,
-    )

@@ -18,6 +18,7 @@ from dataengine_lib.core.files import fingerprint, write_json
 from dataengine_lib.core.records import QaForm, Query, TrainRecord, image_name
 from dataengine_lib.curation.candidates import Candidate, Reject
 from dataengine_lib.curation.checks import RecordChecks
+from dataengine_lib.curation.parsed_replies import parsed_replies
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.prompt_versions.marks import mark_groups
@@ -27,7 +28,6 @@ from dataengine_lib.prompt_versions.trials import Trial, query_outcome
 from dataengine_lib.prompt_versions.version_folder import PromptVersion, VersionFolder
 from dataengine_lib.queries.prompt import load_template
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-from dataengine_lib.steps.post_process import parsed_replies
 from dataengine_lib.teachers.prompt_rules.prompts import Proposal, revision_prompt
 from dataengine_lib.teachers.prompt_rules.rule_teacher import RuleTeacher
 from dataengine_lib.teachers.reply_files import LEDGER
@@ -128,13 +128,12 @@ class PromptStudio:
             made_with=made_with,
             outcomes=[
                 query_outcome(
-                    base,
-                    (query.image_id, query.image_path),
-                    kept.get(query.query_id, []),
-                    dropped.get(query.query_id, []),
-                    failures.get(query.query_id, ""),
+                    query,
+                    kept.get(asked[query.query_id].query_id, []),
+                    dropped.get(asked[query.query_id].query_id, []),
+                    failures.get(asked[query.query_id].query_id, ""),
                 )
-                for base, query in asked.items()
+                for query in queries
             ],
             cost_usd=result.usage.cost_usd,
             prompt_tokens=result.usage.prompt_tokens,

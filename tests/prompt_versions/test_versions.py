@@ -25,7 +25,7 @@ def trial(version: str, outcomes: str, usd: float | None = 0.6) -> Trial:
     """A letter a query: k kept, r kept and right by the reader, w kept and wrong by it, s skipped, e equal choices."""
     rows = []
     for place, letter in enumerate(outcomes):
-        row = QueryOutcome(query_id=f"q{place}", image=f"i{place}")
+        row = QueryOutcome(query_id=f"q{place}", question_type="t", image_id=place)
         if letter in "krw":
             row.record = record(place)
             row.record.second_answer = {"r": row.record.correct_choice_idx, "w": -1}.get(letter)

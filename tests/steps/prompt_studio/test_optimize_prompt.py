@@ -1,6 +1,7 @@
 """The automatic mode of the prompt studio, on the playground: what it reaches, what it costs, and how it goes on."""
 
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -68,7 +69,6 @@ def test_a_spoiled_prompt_is_repaired_beyond_its_interval(queries: Path, tmp_pat
     """Must show: within 6 rounds the keep rate on held-out queries rises beyond its interval; step 2 can use the result."""
     result = optimize_prompt(config(queries, tmp_path / "out"))
     before, after = (trial_figures(result.trials[name]) for name in ("v0", result.best.name))
-    print(before, after, result.rounds)
     assert before.queries == after.queries == 60 and len(result.rounds) <= 6
     assert after.kept_interval.low > before.kept_interval.high
     found = result.comparison
@@ -76,6 +76,12 @@ def test_a_spoiled_prompt_is_repaired_beyond_its_interval(queries: Path, tmp_pat
         found is not None and result.p_value is not None and result.p_value < 0.001 and found.gain.low > 0.2
     )
     assert found.fixed - found.broken == after.kept - before.kept
+    page = " ".join((PROJECT_ROOT / "docs" / "prompt_studio.md").read_text(encoding="utf-8").split())
+    for figures in (before, after):
+        low, high = (f"{100 * end:.1f}" for end in figures.kept_interval)
+        assert re.search(rf"{figures.kept} of 60 [^)]*{low} to {high}\)", page), (
+            "docs/prompt_studio.md has other figures"
+        )
     # as good as the prompt that was not spoiled, which the search has never seen
     whole = optimize_prompt(config(queries, tmp_path / "whole", without_rules=[], rounds=0))
     assert after.kept >= whole.trials["v0"].kept - 3
