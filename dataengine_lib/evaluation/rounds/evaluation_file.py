@@ -56,13 +56,13 @@ def _judge(row: _Answered) -> tuple[str, str] | None:
         # no choices: only step 1 can tell whether the answer is right
         row.predicted_choice_idx = NO_ANSWER
         return None if row.correct is not None else (MALFORMED, "does not say whether it is correct")
-    choices, right = [choice_key(choice) for choice in row.choices], row.correct_choice_idx
-    if not 0 <= right < len(choices):
-        return "unusable choices", f"correct_choice_idx {right} is outside the {len(choices)} choices"
+    right = row.correct_choice_idx
+    if not 0 <= right < len(row.choices):
+        return "unusable choices", f"correct_choice_idx {right} is outside the {len(row.choices)} choices"
     if row.predicted_choice_idx is None:
         if not row.model_answer.strip() and row.correct is None:
             return MALFORMED, "has no answer of the student (model_answer or predicted_choice_idx)"
-        answer = choice_key(row.model_answer)
+        choices, answer = [choice_key(choice) for choice in row.choices], choice_key(row.model_answer)
         row.predicted_choice_idx = choices.index(answer) if answer in choices else -1
     if row.correct is None:
         row.correct = row.predicted_choice_idx == right

@@ -16,7 +16,6 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.frames.answers import EvaluatedAnswers, answers_frame, bad_cases_frame, question_id_of
 from dataengine_lib.frames.comparison import comparison_frame
 from dataengine_lib.frames.figures import RoundCounts, rounds_frame, types_frame
-from dataengine_lib.frames.probes import ProbedEvaluation, probe_answers_frame
 from dataengine_lib.frames.queries import queries_frame, replies_frame, request_costs
 from dataengine_lib.frames.read_files import read_bad_case_answers, read_evaluation, read_rows
 from dataengine_lib.frames.records import CuratedQas, records_frame
@@ -221,6 +220,9 @@ class OpenedRun:
         return replies_frame(replies, {number: request_costs(rows) for number, rows in paid.items()}, images)
 
     def _probe_answers_frame(self) -> "pd.DataFrame":
+        # here, so that a run is opened without what asks the probes
+        from dataengine_lib.frames.probes import ProbedEvaluation, probe_answers_frame
+
         folders = dict(self._folders())
         probed = (ProbedEvaluation(one, folders.get(one.round)) for one in self._evaluations)
         return probe_answers_frame(probed, self.warnings)
