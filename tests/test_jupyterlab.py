@@ -34,7 +34,9 @@ CHOSEN = "one => one.selectedOptions[0].innerText.replaceAll('\\u00a0', ' ')"
 MATHEMATICS = r"$5 to $10, \\frac{\\frac{1}{2}}{3} $\\frac{\\frac{1}{2}}{3}$"
 DISPLAYS = f"""
 from IPython.display import HTML, display
-from dataengine_lib.report.tables import table, conclusion
+from dataengine_lib.report.tables import table, conclusion, show_style
+show_style()
+display(table([["a", 1], ["b", 20], ["c", 3]], ["name", "number"]))
 display(table([["{MATHEMATICS}"]], ["type"]), conclusion("{MATHEMATICS}"), HTML("<p>other {MATHEMATICS}</p>"))
 """
 
@@ -111,12 +113,15 @@ def run_all(lab, page, name):
     page.get_by_text("Run All Cells", exact=True).first.click()
 
 
-def test_data_is_not_typeset_as_mathematics(lab, page):
+def test_data_is_not_typeset_as_mathematics_and_tables_are_sorted(lab, page):
     run_all(lab, page, "displays")
     page.locator(".jp-OutputArea-output", has_text="other").locator("mjx-container").first.wait_for()
     ours = page.locator(".jp-OutputArea-output .mathjax_ignore")
-    assert ours.count() == 2 and ours.locator("mjx-container").count() == 0
-    assert r"$5 to $10, \frac{\frac{1}{2}}{3}" in ours.first.inner_text()
+    assert ours.count() == 3 and ours.locator("mjx-container").count() == 0
+    assert r"$5 to $10, \frac{\frac{1}{2}}{3}" in ours.nth(1).inner_text()
+    # the script that the style sheet comes with makes the tables displayed after it sortable
+    ours.first.get_by_role("button", name="number").click()
+    assert ours.first.locator("td:first-child").all_inner_texts() == ["b", "c", "a"]
 
 
 def test_evaluate_runs_on_its_defaults_and_shows_chart_gallery_and_conclusion(lab, page):

@@ -61,14 +61,17 @@ def read_image(path: Path) -> Image.Image | str:
     return _reason(path, found) if isinstance(found, str) else found
 
 
-def decode_image(source: Path | bytes) -> Image.Image | str:
+def decode_image(source: Path | bytes, least_side: int | None = None) -> Image.Image | str:
     """The whole image, from its file or the file's bytes, as RGB, or the reason why it cannot be read.
 
     Its first frame, turned as its EXIF says, on white where it is transparent. 16-bit gray values are scaled to 8 bits;
-    Pillow's `convert` would clip them at 255.
+    Pillow's `convert` would clip them at 255. With `least_side`, a JPEG may be smaller than it is, in less than half the
+    time: at a half, a quarter or an eighth of its pixels a side, with no side below that number.
     """
     try:
         with _open(source) as image:
+            if least_side is not None:
+                image.draft(None, (least_side, least_side))  # of the formats, only JPEG does anything
             return _as_seen(image)
     except Exception as error:  # decoders of damaged files raise whatever their code runs into
         return _fault(source, error)

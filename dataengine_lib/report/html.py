@@ -17,7 +17,7 @@ from dataengine_lib.report.pages.head import step_head
 from dataengine_lib.report.pages.notebook import shown_notebook, without_iri_grammar
 from dataengine_lib.report.pages.sections import contents
 from dataengine_lib.report.run_file import ShownRun, read_run
-from dataengine_lib.report.tables import TEMPLATES, template_text
+from dataengine_lib.report.tables import SORTABLE, TEMPLATES, template_text
 from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, with_type_links
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nbconvert.exporters import HTMLExporter
 
 _LEAST_CONTENTS = 3  # headings of a page that are worth a table of contents
+_SORTED_TABLE = f'<table class="figures {SORTABLE}">'
 
 
 def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None = None) -> Path:
@@ -71,12 +72,14 @@ def page_html(
 ) -> str:
     """A whole page around `body`, which is HTML and not escaped; everything else is.
 
-    `links` (name, href) stand at the top; `files` (name, href, size) are those that the step wrote. `script` is the one
-    that the page may run, `css` a style besides that of all pages.
+    `links` (name, href) stand at the top; `files` (name, href, size) are those that the step wrote. `script` is what the
+    page may run besides the one that sorts tables, `css` a style besides that of all pages.
     """
     from markupsafe import Markup
 
     css = template_text("displays.css") + template_text("page.css") + (gallery_css() if script else "") + css
+    sorting = PageScript.of(template_text("tables.js")) if _SORTED_TABLE in body else None
+    scripts = [one for one in (script, sorting) if one is not None]
     places = contents(body)
     if files:
         places.append({"name": "Files of this step", "href": "#files"})
@@ -89,8 +92,8 @@ def page_html(
         files=files,
         contents=places if len(places) >= _LEAST_CONTENTS else [],
         css=Markup(css),
-        policy=Markup(f"; {script.policy}" if script else ""),
-        script=Markup(script.elements if script else ""),
+        policy=Markup(f"; script-src {' '.join(one.source for one in scripts)}" if scripts else ""),
+        script=Markup("\n".join(one.elements for one in scripts)),
     )
 
 

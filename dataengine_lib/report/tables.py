@@ -2,9 +2,9 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
@@ -18,23 +18,37 @@ DISPLAY = f"dataengine {NO_MATHEMATICS}"
 TEMPLATES = Path(__file__).parent / "templates"  # of pages, with their styles and scripts
 METADATA_KEY = "dataengine"  # of what a notebook's output says to programs, beside what it shows
 STYLE_METADATA = {"style": True}  # of the output that is the style sheet
+SORTABLE = "sortable"  # the class of tables that `templates/tables.js` makes sortable
+ALL_TYPES = "all types"  # in a column of types, the row of all of them together
+# heads of columns with question types, which are shown as chips
+_TYPE_HEADS = {"question type", "question_type", "type", "known type", "teacher's type"}
 
 
 @dataclass(frozen=True)
 class Html:
     """A piece of a report that a notebook displays."""
 
-    text: str
+    text: str = field(repr=False)  # a notebook keeps the repr beside the HTML
 
     def _repr_html_(self) -> str:
         return displayed(self.text)
 
 
+class Bar(NamedTuple):
+    """An interval to draw below a number: shares from 0 to 1 or, `signed`, differences on one scale in a column."""
+
+    at: float
+    low: float
+    high: float
+    signed: bool = False
+
+
 @dataclass(frozen=True)
 class Figure:
-    """A number in a table, formatted, with its unit; it is aligned to the right."""
+    """A number in a table, formatted, with its unit; it is aligned to the right, above the `bar` of its interval."""
 
     text: str
+    bar: Bar | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,16 +66,24 @@ def template_text(name: str) -> str:
 
 @dataclass(frozen=True)
 class StyleSheet:
-    """The style sheet of everything that is displayed, as a notebook displays it; a page has it in its head."""
+    """The style sheet and the script of everything that is displayed, as a notebook displays them.
+
+    A page has its own. A notebook that JupyterLab does not trust, such as one from somebody else, has neither: its tables
+    are plain and keep the order of the report.
+    """
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        return {"text/html": f"<style>{template_text('displays.css')}</style>"}, {
+        style, script = template_text("displays.css"), template_text("tables.js")
+        return {"text/html": f"<style>{style}</style><script>{script}</script>"}, {
             METADATA_KEY: STYLE_METADATA
         }
 
 
 def show_style() -> None:
-    """Display the style sheet in a notebook, once, for all tables, charts and cards in it: light, dark and print."""
+    """Display the style sheet in a notebook, once, for all tables, charts and cards in it: light, dark and print.
+
+    With it, a click on the head of a table's column sorts the table.
+    """
     from IPython.display import display
 
     display(StyleSheet())  # type: ignore[no-untyped-call]
@@ -81,8 +103,9 @@ def percent(share: float | None, low: float | None = None, high: float | None = 
     """A share (0 to 1) as `62.0 %`, with its interval where given: `62.0 % [50.1, 72.3]`; None is a dash."""
     if share is None:
         return Figure("–")
-    interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return Figure(f"{100 * share:.1f} %{interval}")
+    if low is None or high is None:
+        return Figure(f"{100 * share:.1f} %")
+    return Figure(f"{100 * share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]", Bar(share, low, high))
 
 
 def accuracy(score: Any) -> Figure:
@@ -96,7 +119,7 @@ def accuracy(score: Any) -> Figure:
 
 def few_marked(figure: Figure, questions: int, few: bool) -> Figure:
     """The figure; where its questions are `few`, with the words that so many cannot tell."""
-    return Figure(f"{figure.text}, {cannot_tell(questions)}") if few else figure
+    return Figure(f"{figure.text}, {cannot_tell(questions)}", figure.bar) if few else figure
 
 
 def p_value(value: float | None) -> Figure:
@@ -106,7 +129,8 @@ def p_value(value: float | None) -> Figure:
 
 def points(gain: float, low: float, high: float) -> Figure:
     """A difference of two shares (-1 to 1) in points with its interval: `+8.3 [+2.1, +14.0]`."""
-    return Figure(f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+    bar = Bar(gain, low, high, signed=True)
+    return Figure(f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]", bar)
 
 
 def share_table(shares: Mapping[str, Any], caption: str) -> Html:
@@ -118,7 +142,11 @@ def share_table(shares: Mapping[str, Any], caption: str) -> Html:
 
 
 def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = "") -> Html:
-    """An HTML table; columns of numbers are aligned to the right. Without rows only the caption is shown."""
+    """An HTML table; columns of numbers are aligned to the right. Without rows only the caption is shown.
+
+    Question types are chips, and numbers with an interval have its bar. A reader sorts it by a click on a column's head,
+    where scripts run: on pages, and in notebooks after `show_style`.
+    """
     if not rows:
         return Html(f'<p class="empty">{escaped(caption)}{"; " if caption else ""}nothing to list.</p>')
     # a column is aligned to the right when all its cells are numbers
@@ -127,19 +155,26 @@ def table(rows: Sequence[Sequence[object]], head: Sequence[str], caption: str = 
     top = "".join(
         f'<th scope="col"{side}>{escaped(name)}</th>' for name, side in zip(head, sides, strict=True)
     )
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{side}>{_cell(value)}</td>" for value, side in zip(row, sides, strict=True))
-        + "</tr>"
+    ends = [_bar_end([row[column] for row in rows]) for column in range(len(head))]
+    shown = [
+        [
+            _chip(value) if name in _TYPE_HEADS else _cell(value, end)
+            for value, name, end in zip(row, head, ends, strict=True)
+        ]
         for row in rows
+    ]
+    body = "".join(
+        "<tr>" + "".join(f"<td{side}>{cell}</td>" for cell, side in zip(row, sides, strict=True)) + "</tr>"
+        for row in shown
     )
     title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    look = f"figures {SORTABLE}" if len(rows) > 1 else "figures"
     # wide tables scroll: the keyboard must reach them too, and a screen reader name them
     place = (
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escaped(caption or ", ".join(head))}">'
     )
     return Html(
-        f'{place}<table class="figures">{title}<thead><tr>{top}</tr></thead>'
+        f'{place}<table class="{look}">{title}<thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -148,11 +183,41 @@ def _is_number(value: object) -> bool:
     return value is None or isinstance(value, int | float | Figure)
 
 
-def _cell(value: object) -> str:
+def _chip(value: object) -> str:
+    """A question type as a chip; the row of all types, and what is no text, as any other cell."""
+    if not isinstance(value, str) or value in ("", ALL_TYPES):
+        return _cell(value)
+    return f'<span class="kind">{escaped(value)}</span>'
+
+
+def _bar_end(column: Sequence[object]) -> float:
+    """The largest end of the signed intervals in a column, at least a point; their bars reach from minus that to it."""
+    bars = [value.bar for value in column if isinstance(value, Figure) and value.bar is not None]
+    return max([0.01, *(abs(end) for bar in bars if bar.signed for end in (bar.at, bar.low, bar.high))])
+
+
+def _bar_svg(bar: Bar, end: float) -> str:
+    """The interval as a line on its scale, with a tick at the number; its text says the same."""
+
+    def place(value: float) -> str:
+        share = (value / end + 1) / 2 if bar.signed else value
+        return f"{100 * min(max(share, 0.0), 1.0):.1f}"
+
+    zero = '<path class="zero" d="M50 0V8"/>' if bar.signed else ""
+    return (
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><path d="M0 4H100"/>'
+        f'{zero}<path class="range" d="M{place(bar.low)} 4H{place(bar.high)}"/>'
+        f'<path class="at" d="M{place(bar.at)} 0V8"/></svg>'
+    )
+
+
+def _cell(value: object, bar_end: float = 1.0) -> str:
     if value is None:
         return "–"
+    if isinstance(value, Html):
+        return value.text
     if isinstance(value, Figure):
-        return escaped(value.text)
+        return escaped(value.text) + (_bar_svg(value.bar, bar_end) if value.bar else "")
     if isinstance(value, Link):
         return f'<a href="{escaped(value.href)}">{escaped(value.text)}</a>'
     if isinstance(value, float):

@@ -2,11 +2,10 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.report.tables import Html, escaped, table
+from dataengine_lib.report.tables import Html, escaped
 from dataengine_lib.runs.opened.image_roots import existing_folder
 from dataengine_lib.runs.opened.newest_run import newest_run
 from dataengine_lib.runs.opened.opened_run import OpenedRun, load_run
@@ -15,9 +14,6 @@ from dataengine_lib.widgets.neighbour_explorer import NeighbourExplorer
 from dataengine_lib.widgets.neighbour_search import NeighbourSettings
 from dataengine_lib.widgets.reviewer import Reviewer
 from dataengine_lib.widgets.weight_editor import WeightEditor
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _REPORTS, _EXAMPLE = Path("reports"), Path("data_demo")
 _SCRATCH = _REPORTS / "explore"  # where the notebooks write that belong to no run
@@ -134,18 +130,3 @@ def explore(config: ExploreConfig) -> Explored:
             "there is no finished run below reports/ and no data_demo here; set run to a run's folder"
         )
     return Explored(config, load_run(folder, config.image_root))
-
-
-def frame_table(frame: "pd.DataFrame", most: int = 40, caption: str = "") -> Html:
-    """The first rows of a frame as a table: its texts are escaped, and missing numbers are dashes."""
-    rows = [[_cell(value) for value in row] for row in frame.head(most).itertuples(index=False)]
-    more = f"the first {most:,} of {len(frame):,} rows" if len(frame) > most else ""
-    return table(rows, list(frame.columns), "; ".join(filter(None, [caption, more])))
-
-
-def _cell(value: Any) -> object:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return None if value != value else value  # NaN is not itself
-    return value if isinstance(value, str | int) else str(value)

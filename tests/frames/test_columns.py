@@ -49,4 +49,4 @@ def test_the_code_of_the_guide_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.M | re.S)
     for block in blocks:
         exec(block, names)
-    assert len(blocks) == 3 and names["case"].question_type == "identity_reasoning"  # type: ignore[attr-defined]
+    assert len(blocks) == 4 and names["case"].question_type == "identity_reasoning"  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dataengine_lib.embeddings.embed_shards import load_image
-from dataengine_lib.images.decode import read_image
+from dataengine_lib.images.decode import decode_image, read_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -59,6 +59,22 @@ def test_a_turned_16_bit_picture_is_turned(tmp_path: Path) -> None:
     exif[0x0112] = 3
     Image.fromarray(np.array([[0, 65535]], dtype=np.uint16)).save(tmp_path / "a.png", exif=exif)
     assert list(read(tmp_path / "a.png").convert("L").tobytes()) == [255, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "size"),
+    [("a.jpg", 100, (120, 160)), ("a.jpg", 481, (480, 640)), ("a.png", 100, (640, 480))],
+)
+def test_a_jpeg_to_be_shown_small_is_decoded_small(
+    tmp_path: Path, name: str, side: int, size: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    if name == "a.jpg":
+        exif[0x0112] = 6  # a quarter clockwise: left becomes top
+    two_colours((640, 480)).save(tmp_path / name, exif=exif)
+    found = decode_image(tmp_path / name, side)
+    assert isinstance(found, Image.Image) and found.size == size
+    assert near(found.getpixel((5, 5)), RED) and near(found.getpixel((size[0] - 5, size[1] - 5)), BLUE)
 
 
 @pytest.mark.parametrize("exif", [b"nonsense", b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03"])

@@ -222,6 +222,19 @@ def test_tables_put_numbers_to_the_right_with_their_intervals():
     )
 
 
+def test_tables_have_bars_of_intervals_and_chips_of_types():
+    gains = [tables.points(gain, gain - 0.1, gain + 0.1) for gain in (0.3, -0.1)]
+    shares = [tables.percent(0.5, 0.25, 0.75), tables.percent(0.5)]
+    rows = list(zip(["ocr <b>", tables.ALL_TYPES], gains, shares, strict=True))
+    text = tables.table(rows, ["question type", "gain", "share"]).text
+    assert '<td><span class="kind">ocr &lt;b&gt;</span></td>' in text and "<td>all types</td>" in text
+    # the gains of a column are on one scale, whose end is the farthest end of an interval: 0.4
+    ranges = re.findall(r'<path class="range" d="M([\d.]+) 4H([\d.]+)"/><path class="at" d="M([\d.]+) ', text)
+    assert ranges == [("75.0", "100.0", "87.5"), ("25.0", "75.0", "50.0"), ("25.0", "50.0", "37.5")]
+    assert text.count('class="zero"') == 2 and 'class="figures sortable"' in text
+    assert "sortable" not in tables.table(rows[:1], ["question type", "gain", "share"]).text
+
+
 def test_a_conclusion_leaves_out_empty_sentences():
     assert tables.conclusion("One.", "", "Two.").text == '<p class="conclusion">One. Two.</p>'
 

@@ -97,7 +97,7 @@ def make_gallery(
 
     start = data(rows[:first])
     shown = (
-        card_html(card, lambda one: pictures.large_html(one.image, one.alt), folded, start.lines)
+        card_html(card, lambda one: pictures.jpeg_html(one.image, one.alt), folded, start.lines)
         for card in start.cards
     )
     return Gallery(_count(len(start.cards), len(rows)) + cards_html(shown), whole)

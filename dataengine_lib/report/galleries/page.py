@@ -49,15 +49,16 @@ class _Blocks(msgspec.Struct):
 
 
 class PageScript(NamedTuple):
-    """The script elements at the end of a page, and the part of its policy that allows them."""
+    """A script of a page: the elements at the page's end, and the source that the page's policy allows, by its hash."""
 
     elements: str
-    policy: str
+    source: str
 
-
-def script_policy(code: str) -> str:
-    """The part of a page's policy that allows this one script, by its hash."""
-    return f"script-src 'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
+    @classmethod
+    def of(cls, code: str, data: str = "") -> "PageScript":
+        """The script with its `data`, which are elements that stand before it."""
+        digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        return cls(f"{data}<script>{code}</script>", f"'sha256-{digest}'")
 
 
 class PageGalleries:
@@ -115,10 +116,8 @@ class PageGalleries:
         data = without_turning(msgspec.json.encode(blocks).decode())
         for letter, code in _IN_SCRIPT.items():
             data = data.replace(letter, code)
-        code = _script()
-        return PageScript(
-            f'<script type="application/json" id="gallery-data">{data}</script>\n<script>{code}</script>',
-            script_policy(code),
+        return PageScript.of(
+            _script(), f'<script type="application/json" id="gallery-data">{data}</script>\n'
         )
 
     def _place(self, image: Thumbnail) -> int:

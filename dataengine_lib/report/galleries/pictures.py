@@ -23,11 +23,11 @@ BoxesOf = Callable[[ImageId], Sequence[NamedBox]]
 """The boxes of an image by its id; none where they are not known."""
 
 NO_IMAGE_WORDS = "no image"
-_LARGE_SIDE = 320  # pixels of the longer side of an image in a notebook
+LARGE_SIDE = 320  # pixels of the longer side of an image in a notebook
 # Longer side in pixels and WebP quality of a page's thumbnails, the best first.
 _SIZES = ((320, 75), (224, 70), (192, 60), (160, 55), (128, 50), (112, 45), (96, 40), (80, 40), (64, 35))
 _SAMPLE = 24  # images from which the size of all is estimated
-_LEAST_BYTES, _MOST_BYTES, _HALF = 400_000, 10_500_000, 3_000
+_LEAST_BYTES, _MOST_BYTES, _HALF = 400_000, 9_500_000, 3_000
 
 
 class Thumbnail(msgspec.Struct, array_like=True, omit_defaults=True):
@@ -74,19 +74,19 @@ class Pictures:
         """The place of an image that cannot be shown."""
         return self._place(None, why, None)
 
-    def large_html(self, place: int, alt: str) -> str:
-        """The image as an element with its pixels as JPEG; a box with the reason when it cannot be read."""
-        picture = self._decoded(place)
+    def jpeg_html(self, place: int, alt: str, side: int = LARGE_SIDE) -> str:
+        """The image as an element with its pixels as JPEG, at most `side` of them; a box with the reason without it."""
+        picture = self._decoded(place, side)
         if isinstance(picture, str):
             return missing_image_html(picture)
-        picture.thumbnail((_LARGE_SIDE, _LARGE_SIDE))
+        picture.thumbnail((side, side))
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=82)
         width, height = picture.size
         return embedded_image_html("jpeg", base64.b64encode(stream.getvalue()).decode(), alt, width, height)
 
     def thumbnails(self) -> list[Thumbnail]:
-        """All images, as large as fits into a size that grows with their number towards 10 MB."""
+        """All images, as large as fits into a size that grows with their number towards 9 MB."""
         count = len(self._sources)
         most = _LEAST_BYTES + _MOST_BYTES * count / (count + _HALF)
         sample = sorted({round(place) for place in _spread(count, min(count, _SAMPLE))})
@@ -108,19 +108,19 @@ class Pictures:
             self._sources.append(_Source(path, why, boxes))
         return place
 
-    def _decoded(self, place: int) -> Image.Image | str:
-        """The image, or why it cannot be shown."""
+    def _decoded(self, place: int, side: int) -> Image.Image | str:
+        """The image, at least as large as `side` where its file is, or why it cannot be shown."""
         source = self._sources[place]
         if source.path is None:
             return source.why
-        picture = decode_image(source.path)
+        picture = decode_image(source.path, side)
         return f"{source.path.name} cannot be read ({picture})" if isinstance(picture, str) else picture
 
     def _thumbnail(self, place: int, size: tuple[int, int]) -> Thumbnail:
-        picture = self._decoded(place)
+        side, quality = size
+        picture = self._decoded(place, side)
         if isinstance(picture, str):
             return Thumbnail(missing=picture)
-        side, quality = size
         picture.thumbnail((side, side))
         stream = io.BytesIO()
         picture.save(stream, "WEBP", quality=quality)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dataengine_lib.report.galleries.page import PageScript, script_policy
+from dataengine_lib.report.galleries.page import PageScript
 
 RELOAD_SECONDS = 5
 
@@ -27,4 +27,4 @@ class RunningStep:
 
 def reload_script() -> PageScript:
     """The script that loads the page anew every few seconds, and the policy that allows it."""
-    return PageScript(f"<script>{_RELOAD}</script>", script_policy(_RELOAD))
+    return PageScript.of(_RELOAD)

@@ -9,7 +9,17 @@ from dataengine_lib.report.charts import weakest_first
 from dataengine_lib.report.drawing.chart import Chart, drawn_chart, label_rows, marked_intervals
 from dataengine_lib.report.drawing.colors import DARK, GREY, RED, ROW_LINE, round_style
 from dataengine_lib.report.names import plain_name, short_label, top_rows
-from dataengine_lib.report.tables import Figure, Html, accuracy, few_marked, p_value, percent, points, table
+from dataengine_lib.report.tables import (
+    ALL_TYPES,
+    Figure,
+    Html,
+    accuracy,
+    few_marked,
+    p_value,
+    percent,
+    points,
+    table,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +56,7 @@ def gains_table(comparison: Comparison, method: str, before: Mapping[str, Accura
             verdict_words(paired.verdict, paired.gain.questions),
             p_value(paired.p_mcnemar),
         )
-        for kind, paired in {"all types": comparison.overall, **by_type}.items()
+        for kind, paired in {ALL_TYPES: comparison.overall, **by_type}.items()
     ]
     head = ["question type", "gain in points", "fixed", "broken", "p", "p, Holm", "shows", "McNemar p"]
     return table(rows, head, method)

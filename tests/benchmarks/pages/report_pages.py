@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw
 from dataengine_lib.core.files import write_json, write_jsonl
 from dataengine_lib.core.records import Answer, Query, Result, TrainRecord
 from dataengine_lib.curation.candidates import Reject
+from dataengine_lib.frames.columns import FRAMES
 from dataengine_lib.images.pool import NamedBox
 from dataengine_lib.queries.preview import with_other_queries
 from dataengine_lib.report.galleries.gallery_data import Gallery
@@ -192,7 +193,7 @@ def render(folder: Path, root: Path) -> list[Path]:
         nbformat.write(new_notebook(cells=cells), notebook)
         pages.append(render_notebook(notebook, notebook.with_suffix(".html")))
         print(
-            f"{name}: {sum(len(one.data().cards) for one in made):,} cards in {seconds:.1f} s of CPU, "
+            f"{name}: {' and '.join(str(cell.outputs[0].data['text/plain']) for cell in cells)} in {seconds:.1f} s of CPU, "
             f"notebook {notebook.stat().st_size / 1e6:.1f} MB",
             flush=True,
         )
@@ -252,10 +253,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = make_run(folder, given.queries, given.answers, given.images)
-        began = time.perf_counter()
+        began = time.process_time()
         run = load_run(folder / "run")
-        counts = {frame: len(getattr(run, frame)) for frame in ("answers", "queries", "replies", "records")}
-        print(f"load_run: {time.perf_counter() - began:.2f} s, {json.dumps(counts)}")
+        opened = time.process_time() - began
+        counts = {frame: len(getattr(run, frame)) for frame in FRAMES if frame != "trace"}
+        all_frames = time.process_time() - began
+        print(f"load_run: {opened:.2f} s of CPU, with all frames {all_frames:.2f} s, {json.dumps(counts)}")
         pages = render(folder, root)
         times = in_browser(pages, browser) if browser else {}
         print(f"promised: under {MOST_MB} MB, open in {OPEN_S} s, a filter in {FILTER_MS} ms")

@@ -15,6 +15,7 @@ from dataengine_lib.report.galleries.cards import trace_command
 from dataengine_lib.report.galleries.gallery_data import GALLERY_MIME
 from dataengine_lib.report.gallery import qa_gallery
 from dataengine_lib.report.html import render_notebook
+from dataengine_lib.report.tables import percent, table
 
 RUN = "window.ran=(window.ran||0)+1"
 EVIL = (
@@ -70,7 +71,11 @@ def whole_page(folder):
         ],
     }  # fmt: skip
     hostile = {GALLERY_MIME: msgspec.json.encode(evil).decode()}
-    return notebook_page(folder, [{"text/html": CLOBBERS}, made._repr_mimebundle_(), hostile])
+    rows = [
+        (f"round {n} {EVIL}", n, percent(share, 0.1, 0.9)) for n, share in ((10, 0.5), (9, None), (1, 0.25))
+    ]
+    sorted_table = table(rows, ["name", "number", "share"], EVIL)._repr_html_()
+    return notebook_page(folder, [{"text/html": CLOBBERS + sorted_table}, made._repr_mimebundle_(), hostile])
 
 
 @pytest.mark.browser
@@ -81,6 +86,23 @@ def test_a_gallery_is_explored_and_hostile_text_stays_text(tmp_path, page):
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
     page.on("request", lambda request: asked.append(request.url) if request.url.startswith("http") else None)
     page.goto(file.as_uri())
+    # a table is sorted by its heads: first way, other way, as it was
+    heads, numbers = page.locator("table.sortable th"), page.locator("table.sortable td:nth-child(2)")
+    for head, key, orders in (
+        (0, "Enter", ["1 9 10", "10 9 1", "10 9 1"]),
+        (2, "Space", ["10 1 9", "1 10 9", "10 9 1"]),
+    ):
+        for order, way in zip(
+            orders,
+            ("descending", "ascending", None) if head else ("ascending", "descending", None),
+            strict=True,
+        ):
+            heads.nth(head).get_by_role("button").press(key)
+            assert (
+                " ".join(numbers.all_inner_texts()) == order
+                and heads.nth(head).get_attribute("aria-sort") == way
+            )
+
     gallery = page.locator("section.gallery").first
     count, questions = gallery.locator(".gallery-count"), gallery.locator(".question")
     assert count.inner_text() == "1 to 24 of 70 shown"
