@@ -5,7 +5,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dataengine_lib.report.drawing.colors import AXIS, DARK, GRID, TICK, themed
@@ -51,9 +51,9 @@ Band = tuple[float, float]  # from here to there on the horizontal axis
 class Chart:
     """A drawn chart: SVG for wide and narrow pages, its message in words (`alt`), and the text of every row."""
 
-    svg: str
+    svg: str = field(repr=False)  # a notebook keeps the repr beside the HTML
     alt: str
-    narrow: str = ""
+    narrow: str = field(default="", repr=False)
     rows: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
