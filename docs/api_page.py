@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from dataengine_lib.runs.workflow import STEPS, STUDY
 
 PAGE = Path(__file__).with_name("api.md")
+_STEPS = Path(__file__).parents[1] / "dataengine_lib" / "steps"
 _INTRODUCTION = """# API
 
 The functions and classes to call from Python. Every function reads files and writes files, as its verb and its notebook do;
@@ -59,7 +60,12 @@ _MORE = {
 
 def public_names() -> dict[str, list[str]]:
     """The names of the page by module."""
-    modules = [*(step.config.__module__ for step in (*STEPS, STUDY)), "dataengine_lib.steps.embed"]
+    modules = [step.config.__module__ for step in (*STEPS, STUDY)]
+    # those that are no part of a run, such as embed
+    for file in sorted(_STEPS.glob("*.py")):
+        name = f"dataengine_lib.steps.{file.stem}"
+        if name not in modules and file.stem in _defined_in(import_module(name)):
+            modules.append(name)
     steps = {name: _defined_in(import_module(name)) for name in modules}
     return steps | {f"dataengine_lib.{name}": names for name, names in _MORE.items()}
 

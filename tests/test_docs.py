@@ -1,4 +1,4 @@
-"""What the README promises is there."""
+"""What the README and docs/experiments.md promise is there."""
 
 import json
 import re
@@ -30,6 +30,8 @@ from dataengine_lib.training.row_files import read_training_rows
 from dataengine_lib.training.texts import CAPTION_INSTRUCTIONS
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+EXPERIMENTS = (PROJECT_ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+BOTH = README + EXPERIMENTS
 
 
 def test_every_notebook_is_listed_with_what_it_answers():
@@ -52,9 +54,9 @@ def test_the_file_tree_is_true():
 
 def test_every_make_target_and_parameter_file_it_names_exists():
     makefile = (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"make (\w+)", README)):
+    for target in set(re.findall(r"make (\w+)", BOTH)):
         assert re.search(rf"^{target}:", makefile, re.M), target
-    for file in set(re.findall(r"params/\w+\.yaml", README)):
+    for file in set(re.findall(r"params/\w+\.yaml", BOTH)):
         assert (PROJECT_ROOT / file).is_file(), file
 
 
@@ -67,18 +69,18 @@ def test_every_verb_it_names_exists():
         (PROJECT_ROOT / "dataengine_lib" / f"{name}.py").read_text()
         for name in ("cli", "cli_files", "cli_steps")
     )
-    named = set(re.findall(r"dataengine ([a-z-]+) ", README))
+    named = set(re.findall(r"dataengine ([a-z-]+) ", BOTH))
     assert {"run", "plan", "doctor", "evaluate"} <= named
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
     assert all(verb in known or verb.replace("-", "_") in cli for verb in named)
 
 
 def test_it_names_nothing_that_changes_from_machine_to_machine():
-    assert not re.search(r"/home/|/root/|/work/|/tmp/", README)
+    assert not re.search(r"/home/|/root/|/work/|/tmp/", BOTH)
 
 
 def test_the_families_it_names_are_those_that_are_tested():
-    said = README.split("tested on ")[1].split(".\n")[0].replace("\n", " ")
+    said = EXPERIMENTS.split("tested on ")[1].split(".\n")[0].replace("\n", " ")
     named = {re.sub(r"\W", "", name).lower() for name in re.split(r",| and ", said)}
     tested = {re.sub(r"_", "", name) for name in FAMILIES}
     assert named == tested | {"llava15"}  # LLaVA-1.5 has tests of its own
@@ -86,7 +88,7 @@ def test_the_families_it_names_are_those_that_are_tested():
 
 def test_the_guide_to_teachers_names_what_is_there():
     guide = (PROJECT_ROOT / "docs" / "teachers.md").read_text(encoding="utf-8")
-    assert "(docs/teachers.md)" in README
+    assert "(docs/teachers.md)" in README and "(teachers.md)" in EXPERIMENTS
     files = set(re.findall(r"\b(?:params|tests|docs)/[\w/]+\.\w+", guide))
     assert "params/local_llm.yaml" in files
     assert all((PROJECT_ROOT / file).is_file() for file in files), files
@@ -98,7 +100,7 @@ def test_the_guide_to_teachers_names_what_is_there():
 
 
 def test_the_limits_it_names_are_parameters_of_those_steps():
-    text = " ".join(README.split())
+    text = " ".join(EXPERIMENTS.split())
     numbers = re.search(r"`max_failed_share` \(steps (\d), (\d) and (\d)\)", text).groups()
     have = [step.number for step in STEPS if "max_failed_share" in step.config.model_fields]
     assert [int(number) for number in numbers] == have
@@ -110,7 +112,7 @@ def test_the_limits_it_names_are_parameters_of_those_steps():
 
 
 def test_what_it_says_of_doctor_and_run_is_what_they_check(tmp_path, monkeypatch):
-    text = " ".join(README.split())
+    text = " ".join(EXPERIMENTS.split())
     assert "`run` checks all but versions, endpoint and hub" in text
     checks = ["check_models", "check_teacher_types", "check_machine", "check_questions", "check_pool"]
     for check in checks:
@@ -143,7 +145,7 @@ def test_base_data_is_read_in_the_formats_it_names(tmp_path):
             "answer": "It is a cat.", "short_answer": "cat", "qtype": 1,
         },
     }  # fmt: skip
-    named = README.split("`base_data` of step 5 also accepts")[1].split(".\n")[0].replace("\n ", "")
+    named = EXPERIMENTS.split("`base_data` of step 5 also accepts")[1].split(".\n")[0].replace("\n", " ")
     assert named.strip() == "{}, {}, {} and {}".format(*rows)
     for row in rows.values():
         file = tmp_path / "base.json"
@@ -208,7 +210,7 @@ def test_the_study_of_the_page_is_one(tmp_path):
 
 
 def test_a_file_of_another_format_is_named_as_it_says(tmp_path):
-    said = re.findall(r"`(looks like .*?)`", README)
+    said = re.findall(r"`(looks like .*?)`", EXPERIMENTS)
     file = tmp_path / "chats.json"
     file.write_text(json.dumps([{"image": "1.jpg", "conversations": []}]))
     assert len(said) == 1 and looks_like(file).startswith(said[0])
