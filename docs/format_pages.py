@@ -33,7 +33,8 @@ _MOST = 4  # entries of a list or of an object whose keys are data
 def filled(page: str) -> str:
     """The page with its tables and examples as the types and files are now."""
     page = KEYS.sub(_keys, page)
-    page = FIGURES.sub(_figures, page)
+    described: list[type] = []
+    page = FIGURES.sub(lambda found: _figures(found, described), page)
     return FILE_EXAMPLE.sub(_example, page).rstrip() + "\n"
 
 
@@ -90,10 +91,11 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     return "absent" if value is msgspec.UNSET else f"`{json.dumps(msgspec.to_builtins(value))}`"
 
 
-def _figures(found: re.Match[str]) -> str:
+def _figures(found: re.Match[str], known: list[type]) -> str:
+    """The text of a type and those inside it; a page describes none of the `known` ones twice."""
     parts: list[str] = []
     waiting = [named(found[1])]
-    known = list(waiting)
+    known += waiting
     while waiting:
         kind = waiting.pop(0)
         notes = comments(kind)
