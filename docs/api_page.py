@@ -43,7 +43,6 @@ result.figures.comparisons[0].overall.gain
 """
 # module -> its public names, after the steps, whose names are all that their modules define
 _MORE = {
-    "steps.optimize_prompt": ["OptimizePromptConfig", "OptimizePromptResult", "optimize_prompt"],
     "runs.opened.opened_run": ["load_run", "OpenedRun"],
     "runs.parameters": ["read_experiment"],
     "runs.run": ["run_experiment"],

@@ -32,7 +32,7 @@ RUN_BY = {
     "lab": ("tests/test_jupyterlab.py", "as `make lab` starts it"),
     "docs": ("tests/docs/test_made_pages.py", "api_page.api_page()"),
     "test": (".ci/run", "exec make test"),
-    "lint": ("Makefile", "test: lint "),
+    "lint": ("Makefile", "lint pytest"),
     "bench": ("Makefile", "tests/benchmarks/ranking_speed.py"),
     "fuzz": ("tests/fuzz/test_fuzz_inputs.py", "def test_"),
 }
